@@ -1,0 +1,170 @@
+"""Record activations: hooks on named places, and a forward pass that ends after the last of them."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.straight_through import straight_through_relu
+
+_LAYER = re.compile(r"(?P<path>[^@\[\]]*)(@(?P<call>\d+))?(\[(?P<key>[^\]]+)\])?")
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A place whose output is recorded.
+
+    Parameters
+    ----------
+    path : str
+        Dotted name of a module.
+    call : int or None
+        Which of its calls in one forward pass, from 0; None: the only one.
+    key : str or None
+        Which item of a tuple or dict that it returns; None: the only tensor.
+    """
+
+    path: str
+    call: int | None = None
+    key: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Tap":
+        """``path``, ``path@call``, ``path[key]`` or ``path@call[key]``."""
+        found = _LAYER.fullmatch(text)
+        if found is None:
+            raise AudioMetamerError(f"layer {text!r} is not of the form module, module@call or module[key]")
+        return cls(found["path"], None if found["call"] is None else int(found["call"]), found["key"])
+
+
+class _AllRecorded(Exception):
+    """Ends the forward pass: everything asked for has been recorded."""
+
+
+@dataclass
+class _Recording:
+    """The outputs of one forward pass, by layer."""
+
+    taps: Mapping[str, Tap]
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+
+    def take(self, path: str, call: int, output: Any) -> None:
+        for layer, tap in self.taps.items():
+            if tap.path != path or (tap.call or 0) != call:
+                continue
+            tensor = _tensor_of(layer, output, tap.key)
+            is_last = len(self.outputs) == len(self.taps) - 1
+            # Later modules may work in place; the last one has no later modules.
+            self.outputs[layer] = tensor if is_last else tensor.clone()
+        if len(self.outputs) == len(self.taps):
+            raise _AllRecorded
+
+
+def record_taps(
+    root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, Tap], *, straight_through: bool = False
+) -> dict[str, Tensor]:
+    """Run a forward pass of a module and return the outputs of some of its places; it stops after the last one.
+
+    Parameters
+    ----------
+    root : Module
+        Holds the modules that the taps name.
+    forward : callable
+        Runs the forward pass.
+    taps : mapping of str to Tap
+        By the name to return it under.
+    straight_through : bool
+        Whether recorded `torch.nn.ReLU`s pass the gradient unchanged (Feather et al. 2023). Default False.
+
+    Returns
+    -------
+    dict of str to Tensor
+
+    Raises
+    ------
+    AudioMetamerError
+        If a place was not reached, or returns no single tensor and no key says which.
+    """
+    recording = _Recording(taps)
+    with ExitStack() as hooks:
+        for path in {tap.path for tap in taps.values()}:
+            hooks.enter_context(_hooked(root.get_submodule(path), path, recording, straight_through))
+        try:
+            forward()
+        except _AllRecorded:
+            return {layer: recording.outputs[layer] for layer in taps}
+    missed = [layer for layer in taps if layer not in recording.outputs]
+    raise AudioMetamerError(f"the forward pass never came to {', '.join(missed)}")
+
+
+@contextmanager
+def _hooked(module: nn.Module, path: str, recording: _Recording, straight_through: bool) -> Iterator[None]:
+    calls = 0
+    through = straight_through and isinstance(module, nn.ReLU)
+    in_place = getattr(module, "inplace", False)
+
+    def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        nonlocal calls
+        call, calls = calls, calls + 1
+        wanted = any(tap.path == path and (tap.call or 0) == call for tap in recording.taps.values())
+        replaced = straight_through_relu(args[0]) if through and wanted else output
+        recording.take(path, call, replaced)
+        return replaced
+
+    handle = module.register_forward_hook(hook)
+    if through and in_place:
+        module.inplace = False
+    try:
+        yield
+    finally:
+        handle.remove()
+        if through and in_place:
+            module.inplace = True
+
+
+def count_calls(root: nn.Module, forward: Callable[[], Any]) -> dict[str, int]:
+    """How often each submodule is called in one forward pass, by dotted name."""
+    counts: dict[str, int] = {}
+    with ExitStack() as hooks:
+        for path, module in root.named_modules(remove_duplicate=False):
+            if path:
+
+                def hook(*_: Any, path: str = path) -> None:
+                    counts[path] = counts.get(path, 0) + 1
+
+                hooks.callback(module.register_forward_hook(hook).remove)
+        forward()
+    return counts
+
+
+def unknown_layer(layer: str, known: Iterable[str], *, where: str) -> AudioMetamerError:
+    """The error for a layer that is not there, with the nearest names that are."""
+    names = list(known)
+    near = difflib.get_close_matches(layer, names, n=5, cutoff=0.4) or names[:10]
+    return AudioMetamerError(f"{where} has no layer {layer!r}; the nearest are {', '.join(near)}")
+
+
+def _tensor_of(layer: str, output: Any, key: str | None) -> Tensor:
+    """The tensor that a tap means, out of whatever a module returned."""
+    if isinstance(output, Tensor):
+        if key is not None:
+            raise AudioMetamerError(f"layer {layer!r}: the module returns one tensor, not a tuple or dict")
+        return output
+    items: dict[str, Any] = {}
+    if isinstance(output, Mapping):
+        items = {str(k): v for k, v in output.items()}
+    elif isinstance(output, (tuple, list)):
+        items = {str(k): v for k, v in enumerate(output)}
+    tensors = {k: v for k, v in items.items() if isinstance(v, Tensor)}
+    if key is None and len(tensors) == 1:
+        return next(iter(tensors.values()))
+    if key in tensors:
+        return tensors[str(key)]
+    base = layer.split("[")[0]
+    choices = ", ".join(f"{base}[{k}]" for k in tensors) or "none of its items is a tensor"
+    raise AudioMetamerError(f"layer {layer!r} returns a {type(output).__name__} of {len(items)}; say which: {choices}")

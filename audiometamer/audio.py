@@ -1,0 +1,205 @@
+"""Read, resample, cut, set level, write. Nothing about models."""
+
+import os
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.io.wavfile
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.files import whole_file
+
+_SILENCE_RMS = 1e-7  # below the least significant bit of 16-bit audio by 50 dB
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A natural recording, mono, at a model's sample rate, length and level.
+
+    Parameters
+    ----------
+    name : str
+        Names the folder of its metamers; the file's name without its ending.
+    samples : Tensor [shape=(samples,)]
+        float32.
+    sample_rate : int
+        Hz.
+    notices : tuple of str
+        What was done to the recording beyond resampling and setting the level; one line each.
+    """
+
+    name: str
+    samples: Tensor
+    sample_rate: int
+    notices: tuple[str, ...] = ()
+
+
+def read_clip(
+    path: str | os.PathLike[str],
+    *,
+    sample_rate: int = 20_000,
+    duration: float | None = 2.0,
+    level: float | None = 0.1,
+    start: float | None = None,
+) -> Clip:
+    """Read a recording as the clip that a model takes.
+
+    Any format, sample rate, bit depth and number of channels that libsndfile reads. Stereo is mixed down and a short recording
+    is padded with equal silence before and after; both are told as an `AudioMetamerWarning` and in the clip's notices. A
+    recording that is too long is never cut unasked.
+
+    Parameters
+    ----------
+    path : path
+    sample_rate : int
+        Hz. Default 20000.
+    duration : float or None
+        Seconds; None takes the whole recording. Default 2.
+    level : float or None
+        RMS of the result over its whole length, after its mean is removed; None leaves both. Default 0.1 (Feather et al. 2023).
+    start : float or None
+        Seconds into the recording where the clip begins. None: from the beginning, and the recording may not be longer than
+        `duration`.
+
+    Returns
+    -------
+    Clip
+
+    Raises
+    ------
+    AudioMetamerError
+        If the file is missing, empty, truncated, not audio or a folder; if it is silent or holds NaN or infinity; if it is
+        longer than `duration` and no `start` is given; if `start` lies outside it.
+    """
+    path = Path(path)
+    channels, rate = _read(path)
+    notices = []
+    if channels.shape[1] > 1:
+        notices.append(f"{path}: {channels.shape[1]} channels were mixed down to one")
+    samples = channels.mean(axis=1)
+    if not np.isfinite(samples).all():
+        raise AudioMetamerError(f"{path} holds {np.count_nonzero(~np.isfinite(samples))} NaN or infinite samples")
+
+    seconds = len(samples) / rate
+    if start is not None:
+        if not 0 <= start < seconds:
+            raise AudioMetamerError(f"start is {start} s, but {path} runs from 0 to {seconds:.3f} s")
+        samples = samples[round(start * rate) :]
+        if duration is not None:
+            samples = samples[: round(duration * rate)]
+    elif duration is not None and len(samples) > round(duration * rate) + 1:  # one sample of grace for rounding
+        raise AudioMetamerError(
+            f"{path} lasts {seconds:.3f} s and the model takes {duration:g} s; say where to begin with start (--start SECONDS)"
+        )
+
+    samples = samples.astype(np.float32)
+    if level is not None:
+        samples = samples - samples.mean()
+    if np.sqrt(np.mean(np.square(samples, dtype=np.float64))) < _SILENCE_RMS:
+        raise AudioMetamerError(f"{path} is silent{'' if start is None else f' from {start} s on'}; a clip must have sound")
+    samples = resample(samples, rate, sample_rate)
+    if duration is not None:
+        n_samples = round(duration * sample_rate)
+        missing = n_samples - len(samples)
+        if missing > 0.001 * sample_rate:
+            notices.append(f"{path}: {len(samples) / sample_rate:.3f} s were padded with silence to {duration:g} s")
+        samples = np.pad(samples, (max(missing, 0) // 2, max(missing, 0) - max(missing, 0) // 2))[:n_samples]
+    if level is not None:
+        samples = set_level(samples, level)
+        if (peak := float(np.abs(samples).max())) > 1:
+            notices.append(f"{path}: at RMS {level:g} its peak is {peak:.2f}; samples beyond ±1 are limited by the models")
+    for notice in notices:
+        warnings.warn(notice, AudioMetamerWarning, stacklevel=2)
+    return Clip(path.stem, torch.from_numpy(np.ascontiguousarray(samples)), sample_rate, tuple(notices))
+
+
+def set_level(samples: NDArray[np.float32], level: float) -> NDArray[np.float32]:
+    """Remove the mean and set the root mean square; shape=(samples,) in and out."""
+    centred = samples - samples.mean()
+    return np.asarray(centred * (level / np.sqrt(np.mean(np.square(centred, dtype=np.float64)))), dtype=np.float32)
+
+
+def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
+    """Band-limited resampling (windowed sinc of `torchaudio`, Kaiser window); shape=(samples,) in and out, rates in Hz.
+
+    Raises
+    ------
+    AudioMetamerError
+        If torchaudio cannot be imported: its release must fit torch's.
+    """
+    if rate == new_rate:
+        return samples
+    try:
+        from torchaudio.functional import resample as torchaudio_resample
+    except (ImportError, OSError) as error:
+        raise AudioMetamerError(
+            f"changing the sample rate from {rate} to {new_rate} Hz needs torchaudio, which could not be imported ({error}); "
+            f"install the release that fits torch {torch.__version__}, or give recordings at {new_rate} Hz"
+        ) from error
+    resampled = torchaudio_resample(
+        torch.from_numpy(samples),
+        rate,
+        new_rate,
+        lowpass_filter_width=64,
+        rolloff=0.9475937167399596,
+        resampling_method="sinc_interp_kaiser",
+        beta=14.769656459379492,
+    )
+    result: NDArray[np.float32] = resampled.numpy()
+    return result
+
+
+def write_wav(path: str | os.PathLike[str], samples: Tensor | NDArray[np.float32], sample_rate: int) -> None:
+    """Write a mono float32 WAV; the same samples always give the same bytes.
+
+    Parameters
+    ----------
+    path : path
+    samples : Tensor or array [shape=(samples,)]
+        Values beyond ±1 are kept: float WAVs hold them without clipping.
+    sample_rate : int
+        Hz.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a sample is not finite, if the shape is not (samples,), or if the file cannot be written.
+    """
+    data = np.asarray(torch.as_tensor(samples).detach().cpu().numpy(), dtype=np.float32)
+    if data.ndim != 1:
+        raise AudioMetamerError(f"a WAV takes samples of shape (samples,); these have shape {data.shape}")
+    if not np.isfinite(data).all():
+        raise AudioMetamerError(f"{path} was not written: {np.count_nonzero(~np.isfinite(data))} samples are NaN or infinite")
+    with whole_file(path) as temporary:
+        scipy.io.wavfile.write(temporary, sample_rate, data)
+
+
+def _read(path: Path) -> tuple[NDArray[np.float64], int]:
+    """All samples of a file, shape=(samples, channels), and its rate; or one line about what is wrong with it."""
+    import soundfile
+
+    if path.is_dir():
+        raise AudioMetamerError(f"{path} is a folder; name an audio file in it")
+    if not path.exists():
+        raise AudioMetamerError(f"{path} does not exist")
+    if path.stat().st_size == 0:
+        raise AudioMetamerError(f"{path} is empty (0 bytes)")
+    try:
+        with soundfile.SoundFile(path) as file:
+            announced, rate, log = file.frames, file.samplerate, file.extra_info
+            samples = file.read(dtype="float64", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        reason = str(error).removeprefix(f"Error opening {str(path)!r}: ")
+        raise AudioMetamerError(f"{path} cannot be read as audio: {reason}") from error
+    # libsndfile quietly corrects the length in the header of a truncated WAV; its log tells.
+    if len(samples) < announced or re.search(r"^\s*data\s*:.*should be", log, re.MULTILINE):
+        raise AudioMetamerError(f"{path} is truncated: its header announces more samples than it holds ({len(samples)})")
+    if len(samples) == 0:
+        raise AudioMetamerError(f"{path} holds no samples")
+    return samples, rate

@@ -1,0 +1,280 @@
+"""The cochleagram: envelopes of a bank of cochlear filters, down-sampled and compressed, differentiable throughout."""
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from audiometamer.cochleagram.compression import DecibelCompression, PowerCompression
+from audiometamer.cochleagram.envelopes import EnvelopeLowpass, FullRate, Multirate
+from audiometamer.cochleagram.filters import CosineFilterbank, FloatArray
+from audiometamer.domains import Waveform
+from audiometamer.errors import AudioMetamerError
+from audiometamer.matching import Adam, Cosine, match
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MAX_PLANS = 4  # lengths, dtypes and devices whose filters are kept at the same time
+
+
+class Cochleagram(nn.Module):
+    """Waveform to cochleagram.
+
+    The defaults are the front end of every network of Feather et al. (2023, Nature Neuroscience), the preset ``feather2023``.
+    Filters depend on the number of samples, the dtype and the device of the sound; they are built when a new kind of sound comes
+    and are never stored in checkpoints.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Of the sound, in Hz. Default 20000.
+    n_filters, low_limit, high_limit, overcompleteness, scale, include_edges
+        The filters; see `CosineFilterbank`. Defaults 50, 50 Hz, 10000 Hz, 4, "erb", True: 211 filters.
+    envelope : {"hilbert", "rectified"}
+        Magnitude of the analytic subband (half the Hilbert envelope, as published), or the half-wave rectified subband.
+        Default "hilbert".
+    frame_rate : int
+        Frames per second, a divisor of the sample rate. Default 200.
+    window_size : int
+        Taps of the low-pass filter before down-sampling, in samples. Default 1001.
+    kaiser_beta : float
+        Shape of its window. Default 5.
+    compression : {"power", "db"} or None
+        See `PowerCompression` and `DecibelCompression`. Default "power".
+    compression_power : float
+        Default 0.3; only for "power".
+    compression_offset, compression_scale : float
+        Defaults 1e-8 and 1.
+    compression_gradient_clip : float or None
+        Largest derivative of the compression; None leaves it unbounded. Default: 5 for "power", 5000 for "db".
+    compress_first : bool
+        Whether envelopes are compressed before they are down-sampled, not after. Default False.
+    exact : bool
+        Whether every subband is computed at the sound's own rate, as published; otherwise at a rate a few times its bandwidth,
+        many times faster. Default False. Rectified envelopes are always computed at the sound's own rate. Second derivatives and forward-mode derivatives need ``exact=True``.
+    oversampling : float
+        Rate of the fast subbands, as a multiple of their bandwidth. Default 8, which agrees with ``exact=True`` to 70 dB (output)
+        and 50 dB (gradient) or better on speech, noise and tones.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a value is outside its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int = 20_000,
+        n_filters: int = 50,
+        low_limit: float = 50.0,
+        high_limit: float = 10_000.0,
+        overcompleteness: int = 4,
+        scale: Literal["erb", "linear"] = "erb",
+        include_edges: bool = True,
+        envelope: Literal["hilbert", "rectified"] = "hilbert",
+        frame_rate: int = 200,
+        window_size: int = 1001,
+        kaiser_beta: float = 5.0,
+        compression: Literal["power", "db"] | None = "power",
+        compression_power: float = 0.3,
+        compression_offset: float = 1e-8,
+        compression_scale: float = 1.0,
+        compression_gradient_clip: float | Literal["default"] | None = "default",
+        compress_first: bool = False,
+        exact: bool = False,
+        oversampling: float = 8.0,
+    ) -> None:
+        super().__init__()
+        if high_limit > sample_rate / 2:
+            raise AudioMetamerError(f"high_limit is {high_limit} Hz; it must not exceed half the sample rate of {sample_rate} Hz")
+        if frame_rate < 1 or sample_rate % frame_rate:
+            raise AudioMetamerError(f"frame_rate is {frame_rate} Hz; it must divide the sample rate of {sample_rate} Hz")
+        if envelope not in ("hilbert", "rectified"):
+            raise AudioMetamerError(f"envelope is {envelope!r}; it must be 'hilbert' or 'rectified'")
+        if oversampling < 2:
+            raise AudioMetamerError(f"oversampling is {oversampling}; it must be at least 2")
+        self.sample_rate, self.frame_rate = sample_rate, frame_rate
+        self.filterbank = CosineFilterbank(n_filters, low_limit, high_limit, overcompleteness, scale, include_edges)
+        self.lowpass = EnvelopeLowpass(sample_rate // frame_rate, window_size, kaiser_beta)
+        self.envelope: Literal["hilbert", "rectified"] = envelope
+        self.compress_first, self.exact, self.oversampling = compress_first, exact, oversampling
+
+        clip: dict[str, Any] = {}
+        if compression_gradient_clip != "default":
+            clip["gradient_clip"] = compression_gradient_clip
+        self.compression: nn.Module
+        if compression is None:
+            self.compression = nn.Identity()
+        elif compression == "power":
+            self.compression = PowerCompression(
+                power=compression_power, offset=compression_offset, scale=compression_scale, **clip
+            )
+        elif compression == "db":
+            self.compression = DecibelCompression(offset=compression_offset, scale=compression_scale, **clip)
+        else:
+            raise AudioMetamerError(f"compression is {compression!r}; it must be 'power', 'db' or None")
+        self._plans: dict[tuple[int, torch.dtype, torch.device], FullRate | Multirate] = {}
+
+    @classmethod
+    def from_preset(cls, name: str, **overrides: Any) -> Self:
+        """A published cochleagram, by name.
+
+        Parameters
+        ----------
+        name : {"feather2023", "feather2019"}
+            ``feather2023``: 50 to 10,000 Hz (Nature Neuroscience 2023). ``feather2019``: 20 to 8000 Hz, envelopes multiplied by
+            796.87416837456942 before compression (NeurIPS 2019).
+        **overrides
+            Any keyword of `Cochleagram`.
+
+        Raises
+        ------
+        AudioMetamerError
+            If there is no preset of that name.
+        """
+        if name not in PRESETS:
+            raise AudioMetamerError(f"there is no cochleagram preset {name!r}; there are {', '.join(PRESETS)}")
+        return cls(**PRESETS[name] | overrides)
+
+    def forward(self, sound: Tensor) -> Tensor:
+        """The cochleagram of sounds.
+
+        Parameters
+        ----------
+        sound : Tensor [shape=(..., samples)]
+            float32 or float64, on any device, of any length from `window_size` up.
+
+        Returns
+        -------
+        Tensor [shape=(..., filters, frames)]
+            Low frequencies first; frames = (samples − window_size) // (sample_rate / frame_rate) + 1.
+
+        Raises
+        ------
+        AudioMetamerError
+            If the sound is too short for one frame, or not real floating point.
+        """
+        if sound.dtype not in (torch.float32, torch.float64):
+            raise AudioMetamerError(f"the sound is {sound.dtype}; a cochleagram takes float32 or float64")
+        if self.n_frames(sound.shape[-1]) < 1:
+            raise AudioMetamerError(
+                f"the sound has {sound.shape[-1]} samples; a cochleagram needs {self.lowpass.window_size}, one envelope window"
+            )
+        flat = sound.reshape(-1, sound.shape[-1])
+        plan = self._plan(flat)
+        if self.compress_first:
+            frames = plan(flat, self.compression)
+        else:
+            frames = self.compression(plan(flat, nn.Identity()))
+        return frames.view(*sound.shape[:-1], *frames.shape[-2:])
+
+    def _plan(self, sound: Tensor) -> FullRate | Multirate:
+        """Filters for sounds of this length, dtype and device."""
+        key = (sound.shape[-1], sound.dtype, sound.device)
+        if key not in self._plans:
+            n_samples, dtype, device = key
+            size: dict[str, Any] = {
+                "n_samples": n_samples, "sample_rate": self.sample_rate, "dtype": dtype, "device": device
+            }
+            while len(self._plans) >= _MAX_PLANS:
+                del self._plans[next(iter(self._plans))]
+            if self.exact or self.envelope == "rectified":
+                self._plans[key] = FullRate(self.filterbank, self.lowpass, envelope=self.envelope, **size)
+            else:
+                self._plans[key] = Multirate(self.filterbank, self.lowpass, oversampling=self.oversampling, **size)
+        return self._plans[key]
+
+    def n_frames(self, n_samples: int) -> int:
+        """Number of frames that a sound of `n_samples` gives."""
+        return self.lowpass.n_frames(n_samples)
+
+    def center_frequencies(self) -> FloatArray:
+        """Centre frequency of each filter in Hz, low first, [shape=(filters,)]."""
+        return self.filterbank.center_frequencies()
+
+    def invert(
+        self, cochleagram: Tensor, *, n_samples: int | None = None, steps: int = 300, step_size: float = 0.01, seed: int = 0
+    ) -> Tensor:
+        """Sounds in [−1, 1] that have given cochleagrams, found by `audiometamer.match` with Adam from near silence.
+
+        Parameters
+        ----------
+        cochleagram : Tensor [shape=(batch, filters, frames)]
+        n_samples : int, optional
+            Of the sounds. Default: the smallest multiple of the hop that gives as many frames and reaches past the last window,
+            which is the length of the original if that was a multiple of the hop and the window is ten hops long.
+        steps : int
+            Default 300.
+        step_size : float
+            Of Adam at the beginning; it falls to 0 along a cosine. Default 0.01.
+        seed : int
+            Of the noise that the first sound starts from; the next ones count on from it. Default 0.
+
+        Returns
+        -------
+        Tensor [shape=(batch, samples)]
+
+        Raises
+        ------
+        AudioMetamerError
+            If `n_samples` gives another number of frames than the cochleagram has.
+        """
+        hop = self.lowpass.stride
+        if n_samples is None:
+            n_samples = -(-((cochleagram.shape[-1] - 1) * hop + self.lowpass.window_size) // hop) * hop
+            n_samples -= hop if self.n_frames(n_samples - 1) > cochleagram.shape[-1] else 0
+        if self.n_frames(n_samples) != cochleagram.shape[-1]:
+            raise AudioMetamerError(
+                f"n_samples is {n_samples}, which gives {self.n_frames(n_samples)} frames; the cochleagram has "
+                f"{cochleagram.shape[-1]}"
+            )
+        domain = Waveform()
+        seeds = range(seed, seed + len(cochleagram))
+        start = domain.start((n_samples,), seeds=seeds, dtype=cochleagram.dtype, device=cochleagram.device)
+        optimizer = Adam(Cosine(step_size, steps))
+        return match(self, cochleagram, start, domain=domain, optimizer=optimizer, steps=steps).signals
+
+    def plot(self, cochleagram: Tensor, axes: "Axes | None" = None, **kwargs: Any) -> "Axes":
+        """Draw one cochleagram: time in s from left to right, filters from low to high, labelled with their frequency in Hz.
+
+        Filters are evenly spaced on the ERB scale, and so is the axis.
+
+        Parameters
+        ----------
+        cochleagram : Tensor [shape=(filters, frames)]
+        axes : matplotlib Axes, optional
+            Default: the current ones.
+        **kwargs
+            For `matplotlib.axes.Axes.imshow`.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        import matplotlib.pyplot as plt
+        import numpy as np
+
+        axes = axes or plt.gca()
+        n_filters, n_frames = cochleagram.shape
+        first = self.lowpass.window_size / 2 / self.sample_rate
+        extent = (first, first + n_frames / self.frame_rate, -0.5, n_filters - 0.5)
+        options = {"origin": "lower", "aspect": "auto", "cmap": "magma", "interpolation": "nearest"} | kwargs
+        axes.imshow(cochleagram.detach().cpu().numpy(), extent=extent, **options)
+        centers = self.center_frequencies()
+        octaves = [f for f in (62.5 * 2 ** np.arange(12)) if centers[0] <= f <= centers[-1]]
+        rows = np.interp(octaves, centers, np.arange(len(centers)))
+        axes.set_yticks(rows, [f"{f:g}" for f in octaves])
+        axes.set_xlabel("time (s)")
+        axes.set_ylabel("frequency (Hz)")
+        return axes
+
+    def extra_repr(self) -> str:
+        return f"{self.filterbank}, {self.lowpass}, envelope={self.envelope!r}, sample_rate={self.sample_rate}, exact={self.exact}"
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "feather2023": {},
+    "feather2019": {"low_limit": 20.0, "high_limit": 8000.0, "compression_scale": 796.87416837456942},
+}

@@ -1,0 +1,40 @@
+"""Files that are either whole or absent."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from audiometamer.errors import AudioMetamerError
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary name in the folder of `path`, renamed to `path` if the block ends well and removed if it does not.
+
+    Parameters
+    ----------
+    path : path
+        Where the file will be. Its folder is made if it is missing.
+
+    Yields
+    ------
+    Path
+        Where to write. It ends as `path` does, so that libraries which look at the ending see the right one.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the operating system refuses: no space, no permission, a folder in the way.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise AudioMetamerError(f"could not write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

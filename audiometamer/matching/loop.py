@@ -1,0 +1,136 @@
+"""The generic core: move signals until their activations match a target. Knows no audio and no files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from audiometamer.domains import Domain
+from audiometamer.errors import AudioMetamerError
+from audiometamer.matching.losses import Activations, Loss, relative_l2
+from audiometamer.matching.optimizers import Optimizer
+
+Forward = Callable[[Tensor], Activations]
+# Step number and the active signals' losses to which of them should stop; asked at reports only.
+StoppingRule = Callable[[int, Tensor], Tensor]
+# Step number, indices of the active signals and their losses; called at reports.
+Report = Callable[[int, Tensor, Tensor], None]
+
+
+@dataclass
+class Match:
+    """What `match` returns.
+
+    Parameters
+    ----------
+    signals : Tensor [shape=(batch, ...)]
+        After their last step.
+    steps : Tensor [shape=(batch,)]
+        Steps that each signal took.
+    loss_steps : list of int
+        Steps before which the losses were reported.
+    losses : Tensor [shape=(batch, reports)]
+        On the CPU; NaN after a signal has stopped.
+    """
+
+    signals: Tensor
+    steps: Tensor
+    loss_steps: list[int]
+    losses: Tensor
+
+
+def match(
+    forward: Forward,
+    target: Activations,
+    start: Tensor,
+    *,
+    domain: Domain,
+    optimizer: Optimizer,
+    steps: int,
+    loss: Loss = relative_l2,
+    stop: StoppingRule | None = None,
+    report: Report | None = None,
+    report_every: int = 25,
+) -> Match:
+    """Move each signal of a batch until its activations match its target.
+
+    Signals do not see each other: each has its own gradient norm and its own stop, and leaves the batch when it stops. Between
+    reports nothing is copied from the device and nothing waits for it.
+
+    Parameters
+    ----------
+    forward : callable
+        Signals [shape=(batch, ...)] to activations, in eval mode: an example's activations must not depend on the others.
+    target : Tensor [shape=(batch, ...)] or mapping of str to Tensor
+        What the activations should be, one for each signal.
+    start : Tensor [shape=(batch, ...)]
+    domain : Domain
+        Where the signals must stay.
+    optimizer : Optimizer
+    steps : int
+        Most steps that a signal takes.
+    loss : callable
+        Activations and target to Tensor [shape=(batch,)]. Default `relative_l2`.
+    stop : callable, optional
+        Which signals stop before their last step. Default: none.
+    report : callable, optional
+        Told the losses every `report_every` steps.
+    report_every : int
+        Default 25.
+
+    Returns
+    -------
+    Match
+
+    Raises
+    ------
+    AudioMetamerError
+        If a loss is not finite, or the gradient does not reach the signals.
+    """
+    signals = domain.project(start.detach())
+    state = optimizer.init(signals)
+    active = torch.arange(len(signals), device=signals.device)
+    result, taken = signals.clone(), torch.full_like(active, steps)
+    loss_steps: list[int] = []
+    curves: list[Tensor] = []
+
+    for step in range(steps):
+        signals.requires_grad_()
+        losses = loss(forward(signals), target)
+        gradients = _gradients(losses, signals)
+        signals, losses = signals.detach(), losses.detach()
+        if step % report_every == 0:
+            if not torch.isfinite(losses).all():
+                raise AudioMetamerError(f"the loss is not finite after {step} steps: {losses.tolist()}")
+            curve = torch.full((len(result),), float("nan"), dtype=losses.dtype, device=losses.device)
+            curve[active] = losses
+            loss_steps.append(step)
+            curves.append(curve)
+            if report is not None:
+                report(step, active, losses)
+            if stop is not None and (stopped := stop(step, losses)).any():
+                result[active[stopped]], taken[active[stopped]] = signals[stopped], step
+                kept = ~stopped
+                active, signals, gradients = active[kept], signals[kept], gradients[kept]
+                target, state = _select(target, kept), {name: tensor[kept] for name, tensor in state.items()}
+                if len(active) == 0:
+                    break
+        signals, state = optimizer.step(step, signals, gradients, state)
+        signals = domain.project(signals)
+
+    result[active] = signals
+    return Match(result, taken, loss_steps, torch.stack(curves, 1).cpu() if curves else torch.empty(len(result), 0))
+
+
+def _gradients(losses: Tensor, signals: Tensor) -> Tensor:
+    if not losses.requires_grad:
+        raise AudioMetamerError("the activations do not depend on the signal by differentiable steps: no gradient reaches it")
+    (gradients,) = torch.autograd.grad(losses.sum(), signals)
+    return gradients
+
+
+def _select(activations: Activations, kept: Tensor) -> Activations:
+    if isinstance(activations, Tensor):
+        return activations[kept]
+    return {layer: tensor[kept] for layer, tensor in activations.items()}

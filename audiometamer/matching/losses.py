@@ -1,0 +1,109 @@
+"""How far activations are from their target: one number for each example of a batch."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from audiometamer.errors import AudioMetamerError
+
+# A batch of activations: one layer's, or several layers' by name.
+Activations = Tensor | Mapping[str, Tensor]
+Loss = Callable[[Activations, Activations], Tensor]
+Transform = Callable[[Tensor], Tensor]
+
+
+def _one(activations: Activations) -> Tensor:
+    if not isinstance(activations, Tensor):
+        raise AudioMetamerError(
+            f"this loss takes one layer, and the activations are of {', '.join(activations)}; use losses.weighted"
+        )
+    return activations
+
+
+def relative_l2(activations: Activations, target: Activations) -> Tensor:
+    """‖a − t‖₂ / ‖t‖₂ of each example (Feather et al. 2023).
+
+    Parameters
+    ----------
+    activations, target : Tensor [shape=(batch, ...)]
+
+    Returns
+    -------
+    Tensor [shape=(batch,)]
+    """
+    a, t = _one(activations).flatten(1), _one(target).flatten(1)
+    # The floor keeps the gradient finite where the match is perfect, and the loss where the target is all zero.
+    floor = torch.finfo(t.dtype).tiny
+    return (a - t).square().sum(1).clamp(min=floor).sqrt() / t.square().sum(1).clamp(min=floor).sqrt()
+
+
+def half_squared_error(activations: Activations, target: Activations) -> Tensor:
+    """½ Σ (a − t)² of each example (Feather et al. 2019).
+
+    Parameters
+    ----------
+    activations, target : Tensor [shape=(batch, ...)]
+
+    Returns
+    -------
+    Tensor [shape=(batch,)]
+    """
+    return 0.5 * (_one(activations) - _one(target)).flatten(1).square().sum(1)
+
+
+def transformed(transform: Transform, loss: Loss = relative_l2) -> Loss:
+    """A loss on a function of the activations, such as `time_average` or `gram`.
+
+    Parameters
+    ----------
+    transform : callable
+        Tensor [shape=(batch, ...)] to Tensor [shape=(batch, ...)].
+    loss : callable
+        Compares what the transform gives. Default `relative_l2`.
+    """
+
+    def transformed_loss(activations: Activations, target: Activations) -> Tensor:
+        return loss(transform(_one(activations)), transform(_one(target)))
+
+    return transformed_loss
+
+
+def time_average(activations: Tensor) -> Tensor:
+    """Mean over the last dimension, time: [shape=(batch, ..., time)] to [shape=(batch, ...)]."""
+    return activations.mean(-1)
+
+
+def gram(activations: Tensor) -> Tensor:
+    """Inner products between channels, averaged over all positions (Gatys et al. 2015, there for textures).
+
+    Parameters
+    ----------
+    activations : Tensor [shape=(batch, channels, ...)]
+
+    Returns
+    -------
+    Tensor [shape=(batch, channels, channels)]
+    """
+    maps = activations.flatten(2)
+    return maps @ maps.transpose(1, 2) / maps.shape[2]
+
+
+def weighted(weights: Mapping[str, float], loss: Loss = relative_l2) -> Loss:
+    """A weighted sum of one loss over several layers.
+
+    Parameters
+    ----------
+    weights : mapping of str to float
+        By layer; the layers named here are those that the activations must hold.
+    loss : callable
+        Of one layer. Default `relative_l2`.
+    """
+
+    def weighted_loss(activations: Activations, target: Activations) -> Tensor:
+        if isinstance(activations, Tensor) or isinstance(target, Tensor):
+            raise AudioMetamerError(f"this loss takes activations by layer ({', '.join(weights)}), and was given one tensor")
+        terms = [w * loss(activations[layer], target[layer]) for layer, w in weights.items()]
+        return torch.stack(terms).sum(0)
+
+    return weighted_loss

@@ -1,0 +1,32 @@
+"""Read-outs: one linear layer, or several side by side, one for each task."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+Outputs = int | Mapping[str, int]
+
+
+class Heads(nn.ModuleDict):
+    """Linear read-outs side by side, by task: ``{"word": 794, "speaker": 433}``.
+
+    Their state-dict keys are ``<task>.weight`` and ``<task>.bias``; the output is a dict of tensors [shape=(batch, classes)].
+    """
+
+    def __init__(self, n_features: int, outputs: Mapping[str, int]) -> None:
+        super().__init__({task: nn.Linear(n_features, n) for task, n in outputs.items()})
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {task: head(x) for task, head in self.items()}
+
+
+def read_out(n_features: int, outputs: Outputs) -> nn.Linear | Heads:
+    """A single linear read-out for a number of classes, `Heads` for a mapping of tasks to numbers of classes."""
+    return nn.Linear(n_features, outputs) if isinstance(outputs, int) else Heads(n_features, outputs)
+
+
+def read_out_layers(module_name: str, outputs: Outputs) -> dict[str, str]:
+    """Published names of the read-out's layers: ``final``, or ``final/<task>`` for each task."""
+    if isinstance(outputs, int):
+        return {"final": module_name}
+    return {f"final/{task}": f"{module_name}.{task}" for task in outputs}

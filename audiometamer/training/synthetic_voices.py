@@ -1,0 +1,114 @@
+"""Words spoken by the synthetic voices of Debian's `flite` and `espeak-ng`.
+
+``python -m audiometamer.training.synthetic_voices OUT`` makes clips to train on, in many voices, speeds and pitches;
+``--shipped`` makes the clips of ``stimuli/words``: two flite voices at their own speed, which the training clips leave out.
+"""
+
+import csv
+import random
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import soundfile
+
+from audiometamer.audio import read_clip
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+KEYWORDS = ("alexa", "computer", "jarvis", "smart_mirror", "snowboy", "view_glass")
+WORDS = DIGITS + KEYWORDS
+
+SHIPPED_VOICES = ("slt", "rms")
+_FLITE_VOICES = ("awb", "kal16", "rms", "slt")
+_ESPEAK_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029")
+_ESPEAK_VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "croak")
+# Programs' licences as Debian states them; speech that they make is free of restrictions.
+_LICENCES = {"flite": "BSD-like (Carnegie Mellon University)", "espeak-ng": "GPL-3+"}
+
+
+class Utterance(NamedTuple):
+    """One word in one voice, and the command line that speaks it into a file."""
+
+    name: str
+    word: str
+    voice: str
+    program: str
+    options: tuple[str, ...]
+
+    def speak(self, path: Path) -> None:
+        text = self.word.replace("_", " ")
+        flags = ("-t", text, "-o", str(path)) if self.program == "flite" else ("-w", str(path), text)
+        subprocess.run([self.program, *self.options, *flags], check=True, capture_output=True)
+
+
+def shipped_utterances() -> Iterator[Utterance]:
+    """The words of ``stimuli/words``: two voices, at their own speed and pitch."""
+    for word in WORDS:
+        for voice in SHIPPED_VOICES:
+            yield Utterance(f"{word}_{voice}", word, voice, "flite", ("-voice", voice))
+
+
+def training_utterances(seed: int = 0) -> Iterator[Utterance]:
+    """About 90 utterances of each word in 4 flite and 84 espeak-ng voices; flite never at its own speed."""
+    rng = random.Random(seed)
+    for word in WORDS:
+        for voice in _FLITE_VOICES:
+            for k in range(6):
+                stretch = rng.choice((rng.uniform(0.75, 0.95), rng.uniform(1.05, 1.35)))
+                options = ["-voice", voice, "--setf", f"duration_stretch={stretch:.3f}"]
+                if k % 2:
+                    options += ["--setf", f"int_f0_target_mean={rng.uniform(85, 220):.0f}"]
+                yield Utterance(f"{word}_{voice}{k}", word, voice, "flite", tuple(options))
+        for accent in _ESPEAK_ACCENTS:
+            for variant in _ESPEAK_VARIANTS:
+                speed, pitch = rng.randint(110, 210), rng.randint(25, 75)
+                options = ["-v", f"{accent}+{variant}", "-s", str(speed), "-p", str(pitch)]
+                voice = f"{accent}+{variant}"
+                yield Utterance(f"{word}_{voice}", word, voice, "espeak-ng", tuple(options))
+
+
+@click.command()
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--shipped", is_flag=True, help="The clips of stimuli/words: 2 s, 20 kHz, word in the middle.")
+@click.option("--seed", default=0, show_default=True, help="Of speeds and pitches of the training clips.")
+def main(out: Path, shipped: bool, seed: int) -> None:
+    """Make clips of the zoo's 16 words in synthetic voices, and their clips.csv, in the folder OUT."""
+    for program in ("flite", "espeak-ng"):
+        if shutil.which(program) is None:
+            raise click.ClickException(f"{program} is not installed; on Debian: apt-get install flite espeak-ng")
+    out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for utterance in shipped_utterances() if shipped else training_utterances(seed):
+            spoken = Path(folder) / "spoken.wav"
+            utterance.speak(spoken)
+            path = Path(f"{utterance.name}.flac") if shipped else Path(utterance.word) / f"{utterance.name}.flac"
+            (out / path).parent.mkdir(exist_ok=True)
+            _convert(spoken, out / path, shipped=shipped)
+            rows.append([path, utterance.word, utterance.voice, utterance.program, _LICENCES[utterance.program], "train"])
+    with (out / "clips.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "word", "voice", "program", "licence", "split"])
+        writer.writerows(rows)
+
+
+def _convert(spoken: Path, path: Path, *, shipped: bool) -> None:
+    """The program's WAV as FLAC; the shipped clips as the default model takes them."""
+    if not shipped:
+        samples, rate = soundfile.read(spoken)
+        soundfile.write(path, samples, rate, subtype="PCM_16")
+        return
+    with warnings.catch_warnings(action="ignore"):  # every spoken word is shorter than 2 s and is padded
+        clip = read_clip(spoken)
+    # A short word may peak above 1 at RMS 0.1, which PCM would clip; reading sets the level again.
+    samples = clip.samples * min(1.0, 0.9 / float(clip.samples.abs().max()))
+    soundfile.write(path, samples.numpy(), clip.sample_rate, subtype="PCM_16")
+
+
+if __name__ == "__main__":
+    main()
