@@ -1,0 +1,316 @@
+"""When is a signal a metamer? Similarity of activations, the null distribution of random pairs, the verdict."""
+
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import scipy.stats
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import whole_file
+from audiometamer.models import Model, record
+
+METRICS = ("snr_db", "pearson_r2", "spearman_rho")
+QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
+_CEILING = {"snr_db": math.inf, "pearson_r2": 1.0, "spearman_rho": 1.0}
+
+
+def snr_db(target: Tensor, activation: Tensor) -> float:
+    """Signal-to-noise ratio 10·log10(Σ target² / Σ (target − activation)²), in dB; infinite if they are equal."""
+    t, a = target.double().flatten(), activation.double().flatten()
+    signal, noise = float(t.square().sum()), float((t - a).square().sum())
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+
+
+def published_snr_db(target: Tensor, activation: Tensor) -> float:
+    """The SNR as the published code of Feather et al. (2023) computes it: 10·log10 of the ratio of norms, half of `snr_db`."""
+    return 0.5 * snr_db(target, activation)
+
+
+def pearson_r2(target: Tensor, activation: Tensor) -> float:
+    """Squared Pearson correlation; 0 if either is constant."""
+    t, a = (x.double().flatten() - x.double().mean() for x in (target, activation))
+    norms = float(t.norm() * a.norm())
+    return min(float(t @ a) / norms, 1.0) ** 2 if norms > 0 else 0.0
+
+
+def spearman_rho(target: Tensor, activation: Tensor) -> float:
+    """Spearman rank correlation, equal values sharing their mean rank; 0 if either is constant."""
+    ranks = [scipy.stats.rankdata(x.detach().double().flatten().cpu().numpy()) for x in (target, activation)]
+    t, a = (r - r.mean() for r in ranks)
+    norms = math.sqrt(float(t @ t) * float(a @ a))
+    return max(-1.0, min(float(t @ a) / norms, 1.0)) if norms > 0 else 0.0
+
+
+def similarity(target: Tensor, activation: Tensor) -> dict[str, float]:
+    """How alike two activations of one sound each are: ``snr_db``, ``pearson_r2`` and ``spearman_rho``.
+
+    Parameters
+    ----------
+    target, activation : Tensor [shape=(...)]
+        Of equal shape; all values are compared as one list.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the shapes differ.
+    """
+    if target.shape != activation.shape:
+        raise AudioMetamerError(f"activations of shapes {tuple(target.shape)} and {tuple(activation.shape)} cannot be compared")
+    return {
+        "snr_db": snr_db(target, activation),
+        "pearson_r2": pearson_r2(target, activation),
+        "spearman_rho": spearman_rho(target, activation),
+    }
+
+
+class MetricNull(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One metric's values over random pairs of sounds at one layer: the largest, and quantiles by probability."""
+
+    maximum: float
+    quantiles: dict[str, float]
+
+
+class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Similarities of random pairs of different natural sounds, by layer and metric.
+
+    Parameters
+    ----------
+    pairs : int
+        How many pairs.
+    sounds : int
+        How many sounds they were formed from.
+    source : str
+        What sounds.
+    layers : dict of str to dict of str to MetricNull
+    """
+
+    pairs: int
+    sounds: int
+    source: str
+    layers: dict[str, dict[str, MetricNull]]
+
+    @classmethod
+    def measure(
+        cls,
+        model: Model,
+        sounds: Iterable[Tensor],
+        *,
+        layers: Sequence[str] | None = None,
+        source: str = "",
+        batch_size: int = 16,
+        memory: float = 1e9,
+        progress: Any = None,
+    ) -> "NullDistribution":
+        """Compare every pair of sounds at every layer.
+
+        Activations are computed once for each sound. Standardised (and ranked, for ρ), all pairs of a layer come from one matrix
+        product, taken over slices of the activations so that no more than `memory` is used; what is larger lies in a temporary
+        file. The SNR is not symmetric: the larger of a pair's two values counts.
+
+        Parameters
+        ----------
+        model : Model
+        sounds : iterable of Tensor [shape=signal_shape]
+            N different sounds give N (N − 1) / 2 pairs.
+        layers : sequence of str, optional
+            Default: all that the model lists.
+        source : str
+            What the sounds are; kept with the result.
+        batch_size : int
+            Sounds in one forward pass. Default 16.
+        memory : float
+            Bytes for activations at most, besides those of one forward pass. Default 1e9.
+        progress : callable, optional
+            Called with the number of sounds done.
+
+        Raises
+        ------
+        AudioMetamerError
+            If there are fewer than two sounds.
+        """
+        names = list(layers or model.layers)
+        with tempfile.TemporaryDirectory() as folder:
+            stores = {layer: _RowStore(Path(folder) / str(i), memory / len(names)) for i, layer in enumerate(names)}
+            n_sounds = 0
+            for batch in _batches(sounds, batch_size):
+                with torch.no_grad():
+                    activations = record(model, batch.to(device=model.device, dtype=model.dtype), names)
+                for layer, rows in activations.items():
+                    stores[layer].append(rows.flatten(1).float().cpu().numpy())
+                n_sounds += len(batch)
+                if progress is not None:
+                    progress(n_sounds)
+            if n_sounds < 2:
+                raise AudioMetamerError(f"a null distribution needs at least 2 sounds; there are {n_sounds}")
+            found = {layer: _compare_all(stores[layer], memory) for layer in names}
+        return cls(n_sounds * (n_sounds - 1) // 2, n_sounds, source, found)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON."""
+        with whole_file(path) as temporary:
+            temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "NullDistribution":
+        """Read what `save` wrote."""
+        try:
+            return msgspec.json.decode(Path(path).read_bytes(), type=cls)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise AudioMetamerError(f"{path} is not a null distribution: {error}") from error
+
+
+class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a metamer passes: beyond the null on every metric at the matched layer, and the same label as the clip.
+
+    Where random pairs already reach a metric's ceiling (ρ = 1 at a layer of a few units), the metamer must reach it as well.
+
+    Parameters
+    ----------
+    passed : bool or None
+        None if there is no null distribution or no label to judge by, and nothing that there is fails.
+    beyond_null : dict of str to bool
+        By metric; empty without a null distribution.
+    margin : dict of str to float
+        Metric minus the largest value of the null.
+    labels : dict of str to list
+        By task: the clip's and the metamer's.
+    """
+
+    passed: bool | None
+    beyond_null: dict[str, bool]
+    margin: dict[str, float]
+    labels: dict[str, tuple[str, str]]
+
+
+def judge(
+    measured: Mapping[str, float], null: Mapping[str, MetricNull] | None, labels: Mapping[str, tuple[str, str]]
+) -> Verdict:
+    """The verdict on one metamer.
+
+    Parameters
+    ----------
+    measured : mapping of str to float
+        `similarity` at the matched layer.
+    null : mapping of str to MetricNull or None
+        The null distribution of that layer.
+    labels : mapping of str to pair of str
+        The clip's and the metamer's label, by task.
+    """
+    beyond, margin = {}, {}
+    for metric, limit in (null or {}).items():
+        value = measured[metric]
+        at_ceiling = limit.maximum >= _CEILING[metric] and value >= _CEILING[metric]
+        beyond[metric] = value > limit.maximum or at_ceiling
+        margin[metric] = value - limit.maximum
+    same_label = all(clip == metamer for clip, metamer in labels.values())
+    passed: bool | None = all(beyond.values()) and same_label
+    if passed and not (beyond and labels):
+        passed = None
+    return Verdict(passed, beyond, margin, dict(labels))
+
+
+class _RowStore:
+    """Rows of one layer's activations: in memory while they fit, then in a file."""
+
+    def __init__(self, path: Path, memory: float) -> None:
+        self.path, self.memory = path, memory
+        self.rows: list[NDArray[np.float32]] = []
+        self.n_rows = self.width = 0
+        self.in_file = False
+
+    def append(self, rows: NDArray[np.float32]) -> None:
+        self.rows.append(rows)
+        self.n_rows, self.width = self.n_rows + len(rows), rows.shape[1]
+        if self.in_file or 4 * self.n_rows * self.width > self.memory:
+            with self.path.open("ab") as file:
+                for block in self.rows:
+                    block.tofile(file)
+            self.rows, self.in_file = [], True
+
+    def matrix(self) -> NDArray[np.float32]:
+        """All rows, [shape=(sounds, units)]."""
+        if not self.in_file:
+            return np.concatenate(self.rows)
+        return np.memmap(self.path, dtype=np.float32, mode="r", shape=(self.n_rows, self.width))
+
+
+def _compare_all(store: _RowStore, memory: float) -> dict[str, MetricNull]:
+    rows = store.matrix()
+    products = _gram(rows, memory)
+    sums = np.array([row.sum(dtype=np.float64) for row in rows])
+    ranks = _ranked(rows, store.path.with_suffix(".ranks"), in_file=store.in_file)
+    middle = (rows.shape[1] + 1) / 2
+    values = {
+        "snr_db": _snr(products),
+        "pearson_r2": _correlation(products, sums, rows.shape[1]) ** 2,
+        "spearman_rho": _correlation(_gram(ranks, memory, shift=middle), np.zeros(len(rows)), rows.shape[1]),
+    }
+    return {metric: MetricNull(float(v.max()), _quantiles(v)) for metric, v in values.items()}
+
+
+def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:
+    finite = values[np.isfinite(values)]
+    return {str(q): float(np.quantile(finite, q)) for q in QUANTILES} if len(finite) else {}
+
+
+def _gram(rows: NDArray[np.float32], memory: float, shift: float = 0.0) -> NDArray[np.float64]:
+    """All inner products of rows, minus `shift`, from slices of columns."""
+    step = max(int(memory / 4 / (8 * len(rows))), 1)
+    total = np.zeros((len(rows), len(rows)))
+    for first in range(0, rows.shape[1], step):
+        block = rows[:, first : first + step].astype(np.float64) - shift
+        total += block @ block.T
+    return total
+
+
+def _ranked(rows: NDArray[np.float32], path: Path, *, in_file: bool) -> NDArray[np.float32]:
+    """Ranks of each row's values, equal values sharing their mean rank."""
+    out: NDArray[np.float32] = np.empty(0, dtype=np.float32)
+    if in_file:
+        out = np.memmap(path, dtype=np.float32, mode="w+", shape=rows.shape)
+    else:
+        out = np.empty(rows.shape, dtype=np.float32)
+    for i, row in enumerate(rows):
+        out[i] = scipy.stats.rankdata(row)
+    return out
+
+
+def _snr(products: NDArray[np.float64]) -> NDArray[np.float64]:
+    power = np.diag(products)
+    i, j = np.triu_indices(len(power), 1)
+    noise = np.maximum(power[i] + power[j] - 2 * products[i, j], 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        snr = 10 * np.log10(np.maximum(power[i], power[j]) / noise)
+    return np.where(np.maximum(power[i], power[j]) > 0, snr, -np.inf)
+
+
+def _correlation(products: NDArray[np.float64], sums: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    covariance = products - np.outer(sums, sums) / width
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 0))
+    # Rounding leaves a constant row with a tiny deviation; its correlations count as 0 (Feather et al. 2023).
+    deviation[deviation <= 1e-7 * np.sqrt(np.maximum(np.diag(products), 0))] = 0
+    i, j = np.triu_indices(len(sums), 1)
+    norms = deviation[i] * deviation[j]
+    return np.divide(covariance[i, j], norms, out=np.zeros(len(i)), where=norms > 0).clip(-1, 1)
+
+
+def _batches(sounds: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+    batch: list[Tensor] = []
+    for sound in sounds:
+        batch.append(sound)
+        if len(batch) == size:
+            yield torch.stack(batch)
+            batch = []
+    if batch:
+        yield torch.stack(batch)

@@ -1,0 +1,443 @@
+"""A model: front end, network, and what is needed to use them. Wraps any module and says what is wrong with it."""
+
+import hashlib
+import importlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+import audiometamer.networks
+
+from audiometamer.activations import Tap, count_calls, record_taps, unknown_layer
+from audiometamer.cochleagram import Cochleagram, front_end
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import whole_file
+from audiometamer.resources import zoo_folder
+
+_PROBE_SEED = 0
+
+
+class Model(nn.Module):
+    """A network with its front end, and what is needed to give it sounds and to read its answers.
+
+    Any `torch.nn.Module` in eval mode and without trainable parameters will do. It is tried once, on noise, and what would make
+    its metamers meaningless is named: see Raises.
+
+    Parameters
+    ----------
+    network : Module
+        Takes what the front end gives, or signals if there is none. Returns logits [shape=(batch, classes)], a dict of them by
+        task, or anything else if no labels are wanted.
+    front_end : Module, optional
+        Signals [shape=(batch, *signal_shape)] to the network's input; its output is the layer ``cochleagram``, or ``front_end``
+        if it is not a `Cochleagram`.
+    sample_rate : int, optional
+        Hz. Needed for sounds.
+    duration : float, optional
+        Seconds. Needed for sounds.
+    level : float or None
+        RMS that clips are set to. Default 0.1.
+    signal_shape : sequence of int, optional
+        Of one signal. Default: (sample_rate · duration,).
+    bounds : tuple of float
+        Range of the signals; what lies outside is clamped first. Default (−1, 1).
+    labels : sequence of str, or mapping of str to them
+        Names of the classes, or of each task's. Default: numbers.
+    layers : mapping of str to str
+        Names for places in the network (``{"relu0": "features.0"}``), listed in order. Default: the network's own attribute
+        `layers`, or the names of all its submodules. Any dotted module name works besides, and so do ``module@k``, its k-th call
+        from 0, and ``module[key]``, an item of the tuple or dict that it returns.
+    name : str
+        For folders and reports. Default: the network's class.
+    check : bool
+        Whether to try the model. Default True.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the network is TorchScript; is in train mode; has trainable parameters, or tensors on several devices or of several
+        floating types; fails on noise; gives an output that does not depend on its input, or that depends on the rest of the
+        batch; or if no gradient, or a gradient of zero, reaches the input.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        front_end: nn.Module | None = None,
+        sample_rate: int | None = None,
+        duration: float | None = None,
+        level: float | None = 0.1,
+        signal_shape: Sequence[int] | None = None,
+        bounds: tuple[float, float] = (-1.0, 1.0),
+        labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+        layers: Mapping[str, str] | None = None,
+        name: str | None = None,
+        check: bool = True,
+    ) -> None:
+        super().__init__()
+        if signal_shape is None:
+            if sample_rate is None or duration is None:
+                raise AudioMetamerError("a model needs sample_rate and duration (sounds) or signal_shape (anything else)")
+            signal_shape = (round(sample_rate * duration),)
+        if isinstance(network, torch.jit.ScriptModule):
+            raise AudioMetamerError("the network is a TorchScript module, which takes no hooks; give the original nn.Module")
+        self.front_end = front_end
+        self.network = network
+        self.sample_rate, self.duration, self.level = sample_rate, duration, level
+        self.signal_shape, self.bounds = tuple(signal_shape), bounds
+        self.labels = labels
+        self.name = name or type(network).__name__
+        self.card: "Card | None" = None
+        self._layers = self._named_layers(layers)
+        self._calls: dict[str, int] | None = None
+        if check:
+            check_model(self)
+
+    def _named_layers(self, layers: Mapping[str, str] | None) -> dict[str, str]:
+        named = {}
+        if self.front_end is not None:
+            named["cochleagram" if isinstance(self.front_end, Cochleagram) else "front_end"] = "front_end"
+        own = layers or getattr(self.network, "layers", None)
+        if not isinstance(own, Mapping):
+            own = {path: path for path, _ in self.network.named_modules() if path}
+        return named | {layer: f"network.{path}" for layer, path in own.items()}
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that the model lists, from input to output."""
+        return tuple(self._layers)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating type of the parameters; float32 if there are none."""
+        return next((t.dtype for t in self._tensors() if t.is_floating_point()), torch.float32)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the parameters; the CPU if there are none."""
+        return next((t.device for t in self._tensors()), torch.device("cpu"))
+
+    def _tensors(self) -> list[Tensor]:
+        return [*self.network.parameters(), *self.network.buffers()]
+
+    def forward(self, signals: Tensor) -> Any:
+        """The network's output for signals [shape=(batch, *signal_shape)]."""
+        x = signals.clamp(*self.bounds)
+        return self.network(x if self.front_end is None else self.front_end(x))
+
+    def tap(self, layer: str) -> Tap:
+        """Where a layer is, in the names of this module.
+
+        Raises
+        ------
+        AudioMetamerError
+            If there is no such layer, naming the nearest; or if its module is called several times and no ``@k`` says which.
+        """
+        named = self._layers.get(layer)
+        tap = Tap.parse(named if named is not None else f"network.{layer}")
+        modules = dict(self.named_modules(remove_duplicate=False))
+        if tap.path not in modules:
+            known = [*self._layers, *(path.removeprefix("network.") for path in modules if path.startswith("network."))]
+            raise unknown_layer(layer, dict.fromkeys(known), where=self.name)
+        calls = self.calls().get(tap.path, 0)
+        if calls == 0:
+            raise AudioMetamerError(f"layer {layer!r} is never called in a forward pass of {self.name}")
+        if tap.call is None and calls > 1:
+            choices = ", ".join(f"{layer}@{k}" for k in range(calls))
+            raise AudioMetamerError(f"layer {layer!r} is called {calls} times in a forward pass; say which: {choices}")
+        if tap.call is not None and tap.call >= calls:
+            raise AudioMetamerError(f"layer {layer!r}: the module is called {calls} time(s), numbered from 0")
+        return tap
+
+    def calls(self) -> dict[str, int]:
+        """How often each submodule is called in one forward pass; found out once, with silence."""
+        if self._calls is None:
+            silence = torch.zeros(1, *self.signal_shape, dtype=self.dtype, device=self.device)
+            with torch.no_grad():
+                self._calls = count_calls(self, lambda: self(silence))
+        return self._calls
+
+    def logits(self, output: Any) -> dict[str, Tensor]:
+        """The model's output as logits [shape=(batch, classes)] by task; empty if it is not of that form."""
+        outputs = dict(output) if isinstance(output, Mapping) else {"word": output}
+        return {task: t for task, t in outputs.items() if isinstance(t, Tensor) and t.ndim == 2}
+
+    def label(self, task: str, index: int) -> str:
+        """Name of a class of a task; its number if the model has no labels."""
+        labels = self.labels.get(task) if isinstance(self.labels, Mapping) else self.labels
+        return str(index) if labels is None else str(labels[index])
+
+
+def record(
+    model: Model, inputs: Tensor, layers: Sequence[str] | str, *, straight_through: bool = False
+) -> dict[str, Tensor]:
+    """Activations of layers of a model; the forward pass stops after the last of them.
+
+    Parameters
+    ----------
+    model : Model
+    inputs : Tensor [shape=(batch, *signal_shape)]
+    layers : sequence of str, or str
+    straight_through : bool
+        Whether the ReLUs at these layers, and only those, pass the gradient unchanged. Default False.
+
+    Returns
+    -------
+    dict of str to Tensor [shape=(batch, ...)]
+
+    Raises
+    ------
+    AudioMetamerError
+        If a layer is unknown, naming the nearest, or does not say which of several calls or outputs it means.
+    """
+    names = [layers] if isinstance(layers, str) else list(layers)
+    taps = {layer: model.tap(layer) for layer in names}
+    return record_taps(model, lambda: model(inputs), taps, straight_through=straight_through)
+
+
+def check_model(model: Model) -> None:
+    """Try a model on noise and raise if its metamers would be meaningless; see `Model`."""
+    network, name = model.network, model.name
+    if training := [path or name for path, module in network.named_modules() if module.training]:
+        raise AudioMetamerError(f"{name} is in train mode ({training[0]}); call .eval() on it first")
+    if trainable := [path for path, parameter in network.named_parameters() if parameter.requires_grad]:
+        raise AudioMetamerError(
+            f"{len(trainable)} parameters of {name} require gradients (first: {trainable[0]}); call .requires_grad_(False) on it"
+        )
+    for kind, values in (("devices", {str(t.device) for t in model._tensors()}),
+                         ("floating types", {str(t.dtype) for t in model._tensors() if t.is_floating_point()})):
+        if len(values) > 1:
+            raise AudioMetamerError(f"{name} has parameters of several {kind}: {', '.join(sorted(values))}; move it to one")
+
+    generator = torch.Generator().manual_seed(_PROBE_SEED)
+    middle, spread = sum(model.bounds) / 2, (model.bounds[1] - model.bounds[0]) / 20
+    noise = middle + spread * torch.randn(2, *model.signal_shape, generator=generator, dtype=torch.float64)
+    signals = noise.to(dtype=model.dtype, device=model.device).requires_grad_()
+    try:
+        outputs = _floating(model(signals))
+        alone = _floating(model(signals[:1].detach()))
+    except AudioMetamerError:
+        raise
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        shape = (2, *model.signal_shape)
+        reason = " ".join(str(error).split())
+        raise AudioMetamerError(f"{name} fails on noise of shape {shape}, {model.dtype}: {reason}") from error
+    if not outputs:
+        raise AudioMetamerError(f"{name} returns no floating-point tensor")
+    if any(not torch.isfinite(out).all() for out in outputs):
+        raise AudioMetamerError(f"the output of {name} for noise is not finite")
+    if all(torch.equal(out[0], out[1]) for out in outputs if len(out) == 2):
+        raise AudioMetamerError(f"the output of {name} does not depend on its input: it is the same for two different noises")
+    for both, one in zip(outputs, alone, strict=True):
+        if both.shape[1:] == one.shape[1:] and not torch.allclose(both[:1], one, rtol=1e-2, atol=1e-3 * float(one.abs().max())):
+            raise AudioMetamerError(f"the output of {name} for a signal depends on the others in the batch, or on chance")
+    attached = [out for out in outputs if out.requires_grad]
+    if not attached:
+        raise AudioMetamerError(f"no gradient reaches the input of {name}: its output is detached (no_grad, numpy, argmax?)")
+    weighted = sum((out * torch.randn(out.shape, generator=generator).to(out)).sum() for out in attached)
+    (gradient,) = torch.autograd.grad(torch.as_tensor(weighted), signals, allow_unused=True)
+    if gradient is None:
+        raise AudioMetamerError(f"no gradient reaches the input of {name}: its output is computed from something else")
+    if not torch.isfinite(gradient).all():
+        raise AudioMetamerError(f"the gradient at the input of {name} is not finite")
+    if not gradient.any():
+        raise AudioMetamerError(f"the gradient at the input of {name} is zero everywhere")
+
+
+def _floating(output: Any) -> list[Tensor]:
+    """All floating-point tensors in an output, however nested."""
+    if isinstance(output, Tensor):
+        return [output] if output.is_floating_point() else []
+    if isinstance(output, Mapping):
+        return [tensor for value in output.values() for tensor in _floating(value)]
+    if isinstance(output, (tuple, list)):
+        return [tensor for value in output for tensor in _floating(value)]
+    return []
+
+
+class FrontEndCard(msgspec.Struct, forbid_unknown_fields=True):
+    """The front end in a model.toml: the name of a preset, and what differs from it."""
+
+    preset: str
+    options: dict[str, Any] = {}
+
+
+class NetworkCard(msgspec.Struct, forbid_unknown_fields=True):
+    """The network in a model.toml: a class of `audiometamer.networks` and its keywords."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class WeightsCard(msgspec.Struct, forbid_unknown_fields=True):
+    """The weight file in a model.toml, a safetensors file beside it, and the SHA-256 of its bytes."""
+
+    file: str
+    sha256: str
+
+
+class Card(msgspec.Struct, forbid_unknown_fields=True):
+    """A model.toml: all that is needed to build and to judge a model."""
+
+    name: str
+    sample_rate: int
+    duration: float
+    level: float
+    network: NetworkCard
+    front_end: FrontEndCard
+    weights: WeightsCard
+    labels: dict[str, list[str]]
+    description: str = ""
+    data: dict[str, str] = {}
+    licence: str = ""
+    training: dict[str, Any] = {}
+    accuracy: dict[str, Any] = {}
+    limits: list[str] = []
+
+
+def load_model(name: str | os.PathLike[str]) -> Model:
+    """A model by name.
+
+    Parameters
+    ----------
+    name : str or path
+        A model of the zoo (``cochcnn-word``), a folder with a ``model.toml``, or ``package.module:function``, a function without
+        arguments that returns a `Model`.
+
+    Returns
+    -------
+    Model
+        On the CPU.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is none of that name, or its card, weights or function are not as they should be.
+    """
+    text = os.fspath(name)
+    if (folder := Path(text)).is_dir():
+        return _load_folder(folder)
+    if (folder := zoo_folder() / text).is_dir() and re.fullmatch(r"[\w-]+", text):
+        return _load_folder(folder)
+    if re.fullmatch(r"[\w.]+:\w+", text):
+        return _load_function(text)
+    raise AudioMetamerError(
+        f"there is no model {text!r}: it is not in the zoo ({', '.join(zoo())}), not a folder, and not package.module:function"
+    )
+
+
+def zoo() -> list[str]:
+    """Names of the models that come with audiometamer."""
+    return sorted(card.parent.name for card in zoo_folder().glob("*/model.toml"))
+
+
+def read_card(folder: Path) -> Card:
+    """Read and check the ``model.toml`` of a model's folder."""
+    path = folder / "model.toml"
+    if not path.is_file():
+        raise AudioMetamerError(f"{folder} holds no model.toml")
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Card)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise AudioMetamerError(f"{path}: {error}") from error
+
+
+def build(card: Card) -> Model:
+    """The model of a card, with random weights, not yet checked."""
+    network_class = getattr(audiometamer.networks, card.network.name, None)
+    if card.network.name not in audiometamer.networks.__all__:
+        known = ", ".join(audiometamer.networks.__all__)
+        raise AudioMetamerError(f"there is no network {card.network.name!r}; there are {known}")
+    outputs = {task: len(labels) for task, labels in card.labels.items()}
+    try:
+        network = network_class(next(iter(outputs.values())) if len(outputs) == 1 else outputs, **card.network.options)
+        ears = front_end(card.front_end.preset, **card.front_end.options)
+    except TypeError as error:
+        raise AudioMetamerError(f"the card of {card.name}: {error}") from error
+    model = Model(
+        network,
+        front_end=ears,
+        sample_rate=card.sample_rate,
+        duration=card.duration,
+        level=card.level,
+        labels=card.labels,
+        name=card.name,
+        check=False,
+    )
+    model.card = card
+    return model
+
+
+def _load_folder(folder: Path) -> Model:
+    from safetensors.torch import load
+
+    card = read_card(folder)
+    path = folder / card.weights.file
+    if not path.is_file():
+        raise AudioMetamerError(f"{path} does not exist; {folder / 'model.toml'} names it as the weights")
+    content = path.read_bytes()
+    try:
+        weights = load(content)
+    except Exception as error:  # safetensors raises its own SafetensorError, a plain Exception, for anything malformed
+        raise AudioMetamerError(f"{path} is not a safetensors file (a pickle, perhaps?): {error}") from error
+    if (found := hashlib.sha256(content).hexdigest()) != card.weights.sha256:
+        raise AudioMetamerError(f"{path} has SHA-256 {found}, but its card says {card.weights.sha256}: a changed file?")
+    model = build(card)
+    own = model.network.state_dict()
+    wrong = sorted(own.keys() ^ weights.keys()) + [k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape]
+    if wrong:
+        raise AudioMetamerError(f"{path} does not fit {card.network.name}: {', '.join(wrong)} missing, left over or of another shape")
+    model.network.load_state_dict(weights)
+    model.eval().requires_grad_(False)
+    return model
+
+
+def save_weights(network: nn.Module, path: Path) -> str:
+    """Write a network's state dict as safetensors; returns the SHA-256 of the file."""
+    from safetensors.torch import save
+
+    content = save({key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()})
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _load_function(text: str) -> Model:
+    module_name, function_name = text.split(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise AudioMetamerError(f"model {text!r}: {module_name} cannot be imported ({error})") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise AudioMetamerError(f"model {text!r}: {module_name} has no function {function_name}")
+    model = function()
+    if not isinstance(model, Model):
+        raise AudioMetamerError(f"model {text!r}: the function returned a {type(model).__name__}; it must return an am.Model")
+    return model
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; ``auto`` is the first accelerator that works, or the CPU. The one place that knows device names.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no such device here.
+    """
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator if accelerator is not None else torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise AudioMetamerError(f"device {name!r} is not available here: {str(error).splitlines()[0]}") from error
+    return device

@@ -1,0 +1,20 @@
+"""Where the zoo and the clips are: inside the installed package, or at the root of a checkout."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def _data(name: str) -> Path:
+    installed = _PACKAGE / "data" / name
+    return installed if installed.is_dir() else _PACKAGE.parent / name
+
+
+def zoo_folder() -> Path:
+    """The folder with a folder for each model."""
+    return _data("models")
+
+
+def clips_folder() -> Path:
+    """The folder of the shipped clips."""
+    return _data("stimuli")
