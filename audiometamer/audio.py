@@ -47,6 +47,7 @@ def read_clip(
     duration: float | None = 2.0,
     level: float | None = 0.1,
     start: float | None = None,
+    length: float | None = None,
 ) -> Clip:
     """Read a recording as the clip that a model takes.
 
@@ -66,6 +67,8 @@ def read_clip(
     start : float or None
         Seconds into the recording where the clip begins. None: from the beginning, and the recording may not be longer than
         `duration`.
+    length : float or None
+        Seconds of the recording to take from there, at most `duration`. Default: `duration`.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def read_clip(
     ------
     AudioMetamerError
         If the file is missing, empty, truncated, not audio or a folder; if it is silent or holds NaN or infinity; if it is
-        longer than `duration` and no `start` is given; if `start` lies outside it.
+        longer than `duration` and no `start` is given; if `start` lies outside it; if `length` is not between 0 and `duration`.
     """
     path = Path(path)
     channels, rate = _read(path)
@@ -86,18 +89,7 @@ def read_clip(
     if not np.isfinite(samples).all():
         raise AudioMetamerError(f"{path} holds {np.count_nonzero(~np.isfinite(samples))} NaN or infinite samples")
 
-    seconds = len(samples) / rate
-    if start is not None:
-        if not 0 <= start < seconds:
-            raise AudioMetamerError(f"start is {start} s, but {path} runs from 0 to {seconds:.3f} s")
-        samples = samples[round(start * rate) :]
-        if duration is not None:
-            samples = samples[: round(duration * rate)]
-    elif duration is not None and len(samples) > round(duration * rate) + 1:  # one sample of grace for rounding
-        raise AudioMetamerError(
-            f"{path} lasts {seconds:.3f} s and the model takes {duration:g} s; say where to begin with start (--start SECONDS)"
-        )
-
+    samples = _cut(path, samples, rate, start=start, length=length, duration=duration)
     samples = samples.astype(np.float32)
     if level is not None:
         samples = samples - samples.mean()
@@ -117,6 +109,30 @@ def read_clip(
     for notice in notices:
         warnings.warn(notice, AudioMetamerWarning, stacklevel=2)
     return Clip(path.stem, torch.from_numpy(np.ascontiguousarray(samples)), sample_rate, tuple(notices))
+
+
+def _cut(
+    path: Path,
+    samples: NDArray[np.float64],
+    rate: int,
+    *,
+    start: float | None,
+    length: float | None,
+    duration: float | None,
+) -> NDArray[np.float64]:
+    """The part of a recording that was asked for, shape=(samples,); raises rather than cut unasked."""
+    seconds = len(samples) / rate
+    if length is not None and not 0 < length <= (duration or seconds):
+        raise AudioMetamerError(f"duration is {length} s; it must be above 0 and at most the model's, {duration or seconds:g} s")
+    if start is not None and not 0 <= start < seconds:
+        raise AudioMetamerError(f"start is {start} s, but {path} runs from 0 to {seconds:.3f} s")
+    wanted = length or duration
+    if start is None and length is None and duration is not None and len(samples) > round(duration * rate) + 1:
+        raise AudioMetamerError(
+            f"{path} lasts {seconds:.3f} s and the model takes {duration:g} s; say where to begin with start (--start SECONDS)"
+        )
+    first = round((start or 0) * rate)
+    return samples[first:] if wanted is None else samples[first : first + round(wanted * rate)]
 
 
 def set_level(samples: NDArray[np.float32], level: float) -> NDArray[np.float32]:

@@ -94,7 +94,8 @@ class Model(nn.Module):
         self.signal_shape, self.bounds = tuple(signal_shape), bounds
         self.labels = labels
         self.name = name or type(network).__name__
-        self.card: "Card | None" = None
+        self.card: Card | None = None
+        self.folder: Path | None = None  # where it was loaded from
         self._layers = self._named_layers(layers)
         self._calls: dict[str, int] | None = None
         if check:
@@ -126,6 +127,15 @@ class Model(nn.Module):
 
     def _tensors(self) -> list[Tensor]:
         return [*self.network.parameters(), *self.network.buffers()]
+
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weight file, or of all parameters and buffers, in order, if there is no file."""
+        if self.card is not None:
+            return self.card.weights.sha256
+        digest = hashlib.sha256()
+        for tensor in self._tensors():
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
     def forward(self, signals: Tensor) -> Any:
         """The network's output for signals [shape=(batch, *signal_shape)]."""
@@ -396,6 +406,7 @@ def _load_folder(folder: Path) -> Model:
         raise AudioMetamerError(f"{path} does not fit {card.network.name}: {', '.join(wrong)} missing, left over or of another shape")
     model.network.load_state_dict(weights)
     model.eval().requires_grad_(False)
+    model.folder = folder
     return model
 
 

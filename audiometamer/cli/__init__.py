@@ -1,0 +1,65 @@
+"""The command line: parses, calls, prints. One file for each group of commands; no science."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+import click
+
+from audiometamer.cli.demo import demo
+from audiometamer.cli.models import layers, models
+from audiometamer.cli.null import null
+from audiometamer.cli.synth import synth
+from audiometamer.cli.train import train
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.version import __version__
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="audiometamer")
+def audiometamer() -> None:
+    """Make model metamers: sounds that a layer of a neural network cannot tell from a natural one."""
+
+
+for command in (demo, synth, models, layers, null, train):
+    audiometamer.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 after bad input, 130 after Ctrl-C.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AudioMetamerWarning)
+        plain = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: object) -> None:
+            if issubclass(category, AudioMetamerWarning):
+                click.echo(f"note: {message}", err=True)
+            else:
+                plain(message, category, *rest)  # type: ignore[arg-type]
+
+        warnings.showwarning = show
+        try:
+            audiometamer.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        except click.exceptions.Abort:
+            click.echo("\naudiometamer: interrupted; what was finished is kept, and the same command goes on from there", err=True)
+            return _INTERRUPTED
+        except click.ClickException as error:
+            error.show()
+            return 2
+        except AudioMetamerError as error:
+            click.echo(f"audiometamer: error: {error}", err=True)
+            return 2
+    return 0
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    sys.exit(main())

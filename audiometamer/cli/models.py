@@ -1,0 +1,51 @@
+"""``audiometamer models`` and ``audiometamer layers``: what there is."""
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from audiometamer.cli import options
+from audiometamer.models import read_card, record, zoo
+from audiometamer.resources import zoo_folder
+
+
+@click.command()
+def models() -> None:
+    """List the models that come with audiometamer."""
+    table = Table(box=None, header_style="bold")
+    for column in ("name", "network", "classes", "right in quiet", "MB", "what it is"):
+        table.add_column(column)
+    for name in zoo():
+        folder = zoo_folder() / name
+        card = read_card(folder)
+        quiet = card.accuracy.get("quiet", {})
+        table.add_row(
+            name, card.network.name, ", ".join(f"{len(v)} {task}s" for task, v in card.labels.items()),
+            f"{quiet['percent']} %" if quiet else "", f"{(folder / card.weights.file).stat().st_size / 1e6:.1f}", card.description,
+        )  # fmt: skip
+    Console().print(table)
+
+
+@click.command()
+@click.argument("model_name", metavar="MODEL", default=options.DEFAULT_MODEL)
+@click.option("--all", "every", is_flag=True, help="Every module, not only the layers that the model lists.")
+def layers(model_name: str, every: bool) -> None:
+    """List the layers of a MODEL: their names, shapes and numbers of units."""
+    model = options.opened_model(model_name, "cpu")
+    names = list(model.layers)
+    if every:
+        calls = model.calls()
+        for path in calls:
+            if path.startswith("network."):
+                name = path.removeprefix("network.")
+                names += [name] if calls[path] == 1 else [f"{name}@{k}" for k in range(calls[path])]
+    silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype)
+    table = Table(box=None, header_style="bold")
+    for column in ("layer", "module", "shape", "units"):
+        table.add_column(column, justify="right" if column == "units" else "left")
+    for name in dict.fromkeys(names):
+        activation = record(model, silence, name)[name][0]
+        shape = " × ".join(str(n) for n in activation.shape)
+        table.add_row(name, model.tap(name).path, shape, f"{activation.numel():,}")
+    Console().print(table)

@@ -1,0 +1,44 @@
+"""Options that mean the same thing in every command."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from audiometamer.models import Model, choose_device, load_model
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+DEFAULT_MODEL = "cochcnn-word"
+
+model = click.option(
+    "--model", "model_name", default=DEFAULT_MODEL, show_default=True,
+    help="A model of the zoo, a folder with a model.toml, or package.module:function.",
+)  # fmt: skip
+layers = click.option(
+    "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers to match; default: all that the model lists."
+)
+seeds = click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="May be given several times.")
+method = click.option("--method", default="default", show_default=True, help="default, or feather2023 (the published procedure).")
+steps = click.option("--steps", type=click.IntRange(1), help="Of an attempt; default: the method's own (200; feather2023: 24000).")
+device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, …")
+batch_size = click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Sounds side by side.")
+null_file = click.option(
+    "--null", "null_file", type=click.Path(path_type=Path), help="Null distribution to judge by; default: the model's own."
+)
+
+
+def out(default: str) -> Decorator:
+    """The folder that results go into."""
+    return click.option("--out", type=click.Path(path_type=Path), default=Path(default), show_default=True, help="Folder for results.")
+
+
+def opened_model(name: str, device_name: str) -> Model:
+    """The model of an option, on the device of another."""
+    return load_model(name).to(choose_device(device_name))
+
+
+def split_names(values: tuple[str, ...]) -> list[str]:
+    """Names given several times, or with commas, or both."""
+    return [name for value in values for name in value.split(",") if name]

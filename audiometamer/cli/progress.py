@@ -1,0 +1,40 @@
+"""Progress of long work: a bar on a terminal, plain lines otherwise."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Tracker(Protocol):
+    """Takes the share of the work that is done and what is going on."""
+
+    def __call__(self, done: float, message: str) -> None: ...
+
+
+@contextmanager
+def tracked() -> Iterator[Tracker]:
+    """A tracker for as long as the block runs; writes to standard error."""
+    if not sys.stderr.isatty():
+        yield _PlainLines()
+        return
+    columns = (BarColumn(), TextColumn("{task.percentage:3.0f}%"), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda done, message: bar.update(task, completed=done, description=message)
+
+
+class _PlainLines:
+    def __init__(self) -> None:
+        self.next_line = time.monotonic()
+
+    def __call__(self, done: float, message: str) -> None:
+        if time.monotonic() >= self.next_line or done >= 1:
+            print(f"{100 * done:3.0f}% {message}", file=sys.stderr, flush=True)
+            self.next_line = time.monotonic() + _SECONDS_BETWEEN_LINES

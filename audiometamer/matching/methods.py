@@ -1,0 +1,133 @@
+"""Methods of synthesis by name: which steps, how many, and what to do with a signal that does not move."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.matching.loop import StoppingRule
+from audiometamer.matching.optimizers import Adam, Cosine, Halving, NormalizedDescent, Optimizer, State
+
+
+@dataclass(frozen=True)
+class Phases:
+    """One optimiser for the first `switch` steps, another, counting its steps from 0, for the rest."""
+
+    first: Optimizer
+    switch: int
+    second: Optimizer
+
+    def init(self, signals: Tensor) -> State:
+        return {
+            f"{phase}.{name}": tensor
+            for phase, optimizer in (("first", self.first), ("second", self.second))
+            for name, tensor in optimizer.init(signals).items()
+        }
+
+    def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
+        phase, optimizer, count = ("first", self.first, step) if step < self.switch else ("second", self.second, step - self.switch)
+        own = {name.removeprefix(f"{phase}."): t for name, t in state.items() if name.startswith(f"{phase}.")}
+        signals, own_after = optimizer.step(count, signals, gradients, own)
+        return signals, {**state, **{f"{phase}.{name}": tensor for name, tensor in own_after.items()}}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to synthesise a signal.
+
+    Parameters
+    ----------
+    name : str
+        For the record.
+    optimizer : callable
+        Number of steps to an optimiser.
+    """
+
+    name: str
+    optimizer: Callable[[int], Optimizer]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A named procedure.
+
+    Parameters
+    ----------
+    name : str
+    steps : int
+        Default number of steps of an attempt.
+    attempts : tuple of Attempt
+        The first is made with every signal; each next one, from other noise, with the signals that got stuck or did not pass.
+    description : str
+    """
+
+    name: str
+    steps: int
+    attempts: tuple[Attempt, ...]
+    description: str
+
+
+def _published(steps: int) -> Optimizer:
+    return NormalizedDescent(Halving(1.0, max(steps // 8, 1)))
+
+
+def _growth_then(second: Callable[[int], Optimizer], growth: int) -> Callable[[int], Optimizer]:
+    """Unit steps without momentum out of near silence, at most a quarter of all; then another optimiser."""
+
+    def optimizer(steps: int) -> Optimizer:
+        switch = min(growth, steps // 4)
+        return Phases(NormalizedDescent(lambda step: 1.0), switch, second(steps - switch))
+
+    return optimizer
+
+
+def _momentum(initial: float) -> Callable[[int], Optimizer]:
+    return lambda steps: NormalizedDescent(Cosine(initial, steps), momentum=0.9)
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method(
+            "default",
+            200,
+            (
+                Attempt("growth, then momentum", _growth_then(_momentum(1.0), 20)),
+                Attempt("longer growth, then gentler momentum", _growth_then(_momentum(0.3), 80)),
+                Attempt("longer growth, then Adam", _growth_then(lambda steps: Adam(Cosine(0.01, steps)), 80)),
+            ),
+            "unit steps out of near silence, then momentum on the normalised gradient with a step size falling along a cosine; "
+            "what got stuck or did not pass is tried again from other noise, at most twice",
+        ),
+        Method(
+            "feather2023",
+            24_000,
+            (Attempt("published", _published),),
+            "Feather et al. (2023): normalised gradient steps, size 1 halved seven times; the last signal is kept",
+        ),
+    )
+}
+
+
+def load_method(name: str) -> Method:
+    """A method by name: ``default`` or ``feather2023``."""
+    if name not in METHODS:
+        raise AudioMetamerError(f"there is no method {name!r}; there are {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def stuck_after(step: int) -> StoppingRule:
+    """Stops, at one step, the signals whose loss has not halved since the start (6 dB for `relative_l2`)."""
+    initial: Tensor | None = None
+
+    def rule(now: int, losses: Tensor) -> Tensor:
+        nonlocal initial
+        if initial is None:
+            initial = losses
+        if now != step:
+            return torch.zeros_like(losses, dtype=torch.bool)
+        return losses > 0.5 * initial
+
+    return rule

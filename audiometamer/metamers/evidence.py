@@ -1,0 +1,88 @@
+"""What is known of one metamer: everything needed to make it again, and everything that shows it is one."""
+
+import hashlib
+import platform
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiometamer.criteria import Verdict
+from audiometamer.version import __version__
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What determines a metamer, besides the machine. Two results with equal settings are the same result."""
+
+    clip: str
+    clip_sha256: str
+    model: str
+    weights_sha256: str
+    layer: str
+    seed: int
+    method: str
+    steps: int
+    loss: str
+
+
+class Try(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One attempt at a metamer: how, from which noise, how far it came, and its loss on the way."""
+
+    attempt: str
+    start_seed: int
+    steps: int
+    outcome: str
+    snr_db: float | None
+    loss_steps: list[int]
+    losses: list[float]
+
+
+class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The JSON beside each WAV.
+
+    Parameters
+    ----------
+    settings : Settings
+    verdict : Verdict
+    similarity : dict of str to dict of str to float
+        Layer to metric to value, at every layer that the model lists, not only the matched one. An infinite SNR is None.
+    tries : list of Try
+        The last one listed under `kept` gave the WAV.
+    kept : int
+    seconds : float
+        Of synthesis; a batch's time is shared equally among its signals.
+    rms, peak : float
+        Of the WAV.
+    sample_rate : int or None
+    clip_notices : list of str
+    device, dtype : str
+    versions : dict of str to str
+    """
+
+    settings: Settings
+    verdict: Verdict
+    similarity: dict[str, dict[str, float | None]]
+    tries: list[Try]
+    kept: int
+    seconds: float
+    rms: float
+    peak: float
+    sample_rate: int | None
+    clip_notices: list[str]
+    device: str
+    dtype: str
+    versions: dict[str, str]
+
+
+def sha256_of(*tensors: Tensor) -> str:
+    """SHA-256 of the values of tensors, one after the other."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Of audiometamer and of what it computes with."""
+    return {"audiometamer": __version__, "torch": str(torch.__version__), "python": platform.python_version()}

@@ -1,0 +1,172 @@
+"""Metamers on disk: ``OUT/<clip>/<model>/<layer>_seed<k>.wav`` with a JSON beside each, and ``OUT/index.tsv``."""
+
+import csv
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import scipy.io.wavfile
+import torch
+
+from audiometamer.audio import Clip, write_wav
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import whole_file
+from audiometamer.metamers.evidence import Evidence, Settings
+from audiometamer.metamers.synthesis import Metamer
+
+INDEX_COLUMNS = (
+    "wav", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
+    "method", "steps", "seconds", "rms", "peak",
+)  # fmt: skip
+
+
+def metamer_path(out: Path, clip: str, model: str, layer: str, seed: int) -> Path:
+    """Where the WAV of a metamer lies."""
+    return clip_folder(out, clip, model) / f"{_safe(layer)}_seed{seed}.wav"
+
+
+def clip_folder(out: Path, clip: str, model: str) -> Path:
+    """The folder of one clip's metamers of one model."""
+    return out / _safe(clip) / _safe(model)
+
+
+def save_metamer(out: Path, metamer: Metamer) -> Path:
+    """Write a metamer's WAV and JSON, and the clip's own WAV beside them if it is not there.
+
+    The JSON is written last: a WAV without one is unfinished work.
+
+    Returns
+    -------
+    path
+        Of the WAV.
+    """
+    settings = metamer.evidence.settings
+    path = metamer_path(out, settings.clip, settings.model, settings.layer, settings.seed)
+    rate = metamer.clip.sample_rate
+    original = path.with_name("original.wav")
+    if not original.exists():
+        write_wav(original, metamer.clip.samples, rate)
+    write_wav(path, metamer.samples.flatten(), rate)
+    with whole_file(path.with_suffix(".json")) as temporary:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(metamer.evidence), indent=1) + b"\n")
+    return path
+
+
+def read_evidence(path: Path) -> Evidence:
+    """Read the JSON beside a WAV."""
+    try:
+        return msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Evidence)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise AudioMetamerError(f"{path.with_suffix('.json')} is not the record of a metamer: {error}") from error
+
+
+def read_metamer(path: Path) -> Metamer:
+    """Read back what `save_metamer` wrote; `path` is the WAV's."""
+    evidence = read_evidence(path)
+    samples = {}
+    for file in (path, path.with_name("original.wav")):
+        try:
+            rate, values = scipy.io.wavfile.read(file)
+        except (OSError, ValueError) as error:
+            raise AudioMetamerError(f"{file} cannot be read: {error}") from error
+        samples[file] = torch.from_numpy(values.copy())
+    original = samples[path.with_name("original.wav")]
+    clip = Clip(evidence.settings.clip, original, rate, tuple(evidence.clip_notices))
+    return Metamer(samples[path], clip, evidence)
+
+
+def is_finished(out: Path, settings: Settings) -> bool:
+    """Whether a metamer of these settings is in `out` already.
+
+    Raises
+    ------
+    AudioMetamerError
+        If one of the same name but other settings is: nothing is overwritten unasked.
+    """
+    path = metamer_path(out, settings.clip, settings.model, settings.layer, settings.seed)
+    if not path.with_suffix(".json").exists() or not path.exists():
+        return False
+    found = read_evidence(path).settings
+    if found == settings:
+        return True
+    differing = [name for name in Settings.__struct_fields__ if getattr(found, name) != getattr(settings, name)]
+    raise AudioMetamerError(
+        f"{path} exists and was made with another {', '.join(differing)}; choose another --out, or --overwrite it"
+    )
+
+
+def write_index(out: Path) -> Path:
+    """Write ``index.tsv``, a row for each WAV with its record under `out`, those that failed their verdict among them."""
+    rows = []
+    for record in sorted(out.glob("*/*/*.json")):
+        evidence = read_evidence(record)
+        settings, verdict = evidence.settings, evidence.verdict
+        matched = evidence.similarity[settings.layer]
+        labels = list(verdict.labels.values()) or [("", "")]
+        rows.append({
+            "wav": record.with_suffix(".wav").relative_to(out).as_posix(),
+            "clip": settings.clip, "model": settings.model, "layer": settings.layer, "seed": settings.seed,
+            "verdict": verdict_word(verdict.passed),
+            "snr_db": _number(matched["snr_db"]), "spearman_rho": _number(matched["spearman_rho"]),
+            "pearson_r2": _number(matched["pearson_r2"]),
+            "label_clip": "|".join(clip for clip, _ in labels), "label_metamer": "|".join(m for _, m in labels),
+            "method": settings.method, "steps": sum(t.steps for t in evidence.tries), "seconds": f"{evidence.seconds:.1f}",
+            "rms": f"{evidence.rms:.4f}", "peak": f"{evidence.peak:.4f}",
+        })  # fmt: skip
+    path = out / "index.tsv"
+    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, INDEX_COLUMNS, delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def verdict_word(passed: bool | None) -> str:
+    """``passed``, ``failed``, or ``no verdict`` where there was nothing to judge by."""
+    return {True: "passed", False: "failed", None: "no verdict"}[passed]
+
+
+@contextmanager
+def only_writer(out: Path) -> Iterator[None]:
+    """Hold a folder for one run; a second run into it is refused.
+
+    Raises
+    ------
+    AudioMetamerError
+        If another run is writing into it, or it cannot be made.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise AudioMetamerError(f"another run is writing into {out}; wait for it, or choose another --out") from error
+    except OSError as error:
+        raise AudioMetamerError(f"could not write into {out}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        (out / ".lock").unlink(missing_ok=True)
+
+
+def _safe(name: str) -> str:
+    """A name that every file system takes."""
+    return re.sub(r"[^\w.@\-\[\]]+", "_", name).strip(".") or "_"
+
+
+def _number(value: float | None) -> str:
+    return "inf" if value is None else f"{value:.4f}"
+
+
+def folder_of(path: str | os.PathLike[str]) -> Path:
+    """A folder that may be written to; raises if a file is in the way."""
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise AudioMetamerError(f"{folder} is a file; --out takes a folder")
+    return folder

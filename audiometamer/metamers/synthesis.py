@@ -1,0 +1,313 @@
+"""Make metamers: match a layer of a model for batches of clips and seeds, judge, and try again what did not come out."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from msgspec.structs import replace
+from torch import Tensor
+
+from audiometamer.activations import record_taps
+from audiometamer.audio import Clip
+from audiometamer.criteria import MetricNull, NullDistribution, judge, similarity
+from audiometamer.domains import Domain, Waveform
+from audiometamer.errors import AudioMetamerError
+from audiometamer.matching.loop import match
+from audiometamer.matching.losses import Loss, relative_l2
+from audiometamer.matching.methods import Method, load_method, stuck_after
+from audiometamer.metamers.evidence import Evidence, Settings, Try, sha256_of, versions
+from audiometamer.models import Model, record
+
+_REPORT_EVERY = 20
+_STREAM = 2**32  # start noise of later attempts is drawn from seed + attempt · this: no user's seed comes near
+
+
+@dataclass(frozen=True)
+class Metamer:
+    """A synthesised sound and its evidence.
+
+    Parameters
+    ----------
+    samples : Tensor [shape=signal_shape]
+        float32, on the CPU.
+    clip : Clip
+        The natural sound.
+    evidence : Evidence
+    """
+
+    samples: Tensor
+    clip: Clip
+    evidence: Evidence
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the verdict was passed; None if there was nothing to judge by."""
+        return self.evidence.verdict.passed
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a synthesis is: told to `progress` every few steps.
+
+    Parameters
+    ----------
+    layer : str
+    signals : int
+        In the batch.
+    attempt : int
+        From 0.
+    step, steps : int
+    snr_db : float
+        Median over the batch's active signals, from the loss; only right for `relative_l2`.
+    """
+
+    layer: str
+    signals: int
+    attempt: int
+    step: int
+    steps: int
+    snr_db: float
+
+
+@dataclass
+class _Job:
+    """One metamer in the making."""
+
+    clip: Clip
+    layer: str
+    seed: int
+    tries: list[Try] = field(default_factory=list)
+    results: list[tuple[Tensor, Evidence]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def synthesize(
+    model: Model,
+    clips: Sequence[Clip] | Clip,
+    layers: Sequence[str] | str | None = None,
+    *,
+    method: str = "default",
+    steps: int | None = None,
+    seed: int | Sequence[int] = 0,
+    loss: Loss = relative_l2,
+    null: NullDistribution | None = None,
+    domain: Domain | None = None,
+    batch_size: int = 8,
+    progress: Callable[[Progress], None] | None = None,
+) -> list["Metamer"]:
+    """Make metamers of clips at layers of a model.
+
+    Parameters
+    ----------
+    model : Model
+    clips : Clip or sequence of them
+        As the model takes them: `read_clip` with its sample rate, duration and level.
+    layers : str or sequence of str, optional
+        Default: all that the model lists.
+    method : {"default", "feather2023"}
+        See `audiometamer.matching.methods`. Default "default".
+    steps : int, optional
+        Of an attempt. Default: the method's own.
+    seed : int or sequence of int
+        One metamer for each; the same noise starts every layer and clip. Default 0.
+    loss : callable
+        Activations and target, Tensor [shape=(batch, ...)] each, to Tensor [shape=(batch,)]. Default `relative_l2`.
+    null : NullDistribution, optional
+        To judge by. Default: the one that comes with the model, if it does.
+    domain : Domain, optional
+        Default `Waveform`.
+    batch_size : int
+        Signals that are synthesised side by side. Default 8.
+    progress : callable, optional
+        Told a `Progress` every 20 steps.
+
+    Returns
+    -------
+    list of Metamer
+        For each layer, each clip, each seed, in this order; also those that failed their verdict.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a clip does not fit the model, or a layer or method is unknown.
+    """
+    return list(
+        iterate_metamers(
+            model,
+            [(clip, layer, s) for layer in _as_list(layers, model.layers)
+             for clip in ([clips] if isinstance(clips, Clip) else clips) for s in ([seed] if isinstance(seed, int) else seed)],
+            method=method, steps=steps, loss=loss, null=null, domain=domain, batch_size=batch_size, progress=progress,
+        )
+    )
+
+
+def iterate_metamers(
+    model: Model,
+    jobs: Sequence[tuple[Clip, str, int]],
+    *,
+    method: str = "default",
+    steps: int | None = None,
+    loss: Loss = relative_l2,
+    null: NullDistribution | None = None,
+    domain: Domain | None = None,
+    batch_size: int = 8,
+    progress: Callable[[Progress], None] | None = None,
+) -> Iterator["Metamer"]:
+    """As `synthesize`, for any list of (clip, layer, seed), giving each metamer as soon as its batch is done."""
+    procedure = load_method(method)
+    if steps is not None and steps < 1:
+        raise AudioMetamerError(f"steps is {steps}; it must be at least 1")
+    for layer in dict.fromkeys(layer for _, layer, _ in jobs):
+        model.tap(layer)
+    for clip in {id(clip): clip for clip, _, _ in jobs}.values():
+        _check_clip(model, clip)
+    run = _Run(model, procedure, steps or procedure.steps, loss, null or default_null(model), domain or Waveform(), progress)
+    for layer in dict.fromkeys(layer for _, layer, _ in jobs):
+        here = [_Job(*job) for job in jobs if job[1] == layer]
+        for i in range(0, len(here), batch_size):
+            yield from run.batch(here[i : i + batch_size])
+
+
+def settings_of(model: Model, clip: Clip, layer: str, seed: int, *, method: str, steps: int | None, loss: Loss) -> Settings:
+    """What will determine a metamer; equal settings give the same one."""
+    return Settings(
+        clip=clip.name,
+        clip_sha256=sha256_of(clip.samples),
+        model=model.name,
+        weights_sha256=model.weights_sha256(),
+        layer=layer,
+        seed=seed,
+        method=method,
+        steps=steps or load_method(method).steps,
+        loss=getattr(loss, "__name__", type(loss).__name__),
+    )
+
+
+def default_null(model: Model) -> NullDistribution | None:
+    """The null distribution that comes with a model, or None."""
+    if model.folder is None or not (model.folder / "null.json").exists():
+        return None
+    return NullDistribution.load(model.folder / "null.json")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One call's settings."""
+
+    model: Model
+    method: Method
+    steps: int
+    loss: Loss
+    null: NullDistribution | None
+    domain: Domain
+    progress: Callable[[Progress], None] | None
+
+    def batch(self, jobs: Sequence[_Job]) -> Iterator[Metamer]:
+        """Metamers of jobs at one layer: each attempt with the jobs that have not passed."""
+        left = list(jobs)
+        for attempt in range(len(self.method.attempts)):
+            if not left:
+                break
+            self._attempt(left, attempt)
+            left = [job for job in left if job.results[-1][1].verdict.passed is False or job.tries[-1].outcome != "finished"]
+        for job in jobs:
+            # The best: passed before not passed, then by SNR.
+            samples, evidence = max(job.results, key=lambda result: (result[1].verdict.passed is not False, _snr(result[1])))
+            yield Metamer(samples, job.clip, replace(evidence, tries=job.tries, seconds=job.seconds))
+
+    def _attempt(self, jobs: list[_Job], number: int) -> None:
+        began = time.monotonic()
+        model, layer = self.model, jobs[0].layer
+        attempt = self.method.attempts[number]
+        natural = torch.stack([job.clip.samples for job in jobs]).to(dtype=model.dtype, device=model.device)
+        natural = natural.view(-1, *model.signal_shape)
+        with torch.no_grad():
+            target = record(model, natural, layer)[layer]
+        seeds = [job.seed + number * _STREAM for job in jobs]
+        start = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
+
+        def report(step: int, active: Tensor, losses: Tensor) -> None:
+            if self.progress is not None:
+                snr = -20 * math.log10(max(float(losses.median()), 1e-30))
+                self.progress(Progress(layer, len(active), number, step, self.steps, snr))
+
+        stuck_step = -(-self.steps // 2 // _REPORT_EVERY) * _REPORT_EVERY
+        taps = {layer: model.tap(layer)}
+        matched = match(
+            lambda signals: record_taps(model, lambda: model(signals), taps, straight_through=True)[layer],
+            target,
+            start,
+            domain=self.domain,
+            optimizer=attempt.optimizer(self.steps),
+            steps=self.steps,
+            loss=self.loss,
+            stop=stuck_after(stuck_step) if len(self.method.attempts) > 1 else None,
+            report=report,
+            report_every=_REPORT_EVERY,
+        )
+        seconds = (time.monotonic() - began) / len(jobs)
+        for i, job in enumerate(jobs):
+            took = int(matched.steps[i])
+            outcome = "finished" if took == self.steps else f"stuck after {took} steps"
+            curve = [float(x) for x in matched.losses[i] if not math.isnan(x)]
+            signal = matched.signals[i].to(torch.float32)
+            evidence = self._evidence(job, natural[i], signal)
+            job.tries.append(
+                Try(attempt.name, seeds[i], took, outcome, evidence.similarity[layer]["snr_db"],
+                    matched.loss_steps[: len(curve)], curve)
+            )
+            job.results.append((signal.cpu(), replace(evidence, kept=number)))
+            job.seconds += seconds
+
+    def _evidence(self, job: _Job, natural: Tensor, signal: Tensor) -> Evidence:
+        model = self.model
+        layers = list(dict.fromkeys([*model.layers, job.layer]))
+        pair = torch.stack([natural, signal.to(natural)])
+        with torch.no_grad():
+            activations = record(model, pair, layers)
+            logits = model.logits(model(pair))
+        measured = {layer: similarity(a[0], a[1]) for layer, a in activations.items()}
+        labels = {}
+        for task, values in logits.items():
+            clip_label, metamer_label = (model.label(task, int(i)) for i in values.argmax(1))
+            labels[task] = (clip_label, metamer_label)
+        null: dict[str, MetricNull] | None = self.null.layers.get(job.layer) if self.null is not None else None
+        return Evidence(
+            settings=settings_of(
+                model, job.clip, job.layer, job.seed, method=self.method.name, steps=self.steps, loss=self.loss
+            ),
+            verdict=judge(measured[job.layer], null, labels),
+            similarity={layer: {k: v if math.isfinite(v) else None for k, v in m.items()} for layer, m in measured.items()},
+            tries=[],
+            kept=0,
+            seconds=0.0,
+            rms=float(signal.square().mean().sqrt()),
+            peak=float(signal.abs().max()),
+            sample_rate=model.sample_rate,
+            clip_notices=list(job.clip.notices),
+            device=str(model.device),
+            dtype=str(model.dtype).removeprefix("torch."),
+            versions=versions(),
+        )
+
+
+def _snr(evidence: Evidence) -> float:
+    snr = evidence.similarity[evidence.settings.layer]["snr_db"]
+    return math.inf if snr is None else snr
+
+
+def _check_clip(model: Model, clip: Clip) -> None:
+    expected = math.prod(model.signal_shape)
+    if clip.sample_rate != model.sample_rate or clip.samples.numel() != expected:
+        raise AudioMetamerError(
+            f"clip {clip.name!r} has {clip.samples.numel()} samples at {clip.sample_rate} Hz; {model.name} takes {expected} at "
+            f"{model.sample_rate} Hz: read it with read_clip(path, sample_rate={model.sample_rate}, duration={model.duration})"
+        )
+
+
+def _as_list(layers: Sequence[str] | str | None, default: Sequence[str]) -> list[str]:
+    if layers is None:
+        return list(default)
+    return [layers] if isinstance(layers, str) else list(layers)
