@@ -42,7 +42,7 @@ class Tap:
         return cls(found["path"], None if found["call"] is None else int(found["call"]), found["key"])
 
 
-class _AllRecorded(Exception):
+class _AllRecorded(Exception):  # noqa: N818 (it is no error)
     """Ends the forward pass: everything asked for has been recorded."""
 
 
@@ -105,26 +105,26 @@ def record_taps(
 @contextmanager
 def _hooked(module: nn.Module, path: str, recording: _Recording, straight_through: bool) -> Iterator[None]:
     calls = 0
-    through = straight_through and isinstance(module, nn.ReLU)
-    in_place = getattr(module, "inplace", False)
+    relu = module if straight_through and isinstance(module, nn.ReLU) else None
+    in_place = relu is not None and relu.inplace
 
-    def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         nonlocal calls
         call, calls = calls, calls + 1
         wanted = any(tap.path == path and (tap.call or 0) == call for tap in recording.taps.values())
-        replaced = straight_through_relu(args[0]) if through and wanted else output
+        replaced = straight_through_relu(args[0]) if relu is not None and wanted else output
         recording.take(path, call, replaced)
         return replaced
 
     handle = module.register_forward_hook(hook)
-    if through and in_place:
-        module.inplace = False
+    if relu is not None:
+        relu.inplace = False  # it would overwrite what the straight-through ReLU is given
     try:
         yield
     finally:
         handle.remove()
-        if through and in_place:
-            module.inplace = True
+        if relu is not None:
+            relu.inplace = in_place
 
 
 def count_calls(root: nn.Module, forward: Callable[[], Any]) -> dict[str, int]:

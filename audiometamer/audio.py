@@ -93,7 +93,7 @@ def read_clip(
     samples = samples.astype(np.float32)
     if level is not None:
         samples = samples - samples.mean()
-    if np.sqrt(np.mean(np.square(samples, dtype=np.float64))) < _SILENCE_RMS:
+    if _rms(samples) < _SILENCE_RMS:
         raise AudioMetamerError(f"{path} is silent{'' if start is None else f' from {start} s on'}; a clip must have sound")
     samples = resample(samples, rate, sample_rate)
     if duration is not None:
@@ -102,8 +102,8 @@ def read_clip(
         if missing > 0.001 * sample_rate:
             notices.append(f"{path}: {len(samples) / sample_rate:.3f} s were padded with silence to {duration:g} s")
         samples = np.pad(samples, (max(missing, 0) // 2, max(missing, 0) - max(missing, 0) // 2))[:n_samples]
-    if level is not None:
-        samples = set_level(samples, level)
+    if level is not None:  # the mean is gone already; taking it again would lift the silence of the padding off zero
+        samples = np.asarray(samples * (level / _rms(samples)), dtype=np.float32)
         if (peak := float(np.abs(samples).max())) > 1:
             notices.append(f"{path}: at RMS {level:g} its peak is {peak:.2f}; samples beyond ±1 are limited by the models")
     for notice in notices:
@@ -138,7 +138,11 @@ def _cut(
 def set_level(samples: NDArray[np.float32], level: float) -> NDArray[np.float32]:
     """Remove the mean and set the root mean square; shape=(samples,) in and out."""
     centred = samples - samples.mean()
-    return np.asarray(centred * (level / np.sqrt(np.mean(np.square(centred, dtype=np.float64)))), dtype=np.float32)
+    return np.asarray(centred * (level / _rms(centred)), dtype=np.float32)
+
+
+def _rms(samples: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
 
 
 def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:

@@ -193,9 +193,7 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: dict[str, tuple[str, str]]
 
 
-def judge(
-    measured: Mapping[str, float], null: Mapping[str, MetricNull] | None, labels: Mapping[str, tuple[str, str]]
-) -> Verdict:
+def judge(measured: Mapping[str, float], null: Mapping[str, MetricNull] | None, labels: Mapping[str, tuple[str, str]]) -> Verdict:
     """The verdict on one metamer.
 
     Parameters
@@ -276,11 +274,8 @@ def _gram(rows: NDArray[np.float32], memory: float, shift: float = 0.0) -> NDArr
 
 def _ranked(rows: NDArray[np.float32], path: Path, *, in_file: bool) -> NDArray[np.float32]:
     """Ranks of each row's values, equal values sharing their mean rank."""
-    out: NDArray[np.float32] = np.empty(0, dtype=np.float32)
-    if in_file:
-        out = np.memmap(path, dtype=np.float32, mode="w+", shape=rows.shape)
-    else:
-        out = np.empty(rows.shape, dtype=np.float32)
+    store = np.memmap(path, dtype=np.float32, mode="w+", shape=rows.shape) if in_file else np.empty(rows.shape, np.float32)
+    out: NDArray[np.float32] = store
     for i, row in enumerate(rows):
         out[i] = scipy.stats.rankdata(row)
     return out

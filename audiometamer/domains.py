@@ -11,9 +11,7 @@ from torch import Tensor
 class Domain(Protocol):
     """The set of signals that a synthesis moves in."""
 
-    def start(
-        self, shape: Sequence[int], *, seeds: Sequence[int], dtype: torch.dtype, device: torch.device | str
-    ) -> Tensor:
+    def start(self, shape: Sequence[int], *, seeds: Sequence[int], dtype: torch.dtype, device: torch.device | str) -> Tensor:
         """A random first signal for each seed, [shape=(seeds, *shape)]."""
         ...
 
@@ -42,9 +40,7 @@ class Gaussian:
     low: float = float("-inf")
     high: float = float("inf")
 
-    def start(
-        self, shape: Sequence[int], *, seeds: Sequence[int], dtype: torch.dtype, device: torch.device | str
-    ) -> Tensor:
+    def start(self, shape: Sequence[int], *, seeds: Sequence[int], dtype: torch.dtype, device: torch.device | str) -> Tensor:
         noise = torch.stack(
             [torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) for seed in seeds]
         )

@@ -4,7 +4,7 @@ import hashlib
 import importlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-import audiometamer.networks
-
+from audiometamer import networks
 from audiometamer.activations import Tap, count_calls, record_taps, unknown_layer
 from audiometamer.cochleagram import Cochleagram, front_end
 from audiometamer.errors import AudioMetamerError
@@ -185,9 +184,7 @@ class Model(nn.Module):
         return str(index) if labels is None else str(labels[index])
 
 
-def record(
-    model: Model, inputs: Tensor, layers: Sequence[str] | str, *, straight_through: bool = False
-) -> dict[str, Tensor]:
+def record(model: Model, inputs: Tensor, layers: Sequence[str] | str, *, straight_through: bool = False) -> dict[str, Tensor]:
     """Activations of layers of a model; the forward pass stops after the last of them.
 
     Parameters
@@ -221,8 +218,10 @@ def check_model(model: Model) -> None:
         raise AudioMetamerError(
             f"{len(trainable)} parameters of {name} require gradients (first: {trainable[0]}); call .requires_grad_(False) on it"
         )
-    for kind, values in (("devices", {str(t.device) for t in model._tensors()}),
-                         ("floating types", {str(t.dtype) for t in model._tensors() if t.is_floating_point()})):
+    for kind, values in (
+        ("devices", {str(t.device) for t in model._tensors()}),
+        ("floating types", {str(t.dtype) for t in model._tensors() if t.is_floating_point()}),
+    ):
         if len(values) > 1:
             raise AudioMetamerError(f"{name} has parameters of several {kind}: {', '.join(sorted(values))}; move it to one")
 
@@ -361,10 +360,9 @@ def read_card(folder: Path) -> Card:
 
 def build(card: Card) -> Model:
     """The model of a card, with random weights, not yet checked."""
-    network_class = getattr(audiometamer.networks, card.network.name, None)
-    if card.network.name not in audiometamer.networks.__all__:
-        known = ", ".join(audiometamer.networks.__all__)
-        raise AudioMetamerError(f"there is no network {card.network.name!r}; there are {known}")
+    if card.network.name not in networks.__all__:
+        raise AudioMetamerError(f"there is no network {card.network.name!r}; there are {', '.join(networks.__all__)}")
+    network_class: Callable[..., nn.Module] = getattr(networks, card.network.name)
     outputs = {task: len(labels) for task, labels in card.labels.items()}
     try:
         network = network_class(next(iter(outputs.values())) if len(outputs) == 1 else outputs, **card.network.options)
@@ -403,7 +401,9 @@ def _load_folder(folder: Path) -> Model:
     own = model.network.state_dict()
     wrong = sorted(own.keys() ^ weights.keys()) + [k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape]
     if wrong:
-        raise AudioMetamerError(f"{path} does not fit {card.network.name}: {', '.join(wrong)} missing, left over or of another shape")
+        raise AudioMetamerError(
+            f"{path} does not fit {card.network.name}: {', '.join(wrong)} missing, left over or of another shape"
+        )
     model.network.load_state_dict(weights)
     model.eval().requires_grad_(False)
     model.folder = folder

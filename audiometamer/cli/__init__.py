@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -39,17 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always", AudioMetamerWarning)
         plain = warnings.showwarning
 
-        def show(message: Warning | str, category: type[Warning], *rest: object) -> None:
+        def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
             if issubclass(category, AudioMetamerWarning):
                 click.echo(f"note: {message}", err=True)
             else:
-                plain(message, category, *rest)  # type: ignore[arg-type]
+                plain(message, category, *rest)
 
-        warnings.showwarning = show
+        warnings.showwarning = show  # type: ignore[assignment]  # mypy wants the parameters' names repeated
         try:
             audiometamer.main(args=None if arguments is None else list(arguments), standalone_mode=False)
         except click.exceptions.Abort:
-            click.echo("\naudiometamer: interrupted; what was finished is kept, and the same command goes on from there", err=True)
+            click.echo(
+                "\naudiometamer: interrupted; what was finished is kept, and the same command goes on from there", err=True
+            )
             return _INTERRUPTED
         except click.ClickException as error:
             error.show()

@@ -22,7 +22,8 @@ def models() -> None:
         quiet = card.accuracy.get("quiet", {})
         table.add_row(
             name, card.network.name, ", ".join(f"{len(v)} {task}s" for task, v in card.labels.items()),
-            f"{quiet['percent']} %" if quiet else "", f"{(folder / card.weights.file).stat().st_size / 1e6:.1f}", card.description,
+            f"{quiet['percent']} %" if quiet else "", f"{(folder / card.weights.file).stat().st_size / 1e6:.1f}",
+            card.description,
         )  # fmt: skip
     Console().print(table)
 

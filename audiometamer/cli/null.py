@@ -26,7 +26,13 @@ _ENDINGS = {f".{name.lower()}" for name in soundfile.available_formats()} | {".a
 @click.argument("sounds", nargs=-1, required=True, type=click.Path(path_type=Path))
 @options.model
 @options.layers
-@click.option("--pairs", type=click.IntRange(1), default=1_000_000, show_default=True, help="Random pairs, at least, if there are sounds enough.")
+@click.option(
+    "--pairs",
+    type=click.IntRange(1),
+    default=1_000_000,
+    show_default=True,
+    help="Random pairs, at least, if there are sounds enough.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice among the sounds.")
 @click.option("--memory", type=float, default=1.0, show_default=True, help="GB for activations.")
 @options.device
@@ -47,10 +53,12 @@ def null(
     model = options.opened_model(model_name, device)
     wanted = math.ceil((1 + math.sqrt(1 + 8 * pairs)) / 2)
     excerpts = _excerpts(model, sounds)
-    random.Random(seed).shuffle(excerpts)
+    random.Random(seed).shuffle(excerpts)  # noqa: S311 (nothing secret)
     n_sounds = min(wanted, len(excerpts))
     if n_sounds < wanted:
-        click.echo(f"note: {pairs} pairs need {wanted} sounds; {len(excerpts)} give {n_sounds * (n_sounds - 1) // 2} pairs", err=True)
+        click.echo(
+            f"note: {pairs} pairs need {wanted} sounds; {len(excerpts)} give {n_sounds * (n_sounds - 1) // 2} pairs", err=True
+        )
     with tracked() as tracker:
         distribution = NullDistribution.measure(
             model, _read(model, excerpts, n_sounds), layers=options.split_names(layer_names) or None,

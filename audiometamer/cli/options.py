@@ -19,9 +19,13 @@ model = click.option(
 layers = click.option(
     "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers to match; default: all that the model lists."
 )
-seeds = click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="May be given several times.")
+seeds = click.option(
+    "--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="May be given several times."
+)
 method = click.option("--method", default="default", show_default=True, help="default, or feather2023 (the published procedure).")
-steps = click.option("--steps", type=click.IntRange(1), help="Of an attempt; default: the method's own (200; feather2023: 24000).")
+steps = click.option(
+    "--steps", type=click.IntRange(1), help="Of an attempt; default: the method's own (200; feather2023: 24000)."
+)
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, …")
 batch_size = click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Sounds side by side.")
 null_file = click.option(
@@ -31,7 +35,9 @@ null_file = click.option(
 
 def out(default: str) -> Decorator:
     """The folder that results go into."""
-    return click.option("--out", type=click.Path(path_type=Path), default=Path(default), show_default=True, help="Folder for results.")
+    return click.option(
+        "--out", type=click.Path(path_type=Path), default=Path(default), show_default=True, help="Folder for results."
+    )
 
 
 def opened_model(name: str, device_name: str) -> Model:

@@ -14,6 +14,7 @@ from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.losses import relative_l2
 from audiometamer.matching.methods import load_method
+from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
     clip_folder,
     folder_of,
@@ -25,7 +26,6 @@ from audiometamer.metamers.files import (
     verdict_word,
     write_index,
 )
-from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.synthesis import Metamer, Progress, iterate_metamers, settings_of
 from audiometamer.models import Model
 
@@ -80,9 +80,7 @@ def read_clips(model: Model, paths: Sequence[Path], *, start: float | None = Non
         if seen.setdefault(path.stem, path) != path:
             raise AudioMetamerError(f"{seen[path.stem]} and {path} would share the folder {path.stem}; rename one of them")
     return [
-        read_clip(
-            path, sample_rate=model.sample_rate, duration=model.duration, level=model.level, start=start, length=length
-        )
+        read_clip(path, sample_rate=model.sample_rate, duration=model.duration, level=model.level, start=start, length=length)
         for path in dict.fromkeys(paths)
     ]
 
@@ -135,7 +133,19 @@ def make(
 
 def _print_table(metamers: Sequence[Metamer]) -> None:
     table = Table(box=None, header_style="bold")
-    for column in ("clip", "layer", "seed", "SNR (dB)", "ρ", "R²", "verdict", "clip heard as", "metamer heard as", "steps", "seconds"):
+    for column in (
+        "clip",
+        "layer",
+        "seed",
+        "SNR (dB)",
+        "ρ",
+        "R²",
+        "verdict",
+        "clip heard as",
+        "metamer heard as",
+        "steps",
+        "seconds",
+    ):
         table.add_column(column, justify="right" if column in ("seed", "SNR (dB)", "ρ", "R²", "steps", "seconds") else "left")
     for m in metamers:
         e = m.evidence

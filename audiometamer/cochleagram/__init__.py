@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from audiometamer.cochleagram.cochleagram import PRESETS, Cochleagram
+from audiometamer.cochleagram.cochleagram import Cochleagram
 from audiometamer.cochleagram.mel import MelSpectrogram
 
 __all__ = ["Cochleagram", "MelSpectrogram", "front_end"]

@@ -52,7 +52,8 @@ class Cochleagram(nn.Module):
         Whether envelopes are compressed before they are down-sampled, not after. Default False.
     exact : bool
         Whether every subband is computed at the sound's own rate, as published; otherwise at a rate a few times its bandwidth,
-        many times faster. Default False. Rectified envelopes are always computed at the sound's own rate. Second derivatives and forward-mode derivatives need ``exact=True``.
+        many times faster. Default False. Rectified envelopes are always computed at the sound's own rate.
+        Second derivatives and forward-mode derivatives need ``exact=True``.
     oversampling : float
         Rate of the fast subbands, as a multiple of their bandwidth. Default 8, which agrees with ``exact=True`` to 70 dB (output)
         and 50 dB (gradient) or better on speech, noise and tones.
@@ -164,10 +165,7 @@ class Cochleagram(nn.Module):
             )
         flat = sound.reshape(-1, sound.shape[-1])
         plan = self._plan(flat)
-        if self.compress_first:
-            frames = plan(flat, self.compression)
-        else:
-            frames = self.compression(plan(flat, nn.Identity()))
+        frames = plan(flat, self.compression) if self.compress_first else self.compression(plan(flat, nn.Identity()))
         return frames.view(*sound.shape[:-1], *frames.shape[-2:])
 
     def _plan(self, sound: Tensor) -> FullRate | Multirate:
@@ -175,9 +173,7 @@ class Cochleagram(nn.Module):
         key = (sound.shape[-1], sound.dtype, sound.device)
         if key not in self._plans:
             n_samples, dtype, device = key
-            size: dict[str, Any] = {
-                "n_samples": n_samples, "sample_rate": self.sample_rate, "dtype": dtype, "device": device
-            }
+            size: dict[str, Any] = {"n_samples": n_samples, "sample_rate": self.sample_rate, "dtype": dtype, "device": device}
             while len(self._plans) >= _MAX_PLANS:
                 del self._plans[next(iter(self._plans))]
             if self.exact or self.envelope == "rectified":
@@ -271,7 +267,9 @@ class Cochleagram(nn.Module):
         return axes
 
     def extra_repr(self) -> str:
-        return f"{self.filterbank}, {self.lowpass}, envelope={self.envelope!r}, sample_rate={self.sample_rate}, exact={self.exact}"
+        return (
+            f"{self.filterbank}, {self.lowpass}, envelope={self.envelope!r}, sample_rate={self.sample_rate}, exact={self.exact}"
+        )
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from audiometamer.cochleagram.filters import Band, CosineFilterbank, FloatArray
+from audiometamer.cochleagram.filters import CosineFilterbank, FloatArray
 
 Compression = Callable[[Tensor], Tensor]
 
@@ -99,7 +99,7 @@ class FullRate(nn.Module):
 
     def forward(self, sound: Tensor, compress: Compression) -> Tensor:
         """Frames of the envelopes of sound [shape=(batch, samples)], `compress`ed first: [shape=(batch, filters, frames)]."""
-        spectra = torch.fft.rfft(sound)[:, None] * self.gains
+        spectra = torch.fft.rfft(sound)[:, None] * self.get_buffer("gains")
         if self.envelope == "hilbert":
             # Negative frequencies stay zero and positive ones are not doubled: half the Hilbert envelope, as published.
             envelopes = _magnitude(torch.fft.ifft(spectra, n=self.n_samples))
@@ -107,7 +107,7 @@ class FullRate(nn.Module):
             envelopes = torch.fft.irfft(spectra, n=self.n_samples).relu()
         envelopes = compress(envelopes)
         flat = envelopes.reshape(-1, 1, self.n_samples)
-        return torch.nn.functional.conv1d(flat, self.taps, stride=self.stride).view(*envelopes.shape[:2], -1)
+        return torch.nn.functional.conv1d(flat, self.get_buffer("taps"), stride=self.stride).view(*envelopes.shape[:2], -1)
 
 
 class Multirate(nn.Module):
@@ -158,9 +158,9 @@ class Multirate(nn.Module):
             bins = np.minimum(first[:, None] + np.arange(width), self.n_bins - 1)
             _buffer(self, f"bins{g}", bins.ravel(), torch.int64, device)
 
-        rows = np.concatenate(list(rows_by_length.values()))
+        order = np.argsort(np.concatenate(list(rows_by_length.values())))
         lengths = np.repeat(self.lengths, [len(r) for r in rows_by_length.values()])
-        _buffer(self, "order", np.argsort(rows), torch.int64, device)
+        _buffer(self, "order", order, torch.int64, device)
         _buffer(self, "response", lowpass.response(self.reach, n_samples) / lengths[:, None], dtype.to_complex(), device)
         self.frames = FrameTimes(self.reach, n_samples, lowpass, dtype=dtype, device=device)
 
@@ -172,7 +172,7 @@ class Multirate(nn.Module):
             envelopes = BandMagnitude.apply(spectrum, self.get_buffer(f"bins{g}"), self.get_buffer(f"gains{g}"), length)
             low = LowSpectrum.apply(compress(envelopes), self.reach)
             low_spectra.append(torch.nn.functional.pad(low, (0, self.reach - low.shape[-1])))
-        frames: Tensor = self.frames(torch.cat(low_spectra, dim=1) * self.response)
+        frames: Tensor = self.frames(torch.cat(low_spectra, dim=1) * self.get_buffer("response"))
         return frames.index_select(1, self.get_buffer("order"))
 
 
@@ -226,9 +226,7 @@ class FrameTimes(nn.Module):
     1969) evaluates the sum at exactly those times.
     """
 
-    def __init__(
-        self, reach: int, n_samples: int, lowpass: EnvelopeLowpass, *, dtype: torch.dtype, device: torch.device
-    ) -> None:
+    def __init__(self, reach: int, n_samples: int, lowpass: EnvelopeLowpass, *, dtype: torch.dtype, device: torch.device) -> None:
         super().__init__()
         self.n_frames = lowpass.n_frames(n_samples)
         self.on_grid = n_samples % lowpass.stride == 0
@@ -254,8 +252,8 @@ class FrameTimes(nn.Module):
         if self.on_grid:
             points = torch.fft.irfft(coefficients, n=self.length, norm="forward")
             return points[..., :: self.step][..., : self.n_frames]
-        spectra = torch.fft.fft(coefficients * self.weights, n=self.length) * self.kernel
-        return (torch.fft.ifft(spectra)[..., : self.n_frames] * self.chirp).real
+        spectra = torch.fft.fft(coefficients * self.get_buffer("weights"), n=self.length) * self.get_buffer("kernel")
+        return (torch.fft.ifft(spectra)[..., : self.n_frames] * self.get_buffer("chirp")).real
 
 
 def _grid_length(at_least: float, n_samples: int) -> int:
@@ -268,4 +266,3 @@ def _grid_length(at_least: float, n_samples: int) -> int:
 def _buffer(module: nn.Module, name: str, values: np.ndarray, dtype: torch.dtype, device: torch.device) -> None:
     """Register a constant that moves with the module and is not stored in checkpoints."""
     module.register_buffer(name, torch.as_tensor(values).to(device=device, dtype=dtype), persistent=False)
-

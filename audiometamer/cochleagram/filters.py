@@ -1,14 +1,14 @@
 """Half-cosine cochlear filters, as gains on the bins of an FFT."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[np.floating[Any]]
 
 # Equivalent rectangular bandwidth of the human auditory filter, Glasberg & Moore (1990), in the form ERB = 24.7 + f / 9.265.
 _EAR_Q = 9.265
@@ -85,9 +85,7 @@ class CosineFilterbank:
         if self.n_filters < 1:
             raise AudioMetamerError(f"n_filters is {self.n_filters}; it must be at least 1")
         if not 0 <= self.low_limit < self.high_limit:
-            raise AudioMetamerError(
-                f"filter limits are {self.low_limit} and {self.high_limit} Hz; they must rise from 0 or more"
-            )
+            raise AudioMetamerError(f"filter limits are {self.low_limit} and {self.high_limit} Hz; they must rise from 0 or more")
         if self.overcompleteness not in (1, 2, 4):
             raise AudioMetamerError(f"overcompleteness is {self.overcompleteness}; it must be 1, 2 or 4")
         if self.scale not in ("erb", "linear"):

@@ -42,7 +42,7 @@ class MelSpectrogram(nn.Module):
         super().__init__()
         if not 0 <= low_limit < high_limit <= sample_rate / 2:
             raise AudioMetamerError(
-                f"mel limits are {low_limit} and {high_limit} Hz; they must rise within 0 to half the sample rate, {sample_rate / 2}"
+                f"mel limits are {low_limit} and {high_limit} Hz; they must rise within 0 to {sample_rate / 2}"
             )
         if compression not in ("log2", None):
             raise AudioMetamerError(f"compression is {compression!r}; it must be 'log2' or None")

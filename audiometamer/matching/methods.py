@@ -8,7 +8,7 @@ from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.loop import StoppingRule
-from audiometamer.matching.optimizers import Adam, Cosine, Halving, NormalizedDescent, Optimizer, State
+from audiometamer.matching.optimizers import Adam, Constant, Cosine, Halving, NormalizedDescent, Optimizer, State
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class Phases:
         }
 
     def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
-        phase, optimizer, count = ("first", self.first, step) if step < self.switch else ("second", self.second, step - self.switch)
+        phase, optimizer, count = (
+            ("first", self.first, step) if step < self.switch else ("second", self.second, step - self.switch)
+        )
         own = {name.removeprefix(f"{phase}."): t for name, t in state.items() if name.startswith(f"{phase}.")}
         signals, own_after = optimizer.step(count, signals, gradients, own)
         return signals, {**state, **{f"{phase}.{name}": tensor for name, tensor in own_after.items()}}
@@ -78,7 +80,7 @@ def _growth_then(second: Callable[[int], Optimizer], growth: int) -> Callable[[i
 
     def optimizer(steps: int) -> Optimizer:
         switch = min(growth, steps // 4)
-        return Phases(NormalizedDescent(lambda step: 1.0), switch, second(steps - switch))
+        return Phases(NormalizedDescent(Constant(1.0)), switch, second(steps - switch))
 
     return optimizer
 

@@ -26,6 +26,16 @@ class Optimizer(Protocol):
 
 
 @dataclass(frozen=True)
+class Constant:
+    """The same step size throughout."""
+
+    value: float = 1.0
+
+    def __call__(self, step: int) -> float:  # noqa: ARG002 (a schedule takes the step)
+        return self.value
+
+
+@dataclass(frozen=True)
 class Halving:
     """A step size that halves every `every` steps: 1, 1/2, 1/4, …  (Feather et al. 2023: every 3000 of 24,000)."""
 

@@ -92,7 +92,9 @@ def _scatter(axis: "Axes", model: Model, metamer: Metamer) -> None:
     step = max(len(natural) // _MAX_POINTS, 1)
     low, high = min(natural.min(), synthetic.min()), max(natural.max(), synthetic.max())
     axis.plot([low, high], [low, high], color="0.6", linewidth=0.8)
-    axis.plot(natural[::step], synthetic[::step], ".", markersize=2, color=_COLOURS[verdict_word(metamer.passed)], rasterized=True)
+    axis.plot(
+        natural[::step], synthetic[::step], ".", markersize=2, color=_COLOURS[verdict_word(metamer.passed)], rasterized=True
+    )
     axis.set_ylabel("metamer", fontsize=8)
     axis.tick_params(labelsize=7)
     axis.locator_params(nbins=4)

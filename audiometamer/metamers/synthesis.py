@@ -136,9 +136,19 @@ def synthesize(
     return list(
         iterate_metamers(
             model,
-            [(clip, layer, s) for layer in _as_list(layers, model.layers)
-             for clip in ([clips] if isinstance(clips, Clip) else clips) for s in ([seed] if isinstance(seed, int) else seed)],
-            method=method, steps=steps, loss=loss, null=null, domain=domain, batch_size=batch_size, progress=progress,
+            [
+                (clip, layer, s)
+                for layer in _as_list(layers, model.layers)
+                for clip in ([clips] if isinstance(clips, Clip) else clips)
+                for s in ([seed] if isinstance(seed, int) else seed)
+            ],
+            method=method,
+            steps=steps,
+            loss=loss,
+            null=null,
+            domain=domain,
+            batch_size=batch_size,
+            progress=progress,
         )
     )
 
@@ -255,8 +265,15 @@ class _Run:
             signal = matched.signals[i].to(torch.float32)
             evidence = self._evidence(job, natural[i], signal)
             job.tries.append(
-                Try(attempt.name, seeds[i], took, outcome, evidence.similarity[layer]["snr_db"],
-                    matched.loss_steps[: len(curve)], curve)
+                Try(
+                    attempt.name,
+                    seeds[i],
+                    took,
+                    outcome,
+                    evidence.similarity[layer]["snr_db"],
+                    matched.loss_steps[: len(curve)],
+                    curve,
+                )
             )
             job.results.append((signal.cpu(), replace(evidence, kept=number)))
             job.seconds += seconds
@@ -275,9 +292,7 @@ class _Run:
             labels[task] = (clip_label, metamer_label)
         null: dict[str, MetricNull] | None = self.null.layers.get(job.layer) if self.null is not None else None
         return Evidence(
-            settings=settings_of(
-                model, job.clip, job.layer, job.seed, method=self.method.name, steps=self.steps, loss=self.loss
-            ),
+            settings=settings_of(model, job.clip, job.layer, job.seed, method=self.method.name, steps=self.steps, loss=self.loss),
             verdict=judge(measured[job.layer], null, labels),
             similarity={layer: {k: v if math.isfinite(v) else None for k, v in m.items()} for layer, m in measured.items()},
             tries=[],

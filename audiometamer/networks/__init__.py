@@ -2,5 +2,6 @@
 
 from audiometamer.networks.cochcnn9 import CochCNN9
 from audiometamer.networks.cochresnet50 import CochResNet50
+from audiometamer.networks.spectemp import SpecTemp
 
-__all__ = ["CochCNN9", "CochResNet50"]
+__all__ = ["CochCNN9", "CochResNet50", "SpecTemp"]

@@ -29,9 +29,7 @@ class CochCNN9(nn.Module):
         If `width` leaves a layer without channels.
     """
 
-    def __init__(
-        self, outputs: Outputs = 794, *, width: float = 1.0, cochleagram_shape: tuple[int, int] = (211, 390)
-    ) -> None:
+    def __init__(self, outputs: Outputs = 794, *, width: float = 1.0, cochleagram_shape: tuple[int, int] = (211, 390)) -> None:
         super().__init__()
         c0, c1, c2, c3, c4, features = (round(n * width) for n in (96, 256, 512, 1024, 512, 4096))
         if c0 < 1:

@@ -62,9 +62,7 @@ class CochResNet50(nn.Module):
         If `width` leaves a layer without channels.
     """
 
-    def __init__(
-        self, outputs: Outputs = 794, *, width: float = 1.0, blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
-    ) -> None:
+    def __init__(self, outputs: Outputs = 794, *, width: float = 1.0, blocks: tuple[int, int, int, int] = (3, 4, 6, 3)) -> None:
         super().__init__()
         channels = round(64 * width)
         if channels < 1:

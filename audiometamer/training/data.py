@@ -150,7 +150,7 @@ class Backgrounds:
 
 def _window(rng: np.random.Generator, recordings: Sequence[Samples], n_samples: int) -> Samples:
     """A random excerpt of a random recording, with more than silence in it."""
-    recording = recordings[rng.integers(len(recordings))]
+    recording = recordings[int(rng.integers(len(recordings)))]
     first = int(rng.integers(max(len(recording) - n_samples, 0) + 1))
     return np.resize(recording[first : first + n_samples], n_samples)
 

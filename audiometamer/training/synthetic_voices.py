@@ -55,7 +55,7 @@ def shipped_utterances() -> Iterator[Utterance]:
 
 def training_utterances(seed: int = 0) -> Iterator[Utterance]:
     """About 90 utterances of each word in 4 flite and 84 espeak-ng voices; flite never at its own speed."""
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311 (nothing secret)
     for word in WORDS:
         for voice in _FLITE_VOICES:
             for k in range(6):

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from audiometamer.audio import set_level
@@ -34,8 +35,10 @@ class Corpus:
     def __init__(self, recipe: Recipe, folders: Sequence[Path]) -> None:
         self.recipe = recipe
         self.n_samples = round(recipe.sample_rate * recipe.duration)
-        parts = {split: [read_clips(f, split=split, sample_rate=recipe.sample_rate) for f in folders]
-                 for split in ("train", "test", "background")}
+        parts = {
+            split: [read_clips(f, split=split, sample_rate=recipe.sample_rate) for f in folders]
+            for split in ("train", "test", "background")
+        }
         self.train = _with_labels(parts["train"], recipe.words)
         self.test = _with_labels(parts["test"], recipe.words)
         if missing := set(recipe.words) - {recipe.words[label] for _, label in self.train}:
@@ -67,7 +70,7 @@ class Corpus:
                     coming = pool.submit(self._batch, epoch, following)
                 yield batch
 
-    def _batch(self, epoch: int, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def _batch(self, epoch: int, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         sounds = np.stack([self.excerpt(epoch, int(i)) for i in indices])
         return torch.from_numpy(sounds), torch.tensor([self.train[i][1] for i in indices])
 
@@ -173,7 +176,9 @@ def _fit(model: Model, corpus: Corpus, out: Path, log: Log) -> float:
             logits = network(heard)
             loss = nn.functional.cross_entropy(logits, labels)
             if not torch.isfinite(loss):
-                raise AudioMetamerError(f"the loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate (now {recipe.learning_rate})")
+                raise AudioMetamerError(
+                    f"the loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate (now {recipe.learning_rate})"
+                )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -185,7 +190,12 @@ def _fit(model: Model, corpus: Corpus, out: Path, log: Log) -> float:
         state = {name: part.state_dict() for name, part in parts.items()} | {"epoch": epoch + 1, "seconds": seconds}
         with whole_file(out / _CHECKPOINT) as temporary:
             torch.save(state, temporary)
-        row = {"epoch": epoch + 1, "loss": f"{total_loss / seen:.4f}", "accuracy": f"{correct / seen:.4f}", "seconds": f"{seconds:.0f}"}
+        row = {
+            "epoch": epoch + 1,
+            "loss": f"{total_loss / seen:.4f}",
+            "accuracy": f"{correct / seen:.4f}",
+            "seconds": f"{seconds:.0f}",
+        }
         _append(out / "log.csv", row)
         log(", ".join(f"{key} {value}" for key, value in row.items()))
     return seconds / 3600
@@ -204,15 +214,29 @@ def measure_accuracy(model: Model, excerpts: Iterator[tuple[Samples, int]], *, b
     share = correct / n
     center, half = (share + z * z / (2 * n)), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low, high = ((center + sign * half) / (1 + z * z / n) for sign in (-1, 1))
-    return {"clips": n, "correct": correct, "percent": round(100 * share, 1),
-            "interval_95": [round(100 * low, 1), round(100 * high, 1)]}
+    return {
+        "clips": n,
+        "correct": correct,
+        "percent": round(100 * share, 1),
+        "interval_95": [round(100 * low, 1), round(100 * high, 1)],
+    }
 
 
 def _card(recipe: Recipe, **front_end_options: Any) -> Card:
     front_end = msgspec.structs.replace(recipe.front_end, options=recipe.front_end.options | front_end_options)
     return Card(
-        recipe.name, recipe.sample_rate, recipe.duration, recipe.level, recipe.network, front_end, WeightsCard("", ""),
-        {"word": recipe.words}, recipe.description, recipe.data, recipe.licence, limits=recipe.limits,
+        recipe.name,
+        recipe.sample_rate,
+        recipe.duration,
+        recipe.level,
+        recipe.network,
+        front_end,
+        WeightsCard("", ""),
+        {"word": recipe.words},
+        recipe.description,
+        recipe.data,
+        recipe.licence,
+        limits=recipe.limits,
     )
 
 

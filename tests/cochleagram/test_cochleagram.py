@@ -1,0 +1,252 @@
+"""The front end against the published one, and its fast path against its exact one."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import audiometamer as am
+from audiometamer.cochleagram import Cochleagram, MelSpectrogram, front_end
+
+SIGNALS = ("vowel_like", "chirp_60_9000", "white_noise_rng0")
+RATE = 20_000
+TIME = np.arange(40_000) / RATE
+
+
+def with_gradient(module, sound):
+    sound = torch.as_tensor(sound)[None].clone().requires_grad_()
+    out = module(sound)
+    (gradient,) = torch.autograd.grad(out.square().sum(), sound)
+    return out[0].detach(), gradient[0]
+
+
+def noise(n_samples, seed=0, dtype=torch.float32):
+    return (0.1 * torch.randn(n_samples, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)).to(dtype)
+
+
+def click_train():
+    """Ten clicks a second over a faint floor of noise."""
+    samples = 1e-3 * np.random.default_rng(1).standard_normal(40_000)
+    samples[1000::2000] += 1
+    return (0.1 * samples / samples.std()).astype(np.float32)
+
+
+def tones():
+    return sum(0.05 * np.sin(2 * np.pi * f * TIME) for f in (220.3, 440.7, 1001.1, 3007.9)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def exact():
+    return Cochleagram(exact=True)
+
+
+@pytest.fixture(scope="module")
+def fast():
+    return Cochleagram()
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_exact_path_is_the_published_one(exact, reference, decibels, name):
+    out, gradient = with_gradient(exact, reference[f"{name}/sound"])
+    assert np.abs(out.numpy() - reference[f"{name}/cochleagram"]).max() < 1e-4
+    assert decibels(torch.from_numpy(reference[f"{name}/gradient_of_sum_of_squares"]), gradient) > 60
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_fast_path_is_the_exact_one(exact, fast, reference, decibels, name):
+    expected, expected_gradient = with_gradient(exact, reference[f"{name}/sound"])
+    out, gradient = with_gradient(fast, reference[f"{name}/sound"])
+    assert decibels(expected, out) > 70
+    assert decibels(expected_gradient, gradient) > 50
+
+
+def test_fast_path_is_the_exact_one_on_tones(exact, fast, decibels):
+    expected, expected_gradient = with_gradient(exact, tones())
+    out, gradient = with_gradient(fast, tones())
+    assert decibels(expected, out) > 70
+    assert decibels(expected_gradient, gradient) > 50
+
+
+def test_silence_has_the_published_value(exact, fast):
+    for module in (exact, fast):
+        out = module(torch.zeros(1, 40_000))
+        torch.testing.assert_close(out, torch.full_like(out, 0.0049019), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("n_samples", [1001, 1100, 33_333, 39_999, 40_001])
+def test_any_number_of_samples(decibels, n_samples):
+    sound = noise(n_samples)[None]
+    expected, out = Cochleagram(exact=True)(sound), Cochleagram()(sound)
+    assert out.shape == expected.shape == (1, 211, (n_samples - 1001) // 100 + 1)
+    assert decibels(expected, out) > 65
+
+
+def test_too_short():
+    with pytest.raises(am.AudioMetamerError, match="has 1000 samples; a cochleagram needs 1001"):
+        Cochleagram()(torch.zeros(1000))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 1, 3)])
+def test_any_batch_shape(fast, shape):
+    sounds = noise(5000 * int(np.prod(shape))).view(*shape, 5000)
+    out = fast(sounds)
+    assert out.shape == (*shape, 211, 40)
+    torch.testing.assert_close(out.reshape(-1, 211, 40)[-1], fast(sounds.reshape(-1, 5000)[-1]), atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("exact_path", [True, False])
+def test_dtype_follows_the_input_and_float64_agrees_with_float32(decibels, exact_path):
+    module = Cochleagram(exact=exact_path)
+    double, single = module(noise(8000, dtype=torch.float64)), module(noise(8000))
+    assert (double.dtype, single.dtype) == (torch.float64, torch.float32)
+    assert decibels(double, single) > 90
+
+
+def test_integers_are_refused(fast):
+    with pytest.raises(am.AudioMetamerError, match=r"torch.int16; a cochleagram takes float32 or float64"):
+        fast(torch.zeros(5000, dtype=torch.int16))
+
+
+def test_filters_are_not_stored(fast):
+    fast(noise(5000))
+    assert fast.state_dict() == {}
+
+
+class OnlyDevice(TorchDispatchMode):
+    """Fails at an operation that makes or takes a tensor of another device, or that waits for the device."""
+
+    def __init__(self, device):
+        self.device = torch.device(device)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function._schema.name not in ("aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero"), function
+        out = function(*args, **(kwargs or {}))
+        for tensor in torch.utils._pytree.tree_leaves((args, kwargs, out)):
+            if isinstance(tensor, torch.Tensor) and tensor.ndim > 0:
+                assert tensor.device == self.device, function
+        return out
+
+
+@pytest.mark.parametrize("exact_path", [True, False])
+def test_a_step_makes_no_tensor_elsewhere_and_does_not_wait(exact_path):
+    module = Cochleagram(exact=exact_path)
+    sound = torch.empty(2, 4000, device="meta", requires_grad=True)
+    module(sound)  # builds the filters, on the CPU, and moves them
+    with OnlyDevice("meta"):
+        out = module(sound)
+        (gradient,) = torch.autograd.grad(out.sum(), sound)
+    assert out.device.type == gradient.device.type == "meta"
+
+
+@pytest.mark.parametrize("compress_first", [True, False])
+@pytest.mark.parametrize("compression", ["power", "db", None])
+@pytest.mark.parametrize("envelope", ["hilbert", "rectified"])
+def test_fast_path_is_the_exact_one_for_every_option(decibels, compress_first, compression, envelope):
+    options = {"compress_first": compress_first, "compression": compression, "envelope": envelope, "n_filters": 20}
+    sound = noise(10_000).numpy()
+    expected, expected_gradient = with_gradient(Cochleagram(exact=True, **options), sound)
+    out, gradient = with_gradient(Cochleagram(**options), sound)
+    assert decibels(expected, out) > 50
+    assert decibels(expected_gradient, gradient) > 40
+
+
+def test_gradient_of_the_exact_path_by_finite_differences():
+    module = Cochleagram(sample_rate=2000, n_filters=3, low_limit=50, high_limit=1000, frame_rate=100, window_size=41, exact=True,
+                         compression_gradient_clip=None)
+    sound = noise(100, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(module, sound)
+
+
+def test_gradient_of_the_fast_path_by_finite_differences():
+    module = Cochleagram(sample_rate=2000, n_filters=3, low_limit=50, high_limit=1000, frame_rate=100, window_size=41,
+                         compression_gradient_clip=None)
+    for n_samples in (100, 101):
+        assert torch.autograd.gradcheck(module, noise(n_samples, dtype=torch.float64).requires_grad_())
+
+
+def test_compression_in_closed_form():
+    from audiometamer.cochleagram.compression import DecibelCompression, PowerCompression
+
+    x = torch.tensor([-1.0, 0.0, 1e-6, 0.5, 1.0], dtype=torch.float64, requires_grad=True)
+    y = PowerCompression()(x)
+    torch.testing.assert_close(y.detach(), (x.detach().clamp(min=0) + 1e-8) ** 0.3)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    steep = 0.3 * 0.5**-0.7
+    # Below the knee the derivative is clipped at 5; the rectification passes it on as if it were the identity.
+    torch.testing.assert_close(gradient, torch.tensor([5, 5, 5, steep, 0.3], dtype=torch.float64), rtol=1e-6, atol=0)
+
+    y = DecibelCompression(offset=1e-10)(x)
+    torch.testing.assert_close(y.detach()[3:], torch.tensor([-6.0206, 0.0], dtype=torch.float64), atol=1e-4, rtol=0)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(gradient, torch.tensor([5000, 5000, 5000, 17.3718, 8.6859], dtype=torch.float64), rtol=1e-4, atol=0)
+
+
+def test_presets():
+    c2019 = Cochleagram.from_preset("feather2019")
+    assert (c2019.filterbank.low_limit, c2019.filterbank.high_limit) == (20, 8000)
+    # The published factor lies before the compression: 796.87… ** 0.3 after it, far from the floor.
+    plain = Cochleagram(low_limit=20, high_limit=8000)
+    torch.testing.assert_close(c2019(noise(5000)), plain(noise(5000)) * 796.87416837456942**0.3, rtol=1e-4, atol=1e-3)
+    with pytest.raises(am.AudioMetamerError, match="no cochleagram preset 'feather1'; there are feather2023, feather2019"):
+        Cochleagram.from_preset("feather1")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"high_limit": 11_000.0}, "high_limit is 11000.0 Hz"),
+        ({"frame_rate": 300}, "frame_rate is 300 Hz; it must divide"),
+        ({"envelope": "absolute"}, "envelope is 'absolute'"),
+        ({"compression": "log"}, "compression is 'log'"),
+        ({"oversampling": 1.0}, "oversampling is 1.0"),
+        ({"compression_power": 2.0}, "compression power is 2.0"),
+        ({"compression_offset": 0.0}, "compression offset is 0.0"),
+    ],
+)
+def test_bad_values(options, message):
+    with pytest.raises(am.AudioMetamerError, match=message):
+        Cochleagram(**options)
+
+
+def test_inversion_gives_a_sound_with_the_same_cochleagram(decibels):
+    module = Cochleagram(sample_rate=4000, n_filters=8, low_limit=50, high_limit=2000, frame_rate=100, window_size=401)
+    sounds = torch.stack([noise(2000, seed=s) for s in (1, 2)])
+    target = module(sounds)
+    found = module.invert(target, steps=300)
+    assert found.shape == sounds.shape
+    assert min(decibels(t, c) for t, c in zip(target, module(found), strict=True)) > 25
+    with pytest.raises(am.AudioMetamerError, match="n_samples is 4000, which gives 90 frames; the cochleagram has 40"):
+        module.invert(target, n_samples=4000)
+
+
+def test_plot_has_the_frequencies_in_hz_where_the_filters_are(fast):
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    axes = fast.plot(fast(noise(8000)), plt.figure().gca())
+    labels = {label.get_text(): tick for tick, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)}
+    centers = fast.center_frequencies()
+    assert abs(labels["1000"] - np.abs(centers - 1000).argmin()) < 1
+    plt.close()
+
+
+def test_mel_agrees_with_torchaudio(decibels):
+    from torchaudio.transforms import MelSpectrogram as Torchaudios
+
+    theirs = Torchaudios(20_000, n_fft=1200, hop_length=100, f_min=50, f_max=10_000, n_mels=128)
+    ours = MelSpectrogram(n_mels=128)
+    out = ours(noise(8000)[None])
+    assert out.shape == (1, 128, 81)
+    assert decibels(theirs(noise(8000)[None]), out) > 90
+    torch.testing.assert_close(front_end("logmel", n_mels=128)(noise(8000)[None]), out.clamp(min=1e-6).log2(), atol=1e-3, rtol=1e-3)
+
+
+def test_mel_bad_values():
+    with pytest.raises(am.AudioMetamerError, match="no mel preset 'mels'"):
+        front_end("mels")
+    with pytest.raises(am.AudioMetamerError, match="mel limits are 50.0 and 10000.0 Hz"):
+        MelSpectrogram(sample_rate=8000)
+    with pytest.raises(am.AudioMetamerError, match="compression is 'db'"):
+        MelSpectrogram(compression="db")

@@ -1,0 +1,59 @@
+"""What several tests share: signals by formula and tiny models."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import audiometamer as am
+import tiny_models
+
+DATA = Path(__file__).parent / "data"
+
+
+def decibels(reference: Tensor, value: Tensor) -> float:
+    """10·log10 of the power of the reference over that of the difference."""
+    noise = float((reference.double() - value.double()).square().sum())
+    return float("inf") if noise == 0 else 10 * np.log10(float(reference.double().square().sum()) / noise)
+
+
+@pytest.fixture(name="decibels")
+def decibels_fixture():
+    return decibels
+
+
+@pytest.fixture(scope="session")
+def reference() -> dict[str, np.ndarray]:
+    """The published front end's outputs."""
+    with np.load(DATA / "cochleagram.npz") as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="session")
+def network_reference() -> dict[str, np.ndarray]:
+    """The published networks' outputs."""
+    with np.load(DATA / "networks.npz") as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> am.Model:
+    return tiny_models.sound_model()
+
+
+@pytest.fixture(scope="session")
+def tiny_clip() -> am.Clip:
+    """A decaying harmonic sound with a little noise, as the tiny model takes it."""
+    return make_clip("vowel", 0)
+
+
+def make_clip(name: str, seed: int) -> am.Clip:
+    rng = np.random.default_rng(seed)
+    n = round(tiny_models.SAMPLE_RATE * tiny_models.DURATION)
+    t = np.arange(n) / tiny_models.SAMPLE_RATE
+    f0 = 110 + 40 * seed
+    sound = sum(np.sin(2 * np.pi * k * f0 * t) / k for k in range(1, 9)) * np.exp(-6 * t) + 0.01 * rng.standard_normal(n)
+    sound = 0.1 * (sound - sound.mean()) / sound.std()
+    return am.Clip(name, torch.from_numpy(sound.astype(np.float32)), tiny_models.SAMPLE_RATE)

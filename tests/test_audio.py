@@ -1,0 +1,212 @@
+"""Reading recordings of every kind, refusing what is none, and writing WAVs that never change."""
+
+import os
+import stat
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import audiometamer as am
+from audiometamer.audio import resample, set_level
+
+
+def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:
+    return 0.3 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Writes samples to a file and returns its path."""
+
+    def write(samples, rate=20_000, name="clip.wav", subtype=None):
+        path = tmp_path / name
+        soundfile.write(path, samples, rate, subtype=subtype)
+        return path
+
+    return write
+
+
+def test_level_and_mean_are_set(recording):
+    clip = am.read_clip(recording(tone(2, 20_000) + 0.2))
+    assert clip.name == "clip"
+    assert clip.samples.shape == (40_000,)
+    assert clip.samples.dtype == torch.float32
+    assert float(clip.samples.mean()) == pytest.approx(0, abs=1e-7)
+    assert float(clip.samples.square().mean().sqrt()) == pytest.approx(0.1, rel=1e-6)
+    assert clip.notices == ()
+
+
+def test_level_none_leaves_the_samples(recording):
+    samples = tone(2, 20_000)
+    clip = am.read_clip(recording(samples, subtype="FLOAT"), level=None)
+    np.testing.assert_array_equal(clip.samples, samples.astype(np.float32))
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 22_050, 44_100, 48_000])
+def test_any_sample_rate_gives_the_same_tone(recording, rate):
+    clip = am.read_clip(recording(tone(2, rate), rate))
+    expected = 0.1 * np.sqrt(2) * np.sin(2 * np.pi * 440 * np.arange(40_000) / 20_000)
+    middle = slice(2000, -2000)  # the ends hold the resampler's transients
+    assert np.abs(clip.samples.numpy()[middle] - expected[middle]).max() < 1e-3
+
+
+@pytest.mark.parametrize(("name", "subtype"), [("a.wav", "PCM_U8"), ("a.wav", "PCM_16"), ("a.wav", "PCM_24"), ("a.wav", "PCM_32"),
+                                               ("a.wav", "FLOAT"), ("a.wav", "DOUBLE"), ("a.flac", "PCM_24"), ("a.ogg", "VORBIS")])
+def test_any_format_and_depth(recording, name, subtype):
+    clip = am.read_clip(recording(tone(2, 20_000), name=name, subtype=subtype))
+    expected = 0.1 * np.sqrt(2) * np.sin(2 * np.pi * 440 * np.arange(40_000) / 20_000)
+    assert np.abs(clip.samples.numpy() - expected).max() < (0.02 if subtype in ("PCM_U8", "VORBIS") else 1e-4)
+
+
+def test_short_is_padded_on_both_sides_with_a_notice(recording):
+    with pytest.warns(am.AudioMetamerWarning, match="padded with silence to 2 s"):
+        clip = am.read_clip(recording(tone(1, 20_000)))
+    loud = np.flatnonzero(clip.samples.numpy())
+    assert loud[0] in range(9_990, 10_010)
+    assert loud[-1] in range(29_990, 30_010)
+    assert float(clip.samples.square().mean().sqrt()) == pytest.approx(0.1, rel=1e-6)
+    assert len(clip.notices) == 1
+
+
+def test_stereo_is_mixed_down_with_a_notice(recording):
+    left = tone(2, 20_000)
+    with pytest.warns(am.AudioMetamerWarning, match="2 channels were mixed down"):
+        clip = am.read_clip(recording(np.stack([left, np.zeros_like(left)], axis=1), subtype="FLOAT"), level=None)
+    np.testing.assert_allclose(clip.samples, left / 2, atol=1e-6)
+
+
+def test_a_peak_above_one_is_told(recording):
+    samples = np.zeros(40_000)
+    samples[20_000:20_020] = 0.5
+    with pytest.warns(am.AudioMetamerWarning, match="its peak is"):
+        am.read_clip(recording(samples))
+
+
+def test_long_asks_for_a_start_and_takes_it(recording):
+    path = recording(np.concatenate([np.zeros(20_000), tone(3, 20_000)]))
+    with pytest.raises(am.AudioMetamerError, match=r"lasts 4.000 s and the model takes 2 s; say where to begin .*--start"):
+        am.read_clip(path)
+    clip = am.read_clip(path, start=1.0)
+    assert clip.samples.shape == (40_000,)
+    assert clip.samples[:100].abs().max() > 0.01
+
+
+def test_length_takes_part_of_a_recording_and_pads_it(recording):
+    path = recording(tone(5, 20_000))
+    with pytest.warns(am.AudioMetamerWarning, match="0.500 s were padded"):
+        clip = am.read_clip(path, start=3.0, length=0.5)
+    assert np.count_nonzero(clip.samples) in range(9_900, 10_001)
+    with pytest.raises(am.AudioMetamerError, match="duration is 3 s"):
+        am.read_clip(path, length=3)
+
+
+@pytest.mark.parametrize("start", [-0.1, 2.0, 99.0])
+def test_start_outside_the_recording(recording, start):
+    with pytest.raises(am.AudioMetamerError, match=f"start is {start} s, but .* runs from 0 to 2.000 s"):
+        am.read_clip(recording(tone(2, 20_000)), start=start)
+
+
+def test_missing(tmp_path):
+    with pytest.raises(am.AudioMetamerError, match="does not exist"):
+        am.read_clip(tmp_path / "none.wav")
+
+
+def test_folder(tmp_path):
+    with pytest.raises(am.AudioMetamerError, match="is a folder"):
+        am.read_clip(tmp_path)
+
+
+def test_empty(tmp_path):
+    (tmp_path / "empty.wav").touch()
+    with pytest.raises(am.AudioMetamerError, match=r"is empty \(0 bytes\)"):
+        am.read_clip(tmp_path / "empty.wav")
+
+
+def test_no_samples(recording):
+    with pytest.raises(am.AudioMetamerError, match="holds no samples"):
+        am.read_clip(recording(np.zeros(0)))
+
+
+def test_not_audio(tmp_path):
+    path = tmp_path / "notes.wav"
+    path.write_text("these are my notes, not a sound\n" * 10)
+    with pytest.raises(am.AudioMetamerError, match="cannot be read as audio") as caught:
+        am.read_clip(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["cut.wav", "cut.flac"])
+def test_truncated(recording, name):
+    path = recording(np.random.default_rng(0).uniform(-0.5, 0.5, 40_000), name=name)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(am.AudioMetamerError, match=r"truncated|cannot be read as audio"):
+        am.read_clip(path)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25])
+def test_silence_and_constants_are_silent(recording, value):
+    with pytest.raises(am.AudioMetamerError, match="is silent"):
+        am.read_clip(recording(np.full(40_000, value)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_not_finite(recording, value):
+    samples = tone(2, 20_000)
+    samples[7] = value
+    with pytest.raises(am.AudioMetamerError, match="holds 1 NaN or infinite samples"):
+        am.read_clip(recording(samples, subtype="FLOAT"))
+
+
+def test_written_wav_reads_back_exactly_and_always_has_the_same_bytes(tmp_path):
+    samples = np.random.default_rng(0).standard_normal(1000).astype(np.float32)  # beyond ±1 as well
+    am.write_wav(tmp_path / "a.wav", samples, 20_000)
+    am.write_wav(tmp_path / "b.wav", torch.from_numpy(samples), 20_000)
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    back, rate = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    assert rate == 20_000
+    np.testing.assert_array_equal(back, samples)
+
+
+def test_nothing_is_written_of_samples_that_are_not_finite(tmp_path):
+    with pytest.raises(am.AudioMetamerError, match="1 samples are NaN or infinite"):
+        am.write_wav(tmp_path / "a.wav", np.array([0.0, np.nan], dtype=np.float32), 20_000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shape_of_written_samples(tmp_path):
+    with pytest.raises(am.AudioMetamerError, match=r"shape \(2, 3\)"):
+        am.write_wav(tmp_path / "a.wav", np.zeros((2, 3), dtype=np.float32), 20_000)
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    blocker = tmp_path / "blocker"
+    blocker.write_text("a file where a folder should be")
+    with pytest.raises(am.AudioMetamerError, match="could not write"):
+        am.write_wav(blocker / "a.wav", np.zeros(3, dtype=np.float32), 20_000)
+    assert stat.S_ISREG(os.stat(blocker).st_mode)
+
+
+@given(st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=50).filter(lambda v: max(v) - min(v) > 1e-3), st.floats(0.01, 1))
+def test_set_level_sets_mean_and_rms(values, level):
+    out = set_level(np.array(values, dtype=np.float32), level).astype(np.float64)
+    assert abs(out.mean()) < 1e-4 * level * len(values)
+    assert np.sqrt(np.mean(out**2)) == pytest.approx(level, rel=1e-3)
+
+
+def test_equal_rates_are_left_alone():
+    samples = np.ones(10, dtype=np.float32)
+    assert resample(samples, 20_000, 20_000) is samples
+
+
+def test_without_torchaudio_other_rates_are_refused_in_one_line(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torchaudio", None)
+    monkeypatch.setitem(sys.modules, "torchaudio.functional", None)
+    with pytest.raises(am.AudioMetamerError, match="from 8000 to 20000 Hz needs torchaudio"):
+        resample(np.ones(10, dtype=np.float32), 8000, 20_000)
