@@ -54,8 +54,19 @@ def test_any_sample_rate_gives_the_same_tone(recording, rate):
     assert np.abs(clip.samples.numpy()[middle] - expected[middle]).max() < 1e-3
 
 
-@pytest.mark.parametrize(("name", "subtype"), [("a.wav", "PCM_U8"), ("a.wav", "PCM_16"), ("a.wav", "PCM_24"), ("a.wav", "PCM_32"),
-                                               ("a.wav", "FLOAT"), ("a.wav", "DOUBLE"), ("a.flac", "PCM_24"), ("a.ogg", "VORBIS")])
+@pytest.mark.parametrize(
+    ("name", "subtype"),
+    [
+        ("a.wav", "PCM_U8"),
+        ("a.wav", "PCM_16"),
+        ("a.wav", "PCM_24"),
+        ("a.wav", "PCM_32"),
+        ("a.wav", "FLOAT"),
+        ("a.wav", "DOUBLE"),
+        ("a.flac", "PCM_24"),
+        ("a.ogg", "VORBIS"),
+    ],
+)
 def test_any_format_and_depth(recording, name, subtype):
     clip = am.read_clip(recording(tone(2, 20_000), name=name, subtype=subtype))
     expected = 0.1 * np.sqrt(2) * np.sin(2 * np.pi * 440 * np.arange(40_000) / 20_000)

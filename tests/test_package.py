@@ -16,6 +16,8 @@ def test_public_names():
 
 
 def test_heavy_libraries_are_imported_where_they_are_used():
-    code = "import sys, audiometamer; print([m for m in ('torchaudio', 'librosa', 'matplotlib', 'soundfile') if m in sys.modules])"
+    code = (
+        "import sys, audiometamer; print([m for m in ('torchaudio', 'librosa', 'matplotlib', 'soundfile') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

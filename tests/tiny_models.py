@@ -15,7 +15,7 @@ class TinyNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv0 = nn.Conv1d(18, 12, 3)
+        self.conv0 = nn.Conv1d(13, 12, 3)
         self.relu0 = nn.ReLU()
         self.conv1 = nn.Conv1d(12, 8, 3)
         self.relu1 = nn.ReLU()
@@ -47,9 +47,7 @@ def sound_model() -> am.Model:
     """Cochleagram, two hidden layers, three words."""
     ears = front_end()
     network = seeded(TinyNetwork())
-    return am.Model(
-        network, front_end=ears, sample_rate=SAMPLE_RATE, duration=DURATION, labels={"word": WORDS}, name="tiny"
-    )
+    return am.Model(network, front_end=ears, sample_rate=SAMPLE_RATE, duration=DURATION, labels={"word": WORDS}, name="tiny")
 
 
 def not_a_model() -> int:

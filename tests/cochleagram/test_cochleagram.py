@@ -151,15 +151,30 @@ def test_fast_path_is_the_exact_one_for_every_option(decibels, compress_first, c
 
 
 def test_gradient_of_the_exact_path_by_finite_differences():
-    module = Cochleagram(sample_rate=2000, n_filters=3, low_limit=50, high_limit=1000, frame_rate=100, window_size=41, exact=True,
-                         compression_gradient_clip=None)
+    module = Cochleagram(
+        sample_rate=2000,
+        n_filters=3,
+        low_limit=50,
+        high_limit=1000,
+        frame_rate=100,
+        window_size=41,
+        exact=True,
+        compression_gradient_clip=None,
+    )
     sound = noise(100, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(module, sound)
 
 
 def test_gradient_of_the_fast_path_by_finite_differences():
-    module = Cochleagram(sample_rate=2000, n_filters=3, low_limit=50, high_limit=1000, frame_rate=100, window_size=41,
-                         compression_gradient_clip=None)
+    module = Cochleagram(
+        sample_rate=2000,
+        n_filters=3,
+        low_limit=50,
+        high_limit=1000,
+        frame_rate=100,
+        window_size=41,
+        compression_gradient_clip=None,
+    )
     for n_samples in (100, 101):
         assert torch.autograd.gradcheck(module, noise(n_samples, dtype=torch.float64).requires_grad_())
 
@@ -178,7 +193,9 @@ def test_compression_in_closed_form():
     y = DecibelCompression(offset=1e-10)(x)
     torch.testing.assert_close(y.detach()[3:], torch.tensor([-6.0206, 0.0], dtype=torch.float64), atol=1e-4, rtol=0)
     (gradient,) = torch.autograd.grad(y.sum(), x)
-    torch.testing.assert_close(gradient, torch.tensor([5000, 5000, 5000, 17.3718, 8.6859], dtype=torch.float64), rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        gradient, torch.tensor([5000, 5000, 5000, 17.3718, 8.6859], dtype=torch.float64), rtol=1e-4, atol=0
+    )
 
 
 def test_presets():
@@ -240,7 +257,9 @@ def test_mel_agrees_with_torchaudio(decibels):
     out = ours(noise(8000)[None])
     assert out.shape == (1, 128, 81)
     assert decibels(theirs(noise(8000)[None]), out) > 90
-    torch.testing.assert_close(front_end("logmel", n_mels=128)(noise(8000)[None]), out.clamp(min=1e-6).log2(), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        front_end("logmel", n_mels=128)(noise(8000)[None]), out.clamp(min=1e-6).log2(), atol=1e-3, rtol=1e-3
+    )
 
 
 def test_mel_bad_values():

@@ -1,0 +1,203 @@
+"""What a model says when something is wrong with it, and how models are loaded."""
+
+import hashlib
+import shutil
+
+import msgspec
+import pytest
+import torch
+from torch import nn
+
+import audiometamer as am
+import tiny_models
+from audiometamer.models import Card, FrontEndCard, NetworkCard, WeightsCard, build, choose_device, save_weights, zoo
+
+
+def linear(**options):
+    return nn.Linear(6, 3, **options).eval().requires_grad_(False)
+
+
+def wrap(network):
+    return am.Model(network, signal_shape=(6,), name="net")
+
+
+class Wrapped(nn.Module):
+    """A linear layer and a function of its output."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.linear = linear()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(self.linear(x), x)
+
+
+def broken(function):
+    return Wrapped(function).eval().requires_grad_(False)
+
+
+def test_a_sound_network_passes():
+    model = wrap(linear())
+    assert model.layers == ()
+    assert model(torch.zeros(2, 6)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (nn.Linear(6, 3).requires_grad_(False).train(), r"net is in train mode .*; call .eval\(\) on it first"),
+        (nn.Linear(6, 3).eval(), r"2 parameters of net require gradients \(first: weight\); call .requires_grad_\(False\)"),
+        (broken(lambda y, x: torch.ones(len(x), 3)), "does not depend on its input"),
+        (broken(lambda y, x: y.detach()), "no gradient reaches the input of net: its output is detached"),
+        (broken(lambda y, x: y.argmax(1)), "net returns no floating-point tensor"),
+        (broken(lambda y, x: torch.sign(y) * 1.0 + y.detach()), "the gradient at the input of net is zero everywhere"),
+        (broken(lambda y, x: y - y.mean(0)), "depends on the others in the batch, or on chance"),
+        (broken(lambda y, x: y + torch.randn_like(y)), "depends on the others in the batch, or on chance"),
+        (broken(lambda y, x: y / 0), "the output of net for noise is not finite"),
+        (broken(lambda y, x: y.numpy()), "net fails on noise of shape"),
+        (nn.Linear(7, 3).eval().requires_grad_(False), r"net fails on noise of shape \(2, 6\), torch.float32: .*shapes"),
+        (nn.Sequential(linear(), nn.Linear(3, 2).double()).eval().requires_grad_(False),
+         "parameters of several floating types: torch.float32, torch.float64; move it to one"),
+        (nn.Sequential(linear(), nn.Linear(3, 2, device="meta")).eval().requires_grad_(False),
+         "parameters of several devices: cpu, meta; move it to one"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_in_one_line(network, message):
+    with pytest.raises(am.AudioMetamerError, match=message) as caught:
+        wrap(network)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning", "ignore:`torch.jit:DeprecationWarning")
+def test_torchscript_is_refused():
+    with pytest.raises(am.AudioMetamerError, match="TorchScript module, which takes no hooks"):
+        wrap(torch.jit.trace(linear(), torch.zeros(1, 6)))
+
+
+def test_a_gradient_that_is_computed_from_something_else():
+    leaf = torch.ones(3, requires_grad=True)
+    with pytest.raises(am.AudioMetamerError, match="its output is computed from something else"):
+        wrap(broken(lambda y, x: y.detach() * leaf))
+
+
+def test_what_a_sound_model_needs():
+    with pytest.raises(am.AudioMetamerError, match="needs sample_rate and duration"):
+        am.Model(linear())
+
+
+def test_layers_labels_and_bounds():
+    network = nn.Sequential(linear(), nn.ReLU())
+    model = am.Model(network.eval(), signal_shape=(6,), labels=["a", "b", "c"], layers={"rectified": "1"}, bounds=(0, 1))
+    assert model.layers == ("rectified",)
+    assert model.label("word", 2) == "c"
+    torch.testing.assert_close(model(torch.full((1, 6), 5.0)), model(torch.ones(1, 6)))
+    torch.testing.assert_close(am.record(model, torch.ones(1, 6), ["rectified", "0"])["rectified"], model(torch.ones(1, 6)))
+
+
+def test_float64_models():
+    model = wrap(linear(dtype=torch.float64))
+    assert model.dtype == torch.float64
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model folder with a tiny CochCNN9 of random weights."""
+    card = Card(
+        "small", 20_000, 2.0, 0.1, NetworkCard("CochCNN9", {"width": 0.02}), FrontEndCard("feather2023"),
+        WeightsCard("weights.safetensors", ""), {"word": ["yes", "no"]},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    sha = save_weights(build(card).network, tmp_path / "weights.safetensors")
+    card = msgspec.structs.replace(card, weights=WeightsCard("weights.safetensors", sha))
+    (tmp_path / "model.toml").write_bytes(msgspec.toml.encode(card))
+    return tmp_path
+
+
+def test_a_folder_is_loaded(folder):
+    model = am.load_model(folder)
+    assert model.name == "small"
+    assert model.layers == ("cochleagram", "relu0", "relu1", "relu2", "relu3", "relu4", "avgpool", "relufc", "final")
+    assert model.weights_sha256() == hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    assert not any(m.training for m in model.network.modules())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "small"', 'nom = "small"', "model.toml: .*"),
+        ("sample_rate = 20000", 'sample_rate = "fast"', r"Expected `int`, got `str` - at `\$.sample_rate`"),
+        ('name = "CochCNN9"', 'name = "CochCNN10"', "no network 'CochCNN10'; there are CochCNN9, CochResNet50, SpecTemp"),
+        ("width = 0.02", "breadth = 0.02", "unexpected keyword argument 'breadth'"),
+        ("width = 0.02", "width = 0.03", "does not fit CochCNN9: .* missing, left over or of another shape"),
+        ('preset = "feather2023"', 'preset = "ear"', "no cochleagram preset 'ear'"),
+        ("sample_rate = 20000", "sample_rate = = 20000", "model.toml: .*"),
+        (
+            'file = "weights.safetensors"',
+            'file = "none.safetensors"',
+            "none.safetensors does not exist; .* names it as the weights",
+        ),
+    ],
+)
+def test_a_wrong_card_is_one_line(folder, old, new, message):
+    card = (folder / "model.toml").read_text()
+    assert old in card
+    (folder / "model.toml").write_text(card.replace(old, new))
+    with pytest.raises(am.AudioMetamerError, match=message) as caught:
+        am.load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_hash(folder):
+    state = build(msgspec.toml.decode((folder / "model.toml").read_bytes(), type=Card)).network
+    save_weights(state, folder / "weights.safetensors")
+    with pytest.raises(am.AudioMetamerError, match="has SHA-256 .* but its card says .*: a changed file"):
+        am.load_model(folder)
+
+
+def test_a_pickle_is_never_opened(folder):
+    class Trap:
+        def __reduce__(self):
+            return (shutil.rmtree, (str(folder),))
+
+    import pickle
+
+    (folder / "weights.safetensors").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(am.AudioMetamerError, match=r"is not a safetensors file \(a pickle, perhaps\?\)"):
+        am.load_model(folder)
+    assert folder.is_dir()
+
+
+def test_a_folder_without_a_card(tmp_path):
+    with pytest.raises(am.AudioMetamerError, match="holds no model.toml"):
+        am.load_model(tmp_path)
+
+
+def test_functions():
+    assert am.load_model("tiny_models:sound_model").name == "tiny"
+    for name, message in {
+        "no_such_package:f": "no_such_package cannot be imported",
+        "tiny_models:nothing": "tiny_models has no function nothing",
+        "tiny_models:not_a_model": "the function returned a int; it must return an am.Model",
+        "cochcnn-wort": r"no model 'cochcnn-wort': it is not in the zoo \(cochcnn-word\)",
+    }.items():
+        with pytest.raises(am.AudioMetamerError, match=message):
+            am.load_model(name)
+
+
+def test_the_zoo():
+    assert zoo() == ["cochcnn-word"]
+
+
+def test_devices():
+    assert choose_device("cpu").type == "cpu"
+    assert (
+        choose_device("auto") == torch.accelerator.current_accelerator(check_available=True)
+        or choose_device("auto").type == "cpu"
+    )
+    with pytest.raises(am.AudioMetamerError, match="device 'warp' is not available here"):
+        choose_device("warp")
+
+
+def test_the_tiny_model_is_fine():
+    assert tiny_models.sound_model().layers == ("cochleagram", "relu0", "relu1", "final")
