@@ -245,7 +245,9 @@ def check_model(model: Model) -> None:
     if all(torch.equal(out[0], out[1]) for out in outputs if len(out) == 2):
         raise AudioMetamerError(f"the output of {name} does not depend on its input: it is the same for two different noises")
     for both, one in zip(outputs, alone, strict=True):
-        if both.shape[1:] == one.shape[1:] and not torch.allclose(both[:1], one, rtol=1e-2, atol=1e-3 * float(one.detach().abs().max())):
+        if both.shape[1:] == one.shape[1:] and not torch.allclose(
+            both[:1], one, rtol=1e-2, atol=1e-3 * float(one.detach().abs().max())
+        ):
             raise AudioMetamerError(f"the output of {name} for a signal depends on the others in the batch, or on chance")
     attached = [out for out in outputs if out.requires_grad]
     if not attached:

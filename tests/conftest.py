@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_models
 import torch
 from torch import Tensor
 
 import audiometamer as am
-import tiny_models
 
 DATA = Path(__file__).parent / "data"
 

@@ -5,11 +5,11 @@ import shutil
 
 import msgspec
 import pytest
+import tiny_models
 import torch
 from torch import nn
 
 import audiometamer as am
-import tiny_models
 from audiometamer.models import Card, FrontEndCard, NetworkCard, WeightsCard, build, choose_device, save_weights, zoo
 
 
@@ -151,7 +151,7 @@ def test_a_wrong_card_is_one_line(folder, old, new, message):
 def test_weights_of_another_hash(folder):
     state = build(msgspec.toml.decode((folder / "model.toml").read_bytes(), type=Card)).network
     save_weights(state, folder / "weights.safetensors")
-    with pytest.raises(am.AudioMetamerError, match="has SHA-256 .* but its card says .*: a changed file"):
+    with pytest.raises(am.AudioMetamerError, match=r"has SHA-256 .* but its card says .*: a changed file"):
         am.load_model(folder)
 
 
@@ -169,7 +169,7 @@ def test_a_pickle_is_never_opened(folder):
 
 
 def test_a_folder_without_a_card(tmp_path):
-    with pytest.raises(am.AudioMetamerError, match="holds no model.toml"):
+    with pytest.raises(am.AudioMetamerError, match=r"holds no model.toml"):
         am.load_model(tmp_path)
 
 

@@ -12,7 +12,6 @@ from audiometamer.cli import options
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
-from audiometamer.matching.losses import relative_l2
 from audiometamer.matching.methods import load_method
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
@@ -103,7 +102,7 @@ def make(
         jobs = [(clip, layer, seed) for layer in dict.fromkeys(layers) for clip in clips for seed in dict.fromkeys(seeds)]
         for layer in dict.fromkeys(layers):
             model.tap(layer)
-        chosen = [settings_of(model, *job, method=method, steps=steps, loss=relative_l2) for job in jobs]
+        chosen = [settings_of(model, *job, method=method, steps=steps) for job in jobs]
         todo = [job for job, settings in zip(jobs, chosen, strict=True) if overwrite or not is_finished(out, settings)]
         if len(todo) < len(jobs):
             click.echo(f"{len(jobs) - len(todo)} of {len(jobs)} metamers are in {out} already")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.loop import StoppingRule
+from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roots
 from audiometamer.matching.optimizers import Adam, Constant, Cosine, Halving, NormalizedDescent, Optimizer, State
 
 
@@ -62,12 +63,15 @@ class Method:
         Default number of steps of an attempt.
     attempts : tuple of Attempt
         The first is made with every signal; each next one, from other noise, with the signals that got stuck or did not pass.
+    loss : callable
+        What is minimised, unless the caller says otherwise.
     description : str
     """
 
     name: str
     steps: int
     attempts: tuple[Attempt, ...]
+    loss: Loss
     description: str
 
 
@@ -100,6 +104,7 @@ METHODS = {
                 Attempt("longer growth, then gentler momentum", _growth_then(_momentum(0.3), 80)),
                 Attempt("longer growth, then Adam", _growth_then(lambda steps: Adam(Cosine(0.01, steps)), 80)),
             ),
+            relative_l2_with_roots,
             "unit steps out of near silence, then momentum on the normalised gradient with a step size falling along a cosine; "
             "what got stuck or did not pass is tried again from other noise, at most twice",
         ),
@@ -107,6 +112,7 @@ METHODS = {
             "feather2023",
             24_000,
             (Attempt("published", _published),),
+            relative_l2,
             "Feather et al. (2023): normalised gradient steps, size 1 halved seven times; the last signal is kept",
         ),
     )

@@ -60,7 +60,7 @@ class Progress:
         From 0.
     step, steps : int
     snr_db : float
-        Median over the batch's active signals, from the loss; only right for `relative_l2`.
+        Median over the batch's active signals.
     """
 
     layer: str
@@ -91,7 +91,7 @@ def synthesize(
     method: str = "default",
     steps: int | None = None,
     seed: int | Sequence[int] = 0,
-    loss: Loss = relative_l2,
+    loss: Loss | None = None,
     null: NullDistribution | None = None,
     domain: Domain | None = None,
     batch_size: int = 8,
@@ -113,7 +113,8 @@ def synthesize(
     seed : int or sequence of int
         One metamer for each; the same noise starts every layer and clip. Default 0.
     loss : callable
-        Activations and target, Tensor [shape=(batch, ...)] each, to Tensor [shape=(batch,)]. Default `relative_l2`.
+        Activations and target, Tensor [shape=(batch, ...)] each, to Tensor [shape=(batch,)]. Default: the
+        method's own.
     null : NullDistribution, optional
         To judge by. Default: the one that comes with the model, if it does.
     domain : Domain, optional
@@ -159,7 +160,7 @@ def iterate_metamers(
     *,
     method: str = "default",
     steps: int | None = None,
-    loss: Loss = relative_l2,
+    loss: Loss | None = None,
     null: NullDistribution | None = None,
     domain: Domain | None = None,
     batch_size: int = 8,
@@ -173,15 +174,27 @@ def iterate_metamers(
         model.tap(layer)
     for clip in {id(clip): clip for clip, _, _ in jobs}.values():
         _check_clip(model, clip)
-    run = _Run(model, procedure, steps or procedure.steps, loss, null or default_null(model), domain or Waveform(), progress)
+    run = _Run(
+        model,
+        procedure,
+        steps or procedure.steps,
+        loss or procedure.loss,
+        null or default_null(model),
+        domain or Waveform(),
+        progress,
+    )
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):
         here = [_Job(*job) for job in jobs if job[1] == layer]
         for i in range(0, len(here), batch_size):
             yield from run.batch(here[i : i + batch_size])
 
 
-def settings_of(model: Model, clip: Clip, layer: str, seed: int, *, method: str, steps: int | None, loss: Loss) -> Settings:
+def settings_of(
+    model: Model, clip: Clip, layer: str, seed: int, *, method: str, steps: int | None, loss: Loss | None = None
+) -> Settings:
     """What will determine a metamer; equal settings give the same one."""
+    procedure = load_method(method)
+    minimised = loss or procedure.loss
     return Settings(
         clip=clip.name,
         clip_sha256=sha256_of(clip.samples),
@@ -190,8 +203,8 @@ def settings_of(model: Model, clip: Clip, layer: str, seed: int, *, method: str,
         layer=layer,
         seed=seed,
         method=method,
-        steps=steps or load_method(method).steps,
-        loss=getattr(loss, "__name__", type(loss).__name__),
+        steps=steps or procedure.steps,
+        loss=getattr(minimised, "__name__", type(minimised).__name__),
     )
 
 
@@ -238,15 +251,23 @@ class _Run:
         seeds = [job.seed + number * _STREAM for job in jobs]
         start = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
 
-        def report(step: int, active: Tensor, losses: Tensor) -> None:
+        taps = {layer: model.tap(layer)}
+        latest = target
+
+        def forward(signals: Tensor) -> Tensor:
+            nonlocal latest
+            activations = record_taps(model, lambda: model(signals), taps, straight_through=True)[layer]
+            latest = activations.detach()
+            return activations
+
+        def report(step: int, active: Tensor, _: Tensor) -> None:
             if self.progress is not None:
-                snr = -20 * math.log10(max(float(losses.median()), 1e-30))
-                self.progress(Progress(layer, len(active), number, step, self.steps, snr))
+                ratio = float(relative_l2(latest, target[active]).median())
+                self.progress(Progress(layer, len(active), number, step, self.steps, -20 * math.log10(max(ratio, 1e-30))))
 
         stuck_step = -(-self.steps // 2 // _REPORT_EVERY) * _REPORT_EVERY
-        taps = {layer: model.tap(layer)}
         matched = match(
-            lambda signals: record_taps(model, lambda: model(signals), taps, straight_through=True)[layer],
+            forward,
             target,
             start,
             domain=self.domain,

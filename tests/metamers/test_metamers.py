@@ -1,0 +1,180 @@
+"""Metamers of a tiny model: what comes out, what is tried again, what is written, what is read back."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import scipy.io.wavfile
+import torch
+from conftest import make_clip
+from msgspec.structs import replace
+
+import audiometamer as am
+from audiometamer.criteria import NullDistribution
+from audiometamer.matching.losses import relative_l2
+from audiometamer.metamers.files import is_finished, read_metamer, save_metamer, write_index
+from audiometamer.metamers.synthesis import settings_of
+
+
+@pytest.fixture(scope="module")
+def null(tiny):
+    return NullDistribution.measure(tiny, [make_clip("c", seed).samples for seed in range(3, 9)])
+
+
+@pytest.fixture(scope="module")
+def metamers(tiny, tiny_clip, null):
+    return am.synthesize(tiny, [tiny_clip, make_clip("other", 1)], seed=[0, 1], null=null)
+
+
+def test_one_for_each_layer_clip_and_seed_in_order(metamers, tiny):
+    found = [(m.evidence.settings.layer, m.evidence.settings.clip, m.evidence.settings.seed) for m in metamers]
+    assert found == [(layer, clip, seed) for layer in tiny.layers for clip in ("vowel", "other") for seed in (0, 1)]
+
+
+def test_they_are_metamers(metamers, tiny):
+    for metamer in metamers:
+        layer = metamer.evidence.settings.layer
+        pair = torch.stack([metamer.clip.samples, metamer.samples])
+        natural, synthetic = am.record(tiny, pair, layer)[layer]
+        stored = metamer.evidence.similarity[layer]
+        measured = am.similarity(natural, synthetic)
+        assert measured["spearman_rho"] == pytest.approx(stored["spearman_rho"], abs=1e-4)
+        assert measured["snr_db"] == pytest.approx(stored["snr_db"] if stored["snr_db"] is not None else np.inf, abs=0.1)
+        assert measured["snr_db"] > 15
+        assert metamer.passed is metamer.evidence.verdict.passed
+        assert float(metamer.samples.abs().max()) <= 1
+        assert float(metamer.samples.square().mean().sqrt()) == pytest.approx(metamer.evidence.rms, rel=1e-5)
+
+
+def test_they_are_not_the_clip(metamers):
+    """At the last layer next to nothing of the waveform is left: nothing leaks from the clip into the start."""
+    for metamer in metamers:
+        if metamer.evidence.settings.layer == "final":
+            assert abs(float(torch.corrcoef(torch.stack([metamer.samples, metamer.clip.samples]))[0, 1])) < 0.3
+
+
+def test_the_same_seed_gives_the_same_samples(tiny, tiny_clip):
+    once, again = (am.synthesize(tiny, tiny_clip, "relu1", seed=1)[0].samples for _ in range(2))
+    assert torch.equal(once, again)
+
+
+def test_who_shares_the_batch_does_not_matter(tiny, tiny_clip):
+    """Beyond rounding, which a synthesis magnifies: so compared early, and in a batch of other clips and seeds."""
+    options = {"layers": "relu1", "steps": 15}
+    (alone,) = am.synthesize(tiny, tiny_clip, seed=1, **options)
+    together = am.synthesize(tiny, [make_clip("other", 2), tiny_clip], seed=[7, 1], **options)
+    (same,) = [m for m in together if (m.clip.name, m.evidence.settings.seed) == ("vowel", 1)]
+    assert am.similarity(alone.samples, same.samples)["snr_db"] > 60
+
+
+def test_every_layer_is_measured_not_only_the_matched_one(metamers, tiny):
+    for metamer in metamers:
+        assert list(metamer.evidence.similarity) == list(tiny.layers)
+    deep = [m for m in metamers if m.evidence.settings.layer == "relu0"]
+    # What matches early matches late, but for how much each layer magnifies what is left.
+    assert all(m.evidence.similarity["final"]["pearson_r2"] > 0.5 for m in deep)
+
+
+def test_what_does_not_pass_is_tried_again_and_says_so(tiny, tiny_clip, null):
+    layers = {
+        layer: {m: replace(v, maximum=2.0 if m == "spearman_rho" else v.maximum) for m, v in metrics.items()}
+        for layer, metrics in null.layers.items()
+    }
+    (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", null=replace(null, layers=layers), steps=40)
+    assert metamer.passed is False
+    assert len(metamer.evidence.tries) == 3
+    assert len({t.start_seed for t in metamer.evidence.tries}) == 3
+    best = max(range(3), key=lambda i: metamer.evidence.tries[i].snr_db)
+    assert metamer.evidence.kept == best
+
+
+def test_the_published_method_has_one_attempt(tiny, tiny_clip):
+    (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", method="feather2023", steps=80)
+    assert [t.attempt for t in metamer.evidence.tries] == ["published"]
+    assert metamer.evidence.tries[0].steps == 80
+    assert metamer.passed is None  # no null distribution comes with the tiny model
+    assert metamer.evidence.settings.loss == "relative_l2"
+
+
+def test_clips_must_fit(tiny, tiny_clip):
+    with pytest.raises(am.AudioMetamerError, match="clip 'vowel' has 500 samples at 4000 Hz; tiny takes 1000 at 4000 Hz"):
+        am.synthesize(tiny, dataclasses.replace(tiny_clip, samples=tiny_clip.samples[:500]))
+    with pytest.raises(am.AudioMetamerError, match="steps is 0"):
+        am.synthesize(tiny, tiny_clip, steps=0)
+    with pytest.raises(am.AudioMetamerError, match="no layer 'relu7'; the nearest are"):
+        am.synthesize(tiny, tiny_clip, "relu7")
+
+
+def test_progress_is_told(tiny, tiny_clip):
+    seen = []
+    am.synthesize(tiny, tiny_clip, "relu1", steps=45, progress=seen.append)
+    assert [(p.layer, p.step, p.steps) for p in seen[:3]] == [("relu1", 0, 45), ("relu1", 20, 45), ("relu1", 40, 45)]
+    assert seen[2].snr_db > seen[0].snr_db
+
+
+def test_files_round_trip(tmp_path, metamers, tiny):
+    for metamer in metamers:
+        path = save_metamer(tmp_path, metamer)
+        rate, samples = scipy.io.wavfile.read(path)
+        assert (rate, samples.dtype) == (4000, np.float32)
+        np.testing.assert_array_equal(samples, metamer.samples)
+        back = read_metamer(path)
+        assert torch.equal(back.samples, metamer.samples)
+        assert torch.equal(back.clip.samples, metamer.clip.samples)
+        assert back.evidence == metamer.evidence
+    assert (tmp_path / "vowel" / "tiny" / "original.wav").exists()
+    assert (tmp_path / "other" / "tiny" / "relu1_seed1.json").exists()
+
+    lines = write_index(tmp_path).read_text().splitlines()
+    assert len(lines) == 1 + len(metamers)
+    columns = dict(zip(lines[0].split("\t"), lines[1].split("\t"), strict=True))
+    assert columns["wav"] == "other/tiny/cochleagram_seed0.wav"
+    assert columns["verdict"] in ("passed", "failed")
+
+
+def test_a_failed_metamer_is_written_too_and_says_so(tmp_path, metamers):
+    verdict = replace(metamers[0].evidence.verdict, passed=False)
+    failed = dataclasses.replace(metamers[0], evidence=replace(metamers[0].evidence, verdict=verdict))
+    path = save_metamer(tmp_path, failed)
+    assert path.exists()
+    assert "\tfailed\t" in write_index(tmp_path).read_text()
+
+
+def test_what_is_finished_is_known_by_its_settings(tmp_path, tiny, metamers):
+    metamer = metamers[0]
+    settings = metamer.evidence.settings
+    assert not is_finished(tmp_path, settings)
+    path = save_metamer(tmp_path, metamer)
+    assert is_finished(tmp_path, settings)
+    assert settings == settings_of(tiny, metamer.clip, settings.layer, settings.seed, method="default", steps=None)
+    with pytest.raises(am.AudioMetamerError, match="exists and was made with another steps; choose another --out"):
+        is_finished(tmp_path, replace(settings, steps=3))
+    path.with_suffix(".json").unlink()
+    assert not is_finished(tmp_path, settings)  # a WAV without its record is unfinished
+
+
+def test_a_damaged_record_is_one_line(tmp_path, metamers):
+    path = save_metamer(tmp_path, metamers[0])
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(am.AudioMetamerError, match="is not the record of a metamer"):
+        read_metamer(path)
+
+
+def test_the_figure_is_drawn(tmp_path, tiny, metamers):
+    import matplotlib.image
+
+    from audiometamer.metamers.figure import draw_figure
+
+    mine = [m for m in metamers if m.clip.name == "vowel" and m.evidence.settings.seed == 0]
+    draw_figure(tiny, mine, tmp_path / "figure.png")
+    picture = matplotlib.image.imread(tmp_path / "figure.png")
+    assert picture.shape[0] > 800
+    assert picture.std() > 0.1
+    with pytest.raises(am.AudioMetamerError, match="needs at least one metamer"):
+        draw_figure(tiny, [], tmp_path / "none.png")
+
+
+def test_losses_have_names_in_the_record(tiny, tiny_clip):
+    options = {"steps": None, "method": "default"}
+    assert settings_of(tiny, tiny_clip, "final", 0, **options).loss == "relative_l2_with_roots"
+    assert settings_of(tiny, tiny_clip, "final", 0, loss=relative_l2, **options).loss == "relative_l2"
