@@ -1,0 +1,51 @@
+"""A wheel, installed elsewhere, works with the zoo and the clips inside, and adds nothing but `audiometamer`."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_it_holds_one_package_with_the_zoo_and_the_clips(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"audiometamer"}
+    for name in ("models/cochcnn-word/model.toml", "models/cochcnn-word/weights.safetensors", "models/cochcnn-word/null.json",
+                 "stimuli/words/clips.csv", "stimuli/words/zero_slt.flac"):  # fmt: skip
+        assert f"audiometamer/data/{name}" in names
+    assert sum(name.endswith(".flac") for name in names) == 32
+    assert not any("__pycache__" in name for name in names)
+
+
+def test_it_works_installed_elsewhere(wheel, tmp_path):
+    site = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    assert {p.name for p in site.iterdir() if not p.name.endswith(".dist-info")} == {"audiometamer", "bin"}
+    code = (
+        "import audiometamer as am; from audiometamer.resources import clips_folder\n"
+        "model = am.load_model('cochcnn-word')\n"
+        "clip = am.read_clip(clips_folder() / 'words' / 'computer_slt.flac')\n"
+        "print(am.__file__, model.label('word', int(model(clip.samples[None]).argmax())))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(site)}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    path, word = done.stdout.split()
+    assert Path(path).is_relative_to(site)
+    assert word == "computer"
