@@ -43,8 +43,8 @@ def test_it_works_installed_elsewhere(wheel, tmp_path):
         "print(am.__file__, model.label('word', int(model(clip.samples[None]).argmax())))"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(site)}, capture_output=True,
-        text=True, check=True,
+        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(site)},
+        capture_output=True, text=True, check=True,
     )  # fmt: skip
     path, word = done.stdout.split()
     assert Path(path).is_relative_to(site)

@@ -9,7 +9,7 @@ from torch import Tensor
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.loop import StoppingRule
 from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roots
-from audiometamer.matching.optimizers import Adam, Constant, Cosine, Halving, NormalizedDescent, Optimizer, State
+from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, State
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,13 @@ class Attempt:
         For the record.
     optimizer : callable
         Number of steps to an optimiser.
+    goes_on : bool
+        Whether it starts from the best signal so far, and not from noise. Default False.
     """
 
     name: str
     optimizer: Callable[[int], Optimizer]
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Method:
     steps : int
         Default number of steps of an attempt.
     attempts : tuple of Attempt
-        The first is made with every signal; each next one, from other noise, with the signals that got stuck or did not pass.
+        The first is made with every signal; each next one with the signals that got stuck or did not pass. Each that starts from
+        noise draws its own.
     loss : callable
         What is minimised, unless the caller says otherwise.
     description : str
@@ -79,18 +83,18 @@ def _published(steps: int) -> Optimizer:
     return NormalizedDescent(Halving(1.0, max(steps // 8, 1)))
 
 
-def _growth_then(second: Callable[[int], Optimizer], growth: int) -> Callable[[int], Optimizer]:
-    """Unit steps without momentum out of near silence, at most a quarter of all; then another optimiser."""
+def _momentum(size: float) -> Callable[[int], Optimizer]:
+    return lambda steps: NormalizedDescent(Cosine(size, steps), momentum=0.9)
+
+
+def _grown(size: float) -> Callable[[int], Optimizer]:
+    """Steps of one size without momentum out of near silence, 30 of them or a quarter of all; then momentum."""
 
     def optimizer(steps: int) -> Optimizer:
-        switch = min(growth, steps // 4)
-        return Phases(NormalizedDescent(Constant(1.0)), switch, second(steps - switch))
+        growth = min(30, steps // 4)
+        return Phases(NormalizedDescent(Constant(size)), growth, _momentum(size)(steps - growth))
 
     return optimizer
-
-
-def _momentum(initial: float) -> Callable[[int], Optimizer]:
-    return lambda steps: NormalizedDescent(Cosine(initial, steps), momentum=0.9)
 
 
 METHODS = {
@@ -100,13 +104,14 @@ METHODS = {
             "default",
             200,
             (
-                Attempt("growth, then momentum", _growth_then(_momentum(1.0), 20)),
-                Attempt("longer growth, then gentler momentum", _growth_then(_momentum(0.3), 80)),
-                Attempt("longer growth, then Adam", _growth_then(lambda steps: Adam(Cosine(0.01, steps)), 80)),
+                Attempt("growth, then momentum", _grown(0.3)),
+                Attempt("gentle growth, then momentum", _grown(0.1)),
+                Attempt("going on with gentle momentum", _momentum(0.1), goes_on=True),
+                Attempt("going on with gentle momentum", _momentum(0.1), goes_on=True),
             ),
             relative_l2_with_roots,
-            "unit steps out of near silence, then momentum on the normalised gradient with a step size falling along a cosine; "
-            "what got stuck or did not pass is tried again from other noise, at most twice",
+            "equal steps out of near silence, then momentum on the normalised gradient with a step size falling along a cosine; "
+            "what got stuck or did not pass is tried again from other noise with smaller steps, and then carried on with twice",
         ),
         Method(
             "feather2023",

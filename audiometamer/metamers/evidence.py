@@ -27,10 +27,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Try(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One attempt at a metamer: how, from which noise, how far it came, and its loss on the way."""
+    """One attempt at a metamer: how, from which noise (None: the best signal before), how far it came, its loss on the way."""
 
     attempt: str
-    start_seed: int
+    start_seed: int | None
     steps: int
     outcome: str
     snr_db: float | None
@@ -48,8 +48,8 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     similarity : dict of str to dict of str to float
         Layer to metric to value, at every layer that the model lists, not only the matched one. An infinite SNR is None.
     tries : list of Try
-        The last one listed under `kept` gave the WAV.
     kept : int
+        Which of them gave the WAV, from 0.
     seconds : float
         Of synthesis; a batch's time is shared equally among its signals.
     rms, peak : float

@@ -82,6 +82,11 @@ class _Job:
     results: list[tuple[Tensor, Evidence]] = field(default_factory=list)
     seconds: float = 0.0
 
+    @property
+    def best(self) -> tuple[Tensor, Evidence]:
+        """The result to keep: passed before not passed, then by how many metrics are beyond the null, then by SNR."""
+        return max(self.results, key=lambda result: _merit(result[1]))
+
 
 def synthesize(
     model: Model,
@@ -236,8 +241,7 @@ class _Run:
             self._attempt(left, attempt)
             left = [job for job in left if job.results[-1][1].verdict.passed is False or job.tries[-1].outcome != "finished"]
         for job in jobs:
-            # The best: passed before not passed, then by SNR.
-            samples, evidence = max(job.results, key=lambda result: (result[1].verdict.passed is not False, _snr(result[1])))
+            samples, evidence = job.best
             yield Metamer(samples, job.clip, replace(evidence, tries=job.tries, seconds=job.seconds))
 
     def _attempt(self, jobs: list[_Job], number: int) -> None:
@@ -249,7 +253,10 @@ class _Run:
         with torch.no_grad():
             target = record(model, natural, layer)[layer]
         seeds = [job.seed + number * _STREAM for job in jobs]
-        start = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
+        if attempt.goes_on:
+            start = torch.stack([job.best[0] for job in jobs]).to(target)
+        else:
+            start = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
 
         taps = {layer: model.tap(layer)}
         latest = target
@@ -274,7 +281,7 @@ class _Run:
             optimizer=attempt.optimizer(self.steps),
             steps=self.steps,
             loss=self.loss,
-            stop=stuck_after(stuck_step) if len(self.method.attempts) > 1 else None,
+            stop=stuck_after(stuck_step) if len(self.method.attempts) > 1 and not attempt.goes_on else None,
             report=report,
             report_every=_REPORT_EVERY,
         )
@@ -288,7 +295,7 @@ class _Run:
             job.tries.append(
                 Try(
                     attempt.name,
-                    seeds[i],
+                    None if attempt.goes_on else seeds[i],
                     took,
                     outcome,
                     evidence.similarity[layer]["snr_db"],
@@ -329,9 +336,9 @@ class _Run:
         )
 
 
-def _snr(evidence: Evidence) -> float:
-    snr = evidence.similarity[evidence.settings.layer]["snr_db"]
-    return math.inf if snr is None else snr
+def _merit(evidence: Evidence) -> tuple[bool, int, float]:
+    verdict, snr = evidence.verdict, evidence.similarity[evidence.settings.layer]["snr_db"]
+    return verdict.passed is not False, sum(verdict.beyond_null.values()), math.inf if snr is None else snr
 
 
 def _check_clip(model: Model, clip: Clip) -> None:
