@@ -33,14 +33,16 @@ def tracked() -> Iterator[Tracker]:
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=1.0)
-        yield lambda done, message: bar.update(task, completed=done, description=message)
+        yield lambda done, message: bar.update(task, completed=max(done, bar.tasks[task].completed), description=message)
 
 
 class _PlainLines:
     def __init__(self) -> None:
         self.next_line = time.monotonic()
+        self.done = 0.0
 
     def __call__(self, done: float, message: str) -> None:
+        done = self.done = max(done, self.done)  # a second attempt does not take back what the first has done
         if time.monotonic() >= self.next_line or done >= 1:
             print(f"{100 * done:3.0f}% {message}", file=sys.stderr, flush=True)
             self.next_line = time.monotonic() + _SECONDS_BETWEEN_LINES

@@ -259,9 +259,11 @@ class Cochleagram(nn.Module):
         options = {"origin": "lower", "aspect": "auto", "cmap": "magma", "interpolation": "nearest"} | kwargs
         axes.imshow(cochleagram.detach().cpu().numpy(), extent=extent, **options)
         centers = self.center_frequencies()
-        octaves = [f for f in (62.5 * 2 ** np.arange(12)) if centers[0] <= f <= centers[-1]]
-        rows = np.interp(octaves, centers, np.arange(len(centers)))
-        axes.set_yticks(rows, [f"{f:g}" for f in octaves])
+        octaves = np.array([f for f in (62.5 * 2 ** np.arange(12)) if centers[0] <= f <= centers[-1]])
+        rows = np.interp(octaves, centers, np.arange(n_filters))
+        # Octaves crowd at the bottom of an ERB scale: from the top down, those that leave room for the label above.
+        shown = [i for i in range(len(rows)) if i == len(rows) - 1 or rows[i + 1] - rows[i] > 0.08 * n_filters]
+        axes.set_yticks(rows[shown], [f"{f:g}" for f in octaves[shown]])
         axes.set_xlabel("time (s)")
         axes.set_ylabel("frequency (Hz)")
         return axes

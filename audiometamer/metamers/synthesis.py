@@ -16,7 +16,7 @@ from audiometamer.domains import Domain, Waveform
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.loop import match
 from audiometamer.matching.losses import Loss, relative_l2
-from audiometamer.matching.methods import Method, load_method, stuck_after
+from audiometamer.matching.methods import Attempt, Method, load_method, stuck_after
 from audiometamer.metamers.evidence import Evidence, Settings, Try, sha256_of, versions
 from audiometamer.models import Model, record
 
@@ -81,6 +81,13 @@ class _Job:
     tries: list[Try] = field(default_factory=list)
     results: list[tuple[Tensor, Evidence]] = field(default_factory=list)
     seconds: float = 0.0
+
+    def wants(self, attempt: Attempt) -> bool:
+        """Whether an attempt is worth making: none has passed, and there is something to go on from if it goes on."""
+        if not self.tries:
+            return True
+        stuck, failed = self.tries[-1].outcome != "finished", self.best[1].verdict.passed is False
+        return failed and not stuck if attempt.goes_on else failed or stuck
 
     @property
     def best(self) -> tuple[Tensor, Evidence]:
@@ -234,12 +241,10 @@ class _Run:
 
     def batch(self, jobs: Sequence[_Job]) -> Iterator[Metamer]:
         """Metamers of jobs at one layer: each attempt with the jobs that have not passed."""
-        left = list(jobs)
-        for attempt in range(len(self.method.attempts)):
-            if not left:
-                break
-            self._attempt(left, attempt)
-            left = [job for job in left if job.results[-1][1].verdict.passed is False or job.tries[-1].outcome != "finished"]
+        for number, attempt in enumerate(self.method.attempts):
+            left = [job for job in jobs if job.wants(attempt)]
+            if left:
+                self._attempt(left, number)
         for job in jobs:
             samples, evidence = job.best
             yield Metamer(samples, job.clip, replace(evidence, tries=job.tries, seconds=job.seconds))
