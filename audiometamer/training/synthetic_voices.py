@@ -82,7 +82,7 @@ def main(out: Path, shipped: bool, seed: int) -> None:
         if shutil.which(program) is None:
             raise click.ClickException(f"{program} is not installed; on Debian: apt-get install flite espeak-ng")
     out.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows, split = [], "test" if shipped else "train"
     with tempfile.TemporaryDirectory() as folder:
         for utterance in shipped_utterances() if shipped else training_utterances(seed):
             spoken = Path(folder) / "spoken.wav"
@@ -90,7 +90,7 @@ def main(out: Path, shipped: bool, seed: int) -> None:
             path = Path(f"{utterance.name}.flac") if shipped else Path(utterance.word) / f"{utterance.name}.flac"
             (out / path).parent.mkdir(exist_ok=True)
             _convert(spoken, out / path, shipped=shipped)
-            rows.append([path, utterance.word, utterance.voice, utterance.program, _LICENCES[utterance.program], "train"])
+            rows.append([path, utterance.word, utterance.voice, utterance.program, _LICENCES[utterance.program], split])
     with (out / "clips.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "word", "voice", "program", "licence", "split"])
