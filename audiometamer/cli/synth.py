@@ -12,7 +12,6 @@ from audiometamer.cli import options
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
-from audiometamer.matching.methods import load_method
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
     clip_folder,
@@ -106,14 +105,13 @@ def make(
         todo = [job for job, settings in zip(jobs, chosen, strict=True) if overwrite or not is_finished(out, settings)]
         if len(todo) < len(jobs):
             click.echo(f"{len(jobs) - len(todo)} of {len(jobs)} metamers are in {out} already")
-        n_steps = steps or load_method(method).steps
         done = 0
         with tracked() as tracker:
 
             def progress(p: Progress) -> None:
                 share = (done + p.signals * min(p.step / p.steps, 1)) / len(todo)
                 again = f", attempt {p.attempt + 1}" if p.attempt else ""
-                tracker(min(share, 1), f"{p.layer}: {p.signals} sound(s), step {p.step}/{n_steps}, SNR {p.snr_db:.1f} dB{again}")
+                tracker(min(share, 1), f"{p.layer}: {p.signals} sound(s), step {p.step}/{p.steps}, SNR {p.snr_db:.1f} dB{again}")
 
             for metamer in iterate_metamers(
                 model, todo, method=method, steps=steps, null=null, batch_size=batch_size, progress=progress

@@ -48,11 +48,14 @@ class Attempt:
         Number of steps to an optimiser.
     goes_on : bool
         Whether it starts from the best signal so far, and not from noise. Default False.
+    stretch : int
+        Factor on the number of steps. Default 1.
     """
 
     name: str
     optimizer: Callable[[int], Optimizer]
     goes_on: bool = False
+    stretch: int = 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Method:
     ----------
     name : str
     steps : int
-        Default number of steps of an attempt.
+        Default number of steps of an attempt, before its stretch.
     attempts : tuple of Attempt
         The first is made with every signal; each next one with the signals that have not passed. One that starts from noise draws
         its own; one that goes on leaves out the signals that just got stuck.
@@ -106,12 +109,14 @@ METHODS = {
             (
                 Attempt("growth, then momentum", _grown(0.3)),
                 Attempt("going on with gentle momentum", _momentum(0.03), goes_on=True),
-                Attempt("gentle growth, then momentum", _grown(0.1)),
+                Attempt("long and gentle: growth, then momentum", _grown(0.05), stretch=3),
+                Attempt("long: growth, then momentum", _grown(0.3), stretch=2),
                 Attempt("going on with gentle momentum", _momentum(0.03), goes_on=True),
             ),
             relative_l2_with_roots,
             "equal steps out of near silence, then momentum on the normalised gradient with a step size falling along a cosine; "
-            "what did not pass goes on with smaller steps, and what still does not, or got stuck, begins again from other noise",
+            "what did not pass goes on with smaller steps, and what still does not, or got stuck, begins again from other noise, "
+            "with more steps",
         ),
         Method(
             "feather2023",

@@ -253,6 +253,7 @@ class _Run:
         began = time.monotonic()
         model, layer = self.model, jobs[0].layer
         attempt = self.method.attempts[number]
+        steps = self.steps * attempt.stretch
         natural = torch.stack([job.clip.samples for job in jobs]).to(dtype=model.dtype, device=model.device)
         natural = natural.view(-1, *model.signal_shape)
         with torch.no_grad():
@@ -275,16 +276,16 @@ class _Run:
         def report(step: int, active: Tensor, _: Tensor) -> None:
             if self.progress is not None:
                 ratio = float(relative_l2(latest, target[active]).median())
-                self.progress(Progress(layer, len(active), number, step, self.steps, -20 * math.log10(max(ratio, 1e-30))))
+                self.progress(Progress(layer, len(active), number, step, steps, -20 * math.log10(max(ratio, 1e-30))))
 
-        stuck_step = -(-self.steps // 2 // _REPORT_EVERY) * _REPORT_EVERY
+        stuck_step = -(-steps // 2 // _REPORT_EVERY) * _REPORT_EVERY
         matched = match(
             forward,
             target,
             start,
             domain=self.domain,
-            optimizer=attempt.optimizer(self.steps),
-            steps=self.steps,
+            optimizer=attempt.optimizer(steps),
+            steps=steps,
             loss=self.loss,
             stop=stuck_after(stuck_step) if len(self.method.attempts) > 1 and not attempt.goes_on else None,
             report=report,
@@ -293,7 +294,7 @@ class _Run:
         seconds = (time.monotonic() - began) / len(jobs)
         for i, job in enumerate(jobs):
             took = int(matched.steps[i])
-            outcome = "finished" if took == self.steps else f"stuck after {took} steps"
+            outcome = "finished" if took == steps else f"stuck after {took} steps"
             curve = [float(x) for x in matched.losses[i] if not math.isnan(x)]
             signal = matched.signals[i].to(torch.float32)
             evidence = self._evidence(job, natural[i], signal)
