@@ -8,7 +8,7 @@ from audiometamer.cli import options
 from audiometamer.cli.synth import make, read_clips
 from audiometamer.resources import clips_folder
 
-_CLIP = "words/computer_slt.flac"
+_CLIP = "words/jarvis_slt.flac"
 
 
 @click.command()
