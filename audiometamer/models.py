@@ -386,6 +386,7 @@ def build(card: Card) -> Model:
 
 
 def _load_folder(folder: Path) -> Model:
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
     card = read_card(folder)
@@ -395,7 +396,7 @@ def _load_folder(folder: Path) -> Model:
     content = path.read_bytes()
     try:
         weights = load(content)
-    except Exception as error:  # safetensors raises its own SafetensorError, a plain Exception, for anything malformed
+    except SafetensorError as error:
         raise AudioMetamerError(f"{path} is not a safetensors file (a pickle, perhaps?): {error}") from error
     if (found := hashlib.sha256(content).hexdigest()) != card.weights.sha256:
         raise AudioMetamerError(f"{path} has SHA-256 {found}, but its card says {card.weights.sha256}: a changed file?")
