@@ -76,7 +76,7 @@ def main(repeats: int) -> None:
     for batch_size in (1, 8):
         batch = noise.repeat(batch_size, 1)
         for name, step in (("forward", forward_only), ("forward + backward", forward_backward)):
-            a, b = side_by_side(lambda: step(exact, batch), lambda: step(fast, batch), repeats)  # noqa: B023
+            a, b = side_by_side(lambda: step(exact, batch), lambda: step(fast, batch), repeats)  # noqa: B023 (called at once)
             print(f"| {batch_size} | {name} | {1000 * a:.0f} | {1000 * b:.1f} | {a / b:.1f} |")
     print("\n| agreement with the exact path | output (dB) | gradient of Σc² (dB) |\n|---|---|---|")
     for name, sound in sounds(2 * RATE).items():

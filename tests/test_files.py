@@ -30,7 +30,7 @@ def test_an_interrupted_block_leaves_the_old_file_and_nothing_else(tmp_path, err
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     path = tmp_path / "file.txt"
-    with pytest.raises(AudioMetamerError, match=r"file.txt: No space left on device"), whole_file(path) as temporary:  # noqa: PT012
+    with pytest.raises(AudioMetamerError, match=r"file.txt: No space left on device"), whole_file(path) as temporary:  # noqa: PT012 (as above)
         temporary.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []

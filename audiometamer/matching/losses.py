@@ -21,6 +21,12 @@ def _one(activations: Activations) -> Tensor:
     return activations
 
 
+def _rows(activations: Activations) -> Tensor:
+    """One layer's activations as a row for each example, [shape=(batch, units)]."""
+    tensor = _one(activations)
+    return tensor.reshape(len(tensor), -1)
+
+
 def relative_l2(activations: Activations, target: Activations) -> Tensor:
     """‖a − t‖₂ / ‖t‖₂ of each example (Feather et al. 2023).
 
@@ -32,7 +38,7 @@ def relative_l2(activations: Activations, target: Activations) -> Tensor:
     -------
     Tensor [shape=(batch,)]
     """
-    a, t = (x.reshape(len(x), -1) for x in (_one(activations), _one(target)))
+    a, t = _rows(activations), _rows(target)
     # The floor keeps the gradient finite where the match is perfect, and the loss where the target is all zero.
     floor = torch.finfo(t.dtype).tiny
     return (a - t).square().sum(1).clamp(min=floor).sqrt() / t.square().sum(1).clamp(min=floor).sqrt()
@@ -53,7 +59,7 @@ def relative_l2_with_roots(activations: Activations, target: Activations) -> Ten
     -------
     Tensor [shape=(batch,)]
     """
-    a, t = (x.reshape(len(x), -1) for x in (_one(activations), _one(target)))
+    a, t = _rows(activations), _rows(target)
     scale = t.abs().mean(1, keepdim=True).clamp(min=torch.finfo(t.dtype).tiny)
     return relative_l2(a, t) + relative_l2(_signed_root(a / scale), _signed_root(t / scale))
 
@@ -73,8 +79,7 @@ def half_squared_error(activations: Activations, target: Activations) -> Tensor:
     -------
     Tensor [shape=(batch,)]
     """
-    difference = _one(activations) - _one(target)
-    return 0.5 * difference.reshape(len(difference), -1).square().sum(1)
+    return 0.5 * (_rows(activations) - _rows(target)).square().sum(1)
 
 
 def transformed(transform: Transform, loss: Loss = relative_l2) -> Loss:

@@ -129,7 +129,7 @@ def test_signals_do_not_see_each_other():
     a = matrix(6, 20)
     target, start = matrix(4, 6, seed=2), 1e-3 * matrix(4, 20, seed=3)
     options = {"domain": Waveform(), "optimizer": NormalizedDescent(Cosine(0.5, 60), momentum=0.9), "steps": 60}
-    forward = lambda x: torch.tanh(x @ a.T)  # noqa: E731
+    forward = lambda x: torch.tanh(x @ a.T)  # noqa: E731 (one line of mathematics)
     together = am.match(forward, target, start, **options)
     for i in range(4):
         alone = am.match(forward, target[i : i + 1], start[i : i + 1], **options)
@@ -176,7 +176,7 @@ def test_all_signals_may_stop():
 def test_several_layers_at_once():
     a, b = matrix(3, 10), matrix(2, 10, seed=1)
     natural = matrix(2, 10, seed=2)
-    forward = lambda x: {"a": x @ a.T, "b": x @ b.T}  # noqa: E731
+    forward = lambda x: {"a": x @ a.T, "b": x @ b.T}  # noqa: E731 (one line of mathematics)
     target = forward(natural)
     found = am.match(
         forward, target, torch.zeros(2, 10, dtype=torch.float64), domain=EVERYWHERE,
