@@ -55,8 +55,9 @@ class Cochleagram(nn.Module):
         many times faster. Default False. Rectified envelopes are always computed at the sound's own rate.
         Second derivatives and forward-mode derivatives need ``exact=True``.
     oversampling : float
-        Rate of the fast subbands, as a multiple of their bandwidth. Default 8, which agrees with ``exact=True`` to 70 dB (output)
-        and 50 dB (gradient) or better on speech, noise and tones.
+        Points per frame at which the fast path takes the root of the power of a subband as wide as the frame rate; other
+        subbands in proportion to bandwidth ** (2/3). Default 20, which agrees with ``exact=True`` to 70 dB (output) and 50 dB
+        (gradient) or better on speech, noise, clicks and tones.
 
     Raises
     ------
@@ -85,7 +86,7 @@ class Cochleagram(nn.Module):
         compression_gradient_clip: float | Literal["default"] | None = "default",
         compress_first: bool = False,
         exact: bool = False,
-        oversampling: float = 8.0,
+        oversampling: float = 20.0,
     ) -> None:
         super().__init__()
         if high_limit > sample_rate / 2:

@@ -31,6 +31,12 @@ def click_train():
     return (0.1 * samples / samples.std()).astype(np.float32)
 
 
+def clicks_in_silence(positions):
+    samples = np.zeros(40_000, dtype=np.float32)
+    samples[positions] = 1
+    return 0.1 * samples / samples.std()
+
+
 def tones():
     return sum(0.05 * np.sin(2 * np.pi * f * TIME) for f in (220.3, 440.7, 1001.1, 3007.9)).astype(np.float32)
 
@@ -60,9 +66,20 @@ def test_fast_path_is_the_exact_one(exact, fast, reference, decibels, name):
     assert decibels(expected_gradient, gradient) > 50
 
 
-def test_fast_path_is_the_exact_one_on_tones(exact, fast, decibels):
-    expected, expected_gradient = with_gradient(exact, tones())
-    out, gradient = with_gradient(fast, tones())
+@pytest.mark.parametrize(
+    "sound",
+    [
+        tones(),
+        clicks_in_silence(slice(1000, None, 2000)),
+        clicks_in_silence(slice(100, None, 517)),
+        clicks_in_silence(slice(100, None, 200)),
+        clicks_in_silence([17_003]),
+    ],
+    ids=["tones", "ten clicks a second", "39 clicks a second", "100 clicks a second", "one click"],
+)
+def test_fast_path_is_the_exact_one_on_tones_and_on_clicks_in_silence(exact, fast, decibels, sound):
+    expected, expected_gradient = with_gradient(exact, sound)
+    out, gradient = with_gradient(fast, sound)
     assert decibels(expected, out) > 70
     assert decibels(expected_gradient, gradient) > 50
 
@@ -75,10 +92,25 @@ def test_silence_has_the_published_value(exact, fast):
 
 @pytest.mark.parametrize("n_samples", [1001, 1100, 33_333, 39_999, 40_001])
 def test_any_number_of_samples(decibels, n_samples):
-    sound = noise(n_samples)[None]
-    expected, out = Cochleagram(exact=True)(sound), Cochleagram()(sound)
-    assert out.shape == expected.shape == (1, 211, (n_samples - 1001) // 100 + 1)
-    assert decibels(expected, out) > 65
+    sound = noise(n_samples)
+    sound[n_samples // 2] += 5  # and a click
+    expected, expected_gradient = with_gradient(Cochleagram(exact=True), sound)
+    out, gradient = with_gradient(Cochleagram(), sound)
+    assert out.shape == expected.shape == (211, (n_samples - 1001) // 100 + 1)
+    assert decibels(expected, out) > 70
+    assert decibels(expected_gradient, gradient) > 50
+
+
+def test_gradient_of_the_fast_path_is_its_own_derivative():
+    # central differences along random directions, in float64
+    module = Cochleagram(n_filters=10, overcompleteness=2, compression=None)  # whose gradient would be clipped
+    sound = (tones().astype(np.float64) + noise(40_000, dtype=torch.float64).numpy() * 0.1)[:6000]
+    _, gradient = with_gradient(module, sound)
+    for seed in range(3):
+        direction = noise(6000, seed, torch.float64)
+        step = 1e-6
+        above, below = (module(torch.from_numpy(sound) + sign * step * direction).square().sum() for sign in (1, -1))
+        torch.testing.assert_close((above - below) / (2 * step), gradient @ direction, rtol=1e-4, atol=0)
 
 
 def test_too_short():
