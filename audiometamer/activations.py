@@ -2,15 +2,18 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.straight_through import straight_through_relu
+
+Rectifier = Callable[[Tensor], Tensor]
 
 _LAYER = re.compile(r"(?P<path>[^@\[\]]*)(@(?P<call>\d+))?(\[(?P<key>[^\]]+)\])?")
 
@@ -66,7 +69,7 @@ class _Recording:
 
 
 def record_taps(
-    root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, Tap], *, straight_through: bool = False
+    root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, Tap], *, relus: Mapping[Tap, Rectifier] | None = None
 ) -> dict[str, Tensor]:
     """Run a forward pass of a module and return the outputs of some of its places; it stops after the last one.
 
@@ -78,8 +81,9 @@ def record_taps(
         Runs the forward pass.
     taps : mapping of str to Tap
         By the name to return it under.
-    straight_through : bool
-        Whether recorded `torch.nn.ReLU`s pass the gradient unchanged (Feather et al. 2023). Default False.
+    relus : mapping of Tap to callable, optional
+        What to put for the `torch.nn.ReLU`s at some places, such as `straight_through_relu`. Places of other modules are left as
+        they are. Default: nothing.
 
     Returns
     -------
@@ -91,9 +95,11 @@ def record_taps(
         If a place was not reached, or returns no single tensor and no key says which.
     """
     recording = _Recording(taps)
+    replaced = {(tap.path, tap.call or 0): function for tap, function in (relus or {}).items()}
     with ExitStack() as hooks:
-        for path in {tap.path for tap in taps.values()}:
-            hooks.enter_context(_hooked(root.get_submodule(path), path, recording, straight_through))
+        for path in {tap.path for tap in taps.values()} | {path for path, _ in replaced}:
+            own = {call: function for (at, call), function in replaced.items() if at == path}
+            hooks.enter_context(_hooked(root.get_submodule(path), path, recording, own))
         try:
             forward()
         except _AllRecorded:
@@ -103,22 +109,22 @@ def record_taps(
 
 
 @contextmanager
-def _hooked(module: nn.Module, path: str, recording: _Recording, straight_through: bool) -> Iterator[None]:
+def _hooked(module: nn.Module, path: str, recording: _Recording, relus: Mapping[int, Rectifier]) -> Iterator[None]:
+    """While this lasts, a module's outputs are recorded, and as a ReLU it is another function, by the number of its call."""
     calls = 0
-    relu = module if straight_through and isinstance(module, nn.ReLU) else None
+    relu = module if relus and isinstance(module, nn.ReLU) else None
     in_place = relu is not None and relu.inplace
 
     def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         nonlocal calls
         call, calls = calls, calls + 1
-        wanted = any(tap.path == path and (tap.call or 0) == call for tap in recording.taps.values())
-        replaced = straight_through_relu(args[0]) if relu is not None and wanted else output
+        replaced = relus[call](args[0]) if relu is not None and call in relus else output
         recording.take(path, call, replaced)
         return replaced
 
     handle = module.register_forward_hook(hook)
     if relu is not None:
-        relu.inplace = False  # it would overwrite what the straight-through ReLU is given
+        relu.inplace = False  # it would overwrite what the other function is given
     try:
         yield
     finally:
@@ -127,19 +133,42 @@ def _hooked(module: nn.Module, path: str, recording: _Recording, straight_throug
             relu.inplace = in_place
 
 
-def count_calls(root: nn.Module, forward: Callable[[], Any]) -> dict[str, int]:
-    """How often each submodule is called in one forward pass, by dotted name."""
-    counts: dict[str, int] = {}
+def calls_in_order(root: nn.Module, forward: Callable[[], Any]) -> list[Tap]:
+    """Every call of a submodule in one forward pass, by dotted name and number, in the order in which they end."""
+    calls: list[Tap] = []
+    counts: Counter[str] = Counter()
     with ExitStack() as hooks:
         for path, module in root.named_modules(remove_duplicate=False):
             if path:
 
                 def hook(*_: Any, path: str = path) -> None:
-                    counts[path] = counts.get(path, 0) + 1
+                    calls.append(Tap(path, counts[path]))
+                    counts[path] += 1
 
                 hooks.callback(module.register_forward_hook(hook).remove)
         forward()
-    return counts
+    return calls
+
+
+def relu_pooled_by(root: nn.Module, calls: Sequence[Tap], tap: Tap) -> Tap | None:
+    """The ReLU whose output reaches a place through modules without weights only (pooling, dropout), or None.
+
+    Parameters
+    ----------
+    root : Module
+    calls : sequence of Tap
+        As `calls_in_order` gives them.
+    tap : Tap
+        The place; not a ReLU itself.
+    """
+    before = calls[: calls.index(Tap(tap.path, tap.call or 0)) + 1]
+    for call in reversed(before):
+        module = root.get_submodule(call.path)
+        if isinstance(module, nn.ReLU):
+            return None if call is before[-1] else call
+        if next(module.children(), None) is None and next(chain(module.parameters(), module.buffers()), None) is not None:
+            return None
+    return None
 
 
 def unknown_layer(layer: str, known: Iterable[str], *, where: str) -> AudioMetamerError:

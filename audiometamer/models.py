@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer import networks
-from audiometamer.activations import Tap, count_calls, record_taps, unknown_layer
+from audiometamer.activations import Tap, calls_in_order, record_taps, relu_pooled_by, unknown_layer
 from audiometamer.cochleagram import Cochleagram, front_end
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
 from audiometamer.resources import zoo_folder
+from audiometamer.straight_through import straight_through_relu
 
 _PROBE_SEED = 0
 
@@ -96,7 +97,7 @@ class Model(nn.Module):
         self.card: Card | None = None
         self.folder: Path | None = None  # where it was loaded from
         self._layers = self._named_layers(layers)
-        self._calls: dict[str, int] | None = None
+        self._calls: list[Tap] | None = None
         if check:
             check_model(self)
 
@@ -155,7 +156,7 @@ class Model(nn.Module):
         if tap.path not in modules:
             known = [*self._layers, *(path.removeprefix("network.") for path in modules if path.startswith("network."))]
             raise unknown_layer(layer, dict.fromkeys(known), where=self.name)
-        calls = self.calls().get(tap.path, 0)
+        calls = sum(call.path == tap.path for call in self.calls())
         if calls == 0:
             raise AudioMetamerError(f"layer {layer!r} is never called in a forward pass of {self.name}")
         if tap.call is None and calls > 1:
@@ -165,13 +166,21 @@ class Model(nn.Module):
             raise AudioMetamerError(f"layer {layer!r}: the module is called {calls} time(s), numbered from 0")
         return tap
 
-    def calls(self) -> dict[str, int]:
-        """How often each submodule is called in one forward pass; found out once, with silence."""
+    def calls(self) -> list[Tap]:
+        """Every call of a submodule in one forward pass, in order; found out once, with silence."""
         if self._calls is None:
             silence = torch.zeros(1, *self.signal_shape, dtype=self.dtype, device=self.device)
             with torch.no_grad():
-                self._calls = count_calls(self, lambda: self(silence))
+                self._calls = calls_in_order(self, lambda: self(silence))
         return self._calls
+
+    def is_relu(self, layer: str) -> bool:
+        """Whether a layer is a `torch.nn.ReLU`."""
+        return isinstance(self.get_submodule(self.tap(layer).path), nn.ReLU)
+
+    def relu_pooled_by(self, layer: str) -> Tap | None:
+        """The ReLU that a layer pools; see `audiometamer.activations.relu_pooled_by`."""
+        return relu_pooled_by(self, self.calls(), self.tap(layer))
 
     def logits(self, output: Any) -> dict[str, Tensor]:
         """The model's output as logits [shape=(batch, classes)] by task; empty if it is not of that form."""
@@ -206,7 +215,8 @@ def record(model: Model, inputs: Tensor, layers: Sequence[str] | str, *, straigh
     """
     names = [layers] if isinstance(layers, str) else list(layers)
     taps = {layer: model.tap(layer) for layer in names}
-    return record_taps(model, lambda: model(inputs), taps, straight_through=straight_through)
+    relus = dict.fromkeys(taps.values(), straight_through_relu) if straight_through else None
+    return record_taps(model, lambda: model(inputs), taps, relus=relus)
 
 
 def check_model(model: Model) -> None:

@@ -1,5 +1,6 @@
 """Functions whose backward pass is, by design, not their derivative."""
 
+import torch
 from torch import Tensor
 
 
@@ -23,17 +24,19 @@ def straight_through(value: Tensor, surrogate: Tensor) -> Tensor:
     return surrogate + (value - surrogate).detach()
 
 
-def straight_through_relu(x: Tensor) -> Tensor:
-    """max(x, 0) with the gradient of the identity (Feather et al. 2023, at the matched layer only).
+def straight_through_relu(x: Tensor, slope: float = 1.0) -> Tensor:
+    """max(x, 0) with a gradient below zero too.
 
     Parameters
     ----------
     x : Tensor [shape=(...)]
         What the ReLU was given.
+    slope : float
+        Of the gradient below zero. Default 1: the identity's (Feather et al. 2023, at the matched layer only).
 
     Returns
     -------
     Tensor [shape=(...)]
         Exactly max(x, 0).
     """
-    return straight_through(x.clamp(min=0), x)
+    return straight_through(x.clamp(min=0), x if slope == 1 else torch.where(x > 0, x, slope * x))

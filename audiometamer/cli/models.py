@@ -1,5 +1,7 @@
 """``audiometamer models`` and ``audiometamer layers``: what there is."""
 
+from collections import Counter
+
 import click
 import torch
 from rich.console import Console
@@ -36,11 +38,11 @@ def layers(model_name: str, every: bool) -> None:
     model = options.opened_model(model_name, "cpu")
     names = list(model.layers)
     if every:
-        calls = model.calls()
-        for path in calls:
+        calls = Counter(call.path for call in model.calls())
+        for path, number in calls.items():
             if path.startswith("network."):
                 name = path.removeprefix("network.")
-                names += [name] if calls[path] == 1 else [f"{name}@{k}" for k in range(calls[path])]
+                names += [name] if number == 1 else [f"{name}@{k}" for k in range(number)]
     silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype)
     table = Table(box=None, header_style="bold")
     for column in ("layer", "module", "shape", "units"):

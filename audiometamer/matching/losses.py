@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.straight_through import straight_through_relu
 
 # A batch of activations: one layer's, or several layers' by name.
 Activations = Tensor | Mapping[str, Tensor]
@@ -66,6 +67,29 @@ def relative_l2_with_roots(activations: Activations, target: Activations) -> Ten
 
 def _signed_root(x: Tensor, offset: float = 0.01) -> Tensor:
     return x.sign() * ((x.abs() + offset).sqrt() - offset**0.5)
+
+
+def rectified(loss: Loss, margin: float) -> Loss:
+    """A loss on what a ReLU was given, for a target that it gave.
+
+    Where the target is above zero, the ReLU is straight-through. Where it is zero, the ReLU's input counts as an error down to a
+    margin below zero: a gradient that ends at zero would leave silent units on the verge, half of them a little active, and a
+    verdict asks for their ranks.
+
+    Parameters
+    ----------
+    loss : callable
+        Of the rectified activations.
+    margin : float
+        As a fraction of the target's mean.
+    """
+
+    def rectified_loss(activations: Activations, target: Activations) -> Tensor:
+        x, t = _one(activations), _one(target)
+        below = margin * t.flatten(1).mean(1).view(-1, *[1] * (t.ndim - 1))
+        return loss(torch.where(t > 0, straight_through_relu(x), (x + below).clamp(min=0)), t)
+
+    return rectified_loss
 
 
 def half_squared_error(activations: Activations, target: Activations) -> Tensor:

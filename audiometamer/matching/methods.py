@@ -73,6 +73,12 @@ class Method:
     loss : callable
         What is minimised, unless the caller says otherwise.
     description : str
+    margin : float
+        Of silent units at a ReLU, as a fraction of the target's mean; see `losses.rectified`. Default 0: the ReLU is
+        straight-through everywhere.
+    pooled_slope : float
+        Slope of the gradient below zero of a ReLU that the layer pools: what is silent there but should not be can wake up.
+        Default 0: the ReLU's own.
     """
 
     name: str
@@ -80,6 +86,8 @@ class Method:
     attempts: tuple[Attempt, ...]
     loss: Loss
     description: str
+    margin: float = 0.0
+    pooled_slope: float = 0.0
 
 
 def _published(steps: int) -> Optimizer:
@@ -108,15 +116,20 @@ METHODS = {
             200,
             (
                 Attempt("growth, then momentum", _grown(0.3)),
-                Attempt("going on with gentle momentum", _momentum(0.03), goes_on=True),
-                Attempt("long and gentle: growth, then momentum", _grown(0.05), stretch=3),
-                Attempt("long: growth, then momentum", _grown(0.3), stretch=2),
-                Attempt("going on with gentle momentum", _momentum(0.03), goes_on=True),
+                Attempt("going on with gentle momentum", _momentum(0.1), goes_on=True),
+                Attempt("longer: growth, then momentum", _grown(0.3), stretch=2),
+                Attempt("going on with gentle momentum", _momentum(0.1), goes_on=True),
+                Attempt("longer and bolder: growth, then momentum", _grown(1.0), stretch=2),
+                Attempt("going on with gentle momentum", _momentum(0.1), goes_on=True),
+                Attempt("longest and gentle: growth, then momentum", _grown(0.05), stretch=3),
+                Attempt("going on with gentle momentum", _momentum(0.1), goes_on=True),
             ),
             relative_l2_with_roots,
             "equal steps out of near silence, then momentum on the normalised gradient with a step size falling along a cosine; "
             "what did not pass goes on with smaller steps, and what still does not, or got stuck, begins again from other noise, "
             "with more steps",
+            margin=0.01,
+            pooled_slope=0.1,
         ),
         Method(
             "feather2023",

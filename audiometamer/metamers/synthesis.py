@@ -4,21 +4,23 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from audiometamer.activations import record_taps
+from audiometamer.activations import Rectifier, Tap, record_taps
 from audiometamer.audio import Clip
 from audiometamer.criteria import MetricNull, NullDistribution, judge, similarity
 from audiometamer.domains import Domain, Waveform
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.loop import match
-from audiometamer.matching.losses import Loss, relative_l2
+from audiometamer.matching.losses import Loss, rectified, relative_l2
 from audiometamer.matching.methods import Attempt, Method, load_method, stuck_after
 from audiometamer.metamers.evidence import Evidence, Settings, Try, sha256_of, versions
 from audiometamer.models import Model, record
+from audiometamer.straight_through import straight_through_relu
 
 _REPORT_EVERY = 20
 _STREAM = 2**32  # start noise of later attempts is drawn from seed + attempt · this: no user's seed comes near
@@ -265,12 +267,13 @@ class _Run:
             start = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
 
         taps = {layer: model.tap(layer)}
+        relus, loss, as_recorded = self._objective(layer)
         latest = target
 
         def forward(signals: Tensor) -> Tensor:
             nonlocal latest
-            activations = record_taps(model, lambda: model(signals), taps, straight_through=True)[layer]
-            latest = activations.detach()
+            activations = record_taps(model, lambda: model(signals), taps, relus=relus)[layer]
+            latest = as_recorded(activations.detach())
             return activations
 
         def report(step: int, active: Tensor, _: Tensor) -> None:
@@ -286,7 +289,7 @@ class _Run:
             domain=self.domain,
             optimizer=attempt.optimizer(steps),
             steps=steps,
-            loss=self.loss,
+            loss=loss,
             stop=stuck_after(stuck_step) if len(self.method.attempts) > 1 and not attempt.goes_on else None,
             report=report,
             report_every=_REPORT_EVERY,
@@ -311,6 +314,16 @@ class _Run:
             )
             job.results.append((signal.cpu(), replace(evidence, kept=number)))
             job.seconds += seconds
+
+    def _objective(self, layer: str) -> tuple[dict[Tap, Rectifier], Loss, Rectifier]:
+        """What stands for the ReLUs while matching, the loss on what is then recorded, and the map from that to activations."""
+        tap, method = self.model.tap(layer), self.method
+        if method.margin and self.model.is_relu(layer):
+            return {tap: _unrectified}, rectified(self.loss, method.margin), torch.relu
+        relus: dict[Tap, Rectifier] = {tap: straight_through_relu}
+        if method.pooled_slope and (pooled := self.model.relu_pooled_by(layer)) is not None:
+            relus[pooled] = partial(straight_through_relu, slope=method.pooled_slope)
+        return relus, self.loss, _unrectified
 
     def _evidence(self, job: _Job, natural: Tensor, signal: Tensor) -> Evidence:
         model = self.model
@@ -340,6 +353,10 @@ class _Run:
             dtype=str(model.dtype).removeprefix("torch."),
             versions=versions(),
         )
+
+
+def _unrectified(x: Tensor) -> Tensor:
+    return x
 
 
 def _merit(evidence: Evidence) -> tuple[bool, int, float]:
