@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 import audiometamer as am
+from audiometamer.activations import Tap, record_taps
+from audiometamer.straight_through import straight_through_relu
 
 
 class Counter(nn.Module):
@@ -172,6 +174,43 @@ def test_straight_through_survives_a_layer_after_it():
     both = am.record(model, x, ["relu0", "relu1"], straight_through=True)
     (gradient,) = torch.autograd.grad(both["relu1"].sum(), x)
     assert gradient.tolist() == [[1, 1, 1, 1]]
+
+
+def test_other_functions_for_relus():
+    """A slope of 0.1 below zero at relu0, for x = (−2, 0.5, 3): relu1 then passes nothing to the first, which is −1 there."""
+    model = make(TwoReLUs())
+    tap = model.tap("relu0")
+    for layer, expected in (("relu0", [0.1, 1, 1]), ("relu1", [0, 0, 1])):
+        x = torch.tensor([[-2.0, 0.5, 3.0, 0.0]], requires_grad=True)
+        relus = {tap: lambda x: straight_through_relu(x, slope=0.1)}
+        out = record_taps(model, lambda x=x: model(x), {layer: model.tap(layer)}, relus=relus)[layer]
+        assert out.tolist()[0][:3] == ([0, 0, 2] if layer == "relu1" else [0, 0.5, 3])
+        (gradient,) = torch.autograd.grad(out.sum(), x)
+        assert gradient[0, :3].tolist() == pytest.approx(expected)
+
+
+class Pooled(nn.Module):
+    """One ReLU module called twice; then pooling and dropout; then weights, and pooling after them."""
+
+    def __init__(self):
+        super().__init__()
+        self.relu, self.linear = nn.ReLU(), nn.Linear(2, 2)
+        self.block = nn.Sequential(nn.MaxPool1d(2), nn.Dropout())
+        self.norm, self.last = nn.BatchNorm1d(2), nn.AvgPool1d(2)
+
+    def forward(self, x):
+        x = self.block(self.relu(self.relu(x) - 1)[:, None])[:, 0]
+        return self.last(self.norm(self.linear(x))[:, None])[:, 0]
+
+
+def test_the_relu_that_a_layer_pools():
+    model = make(Pooled())
+    for layer in ("block", "block.0", "block.1"):
+        assert model.relu_pooled_by(layer) == Tap("network.relu", 1)
+    for layer in ("relu@0", "relu@1", "linear", "norm", "last"):
+        assert model.relu_pooled_by(layer) is None
+    assert model.is_relu("relu@1")
+    assert not model.is_relu("block")
 
 
 def test_a_layer_that_is_never_called(signals):

@@ -4,6 +4,7 @@ from audiometamer.matching.loop import Match, match
 from audiometamer.matching.losses import (
     gram,
     half_squared_error,
+    rectified,
     relative_l2,
     relative_l2_with_roots,
     time_average,
@@ -21,6 +22,7 @@ __all__ = [
     "gram",
     "half_squared_error",
     "match",
+    "rectified",
     "relative_l2",
     "relative_l2_with_roots",
     "time_average",

@@ -127,7 +127,7 @@ METHODS = {
             relative_l2_with_roots,
             "equal steps out of near silence, then momentum on the normalised gradient with a step size falling along a cosine; "
             "what did not pass goes on with smaller steps, and what still does not, or got stuck, begins again from other noise, "
-            "with more steps",
+            "with more steps; a ReLU that the layer is, or pools, passes some gradient below zero",
             margin=0.01,
             pooled_slope=0.1,
         ),

@@ -15,7 +15,9 @@ from audiometamer.matching import (
     NormalizedDescent,
     gram,
     half_squared_error,
+    rectified,
     relative_l2,
+    relative_l2_with_roots,
     time_average,
     transformed,
     weighted,
@@ -39,6 +41,30 @@ def test_losses_by_hand():
     assert gram(maps).tolist() == [[[2.5, 5.5], [5.5, 12.5]]]
     both = weighted({"x": 2.0, "y": 0.5}, half_squared_error)
     assert both({"x": a, "y": a}, {"x": t, "y": t}).tolist() == [2.5 * 4.5, 0]
+
+
+def test_loss_with_roots_by_hand():
+    """Target (4, 0), mean 2; activation (4, 2): relative error 2/4. In units of the mean (2, 0) and (2, 1); root(u) is
+    √(u + 0.01) − 0.1, so the roots differ by root(1) in the second place only.
+    """
+
+    def root(u):
+        return (u + 0.01) ** 0.5 - 0.1
+
+    loss = relative_l2_with_roots(torch.tensor([[4.0, 2.0]]), torch.tensor([[4.0, 0.0]]))
+    assert loss.item() == pytest.approx(0.5 + root(1) / root(2))
+    assert relative_l2_with_roots(torch.tensor([[4.0, -2.0]]), torch.tensor([[4.0, 0.0]])).item() == pytest.approx(loss.item())
+
+
+def test_rectified_loss_by_hand():
+    """Target (4, 0, 0, 0), mean 1, margin 0.5: what ReLUs were given, (−3, 1, −0.2, −2), counts as (0, 1.5, 0.3, 0)."""
+    target = torch.tensor([[4.0, 0.0, 0.0, 0.0]])
+    given = torch.tensor([[-3.0, 1.0, -0.2, -2.0]], requires_grad=True)
+    loss = rectified(half_squared_error, 0.5)(given, target)
+    assert loss.item() == pytest.approx(0.5 * (4**2 + 1.5**2 + 0.3**2))
+    (gradient,) = torch.autograd.grad(loss.sum(), given)
+    assert gradient[0].tolist() == pytest.approx([-4, 1.5, 0.3, 0])  # the first passes straight through its ReLU
+    assert rectified(half_squared_error, 0.5)(torch.tensor([[4.0, -0.5, -1.0, -9.0]]), target).item() == 0
 
 
 def test_losses_tell_one_layer_from_several():
