@@ -101,7 +101,8 @@ def make(
         jobs = [(clip, layer, seed) for layer in dict.fromkeys(layers) for clip in clips for seed in dict.fromkeys(seeds)]
         for layer in dict.fromkeys(layers):
             model.tap(layer)
-        chosen = [settings_of(model, *job, method=method, steps=steps) for job in jobs]
+        weights = model.weights_sha256()
+        chosen = [settings_of(model, *job, method=method, steps=steps, weights_sha256=weights) for job in jobs]
         todo = [job for job, settings in zip(jobs, chosen, strict=True) if overwrite or not is_finished(out, settings)]
         if len(todo) < len(jobs):
             click.echo(f"{len(jobs) - len(todo)} of {len(jobs)} metamers are in {out} already")

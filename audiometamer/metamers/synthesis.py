@@ -196,6 +196,7 @@ def iterate_metamers(
         null or default_null(model),
         domain or Waveform(),
         progress,
+        model.weights_sha256(),
     )
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):
         here = [_Job(*job) for job in jobs if job[1] == layer]
@@ -204,16 +205,24 @@ def iterate_metamers(
 
 
 def settings_of(
-    model: Model, clip: Clip, layer: str, seed: int, *, method: str, steps: int | None, loss: Loss | None = None
+    model: Model,
+    clip: Clip,
+    layer: str,
+    seed: int,
+    *,
+    method: str,
+    steps: int | None,
+    loss: Loss | None = None,
+    weights_sha256: str | None = None,
 ) -> Settings:
-    """What will determine a metamer; equal settings give the same one."""
+    """What will determine a metamer; equal settings give the same one. `weights_sha256`: the model's, if known already."""
     procedure = load_method(method)
     minimised = loss or procedure.loss
     return Settings(
         clip=clip.name,
         clip_sha256=sha256_of(clip.samples),
         model=model.name,
-        weights_sha256=model.weights_sha256(),
+        weights_sha256=weights_sha256 or model.weights_sha256(),
         layer=layer,
         seed=seed,
         method=method,
@@ -240,6 +249,7 @@ class _Run:
     null: NullDistribution | None
     domain: Domain
     progress: Callable[[Progress], None] | None
+    weights_sha256: str
 
     def batch(self, jobs: Sequence[_Job]) -> Iterator[Metamer]:
         """Metamers of jobs at one layer: each attempt with the jobs that have not passed."""
@@ -339,7 +349,16 @@ class _Run:
             labels[task] = (clip_label, metamer_label)
         null: dict[str, MetricNull] | None = self.null.layers.get(job.layer) if self.null is not None else None
         return Evidence(
-            settings=settings_of(model, job.clip, job.layer, job.seed, method=self.method.name, steps=self.steps, loss=self.loss),
+            settings=settings_of(
+                model,
+                job.clip,
+                job.layer,
+                job.seed,
+                method=self.method.name,
+                steps=self.steps,
+                loss=self.loss,
+                weights_sha256=self.weights_sha256,
+            ),
             verdict=judge(measured[job.layer], null, labels),
             similarity={layer: {k: v if math.isfinite(v) else None for k, v in m.items()} for layer, m in measured.items()},
             tries=[],
