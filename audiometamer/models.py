@@ -21,6 +21,7 @@ from audiometamer.resources import zoo_folder
 from audiometamer.straight_through import straight_through_relu
 
 _PROBE_SEED = 0
+_CONTROL = re.compile(r"(?P<kind>random|permuted):(?P<name>.+):(?P<seed>\d+)")
 
 
 class Model(nn.Module):
@@ -330,7 +331,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     ----------
     name : str or path
         A model of the zoo (``cochcnn-word``), a folder with a ``model.toml``, or ``package.module:function``, a function without
-        arguments that returns a `Model`.
+        arguments that returns a `Model`. Or a control made of any of these (Feather et al. 2023): ``random:NAME:SEED``,
+        initialised anew, or ``permuted:NAME:SEED``, with every tensor of the state dict permuted within itself.
 
     Returns
     -------
@@ -343,6 +345,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         If there is none of that name, or its card, weights or function are not as they should be.
     """
     text = os.fspath(name)
+    if control := _CONTROL.fullmatch(text):
+        return _control(control["kind"], load_model(control["name"]), int(control["seed"]))
     if (folder := Path(text)).is_dir():
         return _load_folder(folder)
     if (folder := zoo_folder() / text).is_dir() and re.fullmatch(r"[\w-]+", text):
@@ -350,8 +354,34 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     if re.fullmatch(r"[\w.]+:\w+", text):
         return _load_function(text)
     raise AudioMetamerError(
-        f"there is no model {text!r}: it is not in the zoo ({', '.join(zoo())}), not a folder, and not package.module:function"
+        f"there is no model {text!r}: it is not in the zoo ({', '.join(zoo())}), not a folder, not package.module:function, "
+        "and not random:NAME:SEED or permuted:NAME:SEED"
     )
+
+
+def _control(kind: str, model: Model, seed: int) -> Model:
+    """A model with the same network, labels and front end, and meaningless weights, and without a null distribution."""
+    generator = torch.Generator().manual_seed(seed)
+    if kind == "random":
+        _initialise(model.network, int(torch.randint(2**62, (), generator=generator)), model.name)
+    else:
+        for tensor in model.network.state_dict().values():
+            order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
+            tensor.copy_(tensor.flatten()[order].view_as(tensor))
+    model.name, model.card, model.folder = f"{kind}-{model.name}-{seed}", None, None
+    return model
+
+
+def _initialise(network: nn.Module, seed: int, name: str) -> None:
+    """Draw every parameter anew, as its module does when it is made; the state of torch's own generators is put back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for path, module in network.named_modules():
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+            elif next(module.parameters(recurse=False), None) is not None:
+                raise AudioMetamerError(f"{name} cannot be initialised anew: its module {path or name} has no reset_parameters")
 
 
 def zoo() -> list[str]:
@@ -410,7 +440,8 @@ def _load_folder(folder: Path) -> Model:
         raise AudioMetamerError(f"{path} is not a safetensors file (a pickle, perhaps?): {error}") from error
     if (found := hashlib.sha256(content).hexdigest()) != card.weights.sha256:
         raise AudioMetamerError(f"{path} has SHA-256 {found}, but its card says {card.weights.sha256}: a changed file?")
-    model = build(card)
+    with torch.random.fork_rng(devices=[]):  # the weights it is built with do not matter
+        model = build(card)
     own = model.network.state_dict()
     wrong = sorted(own.keys() ^ weights.keys()) + [k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape]
     if wrong:

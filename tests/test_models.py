@@ -201,3 +201,36 @@ def test_devices():
 
 def test_the_tiny_model_is_fine():
     assert tiny_models.sound_model().layers == ("cochleagram", "relu0", "relu1", "final")
+
+
+def test_permuted_control_has_the_same_values_elsewhere():
+    model, control = am.load_model("cochcnn-word"), am.load_model("permuted:cochcnn-word:3")
+    assert control.name == "permuted-cochcnn-word-3"
+    assert control.folder is None  # no null distribution of the trained network
+    own, permuted = model.network.state_dict(), control.network.state_dict()
+    assert list(own) == list(permuted)
+    for key, tensor in own.items():
+        torch.testing.assert_close(tensor.flatten().sort().values, permuted[key].flatten().sort().values, rtol=0, atol=0)
+        assert tensor.numel() == 1 or not torch.equal(tensor, permuted[key])
+    same, other = am.load_model("permuted:cochcnn-word:3"), am.load_model("permuted:cochcnn-word:4")
+    assert same.weights_sha256() == control.weights_sha256() != other.weights_sha256() != model.weights_sha256()
+
+
+def test_random_control_is_initialised_anew():
+    before = torch.get_rng_state()
+    control = am.load_model("random:cochcnn-word:3")
+    assert torch.equal(torch.get_rng_state(), before)
+    weight = control.network.conv1.weight  # torch draws convolutions uniformly within 1 / √(inputs of a unit)
+    bound = weight[0].numel() ** -0.5
+    assert 0.98 * bound < weight.abs().max() <= bound
+    assert control.network.batchnorm1.running_var.eq(1).all()
+    assert not any(module.training for module in control.network.modules())
+    same, other = am.load_model("random:cochcnn-word:3"), am.load_model("random:cochcnn-word:4")
+    assert same.weights_sha256() == control.weights_sha256() != other.weights_sha256()
+
+
+def test_controls_of_what_is_not_there():
+    with pytest.raises(am.AudioMetamerError, match="there is no model 'cochcnn-wrd'"):
+        am.load_model("random:cochcnn-wrd:0")
+    with pytest.raises(am.AudioMetamerError, match="there is no model 'random:cochcnn-word'"):
+        am.load_model("random:cochcnn-word")
