@@ -14,7 +14,8 @@ DEFAULT_MODEL = "cochcnn-word"
 
 model = click.option(
     "--model", "model_name", default=DEFAULT_MODEL, show_default=True,
-    help="A model of the zoo, a folder with a model.toml, or package.module:function.",
+    help="A model of the zoo, a folder with a model.toml, or package.module:function; or a control, random:NAME:SEED or "
+    "permuted:NAME:SEED.",
 )  # fmt: skip
 layers = click.option(
     "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers to match; default: all that the model lists."
