@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from audiometamer.cli.demo import demo
+from audiometamer.cli.import_checkpoint import import_checkpoint
 from audiometamer.cli.models import layers, models
 from audiometamer.cli.null import null
 from audiometamer.cli.synth import synth
@@ -24,7 +25,7 @@ def audiometamer() -> None:
     """Make model metamers: sounds that a layer of a neural network cannot tell from a natural one."""
 
 
-for command in (demo, synth, models, layers, null, train):
+for command in (demo, synth, models, layers, null, train, import_checkpoint):
     audiometamer.add_command(command)
 
 

@@ -1,0 +1,127 @@
+"""Checkpoints in the published layout, with random weights: both forms of keys, the duplicates, the front-end buffers."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+import audiometamer as am
+from audiometamer.checkpoints import import_checkpoint, network_state, read_checkpoint
+from audiometamer.cli import main
+from audiometamer.networks import CochCNN9, CochResNet50
+
+WORDS = ["__nullSignal__", "about", "above"]
+HEADS = {"signal/word_int": WORDS, "signal/speaker_int": ["anna", "bert"], "noise/labels_binary_via_int": ["wind"]}
+
+
+class NotPlain:
+    """Something that a pickle of tensors and containers does not hold, as the optimisers and schedules in published files are."""
+
+
+def network(kind, outputs=3):
+    torch.manual_seed(0)
+    made = CochCNN9(outputs, width=0.05) if kind == "cochcnn9" else CochResNet50(outputs, width=0.07, blocks=(1, 2, 1, 1))
+    return made.eval()
+
+
+def published(made, *, numbered=True, extra=None):
+    """The layout of a published file around a network's tensors."""
+    inner = "module.model.1." if numbered else "module.model."
+    tensors = {}
+    for key, tensor in made.state_dict().items():
+        tensors[inner + key] = tensor
+        tensors["module.attacker.model." + key] = tensor + 1
+    front = "module.model.0." if numbered else "module.preproc."
+    tensors[front + "full_rep.rep.cochlear_filters"] = torch.zeros(4, 9)
+    tensors["module.attacker.preproc.full_rep.rep.window"] = torch.zeros(3)
+    tensors["module.preproc.mean"] = torch.zeros(1)
+    return {"model": tensors, "optimizer": extra or {"state": {}}, "schedule": None, "epoch": 150}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(content, **options):
+        path = tmp_path / "checkpoint.pt"
+        torch.save(content, path, **options)
+        return path
+
+    return written
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+@pytest.mark.parametrize("kind", ["cochcnn9", "cochresnet50"])
+def test_both_forms_of_keys(tmp_path, write, kind, numbered):
+    made = network(kind)
+    import_checkpoint(write(published(made, numbered=numbered)), network=kind, labels={"word": WORDS}, out=tmp_path / "imported")
+    model = am.load_model(tmp_path / "imported")
+    assert model.label("word", 0) == "__nullSignal__"
+    sound = 0.1 * torch.randn(1, 40_000, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(model(sound), made(am.Cochleagram()(sound)), rtol=0, atol=0)
+
+
+def test_several_heads(tmp_path, write):
+    made = network("cochcnn9", {task: len(names) for task, names in HEADS.items()})
+    import_checkpoint(write(published(made)), network="cochcnn9", labels=HEADS, out=tmp_path / "three")
+    model = am.load_model(tmp_path / "three")
+    assert model.layers[-3:] == tuple(f"final/{task}" for task in HEADS)
+    assert model.label("signal/speaker_int", 1) == "bert"
+
+
+def test_a_bare_state_dict(write):
+    made = network("cochcnn9")
+    state = network_state(read_checkpoint(write(made.state_dict())))
+    assert state.keys() == made.state_dict().keys()
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_what_is_not_plain_needs_trust(write, newer):
+    path = write(published(network("cochcnn9"), extra={"made by": NotPlain()}), _use_new_zipfile_serialization=newer)
+    with pytest.raises(am.AudioMetamerError, match=r"test_checkpoints.NotPlain.*--trust"):
+        read_checkpoint(path)
+    assert "module.preproc.mean" in read_checkpoint(path, trust=True)
+
+
+def test_what_does_not_fit_is_named(tmp_path, write):
+    content = published(network("cochcnn9"))
+    content["model"]["module.model.1.conv9.weight"] = content["model"].pop("module.model.1.conv2.weight")
+    content["model"]["module.model.1.conv3.weight"] = torch.zeros(2, 2)
+    message = r"missing: conv2.weight; left over: conv9.weight; of another shape: conv3.weight$"
+    with pytest.raises(am.AudioMetamerError, match=message):
+        import_checkpoint(write(content), network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt"}
+
+
+def test_labels_must_fit(tmp_path, write):
+    with pytest.raises(am.AudioMetamerError, match="has outputs word: 3; the labels are word: 2"):
+        import_checkpoint(
+            write(published(network("cochcnn9"))), network="cochcnn9", labels={"word": WORDS[:2]}, out=tmp_path / "new"
+        )
+
+
+def test_other_files(tmp_path, write):
+    (tmp_path / "empty.pt").write_bytes(b"")
+    (tmp_path / "plain.pkl").write_bytes(pickle.dumps({"model": 1}, protocol=2))
+    with pytest.raises(am.AudioMetamerError, match=r"is not a file that torch\.save wrote"):
+        read_checkpoint(tmp_path / "empty.pt")
+    with pytest.raises(am.AudioMetamerError, match=r"plain\.pkl is not a file that torch"):
+        read_checkpoint(tmp_path / "plain.pkl")
+    with pytest.raises(am.AudioMetamerError, match="holds no state dict"):
+        read_checkpoint(write({"epoch": 3}))
+    with pytest.raises(am.AudioMetamerError, match=r"is not a file$"):
+        read_checkpoint(tmp_path)
+
+
+def test_the_command(tmp_path, write, capsys):
+    path = write(published(network("cochcnn9")))
+    labels, out = tmp_path / "labels.txt", tmp_path / "mine"
+    labels.write_text("\n".join(WORDS))
+    command = ["import-checkpoint", str(path), "--network", "cochcnn9", "--labels", str(labels), "--out", str(out)]
+    assert main(command) == 0
+    assert "is a model" in capsys.readouterr().out
+    assert main(command) == 2
+    assert "exists already" in capsys.readouterr().err
+    labels.with_suffix(".toml").write_text("word = 3")
+    assert main([*command[:-3], str(Path(labels).with_suffix(".toml")), "--out", str(tmp_path / "other")]) == 2
+    assert "is not a list of labels" in capsys.readouterr().err
