@@ -45,16 +45,17 @@ def relative_l2(activations: Activations, target: Activations) -> Tensor:
     return (a - t).square().sum(1).clamp(min=floor).sqrt() / t.square().sum(1).clamp(min=floor).sqrt()
 
 
-def relative_l2_with_roots(activations: Activations, target: Activations) -> Tensor:
+def relative_l2_with_roots(activations: Activations, target: Activations, *, offset: float = 0.01) -> Tensor:
     """`relative_l2`, plus `relative_l2` of the activations' signed square roots.
 
     A layer of rectified units is mostly zeros, and a verdict asks for their ranks: small wrong activations where there should be
-    none spoil ranks, but hardly a sum of squares. The root makes them count. It is offset by a hundredth of the target's mean
-    magnitude, which bounds its slope.
+    none spoil ranks, but hardly a sum of squares. The root makes them count, and an offset bounds its slope.
 
     Parameters
     ----------
     activations, target : Tensor [shape=(batch, ...)]
+    offset : float
+        As a fraction of the target's mean magnitude; smaller ones count smaller activations. Default 0.01.
 
     Returns
     -------
@@ -62,10 +63,10 @@ def relative_l2_with_roots(activations: Activations, target: Activations) -> Ten
     """
     a, t = _rows(activations), _rows(target)
     scale = t.abs().mean(1, keepdim=True).clamp(min=torch.finfo(t.dtype).tiny)
-    return relative_l2(a, t) + relative_l2(_signed_root(a / scale), _signed_root(t / scale))
+    return relative_l2(a, t) + relative_l2(_signed_root(a / scale, offset), _signed_root(t / scale, offset))
 
 
-def _signed_root(x: Tensor, offset: float = 0.01) -> Tensor:
+def _signed_root(x: Tensor, offset: float) -> Tensor:
     return x.sign() * ((x.abs() + offset).sqrt() - offset**0.5)
 
 

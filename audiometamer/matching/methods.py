@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -50,12 +51,15 @@ class Attempt:
         Whether it starts from the best signal so far, and not from noise. Default False.
     stretch : int
         Factor on the number of steps. Default 1.
+    loss : callable, optional
+        What is minimised, if not the method's loss.
     """
 
     name: str
     optimizer: Callable[[int], Optimizer]
     goes_on: bool = False
     stretch: int = 1
+    loss: Loss | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Method:
         The first is made with every signal; each next one with the signals that have not passed. One that starts from noise draws
         its own; one that goes on leaves out the signals that just got stuck.
     loss : callable
-        What is minimised, unless the caller says otherwise.
+        What is minimised, unless the caller or an attempt says otherwise.
     description : str
     margin : float
         Of silent units at a ReLU, as a fraction of the target's mean; see `losses.rectified`. Default 0: the ReLU is
@@ -108,6 +112,11 @@ def _grown(size: float) -> Callable[[int], Optimizer]:
     return optimizer
 
 
+# Near the end small activations matter more.
+_GOING_ON = Attempt(
+    "going on with gentle momentum", _momentum(0.1), goes_on=True, loss=partial(relative_l2_with_roots, offset=0.001)
+)
+
 METHODS = {
     method.name: method
     for method in (
@@ -116,13 +125,15 @@ METHODS = {
             200,
             (
                 Attempt("growth, then momentum", _grown(0.3)),
-                Attempt("going on with gentle momentum", _momentum(0.1), goes_on=True),
+                _GOING_ON,
+                _GOING_ON,
                 Attempt("longer: growth, then momentum", _grown(0.3), stretch=2),
-                Attempt("going on with gentle momentum", _momentum(0.1), goes_on=True),
+                _GOING_ON,
                 Attempt("longer and bolder: growth, then momentum", _grown(1.0), stretch=2),
-                Attempt("going on with gentle momentum", _momentum(0.1), goes_on=True),
+                _GOING_ON,
                 Attempt("longest and gentle: growth, then momentum", _grown(0.05), stretch=3),
-                Attempt("going on with gentle momentum", _momentum(0.1), goes_on=True),
+                _GOING_ON,
+                _GOING_ON,
             ),
             relative_l2_with_roots,
             "equal steps out of near silence, then momentum on the normalised gradient with a step size falling along a cosine; "

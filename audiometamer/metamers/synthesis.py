@@ -192,7 +192,7 @@ def iterate_metamers(
         model,
         procedure,
         steps or procedure.steps,
-        loss or procedure.loss,
+        loss,
         null or default_null(model),
         domain or Waveform(),
         progress,
@@ -245,7 +245,7 @@ class _Run:
     model: Model
     method: Method
     steps: int
-    loss: Loss
+    loss: Loss | None
     null: NullDistribution | None
     domain: Domain
     progress: Callable[[Progress], None] | None
@@ -277,7 +277,7 @@ class _Run:
             start = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
 
         taps = {layer: model.tap(layer)}
-        relus, loss, as_recorded = self._objective(layer)
+        relus, loss, as_recorded = self._objective(layer, self.loss or attempt.loss or self.method.loss)
         latest = target
 
         def forward(signals: Tensor) -> Tensor:
@@ -325,15 +325,15 @@ class _Run:
             job.results.append((signal.cpu(), replace(evidence, kept=number)))
             job.seconds += seconds
 
-    def _objective(self, layer: str) -> tuple[dict[Tap, Rectifier], Loss, Rectifier]:
+    def _objective(self, layer: str, loss: Loss) -> tuple[dict[Tap, Rectifier], Loss, Rectifier]:
         """What stands for the ReLUs while matching, the loss on what is then recorded, and the map from that to activations."""
         tap, method = self.model.tap(layer), self.method
         if method.margin and self.model.is_relu(layer):
-            return {tap: _unrectified}, rectified(self.loss, method.margin), torch.relu
+            return {tap: _unrectified}, rectified(loss, method.margin), torch.relu
         relus: dict[Tap, Rectifier] = {tap: straight_through_relu}
         if method.pooled_slope and (pooled := self.model.relu_pooled_by(layer)) is not None:
             relus[pooled] = partial(straight_through_relu, slope=method.pooled_slope)
-        return relus, self.loss, _unrectified
+        return relus, loss, _unrectified
 
     def _evidence(self, job: _Job, natural: Tensor, signal: Tensor) -> Evidence:
         model = self.model

@@ -54,6 +54,8 @@ def test_loss_with_roots_by_hand():
     loss = relative_l2_with_roots(torch.tensor([[4.0, 2.0]]), torch.tensor([[4.0, 0.0]]))
     assert loss.item() == pytest.approx(0.5 + root(1) / root(2))
     assert relative_l2_with_roots(torch.tensor([[4.0, -2.0]]), torch.tensor([[4.0, 0.0]])).item() == pytest.approx(loss.item())
+    plain_roots = relative_l2_with_roots(torch.tensor([[4.0, 2.0]]), torch.tensor([[4.0, 0.0]]), offset=0.0)
+    assert plain_roots.item() == pytest.approx(0.5 + 0.5**0.5)
 
 
 def test_rectified_loss_by_hand():
