@@ -169,6 +169,11 @@ def environment():
     return os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}  # for tiny_models
 
 
+def heed_ctrl_c():
+    """A shell starts what it puts in the background deaf to Ctrl-C, and tests run there too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_no_space_left(tmp_path):
     """The operating system refuses writes past 2000 bytes, as it does on a full disk."""
     write_clip()
@@ -187,7 +192,9 @@ def test_ctrl_c_keeps_what_is_finished_and_goes_on(tmp_path):
     layers = ("--layers", "relu0,final", "--batch-size", "1")
     command = [sys.executable, "-m", "audiometamer", "synth", "speech.wav", *MODEL, *layers]
     slow = [*command, "--steps", "400", *[x for seed in range(20) for x in ("--seed", str(seed))]]
-    process = subprocess.Popen(slow, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())
+    process = subprocess.Popen(
+        slow, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), preexec_fn=heed_ctrl_c
+    )
     folder = tmp_path / "metamers" / "speech" / "tiny"
     deadline = time.monotonic() + 120
     while len(list(folder.glob("*.json"))) < 2 and time.monotonic() < deadline and process.poll() is None:
