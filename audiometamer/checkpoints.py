@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.models import Card, FrontEndCard, NetworkCard, WeightsCard, build, load_model, save_weights
+from audiometamer.models import Card, FrontEndCard, NetworkCard, WeightsCard, fitted, save_weights
 
 NETWORKS = {"cochcnn9": "CochCNN9", "cochresnet50": "CochResNet50", "spectemp": "SpecTemp"}
 
 _KEPT = re.compile(r"module\.model\.")
 _DROPPED = re.compile(r"preproc|full_rep|\.all_Hts$")  # front ends and filters, which are rebuilt
-_READ_OUT = re.compile(r"(?P<module>classification|fc)(\.(?P<task>.+))?\.weight")
+_READ_OUT = re.compile(r"(?:classification|fc)(\.(?P<task>.+))?\.weight")
 
 
 def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> dict[str, Tensor]:
@@ -142,14 +142,12 @@ def import_checkpoint(
         description=f"{NETWORKS[network]}, imported from {Path(path).name}",
         limits=["Imported: its accuracy has not been measured here."],
     )
-    model = build(card)
-    _load_strictly(model.network, state, Path(path))
+    model = fitted(card, state, Path(path))
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         card.weights.sha256 = save_weights(model.network, folder / card.weights.file)
         (folder / "model.toml").write_bytes(msgspec.toml.encode(card))
-        load_model(folder)
         folder.chmod(0o755)
         folder.rename(out)
     finally:
@@ -178,16 +176,3 @@ def _check_labels(path: str | os.PathLike[str], state: Mapping[str, Tensor], lab
 
 def _counts(classes: Mapping[str, int]) -> str:
     return ", ".join(f"{task}: {n}" for task, n in classes.items())
-
-
-def _load_strictly(network: torch.nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    own = network.state_dict()
-    wrong = {
-        "missing": sorted(own.keys() - state.keys()),
-        "left over": sorted(state.keys() - own.keys()),
-        "of another shape": sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape),
-    }
-    told = "; ".join(f"{what}: {', '.join(keys)}" for what, keys in wrong.items() if keys)
-    if told:
-        raise AudioMetamerError(f"{path} does not fit {type(network).__name__}: {told}")
-    network.load_state_dict(state)

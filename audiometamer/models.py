@@ -440,17 +440,31 @@ def _load_folder(folder: Path) -> Model:
         raise AudioMetamerError(f"{path} is not a safetensors file (a pickle, perhaps?): {error}") from error
     if (found := hashlib.sha256(content).hexdigest()) != card.weights.sha256:
         raise AudioMetamerError(f"{path} has SHA-256 {found}, but its card says {card.weights.sha256}: a changed file?")
+    model = fitted(card, weights, path)
+    model.folder = folder
+    return model
+
+
+def fitted(card: Card, weights: Mapping[str, Tensor], source: Path) -> Model:
+    """The model of a card with a state dict, ready for use; not yet checked.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the state dict, which came from `source`, does not fit, naming what is missing, left over or of another shape.
+    """
     with torch.random.fork_rng(devices=[]):  # the weights it is built with do not matter
         model = build(card)
     own = model.network.state_dict()
-    wrong = sorted(own.keys() ^ weights.keys()) + [k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape]
-    if wrong:
-        raise AudioMetamerError(
-            f"{path} does not fit {card.network.name}: {', '.join(wrong)} missing, left over or of another shape"
-        )
+    wrong = {
+        "missing": sorted(own.keys() - weights.keys()),
+        "left over": sorted(weights.keys() - own.keys()),
+        "of another shape": sorted(k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape),
+    }
+    if told := "; ".join(f"{what}: {', '.join(keys)}" for what, keys in wrong.items() if keys):
+        raise AudioMetamerError(f"{source} does not fit {card.network.name}: {told}")
     model.network.load_state_dict(weights)
     model.eval().requires_grad_(False)
-    model.folder = folder
     return model
 
 
@@ -493,6 +507,6 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch asserts that it was built for a device
         raise AudioMetamerError(f"device {name!r} is not available here: {str(error).splitlines()[0]}") from error
     return device
