@@ -1,0 +1,99 @@
+"""What a network is trained on: recordings with their labels and splits, read when they are needed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from audiometamer.errors import AudioMetamerError
+
+Samples = NDArray[np.float32]
+SPLITS = ("train", "valid", "test", "background")
+NO_LABELS: Mapping[str, tuple[str, ...]] = {}
+
+
+class Recording(Protocol):
+    """One recording of a data set."""
+
+    @property
+    def name(self) -> str:
+        """For messages: a path, or a file and a row."""
+
+    @property
+    def split(self) -> str:
+        """One of ``train``, ``valid``, ``test`` and ``background``."""
+
+    @property
+    def labels(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of classes by task; a task that it has no label for is missing."""
+
+    @property
+    def background(self) -> "Recording | None":
+        """The background that the data set has paired with it, if any."""
+
+    @property
+    def seconds(self) -> float:
+        """Its length, known without reading its samples."""
+
+    def read(self) -> tuple[Samples, int]:
+        """Mono samples [shape=(samples,)] and their rate in Hz.
+
+        Raises
+        ------
+        AudioMetamerError
+            If it cannot be read, is empty or silent, or holds NaN or infinity; names the recording.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFile:
+    """A recording in a file that libsndfile reads. Several channels are mixed down to one."""
+
+    path: Path
+    split: str
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NO_LABELS)
+    background: None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    @property
+    def seconds(self) -> float:
+        try:
+            return float(soundfile.info(self.path).duration)
+        except soundfile.LibsndfileError as error:
+            raise self._unreadable(error) from error
+
+    def read(self) -> tuple[Samples, int]:
+        try:
+            samples, rate = soundfile.read(self.path, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise self._unreadable(error) from error
+        return checked(samples.mean(axis=1), self.name), rate
+
+    def _unreadable(self, error: soundfile.LibsndfileError) -> AudioMetamerError:
+        if not self.path.exists():
+            return AudioMetamerError(f"{self.path} does not exist")
+        return AudioMetamerError(f"{self.path} cannot be read as audio: {error.error_string}")
+
+
+def checked(samples: Samples, name: str) -> Samples:
+    """The samples, if there is sound in them.
+
+    Raises
+    ------
+    AudioMetamerError
+        If they are none, silent, or not all finite.
+    """
+    if not len(samples):
+        raise AudioMetamerError(f"{name} holds no samples")
+    if not np.isfinite(samples).all():
+        raise AudioMetamerError(f"{name} holds {np.count_nonzero(~np.isfinite(samples))} NaN or infinite samples")
+    if samples.min() == samples.max():
+        raise AudioMetamerError(f"{name} is silent")
+    return samples
