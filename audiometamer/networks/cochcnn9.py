@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.networks.hann import HannPool2d
 from audiometamer.networks.heads import Outputs, read_out, read_out_layers
 from audiometamer.networks.same import SameAvgPool2d, SameConv2d, SameMaxPool2d
 
@@ -22,6 +23,11 @@ class CochCNN9(nn.Module):
         Factor on the number of channels of every hidden layer. Default 1.
     cochleagram_shape : tuple of int
         (filters, frames) that the fully connected layer is sized for. Default (211, 390), two seconds.
+    reduced_aliasing : bool
+        Whether the two strided convolutions, after their ReLU, and the two max-pools go at full rate and are decimated by
+        `HannPool2d` (Feather et al. 2019). Shapes and state dict stay the same; among the layers ``hannpool0`` and ``hannpool1``
+        take the place of ``relu0`` and ``relu1``, which are at full rate. The average pool, neither a convolution nor a max-pool,
+        is left as it is. Several times slower. Default False.
 
     Raises
     ------
@@ -29,21 +35,33 @@ class CochCNN9(nn.Module):
         If `width` leaves a layer without channels.
     """
 
-    def __init__(self, outputs: Outputs = 794, *, width: float = 1.0, cochleagram_shape: tuple[int, int] = (211, 390)) -> None:
+    def __init__(
+        self,
+        outputs: Outputs = 794,
+        *,
+        width: float = 1.0,
+        cochleagram_shape: tuple[int, int] = (211, 390),
+        reduced_aliasing: bool = False,
+    ) -> None:
         super().__init__()
         c0, c1, c2, c3, c4, features = (round(n * width) for n in (96, 256, 512, 1024, 512, 4096))
         if c0 < 1:
             raise AudioMetamerError(f"width is {width}; it must leave at least one channel in every layer, so at least 0.006")
         self.cochleagram_shape = cochleagram_shape
 
+        # What is left of strides of 3 and 2 for convolutions and max-pools, and what does the rest.
+        kept3, kept2, hannpool = ((1, 1), (1, 1), HannPool2d) if reduced_aliasing else ((3, 3), (2, 2), nn.Identity)
+
         self.batchnorm0 = nn.BatchNorm2d(1)
-        self.conv0 = SameConv2d(1, c0, (7, 14), (3, 3))
+        self.conv0 = SameConv2d(1, c0, (7, 14), kept3)
         self.relu0 = nn.ReLU()
-        self.maxpool0 = SameMaxPool2d((2, 5), (2, 2))
+        self.hannpool0 = hannpool((3, 3))
+        self.maxpool0 = nn.Sequential(SameMaxPool2d((2, 5), kept2), hannpool((2, 2)))
         self.batchnorm1 = nn.BatchNorm2d(c0)
-        self.conv1 = SameConv2d(c0, c1, (4, 8), (2, 2))
+        self.conv1 = SameConv2d(c0, c1, (4, 8), kept2)
         self.relu1 = nn.ReLU()
-        self.maxpool1 = SameMaxPool2d((2, 5), (2, 2))
+        self.hannpool1 = hannpool((2, 2))
+        self.maxpool1 = nn.Sequential(SameMaxPool2d((2, 5), kept2), hannpool((2, 2)))
         self.batchnorm2 = nn.BatchNorm2d(c1)
         self.conv2 = SameConv2d(c1, c2, (2, 5))
         self.relu2 = nn.ReLU()
@@ -58,7 +76,8 @@ class CochCNN9(nn.Module):
         self.dropout = nn.Dropout(0.5)
         self.classification = read_out(features, outputs)
 
-        hidden = ("relu0", "relu1", "relu2", "relu3", "relu4", "avgpool", "relufc")
+        strided = ("hannpool0", "hannpool1") if reduced_aliasing else ("relu0", "relu1")
+        hidden = (*strided, "relu2", "relu3", "relu4", "avgpool", "relufc")
         self.layers: dict[str, str] = {name: name for name in hidden} | read_out_layers("classification", outputs)
 
     def forward(self, cochleagram: Tensor) -> Tensor | dict[str, Tensor]:
@@ -76,8 +95,8 @@ class CochCNN9(nn.Module):
         if shape != self.cochleagram_shape:
             raise AudioMetamerError(f"the cochleagram is {shape} (filters, frames); this network takes {self.cochleagram_shape}")
         x = self.batchnorm0(cochleagram.reshape(-1, 1, *shape))
-        x = self.batchnorm1(self.maxpool0(self.relu0(self.conv0(x))))
-        x = self.batchnorm2(self.maxpool1(self.relu1(self.conv1(x))))
+        x = self.batchnorm1(self.maxpool0(self.hannpool0(self.relu0(self.conv0(x)))))
+        x = self.batchnorm2(self.maxpool1(self.hannpool1(self.relu1(self.conv1(x)))))
         x = self.relu4(self.conv4(self.relu3(self.conv3(self.relu2(self.conv2(x))))))
         x = torch.flatten(self.avgpool(x), start_dim=1)
         x = self.dropout(self.relufc(self.fullyconnected(x)))

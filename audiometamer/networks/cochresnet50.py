@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.networks.hann import HannPool2d
 from audiometamer.networks.heads import Outputs, read_out, read_out_layers
 
 _EXPANSION = 4
@@ -12,32 +13,36 @@ _EXPANSION = 4
 class Bottleneck(nn.Module):
     """1×1, 3×3, 1×1 convolutions around a shortcut; the 3×3 one carries the stride (torchvision's "v1.5").
 
-    Each ReLU is a module of its own, so that each can be recorded and matched.
+    Each ReLU is a module of its own, so that each can be recorded and matched. With reduced aliasing the shortcut is decimated
+    before its 1×1 convolution, which commutes with pooling and is cheaper at the lower rate.
     """
 
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+    def __init__(self, in_channels: int, channels: int, stride: int, *, reduced_aliasing: bool = False) -> None:
         super().__init__()
         out_channels = channels * _EXPANSION
+        kept, hannpool = (1, HannPool2d) if reduced_aliasing and stride > 1 else (stride, nn.Identity)
         self.conv1 = nn.Conv2d(in_channels, channels, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu1 = nn.ReLU()
-        self.conv2 = nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, kept, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
         self.relu2 = nn.ReLU()
+        self.hannpool2 = hannpool((stride, stride))
         self.conv3 = nn.Conv2d(channels, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
+        self.hannpool_shortcut = hannpool((stride, stride))
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:
             self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+                nn.Conv2d(in_channels, out_channels, 1, kept, bias=False), nn.BatchNorm2d(out_channels)
             )
         self.relu3 = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu1(self.bn1(self.conv1(x)))
-        y = self.relu2(self.bn2(self.conv2(y)))
+        y = self.hannpool2(self.relu2(self.bn2(self.conv2(y))))
         y = self.bn3(self.conv3(y))
-        out: Tensor = self.relu3(y + self.downsample(x))
+        out: Tensor = self.relu3(y + self.downsample(self.hannpool_shortcut(x)))
         return out
 
 
@@ -55,6 +60,10 @@ class CochResNet50(nn.Module):
         Factor on the number of channels of every layer. Default 1.
     blocks : tuple of int
         Bottlenecks in each of the four stages. Default (3, 4, 6, 3).
+    reduced_aliasing : bool
+        Whether every strided convolution, after its ReLU, and the max-pool go at full rate and are decimated by `HannPool2d`
+        (after Feather et al. 2019, who did so with CochCNN9's predecessor). Shapes and state dict stay the same; among the layers
+        ``hannpool1`` takes the place of ``conv1_relu1``, which is at full rate. The average pool is left as it is. Default False.
 
     Raises
     ------
@@ -62,28 +71,38 @@ class CochResNet50(nn.Module):
         If `width` leaves a layer without channels.
     """
 
-    def __init__(self, outputs: Outputs = 794, *, width: float = 1.0, blocks: tuple[int, int, int, int] = (3, 4, 6, 3)) -> None:
+    def __init__(
+        self,
+        outputs: Outputs = 794,
+        *,
+        width: float = 1.0,
+        blocks: tuple[int, int, int, int] = (3, 4, 6, 3),
+        reduced_aliasing: bool = False,
+    ) -> None:
         super().__init__()
         channels = round(64 * width)
         if channels < 1:
             raise AudioMetamerError(f"width is {width}; it must leave at least one channel, so at least 0.008")
-        self.conv1 = nn.Conv2d(1, channels, 7, stride=2, padding=3, bias=False)
+        kept, hannpool = (1, HannPool2d) if reduced_aliasing else (2, nn.Identity)
+        self.conv1 = nn.Conv2d(1, channels, 7, kept, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU()
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.hannpool1 = hannpool((2, 2))
+        self.maxpool = nn.Sequential(nn.MaxPool2d(3, kept, padding=1), hannpool((2, 2)))
         in_channels = channels
         stages = []
         for stage, n_blocks in enumerate(blocks):
             stage_channels, rows = channels * 2**stage, []
             for block in range(n_blocks):
-                rows.append(Bottleneck(in_channels, stage_channels, stride=2 if stage > 0 and block == 0 else 1))
+                stride = 2 if stage > 0 and block == 0 else 1
+                rows.append(Bottleneck(in_channels, stage_channels, stride, reduced_aliasing=reduced_aliasing))
                 in_channels = stage_channels * _EXPANSION
             stages.append(nn.Sequential(*rows))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = read_out(in_channels, outputs)
 
-        self.layers: dict[str, str] = {"conv1_relu1": "relu"}
+        self.layers: dict[str, str] = {"hannpool1": "hannpool1"} if reduced_aliasing else {"conv1_relu1": "relu"}
         self.layers |= {f"layer{i + 1}": f"layer{i + 1}.{n - 1}.relu3" for i, n in enumerate(blocks)}
         self.layers |= {"avgpool": "avgpool"} | read_out_layers("fc", outputs)
 
@@ -99,7 +118,7 @@ class CochResNet50(nn.Module):
         Tensor [shape=(batch, classes)], or a dict of them by task
         """
         x = cochleagram.reshape(-1, 1, *cochleagram.shape[-2:])
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(self.hannpool1(self.relu(self.bn1(self.conv1(x)))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         logits: Tensor | dict[str, Tensor] = self.fc(torch.flatten(self.avgpool(x), start_dim=1))
         return logits
