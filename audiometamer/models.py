@@ -117,6 +117,11 @@ class Model(nn.Module):
         return tuple(self._layers)
 
     @property
+    def tasks(self) -> tuple[str, ...]:
+        """What the network is asked: the keys of its labels, or ``word`` alone if they are not named."""
+        return tuple(self.labels) if isinstance(self.labels, Mapping) else ("word",)
+
+    @property
     def dtype(self) -> torch.dtype:
         """Floating type of the parameters; float32 if there are none."""
         return next((t.dtype for t in self._tensors() if t.is_floating_point()), torch.float32)
@@ -185,7 +190,7 @@ class Model(nn.Module):
 
     def logits(self, output: Any) -> dict[str, Tensor]:
         """The model's output as logits [shape=(batch, classes)] by task; empty if it is not of that form."""
-        outputs = dict(output) if isinstance(output, Mapping) else {"word": output}
+        outputs = dict(output) if isinstance(output, Mapping) else {self.tasks[0]: output}
         return {task: t for task, t in outputs.items() if isinstance(t, Tensor) and t.ndim == 2}
 
     def label(self, task: str, index: int) -> str:
@@ -321,6 +326,7 @@ class Card(msgspec.Struct, forbid_unknown_fields=True):
     licence: str = ""
     training: dict[str, Any] = {}
     accuracy: dict[str, Any] = {}
+    multi_label: list[str] = []  # tasks whose sounds can have several labels
     limits: list[str] = []
 
 

@@ -21,10 +21,10 @@ def models() -> None:
     for name in zoo():
         folder = zoo_folder() / name
         card = read_card(folder)
-        quiet = card.accuracy.get("quiet", {})
+        quiet = [f"{task} {scores['quiet']['percent']} %" for task, scores in card.accuracy.items() if "quiet" in scores]
         table.add_row(
             name, card.network.name, ", ".join(f"{len(v)} {task}s" for task, v in card.labels.items()),
-            f"{quiet['percent']} %" if quiet else "", f"{(folder / card.weights.file).stat().st_size / 1e6:.1f}",
+            ", ".join(quiet), f"{(folder / card.weights.file).stat().st_size / 1e6:.1f}",
             card.description,
         )  # fmt: skip
     Console().print(table)

@@ -29,6 +29,11 @@ steps = click.option(
 )
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, …")
 batch_size = click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Sounds side by side.")
+data = click.option(
+    "--data", multiple=True, required=True, metavar="[KIND:]PATH",
+    help="A data set: a folder with a clips.csv, a folder tree of classes, Speech Commands, LibriSpeech, or the published HDF5 "
+    "files; may be given several times.",
+)  # fmt: skip
 null_file = click.option(
     "--null", "null_file", type=click.Path(path_type=Path), help="Null distribution to judge by; default: the model's own."
 )

@@ -4,21 +4,36 @@ from pathlib import Path
 
 import click
 
+from audiometamer.cli import options
+from audiometamer.cli.accuracy import print_accuracy
+from audiometamer.cli.progress import tracked
+from audiometamer.models import choose_device, read_card
+from audiometamer.training.recipe import find_recipe, shipped_recipes
+from audiometamer.training.train import default_workers
 from audiometamer.training.train import train as train_model
 
 
-@click.command()
-@click.argument("recipe", type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    "folders",
-    multiple=True,
-    required=True,
-    type=click.Path(path_type=Path),
-    help="A folder with a clips.csv; may be given several times.",
+@click.command(
+    epilog="On several accelerators or machines: torchrun --nproc-per-node N -m audiometamer train … "
+    f"Recipes with the published settings: {', '.join(shipped_recipes())}."
 )
+@click.argument("recipe")
+@options.data
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Becomes the model's folder.")
-def train(recipe: Path, folders: tuple[Path, ...], out: Path) -> None:
-    """Train the network of a RECIPE (TOML); goes on from the last epoch after an interruption."""
-    folder = train_model(recipe, folders, out, log=lambda line: click.echo(line))
+@options.device
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=default_workers,
+    show_default="cores minus one",
+    help="Processes that make batches.",
+)
+def train(recipe: str, data: tuple[str, ...], out: Path, device: str, workers: int) -> None:
+    """Train the network of a RECIPE, a TOML file or the name of a shipped one.
+
+    After Ctrl-C, or any other end, the same command goes on where it stopped.
+    """
+    with tracked() as tracker:
+        folder = train_model(find_recipe(recipe), data, out, device=choose_device(device), workers=workers, progress=tracker)
+    print_accuracy(read_card(folder).accuracy)
     click.echo(f"trained: {folder}")

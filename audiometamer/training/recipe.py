@@ -1,13 +1,87 @@
 """The recipe that trains a network: a TOML file, checked."""
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models import FrontEndCard, NetworkCard
-from audiometamer.training.data import Augmentation
+from audiometamer.training.adversaries import Adversary
+from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation
+
+_SHIPPED = Path(__file__).parent / "recipes"
+
+
+class TaskRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A task in a recipe.
+
+    Parameters
+    ----------
+    labels : list of str, optional
+        Its classes, in order; recordings of other classes count as without a label. Default: all labels of this task in split
+        ``train``, sorted.
+    weight : float
+        Factor on its loss. Default 1.
+    multi : bool
+        Several labels for a sound: sigmoids and binary cross-entropy in place of softmax and cross-entropy. Default False.
+    """
+
+    labels: list[str] | None = None
+    weight: float = 1.0
+    multi: bool = False
+
+
+class OptimizerRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The optimiser and how its learning rate goes.
+
+    Parameters
+    ----------
+    name : {"AdamW", "SGD"}
+    learning_rate, weight_decay : float
+    momentum : float
+        Of SGD. Default 0.9.
+    schedule : {"cosine", "steps", "constant"}
+        The rate falls to 0 along a cosine, or by `factor` after every `every` epochs, or not. Default "cosine".
+    warm_up : float
+        Share of all steps in which it rises from 0 along a line. Default 0.
+    every : int
+        Default 50.
+    factor : float
+        Default 0.1.
+    """
+
+    name: Literal["AdamW", "SGD"] = "AdamW"
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    momentum: float = 0.9
+    schedule: Literal["cosine", "steps", "constant"] = "cosine"
+    warm_up: float = 0.0
+    every: int = 50
+    factor: float = 0.1
+
+    def rate(self, step: int, *, per_epoch: int, epochs: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        warm_up = self.warm_up * per_epoch * epochs
+        if step < warm_up:
+            return self.learning_rate * (step + 1) / warm_up
+        if self.schedule == "constant":
+            return self.learning_rate
+        if self.schedule == "steps":
+            return self.learning_rate * self.factor ** (step // per_epoch // self.every)
+        done = (step - warm_up) / (per_epoch * epochs - warm_up)
+        return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+class BackgroundRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What is heard behind the speech; see `audiometamer.training.mixing.Backgrounds`.
+
+    A recording that its data set has paired with a background always has that one.
+    """
+
+    kinds: dict[str, float] = msgspec.field(default_factory=lambda: dict(KINDS))
+    n_voices: tuple[int, int] = N_VOICES
 
 
 class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -17,28 +91,33 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ----------
     name : str
         Of the model.
-    words : list of str
-        Its classes, in order; clips of other words are left out.
+    tasks : dict of str to TaskRecipe
     network, front_end : NetworkCard, FrontEndCard
         As in a model's card.
     sample_rate : int
-        Hz.
+        Hz. Default 20,000.
     duration : float
-        Seconds.
+        Seconds. Default 2.
     level : float
-        RMS of every excerpt.
+        RMS of every excerpt. Default 0.1.
     seed : int
-        Of the initial weights, the order of clips and every augmentation.
+        Of the initial weights, the order of clips and every augmentation. Default 0.
     epochs, batch_size : int
-    learning_rate, weight_decay : float
-        Of AdamW; the rate rises for a tenth of the steps and then falls along a cosine.
-    held_out_backgrounds : float
-        Share of each background source, from its end, kept for testing.
-    null_pairs : int
-        Random pairs of training excerpts in the null distribution, at least.
+    balanced : str, optional
+        A task whose classes are made equally frequent. Default: every recording once in an epoch.
+    optimizer : OptimizerRecipe
+    augmentation : Augmentation
+    background : BackgroundRecipe
+    adversary : Adversary, optional
+        Perturbs every training batch.
     training_front_end : dict
         Options of the front end that differ in training only.
-    augmentation : Augmentation
+    test_snrs : tuple of float
+        In dB, besides quiet.
+    test_adversaries : list of Adversary
+        The network is tested under these, in quiet.
+    null_pairs : int
+        Random pairs of training excerpts in the null distribution, at least. Default 1,000,000.
     description, licence : str
     data : dict of str to str
         Source and licence of each part of the data.
@@ -46,7 +125,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """
 
     name: str
-    words: list[str]
+    tasks: dict[str, TaskRecipe]
     network: NetworkCard
     front_end: FrontEndCard
     sample_rate: int = 20_000
@@ -55,16 +134,44 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     seed: int = 0
     epochs: int = 30
     batch_size: int = 32
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    held_out_backgrounds: float = 0.2
-    null_pairs: int = 100_000
-    training_front_end: dict[str, Any] = {}
+    balanced: str | None = None
+    optimizer: OptimizerRecipe = OptimizerRecipe()
     augmentation: Augmentation = Augmentation()
+    background: BackgroundRecipe = BackgroundRecipe()
+    adversary: Adversary | None = None
+    training_front_end: dict[str, Any] = {}
+    test_snrs: tuple[float, ...] = (10.0, 0.0, -5.0)
+    test_adversaries: list[Adversary] = []
+    null_pairs: int = 1_000_000
     description: str = ""
     licence: str = ""
     data: dict[str, str] = {}
     limits: list[str] = []
+
+    @property
+    def n_samples(self) -> int:
+        """Of an excerpt."""
+        return round(self.sample_rate * self.duration)
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with audiometamer: the published settings."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.toml"))
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe: of that path, or shipped under that name.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is neither.
+    """
+    if (path := Path(name)).is_file():
+        return path
+    if name in shipped_recipes():
+        return _SHIPPED / f"{name}.toml"
+    raise AudioMetamerError(f"there is no recipe {name!r}: it is not a file, and not one of {', '.join(shipped_recipes())}")
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -73,9 +180,20 @@ def read_recipe(path: Path) -> Recipe:
     Raises
     ------
     AudioMetamerError
-        If the file is missing, is not TOML, or has a wrong key or type.
+        If the file is missing, is not TOML, has a wrong key or type, or a number out of range.
     """
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Recipe)
+        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
     except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path} is not a recipe: {error}") from error
+    for what, is_right, rule in (
+        ("tasks", bool(recipe.tasks), "name at least one"),
+        ("epochs", recipe.epochs >= 1, "at least 1"),
+        ("batch_size", recipe.batch_size >= 2, "at least 2, for batch normalisation"),
+        ("level", recipe.level > 0, "above 0"),
+        ("duration", recipe.n_samples >= 1, "at least a sample long"),
+        ("null_pairs", recipe.null_pairs >= 1, "at least 1"),
+    ):
+        if not is_right:
+            raise AudioMetamerError(f"{path} is not a recipe: {what} is {getattr(recipe, what)!r}; it must be {rule}")
+    return recipe

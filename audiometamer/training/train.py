@@ -1,104 +1,71 @@
-"""The training loop: a recipe and folders of clips go in, a model folder comes out."""
+"""The training loop: a recipe and data sets go in, a model's folder comes out."""
 
-import csv
+import hashlib
 import math
+import os
 import shutil
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from audiometamer.audio import set_level
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
-from audiometamer.models import Card, Model, WeightsCard, build, save_weights
-from audiometamer.training.data import Backgrounds, LabelledClips, Samples, low_pass, mix, read_clips, word_in_the_middle
+from audiometamer.models import Card, WeightsCard, build, save_weights
+from audiometamer.training import testing
+from audiometamer.training.corpus import Batch, Corpus, Task, TrainingSet
+from audiometamer.training.distributed import Processes, processes, share_batch_norm
+from audiometamer.training.journal import EventFiles, Row, draw_learning_curve, write_table
+from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe, read_recipe
+from audiometamer.training.recordings import Recording
+from audiometamer.training.sources import open_source
+from audiometamer.training.testing import Condition, TestSet
 
-Log = Callable[[str], None]
-_TEST_SNRS = (10.0, 0.0, -5.0)
-_BAND_LIMIT_HZ = 4000.0
-_CHECKPOINT = "checkpoint.pt"
-
-
-class Corpus:
-    """Everything that a recipe is trained and tested on, in memory."""
-
-    def __init__(self, recipe: Recipe, folders: Sequence[Path]) -> None:
-        self.recipe = recipe
-        self.n_samples = round(recipe.sample_rate * recipe.duration)
-        parts = {
-            split: [read_clips(f, split=split, sample_rate=recipe.sample_rate) for f in folders]
-            for split in ("train", "test", "background")
-        }
-        self.train = _with_labels(parts["train"], recipe.words)
-        self.test = _with_labels(parts["test"], recipe.words)
-        if missing := set(recipe.words) - {recipe.words[label] for _, label in self.train}:
-            raise AudioMetamerError(f"no clip of split 'train' has the word {', '.join(sorted(missing))}")
-        if not self.test:
-            raise AudioMetamerError("no clip of split 'test' has one of the words")
-        voices, noises = _split_backgrounds(parts["background"])
-        kept = 1 - recipe.held_out_backgrounds
-        self.backgrounds = Backgrounds([v for v, k in voices if k < kept], [_part(n, 0, kept) for n, _ in noises])
-        self.test_backgrounds = Backgrounds([v for v, k in voices if k >= kept], [_part(n, kept, 1) for n, _ in noises])
-
-    def excerpt(self, epoch: int, index: int) -> Samples:
-        """Training excerpt number `index` of an epoch; always the same."""
-        rng = np.random.default_rng([self.recipe.seed, epoch, index])
-        return self.recipe.augmentation.excerpt(
-            self.train[index][0], self.backgrounds, rng, n_samples=self.n_samples, sample_rate=self.recipe.sample_rate
-        )
-
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Sounds [shape=(batch, samples)] and labels [shape=(batch,)] of an epoch; the next batch is made meanwhile."""
-        size = self.recipe.batch_size
-        order = np.random.default_rng([self.recipe.seed, epoch]).permutation(len(self.train))
-        groups = [order[i : i + size] for i in range(0, len(order) - size + 1, size)]
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(self._batch, epoch, groups[0])
-            for following in [*groups[1:], None]:
-                batch = coming.result()
-                if following is not None:
-                    coming = pool.submit(self._batch, epoch, following)
-                yield batch
-
-    def _batch(self, epoch: int, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        sounds = np.stack([self.excerpt(epoch, int(i)) for i in indices])
-        return torch.from_numpy(sounds), torch.tensor([self.train[i][1] for i in indices])
-
-    def test_excerpts(self, *, snr: float | None = None, band_limit: float | None = None) -> Iterator[tuple[Samples, int]]:
-        """Test clips with the word in the middle, in quiet or in background that no training excerpt held."""
-        for index, (samples, label) in enumerate(self.test):
-            sound = word_in_the_middle(samples, self.n_samples, self.recipe.sample_rate)
-            if snr is not None:
-                rng = np.random.default_rng([self.recipe.seed, index, round(snr) + 1000])
-                sound = mix(sound, self.test_backgrounds.draw(rng, self.n_samples), snr)
-            if band_limit is not None:
-                sound = low_pass(sound, band_limit, self.recipe.sample_rate)
-            yield set_level(sound, self.recipe.level), label
+Progress = Callable[[float, str], None]
+CHECKPOINT = "checkpoint.pt"
+_SHARE_OF_TRAINING = 0.95  # of the progress that is told; the rest is testing
 
 
-def train(recipe_path: Path, folders: Sequence[Path], out: Path, *, log: Log = print) -> Path:
-    """Train a recipe's network; go on from the last epoch if `out` holds a checkpoint.
+def train(
+    recipe_path: Path,
+    data: Sequence[str],
+    out: Path,
+    *,
+    device: torch.device | str = "cpu",
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Path:
+    """Train a recipe's network; go on where an interrupted run has stopped, if `out` holds its checkpoint.
+
+    After Ctrl-C the step in hand is finished and a checkpoint written; another Ctrl-C stops at once. Started by `torchrun`,
+    all processes train one network together.
 
     Parameters
     ----------
     recipe_path : path
         A TOML file, see `Recipe`.
-    folders : sequence of path
-        Each with a ``clips.csv`` (columns path, word, split: train, test or background).
+    data : sequence of str
+        Data sets, see `audiometamer.training.sources.open_source`.
     out : path
-        Becomes the model's folder: card, weights, recipe, null distribution, log.
-    log : callable
-        Told a line for each epoch. Default `print`.
+        Becomes the model's folder: card, weights, recipe, null distribution, log, pictures.
+    device : device
+        Default the CPU.
+    workers : int
+        Processes that make batches meanwhile; 0 makes them in between. Default 1.
+    progress : callable, optional
+        Told the share that is done, and what is going on.
 
     Returns
     -------
@@ -108,121 +75,403 @@ def train(recipe_path: Path, folders: Sequence[Path], out: Path, *, log: Log = p
     Raises
     ------
     AudioMetamerError
-        If the recipe or the data are not as they should be, or a loss is not finite.
+        If the recipe or the data are not as they should be, if a loss is not finite, or if `out` holds something else.
     """
-    recipe = read_recipe(recipe_path)
-    if (out / "model.toml").exists():
-        raise AudioMetamerError(f"{out} holds a trained model already; name another folder")
-    corpus = Corpus(recipe, folders)
-    log(f"{len(corpus.train)} clips to train on, {len(corpus.test)} to test on")
-    torch.manual_seed(recipe.seed)
-    model = build(_card(recipe))
-    hours = _fit(model, corpus, out, log)
-    model.eval().requires_grad_(False)
-    accuracy = {
-        "quiet": measure_accuracy(model, corpus.test_excerpts()),
-        "low_passed_4_khz": measure_accuracy(model, corpus.test_excerpts(band_limit=_BAND_LIMIT_HZ)),
-    } | {f"snr_{snr:g}_db": measure_accuracy(model, corpus.test_excerpts(snr=snr)) for snr in _TEST_SNRS}
-    for condition, result in accuracy.items():
-        log(f"{condition}: {result['correct']} of {result['clips']} test clips, {result['percent']} %")
-
-    n_sounds = math.ceil((1 + math.sqrt(1 + 8 * recipe.null_pairs)) / 2)
-    chosen = np.random.default_rng(recipe.seed).permutation(len(corpus.train))[:n_sounds]
-    null = NullDistribution.measure(
-        model,
-        (torch.from_numpy(corpus.excerpt(recipe.epochs, int(i))) for i in chosen),
-        source=f"{len(chosen)} training clips with background, as augmented in training",
-    )
-    null.save(out / "null.json")
-    if recipe_path.resolve() != (out / "recipe.toml").resolve():
-        shutil.copy(recipe_path, out / "recipe.toml")
-    weights = WeightsCard("weights.safetensors", save_weights(model.network, out / "weights.safetensors"))
-    training = {"seed": recipe.seed, "epochs": recipe.epochs, "hours": round(hours, 2), "clips": len(corpus.train)}
-    card = msgspec.structs.replace(_card(recipe), weights=weights, accuracy=accuracy, training=training)
-    with whole_file(out / "model.toml") as temporary:
-        temporary.write_bytes(msgspec.toml.encode(card))
-    (out / _CHECKPOINT).unlink()
+    recipe, out = read_recipe(recipe_path), Path(out)
+    _check_folder(out, recipe_path)
+    recordings = [recording for source in data for recording in open_source(source)]
+    tasks = _tasks(recipe, recordings)
+    corpus = Corpus(recordings, tasks, sample_rate=recipe.sample_rate)
+    corpus.check_classes()
+    split = _test_split(corpus)
+    device = torch.device(device)
+    with processes(device) as group, torch.random.fork_rng():
+        run = Run(recipe, recipe_path, corpus, out, device, group, progress or _silent)
+        hours = run.fit(workers)
+        if group.is_first:
+            _finish(run, split, hours)
+        group.wait()
     return out
 
 
-def _fit(model: Model, corpus: Corpus, out: Path, log: Log) -> float:
-    """Train a model's network in place; returns the hours it took, interruptions left out."""
-    recipe = corpus.recipe
-    trained_front_end = build(_card(recipe, **recipe.training_front_end)).front_end
-    assert trained_front_end is not None
-    network = model.network
-    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    per_epoch = len(corpus.train) // recipe.batch_size
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=recipe.epochs * per_epoch, pct_start=0.1
-    )
-    parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "schedule": schedule}
-    first, seconds = 0, 0.0
-    if (out / _CHECKPOINT).exists():
-        saved = torch.load(out / _CHECKPOINT, weights_only=True)
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-        first, seconds = saved["epoch"], saved["seconds"]
-        log(f"going on after epoch {first}")
-
-    for epoch in range(first, recipe.epochs):
-        began = time.monotonic()
-        torch.manual_seed(recipe.seed + 1 + epoch)  # for dropout, so that a resumed run is the same as an unbroken one
-        network.train().requires_grad_(True)
-        total_loss = correct = seen = 0.0
-        for sounds, labels in corpus.batches(epoch):
-            with torch.no_grad():
-                heard = trained_front_end(sounds.clamp(*model.bounds))
-            logits = network(heard)
-            loss = nn.functional.cross_entropy(logits, labels)
-            if not torch.isfinite(loss):
-                raise AudioMetamerError(
-                    f"the loss is {loss.item()} in epoch {epoch + 1}; lower learning_rate (now {recipe.learning_rate})"
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total_loss += loss.item() * len(labels)
-            correct += float((logits.argmax(1) == labels).sum())
-            seen += len(labels)
-        seconds += time.monotonic() - began
-        state = {name: part.state_dict() for name, part in parts.items()} | {"epoch": epoch + 1, "seconds": seconds}
-        with whole_file(out / _CHECKPOINT) as temporary:
-            torch.save(state, temporary)
-        row = {
-            "epoch": epoch + 1,
-            "loss": f"{total_loss / seen:.4f}",
-            "accuracy": f"{correct / seen:.4f}",
-            "seconds": f"{seconds:.0f}",
-        }
-        _append(out / "log.csv", row)
-        log(", ".join(f"{key} {value}" for key, value in row.items()))
-    return seconds / 3600
+def _silent(done: float, message: str) -> None:
+    """Tell nobody."""
 
 
-def measure_accuracy(model: Model, excerpts: Iterator[tuple[Samples, int]], *, batch_size: int = 64) -> dict[str, Any]:
-    """How many excerpts a model labels right, with Wilson's 95 % interval (Wilson 1927), in percent."""
-    pairs = list(excerpts)
-    correct = 0
-    for i in range(0, len(pairs), batch_size):
-        batch = pairs[i : i + batch_size]
+def _check_folder(out: Path, recipe_path: Path) -> None:
+    if (out / "model.toml").exists():
+        raise AudioMetamerError(f"{out} holds a trained model already; name another folder")
+    if out.is_dir() and not (out / CHECKPOINT).exists():
+        others = [path for path in out.iterdir() if path.name[0] != "." and path.resolve() != recipe_path.resolve()]
+        if others:
+            raise AudioMetamerError(f"{out} holds other files ({others[0].name}) and no checkpoint; name another folder")
+
+
+def _tasks(recipe: Recipe, recordings: Sequence[Recording]) -> dict[str, Task]:
+    """The recipe's tasks; labels that it does not list are those of split ``train``, sorted."""
+    tasks = {}
+    for name, task in recipe.tasks.items():
+        labels = task.labels
+        if labels is None:
+            sounds = [sound for r in recordings if r.split == "train" for sound in (r, r.background) if sound is not None]
+            labels = sorted({label for sound in sounds for label in sound.labels.get(name, ())})
+        if len(labels) < (1 if task.multi else 2):
+            raise AudioMetamerError(f"task {name} has {len(labels)} classes in split 'train'; is there a column {name}?")
+        tasks[name] = Task(tuple(labels), task.multi)
+    return tasks
+
+
+def _test_split(corpus: Corpus) -> str:
+    for split in ("test", "valid"):
+        if corpus.recordings[split]:
+            return split
+    raise AudioMetamerError(f"no recording of split 'test' or 'valid' has a label of task {', '.join(corpus.tasks)}")
+
+
+class State(NamedTuple):
+    """Where a run is: what it needs, besides network and optimiser, to go on as if it had never stopped."""
+
+    epoch: int = 0
+    step: int = 0  # of the epoch
+    seconds: float = 0.0
+    totals: tuple[tuple[float, ...], ...] = ()  # of the epoch in hand; by task: loss, right answers, labelled sounds
+    rows: tuple[Row, ...] = ()  # of the log, one for each whole epoch
+
+
+class Run:
+    """One training run: a network, its optimiser, and where it is.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    recipe_path : path
+    corpus : Corpus
+    out : path
+    device : torch.device
+    group : Processes
+    progress : callable
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        recipe_path: Path,
+        corpus: Corpus,
+        out: Path,
+        device: torch.device,
+        group: Processes,
+        progress: Progress,
+    ) -> None:
+        self.recipe, self.corpus, self.out, self.device, self.group = recipe, corpus, out, device, group
+        self.progress, self.recipe_path = progress, recipe_path
+        self.training_set = _training_set(recipe, corpus, balanced=recipe.balanced)
+        if self.training_set.batches_per_epoch < 1:
+            raise AudioMetamerError(
+                f"batch_size is {recipe.batch_size}, but there are {len(self.training_set)} recordings in all"
+            )
+        if recipe.batch_size % group.count:
+            raise AudioMetamerError(f"batch_size is {recipe.batch_size}; {group.count} processes cannot share it equally")
+        torch.manual_seed(recipe.seed)
+        self.card = _card(recipe, corpus.tasks)
+        self.model = build(self.card).to(device)
+        self.front_end = build(_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end
+        assert self.front_end is not None
+        self.front_end.to(device)
+        self.parallel: nn.Module = self.model.network
+        if group.count > 1:
+            share_batch_norm(self.model.network)
+            self.parallel = DistributedDataParallel(self.model.network, broadcast_buffers=False)
+        settings = recipe.optimizer
+        parameters = self.model.network.parameters()
+        self.optimizer: torch.optim.Optimizer
+        if settings.name == "SGD":
+            self.optimizer = torch.optim.SGD(
+                parameters, settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
+            )
+        else:
+            self.optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+        self.state = State()
+        if (out / CHECKPOINT).exists():
+            self._load()
+
+    def fit(self, workers: int) -> float:
+        """Train to the end; returns the hours it took, interruptions left out."""
+        per_epoch = self.training_set.batches_per_epoch
+        keys = _Keys(self.state.epoch, self.state.step, epochs=self.recipe.epochs, per_epoch=per_epoch)
+        loader = DataLoader(
+            _Batches(self.training_set, (self.group.rank, self.group.count)),
+            sampler=keys,
+            batch_size=None,
+            num_workers=workers,
+            worker_init_fn=_leave_interrupts_to_the_parent,
+        )
+        began, seconds = time.monotonic(), self.state.seconds
+        with _interruptions() as was_interrupted, EventFiles(self.out / "events", first_epoch=self.state.epoch + 1) as events:
+            for batch in loader:
+                if isinstance(batch, AudioMetamerError):
+                    raise batch
+                self._step(batch)
+                self.state = self.state._replace(step=self.state.step + 1, seconds=seconds + time.monotonic() - began)
+                if self.state.step == per_epoch:
+                    self._end_epoch(events)
+                self._tell(per_epoch)
+                if self._any(was_interrupted()):
+                    self._save()
+                    raise KeyboardInterrupt
+        return self.state.seconds / 3600
+
+    def _step(self, batch: Batch) -> None:
+        """One step of the optimiser; adds to the totals of the epoch."""
+        recipe, epoch, step = self.recipe, self.state.epoch, self.state.step
+        entropy = np.random.SeedSequence([recipe.seed, epoch, step, self.group.rank])
+        seed = int(entropy.generate_state(1, np.uint64)[0] >> 1)
+        torch.manual_seed(seed)  # for dropout: a resumed run draws what an unbroken one would
+        rate = recipe.optimizer.rate(
+            epoch * self.training_set.batches_per_epoch + step,
+            per_epoch=self.training_set.batches_per_epoch,
+            epochs=recipe.epochs,
+        )
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = rate
+
+        targets = {task: t.to(self.device) for task, t in batch.targets.items()}
+        heard = self._heard(batch.sounds.to(self.device), targets, torch.Generator(self.device).manual_seed(seed))
+        self.model.network.train().requires_grad_(True)
+        logits = self.model.logits(self.parallel(heard))
+        stats, loss = [], heard.new_zeros(())
+        for name, task in self.corpus.tasks.items():
+            total, count = testing.sum_of_losses(logits[name], targets[name], task)
+            everywhere = self.group.total(count)
+            # processes' gradients are averaged: their number makes it the mean over the whole batch
+            loss = loss + recipe.tasks[name].weight * self.group.count * total / everywhere.clamp(min=1)
+            right = total.new_zeros(()) if task.multi else (logits[name].argmax(1) == targets[name]).sum()
+            stats.append(torch.stack([total.detach(), right.to(total.dtype), count.to(total.dtype)]))
+        found = self.group.total(torch.stack(stats)).tolist()
+        if not all(math.isfinite(value) for row in found for value in row):
+            raise AudioMetamerError(
+                f"the loss is not finite in epoch {epoch + 1}, step {step + 1}; lower learning_rate "
+                f"(now {recipe.optimizer.learning_rate:g}). The checkpoint is from before"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        before = self.state.totals or ((0.0, 0.0, 0.0),) * len(found)
+        totals = tuple(tuple(a + b for a, b in zip(old, new, strict=True)) for old, new in zip(before, found, strict=True))
+        self.state = self.state._replace(totals=totals)
+
+    def _heard(self, sounds: Tensor, targets: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+        """What the network is trained on: cochleagrams [shape=(batch, filters, frames)], perturbed by the recipe's adversary."""
+        adversary, network, front_end = self.recipe.adversary, self.model.network, self.front_end
+        assert front_end is not None
+
+        def loss(cochleagrams: Tensor) -> Tensor:
+            logits = self.model.logits(network(cochleagrams))
+            each = [
+                self.recipe.tasks[name].weight * testing.sum_of_losses(logits[name], targets[name], task)[0]
+                for name, task in self.corpus.tasks.items()
+            ]
+            return torch.stack(each).sum()
+
+        network.eval().requires_grad_(False)
+        sounds = sounds.clamp(*self.model.bounds)
+        if adversary is not None and adversary.at == "waveform":
+            sounds = adversary.perturbed(sounds, lambda x: loss(front_end(x)), generator=generator).clamp(*self.model.bounds)
         with torch.no_grad():
-            logits = model(torch.from_numpy(np.stack([s for s, _ in batch])))
-        correct += int((logits.argmax(1) == torch.tensor([label for _, label in batch])).sum())
-    n, z = len(pairs), 1.959964
-    share = correct / n
-    center, half = (share + z * z / (2 * n)), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low, high = ((center + sign * half) / (1 + z * z / n) for sign in (-1, 1))
-    return {
-        "clips": n,
-        "correct": correct,
-        "percent": round(100 * share, 1),
-        "interval_95": [round(100 * low, 1), round(100 * high, 1)],
-    }
+            heard: Tensor = front_end(sounds)
+        if adversary is not None and adversary.at == "cochleagram":
+            heard = adversary.perturbed(heard, loss, generator=generator)
+        return heard
+
+    def _end_epoch(self, events: EventFiles) -> None:
+        """Log the epoch, and write a checkpoint after it."""
+        row: Row = {"epoch": self.state.epoch + 1, "loss": 0.0}
+        for (name, task), (total, right, count) in zip(self.corpus.tasks.items(), self.state.totals, strict=True):
+            row["loss"] += self.recipe.tasks[name].weight * total / max(count, 1)
+            row[f"{name}_loss"] = total / max(count, 1)
+            if not task.multi:
+                row[f"{name}_accuracy"] = right / max(count, 1)
+        row |= self._validation()
+        row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        row["seconds"] = round(self.state.seconds, 1)
+        self.state = State(self.state.epoch + 1, 0, self.state.seconds, (), (*self.state.rows, row))
+        self._save()
+        if self.group.is_first:
+            events.write(row)
+
+    def _validation(self) -> Row:
+        """Accuracies on split ``valid``, in quiet; nothing if there is none."""
+        row: Row = {}
+        if self.group.is_first and self.corpus.recordings["valid"]:
+            self.model.eval().requires_grad_(False)
+            valid = _test_set(self.recipe, self.corpus, "valid").examples(Condition())
+            for task, found in testing.answers(self.model, valid, self.corpus.tasks).items():
+                row[f"valid_{task}_accuracy"] = found.score().percent / 100
+        self.group.wait()
+        return row
+
+    def _any(self, flag: bool) -> bool:
+        return bool(self.group.total(torch.tensor(float(flag), device=self.device))) if self.group.count > 1 else flag
+
+    def _tell(self, per_epoch: int) -> None:
+        if not self.group.is_first:
+            return
+        done = (self.state.epoch + self.state.step / per_epoch) / self.recipe.epochs
+        epoch = min(self.state.epoch + 1, self.recipe.epochs)
+        latest = ", ".join(f"{key} {value:.3f}" for key, value in (self.state.rows or ({},))[-1].items() if "accuracy" in key)
+        self.progress(_SHARE_OF_TRAINING * done, f"epoch {epoch} of {self.recipe.epochs}" + (f"; {latest}" if latest else ""))
+
+    def _save(self) -> None:
+        if not self.group.is_first:
+            return
+        content = {
+            "network": self.model.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "state": self.state._asdict(),
+            "recipe": _sha256(self.recipe_path),
+            "recordings": len(self.training_set),
+        }
+        with whole_file(self.out / CHECKPOINT) as temporary:
+            torch.save(content, temporary)
+        if self.state.rows:
+            write_table(self.out / "log.csv", self.state.rows)
+            draw_learning_curve(self.out / "learning_curve.png", self.state.rows, title=self.recipe.name)
+
+    def _load(self) -> None:
+        saved = torch.load(self.out / CHECKPOINT, map_location=self.device, weights_only=True)
+        if saved["recipe"] != _sha256(self.recipe_path):
+            raise AudioMetamerError(f"{self.out} holds a run of another recipe than {self.recipe_path}; name another folder")
+        if saved["recordings"] != len(self.training_set):
+            raise AudioMetamerError(
+                f"{self.out} holds a run on {saved['recordings']} recordings; there are {len(self.training_set)} now"
+            )
+        self.model.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        state = saved["state"]
+        self.state = State(**state | {"totals": tuple(map(tuple, state["totals"])), "rows": tuple(state["rows"])})
 
 
-def _card(recipe: Recipe, **front_end_options: Any) -> Card:
+class _Keys(Sampler[tuple[int, int]]):
+    """(epoch, step) of every batch from a place on."""
+
+    def __init__(self, epoch: int, step: int, *, epochs: int, per_epoch: int) -> None:
+        self.first, self.stop, self.per_epoch = epoch * per_epoch + step, epochs * per_epoch, per_epoch
+
+    def __len__(self) -> int:
+        return self.stop - self.first
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return (divmod(k, self.per_epoch) for k in range(self.first, self.stop))
+
+
+class _Batches(Dataset[Any]):
+    """Batches by (epoch, step); what is wrong with a clip comes out as a value, so that it is told in one line."""
+
+    def __init__(self, training_set: TrainingSet, share: tuple[int, int]) -> None:
+        self.training_set, self.share = training_set, share
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch | AudioMetamerError:
+        try:
+            return self.training_set.batch(*key, share=self.share)
+        except AudioMetamerError as error:
+            return error
+
+
+def _leave_interrupts_to_the_parent(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _interruptions() -> Iterator[Callable[[], bool]]:
+    """Tells whether Ctrl-C was pressed; a second one interrupts as usual. Only the main thread hears of it."""
+    pressed = False
+    usual = signal.getsignal(signal.SIGINT)
+
+    def note(*_: Any) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, usual)
+
+    if threading.current_thread() is not threading.main_thread() or usual is signal.SIG_IGN:
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _training_set(recipe: Recipe, corpus: Corpus, *, balanced: str | None) -> TrainingSet:
+    return TrainingSet(
+        corpus,
+        recipe.augmentation,
+        corpus.backgrounds(recipe.background.kinds, recipe.background.n_voices),
+        n_samples=recipe.n_samples,
+        level=recipe.level,
+        seed=recipe.seed,
+        batch_size=recipe.batch_size,
+        balanced=balanced,
+    )
+
+
+def _test_set(recipe: Recipe, corpus: Corpus, split: str) -> TestSet:
+    backgrounds = corpus.backgrounds(KINDS, recipe.background.n_voices, for_tests=True)
+    return TestSet(corpus, split, backgrounds, n_samples=recipe.n_samples, level=recipe.level, seed=recipe.seed)
+
+
+def _finish(run: Run, split: str, hours: float) -> None:
+    """Test the network, and write the folder of the model; its card comes last."""
+    recipe, corpus, out, model = run.recipe, run.corpus, run.out, run.model
+    model.eval().requires_grad_(False)
+    wanted = testing.conditions(recipe.test_snrs, recipe.test_adversaries)
+    share = 1 - _SHARE_OF_TRAINING
+    scores, confusions = testing.measure(
+        model,
+        _test_set(recipe, corpus, split),
+        wanted,
+        progress=lambda done, message: run.progress(_SHARE_OF_TRAINING + share / 2 * done, message),
+    )
+    for task, confusion in confusions.items():
+        title = f"{recipe.name}, {task}: {split}, in quiet"
+        testing.draw_confusion(out / f"confusion-{task}.png", confusion, corpus.tasks[task].labels, title=title)
+
+    run.progress(1 - share / 2, "null distribution")
+    different = _training_set(recipe, corpus, balanced=None)  # every recording once
+    n_sounds = min(math.ceil((1 + math.sqrt(1 + 8 * recipe.null_pairs)) / 2), len(different))
+    null = NullDistribution.measure(
+        model,
+        (torch.from_numpy(different.excerpt(recipe.epochs, k)[0]) for k in range(n_sounds)),
+        source=f"{n_sounds} excerpts of the training recordings with background, as augmented in training",
+    )
+    null.save(out / "null.json")
+    if run.recipe_path.resolve() != (out / "recipe.toml").resolve():
+        shutil.copy(run.recipe_path, out / "recipe.toml")
+    card = msgspec.structs.replace(
+        run.card,
+        weights=WeightsCard("weights.safetensors", save_weights(model.network, out / "weights.safetensors")),
+        accuracy=msgspec.to_builtins(scores),
+        training={
+            "seed": recipe.seed,
+            "epochs": recipe.epochs,
+            "hours": round(hours, 3),
+            "machine": _machine(run.device, run.group),
+            "clips": len(run.training_set),
+            "tested_on": split,
+        },
+    )
+    with whole_file(out / "model.toml") as temporary:
+        temporary.write_bytes(msgspec.toml.encode(card))
+    (out / CHECKPOINT).unlink()
+
+
+def _machine(device: torch.device, group: Processes) -> str:
+    if device.type == "cpu":
+        return f"CPU, {torch.get_num_threads()} threads" + (f", {group.count} processes" if group.count > 1 else "")
+    name = getattr(torch.get_device_module(device), "get_device_name", lambda: device.type)()
+    return f"{group.count} × {name}" if group.count > 1 else str(name)
+
+
+def _card(recipe: Recipe, tasks: Mapping[str, Task], **front_end_options: Any) -> Card:
     front_end = msgspec.structs.replace(recipe.front_end, options=recipe.front_end.options | front_end_options)
     return Card(
         recipe.name,
@@ -232,37 +481,19 @@ def _card(recipe: Recipe, **front_end_options: Any) -> Card:
         recipe.network,
         front_end,
         WeightsCard("", ""),
-        {"word": recipe.words},
+        {name: list(task.labels) for name, task in tasks.items()},
         recipe.description,
         recipe.data,
         recipe.licence,
+        multi_label=[name for name, task in tasks.items() if task.multi],
         limits=recipe.limits,
     )
 
 
-def _with_labels(parts: Sequence[LabelledClips], words: Sequence[str]) -> list[tuple[Samples, int]]:
-    number = {word: i for i, word in enumerate(words)}
-    return [(s, number[w]) for clips in parts for s, w in zip(clips.samples, clips.words, strict=True) if w in number]
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _split_backgrounds(parts: Sequence[LabelledClips]) -> tuple[list[tuple[Samples, float]], list[tuple[Samples, float]]]:
-    """Voices and noises, each with its place from 0 to 1 among its kind. A noise has "noise" in its path."""
-    kinds: dict[bool, list[Samples]] = {False: [], True: []}
-    for clips in parts:
-        for samples, path in zip(clips.samples, clips.paths, strict=True):
-            kinds["noise" in path].append(samples)
-    voices, noises = ([(s, i / len(kind)) for i, s in enumerate(kind)] for kind in kinds.values())
-    return voices, noises
-
-
-def _part(samples: Samples, start: float, stop: float) -> Samples:
-    return samples[round(len(samples) * start) : round(len(samples) * stop)]
-
-
-def _append(path: Path, row: dict[str, Any]) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        if is_new:
-            writer.writeheader()
-        writer.writerow(row)
+def default_workers() -> int:
+    """One process for making batches on each core but one, at least one."""
+    return max((os.cpu_count() or 1) - 1, 1)

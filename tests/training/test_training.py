@@ -1,25 +1,36 @@
 """Training: the same choices again, resuming to the same weights, and a folder that loads."""
 
 import csv
+import os
 import shutil
+import signal
+import subprocess
+import sys
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
 import torch
 
 import audiometamer as am
-from audiometamer.training.data import Backgrounds, excerpt, mix, word_in_the_middle, word_span
-from audiometamer.training.recipe import read_recipe
+from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes
 from audiometamer.training.synthetic_voices import WORDS, shipped_utterances, training_utterances
-from audiometamer.training.train import Corpus, train
+from audiometamer.training.train import train
 
 RECIPE = """
 name = "tones"
-words = ["low", "high"]
 epochs = 2
 batch_size = 4
 null_pairs = 10
+balanced = "speaker"
+[tasks.word]
+labels = ["low", "high"]
+[tasks.speaker]
+weight = 0.5
+[tasks.sounds]
+multi = true
+weight = 10.0
 [network]
 name = "CochCNN9"
 options = { width = 0.02 }
@@ -27,6 +38,13 @@ options = { width = 0.02 }
 preset = "feather2023"
 [training_front_end]
 oversampling = 3.0
+[augmentation]
+snr = [0.0, 20.0]
+quiet = 0.2
+low_pass = 0.5
+noise_floor = 0.5
+speed = 1.1
+gain = [-3.0, 3.0]
 [data]
 tones = "made here"
 """
@@ -34,21 +52,23 @@ tones = "made here"
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Tones that are words: low ones and high ones, and noise as background."""
+    """Tones that are words, low ones and high ones, smooth or rough as of two speakers; and noises that have names."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     rows = []
-    for i in range(16):
-        word = ("low", "high")[i % 2]
+    for i in range(20):
+        word, speaker = ("low", "high")[i % 2], ("smooth", "rough", "")[i % 3]
         t = np.arange(6000) / 8000
         tone = np.sin(2 * np.pi * (300, 2000)[i % 2] * rng.uniform(0.8, 1.2) * t) * np.hanning(6000)
+        if speaker == "rough":
+            tone = tone * (1 + np.sin(2 * np.pi * 50 * t)) / 2
         soundfile.write(folder / f"{i}.flac", 0.3 * tone, 8000)
-        rows.append([f"{i}.flac", word, "test" if i >= 12 else "train"])
+        rows.append([f"{i}.flac", word, speaker, "", "test" if i >= 16 else "valid" if i >= 13 else "train"])
     for i in range(5):
         soundfile.write(folder / f"background{i}.flac", 0.1 * rng.standard_normal(50_000), 20_000)
-        rows.append([f"background{i}.flac", "", "background"])
+        rows.append([f"background{i}.flac", "", "", ("hiss;rain", "hiss")[i % 2], "background"])
     with (folder / "clips.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["path", "word", "split"], *rows])
+        csv.writer(file).writerows([["path", "word", "speaker", "sounds", "split"], *rows])
     return folder
 
 
@@ -59,45 +79,113 @@ def recipe(tmp_path):
     return path
 
 
-def quiet(_):
-    pass
+def log_of(folder):
+    """The rows of its log, but for the times."""
+    with (folder / "log.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
-def test_a_recipe_becomes_a_model_folder(data, recipe, tmp_path):
-    out = train(recipe, [data], tmp_path / "model", log=quiet)
-    assert sorted(p.name for p in out.iterdir()) == ["log.csv", "model.toml", "null.json", "recipe.toml", "weights.safetensors"]
-    model = am.load_model(out)
-    assert model.card.accuracy["quiet"]["clips"] == 4
-    assert model.card.training["epochs"] == 2
-    assert am.NullDistribution.load(out / "null.json").pairs >= 10
-    assert len((out / "log.csv").read_text().splitlines()) == 3
-    with pytest.raises(am.AudioMetamerError, match="holds a trained model already"):
-        train(recipe, [data], out, log=quiet)
+@pytest.fixture(scope="module")
+def unbroken(data, tmp_path_factory):
+    """A run from the first step to the last, batches made in between."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    (folder / "recipe.toml").write_text(RECIPE)
+    return train(folder / "recipe.toml", [str(data)], folder / "model", workers=0)
 
 
-def test_an_interrupted_run_resumes_to_the_same_weights(data, recipe, tmp_path):
-    unbroken = train(recipe, [data], tmp_path / "unbroken", log=quiet)
+def test_a_recipe_becomes_a_model_folder(unbroken, data):
+    assert {p.name for p in unbroken.iterdir()} == {
+        "confusion-speaker.png", "confusion-word.png", "events", "learning_curve.png", "log.csv", "model.toml", "null.json",
+        "recipe.toml", "weights.safetensors",
+    }  # fmt: skip
+    model = am.load_model(unbroken)
+    card = model.card
+    assert card.labels == {"word": ["low", "high"], "speaker": ["rough", "smooth"], "sounds": ["hiss", "rain"]}
+    assert card.multi_label == ["sounds"]
+    assert card.accuracy["word"]["quiet"]["clips"] == 4
+    assert card.accuracy["speaker"]["quiet"]["clips"] == 3
+    assert set(card.accuracy["word"]) == {"quiet", "low_passed_4_khz", "snr_10_db", "snr_0_db", "snr_-5_db"}
+    assert set(card.accuracy["sounds"]) == {"snr_10_db", "snr_0_db", "snr_-5_db"}  # in quiet there is no sound to name
+    assert (card.training["epochs"], card.training["clips"], card.training["tested_on"]) == (2, 13, "test")
+    assert am.NullDistribution.load(unbroken / "null.json").pairs >= 10
+    assert am.read_clip(data / "0.flac").samples.shape == model.signal_shape
+    (first, second) = log_of(unbroken)
+    assert set(first) == {
+        "epoch", "loss", "word_loss", "word_accuracy", "speaker_loss", "speaker_accuracy", "sounds_loss", "valid_word_accuracy",
+        "valid_speaker_accuracy", "learning_rate",
+    }  # fmt: skip
+    parts = float(first["word_loss"]) + 0.5 * float(first["speaker_loss"]) + 10 * float(first["sounds_loss"])
+    assert float(first["loss"]) == pytest.approx(parts, rel=1e-4)
+    assert float(second["loss"]) != float(first["loss"])
+    assert any((unbroken / "events").iterdir())
 
-    def stop_after_one_epoch(line):
-        if line.startswith("epoch 1"):
-            raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, [data], tmp_path / "broken", log=stop_after_one_epoch)
-    lines = []
-    resumed = train(recipe, [data], tmp_path / "broken", log=lines.append)
-    assert "going on after epoch 1" in lines
+def test_ctrl_c_in_mid_epoch_resumes_to_the_same_losses_and_weights(unbroken, data, recipe, tmp_path):
+    """Also with a process that makes the batches meanwhile."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    calls = []
+
+    def press_ctrl_c(done, message):
+        calls.append(message)
+        if len(calls) == 4:  # the first step of the second epoch
+            signal.raise_signal(signal.SIGINT)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, [str(data)], tmp_path / "broken", workers=1, progress=press_ctrl_c)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    state = torch.load(tmp_path / "broken" / "checkpoint.pt", weights_only=True)["state"]
+    assert (state["epoch"], state["step"]) == (1, 1)
+    assert not (tmp_path / "broken" / "model.toml").exists()
+    resumed = train(recipe, [str(data)], tmp_path / "broken", workers=1)
+    assert log_of(resumed) == log_of(unbroken)
     for name in ("weights.safetensors", "null.json"):
         assert (resumed / name).read_bytes() == (unbroken / name).read_bytes()
 
 
-def test_every_excerpt_can_be_made_again(data, recipe):
-    corpus = Corpus(read_recipe(recipe), [data])
-    once, again, other = corpus.excerpt(3, 5), corpus.excerpt(3, 5), corpus.excerpt(4, 5)
-    np.testing.assert_array_equal(once, again)
-    assert not np.array_equal(once, other)
-    assert once.shape == (40_000,)
-    assert np.sqrt(np.mean(once**2)) == pytest.approx(0.1, rel=1e-3)
+def test_a_killed_run_resumes_to_the_same_losses_and_weights(unbroken, data, recipe, tmp_path):
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "audiometamer", "train", recipe, "--data", data, "--out", out, "--device", "cpu"]
+    process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)
+    while not (out / "log.csv").exists() and process.poll() is None:
+        pass
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (out / "model.toml").exists()
+    assert torch.load(out / "checkpoint.pt", weights_only=True)["state"]["epoch"] == 1
+    resumed = train(recipe, [str(data)], out, workers=0)
+    assert log_of(resumed) == log_of(unbroken)
+    assert (resumed / "weights.safetensors").read_bytes() == (unbroken / "weights.safetensors").read_bytes()
+
+
+def test_two_processes_train_as_one(data, tmp_path):
+    """`torchrun` with two processes of two sounds each against one with four; a network without dropout."""
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE.replace("CochCNN9", "CochResNet50").replace("width = 0.02", "width = 0.05, blocks = [1, 1, 1, 1]"))
+    one = train(recipe, [str(data)], tmp_path / "one", workers=0)
+    two = tmp_path / "two"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", 2, "--master-port", 0, "-m", "audiometamer"]
+    command = [*launcher, "train", recipe, "--data", data, "--out", two, "--workers", 0, "--device", "cpu"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("trained:") == 1
+    for a, b in zip(log_of(one), log_of(two), strict=True):
+        for key in ("loss", "word_loss", "speaker_loss", "sounds_loss"):
+            assert float(b[key]) == pytest.approx(float(a[key]), rel=1e-3)
+    silence = torch.zeros(1, 40_000)
+    first, second = (am.load_model(folder)(silence)["word"] for folder in (one, two))
+    torch.testing.assert_close(second, first, rtol=1e-2, atol=1e-2)
+
+
+def test_nothing_is_overwritten(unbroken, data, recipe, tmp_path):
+    with pytest.raises(am.AudioMetamerError, match="holds a trained model already"):
+        train(recipe, [str(data)], unbroken)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("precious")
+    with pytest.raises(am.AudioMetamerError, match=r"holds other files \(thesis.tex\)"):
+        train(recipe, [str(data)], tmp_path / "other")
 
 
 @pytest.mark.parametrize(
@@ -105,57 +193,109 @@ def test_every_excerpt_can_be_made_again(data, recipe):
     [
         ("epochs = 2", 'epochs = "two"', "is not a recipe: Expected `int`"),
         ("epochs = 2", "epoch = 2", "is not a recipe: .*unknown field"),
-        ('"high"', '"middle"', "no clip of split 'train' has the word middle"),
+        ("epochs = 2", "epochs = 0", "epochs is 0; it must be at least 1"),
+        ("batch_size = 4", "batch_size = 400", "batch_size is 400, but there are 13 recordings in all"),
+        ('"high"]', '"high", "middle"]', "no recording of split 'train' has the word middle"),
+        ("[tasks.speaker]", "[tasks.singer]", "task singer has 0 classes in split 'train'; is there a column singer?"),
+        ('balanced = "speaker"', 'balanced = "sounds"', "balanced is 'sounds'; it must be one of the tasks with one label"),
         ('name = "CochCNN9"', 'name = "Net"', "no network 'Net'"),
+        ("quiet = 0.2", "quiet = 0.2\n[background]\nkinds = { rain = 1.0 }", "no kind of background rain; there are babble, "),
+        ("[data]", '[optimizer]\nname = "Adam"\n[data]', "is not a recipe: Invalid enum value 'Adam'"),
     ],
 )
 def test_bad_recipes(data, recipe, tmp_path, old, new, message):
+    assert old in recipe.read_text()
     recipe.write_text(recipe.read_text().replace(old, new))
     with pytest.raises(am.AudioMetamerError, match=message):
-        train(recipe, [data], tmp_path / "model", log=quiet)
+        train(recipe, [str(data)], tmp_path / "model", workers=0)
 
 
-def test_bad_data(recipe, tmp_path):
-    with pytest.raises(am.AudioMetamerError, match=r"clips.csv does not exist"):
-        train(recipe, [tmp_path], tmp_path / "model", log=quiet)
-    (tmp_path / "clips.csv").write_text("path,split\na.wav,train\n")
-    with pytest.raises(am.AudioMetamerError, match="has no column word"):
-        train(recipe, [tmp_path], tmp_path / "model", log=quiet)
-    (tmp_path / "clips.csv").write_text("path,word,split\na.wav,low,train\n")
-    with pytest.raises(am.AudioMetamerError, match=r"a.wav cannot be read as audio"):
-        train(recipe, [tmp_path], tmp_path / "model", log=quiet)
+def changed(data, folder, change):
+    """A copy of the data with another clips.csv."""
+    shutil.copytree(data, folder)
+    table = folder / "clips.csv"
+    table.write_text(change(table.read_text()))
+    return str(folder)
 
 
-def test_the_word_is_found_and_put_in_the_middle():
-    sound = np.zeros(100_000, dtype=np.float32)
-    sound[60_000:70_000] = 0.5
-    assert word_span(sound, 20_000) == (60_000, 70_000)
-    middle = word_in_the_middle(sound, 40_000, 20_000)
-    assert np.flatnonzero(middle)[[0, -1]].tolist() == [15_000, 24_999]
+def test_empty_splits(data, recipe, tmp_path):
+    no_training = changed(data, tmp_path / "a", lambda text: text.replace("train", "test"))
+    with pytest.raises(
+        am.AudioMetamerError, match="no recording of split 'train' has a label of task word, speaker, sounds|0 classes"
+    ):
+        train(recipe, [no_training], tmp_path / "model", workers=0)
+    no_test = changed(data, tmp_path / "b", lambda text: text.replace("test", "train").replace("valid", "train"))
+    with pytest.raises(
+        am.AudioMetamerError, match="no recording of split 'test' or 'valid' has a label of task word, speaker, sounds"
+    ):
+        train(recipe, [no_test], tmp_path / "model", workers=0)
 
 
-def test_excerpts_reach_past_both_ends():
-    sound = np.arange(1, 6, dtype=np.float32)
-    assert excerpt(sound, 4, center=0).tolist() == [0, 0, 1, 2]
-    assert excerpt(sound, 4, center=5).tolist() == [4, 5, 0, 0]
-    assert excerpt(sound, 4, center=50).tolist() == [0, 0, 0, 0]
+def test_a_corrupt_clip_is_named_when_it_is_read(data, recipe, tmp_path, monkeypatch):
+    """In memory from the start, or read in another process when its turn comes."""
+    corrupt = changed(data, tmp_path / "a", lambda text: text)
+    (tmp_path / "a" / "3.flac").write_bytes((tmp_path / "a" / "3.flac").read_bytes()[:-200])
+    with pytest.raises(am.AudioMetamerError, match=r"3\.flac"):
+        train(recipe, [corrupt], tmp_path / "model", workers=0)
+    monkeypatch.setattr("audiometamer.training.corpus.MEMORY", 0.0)
+    with pytest.raises(am.AudioMetamerError, match=r"3\.flac") as told:
+        train(recipe, [corrupt], tmp_path / "model", workers=1)
+    assert "\n" not in str(told.value)
 
 
-def test_mixing_sets_the_ratio():
-    rng = np.random.default_rng(0)
-    speech, background = (rng.standard_normal(10_000).astype(np.float32) for _ in range(2))
-    added = mix(speech, background, -5.0) - speech
-    assert 10 * np.log10(np.mean(speech**2) / np.mean(added**2)) == pytest.approx(-5, abs=1e-3)
-    np.testing.assert_array_equal(mix(speech, np.zeros_like(speech), 0), speech)
+def test_nan_in_a_clip_is_named(data, recipe, tmp_path):
+    broken = changed(data, tmp_path / "a", lambda text: text.replace("3.flac", "3.wav"))
+    soundfile.write(tmp_path / "a" / "3.wav", np.full(5000, np.nan), 8000, subtype="FLOAT")
+    with pytest.raises(am.AudioMetamerError, match=r"3\.wav holds 5000 NaN or infinite samples"):
+        train(recipe, [broken], tmp_path / "model", workers=0)
 
 
-def test_backgrounds_of_every_kind_have_sound():
-    rng = np.random.default_rng(0)
-    backgrounds = Backgrounds([rng.standard_normal(3000).astype(np.float32)], [np.ones(500, dtype=np.float32)])
-    for seed in range(20):
-        drawn = backgrounds.draw(np.random.default_rng(seed), 1000)
-        assert drawn.shape == (1000,)
-        assert drawn.any()
+def test_a_loss_that_is_not_finite_stops_the_run(data, recipe, tmp_path):
+    recipe.write_text(recipe.read_text().replace("[data]", '[optimizer]\nname = "SGD"\nlearning_rate = 1e30\n[data]'))
+    with pytest.raises(
+        am.AudioMetamerError, match=r"the loss is not finite in epoch 1, step \d; lower learning_rate \(now 1e\+30\)"
+    ):
+        train(recipe, [str(data)], tmp_path / "model", workers=0)
+    assert not (tmp_path / "model" / "checkpoint.pt").exists()
+
+
+def test_a_checkpoint_goes_on_only_as_it_began(data, recipe, tmp_path):
+    def stop(done, message):
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):  # after the first step
+        train(recipe, [str(data)], tmp_path / "model", workers=0, progress=stop)
+    assert not (tmp_path / "model" / "checkpoint.pt").exists()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, [str(data)], tmp_path / "model", workers=0, progress=lambda *_: signal.raise_signal(signal.SIGINT))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    more = changed(data, tmp_path / "more", lambda text: text.replace("16.flac,low,rough,,test", "16.flac,low,rough,,train"))
+    with pytest.raises(am.AudioMetamerError, match="holds a run on 13 recordings; there are 14 now"):
+        train(recipe, [more], tmp_path / "model", workers=0)
+    recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 3"))
+    with pytest.raises(am.AudioMetamerError, match="holds a run of another recipe"):
+        train(recipe, [str(data)], tmp_path / "model", workers=0)
+
+
+def test_the_learning_rate_of_the_published_recipes():
+    """÷10 every 50 epochs (Feather et al. 2023)."""
+    assert shipped_recipes() == ["feather2023-cochcnn9", "feather2023-cochresnet50"]
+    for name, first, batch_size in (("feather2023-cochcnn9", 0.01, 128), ("feather2023-cochresnet50", 0.1, 256)):
+        recipe = read_recipe(find_recipe(name))
+        assert (recipe.epochs, recipe.batch_size, recipe.optimizer.name) == (150, batch_size, "SGD")
+        assert (recipe.optimizer.momentum, recipe.optimizer.weight_decay) == (0.9, 1e-4)
+        assert (recipe.augmentation.snr, recipe.augmentation.centered, recipe.augmentation.quiet) == ((-10, 10), 1, 0)
+        rates = [recipe.optimizer.rate(7 * epoch, per_epoch=7, epochs=150) for epoch in (0, 49, 50, 99, 100, 149)]
+        assert rates == pytest.approx([first, first, first / 10, first / 10, first / 100, first / 100])
+
+
+def test_the_cosine_schedule():
+    recipe = msgspec.convert({"learning_rate": 2.0, "warm_up": 0.5}, OptimizerRecipe)
+    rates = [recipe.rate(step, per_epoch=4, epochs=2) for step in range(8)]
+    assert rates == pytest.approx([0.5, 1, 1.5, 2, 2, 1 + 0.5**0.5, 1, 1 - 0.5**0.5])
 
 
 def test_synthetic_voices(tmp_path):
@@ -171,11 +311,3 @@ def test_synthetic_voices(tmp_path):
         utterance.speak(tmp_path / "spoken.wav")
         samples, _ = soundfile.read(tmp_path / "spoken.wav")
         assert np.abs(samples).max() > 0.05
-
-
-def test_the_same_order_of_clips_with_and_without_threads(data, recipe):
-    corpus = Corpus(read_recipe(recipe), [data])
-    first, second = (list(corpus.batches(0)) for _ in range(2))
-    for (a, x), (b, y) in zip(first, second, strict=True):
-        assert torch.equal(a, b)
-        assert torch.equal(x, y)

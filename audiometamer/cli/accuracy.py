@@ -1,0 +1,94 @@
+"""``audiometamer test-model``: how well a model does on recordings with labels."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from audiometamer.cli import options
+from audiometamer.cli.progress import tracked
+from audiometamer.errors import AudioMetamerError
+from audiometamer.training import testing
+from audiometamer.training.adversaries import Adversary
+from audiometamer.training.sources import open_source
+
+
+def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """Scores by task and condition, as in a model's card."""
+    table = Table("task", "condition", box=None, header_style="bold")
+    for column in ("clips", "right", "%", "95 % interval"):
+        table.add_column(column, justify="right")
+    for task, scores in accuracy.items():
+        for condition, score in scores.items():
+            right, (low, high) = score.get("correct"), score["interval_95"]
+            counts = str(score["clips"]), "" if right is None else str(right)
+            table.add_row(task, condition.replace("_", " "), *counts, f"{score['percent']:.1f}", f"{low:.1f} to {high:.1f}")
+    Console().print(table)
+
+
+@click.command("test-model")
+@click.argument("model_name", metavar="MODEL")
+@options.data
+@click.option("--split", default="test", show_default=True, help="Recordings to test on: train, valid or test.")
+@click.option(
+    "--snr",
+    "snrs",
+    type=float,
+    multiple=True,
+    default=(10.0, 0.0, -5.0),
+    show_default=True,
+    help="dB; may be given several times.",
+)
+@click.option(
+    "--attack", "attacks", multiple=True, metavar="WHERE:NORM:RADIUS",
+    help="Also under an attack, as in cochleagram:l2:0.5 or waveform:linf:0.002.",
+)  # fmt: skip
+@click.option("--attack-steps", type=click.IntRange(1), default=testing.ATTACK_STEPS, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the backgrounds.")
+@options.device
+@options.batch_size
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables and pictures. Default: test-model/MODEL.")
+@click.option("--overwrite", is_flag=True, help="Replace the tables and pictures that are there.")
+def test_model(
+    model_name: str, data: tuple[str, ...], split: str, snrs: tuple[float, ...], attacks: tuple[str, ...], attack_steps: int,
+    seed: int, device: str, batch_size: int, out: Path | None, overwrite: bool,
+) -> None:  # fmt: skip
+    """Measure the accuracy of MODEL by task: in quiet, limited to 4 kHz, in background at each SNR.
+
+    Background comes from the last fifth of the data sets' backgrounds, which training leaves out; without any it is pink noise.
+    """
+    adversaries = [_adversary(text, attack_steps) for text in attacks]
+    model = options.opened_model(model_name, device)
+    out = out or Path("test-model") / model.name
+    table = out / "accuracy.tsv"
+    if table.exists() and not overwrite:
+        raise AudioMetamerError(f"{table} exists; choose another --out, or --overwrite it")
+    recordings = [recording for source in data for recording in open_source(source)]
+    tests = testing.prepared_tests(model, recordings, split=split, seed=seed)
+    with tracked() as tracker:
+        wanted = testing.conditions(snrs, adversaries)
+        scores, confusions = testing.measure(model, tests, wanted, batch_size=batch_size, progress=tracker)
+    testing.write_scores(table, scores, split=split)
+    for task, confusion in confusions.items():
+        labels = tests.corpus.tasks[task].labels
+        testing.write_confusion(out / f"confusion-{task}.tsv", confusion, labels)
+        title = f"{model.name}, {task}: {split}, in quiet"
+        testing.draw_confusion(out / f"confusion-{task}.png", confusion, labels, title=title)
+    print_accuracy(msgspec.to_builtins(scores))
+    click.echo(f"{table} and confusion matrices beside it")
+
+
+def _adversary(text: str, steps: int) -> Adversary:
+    try:
+        at, norm, radius = text.split(":")
+        return msgspec.convert(
+            {"at": at, "norm": norm, "radius": float(radius), "steps": steps, "step": testing.ATTACK_STEP}, Adversary
+        )
+    except (ValueError, msgspec.ValidationError) as error:
+        raise AudioMetamerError(
+            f"attack {text!r} is not WHERE:NORM:RADIUS, with waveform or cochleagram, l2 or linf, and a number: {error}"
+        ) from error

@@ -1,0 +1,310 @@
+"""The recordings of all data sets together: labels as numbers, samples in memory if they fit, training batches.
+
+Every random choice is made by a generator of its own, seeded with (seed, epoch, index): any excerpt of any epoch can be made
+again, in any order, by any process.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiometamer.audio import resample
+from audiometamer.errors import AudioMetamerError
+from audiometamer.training.mixing import Augmentation, Backgrounds, Pool, mix
+from audiometamer.training.recordings import SPLITS, Recording, Samples
+
+MISSING = -1  # the number of a label that a recording does not have
+HELD_OUT = 0.2  # share of the backgrounds, from the end, that is kept for tests
+MEMORY = 4e9  # bytes
+
+Targets = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is asked about a sound.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        Its classes, in order.
+    multi : bool
+        Whether a sound can have several of these labels at once, or none. Default False: exactly one.
+    """
+
+    labels: tuple[str, ...]
+    multi: bool = False
+
+    def encoded(self, labels: Sequence[str] | None) -> NDArray[np.generic]:
+        """The number of the class, or `MISSING`, shape=(); for a multi-label task 0 and 1, or NaN, shape=(classes,)."""
+        numbers = [self.labels.index(label) for label in labels or () if label in self.labels]
+        if not self.multi:
+            return np.asarray(numbers[0] if len(numbers) == 1 else MISSING, dtype=np.int64)
+        ones = np.full(len(self.labels), np.nan if labels is None else 0.0, dtype=np.float32)
+        ones[numbers] = 1.0
+        return ones
+
+    def known(self, targets: Tensor) -> Tensor:
+        """Which of some targets [shape=(batch,) or (batch, classes)] are not missing; bool [shape=(batch,)]."""
+        return ~targets.isnan().any(1) if self.multi else targets != MISSING
+
+
+class Waveforms(Sequence[Samples]):
+    """Samples of recordings at one sample rate, in Hz; kept in memory, or read again each time."""
+
+    def __init__(self, recordings: Sequence[Recording], sample_rate: int, *, kept: bool) -> None:
+        self.recordings, self.sample_rate = recordings, sample_rate
+        self._samples: list[Samples] | None = None
+        if kept:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                self._samples = list(pool.map(self._read, recordings))
+
+    def _read(self, recording: Recording) -> Samples:
+        samples, rate = recording.read()
+        return resample(samples, rate, self.sample_rate)
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    @overload
+    def __getitem__(self, index: int) -> Samples: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Samples]: ...
+    def __getitem__(self, index: int | slice) -> Samples | list[Samples]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return self._read(self.recordings[index]) if self._samples is None else self._samples[index]
+
+
+class Corpus:
+    """All recordings that have a label for one of the tasks, by split, and the backgrounds.
+
+    Of the background recordings those with a label of task ``speaker`` are voices, the others noises. The last fifth of the
+    voices, and of each noise, is for tests only.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+    tasks : mapping of str to Task
+    sample_rate : int
+        Hz.
+    splits : sequence of str
+        Those that are wanted. Default all.
+    memory : float
+        Bytes of samples that are kept; more are read from the files again and again. Default 4e9.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        tasks: Mapping[str, Task],
+        *,
+        sample_rate: int,
+        splits: Sequence[str] = SPLITS,
+        memory: float = MEMORY,
+    ) -> None:
+        self.tasks, self.sample_rate = dict(tasks), sample_rate
+        self.recordings: dict[str, list[Recording]] = {
+            split: [r for r in recordings if r.split == split and (split == "background" or self._is_labelled(r))]
+            for split in splits
+        }
+        behind = self.recordings.pop("background", [])
+        self.recordings["voices"] = [r for r in behind if "speaker" in r.labels]
+        self.recordings["noises"] = [r for r in behind if "speaker" not in r.labels]
+        kept = _fit([r for found in self.recordings.values() for r in found], memory / (4 * sample_rate))
+        self.waveforms = {name: Waveforms(found, sample_rate, kept=kept) for name, found in self.recordings.items()}
+
+    def _is_labelled(self, recording: Recording) -> bool:
+        labels = recording.labels
+        return recording.background is not None or any(
+            task in labels and (classes.multi or set(labels[task]) & set(classes.labels)) for task, classes in self.tasks.items()
+        )
+
+    def backgrounds(self, kinds: Mapping[str, float], n_voices: tuple[int, int], *, for_tests: bool = False) -> Backgrounds:
+        """What background is drawn from: the first four fifths in training, the last fifth in tests."""
+        voices, noises = self.waveforms["voices"], self.waveforms["noises"]
+        kept = len(voices) - int(len(voices) * HELD_OUT)
+        return Backgrounds(
+            Pool(voices, members=range(kept, len(voices)) if for_tests else range(kept)),
+            Pool(noises, part=(1 - HELD_OUT, 1.0) if for_tests else (0.0, 1 - HELD_OUT)),
+            Pool(() if for_tests else self.waveforms["train"]),
+            kinds,
+            n_voices,
+        )
+
+    def targets(self, *recordings: Recording | None) -> Targets:
+        """What is in a mixture of recordings: the labels of the first and, for multi-label tasks, of all of them together."""
+        labels = [r.labels for r in recordings if r is not None]
+        encoded = {}
+        for name, task in self.tasks.items():
+            found = [by_task[name] for by_task in (labels if task.multi else labels[:1]) if name in by_task]
+            encoded[name] = task.encoded([label for some in found for label in some] if found else None)
+        return encoded
+
+    def check_classes(self) -> None:
+        """Raise if a class of a task has no recording in split ``train``.
+
+        Raises
+        ------
+        AudioMetamerError
+            Naming the task and its missing classes.
+        """
+        if not self.recordings["train"]:
+            raise AudioMetamerError(f"no recording of split 'train' has a label of task {', '.join(self.tasks)}")
+        noises = self.recordings["noises"]
+        for name, task in self.tasks.items():
+            missing = set(task.labels)
+            for recording in (*self.recordings["train"], *(noises if task.multi else ())):
+                sounds = (recording, recording.background) if task.multi else (recording,)
+                for sound in sounds:
+                    missing.difference_update(() if sound is None else sound.labels.get(name, ()))
+                if not missing:
+                    break
+            if missing:
+                raise AudioMetamerError(f"no recording of split 'train' has the {name} {', '.join(sorted(missing))}")
+
+
+class Batch(NamedTuple):
+    """Sounds [shape=(batch, samples)] and their targets by task, see `Task.encoded` [shape=(batch, ...)]."""
+
+    sounds: Tensor
+    targets: dict[str, Tensor]
+
+    @classmethod
+    def stack(cls, examples: Sequence[tuple[Samples, Targets]]) -> "Batch":
+        """Put single sounds and their targets side by side."""
+        tasks = examples[0][1]
+        return cls(
+            torch.from_numpy(np.stack([sound for sound, _ in examples])),
+            {task: torch.from_numpy(np.stack([targets[task] for _, targets in examples])) for task in tasks},
+        )
+
+
+class TrainingSet:
+    """Excerpts of the training recordings, epoch after epoch.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    augmentation : Augmentation
+    backgrounds : Backgrounds
+    n_samples : int
+        Of an excerpt.
+    level : float
+        RMS of an excerpt.
+    seed : int
+    batch_size : int
+    balanced : str, optional
+        A task whose classes shall be equally frequent. Default: every recording once in an epoch.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        augmentation: Augmentation,
+        backgrounds: Backgrounds,
+        *,
+        n_samples: int,
+        level: float,
+        seed: int,
+        batch_size: int,
+        balanced: str | None = None,
+    ) -> None:
+        self.corpus, self.augmentation, self.backgrounds = corpus, augmentation, backgrounds
+        self.n_samples, self.level, self.seed, self.batch_size = n_samples, level, seed, batch_size
+        self.recordings, self.waveforms = corpus.recordings["train"], corpus.waveforms["train"]
+        self.weights = self._weights(balanced)
+        self._latest: tuple[int, NDArray[np.int64]] | None = None
+
+    def __len__(self) -> int:
+        """Excerpts in an epoch."""
+        return len(self.recordings)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Whole batches in an epoch."""
+        return len(self) // self.batch_size
+
+    def _weights(self, balanced: str | None) -> NDArray[np.float64]:
+        weights = np.ones(len(self))
+        if balanced is None:
+            return weights
+        if balanced not in self.corpus.tasks or self.corpus.tasks[balanced].multi:
+            raise AudioMetamerError(f"balanced is {balanced!r}; it must be one of the tasks with one label for each sound")
+        numbers = np.array([self.corpus.targets(r)[balanced] for r in self.recordings])
+        counts = np.bincount(numbers[numbers != MISSING])
+        labelled = numbers != MISSING
+        weights[labelled] = counts.sum() / np.count_nonzero(counts) / counts[numbers[labelled]]
+        return weights
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Numbers of the recordings of an epoch, in order; as many as there are, each in proportion to its weight."""
+        if self._latest is None or self._latest[0] != epoch:
+            self._latest = epoch, self._drawn_order(epoch)
+        return self._latest[1]
+
+    def _drawn_order(self, epoch: int) -> NDArray[np.int64]:
+        rng = np.random.default_rng([self.seed, epoch, len(self)])
+        edges = np.cumsum(self.weights)
+        drawn = np.searchsorted(edges, (np.arange(len(self)) + rng.random()) * (edges[-1] / len(self)), side="right")
+        order: NDArray[np.int64] = rng.permutation(np.minimum(drawn, len(self) - 1))
+        return order
+
+    def excerpt(self, epoch: int, index: int) -> tuple[Samples, Targets]:
+        """Excerpt number `index` of an epoch and its targets; always the same."""
+        rng = np.random.default_rng([self.seed, epoch, index])
+        number = int(self.order(epoch)[index])
+        recording, rate = self.recordings[number], self.corpus.sample_rate
+        sound = self.augmentation.speech(self.waveforms[number], rng, n_samples=self.n_samples, sample_rate=rate)
+        behind = None
+        if rng.random() >= self.augmentation.quiet:
+            behind, background = self._background(recording, rng)
+            sound = mix(sound, background, rng.uniform(*self.augmentation.snr))
+        sound = self.augmentation.finished(sound, rng, level=self.level, sample_rate=rate)
+        return sound, self.corpus.targets(recording, behind)
+
+    def _background(self, recording: Recording, rng: np.random.Generator) -> tuple[Recording | None, Samples]:
+        """The recording's own background if it has one, else one drawn; and where its labels come from."""
+        if recording.background is not None:
+            (samples,) = Waveforms([recording.background], self.corpus.sample_rate, kept=False)
+            return recording.background, np.resize(samples, self.n_samples)
+        kind, index, samples = self.backgrounds.draw(rng, self.n_samples)
+        if kind == "clips" and index is not None:
+            return self.recordings[index], samples
+        if kind == "noise" and index is not None:
+            return self.corpus.recordings["noises"][index], samples
+        return None, samples
+
+    def batch(self, epoch: int, step: int, *, share: tuple[int, int] = (0, 1)) -> Batch:
+        """Batch number `step` of an epoch, or process `share[0]`'s part of it if `share[1]` processes train together."""
+        first = step * self.batch_size
+        indices = range(first, first + self.batch_size)[share[0] :: share[1]]
+        return Batch.stack([self.excerpt(epoch, index) for index in indices])
+
+
+def batches_of(examples: Iterator[tuple[Samples, Targets]], size: int) -> Iterator[Batch]:
+    """Examples, side by side in batches; the last may be smaller."""
+    waiting: list[tuple[Samples, Targets]] = []
+    for example in examples:
+        waiting.append(example)
+        if len(waiting) == size:
+            yield Batch.stack(waiting)
+            waiting = []
+    if waiting:
+        yield Batch.stack(waiting)
+
+
+def _fit(recordings: Sequence[Recording], seconds: float) -> bool:
+    """Whether recordings last no longer than this together."""
+    for recording in recordings:
+        seconds -= recording.seconds
+        if seconds < 0:
+            return False
+    return True

@@ -1,0 +1,94 @@
+"""Training by several processes, on several accelerators or machines, as `torchrun` starts them.
+
+Their result is that of a single process with the same recipe, but for rounding and dropout: batches are shared out, losses are
+averaged over the whole batch, and batch normalisation sees all of it.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes that train together, seen from one of them.
+
+    Parameters
+    ----------
+    rank : int
+        Number of this process, from 0.
+    count : int
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def total(self, value: Tensor) -> Tensor:
+        """Sum over all processes, without gradient; the same tensor if there is one process."""
+        if self.count > 1:
+            value = value.clone()
+            dist.all_reduce(value)
+        return value
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.count > 1:
+            dist.barrier()
+
+
+@contextmanager
+def processes(device: torch.device) -> Iterator[Processes]:
+    """All processes that `torchrun` has started, connected while the block runs; this one alone if it has not."""
+    if not dist.is_torchelastic_launched():
+        yield Processes()
+        return
+    if device.type != "cpu":
+        torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group(dist.get_default_backend_for_device(device))
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+class SharedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation over the sounds of all processes, on any device; `torch.nn.SyncBatchNorm` knows accelerators only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        n = all_reduce(x.new_full((), x.numel() / x.shape[1]))
+        mean = all_reduce(x.sum((0, 2, 3))) / n
+        centred = x - mean.view(-1, 1, 1)
+        variance = all_reduce(centred.square().sum((0, 2, 3))) / n
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            share = self.momentum or 0.0
+            with torch.no_grad():
+                self.running_mean.lerp_(mean.detach(), share)
+                self.running_var.lerp_((variance * n / (n - 1)).detach(), share)
+                self.num_batches_tracked.add_(1)
+        scaled = centred * torch.rsqrt(variance + self.eps).view(-1, 1, 1)
+        if self.weight is None or self.bias is None:
+            return scaled
+        return scaled * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+
+
+def share_batch_norm(network: nn.Module) -> None:
+    """Put `SharedBatchNorm2d` in the place of every `torch.nn.BatchNorm2d`, with the same parameters, buffers and names."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.BatchNorm2d:
+                shared = SharedBatchNorm2d(child.num_features, child.eps, child.momentum)
+                shared.__dict__.update(child.__dict__)
+                setattr(module, name, shared)

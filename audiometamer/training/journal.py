@@ -1,0 +1,75 @@
+"""What is written while a network trains: a table of epochs, a picture of it, and events for TensorBoard if it is installed."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from audiometamer.files import whole_file
+
+Row = dict[str, float]
+
+
+def write_table(path: Path, rows: Sequence[Row]) -> None:
+    """All epochs as CSV."""
+    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
+
+
+def draw_learning_curve(path: Path, rows: Sequence[Row], *, title: str) -> None:
+    """Losses and accuracies against epochs, side by side."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    epochs = [row["epoch"] for row in rows]
+    for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for key in (key for key in rows[0] if what in key):
+            axes.plot(epochs, [row[key] for row in rows], marker=".", label=key.replace("_", " "))
+        axes.set(xlabel="epoch", ylabel=what, title=title if what == "loss" else "")
+        axes.set_ylim(bottom=0, top=1 if what == "accuracy" else None)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+class EventFiles:
+    """Events for TensorBoard in a folder, from an epoch on; nothing at all if `tensorboard` is not installed.
+
+    Parameters
+    ----------
+    folder : path
+    first_epoch : int
+        Later epochs that an interrupted run has written are hidden.
+    """
+
+    def __init__(self, folder: Path, *, first_epoch: int) -> None:
+        self.writer: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return
+        self.writer = SummaryWriter(str(folder), purge_step=first_epoch)
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether events are written."""
+        return self.writer is not None
+
+    def write(self, row: Row) -> None:
+        """Add an epoch."""
+        if self.writer is not None:
+            for key, value in row.items():
+                if key != "epoch":
+                    self.writer.add_scalar(key, value, int(row["epoch"]))
+            self.writer.flush()
+
+    def __enter__(self) -> "EventFiles":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.writer is not None:
+            self.writer.close()

@@ -1,0 +1,233 @@
+"""From recordings to the excerpts that a network hears: place, cut, filter, add background, set the level.
+
+Every function that draws at random takes the generator: the same generator gives the same excerpt.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.signal
+
+from audiometamer.audio import set_level
+from audiometamer.errors import AudioMetamerError
+from audiometamer.training.recordings import Samples
+
+KINDS: Mapping[str, float] = {"babble": 2, "speech_shaped": 1, "noise": 1, "pink": 1}
+N_VOICES = (1, 6)
+_LEVEL_OF_VOICES = 0.1
+
+
+def word_span(samples: Samples, sample_rate: int) -> tuple[int, int]:
+    """First sample of the word and the one past its last: where 50 ms of sound come within 30 dB of the loudest 50 ms."""
+    hop = sample_rate // 20
+    padded = np.pad(samples, (0, -len(samples) % hop))
+    energy = np.square(padded, dtype=np.float64).reshape(-1, hop).mean(axis=1)
+    loud = np.flatnonzero(energy > energy.max() * 1e-3)
+    return int(loud[0]) * hop, min((int(loud[-1]) + 1) * hop, len(samples))
+
+
+def excerpt(samples: Samples, n_samples: int, *, center: int) -> Samples:
+    """`n_samples` around a sample, with silence where the recording has ended or not begun."""
+    first = center - n_samples // 2
+    inside = samples[max(first, 0) : max(first + n_samples, 0)]
+    before = max(-first, 0)
+    return np.pad(inside, (before, max(n_samples - before - len(inside), 0)))[:n_samples]
+
+
+def word_in_the_middle(samples: Samples, n_samples: int, sample_rate: int) -> Samples:
+    """The excerpt whose middle is the middle of the word."""
+    start, stop = word_span(samples, sample_rate)
+    return excerpt(samples, n_samples, center=(start + stop) // 2)
+
+
+def low_pass(samples: Samples, cutoff: float, sample_rate: int) -> Samples:
+    """Eighth-order Butterworth low-pass, forwards only; `cutoff` in Hz."""
+    sections = scipy.signal.butter(8, cutoff, fs=sample_rate, output="sos")
+    return np.asarray(scipy.signal.sosfilt(sections, samples), dtype=np.float32)
+
+
+def mix(speech: Samples, background: Samples, snr: float) -> Samples:
+    """Add background at a signal-to-noise ratio in dB, of the RMS over the whole excerpt."""
+    power = np.mean(np.square(background, dtype=np.float64))
+    if power == 0:
+        return speech
+    gain = np.sqrt(np.mean(np.square(speech, dtype=np.float64)) / power) * 10 ** (-snr / 20)
+    return np.asarray(speech + gain * background, dtype=np.float32)
+
+
+def pink(rng: np.random.Generator, n_samples: int) -> Samples:
+    """Noise whose power falls as 1/f; periodic."""
+    frequencies = np.arange(n_samples // 2 + 1)
+    spectrum = np.exp(2j * np.pi * rng.random(len(frequencies))) / np.sqrt(np.maximum(frequencies, 1))
+    return np.fft.irfft(spectrum, n_samples).astype(np.float32)
+
+
+def speech_shaped(rng: np.random.Generator, speech: Samples) -> Samples:
+    """Noise with the spectrum of an excerpt of speech, and random phase; shape=(samples,) in and out."""
+    spectrum = np.abs(np.fft.rfft(speech))
+    return np.fft.irfft(spectrum * np.exp(2j * np.pi * rng.random(len(spectrum))), len(speech)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Recordings to draw excerpts from, each between two shares of its length.
+
+    Parameters
+    ----------
+    recordings : sequence of array [shape=(samples,)]
+    members : range, optional
+        Which of them belong to the pool. Default all.
+    part : tuple of float
+        From 0, the beginning, to 1, the end. Default all.
+    """
+
+    recordings: Sequence[Samples] = ()
+    members: range | None = None
+    part: tuple[float, float] = (0.0, 1.0)
+
+    def __len__(self) -> int:
+        return len(self.recordings if self.members is None else self.members)
+
+    def draw(self, rng: np.random.Generator, n_samples: int) -> tuple[int, Samples]:
+        """The number of a recording and an excerpt of it, both random; what is too short is repeated."""
+        index = int(rng.integers(len(self))) + (0 if self.members is None else self.members.start)
+        recording = self.recordings[index]
+        first, stop = (round(len(recording) * share) for share in self.part)
+        first += int(rng.integers(max(stop - first - n_samples, 0) + 1))
+        return index, np.resize(recording[first : min(first + n_samples, stop)], n_samples)
+
+
+@dataclass(frozen=True)
+class Backgrounds:
+    """Background sound of several kinds.
+
+    Parameters
+    ----------
+    voices : Pool
+        Speech of people: for ``babble``, and for the spectrum of ``speech_shaped`` noise.
+    noises : Pool
+        Other recorded sound: for ``noise``.
+    clips : Pool
+        Labelled clips themselves: for ``clips``.
+    kinds : mapping of str to float
+        How often each kind is drawn, in proportion. A kind without recordings is left out.
+    n_voices : tuple of int
+        Fewest and most voices in a babble.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no such kind, or no kind can be drawn.
+    """
+
+    voices: Pool = field(default_factory=Pool)
+    noises: Pool = field(default_factory=Pool)
+    clips: Pool = field(default_factory=Pool)
+    kinds: Mapping[str, float] = field(default_factory=lambda: KINDS)
+    n_voices: tuple[int, int] = N_VOICES
+
+    def __post_init__(self) -> None:
+        if unknown := self.kinds.keys() - self._sources().keys():
+            known = ", ".join(self._sources())
+            raise AudioMetamerError(f"there is no kind of background {', '.join(sorted(unknown))}; there are {known}")
+        if not self._weights():
+            raise AudioMetamerError(f"there are no recordings for background of kind {', '.join(self.kinds) or '(none named)'}")
+
+    def _sources(self) -> dict[str, tuple[bool, Callable[[np.random.Generator, int], tuple[int | None, Samples]]]]:
+        """By kind: whether there is something to draw from, and what draws."""
+        return {
+            "babble": (len(self.voices) > 0, self._babble),
+            "speech_shaped": (len(self.voices) > 0, self._speech_shaped),
+            "noise": (len(self.noises) > 0, self.noises.draw),
+            "clips": (len(self.clips) > 0, self.clips.draw),
+            "pink": (True, lambda rng, n_samples: (None, pink(rng, n_samples))),
+        }
+
+    def _weights(self) -> dict[str, float]:
+        sources = self._sources()
+        return {kind: weight for kind, weight in self.kinds.items() if weight > 0 and sources[kind][0]}
+
+    def draw(self, rng: np.random.Generator, n_samples: int) -> tuple[str, int | None, Samples]:
+        """A background: its kind, the number of the recording in its pool if it is one, its samples."""
+        weights = self._weights()
+        shares = np.array(list(weights.values())) / sum(weights.values())
+        kind = list(weights)[int(rng.choice(len(weights), p=shares))]
+        index, samples = self._sources()[kind][1](rng, n_samples)
+        return kind, index, samples
+
+    def _babble(self, rng: np.random.Generator, n_samples: int) -> tuple[int | None, Samples]:
+        total = np.zeros(n_samples, dtype=np.float32)
+        for _ in range(rng.integers(self.n_voices[0], self.n_voices[1] + 1)):
+            voice = self.voices.draw(rng, n_samples)[1]
+            if voice.any():
+                total += set_level(voice, _LEVEL_OF_VOICES)
+        return None, total
+
+    def _speech_shaped(self, rng: np.random.Generator, n_samples: int) -> tuple[int | None, Samples]:
+        return None, speech_shaped(rng, self.voices.draw(rng, n_samples)[1])
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How a training excerpt differs from the recording.
+
+    Parameters
+    ----------
+    snr : tuple of float
+        Range of signal-to-noise ratios, in dB, uniform. Default −10 to 10 (Feather et al. 2023).
+    quiet : float
+        Share of excerpts without background. Default 0.
+    centered : float
+        Share of excerpts with the word in the middle; in the others it lies anywhere. Of speech that is longer than the
+        excerpt these others are any part. Default 1.
+    low_pass : float
+        Share that is low-passed, half of them before the background comes in and half after, so that the bandwidth of a source
+        tells nothing. Default 0.
+    cutoff : tuple of float
+        Range of the cut-off, in Hz, uniform in its logarithm. Default 2500 to 9000.
+    noise_floor : float
+        Share with white noise 25 to 60 dB below, which hides where a recording's own noise ends. Default 0.
+    speed : float
+        Recordings are played faster or slower by up to this factor, which shifts their pitch too. Default 1: not.
+    gain : tuple of float
+        Range of gains after the level has been set, in dB, uniform. Default none.
+    """
+
+    snr: tuple[float, float] = (-10.0, 10.0)
+    quiet: float = 0.0
+    centered: float = 1.0
+    low_pass: float = 0.0
+    cutoff: tuple[float, float] = (2500.0, 9000.0)
+    noise_floor: float = 0.0
+    speed: float = 1.0
+    gain: tuple[float, float] = (0.0, 0.0)
+
+    def speech(self, samples: Samples, rng: np.random.Generator, *, n_samples: int, sample_rate: int) -> Samples:
+        """An excerpt of a recording, before background comes in."""
+        samples = self._played(samples, rng)
+        start, stop = word_span(samples, sample_rate)
+        spare = abs(n_samples - (stop - start)) // 2
+        shift = 0 if rng.random() < self.centered else int(rng.integers(-spare, spare + 1))
+        sound = excerpt(samples, n_samples, center=(start + stop) // 2 + shift)
+        if not sound.any():  # a pause in long speech
+            sound = excerpt(samples, n_samples, center=(start + stop) // 2)
+        if rng.random() < self.noise_floor:
+            sound = mix(sound, rng.standard_normal(n_samples).astype(np.float32), rng.uniform(25, 60))
+        return self._filtered(sound, rng, sample_rate)
+
+    def finished(self, sound: Samples, rng: np.random.Generator, *, level: float, sample_rate: int) -> Samples:
+        """The mixture, low-passed or not, at its level; mean 0."""
+        return set_level(self._filtered(sound, rng, sample_rate), level * 10 ** (rng.uniform(*self.gain) / 20))
+
+    def _played(self, samples: Samples, rng: np.random.Generator) -> Samples:
+        if self.speed == 1:
+            return samples
+        times = np.arange(0, len(samples) - 1, self.speed ** rng.uniform(-1, 1))
+        return np.interp(times, np.arange(len(samples)), samples).astype(np.float32)
+
+    def _filtered(self, sound: Samples, rng: np.random.Generator, sample_rate: int) -> Samples:
+        if rng.random() >= self.low_pass / 2:
+            return sound
+        low, high = np.log(self.cutoff)
+        return low_pass(sound, float(np.exp(rng.uniform(low, high))), sample_rate)

@@ -1,0 +1,362 @@
+"""How well a model does on recordings that it was not trained on: by task, in quiet, in background, under attack."""
+
+import csv
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiometamer.audio import set_level
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import whole_file
+from audiometamer.models import Model
+from audiometamer.training.adversaries import Adversary
+from audiometamer.training.corpus import Batch, Corpus, Targets, Task, Waveforms, batches_of
+from audiometamer.training.mixing import KINDS, N_VOICES, Backgrounds, low_pass, mix, word_in_the_middle
+from audiometamer.training.recordings import Recording, Samples
+
+BAND_LIMIT_HZ = 4000.0
+ATTACK_STEPS, ATTACK_STEP = 32, 0.125  # of a test: many small ones; the step as a share of the radius
+_RESAMPLES = 200
+_Z = 1.959963984540054  # of a 95 % interval
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """What is done to the test recordings; nothing by default, which is quiet.
+
+    Parameters
+    ----------
+    snr : float, optional
+        In dB, of speech to background.
+    band_limit : float, optional
+        In Hz: everything above is filtered out.
+    adversary : Adversary, optional
+        Perturbs what the network hears.
+    """
+
+    snr: float | None = None
+    band_limit: float | None = None
+    adversary: Adversary | None = None
+
+    @property
+    def name(self) -> str:
+        """As in ``quiet``, ``snr_0_db``, ``low_passed_4_khz``, ``cochleagram_l2_1``."""
+        parts = [
+            None if self.snr is None else f"snr_{self.snr:g}_db",
+            None if self.band_limit is None else f"low_passed_{self.band_limit / 1000:g}_khz",
+            None if self.adversary is None else self.adversary.name,
+        ]
+        return "_".join(part for part in parts if part) or "quiet"
+
+
+def conditions(snrs: Sequence[float], adversaries: Sequence[Adversary]) -> list[Condition]:
+    """Quiet, limited to 4 kHz, each signal-to-noise ratio, each attack in quiet."""
+    return [
+        Condition(),
+        Condition(band_limit=BAND_LIMIT_HZ),
+        *(Condition(snr=snr) for snr in snrs),
+        *(Condition(adversary=adversary) for adversary in adversaries),
+    ]
+
+
+class Score(msgspec.Struct, frozen=True):
+    """How well one task is done in one condition.
+
+    Parameters
+    ----------
+    clips : int
+        With a label of the task.
+    percent : float
+        Of clips that are labelled right; for a task with several labels a sound, the mean average precision over classes.
+    interval_95 : tuple of float
+        In percent: Wilson's interval (Wilson 1927); for several labels a sound, by 200 bootstrap resamples of the clips.
+    correct : int, optional
+        Clips that are labelled right.
+    """
+
+    clips: int
+    percent: float
+    interval_95: tuple[float, float]
+    correct: int | None = None
+
+
+class TestSet:
+    """Test excerpts of a split, the word in the middle; the same ones every time.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    split : str
+    backgrounds : Backgrounds
+    n_samples : int
+        Of an excerpt.
+    level : float or None
+        RMS that excerpts are set to.
+    seed : int
+        Of the backgrounds. Default 0.
+    """
+
+    __test__ = False  # pytest would take it for a test
+
+    def __init__(
+        self, corpus: Corpus, split: str, backgrounds: Backgrounds, *, n_samples: int, level: float | None, seed: int = 0
+    ) -> None:
+        self.corpus, self.backgrounds = corpus, backgrounds
+        self.n_samples, self.level, self.seed = n_samples, level, seed
+        self.recordings, self.waveforms = corpus.recordings[split], corpus.waveforms[split]
+
+    def examples(self, condition: Condition) -> Iterator[tuple[Samples, Targets]]:
+        """Every excerpt and its targets in a condition."""
+        rate = self.corpus.sample_rate
+        for number, recording in enumerate(self.recordings):
+            sound = word_in_the_middle(self.waveforms[number], self.n_samples, rate)
+            behind = None
+            if condition.snr is not None:
+                rng = np.random.default_rng([self.seed, number, round(1000 * condition.snr) % 2**32])
+                if (behind := recording.background) is None:
+                    background = self.backgrounds.draw(rng, self.n_samples)[2]
+                else:
+                    background = np.resize(Waveforms([behind], rate, kept=False)[0], self.n_samples)
+                sound = mix(sound, background, condition.snr)
+            if condition.band_limit is not None:
+                sound = low_pass(sound, condition.band_limit, rate)
+            yield sound if self.level is None else set_level(sound, self.level), self.corpus.targets(recording, behind)
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """What a model answered for the sounds that have a label of a task.
+
+    Parameters
+    ----------
+    logits : array [shape=(clips, classes)]
+    targets : array [shape=(clips,)] or [shape=(clips, classes)]
+    """
+
+    logits: NDArray[np.float32]
+    targets: NDArray[Any]
+
+    def score(self) -> Score:
+        """Accuracy, or mean average precision if sounds have several labels."""
+        if self.targets.ndim == 2:
+            return _average_precision(self.logits, self.targets)
+        n, correct = len(self.targets), int((self.logits.argmax(1) == self.targets).sum())
+        return Score(n, round(100 * correct / n, 1), _wilson(correct, n), correct)
+
+    def confusion(self) -> NDArray[np.int64]:
+        """How often the sounds of each class (row) were given each label (column); one label a sound only."""
+        n_classes = self.logits.shape[1]
+        flat = self.targets * n_classes + self.logits.argmax(1)
+        return np.bincount(flat, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def answers(
+    model: Model,
+    examples: Iterator[tuple[Samples, Targets]],
+    tasks: Mapping[str, Task],
+    *,
+    adversary: Adversary | None = None,
+    batch_size: int = 64,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Answers]:
+    """A model's answers by task, of the tasks that any sound has a label of."""
+    logits: dict[str, list[Tensor]] = {task: [] for task in tasks}
+    targets: dict[str, list[Tensor]] = {task: [] for task in tasks}
+    generator = torch.Generator(model.device).manual_seed(0)
+    done = 0
+    for batch in batches_of(examples, batch_size):
+        output = model.logits(_output(model, batch, tasks, adversary, generator))
+        for name, task in tasks.items():
+            known = task.known(batch.targets[name])
+            logits[name].append(output[name].cpu()[known])
+            targets[name].append(batch.targets[name][known])
+        done += len(batch.sounds)
+        if progress is not None:
+            progress(done)
+    found = {name: Answers(torch.cat(logits[name]).numpy(), torch.cat(targets[name]).numpy()) for name in tasks if logits[name]}
+    return {name: result for name, result in found.items() if len(result.targets)}
+
+
+def _output(
+    model: Model, batch: Batch, tasks: Mapping[str, Task], adversary: Adversary | None, generator: torch.Generator
+) -> Any:
+    inputs = batch.sounds.to(device=model.device, dtype=model.dtype)
+    run: Callable[[Tensor], Any] = model
+    if adversary is not None:
+        if adversary.at == "cochleagram":
+            if model.front_end is None:
+                raise AudioMetamerError(f"{model.name} has no front end, so no cochleagram that could be attacked")
+            with torch.no_grad():
+                inputs = model.front_end(inputs.clamp(*model.bounds))
+            run = model.network
+        wanted = {name: targets.to(model.device) for name, targets in batch.targets.items()}
+        inputs = adversary.perturbed(
+            inputs, lambda x: torch.stack([sum_of_losses(model.logits(run(x))[t], wanted[t], tasks[t])[0] for t in tasks]).sum(),
+            generator=generator,
+        )  # fmt: skip
+    with torch.no_grad():
+        return run(inputs)
+
+
+def sum_of_losses(logits: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+    """Cross-entropies of the sounds whose target is known, summed, and how many there are.
+
+    Of a task with several labels a sound: the binary cross-entropies, averaged over classes.
+    """
+    known = task.known(targets)
+    if not task.multi:
+        return F.cross_entropy(logits, targets, ignore_index=-1, reduction="sum"), known.sum()
+    each = F.binary_cross_entropy_with_logits(logits, targets.nan_to_num(), reduction="none").mean(1)
+    return (each * known).sum(), known.sum()
+
+
+def _wilson(correct: int, n: int) -> tuple[float, float]:
+    share = correct / n
+    center, half = share + _Z * _Z / (2 * n), _Z * math.sqrt(share * (1 - share) / n + _Z * _Z / (4 * n * n))
+    low, high = ((center + sign * half) / (1 + _Z * _Z / n) for sign in (-1, 1))
+    return round(100 * low, 1), round(100 * high, 1)
+
+
+def _average_precision(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> Score:
+    """Mean over classes of the mean precision at each sound of the class, sounds ordered by logit."""
+    rng = np.random.default_rng(0)
+    n = len(logits)
+    drawn = [rng.integers(n, size=n) for _ in range(_RESAMPLES)]
+    resampled = [value for rows in drawn if (value := _mean_precision(logits[rows], targets[rows])) is not None]
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return Score(n, round(100 * (_mean_precision(logits, targets) or 0.0), 1), (round(100 * low, 1), round(100 * high, 1)))
+
+
+def _mean_precision(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> float | None:
+    precisions = []
+    for scores, truth in zip(logits.T, targets.T, strict=True):
+        hits = truth[np.argsort(-scores, kind="stable")] > 0
+        if hits.any():
+            precisions.append((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean())
+    return float(np.mean(precisions)) if precisions else None
+
+
+Scores = dict[str, dict[str, Score]]  # by task and condition
+Confusions = dict[str, NDArray[np.int64]]  # by task
+
+
+def measure(
+    model: Model,
+    tests: TestSet,
+    conditions: Sequence[Condition],
+    *,
+    batch_size: int = 64,
+    progress: Callable[[float, str], None] | None = None,
+) -> tuple[Scores, Confusions]:
+    """Scores of a model in several conditions, and its confusions in the first.
+
+    Parameters
+    ----------
+    model : Model
+    tests : TestSet
+    conditions : sequence of Condition
+    batch_size : int
+        Default 64.
+    progress : callable, optional
+        Told the share that is done, and what is going on.
+
+    Returns
+    -------
+    scores : dict of str to dict of str to Score
+    confusions : dict of str to array [shape=(classes, classes)]
+        Of tasks with one label a sound.
+    """
+    tasks = tests.corpus.tasks
+    scores: Scores = {}
+    confusions: Confusions = {}
+    for k, condition in enumerate(conditions):
+
+        def told(done: int, k: int = k, condition: Condition = condition) -> None:
+            if progress is not None:
+                progress((k + done / len(tests.recordings)) / len(conditions), f"testing: {condition.name.replace('_', ' ')}")
+
+        found = answers(
+            model, tests.examples(condition), tasks, adversary=condition.adversary, batch_size=batch_size, progress=told
+        )
+        for task, answered in found.items():
+            scores.setdefault(task, {})[condition.name] = answered.score()
+            if k == 0 and not tasks[task].multi:
+                confusions[task] = answered.confusion()
+    return scores, confusions
+
+
+def prepared_tests(model: Model, recordings: Sequence[Recording], *, split: str, seed: int = 0) -> TestSet:
+    """What a model is tested on.
+
+    Parameters
+    ----------
+    model : Model
+        With labels.
+    recordings : sequence of Recording
+        Of any split; those of split ``background`` are heard behind the others.
+    split : str
+    seed : int
+        Of the backgrounds. Default 0.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the model has no labels, or no recording of the split has a label of one of its tasks.
+    """
+    if model.labels is None or model.sample_rate is None:
+        raise AudioMetamerError(f"{model.name} has no labels or no sample rate; both are needed to test it")
+    labels = model.labels if isinstance(model.labels, Mapping) else {model.tasks[0]: model.labels}
+    multi = model.card.multi_label if model.card is not None else ()
+    tasks = {task: Task(tuple(names), task in multi) for task, names in labels.items()}
+    corpus = Corpus(recordings, tasks, sample_rate=model.sample_rate, splits=(split, "background"))
+    if not corpus.recordings[split]:
+        raise AudioMetamerError(f"no recording of split {split!r} has a label of task {', '.join(tasks)}")
+    backgrounds = corpus.backgrounds(KINDS, N_VOICES, for_tests=True)
+    return TestSet(corpus, split, backgrounds, n_samples=model.signal_shape[0], level=model.level, seed=seed)
+
+
+def write_scores(path: Path, scores: Mapping[str, Mapping[str, Score]], *, split: str) -> None:
+    """A row for each task and condition, tab-separated."""
+    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(["task", "split", "condition", "clips", "correct", "percent", "low_95", "high_95"])
+        for task, by_condition in scores.items():
+            for condition, score in by_condition.items():
+                correct = "" if score.correct is None else score.correct
+                writer.writerow([task, split, condition, score.clips, correct, score.percent, *score.interval_95])
+
+
+def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:
+    """Tab-separated counts: a row for each true label, a column for each answer."""
+    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(["label", *labels])
+        writer.writerows([label, *row] for label, row in zip(labels, confusion.tolist(), strict=True))
+
+
+def draw_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str], *, title: str) -> None:
+    """The matrix as a picture: share of each true label's sounds, counts written in where there is room."""
+    from matplotlib.figure import Figure
+
+    n = len(labels)
+    size = min(max(3.0 + 0.32 * n, 4.0), 40.0)
+    figure = Figure(figsize=(size + 0.6, size), layout="constrained")
+    axes = figure.subplots()
+    share = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    image = axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
+    figure.colorbar(image, ax=axes, label="share of the label's sounds", shrink=0.8)
+    axes.set_xticks(range(n), labels, rotation=90, fontsize=8)
+    axes.set_yticks(range(n), labels, fontsize=8)
+    axes.set(xlabel="answer", ylabel="label", title=title)
+    if n <= 40:
+        for row, column in zip(*np.nonzero(confusion), strict=True):
+            color = "white" if share[row, column] > 0.5 else "black"
+            axes.text(column, row, str(confusion[row, column]), ha="center", va="center", fontsize=7, color=color)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=120)
