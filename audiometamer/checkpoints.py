@@ -21,6 +21,7 @@ NETWORKS = {"cochcnn9": "CochCNN9", "cochresnet50": "CochResNet50", "spectemp": 
 _KEPT = re.compile(r"module\.model\.")
 _DROPPED = re.compile(r"preproc|full_rep|\.all_Hts$")  # front ends and filters, which are rebuilt
 _READ_OUT = re.compile(r"(?:classification|fc)(\.(?P<task>.+))?\.weight")
+_PUBLISHED_TASK = re.compile(r"signal/(?P<task>.+)_int")
 
 
 def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> dict[str, Tensor]:
@@ -111,7 +112,9 @@ def import_checkpoint(
         The checkpoint.
     network : {"cochcnn9", "cochresnet50", "spectemp"}
     labels : mapping of str to list of str
-        Names of classes, in order, by task: the one task, or each head's part of its key in the checkpoint.
+        Names of classes, in order, by task: the one task, or each head's part of its key in the checkpoint, where ``word`` also
+        fits ``signal/word_int``. More tasks than the checkpoint has are allowed where it is clear which ones are meant: for a
+        checkpoint of one task, the only one with so many classes.
     out : path
         The folder; must not exist.
     trust : bool
@@ -129,7 +132,7 @@ def import_checkpoint(
     if out.exists():
         raise AudioMetamerError(f"{out} exists already; name a new folder")
     state = network_state(read_checkpoint(path, trust=trust))
-    _check_labels(path, state, labels)
+    labels = _fitting_labels(path, state, labels)
     card = Card(
         name=out.name,
         sample_rate=20_000,
@@ -138,7 +141,7 @@ def import_checkpoint(
         network=NetworkCard(NETWORKS[network], _options(network, state)),
         front_end=FrontEndCard("feather2023"),
         weights=WeightsCard("weights.safetensors", ""),
-        labels=dict(labels),
+        labels=labels,
         description=f"{NETWORKS[network]}, imported from {Path(path).name}",
         limits=["Imported: its accuracy has not been measured here."],
     )
@@ -164,14 +167,21 @@ def _options(network: str, state: Mapping[str, Tensor]) -> dict[str, Any]:
     return {}
 
 
-def _check_labels(path: str | os.PathLike[str], state: Mapping[str, Tensor], labels: Mapping[str, list[str]]) -> None:
+def _fitting_labels(
+    path: str | os.PathLike[str], state: Mapping[str, Tensor], labels: Mapping[str, list[str]]
+) -> dict[str, list[str]]:
+    """The labels of each read-out of the checkpoint, by the name that it has there."""
     heads = {found["task"]: len(t) for key, t in state.items() if (found := _READ_OUT.fullmatch(key))}
     if not heads:
         raise AudioMetamerError(f"{path} holds no read-out (classification or fc)")
     if None in heads:  # one task, which has no name there
-        heads = {next(iter(labels), "word"): heads[None]}
-    if heads != (given := {task: len(names) for task, names in labels.items()}):
+        tasks = [task for task, names in labels.items() if len(names) == heads[None]]
+        heads = {" or ".join(tasks) or "word": heads[None]}
+    fitting = {head: labels.get(head) or labels.get(_PUBLISHED_TASK.sub(r"\g<task>", head), []) for head in heads}
+    if heads != {head: len(names) for head, names in fitting.items()}:
+        given = {task: len(names) for task, names in labels.items()}
         raise AudioMetamerError(f"{path} has outputs {_counts(heads)}; the labels are {_counts(given)}")
+    return fitting
 
 
 def _counts(classes: Mapping[str, int]) -> str:

@@ -100,6 +100,22 @@ def test_labels_must_fit(tmp_path, write):
         )
 
 
+def test_labels_of_more_tasks_than_the_checkpoint_has(tmp_path, write):
+    """As the published label file names words and speakers, whichever of them a network was trained on."""
+    labels = {"speaker": ["anna", "bert"], "word": WORDS}
+    import_checkpoint(write(published(network("cochcnn9"))), network="cochcnn9", labels=labels, out=tmp_path / "one")
+    assert am.load_model(tmp_path / "one").labels == {"word": WORDS}
+    heads = {"signal/word_int": 3, "signal/speaker_int": 2}
+    import_checkpoint(write(published(network("cochcnn9", heads))), network="cochcnn9", labels=labels, out=tmp_path / "two")
+    assert am.load_model(tmp_path / "two").labels == {"signal/word_int": WORDS, "signal/speaker_int": ["anna", "bert"]}
+
+
+def test_labels_that_could_be_either(tmp_path, write):
+    labels = {"word": WORDS, "speaker": ["anna", "bert", "carl"]}
+    with pytest.raises(am.AudioMetamerError, match="has outputs word or speaker: 3; the labels are word: 3, speaker: 3"):
+        import_checkpoint(write(published(network("cochcnn9"))), network="cochcnn9", labels=labels, out=tmp_path / "new")
+
+
 def test_other_files(tmp_path, write):
     (tmp_path / "empty.pt").write_bytes(b"")
     (tmp_path / "plain.pkl").write_bytes(pickle.dumps({"model": 1}, protocol=2))
@@ -122,6 +138,10 @@ def test_the_command(tmp_path, write, capsys):
     assert "is a model" in capsys.readouterr().out
     assert main(command) == 2
     assert "exists already" in capsys.readouterr().err
+    labels.with_suffix(".pckl").write_bytes(pickle.dumps({"word_idx_to_word": dict(enumerate(WORDS))}))
+    assert main([*command[:-3], str(labels.with_suffix(".pckl")), "--out", str(tmp_path / "published")]) == 0
+    assert am.load_model(tmp_path / "published").labels == {"word": WORDS}
+    capsys.readouterr()
     labels.with_suffix(".toml").write_text("word = 3")
     assert main([*command[:-3], str(Path(labels).with_suffix(".toml")), "--out", str(tmp_path / "other")]) == 2
     assert "is not a list of labels" in capsys.readouterr().err

@@ -1,0 +1,164 @@
+"""The HDF5 files on which the published networks were trained: words in natural backgrounds, two seconds a row."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.label_files import read_label_file
+from audiometamer.training.recordings import Recording, Samples, checked
+
+SAMPLE_RATE = 20_000
+LABEL_FILE = "word_and_speaker_encodings_jsinv3.pckl"
+FILES = {"train": "train_*/JSIN_all__run_*.h5", "valid": "valid_*/JSIN_all__run_*.h5"}
+
+_SIGNAL, _NOISE = "sources/signal/signal", "sources/noise/signal"
+_CLASSES = {"word": "sources/signal/word_int", "speaker": "sources/signal/speaker_int"}
+_SOUNDS = "sources/noise/labels_binary_via_int"
+
+
+def open_published_hdf5(folder: Path) -> list[Recording]:
+    """Every row of the files, as a recording whose background is the noise of the same row.
+
+    ``train_*`` is the split ``train``, ``valid_*`` the split ``valid``. A recording has labels of the tasks ``word`` and
+    ``speaker``, its background of the task ``noise``, of which none, one or several hold. Classes have the names of the label
+    file in the folder; those without one there are named by their number.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there are no such files, one cannot be read or lacks a dataset, or h5py is not installed.
+    """
+    label_file = folder / LABEL_FILE
+    names = read_label_file(label_file) if label_file.exists() else {}
+    recordings: list[Recording] = []
+    for split, pattern in FILES.items():
+        for path in sorted(folder.glob(pattern)):
+            table = _Table.opened(path, split, names)
+            recordings += [_Row(table, row) for row in range(len(table.sounds))]
+    if not recordings:
+        raise AudioMetamerError(f"{folder} holds no rows in {' or '.join(FILES.values())}")
+    return recordings
+
+
+@dataclass(eq=False)
+class _Table:
+    """One file: labels of all its rows in memory, samples read when they are asked for."""
+
+    path: Path
+    split: str
+    names: Mapping[str, list[str]]
+    classes: Mapping[str, NDArray[np.int32]]  # by task, shape=(rows,)
+    sounds: NDArray[np.uint8]  # shape=(rows, classes / 8), a bit for each class
+    n_sounds: int
+    n_samples: Mapping[str, int]  # of a row, by dataset
+    _handle: tuple[int, Any] | None = field(default=None, repr=False)  # process and its open file
+
+    @classmethod
+    def opened(cls, path: Path, split: str, names: Mapping[str, list[str]]) -> "_Table":
+        with _open(path) as file:
+            shapes = {dataset: _dataset(file, path, dataset).shape for dataset in (_SIGNAL, _NOISE, _SOUNDS, *_CLASSES.values())}
+            n_rows = shapes[_SIGNAL][0] if shapes[_SIGNAL] else 0
+            for dataset, shape in shapes.items():
+                fits = math.prod(shape) == n_rows if dataset in _CLASSES.values() else len(shape) == 2 and shape[0] == n_rows
+                if not fits:
+                    raise AudioMetamerError(
+                        f"{path}: {dataset} has the shape {shape}, which does not fit {n_rows} rows of {_SIGNAL}"
+                    )
+            classes = {task: _rows(file, path, dataset).astype(np.int32).reshape(-1) for task, dataset in _CLASSES.items()}
+            sounds = np.packbits(_rows(file, path, _SOUNDS).astype(bool), axis=1)
+        n_samples = {dataset: shapes[dataset][1] for dataset in (_SIGNAL, _NOISE)}
+        return cls(path, split, names, classes, sounds, shapes[_SOUNDS][1], n_samples)
+
+    def read(self, dataset: str, row: int) -> Samples:
+        return np.asarray(_rows(self._file(), self.path, dataset, row), dtype=np.float32)
+
+    def classes_of(self, row: int) -> dict[str, tuple[str, ...]]:
+        return {task: (self._label(task, int(numbers[row])),) for task, numbers in self.classes.items()}
+
+    def sounds_of(self, row: int) -> dict[str, tuple[str, ...]]:
+        present = np.flatnonzero(np.unpackbits(self.sounds[row], count=self.n_sounds))
+        return {"noise": tuple(self._label("noise", int(number)) for number in present)}
+
+    def _label(self, task: str, number: int) -> str:
+        names = self.names.get(task, ())
+        return names[number] if 0 <= number < len(names) else str(number)
+
+    def _file(self) -> Any:
+        """The file, opened by this process: HDF5 does not allow one that was opened before a fork to be read on both sides."""
+        process, file = self._handle or (0, None)
+        if process != os.getpid():
+            if file is not None:
+                file.close()
+            self._handle = os.getpid(), (file := _open(self.path))
+        return file
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_handle": None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What was said in a row, or the noise of a row."""
+
+    table: _Table
+    row: int
+    dataset: str = _SIGNAL
+
+    @property
+    def name(self) -> str:
+        return f"{self.table.path}, row {self.row} of {self.dataset}"
+
+    @property
+    def split(self) -> str:
+        return self.table.split
+
+    @property
+    def labels(self) -> Mapping[str, tuple[str, ...]]:
+        return self.table.classes_of(self.row) if self.dataset == _SIGNAL else self.table.sounds_of(self.row)
+
+    @property
+    def background(self) -> Recording | None:
+        return _Row(self.table, self.row, _NOISE) if self.dataset == _SIGNAL else None
+
+    @property
+    def seconds(self) -> float:
+        return self.table.n_samples[self.dataset] / SAMPLE_RATE
+
+    def read(self) -> tuple[Samples, int]:
+        return checked(self.table.read(self.dataset, self.row), self.name), SAMPLE_RATE
+
+
+def _open(path: Path) -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise AudioMetamerError(f"{path} needs h5py, which is not installed: pip install 'audiometamer[train]'") from error
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise AudioMetamerError(f"{path} cannot be read as HDF5: {_one_line(error)}") from error
+
+
+def _dataset(file: Any, path: Path, dataset: str) -> Any:
+    try:
+        return file[dataset]
+    except (KeyError, OSError) as error:
+        raise AudioMetamerError(f"{path}: dataset {dataset} cannot be opened: {error.args[0]}") from error
+
+
+def _rows(file: Any, path: Path, dataset: str, row: int | slice = slice(None)) -> NDArray[Any]:
+    try:
+        return np.asarray(_dataset(file, path, dataset)[row])
+    except (OSError, ValueError) as error:
+        raise AudioMetamerError(f"{path}: {dataset} cannot be read: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).split("\n")[0]
