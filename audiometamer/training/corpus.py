@@ -139,6 +139,17 @@ class Corpus:
             n_voices,
         )
 
+    def behind(
+        self, recording: Recording, backgrounds: Backgrounds, rng: np.random.Generator, n_samples: int
+    ) -> tuple[Recording | None, Samples]:
+        """A background: the recording's own if it has one, else one that is drawn. First where its labels come from, if any."""
+        if recording.background is not None:
+            (samples,) = Waveforms([recording.background], self.sample_rate, kept=False)
+            return recording.background, np.resize(samples, n_samples)
+        kind, index, samples = backgrounds.draw(rng, n_samples)
+        pool = {"clips": "train", "noise": "noises"}.get(kind)
+        return (None if pool is None or index is None else self.recordings[pool][index]), samples
+
     def targets(self, *recordings: Recording | None) -> Targets:
         """What is in a mixture of recordings: the labels of the first and, for multi-label tasks, of all of them together."""
         labels = [r.labels for r in recordings if r is not None]
@@ -265,22 +276,10 @@ class TrainingSet:
         sound = self.augmentation.speech(self.waveforms[number], rng, n_samples=self.n_samples, sample_rate=rate)
         behind = None
         if rng.random() >= self.augmentation.quiet:
-            behind, background = self._background(recording, rng)
+            behind, background = self.corpus.behind(recording, self.backgrounds, rng, self.n_samples)
             sound = mix(sound, background, rng.uniform(*self.augmentation.snr))
         sound = self.augmentation.finished(sound, rng, level=self.level, sample_rate=rate)
         return sound, self.corpus.targets(recording, behind)
-
-    def _background(self, recording: Recording, rng: np.random.Generator) -> tuple[Recording | None, Samples]:
-        """The recording's own background if it has one, else one drawn; and where its labels come from."""
-        if recording.background is not None:
-            (samples,) = Waveforms([recording.background], self.corpus.sample_rate, kept=False)
-            return recording.background, np.resize(samples, self.n_samples)
-        kind, index, samples = self.backgrounds.draw(rng, self.n_samples)
-        if kind == "clips" and index is not None:
-            return self.recordings[index], samples
-        if kind == "noise" and index is not None:
-            return self.corpus.recordings["noises"][index], samples
-        return None, samples
 
     def batch(self, epoch: int, step: int, *, share: tuple[int, int] = (0, 1)) -> Batch:
         """Batch number `step` of an epoch, or process `share[0]`'s part of it if `share[1]` processes train together."""

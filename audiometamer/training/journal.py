@@ -37,35 +37,29 @@ def draw_learning_curve(path: Path, rows: Sequence[Row], *, title: str) -> None:
 
 
 class EventFiles:
-    """Events for TensorBoard in a folder, from an epoch on; nothing at all if `tensorboard` is not installed.
+    """Events for TensorBoard in a folder, which is made with the first of them; nothing if `tensorboard` is not installed.
 
     Parameters
     ----------
     folder : path
-    first_epoch : int
-        Later epochs that an interrupted run has written are hidden.
     """
 
-    def __init__(self, folder: Path, *, first_epoch: int) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.writer: Any = None
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            return
-        self.writer = SummaryWriter(str(folder), purge_step=first_epoch)
-
-    @property
-    def is_installed(self) -> bool:
-        """Whether events are written."""
-        return self.writer is not None
 
     def write(self, row: Row) -> None:
-        """Add an epoch."""
-        if self.writer is not None:
-            for key, value in row.items():
-                if key != "epoch":
-                    self.writer.add_scalar(key, value, int(row["epoch"]))
-            self.writer.flush()
+        """Add an epoch; it and later ones that an interrupted run may have written are hidden."""
+        if self.writer is None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                return
+            self.writer = SummaryWriter(str(self.folder), purge_step=int(row["epoch"]))
+        for key, value in row.items():
+            if key != "epoch":
+                self.writer.add_scalar(key, value, int(row["epoch"]))
+        self.writer.flush()
 
     def __enter__(self) -> "EventFiles":
         return self

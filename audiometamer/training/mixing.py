@@ -19,11 +19,14 @@ _LEVEL_OF_VOICES = 0.1
 
 
 def word_span(samples: Samples, sample_rate: int) -> tuple[int, int]:
-    """First sample of the word and the one past its last: where 50 ms of sound come within 30 dB of the loudest 50 ms."""
+    """First sample of the word and the one past its last: where 50 ms of sound come within 30 dB of the loudest 50 ms.
+
+    Of silence, all of it.
+    """
     hop = sample_rate // 20
     padded = np.pad(samples, (0, -len(samples) % hop))
     energy = np.square(padded, dtype=np.float64).reshape(-1, hop).mean(axis=1)
-    loud = np.flatnonzero(energy > energy.max() * 1e-3)
+    loud = np.flatnonzero(energy >= energy.max() * 1e-3)
     return int(loud[0]) * hop, min((int(loud[-1]) + 1) * hop, len(samples))
 
 
@@ -48,11 +51,11 @@ def low_pass(samples: Samples, cutoff: float, sample_rate: int) -> Samples:
 
 
 def mix(speech: Samples, background: Samples, snr: float) -> Samples:
-    """Add background at a signal-to-noise ratio in dB, of the RMS over the whole excerpt."""
-    power = np.mean(np.square(background, dtype=np.float64))
-    if power == 0:
-        return speech
-    gain = np.sqrt(np.mean(np.square(speech, dtype=np.float64)) / power) * 10 ** (-snr / 20)
+    """Add background at a signal-to-noise ratio in dB, of the RMS over the whole excerpt; silence adds nothing."""
+    powers = [np.mean(np.square(sound, dtype=np.float64)) for sound in (speech, background)]
+    if not all(powers):
+        return background if powers[1] else speech
+    gain = np.sqrt(powers[0] / powers[1]) * 10 ** (-snr / 20)
     return np.asarray(speech + gain * background, dtype=np.float32)
 
 

@@ -132,7 +132,8 @@ class _Row:
         return self.table.n_samples[self.dataset] / SAMPLE_RATE
 
     def read(self) -> tuple[Samples, int]:
-        return checked(self.table.read(self.dataset, self.row), self.name), SAMPLE_RATE
+        samples = self.table.read(self.dataset, self.row)
+        return checked(samples, self.name, may_be_silent=True), SAMPLE_RATE  # some rows hold no word
 
 
 def _open(path: Path) -> Any:

@@ -82,7 +82,7 @@ class AudioFile:
         return AudioMetamerError(f"{self.path} cannot be read as audio: {error.error_string}")
 
 
-def checked(samples: Samples, name: str) -> Samples:
+def checked(samples: Samples, name: str, *, may_be_silent: bool = False) -> Samples:
     """The samples, if there is sound in them.
 
     Raises
@@ -94,6 +94,6 @@ def checked(samples: Samples, name: str) -> Samples:
         raise AudioMetamerError(f"{name} holds no samples")
     if not np.isfinite(samples).all():
         raise AudioMetamerError(f"{name} holds {np.count_nonzero(~np.isfinite(samples))} NaN or infinite samples")
-    if samples.min() == samples.max():
+    if not may_be_silent and samples.min() == samples.max():
         raise AudioMetamerError(f"{name} is silent")
     return samples

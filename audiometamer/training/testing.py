@@ -18,7 +18,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
 from audiometamer.models import Model
 from audiometamer.training.adversaries import Adversary
-from audiometamer.training.corpus import Batch, Corpus, Targets, Task, Waveforms, batches_of
+from audiometamer.training.corpus import Batch, Corpus, Targets, Task, batches_of
 from audiometamer.training.mixing import KINDS, N_VOICES, Backgrounds, low_pass, mix, word_in_the_middle
 from audiometamer.training.recordings import Recording, Samples
 
@@ -66,7 +66,7 @@ def conditions(snrs: Sequence[float], adversaries: Sequence[Adversary]) -> list[
     ]
 
 
-class Score(msgspec.Struct, frozen=True):
+class Score(msgspec.Struct, frozen=True, omit_defaults=True):
     """How well one task is done in one condition.
 
     Parameters
@@ -120,10 +120,7 @@ class TestSet:
             behind = None
             if condition.snr is not None:
                 rng = np.random.default_rng([self.seed, number, round(1000 * condition.snr) % 2**32])
-                if (behind := recording.background) is None:
-                    background = self.backgrounds.draw(rng, self.n_samples)[2]
-                else:
-                    background = np.resize(Waveforms([behind], rate, kept=False)[0], self.n_samples)
+                behind, background = self.corpus.behind(recording, self.backgrounds, rng, self.n_samples)
                 sound = mix(sound, background, condition.snr)
             if condition.band_limit is not None:
                 sound = low_pass(sound, condition.band_limit, rate)
@@ -229,7 +226,7 @@ def _average_precision(logits: NDArray[np.float32], targets: NDArray[np.float32]
     n = len(logits)
     drawn = [rng.integers(n, size=n) for _ in range(_RESAMPLES)]
     resampled = [value for rows in drawn if (value := _mean_precision(logits[rows], targets[rows])) is not None]
-    low, high = np.percentile(resampled, [2.5, 97.5])
+    low, high = (float(value) for value in np.percentile(resampled, [2.5, 97.5]))
     return Score(n, round(100 * (_mean_precision(logits, targets) or 0.0), 1), (round(100 * low, 1), round(100 * high, 1)))
 
 

@@ -108,12 +108,13 @@ def _check_folder(out: Path, recipe_path: Path) -> None:
 
 
 def _tasks(recipe: Recipe, recordings: Sequence[Recording]) -> dict[str, Task]:
-    """The recipe's tasks; labels that it does not list are those of split ``train``, sorted."""
+    """The recipe's tasks; labels that it does not list are those of split ``train`` (and of backgrounds, if several), sorted."""
     tasks = {}
     for name, task in recipe.tasks.items():
         labels = task.labels
         if labels is None:
-            sounds = [sound for r in recordings if r.split == "train" for sound in (r, r.background) if sound is not None]
+            splits = ("train", "background") if task.multi else ("train",)
+            sounds = [sound for r in recordings if r.split in splits for sound in (r, r.background) if sound is not None]
             labels = sorted({label for sound in sounds for label in sound.labels.get(name, ())})
         if len(labels) < (1 if task.multi else 2):
             raise AudioMetamerError(f"task {name} has {len(labels)} classes in split 'train'; is there a column {name}?")
@@ -206,7 +207,7 @@ class Run:
             worker_init_fn=_leave_interrupts_to_the_parent,
         )
         began, seconds = time.monotonic(), self.state.seconds
-        with _interruptions() as was_interrupted, EventFiles(self.out / "events", first_epoch=self.state.epoch + 1) as events:
+        with _interruptions() as was_interrupted, EventFiles(self.out / "events") as events:
             for batch in loader:
                 if isinstance(batch, AudioMetamerError):
                     raise batch

@@ -199,7 +199,7 @@ def test_nothing_is_overwritten(unbroken, data, recipe, tmp_path):
         ("[tasks.speaker]", "[tasks.singer]", "task singer has 0 classes in split 'train'; is there a column singer?"),
         ('balanced = "speaker"', 'balanced = "sounds"', "balanced is 'sounds'; it must be one of the tasks with one label"),
         ('name = "CochCNN9"', 'name = "Net"', "no network 'Net'"),
-        ("quiet = 0.2", "quiet = 0.2\n[background]\nkinds = { rain = 1.0 }", "no kind of background rain; there are babble, "),
+        ("[data]", "[background]\nkinds = { rain = 1.0 }\n[data]", "no kind of background rain; there are babble, "),
         ("[data]", '[optimizer]\nname = "Adam"\n[data]', "is not a recipe: Invalid enum value 'Adam'"),
     ],
 )
@@ -220,9 +220,7 @@ def changed(data, folder, change):
 
 def test_empty_splits(data, recipe, tmp_path):
     no_training = changed(data, tmp_path / "a", lambda text: text.replace("train", "test"))
-    with pytest.raises(
-        am.AudioMetamerError, match="no recording of split 'train' has a label of task word, speaker, sounds|0 classes"
-    ):
+    with pytest.raises(am.AudioMetamerError, match="task speaker has 0 classes in split 'train'"):
         train(recipe, [no_training], tmp_path / "model", workers=0)
     no_test = changed(data, tmp_path / "b", lambda text: text.replace("test", "train").replace("valid", "train"))
     with pytest.raises(
@@ -244,7 +242,7 @@ def test_a_corrupt_clip_is_named_when_it_is_read(data, recipe, tmp_path, monkeyp
 
 
 def test_nan_in_a_clip_is_named(data, recipe, tmp_path):
-    broken = changed(data, tmp_path / "a", lambda text: text.replace("3.flac", "3.wav"))
+    broken = changed(data, tmp_path / "a", lambda text: text.replace("\n3.flac", "\n3.wav"))
     soundfile.write(tmp_path / "a" / "3.wav", np.full(5000, np.nan), 8000, subtype="FLOAT")
     with pytest.raises(am.AudioMetamerError, match=r"3\.wav holds 5000 NaN or infinite samples"):
         train(recipe, [broken], tmp_path / "model", workers=0)
