@@ -27,6 +27,9 @@ class Adversary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Of gradient ascent. Default 5.
     step : float
         Size of one as a share of the radius. Default 0.5.
+    warm_up : float
+        Share of the training in which the radius grows from 0 along a line: small networks do not learn under a large one from
+        the start. Default 0.
     """
 
     at: Literal["waveform", "cochleagram"]
@@ -35,11 +38,16 @@ class Adversary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["gradient", "random_step"] = "gradient"
     steps: int = 5
     step: float = 0.5
+    warm_up: float = 0.0
 
     @property
     def name(self) -> str:
         """As in ``cochleagram_l2_0.5``; of the control ``cochleagram_l2_0.5_random_step``."""
         return f"{self.at}_{self.norm}_{self.radius:g}" + ("_random_step" if self.kind == "random_step" else "")
+
+    def after(self, share: float) -> "Adversary":
+        """As it is when a share of the training is done."""
+        return self if share >= self.warm_up else msgspec.structs.replace(self, radius=self.radius * share / self.warm_up)
 
     def perturbed(self, inputs: Tensor, loss: Callable[[Tensor], Tensor], *, generator: torch.Generator) -> Tensor:
         """Inputs moved by at most the radius, each by itself.

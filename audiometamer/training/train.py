@@ -24,6 +24,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
 from audiometamer.models import Card, WeightsCard, build, save_weights
 from audiometamer.training import testing
+from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import Batch, Corpus, Task, TrainingSet
 from audiometamer.training.distributed import Processes, processes, share_batch_norm
 from audiometamer.training.journal import EventFiles, Row, draw_learning_curve, write_table
@@ -227,16 +228,16 @@ class Run:
         entropy = np.random.SeedSequence([recipe.seed, epoch, step, self.group.rank])
         seed = int(entropy.generate_state(1, np.uint64)[0] >> 1)
         torch.manual_seed(seed)  # for dropout: a resumed run draws what an unbroken one would
-        rate = recipe.optimizer.rate(
-            epoch * self.training_set.batches_per_epoch + step,
-            per_epoch=self.training_set.batches_per_epoch,
-            epochs=recipe.epochs,
-        )
+        per_epoch = self.training_set.batches_per_epoch
+        done = epoch * per_epoch + step
+        rate = recipe.optimizer.rate(done, per_epoch=per_epoch, epochs=recipe.epochs)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate
 
         targets = {task: t.to(self.device) for task, t in batch.targets.items()}
-        heard = self._heard(batch.sounds.to(self.device), targets, torch.Generator(self.device).manual_seed(seed))
+        adversary = recipe.adversary and recipe.adversary.after(done / (per_epoch * recipe.epochs))
+        generator = torch.Generator(self.device).manual_seed(seed)
+        heard = self._heard(batch.sounds.to(self.device), targets, adversary, generator)
         self.model.network.train().requires_grad_(True)
         logits = self.model.logits(self.parallel(heard))
         stats, loss = [], heard.new_zeros(())
@@ -260,9 +261,11 @@ class Run:
         totals = tuple(tuple(a + b for a, b in zip(old, new, strict=True)) for old, new in zip(before, found, strict=True))
         self.state = self.state._replace(totals=totals)
 
-    def _heard(self, sounds: Tensor, targets: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-        """What the network is trained on: cochleagrams [shape=(batch, filters, frames)], perturbed by the recipe's adversary."""
-        adversary, network, front_end = self.recipe.adversary, self.model.network, self.front_end
+    def _heard(
+        self, sounds: Tensor, targets: Mapping[str, Tensor], adversary: Adversary | None, generator: torch.Generator
+    ) -> Tensor:
+        """What the network is trained on: cochleagrams [shape=(batch, filters, frames)], perturbed by the adversary."""
+        network, front_end = self.model.network, self.front_end
         assert front_end is not None
 
         def loss(cochleagrams: Tensor) -> Tensor:
