@@ -177,7 +177,9 @@ def answers(
         if progress is not None:
             progress(done)
     found = {name: Answers(torch.cat(logits[name]).numpy(), torch.cat(targets[name]).numpy()) for name in tasks if logits[name]}
-    return {name: result for name, result in found.items() if (result.targets.any() if tasks[name].multi else len(result.targets))}
+    return {
+        name: result for name, result in found.items() if (result.targets.any() if tasks[name].multi else len(result.targets))
+    }
 
 
 def _output(
