@@ -79,14 +79,14 @@ class _Sum(torch.autograd.Function):
         return value
 
     @staticmethod
-    def backward(_: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]  # torch names its parameters otherwise
+    def backward(_: Any, gradient: Tensor) -> Tensor:
         gradient = gradient.clone()
         dist.all_reduce(gradient)
         return gradient
 
 
 def _sum(value: Tensor) -> Tensor:
-    total: Tensor = _Sum.apply(value)  # type: ignore[no-untyped-call]  # torch has no types for it
+    total: Tensor = _Sum.apply(value)
     return total
 
 

@@ -123,11 +123,11 @@ def test_every_class_needs_a_recording():
     hiss, behind = labelled(3, sounds="hiss"), Constant(4, labels={"word": ("dog",)}, background=labelled(5, sounds="rain"))
     wind = labelled(6, "background", sounds="wind")
     check(labelled(1, word="cat"), hiss, behind, wind)
-    with pytest.raises(am.AudioMetamerError, match="^no recording of split 'train' has the word cat$"):
+    with pytest.raises(am.AudioMetamerError, match=r"^no recording of split 'train' has the word cat$"):
         check(labelled(1, "test", word="cat"), labelled(1, "background", word="cat"), hiss, behind, wind)
-    with pytest.raises(am.AudioMetamerError, match="^no recording of split 'train' has the sounds rain, wind$"):
+    with pytest.raises(am.AudioMetamerError, match=r"^no recording of split 'train' has the sounds rain, wind$"):
         check(labelled(1, word="cat"), labelled(2, word="dog"), hiss)
-    with pytest.raises(am.AudioMetamerError, match="^no recording of split 'train' has a label of task word, sounds$"):
+    with pytest.raises(am.AudioMetamerError, match=r"^no recording of split 'train' has a label of task word, sounds$"):
         check(labelled(1, "test", word="cat"))
 
 

@@ -18,6 +18,7 @@ from audiometamer.training.recordings import checked
 from audiometamer.training.testing import Answers, Condition, Score, TestSet
 
 RATE = 20_000
+QUIET = Condition()
 WORD, SOUNDS = Task(("a", "b", "c")), Task(("x", "y"), multi=True)
 
 
@@ -102,7 +103,7 @@ def made_tests(level=0.1, seed=0):
     return TestSet(corpus, "test", backgrounds, n_samples=40_000, level=level, seed=seed)
 
 
-def examples(tests, condition=Condition()):
+def examples(tests, condition=QUIET):
     return [(sound, int(targets["word"])) for sound, targets in tests.examples(condition)]
 
 
