@@ -136,9 +136,10 @@ def _cut(
 
 
 def set_level(samples: NDArray[np.float32], level: float) -> NDArray[np.float32]:
-    """Remove the mean and set the root mean square; shape=(samples,) in and out."""
+    """Remove the mean and set the root mean square; silence stays silent; shape=(samples,) in and out."""
     centred = samples - samples.mean()
-    return np.asarray(centred * (level / _rms(centred)), dtype=np.float32)
+    rms = _rms(centred)
+    return np.asarray(centred * (level / rms) if rms else centred, dtype=np.float32)
 
 
 def _rms(samples: NDArray[np.float32]) -> float:

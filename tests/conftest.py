@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_models
+import tiny_training
 import torch
 from torch import Tensor
 
@@ -57,3 +58,29 @@ def make_clip(name: str, seed: int) -> am.Clip:
     sound = sum(np.sin(2 * np.pi * k * f0 * t) / k for k in range(1, 9)) * np.exp(-6 * t) + 0.01 * rng.standard_normal(n)
     sound = 0.1 * (sound - sound.mean()) / sound.std()
     return am.Clip(name, torch.from_numpy(sound.astype(np.float32)), tiny_models.SAMPLE_RATE)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    """Recordings that a tiny network can be trained on."""
+    folder = tmp_path_factory.mktemp("data")
+    tiny_training.write_recordings(folder)
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path) -> Path:
+    """Of a tiny network, in a folder of its own."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(tiny_training.RECIPE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def unbroken(data, tmp_path_factory) -> Path:
+    """The folder of a run of this recipe from the first step to the last, batches made in between."""
+    from audiometamer.training.train import train
+
+    folder = tmp_path_factory.mktemp("unbroken")
+    (folder / "recipe.toml").write_text(tiny_training.RECIPE)
+    return train(folder / "recipe.toml", [str(data)], folder / "model", workers=0)

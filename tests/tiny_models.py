@@ -52,3 +52,8 @@ def sound_model() -> am.Model:
 
 def not_a_model() -> int:
     return 3
+
+
+def nameless_model() -> am.Model:
+    """Without labels."""
+    return am.Model(seeded(TinyNetwork()), front_end=front_end(), sample_rate=SAMPLE_RATE, duration=DURATION, name="nameless")

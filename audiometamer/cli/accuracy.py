@@ -33,7 +33,9 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> N
 @click.command("test-model")
 @click.argument("model_name", metavar="MODEL")
 @options.data
-@click.option("--split", default="test", show_default=True, help="Recordings to test on: train, valid or test.")
+@click.option(
+    "--split", type=click.Choice(("train", "valid", "test")), default="test", show_default=True, help="Recordings to test on."
+)
 @click.option(
     "--snr",
     "snrs",

@@ -231,7 +231,8 @@ class TrainingSet:
         self.corpus, self.augmentation, self.backgrounds = corpus, augmentation, backgrounds
         self.n_samples, self.level, self.seed, self.batch_size = n_samples, level, seed, batch_size
         self.recordings, self.waveforms = corpus.recordings["train"], corpus.waveforms["train"]
-        self.weights = self._weights(balanced)
+        self.classes = self._classes(balanced)
+        self.weights = self._weights()
         self._latest: tuple[int, NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
@@ -243,16 +244,18 @@ class TrainingSet:
         """Whole batches in an epoch."""
         return len(self) // self.batch_size
 
-    def _weights(self, balanced: str | None) -> NDArray[np.float64]:
-        weights = np.ones(len(self))
+    def _classes(self, balanced: str | None) -> NDArray[np.int64]:
+        """The class of each recording in the task that is balanced; of none, one class for all."""
         if balanced is None:
-            return weights
+            return np.zeros(len(self), dtype=np.int64)
         if balanced not in self.corpus.tasks or self.corpus.tasks[balanced].multi:
             raise AudioMetamerError(f"balanced is {balanced!r}; it must be one of the tasks with one label for each sound")
-        numbers = np.array([self.corpus.targets(r)[balanced] for r in self.recordings])
-        counts = np.bincount(numbers[numbers != MISSING])
-        labelled = numbers != MISSING
-        weights[labelled] = counts.sum() / np.count_nonzero(counts) / counts[numbers[labelled]]
+        return np.array([self.corpus.targets(r)[balanced] for r in self.recordings], dtype=np.int64)
+
+    def _weights(self) -> NDArray[np.float64]:
+        weights, labelled = np.ones(len(self)), self.classes != MISSING
+        counts = np.bincount(self.classes[labelled])
+        weights[labelled] = counts.sum() / max(np.count_nonzero(counts), 1) / counts[self.classes[labelled]]
         return weights
 
     def order(self, epoch: int) -> NDArray[np.int64]:
@@ -263,9 +266,10 @@ class TrainingSet:
 
     def _drawn_order(self, epoch: int) -> NDArray[np.int64]:
         rng = np.random.default_rng([self.seed, epoch, len(self)])
-        edges = np.cumsum(self.weights)
+        by_class = np.argsort(self.classes, kind="stable")  # side by side, so that each gets its share to within one
+        edges = np.cumsum(self.weights[by_class])
         drawn = np.searchsorted(edges, (np.arange(len(self)) + rng.random()) * (edges[-1] / len(self)), side="right")
-        order: NDArray[np.int64] = rng.permutation(np.minimum(drawn, len(self) - 1))
+        order: NDArray[np.int64] = rng.permutation(by_class[np.minimum(drawn, len(self) - 1)])
         return order
 
     def excerpt(self, epoch: int, index: int) -> tuple[Samples, Targets]:

@@ -1,18 +1,21 @@
 """Training by several processes, on several accelerators or machines, as `torchrun` starts them.
 
-Their result is that of a single process with the same recipe, but for rounding and dropout: batches are shared out, losses are
-averaged over the whole batch, and batch normalisation sees all of it.
+Their result is that of a single process with the same recipe, but for rounding, dropout and the adversary's random starts:
+batches are shared out, losses are averaged over the whole batch, and batch normalisation sees all of it.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+
+_PATIENCE = timedelta(days=1)  # the others wait while the first tests the network
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Processes:
             dist.barrier()
 
 
+def is_first_process() -> bool:
+    """Whether `torchrun` has started this process as its first, or has not started it; also when they are not connected."""
+    return not dist.is_torchelastic_launched() or os.environ["RANK"] == "0"
+
+
 @contextmanager
 def processes(device: torch.device) -> Iterator[Processes]:
     """All processes that `torchrun` has started, connected while the block runs; this one alone if it has not."""
@@ -55,11 +63,31 @@ def processes(device: torch.device) -> Iterator[Processes]:
         return
     if device.type != "cpu":
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group(dist.get_default_backend_for_device(device))
-    try:
-        yield Processes(dist.get_rank(), dist.get_world_size())
-    finally:
-        dist.destroy_process_group()
+    dist.init_process_group(dist.get_default_backend_for_device(device), timeout=_PATIENCE)
+    yield Processes(dist.get_rank(), dist.get_world_size())
+    # Not after an error, for it may wait for the others; `torchrun` ends them as soon as this one has ended.
+    dist.destroy_process_group()
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over all processes; so is the gradient, for every process has used the sum."""
+
+    @staticmethod
+    def forward(_: Any, value: Tensor) -> Tensor:
+        value = value.clone()
+        dist.all_reduce(value)
+        return value
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        gradient = gradient.clone()
+        dist.all_reduce(gradient)
+        return gradient
+
+
+def _sum(value: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(value)
+    return total
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
@@ -68,10 +96,10 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        n = all_reduce(x.new_full((), x.numel() / x.shape[1]))
-        mean = all_reduce(x.sum((0, 2, 3))) / n
+        n = _sum(x.new_full((), x.numel() / x.shape[1]))
+        mean = _sum(x.sum((0, 2, 3))) / n
         centred = x - mean.view(-1, 1, 1)
-        variance = all_reduce(centred.square().sum((0, 2, 3))) / n
+        variance = _sum(centred.square().sum((0, 2, 3))) / n
         if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
             share = self.momentum or 0.0
             with torch.no_grad():

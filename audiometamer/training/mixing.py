@@ -45,7 +45,9 @@ def word_in_the_middle(samples: Samples, n_samples: int, sample_rate: int) -> Sa
 
 
 def low_pass(samples: Samples, cutoff: float, sample_rate: int) -> Samples:
-    """Eighth-order Butterworth low-pass, forwards only; `cutoff` in Hz."""
+    """Eighth-order Butterworth low-pass, forwards only; `cutoff` in Hz, above half the sample rate it filters nothing."""
+    if cutoff >= sample_rate / 2:
+        return samples
     sections = scipy.signal.butter(8, cutoff, fs=sample_rate, output="sos")
     return np.asarray(scipy.signal.sosfilt(sections, samples), dtype=np.float32)
 

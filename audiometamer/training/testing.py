@@ -177,7 +177,9 @@ def answers(
         if progress is not None:
             progress(done)
     found = {name: Answers(torch.cat(logits[name]).numpy(), torch.cat(targets[name]).numpy()) for name in tasks if logits[name]}
-    return {name: result for name, result in found.items() if len(result.targets)}
+    return {
+        name: result for name, result in found.items() if (result.targets.any() if tasks[name].multi else len(result.targets))
+    }
 
 
 def _output(
@@ -312,7 +314,7 @@ def prepared_tests(model: Model, recordings: Sequence[Recording], *, split: str,
     multi = model.card.multi_label if model.card is not None else ()
     tasks = {task: Task(tuple(names), task in multi) for task, names in labels.items()}
     corpus = Corpus(recordings, tasks, sample_rate=model.sample_rate, splits=(split, "background"))
-    if not corpus.recordings[split]:
+    if not corpus.recordings.get(split):
         raise AudioMetamerError(f"no recording of split {split!r} has a label of task {', '.join(tasks)}")
     backgrounds = corpus.backgrounds(KINDS, N_VOICES, for_tests=True)
     return TestSet(corpus, split, backgrounds, n_samples=model.signal_shape[0], level=model.level, seed=seed)

@@ -86,7 +86,7 @@ def train(
     corpus.check_classes()
     split = _test_split(corpus)
     device = torch.device(device)
-    with processes(device) as group, torch.random.fork_rng():
+    with processes(device) as group, torch.random.fork_rng([torch.cuda.current_device()] if device.type == "cuda" else []):
         run = Run(recipe, recipe_path, corpus, out, device, group, progress or _silent)
         hours = run.fit(workers)
         if group.is_first:
@@ -182,7 +182,7 @@ class Run:
         self.parallel: nn.Module = self.model.network
         if group.count > 1:
             share_batch_norm(self.model.network)
-            self.parallel = DistributedDataParallel(self.model.network, broadcast_buffers=False)
+            self.parallel = DistributedDataParallel(self.model.network)
         settings = recipe.optimizer
         parameters = self.model.network.parameters()
         self.optimizer: torch.optim.Optimizer

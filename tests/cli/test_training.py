@@ -1,0 +1,126 @@
+"""``audiometamer train`` and ``test-model``: files, tables, and one line for what is wrong."""
+
+import csv
+import shutil
+
+import matplotlib.image
+import pytest
+from tiny_training import RECIPE
+
+from audiometamer.cli import main
+
+
+@pytest.fixture(autouse=True)
+def in_a_new_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def refused(capsys, *arguments):
+    """The one line of error that a command ends with."""
+    assert main([str(a) for a in arguments]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    errors = [line for line in lines if line.startswith(("audiometamer: error:", "Error:"))]
+    assert len(errors) == 1, lines
+    assert "Traceback" not in "".join(lines)
+    return errors[0]
+
+
+def rows_of(table):
+    with table.open(newline="") as file:
+        return list(csv.reader(file, delimiter="\t"))
+
+
+def test_train_prints_the_accuracy_and_goes_on_to_nothing(data, recipe, tmp_path, capsys, unbroken):
+    """The command's weights are those of the function."""
+    arguments = ("train", str(recipe), "--data", str(data), "--out", "model", "--workers", "0", "--device", "cpu")
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    assert "trained: model" in captured.out
+    assert captured.out.count("snr -5 db") == 3
+    assert "epoch 1 of 2" in captured.err
+    assert (tmp_path / "model" / "weights.safetensors").read_bytes() == (unbroken / "weights.safetensors").read_bytes()
+    assert "model holds a trained model already" in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recipe": "no-such-recipe"}, "there is no recipe 'no-such-recipe'"),
+        ({"--data": "nowhere"}, "nowhere does not exist; a data set is PATH or KIND:PATH"),
+        ({"--device": "warp"}, "device 'warp' is not available here"),
+        ({"--workers": "-1"}, "-1 is not in the range x>=0"),
+    ],
+)
+def test_train_refuses(data, recipe, capsys, change, message):
+    options = {"recipe": recipe, "--data": data, "--out": "model", "--device": "cpu"} | change
+    first = options.pop("recipe")
+    assert message in refused(capsys, "train", first, *[word for pair in options.items() for word in pair])
+
+
+def test_train_names_what_is_wrong_with_a_recipe(data, recipe, capsys):
+    recipe.write_text(RECIPE.replace("epochs", "epoch"))
+    assert "recipe.toml is not a recipe" in refused(capsys, "train", recipe, "--data", data, "--out", "model", "--device", "cpu")
+
+
+def test_test_model_writes_what_training_has_measured(unbroken, data, tmp_path, capsys):
+    """Also under an attack; the folder is named after the model."""
+    command = ("test-model", str(unbroken), "--data", str(data), "--device", "cpu", "--snr", "3")
+    assert main((*command, "--attack", "waveform:linf:0.002", "--attack-steps", "2")) == 0
+    out = capsys.readouterr().out
+    folder = tmp_path / "test-model" / "tones"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "accuracy.tsv", "confusion-speaker.png", "confusion-speaker.tsv", "confusion-word.png", "confusion-word.tsv",
+    ]  # fmt: skip
+    assert "test-model/tones/accuracy.tsv and confusion matrices beside it" in out
+    head, *rows = rows_of(folder / "accuracy.tsv")
+    conditions = ["quiet", "low_passed_4_khz", "snr_3_db", "waveform_linf_0.002"]
+    names = [*[("word", c) for c in conditions], *[("speaker", c) for c in conditions], ("sounds", "snr_3_db")]
+    assert [(row[0], row[2]) for row in rows] == names
+    for task, condition in names:
+        assert any(task in line and condition.replace("_", " ") in line for line in out.splitlines())
+    assert {row[1] for row in rows} == {"test"}
+    words = rows_of(folder / "confusion-word.tsv")
+    assert words[0] == ["label", "low", "high"]
+    assert [row[0] for row in words[1:]] == ["low", "high"]
+    counts = [[int(cell) for cell in row[1:]] for row in words[1:]]
+    assert [sum(row) for row in counts] == [2, 2]  # of the four recordings of split test
+    quiet = dict(zip(head, rows[0], strict=True))
+    assert int(quiet["correct"]) == counts[0][0] + counts[1][1]
+    assert matplotlib.image.imread(folder / "confusion-word.png").std() > 0.01
+
+    before = (folder / "accuracy.tsv").read_bytes()
+    assert "test-model/tones/accuracy.tsv exists; choose another --out, or --overwrite it" in refused(capsys, *command)
+    assert (folder / "accuracy.tsv").read_bytes() == before
+    assert main((*command, "--split", "valid", "--overwrite")) == 0
+    assert {row[1] for row in rows_of(folder / "accuracy.tsv")[1:]} == {"valid"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--attack", "waveform:l2"), "attack 'waveform:l2' is not WHERE:NORM:RADIUS, with waveform or cochleagram"),
+        (("--attack", "ear:l2:1"), "attack 'ear:l2:1' is not WHERE:NORM:RADIUS"),
+        (("--attack", "waveform:l2:far"), "attack 'waveform:l2:far' is not WHERE:NORM:RADIUS"),
+        (("--attack-steps", "0"), "0 is not in the range x>=1"),
+        (("--split", "background"), "'background' is not one of 'train', 'valid', 'test'"),
+        (("--data", "nowhere"), "nowhere does not exist; a data set is PATH or KIND:PATH"),
+        (("--device", "warp"), "device 'warp' is not available here"),
+    ],
+)
+def test_test_model_refuses(unbroken, data, tmp_path, capsys, arguments, message):
+    assert message in refused(capsys, "test-model", unbroken, "--data", data, "--device", "cpu", *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_models_and_data_that_do_not_fit(unbroken, data, tmp_path, capsys):
+    assert "has no labels or no sample rate" in refused(
+        capsys, "test-model", "tiny_models:nameless_model", "--data", data, "--device", "cpu"
+    )
+    assert "no recording of split 'test' has a label of task word" in refused(
+        capsys, "test-model", "tiny_models:sound_model", "--data", data, "--device", "cpu"
+    )  # other words
+    copy = tmp_path / "copy"
+    shutil.copytree(data, copy)
+    (copy / "16.flac").write_bytes(b"nothing")
+    assert "16.flac cannot be read as audio" in refused(capsys, "test-model", unbroken, "--data", copy, "--device", "cpu")
+    assert not (tmp_path / "test-model").exists()
