@@ -4,7 +4,7 @@ import hashlib
 import importlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from audiometamer.activations import Tap, calls_in_order, record_taps, relu_pool
 from audiometamer.cochleagram import Cochleagram, front_end
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
+from audiometamer.networks.heads import Heads
 from audiometamer.resources import zoo_folder
 from audiometamer.straight_through import straight_through_relu
 
@@ -192,6 +193,14 @@ class Model(nn.Module):
         """The model's output as logits [shape=(batch, classes)] by task; empty if it is not of that form."""
         outputs = dict(output) if isinstance(output, Mapping) else {self.tasks[0]: output}
         return {task: t for task, t in outputs.items() if isinstance(t, Tensor) and t.ndim == 2}
+
+    def tasks_told_by(self, layer: str, tasks: Iterable[str]) -> list[str]:
+        """Those tasks whose labels follow from a layer: its own for a read-out beside others, all for any other layer."""
+        path = self.tap(layer).path
+        own = [task for task in tasks if path.endswith(f".{task}")]
+        if own and isinstance(self.get_submodule(path.removesuffix(f".{own[0]}")), Heads):
+            return own
+        return list(tasks)
 
     def label(self, task: str, index: int) -> str:
         """Name of a class of a task; its number if the model has no labels."""
@@ -497,22 +506,3 @@ def _load_function(text: str) -> Model:
     if not isinstance(model, Model):
         raise AudioMetamerError(f"model {text!r}: the function returned a {type(model).__name__}; it must return an am.Model")
     return model
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a name; ``auto`` is the first accelerator that works, or the CPU. The one place that knows device names.
-
-    Raises
-    ------
-    AudioMetamerError
-        If there is no such device here.
-    """
-    if name == "auto":
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
-        return accelerator if accelerator is not None else torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch asserts that it was built for a device
-        raise AudioMetamerError(f"device {name!r} is not available here: {str(error).splitlines()[0]}") from error
-    return device

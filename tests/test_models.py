@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import audiometamer as am
-from audiometamer.models import Card, FrontEndCard, NetworkCard, WeightsCard, build, choose_device, save_weights, zoo
+from audiometamer.models import Card, FrontEndCard, NetworkCard, WeightsCard, build, save_weights
 
 
 def linear(**options):
@@ -179,24 +179,10 @@ def test_functions():
         "no_such_package:f": "no_such_package cannot be imported",
         "tiny_models:nothing": "tiny_models has no function nothing",
         "tiny_models:not_a_model": "the function returned a int; it must return an am.Model",
-        "cochcnn-wort": r"no model 'cochcnn-wort': it is not in the zoo \(cochcnn-word\)",
+        "cochcnn-wort": r"no model 'cochcnn-wort': it is not in the zoo \(cochcnn-speaker, cochcnn-word, ",
     }.items():
         with pytest.raises(am.AudioMetamerError, match=message):
             am.load_model(name)
-
-
-def test_the_zoo():
-    assert zoo() == ["cochcnn-word"]
-
-
-def test_devices():
-    assert choose_device("cpu").type == "cpu"
-    assert (
-        choose_device("auto") == torch.accelerator.current_accelerator(check_available=True)
-        or choose_device("auto").type == "cpu"
-    )
-    with pytest.raises(am.AudioMetamerError, match="device 'warp' is not available here"):
-        choose_device("warp")
 
 
 def test_the_tiny_model_is_fine():
@@ -234,3 +220,19 @@ def test_controls_of_what_is_not_there():
         am.load_model("random:cochcnn-wrd:0")
     with pytest.raises(am.AudioMetamerError, match="there is no model 'random:cochcnn-word'"):
         am.load_model("random:cochcnn-word")
+
+
+def test_a_read_out_beside_others_tells_of_its_own_task_only():
+    network = am.networks.CochCNN9({"word": 3, "speaker": 2}, width=0.02).eval().requires_grad_(False)
+    model = am.Model(network, front_end=am.Cochleagram(), sample_rate=20_000, duration=2.0, check=False)
+    tasks = ["word", "speaker"]
+    assert model.tasks_told_by("final/word", tasks) == ["word"]
+    assert model.tasks_told_by("classification.speaker", tasks) == ["speaker"]
+    assert model.tasks_told_by("relufc", tasks) == tasks
+
+
+def test_the_only_task_has_the_name_of_its_labels():
+    model = am.Model(linear(), signal_shape=(6,), labels={"speaker": ["a", "b", "c"]})
+    assert model.tasks == ("speaker",)
+    assert list(model.logits(model(torch.zeros(2, 6)))) == ["speaker"]
+    assert am.Model(linear(), signal_shape=(6,)).tasks == ("word",)

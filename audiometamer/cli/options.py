@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from audiometamer.models import Model, choose_device, load_model
+from audiometamer.devices import choose_device
+from audiometamer.models import Model, load_model
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

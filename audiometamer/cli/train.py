@@ -7,7 +7,7 @@ import click
 from audiometamer.cli import options
 from audiometamer.cli.accuracy import print_accuracy
 from audiometamer.cli.progress import tracked
-from audiometamer.models import choose_device, read_card
+from audiometamer.models import read_card
 from audiometamer.training.distributed import is_first_process
 from audiometamer.training.recipe import find_recipe, shipped_recipes
 from audiometamer.training.train import default_workers
@@ -35,7 +35,7 @@ def train(recipe: str, data: tuple[str, ...], out: Path, device: str, workers: i
     After Ctrl-C, or any other end, the same command goes on where it stopped.
     """
     with tracked() as tracker:
-        folder = train_model(find_recipe(recipe), data, out, device=choose_device(device), workers=workers, progress=tracker)
+        folder = train_model(find_recipe(recipe), data, out, device=device, workers=workers, progress=tracker)
     if not is_first_process():
         return
     print_accuracy(read_card(folder).accuracy)

@@ -29,7 +29,7 @@ def _rows(activations: Activations) -> Tensor:
 
 
 def relative_l2(activations: Activations, target: Activations) -> Tensor:
-    """‖a − t‖₂ / ‖t‖₂ of each example (Feather et al. 2023).
+    """‖a − t‖₂ / ‖t‖₂ of each example (Feather et al. 2023); ‖a‖₂ where the target is all zero.
 
     Parameters
     ----------
@@ -40,9 +40,8 @@ def relative_l2(activations: Activations, target: Activations) -> Tensor:
     Tensor [shape=(batch,)]
     """
     a, t = _rows(activations), _rows(target)
-    # The floor keeps the gradient finite where the match is perfect, and the loss where the target is all zero.
-    floor = torch.finfo(t.dtype).tiny
-    return (a - t).square().sum(1).clamp(min=floor).sqrt() / t.square().sum(1).clamp(min=floor).sqrt()
+    floor = torch.finfo(t.dtype).tiny  # keeps the gradient finite where the match is perfect
+    return (a - t).square().sum(1).clamp(min=floor).sqrt() / _or_one(t.square().sum(1)).sqrt()
 
 
 def relative_l2_with_roots(activations: Activations, target: Activations, *, offset: float = 0.01) -> Tensor:
@@ -62,8 +61,13 @@ def relative_l2_with_roots(activations: Activations, target: Activations, *, off
     Tensor [shape=(batch,)]
     """
     a, t = _rows(activations), _rows(target)
-    scale = t.abs().mean(1, keepdim=True).clamp(min=torch.finfo(t.dtype).tiny)
+    scale = _or_one(t.abs().mean(1, keepdim=True))
     return relative_l2(a, t) + relative_l2(_signed_root(a / scale, offset), _signed_root(t / scale, offset))
+
+
+def _or_one(size: Tensor) -> Tensor:
+    """The size of targets; 1 for those that are all zero, which have none to compare with."""
+    return torch.where(size > 0, size, torch.ones_like(size))
 
 
 def _signed_root(x: Tensor, offset: float) -> Tensor:

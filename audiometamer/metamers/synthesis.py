@@ -344,8 +344,8 @@ class _Run:
             logits = model.logits(model(pair))
         measured = {layer: similarity(a[0], a[1]) for layer, a in activations.items()}
         labels = {}
-        for task, values in logits.items():
-            clip_label, metamer_label = (model.label(task, int(i)) for i in values.argmax(1))
+        for task in model.tasks_told_by(job.layer, logits):
+            clip_label, metamer_label = (model.label(task, int(i)) for i in logits[task].argmax(1))
             labels[task] = (clip_label, metamer_label)
         null: dict[str, MetricNull] | None = self.null.layers.get(job.layer) if self.null is not None else None
         return Evidence(

@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from audiometamer.devices import is_accelerator
+
 _PATIENCE = timedelta(days=1)  # the others wait while the first tests the network
 
 
@@ -61,7 +63,7 @@ def processes(device: torch.device) -> Iterator[Processes]:
     if not dist.is_torchelastic_launched():
         yield Processes()
         return
-    if device.type != "cpu":
+    if is_accelerator(device):
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group(dist.get_default_backend_for_device(device), timeout=_PATIENCE)
     yield Processes(dist.get_rank(), dist.get_world_size())

@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from audiometamer.criteria import NullDistribution
+from audiometamer.devices import choose_device, describe, own_randomness
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
 from audiometamer.models import Card, WeightsCard, build, save_weights
@@ -44,7 +45,7 @@ def train(
     data: Sequence[str],
     out: Path,
     *,
-    device: torch.device | str = "cpu",
+    device: str = "auto",
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Path:
@@ -61,8 +62,8 @@ def train(
         Data sets, see `audiometamer.training.sources.open_source`.
     out : path
         Becomes the model's folder: card, weights, recipe, null distribution, log, pictures.
-    device : device
-        Default the CPU.
+    device : str
+        See `audiometamer.devices.choose_device`. Default: the first accelerator that works, or the CPU.
     workers : int
         Processes that make batches meanwhile; 0 makes them in between. Default 1.
     progress : callable, optional
@@ -85,9 +86,9 @@ def train(
     corpus = Corpus(recordings, tasks, sample_rate=recipe.sample_rate)
     corpus.check_classes()
     split = _test_split(corpus)
-    device = torch.device(device)
-    with processes(device) as group, torch.random.fork_rng([torch.cuda.current_device()] if device.type == "cuda" else []):
-        run = Run(recipe, recipe_path, corpus, out, device, group, progress or _silent)
+    chosen = choose_device(device)
+    with processes(chosen) as group, own_randomness(chosen):
+        run = Run(recipe, recipe_path, corpus, out, chosen, group, progress or _silent)
         hours = run.fit(workers)
         if group.is_first:
             _finish(run, split, hours)
@@ -458,7 +459,7 @@ def _finish(run: Run, split: str, hours: float) -> None:
             "seed": recipe.seed,
             "epochs": recipe.epochs,
             "hours": round(hours, 3),
-            "machine": _machine(run.device, run.group),
+            "machine": f"{run.group.count} × {describe(run.device)}" if run.group.count > 1 else describe(run.device),
             "clips": len(run.training_set),
             "tested_on": split,
         },
@@ -466,13 +467,6 @@ def _finish(run: Run, split: str, hours: float) -> None:
     with whole_file(out / "model.toml") as temporary:
         temporary.write_bytes(msgspec.toml.encode(card))
     (out / CHECKPOINT).unlink()
-
-
-def _machine(device: torch.device, group: Processes) -> str:
-    if device.type == "cpu":
-        return f"CPU, {torch.get_num_threads()} threads" + (f", {group.count} processes" if group.count > 1 else "")
-    name = getattr(torch.get_device_module(device), "get_device_name", lambda: device.type)()
-    return f"{group.count} × {name}" if group.count > 1 else str(name)
 
 
 def _card(recipe: Recipe, tasks: Mapping[str, Task], **front_end_options: Any) -> Card:

@@ -69,6 +69,17 @@ def test_rectified_loss_by_hand():
     assert rectified(half_squared_error, 0.5)(torch.tensor([[4.0, -0.5, -1.0, -9.0]]), target).item() == 0
 
 
+def test_a_target_of_zeros_is_approached_without_a_scale():
+    """‖a‖ for lack of anything to compare with: finite, with a gradient of length one; the other examples as ever."""
+    a = torch.tensor([[3.0, 4.0], [2.0, 0.0]], requires_grad=True)
+    target = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+    losses = relative_l2(a, target)
+    assert losses.tolist() == pytest.approx([5.0, 1.0])
+    (gradient,) = torch.autograd.grad(losses.sum(), a)
+    torch.testing.assert_close(gradient, torch.tensor([[0.6, 0.8], [1.0, 0.0]]))
+    assert relative_l2_with_roots(a, target, offset=0.0).tolist() == pytest.approx([5 + 7**0.5, 1 + 2**0.5 - 1])
+
+
 def test_losses_tell_one_layer_from_several():
     t = torch.zeros(1, 2)
     with pytest.raises(am.AudioMetamerError, match=r"takes one layer, and the activations are of x; use losses.weighted"):

@@ -1,0 +1,47 @@
+"""Which device is computed on; the only place that knows devices by name."""
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from audiometamer.errors import AudioMetamerError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; ``auto`` is the first accelerator that works, or the CPU.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no such device here.
+    """
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator if accelerator is not None else torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch asserts that it was built for a device
+        raise AudioMetamerError(f"device {name!r} is not available here: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def is_accelerator(device: torch.device) -> bool:
+    """Whether a device is other than the CPU."""
+    accelerator = torch.accelerator.current_accelerator()
+    return accelerator is not None and accelerator.type == device.type
+
+
+def describe(device: torch.device) -> str:
+    """What a device is, for a record: its maker's name for it, or the number of threads on the CPU."""
+    if not is_accelerator(device):
+        return f"CPU, {torch.get_num_threads()} threads"
+    named = getattr(torch.get_device_module(device), "get_device_name", None)
+    return str(named()) if callable(named) else device.type
+
+
+def own_randomness(device: torch.device) -> AbstractContextManager[None]:
+    """While the block runs, draws from torch's global generators, here and on a device, leave no trace afterwards."""
+    if not is_accelerator(device):
+        return torch.random.fork_rng(devices=[])
+    return torch.random.fork_rng([torch.accelerator.current_device_index()], device_type=device.type)

@@ -1,0 +1,32 @@
+"""The one place that names devices."""
+
+import pytest
+import torch
+
+import audiometamer as am
+from audiometamer.devices import choose_device, describe, is_accelerator, own_randomness
+
+
+def test_devices():
+    assert choose_device("cpu").type == "cpu"
+    assert (
+        choose_device("auto") == torch.accelerator.current_accelerator(check_available=True)
+        or choose_device("auto").type == "cpu"
+    )
+    with pytest.raises(am.AudioMetamerError, match="device 'warp' is not available here"):
+        choose_device("warp")
+
+
+def test_the_cpu_is_no_accelerator_and_says_how_many_threads_it_has():
+    cpu = choose_device("cpu")
+    assert not is_accelerator(cpu)
+    assert describe(cpu) == f"CPU, {torch.get_num_threads()} threads"
+
+
+def test_own_randomness_leaves_no_trace():
+    before = torch.random.get_rng_state()
+    with own_randomness(choose_device("auto")):
+        torch.manual_seed(5)
+        torch.rand(3)
+        assert not torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(torch.random.get_rng_state(), before)
