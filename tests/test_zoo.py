@@ -82,6 +82,19 @@ def test_the_null_distribution(name):
             assert metric.maximum >= metric.quantiles["0.9999"]
 
 
+@pytest.mark.parametrize("name", zoo())
+def test_the_table_in_the_documentation_is_what_the_cards_say(name):
+    card = read_card(ZOO / name)
+    megabytes = (ZOO / name / card.weights.file).stat().st_size / 1e6
+    for task, scores in card.accuracy.items():
+        low, high = scores["quiet"]["interval_95"]
+        cells = [name, task, f"{scores['quiet']['percent']} ({low}–{high})"]
+        others = ("low_passed_4_khz", "snr_10_db", "snr_0_db", "snr_-5_db", "cochleagram_l2_0.5", "cochleagram_l2_1")
+        cells += [str(scores[condition]["percent"]) if condition in scores else "" for condition in others]
+        cells += [f"{megabytes:.1f}", f"{card.training['hours']:.2f}"]
+        assert "| " + " | ".join(cells) + " |" in (ROOT / "docs" / "zoo.md").read_text()
+
+
 def test_the_robust_network_withstands_what_undoes_the_ordinary_one():
     ordinary, robust, control = (
         read_card(ZOO / name).accuracy["word"] for name in ("cochcnn-word", "cochcnn-word-robust", "cochcnn-word-random-step")

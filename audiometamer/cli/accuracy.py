@@ -70,8 +70,9 @@ def test_model(
     if table.exists() and not overwrite:
         raise AudioMetamerError(f"{table} exists; choose another --out, or --overwrite it")
     recordings = [recording for source in data for recording in open_source(source)]
-    tests = testing.prepared_tests(model, recordings, split=split, seed=seed)
     with tracked() as tracker:
+        tracker(0.0, f"reading {len(recordings)} recordings")
+        tests = testing.prepared_tests(model, recordings, split=split, seed=seed)
         wanted = testing.conditions(snrs, adversaries)
         scores, confusions = testing.measure(model, tests, wanted, batch_size=batch_size, progress=tracker)
     testing.write_scores(table, scores, split=split)

@@ -83,12 +83,14 @@ def train(
     _check_folder(out, recipe_path)
     recordings = [recording for source in data for recording in open_source(source)]
     tasks = _tasks(recipe, recordings)
+    tell = progress or _silent
+    tell(0.0, f"reading {len(recordings)} recordings")
     corpus = Corpus(recordings, tasks, sample_rate=recipe.sample_rate)
     corpus.check_classes()
     split = _test_split(corpus)
     chosen = choose_device(device)
     with processes(chosen) as group, own_randomness(chosen):
-        run = Run(recipe, recipe_path, corpus, out, chosen, group, progress or _silent)
+        run = Run(recipe, recipe_path, corpus, out, chosen, group, tell)
         hours = run.fit(workers)
         if group.is_first:
             _finish(run, split, hours)
