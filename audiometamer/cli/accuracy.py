@@ -17,16 +17,19 @@ from audiometamer.training.adversaries import Adversary
 from audiometamer.training.sources import open_source
 
 
-def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-    """Scores by task and condition, as in a model's card."""
-    table = Table("task", "condition", box=None, header_style="bold")
+def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]) -> None:
+    """Scores by split, task and condition; those of a split are as in a model's card."""
+    table = Table("split", "task", "condition", box=None, header_style="bold")
     for column in ("clips", "right", "%", "95 % interval"):
         table.add_column(column, justify="right")
-    for task, scores in accuracy.items():
-        for condition, score in scores.items():
-            right, (low, high) = score.get("correct"), score["interval_95"]
-            counts = str(score["clips"]), "" if right is None else str(right)
-            table.add_row(task, condition.replace("_", " "), *counts, f"{score['percent']:.1f}", f"{low:.1f} to {high:.1f}")
+    rows = [
+        (split, t, c, score) for split, tasks in accuracy.items() for t, scores in tasks.items() for c, score in scores.items()
+    ]
+    for split, task, condition, score in rows:
+        right, (low, high) = score.get("correct"), score["interval_95"]
+        counts = str(score["clips"]), "" if right is None else str(right)
+        interval = f"{low:.1f} to {high:.1f}"
+        table.add_row(split, task, condition.replace("_", " "), *counts, f"{score['percent']:.1f}", interval)
     Console().print(table)
 
 
@@ -34,8 +37,9 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> N
 @click.argument("model_name", metavar="MODEL")
 @options.data
 @click.option(
-    "--split", type=click.Choice(("train", "valid", "test")), default="test", show_default=True, help="Recordings to test on."
-)
+    "--split", "splits", type=click.Choice(("train", "valid", "test")), multiple=True, default=("test",), show_default=True,
+    help="Recordings to test on; may be given several times.",
+)  # fmt: skip
 @click.option(
     "--snr",
     "snrs",
@@ -56,8 +60,8 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> N
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables and pictures. Default: test-model/MODEL.")
 @click.option("--overwrite", is_flag=True, help="Replace the tables and pictures that are there.")
 def test_model(
-    model_name: str, data: tuple[str, ...], split: str, snrs: tuple[float, ...], attacks: tuple[str, ...], attack_steps: int,
-    seed: int, device: str, batch_size: int, out: Path | None, overwrite: bool,
+    model_name: str, data: tuple[str, ...], splits: tuple[str, ...], snrs: tuple[float, ...], attacks: tuple[str, ...],
+    attack_steps: int, seed: int, device: str, batch_size: int, out: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Measure the accuracy of MODEL by task: in quiet, limited to 4 kHz, in background at each SNR.
 
@@ -70,17 +74,23 @@ def test_model(
     if table.exists() and not overwrite:
         raise AudioMetamerError(f"{table} exists; choose another --out, or --overwrite it")
     recordings = [recording for source in data for recording in open_source(source)]
+    wanted = testing.conditions(snrs, adversaries)
+    scores: dict[str, testing.Scores] = {}
     with tracked() as tracker:
-        tracker(0.0, f"reading {len(recordings)} recordings")
-        tests = testing.prepared_tests(model, recordings, split=split, seed=seed)
-        wanted = testing.conditions(snrs, adversaries)
-        scores, confusions = testing.measure(model, tests, wanted, batch_size=batch_size, progress=tracker)
-    testing.write_scores(table, scores, split=split)
-    for task, confusion in confusions.items():
-        labels = tests.corpus.tasks[task].labels
-        testing.write_confusion(out / f"confusion-{task}.tsv", confusion, labels)
-        title = f"{model.name}, {task}: {split}, in quiet"
-        testing.draw_confusion(out / f"confusion-{task}.png", confusion, labels, title=title)
+        for k, split in enumerate(dict.fromkeys(splits)):
+
+            def told(done: float, message: str, k: int = k, split: str = split) -> None:
+                tracker((k + done) / len(splits), f"{split}: {message}")
+
+            told(0.0, f"reading {len(recordings)} recordings")
+            tests = testing.prepared_tests(model, recordings, split=split, seed=seed)
+            scores[split], confusions = testing.measure(model, tests, wanted, batch_size=batch_size, progress=told)
+            for task, confusion in confusions.items():
+                labels, stem = tests.corpus.tasks[task].labels, f"confusion-{task}-{split}"
+                testing.write_confusion(out / f"{stem}.tsv", confusion, labels)
+                title = f"{model.name}, {task}: {split}, in quiet"
+                testing.draw_confusion(out / f"{stem}.png", confusion, labels, title=title)
+    testing.write_scores(table, scores)
     print_accuracy(msgspec.to_builtins(scores))
     click.echo(f"{table} and confusion matrices beside it")
 

@@ -38,5 +38,6 @@ def train(recipe: str, data: tuple[str, ...], out: Path, device: str, workers: i
         folder = train_model(find_recipe(recipe), data, out, device=device, workers=workers, progress=tracker)
     if not is_first_process():
         return
-    print_accuracy(read_card(folder).accuracy)
+    card = read_card(folder)
+    print_accuracy({card.training["tested_on"]: card.accuracy})
     click.echo(f"trained: {folder}")

@@ -320,15 +320,16 @@ def prepared_tests(model: Model, recordings: Sequence[Recording], *, split: str,
     return TestSet(corpus, split, backgrounds, n_samples=model.signal_shape[0], level=model.level, seed=seed)
 
 
-def write_scores(path: Path, scores: Mapping[str, Mapping[str, Score]], *, split: str) -> None:
-    """A row for each task and condition, tab-separated."""
+def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
+    """A row for each split, task and condition, tab-separated."""
     with whole_file(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(["task", "split", "condition", "clips", "correct", "percent", "low_95", "high_95"])
-        for task, by_condition in scores.items():
-            for condition, score in by_condition.items():
-                correct = "" if score.correct is None else score.correct
-                writer.writerow([task, split, condition, score.clips, correct, score.percent, *score.interval_95])
+        for split, tasks in scores.items():
+            for task, by_condition in tasks.items():
+                for condition, score in by_condition.items():
+                    correct = "" if score.correct is None else score.correct
+                    writer.writerow([task, split, condition, score.clips, correct, score.percent, *score.interval_95])
 
 
 def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:

@@ -469,6 +469,7 @@ def _finish(run: Run, split: str, hours: float) -> None:
     with whole_file(out / "model.toml") as temporary:
         temporary.write_bytes(msgspec.toml.encode(card))
     (out / CHECKPOINT).unlink()
+    run.progress(1.0, "done")
 
 
 def _card(recipe: Recipe, tasks: Mapping[str, Task], **front_end_options: Any) -> Card:

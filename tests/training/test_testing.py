@@ -227,7 +227,7 @@ def test_tables(tmp_path):
         "word": {"quiet": Score(10, 80.0, (49.0, 94.3), 8), "snr_0_db": Score(10, 50.0, (23.7, 76.3), 5)},
         "sounds": {"quiet": Score(4, 62.5, (41.7, 100.0))},
     }
-    testing.write_scores(tmp_path / "new" / "accuracy.tsv", scores, split="valid")
+    testing.write_scores(tmp_path / "new" / "accuracy.tsv", {"valid": scores})
     assert (tmp_path / "new" / "accuracy.tsv").read_text() == (
         "task\tsplit\tcondition\tclips\tcorrect\tpercent\tlow_95\thigh_95\n"
         "word\tvalid\tquiet\t10\t8\t80.0\t49.0\t94.3\n"
