@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +15,7 @@ from audiometamer.activations import Rectifier, Tap, record_taps
 from audiometamer.audio import Clip
 from audiometamer.criteria import MetricNull, NullDistribution, judge, similarity
 from audiometamer.domains import Domain, Waveform
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.matching.loop import match
 from audiometamer.matching.losses import Loss, rectified, relative_l2
 from audiometamer.matching.methods import Attempt, Method, load_method, stuck_after
@@ -148,24 +149,25 @@ def synthesize(
     AudioMetamerError
         If a clip does not fit the model, or a layer or method is unknown.
     """
-    return list(
-        iterate_metamers(
-            model,
-            [
-                (clip, layer, s)
-                for layer in _as_list(layers, model.layers)
-                for clip in ([clips] if isinstance(clips, Clip) else clips)
-                for s in ([seed] if isinstance(seed, int) else seed)
-            ],
-            method=method,
-            steps=steps,
-            loss=loss,
-            null=null,
-            domain=domain,
-            batch_size=batch_size,
-            progress=progress,
-        )
+    jobs = [
+        (clip, layer, s)
+        for layer in _as_list(layers, model.layers)
+        for clip in ([clips] if isinstance(clips, Clip) else clips)
+        for s in ([seed] if isinstance(seed, int) else seed)
+    ]
+    place = {(id(clip), layer, s): k for k, (clip, layer, s) in enumerate(jobs)}
+    found = iterate_metamers(
+        model,
+        jobs,
+        method=method,
+        steps=steps,
+        loss=loss,
+        null=null,
+        domain=domain,
+        batch_size=batch_size,
+        progress=progress,
     )
+    return sorted(found, key=lambda m: place[id(m.clip), m.evidence.settings.layer, m.evidence.settings.seed])
 
 
 def iterate_metamers(
@@ -180,7 +182,11 @@ def iterate_metamers(
     batch_size: int = 8,
     progress: Callable[[Progress], None] | None = None,
 ) -> Iterator["Metamer"]:
-    """As `synthesize`, for any list of (clip, layer, seed), giving each metamer as soon as its batch is done."""
+    """As `synthesize`, for any list of (clip, layer, seed), giving each metamer as soon as it is done.
+
+    Batches are filled anew after every attempt: a signal that has passed leaves, and those that have to try again wait for each
+    other, so that no batch is kept small or waiting by its hardest signals.
+    """
     procedure = load_method(method)
     if steps is not None and steps < 1:
         raise AudioMetamerError(f"steps is {steps}; it must be at least 1")
@@ -199,9 +205,7 @@ def iterate_metamers(
         model.weights_sha256(),
     )
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):
-        here = [_Job(*job) for job in jobs if job[1] == layer]
-        for i in range(0, len(here), batch_size):
-            yield from run.batch(here[i : i + batch_size])
+        yield from run.metamers([_Job(*job) for job in jobs if job[1] == layer], batch_size)
 
 
 def settings_of(
@@ -251,15 +255,34 @@ class _Run:
     progress: Callable[[Progress], None] | None
     weights_sha256: str
 
-    def batch(self, jobs: Sequence[_Job]) -> Iterator[Metamer]:
-        """Metamers of jobs at one layer: each attempt with the jobs that have not passed."""
-        for number, attempt in enumerate(self.method.attempts):
-            left = [job for job in jobs if job.wants(attempt)]
-            if left:
-                self._attempt(left, number)
-        for job in jobs:
-            samples, evidence = job.best
-            yield Metamer(samples, job.clip, replace(evidence, tries=job.tries, seconds=job.seconds))
+    def metamers(self, jobs: Sequence[_Job], batch_size: int) -> Iterator[Metamer]:
+        """Metamers of jobs at one layer, in the order in which they are done."""
+        attempts = self.method.attempts
+        waiting = {0: list(jobs)}  # by the number of their next attempt
+        while waiting:
+            full = [number for number, here in waiting.items() if len(here) >= batch_size]
+            number = max(full, default=min(waiting))  # what is not full may be filled by earlier attempts
+            batch, rest = waiting[number][:batch_size], waiting.pop(number)[batch_size:]
+            if rest:
+                waiting[number] = rest
+            try:
+                self._attempt(batch, number)
+            except torch.OutOfMemoryError as error:
+                if len(batch) == 1:
+                    raise AudioMetamerError(f"{self.model.device} has no memory for one signal at {batch[0].layer}") from error
+                batch_size = len(batch) // 2
+                warnings.warn(
+                    f"no memory for {len(batch)} signals; going on with {batch_size}", AudioMetamerWarning, stacklevel=2
+                )
+                waiting[number] = batch + rest
+                continue
+            for job in batch:
+                following = next((k for k in range(number + 1, len(attempts)) if job.wants(attempts[k])), None)
+                if following is None:
+                    samples, evidence = job.best
+                    yield Metamer(samples, job.clip, replace(evidence, tries=job.tries, seconds=job.seconds))
+                else:
+                    waiting.setdefault(following, []).append(job)
 
     def _attempt(self, jobs: list[_Job], number: int) -> None:
         began = time.monotonic()
@@ -305,24 +328,26 @@ class _Run:
             report_every=_REPORT_EVERY,
         )
         seconds = (time.monotonic() - began) / len(jobs)
+        outcomes = []
         for i, job in enumerate(jobs):
             took = int(matched.steps[i])
             outcome = "finished" if took == steps else f"stuck after {took} steps"
             curve = [float(x) for x in matched.losses[i] if not math.isnan(x)]
             signal = matched.signals[i].to(torch.float32)
             evidence = self._evidence(job, natural[i], signal)
-            job.tries.append(
-                Try(
-                    attempt.name,
-                    None if attempt.goes_on else seeds[i],
-                    took,
-                    outcome,
-                    evidence.similarity[layer]["snr_db"],
-                    matched.loss_steps[: len(curve)],
-                    curve,
-                )
+            tried = Try(
+                attempt.name,
+                None if attempt.goes_on else seeds[i],
+                took,
+                outcome,
+                evidence.similarity[layer]["snr_db"],
+                matched.loss_steps[: len(curve)],
+                curve,
             )
-            job.results.append((signal.cpu(), replace(evidence, kept=number)))
+            outcomes.append((job, tried, (signal.cpu(), replace(evidence, kept=number))))
+        for job, tried, result in outcomes:
+            job.tries.append(tried)
+            job.results.append(result)
             job.seconds += seconds
 
     def _objective(self, layer: str, loss: Loss) -> tuple[dict[Tap, Rectifier], Loss, Rectifier]:

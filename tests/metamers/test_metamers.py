@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import msgspec
 import numpy as np
 import pytest
 import scipy.io.wavfile
@@ -13,7 +14,7 @@ import audiometamer as am
 from audiometamer.criteria import NullDistribution
 from audiometamer.matching.losses import relative_l2
 from audiometamer.metamers.files import is_finished, read_metamer, save_metamer, write_index
-from audiometamer.metamers.synthesis import settings_of
+from audiometamer.metamers.synthesis import _Job, _Run, iterate_metamers, settings_of
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,56 @@ def test_what_does_not_pass_is_tried_again_and_says_so(tiny, tiny_clip, null):
     assert [t.start_seed for t in tries] == [0, None, None, 3 * 2**32, None, 5 * 2**32, None, 7 * 2**32, None, None]
     assert metamer.evidence.kept == max(range(10), key=lambda i: tries[i].snr_db)
     assert tries[2].losses[0] < tries[3].losses[0]  # it goes on from where an earlier one ended
+
+
+def test_signals_that_try_again_share_batches_and_the_others_leave(tiny, tiny_clip, monkeypatch):
+    """Eight seeds in batches of two; of each first batch one fails, and needs three attempts."""
+    batches = []
+
+    def attempt(self, jobs, number):
+        batches.append((number, [job.seed for job in jobs]))
+        for job in jobs:
+            job.tries.append(number)
+
+    monkeypatch.setattr(_Run, "_attempt", attempt)
+    monkeypatch.setattr(_Job, "wants", lambda self, attempt: self.seed % 2 == 1 and len(self.tries) < 3)
+    monkeypatch.setattr(_Job, "best", property(lambda self: (torch.zeros(1), Named(self.seed, []))))
+    jobs = [(tiny_clip, "relu1", seed) for seed in range(8)]
+    left = [metamer.evidence.seed for metamer in iterate_metamers(tiny, jobs, batch_size=2)]
+    assert batches == [(0, [0, 1]), (0, [2, 3]), (1, [1, 3]), (2, [1, 3]), (0, [4, 5]), (0, [6, 7]), (1, [5, 7]), (2, [5, 7])]
+    assert left == [0, 2, 1, 3, 4, 6, 5, 7]
+
+
+def test_a_batch_that_memory_has_no_room_for_is_halved(tiny, tiny_clip, monkeypatch):
+    whole, sizes = _Run._attempt, []
+
+    def attempt(self, jobs, number):
+        sizes.append(len(jobs))
+        if len(jobs) > 2:
+            raise torch.OutOfMemoryError("no room")
+        whole(self, jobs, number)
+
+    monkeypatch.setattr(_Run, "_attempt", attempt)
+    seeds = range(5)
+    with pytest.warns(am.errors.AudioMetamerWarning, match="no memory for 5 signals; going on with 2"):
+        found = am.synthesize(tiny, tiny_clip, "relu1", seed=seeds, steps=20, method="feather2023", batch_size=8)
+    assert sizes == [5, 2, 2, 1]
+    assert [metamer.evidence.settings.seed for metamer in found] == list(seeds)
+
+    def never(self, jobs, number):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(_Run, "_attempt", never)
+    with pytest.raises(am.AudioMetamerError, match="cpu has no memory for one signal at relu1"):
+        am.synthesize(tiny, tiny_clip, "relu1")
+
+
+class Named(msgspec.Struct):
+    """In the place of evidence."""
+
+    seed: int
+    tries: list[int]
+    seconds: float = 0.0
 
 
 def test_the_published_method_has_one_attempt(tiny, tiny_clip):

@@ -1,0 +1,63 @@
+"""How things are measured: in turn within one run, so that the ratio holds whatever else the machine does."""
+
+import multiprocessing
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+Work = Callable[[], object]
+
+
+def machine() -> str:
+    """The processor, the number of threads, and torch's version."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        (name, *_) = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    except (OSError, ValueError):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def medians(functions: Sequence[Work], *, repeats: int) -> list[float]:
+    """Median seconds of each, in turn, after one turn that does not count."""
+    times: list[list[float]] = [[] for _ in functions]
+    for repeat in range(repeats + 1):
+        for function, taken in zip(functions, times, strict=True):
+            began = time.perf_counter()
+            function()
+            if repeat:
+                taken.append(time.perf_counter() - began)
+    return [statistics.median(taken) for taken in times]
+
+
+def peak_memory(prepare: Callable[..., Work], *arguments: object) -> float:
+    """Bytes that work, made by `prepare` in a process of its own, takes beyond what that process held before; Linux only."""
+    receiver, sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(target=_measure, args=(sender, prepare, *arguments))
+    process.start()
+    taken = receiver.recv()
+    process.join()
+    return float(taken)
+
+
+def _measure(sender, prepare: Callable[..., Work], *arguments: object) -> None:
+    work = prepare(*arguments)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from now on
+    before = _kilobytes("VmRSS")
+    work()
+    sender.send(1024 * (_kilobytes("VmHWM") - before))
+
+
+def _kilobytes(field: str) -> int:
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field)]
+    return int(line.split()[1])
+
+
+def table(*rows: Sequence[object]) -> str:
+    """Rows as a Markdown table; the first is its head."""
+    lines = ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
