@@ -39,3 +39,29 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_writer(out: Path) -> Iterator[None]:
+    """Hold a folder for one run; a second run into it is refused.
+
+    Raises
+    ------
+    AudioMetamerError
+        If another run is writing into it, or it cannot be made.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise AudioMetamerError(f"another run is writing into {out}; wait for it, or choose another --out") from error
+    except OSError as error:
+        raise AudioMetamerError(f"could not write into {out}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        (out / ".lock").unlink(missing_ok=True)

@@ -426,6 +426,11 @@ def build(card: Card) -> Model:
         ears = front_end(card.front_end.preset, **card.front_end.options)
     except TypeError as error:
         raise AudioMetamerError(f"the card of {card.name}: {error}") from error
+    if (rate := getattr(ears, "sample_rate", card.sample_rate)) != card.sample_rate:
+        raise AudioMetamerError(
+            f"the card of {card.name}: the front end takes {rate} Hz and the model {card.sample_rate}; set sample_rate in the "
+            "front end's options too"
+        )
     model = Model(
         network,
         front_end=ears,

@@ -12,13 +12,13 @@ from audiometamer.cli import options
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
+from audiometamer.files import only_writer
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
     clip_folder,
     folder_of,
     is_finished,
     metamer_path,
-    only_writer,
     read_metamer,
     save_metamer,
     verdict_word,

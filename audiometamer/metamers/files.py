@@ -3,8 +3,6 @@
 import csv
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -127,32 +125,6 @@ def write_index(out: Path) -> Path:
 def verdict_word(passed: bool | None) -> str:
     """``passed``, ``failed``, or ``no verdict`` where there was nothing to judge by."""
     return {True: "passed", False: "failed", None: "no verdict"}[passed]
-
-
-@contextmanager
-def only_writer(out: Path) -> Iterator[None]:
-    """Hold a folder for one run; a second run into it is refused.
-
-    Raises
-    ------
-    AudioMetamerError
-        If another run is writing into it, or it cannot be made.
-    """
-    from filelock import FileLock, Timeout
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise AudioMetamerError(f"another run is writing into {out}; wait for it, or choose another --out") from error
-    except OSError as error:
-        raise AudioMetamerError(f"could not write into {out}: {error.strerror or error}") from error
-    try:
-        yield
-    finally:
-        lock.release()
-        (out / ".lock").unlink(missing_ok=True)
 
 
 def _safe(name: str) -> str:

@@ -1,7 +1,7 @@
 """Adversarial perturbations, and random ones of the same size as their control (Madry et al. 2018; Feather et al. 2023)."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import torch
@@ -34,11 +34,11 @@ class Adversary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     at: Literal["waveform", "cochleagram"]
     norm: Literal["l2", "linf"]
-    radius: float
+    radius: Annotated[float, msgspec.Meta(gt=0)]
     kind: Literal["gradient", "random_step"] = "gradient"
-    steps: int = 5
-    step: float = 0.5
-    warm_up: float = 0.0
+    steps: Annotated[int, msgspec.Meta(ge=1)] = 5
+    step: Annotated[float, msgspec.Meta(gt=0)] = 0.5
+    warm_up: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
     @property
     def name(self) -> str:

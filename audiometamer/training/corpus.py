@@ -5,6 +5,7 @@ again, in any order, by any process.
 """
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.audio import resample
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.training.mixing import Augmentation, Backgrounds, Pool, mix
 from audiometamer.training.recordings import SPLITS, Recording, Samples
 
@@ -111,6 +112,8 @@ class Corpus:
         memory: float = MEMORY,
     ) -> None:
         self.tasks, self.sample_rate = dict(tasks), sample_rate
+        self.given = recordings
+        self._check(recordings)
         self.recordings: dict[str, list[Recording]] = {
             split: [r for r in recordings if r.split == split and (split == "background" or self._is_labelled(r))]
             for split in splits
@@ -120,6 +123,21 @@ class Corpus:
         self.recordings["noises"] = [r for r in behind if "speaker" not in r.labels]
         kept = _fit([r for found in self.recordings.values() for r in found], memory / (4 * sample_rate))
         self.waveforms = {name: Waveforms(found, sample_rate, kept=kept) for name, found in self.recordings.items()}
+
+    def _check(self, recordings: Sequence[Recording]) -> None:
+        """Raise if a recording is in two splits, or has several labels of a task that takes one."""
+        splits: dict[str, str] = {}
+        single = [name for name, task in self.tasks.items() if not task.multi]
+        for recording in (r for r in recordings if r.split != "background"):
+            if (before := splits.setdefault(recording.name, recording.split)) != recording.split:
+                raise AudioMetamerError(
+                    f"{recording.name} is in split {before} and in split {recording.split}; it must be in one"
+                )
+            labels = recording.labels
+            for name in single:
+                if len(labels.get(name, ())) > 1:
+                    found = ", ".join(labels[name])
+                    raise AudioMetamerError(f"{recording.name} has several labels of task {name} ({found}), which takes one")
 
     def _is_labelled(self, recording: Recording) -> bool:
         labels = recording.labels
@@ -158,6 +176,19 @@ class Corpus:
             found = [by_task[name] for by_task in (labels if task.multi else labels[:1]) if name in by_task]
             encoded[name] = task.encoded([label for some in found for label in some] if found else None)
         return encoded
+
+    def tell_unknown_labels(self, split: str) -> None:
+        """Warn of recordings of a split whose label none of the classes is: they are left out of the task."""
+        for name, task in self.tasks.items():
+            known = set(task.labels)
+            found = [label for r in self.given if r.split == split for label in r.labels.get(name, ()) if label not in known]
+            if found:
+                kinds = ", ".join(sorted(set(found))[:5]) + (", …" if len(set(found)) > 5 else "")
+                warnings.warn(
+                    f"{len(found)} recordings of split {split} have a {name} that is none of the {len(known)} classes: {kinds}",
+                    AudioMetamerWarning,
+                    stacklevel=2,
+                )
 
     def check_classes(self) -> None:
         """Raise if a class of a task has no recording in split ``train``.

@@ -5,13 +5,18 @@ Every function that draws at random takes the generator: the same generator give
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 import scipy.signal
+from msgspec import Meta
 
 from audiometamer.audio import set_level
 from audiometamer.errors import AudioMetamerError
 from audiometamer.training.recordings import Samples
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[float, Meta(gt=0)]
 
 KINDS: Mapping[str, float] = {"babble": 2, "speech_shaped": 1, "noise": 1, "pink": 1}
 N_VOICES = (1, 6)
@@ -39,7 +44,9 @@ def excerpt(samples: Samples, n_samples: int, *, center: int) -> Samples:
 
 
 def word_in_the_middle(samples: Samples, n_samples: int, sample_rate: int) -> Samples:
-    """The excerpt whose middle is the middle of the word."""
+    """The excerpt whose middle is the middle of the word; a recording of just this length has been cut already, and is left."""
+    if len(samples) == n_samples:
+        return samples
     start, stop = word_span(samples, sample_rate)
     return excerpt(samples, n_samples, center=(start + stop) // 2)
 
@@ -136,6 +143,10 @@ class Backgrounds:
         if unknown := self.kinds.keys() - self._sources().keys():
             known = ", ".join(self._sources())
             raise AudioMetamerError(f"there is no kind of background {', '.join(sorted(unknown))}; there are {known}")
+        if not 1 <= self.n_voices[0] <= self.n_voices[1]:
+            raise AudioMetamerError(
+                f"n_voices is {self.n_voices}; it must be the fewest, at least 1, and the most voices of a babble"
+            )
         if not self._weights():
             raise AudioMetamerError(f"there are no recordings for background of kind {', '.join(self.kinds) or '(none named)'}")
 
@@ -200,18 +211,19 @@ class Augmentation:
     """
 
     snr: tuple[float, float] = (-10.0, 10.0)
-    quiet: float = 0.0
-    centered: float = 1.0
-    low_pass: float = 0.0
-    cutoff: tuple[float, float] = (2500.0, 9000.0)
-    noise_floor: float = 0.0
-    speed: float = 1.0
+    quiet: Share = 0.0
+    centered: Share = 1.0
+    low_pass: Share = 0.0
+    cutoff: tuple[Positive, Positive] = (2500.0, 9000.0)
+    noise_floor: Share = 0.0
+    speed: Annotated[float, Meta(ge=1)] = 1.0
     gain: tuple[float, float] = (0.0, 0.0)
 
     def speech(self, samples: Samples, rng: np.random.Generator, *, n_samples: int, sample_rate: int) -> Samples:
         """An excerpt of a recording, before background comes in."""
+        is_cut = len(samples) == n_samples  # by whoever made the data set: the word is where it should be
         samples = self._played(samples, rng)
-        start, stop = word_span(samples, sample_rate)
+        start, stop = (0, len(samples)) if is_cut else word_span(samples, sample_rate)
         spare = abs(n_samples - (stop - start)) // 2
         shift = 0 if rng.random() < self.centered else int(rng.integers(-spare, spare + 1))
         sound = excerpt(samples, n_samples, center=(start + stop) // 2 + shift)
@@ -226,7 +238,7 @@ class Augmentation:
         return set_level(self._filtered(sound, rng, sample_rate), level * 10 ** (rng.uniform(*self.gain) / 20))
 
     def _played(self, samples: Samples, rng: np.random.Generator) -> Samples:
-        if self.speed == 1:
+        if self.speed == 1 or len(samples) < 2:
             return samples
         times = np.arange(0, len(samples) - 1, self.speed ** rng.uniform(-1, 1))
         return np.interp(times, np.arange(len(samples)), samples).astype(np.float32)

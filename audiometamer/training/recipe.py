@@ -2,14 +2,16 @@
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
+from torch import nn
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models import FrontEndCard, NetworkCard
 from audiometamer.training.adversaries import Adversary
-from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation
+from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation, Positive, Share
 
 _SHIPPED = Path(__file__).parent / "recipes"
 
@@ -53,13 +55,13 @@ class OptimizerRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """
 
     name: Literal["AdamW", "SGD"] = "AdamW"
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    momentum: float = 0.9
+    learning_rate: Positive = 2e-3
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.05
+    momentum: Share = 0.9
     schedule: Literal["cosine", "steps", "constant"] = "cosine"
-    warm_up: float = 0.0
-    every: int = 50
-    factor: float = 0.1
+    warm_up: Share = 0.0
+    every: Annotated[int, Meta(ge=1)] = 50
+    factor: Positive = 0.1
 
     def rate(self, step: int, *, per_epoch: int, epochs: int) -> float:
         """The learning rate of a step, counted from 0."""
@@ -128,12 +130,12 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     tasks: dict[str, TaskRecipe]
     network: NetworkCard
     front_end: FrontEndCard
-    sample_rate: int = 20_000
-    duration: float = 2.0
-    level: float = 0.1
-    seed: int = 0
-    epochs: int = 30
-    batch_size: int = 32
+    sample_rate: Annotated[int, Meta(ge=1)] = 20_000
+    duration: Positive = 2.0
+    level: Positive = 0.1
+    seed: Annotated[int, Meta(ge=0)] = 0
+    epochs: Annotated[int, Meta(ge=1)] = 30
+    batch_size: Annotated[int, Meta(ge=2)] = 32  # batch normalisation needs two
     balanced: str | None = None
     optimizer: OptimizerRecipe = OptimizerRecipe()
     augmentation: Augmentation = Augmentation()
@@ -142,7 +144,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     training_front_end: dict[str, Any] = {}
     test_snrs: tuple[float, ...] = (10.0, 0.0, -5.0)
     test_adversaries: list[Adversary] = []
-    null_pairs: int = 1_000_000
+    null_pairs: Annotated[int, Meta(ge=1)] = 1_000_000
     description: str = ""
     licence: str = ""
     data: dict[str, str] = {}
@@ -186,14 +188,11 @@ def read_recipe(path: Path) -> Recipe:
         recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
     except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path} is not a recipe: {error}") from error
-    for what, is_right, rule in (
-        ("tasks", bool(recipe.tasks), "name at least one"),
-        ("epochs", recipe.epochs >= 1, "at least 1"),
-        ("batch_size", recipe.batch_size >= 2, "at least 2, for batch normalisation"),
-        ("level", recipe.level > 0, "above 0"),
-        ("duration", recipe.n_samples >= 1, "at least a sample long"),
-        ("null_pairs", recipe.null_pairs >= 1, "at least 1"),
-    ):
-        if not is_right:
-            raise AudioMetamerError(f"{path} is not a recipe: {what} is {getattr(recipe, what)!r}; it must be {rule}")
+    if not recipe.tasks:
+        raise AudioMetamerError(f"{path} is not a recipe: it names no task; add [tasks.word]")
+    for name, task in recipe.tasks.items():
+        if not name or "." in name or hasattr(nn.ModuleDict, name):  # read-outs are modules of these names
+            raise AudioMetamerError(f"{path} is not a recipe: a task cannot be called {name!r}; choose another name")
+        if task.labels is not None and len(set(task.labels)) < len(task.labels):
+            raise AudioMetamerError(f"{path} is not a recipe: task {name} lists a label twice")
     return recipe

@@ -139,8 +139,14 @@ class Answers(msgspec.Struct, frozen=True):
     logits: NDArray[np.float32]
     targets: NDArray[Any]
 
+    def share(self) -> float:
+        """Share of right answers, or mean average precision if sounds have several labels."""
+        if self.targets.ndim == 2:
+            return _mean_precision(self.logits, self.targets) or 0.0
+        return float((self.logits.argmax(1) == self.targets).mean())
+
     def score(self) -> Score:
-        """Accuracy, or mean average precision if sounds have several labels."""
+        """`share` in percent, with its interval."""
         if self.targets.ndim == 2:
             return _average_precision(self.logits, self.targets)
         n, correct = len(self.targets), int((self.logits.argmax(1) == self.targets).sum())
@@ -316,6 +322,7 @@ def prepared_tests(model: Model, recordings: Sequence[Recording], *, split: str,
     corpus = Corpus(recordings, tasks, sample_rate=model.sample_rate, splits=(split, "background"))
     if not corpus.recordings.get(split):
         raise AudioMetamerError(f"no recording of split {split!r} has a label of task {', '.join(tasks)}")
+    corpus.tell_unknown_labels(split)
     backgrounds = corpus.backgrounds(KINDS, N_VOICES, for_tests=True)
     return TestSet(corpus, split, backgrounds, n_samples=model.signal_shape[0], level=model.level, seed=seed)
 

@@ -1,8 +1,10 @@
 """The training loop: a recipe and data sets go in, a model's folder comes out."""
 
 import hashlib
+import io
 import math
 import os
+import pickle
 import shutil
 import signal
 import threading
@@ -22,12 +24,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from audiometamer.criteria import NullDistribution
 from audiometamer.devices import choose_device, describe, own_randomness
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file
+from audiometamer.files import only_writer, whole_file
 from audiometamer.models import Card, WeightsCard, build, save_weights
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import Batch, Corpus, Task, TrainingSet
-from audiometamer.training.distributed import Processes, processes, share_batch_norm
+from audiometamer.training.distributed import Processes, is_first_process, processes, share_batch_norm
 from audiometamer.training.journal import EventFiles, Row, draw_learning_curve, write_table
 from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe, read_recipe
@@ -80,17 +82,27 @@ def train(
         If the recipe or the data are not as they should be, if a loss is not finite, or if `out` holds something else.
     """
     recipe, out = read_recipe(recipe_path), Path(out)
+    if not is_first_process():
+        return _train(recipe, data, out, device, workers, _silent)
     _check_folder(out, recipe_path)
+    with only_writer(out):
+        if not (out / "recipe.toml").exists():
+            with whole_file(out / "recipe.toml") as temporary:
+                shutil.copy(recipe_path, temporary)
+        return _train(recipe, data, out, device, workers, progress or _silent)
+
+
+def _train(recipe: Recipe, data: Sequence[str], out: Path, device: str, workers: int, tell: Progress) -> Path:
     recordings = [recording for source in data for recording in open_source(source)]
     tasks = _tasks(recipe, recordings)
-    tell = progress or _silent
     tell(0.0, f"reading {len(recordings)} recordings")
     corpus = Corpus(recordings, tasks, sample_rate=recipe.sample_rate)
     corpus.check_classes()
     split = _test_split(corpus)
+    corpus.tell_unknown_labels(split)
     chosen = choose_device(device)
     with processes(chosen) as group, own_randomness(chosen):
-        run = Run(recipe, recipe_path, corpus, out, chosen, group, tell)
+        run = Run(recipe, corpus, out, chosen, group, tell)
         hours = run.fit(workers)
         if group.is_first:
             _finish(run, split, hours)
@@ -106,7 +118,10 @@ def _check_folder(out: Path, recipe_path: Path) -> None:
     if (out / "model.toml").exists():
         raise AudioMetamerError(f"{out} holds a trained model already; name another folder")
     if out.is_dir() and not (out / CHECKPOINT).exists():
-        others = [path for path in out.iterdir() if path.name[0] != "." and path.resolve() != recipe_path.resolve()]
+        ours = out / "recipe.toml"
+        if ours.exists() and ours.read_bytes() != recipe_path.read_bytes():
+            raise AudioMetamerError(f"{ours} is another recipe than {recipe_path}; name another folder")
+        others = [path for path in out.iterdir() if path.name[0] != "." and path != ours]
         if others:
             raise AudioMetamerError(f"{out} holds other files ({others[0].name}) and no checkpoint; name another folder")
 
@@ -149,7 +164,6 @@ class Run:
     Parameters
     ----------
     recipe : Recipe
-    recipe_path : path
     corpus : Corpus
     out : path
     device : torch.device
@@ -160,7 +174,6 @@ class Run:
     def __init__(
         self,
         recipe: Recipe,
-        recipe_path: Path,
         corpus: Corpus,
         out: Path,
         device: torch.device,
@@ -168,7 +181,8 @@ class Run:
         progress: Progress,
     ) -> None:
         self.recipe, self.corpus, self.out, self.device, self.group = recipe, corpus, out, device, group
-        self.progress, self.recipe_path = progress, recipe_path
+        self.progress = progress
+        self.identity = _identity(corpus)
         self.training_set = _training_set(recipe, corpus, balanced=recipe.balanced)
         if self.training_set.batches_per_epoch < 1:
             raise AudioMetamerError(
@@ -198,10 +212,16 @@ class Run:
         self.state = State()
         if (out / CHECKPOINT).exists():
             self._load()
+        place = torch.tensor(float(self.state.epoch * self.training_set.batches_per_epoch + self.state.step), device=device)
+        if float(group.total(place)) != group.count * float(place):
+            raise AudioMetamerError(f"not all processes find the same checkpoint in {out}; it must be a folder that they share")
 
     def fit(self, workers: int) -> float:
         """Train to the end; returns the hours it took, interruptions left out."""
         per_epoch = self.training_set.batches_per_epoch
+        if self.state.step == per_epoch:  # interrupted between the last step of an epoch and its end
+            with EventFiles(self.out / "events") as events:
+                self._end_epoch(events)
         keys = _Keys(self.state.epoch, self.state.step, epochs=self.recipe.epochs, per_epoch=per_epoch)
         loader = DataLoader(
             _Batches(self.training_set, (self.group.rank, self.group.count)),
@@ -212,8 +232,9 @@ class Run:
         )
         began, seconds = time.monotonic(), self.state.seconds
         with _interruptions() as was_interrupted, EventFiles(self.out / "events") as events:
-            for batch in loader:
+            for batch in _made(loader):
                 if isinstance(batch, AudioMetamerError):
+                    self._save()
                     raise batch
                 self._step(batch)
                 self.state = self.state._replace(step=self.state.step + 1, seconds=seconds + time.monotonic() - began)
@@ -255,7 +276,7 @@ class Run:
         if not all(math.isfinite(value) for row in found for value in row):
             raise AudioMetamerError(
                 f"the loss is not finite in epoch {epoch + 1}, step {step + 1}; lower learning_rate "
-                f"(now {recipe.optimizer.learning_rate:g}). The checkpoint is from before"
+                f"(now {recipe.optimizer.learning_rate:g}) and begin in another folder"
             )
         self.optimizer.zero_grad()
         loss.backward()
@@ -290,7 +311,13 @@ class Run:
         return heard
 
     def _end_epoch(self, events: EventFiles) -> None:
-        """Log the epoch, and write a checkpoint after it."""
+        """Log the epoch, and write a checkpoint before its validation and after it."""
+        if not all(bool(t.isfinite().all()) for t in self.model.network.state_dict().values()):
+            raise AudioMetamerError(
+                f"the weights are not finite after epoch {self.state.epoch + 1}; lower learning_rate "
+                f"(now {self.recipe.optimizer.learning_rate:g}) and begin in another folder"
+            )
+        self._save()
         row: Row = {"epoch": self.state.epoch + 1, "loss": 0.0}
         for (name, task), (total, right, count) in zip(self.corpus.tasks.items(), self.state.totals, strict=True):
             row["loss"] += self.recipe.tasks[name].weight * total / max(count, 1)
@@ -312,7 +339,7 @@ class Run:
             self.model.eval().requires_grad_(False)
             valid = _test_set(self.recipe, self.corpus, "valid").examples(Condition())
             for task, found in testing.answers(self.model, valid, self.corpus.tasks).items():
-                row[f"valid_{task}_accuracy"] = found.score().percent / 100
+                row[f"valid_{task}_accuracy"] = found.share()
         self.group.wait()
         return row
 
@@ -334,27 +361,31 @@ class Run:
             "network": self.model.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "state": self.state._asdict(),
-            "recipe": _sha256(self.recipe_path),
-            "recordings": len(self.training_set),
+            "recipe": _sha256(msgspec.json.encode(self.recipe)),
+            "recordings": self.identity,
         }
+        written = io.BytesIO()  # torch's own writer has errors of its own
+        torch.save(content, written)
         with whole_file(self.out / CHECKPOINT) as temporary:
-            torch.save(content, temporary)
+            temporary.write_bytes(written.getbuffer())
         if self.state.rows:
             write_table(self.out / "log.csv", self.state.rows)
             draw_learning_curve(self.out / "learning_curve.png", self.state.rows, title=self.recipe.name)
 
     def _load(self) -> None:
-        saved = torch.load(self.out / CHECKPOINT, map_location=self.device, weights_only=True)
-        if saved["recipe"] != _sha256(self.recipe_path):
-            raise AudioMetamerError(f"{self.out} holds a run of another recipe than {self.recipe_path}; name another folder")
-        if saved["recordings"] != len(self.training_set):
-            raise AudioMetamerError(
-                f"{self.out} holds a run on {saved['recordings']} recordings; there are {len(self.training_set)} now"
-            )
+        path = self.out / CHECKPOINT
+        try:
+            saved = torch.load(path, map_location=self.device, weights_only=True)
+            recipe, recordings, state = saved["recipe"], saved["recordings"], State(**saved["state"])
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError) as error:
+            raise AudioMetamerError(f"{path} is not a checkpoint of a training run; remove it to begin anew") from error
+        if recipe != _sha256(msgspec.json.encode(self.recipe)):
+            raise AudioMetamerError(f"{self.out} holds a run of another recipe; name another folder")
+        if recordings != self.identity:
+            raise AudioMetamerError(f"{self.out} holds a run on other recordings or labels; name another folder")
         self.model.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        state = saved["state"]
-        self.state = State(**state | {"totals": tuple(map(tuple, state["totals"])), "rows": tuple(state["rows"])})
+        self.state = state._replace(totals=tuple(map(tuple, state.totals)), rows=tuple(state.rows))
 
 
 class _Keys(Sampler[tuple[int, int]]):
@@ -381,6 +412,18 @@ class _Batches(Dataset[Any]):
             return self.training_set.batch(*key, share=self.share)
         except AudioMetamerError as error:
             return error
+
+
+def _made(loader: "DataLoader[Any]") -> Iterator[Any]:
+    """What a loader gives; a worker's death is told in one line."""
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise AudioMetamerError(
+            "a process that makes batches was killed, for lack of memory perhaps; try fewer --workers"
+        ) from error
 
 
 def _leave_interrupts_to_the_parent(_: int) -> None:
@@ -440,7 +483,7 @@ def _finish(run: Run, split: str, hours: float) -> None:
     )
     for task, confusion in confusions.items():
         title = f"{recipe.name}, {task}: {split}, in quiet"
-        testing.draw_confusion(out / f"confusion-{task}.png", confusion, corpus.tasks[task].labels, title=title)
+        testing.draw_confusion(out / f"confusion-{task.replace('/', '_')}.png", confusion, corpus.tasks[task].labels, title=title)
 
     run.progress(1 - share / 2, "null distribution")
     different = _training_set(recipe, corpus, balanced=None)  # every recording once
@@ -451,8 +494,6 @@ def _finish(run: Run, split: str, hours: float) -> None:
         source=f"{n_sounds} excerpts of the training recordings with background, as augmented in training",
     )
     null.save(out / "null.json")
-    if run.recipe_path.resolve() != (out / "recipe.toml").resolve():
-        shutil.copy(run.recipe_path, out / "recipe.toml")
     card = msgspec.structs.replace(
         run.card,
         weights=WeightsCard("weights.safetensors", save_weights(model.network, out / "weights.safetensors")),
@@ -491,8 +532,17 @@ def _card(recipe: Recipe, tasks: Mapping[str, Task], **front_end_options: Any) -
     )
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _identity(corpus: Corpus) -> str:
+    """SHA-256 of the tasks, and of the names and labels of all recordings, in order; folders may move."""
+    digest = hashlib.sha256(repr(corpus.tasks).encode())
+    for split, found in corpus.recordings.items():
+        for recording in found:
+            digest.update(repr((split, Path(recording.name).name, dict(recording.labels))).encode())
+    return digest.hexdigest()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def default_workers() -> int:

@@ -15,7 +15,7 @@ import scipy.io.wavfile
 import soundfile
 
 from audiometamer.cli import main
-from audiometamer.metamers.files import only_writer
+from audiometamer.files import only_writer
 
 MODEL = ("--model", "tiny_models:sound_model")
 QUICK = (*MODEL, "--layers", "relu0,final", "--steps", "40")

@@ -10,10 +10,11 @@ from scipy.stats import binomtest
 from torch import nn
 
 import audiometamer as am
+from audiometamer.errors import AudioMetamerWarning
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import Corpus, Task
-from audiometamer.training.mixing import Backgrounds
+from audiometamer.training.mixing import Augmentation, Backgrounds, word_in_the_middle
 from audiometamer.training.recordings import checked
 from audiometamer.training.testing import Answers, Condition, Score, TestSet
 
@@ -30,7 +31,7 @@ class Sound:
     def __init__(self, samples, split="test", **labels):
         self.samples, self.split = np.asarray(samples, dtype=np.float32), split
         self.labels = {task: tuple(names) for task, names in labels.items()}
-        self.name, self.seconds = "sound", len(samples) / RATE
+        self.name, self.seconds = f"sound {id(self)}", len(samples) / RATE
 
     def read(self):
         return checked(self.samples, self.name, may_be_silent=True), RATE
@@ -201,7 +202,8 @@ def test_measure(tiny):
     labels = tiny.labels["word"]
     recordings = [Sound(noise(5000 + k, k), word=[labels[k % 3]]) for k in range(6)]
     recordings[-1] = Sound(noise(5000, 9), word=["unknown"])
-    tests = testing.prepared_tests(tiny, recordings, split="test")
+    with pytest.warns(AudioMetamerWarning, match="1 recordings of split test have a word that is none of the 3 classes: unknown"):
+        tests = testing.prepared_tests(tiny, recordings, split="test")
     told = []
     wanted = testing.conditions((0.0,), [Adversary("cochleagram", "l2", 0.1, steps=1)])
     scores, confusions = testing.measure(tiny, tests, wanted, batch_size=2, progress=lambda *report: told.append(report))
@@ -252,3 +254,13 @@ def test_the_picture_of_a_confusion_matrix(tmp_path):
     assert np.mean(right != wrong) > 0.05
     testing.draw_confusion(tmp_path / "large.png", np.eye(60, dtype=int), [str(k) for k in range(60)], title="60")
     assert matplotlib.image.imread(tmp_path / "large.png").shape[0] > right.shape[0]
+
+
+def test_a_recording_cut_by_its_data_set_is_left_as_it_is():
+    """Its word is where it should be, wherever its energy lies; a longer one is centred on what is loud."""
+    sound = np.zeros(1000, dtype=np.float32)
+    sound[800:] = 1
+    np.testing.assert_array_equal(word_in_the_middle(sound, 1000, 1000), sound)
+    assert np.flatnonzero(word_in_the_middle(np.pad(sound, (0, 1)), 1000, 1000))[0] == 400
+    spoken = Augmentation(centered=0.0).speech(sound, np.random.default_rng(0), n_samples=1000, sample_rate=1000)
+    np.testing.assert_array_equal(spoken, sound)

@@ -15,10 +15,11 @@ import torch
 from tiny_training import RECIPE
 
 import audiometamer as am
+from audiometamer.files import only_writer
 from audiometamer.training.corpus import Corpus
 from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes
 from audiometamer.training.synthetic_voices import WORDS, shipped_utterances, training_utterances
-from audiometamer.training.train import train
+from audiometamer.training.train import Run, train
 
 
 def log_of(folder):
@@ -156,12 +157,23 @@ def test_nothing_is_overwritten(unbroken, data, recipe, tmp_path):
     [
         ("epochs = 2", 'epochs = "two"', "is not a recipe: Expected `int`"),
         ("epochs = 2", "epoch = 2", "is not a recipe: .*unknown field"),
-        ("epochs = 2", "epochs = 0", "epochs is 0; it must be at least 1"),
+        ("epochs = 2", "epochs = 0", "is not a recipe: Expected `int` >= 1 - at `.*epochs`"),
         ("batch_size = 4", "batch_size = 400", "batch_size is 400, but there are 13 recordings in all"),
         ('"high"]', '"high", "middle"]', "no recording of split 'train' has the word middle"),
         ("[tasks.speaker]", "[tasks.singer]", "task singer has 0 classes in split 'train'; is there a column singer?"),
         ('balanced = "speaker"', 'balanced = "sounds"', "balanced is 'sounds'; it must be one of the tasks with one label"),
         ('name = "CochCNN9"', 'name = "Net"', "no network 'Net'"),
+        ("epochs = 2", "epochs = 2\nseed = -1", "Expected `int` >= 0"),
+        ("quiet = 0.2", "quiet = 1.2", "Expected `float` <= 1.0"),
+        ("speed = 1.1", "speed = 0.0", "Expected `float` >= 1.0"),
+        ("[tasks.speaker]", "[tasks.type]", "a task cannot be called 'type'"),
+        ('labels = ["low", "high"]', 'labels = ["low", "high", "low"]', "task word lists a label twice"),
+        (
+            "batch_size = 4",
+            "batch_size = 4\nsample_rate = 16000",
+            "the front end takes 20000 Hz and the model 16000; set sample_rate",
+        ),
+        ("[data]", "[background]\nn_voices = [6, 1]\n[data]", r"n_voices is \(6, 1\); it must be the fewest"),
         ("[data]", "[background]\nkinds = { rain = 1.0 }\n[data]", "no kind of background rain; there are babble, "),
         ("[data]", '[optimizer]\nname = "Adam"\n[data]', "is not a recipe: Invalid enum value 'Adam'"),
     ],
@@ -239,7 +251,7 @@ def test_a_checkpoint_goes_on_only_as_it_began(data, recipe, tmp_path):
     finally:
         signal.signal(signal.SIGINT, before)
     more = changed(data, tmp_path / "more", lambda text: text.replace("16.flac,low,rough,,test", "16.flac,low,rough,,train"))
-    with pytest.raises(am.AudioMetamerError, match="holds a run on 13 recordings; there are 14 now"):
+    with pytest.raises(am.AudioMetamerError, match="holds a run on other recordings or labels; name another folder"):
         train(recipe, [more], tmp_path / "model", workers=0)
     recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 3"))
     with pytest.raises(am.AudioMetamerError, match="holds a run of another recipe"):
@@ -277,3 +289,85 @@ def test_synthetic_voices(tmp_path):
         utterance.speak(tmp_path / "spoken.wav")
         samples, _ = soundfile.read(tmp_path / "spoken.wav")
         assert np.abs(samples).max() > 0.05
+
+
+def stopped_run(data, recipe, out):
+    """A run that was interrupted after its first step."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def press_ctrl_c(done, message):
+        if message.startswith("epoch"):
+            signal.raise_signal(signal.SIGINT)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, [str(data)], out, workers=0, progress=press_ctrl_c)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return out / "checkpoint.pt"
+
+
+def test_other_labels_are_another_run(data, recipe, tmp_path):
+    stopped_run(data, recipe, tmp_path / "model")
+    swapped = changed(data, tmp_path / "swapped", lambda text: text.replace(",smooth,", ",velvet,"))
+    with pytest.raises(am.AudioMetamerError, match="holds a run on other recordings or labels"):
+        train(recipe, [swapped], tmp_path / "model", workers=0)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04"])
+def test_a_damaged_checkpoint_is_one_line(data, recipe, tmp_path, content):
+    checkpoint = stopped_run(data, recipe, tmp_path / "model")
+    checkpoint.write_bytes(content)
+    with pytest.raises(
+        am.AudioMetamerError, match=r"checkpoint\.pt is not a checkpoint of a training run; remove it to begin anew"
+    ):
+        train(recipe, [str(data)], tmp_path / "model", workers=0)
+
+
+def test_a_recording_in_two_splits_is_refused(data, recipe, tmp_path):
+    leaking = changed(data, tmp_path / "leaking", lambda text: text + "0.flac,low,smooth,,test\n")
+    with pytest.raises(am.AudioMetamerError, match=r"0\.flac is in split train and in split test; it must be in one"):
+        train(recipe, [leaking], tmp_path / "model", workers=0)
+
+
+def test_two_labels_of_a_task_that_takes_one_are_refused(data, recipe, tmp_path):
+    doubled = changed(data, tmp_path / "doubled", lambda text: text.replace("\n0.flac,low,", "\n0.flac,low;high,"))
+    with pytest.raises(am.AudioMetamerError, match=r"0\.flac has several labels of task word \(low, high\), which takes one"):
+        train(recipe, [doubled], tmp_path / "model", workers=0)
+
+
+def test_one_run_in_a_folder(data, recipe, tmp_path):
+    with only_writer(tmp_path / "model"), pytest.raises(am.AudioMetamerError, match="another run is writing into"):
+        train(recipe, [str(data)], tmp_path / "model", workers=0)
+
+
+def test_a_folder_that_cannot_be_is_told_at_once(data, recipe, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(am.AudioMetamerError, match="could not write into"):
+        train(recipe, [str(data)], tmp_path / "file" / "model", workers=0, progress=lambda *_: pytest.fail("too late"))
+
+
+def test_weights_that_are_not_finite_are_never_saved(data, recipe, tmp_path):
+    """The last step of an epoch spoils them when its loss has been looked at already."""
+
+    def spoil(self, batch):
+        step(self, batch)
+        if self.state.step == 2:
+            with torch.no_grad():
+                next(self.model.network.parameters()).fill_(float("nan"))
+
+    step = Run._step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "_step", spoil)
+        with pytest.raises(am.AudioMetamerError, match="the weights are not finite after epoch 1"):
+            train(recipe, [str(data)], tmp_path / "model", workers=0)
+    assert not (tmp_path / "model" / "checkpoint.pt").exists()
+
+
+def test_another_length_and_front_end(data, recipe, tmp_path):
+    """A second of sound in a mel spectrogram: the network's shape comes from the recipe as a list."""
+    text = recipe.read_text().replace("options = { width = 0.02 }", "options = { width = 0.02, cochleagram_shape = [256, 201] }")
+    text = text.replace('preset = "feather2023"', 'preset = "logmel"').replace("oversampling = 3.0", "")
+    recipe.write_text(text.replace("batch_size = 4", "batch_size = 4\nduration = 1.0").replace("epochs = 2", "epochs = 1"))
+    out = train(recipe, [str(data)], tmp_path / "model", workers=0)
+    assert am.load_model(out)(torch.zeros(1, 20_000))["word"].shape == (1, 2)
