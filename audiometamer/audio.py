@@ -1,10 +1,14 @@
 """Read, resample, cut, set level, write. Nothing about models."""
 
+import math
 import os
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.io.wavfile
@@ -15,7 +19,12 @@ from torch import Tensor
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import whole_file
 
+if TYPE_CHECKING:
+    import soundfile
+
 _SILENCE_RMS = 1e-7  # below the least significant bit of 16-bit audio by 50 dB
+_ROLL_OFF = 0.9475937167399596  # of the lower Nyquist frequency: where resampling begins to attenuate
+_MOST_PHASES = 1000  # torchaudio builds one kernel for each
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ def read_clip(
         longer than `duration` and no `start` is given; if `start` lies outside it; if `length` is not between 0 and `duration`.
     """
     path = Path(path)
-    channels, rate = _read(path)
+    channels, rate = read_samples(path)
     notices = []
     if channels.shape[1] > 1:
         notices.append(f"{path}: {channels.shape[1]} channels were mixed down to one")
@@ -109,6 +118,50 @@ def read_clip(
     for notice in notices:
         warnings.warn(notice, AudioMetamerWarning, stacklevel=2)
     return Clip(path.stem, torch.from_numpy(np.ascontiguousarray(samples)), sample_rate, tuple(notices))
+
+
+def read_samples(path: Path) -> tuple[NDArray[np.float64], int]:
+    """All samples of a file, shape=(samples, channels), and their rate in Hz.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the file is missing, empty, truncated, not audio or a folder.
+    """
+    with _opened(path) as file:
+        announced, rate, log = file.frames, file.samplerate, file.extra_info
+        samples = file.read(dtype="float64", always_2d=True)
+    # libsndfile quietly corrects the length in the header of a truncated WAV; its log tells.
+    if len(samples) < announced or re.search(r"^\s*data\s*:.*should be", log, re.MULTILINE):
+        raise AudioMetamerError(f"{path} is truncated: its header announces more samples than it holds ({len(samples)})")
+    if len(samples) == 0:
+        raise AudioMetamerError(f"{path} holds no samples")
+    return samples, rate
+
+
+def announced_seconds(path: Path) -> float:
+    """How long a file is by its header; raises as `read_samples` does."""
+    with _opened(path) as file:
+        return float(file.frames / file.samplerate)
+
+
+@contextmanager
+def _opened(path: Path) -> "Iterator[soundfile.SoundFile]":
+    """A file open for reading; or one line about what is wrong with it."""
+    import soundfile
+
+    if path.is_dir():
+        raise AudioMetamerError(f"{path} is a folder; name an audio file in it")
+    if not path.exists():
+        raise AudioMetamerError(f"{path} does not exist")
+    if path.stat().st_size == 0:
+        raise AudioMetamerError(f"{path} is empty (0 bytes)")
+    try:
+        with soundfile.SoundFile(path) as file:
+            yield file
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        reason = str(error).removeprefix(f"Error opening {str(path)!r}: ")
+        raise AudioMetamerError(f"{path} cannot be read as audio: {reason}") from error
 
 
 def _cut(
@@ -147,15 +200,38 @@ def _rms(samples: NDArray[np.float32]) -> float:
 
 
 def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
-    """Band-limited resampling (windowed sinc of `torchaudio`, Kaiser window); shape=(samples,) in and out, rates in Hz.
+    """Band-limited resampling; shape=(samples,) in and out, rates in Hz.
+
+    By the windowed sinc of `torchaudio` (Kaiser window); of the whole recording in the Fourier domain where the rates have so
+    small a common divisor that the sinc would be needed at more than 1000 phases.
 
     Raises
     ------
     AudioMetamerError
-        If torchaudio cannot be imported: its release must fit torch's.
+        If torchaudio is needed and cannot be imported: its release must fit torch's.
     """
     if rate == new_rate:
         return samples
+    if max(rate, new_rate) // math.gcd(rate, new_rate) > _MOST_PHASES:
+        return _resample_by_fourier(samples, rate, new_rate)
+    return _resample_by_sinc(samples, rate, new_rate)
+
+
+def _resample_by_fourier(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
+    """One transform of the whole, with a half-cosine roll-off; shape=(samples,) in and out, rates in Hz."""
+    step, new_step = rate // math.gcd(rate, new_rate), new_rate // math.gcd(rate, new_rate)
+    # 0.1 s of zeros at the end lie, on the circle, before the beginning too; whole steps make the new length a whole number.
+    n_steps = math.ceil((len(samples) + 0.1 * rate) / step)
+    n_bins = n_steps * min(step, new_step) // 2 + 1
+    spectrum = np.fft.rfft(samples.astype(np.float64), n_steps * step)[:n_bins]
+    frequencies = np.arange(n_bins) * 2 / (n_steps * min(step, new_step))  # of the lower Nyquist frequency
+    spectrum *= 0.5 + 0.5 * np.cos(np.pi * np.clip((frequencies - _ROLL_OFF) / (1 - _ROLL_OFF), 0, 1))
+    resampled = np.fft.irfft(spectrum, n_steps * new_step) * (new_step / step)
+    return resampled[: -(-len(samples) * new_step // step)].astype(np.float32)
+
+
+def _resample_by_sinc(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
+    """Windowed sinc of torchaudio; shape=(samples,) in and out, rates in Hz."""
     try:
         from torchaudio.functional import resample as torchaudio_resample
     except (ImportError, OSError) as error:
@@ -168,7 +244,7 @@ def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[
         rate,
         new_rate,
         lowpass_filter_width=64,
-        rolloff=0.9475937167399596,
+        rolloff=_ROLL_OFF,
         resampling_method="sinc_interp_kaiser",
         beta=14.769656459379492,
     )
@@ -199,28 +275,3 @@ def write_wav(path: str | os.PathLike[str], samples: Tensor | NDArray[np.float32
         raise AudioMetamerError(f"{path} was not written: {np.count_nonzero(~np.isfinite(data))} samples are NaN or infinite")
     with whole_file(path) as temporary:
         scipy.io.wavfile.write(temporary, sample_rate, data)
-
-
-def _read(path: Path) -> tuple[NDArray[np.float64], int]:
-    """All samples of a file, shape=(samples, channels), and its rate; or one line about what is wrong with it."""
-    import soundfile
-
-    if path.is_dir():
-        raise AudioMetamerError(f"{path} is a folder; name an audio file in it")
-    if not path.exists():
-        raise AudioMetamerError(f"{path} does not exist")
-    if path.stat().st_size == 0:
-        raise AudioMetamerError(f"{path} is empty (0 bytes)")
-    try:
-        with soundfile.SoundFile(path) as file:
-            announced, rate, log = file.frames, file.samplerate, file.extra_info
-            samples = file.read(dtype="float64", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        reason = str(error).removeprefix(f"Error opening {str(path)!r}: ")
-        raise AudioMetamerError(f"{path} cannot be read as audio: {reason}") from error
-    # libsndfile quietly corrects the length in the header of a truncated WAV; its log tells.
-    if len(samples) < announced or re.search(r"^\s*data\s*:.*should be", log, re.MULTILINE):
-        raise AudioMetamerError(f"{path} is truncated: its header announces more samples than it holds ({len(samples)})")
-    if len(samples) == 0:
-        raise AudioMetamerError(f"{path} holds no samples")
-    return samples, rate

@@ -4,6 +4,7 @@ import os
 import pickle
 import re
 import shutil
+import struct
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,10 @@ _KEPT = re.compile(r"module\.model\.")
 _DROPPED = re.compile(r"preproc|full_rep|\.all_Hts$")  # front ends and filters, which are rebuilt
 _READ_OUT = re.compile(r"(?:classification|fc)(\.(?P<task>.+))?\.weight")
 _PUBLISHED_TASK = re.compile(r"signal/(?P<task>.+)_int")
+_SEVERAL_LABELS = re.compile(r"noise|.*labels_binary_via_int")  # tasks whose sounds can have several
+_BEGINNINGS = (b"PK\x03\x04", b"\x80")  # of what torch.save writes: a zip, or before torch 1.6 a pickle
+# What a reader of pickles stumbles over in other bytes.
+_NO_PICKLE = (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, struct.error)
 
 
 def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> dict[str, Tensor]:
@@ -44,15 +49,26 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> dic
     if not path.is_file():
         raise AudioMetamerError(f"{path} is not a file")
     try:
+        with path.open("rb") as file:
+            beginning = file.read(20)
+    except OSError as error:
+        raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
+    if not beginning.startswith(_BEGINNINGS):
+        why = f"it begins with {beginning!r}" if beginning else "it is empty (0 bytes)"
+        raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {why}")
+    try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        asked_for = _names_asked_for(path, error)
+        if not asked_for:
+            raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {_one_line(error)}") from error
         if not trust:
             raise AudioMetamerError(
-                f"{path} asks for more than tensors and plain containers: {_names_asked_for(path, error)}. Reading it would run "
-                "what it names; if you trust whoever made it, say so with --trust"
+                f"{path} asks for more than tensors and plain containers: {asked_for}. Reading it would run what it names; if "
+                "you trust whoever made it, say so with --trust"
             ) from error
         content = _read_trusted(path)
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except _NO_PICKLE as error:
         raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {_one_line(error)}") from error
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
         content = content["model"]
@@ -67,20 +83,21 @@ def _read_trusted(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=False)
     except ModuleNotFoundError as error:
         raise AudioMetamerError(f"{path} needs the Python module {error.name}, which is not installed") from error
-    except (pickle.UnpicklingError, AttributeError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, *_NO_PICKLE) as error:
         raise AudioMetamerError(f"{path} cannot be read, even trusted: {_one_line(error)}") from error
 
 
 def _names_asked_for(path: Path, error: Exception) -> str:
+    """What a checkpoint needs beyond tensors and plain containers; empty for a pickle that needs nothing and is no checkpoint."""
     try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        return ", ".join(torch.serialization.get_unsafe_globals_in_checkpoint(path)) or _one_line(error)
     except (ValueError, RuntimeError):  # not of torch's newer format: only the first name is known
-        names = re.findall(r"GLOBAL ([\w.]+)", str(error))
-    return ", ".join(names) or _one_line(error)
+        return ", ".join(re.findall(r"GLOBAL ([\w.]+)", str(error)))
 
 
 def _one_line(error: Exception) -> str:
-    return str(error).split("\n")[0]
+    reason = str(error).partition("WeightsUnpickler error:")[2].strip() or str(error)  # torch begins with advice on weights_only
+    return reason.split("\n")[0] or type(error).__name__
 
 
 def network_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -124,7 +141,7 @@ def import_checkpoint(
     ------
     AudioMetamerError
         If the checkpoint cannot be read or does not fit the network, naming what is missing, left over or of another shape; if
-        labels do not fit; or if `out` exists.
+        labels do not fit; if `out` exists or cannot be made.
     """
     if network not in NETWORKS:
         raise AudioMetamerError(f"there is no network {network!r}; there are {', '.join(NETWORKS)}")
@@ -142,12 +159,16 @@ def import_checkpoint(
         front_end=FrontEndCard("feather2023"),
         weights=WeightsCard("weights.safetensors", ""),
         labels=labels,
+        multi_label=[task for task in labels if _SEVERAL_LABELS.fullmatch(task)],
         description=f"{NETWORKS[network]}, imported from {Path(path).name}",
         limits=["Imported: its accuracy has not been measured here."],
     )
     model = fitted(card, state, Path(path))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise AudioMetamerError(f"could not make the folder {out}: {error.filename}: {error.strerror}") from error
     try:
         card.weights.sha256 = save_weights(model.network, folder / card.weights.file)
         (folder / "model.toml").write_bytes(msgspec.toml.encode(card))

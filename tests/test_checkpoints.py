@@ -67,6 +67,12 @@ def test_several_heads(tmp_path, write):
     model = am.load_model(tmp_path / "three")
     assert model.layers[-3:] == tuple(f"final/{task}" for task in HEADS)
     assert model.label("signal/speaker_int", 1) == "bert"
+    assert model.card.multi_label == ["noise/labels_binary_via_int"]  # no other task's sounds have several labels
+
+
+def test_the_task_of_noises_has_several_labels(tmp_path, write):
+    import_checkpoint(write(published(network("cochcnn9"))), network="cochcnn9", labels={"noise": WORDS}, out=tmp_path / "noises")
+    assert am.load_model(tmp_path / "noises").card.multi_label == ["noise"]
 
 
 def test_a_bare_state_dict(write):
@@ -127,6 +133,42 @@ def test_other_files(tmp_path, write):
         read_checkpoint(write({"epoch": 3}))
     with pytest.raises(am.AudioMetamerError, match=r"is not a file$"):
         read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("trust", [False, True])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", r"it is empty \(0 bytes\)"),
+        (b"<!DOCTYPE html><p>Sign in</p>", "it begins with b'<!DOCTYPE html><p>Si'"),
+        (b'{"word": 1}', "it begins with "),
+        (b"hello", "it begins with b'hello'"),
+        (b"PK\x03\x04", "PytorchStreamReader failed"),
+        (b"\x80\x02}q", r"\w+"),
+    ],
+)
+def test_what_torch_did_not_write_is_told_without_advice_to_trust_it(tmp_path, content, reason, trust):
+    (tmp_path / "page.pt").write_bytes(content)
+    with pytest.raises(am.AudioMetamerError, match=rf"page\.pt is not a file that torch\.save wrote: {reason}") as told:
+        read_checkpoint(tmp_path / "page.pt", trust=trust)
+    assert "--trust" not in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_pickle_that_asks_for_nothing_gets_no_advice_to_trust_it(tmp_path):
+    (tmp_path / "odd.pt").write_bytes(b"\x80\x02garbage")
+    with pytest.raises(am.AudioMetamerError, match=r"is not a file that torch\.save wrote: Unsupported operand") as told:
+        read_checkpoint(tmp_path / "odd.pt")
+    assert "--trust" not in str(told.value)
+
+
+def test_a_folder_within_a_file(tmp_path, write):
+    path = write(published(network("cochcnn9")))
+    with pytest.raises(am.AudioMetamerError, match=r"^could not make the folder .*new: .*checkpoint\.pt: ") as told:
+        import_checkpoint(path, network="cochcnn9", labels={"word": WORDS}, out=path / "new")
+    assert "\n" not in str(told.value)
+    with pytest.raises(am.AudioMetamerError, match="could not make the folder"):
+        import_checkpoint(path, network="cochcnn9", labels={"word": WORDS}, out=path / "further" / "new")
 
 
 def test_the_command(tmp_path, write, capsys):

@@ -86,7 +86,7 @@ def test_model(
             tests = testing.prepared_tests(model, recordings, split=split, seed=seed)
             scores[split], confusions = testing.measure(model, tests, wanted, batch_size=batch_size, progress=told)
             for task, confusion in confusions.items():
-                labels, stem = tests.corpus.tasks[task].labels, f"confusion-{task}-{split}"
+                labels, stem = tests.corpus.tasks[task].labels, f"confusion-{task.replace('/', '_')}-{split}"
                 testing.write_confusion(out / f"{stem}.tsv", confusion, labels)
                 title = f"{model.name}, {task}: {split}, in quiet"
                 testing.draw_confusion(out / f"{stem}.png", confusion, labels, title=title)

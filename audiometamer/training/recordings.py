@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
+from audiometamer.audio import announced_seconds, read_samples
 from audiometamer.errors import AudioMetamerError
 
 Samples = NDArray[np.float32]
@@ -64,22 +64,11 @@ class AudioFile:
 
     @property
     def seconds(self) -> float:
-        try:
-            return float(soundfile.info(self.path).duration)
-        except soundfile.LibsndfileError as error:
-            raise self._unreadable(error) from error
+        return announced_seconds(self.path)
 
     def read(self) -> tuple[Samples, int]:
-        try:
-            samples, rate = soundfile.read(self.path, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise self._unreadable(error) from error
-        return checked(samples.mean(axis=1), self.name), rate
-
-    def _unreadable(self, error: soundfile.LibsndfileError) -> AudioMetamerError:
-        if not self.path.exists():
-            return AudioMetamerError(f"{self.path} does not exist")
-        return AudioMetamerError(f"{self.path} cannot be read as audio: {error.error_string}")
+        samples, rate = read_samples(self.path)
+        return checked(samples.mean(axis=1).astype(np.float32), self.name), rate
 
 
 def checked(samples: Samples, name: str, *, may_be_silent: bool = False) -> Samples:

@@ -5,9 +5,12 @@ import shutil
 
 import matplotlib.image
 import pytest
+import torch
 from tiny_training import RECIPE
 
+from audiometamer.checkpoints import import_checkpoint
 from audiometamer.cli import main
+from audiometamer.networks import CochCNN9
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +98,22 @@ def test_test_model_writes_what_training_has_measured(unbroken, data, tmp_path, 
     assert main((*command, "--split", "valid", "--split", "train", "--overwrite")) == 0
     clips = {(row[0], row[1]): row[3] for row in rows_of(folder / "accuracy.tsv")[1:] if row[2] == "quiet"}
     assert clips == {("word", "valid"): "3", ("speaker", "valid"): "2", ("word", "train"): "13", ("speaker", "train"): "9"}
+
+
+def test_tables_of_tasks_with_a_slash_in_their_name(data, tmp_path):
+    """As imported ones have; the slash would make a folder."""
+    shutil.copytree(data, tmp_path / "clips")
+    table = tmp_path / "clips" / "clips.csv"
+    table.write_text(table.read_text().replace("word,speaker", "signal/word_int,signal/speaker_int"))
+    labels = {"signal/word_int": ["low", "high"], "signal/speaker_int": ["smooth", "rough"]}
+    torch.manual_seed(0)
+    torch.save(CochCNN9(dict.fromkeys(labels, 2), width=0.02).state_dict(), tmp_path / "checkpoint.pt")
+    import_checkpoint(tmp_path / "checkpoint.pt", network="cochcnn9", labels=labels, out=tmp_path / "model")
+    assert main(["test-model", "./model", "--data", "clips", "--device", "cpu", "--snr", "3", "--out", "tested"]) == 0
+    assert sorted(path.name for path in (tmp_path / "tested").iterdir()) == [
+        "accuracy.tsv", "confusion-signal_speaker_int-test.png", "confusion-signal_speaker_int-test.tsv",
+        "confusion-signal_word_int-test.png", "confusion-signal_word_int-test.tsv",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

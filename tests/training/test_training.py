@@ -216,6 +216,17 @@ def test_a_corrupt_clip_is_named_when_it_is_read(data, recipe, tmp_path, monkeyp
     assert "\n" not in str(told.value)
 
 
+def test_half_a_wav_is_named_when_it_is_read(data, recipe, tmp_path):
+    """libsndfile would read the half that is there without a word."""
+    broken = changed(data, tmp_path / "a", lambda text: text.replace("\n3.flac", "\n3.wav"))
+    path = tmp_path / "a" / "3.wav"
+    soundfile.write(path, np.sin(np.arange(5000)), 8000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(am.AudioMetamerError, match=r"3\.wav is truncated: its header announces more samples") as told:
+        train(recipe, [broken], tmp_path / "model", workers=0)
+    assert "\n" not in str(told.value)
+
+
 def test_nan_in_a_clip_is_named(data, recipe, tmp_path):
     broken = changed(data, tmp_path / "a", lambda text: text.replace("\n3.flac", "\n3.wav"))
     soundfile.write(tmp_path / "a" / "3.wav", np.full(5000, np.nan), 8000, subtype="FLOAT")
