@@ -351,15 +351,16 @@ def draw_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[st
     """The matrix as a picture: share of each true label's sounds, counts written in where there is room."""
     from matplotlib.figure import Figure
 
-    n = len(labels)
+    n, labels = len(labels), [label.replace("$", r"\$") for label in labels]  # no mathematics
     size = min(max(3.0 + 0.32 * n, 4.0), 40.0)
     figure = Figure(figsize=(size + 0.6, size), layout="constrained")
     axes = figure.subplots()
     share = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     image = axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
     figure.colorbar(image, ax=axes, label="share of the label's sounds", shrink=0.8)
-    axes.set_xticks(range(n), labels, rotation=90, fontsize=8)
-    axes.set_yticks(range(n), labels, fontsize=8)
+    if n <= 100:
+        axes.set_xticks(range(n), labels, rotation=90, fontsize=8)
+        axes.set_yticks(range(n), labels, fontsize=8)
     axes.set(xlabel="answer", ylabel="label", title=title)
     if n <= 40:
         for row, column in zip(*np.nonzero(confusion), strict=True):

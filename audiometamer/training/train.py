@@ -53,8 +53,8 @@ def train(
 ) -> Path:
     """Train a recipe's network; go on where an interrupted run has stopped, if `out` holds its checkpoint.
 
-    After Ctrl-C the step in hand is finished and a checkpoint written; another Ctrl-C stops at once. Started by `torchrun`,
-    all processes train one network together.
+    After Ctrl-C, or SIGTERM, the step in hand is finished and a checkpoint written; another one stops at once. Started by
+    `torchrun`, all processes train one network together.
 
     Parameters
     ----------
@@ -428,27 +428,33 @@ def _made(loader: "DataLoader[Any]") -> Iterator[Any]:
 
 def _leave_interrupts_to_the_parent(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which the parent ends its workers
 
 
 @contextmanager
 def _interruptions() -> Iterator[Callable[[], bool]]:
-    """Tells whether Ctrl-C was pressed; a second one interrupts as usual. Only the main thread hears of it."""
-    pressed = False
-    usual = signal.getsignal(signal.SIGINT)
+    """Tells whether Ctrl-C was pressed, or a scheduler's time is up; the second signal acts as usual. Main thread only."""
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    caught = {number: handler for number, handler in usual.items() if handler is not signal.SIG_IGN}
+    if threading.current_thread() is not threading.main_thread():
+        caught = {}
+    interrupted = False
+
+    def put_back() -> None:
+        for number, handler in caught.items():
+            signal.signal(number, handler)
 
     def note(*_: Any) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, usual)
+        nonlocal interrupted
+        interrupted = True
+        put_back()
 
-    if threading.current_thread() is not threading.main_thread() or usual is signal.SIG_IGN:
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, note)
+    for number in caught:
+        signal.signal(number, note)
     try:
-        yield lambda: pressed
+        yield lambda: interrupted
     finally:
-        signal.signal(signal.SIGINT, usual)
+        put_back()
 
 
 def _training_set(recipe: Recipe, corpus: Corpus, *, balanced: str | None) -> TrainingSet:

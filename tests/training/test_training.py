@@ -302,6 +302,20 @@ def test_synthetic_voices(tmp_path):
         assert np.abs(samples).max() > 0.05
 
 
+def test_a_schedulers_signal_leaves_a_checkpoint(data, recipe, tmp_path):
+    """SIGTERM, which also ends the process that makes the batches; nothing is left waiting."""
+
+    def time_is_up(done, message):
+        if message.startswith("epoch"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, [str(data)], tmp_path / "model", workers=1, progress=time_is_up)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert torch.load(tmp_path / "model" / "checkpoint.pt", weights_only=True)["state"]["step"] == 1
+
+
 def stopped_run(data, recipe, out):
     """A run that was interrupted after its first step."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
