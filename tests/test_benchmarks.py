@@ -1,0 +1,59 @@
+"""What the benchmarks compare with is the published computation."""
+
+import pytest
+import torch
+
+import audiometamer as am
+from benchmarks.measuring import medians, peak_memory, table
+from benchmarks.published import RATE, PublishedCochleagram, published_step
+from benchmarks.steps import network_alone, step_of
+
+
+@pytest.fixture(scope="module")
+def sound():
+    return 0.1 * torch.randn(1, 2 * RATE, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_transcribed_front_end_is_the_exact_one_and_the_reference(sound, reference):
+    """Two codes written apart: filters, envelopes, decimation and compression agree, and so do their gradients."""
+    found = []
+    for module in (PublishedCochleagram(2 * RATE), am.Cochleagram(exact=True)):
+        signal = sound.clone().requires_grad_()
+        out = module(signal)
+        found.append((out, *torch.autograd.grad(out.square().sum(), signal)))
+    (out, gradient), (expected, expected_gradient) = found
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-6)
+    assert am.similarity(expected_gradient, gradient)["snr_db"] > 60
+
+
+def test_the_published_step_is_the_method_s(sound):
+    """From near silence, one step: the same signal as `feather2023` takes through the exact front end."""
+    model = am.load_model("cochcnn-word")
+    model.front_end = am.Cochleagram(exact=True)
+    target = am.record(model, sound, "relu2")["relu2"]
+    start = 1e-2 * sound.flip(1)
+    published = published_step(PublishedCochleagram(2 * RATE), model.network, "relu2", target, start, 1.0)
+    (step,) = [published - start]
+    assert float(step.norm()) == pytest.approx(1.0, rel=1e-3)
+    ours = am.match(
+        lambda signals: am.record(model, signals, "relu2")["relu2"], target, start, domain=am.domains.Waveform(),
+        optimizer=am.matching.NormalizedDescent(am.matching.Halving()), steps=1,
+    )  # fmt: skip
+    assert am.similarity(published, ours.signals)["snr_db"] > 50
+
+
+def test_the_pieces_run(sound):
+    model = am.load_model("cochcnn-word")
+    target = am.record(model, sound, "relu0")["relu0"]
+    times = medians([lambda: step_of(model, "relu0", target, sound)], repeats=1)
+    assert times[0] > 0
+    network_alone(model.network, "relu0", model.front_end(sound))
+    assert table(("a", "b"), (1, 2)) == "| a | b |\n|---|---|\n| 1 | 2 |"
+
+
+def test_peak_memory_counts_what_work_takes():
+    assert 70e6 < peak_memory(eighty_megabytes) < 130e6
+
+
+def eighty_megabytes():
+    return lambda: torch.ones(20_000_000)
