@@ -17,6 +17,7 @@ from audiometamer.cli.train import train
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.version import __version__
 
+_RESUMING = ("demo", "synth", "train")  # commands that keep what they have finished
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -52,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             audiometamer.main(args=None if arguments is None else list(arguments), standalone_mode=False)
         except click.exceptions.Abort:
-            click.echo(
-                "\naudiometamer: interrupted; what was finished is kept, and the same command goes on from there", err=True
-            )
+            words = sys.argv[1:] if arguments is None else arguments
+            kept = "; what was finished is kept, and the same command goes on from there" if {*words[:1]} & {*_RESUMING} else ""
+            click.echo(f"\naudiometamer: interrupted{kept}", err=True)
             return _INTERRUPTED
         except click.ClickException as error:
             error.show()

@@ -9,11 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import scipy.io.wavfile
 import soundfile
 
+from audiometamer import cli
 from audiometamer.cli import main
 from audiometamer.files import only_writer
 
@@ -256,3 +258,15 @@ def test_help_and_version(capsys):
     for command in ("demo", "synth", "models", "layers", "null", "train"):
         assert command in out
     assert main(["--version"]) == 0
+
+
+@pytest.mark.parametrize(("command", "is_kept"), [("train", True), ("synth", True), ("test-model", False), ("null", False)])
+def test_what_an_interrupted_command_says(command, is_kept, monkeypatch, capsys):
+    """Only those that keep what they have finished say so."""
+
+    def interrupted(*args, **options):
+        raise click.exceptions.Abort
+
+    monkeypatch.setattr(cli.audiometamer, "main", interrupted)
+    assert main([command]) == 130
+    assert ("what was finished is kept" in capsys.readouterr().err) is is_kept
