@@ -55,7 +55,7 @@ def times(repeats: int) -> str:
         for n_sounds in (1, 8):
             batch = noise.repeat(n_sounds, 1)
             for name, step in (("forward", forward), ("forward + backward", forward_backward)):
-                a, b = medians([lambda: one_at_a_time(step, published, batch), lambda: step(default, batch)], repeats=repeats)  # noqa: B023
+                a, b = medians([lambda: one_at_a_time(step, published, batch), lambda: step(default, batch)], repeats=repeats)  # noqa: B023 (called at once)
                 rows.append((n_sounds, seconds, name, f"{1000 * a:.0f}", f"{1000 * b:.1f}", f"{a / b:.1f}"))
     return table(*rows)
 

@@ -53,8 +53,8 @@ def against_published(repeats: int) -> str:
             path = model.tap(layer).path.removeprefix("network.")
             a, b = medians(
                 [
-                    lambda: published_step(ears, model.network, path, target, start, 1.0),  # noqa: B023
-                    lambda: step_of(model, layer, target, start),  # noqa: B023
+                    lambda: published_step(ears, model.network, path, target, start, 1.0),  # noqa: B023 (called at once)
+                    lambda: step_of(model, layer, target, start),  # noqa: B023 (called at once)
                 ],
                 repeats=repeats,
             )
@@ -73,7 +73,7 @@ def overhead(repeats: int) -> str:
             target = am.record(model, batch, layer)[layer]
             path = model.tap(layer).path.removeprefix("network.")
             a, b = medians(
-                [lambda: network_alone(model.network, path, heard), lambda: step_of(model, layer, target, batch)],  # noqa: B023
+                [lambda: network_alone(model.network, path, heard), lambda: step_of(model, layer, target, batch)],  # noqa: B023 (called at once)
                 repeats=repeats,
             )
             rows.append((model.name, n_sounds, layer, f"{1000 * a:.1f}", f"{1000 * b / _STEPS:.1f}", f"{b / a / _STEPS:.2f}"))

@@ -201,10 +201,12 @@ def _output(
                 inputs = model.front_end(inputs.clamp(*model.bounds))
             run = model.network
         wanted = {name: targets.to(model.device) for name, targets in batch.targets.items()}
-        inputs = adversary.perturbed(
-            inputs, lambda x: torch.stack([sum_of_losses(model.logits(run(x))[t], wanted[t], tasks[t])[0] for t in tasks]).sum(),
-            generator=generator,
-        )  # fmt: skip
+
+        def loss(x: Tensor) -> Tensor:
+            logits = model.logits(run(x))
+            return torch.stack([sum_of_losses(logits[name], wanted[name], task)[0] for name, task in tasks.items()]).sum()
+
+        inputs = adversary.perturbed(inputs, loss, generator=generator)
     with torch.no_grad():
         return run(inputs)
 

@@ -219,19 +219,17 @@ class Run:
     def fit(self, workers: int) -> float:
         """Train to the end; returns the hours it took, interruptions left out."""
         per_epoch = self.training_set.batches_per_epoch
-        if self.state.step == per_epoch:  # interrupted between the last step of an epoch and its end
-            with EventFiles(self.out / "events") as events:
-                self._end_epoch(events)
-        keys = _Keys(self.state.epoch, self.state.step, epochs=self.recipe.epochs, per_epoch=per_epoch)
-        loader = DataLoader(
-            _Batches(self.training_set, (self.group.rank, self.group.count)),
-            sampler=keys,
-            batch_size=None,
-            num_workers=workers,
-            worker_init_fn=_leave_interrupts_to_the_parent,
-        )
         began, seconds = time.monotonic(), self.state.seconds
         with _interruptions() as was_interrupted, EventFiles(self.out / "events") as events:
+            if self.state.step == per_epoch:  # interrupted between the last step of an epoch and its end
+                self._end_epoch(events)
+            loader = DataLoader(
+                _Batches(self.training_set, (self.group.rank, self.group.count)),
+                sampler=_Keys(self.state.epoch, self.state.step, epochs=self.recipe.epochs, per_epoch=per_epoch),
+                batch_size=None,
+                num_workers=workers,
+                worker_init_fn=_leave_interrupts_to_the_parent,
+            )
             for batch in _made(loader):
                 if isinstance(batch, AudioMetamerError):
                     self._save()

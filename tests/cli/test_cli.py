@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.io.wavfile
 import soundfile
+from command_line import refused
 
 from audiometamer import cli
 from audiometamer.cli import main
@@ -33,16 +34,6 @@ def write_clip(name="speech.wav", seconds=0.25, rate=4000, seed=0, **kwargs):
     sound = sum(np.sin(2 * np.pi * 120 * k * t + seed) / k for k in range(1, 8)) * np.exp(-3 * t)
     soundfile.write(name, 0.3 * sound, rate, **kwargs)
     return name
-
-
-def refused(capsys, *arguments):
-    """The one line of error that a command ends with."""
-    assert main([str(a) for a in arguments]) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    errors = [line for line in lines if line.startswith(("audiometamer: error:", "Error:"))]
-    assert len(errors) == 1, lines
-    assert "Traceback" not in "".join(lines)
-    return errors[0]
 
 
 def test_synth_writes_wavs_records_figure_and_index(tmp_path, capsys):

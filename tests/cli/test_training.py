@@ -6,6 +6,7 @@ import shutil
 import matplotlib.image
 import pytest
 import torch
+from command_line import refused
 from tiny_training import RECIPE
 
 from audiometamer.checkpoints import import_checkpoint
@@ -16,16 +17,6 @@ from audiometamer.networks import CochCNN9
 @pytest.fixture(autouse=True)
 def in_a_new_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def refused(capsys, *arguments):
-    """The one line of error that a command ends with."""
-    assert main([str(a) for a in arguments]) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    errors = [line for line in lines if line.startswith(("audiometamer: error:", "Error:"))]
-    assert len(errors) == 1, lines
-    assert "Traceback" not in "".join(lines)
-    return errors[0]
 
 
 def rows_of(table):
