@@ -7,7 +7,7 @@ low-pass and decimate the envelope with a windowed sinc.
 
 1. A subband occupies few FFT bins, so a short inverse FFT of just those bins gives its samples on a coarse grid, shifted to base
    band, which leaves its magnitude as it was.
-2. Its power, the squared magnitude, is smooth: it is band-limited too, and interpolates well from a coarse grid to a finer one.
+2. Its power, the squared magnitude, is smooth: it is band-limited too, and interpolates well from the coarse grid to a finer one.
 3. The magnitude is not: it has a kink where the subband passes zero, so the root is taken on the finer grid, and the low-pass
    filter runs there.
 
@@ -29,9 +29,11 @@ from audiometamer.cochleagram.filters import CosineFilterbank, FloatArray
 
 Compression = Callable[[Tensor], Tensor]
 
-# Interpolation of the power: samples on either side, and the shape of their Kaiser window (side lobes below −110 dB).
-_HALF_TAPS = 10
+# Interpolation of the power: samples on either side, and the shape of their Kaiser window (side lobes below −110 dB). A block is
+# interpolated from itself and the next: windows of two blocks hold one sample more than is needed.
+_HALF_TAPS = 8
 _INTERPOLATION_BETA = 12.0
+_BLOCK = 2 * _HALF_TAPS
 _MAGNITUDE_FLOOR = 1e-8  # as published: √max(re² + im², 1e-16), whose gradient stays finite
 
 
@@ -144,7 +146,7 @@ class Multirate(nn.Module):
     # bandwidth: wide subbands need fewer points for their bandwidth. The exponent was found on clicks, the hardest sounds.
     _BANDWIDTH_EXPONENT = 2 / 3
     # Points of the coarse grid per bandwidth. The power is twice as wide as the subband; the rest is room for the interpolation.
-    _COARSE_OVERSAMPLING = 4.0
+    _COARSE_OVERSAMPLING = 3.3
 
     def __init__(
         self,
@@ -162,18 +164,18 @@ class Multirate(nn.Module):
         blocks = -(-n_samples // lowpass.stride)
         bands = filterbank.bands(np.fft.rfftfreq(n_samples, 1 / sample_rate))
 
-        groups: dict[int, tuple[int, list[int]]] = {}  # coarse density → factor to the finer grid, rows
+        groups: dict[int, tuple[int, list[int]]] = {}  # coarse density → density of the finer grid, rows
         for row, band in enumerate(bands):
             bandwidth = len(band.gains) * lowpass.stride / n_samples  # in units of the frame rate, as densities are
-            coarse = _round_density(max(self._COARSE_OVERSAMPLING * bandwidth, 2 * _HALF_TAPS / blocks))
-            finer = math.ceil(oversampling * bandwidth**self._BANDWIDTH_EXPONENT / coarse)
-            if coarse * finer >= lowpass.stride:
-                coarse, finer = lowpass.stride, 1
+            coarse = _round_density(max(self._COARSE_OVERSAMPLING * bandwidth, 2 * _BLOCK / blocks))
+            whole = coarse // math.gcd(coarse, _BLOCK)  # of whose multiples a block has a whole number of points
+            finer = whole * math.ceil(max(oversampling * bandwidth**self._BANDWIDTH_EXPONENT, coarse) / whole)
+            if finer >= lowpass.stride:
+                coarse = finer = lowpass.stride
             most, rows = groups.get(coarse, (1, []))
             groups[coarse] = (max(finer, most), [*rows, row])
 
         self.lengths = [coarse * blocks for coarse in groups]
-        self.blocks = [max(d for d in range(1, 17) if length % d == 0) for length in self.lengths]
         self.decimate = nn.ModuleList()
         all_bins, all_used = [], []
         for g, (coarse, (finer, rows)) in enumerate(groups.items()):
@@ -186,14 +188,15 @@ class Multirate(nn.Module):
             halves = gains * np.where(np.isin(np.arange(gains.shape[1]), (0, self.lengths[g] / 2)), 1, 0.5)
             all_bins.append(bins.ravel())
             all_used.append(gains.ravel() != 0)
-            _buffer(self, f"gains{g}", gains, dtype, device)
-            _buffer(self, f"parts{g}", np.stack([halves, -1j * halves])[:, None], dtype.to_complex(), device)
-            _buffer(self, f"interpolation{g}", _interpolation(self.blocks[g], finer), dtype, device)
+            turn = np.array([1, -1j])[:, None, None, None]
+            _buffer(self, f"parts{g}", turn * halves, dtype.to_complex(), device)
+            _buffer(self, f"adjoint_parts{g}", turn.conj() * gains, dtype.to_complex(), device)
+            _buffer(self, f"interpolation{g}", _interpolation(_BLOCK * finer // coarse), dtype, device)
             size: dict[str, Any] = {"n_samples": n_samples, "dtype": dtype, "device": device}
             if n_samples % lowpass.stride == 0:
-                self.decimate.append(BlockDecimation(lowpass, coarse * finer, **size))
+                self.decimate.append(BlockDecimation(lowpass, finer, **size))
             else:
-                self.decimate.append(SpectralDecimation(lowpass, self.lengths[g] * finer, **size))
+                self.decimate.append(SpectralDecimation(lowpass, finer * blocks, **size))
         self.widths = [len(b) for b in all_bins]
         bins = np.concatenate(all_bins)
         _buffer(self, "bins", bins, torch.int64, device)
@@ -206,9 +209,8 @@ class Multirate(nn.Module):
         spectrum = Gather.apply(LowSpectrum.apply(sound, self.n_bins), self.get_buffer("bins"), self.get_buffer("uses"))
         frames = []
         for g, (spectra, decimate) in enumerate(zip(spectrum.split(self.widths, dim=1), self.decimate, strict=True)):
-            power = SubbandPower.apply(spectra, self.get_buffer(f"gains{g}"), self.get_buffer(f"parts{g}"), self.lengths[g])
-            envelopes = InterpolatedRoot.apply(power, self.get_buffer(f"interpolation{g}"), self.blocks[g])
-            frames.append(decimate(compress(envelopes)))
+            constants = (self.get_buffer(f"{name}{g}") for name in ("parts", "adjoint_parts", "interpolation"))
+            frames.append(decimate(compress(SubbandMagnitude.apply(spectra, *constants, self.lengths[g]))))
         return torch.cat(frames, dim=1).index_select(1, self.get_buffer("order"))
 
 
@@ -232,64 +234,55 @@ class Gather(torch.autograd.Function):
         return padded.index_select(1, uses.ravel()).view(-1, *uses.shape).sum(1), None, None
 
 
-class SubbandPower(torch.autograd.Function):
-    """Squared magnitudes of analytic subbands on a coarse grid.
+class SubbandMagnitude(torch.autograd.Function):
+    """Magnitudes of analytic subbands: squared on a coarse grid, interpolated, and the root taken on the finer grid.
 
-    The real and the imaginary part come from one real inverse FFT each, of the spectrum and of the spectrum turned by −i: as
-    much work as one complex FFT, and each part lies in memory by itself.
+    On the coarse grid the real and the imaginary part come from one real inverse FFT each, of the spectrum and of the spectrum
+    turned by −i: as much work as one complex FFT, and each part lies in memory by itself. Each block of the power, with the one
+    after it, meets a matrix [shape=(2 · block, points)] that gives the block's points on the finer grid.
     """
 
     @staticmethod
-    def forward(ctx: Any, spectra: Tensor, gains: Tensor, parts: Tensor, length: int) -> Tensor:
-        rows, width = gains.shape
+    def forward(ctx: Any, spectra: Tensor, parts: Tensor, adjoint_parts: Tensor, matrix: Tensor, length: int) -> Tensor:
+        _, _, rows, width = parts.shape
         padded = spectra.new_zeros(2, len(spectra), rows, length // 2 + 1)
         torch.mul(spectra.unflatten(1, (rows, width)), parts, out=padded[..., :width])
         z = torch.fft.irfft(padded, n=length, norm="forward")
-        ctx.save_for_backward(z, gains)
-        return z[0].square().addcmul_(z[1], z[1])
+        # The grid is periodic; the first window begins half of one, less a sample, before it. Blocks may reach past its end.
+        begin, end = _HALF_TAPS - 1, _HALF_TAPS - 1 + length
+        power = z.new_empty(*z.shape[1:-1], (-(-length // _BLOCK) + 1) * _BLOCK)
+        torch.mul(z[0], z[0], out=power[..., begin:end]).addcmul_(z[1], z[1])
+        power[..., :begin] = power[..., length:end]
+        power[..., end:] = power[..., begin : power.shape[-1] - length]
+        fine = power.unfold(-1, 2 * _BLOCK, _BLOCK).reshape(-1, 2 * _BLOCK) @ matrix
+        magnitude = fine.clamp_(min=_MAGNITUDE_FLOOR**2).sqrt_().view(*z.shape[1:-1], -1)
+        magnitude = magnitude[..., : length * matrix.shape[1] // _BLOCK].contiguous()
+        ctx.save_for_backward(z, magnitude, adjoint_parts, matrix)
+        return magnitude
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
-        z, gains = ctx.saved_tensors
-        real, imag = torch.fft.rfft(z * gradient)[..., : gains.shape[1]]
-        return (torch.complex(real.real - imag.imag, real.imag + imag.real) * (2 * gains)).flatten(1), None, None, None
-
-
-class InterpolatedRoot(torch.autograd.Function):
-    """Square roots of periodic signals on a finer grid: matrix [shape=(window, points)] maps a window to the points of its block.
-
-    A window begins `_HALF_TAPS` − 1 samples before its block.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, signals: Tensor, matrix: Tensor, block: int) -> Tensor:
-        n_blocks = signals.shape[-1] // block
-        after = len(matrix) - block - _HALF_TAPS + 1
-        padded = torch.cat([signals[..., 1 - _HALF_TAPS :], signals, signals[..., :after]], dim=-1)
-        fine = padded.unfold(-1, len(matrix), block).reshape(-1, len(matrix)) @ matrix
-        roots = fine.clamp_(min=_MAGNITUDE_FLOOR**2).sqrt_().view(*signals.shape[:-1], -1)
-        ctx.save_for_backward(roots, matrix)
-        ctx.block, ctx.n_blocks = block, n_blocks
-        return roots
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = gradients
-        roots, matrix = ctx.saved_tensors
-        block, n_blocks = ctx.block, ctx.n_blocks
-        gradient = gradient / torch.nn.functional.threshold(roots, _MAGNITUDE_FLOOR, math.inf)
-        windows = (gradient.view(-1, matrix.shape[1]) @ (0.5 * matrix.T)).view(*roots.shape[:-1], n_blocks, -1)
-        length = n_blocks * block
-        padded = windows.new_zeros(*roots.shape[:-1], length + len(matrix) - block)
-        for begin in range(0, len(matrix), block):
-            padded[..., begin : begin + length].unflatten(-1, (n_blocks, block)).add_(windows[..., begin : begin + block])
-        out = padded[..., _HALF_TAPS - 1 : _HALF_TAPS - 1 + length]
-        out[..., 1 - _HALF_TAPS :] += padded[..., : _HALF_TAPS - 1]
-        out[..., : len(matrix) - block - _HALF_TAPS + 1] += padded[..., _HALF_TAPS - 1 + length :]
-        return out, None, None
+        z, magnitude, adjoint_parts, matrix = ctx.saved_tensors
+        *shape, length = z.shape[1:]
+        n_blocks, points = -(-length // _BLOCK), matrix.shape[1]
+        begin, end = _HALF_TAPS - 1, _HALF_TAPS - 1 + length
+        # d√p = dp / 2√p above the floor, and d|z|² = 2 (re d re + im d im): the halves cancel. In place: the gradient is fresh from
+        # the decimation, nothing else holds it, and on the CPU new memory costs more than the arithmetic.
+        torch.ops.aten.threshold_backward(gradient, magnitude, _MAGNITUDE_FLOOR, grad_input=gradient)
+        gradient.div_(magnitude)
+        if surplus := n_blocks * points - gradient.shape[-1]:
+            gradient = torch.nn.functional.pad(gradient, (0, surplus))
+        windows = (gradient.view(-1, points) @ matrix.T).view(*shape, n_blocks, 2 * _BLOCK)
+        power = windows.new_empty(*shape, (n_blocks + 1) * _BLOCK)
+        power[..., :-_BLOCK].unflatten(-1, (n_blocks, _BLOCK)).copy_(windows[..., :_BLOCK])
+        power[..., -_BLOCK:] = 0
+        power[..., _BLOCK:].unflatten(-1, (n_blocks, _BLOCK)).add_(windows[..., _BLOCK:])
+        power[..., begin : power.shape[-1] - length] += power[..., end:]
+        power[..., length:end] += power[..., :begin]
+        turned = torch.fft.rfft(z * power[..., begin:end])[..., : adjoint_parts.shape[-1]]
+        return (turned[0] * adjoint_parts[0]).addcmul_(turned[1], adjoint_parts[1]).flatten(1), None, None, None, None
 
 
 class BlockDecimation(nn.Module):
@@ -412,16 +405,12 @@ def _round_density(at_least: float) -> int:
     return min(m << max(math.ceil(math.log2(at_least / m)), 0) for m in (1, 3))
 
 
-def _interpolation(block: int, finer: int) -> FloatArray:
-    """Kaiser-windowed sincs that interpolate a block of samples `finer` times; shape=(window, block · finer).
-
-    Rows that no sample of the block needs make the window a whole number of blocks.
-    """
-    x = np.arange(block * finer) / finer - np.arange(1 - _HALF_TAPS, block + _HALF_TAPS)[:, None]
+def _interpolation(points: int) -> FloatArray:
+    """Kaiser-windowed sincs that interpolate a block of samples at evenly spaced points; shape=(2 · block, points)."""
+    x = np.arange(points) * (_BLOCK / points) - np.arange(1 - _HALF_TAPS, 2 * _BLOCK + 1 - _HALF_TAPS)[:, None]
     window = np.i0(_INTERPOLATION_BETA * np.sqrt(np.maximum(1 - (x / _HALF_TAPS) ** 2, 0))) / np.i0(_INTERPOLATION_BETA)
     taps = np.where(np.abs(x) < _HALF_TAPS, np.sinc(x) * window, 0)
-    taps /= taps.sum(axis=0)  # a constant stays exactly constant
-    return np.pad(taps, ((0, -len(taps) % block), (0, 0)))
+    return taps / taps.sum(axis=0)  # a constant stays exactly constant
 
 
 def _buffer(module: nn.Module, name: str, values: np.ndarray, dtype: torch.dtype, device: torch.device) -> None:
