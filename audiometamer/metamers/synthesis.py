@@ -16,6 +16,7 @@ from audiometamer.audio import Clip
 from audiometamer.criteria import MetricNull, NullDistribution, judge, similarity
 from audiometamer.domains import Domain, Waveform
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.folding import folded
 from audiometamer.matching.loop import match
 from audiometamer.matching.losses import Loss, rectified, relative_l2
 from audiometamer.matching.methods import Attempt, Method, load_method, stuck_after
@@ -258,6 +259,7 @@ class _Run:
     def metamers(self, jobs: Sequence[_Job], batch_size: int) -> Iterator[Metamer]:
         """Metamers of jobs at one layer, in the order in which they are done."""
         attempts = self.method.attempts
+        twin = folded(self.model, jobs[0].layer)
         waiting = {0: list(jobs)}  # by the number of their next attempt
         while waiting:
             full = [number for number, here in waiting.items() if len(here) >= batch_size]
@@ -266,7 +268,7 @@ class _Run:
             if rest:
                 waiting[number] = rest
             try:
-                self._attempt(batch, number)
+                self._attempt(batch, number, twin)
             except torch.OutOfMemoryError as error:
                 if len(batch) == 1:
                     raise AudioMetamerError(f"{self.model.device} has no memory for one signal at {batch[0].layer}") from error
@@ -284,7 +286,7 @@ class _Run:
                 else:
                     waiting.setdefault(following, []).append(job)
 
-    def _attempt(self, jobs: list[_Job], number: int) -> None:
+    def _attempt(self, jobs: list[_Job], number: int, twin: Model) -> None:
         began = time.monotonic()
         model, layer = self.model, jobs[0].layer
         attempt = self.method.attempts[number]
@@ -305,7 +307,7 @@ class _Run:
 
         def forward(signals: Tensor) -> Tensor:
             nonlocal latest
-            activations = record_taps(model, lambda: model(signals), taps, relus=relus)[layer]
+            activations = record_taps(twin, lambda: twin(signals), taps, relus=relus)[layer]
             latest = as_recorded(activations.detach())
             return activations
 
