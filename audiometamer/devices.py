@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 
+import psutil
 import torch
 
 from audiometamer.errors import AudioMetamerError
@@ -38,6 +39,21 @@ def describe(device: torch.device) -> str:
         return f"CPU, {torch.get_num_threads()} threads"
     named = getattr(torch.get_device_module(device), "get_device_name", None)
     return str(named()) if callable(named) else device.type
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has done all it was given."""
+    if is_accelerator(device):
+        torch.accelerator.synchronize(device)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes of memory that new tensors on a device can have."""
+    if not is_accelerator(device):
+        return psutil.virtual_memory().available
+    module = torch.get_device_module(device)
+    kept = module.memory_reserved(device) - module.memory_allocated(device)  # held by torch for tensors to come
+    return int(module.mem_get_info(device)[0] + kept)
 
 
 def own_randomness(device: torch.device) -> AbstractContextManager[None]:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 import audiometamer as am
-from benchmarks.measuring import Work, medians, peak_memory, table
+from audiometamer.benchmark import Work, medians
+from benchmarks.measuring import peak_memory, table
 from benchmarks.published import RATE, PublishedCochleagram
 
 

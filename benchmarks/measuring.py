@@ -1,37 +1,10 @@
 """How things are measured: in turn within one run, so that the ratio holds whatever else the machine does."""
 
 import multiprocessing
-import platform
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
-
-Work = Callable[[], object]
-
-
-def machine() -> str:
-    """The processor, the number of threads, and torch's version."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        (name, *_) = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    except (OSError, ValueError):
-        name = platform.processor() or platform.machine()
-    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-
-
-def medians(functions: Sequence[Work], *, repeats: int) -> list[float]:
-    """Median seconds of each, in turn, after one turn that does not count."""
-    times: list[list[float]] = [[] for _ in functions]
-    for repeat in range(repeats + 1):
-        for function, taken in zip(functions, times, strict=True):
-            began = time.perf_counter()
-            function()
-            if repeat:
-                taken.append(time.perf_counter() - began)
-    return [statistics.median(taken) for taken in times]
+from audiometamer.benchmark import Work
 
 
 def peak_memory(prepare: Callable[..., Work], *arguments: object) -> float:

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import audiometamer as am
-from benchmarks.measuring import medians, peak_memory, table
+from audiometamer.benchmark import medians
+from benchmarks.measuring import peak_memory, table
 from benchmarks.published import RATE, PublishedCochleagram, published_step
 from benchmarks.steps import network_alone, step_of
 

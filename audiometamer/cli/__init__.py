@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from audiometamer.cli.accuracy import test_model
+from audiometamer.cli.benchmark import benchmark
 from audiometamer.cli.demo import demo
 from audiometamer.cli.import_checkpoint import import_checkpoint
 from audiometamer.cli.models import layers, models
@@ -27,7 +28,7 @@ def audiometamer() -> None:
     """Make model metamers: sounds that a layer of a neural network cannot tell from a natural one."""
 
 
-for command in (demo, synth, models, layers, null, train, test_model, import_checkpoint):
+for command in (demo, synth, models, layers, null, train, test_model, import_checkpoint, benchmark):
     audiometamer.add_command(command)
 
 

@@ -30,6 +30,11 @@ steps = click.option(
 )
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, …")
 batch_size = click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Sounds side by side.")
+fitting_batch_size = click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    help="Sounds side by side; default: as many as memory has room for, at most 8 on a CPU.",
+)
 data = click.option(
     "--data", multiple=True, required=True, metavar="[KIND:]PATH",
     help="A data set: a folder with a clips.csv, a folder tree of classes, Speech Commands, LibriSpeech, or the published HDF5 "

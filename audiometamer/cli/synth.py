@@ -38,7 +38,7 @@ from audiometamer.models import Model
 @click.option("--start", type=float, help="Seconds into the recordings where the clips begin.")
 @click.option("--duration", type=float, help="Seconds to take from there; default: as much as the model takes.")
 @options.device
-@options.batch_size
+@options.fitting_batch_size
 @options.null_file
 @options.out("metamers")
 @click.option("--overwrite", is_flag=True, help="Make again what is there already.")
@@ -52,7 +52,7 @@ def synth(
     start: float | None,
     duration: float | None,
     device: str,
-    batch_size: int,
+    batch_size: int | None,
     null_file: Path | None,
     out: Path,
     overwrite: bool,
@@ -91,7 +91,7 @@ def make(
     seeds: Sequence[int],
     method: str,
     steps: int | None,
-    batch_size: int,
+    batch_size: int | None,
     null: NullDistribution | None,
     out: Path,
     overwrite: bool,

@@ -268,8 +268,8 @@ class SubbandMagnitude(torch.autograd.Function):
         *shape, length = z.shape[1:]
         n_blocks, points = -(-length // _BLOCK), matrix.shape[1]
         begin, end = _HALF_TAPS - 1, _HALF_TAPS - 1 + length
-        # d√p = dp / 2√p above the floor, and d|z|² = 2 (re d re + im d im): the halves cancel. In place: the gradient is fresh from
-        # the decimation, nothing else holds it, and on the CPU new memory costs more than the arithmetic.
+        # d√p = dp / 2√p above the floor, and d|z|² = 2 (re d re + im d im): the halves cancel. In place: the gradient is fresh
+        # from the decimation, nothing else holds it, and on the CPU new memory costs more than the arithmetic.
         torch.ops.aten.threshold_backward(gradient, magnitude, _MAGNITUDE_FLOOR, grad_input=gradient)
         gradient.div_(magnitude)
         if surplus := n_blocks * points - gradient.shape[-1]:

@@ -71,6 +71,8 @@ class Method:
     name : str
     steps : int
         Default number of steps of an attempt, before its stretch.
+    expected_steps : int
+        Mean number of steps that a metamer takes, over its attempts, at the default.
     attempts : tuple of Attempt
         The first is made with every signal; each next one with the signals that have not passed. One that starts from noise draws
         its own; one that goes on leaves out the signals that just got stuck.
@@ -87,6 +89,7 @@ class Method:
 
     name: str
     steps: int
+    expected_steps: int
     attempts: tuple[Attempt, ...]
     loss: Loss
     description: str
@@ -123,6 +126,7 @@ METHODS = {
         Method(
             "default",
             200,
+            290,  # over the 1,260 metamers of the zoo's table (docs/zoo.md)
             (
                 Attempt("growth, then momentum", _grown(0.3)),
                 _GOING_ON,
@@ -144,6 +148,7 @@ METHODS = {
         ),
         Method(
             "feather2023",
+            24_000,
             24_000,
             (Attempt("published", _published),),
             relative_l2,

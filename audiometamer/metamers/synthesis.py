@@ -20,6 +20,7 @@ from audiometamer.folding import folded
 from audiometamer.matching.loop import match
 from audiometamer.matching.losses import Loss, rectified, relative_l2
 from audiometamer.matching.methods import Attempt, Method, load_method, stuck_after
+from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import Evidence, Settings, Try, sha256_of, versions
 from audiometamer.models import Model, record
 from audiometamer.straight_through import straight_through_relu
@@ -110,7 +111,7 @@ def synthesize(
     loss: Loss | None = None,
     null: NullDistribution | None = None,
     domain: Domain | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> list["Metamer"]:
     """Make metamers of clips at layers of a model.
@@ -135,8 +136,9 @@ def synthesize(
         To judge by. Default: the one that comes with the model, if it does.
     domain : Domain, optional
         Default `Waveform`.
-    batch_size : int
-        Signals that are synthesised side by side. Default 8.
+    batch_size : int, optional
+        Signals that are synthesised side by side. Default: as many as fit in half of the free memory, at most 8 on a CPU and 128
+        elsewhere; in either case halved when memory runs out.
     progress : callable, optional
         Told a `Progress` every 20 steps.
 
@@ -180,7 +182,7 @@ def iterate_metamers(
     loss: Loss | None = None,
     null: NullDistribution | None = None,
     domain: Domain | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Iterator["Metamer"]:
     """As `synthesize`, for any list of (clip, layer, seed), giving each metamer as soon as it is done.
@@ -256,10 +258,11 @@ class _Run:
     progress: Callable[[Progress], None] | None
     weights_sha256: str
 
-    def metamers(self, jobs: Sequence[_Job], batch_size: int) -> Iterator[Metamer]:
+    def metamers(self, jobs: Sequence[_Job], batch_size: int | None) -> Iterator[Metamer]:
         """Metamers of jobs at one layer, in the order in which they are done."""
         attempts = self.method.attempts
         twin = folded(self.model, jobs[0].layer)
+        batch_size = batch_size or fitting_batch_size(twin, jobs[0].layer)
         waiting = {0: list(jobs)}  # by the number of their next attempt
         while waiting:
             full = [number for number, here in waiting.items() if len(here) >= batch_size]

@@ -1,0 +1,61 @@
+"""``audiometamer benchmark``: how fast metamers are made here."""
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from audiometamer.benchmark import machine, time_step
+from audiometamer.cli import options
+from audiometamer.cli.progress import tracked
+from audiometamer.matching.methods import load_method
+from audiometamer.metamers.batch_size import fitting_batch_size
+
+
+@click.command()
+@options.model
+@options.layers
+@options.seeds
+@options.method
+@options.steps
+@options.device
+@options.fitting_batch_size
+@click.option("--clips", type=click.IntRange(1), default=1, show_default=True, help="How many clips the time is wanted for.")
+def benchmark(
+    model_name: str,
+    layer_names: tuple[str, ...],
+    seeds: tuple[int, ...],
+    method: str,
+    steps: int | None,
+    device: str,
+    batch_size: int | None,
+    clips: int,
+) -> None:
+    """Time a model's steps on this device, and tell the expected hours for a number of clips, at each layer and seed."""
+    model, procedure = options.opened_model(model_name, device), load_method(method)
+    layers = options.split_names(layer_names) or list(model.layers)
+    per_layer = clips * len(seeds)
+    table = Table(box=None, header_style="bold")
+    table.add_column("layer")
+    for column in ("sounds at once", "network alone (ms)", "step (ms)", "ratio", "a metamer (s)", "all (h)"):
+        table.add_column(column, justify="right")
+    total = 0.0
+    with tracked() as tracker:
+        for k, layer in enumerate(layers):
+            tracker(k / len(layers), layer)
+            size = min(batch_size or fitting_batch_size(model, layer), per_layer)
+            timed = time_step(model, layer, batch_size=size)
+            seconds = timed.of_one_metamer(procedure, steps)
+            total += seconds * per_layer
+            alone = timed.network > 1e-4  # a layer of the front end has no network before it
+            table.add_row(
+                layer, str(size), f"{1000 * timed.network:.1f}" if alone else "", f"{1000 * timed.step:.1f}",
+                f"{timed.step / timed.network:.2f}" if alone else "", f"{seconds:.1f}", f"{seconds * per_layer / 3600:.2f}",
+            )  # fmt: skip
+    click.echo(machine(model.device))
+    console = Console()
+    console.width = max(console.width, 100)
+    console.print(table)
+    click.echo(
+        f"{clips} clip(s) × {len(layers)} layer(s) × {len(seeds)} seed(s) of {model.name}: about {total / 3600:.2f} hours, at "
+        f"{procedure.expected_steps * (steps or procedure.steps) // procedure.steps} steps a metamer, all attempts counted"
+    )
