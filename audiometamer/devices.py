@@ -1,6 +1,7 @@
 """Which device is computed on; the only place that knows devices by name."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import psutil
 import torch
@@ -39,6 +40,19 @@ def describe(device: torch.device) -> str:
         return f"CPU, {torch.get_num_threads()} threads"
     named = getattr(torch.get_device_module(device), "get_device_name", None)
     return str(named()) if callable(named) else device.type
+
+
+@contextmanager
+def tensor_float32(allowed: bool) -> Iterator[None]:
+    """While the block runs, an NVIDIA GPU may, or may not, multiply float32 with 10 bits of mantissa (TF32); put back after."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def synchronize(device: torch.device) -> None:

@@ -56,11 +56,8 @@ def folded(model: Model, layer: str) -> Model:
     wide = bool(channels) and median(channels) >= _WIDE
     if not pairs and not wide:
         return model
-    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    if model.front_end is not None:
-        shared[id(model.front_end)] = model.front_end
     try:
-        twin = copy.deepcopy(model, shared)
+        twin = twin_of(model)
     except (TypeError, RuntimeError, AttributeError) as error:  # what uncopyable objects raise
         warnings.warn(f"{model.name} cannot be copied ({error}), so it is matched as it is", AudioMetamerWarning, stacklevel=2)
         return model
@@ -72,6 +69,14 @@ def folded(model: Model, layer: str) -> Model:
         if isinstance(module := twin.get_submodule(path), nn.Conv2d):
             _lay_out(module)
     return twin
+
+
+def twin_of(model: Model) -> Model:
+    """A copy of a model that shares its front end and all its tensors."""
+    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    if model.front_end is not None:
+        shared[id(model.front_end)] = model.front_end
+    return copy.deepcopy(model, shared)
 
 
 def _lay_out(module: nn.Conv2d) -> None:

@@ -4,10 +4,9 @@ import pytest
 import torch
 
 import audiometamer as am
-from audiometamer.benchmark import medians
+from benchmarks import growth
 from benchmarks.measuring import peak_memory, table
 from benchmarks.published import RATE, PublishedCochleagram, published_step
-from benchmarks.steps import network_alone, step_of
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +42,12 @@ def test_the_published_step_is_the_method_s(sound):
     assert am.similarity(published, ours.signals)["snr_db"] > 50
 
 
-def test_the_pieces_run(sound):
-    model = am.load_model("cochcnn-word")
-    target = am.record(model, sound, "relu0")["relu0"]
-    times = medians([lambda: step_of(model, "relu0", target, sound)], repeats=1)
-    assert times[0] > 0
-    network_alone(model.network, "relu0", model.front_end(sound))
+def test_the_model_that_growth_is_measured_with_is_as_long_as_asked():
+    assert growth.model_of(0.2).signal_shape == (4000,)
+    assert peak_memory(growth.prepared, 0.2, 2) > 100_000
+
+
+def test_a_table_is_markdown():
     assert table(("a", "b"), (1, 2)) == "| a | b |\n|---|---|\n| 1 | 2 |"
 
 

@@ -39,6 +39,8 @@ from audiometamer.models import Model
 @click.option("--duration", type=float, help="Seconds to take from there; default: as much as the model takes.")
 @options.device
 @options.fitting_batch_size
+@click.option("--tf32", is_flag=True, help="Let an NVIDIA GPU take its steps in TF32; targets and evidence stay float32.")
+@click.option("--compile", "compiled", is_flag=True, help="Compile the network with torch.compile, a layer at a time.")
 @options.null_file
 @options.out("metamers")
 @click.option("--overwrite", is_flag=True, help="Make again what is there already.")
@@ -53,6 +55,8 @@ def synth(
     duration: float | None,
     device: str,
     batch_size: int | None,
+    tf32: bool,
+    compiled: bool,
     null_file: Path | None,
     out: Path,
     overwrite: bool,
@@ -66,6 +70,7 @@ def synth(
         model, read_clips(model, clips, start=start, length=duration),
         layers=options.split_names(layer_names) or list(model.layers), seeds=seeds, method=method, steps=steps,
         batch_size=batch_size, null=None if null_file is None else NullDistribution.load(null_file), out=out, overwrite=overwrite,
+        tf32=tf32, compiled=compiled,
     )  # fmt: skip
 
 
@@ -95,6 +100,8 @@ def make(
     null: NullDistribution | None,
     out: Path,
     overwrite: bool,
+    tf32: bool = False,
+    compiled: bool = False,
 ) -> None:
     """Synthesise, save, draw and list; used by `synth` and `demo`."""
     with only_writer(folder_of(out)):
@@ -114,9 +121,11 @@ def make(
                 again = f", attempt {p.attempt + 1}" if p.attempt else ""
                 tracker(min(share, 1), f"{p.layer}: {p.signals} sound(s), step {p.step}/{p.steps}, SNR {p.snr_db:.1f} dB{again}")
 
-            for metamer in iterate_metamers(
-                model, todo, method=method, steps=steps, null=null, batch_size=batch_size, progress=progress
-            ):
+            found = iterate_metamers(
+                model, todo, method=method, steps=steps, null=null, batch_size=batch_size, tf32=tf32, compiled=compiled,
+                progress=progress,
+            )  # fmt: skip
+            for metamer in found:
                 save_metamer(out, metamer)
                 done += 1
                 tracker(done / len(todo), f"{metamer.evidence.settings.layer}: {verdict_word(metamer.passed)}")

@@ -4,6 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,12 +15,14 @@ from torch import Tensor
 from audiometamer.activations import Rectifier, Tap, record_taps
 from audiometamer.audio import Clip
 from audiometamer.criteria import MetricNull, NullDistribution, judge, similarity
+from audiometamer.devices import tensor_float32
 from audiometamer.domains import Domain, Waveform
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.folding import folded
+from audiometamer.folding import folded, twin_of
 from audiometamer.matching.loop import match
 from audiometamer.matching.losses import Loss, rectified, relative_l2
 from audiometamer.matching.methods import Attempt, Method, load_method, stuck_after
+from audiometamer.metamers import compiled as compilation
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import Evidence, Settings, Try, sha256_of, versions
 from audiometamer.models import Model, record
@@ -112,6 +115,8 @@ def synthesize(
     null: NullDistribution | None = None,
     domain: Domain | None = None,
     batch_size: int | None = None,
+    tf32: bool = False,
+    compiled: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> list["Metamer"]:
     """Make metamers of clips at layers of a model.
@@ -139,6 +144,11 @@ def synthesize(
     batch_size : int, optional
         Signals that are synthesised side by side. Default: as many as fit in half of the free memory, at most 8 on a CPU and 128
         elsewhere; in either case halved when memory runs out.
+    tf32 : bool
+        Whether the steps may multiply float32 with the 10-bit mantissa of an NVIDIA GPU's TF32; targets and evidence never do.
+        Default False.
+    compiled : bool
+        Whether the network is compiled by `torch.compile`, for a layer at a time; not for layers of the front end. Default False.
     progress : callable, optional
         Told a `Progress` every 20 steps.
 
@@ -168,6 +178,8 @@ def synthesize(
         null=null,
         domain=domain,
         batch_size=batch_size,
+        tf32=tf32,
+        compiled=compiled,
         progress=progress,
     )
     return sorted(found, key=lambda m: place[id(m.clip), m.evidence.settings.layer, m.evidence.settings.seed])
@@ -183,6 +195,8 @@ def iterate_metamers(
     null: NullDistribution | None = None,
     domain: Domain | None = None,
     batch_size: int | None = None,
+    tf32: bool = False,
+    compiled: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Iterator["Metamer"]:
     """As `synthesize`, for any list of (clip, layer, seed), giving each metamer as soon as it is done.
@@ -206,6 +220,8 @@ def iterate_metamers(
         domain or Waveform(),
         progress,
         model.weights_sha256(),
+        tf32,
+        compiled,
     )
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):
         yield from run.metamers([_Job(*job) for job in jobs if job[1] == layer], batch_size)
@@ -257,12 +273,28 @@ class _Run:
     domain: Domain
     progress: Callable[[Progress], None] | None
     weights_sha256: str
+    tf32: bool
+    compiled: bool
 
     def metamers(self, jobs: Sequence[_Job], batch_size: int | None) -> Iterator[Metamer]:
         """Metamers of jobs at one layer, in the order in which they are done."""
-        attempts = self.method.attempts
         twin = folded(self.model, jobs[0].layer)
         batch_size = batch_size or fitting_batch_size(twin, jobs[0].layer)
+        with self._activations(twin, jobs[0].layer) as activations:
+            yield from self._batches(jobs, batch_size, activations)
+
+    @contextmanager
+    def _activations(self, twin: Model, layer: str) -> Iterator[Callable[[Tensor], Tensor]]:
+        """The forward pass that is matched."""
+        tap, relus = twin.tap(layer), self._relus(layer)
+        if self.compiled and tap.path.startswith("network."):
+            with compilation.compiled(twin if twin is not self.model else twin_of(twin), tap, relus) as forward:
+                yield forward
+        else:
+            yield lambda signals: record_taps(twin, lambda: twin(signals), {layer: tap}, relus=relus)[layer]
+
+    def _batches(self, jobs: Sequence[_Job], batch_size: int, activations: Callable[[Tensor], Tensor]) -> Iterator[Metamer]:
+        attempts = self.method.attempts
         waiting = {0: list(jobs)}  # by the number of their next attempt
         while waiting:
             full = [number for number, here in waiting.items() if len(here) >= batch_size]
@@ -271,7 +303,8 @@ class _Run:
             if rest:
                 waiting[number] = rest
             try:
-                self._attempt(batch, number, twin)
+                with tensor_float32(False):
+                    self._attempt(batch, number, activations)
             except torch.OutOfMemoryError as error:
                 if len(batch) == 1:
                     raise AudioMetamerError(f"{self.model.device} has no memory for one signal at {batch[0].layer}") from error
@@ -289,7 +322,7 @@ class _Run:
                 else:
                     waiting.setdefault(following, []).append(job)
 
-    def _attempt(self, jobs: list[_Job], number: int, twin: Model) -> None:
+    def _attempt(self, jobs: list[_Job], number: int, activations: Callable[[Tensor], Tensor]) -> None:
         began = time.monotonic()
         model, layer = self.model, jobs[0].layer
         attempt = self.method.attempts[number]
@@ -304,15 +337,16 @@ class _Run:
         else:
             start = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
 
-        taps = {layer: model.tap(layer)}
-        relus, loss, as_recorded = self._objective(layer, self.loss or attempt.loss or self.method.loss)
+        loss = self.loss or attempt.loss or self.method.loss
+        if self._unrectified(layer):
+            loss = rectified(loss, self.method.margin)
         latest = target
 
         def forward(signals: Tensor) -> Tensor:
             nonlocal latest
-            activations = record_taps(twin, lambda: twin(signals), taps, relus=relus)[layer]
-            latest = as_recorded(activations.detach())
-            return activations
+            found = activations(signals)
+            latest = found.detach().relu() if self._unrectified(layer) else found.detach()
+            return found
 
         def report(step: int, active: Tensor, _: Tensor) -> None:
             if self.progress is not None:
@@ -320,18 +354,19 @@ class _Run:
                 self.progress(Progress(layer, len(active), number, step, steps, -20 * math.log10(max(ratio, 1e-30))))
 
         stuck_step = -(-steps // 2 // _REPORT_EVERY) * _REPORT_EVERY
-        matched = match(
-            forward,
-            target,
-            start,
-            domain=self.domain,
-            optimizer=attempt.optimizer(steps),
-            steps=steps,
-            loss=loss,
-            stop=stuck_after(stuck_step) if len(self.method.attempts) > 1 and not attempt.goes_on else None,
-            report=report,
-            report_every=_REPORT_EVERY,
-        )
+        with tensor_float32(self.tf32):
+            matched = match(
+                forward,
+                target,
+                start,
+                domain=self.domain,
+                optimizer=attempt.optimizer(steps),
+                steps=steps,
+                loss=loss,
+                stop=stuck_after(stuck_step) if len(self.method.attempts) > 1 and not attempt.goes_on else None,
+                report=report,
+                report_every=_REPORT_EVERY,
+            )
         seconds = (time.monotonic() - began) / len(jobs)
         outcomes = []
         for i, job in enumerate(jobs):
@@ -355,15 +390,17 @@ class _Run:
             job.results.append(result)
             job.seconds += seconds
 
-    def _objective(self, layer: str, loss: Loss) -> tuple[dict[Tap, Rectifier], Loss, Rectifier]:
-        """What stands for the ReLUs while matching, the loss on what is then recorded, and the map from that to activations."""
+    def _unrectified(self, layer: str) -> bool:
+        """Whether a ReLU is matched by what it was given."""
+        return bool(self.method.margin) and self.model.is_relu(layer)
+
+    def _relus(self, layer: str) -> dict[Tap, Rectifier]:
+        """What stands for ReLUs while a layer is matched."""
         tap, method = self.model.tap(layer), self.method
-        if method.margin and self.model.is_relu(layer):
-            return {tap: _unrectified}, rectified(loss, method.margin), torch.relu
-        relus: dict[Tap, Rectifier] = {tap: straight_through_relu}
+        relus: dict[Tap, Rectifier] = {tap: _given if self._unrectified(layer) else straight_through_relu}
         if method.pooled_slope and (pooled := self.model.relu_pooled_by(layer)) is not None:
             relus[pooled] = partial(straight_through_relu, slope=method.pooled_slope)
-        return relus, loss, _unrectified
+        return relus
 
     def _evidence(self, job: _Job, natural: Tensor, signal: Tensor) -> Evidence:
         model = self.model
@@ -404,7 +441,7 @@ class _Run:
         )
 
 
-def _unrectified(x: Tensor) -> Tensor:
+def _given(x: Tensor) -> Tensor:
     return x
 
 
