@@ -56,10 +56,8 @@ def folded(model: Model, layer: str) -> Model:
     wide = bool(channels) and median(channels) >= _WIDE
     if not pairs and not wide:
         return model
-    try:
-        twin = twin_of(model)
-    except (TypeError, RuntimeError, AttributeError) as error:  # what uncopyable objects raise
-        warnings.warn(f"{model.name} cannot be copied ({error}), so it is matched as it is", AudioMetamerWarning, stacklevel=2)
+    twin = twin_of(model)
+    if twin is model:
         return model
     for convolution, norm in pairs:
         both = cast(nn.Conv2d, twin.get_submodule(convolution)), cast(nn.BatchNorm2d, twin.get_submodule(norm))
@@ -72,11 +70,15 @@ def folded(model: Model, layer: str) -> Model:
 
 
 def twin_of(model: Model) -> Model:
-    """A copy of a model that shares its front end and all its tensors."""
+    """A copy of a model that shares its front end and all its tensors; with a warning itself, if it cannot be copied."""
     shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     if model.front_end is not None:
         shared[id(model.front_end)] = model.front_end
-    return copy.deepcopy(model, shared)
+    try:
+        return copy.deepcopy(model, shared)
+    except (TypeError, RuntimeError, AttributeError) as error:  # what uncopyable objects raise
+        warnings.warn(f"{model.name} cannot be copied ({error}), so it is matched as it is", AudioMetamerWarning, stacklevel=2)
+        return model
 
 
 def _lay_out(module: nn.Conv2d) -> None:

@@ -1,7 +1,11 @@
 """Many sounds: a batch against one after the other, and all pairs of a null distribution against one pair after the other."""
 
+import subprocess
+import sys
+import tempfile
 import time
 import warnings
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,45 +15,62 @@ from audiometamer.errors import AudioMetamerWarning
 from audiometamer.resources import clips_folder
 from benchmarks.measuring import table
 
-_CLIPS, _STEPS = 64, 50
+_CLIPS, _STEPS, _COMMANDS = 64, 50, 4
+WORDS = clips_folder() / "words"
 
 
 def clips() -> list[am.Clip]:
     """The shipped words, again and again."""
-    paths = sorted((clips_folder() / "words").glob("*.flac"))
+    paths = sorted(WORDS.glob("*.flac"))
     with warnings.catch_warnings(action="ignore", category=AudioMetamerWarning):  # peaks beyond 1
         return [am.read_clip(paths[k % len(paths)]) for k in range(_CLIPS)]
 
 
 def batch_against_single(layer: str = "relu2") -> str:
-    """Seconds for 64 clips at one layer, 50 steps each, in batches of 16 and one after the other."""
+    """Seconds for 64 clips at one layer, 50 steps each: together, by a call for each, and by a command for each."""
     model, sounds = am.load_model("cochcnn-word"), clips()
-    rows: list[tuple[object, ...]] = [("clips", "layer", "one after the other (s)", "batches of 16 (s)", "ratio")]
-    seconds = []
-    for batch_size in (1, 16):
-        began = time.perf_counter()
-        am.synthesize(model, sounds, layer, method="feather2023", steps=_STEPS, batch_size=batch_size)
-        seconds.append(time.perf_counter() - began)
-    rows.append((_CLIPS, layer, *(f"{s:.0f}" for s in seconds), f"{seconds[0] / seconds[1]:.2f}"))
+    options = {"method": "feather2023", "steps": _STEPS}
+    began = time.perf_counter()
+    am.synthesize(model, sounds, layer, **options)
+    together = time.perf_counter() - began
+    began = time.perf_counter()
+    for sound in sounds:
+        am.synthesize(model, sound, layer, **options)
+    calls = time.perf_counter() - began
+    commands = _CLIPS / _COMMANDS * sum(_command(path, layer) for path in sorted(WORDS.glob("*.flac"))[:_COMMANDS])
+    rows: list[tuple[object, ...]] = [("clips", "layer", "how", "seconds", "ratio to together")]
+    each = f"a command for each ({_COMMANDS} timed)"
+    for how, seconds in (("together", together), ("a call for each", calls), (each, commands)):
+        rows.append((_CLIPS, layer, how, f"{seconds:.0f}", f"{seconds / together:.2f}"))
     return table(*rows)
 
 
-def null_distribution(layer: str = "relu2", n_sounds: int = 300, n_pairs: int = 20) -> str:
-    """Pairs in a second: all of them at once, and one after the other with two forward passes each."""
+def _command(clip: Path, layer: str) -> float:
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-m", "audiometamer", "synth", str(clip), "--layers", layer, "--out", out]
+        command += ["--method", "feather2023", "--steps", str(_STEPS)]
+        subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def null_distribution(layer: str = "relu2", n_sounds: int = 1415, n_pairs: int = 20) -> str:
+    """A million pairs: all of them at once, and one after the other with two forward passes each."""
     model = am.load_model("cochcnn-word")
     generator = torch.Generator().manual_seed(0)
     sounds = 0.1 * torch.randn(n_sounds, *model.signal_shape, generator=generator)
 
     began = time.perf_counter()
     pairs = am.NullDistribution.measure(model, sounds, layers=[layer]).pairs
-    at_once = pairs / (time.perf_counter() - began)
+    at_once = time.perf_counter() - began
 
     began = time.perf_counter()
     for k in range(n_pairs):
         am.similarity(*(_activation(model, sounds[i], layer) for i in (2 * k, 2 * k + 1)))
-    one_by_one = n_pairs / (time.perf_counter() - began)
-    head = ("layer", "sounds", "pairs", "pair after pair (1/s)", "all pairs (1/s)", "ratio")
-    return table(head, (layer, n_sounds, pairs, f"{one_by_one:.0f}", f"{at_once:.0f}", f"{at_once / one_by_one:.0f}"))
+    one = (time.perf_counter() - began) / n_pairs
+    head = ("layer", "pairs", "one pair (ms)", "all pairs, one by one (h)", "all pairs at once (s)", "ratio")
+    row = (layer, pairs, f"{1000 * one:.0f}", f"{one * pairs / 3600:.1f}", f"{at_once:.0f}", f"{one * pairs / at_once:.0f}")
+    return table(head, row)
 
 
 def _activation(model: am.Model, sound: Tensor, layer: str) -> Tensor:

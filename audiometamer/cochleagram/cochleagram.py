@@ -1,5 +1,6 @@
 """The cochleagram: envelopes of a bank of cochlear filters, down-sampled and compressed, differentiable throughout."""
 
+import copy
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
@@ -168,6 +169,21 @@ class Cochleagram(nn.Module):
         plan = self._plan(flat)
         frames = plan(flat, self.compression) if self.compress_first else self.compression(plan(flat, nn.Identity()))
         return frames.view(*sound.shape[:-1], *frames.shape[-2:])
+
+    def with_gradient_clip(self, share: float) -> "Cochleagram":
+        """The same cochleagram, with its filters shared, and a share of the compression's largest derivative.
+
+        Parameters
+        ----------
+        share : float
+            Factor on `compression_gradient_clip`; no effect if that is None, or if there is no compression.
+        """
+        clip = getattr(self.compression, "gradient_clip", None)
+        twin, compression = copy.copy(self), copy.copy(self.compression)
+        if clip is not None:
+            compression.gradient_clip = share * clip
+        twin._modules = self._modules | {"compression": compression}
+        return twin
 
     def _plan(self, sound: Tensor) -> FullRate | Multirate:
         """Filters for sounds of this length, dtype and device."""

@@ -85,6 +85,9 @@ class Method:
     pooled_slope : float
         Slope of the gradient below zero of a ReLU that the layer pools: what is silent there but should not be can wake up.
         Default 0: the ReLU's own.
+    gradient_clip : float
+        Factor on the largest derivative of a cochleagram's compression: with less, what is quiet in the target steers less.
+        Default 1.
     """
 
     name: str
@@ -95,6 +98,7 @@ class Method:
     description: str
     margin: float = 0.0
     pooled_slope: float = 0.0
+    gradient_clip: float = 1.0
 
 
 def _published(steps: int) -> Optimizer:
@@ -145,6 +149,7 @@ METHODS = {
             "with more steps; a ReLU that the layer is, or pools, passes some gradient below zero",
             margin=0.01,
             pooled_slope=0.1,
+            gradient_clip=0.4,
         ),
         Method(
             "feather2023",

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from audiometamer.activations import Rectifier, Tap, record_taps
 from audiometamer.audio import Clip
+from audiometamer.cochleagram import Cochleagram
 from audiometamer.criteria import MetricNull, NullDistribution, judge, similarity
 from audiometamer.devices import tensor_float32
 from audiometamer.domains import Domain, Waveform
@@ -278,10 +279,19 @@ class _Run:
 
     def metamers(self, jobs: Sequence[_Job], batch_size: int | None) -> Iterator[Metamer]:
         """Metamers of jobs at one layer, in the order in which they are done."""
-        twin = folded(self.model, jobs[0].layer)
+        twin = self._twin(jobs[0].layer)
         batch_size = batch_size or fitting_batch_size(twin, jobs[0].layer)
         with self._activations(twin, jobs[0].layer) as activations:
             yield from self._batches(jobs, batch_size, activations)
+
+    def _twin(self, layer: str) -> Model:
+        """What is matched in the model's place."""
+        twin, ears = folded(self.model, layer), self.model.front_end
+        if self.method.gradient_clip != 1 and isinstance(ears, Cochleagram):
+            twin = twin if twin is not self.model else twin_of(twin)
+            if twin is not self.model:
+                twin.front_end = ears.with_gradient_clip(self.method.gradient_clip)
+        return twin
 
     @contextmanager
     def _activations(self, twin: Model, layer: str) -> Iterator[Callable[[Tensor], Tensor]]:

@@ -286,3 +286,17 @@ def test_mel_bad_values():
         MelSpectrogram(sample_rate=8000)
     with pytest.raises(am.AudioMetamerError, match="compression is 'db'"):
         MelSpectrogram(compression="db")
+
+
+@pytest.mark.parametrize(("compression", "largest"), [("power", 5.0), ("db", 5000.0)])
+def test_a_share_of_the_gradient_clip_bounds_the_derivative_and_changes_no_value(compression, largest):
+    ears = Cochleagram(compression=compression, n_filters=8)
+    gentle = ears.with_gradient_clip(0.4)
+    sound = 0.1 * torch.randn(1, 4000, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(gentle(sound), ears(sound))
+    for cochleagram, expected in ((ears, largest), (gentle, 0.4 * largest)):
+        envelope = torch.tensor([1e-6], requires_grad=True)
+        (derivative,) = torch.autograd.grad(cochleagram.compression(envelope), envelope)
+        assert derivative.item() == pytest.approx(expected)
+    assert gentle._plans is ears._plans
+    assert Cochleagram(compression=None).with_gradient_clip(0.4)(sound).shape == Cochleagram(compression=None)(sound).shape

@@ -1,6 +1,7 @@
 """Metamers of a tiny model: what comes out, what is tried again, what is written, what is read back."""
 
 import dataclasses
+import threading
 
 import msgspec
 import numpy as np
@@ -9,12 +10,18 @@ import scipy.io.wavfile
 import torch
 from conftest import make_clip
 from msgspec.structs import replace
+from only_device import OnlyDevice
 
 import audiometamer as am
+from audiometamer.activations import record_taps
 from audiometamer.criteria import NullDistribution
-from audiometamer.matching.losses import relative_l2
+from audiometamer.domains import Waveform
+from audiometamer.folding import folded
+from audiometamer.matching.losses import rectified, relative_l2, relative_l2_with_roots
+from audiometamer.matching.methods import load_method
 from audiometamer.metamers.files import is_finished, read_metamer, save_metamer, write_index
 from audiometamer.metamers.synthesis import _Job, _Run, iterate_metamers, settings_of
+from audiometamer.straight_through import straight_through_relu
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +146,17 @@ class Named(msgspec.Struct):
     seconds: float = 0.0
 
 
+def test_a_model_that_cannot_be_copied_is_matched_as_it_is(tiny, tiny_clip):
+    tiny.network.lock = threading.Lock()
+    try:
+        with pytest.warns(am.errors.AudioMetamerWarning, match="cannot be copied"):
+            (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", steps=40)
+    finally:
+        del tiny.network.lock
+    assert metamer.evidence.similarity["relu1"]["snr_db"] > 5
+    assert tiny.front_end.compression.gradient_clip == am.Cochleagram().compression.gradient_clip
+
+
 def test_the_published_method_has_one_attempt(tiny, tiny_clip):
     (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", method="feather2023", steps=80)
     assert [t.attempt for t in metamer.evidence.tries] == ["published"]
@@ -229,3 +247,24 @@ def test_losses_have_names_in_the_record(tiny, tiny_clip):
     options = {"steps": None, "method": "default"}
     assert settings_of(tiny, tiny_clip, "final", 0, **options).loss == "relative_l2_with_roots"
     assert settings_of(tiny, tiny_clip, "final", 0, loss=relative_l2, **options).loss == "relative_l2"
+
+
+@pytest.mark.parametrize(
+    ("network", "layer"), [(am.networks.CochResNet50(8, width=0.1), "layer2"), (am.networks.CochCNN9(8, width=0.7), "relu1")]
+)
+def test_a_whole_step_stays_on_its_device_and_does_not_wait(network, layer):
+    """From signals through front end and folded network to the next signals, on a device without data."""
+    network = network.eval().requires_grad_(False).to("meta")
+    model = am.Model(network, front_end=am.Cochleagram(), sample_rate=20_000, duration=2.0, check=False)
+    twin = folded(model, layer)
+    taps = {layer: twin.tap(layer)}
+    target = am.record(model, torch.zeros(2, 40_000, device="meta"), layer)[layer]
+    signals = torch.zeros(2, 40_000, device="meta", requires_grad=True)
+    optimizer = load_method("default").attempts[0].optimizer(10)
+    state = optimizer.init(signals.detach())
+    record_taps(twin, lambda: twin(signals), taps)  # builds the filters
+    with OnlyDevice("meta"):
+        found = record_taps(twin, lambda: twin(signals), taps, relus={taps[layer]: straight_through_relu})[layer]
+        (gradients,) = torch.autograd.grad(rectified(relative_l2_with_roots, 0.01)(found, target).sum(), signals)
+        moved, _ = optimizer.step(5, signals.detach(), gradients, state)
+    assert Waveform().project(moved).shape == signals.shape
