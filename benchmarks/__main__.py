@@ -11,7 +11,7 @@ import click
 import torch
 
 from audiometamer.benchmark import machine
-from benchmarks import batches, front_end, growth, steps
+from benchmarks import batches, front_end, growth, metamers, steps
 
 SECTIONS = {
     "front-end": ("The front end: time", lambda: front_end.times(repeats=3)),
@@ -19,6 +19,7 @@ SECTIONS = {
     "memory": ("The front end: peak memory of forward + backward", front_end.memory),
     "steps": ("One step of one clip, full-size networks", lambda: steps.against_published(repeats=5)),
     "overhead": ("One step against the network alone", lambda: steps.overhead(repeats=3)),
+    "metamer": ("A metamer in a hundredth of the steps", metamers.in_a_hundredth_of_the_steps),
     "batch": ("Many clips", batches.batch_against_single),
     "null": ("A null distribution", batches.null_distribution),
     "growth": ("Growth of a step", growth.growth),

@@ -58,6 +58,8 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clip_notices : list of str
     device, dtype : str
     versions : dict of str to str
+    tf32, compiled : bool
+        How the steps were computed; see `synthesize`.
     """
 
     settings: Settings
@@ -73,6 +75,8 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: str
     dtype: str
     versions: dict[str, str]
+    tf32: bool = False
+    compiled: bool = False
 
 
 def sha256_of(*tensors: Tensor) -> str:

@@ -348,14 +348,14 @@ class _Run:
             start = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
 
         loss = self.loss or attempt.loss or self.method.loss
-        if self._unrectified(layer):
+        if unrectified := self._unrectified(layer):
             loss = rectified(loss, self.method.margin)
         latest = target
 
         def forward(signals: Tensor) -> Tensor:
             nonlocal latest
             found = activations(signals)
-            latest = found.detach().relu() if self._unrectified(layer) else found.detach()
+            latest = found.detach().relu() if unrectified else found.detach()
             return found
 
         def report(step: int, active: Tensor, _: Tensor) -> None:
@@ -448,6 +448,8 @@ class _Run:
             device=str(model.device),
             dtype=str(model.dtype).removeprefix("torch."),
             versions=versions(),
+            tf32=self.tf32,
+            compiled=self.compiled,
         )
 
 

@@ -32,6 +32,7 @@ def test_a_metamer_made_so_is_one(tiny, tiny_clip):
     (plain,) = am.synthesize(tiny, tiny_clip, "relu1")
     snrs = [m.evidence.similarity["relu1"]["snr_db"] for m in (metamer, plain)]
     assert abs(snrs[0] - snrs[1]) < 3
+    assert [m.evidence.compiled for m in (metamer, plain)] == [True, False]
     assert not any(module._forward_hooks for module in tiny.modules())
 
 
