@@ -1,4 +1,4 @@
-"""``python -m benchmarks`` measures what is claimed to be fast, as Markdown tables; in about ten minutes on two cores.
+"""``python -m benchmarks`` measures what is claimed to be fast, as Markdown tables; in a quarter of an hour on two cores.
 
 Times are medians of turns taken side by side in one run; the ratio is what to quote. Each section runs in a process of its own:
 what memory an earlier one has left behind changes the times of the published computation by half.
@@ -14,7 +14,7 @@ from audiometamer.benchmark import machine
 from benchmarks import batches, front_end, growth, metamers, steps
 
 SECTIONS = {
-    "front-end": ("The front end: time", lambda: front_end.times(repeats=3)),
+    "front-end": ("The front end: time", lambda: front_end.times(repeats=2)),
     "agreement": ("The front end: agreement with the published computation", front_end.agreement),
     "memory": ("The front end: peak memory of forward + backward", front_end.memory),
     "steps": ("One step of one clip, full-size networks", lambda: steps.against_published(repeats=5)),

@@ -1,5 +1,6 @@
 """How things are measured: in turn within one run, so that the ratio holds whatever else the machine does."""
 
+import ctypes
 import multiprocessing
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ def peak_memory(prepare: Callable[..., Work], *arguments: object) -> float:
 
 def _measure(sender, prepare: Callable[..., Work], *arguments: object) -> None:
     work = prepare(*arguments)
+    ctypes.CDLL(None).malloc_trim(0)  # memory that is free but not yet given back would not be counted
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from now on
     before = _kilobytes("VmRSS")
     work()

@@ -113,8 +113,12 @@ def test_two_processes_train_as_one(data, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("trained:") == 1
     assert "Warning" not in done.stderr
-    for a, b, rounding in zip(log_of(one), log_of(tmp_path / "two"), (1e-4, 1e-2), strict=True):
-        assert b == {key: pytest.approx(value, rel=rounding) for key, value in a.items()}
+    for a, b, rounding in zip(log_of(one), log_of(tmp_path / "two"), (3e-4, 1e-2), strict=True):
+        one_sound = 1.01 / 12  # which rounding may move across a border of two words
+        assert b == {
+            key: pytest.approx(value, rel=rounding, abs=one_sound if key.endswith("accuracy") else None)
+            for key, value in a.items()
+        }
     assert (tmp_path / "two" / "model.toml").exists()
 
 
