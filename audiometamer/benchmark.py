@@ -15,6 +15,7 @@ from audiometamer.devices import describe, synchronize
 from audiometamer.domains import Waveform
 from audiometamer.folding import folded
 from audiometamer.matching import Match, NormalizedDescent, match
+from audiometamer.matching.loop import Forward
 from audiometamer.matching.methods import Method
 from audiometamer.matching.optimizers import Constant
 from audiometamer.models import Model, record
@@ -91,20 +92,22 @@ def time_step(model: Model, layer: str, *, batch_size: int, repeats: int = 3) ->
 
 def step_of(model: Model, layer: str, signals: Tensor) -> Work:
     """`STEPS` steps of a synthesis at a layer, as the default method takes them."""
-    twin = folded(model, layer)
-    taps = {layer: twin.tap(layer)}
-    relus = {taps[layer]: straight_through_relu}
+    forward = forward_to(model, layer)
     with torch.no_grad():
         target = record(model, signals, layer)[layer]
 
     def steps() -> Match:
-        def forward(x: Tensor) -> Tensor:
-            return record_taps(twin, lambda: twin(x), taps, relus=relus)[layer]
-
         optimizer = NormalizedDescent(Constant(0.1), momentum=0.9)
         return match(forward, target, signals, domain=Waveform(), optimizer=optimizer, steps=STEPS)
 
     return steps
+
+
+def forward_to(model: Model, layer: str) -> Forward:
+    """A twin's forward pass to a layer, with the straight-through ReLU there."""
+    twin = folded(model, layer)
+    tap = twin.tap(layer)
+    return lambda signals: record_taps(twin, lambda: twin(signals), {layer: tap}, relus={tap: straight_through_relu})[layer]
 
 
 def network_alone(model: Model, layer: str, signals: Tensor) -> Work:

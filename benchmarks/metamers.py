@@ -5,12 +5,9 @@ import time
 import torch
 
 import audiometamer as am
-from audiometamer.activations import record_taps
-from audiometamer.benchmark import medians
+from audiometamer.benchmark import forward_to, medians
 from audiometamer.domains import Waveform
-from audiometamer.folding import folded
 from audiometamer.matching.methods import load_method
-from audiometamer.straight_through import straight_through_relu
 from benchmarks.batches import clips
 from benchmarks.measuring import table
 from benchmarks.published import RATE, PublishedCochleagram, published_step
@@ -28,11 +25,10 @@ def in_a_hundredth_of_the_steps() -> str:
     rows: list[tuple[object, ...]] = [("layer", "SNR after 240 steps (dB)", "ours (s)", "published (h)", "ratio")]
     for layer in model.layers:
         target = am.record(model, clip.samples[None], layer)[layer]
-        twin = folded(model, layer)
-        tap = twin.tap(layer)
+        forward = forward_to(model, layer)
         began = time.perf_counter()
         found = am.match(
-            lambda x: record_taps(twin, lambda: twin(x), {"it": tap}, relus={tap: straight_through_relu})["it"],  # noqa: B023
+            forward,
             target,
             Waveform().start(model.signal_shape, seeds=[0], dtype=torch.float32, device="cpu"),
             domain=Waveform(),
@@ -41,7 +37,7 @@ def in_a_hundredth_of_the_steps() -> str:
         )
         ours = time.perf_counter() - began
         snr = am.similarity(target, am.record(model, found.signals, layer)[layer])["snr_db"]
-        path = tap.path.removeprefix("network.")
+        path = model.tap(layer).path.removeprefix("network.")
         if path == "front_end":
             rows.append((layer, f"{snr:.1f}", f"{ours:.1f}", "", ""))
             continue
