@@ -1,11 +1,11 @@
 """Training by several processes, on several accelerators or machines, as `torchrun` starts them.
 
 Their result is that of a single process with the same recipe, but for rounding, dropout and the adversary's random starts:
-batches are shared out, losses are averaged over the whole batch, and batch normalisation sees all of it.
+batches are shared out, gradients are added up, and batch normalisation sees all of it.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -45,6 +45,17 @@ class Processes:
             value = value.clone()
             dist.all_reduce(value)
         return value
+
+    def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace each parameter's gradient by its sum over all processes.
+
+        Not `torch.nn.parallel.DistributedDataParallel`: it keeps the process group's threads alive after its end (torch 2.14),
+        and one of them that lets go of its last tensor while the interpreter ends aborts the process.
+        """
+        if self.count > 1:
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    dist.all_reduce(parameter.grad)
 
     def wait(self) -> None:
         """Until all processes are here."""

@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from audiometamer.criteria import NullDistribution
@@ -196,10 +195,8 @@ class Run:
         self.front_end = build(_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end
         assert self.front_end is not None
         self.front_end.to(device)
-        self.parallel: nn.Module = self.model.network
         if group.count > 1:
             share_batch_norm(self.model.network)
-            self.parallel = DistributedDataParallel(self.model.network)
         settings = recipe.optimizer
         parameters = self.model.network.parameters()
         self.optimizer: torch.optim.Optimizer
@@ -261,13 +258,12 @@ class Run:
         generator = torch.Generator(self.device).manual_seed(seed)
         heard = self._heard(batch.sounds.to(self.device), targets, adversary, generator)
         self.model.network.train().requires_grad_(True)
-        logits = self.model.logits(self.parallel(heard))
+        logits = self.model.logits(self.model.network(heard))
         stats, loss = [], heard.new_zeros(())
         for name, task in self.corpus.tasks.items():
             total, count = testing.sum_of_losses(logits[name], targets[name], task)
             everywhere = self.group.total(count)
-            # processes' gradients are averaged: their number makes it the mean over the whole batch
-            loss = loss + recipe.tasks[name].weight * self.group.count * total / everywhere.clamp(min=1)
+            loss = loss + recipe.tasks[name].weight * total / everywhere.clamp(min=1)
             right = total.new_zeros(()) if task.multi else (logits[name].argmax(1) == targets[name]).sum()
             stats.append(torch.stack([total.detach(), right.to(total.dtype), count.to(total.dtype)]))
         found = self.group.total(torch.stack(stats)).tolist()
@@ -278,6 +274,7 @@ class Run:
             )
         self.optimizer.zero_grad()
         loss.backward()
+        self.group.add_gradients(self.model.network.parameters())
         self.optimizer.step()
         before = self.state.totals or ((0.0, 0.0, 0.0),) * len(found)
         totals = tuple(tuple(a + b for a, b in zip(old, new, strict=True)) for old, new in zip(before, found, strict=True))
