@@ -7,6 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from audiometamer.images import STEPS_16_BIT
+
 
 class Domain(Protocol):
     """The set of signals that a synthesis moves in."""
@@ -17,6 +19,10 @@ class Domain(Protocol):
 
     def project(self, signals: Tensor) -> Tensor:
         """The nearest signals of the domain, [shape=(batch, ...)]; differentiation never passes through here."""
+        ...
+
+    def as_written(self, signals: Tensor) -> Tensor:
+        """Signals [shape=(batch, ...)] rounded as their files are, in float32."""
         ...
 
 
@@ -49,6 +55,9 @@ class Gaussian:
     def project(self, signals: Tensor) -> Tensor:
         return signals.clamp(self.low, self.high)
 
+    def as_written(self, signals: Tensor) -> Tensor:
+        return signals.float()
+
 
 @dataclass(frozen=True)
 class Waveform(Gaussian):
@@ -67,3 +76,6 @@ class Image(Gaussian):
     deviation: float = 0.05
     low: float = 0.0
     high: float = 1.0
+
+    def as_written(self, signals: Tensor) -> Tensor:
+        return (signals.double() * STEPS_16_BIT).round().div(STEPS_16_BIT).float()

@@ -1,29 +1,39 @@
-"""Metamers on disk: ``OUT/<clip>/<model>/<layer>_seed<k>.wav`` with a JSON beside each, and ``OUT/index.tsv``."""
+"""Metamers on disk: ``OUT/<clip>/<model>/<layer>_seed<k>.wav`` with a JSON beside each, and ``OUT/index.tsv``.
+
+Sounds are float32 WAVs, images PNGs of 16 bits, and signals of any other kind ``.npy`` files.
+"""
 
 import csv
+import hashlib
 import os
 import re
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import scipy.io.wavfile
 import torch
+from torch import Tensor
 
 from audiometamer.audio import Clip, write_wav
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
+from audiometamer.images import read_png, write_png
 from audiometamer.metamers.evidence import Evidence, Settings
 from audiometamer.metamers.synthesis import Metamer
+from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
 
 INDEX_COLUMNS = (
-    "wav", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
+    "file", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
     "method", "steps", "seconds", "rms", "peak",
 )  # fmt: skip
+_TARGET = "target.safetensors"
+_LONGEST = 150  # characters of a name; file systems take 255 bytes
 
 
-def metamer_path(out: Path, clip: str, model: str, layer: str, seed: int) -> Path:
-    """Where the WAV of a metamer lies."""
-    return clip_folder(out, clip, model) / f"{_safe(layer)}_seed{seed}.wav"
+def record_path(out: Path, settings: Settings) -> Path:
+    """Where the JSON of a metamer lies, and its signal beside it."""
+    return clip_folder(out, settings.clip, settings.model) / f"{_safe(settings.layer)}_seed{settings.seed}.json"
 
 
 def clip_folder(out: Path, clip: str, model: str) -> Path:
@@ -32,29 +42,31 @@ def clip_folder(out: Path, clip: str, model: str) -> Path:
 
 
 def save_metamer(out: Path, metamer: Metamer) -> Path:
-    """Write a metamer's WAV and JSON, and the clip's own WAV beside them if it is not there.
+    """Write a metamer's signal and JSON, and the natural signal, or the given target, beside them if it is not there.
 
-    The JSON is written last: a WAV without one is unfinished work.
+    The JSON is written last: a signal without one is unfinished work.
 
     Returns
     -------
     path
-        Of the WAV.
+        Of the signal.
     """
-    settings = metamer.evidence.settings
-    path = metamer_path(out, settings.clip, settings.model, settings.layer, settings.seed)
-    rate = metamer.clip.sample_rate
-    original = path.with_name("original.wav")
-    if not original.exists():
-        write_wav(original, metamer.clip.samples, rate)
-    write_wav(path, metamer.samples.flatten(), rate)
-    with whole_file(path.with_suffix(".json")) as temporary:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(metamer.evidence), indent=1) + b"\n")
+    evidence, clip = metamer.evidence, metamer.clip
+    record = record_path(out, evidence.settings)
+    path = record.with_suffix(_suffix(evidence))
+    if isinstance(clip, GivenTarget):
+        if not (record.parent / _TARGET).exists():
+            save_activations(record.parent / _TARGET, clip.activations)
+    elif not (original := record.with_name(f"original{path.suffix}")).exists():
+        _write_signal(original, clip.samples, evidence.sample_rate)
+    _write_signal(path, metamer.samples, evidence.sample_rate)
+    with whole_file(record) as temporary:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(evidence), indent=1) + b"\n")
     return path
 
 
 def read_evidence(path: Path) -> Evidence:
-    """Read the JSON beside a WAV."""
+    """Read the JSON beside a signal."""
     try:
         return msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Evidence)
     except (OSError, msgspec.MsgspecError) as error:
@@ -62,18 +74,39 @@ def read_evidence(path: Path) -> Evidence:
 
 
 def read_metamer(path: Path) -> Metamer:
-    """Read back what `save_metamer` wrote; `path` is the WAV's."""
+    """Read back what `save_metamer` wrote; `path` is the signal's, or its JSON's."""
     evidence = read_evidence(path)
-    samples = {}
-    for file in (path, path.with_name("original.wav")):
-        try:
-            rate, values = scipy.io.wavfile.read(file)
-        except (OSError, ValueError) as error:
-            raise AudioMetamerError(f"{file} cannot be read: {error}") from error
-        samples[file] = torch.from_numpy(values.copy())
-    original = samples[path.with_name("original.wav")]
-    clip = Clip(evidence.settings.clip, original, rate, tuple(evidence.clip_notices))
-    return Metamer(samples[path], clip, evidence)
+    path = path.with_suffix(_suffix(evidence))
+    name, notices, rate = evidence.settings.clip, tuple(evidence.clip_notices), evidence.sample_rate
+    if (given := path.with_name(_TARGET)).exists():
+        clip: Clip | GivenTarget = GivenTarget(name, read_target(given).activations, notices)
+    else:
+        clip = Clip(name, _read_signal(path.with_name(f"original{path.suffix}")), rate, notices)
+    return Metamer(_read_signal(path), clip, evidence)
+
+
+def _suffix(evidence: Evidence) -> str:
+    return {"Waveform": ".wav", "Image": ".png"}.get(evidence.domain, ".npy")
+
+
+def _write_signal(path: Path, signal: Tensor, sample_rate: int | None) -> None:
+    if path.suffix == ".wav" and sample_rate is not None:
+        write_wav(path, signal.flatten(), sample_rate)
+    elif path.suffix == ".png":
+        write_png(path, signal)
+    else:
+        with whole_file(path) as temporary:
+            np.save(temporary, signal.numpy())
+
+
+def _read_signal(path: Path) -> Tensor:
+    try:
+        if path.suffix == ".png":
+            return read_png(path)
+        values = np.load(path) if path.suffix == ".npy" else scipy.io.wavfile.read(path)[1].copy()
+    except (OSError, ValueError) as error:
+        raise AudioMetamerError(f"{path} cannot be read: {error}") from error
+    return torch.from_numpy(values)
 
 
 def is_finished(out: Path, settings: Settings) -> bool:
@@ -84,10 +117,13 @@ def is_finished(out: Path, settings: Settings) -> bool:
     AudioMetamerError
         If one of the same name but other settings is: nothing is overwritten unasked.
     """
-    path = metamer_path(out, settings.clip, settings.model, settings.layer, settings.seed)
-    if not path.with_suffix(".json").exists() or not path.exists():
+    record = record_path(out, settings)
+    if not record.exists():
         return False
-    found = read_evidence(path).settings
+    evidence = read_evidence(record)
+    path, found = record.with_suffix(_suffix(evidence)), evidence.settings
+    if not path.exists():
+        return False
     if found == settings:
         return True
     differing = [name for name in Settings.__struct_fields__ if getattr(found, name) != getattr(settings, name)]
@@ -97,7 +133,7 @@ def is_finished(out: Path, settings: Settings) -> bool:
 
 
 def write_index(out: Path) -> Path:
-    """Write ``index.tsv``, a row for each WAV with its record under `out`, those that failed their verdict among them."""
+    """Write ``index.tsv``, a row for each record under `out`, those that failed their verdict among them."""
     rows = []
     for record in sorted(out.glob("*/*/*.json")):
         evidence = read_evidence(record)
@@ -105,7 +141,7 @@ def write_index(out: Path) -> Path:
         matched = evidence.similarity[settings.layer]
         labels = list(verdict.labels.values()) or [("", "")]
         rows.append({
-            "wav": record.with_suffix(".wav").relative_to(out).as_posix(),
+            "file": record.with_suffix(_suffix(evidence)).relative_to(out).as_posix(),
             "clip": settings.clip, "model": settings.model, "layer": settings.layer, "seed": settings.seed,
             "verdict": verdict_word(verdict.passed),
             "snr_db": _number(matched["snr_db"]), "spearman_rho": _number(matched["spearman_rho"]),
@@ -128,8 +164,9 @@ def verdict_word(passed: bool | None) -> str:
 
 
 def _safe(name: str) -> str:
-    """A name that every file system takes."""
-    return re.sub(r"[^\w.@\-\[\]]+", "_", name).strip(".") or "_"
+    """A name that every file system takes; a long one is cut, and ends with its hash."""
+    safe = re.sub(r"[^\w.@\-\[\]+=]+", "_", name).strip(".") or "_"
+    return safe if len(safe) <= _LONGEST else f"{safe[: _LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _number(value: float | None) -> str:
