@@ -147,7 +147,7 @@ def _read_png16(path: Path) -> np.ndarray | None:
     """The colours of a PNG of 16 bits, which Pillow cuts to 8; None for one of 8 bits."""
     import png
 
-    read: Any = png.Reader(filename=str(path)).asDirect()
+    read: Any = png.Reader(bytes=path.read_bytes()).asDirect()
     columns, rows, values, info = read
     if info["bitdepth"] != 16:
         return None

@@ -75,7 +75,7 @@ def joined(models: Mapping[str, Model]) -> Model:
         if m.labels is not None
     }
     return Model(
-        Joined(same),
+        Joined(same).eval(),
         sample_rate=highest,
         duration=first.duration,
         level=first.level,
