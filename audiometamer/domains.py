@@ -1,5 +1,6 @@
 """What is synthesised: where it starts, what it may be, how it is kept there."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -45,6 +46,14 @@ class Gaussian:
     deviation: float = 1.0
     low: float = float("-inf")
     high: float = float("inf")
+
+    @classmethod
+    def within(cls, bounds: tuple[float, float]) -> "Gaussian":
+        """Bounded signals, started from their middle with a twentieth of their range, as `Image` is; from N(0, 1) if unbounded."""
+        low, high = bounds
+        if not math.isfinite(high - low):
+            return cls(low=low, high=high)
+        return cls((low + high) / 2, (high - low) / 20, low, high)
 
     def start(self, shape: Sequence[int], *, seeds: Sequence[int], dtype: torch.dtype, device: torch.device | str) -> Tensor:
         noise = torch.stack(

@@ -72,7 +72,7 @@ class Model(nn.Module):
         from 0, and ``module[key]``, an item of the tuple or dict that it returns. After any of them, ``/channels=0:32``,
         ``/frames=10:20``, ``/units=3.5.9`` and ``/average=time`` mean a part of the layer; see `audiometamer.parts.Part`.
     domain : Domain, optional
-        What its signals are. Default: `Waveform` if there is a sample rate, or anything within the bounds.
+        What its signals are. Default: `Waveform` if there is a sample rate, or `Gaussian.within` the bounds.
     picture : Picture, optional
         How photographs become its signals. Needed for images.
     name : str
@@ -116,7 +116,7 @@ class Model(nn.Module):
         self.network = network
         self.sample_rate, self.duration, self.level = sample_rate, duration, level
         self.signal_shape, self.bounds = tuple(signal_shape), bounds
-        self.domain = domain or (Gaussian(low=bounds[0], high=bounds[1]) if sample_rate is None else Waveform())
+        self.domain = domain or (Gaussian.within(bounds) if sample_rate is None else Waveform())
         self.picture = picture
         self.labels = labels
         self.name = name or type(network).__name__
