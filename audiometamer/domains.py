@@ -49,7 +49,7 @@ class Gaussian:
 
     @classmethod
     def within(cls, bounds: tuple[float, float]) -> "Gaussian":
-        """Bounded signals, started from their middle with a twentieth of their range, as `Image` is; from N(0, 1) if unbounded."""
+        """Bounded signals, started from their middle with a twentieth of their range, as `Image` is; unbounded from N(0, 1)."""
         low, high = bounds
         if not math.isfinite(high - low):
             return cls(low=low, high=high)

@@ -110,8 +110,10 @@ class Model(nn.Module):
             if sample_rate is None or duration is None:
                 raise AudioMetamerError("a model needs sample_rate and duration (sounds) or signal_shape (anything else)")
             signal_shape = (round(sample_rate * duration),)
-        if isinstance(network, torch.jit.ScriptModule):
-            raise AudioMetamerError("the network is a TorchScript module, which takes no hooks; give the original nn.Module")
+        for path, module in network.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                what = f"its module {path}" if path else "the network"
+                raise AudioMetamerError(f"{what} is a TorchScript module, which takes no hooks; give the original nn.Module")
         self.front_end = front_end
         self.network = network
         self.sample_rate, self.duration, self.level = sample_rate, duration, level
@@ -337,7 +339,10 @@ def check_model(model: Model) -> None:
     if not attached:
         raise AudioMetamerError(f"no gradient reaches the input of {name}: its output is detached (no_grad, numpy, argmax?)")
     weighted = sum((out * torch.randn(out.shape, generator=generator).to(out)).sum() for out in attached)
-    (gradient,) = torch.autograd.grad(torch.as_tensor(weighted), signals, allow_unused=True)
+    try:
+        (gradient,) = torch.autograd.grad(torch.as_tensor(weighted), signals, allow_unused=True)
+    except RuntimeError as error:  # a value that the gradient needs was overwritten in place, or torch has no derivative
+        raise AudioMetamerError(f"the gradient of {name} cannot be computed: {' '.join(str(error).split())}") from error
     if gradient is None:
         raise AudioMetamerError(f"no gradient reaches the input of {name}: its output is computed from something else")
     if not torch.isfinite(gradient).all():
