@@ -1,7 +1,7 @@
 """Metamers of images: handwritten digits, a small network trained on them in seconds, and what its layers are invariant to.
 
-The digits are scikit-learn's own (1,797 images of 8 × 8, enlarged to 16 × 16); the network is trained on four fifths of them. For
-one that it was not trained on, each layer gets a metamer, a PNG of 16 bits with its evidence, judged against random pairs of digits.
+The digits are scikit-learn's own (1,797 images of 8 × 8, enlarged to 16 × 16); the network is trained on four fifths of them. Of
+another one, each layer gets a metamer: a PNG of 16 bits with its evidence, judged against random pairs of digits.
 """
 
 from pathlib import Path
@@ -25,10 +25,9 @@ train, test = torch.arange(len(images)) % 5 != 0, torch.arange(len(images)) % 5 
 class DigitNetwork(nn.Module):
     """Two convolutions and a read-out."""
 
-    layers = {"relu0": "features.1", "relu1": "features.4", "pooled": "features.5", "final": "read_out"}
-
     def __init__(self) -> None:
         super().__init__()
+        self.layers = {"relu0": "features.1", "relu1": "features.4", "pooled": "features.5", "final": "read_out"}
         self.features = nn.Sequential(
             nn.Conv2d(1, 16, 3, padding=1),
             nn.ReLU(),

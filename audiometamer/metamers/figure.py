@@ -52,7 +52,7 @@ def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
     signals, titles, colours = [m.samples for m in metamers], [_title(m) for m in metamers], [_colour(m) for m in metamers]
     if isinstance(clip, Clip):
         signals.insert(0, clip.samples)
-        titles.insert(0, f"original: {clip.name}" + "".join(f' (model hears "{natural}")' for natural, _ in labels))
+        titles.insert(0, f"original: {clip.name}" + "".join(f' (the model: "{natural}")' for natural, _ in labels))
         colours.insert(0, "black")
     rows = len(signals)
     figure, axes = plt.subplots(
@@ -77,6 +77,7 @@ def _draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]
     if model.sample_rate is None:
         for signal, axis in zip(signals, axes, strict=True):
             axis.imshow(signal.permute(1, 2, 0).numpy(), vmin=0, vmax=1, cmap="gray", interpolation="nearest")
+            axis.set_anchor("W")
             axis.axis("off")
         return
     ear = model.front_end if isinstance(model.front_end, Cochleagram) else _ear_for(model.sample_rate)
@@ -96,7 +97,7 @@ def _title(metamer: Metamer) -> str:
     evidence = metamer.evidence
     measured, word = evidence.similarity[evidence.settings.layer], verdict_word(metamer.passed)
     snr = measured["snr_db"]
-    heard = "".join(f', model hears "{label}"' for _, label in evidence.verdict.labels.values())
+    heard = "".join(f', the model: "{label}"' for _, label in evidence.verdict.labels.values())
     return (
         f"{evidence.settings.layer}: {word} (SNR {'∞' if snr is None else f'{snr:.1f}'} dB, "
         f"ρ {measured['spearman_rho']:.3f}, R² {measured['pearson_r2']:.3f}{heard})"
