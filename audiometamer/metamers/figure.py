@@ -39,7 +39,7 @@ def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
     if not metamers:
         raise AudioMetamerError(f"{path}: a figure needs at least one metamer")
     clip = metamers[0].clip
-    ear = model.front_end if isinstance(model.front_end, Cochleagram) else _ear_for(clip.sample_rate)
+    ear = model.front_end if isinstance(model.front_end, Cochleagram) else Cochleagram.for_rate(clip.sample_rate)
     rows = len(metamers) + 1
     figure, axes = plt.subplots(
         rows, 2, figsize=(10, 1.75 * rows + 0.6), width_ratios=(3.4, 1), layout="constrained", squeeze=False
@@ -98,12 +98,3 @@ def _scatter(axis: "Axes", model: Model, metamer: Metamer) -> None:
     axis.set_ylabel("metamer", fontsize=8)
     axis.tick_params(labelsize=7)
     axis.locator_params(nbins=4)
-
-
-def _ear_for(sample_rate: int) -> Cochleagram:
-    """A cochleagram to draw sounds of a model that has none."""
-    frame_rate = next(rate for rate in (200, 100, 50, 25, 1) if sample_rate % rate == 0)
-    window = 10 * (sample_rate // frame_rate) + 1
-    return Cochleagram(
-        sample_rate=sample_rate, high_limit=min(10_000.0, sample_rate / 2), frame_rate=frame_rate, window_size=window
-    )
