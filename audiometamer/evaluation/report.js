@@ -14,6 +14,9 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** Text that may be broken after the punctuation of names. */
+const breakable = (text) => text.split(/(?<=[._\-/])/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
+
 // ---- what is shown ------------------------------------------------------------------------------------------------------------
 
 const layers = [...new Set(page.metamers.flatMap((m) => [...Object.keys(m.similarity), m.layer]))];
@@ -157,7 +160,7 @@ function lossFigure(row) {
 
 function cells(row) {
   const of = `${row.clip}, ${row.model}`;
-  const [same] = [row.m.labels.every(([, clip, metamer]) => clip === metamer)];
+  const same = row.m.labels.every(([, clip, metamer]) => clip === metamer);
   const sign = { passed: "✓ ", failed: "✕ ", "no verdict": "– " }[row.verdict];
   const more = element("button", { type: "button", class: "more", "data-stop": "", "aria-expanded": "false",
     "aria-label": `Details of ${row.layer}, seed ${row.seed}, ${of}` });
@@ -165,7 +168,7 @@ function cells(row) {
   return {
     original: signalCell(row.original.signal, `the original: ${of}`),
     metamer: signalCell(row.m.signal, `the metamer: ${row.layer}, seed ${row.seed}, ${of}`),
-    clip: [row.clip], model: [row.model], layer: [row.layer], seed: [row.seed],
+    clip: breakable(row.clip), model: breakable(row.model), layer: breakable(row.layer), seed: [row.seed],
     verdict: [element("span", { class: row.verdict.replace(" ", "-") }, sign + row.verdict)],
     snr: [decimals(row.snr, 1)], rho: [decimals(row.rho, 3)], r2: [decimals(row.r2, 3)],
     labels: [element("span", { class: same ? null : "failed" }, row.heard || "–")],
@@ -176,8 +179,8 @@ function cells(row) {
 
 function rowElement(row) {
   const content = cells(row);
-  return element("tr", { class: "row", role: "row" }, ...columns.map(({ name, label, number, by }) =>
-    element("td", { class: number ? `${name} number` : name, role: "cell", "data-label": by && !["clip", "model"].includes(name) ? label : null },
+  return element("tr", { class: "row", role: "row" }, ...columns.map(({ name, label, number }) =>
+    element("td", { class: number ? `${name} number` : name, role: "cell", "data-label": ["clip", "model", "open"].includes(name) ? null : label },
       ...content[name])));
 }
 
@@ -191,15 +194,15 @@ function toggleDetails(button, row) {
 
 function details(row) {
   const { m, original } = row;
-  const limit = (metric, value, n) => (metric in m.margin && Number.isFinite(value) ? (value - m.margin[metric]).toFixed(n) : "–");
+  const limit = (metric, value, n) => ((m.margin[metric] ?? null) !== null && Number.isFinite(value) ? (value - m.margin[metric]).toFixed(n) : "–");
   const line = (name, values, attributes = {}) => element("tr", attributes, element("th", { scope: "row" }, name),
     ...values.map((value) => element("td", { class: "number" }, value)));
   const similarity = element("table", { class: "plain" },
-    element("thead", {}, element("tr", {}, ...["Layer", "SNR (dB)", "ρ", "R²"].map((h) => element("th", { scope: "col" }, h)))),
+    element("thead", {}, element("tr", {}, ...["Layer", "SNR (dB)", "ρ", "R²"].map((h, k) => element("th", { scope: "col", class: k ? "number" : null }, h)))),
     element("tbody", {}, ...Object.entries(m.similarity).map(([layer, [snr, rho, r2]]) => line(
       layer === m.layer ? `${layer} (matched)` : layer, [decimals(snr ?? Infinity, 1), decimals(rho, 3), decimals(r2, 3)],
       { class: layer === m.layer ? "matched" : null })),
-      line("largest of the null", [limit("snr_db", row.snr, 1), limit("spearman_rho", row.rho, 3), limit("pearson_r2", row.r2, 3)])));
+      line("largest of random pairs", [limit("snr_db", row.snr, 1), limit("spearman_rho", row.rho, 3), limit("pearson_r2", row.r2, 3)])));
   const decibels = (value) => `${(20 * Math.log10(value)).toFixed(1).replace("-", "−")} dB`;
   const facts = [
     ...m.labels.map(([task, clip, metamer]) => [`Heard as (${task})`, `original ${clip}, metamer ${metamer}`]),
@@ -215,7 +218,7 @@ function details(row) {
   return element("div", { class: "panels" },
     element("div", { class: "loss" }, element("h3", {}, "Loss"), lossFigure(row)),
     element("div", {}, element("h3", {}, "Similarity to the original"), element("div", { class: "wide" }, similarity)),
-    element("div", {}, element("h3", {}, "How it was made"),
+    element("div", { class: "made" }, element("h3", {}, "How it was made"),
       element("dl", {}, ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, ...[value].flat())]))));
 }
 
@@ -239,7 +242,10 @@ class Pages {
   header(column) {
     const { label, by, number } = column;
     const th = element("th", { scope: "col", role: "columnheader", class: number ? "number" : null });
-    if (!by) return th.append(label || element("span", { class: "skip" }, "Details")), th;
+    if (!by) {
+      th.append(label || element("span", { class: "skip" }, "Details"));
+      return th;
+    }
     const button = element("button", { type: "button", class: "sorter" }, label);
     button.addEventListener("click", () => this.sort(column, this.sorting.column === column && !this.sorting.descending));
     column.th = th;

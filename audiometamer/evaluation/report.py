@@ -68,7 +68,7 @@ class _Row(msgspec.Struct, frozen=True):
     seed: int
     verdict: str
     labels: list[list[str]]
-    margin: dict[str, float]
+    margin: dict[str, float | None]
     similarity: dict[str, list[float | None]]
     method: str
     loss: str
@@ -104,11 +104,31 @@ class _Page(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class _Folder:
-    """The metamers of one clip and model: they share an original, a figure and the scale of their cochleagrams."""
+class _Places:
+    """Where things lie: the folder of metamers, and the page that refers to them."""
 
-    path: Path
-    metamers: list[tuple[Path, Evidence]]
+    folder: Path
+    page: Path
+
+    def url(self, path: Path) -> str:
+        """The address of a file, as the page writes it."""
+        return quote(Path(os.path.relpath(path, self.page.parent)).as_posix())
+
+    def picture(self, sound: Path) -> Path:
+        """Where the cochleagram of a sound is drawn."""
+        return self.page.with_name(f"{self.page.stem}_files") / sound.relative_to(self.folder).with_suffix(".png")
+
+    def signal(self, path: Path, rms: float | None) -> _Signal:
+        kind = {".wav": "sound", ".png": "picture"}.get(path.suffix, "other")
+        name = path.relative_to(self.folder).as_posix()
+        if not path.exists():
+            return _Signal(kind, name, None, None, None)
+        heard = kind == "sound"
+        return _Signal(kind, name, self.url(path), self.url(self.picture(path)) if heard else None, rms if heard else None)
+
+
+def _told_nobody(done: float, message: str) -> None:
+    """Progress for nobody."""
 
 
 def make_report(
@@ -117,7 +137,7 @@ def make_report(
     out: str | os.PathLike[str] | None = None,
     evaluation: str | os.PathLike[str] | None = None,
     redraw: bool = False,
-    progress: Progress = lambda done, message: None,
+    progress: Progress = _told_nobody,
 ) -> Path:
     """Write a page to look and listen through a folder of metamers.
 
@@ -155,22 +175,23 @@ def make_report(
         If sounds are missing; the page names all of them.
     """
     folder = Path(folder)
-    page = folder / "report.html" if out is None else Path(out)
-    _check_replaceable(page)
+    places = _Places(folder, folder / "report.html" if out is None else Path(out))
+    _check_replaceable(places.page)
     listed = read_index(folder)
     if not listed:
         raise AudioMetamerError(f"{folder / 'index.tsv'} lists no metamers; there is nothing to report")
-    shown = _read_evaluation(folder if evaluation is None else Path(evaluation), page.parent, asked=evaluation is not None)
-    originals, rows, missing = _read_metamers(folder, listed, page, redraw=redraw, progress=progress)
+    shown = _read_evaluation(places, folder if evaluation is None else Path(evaluation), asked=evaluation is not None)
+    originals, rows = _read_metamers(places, listed, redraw=redraw, progress=progress)
+    signals = [original.signal for original in originals] + [row.signal for row in rows]
+    missing = [signal.name for signal in signals if signal.url is None]
     if missing:
         names = ", ".join(missing[:_MOST_NAMED]) + (" and others; the page names all" if len(missing) > _MOST_NAMED else "")
         warnings.warn(f"{len(missing)} file(s) are missing in {folder}: {names}", AudioMetamerWarning, stacklevel=2)
-    signals = [row.signal for row in rows] + [original.signal for original in originals]
-    title = folder.resolve().name
-    content = _Page(title, __version__, _common_level([s.rms for s in signals if s.rms]), originals, rows, missing, shown)
-    with whole_file(page) as temporary:
-        temporary.write_text(_html(content), encoding="utf-8", newline="\n")
-    return page
+    level = _common_level([signal.rms for signal in signals if signal.rms])
+    page = _html(_Page(folder.resolve().name, __version__, level, originals, rows, missing, shown))
+    with whole_file(places.page) as temporary:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
+    return places.page
 
 
 def _check_replaceable(page: Path) -> None:
@@ -183,56 +204,43 @@ def _check_replaceable(page: Path) -> None:
 
 
 def _read_metamers(
-    folder: Path, listed: Sequence[Path], page: Path, *, redraw: bool, progress: Progress
-) -> tuple[list[_Original], list[_Row], list[str]]:
-    """Originals, metamers and the names of missing files."""
-    groups: dict[Path, _Folder] = {}
+    places: _Places, listed: Sequence[Path], *, redraw: bool, progress: Progress
+) -> tuple[list[_Original], list[_Row]]:
+    """Originals and metamers; those of one clip and model share a folder, an original and the scale of their cochleagrams."""
+    groups: dict[Path, list[tuple[Path, Evidence]]] = {}
     for path in listed:
-        groups.setdefault(path.parent, _Folder(path.parent, [])).metamers.append((path, read_evidence(path)))
-    painter, pictures = Painter(), page.with_name(f"{page.stem}_files")
+        groups.setdefault(path.parent, []).append((path, read_evidence(path)))
+    painter = Painter()
     originals: list[_Original] = []
     rows: list[_Row] = []
-    missing: list[str] = []
-    for group in groups.values():
-        first = group.metamers[0][0]
-        files = [first.with_name(f"original{first.suffix}"), *(path for path, _ in group.metamers)]
-        missing += [file.relative_to(folder).as_posix() for file in files if not file.exists()]
-        drawn = {f: pictures / f.relative_to(folder).with_suffix(".png") for f in files if f.suffix == ".wav" and f.exists()}
-        if drawn:
-            painter.draw(list(drawn), list(drawn.values()), anew=redraw)
-
-        def signal(file: Path, rms: float | None, drawn: dict[Path, Path] = drawn) -> _Signal:
-            kind = {".wav": "sound", ".png": "picture"}.get(file.suffix, "other")
-            picture = _url(drawn[file], page.parent) if file in drawn else None
-            url = _url(file, page.parent) if file.exists() else None
-            return _Signal(kind, file.relative_to(folder).as_posix(), url, picture, rms)
-
-        originals.append(_original(group, signal(files[0], _rms(files[0])), page.parent))
-        for path, evidence in group.metamers:
-            own = signal(path, evidence.rms if path in drawn else None)
-            rows.append(_row(evidence, own, len(originals) - 1, _url(path.with_suffix(".json"), page.parent)))
+    for metamers in groups.values():
+        files = [metamers[0][0].with_stem("original"), *(path for path, _ in metamers)]
+        sounds = [file for file in files if file.suffix == ".wav" and file.exists()]
+        painter.draw(sounds, [places.picture(sound) for sound in sounds], anew=redraw)
+        originals.append(_original(places, files[0], metamers[0][1]))
+        rows += [_row(places, path, evidence, len(originals) - 1) for path, evidence in metamers]
         progress(len(rows) / len(listed), f"{len(rows)} of {len(listed)} metamers")
-    return originals, rows, missing
+    return originals, rows
 
 
-def _original(group: _Folder, signal: _Signal, base: Path) -> _Original:
-    evidence, figure = group.metamers[0][1], group.path / "figure.png"
+def _original(places: _Places, path: Path, evidence: Evidence) -> _Original:
+    figure = path.with_name("figure.png")
     return _Original(
-        evidence.settings.clip, evidence.settings.model, signal, _url(figure, base) if figure.exists() else None,
-        evidence.clip_notices,
+        evidence.settings.clip, evidence.settings.model, places.signal(path, _rms(path)),
+        places.url(figure) if figure.exists() else None, evidence.clip_notices,
     )  # fmt: skip
 
 
-def _row(evidence: Evidence, signal: _Signal, original: int, record: str) -> _Row:
+def _row(places: _Places, path: Path, evidence: Evidence, original: int) -> _Row:
     settings, verdict = evidence.settings, evidence.verdict
     similarity = {
         layer: [_rounded(measured[metric]) for metric in ("snr_db", "spearman_rho", "pearson_r2")]
         for layer, measured in evidence.similarity.items()
     }
     return _Row(
-        original, signal, record, settings.layer, settings.seed, verdict_word(verdict.passed),
-        [[task, *pair] for task, pair in verdict.labels.items()],
-        {metric: float(f"{value:.4g}") for metric, value in verdict.margin.items()}, similarity, settings.method, settings.loss,
+        original, places.signal(path, evidence.rms), places.url(path.with_suffix(".json")), settings.layer, settings.seed,
+        verdict_word(verdict.passed), [[task, *pair] for task, pair in verdict.labels.items()],
+        {metric: _rounded(value) for metric, value in verdict.margin.items()}, similarity, settings.method, settings.loss,
         [_attempt(t) for t in evidence.tries], evidence.kept, round(evidence.seconds, 1), evidence.peak,
     )  # fmt: skip
 
@@ -262,7 +270,7 @@ def _common_level(levels: Sequence[float]) -> float | None:
     return min(level for level in levels if level >= faintest)
 
 
-def _read_evaluation(folder: Path, base: Path, *, asked: bool) -> _Evaluation:
+def _read_evaluation(places: _Places, folder: Path, *, asked: bool) -> _Evaluation:
     """What `audiometamer evaluate` has left in a folder."""
     from PIL import Image, UnidentifiedImageError
 
@@ -270,7 +278,7 @@ def _read_evaluation(folder: Path, base: Path, *, asked: bool) -> _Evaluation:
     for path in sorted(folder.glob("*.png")):
         try:
             with Image.open(path) as image:
-                pictures.append(_Picture(path.stem.replace("_", " "), _url(path, base), *image.size))
+                pictures.append(_Picture(path.stem.replace("_", " "), places.url(path), *image.size))
         except (OSError, UnidentifiedImageError) as error:
             raise AudioMetamerError(f"{path} is not a picture: {error}") from error
     if asked and not pictures and not table.exists():
@@ -289,11 +297,6 @@ def _read_table(path: Path) -> tuple[list[str], list[list[str]]]:
         if len(row) != len(columns):
             raise AudioMetamerError(f"{path}, line {line}: {len(row)} cells; there should be {len(columns)}")
     return columns, rows
-
-
-def _url(path: Path, base: Path) -> str:
-    """The address of a file for a page in the folder `base`."""
-    return quote(Path(os.path.relpath(path, base)).as_posix())
 
 
 def _html(page: _Page) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, pad
 
@@ -52,7 +51,7 @@ class Painter:
         for sound, picture in todo:
             if picture.exists() and not _is_ours(picture):
                 raise AudioMetamerError(f"{picture} is in the way and was not drawn by audiometamer report; choose another --out")
-            _write(picture, self._cochleagram(sound).numpy() / (top or 1.0), changed=sound.stat().st_mtime_ns)
+            _write(picture, self._cochleagram(sound) / (top or 1.0), changed=sound.stat().st_mtime_ns)
 
     def _cochleagram(self, path: Path) -> Tensor:
         """Pooled to the size of the picture, [shape=(rows, columns)], from the sound's first instant to its last."""
@@ -82,15 +81,15 @@ def _is_ours(picture: Path) -> bool:
         return False
 
 
-def _write(path: Path, shares: NDArray[np.float32], *, changed: int) -> None:
+def _write(path: Path, shares: Tensor, *, changed: int) -> None:
     """A 4-bit PNG of shares of the brightest colour, [shape=(rows, columns)], low rows at the bottom."""
     import matplotlib
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
     palette = matplotlib.colormaps["magma"](np.linspace(0, 1, _LEVELS), bytes=True)[:, :3]
-    levels = np.clip(np.rint(shares[::-1] * (_LEVELS - 1)), 0, _LEVELS - 1).astype(np.uint8)
-    image = Image.fromarray(levels, mode=None)
+    levels = (shares.flip(0) * (_LEVELS - 1)).round().clamp(0, _LEVELS - 1).to(torch.uint8).numpy()
+    image = Image.fromarray(levels)
     image.putpalette(palette.tobytes())
     about = PngInfo()
     about.add_text("Software", _SOFTWARE)

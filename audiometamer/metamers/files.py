@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import warnings
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ import scipy.io.wavfile
 import torch
 
 from audiometamer.audio import Clip, write_wav
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import whole_file
 from audiometamer.metamers.evidence import Evidence, Settings
 from audiometamer.metamers.synthesis import Metamer
@@ -114,7 +115,7 @@ def is_finished(out: Path, settings: Settings) -> bool:
 def write_index(out: Path) -> Path:
     """Write ``index.tsv``, a row for each WAV with its record under `out`, those that failed their verdict among them."""
     rows = []
-    for record in sorted(out.glob("*/*/*.json")):
+    for record in _records(out):
         evidence = read_evidence(record)
         settings, verdict = evidence.settings, evidence.verdict
         matched = evidence.similarity[settings.layer]
@@ -144,6 +145,11 @@ def read_index(out: Path) -> list[Path]:
     ------
     AudioMetamerError
         If it is missing, is not text, has other columns than this version writes, or names a file outside `out`.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If there are records that it does not list: the run that made them has not finished.
     """
     path = out / "index.tsv"
     if not path.exists():
@@ -164,7 +170,18 @@ def read_index(out: Path) -> list[Path]:
             raise AudioMetamerError(f"{path}, line {line}: {len(row)} cells; there should be {len(header)}")
         if Path(row[0]).is_absolute() or ".." in Path(row[0]).parts:
             raise AudioMetamerError(f"{path}, line {line}: {row[0]} lies outside {out}; files are named as they lie in it")
-    return [out / row[0] for row in rows]
+    files = [out / row[0] for row in rows]
+    unlisted = set(_records(out)) - {file.with_suffix(".json") for file in files}
+    if unlisted:
+        warnings.warn(
+            f"{len(unlisted)} metamers in {out} are left out: they are not in its index.tsv, written when synth has finished",
+            AudioMetamerWarning, stacklevel=2,
+        )  # fmt: skip
+    return files
+
+
+def _records(out: Path) -> list[Path]:
+    return sorted(out.glob("*/*/*.json"))
 
 
 def verdict_word(passed: bool | None) -> str:
