@@ -25,7 +25,7 @@ from audiometamer.metamers.files import read_evidence, read_index, verdict_word
 from audiometamer.version import __version__
 
 _GENERATOR = '<meta name="generator" content="audiometamer report'
-_MOST_POINTS = 60  # of a loss curve: more than the pixels it is drawn on can show
+_MOST_POINTS = 40  # of a loss curve: as fine as its drawing
 _MOST_NAMED = 5
 _FAINTEST = 0.1  # of the median RMS: a sound fainter than that does not pull the level of all others down
 
@@ -247,7 +247,7 @@ def _row(places: _Places, path: Path, evidence: Evidence, original: int) -> _Row
 
 def _attempt(tried: Try) -> _Attempt:
     chosen = np.unique(np.linspace(0, len(tried.losses) - 1, min(len(tried.losses), _MOST_POINTS)).round().astype(int))
-    losses = [float(f"{tried.losses[i]:.4g}") for i in chosen]
+    losses = [float(f"{tried.losses[i]:.3g}") for i in chosen]
     return _Attempt(tried.attempt, tried.outcome, tried.steps, [tried.loss_steps[i] for i in chosen], losses)
 
 
