@@ -58,6 +58,7 @@ const columns = [
   { name: "loss", label: "Loss", by: (r) => r.final },
   { name: "open", label: "" },
 ];
+const inDecibels = (ratio, n = 1) => `${(20 * Math.log10(ratio)).toFixed(n).replace("-", "−")} dB`;
 const decimals = (value, n) => (value === Infinity ? "∞" : value.toFixed(n));
 const compare = (a, b) => (typeof a === "string" ? collator.compare(a, b) : a === b ? 0 : a - b); // ∞ − ∞ is no number
 
@@ -80,7 +81,7 @@ function play(button, signal) {
   button.setAttribute("aria-pressed", "true");
   $("alert").textContent = "";
   player.src = signal.url;
-  player.volume = Math.min(1, page.level / signal.rms);
+  player.volume = signal.rms > 0 ? Math.min(1, page.level / signal.rms) : 1;
   player.play().then(() => requestAnimationFrame(moveHead), (error) => {
     if (error.name === "AbortError") return; // another sound was started meanwhile
     stop();
@@ -116,8 +117,8 @@ function signalElement(signal, what) {
 
 function signalCell(signal, what) {
   const faint = signal.rms !== null && signal.rms < page.level;
-  const decibels = faint ? (20 * Math.log10(signal.rms / page.level)).toFixed(0).replace("-", "−") : "";
-  return [signalElement(signal, what), faint ? element("span", { class: "faint" }, `${decibels} dB: fainter than the others`) : null];
+  const words = signal.rms === 0 ? "silent" : `${inDecibels(signal.rms / page.level, 0)}: fainter than the others`;
+  return [signalElement(signal, what), ...(faint || signal.rms === 0 ? [element("span", { class: "faint" }, words)] : [])];
 }
 
 // ---- curves --------------------------------------------------------------------------------------------------------------------
@@ -203,14 +204,13 @@ function details(row) {
       layer === m.layer ? `${layer} (matched)` : layer, [decimals(snr ?? Infinity, 1), decimals(rho, 3), decimals(r2, 3)],
       { class: layer === m.layer ? "matched" : null })),
       line("largest of random pairs", [limit("snr_db", row.snr, 1), limit("spearman_rho", row.rho, 3), limit("pearson_r2", row.r2, 3)])));
-  const decibels = (value) => `${(20 * Math.log10(value)).toFixed(1).replace("-", "−")} dB`;
   const facts = [
     ...m.labels.map(([task, clip, metamer]) => [`Heard as (${task})`, `original ${clip}, metamer ${metamer}`]),
     ["Method", `${m.method}, loss ${m.loss}`],
     ...m.attempts.map((a, i) => [`Attempt ${i + 1}${i === m.kept ? " (kept)" : ""}`, `${a.what}: ${a.outcome}, ${counted(a.steps, "step")}`]),
     ["Time", `${m.seconds} s`],
     ...(m.signal.rms ? [["Level of the file", `RMS ${m.signal.rms.toPrecision(3)}, peak ${m.peak.toPrecision(3)}`],
-      ["Playback", decibels(Math.min(1, page.level / m.signal.rms))]] : []),
+      ["Playback", inDecibels(Math.min(1, page.level / m.signal.rms))]] : []),
     ...original.notices.map((notice) => ["Notice", notice]),
     ["Files", [[m.signal.url, m.signal.name.split("/").at(-1)], [m.record, "record"], [original.figure, "figure"]]
       .filter(([url]) => url).flatMap(([href, name], i) => [i ? ", " : "", element("a", { href }, name)])],
@@ -296,7 +296,12 @@ class Pages {
 const table = new Pages({
   table: $("table"), pager: $("pager"), count: $("count"), columns, draw: rowElement,
   word: (n) => (n === rows.length ? `All ${counted(n, "metamer")}` : `${n.toLocaleString("en")} of ${counted(rows.length, "metamer")}`),
-  drawn: () => { stop(); rove(firstStop()); },
+  drawn: () => {
+    const { column, descending } = table.sorting;
+    $("sort").value = column ? (descending ? "-" : "") + column.name : "";
+    stop();
+    rove(firstStop());
+  },
 });
 
 // ---- filters -------------------------------------------------------------------------------------------------------------------
@@ -421,7 +426,7 @@ $("title").textContent = page.title;
 $("summary").textContent = [counted(rows.length, "metamer"), counted(clips.length, "clip"), counted(models.length, "model"),
   counted(filters.layer.length, "layer"), counted(rows.filter((r) => r.verdict === "failed").length, "failed verdict")].join(" · ");
 $("level").textContent = page.level === null ? "" :
-  `Every sound is played at the same level, an RMS of ${(20 * Math.log10(page.level)).toFixed(1).replace("-", "−")} dB re full scale, by turning ` +
+  `Every sound is played at the same level, an RMS of ${inDecibels(page.level)} re full scale, by turning ` +
   "louder ones down; the files keep theirs. The cochleagrams of a clip and its metamers share one scale.";
 $("made").textContent = `audiometamer ${page.version}`;
 $("missing").hidden = page.missing.length === 0;
