@@ -8,8 +8,9 @@ const collator = new Intl.Collator(undefined, { numeric: true });
 const counted = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 
 function element(tag, attributes = {}, ...children) {
-  const made = tag.startsWith("svg:") ? document.createElementNS("http://www.w3.org/2000/svg", tag.slice(4)) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) if (value !== null) made.setAttribute(name, value);
+  const [name, space] = tag.split(":").reverse();
+  const made = space === "svg" ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) if (value !== null) made.setAttribute(key, value);
   made.append(...children.filter((child) => child !== null));
   return made;
 }
@@ -17,7 +18,7 @@ function element(tag, attributes = {}, ...children) {
 /** Text that may be broken after the punctuation of names. */
 const breakable = (text) => text.split(/(?<=[._\-/])/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
 
-// ---- what is shown ------------------------------------------------------------------------------------------------------------
+// ---- what is shown ----
 
 const layers = [...new Set(page.metamers.flatMap((m) => [...Object.keys(m.similarity), m.layer]))];
 const verdicts = ["passed", "no verdict", "failed"];
@@ -37,7 +38,8 @@ const rows = page.metamers.map((m) => {
     heard: m.labels.map(([, clip, metamer]) => (clip === metamer ? clip : `${clip} → ${metamer}`)).join(", "),
     final: m.attempts[m.kept].losses.at(-1) ?? Infinity,
   };
-  row.words = [row.clip, row.model, row.layer, `seed ${row.seed}`, row.verdict, row.heard, m.method, m.signal.name].join(" ").toLowerCase();
+  row.words = [row.clip, row.model, row.layer, `seed ${row.seed}`, row.verdict, row.heard, m.method, m.signal.name]
+    .join(" ").toLowerCase();
   row.order = [ranks.clip.get(row.clip), ranks.model.get(row.model), ranks.layer.get(row.layer), m.seed];
   return row;
 });
@@ -62,7 +64,7 @@ const inDecibels = (ratio, n = 1) => `${(20 * Math.log10(ratio)).toFixed(n).repl
 const decimals = (value, n) => (value === Infinity ? "∞" : value.toFixed(n));
 const compare = (a, b) => (typeof a === "string" ? collator.compare(a, b) : a === b ? 0 : a - b); // ∞ − ∞ is no number
 
-// ---- sound: one player for all, so that there is one sound at a time -------------------------------------------------------------
+// ---- sound: one player for all, so that there is one sound at a time ----
 
 const player = $("player");
 let pressed = null; // the button whose sound plays
@@ -82,18 +84,18 @@ function play(button, signal) {
   $("alert").textContent = "";
   player.src = signal.url;
   player.volume = signal.rms > 0 ? Math.min(1, page.level / signal.rms) : 1;
-  player.play().then(() => requestAnimationFrame(moveHead), (error) => {
-    if (error.name === "AbortError") return; // another sound was started meanwhile
+  player.play().then(() => moveHead(button), (error) => {
+    if (button !== pressed) return; // stopped, or another sound started, meanwhile
     stop();
     $("alert").textContent = `${signal.name} could not be played (${error.message})`;
   });
 }
 
-function moveHead() {
-  if (!pressed) return;
+function moveHead(button) {
+  if (button !== pressed) return;
   const share = player.duration ? player.currentTime / player.duration : 0;
-  pressed.querySelector(".head").style.left = `${100 * share}%`;
-  requestAnimationFrame(moveHead);
+  button.querySelector(".head").style.left = `${100 * share}%`;
+  requestAnimationFrame(() => moveHead(button));
 }
 
 player.addEventListener("ended", stop);
@@ -102,15 +104,18 @@ player.addEventListener("ended", stop);
 function signalElement(signal, what) {
   if (signal.url === null) return element("span", { class: "signal absent" }, `missing: ${signal.name}`);
   if (signal.kind === "other") {
-    return element("a", { class: "signal other", href: signal.url, download: "", "data-stop": "", "aria-label": `Download ${what}` },
+    const label = `Download ${what}`;
+    return element("a", { class: "signal other", href: signal.url, download: "", "data-stop": "", "aria-label": label },
       signal.name.split("/").at(-1));
   }
-  const image = element("img", { src: signal.kind === "sound" ? signal.picture : signal.url, alt: "", loading: "lazy", decoding: "async" });
+  const src = signal.kind === "sound" ? signal.picture : signal.url;
+  const image = element("img", { src, alt: "", loading: "lazy", decoding: "async" });
   if (signal.kind === "picture") {
-    return element("a", { class: "signal picture", href: signal.url, "data-stop": "", "aria-label": `Open the picture: ${what}` }, image);
+    const label = `Open the picture: ${what}`;
+    return element("a", { class: "signal picture", href: signal.url, "data-stop": "", "aria-label": label }, image);
   }
-  const button = element("button", { type: "button", class: "signal", "data-stop": "", "aria-pressed": "false", "aria-label": `Play ${what}` },
-    image, element("span", { class: "head" }), element("span", { class: "icon" }));
+  const attributes = { type: "button", class: "signal", "data-stop": "", "aria-pressed": "false", "aria-label": `Play ${what}` };
+  const button = element("button", attributes, image, element("span", { class: "head" }), element("span", { class: "icon" }));
   button.addEventListener("click", () => play(button, signal));
   return button;
 }
@@ -121,12 +126,13 @@ function signalCell(signal, what) {
   return [signalElement(signal, what), ...(faint || signal.rms === 0 ? [element("span", { class: "faint" }, words)] : [])];
 }
 
-// ---- curves --------------------------------------------------------------------------------------------------------------------
+// ---- curves ----
 
 /** The attempts' losses one after the other, logarithmic, as SVG paths in a box. */
 function lossCurves(row, width, height) {
-  const attempts = row.m.attempts.map((attempt, i) => ({ ...attempt, first: row.m.attempts.slice(0, i).reduce((n, a) => n + a.steps, 0) }));
-  const steps = Math.max(attempts.reduce((n, a) => n + a.steps, 0), 1);
+  let taken = 0; // steps of the attempts before
+  const attempts = row.m.attempts.map((attempt) => ({ ...attempt, first: (taken += attempt.steps) - attempt.steps }));
+  const steps = Math.max(taken, 1);
   const positive = attempts.flatMap((a) => a.losses).filter((loss) => loss > 0);
   const [low, high] = [Math.log10(Math.min(...positive)), Math.log10(Math.max(...positive))];
   const x = (step) => (width * step) / steps;
@@ -147,7 +153,8 @@ function lossFigure(row) {
   const [width, height, left, top] = [340, 130, 62, 10];
   const { paths, steps, low, high, any } = lossCurves(row, width, height);
   if (!any) return element("p", {}, "No loss was noted.");
-  const label = `Loss on a logarithmic axis: from ${high.toPrecision(3)} at most to ${low.toPrecision(3)} at least in ${counted(steps, "step")}`;
+  const range = `from ${high.toPrecision(3)} at most to ${low.toPrecision(3)} at least`;
+  const label = `Loss on a logarithmic axis: ${range} in ${counted(steps, "step")}`;
   const text = (x, y, anchor, words) => element("svg:text", { x, y, "text-anchor": anchor }, words);
   return element("svg:svg", { viewBox: `0 0 ${left + width + 12} ${top + height + 34}`, role: "img", "aria-label": label },
     element("svg:path", { class: "axis", fill: "none", d: `M${left} ${top}V${top + height}H${left + width}` }),
@@ -157,7 +164,7 @@ function lossFigure(row) {
     element("svg:g", { transform: `translate(${left} ${top})` }, ...paths));
 }
 
-// ---- one row -------------------------------------------------------------------------------------------------------------------
+// ---- one row ----
 
 function cells(row) {
   const of = `${row.clip}, ${row.model}`;
@@ -180,9 +187,10 @@ function cells(row) {
 
 function rowElement(row) {
   const content = cells(row);
-  return element("tr", { class: "row", role: "row" }, ...columns.map(({ name, label, number }) =>
-    element("td", { class: number ? `${name} number` : name, role: "cell", "data-label": ["clip", "model", "open"].includes(name) ? null : label },
-      ...content[name])));
+  return element("tr", { class: "row", role: "row" }, ...columns.map(({ name, label, number }) => {
+    const caption = ["clip", "model", "open"].includes(name) ? null : label; // on a card
+    return element("td", { class: number ? `${name} number` : name, role: "cell", "data-label": caption }, ...content[name]);
+  }));
 }
 
 function toggleDetails(button, row) {
@@ -190,24 +198,33 @@ function toggleDetails(button, row) {
   const open = button.getAttribute("aria-expanded") === "true";
   button.setAttribute("aria-expanded", String(!open));
   if (open) line.nextElementSibling.remove();
-  else line.after(element("tr", { class: "details", role: "row" }, element("td", { colspan: columns.length, role: "cell" }, details(row))));
+  else {
+    const cell = element("td", { colspan: columns.length, role: "cell" }, details(row));
+    line.after(element("tr", { class: "details", role: "row" }, cell));
+  }
 }
 
 function details(row) {
   const { m, original } = row;
-  const limit = (metric, value, n) => ((m.margin[metric] ?? null) !== null && Number.isFinite(value) ? (value - m.margin[metric]).toFixed(n) : "–");
+  const limit = (metric, value, n) => {
+    const margin = m.margin[metric] ?? null;
+    return margin !== null && Number.isFinite(value) ? (value - margin).toFixed(n) : "–";
+  };
   const line = (name, values, attributes = {}) => element("tr", attributes, element("th", { scope: "row" }, name),
     ...values.map((value) => element("td", { class: "number" }, value)));
   const similarity = element("table", { class: "plain" },
-    element("thead", {}, element("tr", {}, ...["Layer", "SNR (dB)", "ρ", "R²"].map((h, k) => element("th", { scope: "col", class: k ? "number" : null }, h)))),
+    element("thead", {}, element("tr", {}, ...["Layer", "SNR (dB)", "ρ", "R²"].map((heading, k) =>
+      element("th", { scope: "col", class: k ? "number" : null }, heading)))),
     element("tbody", {}, ...Object.entries(m.similarity).map(([layer, [snr, rho, r2]]) => line(
       layer === m.layer ? `${layer} (matched)` : layer, [decimals(snr ?? Infinity, 1), decimals(rho, 3), decimals(r2, 3)],
       { class: layer === m.layer ? "matched" : null })),
-      line("largest of random pairs", [limit("snr_db", row.snr, 1), limit("spearman_rho", row.rho, 3), limit("pearson_r2", row.r2, 3)])));
+      line("largest of random pairs",
+        [limit("snr_db", row.snr, 1), limit("spearman_rho", row.rho, 3), limit("pearson_r2", row.r2, 3)])));
   const facts = [
     ...m.labels.map(([task, clip, metamer]) => [`Heard as (${task})`, `original ${clip}, metamer ${metamer}`]),
     ["Method", `${m.method}, loss ${m.loss}`],
-    ...m.attempts.map((a, i) => [`Attempt ${i + 1}${i === m.kept ? " (kept)" : ""}`, `${a.what}: ${a.outcome}, ${counted(a.steps, "step")}`]),
+    ...m.attempts.map((a, i) => [`Attempt ${i + 1}${i === m.kept ? " (kept)" : ""}`,
+      `${a.what}: ${a.outcome}, ${counted(a.steps, "step")}`]),
     ["Time", `${m.seconds} s`],
     ...(m.signal.rms ? [["Level of the file", `RMS ${m.signal.rms.toPrecision(3)}, peak ${m.peak.toPrecision(3)}`],
       ["Playback", inDecibels(Math.min(1, page.level / m.signal.rms))]] : []),
@@ -222,7 +239,7 @@ function details(row) {
       element("dl", {}, ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, ...[value].flat())]))));
 }
 
-// ---- a table in pages, sorted by a column: the metamers', and the evaluation's -----------------------------------------------------
+// ---- a table in pages, sorted by a column: the metamers', and the evaluation's ----
 
 class Pages {
   constructor({ table, pager, count, word, columns, draw, drawn = () => {} }) {
@@ -283,6 +300,7 @@ class Pages {
   render() {
     const shown = this.ordered.slice(this.first, this.first + PAGE);
     this.table.tBodies[0].replaceChildren(...shown.map(this.draw));
+    [...this.table.tBodies[0].rows].forEach((line, i) => line.setAttribute("aria-rowindex", String(this.first + i + 2)));
     this.table.setAttribute("aria-rowcount", String(this.ordered.length + 1));
     this.count.textContent = this.ordered.length ? this.word(this.ordered.length) : "Nothing fits these filters.";
     this.where.textContent = `${this.first + 1}–${this.first + shown.length} of ${this.ordered.length.toLocaleString("en")}`;
@@ -295,7 +313,7 @@ class Pages {
 
 const table = new Pages({
   table: $("table"), pager: $("pager"), count: $("count"), columns, draw: rowElement,
-  word: (n) => (n === rows.length ? `All ${counted(n, "metamer")}` : `${n.toLocaleString("en")} of ${counted(rows.length, "metamer")}`),
+  word: (n) => `${n === rows.length ? "All" : `${n.toLocaleString("en")} of`} ${counted(rows.length, "metamer")}`,
   drawn: () => {
     const { column, descending } = table.sorting;
     $("sort").value = column ? (descending ? "-" : "") + column.name : "";
@@ -304,15 +322,16 @@ const table = new Pages({
   },
 });
 
-// ---- filters -------------------------------------------------------------------------------------------------------------------
+// ---- filters ----
 
-const filters = { clip: clips, model: models, layer: [...ranks.layer.keys()].filter((l) => rows.some((r) => r.layer === l)), seed: seeds,
-  verdict: verdicts.filter((v) => rows.some((r) => r.verdict === v)) };
+const found = (name, values) => values.filter((value) => rows.some((row) => row[name] === value));
+const filters = { clip: clips, model: models, layer: found("layer", layers), seed: seeds, verdict: found("verdict", verdicts) };
 
 function filter() {
   const wanted = Object.keys(filters).map((name) => [name, $(name).value]).filter(([, value]) => value !== "");
   const words = $("text").value.toLowerCase().split(/\s+/).filter(Boolean);
-  table.show(rows.filter((row) => wanted.every(([name, value]) => row[name] === value) && words.every((w) => row.words.includes(w))));
+  const fits = (row) => wanted.every(([name, value]) => row[name] === value) && words.every((word) => row.words.includes(word));
+  table.show(rows.filter(fits));
 }
 
 for (const [name, values] of Object.entries(filters)) {
@@ -334,7 +353,7 @@ $("sort").addEventListener("change", () => {
   table.sort(sortable.find(({ name }) => name === value.replace("-", "")) ?? null, value.startsWith("-"));
 });
 
-// ---- keyboard: the rows are one stop of Tab; arrows move within ----------------------------------------------------------------------
+// ---- keyboard: the rows are one stop of Tab; arrows move within ----
 
 const body = $("table").tBodies[0];
 const stopsOf = (line) => [...line.querySelectorAll("[data-stop]")];
@@ -373,7 +392,7 @@ body.addEventListener("keydown", (event) => {
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") stop(); });
 
-// ---- the rest of the page ----------------------------------------------------------------------------------------------------------
+// ---- the rest of the page ----
 
 function median(values) {
   const ordered = values.toSorted((a, b) => compare(a, b));
@@ -382,11 +401,14 @@ function median(values) {
 }
 
 function chip(model, layer, group) {
-  const passed = group.filter((r) => r.verdict === "passed").length, judged = group.filter((r) => r.verdict !== "no verdict").length;
+  const count = (verdict) => group.filter((row) => row.verdict === verdict).length;
+  const passed = count("passed"), judged = group.length - count("no verdict");
   const tally = judged ? `${passed} of ${judged}` : "no verdict";
-  const made = element("button", { type: "button", class: "chip", "aria-label": `${model}, ${layer}: ${judged ? `${tally} passed` : tally}; show them` },
-    element("b", {}, layer), element("span", { class: judged && passed < judged ? "right failed" : "right" }, tally),
-    element("span", { class: "small" }, "SNR"), element("span", { class: "right small" }, `${decimals(median(group.map((r) => r.snr)), 1)} dB`));
+  const label = `${model}, ${layer}: ${tally}${judged ? " passed" : ""}; show them`;
+  const snr = `${decimals(median(group.map((row) => row.snr)), 1)} dB`;
+  const made = element("button", { type: "button", class: "chip", "aria-label": label },
+    element("b", {}, layer), element("span", { class: passed < judged ? "right failed" : "right" }, tally),
+    element("span", { class: "small" }, "SNR"), element("span", { class: "right small" }, snr));
   made.style.setProperty("--share", judged ? passed / judged : 0);
   made.addEventListener("click", () => {
     $("clear").click();
@@ -400,31 +422,38 @@ function chip(model, layer, group) {
 }
 
 for (const model of models) {
-  const chips = filters.layer.map((layer) => [layer, rows.filter((r) => r.model === model && r.layer === layer)]).filter(([, group]) => group.length);
-  $("overview").append(element("h3", {}, model), element("div", { class: "chips" }, ...chips.map(([layer, group]) => chip(model, layer, group))));
+  const chips = filters.layer.map((layer) => [layer, rows.filter((row) => row.model === model && row.layer === layer)])
+    .filter(([, group]) => group.length).map(([layer, group]) => chip(model, layer, group));
+  $("overview").append(element("h3", {}, model), element("div", { class: "chips" }, ...chips));
 }
 
 function showEvaluation({ pictures, columns: names, rows: cellsOf }) {
   $("evaluation").hidden = pictures.length + cellsOf.length === 0;
   $("pictures").append(...pictures.map(({ name, url, width, height }) => element("figure", {},
-    element("a", { href: url }, element("img", { src: url, width, height, loading: "lazy", alt: name })), element("figcaption", {}, name))));
+    element("a", { href: url }, element("img", { src: url, width, height, loading: "lazy", alt: name })),
+    element("figcaption", {}, name))));
   $("evaluation-details").hidden = cellsOf.length === 0;
   $("evaluation-details").querySelector("summary").textContent = `Table, ${counted(cellsOf.length, "row")}`;
   const numeric = names.map((_, k) => cellsOf.every((row) => row[k] === "" || Number.isFinite(Number(row[k]))));
+  const value = (row, k) => (!numeric[k] ? row[k] : row[k] === "" ? -Infinity : Number(row[k])); // empty cells first
   const pages = new Pages({
     table: $("evaluation-table"), pager: $("evaluation-details").querySelector(".pager"), count: $("evaluation-count"),
     word: (n) => counted(n, "row"),
-    columns: names.map((label, k) => ({ label, number: numeric[k], by: numeric[k] ? (row) => (row[k] === "" ? -Infinity : Number(row[k])) : (row) => row[k] })),
-    draw: (row) => element("tr", {}, ...row.map((value, k) => element("td", { class: numeric[k] ? "number" : null }, value))),
+    columns: names.map((label, k) => ({ label, number: numeric[k], by: (row) => value(row, k) })),
+    draw: (row) => element("tr", {}, ...row.map((text, k) => element("td", { class: numeric[k] ? "number" : null }, text))),
   });
-  const show = () => pages.show(cellsOf.filter((row) => row.join(" ").toLowerCase().includes($("evaluation-text").value.toLowerCase())));
+  const show = () => {
+    const text = $("evaluation-text").value.toLowerCase();
+    pages.show(cellsOf.filter((row) => row.join(" ").toLowerCase().includes(text)));
+  };
   $("evaluation-text").addEventListener("input", show);
   show();
 }
 
 $("title").textContent = page.title;
 $("summary").textContent = [counted(rows.length, "metamer"), counted(clips.length, "clip"), counted(models.length, "model"),
-  counted(filters.layer.length, "layer"), counted(rows.filter((r) => r.verdict === "failed").length, "failed verdict")].join(" · ");
+  counted(filters.layer.length, "layer"), counted(rows.filter((row) => row.verdict === "failed").length, "failed verdict"),
+].join(" · ");
 $("level").textContent = page.level === null ? "" :
   `Every sound is played at the same level, an RMS of ${inDecibels(page.level)} re full scale, by turning ` +
   "louder ones down; the files keep theirs. The cochleagrams of a clip and its metamers share one scale.";
