@@ -80,7 +80,7 @@ def _draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]
             axis.set_anchor("W")
             axis.axis("off")
         return
-    ear = model.front_end if isinstance(model.front_end, Cochleagram) else _ear_for(model.sample_rate)
+    ear = model.front_end if isinstance(model.front_end, Cochleagram) else Cochleagram.for_rate(model.sample_rate)
     with torch.no_grad():
         cochleagrams = [ear(s.flatten().to(dtype=model.dtype, device=model.device)) for s in signals]
     for k, (cochleagram, axis) in enumerate(zip(cochleagrams, axes, strict=True), start=1):
@@ -126,12 +126,3 @@ def _activations(model: Model, metamer: Metamer) -> tuple[dict[str, Tensor], dic
     if isinstance(clip, Clip):
         return {place: a[0] for place, a in found.items()}, synthetic
     return {place: clip.at(place).to(synthetic[place]) for place in names}, synthetic
-
-
-def _ear_for(sample_rate: int) -> Cochleagram:
-    """A cochleagram to draw sounds of a model that has none."""
-    frame_rate = next(rate for rate in (200, 100, 50, 25, 1) if sample_rate % rate == 0)
-    window = 10 * (sample_rate // frame_rate) + 1
-    return Cochleagram(
-        sample_rate=sample_rate, high_limit=min(10_000.0, sample_rate / 2), frame_rate=frame_rate, window_size=window
-    )

@@ -7,6 +7,7 @@ import csv
 import hashlib
 import os
 import re
+import warnings
 from pathlib import Path
 
 import msgspec
@@ -16,12 +17,13 @@ import torch
 from torch import Tensor
 
 from audiometamer.audio import Clip, write_wav
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import whole_file
 from audiometamer.images import read_png, write_png
 from audiometamer.metamers.evidence import Evidence, Settings
 from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
+from audiometamer.version import __version__
 
 INDEX_COLUMNS = (
     "file", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
@@ -67,10 +69,24 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
 
 def read_evidence(path: Path) -> Evidence:
     """Read the JSON beside a signal."""
+    record = path.with_suffix(".json")
     try:
-        return msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Evidence)
+        return msgspec.json.decode(record.read_bytes(), type=Evidence)
     except (OSError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(f"{path.with_suffix('.json')} is not the record of a metamer: {error}") from error
+        raise AudioMetamerError(f"{record} is not the record of a metamer{_other_version(record)}: {error}") from error
+
+
+class _Versions(msgspec.Struct):
+    versions: dict[str, str]
+
+
+def _other_version(record: Path) -> str:
+    """Words for the version of audiometamer that wrote a record, if it tells and is not this one."""
+    try:
+        found = msgspec.json.decode(record.read_bytes(), type=_Versions).versions.get("audiometamer", __version__)
+    except (OSError, msgspec.MsgspecError):
+        return ""
+    return "" if found == __version__ else f" of this version ({__version__}; {found} wrote it)"
 
 
 def read_metamer(path: Path) -> Metamer:
@@ -135,7 +151,7 @@ def is_finished(out: Path, settings: Settings) -> bool:
 def write_index(out: Path) -> Path:
     """Write ``index.tsv``, a row for each record under `out`, those that failed their verdict among them."""
     rows = []
-    for record in sorted(out.glob("*/*/*.json")):
+    for record in _records(out):
         evidence = read_evidence(record)
         settings, verdict = evidence.settings, evidence.verdict
         matched = evidence.similarity[settings.layer]
@@ -156,6 +172,52 @@ def write_index(out: Path) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+def read_index(out: Path) -> list[Path]:
+    """The files that ``index.tsv`` lists, in its order.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is missing, is not text, has other columns than this version writes, or names a file outside `out`.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If there are records that it does not list: the run that made them has not finished.
+    """
+    path = out / "index.tsv"
+    if not path.exists():
+        raise AudioMetamerError(f"{path} does not exist; it is written when synth has finished: give the --out folder of one")
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file, delimiter="\t", strict=True)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AudioMetamerError(f"{path} cannot be read as a table: {error}") from error
+    if tuple(header) != INDEX_COLUMNS:
+        differing = sorted(set(INDEX_COLUMNS) ^ set(header)) or ["in another order"]
+        raise AudioMetamerError(
+            f"{path} is no list of metamers of this version, {__version__}: its columns differ ({', '.join(differing)}); "
+            f"the synth command that made it writes it anew"
+        )
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise AudioMetamerError(f"{path}, line {line}: {len(row)} cells; there should be {len(header)}")
+        if Path(row[0]).is_absolute() or ".." in Path(row[0]).parts:
+            raise AudioMetamerError(f"{path}, line {line}: {row[0]} lies outside {out}; files are named as they lie in it")
+    files = [out / row[0] for row in rows]
+    unlisted = set(_records(out)) - {file.with_suffix(".json") for file in files}
+    if unlisted:
+        warnings.warn(
+            f"{len(unlisted)} metamers in {out} are left out: they are not in its index.tsv, written when synth has finished",
+            AudioMetamerWarning, stacklevel=2,
+        )  # fmt: skip
+    return files
+
+
+def _records(out: Path) -> list[Path]:
+    return sorted(out.glob("*/*/*.json"))
 
 
 def verdict_word(passed: bool | None) -> str:

@@ -300,3 +300,14 @@ def test_a_share_of_the_gradient_clip_bounds_the_derivative_and_changes_no_value
         assert derivative.item() == pytest.approx(expected)
     assert gentle._plans is ears._plans
     assert Cochleagram(compression=None).with_gradient_clip(0.4)(sound).shape == Cochleagram(compression=None)(sound).shape
+
+
+@pytest.mark.parametrize(
+    ("rate", "frame_rate", "window"),
+    [(20_000, 200, 1001), (16_000, 200, 801), (44_100, 100, 4411), (22_050, 50, 4411), (11_025, 25, 4411)],
+)
+def test_one_to_look_at_sounds_of_any_rate(rate, frame_rate, window):
+    ear = Cochleagram.for_rate(rate)
+    assert (ear.sample_rate, ear.frame_rate, ear.lowpass.window_size) == (rate, frame_rate, window)
+    assert ear.filterbank.high_limit == min(10_000, rate / 2)
+    assert ear(noise(rate)).isfinite().all()
