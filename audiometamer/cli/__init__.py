@@ -10,6 +10,7 @@ import click
 from audiometamer.cli.accuracy import test_model
 from audiometamer.cli.benchmark import benchmark
 from audiometamer.cli.demo import demo
+from audiometamer.cli.evaluate import evaluate
 from audiometamer.cli.import_checkpoint import import_checkpoint
 from audiometamer.cli.models import layers, models
 from audiometamer.cli.null import null
@@ -28,7 +29,7 @@ def audiometamer() -> None:
     """Make model metamers: sounds that a layer of a neural network cannot tell from a natural one."""
 
 
-for command in (demo, synth, models, layers, null, train, test_model, import_checkpoint, benchmark):
+for command in (demo, synth, models, layers, null, train, test_model, evaluate, import_checkpoint, benchmark):
     audiometamer.add_command(command)
 
 

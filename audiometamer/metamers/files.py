@@ -23,12 +23,12 @@ INDEX_COLUMNS = (
 
 def metamer_path(out: Path, clip: str, model: str, layer: str, seed: int) -> Path:
     """Where the WAV of a metamer lies."""
-    return clip_folder(out, clip, model) / f"{_safe(layer)}_seed{seed}.wav"
+    return clip_folder(out, clip, model) / f"{safe_name(layer)}_seed{seed}.wav"
 
 
 def clip_folder(out: Path, clip: str, model: str) -> Path:
     """The folder of one clip's metamers of one model."""
-    return out / _safe(clip) / _safe(model)
+    return out / safe_name(clip) / safe_name(model)
 
 
 def save_metamer(out: Path, metamer: Metamer) -> Path:
@@ -58,7 +58,9 @@ def read_evidence(path: Path) -> Evidence:
     try:
         return msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Evidence)
     except (OSError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(f"{path.with_suffix('.json')} is not the record of a metamer: {error}") from error
+        raise AudioMetamerError(
+            f"{path.with_suffix('.json')} is not the record of a metamer, or one of another version of audiometamer: {error}"
+        ) from error
 
 
 def read_metamer(path: Path) -> Metamer:
@@ -122,12 +124,44 @@ def write_index(out: Path) -> Path:
     return path
 
 
+def read_index(out: Path) -> list[Path]:
+    """The files of the metamers that ``index.tsv`` lists, in its order; every one is there, with its record and its clip.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no index, it is not one that `write_index` has written, or a file that it lists is missing.
+    """
+    index = out / "index.tsv"
+    if not index.is_file():
+        raise AudioMetamerError(f"{out} holds no index.tsv; audiometamer synth writes it when all metamers of {out} are done")
+    try:
+        with index.open(newline="", encoding="utf-8") as file:
+            columns, *rows = list(csv.reader(file, delimiter="\t")) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AudioMetamerError(f"{index} cannot be read: {error}") from error
+    if columns[1:] != list(INDEX_COLUMNS[1:]):
+        raise AudioMetamerError(f"{index} is not a list of metamers, or one of another version of audiometamer: {columns[:9]}")
+    paths = []
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(columns):
+            raise AudioMetamerError(f"{index}, line {line}: {len(row)} cells under {len(columns)} columns; a damaged file?")
+        path = out / row[0]
+        for needed in (path, path.with_suffix(".json"), path.with_name("original" + path.suffix)):
+            if not needed.is_file():
+                raise AudioMetamerError(f"{index}, line {line}: {needed} does not exist")
+        paths.append(path)
+    if not paths:
+        raise AudioMetamerError(f"{index} lists no metamers")
+    return paths
+
+
 def verdict_word(passed: bool | None) -> str:
     """``passed``, ``failed``, or ``no verdict`` where there was nothing to judge by."""
     return {True: "passed", False: "failed", None: "no verdict"}[passed]
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """A name that every file system takes."""
     return re.sub(r"[^\w.@\-\[\]]+", "_", name).strip(".") or "_"
 
