@@ -28,8 +28,8 @@ def attacked(
 ) -> Iterator[Row]:
     """Accuracy on a collection's clips under attacks, and without: rows of measure ``accuracy``, by attack, radius and task.
 
-    The loss that is raised is that of all tasks together, against the true labels or, if there are none, the model's own labels
-    of the clips: without an attack it is then right by definition.
+    Each task is attacked by itself, so that networks with several have no easier time. The loss that is raised is against the
+    true labels or, if there are none, the model's own labels of the clips: without an attack it is then right by definition.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ def attacked(
     """
     model, naturals = judge.model, collection.naturals
     tasks = {task: Task(tuple(names)) for task, names in judge.classes.items()}
-    targets = {task: _targets(judge, task, collection, heard, truths) for task in tasks}
+    targets = {name: _targets(judge, name, collection, heard, truths) for name in tasks}
 
     def examples() -> Iterator[tuple[Samples, Targets]]:
         for i, natural in enumerate(naturals):
             sound = heard.gains[i] * as_taken(model, natural.read(), natural.sample_rate)
-            yield sound.numpy(), {task: targets[task][i] for task in tasks}
+            yield sound.numpy(), {task: numbers[i] for task, numbers in targets.items()}
 
     def row(task: str, kind: str, radius: float, right: NDArray[np.bool_]) -> Iterator[Row]:
         clips = [natural.clip for natural, target in zip(naturals, targets[task], strict=True) if target != MISSING]
@@ -60,13 +60,14 @@ def attacked(
             yield Row.of(estimate, judge=model.name, layer=NATURAL, attack=kind, radius=radius, task=task, measure="accuracy")
 
     for kind in dict.fromkeys(_kind(adversary) for adversary in adversaries):
-        for task in tasks:
-            known = targets[task] != MISSING
-            yield from row(task, kind, 0.0, heard.logits[task].argmax(1)[known] == targets[task][known])
+        for name in tasks:
+            known = targets[name] != MISSING
+            yield from row(name, kind, 0.0, heard.logits[name].argmax(1)[known] == targets[name][known])
     for adversary in adversaries:
-        found = answers(model, examples(), tasks, adversary=adversary, batch_size=judge.batch_size)
-        for task, answered in found.items():
-            yield from row(task, _kind(adversary), adversary.radius, answered.logits.argmax(1) == answered.targets)
+        for name, task in tasks.items():
+            found = answers(model, examples(), {name: task}, adversary=adversary, batch_size=judge.batch_size)
+            for answered in found.values():
+                yield from row(name, _kind(adversary), adversary.radius, answered.logits.argmax(1) == answered.targets)
         if told is not None:
             told(len(naturals))
 

@@ -1,5 +1,6 @@
 """Intervals over clips: what would come out with other clips of the same kind."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -65,7 +66,7 @@ class Bootstrap:
         names, of = np.unique(np.asarray(clips)[there], return_inverse=True)
         sums, counts = np.bincount(of, values[there]), np.bincount(of)
         drawn = self.draws(len(names))
-        low, high = _interval(drawn @ sums / (drawn @ counts))
+        low, high = _interval(drawn @ sums / (drawn @ counts), len(names))
         return Estimate(float(values[there].mean()), low, high, len(names), int(there.sum()))
 
     def rank_correlation(self, first: Matrix, others: Sequence[Matrix]) -> Estimate | None:
@@ -101,10 +102,12 @@ class Bootstrap:
         together = np.stack(resampled)
         known = np.isfinite(together)
         means = np.where(known, together, 0).sum(0)[known.any(0)] / known.sum(0)[known.any(0)]
-        return Estimate(float(np.mean(values)), *_interval(means), int(present.sum()), sounds)
+        return Estimate(float(np.mean(values)), *_interval(means, int(present.sum())), int(present.sum()), sounds)
 
 
-def _interval(resampled: NDArray[np.floating]) -> tuple[float, float]:
+def _interval(resampled: NDArray[np.floating], n_clips: int) -> tuple[float, float]:
+    if n_clips < 2:
+        return math.nan, math.nan
     low, high = np.percentile(resampled, [2.5, 97.5])
     return float(low), float(high)
 

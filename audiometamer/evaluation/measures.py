@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from audiometamer.evaluation.bootstrap import Values
 
-RECOGNITION = ("accuracy", "generator_agreement", "label_agreement")  # in order of what a picture would rather show
+RECOGNITION = ("accuracy", "label_agreement")  # what pictures show: the first if there is a truth
 _TOP = 5
 
 
