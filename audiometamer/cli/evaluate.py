@@ -1,5 +1,6 @@
 """``audiometamer evaluate``: who recognises whose metamers."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,28 +68,26 @@ def evaluate(
 
 
 def _print_recognition(rows: Sequence[Row]) -> None:
-    """Percent that the other networks recognise: layers down, generating models across."""
-    others = [row for row in rows if row.judge == OTHERS] or [
-        row for row in rows if row.measure in RECOGNITION and not row.attack
-    ]
-    for task in dict.fromkeys(row.task for row in others):
-        of_task = [row for row in others if row.task == task]
-        measure = next(name for name in RECOGNITION if any(row.measure == name for row in of_task))
-        shown = {(row.layer, row.generator): row for row in of_task if row.measure == measure}
-        generators = list(dict.fromkeys(generator for _, generator in shown))
-        layers = sorted(dict.fromkeys(layer for layer, _ in shown), key=lambda layer: layer != NATURAL)
+    """Percent that the other networks recognise, by task: layers down, generating models across."""
+    heard = [row for row in rows if row.measure in RECOGNITION and not row.attack]
+    shown = [row for row in heard if row.judge == OTHERS] or heard
+    console = Console()
+    console.width = max(console.width, 100)
+    for task in dict.fromkeys(row.task for row in shown):
+        measure = next(name for name in RECOGNITION if any((row.task, row.measure) == (task, name) for row in shown))
+        found = {(row.layer, row.generator): row for row in shown if (row.task, row.measure) == (task, measure)}
+        generators = dict.fromkeys(generator for _, generator in found)
         table = Table("layer", box=None, header_style="bold")
         for generator in generators:
             table.add_column(generator, justify="right")
-        for layer in layers:
-            cells = [shown.get((layer, generator)) for generator in generators]
-            table.add_row(
-                layer, *("" if c is None else f"{100 * c.value:.0f} ({100 * c.low:.0f}–{100 * c.high:.0f})" for c in cells)
-            )
-        who = "other networks" if others[0].judge == OTHERS else others[0].judge
-        click.echo(
-            f"{task}: {measure.replace('_', ' ')} of {who}, % (95 % interval over clips), by the network that made the metamers"
-        )
-        console = Console()
-        console.width = max(console.width, 100)
+        for layer in sorted(dict.fromkeys(layer for layer, _ in found), key=lambda layer: layer != NATURAL):
+            cells = (found.get((layer, generator)) for generator in generators)
+            table.add_row(layer, *("" if cell is None else _percent(cell) for cell in cells))
+        who = "the other networks" if shown[0].judge == OTHERS else shown[0].judge
+        click.echo(f"{task}: {measure.replace('_', ' ')} of {who}, % (95 % interval), by the network that made the metamers")
         console.print(table)
+
+
+def _percent(row: Row) -> str:
+    interval = "" if math.isnan(row.low) else f" ({100 * row.low:.0f}–{100 * row.high:.0f})"
+    return f"{100 * row.value:.0f}{interval}"

@@ -36,7 +36,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     measure : str
         See `audiometamer.evaluation.measures` and `audiometamer.evaluation.evaluate`.
     value, low, high : float
-        Mean over sounds and its 95 % interval over clips. Shares are from 0 to 1.
+        Mean over sounds and its 95 % interval over clips, NaN where there is a single clip. Shares are from 0 to 1.
     clips, sounds : int
         How many there are of each; seeds of a clip are several sounds.
     """
@@ -44,10 +44,10 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     judge: str
     measure: str
     value: float
-    low: float
-    high: float
     clips: int
     sounds: int
+    low: float = math.nan
+    high: float = math.nan
     generator: str = ""
     layer: str = ""
     measured_layer: str = ""
@@ -86,7 +86,7 @@ def read_table(path: Path) -> list[Row]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             found = list(csv.DictReader(file, delimiter="\t"))
-        return [msgspec.convert({k: v for k, v in row.items() if v or k not in ("radius",)}, Row, strict=False) for row in found]
+        return [msgspec.convert({k: v for k, v in row.items() if v}, Row, strict=False) for row in found]
     except (OSError, UnicodeDecodeError, csv.Error, msgspec.ValidationError) as error:
         raise AudioMetamerError(f"{path} is not the table of an evaluation: {error}") from error
 
