@@ -63,10 +63,9 @@ def read_labels(path: Path, clips: Iterable[str]) -> dict[tuple[str, str], str]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            columns, rows = reader.fieldnames or (), list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise AudioMetamerError(f"{path} cannot be read as CSV: {getattr(error, 'strerror', None) or error}") from error
-    columns = reader.fieldnames or ()
     key = next((name for name in ("clip", "path") if name in columns), None)
     tasks = [name for name in columns if name not in _NOT_TASKS]
     if key is None or not tasks:

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import struct
 from pathlib import Path
 
 import msgspec
@@ -70,7 +71,7 @@ def read_metamer(path: Path) -> Metamer:
     for file in (path, path.with_name("original.wav")):
         try:
             rate, values = scipy.io.wavfile.read(file)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, struct.error) as error:
             raise AudioMetamerError(f"{file} cannot be read: {error}") from error
         samples[file] = torch.from_numpy(values.copy())
     original = samples[path.with_name("original.wav")]
