@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from audiometamer.errors import AudioMetamerError
 from audiometamer.evaluation.bootstrap import Bootstrap
 from audiometamer.evaluation.collection import Collection, as_taken
 from audiometamer.evaluation.judging import HeardClips, Judge
@@ -14,6 +15,13 @@ from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import MISSING, Targets, Task
 from audiometamer.training.recordings import Samples
 from audiometamer.training.testing import answers
+
+
+def check_attackable(judges: Sequence[Judge], adversaries: Sequence[Adversary]) -> None:
+    """Raise if a cochleagram is to be attacked and a model has none."""
+    deaf = [judge.model.name for judge in judges if judge.model.front_end is None]
+    if deaf and any(adversary.at == "cochleagram" for adversary in adversaries):
+        raise AudioMetamerError(f"{deaf[0]} has no front end, so no cochleagram that could be attacked; attack the waveform")
 
 
 def attacked(

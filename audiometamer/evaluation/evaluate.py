@@ -1,5 +1,6 @@
 """Networks × networks × layers: who recognises whose metamers."""
 
+import os
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from audiometamer.criteria import METRICS
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.evaluation import measures
-from audiometamer.evaluation.attacks import attacked
+from audiometamer.evaluation.attacks import attacked, check_attackable
 from audiometamer.evaluation.bootstrap import Bootstrap, Values
 from audiometamer.evaluation.collection import Collection, check_presentable, read_collection
 from audiometamer.evaluation.judging import HeardClips, HeardMetamers, Judge, hear_clips, hear_metamers
@@ -28,12 +29,12 @@ PASSED, DISSIMILARITY = "passed", "rdm_correlation"
 
 
 def evaluate(
-    folders: Iterable[Path],
+    folders: Iterable[str | os.PathLike[str]],
     models: Sequence[Model],
     *,
-    labels: Path | None = None,
+    labels: str | os.PathLike[str] | None = None,
     attacks: Sequence[Adversary] = (),
-    rdms: Path | None = None,
+    rdms: str | os.PathLike[str] | None = None,
     only_passed: bool = False,
     batch_size: int = 8,
     resamples: int = 10_000,
@@ -80,18 +81,15 @@ def evaluate(
     Raises
     ------
     AudioMetamerError
-        If folders, labels and models are not as they should be, or do not fit each other; all before any sound is heard.
+        If folders, labels and models are not as they should be, or do not fit each other; but for damaged sounds, all before any
+        is heard.
     """
-    collection = read_collection(folders, only_passed=only_passed)
+    collection = read_collection((Path(folder) for folder in folders), only_passed=only_passed)
     judges = _checked(models, collection, batch_size=batch_size, with_layers=rdms is not None)
-    truths = None
-    if labels is not None:
-        truths = read_labels(labels, collection.clips)
-        check_labels(labels, truths, collection.clips, {judge.model.name: judge.classes for judge in judges})
-    else:
+    check_attackable(judges, attacks)
+    truths = None if labels is None else _truths(Path(labels), judges, collection)
+    if truths is None:
         _tell_strangers(judges, collection)
-    if any(a.at == "cochleagram" for a in attacks) and (deaf := [j.model.name for j in judges if j.model.front_end is None]):
-        raise AudioMetamerError(f"{deaf[0]} has no front end, so no cochleagram that could be attacked; attack the waveform")
     run = _Run(collection, truths, Bootstrap(resamples, seed), defaultdict(list))
     rows = list(run.own_records())
     n_sounds = len(collection.naturals) * (1 + len(attacks)) + len(collection.metamers)
@@ -110,9 +108,8 @@ def evaluate(
             rows += run.recognition(judge, generator, clips, metamers)
             if rdms is not None:
                 rows += run.dissimilarity(judge, generator, clips, metamers)
-                _save_rdms(
-                    rdms / safe_name(judge.model.name) / f"{safe_name(generator)}.npz", collection, generator, clips, metamers
-                )
+                path = Path(rdms) / safe_name(judge.model.name) / f"{safe_name(generator)}.npz"
+                _save_rdms(path, collection, generator, clips, metamers)
         rows += attacked(judge, collection, clips, attacks, truths=truths, bootstrap=run.bootstrap, told=told)
     return rows + list(run.of_others())
 
@@ -132,6 +129,12 @@ def _checked(models: Sequence[Model], collection: Collection, *, batch_size: int
         for note in notes:
             warnings.warn(note, AudioMetamerWarning, stacklevel=3)
     return judges
+
+
+def _truths(path: Path, judges: Sequence[Judge], collection: Collection) -> Truths:
+    truths = read_labels(path, collection.clips)
+    check_labels(path, truths, collection.clips, {judge.model.name: judge.classes for judge in judges})
+    return truths
 
 
 def _tell_strangers(judges: Sequence[Judge], collection: Collection) -> None:
