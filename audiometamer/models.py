@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from audiometamer import networks
 from audiometamer.activations import Tap, calls_in_order, record_taps, relu_pooled_by, unknown_layer
 from audiometamer.cochleagram import Cochleagram, front_end
+from audiometamer.domains import Domain, Gaussian, Waveform
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
 from audiometamer.networks.heads import Heads
@@ -22,6 +23,13 @@ from audiometamer.resources import zoo_folder
 from audiometamer.straight_through import straight_through_relu
 
 _PROBE_SEED = 0
+# load(REST) of each gives the model PREFIX:REST
+_ADAPTERS = {
+    "torchaudio": "audiometamer.adapters.torchaudio_models",
+    "transformers": "audiometamer.adapters.transformers_models",
+    "torchcrepe": "audiometamer.adapters.torchcrepe_model",
+    "silero-vad": "audiometamer.adapters.silero_vad_model",
+}
 _CONTROL = re.compile(r"(?P<kind>random|permuted):(?P<name>.+):(?P<seed>\d+)")
 
 
@@ -55,6 +63,8 @@ class Model(nn.Module):
         Names for places in the network (``{"relu0": "features.0"}``), listed in order. Default: the network's own attribute
         `layers`, or the names of all its submodules. Any dotted module name works besides, and so do ``module@k``, its k-th call
         from 0, and ``module[key]``, an item of the tuple or dict that it returns.
+    domain : Domain, optional
+        What its signals are. Default: `Waveform` if there is a sample rate, or anything within the bounds.
     name : str
         For folders and reports. Default: the network's class.
     check : bool
@@ -80,6 +90,7 @@ class Model(nn.Module):
         bounds: tuple[float, float] = (-1.0, 1.0),
         labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
         layers: Mapping[str, str] | None = None,
+        domain: Domain | None = None,
         name: str | None = None,
         check: bool = True,
     ) -> None:
@@ -94,6 +105,7 @@ class Model(nn.Module):
         self.network = network
         self.sample_rate, self.duration, self.level = sample_rate, duration, level
         self.signal_shape, self.bounds = tuple(signal_shape), bounds
+        self.domain = domain or (Gaussian(low=bounds[0], high=bounds[1]) if sample_rate is None else Waveform())
         self.labels = labels
         self.name = name or type(network).__name__
         self.card: Card | None = None
@@ -366,6 +378,10 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         return _load_folder(folder)
     if (folder := zoo_folder() / text).is_dir() and re.fullmatch(r"[\w-]+", text):
         return _load_folder(folder)
+    prefix, colon, rest = text.partition(":")
+    if colon and prefix in _ADAPTERS:
+        found: Model = importlib.import_module(_ADAPTERS[prefix]).load(rest)
+        return found
     if re.fullmatch(r"[\w.]+:\w+", text):
         return _load_function(text)
     raise AudioMetamerError(

@@ -17,7 +17,7 @@ from audiometamer.audio import Clip
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.criteria import MetricNull, NullDistribution, judge, similarity
 from audiometamer.devices import tensor_float32
-from audiometamer.domains import Domain, Waveform
+from audiometamer.domains import Domain
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.folding import folded, twin_of
 from audiometamer.matching.loop import match
@@ -141,7 +141,7 @@ def synthesize(
     null : NullDistribution, optional
         To judge by. Default: the one that comes with the model, if it does.
     domain : Domain, optional
-        Default `Waveform`.
+        Default: the model's.
     batch_size : int, optional
         Signals that are synthesised side by side. Default: as many as fit in half of the free memory, at most 8 on a CPU and 128
         elsewhere; in either case halved when memory runs out.
@@ -218,7 +218,7 @@ def iterate_metamers(
         steps or procedure.steps,
         loss,
         null or default_null(model),
-        domain or Waveform(),
+        domain or model.domain,
         progress,
         model.weights_sha256(),
         tf32,
