@@ -68,6 +68,9 @@ class SileroVAD(nn.Module):
 def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) -> Model:
     """Silero VAD as a model.
 
+    Its package holds this network twice: the weights here are those of its safetensors file; its TorchScript and ONNX files hold
+    others, of another training.
+
     Layers: ``front_end`` (the chunks), ``relu1``, …, ``relu4`` [shape=(batch, channels, frames, chunks)], ``lstm`` [shape=(batch,
     chunks, 128)], ``logits`` and ``probability`` of speech [shape=(batch, 1, 1, chunks)]. A sound's label is ``speech`` if in any
     chunk this is above ½.

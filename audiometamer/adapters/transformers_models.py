@@ -56,6 +56,7 @@ class Network(nn.Module):
     def __init__(self, model: Any, layers: Mapping[str, str]) -> None:
         super().__init__()
         self.model = model
+        self.train(model.training)  # as a new module it would be in train mode
         self.layers: dict[str, str] = {}
         for path, _ in model.named_modules():
             for pattern, layer in layers.items():
@@ -93,6 +94,8 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
         If transformers is not installed, or cannot find, download or read the network; if its architecture is not known here; or
         if weights are missing.
     """
+    from safetensors import SafetensorError
+
     transformers = imported("transformers")
     try:
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
@@ -103,7 +106,7 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
         kind = "AutoModelForAudioClassification" if classifies else "AutoModelForCTC" if transcribes else "AutoModel"
         extractor = transformers.AutoFeatureExtractor.from_pretrained(name)
         network, report = getattr(transformers, kind).from_pretrained(name, config=config, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise AudioMetamerError(f"transformers cannot load {name!r}: {' '.join(str(error).split())}") from error
     # Only training masks spectra.
     if missing := [key for key in report["missing_keys"] if not key.endswith("masked_spec_embed")]:
