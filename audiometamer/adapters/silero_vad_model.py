@@ -39,12 +39,8 @@ class SileroVAD(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = {
-            **{f"relu{i}": f"relu{i}" for i in range(1, 5)},
-            "lstm": "lstm_cell",
-            "logits": "final_conv",
-            "probability": "probability",
-        }
+        ends = {"lstm": "lstm_cell", "logits": "final_conv", "probability": "probability"}
+        self.layers = {f"relu{i}": f"relu{i}" for i in range(1, 5)} | ends
         self.stft_conv = nn.Conv2d(1, 258, (256, 1), (128, 1), bias=False)
         for i, (channels, width, stride) in enumerate(((129, 128, 1), (128, 64, 2), (64, 64, 2), (64, 128, 1)), 1):
             self.add_module(f"conv{i}", nn.Conv2d(channels, width, (3, 1), (stride, 1), (1, 0)))

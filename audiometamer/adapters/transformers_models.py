@@ -1,74 +1,14 @@
 """Audio networks of Hugging Face transformers as models: wav2vec 2.0, HuBERT, the encoder of Whisper, AST."""
 
-import re
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from torch import Tensor, nn
-
-from audiometamer.adapters.ast_features import ASTFeatures
 from audiometamer.adapters.packages import imported
 from audiometamer.adapters.resampled import resampled
-from audiometamer.adapters.unit_variance import UnitVariance
-from audiometamer.adapters.whisper_features import WhisperFeatures
+from audiometamer.adapters.transformers_families import FAMILIES, Network
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models import Model
 
 _CLASSIFIERS = ("ForAudioClassification", "ForSequenceClassification")
-
-
-class _Family(NamedTuple):
-    """An architecture: its feature extractor in torch, and the names of its layers by pattern of module; a number is appended."""
-
-    front_end: Callable[[Any], nn.Module | None]
-    layers: Mapping[str, str]
-
-
-_WAV2VEC2 = _Family(
-    lambda extractor: UnitVariance(epsilon=1e-7) if extractor.do_normalize else None,
-    {
-        r"feature_extractor\.conv_layers\.(\d+)": "conv",
-        r"feature_projection\.dropout": "projection",
-        r"encoder\.dropout": "embedded",
-        r"encoder\.layers\.(\d+)": "layer",
-    },
-)
-_FAMILIES = {
-    "wav2vec2": _WAV2VEC2,
-    "hubert": _WAV2VEC2,
-    "whisper": _Family(WhisperFeatures, {r"conv([12])": "conv", r"layers\.(\d+)": "layer", "layer_norm": "normalized"}),
-    "audio-spectrogram-transformer": _Family(
-        ASTFeatures, {"embeddings": "embedded", r"layers\.(\d+)": "layer", "layernorm": "normalized"}
-    ),
-}
-
-
-class Network(nn.Module):
-    """A transformers network that returns one tensor: its logits, or else its last hidden states.
-
-    Parameters
-    ----------
-    model : PreTrainedModel
-    layers : mapping of str to str
-        See `_Family`.
-    """
-
-    def __init__(self, model: Any, layers: Mapping[str, str]) -> None:
-        super().__init__()
-        self.model = model
-        self.train(model.training)  # as a new module it would be in train mode
-        self.layers: dict[str, str] = {}
-        for path, _ in model.named_modules():
-            for pattern, layer in layers.items():
-                if found := re.fullmatch(rf"(?:(?!classifier)\w+\.)?{pattern}", path):
-                    self.layers["".join((layer, *found.groups()))] = f"model.{path}"
-        self.layers |= {head: f"model.{head}" for head in ("projector", "classifier", "lm_head") if hasattr(model, head)}
-
-    def forward(self, heard: Tensor) -> Tensor:
-        """Logits [shape=(batch, classes)], or [shape=(batch, frames, symbols)], or states [shape=(batch, frames, units)]."""
-        output = self.model(heard)
-        answer: Tensor = output["logits" if "logits" in output else "last_hidden_state"]
-        return answer
 
 
 def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) -> Model:
@@ -99,8 +39,8 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
     transformers = imported("transformers")
     try:
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
-        if config.model_type not in _FAMILIES:
-            raise AudioMetamerError(f"{name} is of type {config.model_type!r}; audiometamer knows {', '.join(_FAMILIES)}")
+        if config.model_type not in FAMILIES:
+            raise AudioMetamerError(f"{name} is of type {config.model_type!r}; audiometamer knows {', '.join(FAMILIES)}")
         architecture = (config.architectures or [""])[0]
         classifies, transcribes = architecture.endswith(_CLASSIFIERS), architecture.endswith("ForCTC")
         kind = "AutoModelForAudioClassification" if classifies else "AutoModelForCTC" if transcribes else "AutoModel"
@@ -143,9 +83,9 @@ def wrap(
     AudioMetamerError
         If the network's type is another; see also `Model`.
     """
-    if (kind := network.config.model_type) not in _FAMILIES:
-        raise AudioMetamerError(f"the network is of type {kind!r}; audiometamer knows {', '.join(_FAMILIES)}")
-    family, id2label = _FAMILIES[kind], network.config.id2label
+    if (kind := network.config.model_type) not in FAMILIES:
+        raise AudioMetamerError(f"the network is of type {kind!r}; audiometamer knows {', '.join(FAMILIES)}")
+    family, id2label = FAMILIES[kind], network.config.id2label
     model = Model(
         Network(network, family.layers),
         front_end=family.front_end(extractor),

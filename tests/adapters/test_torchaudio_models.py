@@ -68,7 +68,7 @@ def test_no_download(monkeypatch):
     monkeypatch.setattr(torchaudio.pipelines._wav2vec2.utils, "load_state_dict_from_url", unreachable)
     monkeypatch.setattr(torchaudio.pipelines._wav2vec2.utils, "_get_model", lambda *_: small())
     with pytest.raises(
-        am.AudioMetamerError, match="weights of torchaudio's HUBERT_BASE cannot be loaded: .*Name or service not known"
+        am.AudioMetamerError, match=r"weights of torchaudio's HUBERT_BASE cannot be loaded: .*Name or service not known"
     ) as caught:
         am.load_model("torchaudio:HUBERT_BASE")
     assert "\n" not in str(caught.value)

@@ -5,7 +5,7 @@ import pytest
 import torch
 import transformers
 
-from audiometamer.adapters.transformers_models import _FAMILIES
+from audiometamer.adapters.transformers_families import FAMILIES
 from audiometamer.adapters.unit_variance import UnitVariance
 
 
@@ -13,7 +13,7 @@ from audiometamer.adapters.unit_variance import UnitVariance
 def test_what_the_original_computes(several_sounds, do_normalize):
     extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=do_normalize)
     expected = extractor([s.numpy() for s in several_sounds.values()], sampling_rate=16_000, return_tensors="pt")["input_values"]
-    front_end = _FAMILIES["wav2vec2"].front_end(extractor)
+    front_end = FAMILIES["wav2vec2"].front_end(extractor)
     signals = torch.stack(list(several_sounds.values()))
     found = signals if front_end is None else front_end(signals)
     assert (front_end is None) == (not do_normalize)
