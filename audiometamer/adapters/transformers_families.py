@@ -9,15 +9,28 @@ from torch import Tensor, nn
 from audiometamer.adapters.ast_features import ASTFeatures
 from audiometamer.adapters.unit_variance import UnitVariance
 from audiometamer.adapters.whisper_features import WhisperFeatures
+from audiometamer.domains import Domain, Waveform
 
 
 class Family(NamedTuple):
-    """An architecture: its feature extractor in torch, and the names of its layers by pattern of module; a number is appended."""
+    """An architecture.
+
+    Parameters
+    ----------
+    front_end : callable
+        A feature extractor of transformers to the same in torch, or None if it changes nothing.
+    layers : mapping of str to str
+        Pattern of the dotted name of a module to the name of the layer; a number is appended.
+    domain : Domain
+        Where signals start. No gradient passes the floor under the power of a spectrum, so where there is one, they start louder.
+    """
 
     front_end: Callable[[Any], nn.Module | None]
     layers: Mapping[str, str]
+    domain: Domain = Waveform()
 
 
+_LOUDER = Waveform(deviation=0.01)
 _WAV2VEC2 = Family(
     lambda extractor: UnitVariance(epsilon=1e-7) if extractor.do_normalize else None,
     {
@@ -30,9 +43,9 @@ _WAV2VEC2 = Family(
 FAMILIES = {
     "wav2vec2": _WAV2VEC2,
     "hubert": _WAV2VEC2,
-    "whisper": Family(WhisperFeatures, {r"conv([12])": "conv", r"layers\.(\d+)": "layer", "layer_norm": "normalized"}),
+    "whisper": Family(WhisperFeatures, {r"conv([12])": "conv", r"layers\.(\d+)": "layer", "layer_norm": "normalized"}, _LOUDER),
     "audio-spectrogram-transformer": Family(
-        ASTFeatures, {"embeddings": "embedded", r"layers\.(\d+)": "layer", "layernorm": "normalized"}
+        ASTFeatures, {"embeddings": "embedded", r"layers\.(\d+)": "layer", "layernorm": "normalized"}, _LOUDER
     ),
 }
 

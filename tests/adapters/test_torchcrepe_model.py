@@ -11,12 +11,12 @@ from audiometamer.adapters import torchcrepe_model
 
 @pytest.fixture(scope="module")
 def sounds():
-    return torch.stack(list(foreign_models.sounds(0.5).values()))
+    return torch.stack([foreign_models.sounds(0.1)[name] for name in ("voice", "near silence", "voice after silence")])
 
 
-@pytest.mark.parametrize(("capacity", "hop"), [("tiny", 160), ("tiny", 97), ("full", 4000)])
+@pytest.mark.parametrize(("capacity", "hop"), [("tiny", 160), ("tiny", 97), ("full", 1600)])
 def test_probabilities_are_those_of_torchcrepe(sounds, capacity, hop):
-    model = torchcrepe_model.load(capacity, duration=0.5, hop=hop)
+    model = torchcrepe_model.load(capacity, duration=0.1, hop=hop)
     with torch.no_grad():
         found = am.record(model, sounds, ["front_end", "probability"])
         for i, sound in enumerate(sounds):
