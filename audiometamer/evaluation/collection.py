@@ -126,7 +126,7 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False) -> Co
         seed; if metamers of one model's name were made with different weights; if different sounds have the same clip's name.
     """
     collection, seen = Collection(), dict[tuple[str, str, str, int], Path]()
-    by_sha: dict[str, int] = {}
+    naturals: dict[tuple[str, str], int] = {}  # by clip and SHA-256
     models_layers: dict[str, list[str]] = {}
     folders = list(dict.fromkeys(folder.resolve() for folder in folders))
     for folder in folders:
@@ -146,18 +146,18 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False) -> Co
                 raise AudioMetamerError(f"{path} was made by other weights of {settings.model} than those before it")
             if only_passed and evidence.verdict.passed is not True:
                 continue
-            if settings.clip_sha256 not in by_sha:
-                by_sha[settings.clip_sha256] = len(collection.naturals)
+            natural = (settings.clip, settings.clip_sha256)
+            if natural not in naturals:
+                naturals[natural] = len(collection.naturals)
                 _add_natural(collection, path, evidence)
             models_layers.setdefault(settings.model, list(evidence.similarity))
-            collection.metamers.append(_made(path, by_sha[settings.clip_sha256], evidence))
+            collection.metamers.append(_made(path, naturals[natural], evidence))
     if not collection.metamers:
         passed = " that passed its verdict" if only_passed else ""
         raise AudioMetamerError(f"there is no metamer of a clip{passed} in {', '.join(map(str, folders))}: nothing to evaluate")
     for model in models_layers:
         matched = dict.fromkeys(made.layer for made in collection.metamers if made.generator == model)
-        collection.layers[model] = [*(x for x in models_layers[model] if x in matched)]
-        collection.layers[model] += [layer for layer in matched if layer not in collection.layers[model]]
+        collection.layers[model] = [layer for layer in dict.fromkeys([*models_layers[model], *matched]) if layer in matched]
     return collection
 
 

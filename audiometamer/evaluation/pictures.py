@@ -75,9 +75,9 @@ def _draw_recognition(rows: Sequence[Row], path: Path, task: str, judges: Sequen
         _recognition_panel(axes, [row for row in rows if row.generator == generator], generator, judges)
         if chance is not None:
             axes.axhline(100 * chance, color="0.4", linestyle=":", linewidth=1)
-            axes.text(axes.get_xlim()[1], 100 * chance + 1, "chance", ha="right", va="bottom", fontsize=8, color="0.3")
+            axes.text(axes.get_xlim()[0], 100 * chance + 1, " chance", ha="left", va="bottom", fontsize=8, color="0.3")
     figure.supylabel(f"{task}: {_AXES[measure]}", fontsize=11)
-    _finish(figure, panels, path, n_used=len(generators), title="heard by (thick: the network that made them)")
+    _finish(figure, panels, path, n_used=len(generators), order=judges, title="heard by (thick: the network that made them)")
 
 
 def _recognition_panel(axes: "Axes", rows: Sequence[Row], generator: str, judges: Sequence[str]) -> None:
@@ -134,9 +134,10 @@ def _draw_attacks(rows: Sequence[Row], path: Path, judges: Sequence[str]) -> Non
         where, norm = attack.split(":")
         size = {"l2": "L2", "linf": "L∞"}[norm]
         axes.set(title=f"{task}: attack on the {where}", xlabel=f"{size} norm at most", ylim=(-3, 103))
+        axes.locator_params(axis="x", nbins=5)
         _tidy(axes)
     figure.supylabel("clips labelled right (%)", fontsize=11)
-    _finish(figure, panels, path, n_used=len(kinds), title="network")
+    _finish(figure, panels, path, n_used=len(kinds), order=judges, title="network")
 
 
 def _line(axes: "Axes", places: Sequence[float], rows: Sequence[Row], k: int, **style: Any) -> None:
@@ -170,11 +171,12 @@ def _panels(n_panels: int, *, columns: int, width: float, height: float) -> "tup
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
-def _finish(figure: "Figure", panels: Sequence["Axes"], path: Path, *, n_used: int, title: str) -> None:
+def _finish(figure: "Figure", panels: Sequence["Axes"], path: Path, *, n_used: int, order: Sequence[str], title: str) -> None:
     """Hide unused panels, put the legend below, save."""
     for axes in panels[n_used:]:
         axes.set_axis_off()
     by_label = {label: line for axes in panels[:n_used] for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    by_label = {label: by_label[label] for label in order if label in by_label}
     columns = min(len(by_label), 4 if len(panels) > 1 else 2)
     figure.legend(by_label.values(), by_label.keys(), loc="outside lower center", ncols=columns, title=title, frameon=False)
     _save(figure, path)
