@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiometamer.activations import Tap, record_taps
+from audiometamer.activations import Tap
 from audiometamer.errors import AudioMetamerError
 from audiometamer.evaluation.collection import Collection, as_taken, gain_for
 from audiometamer.evaluation.labels import classes_of
@@ -95,7 +95,7 @@ class Judge:
 
     @torch.no_grad()
     def _activations(self, batch: Tensor) -> dict[str, Tensor]:
-        return record_taps(self.model, lambda: self.model(batch), self._taps)
+        return self.model.activations(batch, self._taps)
 
 
 def _dissimilarities(store: RowStore, memory: float) -> NDArray[np.float32]:
