@@ -22,18 +22,20 @@ def imported(package: str) -> ModuleType:
         raise _missing(package, str(error)) from error
 
 
-def folder_of(package: str) -> Path:
-    """Where a package is installed; it is not imported, which can change settings of torch.
+def file_of(package: str, path: str) -> Path:
+    """A file that a package comes with; the package is not imported, which can change settings of torch.
 
     Raises
     ------
     AudioMetamerError
-        If it is not installed.
+        If the package is not installed, or has no such file.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise _missing(package, "it is not installed")
-    return Path(spec.submodule_search_locations[0])
+    if not (file := Path(spec.submodule_search_locations[0]) / path).is_file():
+        raise _missing(package, f"what is installed has no {path}")
+    return file
 
 
 def _missing(package: str, reason: str) -> AudioMetamerError:
