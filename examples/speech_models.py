@@ -1,6 +1,6 @@
 """What two networks that others trained leave unsaid: metamers of a word for CREPE (pitch) and Silero VAD (is this speech?).
 
-Needs ``pip install "audiometamer[speech]"``; ``torchaudio:HUBERT_BASE`` or ``transformers:openai/whisper-tiny`` load too.
+Needs ``pip install "audiometamer[speech]"``. ``torchaudio:HUBERT_BASE``, ``transformers:openai/whisper-tiny`` load by name.
 """
 
 from pathlib import Path

@@ -22,18 +22,20 @@ def imported(package: str, *, extra: str) -> ModuleType:
         raise _missing(package, str(error), extra) from error
 
 
-def folder_of(package: str, *, extra: str) -> Path:
-    """Where a package is installed; it is not imported, which can change settings of torch.
+def file_of(package: str, path: str, *, extra: str) -> Path:
+    """A file that a package comes with; the package is not imported, which can change settings of torch.
 
     Raises
     ------
     AudioMetamerError
-        If it is not installed, naming the extra that brings it.
+        If the package is not installed, or has no such file, naming the extra that brings it.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise _missing(package, "it is not installed", extra)
-    return Path(spec.submodule_search_locations[0])
+    if not (file := Path(spec.submodule_search_locations[0]) / path).is_file():
+        raise _missing(package, f"what is installed has no {path}", extra)
+    return file
 
 
 def _missing(package: str, reason: str, extra: str) -> AudioMetamerError:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiometamer.adapters.packages import folder_of
+from audiometamer.adapters.packages import file_of
 from audiometamer.adapters.resampled import resampled
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models import Model
@@ -93,7 +93,7 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
         raise AudioMetamerError(f"silero-vad has no network {name!r} as safetensors; it has 16k")
     from safetensors.torch import load_file
 
-    weights = load_file(folder_of("silero_vad", extra="speech") / "data" / "silero_vad_16k.safetensors")
+    weights = load_file(file_of("silero_vad", "data/silero_vad_16k.safetensors", extra="speech"))
     network = SileroVAD()
     network.load_state_dict({key: w[..., None] if w.ndim == 3 else w for key, w in weights.items()})
     model = Model(

