@@ -11,6 +11,7 @@ from audiometamer.cli.accuracy import test_model
 from audiometamer.cli.benchmark import benchmark
 from audiometamer.cli.demo import demo
 from audiometamer.cli.import_checkpoint import import_checkpoint
+from audiometamer.cli.invariance import invariance
 from audiometamer.cli.models import layers, models
 from audiometamer.cli.null import null
 from audiometamer.cli.synth import synth
@@ -28,7 +29,7 @@ def audiometamer() -> None:
     """Make model metamers: sounds that a layer of a neural network cannot tell from a natural one."""
 
 
-for command in (demo, synth, models, layers, null, train, test_model, import_checkpoint, benchmark):
+for command in (demo, synth, models, layers, null, train, test_model, import_checkpoint, benchmark, invariance):
     audiometamer.add_command(command)
 
 
