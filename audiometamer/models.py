@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer import networks
-from audiometamer.activations import Tap, calls_in_order, record_taps, relu_pooled_by, unknown_layer
+from audiometamer.activations import Rectifier, Tap, calls_in_order, record_taps, relu_pooled_by, unknown_layer
 from audiometamer.cochleagram import Cochleagram, front_end
+from audiometamer.domains import Domain, Gaussian, Waveform
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
 from audiometamer.networks.heads import Heads
@@ -30,6 +31,10 @@ class Model(nn.Module):
 
     Any `torch.nn.Module` in eval mode and without trainable parameters will do. It is tried once, on noise, and what would make
     its metamers meaningless is named: see Raises.
+
+    A network that hands some of its submodules several items of each signal as so many rows of the batch (frames of a sound,
+    nodes of a graph), one signal's after the other's, says how many in an attribute `items_per_signal`; these layers are then
+    recorded with shape (batch, items, ...).
 
     Parameters
     ----------
@@ -55,6 +60,8 @@ class Model(nn.Module):
         Names for places in the network (``{"relu0": "features.0"}``), listed in order. Default: the network's own attribute
         `layers`, or the names of all its submodules. Any dotted module name works besides, and so do ``module@k``, its k-th call
         from 0, and ``module[key]``, an item of the tuple or dict that it returns.
+    domain : Domain, optional
+        What its signals are. Default: `Waveform` if there is a sample rate, or anything within the bounds.
     name : str
         For folders and reports. Default: the network's class.
     check : bool
@@ -80,6 +87,7 @@ class Model(nn.Module):
         bounds: tuple[float, float] = (-1.0, 1.0),
         labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
         layers: Mapping[str, str] | None = None,
+        domain: Domain | None = None,
         name: str | None = None,
         check: bool = True,
     ) -> None:
@@ -94,6 +102,7 @@ class Model(nn.Module):
         self.network = network
         self.sample_rate, self.duration, self.level = sample_rate, duration, level
         self.signal_shape, self.bounds = tuple(signal_shape), bounds
+        self.domain = domain or (Gaussian(low=bounds[0], high=bounds[1]) if sample_rate is None else Waveform())
         self.labels = labels
         self.name = name or type(network).__name__
         self.card: Card | None = None
@@ -189,6 +198,17 @@ class Model(nn.Module):
         """The ReLU that a layer pools; see `audiometamer.activations.relu_pooled_by`."""
         return relu_pooled_by(self, self.calls(), self.tap(layer))
 
+    def activations(
+        self, signals: Tensor, taps: Mapping[str, Tap], *, relus: Mapping[Tap, Rectifier] | None = None
+    ) -> dict[str, Tensor]:
+        """Activations [shape=(batch, ...)] for signals [shape=(batch, *signal_shape)]; see `record_taps`."""
+        whole = record_taps(self, lambda: self(signals), taps, relus=relus)
+        items = getattr(self.network, "items_per_signal", 1)
+        return {
+            layer: output.unflatten(0, (len(signals), items)) if items > 1 and len(output) == items * len(signals) else output
+            for layer, output in whole.items()
+        }
+
     def logits(self, output: Any) -> dict[str, Tensor]:
         """The model's output as logits [shape=(batch, classes)] by task; empty if it is not of that form."""
         outputs = dict(output) if isinstance(output, Mapping) else {self.tasks[0]: output}
@@ -231,7 +251,7 @@ def record(model: Model, inputs: Tensor, layers: Sequence[str] | str, *, straigh
     names = [layers] if isinstance(layers, str) else list(layers)
     taps = {layer: model.tap(layer) for layer in names}
     relus = dict.fromkeys(taps.values(), straight_through_relu) if straight_through else None
-    return record_taps(model, lambda: model(inputs), taps, relus=relus)
+    return model.activations(inputs, taps, relus=relus)
 
 
 def check_model(model: Model) -> None:
