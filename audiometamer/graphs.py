@@ -1,4 +1,4 @@
-"""Graphs: a network on a fixed graph as a model of its nodes' features, and how much metamers of features differ (Xu et al. 2025).
+"""Graphs: a network on a fixed graph as a model of its nodes' features, and how much metamers differ (after Xu et al. 2025).
 
 Nothing here imports PyTorch Geometric: a graph is anything with `x` and `edge_index` as its `Data` has them, a network any module
 that takes these two.
@@ -59,11 +59,13 @@ class OnFixedGraph(nn.Module):
         return output.unflatten(0, (batch, nodes))
 
 
-def graph_model(network: nn.Module, graph: Graph, *, per_feature: bool = False, slope: float = 1.0, name: str | None = None) -> Model:
+def graph_model(
+    network: nn.Module, graph: Graph, *, per_feature: bool = False, slope: float = 1.0, name: str | None = None
+) -> Model:
     """A model whose signals are features of the nodes of one graph; the graph's own features are its natural signal.
 
-    If these are all 0 or 1, so are the signals, with as many ones (`BinaryFeatures`); otherwise the signals are real and start from
-    their moments (`Features`).
+    If these are all 0 or 1, so are the signals, with as many ones (`BinaryFeatures`); otherwise the signals are real and start
+    from their moments (`Features`).
 
     Parameters
     ----------
@@ -86,8 +88,8 @@ def graph_model(network: nn.Module, graph: Graph, *, per_feature: bool = False, 
     Raises
     ------
     AudioMetamerError
-        If the graph has no features or edges, an edge ends at no node, all features are equal, or the network spoils metamers (see
-        `Model`).
+        If the graph has no features or edges, an edge ends at no node, all features are equal, or the network would spoil
+        metamers (see `Model`).
     """
     if graph.x is None or graph.edge_index is None:
         raise AudioMetamerError("the graph has no node features x or no edge_index; a model of node features needs both")
@@ -140,9 +142,9 @@ def wl_similarity(
 ) -> float:
     """Similarity of two graphs with labelled nodes by the Weisfeiler–Lehman subtree kernel, from 0 to 1.
 
-    A node's label at iteration k is a hash of its own and its neighbours' at k − 1. The kernel is the inner product of the graphs'
-    histograms of all labels, those of iteration 0 included (Shervashidze et al. 2011), here divided by the histograms' lengths.
-    Equal graphs, and permutations of one, have 1; graphs that share no label 0.
+    A node's label at iteration k is a hash of its own and its neighbours' at k − 1. The kernel is the inner product of the
+    graphs' histograms of all labels, those of iteration 0 included (Shervashidze et al. 2011), here divided by the histograms'
+    lengths. Equal graphs, and permutations of one, have 1; graphs that share no label 0.
 
     Parameters
     ----------
@@ -151,13 +153,15 @@ def wl_similarity(
     labels_a, labels_b : sequence of str
         Of the nodes; see `node_labels`.
     iterations : int
-        Default 2.
+        At least 1. Default 2.
 
     Raises
     ------
     AudioMetamerError
-        If networkx is not installed.
+        If networkx is not installed, or `iterations` is below 1.
     """
+    if iterations < 1:
+        raise AudioMetamerError(f"iterations is {iterations}; Weisfeiler–Lehman similarity needs at least 1")
     a, b = (_wl_histogram(*graph, iterations) for graph in ((edges_a, labels_a), (edges_b, labels_b)))
     product, of_a, of_b = (sum(p[label] * q[label] for label in p) for p, q in ((a, b), (a, a), (b, b)))
     return float(product / (of_a * of_b) ** 0.5)

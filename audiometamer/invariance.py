@@ -143,7 +143,6 @@ def measure_invariance(
         tolerance = max(jacobian.units, jacobian.inputs) * torch.finfo(jacobian.at.dtype).eps
     floor = tolerance * float(values[:1].sum())
     values = values[values > floor]
-    share = values / values.sum()
     return Invariance(
         layer=layer,
         inputs=jacobian.inputs,
@@ -151,7 +150,7 @@ def measure_invariance(
         exact=exact,
         rank=(len(values), len(values) if exact else bound),
         singular_values=values.tolist(),
-        effective_rank=float((-(share * share.log()).sum()).exp()) if len(values) else 0.0,
+        effective_rank=effective_rank(values.tolist()),
         log_volume=float(values.log().sum()),
         tolerance=floor,
         inactive=inactive_units(model, signal, layer),
@@ -214,6 +213,12 @@ class Jacobian:
             return record(self.model, signals, self.layer)[self.layer].flatten(1)
 
 
+def effective_rank(singular_values: Sequence[float]) -> float:
+    """exp(−Σ pᵢ ln pᵢ), pᵢ = σᵢ / Σσ, of values above 0 (Roy & Vetterli 2007); 0 if there are none."""
+    total = math.fsum(singular_values)
+    return math.exp(-math.fsum(v / total * math.log(v / total) for v in singular_values)) if singular_values else 0.0
+
+
 def inactive_units(model: Model, signal: Tensor, layer: str) -> dict[str, float]:
     """Share of units at zero in every `torch.nn.ReLU` of the network up to a layer, in order.
 
@@ -259,6 +264,9 @@ def write_table(path: str | os.PathLike[str], measured: Mapping[str, Sequence[In
 def draw_curves(path: str | os.PathLike[str], measured: Mapping[str, Sequence[Invariance]]) -> None:
     """Write a picture (PNG): each measure against the layer, a curve for each sound.
 
+    The metamer dimension is a line where it is exact, and a band between its bounds elsewhere. The effective rank is that of as
+    many of the largest singular values at every layer as were found where not all were.
+
     Parameters
     ----------
     path : path
@@ -271,23 +279,26 @@ def draw_curves(path: str | os.PathLike[str], measured: Mapping[str, Sequence[In
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, 2, figsize=(10, 6.5), layout="constrained", sharex=True)
+    most = min((len(f.singular_values) for layers in measured.values() for f in layers if not f.exact), default=None)
     for sound, layers in measured.items():
         names = [found.layer for found in layers]
         low, high = ([found.metamer_dimension[i] / found.inputs for found in layers] for i in (0, 1))
-        (line,) = axes[0, 0].plot(names, [(a + b) / 2 for a, b in zip(low, high, strict=True)], "o-", label=sound)
+        exact = [a if a == b else math.nan for a, b in zip(low, high, strict=True)]
+        (line,) = axes[0, 0].plot(names, exact, "o-", label=sound)
         axes[0, 0].fill_between(names, low, high, color=line.get_color(), alpha=0.15)
-        axes[0, 1].plot(names, [found.effective_rank for found in layers], "o-", label=sound)
+        axes[0, 1].plot(names, [effective_rank(found.singular_values[:most]) for found in layers], "o-", label=sound)
         axes[1, 0].plot(names, [max(found.singular_values, default=math.nan) for found in layers], "o-", label=sound)
         shares = [math.nan if found.inactive_share is None else found.inactive_share for found in layers]
         axes[1, 1].plot(names, shares, "o-", label=sound)
     titles = (
-        "metamer dimension, share of the input's (band: bounds)", "effective rank of the values found", "largest singular value",
-        "share of inactive units, last ReLU",
+        "metamer dimension, share of the input's (band: bounds)",
+        "effective rank" if most is None else f"effective rank of the {most} largest singular values",
+        "largest singular value", "share of inactive units, last ReLU",
     )  # fmt: skip
     for axis, title in zip(axes.flat, titles, strict=True):
         axis.set_title(title, fontsize=9)
         axis.tick_params(axis="x", rotation=45)
-    axes[0, 1].set_yscale("log")
+    axes[0, 1].set_ylim(bottom=0)
     axes[1, 0].set_yscale("log")
     axes[0, 0].set_ylim(-0.02, 1.02)
     axes[1, 1].set_ylim(-0.02, 1.02)

@@ -2,7 +2,7 @@
 
 Small GCN, GraphSAGE and GAT networks are trained on two graphs, then features are made that a layer cannot tell from the graph's
 own (after Xu et al. 2025). The first graph is a stochastic block model whose nodes have real features; the second, Zachary's
-karate club, whose nodes have binary ones, the number of the node. Needs `pip install "audiometamer[graph]"`; a minute on one core.
+karate club, whose nodes have binary ones, the number of the node. Needs `pip install "audiometamer[graph]"`; a minute on a core.
 """
 
 import sys
@@ -29,10 +29,9 @@ EPOCHS, STEPS = (20, 20) if QUICK else (100, 200)
 class Network(nn.Module):
     """Two convolutions, each with its nonlinearity and perhaps a path around it, and a read-out of each node's class."""
 
-    layers = dict(zip(LAYERS, LAYERS, strict=True))
-
     def __init__(self, convolution: type[nn.Module], kind: str, features: int, classes: int, width: int = 16) -> None:
         super().__init__()
+        self.layers = {layer: layer for layer in LAYERS}
         self.residual = kind == "residual"
         self.conv0, self.conv1 = convolution(features, width), convolution(width, width)
         self.around0, self.around1 = nn.Linear(features, width, bias=False), nn.Identity()
@@ -78,7 +77,7 @@ def report(title: str, graph: Data, convolution: str, kind: str) -> None:
             target,
             model.domain.start(shape, seeds=[0, 1], dtype=torch.float64, device="cpu"),
             domain=model.domain,
-            optimizer=NormalizedDescent(Cosine(1.0, STEPS), momentum=0.9),
+            optimizer=NormalizedDescent(Cosine(0.3, STEPS), momentum=0.9),
             steps=STEPS,
         )
         activations = am.record(model, found.signals, layer)[layer]

@@ -81,7 +81,7 @@ def _signals(model: Model, path: Path) -> dict[str, Tensor]:
 
 def _print_table(measured: dict[str, list[Invariance]]) -> None:
     table = Table(box=None, header_style="bold")
-    table.add_column("sound")
+    table.add_column("sound", no_wrap=True)
     table.add_column("layer")
     for column in ("units", "metamer dimension", "largest σ", "effective rank", "log-volume", "inactive"):
         table.add_column(column, justify="right")
@@ -95,7 +95,7 @@ def _print_table(measured: dict[str, list[Invariance]]) -> None:
                 "–" if share is None else f"{100 * share:.1f} %",
             )  # fmt: skip
     console = Console()
-    console.width = max(console.width, 110)
+    console.width = max(console.width, 130)
     console.print(table)
     if any(not found.exact for layers in measured.values() for found in layers):
         click.echo("where the dimension is a range, effective rank and log-volume are of the largest singular values only")

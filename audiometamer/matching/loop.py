@@ -120,7 +120,9 @@ def match(
         parameters = domain.project(parameters)
 
     result[active] = parameters
-    return Match(domain.signals(result), taken, loss_steps, torch.stack(curves, 1).cpu() if curves else torch.empty(len(result), 0))
+    return Match(
+        domain.signals(result), taken, loss_steps, torch.stack(curves, 1).cpu() if curves else torch.empty(len(result), 0)
+    )
 
 
 def _gradients(losses: Tensor, signals: Tensor) -> Tensor:
