@@ -12,10 +12,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.parts import Part
 
 Rectifier = Callable[[Tensor], Tensor]
 
-_LAYER = re.compile(r"(?P<path>[^@\[\]]*)(@(?P<call>\d+))?(\[(?P<key>[^\]]+)\])?")
+_LAYER = re.compile(r"(?P<path>[^@\[\]/]*)(@(?P<call>\d+))?(\[(?P<key>[^\]]+)\])?(/(?P<part>.+))?")
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,29 @@ class Tap:
         Which of its calls in one forward pass, from 0; None: the only one.
     key : str or None
         Which item of a tuple or dict that it returns; None: the only tensor.
+    part : Part
+        What of it is meant. Default: all.
     """
 
     path: str
     call: int | None = None
     key: str | None = None
+    part: Part = field(default_factory=Part)
 
     @classmethod
     def parse(cls, text: str) -> "Tap":
-        """``path``, ``path@call``, ``path[key]`` or ``path@call[key]``."""
+        """``path``, ``path@call``, ``path[key]`` or ``path@call[key]``, each perhaps with ``/`` and a `Part`."""
         found = _LAYER.fullmatch(text)
         if found is None:
-            raise AudioMetamerError(f"layer {text!r} is not of the form module, module@call or module[key]")
-        return cls(found["path"], None if found["call"] is None else int(found["call"]), found["key"])
+            raise AudioMetamerError(f"layer {text!r} is not of the form module, module@call, module[key] or module/part")
+        call = None if found["call"] is None else int(found["call"])
+        return cls(found["path"], call, found["key"], Part.parse(found["part"] or ""))
+
+
+def split_layer(text: str) -> tuple[str, str]:
+    """A layer's name, and what follows of a `Part`, from its ``/`` on."""
+    found = re.search(r"/\w+=", text)
+    return (text[: found.start()], text[found.start() :]) if found else (text, "")
 
 
 class _AllRecorded(Exception):  # noqa: N818 (it is no error)
@@ -71,7 +82,7 @@ class _Recording:
 def record_taps(
     root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, Tap], *, relus: Mapping[Tap, Rectifier] | None = None
 ) -> dict[str, Tensor]:
-    """Run a forward pass of a module and return the outputs of some of its places; it stops after the last one.
+    """Run a forward pass of a module and return the whole outputs of some of its places; it stops after the last one.
 
     Parameters
     ----------

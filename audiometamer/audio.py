@@ -29,23 +29,23 @@ _MOST_PHASES = 1000  # torchaudio builds one kernel for each
 
 @dataclass(frozen=True)
 class Clip:
-    """A natural recording, mono, at a model's sample rate, length and level.
+    """A natural signal as a model takes it: a recording, mono, at its sample rate, length and level; or an image.
 
     Parameters
     ----------
     name : str
         Names the folder of its metamers; the file's name without its ending.
     samples : Tensor [shape=(samples,)]
-        float32.
-    sample_rate : int
-        Hz.
+        float32; of an image, [shape=(channels, height, width)].
+    sample_rate : int or None
+        Hz; None for what is not a sound.
     notices : tuple of str
         What was done to the recording beyond resampling and setting the level; one line each.
     """
 
     name: str
     samples: Tensor
-    sample_rate: int
+    sample_rate: int | None
     notices: tuple[str, ...] = ()
 
 
@@ -214,7 +214,8 @@ def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[
         return samples
     if max(rate, new_rate) // math.gcd(rate, new_rate) > _MOST_PHASES:
         return _resample_by_fourier(samples, rate, new_rate)
-    return _resample_by_sinc(samples, rate, new_rate)
+    resampled: NDArray[np.float32] = resample_by_sinc(torch.from_numpy(samples), rate, new_rate).numpy()
+    return resampled
 
 
 def _resample_by_fourier(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
@@ -230,8 +231,14 @@ def _resample_by_fourier(samples: NDArray[np.float32], rate: int, new_rate: int)
     return resampled[: -(-len(samples) * new_step // step)].astype(np.float32)
 
 
-def _resample_by_sinc(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
-    """Windowed sinc of torchaudio; shape=(samples,) in and out, rates in Hz."""
+def resample_by_sinc(samples: Tensor, rate: int, new_rate: int) -> Tensor:
+    """Windowed sinc of torchaudio, differentiable; shape=(..., samples) in and out, rates in Hz.
+
+    Raises
+    ------
+    AudioMetamerError
+        If torchaudio cannot be imported.
+    """
     try:
         from torchaudio.functional import resample as torchaudio_resample
     except (ImportError, OSError) as error:
@@ -239,8 +246,8 @@ def _resample_by_sinc(samples: NDArray[np.float32], rate: int, new_rate: int) ->
             f"changing the sample rate from {rate} to {new_rate} Hz needs torchaudio, which could not be imported ({error}); "
             f"install the release that fits torch {torch.__version__}, or give recordings at {new_rate} Hz"
         ) from error
-    resampled = torchaudio_resample(
-        torch.from_numpy(samples),
+    resampled: Tensor = torchaudio_resample(
+        samples,
         rate,
         new_rate,
         lowpass_filter_width=64,
@@ -248,8 +255,7 @@ def _resample_by_sinc(samples: NDArray[np.float32], rate: int, new_rate: int) ->
         resampling_method="sinc_interp_kaiser",
         beta=14.769656459379492,
     )
-    result: NDArray[np.float32] = resampled.numpy()
-    return result
+    return resampled
 
 
 def write_wav(path: str | os.PathLike[str], samples: Tensor | NDArray[np.float32], sample_rate: int) -> None:

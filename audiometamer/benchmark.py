@@ -107,7 +107,7 @@ def forward_to(model: Model, layer: str) -> Forward:
     """A twin's forward pass to a layer, with the straight-through ReLU there."""
     twin = folded(model, layer)
     tap = twin.tap(layer)
-    return lambda signals: record_taps(twin, lambda: twin(signals), {layer: tap}, relus={tap: straight_through_relu})[layer]
+    return lambda signals: twin.activations(signals, {layer: tap}, relus={tap: straight_through_relu})[layer]
 
 
 def network_alone(model: Model, layer: str, signals: Tensor) -> Work:

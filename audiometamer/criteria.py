@@ -218,6 +218,40 @@ def judge(measured: Mapping[str, float], null: Mapping[str, MetricNull] | None, 
     return Verdict(passed, beyond, margin, dict(labels))
 
 
+def judge_all(
+    measured: Mapping[str, Mapping[str, float]],
+    nulls: Mapping[str, Mapping[str, MetricNull]],
+    labels: Mapping[str, tuple[str, str]],
+) -> Verdict:
+    """The verdict on a signal that is to match several layers at once: passed if it is at each; the smallest margins.
+
+    Parameters
+    ----------
+    measured : mapping of str to mapping of str to float
+        `similarity` by layer.
+    nulls : mapping of str to mapping of str to MetricNull
+        Null distributions by layer.
+    labels : mapping of str to pair of str
+        The clip's and the metamer's label, by task.
+    """
+    verdicts = [judge(values, nulls.get(layer), labels) for layer, values in measured.items()]
+    if len(verdicts) == 1:
+        return verdicts[0]
+    outcomes = {verdict.passed for verdict in verdicts}
+    metrics = dict.fromkeys(metric for verdict in verdicts for metric in verdict.beyond_null)
+    return Verdict(
+        False if False in outcomes else None if None in outcomes else True,
+        {metric: all(v.beyond_null.get(metric, True) for v in verdicts) for metric in metrics},
+        {metric: min(v.margin[metric] for v in verdicts if metric in v.margin) for metric in metrics},
+        dict(labels),
+    )
+
+
+def worst(similarities: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The smallest value of each metric."""
+    return {metric: min(values[metric] for values in similarities) for metric in METRICS}
+
+
 class _RowStore:
     """Rows of one layer's activations: in memory while they fit, then in a file."""
 

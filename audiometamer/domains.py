@@ -1,5 +1,6 @@
 """What is synthesised: where it starts, what it may be, how it is kept there."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.images import STEPS_16_BIT
 from audiometamer.straight_through import straight_through
 
 
@@ -24,6 +26,10 @@ class Domain(Protocol):
 
     def signals(self, parameters: Tensor) -> Tensor:
         """Signals from what is stepped in their place, [shape=(batch, ...)] both; differentiation passes through here."""
+        ...
+
+    def as_written(self, signals: Tensor) -> Tensor:
+        """Signals [shape=(batch, ...)] rounded as their files are, in float32."""
         ...
 
 
@@ -47,6 +53,14 @@ class Gaussian:
     low: float = float("-inf")
     high: float = float("inf")
 
+    @classmethod
+    def within(cls, bounds: tuple[float, float]) -> "Gaussian":
+        """Bounded signals, started from their middle with a twentieth of their range, as `Image` is; unbounded from N(0, 1)."""
+        low, high = bounds
+        if not math.isfinite(high - low):
+            return cls(low=low, high=high)
+        return cls((low + high) / 2, (high - low) / 20, low, high)
+
     def start(self, shape: Sequence[int], *, seeds: Sequence[int], dtype: torch.dtype, device: torch.device | str) -> Tensor:
         noise = torch.stack(
             [torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) for seed in seeds]
@@ -59,6 +73,9 @@ class Gaussian:
 
     def signals(self, parameters: Tensor) -> Tensor:
         return parameters
+
+    def as_written(self, signals: Tensor) -> Tensor:
+        return signals.float()
 
 
 @dataclass(frozen=True)
@@ -78,6 +95,9 @@ class Image(Gaussian):
     deviation: float = 0.05
     low: float = 0.0
     high: float = 1.0
+
+    def as_written(self, signals: Tensor) -> Tensor:
+        return (signals.double() * STEPS_16_BIT).round().div(STEPS_16_BIT).float()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ product. Values change by rounding only.
 import copy
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,22 +35,22 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def folded(model: Model, layer: str) -> Model:
-    """A twin of a model whose activations at one layer equal the model's up to rounding, and take less time.
+def folded(model: Model, layers: Sequence[str] | str) -> Model:
+    """A twin of a model whose activations at some layers equal the model's up to rounding, and take less time.
 
     Parameters
     ----------
     model : Model
         It is left as it is; the twin shares its tensors, but for those that differ.
-    layer : str
-        Layers after it, and what is folded before it, may differ in the twin.
+    layers : sequence of str, or str
+        Layers after them, and what is folded before them, may differ in the twin.
 
     Returns
     -------
     Model
         The model itself if there is nothing to gain, or, with a warning, if it cannot be copied.
     """
-    trace = _Trace.of(model, layer)
+    trace = _Trace.of(model, [layers] if isinstance(layers, str) else layers)
     pairs = trace.foldable()
     channels = [m.out_channels for path in trace.given if isinstance(m := model.get_submodule(path), nn.Conv2d)]
     wide = bool(channels) and median(channels) >= _WIDE
@@ -114,7 +114,7 @@ class _FewChannels(torch.autograd.Function):
 
 @dataclass
 class _Trace:
-    """What convolutions gave and batch normalisations were given, by path, in one forward pass to a layer."""
+    """What convolutions gave and batch normalisations were given, by path, in one forward pass to some layers."""
 
     given: dict[str, Tensor] = field(default_factory=dict)
     taken: dict[str, Tensor] = field(default_factory=dict)
@@ -122,8 +122,8 @@ class _Trace:
     uses: Counter[Any] = field(default_factory=Counter)  # of what a node of the autograd graph gave
 
     @classmethod
-    def of(cls, model: Model, layer: str) -> "_Trace":
-        trace, tapped = cls(), model.tap(layer).path
+    def of(cls, model: Model, layers: Sequence[str]) -> "_Trace":
+        trace, tapped = cls(), {model.tap(layer).path for layer in layers}
         with ExitStack() as hooks:
             for path, module in model.named_modules():
                 if type(module) in _NORMS:
@@ -131,9 +131,9 @@ class _Trace:
                 elif isinstance(module, _CONVOLUTIONS):
                     hooks.callback(module.register_forward_hook(partial(trace.give, path)).remove)
             silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype, device=model.device, requires_grad=True)
-            activation = record(model, silence, layer)[layer]
-        trace.uses.update(_edges(activation))
-        trace.calls[tapped] += 1  # a convolution whose own output is wanted is not to be folded
+            activations = record(model, silence, layers)
+        trace.uses.update(_edges(activations.values()))
+        trace.calls.update(tapped)  # a convolution whose own output is wanted stays
         return trace
 
     def give(self, path: str, _module: nn.Module, _args: tuple[Any, ...], output: Tensor) -> None:
@@ -155,9 +155,10 @@ class _Trace:
         ]
 
 
-def _edges(activation: Tensor) -> Iterator[Any]:
-    """The node at the end of every edge of the graph that a tensor was computed by."""
-    ahead, seen = [activation.grad_fn], {activation.grad_fn}
+def _edges(activations: Iterable[Tensor]) -> Iterator[Any]:
+    """The node at the end of every edge of the graph that tensors were computed by."""
+    seen = {activation.grad_fn for activation in activations}
+    ahead = list(seen)
     while ahead:
         node = ahead.pop()
         for following, _ in node.next_functions if node is not None else ():

@@ -4,7 +4,7 @@ import os
 import pickle
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,46 @@ def read_label_file(path: str | os.PathLike[str]) -> dict[str, list[str]]:
         return read(path)
     except (OSError, UnicodeDecodeError, msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path} is not a list of labels: {_one_line(error)}") from error
+
+
+def read_groups(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Coarser classes: a group by label, from a TOML file with a list of labels for each group (``dog = ["beagle", "pug"]``).
+
+    Raises
+    ------
+    AudioMetamerError
+        If the file is something else, or puts a label in two groups.
+    """
+    path = Path(path)
+    try:
+        groups = _toml(path)
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError, ValueError) as error:
+        raise AudioMetamerError(f"{path} is not a file of groups, each a list of labels: {_one_line(error)}") from error
+    found: dict[str, str] = {}
+    for group, labels in groups.items():
+        for label in labels:
+            if found.setdefault(label, group) != group:
+                raise AudioMetamerError(f"{path} has {label!r} in two groups, {found[label]} and {group}")
+    return found
+
+
+def grouped(labels: Mapping[str, Sequence[str]], groups: Mapping[str, str]) -> dict[str, list[str]]:
+    """Labels by task, each replaced by its group.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a label of a task has no group, unless none of the task's has: that task keeps its labels.
+    """
+    if unknown := groups.keys() - {label for names in labels.values() for label in names}:
+        raise AudioMetamerError(f"the groups hold {min(unknown)!r}, which is no label of the model")
+    found = {}
+    for task, names in labels.items():
+        without = [name for name in names if name not in groups]
+        if 0 < len(without) < len(names):
+            raise AudioMetamerError(f"{len(without)} of {len(names)} labels of {task} have no group (first: {without[0]!r})")
+        found[task] = list(names) if without else [groups[name] for name in names]
+    return found
 
 
 def _lines(path: Path) -> dict[str, list[str]]:

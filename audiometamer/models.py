@@ -13,16 +13,26 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer import networks
-from audiometamer.activations import Rectifier, Tap, calls_in_order, record_taps, relu_pooled_by, unknown_layer
+from audiometamer.activations import Rectifier, Tap, calls_in_order, record_taps, relu_pooled_by, split_layer, unknown_layer
 from audiometamer.cochleagram import Cochleagram, front_end
 from audiometamer.domains import Domain, Gaussian, Waveform
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
+from audiometamer.images import Picture
 from audiometamer.networks.heads import Heads
 from audiometamer.resources import zoo_folder
 from audiometamer.straight_through import straight_through_relu
 
 _PROBE_SEED = 0
+# the module of audiometamer.adapters whose load(REST) gives the model PREFIX:REST
+_ADAPTERS = {
+    "silero-vad": "silero_vad_model",
+    "timm": "timm_models",
+    "torchaudio": "torchaudio_models",
+    "torchcrepe": "torchcrepe_model",
+    "torchvision": "torchvision_models",
+    "transformers": "transformers_models",
+}
 _CONTROL = re.compile(r"(?P<kind>random|permuted):(?P<name>.+):(?P<seed>\d+)")
 
 
@@ -59,9 +69,12 @@ class Model(nn.Module):
     layers : mapping of str to str
         Names for places in the network (``{"relu0": "features.0"}``), listed in order. Default: the network's own attribute
         `layers`, or the names of all its submodules. Any dotted module name works besides, and so do ``module@k``, its k-th call
-        from 0, and ``module[key]``, an item of the tuple or dict that it returns.
+        from 0, and ``module[key]``, an item of the tuple or dict that it returns. After any of them, ``/channels=0:32``,
+        ``/frames=10:20``, ``/units=3.5.9`` and ``/average=time`` mean a part of the layer; see `audiometamer.parts.Part`.
     domain : Domain, optional
-        What its signals are. Default: `Waveform` if there is a sample rate, or anything within the bounds.
+        What its signals are. Default: `Waveform` if there is a sample rate, or `Gaussian.within` the bounds.
+    picture : Picture, optional
+        How photographs become its signals. Needed for images.
     name : str
         For folders and reports. Default: the network's class.
     check : bool
@@ -88,6 +101,7 @@ class Model(nn.Module):
         labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
         layers: Mapping[str, str] | None = None,
         domain: Domain | None = None,
+        picture: Picture | None = None,
         name: str | None = None,
         check: bool = True,
     ) -> None:
@@ -96,13 +110,16 @@ class Model(nn.Module):
             if sample_rate is None or duration is None:
                 raise AudioMetamerError("a model needs sample_rate and duration (sounds) or signal_shape (anything else)")
             signal_shape = (round(sample_rate * duration),)
-        if isinstance(network, torch.jit.ScriptModule):
-            raise AudioMetamerError("the network is a TorchScript module, which takes no hooks; give the original nn.Module")
+        for path, module in network.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                what = f"its module {path}" if path else "the network"
+                raise AudioMetamerError(f"{what} is a TorchScript module, which takes no hooks; give the original nn.Module")
         self.front_end = front_end
         self.network = network
         self.sample_rate, self.duration, self.level = sample_rate, duration, level
         self.signal_shape, self.bounds = tuple(signal_shape), bounds
-        self.domain = domain or (Gaussian(low=bounds[0], high=bounds[1]) if sample_rate is None else Waveform())
+        self.domain = domain or (Gaussian.within(bounds) if sample_rate is None else Waveform())
+        self.picture = picture
         self.labels = labels
         self.name = name or type(network).__name__
         self.card: Card | None = None
@@ -130,6 +147,13 @@ class Model(nn.Module):
     def tasks(self) -> tuple[str, ...]:
         """What the network is asked: the keys of its labels, or ``word`` alone if they are not named."""
         return tuple(self.labels) if isinstance(self.labels, Mapping) else ("word",)
+
+    def named_labels(self) -> dict[str, list[str]]:
+        """Names of the classes by task; empty if they have none."""
+        if self.labels is None:
+            return {}
+        labels = self.labels if isinstance(self.labels, Mapping) else {self.tasks[0]: self.labels}
+        return {task: list(names) for task, names in labels.items()}
 
     @property
     def dtype(self) -> torch.dtype:
@@ -166,17 +190,17 @@ class Model(nn.Module):
         AudioMetamerError
             If there is no such layer, naming the nearest; or if its module is called several times and no ``@k`` says which.
         """
-        named = self._layers.get(layer)
-        tap = Tap.parse(named if named is not None else f"network.{layer}")
+        whole, part = split_layer(layer)
+        tap = Tap.parse(self._layers.get(whole, f"network.{whole}") + part)
         modules = dict(self.named_modules(remove_duplicate=False))
         if tap.path not in modules:
             known = [*self._layers, *(path.removeprefix("network.") for path in modules if path.startswith("network."))]
-            raise unknown_layer(layer, dict.fromkeys(known), where=self.name)
+            raise unknown_layer(whole, dict.fromkeys(known), where=self.name)
         calls = sum(call.path == tap.path for call in self.calls())
         if calls == 0:
             raise AudioMetamerError(f"layer {layer!r} is never called in a forward pass of {self.name}")
         if tap.call is None and calls > 1:
-            choices = ", ".join(f"{layer}@{k}" for k in range(calls))
+            choices = ", ".join(f"{whole}@{k}" for k in range(calls))
             raise AudioMetamerError(f"layer {layer!r} is called {calls} times in a forward pass; say which: {choices}")
         if tap.call is not None and tap.call >= calls:
             raise AudioMetamerError(f"layer {layer!r}: the module is called {calls} time(s), numbered from 0")
@@ -191,8 +215,9 @@ class Model(nn.Module):
         return self._calls
 
     def is_relu(self, layer: str) -> bool:
-        """Whether a layer is a `torch.nn.ReLU`."""
-        return isinstance(self.get_submodule(self.tap(layer).path), nn.ReLU)
+        """Whether a layer is a `torch.nn.ReLU`, or some of its units."""
+        tap = self.tap(layer)
+        return isinstance(self.get_submodule(tap.path), nn.ReLU) and tap.part.average is None
 
     def relu_pooled_by(self, layer: str) -> Tap | None:
         """The ReLU that a layer pools; see `audiometamer.activations.relu_pooled_by`."""
@@ -201,13 +226,27 @@ class Model(nn.Module):
     def activations(
         self, signals: Tensor, taps: Mapping[str, Tap], *, relus: Mapping[Tap, Rectifier] | None = None
     ) -> dict[str, Tensor]:
-        """Activations [shape=(batch, ...)] for signals [shape=(batch, *signal_shape)]; see `record_taps`."""
+        """Activations [shape=(batch, ...)] for signals [shape=(batch, *signal_shape)]; see `record_taps`.
+
+        Raises
+        ------
+        AudioMetamerError
+            If a layer's first dimension is not the batch, or it has no such part.
+        """
         whole = record_taps(self, lambda: self(signals), taps, relus=relus)
+        return {layer: self.of_each_signal(layer, taps[layer], whole[layer], len(signals)) for layer in taps}
+
+    def of_each_signal(self, layer: str, tap: Tap, output: Tensor, batch: int) -> Tensor:
+        """What a place returned for a batch of signals, [shape=(batch, ...)]: its items by signal, the part that is meant."""
         items = getattr(self.network, "items_per_signal", 1)
-        return {
-            layer: output.unflatten(0, (len(signals), items)) if items > 1 and len(output) == items * len(signals) else output
-            for layer, output in whole.items()
-        }
+        if output.ndim > 0 and items > 1 and len(output) == items * batch:
+            output = output.unflatten(0, (batch, items))
+        if output.ndim == 0 or len(output) != batch:
+            raise AudioMetamerError(
+                f"layer {layer!r} has shape {tuple(output.shape)} for {batch} signal(s): its first dimension is not the batch; "
+                "if it is several items of each signal, the network needs an attribute items_per_signal"
+            )
+        return tap.part(output)
 
     def logits(self, output: Any) -> dict[str, Tensor]:
         """The model's output as logits [shape=(batch, classes)] by task; empty if it is not of that form."""
@@ -217,6 +256,8 @@ class Model(nn.Module):
     def tasks_told_by(self, layer: str, tasks: Iterable[str]) -> list[str]:
         """Those tasks whose labels follow from a layer: its own for a read-out beside others, all for any other layer."""
         path = self.tap(layer).path
+        if (asked := getattr(self.network, "tasks_told_by", None)) is not None:
+            return list(asked(path.removeprefix("network."), tasks))
         own = [task for task in tasks if path.endswith(f".{task}")]
         if own and isinstance(self.get_submodule(path.removesuffix(f".{own[0]}")), Heads):
             return own
@@ -298,7 +339,10 @@ def check_model(model: Model) -> None:
     if not attached:
         raise AudioMetamerError(f"no gradient reaches the input of {name}: its output is detached (no_grad, numpy, argmax?)")
     weighted = sum((out * torch.randn(out.shape, generator=generator).to(out)).sum() for out in attached)
-    (gradient,) = torch.autograd.grad(torch.as_tensor(weighted), signals, allow_unused=True)
+    try:
+        (gradient,) = torch.autograd.grad(torch.as_tensor(weighted), signals, allow_unused=True)
+    except RuntimeError as error:  # a value that the gradient needs was overwritten in place, or torch has no derivative
+        raise AudioMetamerError(f"the gradient of {name} cannot be computed: {' '.join(str(error).split())}") from error
     if gradient is None:
         raise AudioMetamerError(f"no gradient reaches the input of {name}: its output is computed from something else")
     if not torch.isfinite(gradient).all():
@@ -365,9 +409,13 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     Parameters
     ----------
     name : str or path
-        A model of the zoo (``cochcnn-word``), a folder with a ``model.toml``, or ``package.module:function``, a function without
-        arguments that returns a `Model`. Or a control made of any of these (Feather et al. 2023): ``random:NAME:SEED``,
-        initialised anew, or ``permuted:NAME:SEED``, with every tensor of the state dict permuted within itself.
+        A model of the zoo (``cochcnn-word``), or a folder with a ``model.toml``. One of another library:
+        ``torchvision:resnet50``, ``timm:NAME``, either perhaps with ``@FILE`` of weights, ``torchaudio:HUBERT_BASE``,
+        ``transformers:FOLDER``, ``torchcrepe:tiny``, ``silero-vad:16k``. ``package.module:function``, a function without
+        arguments that returns a `Model`, or a module with attributes `sample_rate` and `duration`, or `signal_shape`. A control
+        made of any of these (Feather et al. 2023): ``random:NAME:SEED``, initialised anew, or ``permuted:NAME:SEED``, with
+        every tensor of the state dict permuted within itself. Several at once: ``NAME+NAME``, see
+        `audiometamer.adapters.joined`.
 
     Returns
     -------
@@ -386,12 +434,22 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         return _load_folder(folder)
     if (folder := zoo_folder() / text).is_dir() and re.fullmatch(r"[\w-]+", text):
         return _load_folder(folder)
+    if "+" in text:
+        return _adapted("joined", text)
+    prefix, colon, rest = text.partition(":")
+    if colon and prefix in _ADAPTERS:
+        return _adapted(_ADAPTERS[prefix], rest)
     if re.fullmatch(r"[\w.]+:\w+", text):
         return _load_function(text)
     raise AudioMetamerError(
         f"there is no model {text!r}: it is not in the zoo ({', '.join(zoo())}), not a folder, not package.module:function, "
-        "and not random:NAME:SEED or permuted:NAME:SEED"
+        f"not of {', '.join(f'{prefix}:' for prefix in _ADAPTERS)} and not random:NAME:SEED or permuted:NAME:SEED"
     )
+
+
+def _adapted(adapter: str, text: str) -> Model:
+    found: Model = importlib.import_module(f"audiometamer.adapters.{adapter}").load(text)
+    return found
 
 
 def _control(kind: str, model: Model, seed: int) -> Model:
@@ -528,6 +586,16 @@ def _load_function(text: str) -> Model:
     if not callable(function):
         raise AudioMetamerError(f"model {text!r}: {module_name} has no function {function_name}")
     model = function()
-    if not isinstance(model, Model):
-        raise AudioMetamerError(f"model {text!r}: the function returned a {type(model).__name__}; it must return an am.Model")
-    return model
+    if isinstance(model, Model):
+        return model
+    if not isinstance(model, nn.Module):
+        raise AudioMetamerError(
+            f"model {text!r}: the function returned a {type(model).__name__}; it must return an am.Model or a module"
+        )
+    known = {key: getattr(model, key) for key in ("sample_rate", "duration", "signal_shape", "labels") if hasattr(model, key)}
+    if not {"sample_rate", "duration"} <= known.keys() and "signal_shape" not in known:
+        raise AudioMetamerError(
+            f"model {text!r}: the {type(model).__name__} says neither sample_rate and duration nor signal_shape; give it these "
+            "attributes, or return an am.Model"
+        )
+    return Model(model, **known, name=function_name)

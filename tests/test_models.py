@@ -8,6 +8,7 @@ import pytest
 import tiny_models
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import audiometamer as am
 from audiometamer.models import Card, FrontEndCard, NetworkCard, WeightsCard, build, save_weights
@@ -54,6 +55,9 @@ def test_a_sound_network_passes():
         (broken(lambda y, x: torch.sign(y) * 1.0 + y.detach()), "the gradient at the input of net is zero everywhere"),
         (broken(lambda y, x: y - y.mean(0)), "depends on the others in the batch, or on chance"),
         (broken(lambda y, x: y + torch.randn_like(y)), "depends on the others in the batch, or on chance"),
+        (broken(lambda y, x: F.batch_norm(y[..., None] * torch.arange(4), None, None, training=True)), "depends on the others"),
+        (broken(lambda y, x: F.dropout(y.repeat(1, 50), training=True)), "depends on .* or on chance"),
+        (broken(lambda y, x: y.sigmoid().pow(2).mul_(y.sigmoid().mul_(2))), "the gradient of net cannot be computed: .*inplace"),
         (broken(lambda y, x: y / 0), "the output of net for noise is not finite"),
         (broken(lambda y, x: y.numpy()), "net fails on noise of shape"),
         (nn.Linear(7, 3).eval().requires_grad_(False), r"net fails on noise of shape \(2, 6\), torch.float32: .*shapes"),
@@ -73,6 +77,8 @@ def test_what_is_wrong_is_named_in_one_line(network, message):
 def test_torchscript_is_refused():
     with pytest.raises(am.AudioMetamerError, match="TorchScript module, which takes no hooks"):
         wrap(torch.jit.trace(linear(), torch.zeros(1, 6)))
+    with pytest.raises(am.AudioMetamerError, match="its module 0 is a TorchScript module"):
+        wrap(nn.Sequential(torch.jit.trace(linear(), torch.zeros(1, 6))).eval())
 
 
 def test_a_gradient_that_is_computed_from_something_else():

@@ -27,6 +27,8 @@ def test_it_holds_one_package_with_the_zoo_and_the_clips(wheel):
     for name in ("models/cochcnn-word/model.toml", "models/cochcnn-word/weights.safetensors", "models/cochcnn-word/null.json",
                  "stimuli/words/clips.csv", "stimuli/words/zero_slt.flac"):  # fmt: skip
         assert f"audiometamer/data/{name}" in names
+    for ending in ("html", "css", "js"):
+        assert f"audiometamer/evaluation/report.{ending}" in names
     assert sum(name.endswith(".flac") for name in names) == 32
     assert not any("__pycache__" in name for name in names)
 

@@ -14,6 +14,8 @@ from audiometamer.cli.import_checkpoint import import_checkpoint
 from audiometamer.cli.invariance import invariance
 from audiometamer.cli.models import layers, models
 from audiometamer.cli.null import null
+from audiometamer.cli.record import record
+from audiometamer.cli.report import report
 from audiometamer.cli.synth import synth
 from audiometamer.cli.train import train
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
@@ -29,7 +31,7 @@ def audiometamer() -> None:
     """Make model metamers: sounds that a layer of a neural network cannot tell from a natural one."""
 
 
-for command in (demo, synth, models, layers, null, train, test_model, import_checkpoint, benchmark, invariance):
+for command in (demo, synth, models, layers, record, null, train, test_model, import_checkpoint, benchmark, invariance, report):
     audiometamer.add_command(command)
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from audiometamer.audio import Clip
 from audiometamer.cli import options
 from audiometamer.cli.progress import tracked
 from audiometamer.cli.synth import read_clips
@@ -74,9 +75,12 @@ def _signals(model: Model, path: Path) -> dict[str, Tensor]:
         (clip,) = read_clips(model, [path])
         return {clip.name: clip.samples}
     metamer = read_metamer(path)
+    own = {f"{metamer.clip.name} {path.stem}": metamer.samples}
+    if not isinstance(metamer.clip, Clip):  # made from activations: there is no original
+        return own
     if metamer.clip.sample_rate != model.sample_rate:
         raise AudioMetamerError(f"{path} is at {metamer.clip.sample_rate} Hz; {model.name} takes {model.sample_rate} Hz")
-    return {metamer.clip.name: metamer.clip.samples, f"{metamer.clip.name} {path.stem}": metamer.samples}
+    return {metamer.clip.name: metamer.clip.samples} | own
 
 
 def _print_table(measured: dict[str, list[Invariance]]) -> None:

@@ -12,14 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from audiometamer.audio import read_clip
 from audiometamer.cli import options
 from audiometamer.cli.progress import tracked
+from audiometamer.cli.synth import read_clips
 from audiometamer.criteria import METRICS, NullDistribution
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.models import Model
 
-_ENDINGS = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".aifc", ".oga", ".opus"}
+_SOUNDS = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".aifc", ".oga", ".opus"}
+_PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 @click.command()
@@ -43,7 +44,7 @@ def null(
     sounds: tuple[Path, ...], model_name: str, layer_names: tuple[str, ...], pairs: int, seed: int, memory: float, device: str,
     batch_size: int, out: Path, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Compare random pairs of natural SOUNDS (files, or folders of them) at layers of a model.
+    """Compare random pairs of natural SOUNDS, or photographs (files, or folders of them), at layers of a model.
 
     Recordings that are longer than the model takes give several sounds, one after the other. The file can be given to
     `synth --null`; named null.json in a model's folder, it is used from then on.
@@ -74,14 +75,18 @@ def null(
 
 
 def _excerpts(model: Model, sounds: tuple[Path, ...]) -> list[tuple[Path, float]]:
-    """Every file and the second in it where an excerpt begins."""
-    if model.sample_rate is None or model.duration is None:
-        raise AudioMetamerError(f"{model.name} is not a model of sounds: it has no sample rate and duration")
-    files = [f for s in sounds for f in (sorted(p for p in s.rglob("*") if p.suffix.lower() in _ENDINGS) if s.is_dir() else [s])]
+    """Every file and, of a sound, the second in it where an excerpt begins."""
+    endings = _PICTURES if model.picture is not None else _SOUNDS
+    files = [f for s in sounds for f in (sorted(p for p in s.rglob("*") if p.suffix.lower() in endings) if s.is_dir() else [s])]
     found = []
     for file in files:
         if not file.exists():
             raise AudioMetamerError(f"{file} does not exist")
+        if model.picture is not None:
+            found.append((file, 0.0))
+            continue
+        if model.duration is None:
+            raise AudioMetamerError(f"{model.name} takes neither sounds nor images: it has no duration and no picture")
         try:
             seconds = soundfile.info(file).duration
         except soundfile.LibsndfileError as error:
@@ -92,8 +97,7 @@ def _excerpts(model: Model, sounds: tuple[Path, ...]) -> list[tuple[Path, float]
 
 def _read(model: Model, excerpts: list[tuple[Path, float]], n_sounds: int) -> Iterator[Tensor]:
     """The first `n_sounds` excerpts; padding is no news here, silence is an error that names the file."""
-    assert model.sample_rate is not None
     for path, start in excerpts[:n_sounds]:
         with warnings.catch_warnings(action="ignore", category=AudioMetamerWarning):
-            clip = read_clip(path, sample_rate=model.sample_rate, duration=model.duration, level=model.level, start=start)
+            (clip,) = read_clips(model, [path], start=None if model.sample_rate is None else start)
         yield clip.samples

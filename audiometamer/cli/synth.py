@@ -13,25 +13,41 @@ from audiometamer.cli.progress import tracked
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import only_writer
+from audiometamer.images import read_image
+from audiometamer.label_files import grouped, read_groups
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
     clip_folder,
     folder_of,
     is_finished,
-    metamer_path,
     read_metamer,
+    record_path,
     save_metamer,
     verdict_word,
     write_index,
 )
-from audiometamer.metamers.synthesis import Metamer, Progress, iterate_metamers, settings_of
+from audiometamer.metamers.synthesis import Metamer, Progress, iterate_metamers, places, settings_of
+from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.models import Model
 
 
 @click.command()
-@click.argument("clips", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("clips", nargs=-1, type=click.Path(path_type=Path))
 @options.model
 @options.layers
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Instead of CLIPS: a file of activations by layer, as `audiometamer record` writes; may be given several times.",
+)
+@click.option(
+    "--groups",
+    "groups_file",
+    type=click.Path(path_type=Path),
+    help="A file of coarser labels for the verdict: TOML, a list of labels for each group.",
+)
 @options.seeds
 @options.method
 @options.steps
@@ -48,6 +64,8 @@ def synth(
     clips: tuple[Path, ...],
     model_name: str,
     layer_names: tuple[str, ...],
+    targets: tuple[Path, ...],
+    groups_file: Path | None,
     seeds: tuple[int, ...],
     method: str,
     steps: int | None,
@@ -61,36 +79,54 @@ def synth(
     out: Path,
     overwrite: bool,
 ) -> None:
-    """Make metamers of recordings, CLIPS, and write them with their evidence.
+    """Make metamers of recordings or photographs, CLIPS, and write them with their evidence.
 
     What is finished is kept: the same command goes on where it was interrupted.
+
+    A+B among the layers is matched at both at once; A/channels=0:32, A/frames=10:20, A/units=3.5.9 and A/average=time are parts
+    of a layer.
     """
+    if bool(clips) == bool(targets):
+        raise AudioMetamerError("give either CLIPS or --target FILE" + (", not both" if clips else ": there is nothing to match"))
     model = options.opened_model(model_name, device)
+    if groups_file is not None:
+        model.labels = grouped(model.named_labels(), read_groups(groups_file))
+    _check_names(targets)
+    given = [read_target(path) for path in targets]
+    default_layers = list(dict.fromkeys(layer for target in given for layer in target.activations)) or list(model.layers)
     make(
-        model, read_clips(model, clips, start=start, length=duration),
-        layers=options.split_names(layer_names) or list(model.layers), seeds=seeds, method=method, steps=steps,
+        model, given or read_clips(model, clips, start=start, length=duration),
+        layers=options.split_names(layer_names) or default_layers, seeds=seeds, method=method, steps=steps,
         batch_size=batch_size, null=None if null_file is None else NullDistribution.load(null_file), out=out, overwrite=overwrite,
         tf32=tf32, compiled=compiled,
     )  # fmt: skip
 
 
 def read_clips(model: Model, paths: Sequence[Path], *, start: float | None = None, length: float | None = None) -> list[Clip]:
-    """Recordings as a model takes them; their names must differ, since they name folders."""
-    if model.sample_rate is None or model.duration is None:
-        raise AudioMetamerError(f"{model.name} is not a model of sounds: it has no sample rate and duration")
+    """Recordings or photographs as a model takes them; their names must differ, since they name folders."""
+    _check_names(paths)
+    found = []
+    for path in dict.fromkeys(paths):
+        if model.picture is not None:
+            found.append(read_image(path, model.picture))
+        elif model.sample_rate is not None and model.duration is not None:
+            rate, duration, level = model.sample_rate, model.duration, model.level
+            found.append(read_clip(path, sample_rate=rate, duration=duration, level=level, start=start, length=length))
+        else:
+            raise AudioMetamerError(f"{model.name} takes neither sounds nor images: it has no sample rate and no picture")
+    return found
+
+
+def _check_names(paths: Sequence[Path]) -> None:
     seen: dict[str, Path] = {}
     for path in paths:
         if seen.setdefault(path.stem, path) != path:
             raise AudioMetamerError(f"{seen[path.stem]} and {path} would share the folder {path.stem}; rename one of them")
-    return [
-        read_clip(path, sample_rate=model.sample_rate, duration=model.duration, level=model.level, start=start, length=length)
-        for path in dict.fromkeys(paths)
-    ]
 
 
 def make(
     model: Model,
-    clips: Sequence[Clip],
+    clips: Sequence[Clip | GivenTarget],
     *,
     layers: Sequence[str],
     seeds: Sequence[int],
@@ -106,8 +142,8 @@ def make(
     """Synthesise, save, draw and list; used by `synth` and `demo`."""
     with only_writer(folder_of(out)):
         jobs = [(clip, layer, seed) for layer in dict.fromkeys(layers) for clip in clips for seed in dict.fromkeys(seeds)]
-        for layer in dict.fromkeys(layers):
-            model.tap(layer)
+        for place in dict.fromkeys(place for layer in layers for place in places(layer)):
+            model.tap(place)
         weights = model.weights_sha256()
         chosen = [settings_of(model, *job, method=method, steps=steps, weights_sha256=weights) for job in jobs]
         todo = [job for job, settings in zip(jobs, chosen, strict=True) if overwrite or not is_finished(out, settings)]
@@ -129,13 +165,13 @@ def make(
                 save_metamer(out, metamer)
                 done += 1
                 tracker(done / len(todo), f"{metamer.evidence.settings.layer}: {verdict_word(metamer.passed)}")
-        metamers = [read_metamer(metamer_path(out, s.clip, s.model, s.layer, s.seed)) for s in chosen]
+        metamers = [read_metamer(record_path(out, settings)) for settings in chosen]
         for clip in clips:
             first = [m for m in metamers if m.clip.name == clip.name and m.evidence.settings.seed == seeds[0]]
             draw_figure(model, first, clip_folder(out, clip.name, model.name) / "figure.png")
         index = write_index(out)
     _print_table(metamers)
-    click.echo(f"WAVs, figures and records: {out}   list: {index}")
+    click.echo(f"metamers, figures and records: {out}   list: {index}")
 
 
 def _print_table(metamers: Sequence[Metamer]) -> None:

@@ -141,6 +141,20 @@ class Cochleagram(nn.Module):
             raise AudioMetamerError(f"there is no cochleagram preset {name!r}; there are {', '.join(PRESETS)}")
         return cls(**PRESETS[name] | overrides)
 
+    @classmethod
+    def for_rate(cls, sample_rate: int) -> Self:
+        """A cochleagram of sounds at any rate, to look at: the published one as far as the rate has room for it.
+
+        Parameters
+        ----------
+        sample_rate : int
+            Of the sound, in Hz. Frames per second are the largest of 200, 100, 50, 25 and 1 that divides it.
+        """
+        frame_rate = next(rate for rate in (200, 100, 50, 25, 1) if sample_rate % rate == 0)
+        window = 10 * (sample_rate // frame_rate) + 1
+        high_limit = min(10_000.0, sample_rate / 2)
+        return cls(sample_rate=sample_rate, high_limit=high_limit, frame_rate=frame_rate, window_size=window)
+
     def forward(self, sound: Tensor) -> Tensor:
         """The cochleagram of sounds.
 

@@ -166,3 +166,21 @@ def weighted(weights: Mapping[str, float], loss: Loss = relative_l2) -> Loss:
         return torch.stack(terms).sum(0)
 
     return weighted_loss
+
+
+def combined(losses: Mapping[str, Loss]) -> Loss:
+    """The mean of a loss for each of several layers.
+
+    Parameters
+    ----------
+    losses : mapping of str to callable
+        By layer; each compares one layer.
+    """
+
+    def combined_loss(activations: Activations, target: Activations) -> Tensor:
+        if isinstance(activations, Tensor) or isinstance(target, Tensor):
+            raise AudioMetamerError(f"this loss takes activations by layer ({', '.join(losses)}), and was given one tensor")
+        terms = [loss(activations[layer], target[layer]) for layer, loss in losses.items()]
+        return terms[0] if len(terms) == 1 else torch.stack(terms).mean(0)
+
+    return combined_loss

@@ -2,5 +2,6 @@
 
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.synthesis import Metamer, iterate_metamers, synthesize
+from audiometamer.metamers.targets import GivenTarget
 
-__all__ = ["Evidence", "Metamer", "iterate_metamers", "synthesize"]
+__all__ = ["Evidence", "GivenTarget", "Metamer", "iterate_metamers", "synthesize"]

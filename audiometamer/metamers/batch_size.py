@@ -1,5 +1,7 @@
 """How many signals to synthesise side by side: as many as there is memory for, and as help."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -13,21 +15,21 @@ _MOST_ON_A_CPU = 8  # more are no faster there
 _MOST = 128
 
 
-def fitting_batch_size(model: Model, layer: str) -> int:
-    """How many signals fit in half of the free memory when a layer is matched: at most 8 on a CPU, 128 elsewhere.
+def fitting_batch_size(model: Model, layers: Sequence[str] | str) -> int:
+    """How many signals fit in half of the free memory when layers are matched: at most 8 on a CPU, 128 elsewhere.
 
     Parameters
     ----------
     model : Model
-    layer : str
+    layers : sequence of str, or str
     """
     most = _MOST if is_accelerator(model.device) else _MOST_ON_A_CPU
-    fitting = _SHARE * free_memory(model.device) / (_PEAK * bytes_kept(model, layer))
+    fitting = _SHARE * free_memory(model.device) / (_PEAK * bytes_kept(model, layers))
     return max(1, min(most, int(fitting)))
 
 
-def bytes_kept(model: Model, layer: str) -> int:
-    """Bytes that the forward pass of one signal to a layer keeps for the backward pass, weights not counted."""
+def bytes_kept(model: Model, layers: Sequence[str] | str) -> int:
+    """Bytes that the forward pass of one signal to some layers keeps for the backward pass, weights not counted."""
     weights = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
     kept: dict[int, int] = {}
 
@@ -39,5 +41,5 @@ def bytes_kept(model: Model, layer: str) -> int:
 
     signal = torch.zeros(1, *model.signal_shape, dtype=model.dtype, device=model.device, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        record(model, signal, layer)
+        record(model, signal, layers)
     return sum(kept.values())

@@ -14,16 +14,18 @@ from audiometamer.models import Model
 
 
 @contextmanager
-def compiled(model: Model, tap: Tap, relus: Mapping[Tap, Rectifier]) -> Iterator[Callable[[Tensor], Tensor]]:
-    """While this lasts, a function from signals to the activations at a place, its network compiled.
+def compiled(
+    model: Model, taps: Mapping[str, Tap], relus: Mapping[Tap, Rectifier]
+) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
+    """While this lasts, a function from signals to the activations at some places by layer, its network compiled.
 
-    What the network does after the place is not computed: nothing depends on it, so the compiler leaves it out.
+    What the network does after them is not computed: nothing depends on it, so the compiler leaves it out.
 
     Parameters
     ----------
     model : Model
-    tap : Tap
-        A place in the network whose module returns one tensor, and is called once.
+    taps : mapping of str to Tap
+        By layer, places in the network whose modules return one tensor, and are called once.
     relus : mapping of Tap to callable
         What to put for the `torch.nn.ReLU`s at some places; see `audiometamer.activations.record_taps`.
 
@@ -32,28 +34,28 @@ def compiled(model: Model, tap: Tap, relus: Mapping[Tap, Rectifier]) -> Iterator
     AudioMetamerError
         If the place cannot be compiled, or torch's compiler fails, for want of a C++ compiler for instance.
     """
-    if not tap.path.startswith("network."):
-        raise AudioMetamerError(f"{tap.path} is a layer of the front end, before the network: there is nothing to compile")
-    if tap.call or tap.key is not None:
-        raise AudioMetamerError(f"a layer that is one of several calls or outputs ({tap.path}) cannot be compiled")
+    for tap in taps.values():
+        if not tap.path.startswith("network."):
+            raise AudioMetamerError(f"{tap.path} is a layer of the front end, before the network: there is nothing to compile")
+        if tap.call or tap.key is not None:
+            raise AudioMetamerError(f"a layer that is one of several calls or outputs ({tap.path}) cannot be compiled")
     found: dict[str, Tensor] = {}
 
     def hook(at: Tap) -> Callable[[nn.Module, tuple[Any, ...], Any], Any]:
         def take(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
             if at in relus and isinstance(module, nn.ReLU):
                 output = relus[at](args[0])
-            if at == tap:
-                found["activations"] = output
+            found[at.path] = output
             return output
 
         return take
 
-    def network(heard: Tensor) -> Tensor:
+    def network(heard: Tensor) -> dict[str, Tensor]:
         model.network(heard)
-        return found["activations"]
+        return {layer: found[tap.path] for layer, tap in taps.items()}
 
     with ExitStack() as after:
-        for at in {tap, *relus}:
+        for at in {*taps.values(), *relus}:
             module = model.get_submodule(at.path)
             after.callback(module.register_forward_hook(hook(at)).remove)
             if isinstance(module, nn.ReLU) and module.inplace:  # it would overwrite what another function is given
@@ -61,16 +63,16 @@ def compiled(model: Model, tap: Tap, relus: Mapping[Tap, Rectifier]) -> Iterator
                 after.callback(setattr, module, "inplace", True)
         fast = torch.compile(network, dynamic=False)
 
-        def forward(signals: Tensor) -> Tensor:
+        def forward(signals: Tensor) -> dict[str, Tensor]:
             heard = signals.clamp(*model.bounds)
             try:
                 with warnings.catch_warnings():
                     # The compiler looks at .grad of all it is given, and torch warns that what the front end gave has none.
                     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
-                    out: Tensor = fast(heard if model.front_end is None else model.front_end(heard))
+                    whole: dict[str, Tensor] = fast(heard if model.front_end is None else model.front_end(heard))
             except torch._dynamo.exc.TorchDynamoException as error:
                 reason = str(error).strip().splitlines()[0]
                 raise AudioMetamerError(f"torch cannot compile {model.name} here: {reason}") from error
-            return out
+            return {layer: model.of_each_signal(layer, taps[layer], whole[layer], len(signals)) for layer in taps}
 
         yield forward

@@ -39,7 +39,7 @@ class Try(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The JSON beside each WAV.
+    """The JSON beside each signal.
 
     Parameters
     ----------
@@ -49,17 +49,20 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Layer to metric to value, at every layer that the model lists, not only the matched one. An infinite SNR is None.
     tries : list of Try
     kept : int
-        Which of them gave the WAV, from 0.
+        Which of them gave the signal, from 0.
     seconds : float
         Of synthesis; a batch's time is shared equally among its signals.
     rms, peak : float
-        Of the WAV.
+        Of the signal.
     sample_rate : int or None
+        Hz; None for what is not a sound.
     clip_notices : list of str
     device, dtype : str
     versions : dict of str to str
     tf32, compiled : bool
         How the steps were computed; see `synthesize`.
+    domain : str
+        What the signal is: ``Waveform``, ``Image``, or another class of `audiometamer.domains`.
     """
 
     settings: Settings
@@ -77,6 +80,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     versions: dict[str, str]
     tf32: bool = False
     compiled: bool = False
+    domain: str = "Waveform"
 
 
 def sha256_of(*tensors: Tensor) -> str:

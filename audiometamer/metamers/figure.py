@@ -1,34 +1,43 @@
 """The picture beside a clip's metamers: what they sound like to the ear, and how well they match."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
+from audiometamer.audio import Clip
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
 from audiometamer.metamers.files import verdict_word
-from audiometamer.metamers.synthesis import Metamer
+from audiometamer.metamers.synthesis import Metamer, places
 from audiometamer.models import Model, record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MAX_POINTS = 3000
+_LEGEND = (
+    "Each row below: a metamer of the original\nat one layer of the model and, here,\n"
+    "each unit of that layer: its activation\nby the metamer against that by the original.\n"
+    "On the line: the layer cannot tell them apart."
+)
 _COLOURS = {"passed": "#2f7d32", "failed": "#b3261e", "no verdict": "#555555"}
 
 
 def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
-    """Write a PNG: the cochleagrams of a clip and of its metamers one under the other, and activation against activation.
+    """Write a PNG: a clip and its metamers one under the other, and activation against activation.
+
+    Sounds are shown as cochleagrams.
 
     Parameters
     ----------
     model : Model
-        Of sounds.
+        Of sounds or images.
     metamers : sequence of Metamer
-        Of one clip.
+        Of one clip, or one given target.
     path : path
     """
     import matplotlib
@@ -39,45 +48,56 @@ def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
     if not metamers:
         raise AudioMetamerError(f"{path}: a figure needs at least one metamer")
     clip = metamers[0].clip
-    ear = model.front_end if isinstance(model.front_end, Cochleagram) else _ear_for(clip.sample_rate)
-    rows = len(metamers) + 1
+    labels = metamers[0].evidence.verdict.labels.values()
+    signals, titles, colours = [m.samples for m in metamers], [_title(m) for m in metamers], [_colour(m) for m in metamers]
+    if isinstance(clip, Clip):
+        signals.insert(0, clip.samples)
+        titles.insert(0, f"original: {clip.name}" + "".join(f' (the model: "{natural}")' for natural, _ in labels))
+        colours.insert(0, "black")
+    rows = len(signals)
     figure, axes = plt.subplots(
         rows, 2, figsize=(10, 1.75 * rows + 0.6), width_ratios=(3.4, 1), layout="constrained", squeeze=False
     )
-    sounds = [clip.samples, *(m.samples.flatten() for m in metamers)]
-    with torch.no_grad():
-        cochleagrams = [ear(s.to(dtype=model.dtype, device=model.device)) for s in sounds]
-    top = float(cochleagrams[0].max())
-    labels = metamers[0].evidence.verdict.labels.values()
-    titles = [f"original: {clip.name}" + "".join(f' (model hears "{natural}")' for natural, _ in labels)]
-    titles += [_title(m) for m in metamers]
-    for row, (cochleagram, title) in enumerate(zip(cochleagrams, titles, strict=True)):
-        axis = ear.plot(cochleagram, axes[row, 0], vmin=0, vmax=top)
-        colour = "black" if row == 0 else _COLOURS[verdict_word(metamers[row - 1].passed)]
+    _draw_signals(model, signals, axes[:, 0])
+    for axis, title, colour in zip(axes[:, 0], titles, colours, strict=True):
         axis.set_title(title, loc="left", fontsize=9, color=colour)
-        if row < rows - 1:
-            axis.set_xlabel("")
-    axes[0, 1].axis("off")
-    axes[0, 1].text(
-        0, 0.5, "Each row below: the cochleagram of a metamer\nof the original at one layer of the model and,\n"
-        "here, each unit of that layer: its activation\nby the metamer against that by the original.\n"
-        "On the line: the layer cannot tell them apart.",
-        fontsize=8, va="center", transform=axes[0, 1].transAxes,
-    )  # fmt: skip
-    for row, metamer in enumerate(metamers, start=1):
-        _scatter(axes[row, 1], model, metamer)
-        if row == rows - 1:
-            axes[row, 1].set_xlabel("original", fontsize=8)
+    if isinstance(clip, Clip):
+        axes[0, 1].axis("off")
+        axes[0, 1].text(0, 0.5, _LEGEND, fontsize=8, va="center", transform=axes[0, 1].transAxes)
+    for axis, metamer in zip(axes[-len(metamers) :, 1], metamers, strict=True):
+        _scatter(axis, model, metamer)
+    axes[-1, 1].set_xlabel("original", fontsize=8)
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=110)
     plt.close(figure)
+
+
+def _draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]") -> None:
+    """Each signal on its axis: a cochleagram, all of the first one's range, or an image."""
+    if model.sample_rate is None:
+        for signal, axis in zip(signals, axes, strict=True):
+            axis.imshow(signal.permute(1, 2, 0).numpy(), vmin=0, vmax=1, cmap="gray", interpolation="nearest")
+            axis.set_anchor("W")
+            axis.axis("off")
+        return
+    ear = model.front_end if isinstance(model.front_end, Cochleagram) else Cochleagram.for_rate(model.sample_rate)
+    with torch.no_grad():
+        cochleagrams = [ear(s.flatten().to(dtype=model.dtype, device=model.device)) for s in signals]
+    for k, (cochleagram, axis) in enumerate(zip(cochleagrams, axes, strict=True), start=1):
+        ear.plot(cochleagram, axis, vmin=0, vmax=float(cochleagrams[0].max()))
+        if k < len(cochleagrams):
+            axis.set_xlabel("")
+
+
+def _colour(metamer: Metamer) -> str:
+    return _COLOURS[verdict_word(metamer.passed)]
 
 
 def _title(metamer: Metamer) -> str:
     evidence = metamer.evidence
     measured, word = evidence.similarity[evidence.settings.layer], verdict_word(metamer.passed)
     snr = measured["snr_db"]
-    heard = "".join(f', model hears "{label}"' for _, label in evidence.verdict.labels.values())
+    heard = "".join(f', the model: "{label}"' for _, label in evidence.verdict.labels.values())
     return (
         f"{evidence.settings.layer}: {word} (SNR {'∞' if snr is None else f'{snr:.1f}'} dB, "
         f"ρ {measured['spearman_rho']:.3f}, R² {measured['pearson_r2']:.3f}{heard})"
@@ -85,25 +105,24 @@ def _title(metamer: Metamer) -> str:
 
 
 def _scatter(axis: "Axes", model: Model, metamer: Metamer) -> None:
-    layer = metamer.evidence.settings.layer
-    pair = torch.stack([metamer.clip.samples, metamer.samples.flatten()]).view(2, *model.signal_shape)
-    with torch.no_grad():
-        natural, synthetic = record(model, pair.to(dtype=model.dtype, device=model.device), layer)[layer].flatten(1).cpu().numpy()
+    natural, synthetic = (torch.cat([a.flatten() for a in side.values()]).cpu().numpy() for side in _activations(model, metamer))
     step = max(len(natural) // _MAX_POINTS, 1)
     low, high = min(natural.min(), synthetic.min()), max(natural.max(), synthetic.max())
     axis.plot([low, high], [low, high], color="0.6", linewidth=0.8)
-    axis.plot(
-        natural[::step], synthetic[::step], ".", markersize=2, color=_COLOURS[verdict_word(metamer.passed)], rasterized=True
-    )
+    axis.plot(natural[::step], synthetic[::step], ".", markersize=2, color=_colour(metamer), rasterized=True)
     axis.set_ylabel("metamer", fontsize=8)
     axis.tick_params(labelsize=7)
     axis.locator_params(nbins=4)
 
 
-def _ear_for(sample_rate: int) -> Cochleagram:
-    """A cochleagram to draw sounds of a model that has none."""
-    frame_rate = next(rate for rate in (200, 100, 50, 25, 1) if sample_rate % rate == 0)
-    window = 10 * (sample_rate // frame_rate) + 1
-    return Cochleagram(
-        sample_rate=sample_rate, high_limit=min(10_000.0, sample_rate / 2), frame_rate=frame_rate, window_size=window
-    )
+def _activations(model: Model, metamer: Metamer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What was to be matched, and what the metamer gives, at each of its layers."""
+    names, clip = places(metamer.evidence.settings.layer), metamer.clip
+    signals = [clip.samples, metamer.samples] if isinstance(clip, Clip) else [metamer.samples]
+    batch = torch.stack([s.to(dtype=model.dtype, device=model.device).view(model.signal_shape) for s in signals])
+    with torch.no_grad():
+        found = record(model, batch, names)
+    synthetic = {place: a[-1] for place, a in found.items()}
+    if isinstance(clip, Clip):
+        return {place: a[0] for place, a in found.items()}, synthetic
+    return {place: clip.at(place).to(synthetic[place]) for place in names}, synthetic

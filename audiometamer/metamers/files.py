@@ -1,29 +1,41 @@
-"""Metamers on disk: ``OUT/<clip>/<model>/<layer>_seed<k>.wav`` with a JSON beside each, and ``OUT/index.tsv``."""
+"""Metamers on disk: ``OUT/<clip>/<model>/<layer>_seed<k>.wav`` with a JSON beside each, and ``OUT/index.tsv``.
+
+Sounds are float32 WAVs, images PNGs of 16 bits, and signals of any other kind ``.npy`` files.
+"""
 
 import csv
+import hashlib
 import os
 import re
+import warnings
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import scipy.io.wavfile
 import torch
+from torch import Tensor
 
 from audiometamer.audio import Clip, write_wav
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import whole_file
+from audiometamer.images import read_png, write_png
 from audiometamer.metamers.evidence import Evidence, Settings
 from audiometamer.metamers.synthesis import Metamer
+from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
+from audiometamer.version import __version__
 
 INDEX_COLUMNS = (
-    "wav", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
+    "file", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
     "method", "steps", "seconds", "rms", "peak",
 )  # fmt: skip
+_TARGET = "target.safetensors"
+_LONGEST = 150  # characters of a name; file systems take 255 bytes
 
 
-def metamer_path(out: Path, clip: str, model: str, layer: str, seed: int) -> Path:
-    """Where the WAV of a metamer lies."""
-    return clip_folder(out, clip, model) / f"{_safe(layer)}_seed{seed}.wav"
+def record_path(out: Path, settings: Settings) -> Path:
+    """Where the JSON of a metamer lies, and its signal beside it."""
+    return clip_folder(out, settings.clip, settings.model) / f"{_safe(settings.layer)}_seed{settings.seed}.json"
 
 
 def clip_folder(out: Path, clip: str, model: str) -> Path:
@@ -32,48 +44,85 @@ def clip_folder(out: Path, clip: str, model: str) -> Path:
 
 
 def save_metamer(out: Path, metamer: Metamer) -> Path:
-    """Write a metamer's WAV and JSON, and the clip's own WAV beside them if it is not there.
+    """Write a metamer's signal and JSON, and the natural signal, or the given target, beside them if it is not there.
 
-    The JSON is written last: a WAV without one is unfinished work.
+    The JSON is written last: a signal without one is unfinished work.
 
     Returns
     -------
     path
-        Of the WAV.
+        Of the signal.
     """
-    settings = metamer.evidence.settings
-    path = metamer_path(out, settings.clip, settings.model, settings.layer, settings.seed)
-    rate = metamer.clip.sample_rate
-    original = path.with_name("original.wav")
-    if not original.exists():
-        write_wav(original, metamer.clip.samples, rate)
-    write_wav(path, metamer.samples.flatten(), rate)
-    with whole_file(path.with_suffix(".json")) as temporary:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(metamer.evidence), indent=1) + b"\n")
+    evidence, clip = metamer.evidence, metamer.clip
+    record = record_path(out, evidence.settings)
+    path = record.with_suffix(_suffix(evidence))
+    if isinstance(clip, GivenTarget):
+        if not (record.parent / _TARGET).exists():
+            save_activations(record.parent / _TARGET, clip.activations)
+    elif not (original := record.with_name(f"original{path.suffix}")).exists():
+        _write_signal(original, clip.samples, evidence.sample_rate)
+    _write_signal(path, metamer.samples, evidence.sample_rate)
+    with whole_file(record) as temporary:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(evidence), indent=1) + b"\n")
     return path
 
 
 def read_evidence(path: Path) -> Evidence:
-    """Read the JSON beside a WAV."""
+    """Read the JSON beside a signal."""
+    record = path.with_suffix(".json")
     try:
-        return msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Evidence)
+        return msgspec.json.decode(record.read_bytes(), type=Evidence)
     except (OSError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(f"{path.with_suffix('.json')} is not the record of a metamer: {error}") from error
+        raise AudioMetamerError(f"{record} is not the record of a metamer{_other_version(record)}: {error}") from error
+
+
+class _Versions(msgspec.Struct):
+    versions: dict[str, str]
+
+
+def _other_version(record: Path) -> str:
+    """Words for the version of audiometamer that wrote a record, if it tells and is not this one."""
+    try:
+        found = msgspec.json.decode(record.read_bytes(), type=_Versions).versions.get("audiometamer", __version__)
+    except (OSError, msgspec.MsgspecError):
+        return ""
+    return "" if found == __version__ else f" of this version ({__version__}; {found} wrote it)"
 
 
 def read_metamer(path: Path) -> Metamer:
-    """Read back what `save_metamer` wrote; `path` is the WAV's."""
+    """Read back what `save_metamer` wrote; `path` is the signal's, or its JSON's."""
     evidence = read_evidence(path)
-    samples = {}
-    for file in (path, path.with_name("original.wav")):
-        try:
-            rate, values = scipy.io.wavfile.read(file)
-        except (OSError, ValueError) as error:
-            raise AudioMetamerError(f"{file} cannot be read: {error}") from error
-        samples[file] = torch.from_numpy(values.copy())
-    original = samples[path.with_name("original.wav")]
-    clip = Clip(evidence.settings.clip, original, rate, tuple(evidence.clip_notices))
-    return Metamer(samples[path], clip, evidence)
+    path = path.with_suffix(_suffix(evidence))
+    name, notices, rate = evidence.settings.clip, tuple(evidence.clip_notices), evidence.sample_rate
+    if (given := path.with_name(_TARGET)).exists():
+        clip: Clip | GivenTarget = GivenTarget(name, read_target(given).activations, notices)
+    else:
+        clip = Clip(name, _read_signal(path.with_name(f"original{path.suffix}")), rate, notices)
+    return Metamer(_read_signal(path), clip, evidence)
+
+
+def _suffix(evidence: Evidence) -> str:
+    return {"Waveform": ".wav", "Image": ".png"}.get(evidence.domain, ".npy")
+
+
+def _write_signal(path: Path, signal: Tensor, sample_rate: int | None) -> None:
+    if path.suffix == ".wav" and sample_rate is not None:
+        write_wav(path, signal.flatten(), sample_rate)
+    elif path.suffix == ".png":
+        write_png(path, signal)
+    else:
+        with whole_file(path) as temporary:
+            np.save(temporary, signal.numpy())
+
+
+def _read_signal(path: Path) -> Tensor:
+    try:
+        if path.suffix == ".png":
+            return read_png(path)
+        values = np.load(path) if path.suffix == ".npy" else scipy.io.wavfile.read(path)[1].copy()
+    except (OSError, ValueError) as error:
+        raise AudioMetamerError(f"{path} cannot be read: {error}") from error
+    return torch.from_numpy(values)
 
 
 def is_finished(out: Path, settings: Settings) -> bool:
@@ -84,10 +133,13 @@ def is_finished(out: Path, settings: Settings) -> bool:
     AudioMetamerError
         If one of the same name but other settings is: nothing is overwritten unasked.
     """
-    path = metamer_path(out, settings.clip, settings.model, settings.layer, settings.seed)
-    if not path.with_suffix(".json").exists() or not path.exists():
+    record = record_path(out, settings)
+    if not record.exists():
         return False
-    found = read_evidence(path).settings
+    evidence = read_evidence(record)
+    path, found = record.with_suffix(_suffix(evidence)), evidence.settings
+    if not path.exists():
+        return False
     if found == settings:
         return True
     differing = [name for name in Settings.__struct_fields__ if getattr(found, name) != getattr(settings, name)]
@@ -97,15 +149,15 @@ def is_finished(out: Path, settings: Settings) -> bool:
 
 
 def write_index(out: Path) -> Path:
-    """Write ``index.tsv``, a row for each WAV with its record under `out`, those that failed their verdict among them."""
+    """Write ``index.tsv``, a row for each record under `out`, those that failed their verdict among them."""
     rows = []
-    for record in sorted(out.glob("*/*/*.json")):
+    for record in _records(out):
         evidence = read_evidence(record)
         settings, verdict = evidence.settings, evidence.verdict
         matched = evidence.similarity[settings.layer]
         labels = list(verdict.labels.values()) or [("", "")]
         rows.append({
-            "wav": record.with_suffix(".wav").relative_to(out).as_posix(),
+            "file": record.with_suffix(_suffix(evidence)).relative_to(out).as_posix(),
             "clip": settings.clip, "model": settings.model, "layer": settings.layer, "seed": settings.seed,
             "verdict": verdict_word(verdict.passed),
             "snr_db": _number(matched["snr_db"]), "spearman_rho": _number(matched["spearman_rho"]),
@@ -122,14 +174,61 @@ def write_index(out: Path) -> Path:
     return path
 
 
+def read_index(out: Path) -> list[Path]:
+    """The files that ``index.tsv`` lists, in its order.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is missing, is not text, has other columns than this version writes, or names a file outside `out`.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If there are records that it does not list: the run that made them has not finished.
+    """
+    path = out / "index.tsv"
+    if not path.exists():
+        raise AudioMetamerError(f"{path} does not exist; it is written when synth has finished: give the --out folder of one")
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file, delimiter="\t", strict=True)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AudioMetamerError(f"{path} cannot be read as a table: {error}") from error
+    if tuple(header) != INDEX_COLUMNS:
+        differing = sorted(set(INDEX_COLUMNS) ^ set(header)) or ["in another order"]
+        raise AudioMetamerError(
+            f"{path} is no list of metamers of this version, {__version__}: its columns differ ({', '.join(differing)}); "
+            f"the synth command that made it writes it anew"
+        )
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise AudioMetamerError(f"{path}, line {line}: {len(row)} cells; there should be {len(header)}")
+        if Path(row[0]).is_absolute() or ".." in Path(row[0]).parts:
+            raise AudioMetamerError(f"{path}, line {line}: {row[0]} lies outside {out}; files are named as they lie in it")
+    files = [out / row[0] for row in rows]
+    unlisted = set(_records(out)) - {file.with_suffix(".json") for file in files}
+    if unlisted:
+        warnings.warn(
+            f"{len(unlisted)} metamers in {out} are left out: they are not in its index.tsv, written when synth has finished",
+            AudioMetamerWarning, stacklevel=2,
+        )  # fmt: skip
+    return files
+
+
+def _records(out: Path) -> list[Path]:
+    return sorted(out.glob("*/*/*.json"))
+
+
 def verdict_word(passed: bool | None) -> str:
     """``passed``, ``failed``, or ``no verdict`` where there was nothing to judge by."""
     return {True: "passed", False: "failed", None: "no verdict"}[passed]
 
 
 def _safe(name: str) -> str:
-    """A name that every file system takes."""
-    return re.sub(r"[^\w.@\-\[\]]+", "_", name).strip(".") or "_"
+    """A name that every file system takes; a long one is cut, and ends with its hash."""
+    safe = re.sub(r"[^\w.@\-\[\]+=]+", "_", name).strip(".") or "_"
+    return safe if len(safe) <= _LONGEST else f"{safe[: _LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _number(value: float | None) -> str:

@@ -12,20 +12,22 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from audiometamer.activations import Rectifier, Tap, record_taps
+from audiometamer.activations import Rectifier, Tap
+from audiometamer.adapters.joined import Joined
 from audiometamer.audio import Clip
 from audiometamer.cochleagram import Cochleagram
-from audiometamer.criteria import MetricNull, NullDistribution, judge, similarity
+from audiometamer.criteria import NullDistribution, judge_all, similarity, worst
 from audiometamer.devices import tensor_float32
-from audiometamer.domains import Domain, Waveform
+from audiometamer.domains import Domain
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.folding import folded, twin_of
 from audiometamer.matching.loop import match
-from audiometamer.matching.losses import Loss, rectified, relative_l2
+from audiometamer.matching.losses import Activations, Loss, combined, rectified, relative_l2
 from audiometamer.matching.methods import Attempt, Method, load_method, stuck_after
 from audiometamer.metamers import compiled as compilation
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import Evidence, Settings, Try, sha256_of, versions
+from audiometamer.metamers.targets import GivenTarget
 from audiometamer.models import Model, record
 from audiometamer.straight_through import straight_through_relu
 
@@ -35,19 +37,19 @@ _STREAM = 2**32  # start noise of later attempts is drawn from seed + attempt ·
 
 @dataclass(frozen=True)
 class Metamer:
-    """A synthesised sound and its evidence.
+    """A synthesised signal and its evidence.
 
     Parameters
     ----------
     samples : Tensor [shape=signal_shape]
         float32, on the CPU.
-    clip : Clip
-        The natural sound.
+    clip : Clip or GivenTarget
+        The natural signal, or the activations given in its place.
     evidence : Evidence
     """
 
     samples: Tensor
-    clip: Clip
+    clip: Clip | GivenTarget
     evidence: Evidence
 
     @property
@@ -84,7 +86,7 @@ class Progress:
 class _Job:
     """One metamer in the making."""
 
-    clip: Clip
+    clip: Clip | GivenTarget
     layer: str
     seed: int
     tries: list[Try] = field(default_factory=list)
@@ -106,7 +108,7 @@ class _Job:
 
 def synthesize(
     model: Model,
-    clips: Sequence[Clip] | Clip,
+    clips: Sequence[Clip | GivenTarget] | Clip | GivenTarget,
     layers: Sequence[str] | str | None = None,
     *,
     method: str = "default",
@@ -126,9 +128,11 @@ def synthesize(
     ----------
     model : Model
     clips : Clip or sequence of them
-        As the model takes them: `read_clip` with its sample rate, duration and level.
+        As the model takes them: `read_clip` with its sample rate, duration and level, or `read_image` with its picture. Or
+        `GivenTarget`: activations from elsewhere.
     layers : str or sequence of str, optional
-        Default: all that the model lists.
+        Default: all that the model lists. ``relu1+relu3`` is matched at both at once; ``relu2/channels=0:32`` or
+        ``relu2/average=time`` in a part of it (see `Model`).
     method : {"default", "feather2023"}
         See `audiometamer.matching.methods`. Default "default".
     steps : int, optional
@@ -141,7 +145,7 @@ def synthesize(
     null : NullDistribution, optional
         To judge by. Default: the one that comes with the model, if it does.
     domain : Domain, optional
-        Default `Waveform`.
+        Default: the model's own.
     batch_size : int, optional
         Signals that are synthesised side by side. Default: as many as fit in half of the free memory, at most 8 on a CPU and 128
         elsewhere; in either case halved when memory runs out.
@@ -166,7 +170,7 @@ def synthesize(
     jobs = [
         (clip, layer, s)
         for layer in _as_list(layers, model.layers)
-        for clip in ([clips] if isinstance(clips, Clip) else clips)
+        for clip in ([clips] if isinstance(clips, Clip | GivenTarget) else clips)
         for s in ([seed] if isinstance(seed, int) else seed)
     ]
     place = {(id(clip), layer, s): k for k, (clip, layer, s) in enumerate(jobs)}
@@ -188,7 +192,7 @@ def synthesize(
 
 def iterate_metamers(
     model: Model,
-    jobs: Sequence[tuple[Clip, str, int]],
+    jobs: Sequence[tuple[Clip | GivenTarget, str, int]],
     *,
     method: str = "default",
     steps: int | None = None,
@@ -209,16 +213,18 @@ def iterate_metamers(
     if steps is not None and steps < 1:
         raise AudioMetamerError(f"steps is {steps}; it must be at least 1")
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):
-        model.tap(layer)
+        for place in places(layer):
+            model.tap(place)
     for clip in {id(clip): clip for clip, _, _ in jobs}.values():
-        _check_clip(model, clip)
+        if isinstance(clip, Clip):
+            _check_clip(model, clip)
     run = _Run(
         model,
         procedure,
         steps or procedure.steps,
         loss,
         null or default_null(model),
-        domain or Waveform(),
+        domain or model.domain,
         progress,
         model.weights_sha256(),
         tf32,
@@ -228,9 +234,14 @@ def iterate_metamers(
         yield from run.metamers([_Job(*job) for job in jobs if job[1] == layer], batch_size)
 
 
+def places(layer: str) -> list[str]:
+    """The layers that are matched at once: ``relu1`` and ``relu3`` for ``relu1+relu3``, otherwise one."""
+    return list(dict.fromkeys(layer.split("+")))
+
+
 def settings_of(
     model: Model,
-    clip: Clip,
+    clip: Clip | GivenTarget,
     layer: str,
     seed: int,
     *,
@@ -244,7 +255,7 @@ def settings_of(
     minimised = loss or procedure.loss
     return Settings(
         clip=clip.name,
-        clip_sha256=sha256_of(clip.samples),
+        clip_sha256=sha256_of(*([clip.samples] if isinstance(clip, Clip) else map(clip.at, places(layer)))),
         model=model.name,
         weights_sha256=weights_sha256 or model.weights_sha256(),
         layer=layer,
@@ -256,10 +267,24 @@ def settings_of(
 
 
 def default_null(model: Model) -> NullDistribution | None:
-    """The null distribution that comes with a model, or None."""
+    """The null distribution that comes with a model, or with those that it joins, or None."""
+    if isinstance(model.network, Joined):
+        return _joined_null(model.network)
     if model.folder is None or not (model.folder / "null.json").exists():
         return None
     return NullDistribution.load(model.folder / "null.json")
+
+
+def _joined_null(network: Joined) -> NullDistribution | None:
+    nulls = {name: null for name, model in network.models.items() if (null := default_null(model)) is not None}
+    if not nulls:
+        return None
+    return NullDistribution(
+        min(null.pairs for null in nulls.values()),
+        min(null.sounds for null in nulls.values()),
+        "; ".join(f"{name}: {null.source}" for name, null in nulls.items()),
+        {f"{name}.{layer}": metrics for name, null in nulls.items() for layer, metrics in null.layers.items()},
+    )
 
 
 @dataclass(frozen=True)
@@ -280,13 +305,13 @@ class _Run:
     def metamers(self, jobs: Sequence[_Job], batch_size: int | None) -> Iterator[Metamer]:
         """Metamers of jobs at one layer, in the order in which they are done."""
         twin = self._twin(jobs[0].layer)
-        batch_size = batch_size or fitting_batch_size(twin, jobs[0].layer)
+        batch_size = batch_size or fitting_batch_size(twin, places(jobs[0].layer))
         with self._activations(twin, jobs[0].layer) as activations:
             yield from self._batches(jobs, batch_size, activations)
 
     def _twin(self, layer: str) -> Model:
         """What is matched in the model's place."""
-        twin, ears = folded(self.model, layer), self.model.front_end
+        twin, ears = folded(self.model, places(layer)), self.model.front_end
         if self.method.gradient_clip != 1 and isinstance(ears, Cochleagram):
             twin = twin if twin is not self.model else twin_of(twin)
             if twin is not self.model:
@@ -294,16 +319,18 @@ class _Run:
         return twin
 
     @contextmanager
-    def _activations(self, twin: Model, layer: str) -> Iterator[Callable[[Tensor], Tensor]]:
+    def _activations(self, twin: Model, layer: str) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
         """The forward pass that is matched."""
-        tap, relus = twin.tap(layer), self._relus(layer)
-        if self.compiled and tap.path.startswith("network."):
-            with compilation.compiled(twin if twin is not self.model else twin_of(twin), tap, relus) as forward:
+        taps, relus = {place: twin.tap(place) for place in places(layer)}, self._relus(layer)
+        if self.compiled and all(tap.path.startswith("network.") for tap in taps.values()):
+            with compilation.compiled(twin if twin is not self.model else twin_of(twin), taps, relus) as forward:
                 yield forward
         else:
-            yield lambda signals: record_taps(twin, lambda: twin(signals), {layer: tap}, relus=relus)[layer]
+            yield lambda signals: twin.activations(signals, taps, relus=relus)
 
-    def _batches(self, jobs: Sequence[_Job], batch_size: int, activations: Callable[[Tensor], Tensor]) -> Iterator[Metamer]:
+    def _batches(
+        self, jobs: Sequence[_Job], batch_size: int, activations: Callable[[Tensor], dict[str, Tensor]]
+    ) -> Iterator[Metamer]:
         attempts = self.method.attempts
         waiting = {0: list(jobs)}  # by the number of their next attempt
         while waiting:
@@ -332,35 +359,32 @@ class _Run:
                 else:
                     waiting.setdefault(following, []).append(job)
 
-    def _attempt(self, jobs: list[_Job], number: int, activations: Callable[[Tensor], Tensor]) -> None:
+    def _attempt(self, jobs: list[_Job], number: int, activations: Callable[[Tensor], dict[str, Tensor]]) -> None:
         began = time.monotonic()
         model, layer = self.model, jobs[0].layer
         attempt = self.method.attempts[number]
         steps = self.steps * attempt.stretch
-        natural = torch.stack([job.clip.samples for job in jobs]).to(dtype=model.dtype, device=model.device)
-        natural = natural.view(-1, *model.signal_shape)
-        with torch.no_grad():
-            target = record(model, natural, layer)[layer]
+        target = self._targets(jobs)
         seeds = [job.seed + number * _STREAM for job in jobs]
         if attempt.goes_on:
-            start = torch.stack([job.best[0] for job in jobs]).to(target)
+            start = torch.stack([job.best[0] for job in jobs]).to(dtype=model.dtype, device=model.device)
         else:
             start = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
 
-        loss = self.loss or attempt.loss or self.method.loss
-        if unrectified := self._unrectified(layer):
-            loss = rectified(loss, self.method.margin)
-        latest = target
+        unrectified = self._unrectified(layer)
+        loss = self._loss(attempt, layer)
+        latest: Activations = target
 
-        def forward(signals: Tensor) -> Tensor:
+        def forward(signals: Tensor) -> Activations:
             nonlocal latest
             found = activations(signals)
-            latest = found.detach().relu() if unrectified else found.detach()
+            latest = {place: a.detach().relu() if place in unrectified else a.detach() for place, a in found.items()}
             return found
 
         def report(step: int, active: Tensor, _: Tensor) -> None:
             if self.progress is not None:
-                ratio = float(relative_l2(latest, target[active]).median())
+                wanted = {place: tensor[active] for place, tensor in target.items()}
+                ratio = float(combined(dict.fromkeys(target, relative_l2))(latest, wanted).median())
                 self.progress(Progress(layer, len(active), number, step, steps, -20 * math.log10(max(ratio, 1e-30))))
 
         stuck_step = -(-steps // 2 // _REPORT_EVERY) * _REPORT_EVERY
@@ -383,8 +407,8 @@ class _Run:
             took = int(matched.steps[i])
             outcome = "finished" if took == steps else f"stuck after {took} steps"
             curve = [float(x) for x in matched.losses[i] if not math.isnan(x)]
-            signal = matched.signals[i].to(torch.float32)
-            evidence = self._evidence(job, natural[i], signal)
+            signal = self.domain.as_written(matched.signals[i])
+            evidence = self._evidence(job, signal)
             tried = Try(
                 attempt.name,
                 None if attempt.goes_on else seeds[i],
@@ -400,31 +424,78 @@ class _Run:
             job.results.append(result)
             job.seconds += seconds
 
-    def _unrectified(self, layer: str) -> bool:
-        """Whether a ReLU is matched by what it was given."""
-        return bool(self.method.margin) and self.model.is_relu(layer)
+    def _targets(self, jobs: Sequence[_Job]) -> dict[str, Tensor]:
+        """The targets of jobs at one layer, [shape=(jobs, ...)] at each of its places."""
+        names = places(jobs[0].layer)
+        rows = [self._target(job.clip, names) for job in jobs]
+        return {place: torch.stack([row[place] for row in rows]) for place in names}
+
+    def _target(self, clip: Clip | GivenTarget, names: Sequence[str]) -> dict[str, Tensor]:
+        """What one signal's activations should be, [shape=(...)] at each place."""
+        model = self.model
+        if isinstance(clip, Clip):
+            with torch.no_grad():
+                return {place: a[0] for place, a in record(model, self._natural(clip)[None], names).items()}
+        given = {place: clip.at(place).to(dtype=model.dtype, device=model.device) for place in names}
+        silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype, device=model.device)
+        with torch.no_grad():
+            own = record(model, silence, names)
+        for place in names:
+            if given[place].shape != own[place].shape[1:]:
+                raise AudioMetamerError(
+                    f"target {clip.name!r} has shape {tuple(given[place].shape)} at {place}; {model.name} gives "
+                    f"{tuple(own[place].shape[1:])} there"
+                )
+        return given
+
+    def _natural(self, clip: Clip) -> Tensor:
+        return clip.samples.to(dtype=self.model.dtype, device=self.model.device).view(self.model.signal_shape)
+
+    def _loss(self, attempt: Attempt, layer: str) -> Loss:
+        """What is minimised: the mean over the layers that are matched at once."""
+        loss = self.loss or attempt.loss or self.method.loss
+        unrectified = self._unrectified(layer)
+        return combined({place: rectified(loss, self.method.margin) if place in unrectified else loss for place in places(layer)})
+
+    def _unrectified(self, layer: str) -> list[str]:
+        """The ReLUs that are matched by what they were given."""
+        return [place for place in places(layer) if self.method.margin and self.model.is_relu(place)]
 
     def _relus(self, layer: str) -> dict[Tap, Rectifier]:
         """What stands for ReLUs while a layer is matched."""
-        tap, method = self.model.tap(layer), self.method
-        relus: dict[Tap, Rectifier] = {tap: _given if self._unrectified(layer) else straight_through_relu}
-        if method.pooled_slope and (pooled := self.model.relu_pooled_by(layer)) is not None:
-            relus[pooled] = partial(straight_through_relu, slope=method.pooled_slope)
+        model, relus = self.model, dict[Tap, Rectifier]()
+        unrectified = self._unrectified(layer)
+        for place in places(layer):
+            if self.method.pooled_slope and (pooled := model.relu_pooled_by(place)) is not None:
+                relus[pooled] = partial(straight_through_relu, slope=self.method.pooled_slope)
+        for place in places(layer):
+            relus[model.tap(place)] = _given if place in unrectified else straight_through_relu
         return relus
 
-    def _evidence(self, job: _Job, natural: Tensor, signal: Tensor) -> Evidence:
-        model = self.model
-        layers = list(dict.fromkeys([*model.layers, job.layer]))
-        pair = torch.stack([natural, signal.to(natural)])
-        with torch.no_grad():
-            activations = record(model, pair, layers)
-            logits = model.logits(model(pair))
-        measured = {layer: similarity(a[0], a[1]) for layer, a in activations.items()}
+    def _evidence(self, job: _Job, signal: Tensor) -> Evidence:
+        """What is known of a signal [shape=signal_shape] as the metamer of a job."""
+        model, names = self.model, places(job.layer)
         labels = {}
-        for task in model.tasks_told_by(job.layer, logits):
-            clip_label, metamer_label = (model.label(task, int(i)) for i in logits[task].argmax(1))
-            labels[task] = (clip_label, metamer_label)
-        null: dict[str, MetricNull] | None = self.null.layers.get(job.layer) if self.null is not None else None
+        if isinstance(job.clip, Clip):
+            layers = list(dict.fromkeys([*model.layers, *names]))
+            natural = self._natural(job.clip)
+            pair = torch.stack([natural, signal.to(natural)])
+            with torch.no_grad():
+                activations = record(model, pair, layers)
+                logits = model.logits(model(pair))
+            measured = {layer: similarity(a[0], a[1]) for layer, a in activations.items()}
+            told = {task for place in names for task in model.tasks_told_by(place, logits)}
+            for task in (task for task in logits if task in told):
+                clip_label, metamer_label = (model.label(task, int(i)) for i in logits[task].argmax(1))
+                labels[task] = (clip_label, metamer_label)
+        else:
+            with torch.no_grad():
+                found = record(model, signal.to(dtype=model.dtype, device=model.device)[None], names)
+            target = self._target(job.clip, names)
+            measured = {place: similarity(target[place], found[place][0]) for place in names}
+        verdict = judge_all({place: measured[place] for place in names}, self.null.layers if self.null else {}, labels)
+        if len(names) > 1:
+            measured[job.layer] = worst([measured[place] for place in names])
         return Evidence(
             settings=settings_of(
                 model,
@@ -436,7 +507,7 @@ class _Run:
                 loss=self.loss,
                 weights_sha256=self.weights_sha256,
             ),
-            verdict=judge(measured[job.layer], null, labels),
+            verdict=verdict,
             similarity={layer: {k: v if math.isfinite(v) else None for k, v in m.items()} for layer, m in measured.items()},
             tries=[],
             kept=0,
@@ -450,6 +521,7 @@ class _Run:
             versions=versions(),
             tf32=self.tf32,
             compiled=self.compiled,
+            domain=type(self.domain).__name__,
         )
 
 
@@ -463,12 +535,18 @@ def _merit(evidence: Evidence) -> tuple[bool, int, float]:
 
 
 def _check_clip(model: Model, clip: Clip) -> None:
-    expected = math.prod(model.signal_shape)
-    if clip.sample_rate != model.sample_rate or clip.samples.numel() != expected:
+    if clip.sample_rate == model.sample_rate and clip.samples.numel() == math.prod(model.signal_shape):
+        return
+    shape = " × ".join(map(str, clip.samples.shape))
+    if model.sample_rate is None:
         raise AudioMetamerError(
-            f"clip {clip.name!r} has {clip.samples.numel()} samples at {clip.sample_rate} Hz; {model.name} takes {expected} at "
-            f"{model.sample_rate} Hz: read it with read_clip(path, sample_rate={model.sample_rate}, duration={model.duration})"
-        )
+            f"clip {clip.name!r} has shape {shape}" + (f" at {clip.sample_rate} Hz" if clip.sample_rate else "")
+            + f"; {model.name} takes signals of shape {' × '.join(map(str, model.signal_shape))} and no sample rate"
+        )  # fmt: skip
+    raise AudioMetamerError(
+        f"clip {clip.name!r} has {shape} samples at {clip.sample_rate} Hz; {model.name} takes {model.signal_shape[0]} at "
+        f"{model.sample_rate} Hz: read it with read_clip(path, sample_rate={model.sample_rate}, duration={model.duration})"
+    )
 
 
 def _as_list(layers: Sequence[str] | str | None, default: Sequence[str]) -> list[str]:

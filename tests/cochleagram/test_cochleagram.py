@@ -351,3 +351,14 @@ def test_true_derivative_is_neither_clipped_nor_passed_on_below_zero():
     (true,) = torch.autograd.grad(twin.compression(x).sum(), x)
     assert true.tolist() == pytest.approx([0.3 * (1e-4 + 1e-8) ** -0.7, 0])
     assert ears.compression.gradient_clip == 5
+
+
+@pytest.mark.parametrize(
+    ("rate", "frame_rate", "window"),
+    [(20_000, 200, 1001), (16_000, 200, 801), (44_100, 100, 4411), (22_050, 50, 4411), (11_025, 25, 4411)],
+)
+def test_one_to_look_at_sounds_of_any_rate(rate, frame_rate, window):
+    ear = Cochleagram.for_rate(rate)
+    assert (ear.sample_rate, ear.frame_rate, ear.lowpass.window_size) == (rate, frame_rate, window)
+    assert ear.filterbank.high_limit == min(10_000, rate / 2)
+    assert ear(noise(rate)).isfinite().all()

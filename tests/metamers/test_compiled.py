@@ -20,8 +20,8 @@ def test_activations_and_gradients_are_those_of_the_model(word):
     relus = {tap: straight_through_relu}
     signals = (0.1 * torch.randn(2, *word.signal_shape, generator=torch.Generator().manual_seed(0))).requires_grad_()
     plain = record_taps(word, lambda: word(signals), {"layer1": tap}, relus=relus)["layer1"]
-    with compiled(twin_of(word), tap, relus) as forward:
-        fast = forward(signals)
+    with compiled(twin_of(word), {"layer1": tap}, relus) as forward:
+        fast = forward(signals)["layer1"]
         gradients = [torch.autograd.grad(a.square().sum(), signals)[0] for a in (plain, fast)]
     assert am.similarity(plain.detach(), fast.detach())["snr_db"] > 100
     assert am.similarity(*gradients)["snr_db"] > 50  # a max-pool may choose another of two equal maxima
@@ -38,7 +38,7 @@ def test_a_metamer_made_so_is_one(tiny, tiny_clip):
 
 @pytest.mark.parametrize("tap", [Tap("front_end"), Tap("network.relu1", call=1), Tap("network.relu1", key="a")])
 def test_what_cannot_be_compiled_says_so(word, tap):
-    with pytest.raises(am.AudioMetamerError, match="compile"), compiled(word, tap, {}):
+    with pytest.raises(am.AudioMetamerError, match="compile"), compiled(word, {"relu1": tap}, {}):
         pass
 
 
@@ -48,7 +48,10 @@ def test_a_compiler_that_fails_is_one_clear_line(tiny, monkeypatch):
 
     monkeypatch.setattr(torch, "compile", lambda *_, **__: fails)
     tap = tiny.tap("relu1")
-    with compiled(twin_of(tiny), tap, {}) as forward, pytest.raises(am.AudioMetamerError, match=r"here: no C\+\+ compiler$"):
+    with (
+        compiled(twin_of(tiny), {"relu1": tap}, {}) as forward,
+        pytest.raises(am.AudioMetamerError, match=r"here: no C\+\+ compiler$"),
+    ):
         forward(torch.zeros(1, *tiny.signal_shape))
 
 

@@ -197,7 +197,7 @@ def test_files_round_trip(tmp_path, metamers, tiny):
     lines = write_index(tmp_path).read_text().splitlines()
     assert len(lines) == 1 + len(metamers)
     columns = dict(zip(lines[0].split("\t"), lines[1].split("\t"), strict=True))
-    assert columns["wav"] == "other/tiny/cochleagram_seed0.wav"
+    assert columns["file"] == "other/tiny/cochleagram_seed0.wav"
     assert columns["verdict"] in ("passed", "failed")
 
 

@@ -1,0 +1,103 @@
+"""Networks of images as models.
+
+The photograph is resized and cut once, as the network's makers do; scaling by mean and deviation is the front end, through which
+the gradient comes back to the pixels.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from audiometamer.checkpoints import read_checkpoint
+from audiometamer.domains import Image
+from audiometamer.errors import AudioMetamerError
+from audiometamer.images import Picture
+from audiometamer.models import Model
+
+
+class Standardised(nn.Module):
+    """(pixel − mean) / deviation, by channel.
+
+    Parameters
+    ----------
+    mean, deviation : sequence of float
+        One for each channel.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: Sequence[float], deviation: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
+        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [shape=(batch, channels, height, width)] in [0, 1] to what the network was trained on, of equal shape."""
+        return (images - self.mean) / self.deviation
+
+
+def image_model(
+    network: nn.Module,
+    picture: Picture,
+    *,
+    mean: Sequence[float] = (0.485, 0.456, 0.406),
+    deviation: Sequence[float] = (0.229, 0.224, 0.225),
+    labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    layers: Mapping[str, str] | None = None,
+    name: str | None = None,
+) -> Model:
+    """A network of images as a model.
+
+    Parameters
+    ----------
+    network : Module
+        Takes images [shape=(batch, *picture.shape)], standardised.
+    picture : Picture
+        How photographs are resized and cut for it.
+    mean, deviation : sequence of float
+        Of the pixels in [0, 1] that it was trained on, by channel. Default: ImageNet's.
+    labels, layers, name
+        See `Model`; the default layers are the network's children.
+    """
+    return Model(
+        network.eval().requires_grad_(False),
+        front_end=Standardised(mean, deviation),
+        signal_shape=picture.shape,
+        bounds=(0.0, 1.0),
+        domain=Image(),
+        picture=picture,
+        labels={"image": list(labels)} if labels is not None and not isinstance(labels, Mapping) else labels,
+        layers=layers or getattr(network, "layers", None) or {child: child for child, _ in network.named_children()},
+        name=name,
+    )
+
+
+def name_of(name: str, file: str) -> str:
+    """Of a model with the weights of a file, or its own."""
+    return f"{name}-{Path(file).stem}" if file else name
+
+
+def downloaded(make: Callable[[], Any], name: str) -> Any:
+    """A network whose weights come over the network the first time, and then from a cache."""
+    try:
+        return make()
+    except (OSError, RuntimeError) as error:  # urllib and the hub raise the first, a broken file the second
+        reason = " ".join(str(error).split())
+        raise AudioMetamerError(f"the weights of {name} cannot be had: {reason}; give a file of them as {name}@FILE") from error
+
+
+def with_weights(make: Callable[[int], nn.Module], file: str, known: Sequence[str]) -> tuple[nn.Module, Sequence[str] | None]:
+    """A network of a file's weights, and its labels: the known ones if it has as many classes."""
+    weights = read_checkpoint(file)
+    last = list(weights.values())[-1]  # a classifier ends with the bias of its read-out
+    classes = len(last) if last.ndim == 1 else len(known)
+    network = make(classes)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise AudioMetamerError(f"{file} does not fit {type(network).__name__}: {' '.join(str(error).split())}") from error
+    return network, known if classes == len(known) else None

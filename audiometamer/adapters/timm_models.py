@@ -1,0 +1,37 @@
+"""Classifiers of timm by name, with their own preprocessing: ``timm:resnet18.a1_in1k``."""
+
+import math
+
+from audiometamer.adapters.image_networks import downloaded, image_model, name_of, with_weights
+from audiometamer.adapters.packages import imported
+from audiometamer.errors import AudioMetamerError
+from audiometamer.images import Picture
+from audiometamer.models import Model
+
+
+def load(text: str) -> Model:
+    """A classifier of timm: ``resnet18.a1_in1k``, or ``resnet18@FILE`` with a state dict of your own.
+
+    Raises
+    ------
+    AudioMetamerError
+        If timm is not installed or has no such classifier, or its weights cannot be had or do not fit.
+    """
+    timm = imported("timm", extra="vision,timm")
+    name, _, file = text.partition("@")
+    if not timm.is_model(name):
+        near = ", ".join(timm.list_models(f"*{name.split('.')[0]}*")[:10])
+        raise AudioMetamerError(f"timm has no classifier {name!r}" + (f"; near it are {near}" if near else ""))
+    names = timm.data.ImageNetInfo()
+    known = [names.index_to_description(i) for i in range(names.num_classes())]
+    if file:
+        network, labels = with_weights(lambda n: timm.create_model(name, num_classes=n), file, known)
+    else:
+        network = downloaded(lambda: timm.create_model(name, pretrained=True), name)
+        labels = known if network.num_classes == len(known) else None
+    settings = timm.data.resolve_model_data_config(network)
+    channels, height, width = settings["input_size"]
+    picture = Picture((channels, height, width), math.floor(height / settings["crop_pct"]), settings["interpolation"])
+    return image_model(
+        network, picture, mean=settings["mean"], deviation=settings["std"], labels=labels, name=name_of(name, file)
+    )

@@ -1,0 +1,30 @@
+"""Classifiers of torchvision by name, with their own preprocessing: ``torchvision:resnet50``."""
+
+from audiometamer.adapters.image_networks import downloaded, image_model, name_of, with_weights
+from audiometamer.adapters.packages import imported
+from audiometamer.errors import AudioMetamerError
+from audiometamer.images import Picture
+from audiometamer.models import Model
+
+
+def load(text: str) -> Model:
+    """A classifier of torchvision: ``resnet50``, with its default weights, or ``resnet50@FILE`` with a state dict of your own.
+
+    Raises
+    ------
+    AudioMetamerError
+        If torchvision has no such classifier, or its weights cannot be had or do not fit.
+    """
+    models = imported("torchvision.models", extra="vision")
+    name, _, file = text.partition("@")
+    if name not in models.list_models(module=models):
+        raise AudioMetamerError(f"torchvision has no classifier {name!r}; it has {', '.join(models.list_models(module=models))}")
+    weights = models.get_model_weights(name).DEFAULT
+    settings = weights.transforms()
+    height = settings.crop_size[0]
+    picture = Picture((3, height, height), settings.resize_size[0], settings.interpolation.value)
+    if file:
+        network, labels = with_weights(lambda n: models.get_model(name, num_classes=n), file, weights.meta["categories"])
+    else:
+        network, labels = downloaded(lambda: models.get_model(name, weights=weights), name), weights.meta["categories"]
+    return image_model(network, picture, mean=settings.mean, deviation=settings.std, labels=labels, name=name_of(name, file))

@@ -1,0 +1,51 @@
+"""``audiometamer record``: a clip's activations as a file."""
+
+from pathlib import Path
+
+import click
+import torch
+
+from audiometamer.cli import options
+from audiometamer.cli.synth import read_clips
+from audiometamer.errors import AudioMetamerError
+from audiometamer.metamers.targets import save_activations
+from audiometamer.models import record as record_activations
+
+
+@click.command()
+@click.argument("clip", type=click.Path(path_type=Path))
+@options.model
+@options.layers
+@click.option("--start", type=float, help="Seconds into the recording where the clip begins.")
+@click.option("--duration", type=float, help="Seconds to take from there; default: as much as the model takes.")
+@options.device
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="File to write: safetensors, a tensor for each layer."
+)
+@click.option("--overwrite", is_flag=True, help="Replace the file if it is there.")
+def record(
+    clip: Path,
+    model_name: str,
+    layer_names: tuple[str, ...],
+    start: float | None,
+    duration: float | None,
+    device: str,
+    out: Path,
+    overwrite: bool,
+) -> None:
+    """Write the activations of a recording or photograph, CLIP.
+
+    Change them as you like and give them back to `synth --target`.
+    """
+    if out.exists() and not overwrite:
+        raise AudioMetamerError(f"{out} exists; choose another --out, or --overwrite it")
+    model = options.opened_model(model_name, device)
+    (natural,) = read_clips(model, [clip], start=start, length=duration)
+    signal = natural.samples.to(dtype=model.dtype, device=model.device).view(1, *model.signal_shape)
+    layers = options.split_names(layer_names) or list(model.layers)
+    with torch.no_grad():
+        activations = {layer: a[0] for layer, a in record_activations(model, signal, layers).items()}
+    save_activations(out, activations)
+    for layer, activation in activations.items():
+        click.echo(f"{layer}: {' × '.join(map(str, activation.shape))}")
+    click.echo(f"activations: {out}")

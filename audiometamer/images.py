@@ -1,0 +1,186 @@
+"""Read photographs as a model takes them, and write images of 16 bits. Nothing about models."""
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiometamer.audio import Clip
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.files import whole_file
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+STEPS_16_BIT = 2**16 - 1
+_COLOURS = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "I;16": "I;16", "I;16B": "I;16"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How a photograph becomes a model's signal: values in [0, 1], its shorter side resized, the middle cut out.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (channels, height, width); channels are 3 (red, green, blue) or 1 (grey).
+    resize : int, optional
+        What the shorter side is resized to first, in pixels. Default: the shorter side of `shape`.
+    interpolation : str
+        ``bilinear``, ``bicubic`` or ``nearest``; the first two low-pass when they make smaller. Default ``bilinear``.
+    """
+
+    shape: tuple[int, int, int]
+    resize: int | None = None
+    interpolation: str = "bilinear"
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Pixels [shape=(channels, rows, columns)] in [0, 1] as the model takes them, [shape=shape]."""
+        channels, height, width = self.shape
+        if pixels.shape[1:] != (height, width):
+            pixels = self._cut(pixels)
+        if len(pixels) < channels:
+            return pixels.expand(channels, -1, -1).contiguous()
+        return pixels if len(pixels) == channels else _grey(pixels)
+
+    def _cut(self, pixels: Tensor) -> Tensor:
+        _, height, width = self.shape
+        rows, columns = pixels.shape[1:]
+        shorter = self.resize or min(height, width)
+        longer = int(shorter * max(rows, columns) / min(rows, columns))  # as torchvision rounds
+        size = (max(shorter if rows <= columns else longer, height), max(shorter if columns < rows else longer, width))
+        smooth = self.interpolation != "nearest"
+        resized = torch.nn.functional.interpolate(pixels[None], size, mode=self.interpolation, antialias=smooth)[0]
+        top, left = round((size[0] - height) / 2), round((size[1] - width) / 2)
+        return resized[:, top : top + height, left : left + width].clamp(0, 1)
+
+
+def _grey(pixels: Tensor) -> Tensor:
+    """Luma of red, green and blue (ITU-R BT.601), [shape=(1, rows, columns)]."""
+    return (torch.tensor([0.299, 0.587, 0.114], dtype=pixels.dtype)[:, None, None] * pixels).sum(0, keepdim=True)
+
+
+def read_image(path: str | os.PathLike[str], picture: Picture) -> Clip:
+    """A photograph as a model takes it: the same of an image as `audiometamer.read_clip` of a sound.
+
+    Parameters
+    ----------
+    path : path
+        PNG (8 or 16 bits), JPEG, or anything else that Pillow reads; colour, grey or palette.
+    picture : Picture
+
+    Returns
+    -------
+    Clip
+        `samples` [shape=picture.shape] in [0, 1], no sample rate. If all pixels are black, white or otherwise the same, that is
+        an error; if the photograph is enlarged, a warning.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the file is no image, transparent, of another colour space, empty of structure, or smaller than half of what the model
+        takes.
+    """
+    path = Path(path)
+    pixels = _pixels(path)
+    rows, columns = pixels.shape[1:]
+    _, height, width = picture.shape
+    notices = []
+    if 2 * rows < height or 2 * columns < width:
+        raise AudioMetamerError(
+            f"{path} has {columns} × {rows} pixels and the model takes {width} × {height}: give a larger image"
+        )
+    if rows < height or columns < width:
+        notices.append(f"{columns} × {rows} pixels were enlarged to {width} × {height}")
+    if not float(pixels.amax() - pixels.amin()):
+        raise AudioMetamerError(
+            f"{path} has the same value, {float(pixels.amax()):.3g}, in every pixel: there is nothing to match"
+        )
+    for notice in notices:
+        warnings.warn(f"{path}: {notice}", AudioMetamerWarning, stacklevel=2)
+    return Clip(path.stem, picture(pixels).contiguous(), None, tuple(notices))
+
+
+def _pixels(path: Path) -> Tensor:
+    """All of an image, [shape=(1 or 3, rows, columns)] in [0, 1]."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not path.is_file():
+        raise AudioMetamerError(f"{path} is not a file")
+    try:
+        with Image.open(path) as image:
+            image.load()
+            deep = _read_png16(path) if image.format == "PNG" else None
+            values = _opaque(path, image)
+    except UnidentifiedImageError as error:
+        raise AudioMetamerError(f"{path} is not an image that can be read (PNG, JPEG, …)") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises for broken files
+        raise AudioMetamerError(f"{path} cannot be read as an image: {error}") from error
+    if deep is not None:
+        values = deep
+    largest = STEPS_16_BIT if values.dtype == np.uint16 else 255
+    pixels = torch.from_numpy((values / largest).astype(np.float32))
+    return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
+
+
+def _opaque(path: Path, image: "Image") -> np.ndarray:
+    """The values of an image without transparency, [shape=(rows, columns)] or [shape=(rows, columns, 3)]."""
+    mode = image.mode
+    if mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
+        opaque = image.convert("RGBA")
+        if opaque.getchannel("A").getextrema() != (255, 255):
+            raise AudioMetamerError(f"{path} is transparent in places: put it on a background first")
+        image = opaque.convert("L" if mode == "LA" else "RGB")
+    elif mode not in _COLOURS:
+        raise AudioMetamerError(f"{path} is an image of mode {mode}; convert it to RGB or grey of 8 or 16 bits")
+    elif _COLOURS[mode] != mode:
+        image = image.convert(_COLOURS[mode])
+    return np.asarray(image)
+
+
+def _read_png16(path: Path) -> np.ndarray | None:
+    """The colours of a PNG of 16 bits, which Pillow cuts to 8; None for one of 8 bits."""
+    import png
+
+    read: Any = png.Reader(bytes=path.read_bytes()).asDirect()
+    columns, rows, values, info = read
+    if info["bitdepth"] != 16:
+        return None
+    return np.vstack(list(map(np.uint16, values))).reshape(rows, columns, info["planes"])[..., : 1 if info["greyscale"] else 3]
+
+
+def read_png(path: str | os.PathLike[str]) -> Tensor:
+    """Read back what `write_png` wrote: pixels [shape=(1 or 3, rows, columns)] in [0, 1]."""
+    return _pixels(Path(path))
+
+
+def write_png(path: str | os.PathLike[str], pixels: Tensor) -> None:
+    """Write an image as a PNG of 16 bits.
+
+    Parameters
+    ----------
+    path : path
+    pixels : Tensor [shape=(1 or 3, rows, columns)]
+        In [0, 1]; rounded to the nearest of 65,536 values.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a value is not in [0, 1], or the file cannot be written.
+    """
+    import png
+
+    if pixels.ndim != 3 or len(pixels) not in (1, 3):
+        raise AudioMetamerError(f"an image has shape (1 or 3, rows, columns), not {tuple(pixels.shape)}")
+    if not bool(((pixels >= 0) & (pixels <= 1)).all()):
+        raise AudioMetamerError(f"an image is in [0, 1]; this one is in [{float(pixels.min()):.3g}, {float(pixels.max()):.3g}]")
+    values = (pixels.detach().double().cpu() * STEPS_16_BIT).round().to(torch.int32).numpy().astype(np.uint16)
+    channels, rows, columns = values.shape
+    writer = png.Writer(width=columns, height=rows, greyscale=channels == 1, bitdepth=16)
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        writer.write(file, values.transpose(1, 2, 0).reshape(rows, columns * channels))

@@ -1,0 +1,107 @@
+"""Parts of a layer: some of its channels, frames or units, or its mean over time."""
+
+import re
+from dataclasses import dataclass, fields
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from audiometamer.errors import AudioMetamerError
+
+_SLICE = re.compile(r"(-?\d+)?:(-?\d+)?(:(\d+))?")
+_LIST = re.compile(r"\d+(\.\d+)*")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of a layer's activations is meant.
+
+    Each of the first three is a Python slice (``0:32``, ``::2``) or numbers with points between them (``3.5.9``), from 0.
+
+    Parameters
+    ----------
+    channels : str, optional
+        Of the first dimension after the batch. Default: all.
+    frames : str, optional
+        Of the last dimension, time. Default: all.
+    units : str, optional
+        Of the values of one signal, as one list, in what the above have left. Default: all.
+    average : str, optional
+        ``time``: the mean over the last dimension, of the channels and frames chosen. Default: none.
+    """
+
+    channels: str | None = None
+    frames: str | None = None
+    units: str | None = None
+    average: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """``channels=0:32/frames=10:20/units=3.5.9/average=time``, any of them, in any order.
+
+        Raises
+        ------
+        AudioMetamerError
+            If it is not of this form.
+        """
+        found: dict[str, str] = {}
+        for item in text.split("/") if text else ():
+            key, _, value = item.partition("=")
+            if key not in {field.name for field in fields(cls)}:
+                raise AudioMetamerError(f"{item!r} is no part of a layer; it would be channels=, frames=, units= or average=time")
+            if key in found:
+                raise AudioMetamerError(f"{text!r} says {key}= twice")
+            fits = value == "time" if key == "average" else _SLICE.fullmatch(value) or _LIST.fullmatch(value)
+            if not fits:
+                form = "time" if key == "average" else "a slice like 0:32 or ::2, or numbers like 3.5.9"
+                raise AudioMetamerError(f"{item!r}: {key}= takes {form}")
+            found[key] = value
+        return cls(**found)
+
+    def __call__(self, activations: Tensor) -> Tensor:
+        """The part of activations [shape=(batch, channels, ..., time)], differentiable.
+
+        Raises
+        ------
+        AudioMetamerError
+            If they have no such dimension, or nothing is left.
+        """
+        x = activations
+        if (self.frames or self.average) and x.ndim < 3:
+            raise AudioMetamerError(f"activations of shape {tuple(x.shape)} have no time: frames= and average= need 3 dimensions")
+        if self.channels and x.ndim < 2:
+            raise AudioMetamerError(f"activations of shape {tuple(x.shape)} have no channels")
+        if self.channels:
+            x = _chosen(x, 1, self.channels, "channels")
+        if self.frames:
+            x = _chosen(x, x.ndim - 1, self.frames, "frames")
+        if self.average:
+            x = x.mean(-1)
+        return _chosen(x.flatten(1), 1, self.units, "units") if self.units else x
+
+
+def _chosen(x: Tensor, dim: int, text: str, kind: str) -> Tensor:
+    """Some entries of one dimension; by slices only, which make no tensor of numbers that would have to go to the device."""
+    size = x.shape[dim]
+    if found := _SLICE.fullmatch(text):
+        first, last, step = (int(found[k]) if found[k] else None for k in (1, 2, 4))
+        if step == 0:
+            raise AudioMetamerError(f"{kind}={text}: the step of a slice is at least 1")
+        ranges = [slice(first, last, step)]
+    else:
+        numbers = [int(number) for number in text.split(".")]
+        if too_large := [number for number in numbers if number >= size]:
+            raise AudioMetamerError(f"{kind}={text}: there are {size} {kind}, numbered from 0, so no {too_large[0]}")
+        ranges = _runs(numbers)
+    pieces = [x[(slice(None),) * dim + (chosen,)] for chosen in ranges]
+    out = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
+    if out.shape[dim] == 0:
+        raise AudioMetamerError(f"{kind}={text} leaves none of {size} {kind}")
+    return out
+
+
+def _runs(numbers: list[int]) -> list[slice]:
+    """Numbers as slices, consecutive ones together."""
+    breaks = [k for k, (a, b) in enumerate(pairwise(numbers), start=1) if b != a + 1]
+    return [slice(numbers[i], numbers[j - 1] + 1) for i, j in pairwise([0, *breaks, len(numbers)])]

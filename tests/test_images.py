@@ -1,0 +1,114 @@
+"""Photographs in, PNGs of 16 bits out."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import audiometamer as am
+from audiometamer.domains import Image as ImageDomain
+from audiometamer.errors import AudioMetamerWarning
+from audiometamer.images import Picture, read_image, read_png, write_png
+
+COLOUR, GREY = Picture((3, 8, 8)), Picture((1, 8, 8))
+
+
+def pixels(rows=8, columns=8, channels=3, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (rows, columns, channels), dtype=np.uint8)
+
+
+@given(st.integers(0, 2**31), st.sampled_from([1, 3]))
+def test_what_is_written_is_read_back_to_the_bit(tmp_path_factory, seed, channels):
+    path = tmp_path_factory.mktemp("png") / "x.png"
+    image = torch.rand(channels, 5, 7, generator=torch.Generator().manual_seed(seed))
+    image[0, 0, :2] = torch.tensor([0.0, 1.0])
+    rounded = ImageDomain().as_written(image[None])[0]
+    assert float((rounded - image).abs().max()) <= 0.5001 / 65535
+    write_png(path, image)
+    assert torch.equal(read_png(path), rounded)
+
+
+def test_files_of_every_common_kind(tmp_path):
+    values = pixels()
+    expected = torch.from_numpy(values).permute(2, 0, 1) / 255
+    for name, mode in (("a.png", "RGB"), ("b.png", "RGBA"), ("c.bmp", "RGB")):
+        Image.fromarray(values).convert(mode).save(tmp_path / name)
+        clip = read_image(tmp_path / name, COLOUR)
+        torch.testing.assert_close(clip.samples, expected)
+        assert (clip.name, clip.sample_rate, clip.notices) == (name[0], None, ())
+    Image.fromarray(values[..., 0]).save(tmp_path / "grey.png")
+    torch.testing.assert_close(read_image(tmp_path / "grey.png", COLOUR).samples, expected[:1].expand(3, -1, -1))
+    torch.testing.assert_close(read_image(tmp_path / "grey.png", GREY).samples, expected[:1])
+    luma = 0.299 * expected[0] + 0.587 * expected[1] + 0.114 * expected[2]
+    torch.testing.assert_close(read_image(tmp_path / "a.png", GREY).samples[0], luma)
+    palette = Image.fromarray(values // 128 * 128).convert("P", palette=Image.Palette.ADAPTIVE)
+    palette.save(tmp_path / "palette.png")
+    torch.testing.assert_close(
+        read_image(tmp_path / "palette.png", COLOUR).samples,
+        torch.from_numpy(np.array(palette.convert("RGB"))).permute(2, 0, 1) / 255,
+    )
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(40, 61), (61, 40), (33, 33)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_resized_and_cut_as_torchvision_does(tmp_path, rows, columns, interpolation):
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms import functional as tv
+
+    values = pixels(rows, columns)
+    Image.fromarray(values).save(tmp_path / "x.png")
+    whole = torch.from_numpy(values).permute(2, 0, 1)[None] / 255
+    theirs = tv.center_crop(tv.resize(whole, 20, InterpolationMode(interpolation), antialias=True), [16, 16]).clamp(0, 1)
+    ours = read_image(tmp_path / "x.png", Picture((3, 16, 16), 20, interpolation)).samples
+    torch.testing.assert_close(ours, theirs[0])
+
+
+def test_an_image_that_is_enlarged_says_so(tmp_path):
+    Image.fromarray(pixels(6, 6)).save(tmp_path / "x.png")
+    with pytest.warns(AudioMetamerWarning, match="6 × 6 pixels were enlarged to 8 × 8"):
+        clip = read_image(tmp_path / "x.png", COLOUR)
+    assert clip.samples.shape == (3, 8, 8)
+
+
+def broken(path):
+    Image.fromarray(pixels(50, 50)).save(path)
+    path.write_bytes(path.read_bytes()[:-3000])
+
+
+def transparent(path):
+    Image.fromarray(np.dstack([pixels(), pixels(channels=1)])).save(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "is not a file"),
+        (lambda path: path.write_text("words"), "is not an image that can be read"),
+        (broken, "cannot be read as an image"),
+        (lambda path: Image.fromarray(pixels(3, 3)).save(path), "has 3 × 3 pixels and the model takes 8 × 8: give a larger"),
+        (transparent, "is transparent in places"),
+        (lambda path: Image.fromarray(pixels()).convert("CMYK").save(path, "TIFF"), "of mode CMYK; convert it to RGB"),
+        (lambda path: Image.fromarray(pixels()[..., 0].astype(np.float32)).save(path, "TIFF"), "of mode F; convert"),
+        (lambda path: Image.fromarray(np.full((8, 8, 3), 51, np.uint8)).save(path), "has the same value, 0.2, in every pixel"),
+    ],
+)
+def test_what_is_no_photograph_is_one_line(tmp_path, make, message):
+    make(tmp_path / "x.png")
+    with pytest.raises(am.AudioMetamerError, match=message):
+        read_image(tmp_path / "x.png", COLOUR)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (torch.full((3, 4, 4), 1.5), r"in \[0, 1\]; this one is in \[1.5, 1.5\]"),
+        (torch.full((3, 4, 4), float("nan")), r"in \[0, 1\]"),
+        (torch.zeros(4, 4), r"not \(4, 4\)"),
+    ],
+)
+def test_what_cannot_be_written_is_one_line(tmp_path, image, message):
+    with pytest.raises(am.AudioMetamerError, match=message):
+        write_png(tmp_path / "x.png", image)
+    assert not list(tmp_path.iterdir())
