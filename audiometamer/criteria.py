@@ -17,6 +17,7 @@ from torch import Tensor
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
 from audiometamer.models import Model, record
+from audiometamer.pairwise import RowStore, correlations, gram
 
 METRICS = ("snr_db", "pearson_r2", "spearman_rho")
 QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
@@ -141,7 +142,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         names = list(layers or model.layers)
         with tempfile.TemporaryDirectory() as folder:
-            stores = {layer: _RowStore(Path(folder) / str(i), memory / len(names)) for i, layer in enumerate(names)}
+            stores = {layer: RowStore(Path(folder) / str(i), memory / len(names)) for i, layer in enumerate(names)}
             n_sounds = 0
             for batch in _batches(sounds, batch_size):
                 with torch.no_grad():
@@ -252,41 +253,16 @@ def worst(similarities: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {metric: min(values[metric] for values in similarities) for metric in METRICS}
 
 
-class _RowStore:
-    """Rows of one layer's activations: in memory while they fit, then in a file."""
-
-    def __init__(self, path: Path, memory: float) -> None:
-        self.path, self.memory = path, memory
-        self.rows: list[NDArray[np.float32]] = []
-        self.n_rows = self.width = 0
-        self.in_file = False
-
-    def append(self, rows: NDArray[np.float32]) -> None:
-        self.rows.append(rows)
-        self.n_rows, self.width = self.n_rows + len(rows), rows.shape[1]
-        if self.in_file or 4 * self.n_rows * self.width > self.memory:
-            with self.path.open("ab") as file:
-                for block in self.rows:
-                    block.tofile(file)
-            self.rows, self.in_file = [], True
-
-    def matrix(self) -> NDArray[np.float32]:
-        """All rows, [shape=(sounds, units)]."""
-        if not self.in_file:
-            return np.concatenate(self.rows)
-        return np.memmap(self.path, dtype=np.float32, mode="r", shape=(self.n_rows, self.width))
-
-
-def _compare_all(store: _RowStore, memory: float) -> dict[str, MetricNull]:
+def _compare_all(store: RowStore, memory: float) -> dict[str, MetricNull]:
     rows = store.matrix()
-    products = _gram(rows, memory)
+    products = gram(rows, memory)
     sums = np.array([row.sum(dtype=np.float64) for row in rows])
     ranks = _ranked(rows, store.path.with_suffix(".ranks"), in_file=store.in_file)
     middle = (rows.shape[1] + 1) / 2
     values = {
         "snr_db": _snr(products),
-        "pearson_r2": _correlation(products, sums, rows.shape[1]) ** 2,
-        "spearman_rho": _correlation(_gram(ranks, memory, shift=middle), np.zeros(len(rows)), rows.shape[1]),
+        "pearson_r2": correlations(products, sums, rows.shape[1]) ** 2,
+        "spearman_rho": correlations(gram(ranks, memory, shift=middle), np.zeros(len(rows)), rows.shape[1]),
     }
     return {metric: MetricNull(float(v.max()), _quantiles(v)) for metric, v in values.items()}
 
@@ -294,16 +270,6 @@ def _compare_all(store: _RowStore, memory: float) -> dict[str, MetricNull]:
 def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:
     finite = values[np.isfinite(values)]
     return {str(q): float(np.quantile(finite, q)) for q in QUANTILES} if len(finite) else {}
-
-
-def _gram(rows: NDArray[np.float32], memory: float, shift: float = 0.0) -> NDArray[np.float64]:
-    """All inner products of rows, minus `shift`, from slices of columns."""
-    step = max(int(memory / 4 / (8 * len(rows))), 1)
-    total = np.zeros((len(rows), len(rows)))
-    for first in range(0, rows.shape[1], step):
-        block = rows[:, first : first + step].astype(np.float64) - shift
-        total += block @ block.T
-    return total
 
 
 def _ranked(rows: NDArray[np.float32], path: Path, *, in_file: bool) -> NDArray[np.float32]:
@@ -322,16 +288,6 @@ def _snr(products: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(divide="ignore", invalid="ignore"):
         snr = 10 * np.log10(np.maximum(power[i], power[j]) / noise)
     return np.where(np.maximum(power[i], power[j]) > 0, snr, -np.inf)
-
-
-def _correlation(products: NDArray[np.float64], sums: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    covariance = products - np.outer(sums, sums) / width
-    deviation = np.sqrt(np.maximum(np.diag(covariance), 0))
-    # Rounding leaves a constant row with a tiny deviation; its correlations count as 0 (Feather et al. 2023).
-    deviation[deviation <= 1e-7 * np.sqrt(np.maximum(np.diag(products), 0))] = 0
-    i, j = np.triu_indices(len(sums), 1)
-    norms = deviation[i] * deviation[j]
-    return np.divide(covariance[i, j], norms, out=np.zeros(len(i)), where=norms > 0).clip(-1, 1)
 
 
 def _batches(sounds: Iterable[Tensor], size: int) -> Iterator[Tensor]:

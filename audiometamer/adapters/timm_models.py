@@ -17,7 +17,7 @@ def load(text: str) -> Model:
     AudioMetamerError
         If timm is not installed or has no such classifier, or its weights cannot be had or do not fit.
     """
-    timm = imported("timm", extra="vision,timm")
+    timm = imported("timm", extra="timm")
     name, _, file = text.partition("@")
     if not timm.is_model(name):
         near = ", ".join(timm.list_models(f"*{name.split('.')[0]}*")[:10])

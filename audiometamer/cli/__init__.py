@@ -10,6 +10,7 @@ import click
 from audiometamer.cli.accuracy import test_model
 from audiometamer.cli.benchmark import benchmark
 from audiometamer.cli.demo import demo
+from audiometamer.cli.evaluate import evaluate
 from audiometamer.cli.import_checkpoint import import_checkpoint
 from audiometamer.cli.invariance import invariance
 from audiometamer.cli.models import layers, models
@@ -31,7 +32,9 @@ def audiometamer() -> None:
     """Make model metamers: sounds that a layer of a neural network cannot tell from a natural one."""
 
 
-for command in (demo, synth, models, layers, record, null, train, test_model, import_checkpoint, benchmark, invariance, report):
+for command in (
+    demo, synth, models, layers, record, null, train, test_model, evaluate, invariance, report, import_checkpoint, benchmark,
+):  # fmt: skip
     audiometamer.add_command(command)
 
 

@@ -13,7 +13,6 @@ from audiometamer.cli import options
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.training import testing
-from audiometamer.training.adversaries import Adversary
 from audiometamer.training.sources import open_source
 
 
@@ -49,11 +48,8 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str,
     show_default=True,
     help="dB; may be given several times.",
 )
-@click.option(
-    "--attack", "attacks", multiple=True, metavar="WHERE:NORM:RADIUS",
-    help="Also under an attack, as in cochleagram:l2:0.5 or waveform:linf:0.002.",
-)  # fmt: skip
-@click.option("--attack-steps", type=click.IntRange(1), default=testing.ATTACK_STEPS, show_default=True)
+@options.attacks
+@options.attack_steps
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the backgrounds.")
 @options.device
 @options.batch_size
@@ -67,7 +63,7 @@ def test_model(
 
     Background comes from the last fifth of the data sets' backgrounds, which training leaves out; without any it is pink noise.
     """
-    adversaries = [_adversary(text, attack_steps) for text in attacks]
+    adversaries = options.adversaries(attacks, attack_steps)
     model = options.opened_model(model_name, device)
     out = out or Path("test-model") / model.name
     table = out / "accuracy.tsv"
@@ -93,15 +89,3 @@ def test_model(
     testing.write_scores(table, scores)
     print_accuracy(msgspec.to_builtins(scores))
     click.echo(f"{table} and confusion matrices beside it")
-
-
-def _adversary(text: str, steps: int) -> Adversary:
-    try:
-        at, norm, radius = text.split(":")
-        return msgspec.convert(
-            {"at": at, "norm": norm, "radius": float(radius), "steps": steps, "step": testing.ATTACK_STEP}, Adversary
-        )
-    except (ValueError, msgspec.ValidationError) as error:
-        raise AudioMetamerError(
-            f"attack {text!r} is not WHERE:NORM:RADIUS, with waveform or cochleagram, l2 or linf, and a number: {error}"
-        ) from error

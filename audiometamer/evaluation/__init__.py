@@ -1,1 +1,7 @@
-"""What a folder of metamers shows: who recognises whose, and the page to look and listen through."""
+"""Who recognises whose metamers: one table and pictures of it; and the page to look and listen through."""
+
+from audiometamer.evaluation.evaluate import evaluate
+from audiometamer.evaluation.pictures import draw_pictures
+from audiometamer.evaluation.table import Row, read_table, write_table
+
+__all__ = ["Row", "draw_pictures", "evaluate", "read_table", "write_table"]

@@ -7,6 +7,7 @@ import csv
 import hashlib
 import os
 import re
+import struct
 import warnings
 from pathlib import Path
 
@@ -29,18 +30,18 @@ INDEX_COLUMNS = (
     "file", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
     "method", "steps", "seconds", "rms", "peak",
 )  # fmt: skip
-_TARGET = "target.safetensors"
+TARGET = "target.safetensors"
 _LONGEST = 150  # characters of a name; file systems take 255 bytes
 
 
 def record_path(out: Path, settings: Settings) -> Path:
     """Where the JSON of a metamer lies, and its signal beside it."""
-    return clip_folder(out, settings.clip, settings.model) / f"{_safe(settings.layer)}_seed{settings.seed}.json"
+    return clip_folder(out, settings.clip, settings.model) / f"{safe_name(settings.layer)}_seed{settings.seed}.json"
 
 
 def clip_folder(out: Path, clip: str, model: str) -> Path:
     """The folder of one clip's metamers of one model."""
-    return out / _safe(clip) / _safe(model)
+    return out / safe_name(clip) / safe_name(model)
 
 
 def save_metamer(out: Path, metamer: Metamer) -> Path:
@@ -57,8 +58,8 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     record = record_path(out, evidence.settings)
     path = record.with_suffix(_suffix(evidence))
     if isinstance(clip, GivenTarget):
-        if not (record.parent / _TARGET).exists():
-            save_activations(record.parent / _TARGET, clip.activations)
+        if not (record.parent / TARGET).exists():
+            save_activations(record.parent / TARGET, clip.activations)
     elif not (original := record.with_name(f"original{path.suffix}")).exists():
         _write_signal(original, clip.samples, evidence.sample_rate)
     _write_signal(path, metamer.samples, evidence.sample_rate)
@@ -94,7 +95,7 @@ def read_metamer(path: Path) -> Metamer:
     evidence = read_evidence(path)
     path = path.with_suffix(_suffix(evidence))
     name, notices, rate = evidence.settings.clip, tuple(evidence.clip_notices), evidence.sample_rate
-    if (given := path.with_name(_TARGET)).exists():
+    if (given := path.with_name(TARGET)).exists():
         clip: Clip | GivenTarget = GivenTarget(name, read_target(given).activations, notices)
     else:
         clip = Clip(name, _read_signal(path.with_name(f"original{path.suffix}")), rate, notices)
@@ -120,7 +121,7 @@ def _read_signal(path: Path) -> Tensor:
         if path.suffix == ".png":
             return read_png(path)
         values = np.load(path) if path.suffix == ".npy" else scipy.io.wavfile.read(path)[1].copy()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, struct.error) as error:
         raise AudioMetamerError(f"{path} cannot be read: {error}") from error
     return torch.from_numpy(values)
 
@@ -225,7 +226,7 @@ def verdict_word(passed: bool | None) -> str:
     return {True: "passed", False: "failed", None: "no verdict"}[passed]
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """A name that every file system takes; a long one is cut, and ends with its hash."""
     safe = re.sub(r"[^\w.@\-\[\]+=]+", "_", name).strip(".") or "_"
     return safe if len(safe) <= _LONGEST else f"{safe[: _LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -535,7 +535,11 @@ def _merit(evidence: Evidence) -> tuple[bool, int, float]:
 
 
 def _check_clip(model: Model, clip: Clip) -> None:
+    low, high = model.bounds
     if clip.sample_rate == model.sample_rate and clip.samples.numel() == math.prod(model.signal_shape):
+        if clip.sample_rate is None and not bool(((clip.samples >= low) & (clip.samples <= high)).all()):
+            found = f"from {float(clip.samples.min()):.4g} to {float(clip.samples.max()):.4g}"
+            raise AudioMetamerError(f"clip {clip.name!r} has values {found}; {model.name} takes {low:g} to {high:g}")
         return
     shape = " × ".join(map(str, clip.samples.shape))
     if model.sample_rate is None:

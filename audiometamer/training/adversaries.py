@@ -1,5 +1,6 @@
 """Adversarial perturbations, and random ones of the same size as their control (Madry et al. 2018; Feather et al. 2023)."""
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -49,7 +50,14 @@ class Adversary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """As it is when a share of the training is done."""
         return self if share >= self.warm_up else msgspec.structs.replace(self, radius=self.radius * share / self.warm_up)
 
-    def perturbed(self, inputs: Tensor, loss: Callable[[Tensor], Tensor], *, generator: torch.Generator) -> Tensor:
+    def perturbed(
+        self,
+        inputs: Tensor,
+        loss: Callable[[Tensor], Tensor],
+        *,
+        generator: torch.Generator,
+        bounds: tuple[float, float] = (-math.inf, math.inf),
+    ) -> Tensor:
         """Inputs moved by at most the radius, each by itself.
 
         Parameters
@@ -59,23 +67,27 @@ class Adversary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             Inputs to the sum of their losses; is raised. Not called by a random step.
         generator : torch.Generator
             Of the random start or step; on the inputs' device.
+        bounds : tuple of float
+            Range that inputs are clamped to before they are perturbed, and kept in by every step. Default: none.
 
         Returns
         -------
         Tensor [shape=(batch, ...)]
             Without gradient history.
         """
-        inputs = inputs.detach()
+        inputs = inputs.detach().clamp(*bounds)
         noise = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype, device=inputs.device)
         if self.kind == "random_step":
-            return inputs + self._of_radius(noise)
+            return (inputs + self._of_radius(noise)).clamp(*bounds)
         share = torch.rand(inputs.shape[:1], generator=generator, dtype=inputs.dtype, device=inputs.device)
         change = self._of_radius(noise) * share.view(-1, *(1,) * (inputs.ndim - 1))
         for _ in range(self.steps):
-            change = change.requires_grad_()
+            change = change.clamp(
+                bounds[0] - inputs, bounds[1] - inputs
+            ).requires_grad_()  # nearer to 0 everywhere: no larger norm
             (gradient,) = torch.autograd.grad(loss(inputs + change), change)
             change = self._projected(change.detach() + self.step * self._of_radius(gradient))
-        return inputs + change
+        return (inputs + change).clamp(*bounds)
 
     def _of_radius(self, direction: Tensor) -> Tensor:
         """The change of this norm that goes furthest along a direction (or, for noise, a random one)."""

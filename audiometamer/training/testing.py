@@ -194,19 +194,20 @@ def _output(
     inputs = batch.sounds.to(device=model.device, dtype=model.dtype)
     run: Callable[[Tensor], Any] = model
     if adversary is not None:
+        bounds = model.bounds
         if adversary.at == "cochleagram":
             if model.front_end is None:
                 raise AudioMetamerError(f"{model.name} has no front end, so no cochleagram that could be attacked")
             with torch.no_grad():
                 inputs = model.front_end(inputs.clamp(*model.bounds))
-            run = model.network
+            run, bounds = model.network, (-math.inf, math.inf)
         wanted = {name: targets.to(model.device) for name, targets in batch.targets.items()}
 
         def loss(x: Tensor) -> Tensor:
             logits = model.logits(run(x))
             return torch.stack([sum_of_losses(logits[name], wanted[name], task)[0] for name, task in tasks.items()]).sum()
 
-        inputs = adversary.perturbed(inputs, loss, generator=generator)
+        inputs = adversary.perturbed(inputs, loss, generator=generator, bounds=bounds)
     with torch.no_grad():
         return run(inputs)
 

@@ -83,7 +83,7 @@ def test_weights_that_cannot_be_had_or_do_not_fit(monkeypatch, weights):
 
 def test_a_package_that_is_missing_names_its_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
-    with pytest.raises(am.AudioMetamerError, match=r'needs timm .*pip install "audiometamer\[vision,timm\]"'):
+    with pytest.raises(am.AudioMetamerError, match=r'needs timm .*pip install "audiometamer\[timm\]"'):
         am.load_model("timm:resnet18")
 
 
@@ -126,6 +126,24 @@ def test_a_png_with_its_evidence(photograph, tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert main(["synth", str(photograph), *model, "--layers", "relu,read_out"]) == 0
     assert "2 of 2 metamers are in metamers already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (255 * torch.rand(3, 16, 16), r"clip 'x' has values from .* to 25\d.*; pictures takes 0 to 1"),
+        (torch.full((3, 16, 16), float("nan")), "clip 'x' has values from nan to nan"),
+        (torch.rand(3, 8, 8), "has shape 3 × 8 × 8; pictures takes signals of shape 3 × 16 × 16"),
+    ],
+)
+def test_images_of_wrong_range_or_size(image, message):
+    with pytest.raises(am.AudioMetamerError, match=message):
+        am.synthesize(pictures(), am.Clip("x", image, None), "relu")
+
+
+def test_a_sound_is_no_image():
+    with pytest.raises(am.AudioMetamerError, match="at 16000 Hz; pictures takes signals of shape 3 × 16 × 16 and no sample rate"):
+        am.synthesize(pictures(), am.Clip("x", torch.rand(3, 16, 16), 16_000), "relu")
 
 
 def make_noise(folder):

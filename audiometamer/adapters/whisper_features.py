@@ -1,0 +1,40 @@
+"""The front end of Whisper: log-mel spectrogram of a window of 30 s, in torch, so that the gradient reaches the waveform."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_FLOOR = 1e-10  # of the power
+_DECADES = 8.0  # below the maximum, where the spectrogram ends
+
+
+class WhisperFeatures(nn.Module):
+    """What transformers' `WhisperFeatureExtractor` computes, without its optional dither.
+
+    The waveform is padded with zeros, or cut, to the window. Power of its short-time Fourier transform is pooled by mel filters;
+    then y = (max(log10 power, maximum − 8) + 4) / 4, the maximum being that of the signal (Radford et al. 2023, section 2.2).
+
+    Parameters
+    ----------
+    extractor : WhisperFeatureExtractor
+        Its numbers and its mel filters are taken.
+    """
+
+    def __init__(self, extractor: Any) -> None:
+        super().__init__()
+        self.samples: int = extractor.n_samples
+        self.window_size: int = extractor.n_fft
+        self.hop: int = extractor.hop_length
+        self.register_buffer("filters", torch.as_tensor(extractor.mel_filters).T.contiguous(), persistent=False)
+        self.register_buffer("window", torch.hann_window(self.window_size, dtype=torch.float64), persistent=False)
+
+    def forward(self, signals: Tensor) -> Tensor:
+        """Signals [shape=(batch, samples)] to features [shape=(batch, mels, frames)]; 3000 frames for 30 s."""
+        window, filters = self.get_buffer("window").to(signals), self.get_buffer("filters").to(signals)
+        whole = F.pad(signals, (0, self.samples - signals.shape[-1]))
+        spectra = torch.stft(whole, self.window_size, self.hop, window=window, return_complex=True)[..., :-1]
+        power = filters @ (spectra.real.square() + spectra.imag.square())
+        logs = power.clamp(min=_FLOOR).log10()
+        return (torch.maximum(logs, logs.amax((1, 2), keepdim=True) - _DECADES) + 4) / 4

@@ -1,0 +1,93 @@
+"""``audiometamer evaluate``: who recognises whose metamers."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from audiometamer.cli import options
+from audiometamer.cli.progress import tracked
+from audiometamer.errors import AudioMetamerError
+from audiometamer.evaluation import Row, draw_pictures, write_table
+from audiometamer.evaluation import evaluate as evaluate_models
+from audiometamer.evaluation.labels import chance_of
+from audiometamer.evaluation.measures import RECOGNITION
+from audiometamer.evaluation.table import NATURAL, OTHERS
+from audiometamer.files import only_writer
+from audiometamer.metamers.files import folder_of
+
+
+@click.command()
+@click.argument("folders", metavar="DIR…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--models", "model_names", multiple=True, required=True, metavar="A,B,…", help="Networks that judge, as for --model."
+)
+@click.option(
+    "--labels", type=click.Path(path_type=Path),
+    help="CSV with what the clips truly are: columns path or clip, and one for each task (word, speaker, …).",
+)  # fmt: skip
+@options.attacks
+@options.attack_steps
+@click.option("--rdms/--no-rdms", default=True, show_default=True, help="Dissimilarities of all pairs of sounds, at every layer.")
+@click.option("--only-passed", is_flag=True, help="Leave out metamers that did not pass their verdict.")
+@click.option("--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Of the bootstrap over clips.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
+@options.device
+@options.batch_size
+@options.out("evaluation")
+@click.option("--overwrite", is_flag=True, help="Replace the table and the pictures that are there.")
+def evaluate(
+    folders: tuple[Path, ...], model_names: tuple[str, ...], labels: Path | None, attacks: tuple[str, ...], attack_steps: int,
+    rdms: bool, only_passed: bool, resamples: int, seed: int, device: str, batch_size: int, out: Path, overwrite: bool,
+) -> None:  # fmt: skip
+    """Ask networks what they hear in the metamers of folders that `audiometamer synth` has written, and in their clips.
+
+    Writes evaluation.tsv, pictures, and with --attack also how networks do on clips under attack.
+    """
+    adversaries = options.adversaries(attacks, attack_steps)
+    table = out / "evaluation.tsv"
+    with only_writer(folder_of(out)), tracked() as tracker:
+        if table.exists() and not overwrite:
+            raise AudioMetamerError(f"{table} exists; choose another --out, or --overwrite it")
+        models = [options.opened_model(name, device) for name in options.split_names(model_names)]
+        if not models:
+            raise AudioMetamerError(
+                "--models names no model; it takes one or several, as in --models cochcnn-word,cochresnet-word"
+            )
+        rows = evaluate_models(
+            folders, models, labels=labels, attacks=adversaries, rdms=out / "rdms" if rdms else None, only_passed=only_passed,
+            batch_size=batch_size, resamples=resamples, seed=seed, progress=tracker,
+        )  # fmt: skip
+        write_table(table, rows)
+        pictures = draw_pictures(rows, out, chance=chance_of(models))
+    _print_recognition(rows)
+    click.echo(f"{table}   pictures: {', '.join(picture.name for picture in pictures)}")
+
+
+def _print_recognition(rows: Sequence[Row]) -> None:
+    """Percent that the other networks recognise, by task: layers down, generating models across."""
+    heard = [row for row in rows if row.measure in RECOGNITION and not row.attack]
+    shown = [row for row in heard if row.judge == OTHERS] or heard
+    console = Console()
+    console.width = max(console.width, 100)
+    for task in dict.fromkeys(row.task for row in shown):
+        measure = next(name for name in RECOGNITION if any((row.task, row.measure) == (task, name) for row in shown))
+        found = {(row.layer, row.generator): row for row in shown if (row.task, row.measure) == (task, measure)}
+        generators = dict.fromkeys(generator for _, generator in found)
+        table = Table("layer", box=None, header_style="bold")
+        for generator in generators:
+            table.add_column(generator, justify="right")
+        for layer in sorted(dict.fromkeys(layer for layer, _ in found), key=lambda layer: layer != NATURAL):
+            cells = (found.get((layer, generator)) for generator in generators)
+            table.add_row(layer, *("" if cell is None else _percent(cell) for cell in cells))
+        who = "the other networks" if shown[0].judge == OTHERS else shown[0].judge
+        click.echo(f"{task}: {measure.replace('_', ' ')} of {who}, % (95 % interval), by the network that made the metamers")
+        console.print(table)
+
+
+def _percent(row: Row) -> str:
+    interval = "" if math.isnan(row.low) else f" ({100 * row.low:.0f}–{100 * row.high:.0f})"
+    return f"{100 * row.value:.0f}{interval}"

@@ -1,0 +1,248 @@
+"""The metamers of several folders, and how a model is given their sounds."""
+
+import math
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiometamer.audio import Clip, resample
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.metamers.evidence import Evidence
+from audiometamer.metamers.files import TARGET, read_evidence, read_index, read_metamer
+from audiometamer.models import Model
+
+_ROUNDING = 1e-4  # a clip's level is what its model was given, to within this
+
+
+@dataclass(frozen=True)
+class Natural:
+    """A clip as a generating model was given it.
+
+    Parameters
+    ----------
+    clip : str
+    path : path
+        Of a metamer of it.
+    sample_rate : int or None
+        Hz; None if it is no sound.
+    shape : tuple of int
+    """
+
+    clip: str
+    path: Path
+    sample_rate: int | None
+    shape: tuple[int, ...]
+
+    def read(self) -> Tensor:
+        """Its samples, [shape=shape]."""
+        return _read_natural(self.path)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A metamer on disk, and what of its record is needed here.
+
+    Parameters
+    ----------
+    path : path
+    natural : int
+        The number of its clip among the collection's naturals.
+    clip, generator, layer : str
+    seed : int
+    passed : bool or None
+    labels : dict of str to str
+        That its model gave the clip, by task.
+    similarity : dict of str to dict of str to float
+        Layer to metric to value; an infinite SNR is None.
+    """
+
+    path: Path
+    natural: int
+    clip: str
+    generator: str
+    layer: str
+    seed: int
+    passed: bool | None
+    labels: dict[str, str]
+    similarity: dict[str, dict[str, float | None]]
+
+    def read(self) -> Tensor:
+        """Its samples, [shape as the clip's]."""
+        return read_metamer(self.path).samples
+
+
+@dataclass
+class Collection:
+    """Metamers and their clips, each clip once, although several models may have been given it.
+
+    Parameters
+    ----------
+    naturals : list of Natural
+    metamers : list of Made
+    weights : dict of str to str
+        SHA-256 of the weights of each generating model.
+    layers : dict of str to list of str
+        The layers of each generating model that were matched, in its order.
+    """
+
+    naturals: list[Natural] = field(default_factory=list)
+    metamers: list[Made] = field(default_factory=list)
+    weights: dict[str, str] = field(default_factory=dict)
+    layers: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def clips(self) -> list[str]:
+        """Names of the clips, each once."""
+        return list(dict.fromkeys(natural.clip for natural in self.naturals))
+
+    def naturals_of(self, generator: str) -> list[int]:
+        """Numbers of the clips that a model made metamers of."""
+        return sorted({made.natural for made in self.metamers if made.generator == generator})
+
+    def labels_by(self, generator: str) -> dict[tuple[str, str], str]:
+        """The labels that a generating model gave the clips, by clip and task."""
+        own = (made for made in self.metamers if made.generator == generator)
+        return {(made.clip, task): label for made in own for task, label in made.labels.items()}
+
+
+def read_collection(folders: Iterable[Path], *, only_passed: bool = False) -> Collection:
+    """The metamers that `audiometamer synth` has written into folders.
+
+    Parameters
+    ----------
+    folders : iterable of path
+    only_passed : bool
+        Whether those that did not pass their verdict are left out. Default False.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a folder holds no index, or one that does not fit its files; if two metamers are of the same clip, model, layer and
+        seed; if metamers of one model's name were made with different weights; if different sounds have the same clip's name.
+    """
+    collection, seen = Collection(), dict[tuple[str, str, str, int], Path]()
+    naturals: dict[tuple[str, str], int] = {}  # by clip and SHA-256
+    models_layers: dict[str, list[str]] = {}
+    folders = list(dict.fromkeys(folder.resolve() for folder in folders))
+    for folder in folders:
+        for path in read_index(folder):
+            if path.with_name(TARGET).exists():
+                warnings.warn(f"{path} matches given activations and no clip; it is left out", AudioMetamerWarning, stacklevel=2)
+                continue
+            for needed in (path, path.with_suffix(".json"), path.with_name(f"original{path.suffix}")):
+                if not needed.is_file():
+                    raise AudioMetamerError(f"{needed} does not exist, but {folder / 'index.tsv'} lists it")
+            evidence = read_evidence(path)
+            settings = evidence.settings
+            place = (settings.clip, settings.model, settings.layer, settings.seed)
+            if (before := seen.setdefault(place, path)) != path:
+                raise AudioMetamerError(f"{before} and {path} are both the metamer of {place}; evaluate their folders separately")
+            if collection.weights.setdefault(settings.model, settings.weights_sha256) != settings.weights_sha256:
+                raise AudioMetamerError(f"{path} was made by other weights of {settings.model} than those before it")
+            if only_passed and evidence.verdict.passed is not True:
+                continue
+            natural = (settings.clip, settings.clip_sha256)
+            if natural not in naturals:
+                naturals[natural] = len(collection.naturals)
+                _add_natural(collection, path, evidence)
+            models_layers.setdefault(settings.model, list(evidence.similarity))
+            collection.metamers.append(_made(path, naturals[natural], evidence))
+    if not collection.metamers:
+        passed = " that passed its verdict" if only_passed else ""
+        raise AudioMetamerError(f"there is no metamer of a clip{passed} in {', '.join(map(str, folders))}: nothing to evaluate")
+    for model in models_layers:
+        matched = dict.fromkeys(made.layer for made in collection.metamers if made.generator == model)
+        collection.layers[model] = [layer for layer in dict.fromkeys([*models_layers[model], *matched]) if layer in matched]
+    return collection
+
+
+def _made(path: Path, natural: int, evidence: Evidence) -> Made:
+    settings, verdict = evidence.settings, evidence.verdict
+    labels = {task: clip for task, (clip, _) in verdict.labels.items()}
+    place = (settings.clip, settings.model, settings.layer, settings.seed)
+    return Made(path, natural, *place, verdict.passed, labels, evidence.similarity)
+
+
+def _read_natural(path: Path) -> Tensor:
+    clip = read_metamer(path).clip
+    assert isinstance(clip, Clip)
+    return clip.samples
+
+
+def _add_natural(collection: Collection, path: Path, evidence: Evidence) -> None:
+    samples = _read_natural(path)
+    natural = Natural(evidence.settings.clip, path, evidence.sample_rate, tuple(samples.shape))
+    for other in collection.naturals:
+        if (other.clip, other.sample_rate, other.shape) == (natural.clip, natural.sample_rate, natural.shape):
+            a, b = other.read().double(), samples.double()
+            if not torch.allclose(a / a.norm(), b / b.norm(), atol=1e-5):
+                raise AudioMetamerError(f"the clip {natural.clip!r} of {path} is not that of {other.path}; rename one of them")
+    collection.naturals.append(natural)
+
+
+def check_presentable(model: Model, naturals: Sequence[Natural]) -> list[str]:
+    """What has to be done to clips before a model can be given them; one line each.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a clip is longer than the model takes (nothing is cut), or the model takes something else than sounds, or signals of
+        another shape.
+    """
+    notes = {}
+    for natural in naturals:
+        if (model.sample_rate is None) != (natural.sample_rate is None):
+            kinds = ("signals that are no sounds", "sounds")
+            raise AudioMetamerError(
+                f"{model.name} takes {kinds[model.sample_rate is not None]}, and {natural.path} is one of "
+                f"{kinds[natural.sample_rate is not None]}"
+            )
+        if natural.sample_rate is None or model.sample_rate is None:
+            if natural.shape != model.signal_shape:
+                raise AudioMetamerError(
+                    f"{model.name} takes signals of shape {model.signal_shape}; {natural.path}: {natural.shape}"
+                )
+            continue
+        has, takes = math.prod(natural.shape) / natural.sample_rate, math.prod(model.signal_shape) / model.sample_rate
+        one_sample = 1 / min(natural.sample_rate, model.sample_rate)
+        if has > takes + 1.5 * one_sample:
+            raise AudioMetamerError(
+                f"{model.name} takes {takes:g} s and {natural.path} lasts {has:g} s; nothing is cut: leave the model out, or "
+                "make metamers of shorter clips"
+            )
+        if has < takes - 1.5 * one_sample:
+            notes[f"{model.name}: sounds of {has:g} s are padded with equal silence before and after to {takes:g} s"] = True
+    return list(notes)
+
+
+def as_taken(model: Model, samples: Tensor, sample_rate: int | None) -> Tensor:
+    """A sound as a model takes it, but for its level: resampled, silence before and after if it is short; [shape=signal_shape].
+
+    Parameters
+    ----------
+    model : Model
+    samples : Tensor
+    sample_rate : int or None
+        Hz; None, and nothing is done, if it is no sound.
+    """
+    if sample_rate is None or model.sample_rate is None:
+        return samples.reshape(model.signal_shape)
+    heard = resample(np.asarray(samples.flatten(), dtype=np.float32), sample_rate, model.sample_rate)
+    wanted = math.prod(model.signal_shape)
+    missing = max(wanted - len(heard), 0)
+    padded = np.pad(heard, (missing // 2, missing - missing // 2))[:wanted]
+    return torch.from_numpy(np.ascontiguousarray(padded)).reshape(model.signal_shape)
+
+
+def gain_for(model: Model, natural: Tensor) -> float:
+    """What brings a clip, as taken, to a model's level; its metamers are multiplied by the same. 1 if the model has no level."""
+    rms = float(natural.double().square().mean().sqrt())
+    if model.level is None or model.sample_rate is None or rms == 0:
+        return 1.0
+    gain = model.level / rms
+    return gain if abs(gain - 1) > _ROUNDING else 1.0

@@ -1,0 +1,247 @@
+"""Networks × networks × layers: who recognises whose metamers."""
+
+import os
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiometamer.criteria import METRICS
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.evaluation import measures
+from audiometamer.evaluation.attacks import attacked, check_attackable
+from audiometamer.evaluation.bootstrap import Bootstrap, Values
+from audiometamer.evaluation.collection import Collection, check_presentable, read_collection
+from audiometamer.evaluation.judging import HeardClips, HeardMetamers, Judge, hear_clips, hear_metamers
+from audiometamer.evaluation.labels import Truths, check_labels, read_labels
+from audiometamer.evaluation.table import NATURAL, OTHERS, Row
+from audiometamer.files import whole_file
+from audiometamer.metamers.files import safe_name
+from audiometamer.models import Model
+from audiometamer.training.adversaries import Adversary
+
+PASSED, DISSIMILARITY = "passed", "rdm_correlation"
+
+
+def evaluate(
+    folders: Iterable[str | os.PathLike[str]],
+    models: Sequence[Model],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    attacks: Sequence[Adversary] = (),
+    rdms: str | os.PathLike[str] | None = None,
+    only_passed: bool = False,
+    batch_size: int = 8,
+    resamples: int = 10_000,
+    seed: int = 0,
+    progress: Callable[[float, str], None] | None = None,
+) -> list[Row]:
+    """Ask models what they hear in metamers and their clips.
+
+    A sound is resampled to a judging model's rate, padded with equal silence before and after if it is short, and multiplied (a
+    clip and its metamers by the same factor) so that the clip has the judging model's level. Nothing is cut.
+
+    Parameters
+    ----------
+    folders : iterable of path
+        As `audiometamer synth` writes them; of several models, or clips, or seeds.
+    models : sequence of Model
+        Those that judge.
+    labels : path, optional
+        True labels of the clips; see `audiometamer.evaluation.labels.read_labels`. Default: none, and no ``accuracy``.
+    attacks : sequence of Adversary
+        Made on the clips. Default none.
+    rdms : path, optional
+        Folder for the dissimilarities, ``<judge>/<generator>.npz``. Default: they are left out.
+    only_passed : bool
+        Whether metamers that did not pass their verdict are left out. Default False.
+    batch_size : int
+        Sounds in one forward pass. Default 8.
+    resamples, seed : int
+        Of the bootstrap over clips. Default 10000 and 0.
+    progress : callable, optional
+        Told the share that is done, and what is going on.
+
+    Returns
+    -------
+    list of Row
+        - measures of `audiometamer.evaluation.measures`, by judge, generating model, layer (``natural``: the clips) and task, and
+          as judge ``(others)`` the mean of all judges but the generating model;
+        - of the generating models' own records the share ``passed`` and, by measured layer, ``snr_db``, ``pearson_r2`` and
+          ``spearman_rho``, where what is infinite is left out;
+        - ``rdm_correlation`` by measured layer of the judge: Spearman's, between the dissimilarities 1 − r (Kriegeskorte et al.
+          2008) of all pairs of clips and those of their metamers; the mean over seeds;
+        - ``accuracy`` on clips by attack and radius.
+
+    Raises
+    ------
+    AudioMetamerError
+        If folders, labels and models are not as they should be, or do not fit each other; but for damaged sounds, all before any
+        is heard.
+    """
+    collection = read_collection((Path(folder) for folder in folders), only_passed=only_passed)
+    judges = _checked(models, collection, batch_size=batch_size, with_layers=rdms is not None)
+    check_attackable(judges, attacks)
+    truths = None if labels is None else _truths(Path(labels), judges, collection)
+    if truths is None:
+        _tell_strangers(judges, collection)
+    run = _Run(collection, truths, Bootstrap(resamples, seed), defaultdict(list))
+    rows = list(run.own_records())
+    n_sounds = len(collection.naturals) * (1 + len(attacks)) + len(collection.metamers)
+    for k, judge in enumerate(judges):
+        done = 0
+
+        def told(more: int, k: int = k, name: str = judge.model.name) -> None:
+            nonlocal done
+            done += more
+            if progress is not None:
+                progress((k + done / n_sounds) / len(judges), f"{name}: {done} of {n_sounds} sounds")
+
+        clips = hear_clips(judge, collection, told)
+        for generator in collection.layers:
+            metamers = hear_metamers(judge, collection, generator, clips.gains, told)
+            rows += run.recognition(judge, generator, clips, metamers)
+            if rdms is not None:
+                rows += run.dissimilarity(judge, generator, clips, metamers)
+                path = Path(rdms) / safe_name(judge.model.name) / f"{safe_name(generator)}.npz"
+                _save_rdms(path, collection, generator, clips, metamers)
+        rows += attacked(judge, collection, clips, attacks, truths=truths, bootstrap=run.bootstrap, told=told)
+    return rows + list(run.of_others())
+
+
+def _checked(models: Sequence[Model], collection: Collection, *, batch_size: int, with_layers: bool) -> list[Judge]:
+    """Judges, none twice, all with labels, that can be given every sound."""
+    names = [model.name for model in models]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise AudioMetamerError(f"there are several models of the name {twice[0]!r}; each must have a name of its own")
+    judges = [Judge(model, with_layers=with_layers, batch_size=batch_size) for model in models]
+    for judge in judges:
+        judge.check()
+        notes = check_presentable(judge.model, collection.naturals)
+        made_with = collection.weights.get(judge.model.name)
+        if made_with is not None and made_with != judge.model.weights_sha256():
+            notes.append(f"{judge.model.name} has other weights than the model of that name that made metamers")
+        for note in notes:
+            warnings.warn(note, AudioMetamerWarning, stacklevel=3)
+    return judges
+
+
+def _truths(path: Path, judges: Sequence[Judge], collection: Collection) -> Truths:
+    truths = read_labels(path, collection.clips)
+    check_labels(path, truths, collection.clips, {judge.model.name: judge.classes for judge in judges})
+    return truths
+
+
+def _tell_strangers(judges: Sequence[Judge], collection: Collection) -> None:
+    """Warn of judges that share no label with any generating model: they have only their own to be compared with."""
+    given = {(task, label) for made in collection.metamers for task, label in made.labels.items()}
+    for judge in judges:
+        if not any((task, label) in given for task, names in judge.classes.items() for label in names):
+            warnings.warn(
+                f"{judge.model.name} shares no label with the models that made the metamers: it is only compared with itself",
+                AudioMetamerWarning,
+                stacklevel=3,
+            )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One call's collection and bootstrap; what judges were worth, sound by sound, is kept for their mean."""
+
+    collection: Collection
+    truths: Truths | None
+    bootstrap: Bootstrap
+    kept: dict[tuple[str, str, str, str], list[tuple[Values, list[str]]]]
+
+    def own_records(self) -> Iterator[Row]:
+        """What the metamers' records say: the share that passed, and the similarity at each layer for each matched one."""
+        collection = self.collection
+        for generator, layers in collection.layers.items():
+            for layer in layers:
+                own = [made for made in collection.metamers if (made.generator, made.layer) == (generator, layer)]
+                clips = [made.clip for made in own]
+                fields = {"judge": generator, "generator": generator, "layer": layer}
+                verdicts = np.array([np.nan if made.passed is None else made.passed for made in own], dtype=float)
+                yield from self._row(verdicts, clips, measure=PASSED, **fields)
+                for measured in dict.fromkeys(name for made in own for name in made.similarity):
+                    for metric in METRICS:
+                        values = [made.similarity.get(measured, {}).get(metric) for made in own]
+                        numbers = np.array([np.nan if value is None else value for value in values])
+                        yield from self._row(numbers, clips, measure=metric, measured_layer=measured, **fields)
+
+    def recognition(self, judge: Judge, generator: str, clips: HeardClips, metamers: HeardMetamers) -> Iterator[Row]:
+        """Labels and logits of a generating model's metamers, by layer, and of its clips."""
+        collection = self.collection
+        heard_by_it, naturals = collection.labels_by(generator), collection.naturals_of(generator)
+        own = [collection.metamers[i] for i in metamers.numbers]
+        for task, classes in judge.classes.items():
+
+            def asked(names: list[str], task: str = task) -> tuple[list[str | None], list[str | None]]:
+                true = [(self.truths or {}).get((name, task)) for name in names]
+                return true, [heard_by_it.get((name, task)) for name in names]
+
+            names = [collection.naturals[i].clip for i in naturals]
+            found = measures.of_clips(clips.logits[task][naturals], classes, *asked(names))
+            yield from self._rows(judge, generator, NATURAL, task, found, names)
+            names = [made.clip for made in own]
+            of_clip = clips.logits[task][[made.natural for made in own]]
+            found = measures.of_metamers(of_clip, metamers.logits[task], classes, *asked(names))
+            for layer in collection.layers[generator]:
+                here = [i for i, made in enumerate(own) if made.layer == layer]
+                at_layer = {measure: values[here] for measure, values in found.items()}
+                yield from self._rows(judge, generator, layer, task, at_layer, [names[i] for i in here])
+
+    def _rows(
+        self, judge: Judge, generator: str, layer: str, task: str, found: dict[str, Values], clips: list[str]
+    ) -> Iterator[Row]:
+        for measure, values in found.items():
+            if judge.model.name != generator:
+                self.kept[generator, layer, task, measure].append((values, clips))
+            fields = {"judge": judge.model.name, "generator": generator, "layer": layer, "task": task, "measure": measure}
+            yield from self._row(values, clips, **fields)
+
+    def of_others(self) -> Iterator[Row]:
+        """The mean of all judges but the generating model."""
+        for (generator, layer, task, measure), kept in self.kept.items():
+            values = np.concatenate([values for values, _ in kept])
+            clips = [clip for _, clips in kept for clip in clips]
+            yield from self._row(values, clips, judge=OTHERS, generator=generator, layer=layer, task=task, measure=measure)
+
+    def dissimilarity(self, judge: Judge, generator: str, clips: HeardClips, metamers: HeardMetamers) -> Iterator[Row]:
+        """How alike the dissimilarities of clips and of metamers are, by matched layer and the judge's layer."""
+        own = np.ix_(*2 * (self.collection.naturals_of(generator),))
+        for layer in self.collection.layers[generator]:
+            for measured, natural in clips.unlike.items():
+                seeds = [unlike[measured][own] for (matched, _), unlike in metamers.unlike.items() if matched == layer]
+                estimate = self.bootstrap.rank_correlation(natural[own], seeds)
+                fields = {"judge": judge.model.name, "generator": generator, "layer": layer, "measured_layer": measured}
+                if estimate is not None:
+                    yield Row.of(estimate, measure=DISSIMILARITY, **fields)
+
+    def _row(self, values: Values, clips: Sequence[str], **fields: str) -> Iterator[Row]:
+        estimate = self.bootstrap.mean(values, clips)
+        if estimate is not None:
+            yield Row.of(estimate, **fields)
+
+
+def _save_rdms(path: Path, collection: Collection, generator: str, clips: HeardClips, metamers: HeardMetamers) -> None:
+    """Dissimilarities of a generating model's clips and metamers: upper triangles, row by row, NaN for clips that are missing.
+
+    Arrays ``clips`` (names), ``natural/<judge's layer>``, ``<matched layer>/seed<k>/<judge's layer>``.
+    """
+    naturals = collection.naturals_of(generator)
+    upper = np.triu_indices(len(naturals), 1)
+    arrays: dict[str, NDArray[Any]] = {"clips": np.array([collection.naturals[i].clip for i in naturals])}
+    square = np.ix_(naturals, naturals)
+    for measured, matrix in clips.unlike.items():
+        arrays[f"natural/{measured}"] = matrix[square][upper]
+    for (layer, seed), unlike in metamers.unlike.items():
+        for measured, matrix in unlike.items():
+            arrays[f"{layer}/seed{seed}/{measured}"] = matrix[square][upper]
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # mypy takes a name for the option allow_pickle

@@ -1,0 +1,117 @@
+"""What a judging model may answer, and what the clips truly are."""
+
+import csv
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.models import Model
+
+Truths = Mapping[tuple[str, str], str]  # by clip and task
+_NOT_TASKS = {"path", "clip", "split", "source", "seconds", "sample_rate", "start", ""}
+
+
+def classes_of(model: Model) -> dict[str, list[str]]:
+    """The classes of a model's tasks, of those where a sound has one label.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is none.
+    """
+    labels = model.labels if isinstance(model.labels, Mapping) else {model.tasks[0]: model.labels}
+    several = model.card.multi_label if model.card is not None else ()
+    classes = {task: list(names) for task, names in labels.items() if names is not None and task not in several}
+    if not classes:
+        raise AudioMetamerError(
+            f"{model.name} has no labels, so it cannot tell what it hears: it needs labels=… (one for each class)"
+        )
+    return classes
+
+
+def chance_of(models: Sequence[Model]) -> dict[str, float]:
+    """The share that guessing gets right, by task; of the tasks in which all models have equally many classes."""
+    numbers: dict[str, set[int]] = {}
+    for model in models:
+        for task, names in classes_of(model).items():
+            numbers.setdefault(task, set()).add(len(names))
+    return {task: 1 / found.pop() for task, found in numbers.items() if len(found) == 1}
+
+
+def read_labels(path: Path, clips: Iterable[str]) -> dict[tuple[str, str], str]:
+    """True labels of clips.
+
+    Parameters
+    ----------
+    path : path
+        A CSV file with a column ``path`` or ``clip`` (a clip's name is that of its file, without folder and ending) and one for
+        each task; cells are empty where a label is not known.
+    clips : iterable of str
+        Those that must be in it; it may name others as well.
+
+    Returns
+    -------
+    dict of (str, str) to str
+        By clip and task.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the file cannot be read, has no such columns, lacks a clip, or says two things of one.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns, rows = reader.fieldnames or (), list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AudioMetamerError(f"{path} cannot be read as CSV: {getattr(error, 'strerror', None) or error}") from error
+    key = next((name for name in ("clip", "path") if name in columns), None)
+    tasks = [name for name in columns if name not in _NOT_TASKS]
+    if key is None or not tasks:
+        raise AudioMetamerError(
+            f"{path} has the columns {', '.join(columns) or '(none)'}; it needs path or clip, and one for each task, such as word"
+        )
+    truths: dict[tuple[str, str], str] = {}
+    named = set()
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise AudioMetamerError(f"{path}, line {line} does not have a cell for each of its {len(columns)} columns")
+        clip = Path(row[key]).stem if key == "path" else row[key]
+        named.add(clip)
+        for task in tasks:
+            label = row[task].strip()
+            if label and truths.setdefault((clip, task), label) != label:
+                raise AudioMetamerError(
+                    f"{path}, line {line}: the {task} of {clip!r} is {label!r}, but {truths[clip, task]!r} before"
+                )
+    if missing := [clip for clip in clips if clip not in named]:
+        raise AudioMetamerError(f"{path} has no row for {len(missing)} of the clips (first: {missing[0]!r})")
+    return truths
+
+
+def check_labels(path: Path, truths: Truths, clips: Sequence[str], judges: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+    """Raise if a judging model knows none of the labels of any clip; warn of labels that are none of its classes.
+
+    Parameters
+    ----------
+    path : path
+        For messages.
+    truths : mapping of (str, str) to str
+    clips : sequence of str
+    judges : mapping of str to mapping of str to sequence of str
+        Model to task to classes.
+    """
+    for name, classes in judges.items():
+        asked = {(clip, task): truths[clip, task] for task in classes for clip in clips if (clip, task) in truths}
+        unknown = [label for (_, task), label in asked.items() if label not in classes[task]]
+        if len(unknown) == len(asked):
+            told = "; ".join(f"{task} ({', '.join(labels[:4])}, …)" for task, labels in classes.items())
+            raise AudioMetamerError(f"{path} has no label of a clip that {name} could give; it tells {told}")
+        if unknown:
+            warnings.warn(
+                f"{len(unknown)} of {len(asked)} labels are none of the classes of {name} and left out of its accuracy: "
+                f"{', '.join(sorted(set(unknown))[:5])}{', …' if len(set(unknown)) > 5 else ''}",
+                AudioMetamerWarning,
+                stacklevel=2,
+            )
