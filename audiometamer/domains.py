@@ -3,12 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
+from audiometamer.errors import AudioMetamerError
 from audiometamer.images import STEPS_16_BIT
+from audiometamer.straight_through import straight_through
 
 
 class Domain(Protocol):
@@ -20,6 +22,10 @@ class Domain(Protocol):
 
     def project(self, signals: Tensor) -> Tensor:
         """The nearest signals of the domain, [shape=(batch, ...)]; differentiation never passes through here."""
+        ...
+
+    def signals(self, parameters: Tensor) -> Tensor:
+        """Signals from what is stepped in their place, [shape=(batch, ...)] both; differentiation passes through here."""
         ...
 
     def as_written(self, signals: Tensor) -> Tensor:
@@ -36,14 +42,14 @@ class Gaussian:
 
     Parameters
     ----------
-    mean, deviation : float
-        Of the noise.
+    mean, deviation : float, or tuple of them
+        Of the noise; a tuple has one for each place in the last dimension.
     low, high : float
         Bounds; may be infinite.
     """
 
-    mean: float = 0.0
-    deviation: float = 1.0
+    mean: float | tuple[float, ...] = 0.0
+    deviation: float | tuple[float, ...] = 1.0
     low: float = float("-inf")
     high: float = float("inf")
 
@@ -59,10 +65,14 @@ class Gaussian:
         noise = torch.stack(
             [torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) for seed in seeds]
         )
-        return self.project((self.mean + self.deviation * noise).to(dtype=dtype, device=device))
+        mean, deviation = (torch.tensor(moment, dtype=torch.float64) for moment in (self.mean, self.deviation))
+        return self.project((mean + deviation * noise).to(dtype=dtype, device=device))
 
     def project(self, signals: Tensor) -> Tensor:
         return signals.clamp(self.low, self.high)
+
+    def signals(self, parameters: Tensor) -> Tensor:
+        return parameters
 
     def as_written(self, signals: Tensor) -> Tensor:
         return signals.float()
@@ -88,3 +98,67 @@ class Image(Gaussian):
 
     def as_written(self, signals: Tensor) -> Tensor:
         return (signals.double() * STEPS_16_BIT).round().div(STEPS_16_BIT).float()
+
+
+@dataclass(frozen=True)
+class Features(Gaussian):
+    """Real features, of nodes of a graph for example, started from the moments of a reference (Xu et al. 2025)."""
+
+    @classmethod
+    def like(cls, reference: Tensor, *, per_feature: bool = False) -> Self:
+        """Those that start with the mean and the standard deviation of a reference, and are unbounded.
+
+        Parameters
+        ----------
+        reference : Tensor [shape=(..., features)]
+        per_feature : bool
+            Whether every feature has its own moments. Default: all share theirs.
+        """
+        values = reference.detach().double()
+        if not per_feature:
+            return cls(float(values.mean()), float(values.std(correction=0)))
+        rows = values.reshape(-1, values.shape[-1])
+        return cls(tuple(rows.mean(0).tolist()), tuple(rows.std(0, correction=0).tolist()))
+
+
+@dataclass(frozen=True)
+class BinaryFeatures(Gaussian):
+    """Features that are 0 or 1, a fixed share of each signal's being 1 (Xu et al. 2025).
+
+    What is stepped is a latent number z for each, from standard normal noise. The largest z give the ones, and the gradient
+    passes as if the signal were sigmoid(slope · z).
+
+    Parameters
+    ----------
+    fraction : float
+        Of ones, rounded to a whole number of them. Default 0.5.
+    slope : float
+        Of the sigmoid's argument; more lets fewer z near the threshold move. Default 1.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the fraction is not between 0 and 1, or the slope not above 0.
+    """
+
+    fraction: float = 0.5
+    slope: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fraction <= 1:
+            raise AudioMetamerError(f"the fraction of ones is {self.fraction}; it must be between 0 and 1")
+        if self.slope <= 0:
+            raise AudioMetamerError(f"the slope is {self.slope}; it must be above 0")
+
+    @classmethod
+    def like(cls, reference: Tensor, *, slope: float = 1.0) -> Self:
+        """Those with as many ones as a reference [shape=(...)] of zeros and ones."""
+        if not ((reference == 0) | (reference == 1)).all():
+            raise AudioMetamerError("the reference is not binary: it has values other than 0 and 1")
+        return cls(fraction=float(reference.double().mean()), slope=slope)
+
+    def signals(self, parameters: Tensor) -> Tensor:
+        latent = parameters.flatten(1)
+        largest = latent.detach().topk(round(self.fraction * latent.shape[1]), dim=1).indices
+        ones = torch.zeros_like(latent).scatter(1, largest, 1.0).view_as(parameters)
+        return straight_through(ones, (self.slope * parameters).sigmoid())

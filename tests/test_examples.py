@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+QUICK = {"graph_metamers": ["--quick"]}  # by example, what makes it short
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example(tmp_path, example):
-    done = subprocess.run([sys.executable, str(example)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [sys.executable, str(example), *QUICK.get(example.stem, [])]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 

@@ -12,6 +12,7 @@ from audiometamer.cli.benchmark import benchmark
 from audiometamer.cli.demo import demo
 from audiometamer.cli.evaluate import evaluate
 from audiometamer.cli.import_checkpoint import import_checkpoint
+from audiometamer.cli.invariance import invariance
 from audiometamer.cli.models import layers, models
 from audiometamer.cli.null import null
 from audiometamer.cli.record import record
@@ -32,7 +33,7 @@ def audiometamer() -> None:
 
 
 for command in (
-    demo, synth, models, layers, record, null, train, test_model, evaluate, report, import_checkpoint, benchmark,
+    demo, synth, models, layers, record, null, train, test_model, evaluate, invariance, report, import_checkpoint, benchmark,
 ):  # fmt: skip
     audiometamer.add_command(command)
 

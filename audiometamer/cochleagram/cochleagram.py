@@ -54,7 +54,7 @@ class Cochleagram(nn.Module):
     exact : bool
         Whether every subband is computed at the sound's own rate, as published; otherwise at a rate a few times its bandwidth,
         many times faster. Default False. Rectified envelopes are always computed at the sound's own rate.
-        Second derivatives and forward-mode derivatives need ``exact=True``.
+        Second derivatives need ``exact=True``; forward-mode derivatives do not.
     oversampling : float
         Points per frame at which the fast path takes the root of the power of a subband as wide as the frame rate; other
         subbands in proportion to bandwidth ** (2/3). Default 20, which agrees with ``exact=True`` to 70 dB (output) and 50 dB
@@ -193,9 +193,20 @@ class Cochleagram(nn.Module):
             Factor on `compression_gradient_clip`; no effect if that is None, or if there is no compression.
         """
         clip = getattr(self.compression, "gradient_clip", None)
+        return self._with_compression(**({} if clip is None else {"gradient_clip": share * clip}))
+
+    def with_true_derivative(self) -> "Cochleagram":
+        """The same cochleagram, with its filters shared, and the compression's true derivative: neither clipped, nor passed on
+        below zero. For measuring; steps of a synthesis would be lost in what is quiet.
+        """
+        known = isinstance(self.compression, (PowerCompression, DecibelCompression))
+        return self._with_compression(**({"gradient_clip": None, "straight_through": False} if known else {}))
+
+    def _with_compression(self, **attributes: Any) -> "Cochleagram":
+        """A twin that differs in attributes of its compression."""
         twin, compression = copy.copy(self), copy.copy(self.compression)
-        if clip is not None:
-            compression.gradient_clip = share * clip
+        for name, value in attributes.items():
+            setattr(compression, name, value)
         twin._modules = self._modules | {"compression": compression}
         return twin
 

@@ -23,10 +23,18 @@ class PowerCompression(nn.Module):
         Applied before the offset. Default 1.
     gradient_clip : float or None
         Largest derivative of the power; None leaves it unbounded. Default 5.
+    straight_through : bool
+        Whether the rectification passes the gradient unchanged. Default True, as published.
     """
 
     def __init__(
-        self, *, power: float = 0.3, offset: float = 1e-8, scale: float = 1.0, gradient_clip: float | None = 5.0
+        self,
+        *,
+        power: float = 0.3,
+        offset: float = 1e-8,
+        scale: float = 1.0,
+        gradient_clip: float | None = 5.0,
+        straight_through: bool = True,
     ) -> None:
         super().__init__()
         if not 0 < power < 1:
@@ -34,10 +42,11 @@ class PowerCompression(nn.Module):
         if offset <= 0:
             raise AudioMetamerError(f"compression offset is {offset}; it must be above 0")
         self.power, self.offset, self.scale, self.gradient_clip = power, offset, scale, gradient_clip
+        self.straight_through = straight_through
 
     def forward(self, x: Tensor) -> Tensor:
         """Compress envelopes of any shape."""
-        u = straight_through(x.clamp(min=0), x) * self.scale + self.offset
+        u = _rectified(x, self.straight_through) * self.scale + self.offset
         y = u**self.power
         if self.gradient_clip is None:
             return y
@@ -61,19 +70,24 @@ class DecibelCompression(nn.Module):
     gradient_clip : float or None
         Largest derivative of the logarithm in dB per unit; None leaves it unbounded. Default 5000: the derivative's true value
         at −55 dB.
+    straight_through : bool
+        Whether the rectification passes the gradient unchanged. Default True.
     """
 
     _DB_PER_NEPER = 8.685889638065035  # 20 / ln 10
 
-    def __init__(self, *, offset: float = 1e-8, scale: float = 1.0, gradient_clip: float | None = 5000.0) -> None:
+    def __init__(
+        self, *, offset: float = 1e-8, scale: float = 1.0, gradient_clip: float | None = 5000.0, straight_through: bool = True
+    ) -> None:
         super().__init__()
         if offset <= 0:
             raise AudioMetamerError(f"compression offset is {offset}; it must be above 0")
         self.offset, self.scale, self.gradient_clip = offset, scale, gradient_clip
+        self.straight_through = straight_through
 
     def forward(self, x: Tensor) -> Tensor:
         """Compress envelopes of any shape."""
-        u = straight_through(x.clamp(min=0), x) * self.scale + self.offset
+        u = _rectified(x, self.straight_through) * self.scale + self.offset
         y = self._DB_PER_NEPER * torch.log(u)
         if self.gradient_clip is None:
             return y
@@ -82,3 +96,7 @@ class DecibelCompression(nn.Module):
 
     def extra_repr(self) -> str:
         return f"offset={self.offset}, scale={self.scale}, gradient_clip={self.gradient_clip}"
+
+
+def _rectified(x: Tensor, passes_gradient: bool) -> Tensor:
+    return straight_through(x.clamp(min=0), x) if passes_gradient else x.clamp(min=0)

@@ -223,7 +223,13 @@ class Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, columns: Tensor, uses: Tensor) -> Tensor:
         ctx.save_for_backward(uses)
+        ctx.save_for_forward(columns)
         return values.index_select(1, columns)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        (columns,) = ctx.saved_tensors
+        return tangents[0].index_select(1, columns)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -244,21 +250,44 @@ class SubbandMagnitude(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, spectra: Tensor, parts: Tensor, adjoint_parts: Tensor, matrix: Tensor, length: int) -> Tensor:
+        z = SubbandMagnitude._coarse(spectra, parts, length)
+        fine = SubbandMagnitude._interpolated(z, z, matrix)
+        fine.clamp_(min=_MAGNITUDE_FLOOR**2).sqrt_()
+        # No view of `fine`, in autograd's eyes: an output that is a view of something else cannot carry a tangent.
+        magnitude = torch.ops.aten._unsafe_view(fine, (*z.shape[1:-1], fine.numel() // z.shape[1:-1].numel()))
+        if (points := length * matrix.shape[1] // _BLOCK) < magnitude.shape[-1]:
+            magnitude = magnitude[..., :points].clone(memory_format=torch.contiguous_format)
+        ctx.save_for_backward(z, magnitude, adjoint_parts, matrix)
+        ctx.save_for_forward(z, magnitude, parts, matrix)
+        return magnitude
+
+    @staticmethod
+    def _coarse(spectra: Tensor, parts: Tensor, length: int) -> Tensor:
+        """Real and imaginary parts of the subbands on the coarse grid, [shape=(2, batch, rows, length)]."""
         _, _, rows, width = parts.shape
         padded = spectra.new_zeros(2, len(spectra), rows, length // 2 + 1)
         torch.mul(spectra.unflatten(1, (rows, width)), parts, out=padded[..., :width])
-        z = torch.fft.irfft(padded, n=length, norm="forward")
+        return torch.fft.irfft(padded, n=length, norm="forward")
+
+    @staticmethod
+    def _interpolated(a: Tensor, b: Tensor, matrix: Tensor) -> Tensor:
+        """Re a · re b + im a · im b, interpolated: [shape=(batch · rows · blocks, points)]."""
+        length = a.shape[-1]
         # The grid is periodic; the first window begins half of one, less a sample, before it. Blocks may reach past its end.
         begin, end = _HALF_TAPS - 1, _HALF_TAPS - 1 + length
-        power = z.new_empty(*z.shape[1:-1], (-(-length // _BLOCK) + 1) * _BLOCK)
-        torch.mul(z[0], z[0], out=power[..., begin:end]).addcmul_(z[1], z[1])
+        power = a.new_empty(*a.shape[1:-1], (-(-length // _BLOCK) + 1) * _BLOCK)
+        torch.mul(a[0], b[0], out=power[..., begin:end]).addcmul_(a[1], b[1])
         power[..., :begin] = power[..., length:end]
         power[..., end:] = power[..., begin : power.shape[-1] - length]
-        fine = power.unfold(-1, 2 * _BLOCK, _BLOCK).reshape(-1, 2 * _BLOCK) @ matrix
-        magnitude = fine.clamp_(min=_MAGNITUDE_FLOOR**2).sqrt_().view(*z.shape[1:-1], -1)
-        magnitude = magnitude[..., : length * matrix.shape[1] // _BLOCK].contiguous()
-        ctx.save_for_backward(z, magnitude, adjoint_parts, matrix)
-        return magnitude
+        return power.unfold(-1, 2 * _BLOCK, _BLOCK).reshape(-1, 2 * _BLOCK) @ matrix
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        z, magnitude, parts, matrix = ctx.saved_tensors
+        # As in the backward pass, the halves of d√p = dp / 2√p and of d|z|² = 2 (re d re + im d im) cancel.
+        half = SubbandMagnitude._interpolated(z, SubbandMagnitude._coarse(tangents[0], parts, z.shape[-1]), matrix)
+        half = half.view(*z.shape[1:-1], -1)[..., : magnitude.shape[-1]]
+        return torch.where(magnitude > _MAGNITUDE_FLOOR, half / magnitude, torch.zeros_like(half)).contiguous()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -313,9 +342,19 @@ class DiagonalSums(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signals: Tensor, taps: Tensor, n_frames: int) -> Tensor:
         ctx.save_for_backward(taps)
-        ctx.signals_shape = signals.shape
+        ctx.save_for_forward(taps)
+        ctx.signals_shape, ctx.n_frames = signals.shape, n_frames
+        return DiagonalSums._sums(signals, taps, n_frames)
+
+    @staticmethod
+    def _sums(signals: Tensor, taps: Tensor, n_frames: int) -> Tensor:
         products = taps @ signals.reshape(-1, taps.shape[1]).T
         return DiagonalSums._diagonals(products, signals.shape, n_frames).sum(0)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        (taps,) = ctx.saved_tensors
+        return DiagonalSums._sums(tangents[0], taps, ctx.n_frames)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -375,8 +414,12 @@ class LowSpectrum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, signals: Tensor, reach: int) -> Tensor:
-        ctx.length = signals.shape[-1]
+        ctx.length, ctx.reach = signals.shape[-1], reach
         return torch.fft.rfft(signals)[..., :reach]
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        return torch.fft.rfft(tangents[0])[..., : ctx.reach]
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -66,7 +66,7 @@ def match(
         What the activations should be, one for each signal.
     start : Tensor [shape=(batch, ...)]
     domain : Domain
-        Where the signals must stay.
+        Where the signals must stay, and how they come from what is stepped.
     optimizer : Optimizer
     steps : int
         Most steps that a signal takes.
@@ -88,18 +88,18 @@ def match(
     AudioMetamerError
         If a loss is not finite, or the gradient does not reach the signals.
     """
-    signals = domain.project(start.detach())
-    state = optimizer.init(signals)
-    active = torch.arange(len(signals), device=signals.device)
-    result, taken = signals.clone(), torch.full_like(active, steps)
+    parameters = domain.project(start.detach())
+    state = optimizer.init(parameters)
+    active = torch.arange(len(parameters), device=parameters.device)
+    result, taken = parameters.clone(), torch.full_like(active, steps)
     loss_steps: list[int] = []
     curves: list[Tensor] = []
 
     for step in range(steps):
-        signals.requires_grad_()
-        losses = loss(forward(signals), target)
-        gradients = _gradients(losses, signals)
-        signals, losses = signals.detach(), losses.detach()
+        parameters.requires_grad_()
+        losses = loss(forward(domain.signals(parameters)), target)
+        gradients = _gradients(losses, parameters)
+        parameters, losses = parameters.detach(), losses.detach()
         if step % report_every == 0:
             if not torch.isfinite(losses).all():
                 raise AudioMetamerError(f"the loss is not finite after {step} steps: {losses.tolist()}")
@@ -110,17 +110,19 @@ def match(
             if report is not None:
                 report(step, active, losses)
             if stop is not None and (stopped := stop(step, losses)).any():
-                result[active[stopped]], taken[active[stopped]] = signals[stopped], step
+                result[active[stopped]], taken[active[stopped]] = parameters[stopped], step
                 kept = ~stopped
-                active, signals, gradients = active[kept], signals[kept], gradients[kept]
+                active, parameters, gradients = active[kept], parameters[kept], gradients[kept]
                 target, state = _select(target, kept), {name: tensor[kept] for name, tensor in state.items()}
                 if len(active) == 0:
                     break
-        signals, state = optimizer.step(step, signals, gradients, state)
-        signals = domain.project(signals)
+        parameters, state = optimizer.step(step, parameters, gradients, state)
+        parameters = domain.project(parameters)
 
-    result[active] = signals
-    return Match(result, taken, loss_steps, torch.stack(curves, 1).cpu() if curves else torch.empty(len(result), 0))
+    result[active] = parameters
+    return Match(
+        domain.signals(result), taken, loss_steps, torch.stack(curves, 1).cpu() if curves else torch.empty(len(result), 0)
+    )
 
 
 def _gradients(losses: Tensor, signals: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """The front end against the published one, and its fast path against its exact one."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -300,6 +302,55 @@ def test_a_share_of_the_gradient_clip_bounds_the_derivative_and_changes_no_value
         assert derivative.item() == pytest.approx(expected)
     assert gentle._plans is ears._plans
     assert Cochleagram(compression=None).with_gradient_clip(0.4)(sound).shape == Cochleagram(compression=None)(sound).shape
+
+
+@pytest.mark.parametrize("with_gradient", [False, True])
+@pytest.mark.parametrize(
+    ("samples", "options"),
+    [
+        (1000, {}),
+        (1037, {}),  # frames fall between the points of the grids
+        (1000, {"exact": True}),
+        (1000, {"compression": "db", "compress_first": True}),
+        (1000, {"compression": None}),
+        (1000, {"envelope": "rectified"}),
+    ],
+)
+def test_forward_mode_derivative(samples, options, with_gradient):
+    """J v is the difference quotient, and the backward pass is its adjoint: <J v, u> = <v, Jᵀ u>."""
+    ears = am.Cochleagram(
+        sample_rate=4000, n_filters=4, low_limit=50, high_limit=2000, overcompleteness=2, frame_rate=100, window_size=161,
+        **options,
+    ).with_true_derivative()  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    sound, v = 0.1 * torch.randn(2, 3, samples, generator=generator, dtype=torch.float64)
+    sound.requires_grad_(with_gradient)
+    with warnings.catch_warnings(), torch.autograd.forward_ad.dual_level():
+        warnings.filterwarnings("ignore", message="`torch.jit.script`")  # torch's own, at its first forward-mode derivative
+        dual = ears(torch.autograd.forward_ad.make_dual(sound, v))
+        forth = torch.autograd.forward_ad.unpack_dual(dual).tangent.detach()
+    step = 1e-6
+    with torch.no_grad():
+        quotient = (ears(sound + step * v) - ears(sound - step * v)) / (2 * step)
+    torch.testing.assert_close(forth, quotient, rtol=1e-4, atol=1e-5 * float(quotient.abs().max()))
+    sound = sound.detach().requires_grad_()
+    frames = ears(sound)
+    u = torch.randn(frames.shape, generator=generator, dtype=torch.float64)
+    (back,) = torch.autograd.grad(frames, sound, u)
+    assert float((forth * u).sum()) == pytest.approx(float((v * back).sum()), rel=1e-9)
+
+
+def test_true_derivative_is_neither_clipped_nor_passed_on_below_zero():
+    """0.3 · u^(−0.7) at u = 1e-4 + 1e-8 is far above the clip of 5; below zero the compression is constant."""
+    ears = am.Cochleagram()
+    x = torch.tensor([1e-4, -1e-4], dtype=torch.float64, requires_grad=True)
+    (clipped,) = torch.autograd.grad(ears.compression(x).sum(), x)
+    assert clipped.tolist() == [5, 5]
+    twin = ears.with_true_derivative()
+    torch.testing.assert_close(twin.compression(x), ears.compression(x))
+    (true,) = torch.autograd.grad(twin.compression(x).sum(), x)
+    assert true.tolist() == pytest.approx([0.3 * (1e-4 + 1e-8) ** -0.7, 0])
+    assert ears.compression.gradient_clip == 5
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""``audiometamer invariance``: what layers of a model see of small changes of a sound, and what not."""
+
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from audiometamer.audio import Clip
+from audiometamer.cli import options
+from audiometamer.cli.progress import tracked
+from audiometamer.cli.synth import read_clips
+from audiometamer.errors import AudioMetamerError
+from audiometamer.invariance import Invariance, draw_curves, measure_invariance, write_table
+from audiometamer.metamers.files import folder_of, read_metamer
+from audiometamer.models import Model
+
+_DTYPES = {"float64": torch.float64, "float32": torch.float32}
+
+
+@click.command()
+@click.argument("sounds", nargs=-1, required=True, type=click.Path(path_type=Path))
+@options.model
+@options.layers
+@click.option("--probes", type=click.IntRange(1), default=32, show_default=True, help="Singular values looked for if not all.")
+@click.option(
+    "--exact-up-to", type=click.IntRange(0), default=512, show_default=True, help="Active units up to which all are found."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random probes.")
+@click.option(
+    "--dtype", type=click.Choice(list(_DTYPES)), default="float64", show_default=True, help="That the model is computed in."
+)
+@options.device
+@options.batch_size
+@options.out("invariance")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def invariance(
+    sounds: tuple[Path, ...], model_name: str, layer_names: tuple[str, ...], probes: int, exact_up_to: int, seed: int, dtype: str,
+    device: str, batch_size: int, out: Path, overwrite: bool,
+) -> None:  # fmt: skip
+    """Measure what layers of a model see of small changes of SOUNDS: recordings, or metamers, each beside its original.
+
+    A metamer is a file with its record (.json) beside it, as `synth` writes them.
+    """
+    table_file = folder_of(out) / "invariance.tsv"
+    if table_file.exists() and not overwrite:
+        raise AudioMetamerError(f"{table_file} exists; choose another --out, or --overwrite it")
+    model = options.opened_model(model_name, device).to(_DTYPES[dtype])
+    layers = options.split_names(layer_names) or list(model.layers)
+    for layer in layers:
+        model.tap(layer)
+    signals = {name: signal for path in sounds for name, signal in _signals(model, path).items()}
+    measured: dict[str, list[Invariance]] = {name: [] for name in signals}
+    with tracked() as tracker:
+        todo = [(name, layer) for layer in layers for name in signals]
+        for done, (name, layer) in enumerate(todo):
+            tracker(done / len(todo), f"{layer}: {name}")
+            measured[name].append(
+                measure_invariance(
+                    model, signals[name], layer, probes=probes, exact_up_to=exact_up_to, batch_size=batch_size, seed=seed
+                )
+            )
+        tracker(1.0, "done")
+    write_table(table_file, measured)
+    draw_curves(out / "invariance.png", measured)
+    _print_table(measured)
+    click.echo(f"table: {table_file}   curves: {out / 'invariance.png'}")
+
+
+def _signals(model: Model, path: Path) -> dict[str, Tensor]:
+    """A recording as the model takes it; or a metamer as it is, after its original."""
+    if not path.with_suffix(".json").exists():
+        (clip,) = read_clips(model, [path])
+        return {clip.name: clip.samples}
+    metamer = read_metamer(path)
+    own = {f"{metamer.clip.name} {path.stem}": metamer.samples}
+    if not isinstance(metamer.clip, Clip):  # made from activations: there is no original
+        return own
+    if metamer.clip.sample_rate != model.sample_rate:
+        raise AudioMetamerError(f"{path} is at {metamer.clip.sample_rate} Hz; {model.name} takes {model.sample_rate} Hz")
+    return {metamer.clip.name: metamer.clip.samples} | own
+
+
+def _print_table(measured: dict[str, list[Invariance]]) -> None:
+    table = Table(box=None, header_style="bold")
+    table.add_column("sound", no_wrap=True)
+    table.add_column("layer")
+    for column in ("units", "metamer dimension", "largest σ", "effective rank", "log-volume", "inactive"):
+        table.add_column(column, justify="right")
+    for sound, layers in measured.items():
+        for found in layers:
+            low, high = found.metamer_dimension
+            share = found.inactive_share
+            table.add_row(
+                sound, found.layer, str(found.units), f"{low}" if low == high else f"{low} … {high}",
+                f"{max(found.singular_values, default=0.0):.4g}", f"{found.effective_rank:.1f}", f"{found.log_volume:.1f}",
+                "–" if share is None else f"{100 * share:.1f} %",
+            )  # fmt: skip
+    console = Console()
+    console.width = max(console.width, 130)
+    console.print(table)
+    if any(not found.exact for layers in measured.values() for found in layers):
+        click.echo("where the dimension is a range, effective rank and log-volume are of the largest singular values only")
