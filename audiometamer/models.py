@@ -179,8 +179,16 @@ class Model(nn.Module):
 
     def forward(self, signals: Tensor) -> Any:
         """The network's output for signals [shape=(batch, *signal_shape)]."""
-        x = signals.clamp(*self.bounds)
+        x = self.limited(signals)
         return self.network(x if self.front_end is None else self.front_end(x))
+
+    def limited(self, signals: Tensor) -> Tensor:
+        """Signals clamped to the bounds.
+
+        At the bounds themselves the gradient passes, which torch's own clamp stops there: a white pixel could never turn grey.
+        """
+        low, high = self.bounds
+        return torch.where((signals >= low) & (signals <= high), signals, signals.detach().clamp(low, high))
 
     def tap(self, layer: str) -> Tap:
         """Where a layer is, in the names of this module.

@@ -92,6 +92,14 @@ def test_what_a_sound_model_needs():
         am.Model(linear())
 
 
+def test_the_gradient_passes_at_the_bounds_and_not_beyond():
+    x = torch.tensor([[-1.5, -1.0, 0.5, 1.0, 1.5, 0.0]], requires_grad=True)
+    limited = wrap(linear()).limited(x)
+    assert limited.tolist() == [[-1.0, -1.0, 0.5, 1.0, 1.0, 0.0]]
+    limited.sum().backward()
+    assert x.grad.tolist() == [[0.0, 1.0, 1.0, 1.0, 0.0, 1.0]]
+
+
 def test_layers_labels_and_bounds():
     network = nn.Sequential(linear(), nn.ReLU())
     model = am.Model(network.eval(), signal_shape=(6,), labels=["a", "b", "c"], layers={"rectified": "1"}, bounds=(0, 1))

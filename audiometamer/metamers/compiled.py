@@ -64,7 +64,7 @@ def compiled(
         fast = torch.compile(network, dynamic=False)
 
         def forward(signals: Tensor) -> dict[str, Tensor]:
-            heard = signals.clamp(*model.bounds)
+            heard = model.limited(signals)
             try:
                 with warnings.catch_warnings():
                     # The compiler looks at .grad of all it is given, and torch warns that what the front end gave has none.

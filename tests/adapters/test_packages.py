@@ -29,4 +29,4 @@ def test_a_package_that_is_not_there(monkeypatch, name, package):
 
 def test_a_file_that_a_package_does_not_have():
     with pytest.raises(am.AudioMetamerError, match=r"this model needs msgspec \(what is installed has no weights.pth\)"):
-        file_of("msgspec", "weights.pth")
+        file_of("msgspec", "weights.pth", extra="speech")
