@@ -70,7 +70,8 @@ def wrap(
         Of type wav2vec2, hubert, whisper (its encoder, or an audio classifier) or audio-spectrogram-transformer; in eval mode,
         without trainable parameters.
     extractor : FeatureExtractor
-        The one that it was trained with. A Whisper's and an AST's pad sounds to their window.
+        The one that it was trained with. A Whisper's and an AST's pad sounds to their window, of 30 and 10 s as a rule; with
+        shorter sounds, much of every layer is the same for all, and so null distributions are high.
     duration : float
         Seconds. Default 2.
     sample_rate : int, optional
