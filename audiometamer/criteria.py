@@ -174,12 +174,13 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether a metamer passes: beyond the null on every metric at the matched layer, and the same label as the clip.
 
+    A model without labels, or a target without a clip, is judged by the null distribution alone; `labels` is empty then.
     Where random pairs already reach a metric's ceiling (ρ = 1 at a layer of a few units), the metamer must reach it as well.
 
     Parameters
     ----------
     passed : bool or None
-        None if there is no null distribution or no label to judge by, and nothing that there is fails.
+        None if there is no null distribution and the labels are the same.
     beyond_null : dict of str to bool
         By metric; empty without a null distribution.
     margin : dict of str to float
@@ -213,10 +214,8 @@ def judge(measured: Mapping[str, float], null: Mapping[str, MetricNull] | None, 
         beyond[metric] = value > limit.maximum or at_ceiling
         margin[metric] = value - limit.maximum
     same_label = all(clip == metamer for clip, metamer in labels.values())
-    passed: bool | None = all(beyond.values()) and same_label
-    if passed and not (beyond and labels):
-        passed = None
-    return Verdict(passed, beyond, margin, dict(labels))
+    passed = all(beyond.values()) and same_label
+    return Verdict(None if passed and not beyond else passed, beyond, margin, dict(labels))
 
 
 def judge_all(

@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from audiometamer import networks
 from audiometamer.activations import Rectifier, Tap, calls_in_order, record_taps, relu_pooled_by, split_layer, unknown_layer
 from audiometamer.cochleagram import Cochleagram, front_end
 from audiometamer.domains import Domain, Gaussian, Waveform
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import whole_file
 from audiometamer.images import Picture
 from audiometamer.networks.heads import Heads
@@ -86,6 +87,11 @@ class Model(nn.Module):
         If the network is TorchScript; is in train mode; has trainable parameters, or tensors on several devices or of several
         floating types; fails on noise; gives an output that does not depend on its input, or that depends on the rest of the
         batch; or if no gradient, or a gradient of zero, reaches the input.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If the gradient is zero where a synthesis would start.
     """
 
     def __init__(
@@ -357,6 +363,22 @@ def check_model(model: Model) -> None:
         raise AudioMetamerError(f"the gradient at the input of {name} is not finite")
     if not gradient.any():
         raise AudioMetamerError(f"the gradient at the input of {name} is zero everywhere")
+    if not _moves_at_the_start(model):
+        warnings.warn(
+            f"the gradient at the input of {name} is zero at the near-silence that a synthesis starts from (a front end with a "
+            "floor?); give Model a louder start, such as domain=Waveform(deviation=0.01)",
+            AudioMetamerWarning,
+            stacklevel=3,
+        )
+
+
+def _moves_at_the_start(model: Model) -> bool:
+    """Whether a gradient reaches the signal that a synthesis starts from."""
+    start = model.domain.start(model.signal_shape, seeds=[_PROBE_SEED], dtype=model.dtype, device=model.device)
+    signals = start.requires_grad_()
+    outputs = [out for out in _floating(model(model.domain.signals(signals))) if out.requires_grad]
+    (gradient,) = torch.autograd.grad(torch.as_tensor(sum(out.square().sum() + out.sum() for out in outputs)), signals)
+    return bool(gradient.any())
 
 
 def _floating(output: Any) -> list[Tensor]:

@@ -112,5 +112,6 @@ def test_without_a_null_or_labels_there_is_no_pass():
     values = {"snr_db": 20.0, "pearson_r2": 0.99, "spearman_rho": 0.95}
     assert judge(values, None, {"word": ("yes", "yes")}).passed is None
     assert judge(values, None, {"word": ("yes", "no")}).passed is False
-    assert judge(values, null_of(10, 0.9, 0.9), {}).passed is None
+    assert judge(values, null_of(10, 0.9, 0.9), {}).passed is True  # a network without labels
+    assert judge(values, null_of(1000, 0.9, 0.9), {}).passed is False
     assert judge(values, null_of(30, 0.9, 0.9), {}).passed is False

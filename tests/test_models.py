@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import audiometamer as am
+from audiometamer.domains import Waveform
 from audiometamer.models import Card, FrontEndCard, NetworkCard, WeightsCard, build, save_weights
 
 
@@ -79,6 +80,17 @@ def test_torchscript_is_refused():
         wrap(torch.jit.trace(linear(), torch.zeros(1, 6)))
     with pytest.raises(am.AudioMetamerError, match="its module 0 is a TorchScript module"):
         wrap(nn.Sequential(torch.jit.trace(linear(), torch.zeros(1, 6))).eval())
+
+
+def test_a_front_end_with_a_floor_is_told_of_a_louder_start():
+    class Loud(nn.Module):
+        def forward(self, x):
+            return x.square().clamp(min=1e-6).log()
+
+    network = nn.Sequential(Loud(), linear()).eval().requires_grad_(False)
+    with pytest.warns(am.AudioMetamerWarning, match=r"near-silence that a synthesis starts from .*Waveform\(deviation=0.01\)"):
+        am.Model(network, sample_rate=6, duration=1.0)
+    am.Model(network, sample_rate=6, duration=1.0, domain=Waveform(deviation=0.01))
 
 
 def test_a_gradient_that_is_computed_from_something_else():
