@@ -14,9 +14,10 @@ from audiometamer.cochleagram import Cochleagram
 from audiometamer.criteria import NullDistribution, similarity
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.images import Picture, read_image, write_png
+from audiometamer.loading import load_model
 from audiometamer.matching import match
 from audiometamer.metamers import GivenTarget, Metamer, synthesize
-from audiometamer.models import Model, load_model, record
+from audiometamer.models import Model, record
 from audiometamer.version import __version__
 
 __all__ = [

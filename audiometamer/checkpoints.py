@@ -14,8 +14,9 @@ import msgspec
 import torch
 from torch import Tensor
 
+from audiometamer.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.errors import AudioMetamerError
-from audiometamer.models import Card, FrontEndCard, NetworkCard, WeightsCard, fitted, save_weights
+from audiometamer.loading import fitted, save_weights
 
 NETWORKS = {"cochcnn9": "CochCNN9", "cochresnet50": "CochResNet50", "spectemp": "SpecTemp"}
 

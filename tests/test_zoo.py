@@ -11,7 +11,8 @@ import soundfile
 import torch
 
 import audiometamer as am
-from audiometamer.models import read_card, zoo
+from audiometamer.cards import read_card
+from audiometamer.loading import zoo
 from audiometamer.training.recipe import read_recipe
 from audiometamer.training.synthetic_voices import WORDS
 

@@ -57,3 +57,26 @@ def not_a_model() -> int:
 def nameless_model() -> am.Model:
     """Without labels."""
     return am.Model(seeded(TinyNetwork()), front_end=front_end(), sample_rate=SAMPLE_RATE, duration=DURATION, name="nameless")
+
+
+class Tone(nn.Module):
+    """Takes sounds, and says how long and at what rate."""
+
+    sample_rate, duration = SAMPLE_RATE, DURATION
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 2, 9, stride=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x[:, None]).square().mean(-1)
+
+
+def plain_module() -> nn.Module:
+    """No `Model`."""
+    return seeded(Tone())
+
+
+def shapeless_module() -> nn.Module:
+    """Does not say what it takes."""
+    return seeded(nn.Linear(6, 3))

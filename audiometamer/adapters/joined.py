@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from audiometamer.adapters.resampled import resampled
 from audiometamer.errors import AudioMetamerError
-from audiometamer.models import Model, load_model
+from audiometamer.loading import load_model
+from audiometamer.models import Model
 
 
 class Joined(nn.Module):

@@ -7,8 +7,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from audiometamer.cards import read_card
 from audiometamer.cli import options
-from audiometamer.models import read_card, record, zoo
+from audiometamer.loading import zoo
+from audiometamer.models import record
 from audiometamer.resources import zoo_folder
 
 

@@ -9,7 +9,8 @@ import msgspec
 
 from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError
-from audiometamer.models import Model, load_model
+from audiometamer.loading import load_model
+from audiometamer.models import Model
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.testing import ATTACK_STEP, ATTACK_STEPS
 

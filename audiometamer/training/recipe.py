@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Meta
 from torch import nn
 
+from audiometamer.cards import FrontEndCard, NetworkCard
 from audiometamer.errors import AudioMetamerError
-from audiometamer.models import FrontEndCard, NetworkCard
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation, Positive, Share
 

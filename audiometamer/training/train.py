@@ -20,11 +20,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from audiometamer.cards import Card, WeightsCard
 from audiometamer.criteria import NullDistribution
 from audiometamer.devices import choose_device, describe, own_randomness
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import only_writer, whole_file
-from audiometamer.models import Card, WeightsCard, build, save_weights
+from audiometamer.loading import build, save_weights
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import Batch, Corpus, Task, TrainingSet

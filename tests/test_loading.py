@@ -1,0 +1,138 @@
+"""How models are loaded: folders, functions, controls; what is wrong is one line."""
+
+import hashlib
+import shutil
+
+import msgspec
+import pytest
+import tiny_models
+import torch
+
+import audiometamer as am
+from audiometamer.cards import Card, FrontEndCard, NetworkCard, WeightsCard
+from audiometamer.loading import build, save_weights
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model folder with a tiny CochCNN9 of random weights."""
+    card = Card(
+        "small", 20_000, 2.0, 0.1, NetworkCard("CochCNN9", {"width": 0.02}), FrontEndCard("feather2023"),
+        WeightsCard("weights.safetensors", ""), {"word": ["yes", "no"]},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    sha = save_weights(build(card).network, tmp_path / "weights.safetensors")
+    card = msgspec.structs.replace(card, weights=WeightsCard("weights.safetensors", sha))
+    (tmp_path / "model.toml").write_bytes(msgspec.toml.encode(card))
+    return tmp_path
+
+
+def test_a_folder_is_loaded(folder):
+    model = am.load_model(folder)
+    assert model.name == "small"
+    assert model.layers == ("cochleagram", "relu0", "relu1", "relu2", "relu3", "relu4", "avgpool", "relufc", "final")
+    assert model.weights_sha256() == hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    assert not any(m.training for m in model.network.modules())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "small"', 'nom = "small"', "model.toml: .*"),
+        ("sample_rate = 20000", 'sample_rate = "fast"', r"Expected `int`, got `str` - at `\$.sample_rate`"),
+        ('name = "CochCNN9"', 'name = "CochCNN10"', "no network 'CochCNN10'; there are CochCNN9, CochResNet50, SpecTemp"),
+        ("width = 0.02", "breadth = 0.02", "unexpected keyword argument 'breadth'"),
+        ("width = 0.02", "width = 0.03", r"does not fit CochCNN9: of another shape: batchnorm1\.bias, .*conv0\.weight"),
+        ('preset = "feather2023"', 'preset = "ear"', "no cochleagram preset 'ear'"),
+        ("sample_rate = 20000", "sample_rate = = 20000", "model.toml: .*"),
+        (
+            'file = "weights.safetensors"',
+            'file = "none.safetensors"',
+            "none.safetensors does not exist; .* names it as the weights",
+        ),
+    ],
+)
+def test_a_wrong_card_is_one_line(folder, old, new, message):
+    card = (folder / "model.toml").read_text()
+    assert old in card
+    (folder / "model.toml").write_text(card.replace(old, new))
+    with pytest.raises(am.AudioMetamerError, match=message) as caught:
+        am.load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_hash(folder):
+    state = build(msgspec.toml.decode((folder / "model.toml").read_bytes(), type=Card)).network
+    save_weights(state, folder / "weights.safetensors")
+    with pytest.raises(am.AudioMetamerError, match=r"has SHA-256 .* but its card says .*: a changed file"):
+        am.load_model(folder)
+
+
+def test_a_pickle_is_never_opened(folder):
+    class Trap:
+        def __reduce__(self):
+            return (shutil.rmtree, (str(folder),))
+
+    import pickle
+
+    (folder / "weights.safetensors").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(am.AudioMetamerError, match=r"is not a safetensors file \(a pickle, perhaps\?\)"):
+        am.load_model(folder)
+    assert folder.is_dir()
+
+
+def test_a_folder_without_a_card(tmp_path):
+    with pytest.raises(am.AudioMetamerError, match=r"holds no model.toml"):
+        am.load_model(tmp_path)
+
+
+def test_functions():
+    assert am.load_model("tiny_models:sound_model").name == "tiny"
+    plain = am.load_model("tiny_models:plain_module")
+    assert (plain.name, plain.signal_shape, plain.sample_rate) == ("plain_module", (1000,), 4000)
+    for name, message in {
+        "no_such_package:f": "no_such_package cannot be imported",
+        "tiny_models:nothing": "tiny_models has no function nothing",
+        "tiny_models:not_a_model": "the function returned a int; it must return an am.Model or a module",
+        "tiny_models:shapeless_module": "the Linear says neither sample_rate and duration nor signal_shape",
+        "cochcnn-wort": r"no model 'cochcnn-wort': it is not in the zoo \(cochcnn-speaker, cochcnn-word, ",
+    }.items():
+        with pytest.raises(am.AudioMetamerError, match=message):
+            am.load_model(name)
+
+
+def test_the_tiny_model_is_fine():
+    assert tiny_models.sound_model().layers == ("cochleagram", "relu0", "relu1", "final")
+
+
+def test_permuted_control_has_the_same_values_elsewhere():
+    model, control = am.load_model("cochcnn-word"), am.load_model("permuted:cochcnn-word:3")
+    assert control.name == "permuted-cochcnn-word-3"
+    assert control.folder is None  # no null distribution of the trained network
+    own, permuted = model.network.state_dict(), control.network.state_dict()
+    assert list(own) == list(permuted)
+    for key, tensor in own.items():
+        torch.testing.assert_close(tensor.flatten().sort().values, permuted[key].flatten().sort().values, rtol=0, atol=0)
+        assert tensor.numel() == 1 or not torch.equal(tensor, permuted[key])
+    same, other = am.load_model("permuted:cochcnn-word:3"), am.load_model("permuted:cochcnn-word:4")
+    assert same.weights_sha256() == control.weights_sha256() != other.weights_sha256() != model.weights_sha256()
+
+
+def test_random_control_is_initialised_anew():
+    before = torch.get_rng_state()
+    control = am.load_model("random:cochcnn-word:3")
+    assert torch.equal(torch.get_rng_state(), before)
+    weight = control.network.conv1.weight  # torch draws convolutions uniformly within 1 / √(inputs of a unit)
+    bound = weight[0].numel() ** -0.5
+    assert 0.98 * bound < weight.abs().max() <= bound
+    assert control.network.batchnorm1.running_var.eq(1).all()
+    assert not any(module.training for module in control.network.modules())
+    same, other = am.load_model("random:cochcnn-word:3"), am.load_model("random:cochcnn-word:4")
+    assert same.weights_sha256() == control.weights_sha256() != other.weights_sha256()
+
+
+def test_controls_of_what_is_not_there():
+    with pytest.raises(am.AudioMetamerError, match="there is no model 'cochcnn-wrd'"):
+        am.load_model("random:cochcnn-wrd:0")
+    with pytest.raises(am.AudioMetamerError, match="there is no model 'random:cochcnn-word'"):
+        am.load_model("random:cochcnn-word")
