@@ -37,7 +37,7 @@ def test_layers_and_outputs_are_those_of_the_models(tiny, tiny_clip):
 
 def test_a_metamer_of_both_matches_both_and_of_one_is_judged_by_one(tiny, tiny_clip):
     both = joined({"tiny": tiny, "other": another()})
-    (metamer,) = am.synthesize(both, tiny_clip, "tiny.relu1+other.relu1", steps=300)
+    (metamer,) = am.synthesize(both, tiny_clip, "tiny.relu1+other.relu1", steps=150)
     assert all(metamer.evidence.similarity[f"{name}.relu1"]["snr_db"] > 15 for name in ("tiny", "other"))
     assert set(metamer.evidence.verdict.labels) == {"tiny.word", "other.mood"}
     (one,) = am.synthesize(both, tiny_clip, "tiny.relu1")

@@ -21,9 +21,12 @@ TORCHSCRIPT = {"stft_conv.weight": "stft.forward_basis_buffer", "lstm_cell": "de
 def original():
     """With the weights of the safetensors file, which are not those that it comes with."""
     from safetensors.torch import load_file
-    from silero_vad import load_silero_vad
+
+    threads = torch.get_num_threads()
+    from silero_vad import load_silero_vad  # leaves torch with one thread
 
     loaded = load_silero_vad()
+    torch.set_num_threads(threads)
     weights = loaded._model.state_dict()
     for key, value in load_file(file_of("silero_vad", "data/silero_vad_16k.safetensors", extra="speech")).items():
         module, _, kind = key.rpartition(".")
