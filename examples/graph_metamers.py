@@ -2,7 +2,9 @@
 
 Small GCN, GraphSAGE and GAT networks are trained on two graphs, then features are made that a layer cannot tell from the graph's
 own (after Xu et al. 2025). The first graph is a stochastic block model whose nodes have real features; the second, Zachary's
-karate club, whose nodes have binary ones, the number of the node. Needs `pip install "audiometamer[graph]"`; a minute on a core.
+karate club, whose nodes have binary ones, the number of the node. A metamer passes if it is beyond random pairs of features that
+might have been (other draws of the blocks; the club's members numbered in another order) and every node keeps its class. Needs
+`pip install "audiometamer[graph]"`; a minute on a core.
 """
 
 import sys
@@ -15,6 +17,7 @@ from torch_geometric.nn import GATConv, GCNConv, SAGEConv
 from torch_geometric.utils import stochastic_blockmodel_graph
 
 import audiometamer as am
+from audiometamer.criteria import judge
 from audiometamer.graphs import feature_cosine, graph_model, node_labels, wl_similarity
 from audiometamer.invariance import measure_invariance
 from audiometamer.matching import Cosine, NormalizedDescent
@@ -23,7 +26,8 @@ CONVOLUTIONS = {"GCN": GCNConv, "GraphSAGE": SAGEConv, "GAT": GATConv}
 KINDS = ("ReLU", "ELU", "residual")  # the last with ReLU
 LAYERS = ("active0", "active1", "final")
 QUICK = "--quick" in sys.argv[1:]
-EPOCHS, STEPS = (20, 20) if QUICK else (100, 200)
+EPOCHS, STEPS, OTHERS = (20, 20, 5) if QUICK else (100, 200, 50)
+COMMUNITIES = torch.arange(4).repeat_interleave(15)
 
 
 class Network(nn.Module):
@@ -47,12 +51,20 @@ class Network(nn.Module):
         return self.final(x)
 
 
-def block_model() -> Data:
-    """Four communities of 15 nodes; 16 features, those of a community with a mean of their own."""
+def block_model() -> tuple[Data, list[Tensor]]:
+    """Four communities of 15 nodes; 16 features, those of a community with a mean of their own. And other draws of features."""
     torch.manual_seed(0)
-    classes = torch.arange(4).repeat_interleave(15)
     edges = stochastic_blockmodel_graph([15] * 4, (0.25 * torch.eye(4) + 0.02).tolist())
-    return Data(x=torch.randn(60, 16) + torch.randn(4, 16)[classes], edge_index=edges, y=classes)
+    noise, means = torch.randn(60, 16), torch.randn(4, 16)[COMMUNITIES]
+    others = [torch.randn(60, 16) + means for _ in range(OTHERS)]
+    return Data(x=noise + means, edge_index=edges, y=COMMUNITIES), others
+
+
+def karate_club() -> tuple[Data, list[Tensor]]:
+    """The graph that ships with PyTorch Geometric; and its features with the members numbered in another order."""
+    graph = KarateClub()[0]
+    torch.manual_seed(0)
+    return graph, [graph.x[torch.randperm(graph.num_nodes)] for _ in range(OTHERS)]
 
 
 def trained(network: Network, graph: Data) -> nn.Module:
@@ -64,12 +76,18 @@ def trained(network: Network, graph: Data) -> nn.Module:
     return network.double().eval().requires_grad_(False)
 
 
-def report(title: str, graph: Data, convolution: str, kind: str) -> None:
+def classes_of(model: am.Model, features: Tensor) -> list[int]:
+    """The class of every node."""
+    return model(features[None])[0].argmax(1).tolist()
+
+
+def report(title: str, graph: Data, others: list[Tensor], convolution: str, kind: str) -> None:
     torch.manual_seed(0)
     network = Network(CONVOLUTIONS[convolution], kind, graph.num_features, int(graph.y.max()) + 1)
     model = graph_model(trained(network, graph), graph)
     natural, shape = graph.x.double(), model.signal_shape
-    classes = model(natural[None])[0].argmax(1)
+    null = am.NullDistribution.measure(model, others, layers=LAYERS)
+    classes = classes_of(model, natural)
     for layer in LAYERS:
         target = am.record(model, natural[None], layer)[layer].expand(2, -1, -1)
         found = am.match(
@@ -84,11 +102,14 @@ def report(title: str, graph: Data, convolution: str, kind: str) -> None:
         matches = [am.similarity(t, a) for t, a in zip(target, activations, strict=True)]
         best = max(range(2), key=lambda i: matches[i]["snr_db"])
         metamer, match = found.signals[best], matches[best]
+        heard = classes_of(model, metamer)
+        passed = judge(match, null.layers[layer], {"nodes": (str(classes), str(heard))}).passed
+        same_class = sum(a == b for a, b in zip(classes, heard, strict=True)) / len(classes)
         invariance = measure_invariance(model, natural, layer, exact_up_to=2000, batch_size=100)
         silent = invariance.inactive_share
         cells = (
             title, convolution, kind, layer, f"{match['snr_db']:.1f}", f"{match['spearman_rho']:.3f}",
-            f"{(model(metamer[None])[0].argmax(1) == classes).double().mean():.2f}", f"{feature_cosine(natural, metamer):.2f}",
+            f"{same_class:.2f}", "passed" if passed else "failed", f"{feature_cosine(natural, metamer):.2f}",
             f"{wl_similarity(graph.edge_index, node_labels(natural), graph.edge_index, node_labels(metamer)):.2f}",
             "" if silent is None else f"{silent:.2f}", f"{invariance.metamer_dimension[0]} of {invariance.inputs}",
             f"{invariance.effective_rank:.0f}",
@@ -97,11 +118,11 @@ def report(title: str, graph: Data, convolution: str, kind: str) -> None:
 
 
 columns = (
-    "graph", "network", "kind", "layer", "SNR (dB)", "ρ", "same class", "feature cosine", "WL", "inactive", "metamer dimension",
-    "effective rank",
+    "graph", "network", "kind", "layer", "SNR (dB)", "ρ", "same class", "verdict", "feature cosine", "WL", "inactive",
+    "metamer dimension", "effective rank",
 )  # fmt: skip
 print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
-for title, graph in (("blocks", block_model()), ("karate", KarateClub()[0])):
+for title, (graph, others) in (("blocks", block_model()), ("karate", karate_club())):
     for convolution in ["GCN"] if QUICK else CONVOLUTIONS:
         for kind in KINDS:
-            report(title, graph, convolution, kind)
+            report(title, graph, others, convolution, kind)
