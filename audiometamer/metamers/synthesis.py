@@ -4,9 +4,9 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 import torch
 from msgspec.structs import replace
@@ -304,19 +304,26 @@ class _Run:
 
     def metamers(self, jobs: Sequence[_Job], batch_size: int | None) -> Iterator[Metamer]:
         """Metamers of jobs at one layer, in the order in which they are done."""
-        twin = self._twin(jobs[0].layer)
-        batch_size = batch_size or fitting_batch_size(twin, places(jobs[0].layer))
-        with self._activations(twin, jobs[0].layer) as activations:
+        layer = jobs[0].layer
+        twin = folded(self.model, places(layer))
+        batch_size = batch_size or fitting_batch_size(twin, places(layer))
+        with ExitStack() as stack:
+
+            @cache
+            def activations(gradient_clip: float) -> Callable[[Tensor], dict[str, Tensor]]:
+                return stack.enter_context(self._activations(self._clipped(twin, gradient_clip), layer))
+
             yield from self._batches(jobs, batch_size, activations)
 
-    def _twin(self, layer: str) -> Model:
-        """What is matched in the model's place."""
-        twin, ears = folded(self.model, places(layer)), self.model.front_end
-        if self.method.gradient_clip != 1 and isinstance(ears, Cochleagram):
-            twin = twin if twin is not self.model else twin_of(twin)
-            if twin is not self.model:
-                twin.front_end = ears.with_gradient_clip(self.method.gradient_clip)
-        return twin
+    def _clipped(self, twin: Model, gradient_clip: float) -> Model:
+        """A twin of the model whose cochleagram's compression has a smaller derivative, if it can be had."""
+        ears = self.model.front_end
+        if gradient_clip == 1 or not isinstance(ears, Cochleagram):
+            return twin
+        another = twin_of(twin)
+        if another is not twin:
+            another.front_end = ears.with_gradient_clip(gradient_clip)
+        return another
 
     @contextmanager
     def _activations(self, twin: Model, layer: str) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
@@ -329,8 +336,9 @@ class _Run:
             yield lambda signals: twin.activations(signals, taps, relus=relus)
 
     def _batches(
-        self, jobs: Sequence[_Job], batch_size: int, activations: Callable[[Tensor], dict[str, Tensor]]
+        self, jobs: Sequence[_Job], batch_size: int, activations: Callable[[float], Callable[[Tensor], dict[str, Tensor]]]
     ) -> Iterator[Metamer]:
+        """The attempts at jobs of one layer; `activations` gives the forward pass by its gradient clip."""
         attempts = self.method.attempts
         waiting = {0: list(jobs)}  # by the number of their next attempt
         while waiting:
@@ -341,7 +349,7 @@ class _Run:
                 waiting[number] = rest
             try:
                 with tensor_float32(False):
-                    self._attempt(batch, number, activations)
+                    self._attempt(batch, number, activations(attempts[number].gradient_clip))
             except torch.OutOfMemoryError as error:
                 if len(batch) == 1:
                     raise AudioMetamerError(f"{self.model.device} has no memory for one signal at {batch[0].layer}") from error
