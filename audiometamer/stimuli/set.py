@@ -156,10 +156,10 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
     write_table(stimulus_set / LICENCES, ("clip", *_RIGHTS), rights)
     _write_parquet(stimulus_set / PARQUET, rows)
     title = name or stimulus_set.resolve().name
-    _write_text(stimulus_set / DESCRIPTION, _json(description(title, [right["licence"] for right in rights], "derivative")))
+    write_text(stimulus_set / DESCRIPTION, json_text(description(title, [right["licence"] for right in rights], "derivative")))
     readme = stimulus_set / README
     if not readme.exists() or readme.read_text(encoding="utf-8", errors="replace").startswith(_BY_US):
-        _write_text(readme, _readme(title, rows, rights))
+        write_text(readme, _readme(title, rows, rights))
     write_manifest(stimulus_set)
     return rows
 
@@ -255,8 +255,8 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
     methods = dict.fromkeys(f"{row.method}, loss {row.loss}, up to {row.steps} steps for each attempt" for row in rows)
     seeds = sorted({row.seed for row in rows})
     verdicts = "\n".join(
-        f"| {model} | {layer} | {count.total()} | {count['passed']} | {count['failed']} | {count['no verdict']} | {_rate(count)} |"
-        for (model, layer), count in cells.items()
+        f"| {model} | {layer} | {n.total()} | {n['passed']} | {n['failed']} | {n['no verdict']} | {_rate(n)} |"
+        for (model, layer), n in cells.items()
     )
     untold = [
         f"{right['clip']} ({', '.join(r for r in _RIGHTS if right[r] == UNKNOWN)})"
@@ -302,10 +302,12 @@ def _some(words: Sequence[str], most: int = 20) -> str:
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 with the line ends of Unix."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _json(content: Any) -> str:
+def json_text(content: Any) -> str:
+    """JSON for readers: a line for each field."""
     return msgspec.json.format(msgspec.json.encode(content), indent=1).decode() + "\n"

@@ -33,7 +33,7 @@ def write_manifest(stimulus_set: Path) -> Path:
     """
     path = stimulus_set / MANIFEST
     with whole_file(path) as temporary:
-        lines = [_line(_sum(stimulus_set / file), file) for file in sorted(_files(stimulus_set)) if file != temporary.name]
+        lines = [_line(file_sha256(stimulus_set / file), file) for file in sorted(_files(stimulus_set)) if file != temporary.name]
         temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape", newline="\n")
     return path
 
@@ -80,7 +80,7 @@ def verify(stimulus_set: Path) -> Iterator[Difference]:
             yield Difference("extra", file)
         else:
             try:
-                same = _sum(stimulus_set / file) == sums[file]
+                same = file_sha256(stimulus_set / file) == sums[file]
             except AudioMetamerError:
                 yield Difference("unreadable", file)
             else:
@@ -100,7 +100,8 @@ def _files(stimulus_set: Path) -> Iterator[str]:
         yield from ((at / name).as_posix() for name in names)
 
 
-def _sum(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, read a piece at a time."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
