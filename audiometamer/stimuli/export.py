@@ -50,7 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bits : {16, 24}
         Default 24.
     level : float or None
-        RMS of every sound in dB re full scale: a constant 1 has 0 dB, a sine of full scale -3.01 dB. Means are removed. Default -30.
+        RMS of every sound in dB re full scale: a constant 1 has 0 dB, a sine of full scale -3.01 dB. Means are removed.
+        Default -30.
     factor : float or None
         Instead of `level`: what all sounds are multiplied by, so that their differences in level stay.
     peaks : {"lower", "stop"}
@@ -117,7 +118,7 @@ def export(
 ) -> list[Entry]:
     """Write presentation copies of a set's metamers and of their clips into a new folder, and the key to them beside it.
 
-    The files of `out` do not tell what they are; ``key.tsv`` does, and lies elsewhere, with the settings in a JSON of the same name.
+    The files of `out` do not tell what they are; the key does, and lies elsewhere, with the settings in a JSON of the same name.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ def export(
     """
     if to not in get_args(Form):
         raise AudioMetamerError(f"{to!r} is no form of export; there are {', '.join(get_args(Form))}")
-    key = key or out.with_name(f"{out.name}-key.tsv")
+    key = key or default_key(out)
     _check_free(out, key)
     entries = _entries(stimulus_set, _selected(stimulus_set, selection), settings, _naming(to, settings))
     sounds = _Sounds(stimulus_set, settings, entries)
@@ -155,6 +156,11 @@ def export(
         write_text(key.with_suffix(".json"), json_text(about))
         write_table(key, Entry.__struct_fields__, map(msgspec.structs.asdict, made))
     return made
+
+
+def default_key(out: Path) -> Path:
+    """Where the key to an export lies if nothing else is said: beside its folder."""
+    return out.with_name(f"{out.name}-key.tsv")
 
 
 def _check_free(out: Path, key: Path) -> None:
@@ -470,22 +476,24 @@ def _readme(entries: Sequence[Entry], settings: Settings, level: float, lowered:
         same = f"Every sound, the noise and the tone have the same RMS: {level:.2f} dB re full scale, where a constant 1 has 0 dB"
     else:
         same = (
-            f"All sounds were multiplied by {settings.factor:g}; noise and tone have the mean power of the set, {level:.2f} dB re "
-            f"full scale, and the key tells how far each sound is from it"
+            f"All sounds were multiplied by {settings.factor:g}; noise and tone have the mean power of the set, {level:.2f} dB "
+            f"re full scale, and the key tells how far each sound is from it"
         )
     down = f" The whole set was lowered by {lowered:.2f} dB so that no peak clips." if lowered else ""
     rights = "\n".join(f"- {licence}; {named}" for licence, named in sorted({(e.licence, e.attribution) for e in entries}))
     return f"""# Presentation copies
 
-{len(entries)} sounds, {settings.sample_rate} Hz, {settings.bits} bits with triangular dither, raised-cosine ramps of {settings.ramp:g} ms.
-Their names tell nothing; the key to them is kept elsewhere. Made with audiometamer {__version__}.
+{len(entries)} sounds, {settings.sample_rate} Hz, {settings.bits} bits with triangular dither, raised-cosine ramps of
+{settings.ramp:g} ms. Their names tell nothing; the key to them is kept elsewhere. Made with audiometamer {__version__}.
 
 ## Level
 {same}.{down}
 
-`{file_of(NOISE)}`: Gaussian noise with the average spectrum of these sounds, 10 s. `{file_of(TONE)}`: 1 kHz, 10 s. Set the level with
-the noise: what a sound level meter (equivalent level over the noise) reads is the level at which the sounds play. The tone has the
-same RMS and is for checking the equipment.
+- `{file_of(NOISE)}`: Gaussian noise with the average spectrum of these sounds, 10 s.
+- `{file_of(TONE)}`: 1 kHz, 10 s.
+
+Set the level with the noise: the equivalent level that a sound level meter reads over it is the level at which the sounds play.
+The tone has the same RMS and is for checking the equipment.
 
 ## Licences of the clips, and whom to name
 {rights}

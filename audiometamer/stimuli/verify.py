@@ -47,6 +47,8 @@ def read_manifest(stimulus_set: Path) -> dict[str, str]:
         If there is none, a line of it cannot be read, or names a file outside the set.
     """
     path = stimulus_set / MANIFEST
+    if not stimulus_set.is_dir():
+        raise AudioMetamerError(f"{stimulus_set} is not a folder; give that of a stimulus set")
     if not path.exists():
         raise AudioMetamerError(f"{path} does not exist; `audiometamer stimuli index {stimulus_set}` writes it")
     sums = {}
@@ -90,8 +92,6 @@ def verify(stimulus_set: Path) -> Iterator[Difference]:
 
 def _files(stimulus_set: Path) -> Iterator[str]:
     """All that a manifest tells of, as it lies in the set."""
-    if not stimulus_set.is_dir():
-        raise AudioMetamerError(f"{stimulus_set} is not a folder; give that of a stimulus set")
     for folder, subfolders, names in os.walk(stimulus_set):
         at = Path(folder).relative_to(stimulus_set)
         if at == Path():
