@@ -17,6 +17,7 @@ from audiometamer.cli.models import layers, models
 from audiometamer.cli.null import null
 from audiometamer.cli.record import record
 from audiometamer.cli.report import report
+from audiometamer.cli.stimuli import stimuli
 from audiometamer.cli.synth import synth
 from audiometamer.cli.train import train
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
@@ -34,12 +35,13 @@ def audiometamer() -> None:
 
 for command in (
     demo, synth, models, layers, record, null, train, test_model, evaluate, invariance, report, import_checkpoint, benchmark,
+    stimuli,
 ):  # fmt: skip
     audiometamer.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 2 after bad input, 130 after Ctrl-C.
+    """Run the command line and return its exit status: 0, 1 if differences were found, 2 after bad input, 130 after Ctrl-C.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         warnings.showwarning = show  # type: ignore[assignment]  # mypy wants the parameters' names repeated
         try:
-            audiometamer.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+            status = audiometamer.main(args=None if arguments is None else list(arguments), standalone_mode=False)
         except click.exceptions.Abort:
             words = sys.argv[1:] if arguments is None else arguments
             kept = "; what was finished is kept, and the same command goes on from there" if {*words[:1]} & {*_RESUMING} else ""
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except AudioMetamerError as error:
             click.echo(f"audiometamer: error: {error}", err=True)
             return 2
-    return 0
+    return status or 0  # of a command that ended by ctx.exit
 
 
 def run() -> None:

@@ -1,0 +1,146 @@
+"""``audiometamer stimuli``: describe, verify, export a stimulus set, and select from it."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Literal, cast
+
+import click
+
+from audiometamer.cli import options
+from audiometamer.files import only_writer
+from audiometamer.stimuli import export as exporting
+from audiometamer.stimuli import select as selecting
+from audiometamer.stimuli.layout import read_items
+from audiometamer.stimuli.set import write_set
+from audiometamer.stimuli.verify import read_manifest
+from audiometamer.stimuli.verify import verify as differences
+
+_DIFFERENT = 1  # as diff and grep tell it; 2 is bad input
+
+_stimulus_set = click.argument("stimulus_set", metavar="SET", type=click.Path(path_type=Path))
+
+
+@click.group()
+def stimuli() -> None:
+    """Stimulus sets: what `audiometamer run` made, for an experiment or another laboratory."""
+
+
+@stimuli.command()
+@_stimulus_set
+@click.option(
+    "--clips",
+    type=click.Path(path_type=Path),
+    help="A table of the clips: the column path, and word, speaker, licence, attribution, source, …; default: what the set has.",
+)
+@click.option("--name", help="Of the data set; default: that of the folder.")
+def index(stimulus_set: Path, clips: Path | None, name: str | None) -> None:
+    """Write index, clips, licences, description, README and manifest of SET anew."""
+    read_items(stimulus_set)  # before a lock is put into a folder that is no set
+    with only_writer(stimulus_set):
+        rows = write_set(stimulus_set, clips=clips, name=name)
+    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in Counter(row.verdict for row in rows).items())
+    click.echo(f"{len(rows)} items ({verdicts}): {stimulus_set / 'index.tsv'}")
+
+
+@stimuli.command()
+@_stimulus_set
+@click.pass_context
+def verify(ctx: click.Context, stimulus_set: Path) -> None:
+    """Name every file of SET that is missing, changed or extra by its manifest.
+
+    The exit status is 0 if there is none, 1 if there are some, 2 if SET has no readable manifest.
+    """
+    counts: Counter[str] = Counter()
+    for difference in differences(stimulus_set):
+        counts[difference.kind] += 1
+        click.echo(f"{difference.kind:<10} {difference.file}")
+    if counts:
+        click.echo(f"{stimulus_set}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), err=True)
+        ctx.exit(_DIFFERENT)
+    click.echo(f"{stimulus_set}: all {len(read_manifest(stimulus_set))} files are as the manifest says")
+
+
+@stimuli.command()
+@_stimulus_set
+@click.option("--to", required=True, type=click.Choice(["bids", "psychopy", "folder"]))
+@options.out("export")
+@click.option("--selection", type=click.Path(path_type=Path), help="A selection.tsv; default: every finished item.")
+@click.option("--key", type=click.Path(path_type=Path), help="What each sound is; default: OUT-key.tsv, beside the folder.")
+@click.option("--rate", type=click.Choice(["44100", "48000"]), default="48000", show_default=True, help="Hz.")
+@click.option("--bits", type=click.Choice(["16", "24"]), default="24", show_default=True)
+@click.option("--level", type=float, help="RMS of every sound, dB re full scale (a constant 1 has 0 dB); default: -30.")
+@click.option("--factor", type=float, help="Instead of --level: what all sounds are multiplied by.")
+@click.option(
+    "--peaks", type=click.Choice(["lower", "stop"]), default="lower", show_default=True,
+    help="If a peak would clip: lower the whole set, or stop.",
+)  # fmt: skip
+@click.option("--ramp", type=float, default=10.0, show_default=True, help="Raised-cosine rise and fall, ms.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of names, dither and calibration noise.")
+@click.option(
+    "--bids-version", type=click.Choice(["current", "coming"]), default="current", show_default=True,
+    help="stim_file, or stimuli.tsv and stim_id (BIDS extension proposal 44, a draft).",
+)  # fmt: skip
+@click.option("--reveal", is_flag=True, help="Write what each sound is into the tables of the export too.")
+def export(
+    stimulus_set: Path,
+    to: str,
+    out: Path,
+    selection: Path | None,
+    key: Path | None,
+    rate: str,
+    bits: str,
+    level: float | None,
+    factor: float | None,
+    peaks: str,
+    ramp: float,
+    seed: int,
+    bids_version: str,
+    reveal: bool,
+) -> None:
+    """Write presentation copies of SET: PCM, one level for all, ramps, opaque names, and sounds to calibrate by."""
+    settings = exporting.Settings(
+        sample_rate=int(rate), bits=int(bits), level=-30.0 if level is None and factor is None else level, factor=factor,
+        peaks=cast("Literal['lower', 'stop']", peaks), ramp=ramp, seed=seed,
+        bids_version=cast("Literal['current', 'coming']", bids_version), reveal=reveal,
+    )  # fmt: skip
+    key = key or exporting.default_key(out)
+    form = cast("exporting.Form", to)
+    made = exporting.export(stimulus_set, out, to=form, settings=settings, selection=selection, key=key)
+    click.echo(f"{len(made)} sounds: {out}   key: {key}")
+
+
+@stimuli.command()
+@_stimulus_set
+@options.out("selection")
+@click.option(
+    "--among", type=click.Choice(["complete", "largest"]), default="complete", show_default=True,
+    help="Clips that passed at all models and layers; or as many items as can be had with equally many at each.",
+)  # fmt: skip
+@click.option("--balance", multiple=True, metavar="A,B,…", help="Columns of clips.tsv whose values are to come equally often.")
+@click.option("--may-drop", multiple=True, metavar="A,B,…", help="As --balance, but values may be left out altogether.")
+@click.option("--most-clips", type=int, help="At each model and layer; default: as many as there are.")
+@click.option("--level-within", type=float, metavar="DB", help="All RMS levels lie in a window of so many dB.")
+@click.option("--duration-within", type=float, metavar="S", help="All durations lie in a window of so many seconds.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every draw.")
+def select(
+    stimulus_set: Path,
+    out: Path,
+    among: str,
+    balance: tuple[str, ...],
+    may_drop: tuple[str, ...],
+    most_clips: int | None,
+    level_within: float | None,
+    duration_within: float | None,
+    seed: int,
+) -> None:
+    """Choose items of SET that passed their verdict, balanced and matched, and write the choice down with its rules."""
+    rules = selecting.Rules(
+        among=cast("Literal['complete', 'largest']", among), balance=tuple(options.split_names(balance)),
+        may_drop=tuple(options.split_names(may_drop)), most_clips=most_clips, level_within=level_within,
+        duration_within=duration_within, seed=seed,
+    )  # fmt: skip
+    n = selecting.write_selection(stimulus_set, out, rules).counts
+    click.echo(
+        f"{n['selected']} of {n['items']} items, {n['selected_clips']} clips at {n['conditions']} conditions: "
+        f"{out / selecting.TABLE}"
+    )

@@ -1,0 +1,1 @@
+"""Stimulus sets: what an experiment or another laboratory takes as it is."""

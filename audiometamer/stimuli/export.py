@@ -1,0 +1,500 @@
+"""Presentation copies of a set: PCM at a sound card's rate, one level for all, ramps, opaque names, and what to calibrate by."""
+
+import math
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import msgspec
+import numpy as np
+import scipy.signal
+from numpy.typing import NDArray
+
+from audiometamer.audio import read_samples, resample
+from audiometamer.errors import AudioMetamerError
+from audiometamer.stimuli.layout import MANIFEST
+from audiometamer.stimuli.set import (
+    UNKNOWN,
+    Row,
+    description,
+    json_text,
+    read_clips,
+    read_rows,
+    read_table,
+    write_table,
+    write_text,
+)
+from audiometamer.stimuli.verify import file_sha256
+from audiometamer.version import __version__
+
+Form = Literal["bids", "psychopy", "folder"]
+Sound = NDArray[np.float32]
+NATURAL = "natural"  # in the place of a layer: the clips themselves
+NOISE, TONE = "calibrationnoise", "calibrationtone"
+_CALIBRATION_SECONDS = 10.0
+_TONE_HZ = 1000.0
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another
+_BINS = 1025  # of the average spectrum
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How presentation copies are made.
+
+    Parameters
+    ----------
+    sample_rate : {44100, 48000}
+        Hz. Default 48000.
+    bits : {16, 24}
+        Default 24.
+    level : float or None
+        RMS of every sound in dB re full scale: a constant 1 has 0 dB, a sine of full scale -3.01 dB. Means are removed.
+        Default -30.
+    factor : float or None
+        Instead of `level`: what all sounds are multiplied by, so that their differences in level stay.
+    peaks : {"lower", "stop"}
+        What to do if a sound would clip: lower all by the same, or stop. Default "lower".
+    ramp : float
+        Raised-cosine rise and fall, ms. Default 10.
+    seed : int
+        Of names, dither and calibration noise. Default 0.
+    bids_version : {"current", "coming"}
+        ``stim_file`` (BIDS 1.10), or ``stimuli.tsv`` and ``stim_id`` (draft of BIDS extension proposal 44). Default "current".
+    reveal : bool
+        Write what each sound is into the tables of the export too, not into the key alone. Default False.
+    """
+
+    sample_rate: int = 48_000
+    bits: int = 24
+    level: float | None = -30.0
+    factor: float | None = None
+    peaks: Literal["lower", "stop"] = "lower"
+    ramp: float = 10.0
+    seed: int = 0
+    bids_version: Literal["current", "coming"] = "current"
+    reveal: bool = False
+
+    def __post_init__(self) -> None:
+        checks = (
+            (self.sample_rate in (44_100, 48_000), f"sample rate is {self.sample_rate} Hz; it must be 44100 or 48000"),
+            (self.bits in (16, 24), f"bits is {self.bits}; it must be 16 or 24"),
+            ((self.level is None) != (self.factor is None), "give a level in dB or a factor: one of them"),
+            (self.level is None or -100 <= self.level <= 0, f"level is {self.level} dB re full scale; it must be from -100 to 0"),
+            (self.factor is None or 0 < self.factor < math.inf, f"factor is {self.factor}; it must be above 0"),
+            (0 <= self.ramp < math.inf, f"ramp is {self.ramp} ms; it must be 0 or more"),
+            (self.seed >= 0, f"seed is {self.seed}; it must be 0 or more"),
+        )
+        for good, message in checks:
+            if not good:
+                raise AudioMetamerError(message)
+
+    @property
+    def step(self) -> float:
+        """The least significant bit; full scale is 1."""
+        return 2.0 ** (1 - self.bits)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One sound of an export: a row of ``key.tsv``."""
+
+    stim_id: str
+    file: str
+    clip: str
+    model: str
+    layer: str
+    seed: int | None
+    verdict: str
+    source: str
+    licence: str
+    attribution: str
+    duration: float | None = None
+    rms_db: float | None = None
+
+
+def export(
+    stimulus_set: Path, out: Path, *, to: Form, settings: Settings, selection: Path | None = None, key: Path | None = None
+) -> list[Entry]:
+    """Write presentation copies of a set's metamers and of their clips into a new folder, and the key to them beside it.
+
+    The files of `out` do not tell what they are; the key does, and lies elsewhere, with the settings in a JSON of the same name.
+
+    Parameters
+    ----------
+    stimulus_set, out : path
+    to : {"bids", "psychopy", "folder"}
+    settings : Settings
+    selection : path, optional
+        A ``selection.tsv`` of `audiometamer.stimuli.select`. Default: every finished item, those that failed among them.
+    key : path, optional
+        Default: `out` with ``-key.tsv``.
+
+    Returns
+    -------
+    list of Entry
+        As in the key.
+
+    Raises
+    ------
+    AudioMetamerError
+        If `out` or the key exists, a sound cannot be read or is silent, is no sound, a peak would clip and `settings.peaks` is
+        "stop", or a ramp is too long.
+    """
+    if to not in get_args(Form):
+        raise AudioMetamerError(f"{to!r} is no form of export; there are {', '.join(get_args(Form))}")
+    key = key or default_key(out)
+    _check_free(out, key)
+    entries = _entries(stimulus_set, _selected(stimulus_set, selection), settings, _naming(to, settings))
+    sounds = _Sounds(stimulus_set, settings, entries)
+    with _whole_folder(out) as folder:
+        made = [sounds.write(entry, folder) for entry in entries]
+        level = sounds.write_calibration(folder, _naming(to, settings))
+        about = _about(stimulus_set, to, settings, level, sounds.lowered_db, len(made))
+        _FORMS[to](folder, made, settings)
+        write_text(folder / "README.md", _readme(made, settings, level, sounds.lowered_db, _naming(to, settings)))
+        write_text(key.with_suffix(".json"), json_text(about))
+        write_table(key, Entry.__struct_fields__, map(msgspec.structs.asdict, made))
+    return made
+
+
+def default_key(out: Path) -> Path:
+    """Where the key to an export lies if nothing else is said: beside its folder."""
+    return out.with_name(f"{out.name}-key.tsv")
+
+
+def _check_free(out: Path, key: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
+    if key.suffix != ".tsv":
+        raise AudioMetamerError(f"the key is {key}; its name must end in .tsv")
+    for path in (key, key.with_suffix(".json")):
+        if path.exists():
+            raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --key")
+    if out.resolve() in key.resolve().parents:
+        raise AudioMetamerError(f"the key {key} would lie in {out}, where listeners' programs can read it; keep it apart")
+
+
+@contextmanager
+def _whole_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out`, renamed to it if the block ends well, and removed if it does not."""
+    folder = out.with_name(f".{secrets.token_hex(4)}-{out.name}")
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        folder.replace(out)
+    except OSError as error:
+        raise AudioMetamerError(f"could not write {out}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _selected(stimulus_set: Path, selection: Path | None) -> list[Row]:
+    rows = read_rows(stimulus_set)
+    if selection is not None:
+        wanted = {row["file"]: None for row in read_table(selection, required=["file"])}
+        by_file = {row.file: row for row in rows}
+        if missing := [file for file in wanted if file not in by_file]:
+            raise AudioMetamerError(f"{selection} names {missing[0]}, which is no finished item of {stimulus_set}")
+        rows = [by_file[file] for file in wanted]
+    for row in rows:
+        if row.sample_rate is None:
+            raise AudioMetamerError(f"{stimulus_set / row.file} is no sound; only sounds are exported")
+    return rows
+
+
+def _entries(stimulus_set: Path, rows: Sequence[Row], settings: Settings, file_of: Callable[[str], str]) -> list[Entry]:
+    """Each metamer and each clip, with names that tell nothing, in the order of these names."""
+    clips = read_clips(stimulus_set)
+    originals = {row.original: row for row in rows if row.original.endswith(".wav")}
+    sources = [(row.file, row, row.layer) for row in rows] + [(path, row, NATURAL) for path, row in originals.items()]
+    entries = []
+    for name, (source, row, layer) in zip(_opaque_names(len(sources), settings.seed), sources, strict=True):
+        natural, told = layer == NATURAL, clips.get(row.clip, {})
+        entries.append(Entry(
+            stim_id=name, file=file_of(name), clip=row.clip, model="" if natural else row.model, layer=layer,
+            seed=None if natural else row.seed, verdict="" if natural else row.verdict, source=source,
+            licence=told.get("licence") or UNKNOWN, attribution=told.get("attribution") or UNKNOWN,
+        ))  # fmt: skip
+    return sorted(entries, key=lambda entry: entry.stim_id)
+
+
+def _opaque_names(n: int, seed: int) -> list[str]:
+    """Different names of 8 letters, drawn; the same for the same seed."""
+    generator, names = np.random.default_rng(seed), dict[str, None]()
+    while len(names) < n:
+        names["".join(generator.choice(list(_LETTERS), 8))] = None
+    return list(names)
+
+
+class _Sounds:
+    """All sounds at one level: read once to find the highest peak and the average spectrum, once more to be written."""
+
+    def __init__(self, stimulus_set: Path, settings: Settings, entries: Sequence[Entry]) -> None:
+        self.stimulus_set, self.settings = stimulus_set, settings
+        self.gain, self.lowered_db = 1.0, 0.0
+        power, spectrum, highest, loudest = 0.0, np.zeros(_BINS), 0.0, ""
+        for entry in entries:
+            sound = self.read(entry)
+            power += float(np.mean(np.square(sound, dtype=np.float64)))
+            spectrum += _spectrum(sound)
+            if (peak := float(np.abs(sound).max())) > highest:
+                highest, loudest = peak, entry.source
+        rms = math.sqrt(power / len(entries)) if settings.level is None else 10 ** (settings.level / 20)
+        self.noise, self.tone = _shaped_noise(spectrum, settings), _tone(settings)
+        self.calibration_rms = rms
+        for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
+            if (peak := float(np.abs(sound).max()) * rms) > highest:
+                highest, loudest = peak, name
+        self._keep_from_clipping(highest, loudest)
+
+    def _keep_from_clipping(self, highest: float, loudest: str) -> None:
+        limit = 1 - 2.5 * self.settings.step  # dither adds up to a step, rounding half of one
+        if highest <= limit:
+            return
+        excess = 20 * math.log10(highest / limit)
+        if self.settings.peaks == "stop":
+            raise AudioMetamerError(
+                f"{loudest} would clip: its peak is {highest:.3f} of full scale; lower the level by {excess:.2f} dB, or let the "
+                f"whole set be lowered (--peaks lower)"
+            )
+        self.gain, self.lowered_db = limit / highest, excess
+
+    def read(self, entry: Entry) -> Sound:
+        """A sound at the rate of the export, ramped, and at the level that was asked for."""
+        path, settings = self.stimulus_set / entry.source, self.settings
+        samples, rate = read_samples(path)
+        if samples.shape[1] != 1 or not np.isfinite(samples).all():
+            raise AudioMetamerError(f"{path} must have one channel and finite samples; it has {samples.shape[1]} channels")
+        sound = resample(samples[:, 0].astype(np.float32), rate, settings.sample_rate)
+        if settings.level is not None:
+            sound = sound - sound.mean()
+        sound = _ramped(sound, settings, path)
+        if not sound.any():
+            raise AudioMetamerError(f"{path} is silent; it cannot be brought to a level")
+        return sound * np.float32(settings.factor or 10 ** ((settings.level or 0.0) / 20) / _rms(sound))
+
+    def write(self, entry: Entry, folder: Path) -> Entry:
+        """Write one sound; its entry with its duration and level."""
+        sound = self.read(entry) * np.float32(self.gain)
+        index = int.from_bytes(entry.stim_id.encode())
+        _write_pcm(folder / entry.file, sound, self.settings, np.random.default_rng([self.settings.seed, index]))
+        level = round(20 * math.log10(_rms(sound)), 3)
+        return msgspec.structs.replace(entry, duration=len(sound) / self.settings.sample_rate, rms_db=level)
+
+    def write_calibration(self, folder: Path, file_of: Callable[[str], str]) -> float:
+        """Write noise and tone; their RMS in dB re full scale."""
+        rms = self.calibration_rms * self.gain
+        for index, (name, sound) in enumerate(((NOISE, self.noise), (TONE, self.tone))):
+            generator = np.random.default_rng([self.settings.seed, index])
+            _write_pcm(folder / file_of(name), sound * np.float32(rms), self.settings, generator)
+        return 20 * math.log10(rms)
+
+
+def _rms(sound: Sound) -> float:
+    return float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
+
+
+def _ramped(sound: Sound, settings: Settings, path: Path) -> Sound:
+    """With a raised-cosine rise and fall: 0.5 - 0.5·cos(π (k + 0.5) / n) over n samples."""
+    n = round(settings.ramp / 1000 * settings.sample_rate)
+    if 2 * n > len(sound):
+        raise AudioMetamerError(
+            f"{path} lasts {1000 * len(sound) / settings.sample_rate:.0f} ms; two ramps of {settings.ramp:g} ms do not fit in it"
+        )
+    rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(n) + 0.5) / max(n, 1))).astype(np.float32)
+    sound = sound.copy()
+    sound[:n] *= rise
+    sound[len(sound) - n :] *= rise[::-1]
+    return sound
+
+
+def _spectrum(sound: Sound) -> NDArray[np.float64]:
+    """Power by frequency, by Welch's method, each sound counted alike; shape=(bins,)."""
+    size = 2 * (_BINS - 1)
+    padded = np.pad(sound, (0, max(size - len(sound), 0)))
+    power: NDArray[np.float64] = scipy.signal.welch(padded.astype(np.float64), nperseg=size, detrend=False)[1]
+    return power / power.sum()
+
+
+def _shaped_noise(spectrum: NDArray[np.float64], settings: Settings) -> Sound:
+    """Gaussian noise with the average spectrum of the set, RMS 1, ramped."""
+    n = round(_CALIBRATION_SECONDS * settings.sample_rate)
+    white = np.fft.rfft(np.random.default_rng([settings.seed, 1]).standard_normal(n))
+    amplitude = np.sqrt(np.interp(np.linspace(0, 1, len(white)), np.linspace(0, 1, _BINS), spectrum))
+    amplitude[0] = 0
+    noise = _ramped(np.fft.irfft(white * amplitude, n).astype(np.float32), settings, Path(NOISE))
+    return noise / np.float32(_rms(noise))
+
+
+def _tone(settings: Settings) -> Sound:
+    """1 kHz, RMS 1, ramped."""
+    time = np.arange(round(_CALIBRATION_SECONDS * settings.sample_rate)) / settings.sample_rate
+    tone = _ramped(np.sin(2 * np.pi * _TONE_HZ * time).astype(np.float32), settings, Path(TONE))
+    return tone / np.float32(_rms(tone))
+
+
+def _write_pcm(path: Path, sound: Sound, settings: Settings, generator: np.random.Generator) -> None:
+    """Round to whole steps after adding triangular dither of two steps from end to end (Lipshitz et al. 1992).
+
+    libsndfile clips without a word: peaks were seen to before.
+    """
+    import soundfile
+
+    dither = generator.random(len(sound)) - generator.random(len(sound))
+    steps = np.floor(sound.astype(np.float64) / settings.step + dither + 0.5).astype(np.int64)
+    assert np.abs(steps).max() < 1 / settings.step, "the level was chosen so that nothing clips"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    left = steps.astype(np.int32) << (32 - settings.bits)
+    soundfile.write(path, left, settings.sample_rate, subtype=f"PCM_{settings.bits}", format="WAV")
+
+
+def _naming(to: Form, settings: Settings) -> Callable[[str], str]:
+    """From the name of a sound to its file in an export."""
+    if to == "folder":
+        return lambda name: f"{name}.wav"
+    if to == "bids" and settings.bids_version == "coming":
+        return lambda name: f"stimuli/stim-{name}_audio.wav"
+    return lambda name: f"stimuli/{name}.wav"
+
+
+def _about(stimulus_set: Path, to: Form, settings: Settings, level: float, lowered: float, n: int) -> dict[str, Any]:
+    """How an export was made: the JSON beside its key."""
+    manifest = stimulus_set / MANIFEST
+    return {
+        "audiometamer": __version__,
+        "set": stimulus_set.resolve().name,
+        "set_manifest": file_sha256(manifest) if manifest.exists() else None,
+        "to": to,
+        "sounds": n,
+        "settings": settings,
+        "lowered_by_db": round(lowered, 3),
+        "calibration_rms_db": round(level, 3),
+    }
+
+
+_TOLD = ("clip", "model", "layer", "seed", "verdict")
+
+
+def _table(path: Path, entries: Sequence[Entry], settings: Settings, **columns: Callable[[Entry], Any]) -> None:
+    """A table of an export: some columns, and with `reveal` what each sound is."""
+    told = _TOLD if settings.reveal else ()
+    rows = [{name: of(e) for name, of in columns.items()} | {name: getattr(e, name) for name in told} for e in entries]
+    write_table(path, (*columns, *told), rows)
+
+
+def _write_folder(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
+    """``sounds.tsv``: a row for each sound."""
+    _table(
+        folder / "sounds.tsv",
+        entries,
+        settings,
+        file=lambda e: e.file,
+        stim_id=lambda e: e.stim_id,
+        duration=lambda e: e.duration,
+    )
+
+
+def _write_psychopy(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
+    """``conditions.csv``: what a loop of PsychoPy reads; its columns become variables."""
+    _table(
+        folder / "conditions.csv",
+        entries,
+        settings,
+        stim_file=lambda e: e.file,
+        stim_id=lambda e: e.stim_id,
+        duration=lambda e: e.duration,
+    )
+
+
+_COLUMNS = {
+    "onset": "Seconds from the beginning of the recording; to be filled in.",
+    "duration": "Seconds.",
+    "stim_file": "The sound, as it lies in stimuli/.",
+    "stim_id": "The sound: a stimulus_id of stimuli/stimuli.tsv.",
+    "stimulus_id": "The sound: the beginning of its file's name.",
+    "type": "What kind of stimulus it is.",
+    "filename": "The sound's file in stimuli/.",
+    "license": "Of the clip that the sound is, or was made from.",
+    "copyright": "Who is to be named for that clip.",
+    "description": "What it is.",
+    "present": "Whether the file is there.",
+    "clip": "The natural clip.",
+    "model": "The network that the metamer was made for; empty for a natural clip.",
+    "layer": "The matched layer; natural: the clip itself.",
+    "seed": "Of the metamer.",
+    "verdict": "Whether it is a metamer by its criteria.",
+}
+
+
+def _write_bids(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
+    """``stimuli/`` at the root of a BIDS data set, and in ``sourcedata/`` rows for the participants' ``events.tsv``."""
+    write_text(folder / "dataset_description.json", json_text(description("Stimuli", [e.licence for e in entries], "raw")))
+    coming = settings.bids_version == "coming"
+    if coming:
+        stimuli = [*entries, *map(_calibration_entry, (NOISE, TONE))]
+        _described(
+            folder / "stimuli" / "stimuli.tsv",
+            stimuli,
+            settings,
+            stimulus_id=lambda e: f"stim-{e.stim_id}",
+            type=lambda _: "audio",
+            filename=lambda e: _naming("bids", settings)(e.stim_id).removeprefix("stimuli/"),
+            license=lambda e: e.licence,
+            copyright=lambda e: e.attribution,
+            description=lambda e: "sound to calibrate by" if e.stim_id in (NOISE, TONE) else "sound",
+            present=lambda _: "true",
+        )
+    reference = {"stim_id": lambda e: f"stim-{e.stim_id}"} if coming else {"stim_file": lambda e: e.file.removeprefix("stimuli/")}
+    events = folder / "sourcedata" / "events.tsv"
+    _described(events, entries, settings, onset=lambda _: "n/a", duration=lambda e: e.duration, **reference)
+
+
+def _described(path: Path, entries: Sequence[Entry], settings: Settings, **columns: Callable[[Entry], Any]) -> None:
+    """A table and, beside it, a JSON that says what its columns are."""
+    _table(path, entries, settings, **columns)
+    told = (*columns, *(_TOLD if settings.reveal else ()))
+    write_text(path.with_suffix(".json"), json_text({name: {"Description": _COLUMNS[name]} for name in told}))
+
+
+def _calibration_entry(name: str) -> Entry:
+    return Entry(
+        stim_id=name, file="", clip="", model="", layer="", seed=None, verdict="", source="", licence="CC0-1.0", attribution="n/a"
+    )
+
+
+_FORMS: dict[Form, Callable[[Path, Sequence[Entry], Settings], None]] = {
+    "bids": _write_bids,
+    "psychopy": _write_psychopy,
+    "folder": _write_folder,
+}
+
+
+def _readme(entries: Sequence[Entry], settings: Settings, level: float, lowered: float, file_of: Callable[[str], str]) -> str:
+    """What an export is and how loud; nothing of what each sound is."""
+    if settings.factor is None:
+        same = f"Every sound, the noise and the tone have the same RMS: {level:.2f} dB re full scale, where a constant 1 has 0 dB"
+    else:
+        same = (
+            f"All sounds were multiplied by {settings.factor:g}; noise and tone have the mean power of the set, {level:.2f} dB "
+            f"re full scale, and the key tells how far each sound is from it"
+        )
+    down = f" The whole set was lowered by {lowered:.2f} dB so that no peak clips." if lowered else ""
+    rights = "\n".join(f"- {licence}; {named}" for licence, named in sorted({(e.licence, e.attribution) for e in entries}))
+    return f"""# Presentation copies
+
+{len(entries)} sounds, {settings.sample_rate} Hz, {settings.bits} bits with triangular dither, raised-cosine ramps of
+{settings.ramp:g} ms. Their names tell nothing; the key to them is kept elsewhere. Made with audiometamer {__version__}.
+
+## Level
+{same}.{down}
+
+- `{file_of(NOISE)}`: Gaussian noise with the average spectrum of these sounds, 10 s.
+- `{file_of(TONE)}`: 1 kHz, 10 s.
+
+Set the level with the noise: the equivalent level that a sound level meter reads over it is the level at which the sounds play.
+The tone has the same RMS and is for checking the equipment.
+
+## Licences of the clips, and whom to name
+{rights}
+"""

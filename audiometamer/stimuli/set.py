@@ -1,0 +1,313 @@
+"""What a set says of itself: its index, clips, licences, description, README, and last its manifest."""
+
+import csv
+import importlib.util
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from audiometamer.audio import announced_seconds
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import whole_file
+from audiometamer.metamers.files import verdict_word
+from audiometamer.stimuli.layout import CLIPS, DESCRIPTION, INDEX, LICENCES, PARQUET, README, Item, read_items
+from audiometamer.stimuli.verify import write_manifest
+from audiometamer.version import __version__
+
+UNKNOWN = "unknown"
+BIDS_VERSION = "1.10.0"
+_RIGHTS = ("licence", "attribution", "source")
+_BY_US = "<!-- written by audiometamer; without this line it is left as it is -->"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One item of ``index.tsv``; its fields are the columns, in this order. What does not apply is empty.
+
+    Parameters
+    ----------
+    file : str
+        The signal, as it lies in the set.
+    key : str
+        The first 12 hexadecimal digits of the item's identity.
+    clip, model, layer : str
+    seed : int
+        Of the attempt that was kept.
+    verdict : str
+        ``passed``, ``failed`` or ``no verdict``.
+    snr_db, spearman_rho, pearson_r2 : float or None
+        At the matched layer; an infinite SNR is ``inf``.
+    label_clip, label_metamer : str
+        What the model takes clip and metamer for; several tasks are separated by ``|``.
+    method, loss : str
+    steps : int
+    seconds : float
+        Of synthesis.
+    sample_rate : int or None
+        Hz.
+    duration : float or None
+        Seconds of sound.
+    rms, peak : float
+        Full scale is 1.
+    attempts : int
+        How many seeds were tried.
+    original : str
+        What it is a metamer of, as it lies in the set.
+    clip_sha256, weights_sha256 : str
+        Of the clip's samples and of the model's weights.
+    """
+
+    file: str
+    key: str
+    clip: str
+    model: str
+    layer: str
+    seed: int
+    verdict: str
+    snr_db: float | None
+    spearman_rho: float | None
+    pearson_r2: float | None
+    label_clip: str
+    label_metamer: str
+    method: str
+    loss: str
+    steps: int
+    seconds: float
+    sample_rate: int | None
+    duration: float | None
+    rms: float
+    peak: float
+    attempts: int
+    original: str
+    clip_sha256: str
+    weights_sha256: str
+
+
+COLUMNS = Row.__struct_fields__
+
+
+def read_rows(stimulus_set: Path) -> list[Row]:
+    """A row for each complete item, as it is on disk now.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no item, or a record or a sound cannot be read.
+    """
+    items = read_items(stimulus_set)
+    if not items:
+        raise AudioMetamerError(f"{stimulus_set} holds no finished item; `audiometamer run` makes them")
+    return [_row(stimulus_set, item) for item in items]
+
+
+def _row(stimulus_set: Path, item: Item) -> Row:
+    evidence = item.record.evidence
+    settings, labels = evidence.settings, evidence.verdict.labels.values()
+    matched = evidence.similarity.get(settings.layer, {})
+    sound = evidence.sample_rate is not None
+    return Row(
+        file=item.file, key=item.record.key, clip=settings.clip, model=settings.model, layer=settings.layer, seed=settings.seed,
+        verdict=verdict_word(evidence.verdict.passed),
+        snr_db=math.inf if "snr_db" in matched and matched["snr_db"] is None else matched.get("snr_db"),
+        spearman_rho=matched.get("spearman_rho"), pearson_r2=matched.get("pearson_r2"),
+        label_clip="|".join(clip for clip, _ in labels), label_metamer="|".join(metamer for _, metamer in labels),
+        method=settings.method, loss=settings.loss, steps=settings.steps, seconds=evidence.seconds,
+        sample_rate=evidence.sample_rate, duration=announced_seconds(stimulus_set / item.file) if sound else None,
+        rms=evidence.rms, peak=evidence.peak, attempts=max(len(item.record.attempts), 1), original=item.record.original,
+        clip_sha256=settings.clip_sha256, weights_sha256=settings.weights_sha256,
+    )  # fmt: skip
+
+
+def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None = None) -> list[Row]:
+    """Write all that a set says of itself from the items on disk; the manifest last.
+
+    ``index.tsv`` (and ``index.parquet`` where pyarrow is installed), ``clips.tsv``, ``LICENCES.tsv``,
+    ``dataset_description.json``, ``README.md`` and ``MANIFEST.sha256``.
+
+    Parameters
+    ----------
+    stimulus_set : path
+    clips : path, optional
+        A table with the column ``path``, whose other columns describe the clips (word, speaker, ``licence``, ``attribution``,
+        ``source``). Default: what ``clips.tsv`` of the set has already.
+    name : str, optional
+        Of the data set. Default: that of the folder.
+
+    Returns
+    -------
+    list of Row
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no item, if something cannot be read or written, or if two rows of `clips` tell different things of one clip.
+    """
+    rows = read_rows(stimulus_set)
+    about = read_clips(stimulus_set) if clips is None else _named(clips)
+    used = {clip: about.get(clip, {}) for clip in dict.fromkeys(row.clip for row in rows)}
+    rights = [{"clip": clip, **{right: told.get(right) or UNKNOWN for right in _RIGHTS}} for clip, told in used.items()]
+    columns = dict.fromkeys(column for told in used.values() for column in told)
+    write_table(stimulus_set / INDEX, COLUMNS, map(msgspec.structs.asdict, rows))
+    write_table(stimulus_set / CLIPS, ("clip", *columns), [{"clip": clip, **told} for clip, told in used.items()])
+    write_table(stimulus_set / LICENCES, ("clip", *_RIGHTS), rights)
+    _write_parquet(stimulus_set / PARQUET, rows)
+    title = name or stimulus_set.resolve().name
+    write_text(stimulus_set / DESCRIPTION, json_text(description(title, [right["licence"] for right in rights], "derivative")))
+    readme = stimulus_set / README
+    if not readme.exists() or readme.read_text(encoding="utf-8", errors="replace").startswith(_BY_US):
+        write_text(readme, _readme(title, rows, rights))
+    write_manifest(stimulus_set)
+    return rows
+
+
+def read_clips(stimulus_set: Path) -> dict[str, dict[str, str]]:
+    """What ``clips.tsv`` tells of each clip by column; nothing if it is not there."""
+    path = stimulus_set / CLIPS
+    return {row.pop("clip"): row for row in read_table(path, required=["clip"])} if path.exists() else {}
+
+
+def _named(path: Path) -> dict[str, dict[str, str]]:
+    """Rows of a ``clips.csv`` by the clip's name."""
+    found: dict[str, dict[str, str]] = {}
+    for row in read_table(path, required=["path"]):
+        clip, told = Path(row["path"]).stem, {column: cell for column, cell in row.items() if column not in ("path", "clip")}
+        if found.setdefault(clip, told) != told:
+            raise AudioMetamerError(f"{path} tells different things of two clips named {clip}; names of clips must differ")
+    return found
+
+
+def read_table(path: Path, *, required: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Rows of a table with a header, by column: tab-separated if the name ends in ``.tsv``, else with commas.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be read, has no rows, lacks a required column, or a row has more or fewer cells than the header.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",", strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AudioMetamerError(f"{path} cannot be read as a table: {error}") from error
+    header, rows = (table[0], table[1:]) if table else ([], [])
+    if missing := [column for column in required if column not in header]:
+        raise AudioMetamerError(f"{path} has no column {', '.join(missing)}; it has {', '.join(header) or 'none'}")
+    if not rows:
+        raise AudioMetamerError(f"{path} has no rows")
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise AudioMetamerError(f"{path}, row {line}: {len(row)} cells; there should be {len(header)}")
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a table, tab-separated if the name ends in ``.tsv``, else with commas; None is an empty cell."""
+    delimiter = "\t" if path.suffix == ".tsv" else ","
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, tuple(columns), restval="", delimiter=delimiter, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({column: _cell(value) for column, value in row.items()} for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
+    """The index with its types, if pyarrow is installed; without it, none: one of earlier would not be true."""
+    if importlib.util.find_spec("pyarrow") is None:
+        path.unlink(missing_ok=True)
+        return
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64(), int | None: pa.int64(), float | None: pa.float64()}
+    schema = pa.schema([(field, types[kind]) for field, kind in Row.__annotations__.items()])
+    with whole_file(path) as temporary:
+        pq.write_table(pa.Table.from_pylist([msgspec.structs.asdict(row) for row in rows], schema=schema), temporary)
+
+
+def description(name: str, licences: Iterable[str], kind: str) -> dict[str, Any]:
+    """``dataset_description.json`` as BIDS asks for it; `kind` is its ``DatasetType``."""
+    distinct = sorted(set(licences))
+    licence = (
+        distinct[0] if len(distinct) == 1 and distinct[0] != UNKNOWN else f"differs between the clips or unknown: see {LICENCES}"
+    )
+    return {
+        "Name": name,
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": kind,
+        "License": licence,
+        "GeneratedBy": [{"Name": "audiometamer", "Version": __version__}],
+    }
+
+
+def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]) -> str:
+    """How a set was made, in words and a table."""
+    cells: dict[tuple[str, str], Counter[str]] = {}
+    for row in rows:
+        cells.setdefault((row.model, row.layer), Counter())[row.verdict] += 1
+    licences = Counter(right["licence"] for right in rights)
+    methods = dict.fromkeys(f"{row.method}, loss {row.loss}, up to {row.steps} steps for each attempt" for row in rows)
+    seeds = sorted({row.seed for row in rows})
+    verdicts = "\n".join(
+        f"| {model} | {layer} | {n.total()} | {n['passed']} | {n['failed']} | {n['no verdict']} | {_rate(n)} |"
+        for (model, layer), n in cells.items()
+    )
+    untold = [
+        f"{right['clip']} ({', '.join(r for r in _RIGHTS if right[r] == UNKNOWN)})"
+        for right in rights
+        if UNKNOWN in right.values()
+    ]
+    unknown = f"\nNot known: {_some(untold)}.\n" if untold else ""
+    return f"""{_BY_US}
+# {title}
+
+Model metamers: sounds that a layer of a network cannot tell from a natural clip. {len(rows)} of {len(rights)} clips, made with
+audiometamer {__version__}; listed on {datetime.now(UTC):%Y-%m-%d}.
+
+- Method: {"; ".join(methods)}.
+- Seeds: {_some([str(seed) for seed in seeds])}.
+- Plan: `plan.toml`, where it is there. Every sound has its settings, versions, loss and evidence in the `item.json` beside it.
+
+| model | layer | made | passed | failed | no verdict | pass rate |
+|---|---|---|---|---|---|---|
+{verdicts}
+
+A sound passes if it is closer to its clip at the layer than every random pair of natural sounds, and the model gives both the
+same label. Those that failed are kept, and say so.
+
+## Files
+`index.tsv`: a row for each sound. `clips.tsv`: what is known of the clips. `originals/`: the clips as the models take them.
+`items/<clip>/<model>/<layer>_seed<k>-<key>/`: a sound and its record. `sha256sum -c MANIFEST.sha256` (or `audiometamer stimuli
+verify`) finds every file that has changed.
+
+## Licences
+Of the clips; a metamer is made from its clip. Each clip is listed in `LICENCES.tsv`.
+
+{chr(10).join(f"- {licence}: {count} clips" for licence, count in sorted(licences.items()))}
+{unknown}"""
+
+
+def _rate(count: Mapping[str, int]) -> str:
+    judged = count["passed"] + count["failed"]
+    return f"{100 * count['passed'] / judged:.0f} %" if judged else "–"
+
+
+def _some(words: Sequence[str], most: int = 20) -> str:
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 with the line ends of Unix."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def json_text(content: Any) -> str:
+    """JSON for readers: a line for each field."""
+    return msgspec.json.format(msgspec.json.encode(content), indent=1).decode() + "\n"

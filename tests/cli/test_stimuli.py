@@ -1,0 +1,70 @@
+"""``audiometamer stimuli``: what it writes and prints, its exit status, and one line for everything that is wrong."""
+
+from pathlib import Path
+
+import pytest
+import tiny_stimuli as tiny
+from command_line import refused
+
+from audiometamer.cli import main
+
+
+@pytest.fixture(autouse=True)
+def in_a_new_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny.write_items(Path("my set"), failed=[("two_slt", "relu1")])
+    tiny.write_clips(Path("clips.csv"))
+
+
+def test_from_index_to_export(capsys):
+    assert main(["stimuli", "index", "my set", "--clips", "clips.csv"]) == 0
+    assert "6 items (5 passed, 1 failed)" in capsys.readouterr().out
+    assert main(["stimuli", "verify", "my set"]) == 0
+    assert "all 21 files are as the manifest says" in capsys.readouterr().out
+    assert main(["stimuli", "select", "my set", "--out", "chosen", "--balance", "voice"]) == 0
+    assert "4 of 6 items, 2 clips at 2 conditions: chosen/selection.tsv" in capsys.readouterr().out
+    options = (
+        "--selection",
+        "chosen/selection.tsv",
+        "--rate",
+        "44100",
+        "--bits",
+        "16",
+        "--level",
+        "-26",
+        "--bids-version",
+        "coming",
+    )
+    assert main(["stimuli", "export", "my set", "--to", "bids", "--out", "bids", *options]) == 0
+    assert "6 sounds: bids   key: bids-key.tsv" in capsys.readouterr().out
+    assert len(list(Path("bids/stimuli").glob("stim-*_audio.wav"))) == 6 + 2
+    assert main(["stimuli", "verify", "my set"]) == 0, "nothing was written into the set"
+
+
+def test_differences_are_status_1(capsys):
+    main(["stimuli", "index", "my set"])
+    Path("my set/README.md").unlink()
+    Path("my set/new").touch()
+    capsys.readouterr()
+    assert main(["stimuli", "verify", "my set"]) == 1
+    told = capsys.readouterr()
+    assert told.out.splitlines() == ["missing    README.md", "extra      new"]
+    assert told.err == "my set: 1 missing, 1 extra\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["index", "nowhere"], "nowhere is no stimulus set: it does not exist"),
+        (["verify", "my set"], "MANIFEST.sha256 does not exist; `audiometamer stimuli index my set` writes it"),
+        (["verify", "nowhere"], "nowhere is not a folder; give that of a stimulus set"),
+        (["select", "my set", "--balance", "colour"], "clips.tsv has no column 'colour'"),
+        (["select", "my set", "--most-clips", "0"], "most clips is 0"),
+        (["export", "my set", "--to", "folder", "--level", "1"], "level is 1.0 dB re full scale"),
+        (["export", "my set", "--to", "folder", "--level", "-30", "--factor", "1"], "a level in dB or a factor"),
+        (["export", "my set", "--to", "folder", "--out", "my set"], "my set exists; nothing is overwritten"),
+    ],
+)
+def test_bad_input_is_told_in_a_line(capsys, arguments, message):
+    assert message in refused(capsys, "stimuli", *arguments)
+    assert sorted(str(path) for path in Path().iterdir()) == ["clips.csv", "my set"]
