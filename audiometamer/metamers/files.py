@@ -31,7 +31,7 @@ INDEX_COLUMNS = (
     "method", "steps", "seconds", "rms", "peak",
 )  # fmt: skip
 TARGET = "target.safetensors"
-_LONGEST = 150  # characters of a name; file systems take 255 bytes
+_LONGEST = 150  # bytes of a name; file systems take 255
 
 
 def record_path(out: Path, settings: Settings) -> Path:
@@ -232,7 +232,10 @@ def verdict_word(passed: bool | None) -> str:
 def safe_name(name: str) -> str:
     """A name that every file system takes; a long one is cut, and ends with its hash."""
     safe = re.sub(r"[^\w.@\-\[\]+=]+", "_", name).strip(".") or "_"
-    return safe if len(safe) <= _LONGEST else f"{safe[: _LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    if len(safe.encode()) <= _LONGEST:
+        return safe
+    cut = safe.encode()[: _LONGEST - 9].decode(errors="ignore")
+    return f"{cut}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _number(value: float | None) -> str:

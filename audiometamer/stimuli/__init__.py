@@ -1,0 +1,1 @@
+"""Stimulus sets: plans of thousands of metamers, made on one machine or many, interrupted and resumed."""
