@@ -28,6 +28,14 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def worker_device(name: str, worker: int) -> torch.device:
+    """The device of a name for one of several workers, counted from 0: accelerators of that kind are dealt out in turn."""
+    device = choose_device(name)
+    if device.index is not None or not is_accelerator(device):
+        return device
+    return torch.device(device.type, worker % torch.accelerator.device_count())
+
+
 def is_accelerator(device: torch.device) -> bool:
     """Whether a device is other than the CPU."""
     accelerator = torch.accelerator.current_accelerator()

@@ -15,6 +15,8 @@ from audiometamer.cli.import_checkpoint import import_checkpoint
 from audiometamer.cli.invariance import invariance
 from audiometamer.cli.models import layers, models
 from audiometamer.cli.null import null
+from audiometamer.cli.plan import plan_group, status
+from audiometamer.cli.plan import run as run_command
 from audiometamer.cli.record import record
 from audiometamer.cli.report import report
 from audiometamer.cli.stimuli import stimuli
@@ -23,7 +25,7 @@ from audiometamer.cli.train import train
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.version import __version__
 
-_RESUMING = ("demo", "synth", "train")  # commands that keep what they have finished
+_RESUMING = ("demo", "run", "synth", "train")  # commands that keep what they have finished
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -35,7 +37,7 @@ def audiometamer() -> None:
 
 for command in (
     demo, synth, models, layers, record, null, train, test_model, evaluate, invariance, report, import_checkpoint, benchmark,
-    stimuli,
+    plan_group, run_command, status, stimuli,
 ):  # fmt: skip
     audiometamer.add_command(command)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from audiometamer.cli import options
-from audiometamer.cli.synth import make, read_clips
+from audiometamer.cli.synth import make
+from audiometamer.metamers.clips import read_clips
 from audiometamer.resources import clips_folder
 
 _CLIP = "words/jarvis_slt.flac"

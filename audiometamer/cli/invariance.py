@@ -11,9 +11,9 @@ from torch import Tensor
 from audiometamer.audio import Clip
 from audiometamer.cli import options
 from audiometamer.cli.progress import tracked
-from audiometamer.cli.synth import read_clips
 from audiometamer.errors import AudioMetamerError
 from audiometamer.invariance import Invariance, draw_curves, measure_invariance, write_table
+from audiometamer.metamers.clips import read_clips
 from audiometamer.metamers.files import folder_of, read_metamer
 from audiometamer.models import Model
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from audiometamer.cli import options
 from audiometamer.cli.progress import tracked
-from audiometamer.cli.synth import read_clips
 from audiometamer.criteria import METRICS, NullDistribution
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.metamers.clips import read_clips
 from audiometamer.models import Model
 
 _SOUNDS = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".aifc", ".oga", ".opus"}

@@ -6,8 +6,8 @@ import click
 import torch
 
 from audiometamer.cli import options
-from audiometamer.cli.synth import read_clips
 from audiometamer.errors import AudioMetamerError
+from audiometamer.metamers.clips import read_clips
 from audiometamer.metamers.targets import save_activations
 from audiometamer.models import record as record_activations
 

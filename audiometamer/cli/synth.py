@@ -7,14 +7,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from audiometamer.audio import Clip, read_clip
+from audiometamer.audio import Clip
 from audiometamer.cli import options
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import only_writer
-from audiometamer.images import read_image
 from audiometamer.label_files import grouped, read_groups
+from audiometamer.metamers.clips import check_names, read_clips
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
     clip_folder,
@@ -91,7 +91,7 @@ def synth(
     model = options.opened_model(model_name, device)
     if groups_file is not None:
         model.labels = grouped(model.named_labels(), read_groups(groups_file))
-    _check_names(targets)
+    check_names(targets)
     given = [read_target(path) for path in targets]
     default_layers = list(dict.fromkeys(layer for target in given for layer in target.activations)) or list(model.layers)
     make(
@@ -100,28 +100,6 @@ def synth(
         batch_size=batch_size, null=None if null_file is None else NullDistribution.load(null_file), out=out, overwrite=overwrite,
         tf32=tf32, compiled=compiled,
     )  # fmt: skip
-
-
-def read_clips(model: Model, paths: Sequence[Path], *, start: float | None = None, length: float | None = None) -> list[Clip]:
-    """Recordings or photographs as a model takes them; their names must differ, since they name folders."""
-    _check_names(paths)
-    found = []
-    for path in dict.fromkeys(paths):
-        if model.picture is not None:
-            found.append(read_image(path, model.picture))
-        elif model.sample_rate is not None and model.duration is not None:
-            rate, duration, level = model.sample_rate, model.duration, model.level
-            found.append(read_clip(path, sample_rate=rate, duration=duration, level=level, start=start, length=length))
-        else:
-            raise AudioMetamerError(f"{model.name} takes neither sounds nor images: it has no sample rate and no picture")
-    return found
-
-
-def _check_names(paths: Sequence[Path]) -> None:
-    seen: dict[str, Path] = {}
-    for path in paths:
-        if seen.setdefault(path.stem, path) != path:
-            raise AudioMetamerError(f"{seen[path.stem]} and {path} would share the folder {path.stem}; rename one of them")
 
 
 def make(

@@ -1,5 +1,6 @@
 """Methods of synthesis by name: which steps, how many, and what to do with a signal that does not move."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -89,6 +90,8 @@ class Method:
     pooled_slope : float
         Slope of the gradient below zero of a ReLU that the layer pools: what is silent there but should not be can wake up.
         Default 0: the ReLU's own.
+    version : int
+        Raised with every change of the code that gives other samples and does not show in what is above. Default 1.
     """
 
     name: str
@@ -99,6 +102,23 @@ class Method:
     description: str
     margin: float = 0.0
     pooled_slope: float = 0.0
+    version: int = 1
+
+    def fingerprint(self) -> str:
+        """SHA-256 of everything here that decides the samples; not of descriptions and expectations."""
+        attempts = [
+            f"{each.optimizer(self.steps)!r} {each.goes_on} {each.stretch} {each.gradient_clip!r} {_told(each.loss)}"
+            for each in self.attempts
+        ]
+        numbers = f"{self.steps} {self.margin!r} {self.pooled_slope!r} {self.version}"
+        return hashlib.sha256("\n".join([numbers, _told(self.loss), *attempts]).encode()).hexdigest()
+
+
+def _told(loss: Loss | None) -> str:
+    """A loss in words that are the same in every process: its name, with the options that it was given."""
+    if isinstance(loss, partial):
+        return f"{_told(loss.func)} {sorted(loss.keywords.items())}"
+    return str(getattr(loss, "__qualname__", None if loss is None else repr(loss)))
 
 
 def _published(steps: int) -> Optimizer:

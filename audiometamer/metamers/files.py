@@ -31,7 +31,7 @@ INDEX_COLUMNS = (
     "method", "steps", "seconds", "rms", "peak",
 )  # fmt: skip
 TARGET = "target.safetensors"
-_LONGEST = 150  # characters of a name; file systems take 255 bytes
+_LONGEST = 150  # bytes of a name; file systems take 255
 
 
 def record_path(out: Path, settings: Settings) -> Path:
@@ -56,13 +56,13 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     """
     evidence, clip = metamer.evidence, metamer.clip
     record = record_path(out, evidence.settings)
-    path = record.with_suffix(_suffix(evidence))
+    path = record.with_suffix(suffix_of(evidence.domain))
     if isinstance(clip, GivenTarget):
         if not (record.parent / TARGET).exists():
             save_activations(record.parent / TARGET, clip.activations)
     elif not (original := record.with_name(f"original{path.suffix}")).exists():
-        _write_signal(original, clip.samples, evidence.sample_rate)
-    _write_signal(path, metamer.samples, evidence.sample_rate)
+        write_signal(original, clip.samples, evidence.sample_rate)
+    write_signal(path, metamer.samples, evidence.sample_rate)
     with whole_file(record) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(evidence), indent=1) + b"\n")
     return path
@@ -93,20 +93,22 @@ def _other_version(record: Path) -> str:
 def read_metamer(path: Path) -> Metamer:
     """Read back what `save_metamer` wrote; `path` is the signal's, or its JSON's."""
     evidence = read_evidence(path)
-    path = path.with_suffix(_suffix(evidence))
+    path = path.with_suffix(suffix_of(evidence.domain))
     name, notices, rate = evidence.settings.clip, tuple(evidence.clip_notices), evidence.sample_rate
     if (given := path.with_name(TARGET)).exists():
         clip: Clip | GivenTarget = GivenTarget(name, read_target(given).activations, notices)
     else:
-        clip = Clip(name, _read_signal(path.with_name(f"original{path.suffix}")), rate, notices)
-    return Metamer(_read_signal(path), clip, evidence)
+        clip = Clip(name, read_signal(path.with_name(f"original{path.suffix}")), rate, notices)
+    return Metamer(read_signal(path), clip, evidence)
 
 
-def _suffix(evidence: Evidence) -> str:
-    return {"Waveform": ".wav", "Image": ".png"}.get(evidence.domain, ".npy")
+def suffix_of(domain: str) -> str:
+    """How a file of a signal ends, by the class of its domain."""
+    return {"Waveform": ".wav", "Image": ".png"}.get(domain, ".npy")
 
 
-def _write_signal(path: Path, signal: Tensor, sample_rate: int | None) -> None:
+def write_signal(path: Path, signal: Tensor, sample_rate: int | None) -> None:
+    """Write a signal [shape=signal_shape] as the ending of its file says."""
     if path.suffix == ".wav" and sample_rate is not None:
         write_wav(path, signal.flatten(), sample_rate)
     elif path.suffix == ".png":
@@ -116,7 +118,8 @@ def _write_signal(path: Path, signal: Tensor, sample_rate: int | None) -> None:
             np.save(temporary, signal.numpy())
 
 
-def _read_signal(path: Path) -> Tensor:
+def read_signal(path: Path) -> Tensor:
+    """Read what `write_signal` wrote."""
     try:
         if path.suffix == ".png":
             return read_png(path)
@@ -138,7 +141,7 @@ def is_finished(out: Path, settings: Settings) -> bool:
     if not record.exists():
         return False
     evidence = read_evidence(record)
-    path, found = record.with_suffix(_suffix(evidence)), evidence.settings
+    path, found = record.with_suffix(suffix_of(evidence.domain)), evidence.settings
     if not path.exists():
         return False
     if found == settings:
@@ -158,7 +161,7 @@ def write_index(out: Path) -> Path:
         matched = evidence.similarity[settings.layer]
         labels = list(verdict.labels.values()) or [("", "")]
         rows.append({
-            "file": record.with_suffix(_suffix(evidence)).relative_to(out).as_posix(),
+            "file": record.with_suffix(suffix_of(evidence.domain)).relative_to(out).as_posix(),
             "clip": settings.clip, "model": settings.model, "layer": settings.layer, "seed": settings.seed,
             "verdict": verdict_word(verdict.passed),
             "snr_db": _number(matched["snr_db"]), "spearman_rho": _number(matched["spearman_rho"]),
@@ -229,7 +232,10 @@ def verdict_word(passed: bool | None) -> str:
 def safe_name(name: str) -> str:
     """A name that every file system takes; a long one is cut, and ends with its hash."""
     safe = re.sub(r"[^\w.@\-\[\]+=]+", "_", name).strip(".") or "_"
-    return safe if len(safe) <= _LONGEST else f"{safe[: _LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    if len(safe.encode()) <= _LONGEST:
+        return safe
+    cut = safe.encode()[: _LONGEST - 9].decode(errors="ignore")
+    return f"{cut}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _number(value: float | None) -> str:

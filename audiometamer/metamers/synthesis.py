@@ -102,8 +102,8 @@ class _Job:
 
     @property
     def best(self) -> tuple[Tensor, Evidence]:
-        """The result to keep: passed before not passed, then by how many metrics are beyond the null, then by SNR."""
-        return max(self.results, key=lambda result: _merit(result[1]))
+        """The result to keep."""
+        return max(self.results, key=lambda result: merit(result[1]))
 
 
 def synthesize(
@@ -537,7 +537,8 @@ def _given(x: Tensor) -> Tensor:
     return x
 
 
-def _merit(evidence: Evidence) -> tuple[bool, int, float]:
+def merit(evidence: Evidence) -> tuple[bool, int, float]:
+    """What the better of two results has more of: passed before not passed, then metrics beyond the null, then SNR."""
     verdict, snr = evidence.verdict, evidence.similarity[evidence.settings.layer]["snr_db"]
     return verdict.passed is not False, sum(verdict.beyond_null.values()), math.inf if snr is None else snr
 

@@ -1,0 +1,102 @@
+"""``audiometamer plan check``, ``run`` and ``status``: sets of thousands of metamers."""
+
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from audiometamer.cli import options
+from audiometamer.cli.progress import tracked
+from audiometamer.stimuli.estimate import estimate
+from audiometamer.stimuli.items import expand
+from audiometamer.stimuli.plan import read_plan
+from audiometamer.stimuli.run import run as run_plan
+from audiometamer.stimuli.run import spell
+from audiometamer.stimuli.status import STATES, Status, read_status
+
+plan_file = click.argument("plan", type=click.Path(path_type=Path))
+
+
+@click.group("plan")
+def plan_group() -> None:
+    """A plan says which stimuli to make: a TOML file."""
+
+
+@plan_group.command()
+@plan_file
+@options.device
+@click.option("--measure/--no-measure", default=True, show_default=True, help="Time a few steps at each layer, for the hours.")
+def check(plan: Path, device: str, measure: bool) -> None:
+    """Check every key of PLAN; list what it would make, how long that takes and how much disk, and what is there already."""
+    with tracked() as tracker:
+        found = estimate(plan, read_plan(plan), device=device, measure=measure, report=tracker)
+    table = _table("model", "layer", "items", "there", *(("hours left",) if measure else ()))
+    for row in found.rows:
+        hours = (f"{row.seconds / 3600:.2f}",) if row.seconds is not None else ()
+        table.add_row(row.model, row.layer, str(row.items), str(row.there), *hours)
+    _print(table)
+    click.echo(
+        f"{found.clips} clips, {len(found.rows)} layers: {found.items} items, {found.there} of them there already; "
+        f"{found.n_bytes / 1e9:.2f} GB of disk in all"
+    )
+    if found.seconds is not None:
+        click.echo(f"about {spell(found.seconds)} of one worker on this device")
+
+
+@click.command()
+@plan_file
+@options.device
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
+@click.option("--retry", type=click.Choice(["failed"]), help="Try items that failed their verdict again, with other seeds.")
+@click.option("--attempts", type=click.IntRange(2), default=5, show_default=True, help="Of an item with --retry, at most.")
+def run(plan: Path, device: str, workers: int, retry: str | None, attempts: int) -> None:
+    """Make what PLAN asks for and is not there yet.
+
+    What is finished is kept: the same command goes on where it was interrupted. Several runs share the work.
+    """
+    expansion = expand(plan, read_plan(plan))
+    with tracked() as tracker:
+        run_plan(expansion, device=device, workers=workers, attempts=attempts if retry else 1, report=tracker)
+    _tell(read_status(expansion.folder))
+
+
+@click.command()
+@click.argument("folder", metavar="SET", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def status(folder: Path, as_json: bool) -> None:
+    """How far a stimulus set is; reads only the disk."""
+    found = read_status(folder)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    else:
+        _tell(found)
+
+
+def _tell(found: Status) -> None:
+    table = _table("model", "layer", *STATES)
+    for model, layers in found.layers.items():
+        for layer, counts in layers.items():
+            table.add_row(model, layer, *(str(counts[state]) for state in STATES))
+    _print(table)
+    for trouble in found.errors[:10]:
+        click.echo(f"{trouble.folder}: {trouble.message}")
+    if len(found.errors) > 10:
+        click.echo(f"and {len(found.errors) - 10} more with errors: see their error.json")
+    click.echo(
+        f"{found.made} of {found.total} items of {found.set} are made, {found.counts['failed']} of them failed their verdict"
+    )
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("model", "layer") else "right")
+    return table
+
+
+def _print(table: Table) -> None:
+    console = Console()
+    console.width = max(console.width, 100)
+    console.print(table)

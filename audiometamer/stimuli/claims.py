@@ -1,0 +1,164 @@
+"""Who makes which item: claims that several workers, also on several machines, lay on items of one folder."""
+
+import os
+import platform
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from audiometamer.errors import AudioMetamerError
+
+BEAT = 5.0  # seconds between two signs of life of a worker
+SILENCE = 120.0  # seconds without one after which a worker on another machine counts as gone
+_PROCESS = secrets.token_hex(8)  # numbers of processes come again, after a restart of a container at once
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What a claim's file says: who holds it, since when in UTC seconds, and a token that no other process has."""
+
+    host: str
+    pid: int
+    since: float
+    token: str
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its worker is known to be gone: a process of this machine that is no more, or whose number is now ours."""
+        if self.host != platform.node() or self.token == _PROCESS:
+            return False
+        return self.pid == os.getpid() or not psutil.pid_exists(self.pid)
+
+
+class Claims:
+    """The claims of one worker on the items of a set.
+
+    A claim is a file made with the promise that it was not there. Its worker touches it while it lives. Other workers trust
+    neither the clock nor the file's time: a claim is stale when its process is known to be gone, or when they have seen it
+    unchanged for `SILENCE` seconds by their own stopwatch.
+
+    Parameters
+    ----------
+    folder : path
+    beat, silence : float
+        Seconds; default `BEAT` and `SILENCE`.
+    """
+
+    def __init__(self, folder: Path, *, beat: float = BEAT, silence: float = SILENCE) -> None:
+        self.folder, self.beat, self.silence = folder, beat, silence
+        self.held: set[str] = set()
+        self._seen: dict[str, tuple[tuple[int, int], float, bool]] = {}  # claim's stamp, since when, whether it ever changed
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """While this lasts, the claims show signs of life; all are given back at its end."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(self.beat):
+                for key in tuple(self.held):
+                    try:
+                        os.utime(self.folder / key)
+                    except OSError:  # taken away, or the disk does not answer: the worker itself will see it
+                        continue
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            for key in tuple(self.held):
+                self.release(key)
+
+    def take(self, key: str) -> bool:
+        """Claim an item; False if another worker holds it, or may hold it."""
+        return self._create(key) or (self._is_stale(key) and self._take_over(key))
+
+    def _create(self, key: str) -> bool:
+        path = self.folder / key
+        content = msgspec.json.encode(Claim(platform.node(), os.getpid(), time.time(), _PROCESS))
+        temporary = self.folder / f".{secrets.token_hex(4)}-{key}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(content)
+            try:
+                os.link(temporary, path)  # whole from its first moment, and only if it is not there
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise AudioMetamerError(f"could not write {path}: {error.strerror or error}") from error
+        self.held.add(key)
+        return True
+
+    def release(self, key: str) -> None:
+        """Give a claim back, if it still is this worker's."""
+        self.held.discard(key)
+        claim = read_claim(self.folder / key)
+        if claim is not None and claim.token == _PROCESS:
+            (self.folder / key).unlink(missing_ok=True)
+
+    def is_silent(self, key: str) -> bool:
+        """Whether an item is claimed by a worker that has not yet been seen alive; it may be gone."""
+        return (self.folder / key).exists() and (self._is_stale(key) or not self._seen[key][2])
+
+    def _is_stale(self, key: str) -> bool:
+        claim = read_claim(self.folder / key)
+        if claim is None:
+            self._seen[key] = ((0, 0), time.monotonic(), True)
+            return False
+        if claim.is_dead:
+            return True
+        stamp = _stamp(self.folder / key)
+        before, since, changed = self._seen.get(key, (stamp, time.monotonic(), False))
+        if stamp != before:
+            since, changed = time.monotonic(), True
+        self._seen[key] = (stamp, since, changed)
+        return time.monotonic() - since > self.silence
+
+    def _take_over(self, key: str) -> bool:
+        """Remove a stale claim and lay one's own; one worker at a time, that nobody removes a claim just laid."""
+        from filelock import FileLock, Timeout
+
+        stale = read_claim(self.folder / key)
+        try:
+            with FileLock(self.folder / ".lock", timeout=self.beat):
+                if stale is not None and read_claim(self.folder / key) == stale and self._is_stale(key):
+                    (self.folder / key).unlink(missing_ok=True)
+                return self._create(key)
+        except Timeout:
+            return False
+
+
+def read_claim(path: Path) -> Claim | None:
+    """A claim; None if there is none."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Claim)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise AudioMetamerError(f"{path} is not a claim of a worker: {error}; delete it") from error
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return found.st_mtime_ns, found.st_ino
+
+
+def is_running(path: Path) -> bool:
+    """Whether a claim's worker seems to live: as a process of this machine, or by a file touched of late."""
+    claim = read_claim(path)
+    if claim is None or claim.is_dead:
+        return False
+    return claim.host == platform.node() or time.time() - _stamp(path)[0] / 1e9 < SILENCE

@@ -1,0 +1,388 @@
+"""A plan: a TOML file that says which stimuli to make; read, and every key of it checked."""
+
+import csv
+import difflib
+import io
+import itertools
+import os
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import tomli_w
+from msgspec import Meta
+
+from audiometamer.audio import Clip
+from audiometamer.criteria import NullDistribution
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import whole_file
+from audiometamer.label_files import grouped, read_groups
+from audiometamer.loading import load_model
+from audiometamer.matching.methods import load_method
+from audiometamer.metamers.clips import read_for
+from audiometamer.metamers.synthesis import places
+from audiometamer.models import Model
+
+Count = Annotated[int, Meta(ge=1)]
+Seed = Annotated[int, Meta(ge=0, lt=2**31)]
+
+_SIGNALS = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+_OWN_COLUMNS = ("name", "path", "start", "duration")
+
+
+class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Which recordings or photographs. Give one of `table`, `folder` and `files`; paths are as seen from the plan's folder.
+
+    Parameters
+    ----------
+    table : str, optional
+        A CSV file with a column ``path``, as seen from the file's folder, and perhaps ``name``, ``start`` and ``duration``.
+    folder : str, optional
+        All in it, at any depth.
+    files : list of str, optional
+    select : dict of str to str or list of str
+        Of a table: column to the values that are wanted. Default: all rows.
+    count : int, optional
+        So many, drawn by `seed`. Default: all.
+    seed : int
+        Default 0.
+    start, duration : float, optional
+        Seconds of the recordings to take; see `audiometamer.read_clip`. A table's own columns go before.
+    """
+
+    table: str | None = None
+    folder: str | None = None
+    files: list[str] | None = None
+    select: dict[str, str | list[str]] = {}
+    count: Count | None = None
+    seed: Seed = 0
+    start: Annotated[float, Meta(ge=0)] | None = None
+    duration: Annotated[float, Meta(gt=0)] | None = None
+
+
+class PlannedModel(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A model of a plan, and what its metamers are judged by.
+
+    Parameters
+    ----------
+    name : str
+        As `load_model` takes it.
+    layers : list of str, optional
+        Default: the plan's, or all that the model lists.
+    null : str, optional
+        A file with a null distribution. Default: the model's own.
+    groups : str, optional
+        A file of coarser labels for the verdict; see `audiometamer.label_files.read_groups`. Default: the model's own labels.
+    """
+
+    name: str
+    layers: Annotated[list[str], Meta(min_length=1)] | None = None
+    null: str | None = None
+    groups: str | None = None
+
+
+class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Which metamers to make: each clip, at each layer of each model, with each seed.
+
+    Parameters
+    ----------
+    output : str
+        The set's folder, as seen from the plan's.
+    clips : Clips
+    models : list of PlannedModel
+    layers : list of str, optional
+        Of every model that names none itself.
+    seeds : list of int
+        Default [0].
+    method : str
+        Default "default".
+    steps : int, optional
+        Of an attempt. Default: the method's own.
+    level : float, optional
+        RMS of the clips. Default: the models' own.
+    batch_size : int, optional
+        Signals side by side. Default: as many as there is memory for; see `audiometamer.synthesize`.
+    """
+
+    output: str
+    clips: Clips
+    models: Annotated[list[PlannedModel], Meta(min_length=1)]
+    layers: Annotated[list[str], Meta(min_length=1)] | None = None
+    seeds: Annotated[list[Seed], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [0])
+    method: str = "default"
+    steps: Count | None = None
+    level: Annotated[float, Meta(gt=0)] | None = None
+    batch_size: Count | None = None
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where a clip comes from: a file, the seconds of it that are meant, and what else its table says."""
+
+    name: str
+    path: Path
+    start: float | None
+    duration: float | None
+    columns: dict[str, str] = {}
+
+    def read(self, model: Model, level: float | None) -> Clip:
+        """The clip as a model takes it."""
+        clip = read_for(model, self.path, level=level, start=self.start, length=self.duration)
+        return Clip(self.name, clip.samples, clip.sample_rate, clip.notices)
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan and check everything that can be checked without its models and clips.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be read, has an unknown key, a value of a wrong type or out of range, or says something twice; the place is
+        named as in ``models[1].layers[0]``, counted from 0.
+    """
+    try:
+        plan = msgspec.toml.decode(path.read_bytes(), type=Plan)
+    except msgspec.ValidationError as error:
+        raise AudioMetamerError(f"{path}: {_located(str(error))}") from error
+    except OSError as error:
+        raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise AudioMetamerError(f"{path} is not TOML: {error}") from error
+    with within(path, "method"):
+        load_method(plan.method)
+    with within(path, "seeds"):
+        _once(plan.seeds)
+    for k, layers in enumerate([plan.layers, *(entry.layers for entry in plan.models)]):
+        with within(path, f"models[{k - 1}].layers" if k else "layers"):
+            _once(layers or [])
+    with within(path, "clips"):
+        given = [key for key in ("table", "folder", "files") if getattr(plan.clips, key) is not None]
+        if len(given) != 1:
+            raise AudioMetamerError(f"give one of table, folder and files; {' and '.join(given) or 'none of them'} is given")
+        if plan.clips.select and plan.clips.table is None:
+            raise AudioMetamerError("select needs a table, whose columns it names")
+    return plan
+
+
+@contextmanager
+def within(path: Path, place: str) -> Iterator[None]:
+    """Whatever is found wrong while this lasts is told with its place in the plan."""
+    try:
+        yield
+    except AudioMetamerError as error:
+        raise AudioMetamerError(f"{path}: {place}: {error}") from error
+
+
+def _once(values: Sequence[object]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise AudioMetamerError(f"{value!r} is there twice")
+
+
+def _located(message: str) -> str:
+    """What msgspec says, its place first, and the nearest known key for an unknown one."""
+    what, _, where = message.partition(" - at `$")
+    place = where.removesuffix("`").removeprefix(".")
+    if unknown := re.search(r"unknown field `(.+)`", what):
+        struct = Clips if place.startswith("clips") else PlannedModel if place.startswith("models") else Plan
+        nearest = difflib.get_close_matches(unknown[1], struct.__struct_fields__, n=1)
+        what = f"there is no key {unknown[1]!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+    return f"{place}: {what}" if place else what
+
+
+def output_folder(path: Path, plan: Plan) -> Path:
+    """The folder of a plan's set."""
+    return path.parent / plan.output
+
+
+def sources(path: Path, clips: Clips) -> list[Source]:
+    """The clips of a plan that lies at `path`, chosen but not read, sorted by name.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a file is missing, nothing is chosen, fewer are there than wanted, or two have the same name.
+    """
+    with within(path, "clips.table" if clips.table else "clips.folder" if clips.folder else "clips.files"):
+        if clips.table is not None:
+            rows = _rows(path.parent / clips.table)
+        elif clips.folder is not None:
+            rows = [{"path": str(file)} for file in _signals(path.parent / clips.folder)]
+        else:
+            rows = [{"path": str(path.parent / file)} for file in clips.files or []]
+    with within(path, "clips.select"):
+        rows = _selected(rows, clips.select)
+    with within(path, "clips.count"):
+        if clips.count is not None and clips.count > len(rows):
+            raise AudioMetamerError(f"{clips.count} are wanted, and {len(rows)} are there")
+    if clips.count is not None:
+        rows = random.Random(clips.seed).sample(rows, clips.count)  # noqa: S311 (a reproducible draw, no secret)
+    with within(path, "clips"):
+        found = [
+            Source(
+                row.get("name") or Path(row["path"]).stem,
+                Path(row["path"]),
+                _seconds(row, "start", clips.start),
+                _seconds(row, "duration", clips.duration),
+                {column: cell for column, cell in row.items() if column not in _OWN_COLUMNS},
+            )
+            for row in rows
+        ]
+        _check_sources(found)
+    return sorted(found, key=lambda source: source.name)
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AudioMetamerError(f"{table} cannot be read as CSV: {getattr(error, 'strerror', None) or error}") from error
+    if "path" not in (reader.fieldnames or ()):
+        raise AudioMetamerError(f"{table} has no column path; it has {', '.join(reader.fieldnames or ())}")
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise AudioMetamerError(f"{table}, line {line}, has not as many cells as there are columns")
+    return [{**row, "path": str(table.parent / row["path"])} for row in rows]
+
+
+def _signals(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise AudioMetamerError(f"{folder} is not a folder")
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SIGNALS and path.is_file())
+
+
+def _selected(rows: Sequence[dict[str, str]], select: Mapping[str, str | list[str]]) -> list[dict[str, str]]:
+    for column, value in select.items():
+        there = dict.fromkeys(row[column] for row in rows if column in row)
+        if not there:
+            raise AudioMetamerError(f"there is no column {column!r}; there are {', '.join(rows[0] if rows else ())}")
+        wanted = [value] if isinstance(value, str) else value
+        for missing in (one for one in wanted if one not in there):
+            nearest = difflib.get_close_matches(missing, there, n=3) or list(there)[:3]
+            raise AudioMetamerError(f"no clip has {column} {missing!r}; the nearest are {', '.join(nearest)}")
+        rows = [row for row in rows if row[column] in wanted]
+    return list(rows)
+
+
+def _seconds(row: Mapping[str, str], column: str, default: float | None) -> float | None:
+    if not (cell := row.get(column)):
+        return default
+    try:
+        return float(cell)
+    except ValueError as error:
+        raise AudioMetamerError(f"{row['path']}: {column} is {cell!r}; it must be a number of seconds") from error
+
+
+def _check_sources(found: Sequence[Source]) -> None:
+    if not found:
+        raise AudioMetamerError("no clip is chosen")
+    seen: dict[str, Path] = {}
+    for source in found:
+        if not source.path.is_file():
+            raise AudioMetamerError(f"{source.path} does not exist")
+        if seen.setdefault(source.name, source.path) is not source.path:
+            raise AudioMetamerError(
+                f"{seen[source.name]} and {source.path} would both be called {source.name!r}; rename one, or give the table a "
+                "column name"
+            )
+
+
+def open_model(path: Path, entry: PlannedModel, *, place: str) -> tuple[Model, NullDistribution | None]:
+    """A model of a plan, its labels grouped as the plan says, and the null distribution that the plan names for it."""
+    with within(path, f"{place}.name"):
+        model = load_model(_as_seen(path, entry.name))
+    with within(path, f"{place}.groups"):
+        if entry.groups is not None:
+            model.labels = grouped(model.named_labels(), read_groups(path.parent / entry.groups))
+    with within(path, f"{place}.null"):
+        return model, None if entry.null is None else NullDistribution.load(path.parent / entry.null)
+
+
+def _as_seen(path: Path, name: str) -> str:
+    """A folder of a model that lies beside the plan is named as seen from there."""
+    beside = path.parent / name
+    return str(beside) if (beside / "model.toml").is_file() else name
+
+
+def layers_of(path: Path, plan: Plan, entry: PlannedModel, model: Model, *, place: str) -> list[str]:
+    """The layers of one of a plan's models, each known to be there."""
+    named = entry.layers or plan.layers
+    where = f"{place}.layers" if entry.layers else "layers"
+    for k, layer in enumerate(named or []):
+        with within(path, f"{where}[{k}]"):
+            for one in places(layer):
+                model.tap(one)
+    return named or list(model.layers)
+
+
+def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Sequence[list[str]], folder: Path) -> Path:
+    """Write a plan into its set with everything that it left open filled in, and a table of its clips, with all columns.
+
+    The first plan of a set is ``plan.toml`` with ``clips.csv``; each later one that differs is ``plan-2.toml`` and so on.
+
+    Returns
+    -------
+    path
+        Of the plan.
+    """
+    table = _clips_table(chosen, folder)
+    for number in itertools.count(1):
+        ending = f"-{number}" if number > 1 else ""
+        content = tomli_w.dumps(_filled_in(path, plan, layers, folder, f"clips{ending}.csv"))
+        found, found_table = folder / f"plan{ending}.toml", folder / f"clips{ending}.csv"
+        if found.exists() and (found.read_text(encoding="utf-8"), _text(found_table)) != (content, table):
+            continue
+        for file, text in ((found_table, table), (found, content)):
+            if _text(file) != text:
+                with whole_file(file) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
+        return found
+    raise AssertionError("there is always a next number")
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+def _clips_table(chosen: Sequence[Source], folder: Path) -> str:
+    columns = list(dict.fromkeys(column for source in chosen for column in source.columns))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_OWN_COLUMNS, *columns])
+    for source in chosen:
+        path = Path(os.path.relpath(source.path, folder)).as_posix()
+        writer.writerow([source.name, path, source.start, source.duration, *(source.columns.get(c, "") for c in columns)])
+    return text.getvalue()
+
+
+def _filled_in(path: Path, plan: Plan, layers: Sequence[list[str]], folder: Path, table: str) -> dict[str, Any]:
+    """For TOML; paths as seen from `folder`."""
+
+    def seen(file: str | None) -> str | None:
+        return None if file is None else Path(os.path.relpath(path.parent / file, folder)).as_posix()
+
+    entries = [
+        PlannedModel(
+            entry.name if _as_seen(path, entry.name) == entry.name else seen(entry.name) or ".",
+            own,
+            seen(entry.null),
+            seen(entry.groups),
+        )
+        for entry, own in zip(plan.models, layers, strict=True)
+    ]
+    steps = plan.steps or load_method(plan.method).steps
+    whole = msgspec.structs.replace(plan, output=".", layers=None, models=entries, steps=steps)
+    content: dict[str, Any] = _without_none({**msgspec.to_builtins(whole), "clips": {"table": table}})
+    return content
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,101 @@
+"""Claims: one holder, and a new one only when the old is gone."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+
+from audiometamer.stimuli.claims import Claims, is_running
+
+
+def write(folder, key, *, host, pid):
+    folder.mkdir(exist_ok=True)
+    (folder / key).write_text(json.dumps({"host": host, "pid": pid, "since": 0.0, "token": "of another"}))
+
+
+def dead_process():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_claim_has_one_holder_until_it_is_given_back(tmp_path):
+    claims = Claims(tmp_path / "claims")
+    assert claims.take("a")
+    assert is_running(tmp_path / "claims" / "a")
+    assert not claims.take("a")
+    claims.release("a")
+    assert not list((tmp_path / "claims").iterdir())
+
+
+def test_a_claim_of_a_dead_process_is_taken_over(tmp_path):
+    write(tmp_path, "a", host=platform.node(), pid=dead_process())
+    assert not is_running(tmp_path / "a")
+    claims = Claims(tmp_path)
+    assert claims.take("a")
+    assert json.loads((tmp_path / "a").read_text())["pid"] == os.getpid()
+
+
+def test_a_claim_of_a_process_whose_number_is_now_ours_is_taken_over(tmp_path):
+    write(tmp_path, "a", host=platform.node(), pid=os.getpid())
+    assert Claims(tmp_path).take("a")
+
+
+def test_a_claim_of_another_machine_is_taken_over_after_silence_by_our_stopwatch(tmp_path):
+    write(tmp_path, "a", host="elsewhere", pid=1)
+    os.utime(tmp_path / "a", (0, 0))  # its clock is of no account
+    claims = Claims(tmp_path, silence=0.2)
+    assert not claims.take("a")
+    assert claims.is_silent("a")
+    time.sleep(0.15)
+    os.utime(tmp_path / "a", (5, 5))  # a sign of life, by a clock that is wrong
+    assert not claims.take("a")
+    assert not claims.is_silent("a")
+    time.sleep(0.15)
+    assert not claims.take("a")
+    time.sleep(0.1)
+    assert claims.take("a")
+
+
+def test_a_worker_whose_claim_was_taken_over_leaves_it_alone(tmp_path):
+    claims = Claims(tmp_path)
+    claims.take("a")
+    write(tmp_path, "a", host="elsewhere", pid=1)
+    claims.release("a")
+    assert (tmp_path / "a").exists()
+
+
+def test_claims_beat_while_their_worker_lives(tmp_path):
+    claims = Claims(tmp_path, beat=0.01)
+    with claims.alive():
+        claims.take("a")
+        os.utime(tmp_path / "a", (0, 0))
+        end = time.monotonic() + 10
+        while (tmp_path / "a").stat().st_mtime == 0:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    assert not (tmp_path / "a").exists()
+
+
+def test_of_many_who_take_over_one_wins(tmp_path):
+    pid = dead_process()
+    for turn in range(10):
+        write(tmp_path, f"k{turn}", host=platform.node(), pid=pid)
+        everybody, won = [Claims(tmp_path) for _ in range(6)], []
+        gate = threading.Barrier(6)
+
+        def try_it(claims, key=f"k{turn}", won=won, gate=gate):
+            gate.wait()
+            if claims.take(key):
+                won.append(claims)
+
+        threads = [threading.Thread(target=try_it, args=(claims,)) for claims in everybody]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) == 1
+        assert json.loads((tmp_path / f"k{turn}").read_text())["pid"] == os.getpid()

@@ -1,0 +1,84 @@
+"""What a plan says, and the place of every mistake in it."""
+
+import pytest
+from tiny_plan import PLAN, write_plan
+
+import audiometamer as am
+from audiometamer.stimuli.items import expand
+from audiometamer.stimuli.plan import read_plan, sources
+
+
+def mistake(tmp_path, text, *, n_clips=3):
+    path = write_plan(tmp_path, text, n_clips=n_clips)
+    with pytest.raises(am.AudioMetamerError) as error:
+        expand(path, read_plan(path))
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.startswith(f"{path}: ") or "not TOML" in message
+    return message.removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("seeds =", "seed ="), "there is no key 'seed'; did you mean 'seeds'?"),
+        (("table =", "tabel ="), "clips: there is no key 'tabel'; did you mean 'table'?"),
+        (('name = "tiny', 'colour = "red"\nname = "tiny'), "models[0]: there is no key 'colour'"),
+        (("steps = 20", 'steps = "many"'), "steps: Expected `int | null`, got `str`"),
+        (("steps = 20", "steps = 0"), "steps: Expected `int` >= 1"),
+        (("seeds = [0, 1]", "seeds = [1, 1]"), "seeds: 1 is there twice"),
+        (("seeds = [0, 1]", "seeds = [-1]"), "seeds[0]: Expected `int` >= 0"),
+        (('layers = ["relu0"]', 'layers = ["relu0", "relu9"]'), "layers[1]: tiny has no layer 'relu9'; the nearest are"),
+        (("sound_model", "no_model"), "models[0].name: model 'tiny_models:no_model'"),
+        (('table = "clips.csv"', 'table = "clips.csv"\nfolder = "."'), "clips: give one of table, folder and files"),
+        (('table = "clips.csv"', 'files = ["none.wav"]'), "clips: none.wav does not exist"),
+        (('table = "clips.csv"', 'table = "no.csv"'), "clips.table: no.csv cannot be read as CSV"),
+        (('clips.csv"', 'clips.csv"\nselect.speaker = "x"'), "clips.select: there is no column 'speaker'; there are path, word"),
+        (('clips.csv"', 'clips.csv"\nselect.word = "yess"'), "clips.select: no clip has word 'yess'; the nearest are yes"),
+        (('clips.csv"', 'clips.csv"\ncount = 9'), "clips.count: 9 are wanted, and 3 are there"),
+        (("batch_size = 2", 'method = "best"'), "method: there is no method 'best'"),
+        (("[[models]]", '[[models]]\nnull = "none.json"'), "models[0].null: none.json is not a null distribution"),
+        (("[[models]]", '[[models]]\nname = "tiny_models:sound_model"\n[[models]]'), "models[1].name: models[0] is called"),
+        (("[clips]", "[clips"), "is not TOML"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_its_place(tmp_path, change, told, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert told in mistake(tmp_path, PLAN.replace(*change)).replace(f"{tmp_path}/", "")
+
+
+def test_a_selection_by_column_and_a_draw_by_seed(tmp_path):
+    path = write_plan(tmp_path, n_clips=8)
+    chosen = [source.name for source in sources(path, read_plan(path).clips)]
+    assert chosen == [f"c{k}" for k in range(8)]
+    path.write_text(PLAN.replace('clips.csv"', 'clips.csv"\nselect.word = "yes"\ncount = 2\nseed = 3'))
+    drawn = [source.name for source in sources(path, read_plan(path).clips)]
+    assert len(drawn) == 2
+    assert set(drawn) < {"c1", "c3", "c5", "c7"}
+    assert drawn == [source.name for source in sources(path, read_plan(path).clips)]
+
+
+def test_two_clips_of_one_name_are_refused_unless_the_table_names_them(tmp_path):
+    path = write_plan(tmp_path)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "c0.wav").rename(tmp_path / "more" / "c1.wav")
+    table = tmp_path / "clips.csv"
+    table.write_text(table.read_text().replace("c0.wav", "more/c1.wav"))
+    with pytest.raises(am.AudioMetamerError, match="would both be called 'c1'; rename one, or give the table a column name"):
+        sources(path, read_plan(path).clips)
+    table.write_text("name,path\na b,c1.wav\nü,more/c1.wav\n")
+    assert [source.name for source in sources(path, read_plan(path).clips)] == ["a b", "ü"]
+
+
+def test_what_decides_the_samples_changes_the_key_and_nothing_else_does(tmp_path):
+    def keys(text):
+        path = write_plan(tmp_path, text)
+        return [item.key for item in expand(path, read_plan(path)).items]
+
+    first = keys(PLAN)
+    assert len(set(first)) == 6
+    assert keys(PLAN.replace("batch_size = 2", "")) == first
+    assert keys(PLAN.replace("seeds = [0, 1]", "seeds = [0]")) == first[::2]
+    assert keys(PLAN.replace('["relu0"]', '["relu1", "relu0"]'))[6:] == first
+    assert not set(keys(PLAN.replace("steps = 20", "steps = 21"))) & set(first)
+    assert not set(keys(PLAN.replace("steps = 20", "steps = 20\nlevel = 0.05"))) & set(first)
