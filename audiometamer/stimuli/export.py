@@ -3,7 +3,7 @@
 import math
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -376,35 +376,36 @@ def _about(stimulus_set: Path, to: Form, settings: Settings, level: float, lower
 _TOLD = ("clip", "model", "layer", "seed", "verdict")
 
 
-def _table(path: Path, entries: Sequence[Entry], settings: Settings, **columns: Callable[[Entry], Any]) -> None:
-    """A table of an export: some columns, and with `reveal` what each sound is."""
+def _table(
+    path: Path, entries: Sequence[Entry], settings: Settings, columns: Mapping[str, Callable[[Entry], Any]], empty: str = ""
+) -> None:
+    """A table of an export: some columns, and with `reveal` what each sound is; `empty` for what does not apply."""
     told = _TOLD if settings.reveal else ()
     rows = [{name: of(e) for name, of in columns.items()} | {name: getattr(e, name) for name in told} for e in entries]
-    write_table(path, (*columns, *told), rows)
+    filled = [{name: empty if cell in (None, "") else cell for name, cell in row.items()} for row in rows]
+    write_table(path, (*columns, *told), filled)
 
 
 def _write_folder(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
     """``sounds.tsv``: a row for each sound."""
-    _table(
-        folder / "sounds.tsv",
-        entries,
-        settings,
-        file=lambda e: e.file,
-        stim_id=lambda e: e.stim_id,
-        duration=lambda e: e.duration,
-    )
+    _table(folder / "sounds.tsv", entries, settings, {"file": _file, "stim_id": _stim_id, "duration": _duration})
 
 
 def _write_psychopy(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
     """``conditions.csv``: what a loop of PsychoPy reads; its columns become variables."""
-    _table(
-        folder / "conditions.csv",
-        entries,
-        settings,
-        stim_file=lambda e: e.file,
-        stim_id=lambda e: e.stim_id,
-        duration=lambda e: e.duration,
-    )
+    _table(folder / "conditions.csv", entries, settings, {"stim_file": _file, "stim_id": _stim_id, "duration": _duration})
+
+
+def _file(entry: Entry) -> str:
+    return entry.file
+
+
+def _stim_id(entry: Entry) -> str:
+    return entry.stim_id
+
+
+def _duration(entry: Entry) -> float | None:
+    return entry.duration
 
 
 _COLUMNS = {
@@ -429,30 +430,32 @@ _COLUMNS = {
 
 def _write_bids(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
     """``stimuli/`` at the root of a BIDS data set, and in ``sourcedata/`` rows for the participants' ``events.tsv``."""
-    write_text(folder / "dataset_description.json", json_text(description("Stimuli", [e.licence for e in entries], "raw")))
-    coming = settings.bids_version == "coming"
-    if coming:
+    licences = [entry.licence for entry in entries]
+    about = description("Stimuli made with audiometamer", licences, kind="raw", told_in="README.md")
+    write_text(folder / "dataset_description.json", json_text(about))
+    name_file = _naming("bids", settings)
+    catalogue: dict[str, Callable[[Entry], Any]] = {
+        "stimulus_id": lambda entry: f"stim-{entry.stim_id}",
+        "type": lambda _: "audio",
+        "filename": lambda entry: name_file(entry.stim_id).removeprefix("stimuli/"),
+        "license": lambda entry: entry.licence,
+        "copyright": lambda entry: entry.attribution,
+        "description": lambda entry: "sound to calibrate by" if entry.stim_id in (NOISE, TONE) else "sound",
+        "present": lambda _: "true",
+    }
+    events: dict[str, Callable[[Entry], Any]] = {"onset": lambda _: None, "duration": _duration}
+    if settings.bids_version == "coming":
         stimuli = [*entries, *map(_calibration_entry, (NOISE, TONE))]
-        _described(
-            folder / "stimuli" / "stimuli.tsv",
-            stimuli,
-            settings,
-            stimulus_id=lambda e: f"stim-{e.stim_id}",
-            type=lambda _: "audio",
-            filename=lambda e: _naming("bids", settings)(e.stim_id).removeprefix("stimuli/"),
-            license=lambda e: e.licence,
-            copyright=lambda e: e.attribution,
-            description=lambda e: "sound to calibrate by" if e.stim_id in (NOISE, TONE) else "sound",
-            present=lambda _: "true",
-        )
-    reference = {"stim_id": lambda e: f"stim-{e.stim_id}"} if coming else {"stim_file": lambda e: e.file.removeprefix("stimuli/")}
-    events = folder / "sourcedata" / "events.tsv"
-    _described(events, entries, settings, onset=lambda _: "n/a", duration=lambda e: e.duration, **reference)
+        _described(folder / "stimuli" / "stimuli.tsv", stimuli, settings, catalogue)
+        events["stim_id"] = catalogue["stimulus_id"]
+    else:
+        events["stim_file"] = catalogue["filename"]
+    _described(folder / "sourcedata" / "events.tsv", entries, settings, events)
 
 
-def _described(path: Path, entries: Sequence[Entry], settings: Settings, **columns: Callable[[Entry], Any]) -> None:
-    """A table and, beside it, a JSON that says what its columns are."""
-    _table(path, entries, settings, **columns)
+def _described(path: Path, entries: Sequence[Entry], settings: Settings, columns: Mapping[str, Callable[[Entry], Any]]) -> None:
+    """A table as BIDS takes it and, beside it, a JSON that says what its columns are."""
+    _table(path, entries, settings, columns, empty="n/a")
     told = (*columns, *(_TOLD if settings.reveal else ()))
     write_text(path.with_suffix(".json"), json_text({name: {"Description": _COLUMNS[name]} for name in told}))
 

@@ -156,7 +156,8 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
     write_table(stimulus_set / LICENCES, ("clip", *_RIGHTS), rights)
     _write_parquet(stimulus_set / PARQUET, rows)
     title = name or stimulus_set.resolve().name
-    write_text(stimulus_set / DESCRIPTION, json_text(description(title, [right["licence"] for right in rights], "derivative")))
+    about_set = description(title, [right["licence"] for right in rights], kind="derivative", told_in=LICENCES)
+    write_text(stimulus_set / DESCRIPTION, json_text(about_set))
     readme = stimulus_set / README
     if not readme.exists() or readme.read_text(encoding="utf-8", errors="replace").startswith(_BY_US):
         write_text(readme, _readme(title, rows, rights))
@@ -231,12 +232,11 @@ def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
         pq.write_table(pa.Table.from_pylist([msgspec.structs.asdict(row) for row in rows], schema=schema), temporary)
 
 
-def description(name: str, licences: Iterable[str], kind: str) -> dict[str, Any]:
-    """``dataset_description.json`` as BIDS asks for it; `kind` is its ``DatasetType``."""
+def description(name: str, licences: Iterable[str], *, kind: str, told_in: str) -> dict[str, Any]:
+    """``dataset_description.json`` as BIDS asks for it; `kind` is its ``DatasetType``, `told_in` the file that lists licences."""
     distinct = sorted(set(licences))
-    licence = (
-        distinct[0] if len(distinct) == 1 and distinct[0] != UNKNOWN else f"differs between the clips or unknown: see {LICENCES}"
-    )
+    one = len(distinct) == 1 and distinct[0] != UNKNOWN
+    licence = distinct[0] if one else f"differs between the clips or unknown: see {told_in}"
     return {
         "Name": name,
         "BIDSVersion": BIDS_VERSION,

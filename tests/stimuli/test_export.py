@@ -171,6 +171,7 @@ def test_bids_as_it_will_be(stimuli, out):
     events = table(out / "sourcedata" / "events.tsv")
     assert {row["stim_id"] for row in events} < {row["stimulus_id"] for row in rows}
     assert {row["layer"] for row in events} == {"natural", "relu0", "relu1"}
+    assert {row["model"] for row in events} == {"n/a", "tiny"}, "BIDS has no empty cells"
 
 
 def test_psychopy_reads_conditions(stimuli, out):
