@@ -18,9 +18,9 @@ from audiometamer.stimuli.set import Row, write_set
 def row(clip, layer="a", *, seed=0, verdict="passed", rms=0.1, duration=2.0, model="m", steps=1):
     return Row(
         file=f"items/{clip}/{model}/{layer}_seed{seed}-{steps}/metamer.wav", key="", clip=clip, model=model, layer=layer,
-        seed=seed, verdict=verdict, snr_db=None, spearman_rho=None, pearson_r2=None, label_clip="", label_metamer="", method="", loss="",
-        steps=steps, seconds=0.0, sample_rate=4000, duration=duration, rms=rms, peak=1.0, attempts=1, original="", clip_sha256="",
-        weights_sha256="",
+        seed=seed, verdict=verdict, snr_db=None, spearman_rho=None, pearson_r2=None, label_clip="", label_metamer="",
+        method="", loss="", steps=steps, seconds=0.0, sample_rate=4000, duration=duration, rms=rms, peak=1.0, attempts=1,
+        original="", clip_sha256="", weights_sha256="",
     )  # fmt: skip
 
 
