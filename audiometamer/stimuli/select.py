@@ -19,6 +19,7 @@ from audiometamer.version import __version__
 
 # What makes a condition: all that decides a metamer but its clip and its seed.
 CONDITION = ("model", "weights_sha256", "layer", "method", "loss", "steps")
+_SOLVER_SECONDS = 600.0
 TABLE, RULES = "selection.tsv", "selection.json"
 
 
@@ -260,8 +261,9 @@ class Family(NamedTuple):
 def largest_balanced(n: int, families: Sequence[Family], *, generator: np.random.Generator, most: int | None = None) -> list[int]:
     """The most of `n` units such that in each family every group holds equally many of them; exact.
 
-    A mixed integer program, solved by HiGHS: maximise Σ xᵢ (1 + εᵢ), xᵢ ∈ {0, 1}, where the number in each group of family f is
-    k_f, or 0 for a value that may be dropped. Σ εᵢ < 1/2, so that the number counts first and the drawn ε choose among equals.
+    A mixed integer program, solved by HiGHS. Units of the same groups are alike: cᵢ of the nᵢ units of kind i are chosen, and
+    drawn. Maximise Σ cᵢ (1 + εᵢ), where the number in each group of family f is k_f, or 0 for a value that may be dropped.
+    Σ nᵢ εᵢ < 1/2, so that the number counts first and the drawn ε choose among equals.
 
     Parameters
     ----------
@@ -279,31 +281,58 @@ def largest_balanced(n: int, families: Sequence[Family], *, generator: np.random
     Raises
     ------
     AudioMetamerError
-        If the solver gives up.
+        If the solver gives up, or takes longer than ten minutes.
     """
-    program = _Program(n)
-    for family in families:
-        common = program.variable(n)
-        for groups in family.values:
-            if not family.may_drop:
-                for group in groups:
+    alike, kinds = _kinds(n, families)
+    program = _Program([len(units) for units in alike])
+    for f, family in enumerate(families):
+        highest = max(len(group) for groups in family.values for group in groups)
+        common = program.variable(highest)
+        for v, groups in enumerate(family.values):
+            used = program.variable(1) if family.may_drop else None
+            for g in range(len(groups)):
+                group = kinds.get((f, v, g), [])
+                if used is None:
                     program.constrain(group, {common: -1.0}, 0, 0)
-                continue
-            used = program.variable(1)
-            for group in groups:  # used: as many as are common; not used: none
+                    continue
+                # Used: as many as are common. Not used: none.
                 program.constrain(group, {common: -1.0}, -np.inf, 0)
-                program.constrain(group, {common: -1.0, used: -float(n)}, -float(n), np.inf)
-                program.constrain(group, {used: -float(n)}, -np.inf, 0)
+                program.constrain(group, {common: -1.0, used: -highest}, -highest, np.inf)
+                program.constrain(group, {used: -highest}, -np.inf, 0)
     if most is not None:
-        program.constrain(range(n), {}, 0, most)
-    return program.solve(1 + generator.random(n) / (2 * n + 1))
+        program.constrain(range(len(alike)), {}, 0, most)
+    counts = program.solve(1 + generator.random(len(alike)) / (2 * n + 1))
+    return sorted(
+        int(k) for units, count in zip(alike, counts, strict=True) for k in generator.choice(units, count, replace=False)
+    )
+
+
+_Place = tuple[int, int, int]  # family, value, group
+
+
+def _kinds(n: int, families: Sequence[Family]) -> tuple[list[list[int]], dict[_Place, list[int]]]:
+    """The units of each kind, those that are in the same groups; and the kinds that are in each group."""
+    places: list[list[_Place]] = [[] for _ in range(n)]
+    for f, family in enumerate(families):
+        for v, groups in enumerate(family.values):
+            for g, group in enumerate(groups):
+                for k in group:
+                    places[k].append((f, v, g))
+    alike: dict[tuple[_Place, ...], list[int]] = {}
+    for k, at in enumerate(places):
+        alike.setdefault(tuple(at), []).append(k)
+    kinds: dict[_Place, list[int]] = {}
+    for kind, at_all in enumerate(alike):
+        for place in at_all:
+            kinds.setdefault(place, []).append(kind)
+    return list(alike.values()), kinds
 
 
 class _Program:
-    """A mixed integer program, built a row at a time; the first `n` variables are 0 or 1."""
+    """A mixed integer program, built a row at a time; what is sought are the first variables, whole numbers from 0."""
 
-    def __init__(self, n: int) -> None:
-        self.n, self.highest = n, [1.0] * n
+    def __init__(self, highest: Sequence[float]) -> None:
+        self.n, self.highest = len(highest), list(highest)
         self.entries: list[tuple[int, int, float]] = []
         self.low: list[float] = []
         self.high: list[float] = []
@@ -321,7 +350,7 @@ class _Program:
         self.high.append(high)
 
     def solve(self, merits: NDArray[np.float64]) -> list[int]:
-        """Which of the first variables are 1 where the sum of their merits is highest."""
+        """The first variables where the sum of their merits is highest."""
         rows, columns, weights = zip(*self.entries, strict=True)
         shape = (len(self.low), len(self.highest))
         matrix = scipy.sparse.csr_array((weights, (rows, columns)), shape=shape)
@@ -331,11 +360,11 @@ class _Program:
             integrality=np.ones(shape[1]),
             bounds=scipy.optimize.Bounds(0, self.highest),
             constraints=scipy.optimize.LinearConstraint(matrix, self.low, self.high),
-            options={"mip_rel_gap": 0.0},
+            options={"mip_rel_gap": 0.0, "time_limit": _SOLVER_SECONDS},
         )
         if solved.x is None or solved.status != 0:
             raise AudioMetamerError(f"the largest balanced subset was not found: {solved.message}")
-        return [int(k) for k in np.flatnonzero(solved.x[: self.n] > 0.5)]
+        return [round(count) for count in solved.x[: self.n]]
 
 
 def _nothing_balanced(units: Sequence[Unit], values: dict[str, dict[str, str]], rules: Rules) -> str:
