@@ -150,7 +150,12 @@ def export(
     with _whole_folder(out) as folder:
         made = [sounds.write(entry, folder) for entry in entries]
         level = sounds.write_calibration(folder, _naming(to, settings))
-        about = _about(stimulus_set, to, settings, level, sounds.lowered_db, len(made))
+        about = {
+            "audiometamer": __version__, "set": stimulus_set.resolve().name,
+            "set_manifest_sha256": _sum_if_there(stimulus_set / MANIFEST),
+            "selection_sha256": None if selection is None else file_sha256(selection), "to": to, "sounds": len(made),
+            "settings": settings, "lowered_by_db": round(sounds.lowered_db, 3), "calibration_rms_db": round(level, 3),
+        }  # fmt: skip
         _FORMS[to](folder, made, settings)
         write_text(folder / "README.md", _readme(made, settings, level, sounds.lowered_db, _naming(to, settings)))
         write_text(key.with_suffix(".json"), json_text(about))
@@ -277,17 +282,19 @@ class _Sounds:
     def write(self, entry: Entry, folder: Path) -> Entry:
         """Write one sound; its entry with its duration and level."""
         sound = self.read(entry) * np.float32(self.gain)
-        index = int.from_bytes(entry.stim_id.encode())
-        _write_pcm(folder / entry.file, sound, self.settings, np.random.default_rng([self.settings.seed, index]))
+        _write_pcm(folder / entry.file, sound, self.settings, self.dither(entry.stim_id))
         level = round(20 * math.log10(_rms(sound)), 3)
         return msgspec.structs.replace(entry, duration=len(sound) / self.settings.sample_rate, rms_db=level)
+
+    def dither(self, name: str) -> np.random.Generator:
+        """Each sound has its own, whoever else is exported."""
+        return np.random.default_rng([self.settings.seed, int.from_bytes(name.encode())])
 
     def write_calibration(self, folder: Path, file_of: Callable[[str], str]) -> float:
         """Write noise and tone; their RMS in dB re full scale."""
         rms = self.calibration_rms * self.gain
-        for index, (name, sound) in enumerate(((NOISE, self.noise), (TONE, self.tone))):
-            generator = np.random.default_rng([self.settings.seed, index])
-            _write_pcm(folder / file_of(name), sound * np.float32(rms), self.settings, generator)
+        for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
+            _write_pcm(folder / file_of(name), sound * np.float32(rms), self.settings, self.dither(name))
         return 20 * math.log10(rms)
 
 
@@ -343,7 +350,8 @@ def _write_pcm(path: Path, sound: Sound, settings: Settings, generator: np.rando
 
     dither = generator.random(len(sound)) - generator.random(len(sound))
     steps = np.floor(sound.astype(np.float64) / settings.step + dither + 0.5).astype(np.int64)
-    assert np.abs(steps).max() < 1 / settings.step, "the level was chosen so that nothing clips"
+    if np.abs(steps).max() >= 1 / settings.step:
+        raise AudioMetamerError(f"a sound changed while the set was exported: {path.name} would clip now; export it again")
     path.parent.mkdir(parents=True, exist_ok=True)
     left = steps.astype(np.int32) << (32 - settings.bits)
     soundfile.write(path, left, settings.sample_rate, subtype=f"PCM_{settings.bits}", format="WAV")
@@ -358,19 +366,8 @@ def _naming(to: Form, settings: Settings) -> Callable[[str], str]:
     return lambda name: f"stimuli/{name}.wav"
 
 
-def _about(stimulus_set: Path, to: Form, settings: Settings, level: float, lowered: float, n: int) -> dict[str, Any]:
-    """How an export was made: the JSON beside its key."""
-    manifest = stimulus_set / MANIFEST
-    return {
-        "audiometamer": __version__,
-        "set": stimulus_set.resolve().name,
-        "set_manifest": file_sha256(manifest) if manifest.exists() else None,
-        "to": to,
-        "sounds": n,
-        "settings": settings,
-        "lowered_by_db": round(lowered, 3),
-        "calibration_rms_db": round(level, 3),
-    }
+def _sum_if_there(path: Path) -> str | None:
+    return file_sha256(path) if path.exists() else None
 
 
 _TOLD = ("clip", "model", "layer", "seed", "verdict")

@@ -5,7 +5,6 @@ import importlib.util
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +253,7 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
     licences = Counter(right["licence"] for right in rights)
     methods = dict.fromkeys(f"{row.method}, loss {row.loss}, up to {row.steps} steps for each attempt" for row in rows)
     seeds = sorted({row.seed for row in rows})
+    weights = dict.fromkeys(f"{row.model} (weights {row.weights_sha256[:12]}…)" for row in rows)
     verdicts = "\n".join(
         f"| {model} | {layer} | {n.total()} | {n['passed']} | {n['failed']} | {n['no verdict']} | {_rate(n)} |"
         for (model, layer), n in cells.items()
@@ -267,9 +267,11 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
     return f"""{_BY_US}
 # {title}
 
-Model metamers: sounds that a layer of a network cannot tell from a natural clip. {len(rows)} of {len(rights)} clips, made with
-audiometamer {__version__}; listed on {datetime.now(UTC):%Y-%m-%d}.
+Model metamers: sounds that a layer of a network cannot tell from a natural clip. {len(rows)} metamers of
+{_counted(len(rights), "clip")}; listed by audiometamer {__version__}.
 
+- Models: {"; ".join(weights)}.
+- Layers: {", ".join(dict.fromkeys(row.layer for row in rows))}.
 - Method: {"; ".join(methods)}.
 - Seeds: {_some([str(seed) for seed in seeds])}.
 - Plan: `plan.toml`, where it is there. Every sound has its settings, versions, loss and evidence in the `item.json` beside it.
@@ -289,13 +291,17 @@ verify`) finds every file that has changed.
 ## Licences
 Of the clips; a metamer is made from its clip. Each clip is listed in `LICENCES.tsv`.
 
-{chr(10).join(f"- {licence}: {count} clips" for licence, count in sorted(licences.items()))}
+{chr(10).join(f"- {licence}: {_counted(count, 'clip')}" for licence, count in sorted(licences.items()))}
 {unknown}"""
 
 
 def _rate(count: Mapping[str, int]) -> str:
     judged = count["passed"] + count["failed"]
     return f"{100 * count['passed'] / judged:.0f} %" if judged else "–"
+
+
+def _counted(n: int, word: str) -> str:
+    return f"{n} {word}{'s' * (n != 1)}"
 
 
 def _some(words: Sequence[str], most: int = 20) -> str:

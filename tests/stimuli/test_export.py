@@ -98,6 +98,15 @@ def test_a_peak_stops_if_it_should(stimuli, out):
     export(stimuli, out, to="folder", settings=Settings(level=-10 - excess - 0.01, peaks="stop"))
 
 
+def test_a_sound_that_changes_meanwhile_does_not_clip(stimuli, out, monkeypatch):
+    read = exporting._Sounds.read
+    calls = iter(range(100))
+    monkeypatch.setattr(exporting._Sounds, "read", lambda self, entry: read(self, entry) * (1 if next(calls) < 6 else 1000))
+    with pytest.raises(AudioMetamerError, match="changed while the set was exported"):
+        export(stimuli, out, to="folder", settings=Settings())
+    assert not out.exists()
+
+
 def test_a_factor_keeps_differences_of_level(stimuli, out):
     tiny.write_item(stimuli, clip="one_slt", layer="soft", samples=tiny.noise(1, rms=0.01))
     made = export(stimuli, out, to="folder", settings=Settings(level=None, factor=0.5, ramp=0))

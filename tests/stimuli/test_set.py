@@ -70,6 +70,9 @@ def test_licences_are_gathered_and_what_is_unknown_is_said(stimuli, tmp_path):
     assert [row["voice"] for row in table(stimuli / "clips.tsv")] == ["rms", "slt", ""]
     readme = (stimuli / "README.md").read_text()
     assert "Not known: two_slt (licence, attribution, source)." in readme
+    assert "6 metamers of\n3 clips" in readme
+    assert "tiny (weights 111111111111…)" in readme
+    assert "- unknown: 1 clip\n" in readme
     assert "| tiny | relu1 | 3 | 2 | 1 | 0 | 67 % |" in readme
     found = json.loads((stimuli / "dataset_description.json").read_text())
     assert found["DatasetType"] == "derivative"
