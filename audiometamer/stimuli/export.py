@@ -84,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             (self.level is None or -100 <= self.level <= 0, f"level is {self.level} dB re full scale; it must be from -100 to 0"),
             (self.factor is None or 0 < self.factor < math.inf, f"factor is {self.factor}; it must be above 0"),
             (0 <= self.ramp < math.inf, f"ramp is {self.ramp} ms; it must be 0 or more"),
+            (self.peaks in ("lower", "stop"), f"peaks is {self.peaks!r}; it must be lower or stop"),
+            (self.bids_version in ("current", "coming"), f"BIDS version is {self.bids_version!r}; it must be current or coming"),
             (self.seed >= 0, f"seed is {self.seed}; it must be 0 or more"),
         )
         for good, message in checks:
@@ -165,7 +167,7 @@ def export(
 
 def default_key(out: Path) -> Path:
     """Where the key to an export lies if nothing else is said: beside its folder."""
-    return out.with_name(f"{out.name}-key.tsv")
+    return out.parent / f"{out.resolve().name}-key.tsv"
 
 
 def _check_free(out: Path, key: Path) -> None:
@@ -183,7 +185,7 @@ def _check_free(out: Path, key: Path) -> None:
 @contextmanager
 def _whole_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out`, renamed to it if the block ends well, and removed if it does not."""
-    folder = out.with_name(f".{secrets.token_hex(4)}-{out.name}")
+    folder = out.parent / f".{secrets.token_hex(4)}-{out.name}"
     try:
         folder.mkdir(parents=True)
         yield folder

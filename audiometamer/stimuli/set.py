@@ -143,10 +143,15 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
     Raises
     ------
     AudioMetamerError
-        If there is no item, if something cannot be read or written, or if two rows of `clips` tell different things of one clip.
+        If there is no item, if something cannot be read or written, if two rows of `clips` tell different things of one clip,
+        or if it tells of none of the set's clips.
     """
     rows = read_rows(stimulus_set)
     about = read_clips(stimulus_set) if clips is None else _named(clips)
+    if clips is not None and not any(row.clip in about for row in rows):
+        raise AudioMetamerError(
+            f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {_some(list(about), 3)}"
+        )
     used = {clip: about.get(clip, {}) for clip in dict.fromkeys(row.clip for row in rows)}
     rights = [{"clip": clip, **{right: told.get(right) or UNKNOWN for right in _RIGHTS}} for clip, told in used.items()]
     columns = dict.fromkeys(column for told in used.values() for column in told)

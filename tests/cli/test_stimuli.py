@@ -70,6 +70,8 @@ def test_differences_are_status_1(capsys):
         (["export", "my set", "--to", "folder", "--level", "1"], "level is 1.0 dB re full scale"),
         (["export", "my set", "--to", "folder", "--level", "-30", "--factor", "1"], "a level in dB or a factor"),
         (["export", "my set", "--to", "folder", "--out", "my set"], "my set exists; nothing is overwritten"),
+        (["export", "my set", "--to", "folder", "--out", "."], ". exists; nothing is overwritten"),
+        (["export", "my set", "--to", "folder", "--out", "/"], "/ exists; nothing is overwritten"),
     ],
 )
 def test_bad_input_is_told_in_a_line(capsys, arguments, message):

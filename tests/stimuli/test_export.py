@@ -220,12 +220,19 @@ def test_nothing_is_overwritten(stimuli, out, tmp_path):
         ({"factor": 1.0}, "a level in dB or a factor"),
         ({"level": None, "factor": -1.0}, "factor is -1.0; it must be above 0"),
         ({"ramp": -1.0}, "ramp is -1.0 ms"),
+        ({"peaks": "clip"}, "peaks is 'clip'; it must be lower or stop"),
+        ({"bids_version": "2"}, "BIDS version is '2'; it must be current or coming"),
         ({"seed": -1}, "seed is -1"),
     ],
 )
 def test_bad_settings_are_told_in_a_line(changes, message):
     with pytest.raises(AudioMetamerError, match=message):
         Settings(**changes)
+
+
+def test_an_unknown_form_is_told_in_a_line(stimuli, out):
+    with pytest.raises(AudioMetamerError, match="'matlab' is no form of export; there are bids, psychopy, folder"):
+        export(stimuli, out, to="matlab", settings=Settings())
 
 
 def corrupt(stimuli: Path) -> None:
