@@ -7,6 +7,7 @@ from typing import Literal, cast
 import click
 
 from audiometamer.cli import options
+from audiometamer.errors import AudioMetamerError
 from audiometamer.files import only_writer
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting
@@ -109,6 +110,14 @@ def export(
     click.echo(f"{len(made)} sounds: {out}   key: {key}")
 
 
+def _wanted(text: str) -> tuple[str, tuple[str, ...]]:
+    """A column and its values, from ``COLUMN=A,B``."""
+    column, equals, values = text.partition("=")
+    if not (column and equals and values):
+        raise AudioMetamerError(f"--only is {text!r}; it must be COLUMN=VALUE or COLUMN=VALUE,VALUE")
+    return column, tuple(options.split_names((values,)))
+
+
 @stimuli.command()
 @_stimulus_set
 @options.out("selection")
@@ -121,6 +130,9 @@ def export(
 @click.option("--most-clips", type=int, help="At each model and layer; default: as many as there are.")
 @click.option("--level-within", type=float, metavar="DB", help="All RMS levels lie in a window of so many dB.")
 @click.option("--duration-within", type=float, metavar="S", help="All durations lie in a window of so many seconds.")
+@click.option(
+    "--only", multiple=True, metavar="COLUMN=A,B,…", help="Select from items with these values of a column of the index or clips."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every draw.")
 def select(
     stimulus_set: Path,
@@ -131,13 +143,14 @@ def select(
     most_clips: int | None,
     level_within: float | None,
     duration_within: float | None,
+    only: tuple[str, ...],
     seed: int,
 ) -> None:
     """Choose items of SET that passed their verdict, balanced and matched, and write the choice down with its rules."""
     rules = selecting.Rules(
         among=cast("Literal['complete', 'largest']", among), balance=tuple(options.split_names(balance)),
         may_drop=tuple(options.split_names(may_drop)), most_clips=most_clips, level_within=level_within,
-        duration_within=duration_within, seed=seed,
+        duration_within=duration_within, only=dict(map(_wanted, only)), seed=seed,
     )  # fmt: skip
     n = selecting.write_selection(stimulus_set, out, rules).counts
     click.echo(

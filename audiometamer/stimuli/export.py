@@ -3,7 +3,7 @@
 import math
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -84,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             (self.level is None or -100 <= self.level <= 0, f"level is {self.level} dB re full scale; it must be from -100 to 0"),
             (self.factor is None or 0 < self.factor < math.inf, f"factor is {self.factor}; it must be above 0"),
             (0 <= self.ramp < math.inf, f"ramp is {self.ramp} ms; it must be 0 or more"),
+            (self.peaks in ("lower", "stop"), f"peaks is {self.peaks!r}; it must be lower or stop"),
+            (self.bids_version in ("current", "coming"), f"BIDS version is {self.bids_version!r}; it must be current or coming"),
             (self.seed >= 0, f"seed is {self.seed}; it must be 0 or more"),
         )
         for good, message in checks:
@@ -150,7 +152,12 @@ def export(
     with _whole_folder(out) as folder:
         made = [sounds.write(entry, folder) for entry in entries]
         level = sounds.write_calibration(folder, _naming(to, settings))
-        about = _about(stimulus_set, to, settings, level, sounds.lowered_db, len(made))
+        about = {
+            "audiometamer": __version__, "set": stimulus_set.resolve().name,
+            "set_manifest_sha256": _sum_if_there(stimulus_set / MANIFEST),
+            "selection_sha256": None if selection is None else file_sha256(selection), "to": to, "sounds": len(made),
+            "settings": settings, "lowered_by_db": round(sounds.lowered_db, 3), "calibration_rms_db": round(level, 3),
+        }  # fmt: skip
         _FORMS[to](folder, made, settings)
         write_text(folder / "README.md", _readme(made, settings, level, sounds.lowered_db, _naming(to, settings)))
         write_text(key.with_suffix(".json"), json_text(about))
@@ -160,7 +167,7 @@ def export(
 
 def default_key(out: Path) -> Path:
     """Where the key to an export lies if nothing else is said: beside its folder."""
-    return out.with_name(f"{out.name}-key.tsv")
+    return out.parent / f"{out.resolve().name}-key.tsv"
 
 
 def _check_free(out: Path, key: Path) -> None:
@@ -178,7 +185,7 @@ def _check_free(out: Path, key: Path) -> None:
 @contextmanager
 def _whole_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out`, renamed to it if the block ends well, and removed if it does not."""
-    folder = out.with_name(f".{secrets.token_hex(4)}-{out.name}")
+    folder = out.parent / f".{secrets.token_hex(4)}-{out.name}"
     try:
         folder.mkdir(parents=True)
         yield folder
@@ -277,17 +284,19 @@ class _Sounds:
     def write(self, entry: Entry, folder: Path) -> Entry:
         """Write one sound; its entry with its duration and level."""
         sound = self.read(entry) * np.float32(self.gain)
-        index = int.from_bytes(entry.stim_id.encode())
-        _write_pcm(folder / entry.file, sound, self.settings, np.random.default_rng([self.settings.seed, index]))
+        _write_pcm(folder / entry.file, sound, self.settings, self.dither(entry.stim_id))
         level = round(20 * math.log10(_rms(sound)), 3)
         return msgspec.structs.replace(entry, duration=len(sound) / self.settings.sample_rate, rms_db=level)
+
+    def dither(self, name: str) -> np.random.Generator:
+        """Each sound has its own, whoever else is exported."""
+        return np.random.default_rng([self.settings.seed, int.from_bytes(name.encode())])
 
     def write_calibration(self, folder: Path, file_of: Callable[[str], str]) -> float:
         """Write noise and tone; their RMS in dB re full scale."""
         rms = self.calibration_rms * self.gain
-        for index, (name, sound) in enumerate(((NOISE, self.noise), (TONE, self.tone))):
-            generator = np.random.default_rng([self.settings.seed, index])
-            _write_pcm(folder / file_of(name), sound * np.float32(rms), self.settings, generator)
+        for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
+            _write_pcm(folder / file_of(name), sound * np.float32(rms), self.settings, self.dither(name))
         return 20 * math.log10(rms)
 
 
@@ -343,7 +352,8 @@ def _write_pcm(path: Path, sound: Sound, settings: Settings, generator: np.rando
 
     dither = generator.random(len(sound)) - generator.random(len(sound))
     steps = np.floor(sound.astype(np.float64) / settings.step + dither + 0.5).astype(np.int64)
-    assert np.abs(steps).max() < 1 / settings.step, "the level was chosen so that nothing clips"
+    if np.abs(steps).max() >= 1 / settings.step:
+        raise AudioMetamerError(f"a sound changed while the set was exported: {path.name} would clip now; export it again")
     path.parent.mkdir(parents=True, exist_ok=True)
     left = steps.astype(np.int32) << (32 - settings.bits)
     soundfile.write(path, left, settings.sample_rate, subtype=f"PCM_{settings.bits}", format="WAV")
@@ -358,53 +368,43 @@ def _naming(to: Form, settings: Settings) -> Callable[[str], str]:
     return lambda name: f"stimuli/{name}.wav"
 
 
-def _about(stimulus_set: Path, to: Form, settings: Settings, level: float, lowered: float, n: int) -> dict[str, Any]:
-    """How an export was made: the JSON beside its key."""
-    manifest = stimulus_set / MANIFEST
-    return {
-        "audiometamer": __version__,
-        "set": stimulus_set.resolve().name,
-        "set_manifest": file_sha256(manifest) if manifest.exists() else None,
-        "to": to,
-        "sounds": n,
-        "settings": settings,
-        "lowered_by_db": round(lowered, 3),
-        "calibration_rms_db": round(level, 3),
-    }
+def _sum_if_there(path: Path) -> str | None:
+    return file_sha256(path) if path.exists() else None
 
 
 _TOLD = ("clip", "model", "layer", "seed", "verdict")
 
 
-def _table(path: Path, entries: Sequence[Entry], settings: Settings, **columns: Callable[[Entry], Any]) -> None:
-    """A table of an export: some columns, and with `reveal` what each sound is."""
+def _table(
+    path: Path, entries: Sequence[Entry], settings: Settings, columns: Mapping[str, Callable[[Entry], Any]], empty: str = ""
+) -> None:
+    """A table of an export: some columns, and with `reveal` what each sound is; `empty` for what does not apply."""
     told = _TOLD if settings.reveal else ()
     rows = [{name: of(e) for name, of in columns.items()} | {name: getattr(e, name) for name in told} for e in entries]
-    write_table(path, (*columns, *told), rows)
+    filled = [{name: empty if cell in (None, "") else cell for name, cell in row.items()} for row in rows]
+    write_table(path, (*columns, *told), filled)
 
 
 def _write_folder(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
     """``sounds.tsv``: a row for each sound."""
-    _table(
-        folder / "sounds.tsv",
-        entries,
-        settings,
-        file=lambda e: e.file,
-        stim_id=lambda e: e.stim_id,
-        duration=lambda e: e.duration,
-    )
+    _table(folder / "sounds.tsv", entries, settings, {"file": _file, "stim_id": _stim_id, "duration": _duration})
 
 
 def _write_psychopy(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
     """``conditions.csv``: what a loop of PsychoPy reads; its columns become variables."""
-    _table(
-        folder / "conditions.csv",
-        entries,
-        settings,
-        stim_file=lambda e: e.file,
-        stim_id=lambda e: e.stim_id,
-        duration=lambda e: e.duration,
-    )
+    _table(folder / "conditions.csv", entries, settings, {"stim_file": _file, "stim_id": _stim_id, "duration": _duration})
+
+
+def _file(entry: Entry) -> str:
+    return entry.file
+
+
+def _stim_id(entry: Entry) -> str:
+    return entry.stim_id
+
+
+def _duration(entry: Entry) -> float | None:
+    return entry.duration
 
 
 _COLUMNS = {
@@ -429,30 +429,32 @@ _COLUMNS = {
 
 def _write_bids(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
     """``stimuli/`` at the root of a BIDS data set, and in ``sourcedata/`` rows for the participants' ``events.tsv``."""
-    write_text(folder / "dataset_description.json", json_text(description("Stimuli", [e.licence for e in entries], "raw")))
-    coming = settings.bids_version == "coming"
-    if coming:
+    licences = [entry.licence for entry in entries]
+    about = description("Stimuli made with audiometamer", licences, kind="raw", told_in="README.md")
+    write_text(folder / "dataset_description.json", json_text(about))
+    name_file = _naming("bids", settings)
+    catalogue: dict[str, Callable[[Entry], Any]] = {
+        "stimulus_id": lambda entry: f"stim-{entry.stim_id}",
+        "type": lambda _: "audio",
+        "filename": lambda entry: name_file(entry.stim_id).removeprefix("stimuli/"),
+        "license": lambda entry: entry.licence,
+        "copyright": lambda entry: entry.attribution,
+        "description": lambda entry: "sound to calibrate by" if entry.stim_id in (NOISE, TONE) else "sound",
+        "present": lambda _: "true",
+    }
+    events: dict[str, Callable[[Entry], Any]] = {"onset": lambda _: None, "duration": _duration}
+    if settings.bids_version == "coming":
         stimuli = [*entries, *map(_calibration_entry, (NOISE, TONE))]
-        _described(
-            folder / "stimuli" / "stimuli.tsv",
-            stimuli,
-            settings,
-            stimulus_id=lambda e: f"stim-{e.stim_id}",
-            type=lambda _: "audio",
-            filename=lambda e: _naming("bids", settings)(e.stim_id).removeprefix("stimuli/"),
-            license=lambda e: e.licence,
-            copyright=lambda e: e.attribution,
-            description=lambda e: "sound to calibrate by" if e.stim_id in (NOISE, TONE) else "sound",
-            present=lambda _: "true",
-        )
-    reference = {"stim_id": lambda e: f"stim-{e.stim_id}"} if coming else {"stim_file": lambda e: e.file.removeprefix("stimuli/")}
-    events = folder / "sourcedata" / "events.tsv"
-    _described(events, entries, settings, onset=lambda _: "n/a", duration=lambda e: e.duration, **reference)
+        _described(folder / "stimuli" / "stimuli.tsv", stimuli, settings, catalogue)
+        events["stim_id"] = catalogue["stimulus_id"]
+    else:
+        events["stim_file"] = catalogue["filename"]
+    _described(folder / "sourcedata" / "events.tsv", entries, settings, events)
 
 
-def _described(path: Path, entries: Sequence[Entry], settings: Settings, **columns: Callable[[Entry], Any]) -> None:
-    """A table and, beside it, a JSON that says what its columns are."""
-    _table(path, entries, settings, **columns)
+def _described(path: Path, entries: Sequence[Entry], settings: Settings, columns: Mapping[str, Callable[[Entry], Any]]) -> None:
+    """A table as BIDS takes it and, beside it, a JSON that says what its columns are."""
+    _table(path, entries, settings, columns, empty="n/a")
     told = (*columns, *(_TOLD if settings.reveal else ()))
     write_text(path.with_suffix(".json"), json_text({name: {"Description": _COLUMNS[name]} for name in told}))
 

@@ -17,14 +17,17 @@ from audiometamer.stimuli.set import COLUMNS, Row, json_text, read_clips, read_r
 from audiometamer.stimuli.verify import file_sha256
 from audiometamer.version import __version__
 
-Condition = tuple[str, str]  # model and layer
+# What makes a condition: all that decides a metamer but its clip and its seed.
+CONDITION = ("model", "weights_sha256", "layer", "method", "loss", "steps")
+_SOLVER_SECONDS = 600.0
 TABLE, RULES = "selection.tsv", "selection.json"
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What is selected.
 
-    Only items that passed their verdict are, and one seed of each clip at each condition (model and layer), drawn.
+    Only items that passed their verdict are, and one seed of each clip at each condition, drawn. A condition is a layer of a
+    model, matched in one way: items of other weights, another method, loss or number of steps are of another condition.
 
     Parameters
     ----------
@@ -41,6 +44,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         All RMS levels lie in a window of so many dB. Default: any.
     duration_within : float or None
         All durations lie in a window of so many seconds. Default: any.
+    only : dict of str to tuple of str
+        By column of ``index.tsv`` or ``clips.tsv``, the values to select from. Default: all.
     seed : int
         Of every draw. Default 0.
     """
@@ -51,6 +56,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     most_clips: int | None = None
     level_within: float | None = None
     duration_within: float | None = None
+    only: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -107,7 +113,8 @@ def select(stimulus_set: Path, rules: Rules) -> Selection:
 def select_rows(rows: Sequence[Row], clips: dict[str, dict[str, str]], rules: Rules) -> Selection:
     """As `select`, from rows of an index and what is known of the clips by name and column."""
     generator = np.random.default_rng(rules.seed)
-    conditions = list(dict.fromkeys((row.model, row.layer) for row in rows))
+    rows = _only(rows, clips, rules.only)
+    conditions = list(dict.fromkeys(_condition(row) for row in rows))
     drawn = _one_seed_each(rows, generator)
     if not drawn:
         told = ", ".join(f"{n} {verdict}" for verdict, n in Counter(row.verdict for row in rows).items())
@@ -116,28 +123,51 @@ def select_rows(rows: Sequence[Row], clips: dict[str, dict[str, str]], rules: Ru
     counts: dict[str, Any] = {"items": len(rows), "passed": sum(row.verdict == "passed" for row in rows), "one_seed": len(drawn)}
     counts["candidates"] = sum(len(unit.rows) for unit in units)
     if not units:
-        best = Counter(row.clip for row in drawn).most_common(1)[0]
-        raise AudioMetamerError(
-            f"no clip passed at all {len(conditions)} conditions ({best[0]} passed at {best[1]}); select the largest balanced "
-            f"subset instead (--among largest)"
-        )
+        raise AudioMetamerError(_nothing_complete(drawn, conditions))
     units = _matched(units, rules)
     counts["matched"] = sum(len(unit.rows) for unit in units)
     values = {column: _values(column, {row.clip for row in rows}, clips) for column in (*rules.balance, *rules.may_drop)}
     chosen = [units[k] for k in _balanced(units, conditions, values, rules, generator)]
     if not chosen:
         raise AudioMetamerError(_nothing_balanced(units, values, rules))
-    found = sorted((row for unit in chosen for row in unit.rows), key=lambda row: (row.clip, row.model, row.layer))
+    found = sorted((row for unit in chosen for row in unit.rows), key=lambda row: row.file)
     counts |= {"selected": len(found), "selected_clips": len({row.clip for row in found}), "conditions": len(conditions)}
     return Selection(found, counts)
 
 
+def _condition(row: Row) -> tuple[str, ...]:
+    return tuple(str(getattr(row, column)) for column in CONDITION)
+
+
+def _only(rows: Sequence[Row], clips: dict[str, dict[str, str]], only: dict[str, tuple[str, ...]]) -> Sequence[Row]:
+    """The rows with the values that were asked for."""
+    for column, wanted in only.items():
+        told = [str(getattr(row, column) if column in COLUMNS else clips.get(row.clip, {}).get(column, "")) for row in rows]
+        if column not in COLUMNS and not any(told):
+            raise AudioMetamerError(f"neither the index nor {CLIPS} has a column {column!r}; the index has {', '.join(COLUMNS)}")
+        if unknown := [value for value in wanted if value not in told]:
+            raise AudioMetamerError(f"no item has {column} {unknown[0]!r}; there are {', '.join(sorted(set(told)))}")
+        rows = [row for row, value in zip(rows, told, strict=True) if value in wanted]
+    return rows
+
+
+def _nothing_complete(drawn: Sequence[Row], conditions: Sequence[tuple[str, ...]]) -> str:
+    """One line: where fewest clips passed."""
+    passed = Counter(dict.fromkeys(conditions, 0))
+    passed.update(_condition(row) for row in drawn)
+    fewest, n = min(passed.items(), key=lambda item: item[1])
+    return (
+        f"no clip passed at all {len(conditions)} conditions; fewest did at {fewest[0]} {fewest[2]} ({n}): leave it out "
+        f"(--only), or select the largest balanced subset (--among largest)"
+    )
+
+
 def _one_seed_each(rows: Sequence[Row], generator: np.random.Generator) -> list[Row]:
     """Of each clip at each condition, one of the seeds that passed."""
-    passed: dict[tuple[str, str, str], list[Row]] = {}
+    passed: dict[tuple[str, ...], list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.file):
         if row.verdict == "passed":
-            passed.setdefault((row.clip, row.model, row.layer), []).append(row)
+            passed.setdefault((row.clip, *_condition(row)), []).append(row)
     return [seeds[int(generator.integers(len(seeds)))] for seeds in passed.values()]
 
 
@@ -187,14 +217,14 @@ def _values(column: str, names: set[str], clips: dict[str, dict[str, str]]) -> d
 
 def _balanced(
     units: Sequence[Unit],
-    conditions: Sequence[Condition],
+    conditions: Sequence[tuple[str, ...]],
     values: dict[str, dict[str, str]],
     rules: Rules,
     generator: np.random.Generator,
 ) -> list[int]:
     """The most units that are balanced, by number."""
     at: Sequence[Hashable] = conditions if rules.among == "largest" else [None]
-    place = [(unit.rows[0].model, unit.rows[0].layer) if rules.among == "largest" else None for unit in units]
+    place = [_condition(unit.rows[0]) if rules.among == "largest" else None for unit in units]
     families = [_family(place, ["" for _ in units], at, [""], may_drop=False)]
     for column, told in values.items():
         of_unit, distinct = [told[unit.clip] for unit in units], sorted(set(told.values()))
@@ -231,8 +261,9 @@ class Family(NamedTuple):
 def largest_balanced(n: int, families: Sequence[Family], *, generator: np.random.Generator, most: int | None = None) -> list[int]:
     """The most of `n` units such that in each family every group holds equally many of them; exact.
 
-    A mixed integer program, solved by HiGHS: maximise Σ xᵢ (1 + εᵢ), xᵢ ∈ {0, 1}, where the number in each group of family f is
-    k_f, or 0 for a value that may be dropped. Σ εᵢ < 1/2, so that the number counts first and the drawn ε choose among equals.
+    A mixed integer program, solved by HiGHS. Units of the same groups are alike: cᵢ of the nᵢ units of kind i are chosen, and
+    drawn. Maximise Σ cᵢ (1 + εᵢ), where the number in each group of family f is k_f, or 0 for a value that may be dropped.
+    Σ nᵢ εᵢ < 1/2, so that the number counts first and the drawn ε choose among equals.
 
     Parameters
     ----------
@@ -250,31 +281,58 @@ def largest_balanced(n: int, families: Sequence[Family], *, generator: np.random
     Raises
     ------
     AudioMetamerError
-        If the solver gives up.
+        If the solver gives up, or takes longer than ten minutes.
     """
-    program = _Program(n)
-    for family in families:
-        common = program.variable(n)
-        for groups in family.values:
-            if not family.may_drop:
-                for group in groups:
+    alike, kinds = _kinds(n, families)
+    program = _Program([len(units) for units in alike])
+    for f, family in enumerate(families):
+        highest = max(len(group) for groups in family.values for group in groups)
+        common = program.variable(highest)
+        for v, groups in enumerate(family.values):
+            used = program.variable(1) if family.may_drop else None
+            for g in range(len(groups)):
+                group = kinds.get((f, v, g), [])
+                if used is None:
                     program.constrain(group, {common: -1.0}, 0, 0)
-                continue
-            used = program.variable(1)
-            for group in groups:  # used: as many as are common; not used: none
+                    continue
+                # Used: as many as are common. Not used: none.
                 program.constrain(group, {common: -1.0}, -np.inf, 0)
-                program.constrain(group, {common: -1.0, used: -float(n)}, -float(n), np.inf)
-                program.constrain(group, {used: -float(n)}, -np.inf, 0)
+                program.constrain(group, {common: -1.0, used: -highest}, -highest, np.inf)
+                program.constrain(group, {used: -highest}, -np.inf, 0)
     if most is not None:
-        program.constrain(range(n), {}, 0, most)
-    return program.solve(1 + generator.random(n) / (2 * n + 1))
+        program.constrain(range(len(alike)), {}, 0, most)
+    counts = program.solve(1 + generator.random(len(alike)) / (2 * n + 1))
+    return sorted(
+        int(k) for units, count in zip(alike, counts, strict=True) for k in generator.choice(units, count, replace=False)
+    )
+
+
+_Place = tuple[int, int, int]  # family, value, group
+
+
+def _kinds(n: int, families: Sequence[Family]) -> tuple[list[list[int]], dict[_Place, list[int]]]:
+    """The units of each kind, those that are in the same groups; and the kinds that are in each group."""
+    places: list[list[_Place]] = [[] for _ in range(n)]
+    for f, family in enumerate(families):
+        for v, groups in enumerate(family.values):
+            for g, group in enumerate(groups):
+                for k in group:
+                    places[k].append((f, v, g))
+    alike: dict[tuple[_Place, ...], list[int]] = {}
+    for k, at in enumerate(places):
+        alike.setdefault(tuple(at), []).append(k)
+    kinds: dict[_Place, list[int]] = {}
+    for kind, at_all in enumerate(alike):
+        for place in at_all:
+            kinds.setdefault(place, []).append(kind)
+    return list(alike.values()), kinds
 
 
 class _Program:
-    """A mixed integer program, built a row at a time; the first `n` variables are 0 or 1."""
+    """A mixed integer program, built a row at a time; what is sought are the first variables, whole numbers from 0."""
 
-    def __init__(self, n: int) -> None:
-        self.n, self.highest = n, [1.0] * n
+    def __init__(self, highest: Sequence[float]) -> None:
+        self.n, self.highest = len(highest), list(highest)
         self.entries: list[tuple[int, int, float]] = []
         self.low: list[float] = []
         self.high: list[float] = []
@@ -292,7 +350,7 @@ class _Program:
         self.high.append(high)
 
     def solve(self, merits: NDArray[np.float64]) -> list[int]:
-        """Which of the first variables are 1 where the sum of their merits is highest."""
+        """The first variables where the sum of their merits is highest."""
         rows, columns, weights = zip(*self.entries, strict=True)
         shape = (len(self.low), len(self.highest))
         matrix = scipy.sparse.csr_array((weights, (rows, columns)), shape=shape)
@@ -302,11 +360,11 @@ class _Program:
             integrality=np.ones(shape[1]),
             bounds=scipy.optimize.Bounds(0, self.highest),
             constraints=scipy.optimize.LinearConstraint(matrix, self.low, self.high),
-            options={"mip_rel_gap": 0.0},
+            options={"mip_rel_gap": 0.0, "time_limit": _SOLVER_SECONDS},
         )
         if solved.x is None or solved.status != 0:
             raise AudioMetamerError(f"the largest balanced subset was not found: {solved.message}")
-        return [int(k) for k in np.flatnonzero(solved.x[: self.n] > 0.5)]
+        return [round(count) for count in solved.x[: self.n]]
 
 
 def _nothing_balanced(units: Sequence[Unit], values: dict[str, dict[str, str]], rules: Rules) -> str:

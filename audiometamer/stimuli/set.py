@@ -5,7 +5,6 @@ import importlib.util
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -144,10 +143,15 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
     Raises
     ------
     AudioMetamerError
-        If there is no item, if something cannot be read or written, or if two rows of `clips` tell different things of one clip.
+        If there is no item, if something cannot be read or written, if two rows of `clips` tell different things of one clip,
+        or if it tells of none of the set's clips.
     """
     rows = read_rows(stimulus_set)
     about = read_clips(stimulus_set) if clips is None else _named(clips)
+    if clips is not None and not any(row.clip in about for row in rows):
+        raise AudioMetamerError(
+            f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {_some(list(about), 3)}"
+        )
     used = {clip: about.get(clip, {}) for clip in dict.fromkeys(row.clip for row in rows)}
     rights = [{"clip": clip, **{right: told.get(right) or UNKNOWN for right in _RIGHTS}} for clip, told in used.items()]
     columns = dict.fromkeys(column for told in used.values() for column in told)
@@ -156,7 +160,8 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
     write_table(stimulus_set / LICENCES, ("clip", *_RIGHTS), rights)
     _write_parquet(stimulus_set / PARQUET, rows)
     title = name or stimulus_set.resolve().name
-    write_text(stimulus_set / DESCRIPTION, json_text(description(title, [right["licence"] for right in rights], "derivative")))
+    about_set = description(title, [right["licence"] for right in rights], kind="derivative", told_in=LICENCES)
+    write_text(stimulus_set / DESCRIPTION, json_text(about_set))
     readme = stimulus_set / README
     if not readme.exists() or readme.read_text(encoding="utf-8", errors="replace").startswith(_BY_US):
         write_text(readme, _readme(title, rows, rights))
@@ -231,12 +236,11 @@ def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
         pq.write_table(pa.Table.from_pylist([msgspec.structs.asdict(row) for row in rows], schema=schema), temporary)
 
 
-def description(name: str, licences: Iterable[str], kind: str) -> dict[str, Any]:
-    """``dataset_description.json`` as BIDS asks for it; `kind` is its ``DatasetType``."""
+def description(name: str, licences: Iterable[str], *, kind: str, told_in: str) -> dict[str, Any]:
+    """``dataset_description.json`` as BIDS asks for it; `kind` is its ``DatasetType``, `told_in` the file that lists licences."""
     distinct = sorted(set(licences))
-    licence = (
-        distinct[0] if len(distinct) == 1 and distinct[0] != UNKNOWN else f"differs between the clips or unknown: see {LICENCES}"
-    )
+    one = len(distinct) == 1 and distinct[0] != UNKNOWN
+    licence = distinct[0] if one else f"differs between the clips or unknown: see {told_in}"
     return {
         "Name": name,
         "BIDSVersion": BIDS_VERSION,
@@ -254,6 +258,7 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
     licences = Counter(right["licence"] for right in rights)
     methods = dict.fromkeys(f"{row.method}, loss {row.loss}, up to {row.steps} steps for each attempt" for row in rows)
     seeds = sorted({row.seed for row in rows})
+    weights = dict.fromkeys(f"{row.model} (weights {row.weights_sha256[:12]}…)" for row in rows)
     verdicts = "\n".join(
         f"| {model} | {layer} | {n.total()} | {n['passed']} | {n['failed']} | {n['no verdict']} | {_rate(n)} |"
         for (model, layer), n in cells.items()
@@ -267,9 +272,11 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
     return f"""{_BY_US}
 # {title}
 
-Model metamers: sounds that a layer of a network cannot tell from a natural clip. {len(rows)} of {len(rights)} clips, made with
-audiometamer {__version__}; listed on {datetime.now(UTC):%Y-%m-%d}.
+Model metamers: sounds that a layer of a network cannot tell from a natural clip. {len(rows)} metamers of
+{_counted(len(rights), "clip")}; listed by audiometamer {__version__}.
 
+- Models: {"; ".join(weights)}.
+- Layers: {", ".join(dict.fromkeys(row.layer for row in rows))}.
 - Method: {"; ".join(methods)}.
 - Seeds: {_some([str(seed) for seed in seeds])}.
 - Plan: `plan.toml`, where it is there. Every sound has its settings, versions, loss and evidence in the `item.json` beside it.
@@ -289,13 +296,17 @@ verify`) finds every file that has changed.
 ## Licences
 Of the clips; a metamer is made from its clip. Each clip is listed in `LICENCES.tsv`.
 
-{chr(10).join(f"- {licence}: {count} clips" for licence, count in sorted(licences.items()))}
+{chr(10).join(f"- {licence}: {_counted(count, 'clip')}" for licence, count in sorted(licences.items()))}
 {unknown}"""
 
 
 def _rate(count: Mapping[str, int]) -> str:
     judged = count["passed"] + count["failed"]
     return f"{100 * count['passed'] / judged:.0f} %" if judged else "–"
+
+
+def _counted(n: int, word: str) -> str:
+    return f"{n} {word}{'s' * (n != 1)}"
 
 
 def _some(words: Sequence[str], most: int = 20) -> str:

@@ -41,6 +41,11 @@ def test_from_index_to_export(capsys):
     assert main(["stimuli", "verify", "my set"]) == 0, "nothing was written into the set"
 
 
+def test_a_layer_alone_is_selected(capsys):
+    assert main(["stimuli", "select", "my set", "--only", "layer=relu0", "--most-clips", "2"]) == 0
+    assert "2 of 3 items, 2 clips at 1 conditions: selection/selection.tsv" in capsys.readouterr().out
+
+
 def test_differences_are_status_1(capsys):
     main(["stimuli", "index", "my set"])
     Path("my set/README.md").unlink()
@@ -60,9 +65,13 @@ def test_differences_are_status_1(capsys):
         (["verify", "nowhere"], "nowhere is not a folder; give that of a stimulus set"),
         (["select", "my set", "--balance", "colour"], "clips.tsv has no column 'colour'"),
         (["select", "my set", "--most-clips", "0"], "most clips is 0"),
+        (["select", "my set", "--only", "layer"], "--only is 'layer'; it must be COLUMN=VALUE"),
+        (["select", "my set", "--only", "layer=relu9"], "no item has layer 'relu9'; there are relu0, relu1"),
         (["export", "my set", "--to", "folder", "--level", "1"], "level is 1.0 dB re full scale"),
         (["export", "my set", "--to", "folder", "--level", "-30", "--factor", "1"], "a level in dB or a factor"),
         (["export", "my set", "--to", "folder", "--out", "my set"], "my set exists; nothing is overwritten"),
+        (["export", "my set", "--to", "folder", "--out", "."], ". exists; nothing is overwritten"),
+        (["export", "my set", "--to", "folder", "--out", "/"], "/ exists; nothing is overwritten"),
     ],
 )
 def test_bad_input_is_told_in_a_line(capsys, arguments, message):

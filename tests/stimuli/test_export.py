@@ -98,6 +98,15 @@ def test_a_peak_stops_if_it_should(stimuli, out):
     export(stimuli, out, to="folder", settings=Settings(level=-10 - excess - 0.01, peaks="stop"))
 
 
+def test_a_sound_that_changes_meanwhile_does_not_clip(stimuli, out, monkeypatch):
+    read = exporting._Sounds.read
+    calls = iter(range(100))
+    monkeypatch.setattr(exporting._Sounds, "read", lambda self, entry: read(self, entry) * (1 if next(calls) < 6 else 1000))
+    with pytest.raises(AudioMetamerError, match="changed while the set was exported"):
+        export(stimuli, out, to="folder", settings=Settings())
+    assert not out.exists()
+
+
 def test_a_factor_keeps_differences_of_level(stimuli, out):
     tiny.write_item(stimuli, clip="one_slt", layer="soft", samples=tiny.noise(1, rms=0.01))
     made = export(stimuli, out, to="folder", settings=Settings(level=None, factor=0.5, ramp=0))
@@ -171,6 +180,7 @@ def test_bids_as_it_will_be(stimuli, out):
     events = table(out / "sourcedata" / "events.tsv")
     assert {row["stim_id"] for row in events} < {row["stimulus_id"] for row in rows}
     assert {row["layer"] for row in events} == {"natural", "relu0", "relu1"}
+    assert {row["model"] for row in events} == {"n/a", "tiny"}, "BIDS has no empty cells"
 
 
 def test_psychopy_reads_conditions(stimuli, out):
@@ -210,12 +220,19 @@ def test_nothing_is_overwritten(stimuli, out, tmp_path):
         ({"factor": 1.0}, "a level in dB or a factor"),
         ({"level": None, "factor": -1.0}, "factor is -1.0; it must be above 0"),
         ({"ramp": -1.0}, "ramp is -1.0 ms"),
+        ({"peaks": "clip"}, "peaks is 'clip'; it must be lower or stop"),
+        ({"bids_version": "2"}, "BIDS version is '2'; it must be current or coming"),
         ({"seed": -1}, "seed is -1"),
     ],
 )
 def test_bad_settings_are_told_in_a_line(changes, message):
     with pytest.raises(AudioMetamerError, match=message):
         Settings(**changes)
+
+
+def test_an_unknown_form_is_told_in_a_line(stimuli, out):
+    with pytest.raises(AudioMetamerError, match="'matlab' is no form of export; there are bids, psychopy, folder"):
+        export(stimuli, out, to="matlab", settings=Settings())
 
 
 def corrupt(stimuli: Path) -> None:

@@ -15,12 +15,12 @@ from audiometamer.stimuli.select import Family, Rules, largest_balanced, select,
 from audiometamer.stimuli.set import Row, write_set
 
 
-def row(clip, layer="a", *, seed=0, verdict="passed", rms=0.1, duration=2.0, model="m"):
+def row(clip, layer="a", *, seed=0, verdict="passed", rms=0.1, duration=2.0, model="m", steps=1):
     return Row(
-        file=f"items/{clip}/{model}/{layer}_seed{seed}/metamer.wav", key="", clip=clip, model=model, layer=layer, seed=seed,
-        verdict=verdict, snr_db=None, spearman_rho=None, pearson_r2=None, label_clip="", label_metamer="", method="", loss="",
-        steps=1, seconds=0.0, sample_rate=4000, duration=duration, rms=rms, peak=1.0, attempts=1, original="", clip_sha256="",
-        weights_sha256="",
+        file=f"items/{clip}/{model}/{layer}_seed{seed}-{steps}/metamer.wav", key="", clip=clip, model=model, layer=layer,
+        seed=seed, verdict=verdict, snr_db=None, spearman_rho=None, pearson_r2=None, label_clip="", label_metamer="",
+        method="", loss="", steps=steps, seconds=0.0, sample_rate=4000, duration=duration, rms=rms, peak=1.0, attempts=1,
+        original="", clip_sha256="", weights_sha256="",
     )  # fmt: skip
 
 
@@ -103,6 +103,14 @@ def test_one_seed_of_each_is_drawn_and_the_seed_decides():
     assert found[0] == [r.seed for r in select_rows(rows[::-1], {}, Rules(seed=0)).rows], "the order of rows does not matter"
 
 
+def test_what_was_matched_in_another_way_is_another_condition():
+    rows = [row("x"), row("x", steps=2), row("y")]
+    assert {r.steps for r in select_rows(rows, {}, Rules()).rows} == {1, 2}
+    assert [r.clip for r in select_rows(rows, {}, Rules(only={"steps": ("1",)})).rows] == ["x", "y"]
+    about = {"x": {"word": "one"}, "y": {"word": "two"}}
+    assert [r.clip for r in select_rows(rows, about, Rules(only={"steps": ("1",), "word": ("two",)})).rows] == ["y"]
+
+
 def test_among_equals_the_seed_chooses():
     rows = [row(clip) for clip in "abcdefgh"]
     found = {tuple(clip for clip, _ in chosen(rows, {}, most_clips=3, seed=seed)) for seed in range(12)}
@@ -122,7 +130,9 @@ def test_levels_and_durations_are_matched():
     ("rows", "rules", "message"),
     [
         ([row("x", verdict="failed")], {}, r"no item passed its verdict \(1 failed\)"),
-        ([row("x"), row("y", "b")], {}, r"no clip passed at all 2 conditions \(x passed at 1\)"),
+        ([row("x"), row("z"), row("y", "b")], {}, r"no clip passed at all 2 conditions; fewest did at m b \(1\)"),
+        ([row("x")], {"only": {"layer": ("b",)}}, "no item has layer 'b'; there are a"),
+        ([row("x")], {"only": {"colour": ("b",)}}, "neither the index nor clips.tsv has a column 'colour'"),
         ([row("x")], {"balance": ("colour",)}, "clips.tsv has no column 'colour' to balance; it has word"),
         ([row("x"), row("new")], {"balance": ("word",)}, "does not tell the word of new"),
         ([row("x", rms=0.0)], {"level_within": 1.0}, "is silent: it has no level to match"),

@@ -3,18 +3,20 @@
 import csv
 import json
 
+import msgspec
 import pytest
-import tiny_stimuli as tiny
+import tiny_stimuli as written
 
+import audiometamer as am
 from audiometamer.errors import AudioMetamerError
 from audiometamer.metamers.evidence import Evidence, Settings
 from audiometamer.stimuli import set as described
-from audiometamer.stimuli.layout import read_items
+from audiometamer.stimuli.layout import Summary, read_items
 
 
 @pytest.fixture
 def stimuli(tmp_path):
-    return tiny.write_items(tmp_path / "set", failed=[("two_slt", "relu1")])
+    return written.write_items(tmp_path / "set", failed=[("two_slt", "relu1")])
 
 
 def table(path):
@@ -59,7 +61,7 @@ def test_without_pyarrow_no_old_parquet_stays(stimuli, monkeypatch):
 
 
 def test_licences_are_gathered_and_what_is_unknown_is_said(stimuli, tmp_path):
-    clips = tiny.write_clips(tmp_path / "clips.csv", ("one_slt", "one_rms"))
+    clips = written.write_clips(tmp_path / "clips.csv", ("one_slt", "one_rms"))
     described.write_set(stimuli, clips=clips)
     known = {"licence": "CC BY 4.0", "attribution": "A. Speaker", "source": "https://example.org"}
     assert table(stimuli / "LICENCES.tsv") == [
@@ -68,6 +70,9 @@ def test_licences_are_gathered_and_what_is_unknown_is_said(stimuli, tmp_path):
     assert [row["voice"] for row in table(stimuli / "clips.tsv")] == ["rms", "slt", ""]
     readme = (stimuli / "README.md").read_text()
     assert "Not known: two_slt (licence, attribution, source)." in readme
+    assert "6 metamers of\n3 clips" in readme
+    assert "tiny (weights 111111111111…)" in readme
+    assert "- unknown: 1 clip\n" in readme
     assert "| tiny | relu1 | 3 | 2 | 1 | 0 | 67 % |" in readme
     found = json.loads((stimuli / "dataset_description.json").read_text())
     assert found["DatasetType"] == "derivative"
@@ -78,7 +83,7 @@ def test_licences_are_gathered_and_what_is_unknown_is_said(stimuli, tmp_path):
 
 
 def test_one_licence_is_named(stimuli, tmp_path):
-    described.write_set(stimuli, clips=tiny.write_clips(tmp_path / "clips.csv"), name="Vowels")
+    described.write_set(stimuli, clips=written.write_clips(tmp_path / "clips.csv"), name="Vowels")
     found = json.loads((stimuli / "dataset_description.json").read_text())
     assert found.items() >= {"Name": "Vowels", "License": "CC BY 4.0"}.items()
     assert found["GeneratedBy"][0]["Name"] == "audiometamer"
@@ -95,9 +100,18 @@ def test_unfinished_items_are_left_out(stimuli):
     assert len(described.write_set(stimuli)) == 5
 
 
-def test_the_record_knows_the_fields_of_evidence():
-    from audiometamer.stimuli.layout import Summary
+def test_what_synthesis_says_of_itself_is_read(tmp_path, tiny, tiny_clip):
+    (metamer,) = am.synthesize(tiny, tiny_clip, "relu0", steps=2, seed=3)
+    at = written.write_item(tmp_path, samples=metamer.samples.flatten().numpy())
+    content = json.loads((at / "item.json").read_text()) | {"evidence": msgspec.to_builtins(metamer.evidence)}
+    (at / "item.json").write_text(json.dumps(content))
+    (row,) = described.write_set(tmp_path)
+    assert (row.clip, row.layer, row.seed, row.steps) == ("vowel", "relu0", 3, 2)
+    assert row.weights_sha256 == tiny.weights_sha256()
+    assert row.rms == metamer.evidence.rms
 
+
+def test_the_record_knows_the_fields_of_evidence():
     assert set(Summary.__struct_fields__) <= set(Evidence.__struct_fields__)
     assert Settings in Summary.__annotations__.values()
 
@@ -126,6 +140,7 @@ def test_bad_sets_are_told_in_a_line(stimuli, tmp_path):
         ("word,licence\none,x\n", "has no column path; it has word, licence"),
         ("path,word\n", "has no rows"),
         ("", "has no column path; it has none"),
+        ("path,word\na.wav,one\n", r"tells of none of the clips of .* \(one_rms, …\); it has a"),
         ("path,word\na.wav\n", "row 2: 1 cells; there should be 2"),
         ("path,word\na.wav,one\nb/a.flac,two\n", "tells different things of two clips named a"),
     ],

@@ -42,6 +42,14 @@ def test_everything_that_differs_is_named(stimuli):
     assert checked(stimuli).returncode == 1
 
 
+def test_a_link_to_nothing_is_named(stimuli):
+    (stimuli / "README.md").unlink()
+    (stimuli / "README.md").symlink_to("nowhere")
+    assert list(verify(stimuli)) == [("unreadable", "README.md")]
+    with pytest.raises(AudioMetamerError, match=r"README\.md cannot be read: No such file"):
+        write_manifest(stimuli)
+
+
 def test_locks_and_claims_are_passed_over(stimuli):
     (stimuli / ".lock").write_text("")
     (stimuli / "claims").mkdir()
