@@ -15,7 +15,7 @@ from audiometamer.cli.import_checkpoint import import_checkpoint
 from audiometamer.cli.invariance import invariance
 from audiometamer.cli.models import layers, models
 from audiometamer.cli.null import null
-from audiometamer.cli.plan import plan_group, status
+from audiometamer.cli.plan import plan, status, submit
 from audiometamer.cli.plan import run as run_command
 from audiometamer.cli.record import record
 from audiometamer.cli.report import report
@@ -37,7 +37,7 @@ def audiometamer() -> None:
 
 for command in (
     demo, synth, models, layers, record, null, train, test_model, evaluate, invariance, report, import_checkpoint, benchmark,
-    plan_group, run_command, status, stimuli,
+    plan, run_command, status, submit, stimuli,
 ):  # fmt: skip
     audiometamer.add_command(command)
 

@@ -1,6 +1,7 @@
-"""``audiometamer plan check``, ``run`` and ``status``: sets of thousands of metamers."""
+"""``audiometamer plan check``, ``run``, ``status`` and ``submit``: sets of thousands of metamers."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -9,29 +10,31 @@ from rich.table import Table
 
 from audiometamer.cli import options
 from audiometamer.cli.progress import tracked
+from audiometamer.stimuli.cluster import Resources, write_script
+from audiometamer.stimuli.cluster import submit as start
 from audiometamer.stimuli.estimate import estimate
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.plan import read_plan
+from audiometamer.stimuli.plan import read_plan, sources
 from audiometamer.stimuli.run import run as run_plan
 from audiometamer.stimuli.run import spell
 from audiometamer.stimuli.status import STATES, Status, read_status
 
-plan_file = click.argument("plan", type=click.Path(path_type=Path))
+plan_file = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
 
 
-@click.group("plan")
-def plan_group() -> None:
+@click.group()
+def plan() -> None:
     """A plan says which stimuli to make: a TOML file."""
 
 
-@plan_group.command()
+@plan.command()
 @plan_file
 @options.device
 @click.option("--measure/--no-measure", default=True, show_default=True, help="Time a few steps at each layer, for the hours.")
-def check(plan: Path, device: str, measure: bool) -> None:
+def check(path: Path, device: str, measure: bool) -> None:
     """Check every key of PLAN; list what it would make, how long that takes and how much disk, and what is there already."""
     with tracked() as tracker:
-        found = estimate(plan, read_plan(plan), device=device, measure=measure, report=tracker)
+        found = estimate(path, read_plan(path), device=device, measure=measure, report=tracker)
     table = _table("model", "layer", "items", "there", *(("hours left",) if measure else ()))
     for row in found.rows:
         hours = (f"{row.seconds / 3600:.2f}",) if row.seconds is not None else ()
@@ -51,12 +54,12 @@ def check(plan: Path, device: str, measure: bool) -> None:
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
 @click.option("--retry", type=click.Choice(["failed"]), help="Try items that failed their verdict again, with other seeds.")
 @click.option("--attempts", type=click.IntRange(2), default=5, show_default=True, help="Of an item with --retry, at most.")
-def run(plan: Path, device: str, workers: int, retry: str | None, attempts: int) -> None:
+def run(path: Path, device: str, workers: int, retry: str | None, attempts: int) -> None:
     """Make what PLAN asks for and is not there yet.
 
     What is finished is kept: the same command goes on where it was interrupted. Several runs share the work.
     """
-    expansion = expand(plan, read_plan(plan))
+    expansion = expand(path, read_plan(path))
     with tracked() as tracker:
         run_plan(expansion, device=device, workers=workers, attempts=attempts if retry else 1, report=tracker)
     _tell(read_status(expansion.folder))
@@ -72,6 +75,28 @@ def status(folder: Path, as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
     else:
         _tell(found)
+
+
+@click.command()
+@plan_file
+@click.option("--tasks", type=click.IntRange(1), default=8, show_default=True, help="Of the array; they share the items.")
+@click.option("--time", default="04:00:00", show_default=True, help="Limit of a task; it queues again shortly before.")
+@click.option("--cpus", type=click.IntRange(1), default=4, show_default=True, help="Of a task.")
+@click.option("--gpus", type=click.IntRange(0), default=0, show_default=True, help="Of a task.")
+@click.option("--memory", help="Of a task, as in 16G.")
+@click.option("--partition")
+@click.option("--account")
+@click.option("--module", "modules", multiple=True, help="To load first; may be given several times.")
+@click.option("--write-only", is_flag=True, help="Write the script and do not start it.")
+@click.option("--overwrite", is_flag=True, help="Replace the script if it is there.")
+def submit(path: Path, modules: tuple[str, ...], write_only: bool, overwrite: bool, **asked: Any) -> None:
+    """Make what PLAN asks for on a Slurm cluster: write an array script beside it, and start it."""
+    sources(path, read_plan(path).clips)  # what is wrong with it is told here rather than in a log
+    resources = Resources(modules=list(modules), **asked)
+    written = write_script(path, resources, overwrite=overwrite)
+    click.echo(f"script: {written}")
+    if not write_only:
+        click.echo(start(written, tasks=resources.tasks))
 
 
 def _tell(found: Status) -> None:

@@ -1,0 +1,132 @@
+"""A plan on a Slurm cluster: a short array script that a laboratory can read and edit."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import whole_file
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """What one task of the array asks Slurm for.
+
+    Parameters
+    ----------
+    tasks : int
+        Of the array. Each takes items that no other has taken, so any number will do. Default 8.
+    time : str
+        Limit, as sbatch takes it. Default "04:00:00".
+    warning : int
+        Seconds before the limit at which a task gives back what it has not finished and queues again. Default 120.
+    cpus, gpus : int
+        Of a task. Default 4 and 0.
+    memory : str, optional
+        As sbatch takes it. Default: the partition's own.
+    partition, account : str, optional
+    modules : list of str
+        Loaded first.
+    """
+
+    tasks: int = 8
+    time: str = "04:00:00"
+    warning: int = 120
+    cpus: int = 4
+    gpus: int = 0
+    memory: str | None = None
+    partition: str | None = None
+    account: str | None = None
+    modules: list[str] = []
+
+
+def worker_command(plan: Path) -> list[str]:
+    """What makes items of a plan, under any scheduler, as often and in as many places at once as you like."""
+    return [sys.executable, "-m", "audiometamer", "run", str(plan.resolve())]
+
+
+def script(plan: Path, resources: Resources) -> str:
+    """The text of an sbatch script."""
+    logs = (plan.resolve().parent / f"{plan.stem}-logs").as_posix()
+    asked = {
+        "job-name": plan.stem,
+        "array": f"0-{resources.tasks - 1}",
+        "time": resources.time,
+        "cpus-per-task": resources.cpus,
+        "gres": f"gpu:{resources.gpus}" if resources.gpus else None,
+        "mem": resources.memory,
+        "partition": resources.partition,
+        "account": resources.account,
+        "signal": f"B:USR1@{resources.warning}",
+        "requeue": "",
+        "open-mode": "append",
+        "output": f"{logs}/%A_%a.log",
+    }
+    options = "\n".join(
+        f"#SBATCH --{key}" + (f"={shlex.quote(str(value))}" if value else "") for key, value in asked.items() if value is not None
+    )
+    modules = "".join(f"module load {shlex.quote(module)}\n" for module in resources.modules)
+    return f"""#!/bin/bash
+# Makes the stimuli of {plan.name}. Every task takes what no other has taken: more tasks, fewer, or this script
+# once more make nothing twice. Edit it as your cluster needs, and start it with sbatch.
+{options}
+
+{modules}export OMP_NUM_THREADS=${{SLURM_CPUS_PER_TASK:-{resources.cpus}}}
+{shlex.join(worker_command(plan))} &
+worker=$!
+
+# {resources.warning} s before the time limit: the worker gives back what it has not finished, and this task queues again.
+queue_again() {{
+  kill -USR1 "$worker"
+  wait "$worker"
+  scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
+  exit
+}}
+trap queue_again USR1
+trap 'kill "$worker"; wait "$worker"; exit' TERM
+
+wait "$worker"
+"""
+
+
+def write_script(plan: Path, resources: Resources, *, overwrite: bool = False) -> Path:
+    """Write the script beside the plan, with the ending ``.sbatch``, and make the folder of its logs.
+
+    Raises
+    ------
+    AudioMetamerError
+        If another is there, which a laboratory may have edited, unless it may be overwritten.
+    """
+    path, text = plan.with_suffix(".sbatch"), script(plan, resources)
+    if path.exists() and path.read_text(encoding="utf-8") != text and not overwrite:
+        raise AudioMetamerError(f"{path} is there and differs: start it as it is with sbatch {path}, or --overwrite it")
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    (plan.parent / f"{plan.stem}-logs").mkdir(exist_ok=True)
+    return path
+
+
+def submit(path: Path, *, tasks: int) -> str:
+    """Start a script; what sbatch says.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no Slurm here, it takes no array of so many tasks, or it refuses.
+    """
+    found = re.search(r"MaxArraySize\s*=\s*(\d+)", _said("scontrol", "show", "config"))
+    if found and tasks > int(found[1]):
+        raise AudioMetamerError(f"this cluster takes arrays of at most {found[1]} tasks (MaxArraySize), not {tasks}")
+    return _said("sbatch", str(path)).strip()
+
+
+def _said(*command: str) -> str:
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    except FileNotFoundError as error:
+        raise AudioMetamerError(f"there is no {command[0]} here: submit from a machine of a Slurm cluster") from error
+    except subprocess.CalledProcessError as error:
+        raise AudioMetamerError(f"{command[0]} failed: {' '.join((error.stderr or error.stdout).split())}") from error
