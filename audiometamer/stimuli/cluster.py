@@ -43,13 +43,37 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     modules: list[str] = []
 
 
+def seconds_of(time: str) -> int:
+    """A time limit as sbatch takes it: minutes, ``MM:SS``, ``HH:MM:SS``, ``D-HH``, ``D-HH:MM`` or ``D-HH:MM:SS``."""
+    if re.fullmatch(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}", time) is None:
+        raise AudioMetamerError(f"time is {time!r}; it must be like 04:00:00, or 1-12:00:00 for a day and a half")
+    days, _, rest = time.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if days or len(parts) == 3:
+        hours, minutes, seconds = [*parts, 0, 0][:3]
+    else:
+        hours, minutes, seconds = 0, *[*parts, 0][:2]
+    return ((24 * int(days or 0) + hours) * 60 + minutes) * 60 + seconds
+
+
 def worker_command(plan: Path) -> list[str]:
     """What makes items of a plan, under any scheduler, as often and in as many places at once as you like."""
     return [sys.executable, "-m", "audiometamer", "run", str(plan.resolve())]
 
 
 def script(plan: Path, resources: Resources) -> str:
-    """The text of an sbatch script."""
+    """The text of an sbatch script.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the time limit comes so soon that nothing would be made before its warning.
+    """
+    if seconds_of(resources.time) < 3 * resources.warning:
+        raise AudioMetamerError(
+            f"time is {resources.time}; a task queues again {resources.warning} s before it, so give at least "
+            f"{3 * resources.warning // 60} minutes"
+        )
     logs = (plan.resolve().parent / f"{plan.stem}-logs").as_posix()
     asked = {
         "job-name": plan.stem,

@@ -261,6 +261,9 @@ def prepare(expansion: Expansion) -> None:
 def run(expansion: Expansion, *, device: str = "auto", workers: int = 1, attempts: int = 1, report: Report | None = None) -> None:
     """Make what is missing of a set; several runs, also on several machines, share the work.
 
+    An item's target, start and number of steps do not depend on who makes it, or with whom in a batch. Rounding does, and the
+    steps amplify it: after hundreds of them two results of one item can be different signals that match equally well.
+
     Parameters
     ----------
     expansion : Expansion

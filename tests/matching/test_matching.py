@@ -1,5 +1,7 @@
 """The core against hand-made problems, a direct transcription of the published step, and its own promises."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -23,6 +25,7 @@ from audiometamer.matching import (
     weighted,
 )
 from audiometamer.matching.methods import METHODS, Phases, load_method, stuck_after
+from audiometamer.matching.optimizers import Constant
 
 EVERYWHERE = Gaussian()
 
@@ -303,3 +306,18 @@ def test_a_step_of_the_loop_makes_no_tensor_elsewhere_and_does_not_wait():
                 signals, state = optimizer.step(step, x.detach(), gradient, state)
                 signals = Waveform().project(signals)
         assert signals.device.type == "meta"
+
+
+def test_a_method_s_fingerprint_follows_what_decides_samples_only():
+    method = load_method("default")
+    assert method.fingerprint() == replace(method, description="other words", expected_steps=1).fingerprint()
+    gentler = (replace(method.attempts[0], optimizer=lambda steps: NormalizedDescent(Constant(0.2))), *method.attempts[1:])
+    others = [
+        load_method("feather2023"),
+        replace(method, version=2),
+        replace(method, margin=0.02),
+        replace(method, loss=relative_l2),
+        replace(method, attempts=gentler),
+        replace(method, attempts=method.attempts[:-1]),
+    ]
+    assert len({m.fingerprint() for m in (method, *others)}) == 7

@@ -13,7 +13,7 @@ from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.stimuli.cluster import Resources, script
+from audiometamer.stimuli.cluster import Resources, script, seconds_of
 from audiometamer.stimuli.items import read_items
 
 
@@ -64,6 +64,20 @@ def test_submit_writes_and_starts_it_and_keeps_what_was_edited(tmp_path, slurm, 
     assert main(["submit", str(path), "--tasks", "4", "--overwrite", "--write-only"]) == 0
     program(tmp_path / "bin", "sbatch", "echo 'invalid partition' >&2; exit 1")
     assert "sbatch failed: invalid partition" in refused(capsys, "submit", path, "--tasks", "4")
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [("90", 5400), ("90:30", 5430), ("01:30:00", 5400), ("1-12", 129_600), ("2-00:30", 174_600), ("1-00:00:05", 86_405)],
+)
+def test_time_limits_as_sbatch_reads_them(time, seconds):
+    assert seconds_of(time) == seconds
+
+
+def test_a_time_limit_that_leaves_no_time_is_refused(tmp_path, capsys):
+    path = write_plan(tmp_path)
+    assert "give at least 6 minutes" in refused(capsys, "submit", path, "--time", "00:02:00")
+    assert "it must be like 04:00:00" in refused(capsys, "submit", path, "--time", "4h")
 
 
 def test_without_slurm_it_says_so(tmp_path, monkeypatch, capsys):
