@@ -91,7 +91,7 @@ def _lay_out(module: nn.Conv2d) -> None:
             out: Tensor = _FewChannels.apply(x, weight, bias, module.stride, module.padding, module.dilation)
             return out
 
-        module._conv_forward = convolved  # type: ignore[method-assign, assignment]
+        module._conv_forward = convolved  # type: ignore[method-assign, assignment]  # of this one object
 
 
 class _FewChannels(torch.autograd.Function):

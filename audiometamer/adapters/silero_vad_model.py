@@ -25,7 +25,7 @@ class Chunks(nn.Module):
 class Recurrent(nn.LSTMCell):
     """An LSTM cell that goes through a sequence. (cuDNN's LSTM has no backward pass in eval mode.)"""
 
-    def forward(self, sequence: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, sequence: Tensor) -> Tensor:  # type: ignore[override]  # a sequence, not a step
         """Sequence [shape=(batch, steps, features)] to the cell's outputs [shape=(batch, steps, features)]."""
         state, outputs = None, []
         for features in sequence.unbind(1):

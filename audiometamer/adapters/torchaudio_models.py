@@ -70,6 +70,7 @@ def wrap(
     AudioMetamerError
         See `Model`.
     """
+    # Both are ModuleLists, of which mypy knows only that they are modules.
     convolutions = len(network.get_submodule("feature_extractor.conv_layers"))  # type: ignore[arg-type]
     blocks = len(network.get_submodule("encoder.transformer.layers"))  # type: ignore[arg-type]
     layers = {
