@@ -160,10 +160,8 @@ def weighted(weights: Mapping[str, float], loss: Loss = relative_l2) -> Loss:
     """
 
     def weighted_loss(activations: Activations, target: Activations) -> Tensor:
-        if isinstance(activations, Tensor) or isinstance(target, Tensor):
-            raise AudioMetamerError(f"this loss takes activations by layer ({', '.join(weights)}), and was given one tensor")
-        terms = [w * loss(activations[layer], target[layer]) for layer, w in weights.items()]
-        return torch.stack(terms).sum(0)
+        terms = _each(dict.fromkeys(weights, loss), activations, target)
+        return torch.stack([w * term for w, term in zip(weights.values(), terms, strict=True)]).sum(0)
 
     return weighted_loss
 
@@ -178,9 +176,14 @@ def combined(losses: Mapping[str, Loss]) -> Loss:
     """
 
     def combined_loss(activations: Activations, target: Activations) -> Tensor:
-        if isinstance(activations, Tensor) or isinstance(target, Tensor):
-            raise AudioMetamerError(f"this loss takes activations by layer ({', '.join(losses)}), and was given one tensor")
-        terms = [loss(activations[layer], target[layer]) for layer, loss in losses.items()]
+        terms = _each(losses, activations, target)
         return terms[0] if len(terms) == 1 else torch.stack(terms).mean(0)
 
     return combined_loss
+
+
+def _each(losses: Mapping[str, Loss], activations: Activations, target: Activations) -> list[Tensor]:
+    """The loss of each layer, [shape=(batch,)]."""
+    if isinstance(activations, Tensor) or isinstance(target, Tensor):
+        raise AudioMetamerError(f"this loss takes activations by layer ({', '.join(losses)}), and was given one tensor")
+    return [loss(activations[layer], target[layer]) for layer, loss in losses.items()]
