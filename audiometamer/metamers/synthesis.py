@@ -12,7 +12,6 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from audiometamer.activations import Rectifier, Tap
 from audiometamer.adapters.joined import Joined
 from audiometamer.audio import Clip
 from audiometamer.cochleagram import Cochleagram
@@ -27,9 +26,9 @@ from audiometamer.matching.methods import Attempt, Method, load_method, stuck_af
 from audiometamer.metamers import compiled as compilation
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import Evidence, Settings, Try, sha256_of, versions
+from audiometamer.metamers.readings import reading
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.models import Model, record
-from audiometamer.straight_through import straight_through_relu
 
 _REPORT_EVERY = 20
 _STREAM = 2**32  # start noise of later attempts is drawn from seed + attempt · this: no user's seed comes near
@@ -80,6 +79,14 @@ class Progress:
     step: int
     steps: int
     snr_db: float
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """The forward pass that is matched: signals [shape=(batch, *signal_shape)] to activations by place."""
+
+    activations: Callable[[Tensor], dict[str, Tensor]]
+    unrectified: list[str]  # the places whose silent units are below zero
 
 
 @dataclass
@@ -310,10 +317,10 @@ class _Run:
         with ExitStack() as stack:
 
             @cache
-            def activations(gradient_clip: float) -> Callable[[Tensor], dict[str, Tensor]]:
-                return stack.enter_context(self._activations(self._clipped(twin, gradient_clip), layer))
+            def forward(gradient_clip: float) -> _Pass:
+                return stack.enter_context(self._pass(self._clipped(twin, gradient_clip), layer))
 
-            yield from self._batches(jobs, batch_size, activations)
+            yield from self._batches(jobs, batch_size, forward)
 
     def _clipped(self, twin: Model, gradient_clip: float) -> Model:
         """A twin of the model whose cochleagram's compression has a smaller derivative, if it can be had."""
@@ -326,19 +333,24 @@ class _Run:
         return another
 
     @contextmanager
-    def _activations(self, twin: Model, layer: str) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
-        """The forward pass that is matched."""
-        taps, relus = {place: twin.tap(place) for place in places(layer)}, self._relus(layer)
-        if self.compiled and all(tap.path.startswith("network.") for tap in taps.values()):
-            with compilation.compiled(twin if twin is not self.model else twin_of(twin), taps, relus) as forward:
-                yield forward
-        else:
-            yield lambda signals: twin.activations(signals, taps, relus=relus)
+    def _pass(self, twin: Model, layer: str) -> Iterator[_Pass]:
+        if self.compiled and twin is self.model:
+            twin = twin_of(twin)
+        readings = {place: reading(twin, place, unrectified=bool(self.method.margin)) for place in places(layer)}
+        taps = {name: tap for each in readings.values() for name, tap in each.taps.items()}
+        with ExitStack() as stack:
+            forward: Callable[[Tensor], dict[str, Tensor]] = partial(twin.activations, taps=taps)
+            if self.compiled and all(tap.path.startswith("network.") for tap in taps.values()):
+                forward = stack.enter_context(compilation.compiled(twin, taps))
 
-    def _batches(
-        self, jobs: Sequence[_Job], batch_size: int, activations: Callable[[float], Callable[[Tensor], dict[str, Tensor]]]
-    ) -> Iterator[Metamer]:
-        """The attempts at jobs of one layer; `activations` gives the forward pass by its gradient clip."""
+            def activations(signals: Tensor) -> dict[str, Tensor]:
+                found = forward(signals)
+                return {place: each.read(found) for place, each in readings.items()}
+
+            yield _Pass(activations, [place for place, each in readings.items() if each.unrectified])
+
+    def _batches(self, jobs: Sequence[_Job], batch_size: int, forward: Callable[[float], _Pass]) -> Iterator[Metamer]:
+        """The attempts at jobs of one layer; `forward` gives the pass by its gradient clip."""
         attempts = self.method.attempts
         waiting = {0: list(jobs)}  # by the number of their next attempt
         while waiting:
@@ -349,7 +361,7 @@ class _Run:
                 waiting[number] = rest
             try:
                 with tensor_float32(False):
-                    self._attempt(batch, number, activations(attempts[number].gradient_clip))
+                    self._attempt(batch, number, forward(attempts[number].gradient_clip))
             except torch.OutOfMemoryError as error:
                 if len(batch) == 1:
                     raise AudioMetamerError(f"{self.model.device} has no memory for one signal at {batch[0].layer}") from error
@@ -367,7 +379,7 @@ class _Run:
                 else:
                     waiting.setdefault(following, []).append(job)
 
-    def _attempt(self, jobs: list[_Job], number: int, activations: Callable[[Tensor], dict[str, Tensor]]) -> None:
+    def _attempt(self, jobs: list[_Job], number: int, matched_pass: _Pass) -> None:
         began = time.monotonic()
         model, layer = self.model, jobs[0].layer
         attempt = self.method.attempts[number]
@@ -379,14 +391,13 @@ class _Run:
         else:
             start = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
 
-        unrectified = self._unrectified(layer)
-        loss = self._loss(attempt, layer)
+        loss = self._loss(attempt, layer, matched_pass.unrectified)
         latest: Activations = target
 
         def forward(signals: Tensor) -> Activations:
             nonlocal latest
-            found = activations(signals)
-            latest = {place: a.detach().relu() if place in unrectified else a.detach() for place, a in found.items()}
+            found = matched_pass.activations(signals)
+            latest = {place: a.detach().relu() if place in matched_pass.unrectified else a.detach() for place, a in found.items()}
             return found
 
         def report(step: int, active: Tensor, _: Tensor) -> None:
@@ -459,26 +470,10 @@ class _Run:
     def _natural(self, clip: Clip) -> Tensor:
         return clip.samples.to(dtype=self.model.dtype, device=self.model.device).view(self.model.signal_shape)
 
-    def _loss(self, attempt: Attempt, layer: str) -> Loss:
+    def _loss(self, attempt: Attempt, layer: str, unrectified: Sequence[str]) -> Loss:
         """What is minimised: the mean over the layers that are matched at once."""
         loss = self.loss or attempt.loss or self.method.loss
-        unrectified = self._unrectified(layer)
         return combined({place: rectified(loss, self.method.margin) if place in unrectified else loss for place in places(layer)})
-
-    def _unrectified(self, layer: str) -> list[str]:
-        """The ReLUs that are matched by what they were given."""
-        return [place for place in places(layer) if self.method.margin and self.model.is_relu(place)]
-
-    def _relus(self, layer: str) -> dict[Tap, Rectifier]:
-        """What stands for ReLUs while a layer is matched."""
-        model, relus = self.model, dict[Tap, Rectifier]()
-        unrectified = self._unrectified(layer)
-        for place in places(layer):
-            if self.method.pooled_slope and (pooled := model.relu_pooled_by(place)) is not None:
-                relus[pooled] = partial(straight_through_relu, slope=self.method.pooled_slope)
-        for place in places(layer):
-            relus[model.tap(place)] = _given if place in unrectified else straight_through_relu
-        return relus
 
     def _evidence(self, job: _Job, signal: Tensor) -> Evidence:
         """What is known of a signal [shape=signal_shape] as the metamer of a job."""
@@ -531,10 +526,6 @@ class _Run:
             compiled=self.compiled,
             domain=type(self.domain).__name__,
         )
-
-
-def _given(x: Tensor) -> Tensor:
-    return x
 
 
 def merit(evidence: Evidence) -> tuple[bool, int, float]:
