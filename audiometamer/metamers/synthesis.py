@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -20,7 +20,7 @@ from audiometamer.devices import tensor_float32
 from audiometamer.domains import Domain
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.folding import folded, twin_of
-from audiometamer.matching.loop import match
+from audiometamer.matching.loop import Halfway, match
 from audiometamer.matching.losses import Activations, Loss, combined, rectified, relative_l2
 from audiometamer.matching.methods import Attempt, Method, load_method, stuck_after
 from audiometamer.metamers import compiled as compilation
@@ -28,6 +28,7 @@ from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import Evidence, Settings, Try, sha256_of, versions
 from audiometamer.metamers.readings import reading
 from audiometamer.metamers.targets import GivenTarget
+from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
 from audiometamer.models import Model, record
 
 _REPORT_EVERY = 20
@@ -99,6 +100,7 @@ class _Job:
     tries: list[Try] = field(default_factory=list)
     results: list[tuple[Tensor, Evidence]] = field(default_factory=list)
     seconds: float = 0.0
+    halfway: Halfway | None = None
 
     def wants(self, attempt: Attempt) -> bool:
         """Whether an attempt is worth making: none has passed, and there is something to go on from if it goes on."""
@@ -128,6 +130,7 @@ def synthesize(
     tf32: bool = False,
     compiled: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> list["Metamer"]:
     """Make metamers of clips at layers of a model.
 
@@ -163,6 +166,8 @@ def synthesize(
         Whether the network is compiled by `torch.compile`, for a layer at a time; not for layers of the front end. Default False.
     progress : callable, optional
         Told a `Progress` every 20 steps.
+    checkpoints : Checkpoints, optional
+        Where to keep what is not finished, and to go on from. Default: nowhere.
 
     Returns
     -------
@@ -193,6 +198,7 @@ def synthesize(
         tf32=tf32,
         compiled=compiled,
         progress=progress,
+        checkpoints=checkpoints,
     )
     return sorted(found, key=lambda m: place[id(m.clip), m.evidence.settings.layer, m.evidence.settings.seed])
 
@@ -210,6 +216,7 @@ def iterate_metamers(
     tf32: bool = False,
     compiled: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator["Metamer"]:
     """As `synthesize`, for any list of (clip, layer, seed), giving each metamer as soon as it is done.
 
@@ -236,6 +243,7 @@ def iterate_metamers(
         model.weights_sha256(),
         tf32,
         compiled,
+        checkpoints,
     )
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):
         yield from run.metamers([_Job(*job) for job in jobs if job[1] == layer], batch_size)
@@ -308,6 +316,7 @@ class _Run:
     weights_sha256: str
     tf32: bool
     compiled: bool
+    checkpoints: Checkpoints | None
 
     def metamers(self, jobs: Sequence[_Job], batch_size: int | None) -> Iterator[Metamer]:
         """Metamers of jobs at one layer, in the order in which they are done."""
@@ -352,16 +361,19 @@ class _Run:
     def _batches(self, jobs: Sequence[_Job], batch_size: int, forward: Callable[[float], _Pass]) -> Iterator[Metamer]:
         """The attempts at jobs of one layer; `forward` gives the pass by its gradient clip."""
         attempts = self.method.attempts
-        waiting = {0: list(jobs)}  # by the number of their next attempt
+        waiting: dict[tuple[int, int], list[_Job]] = {}  # by the number of their attempt and its next step
+        for job in jobs:
+            waiting.setdefault(self._resumed(job), []).append(job)
         while waiting:
-            full = [number for number, here in waiting.items() if len(here) >= batch_size]
-            number = max(full, default=min(waiting))  # what is not full may be filled by earlier attempts
-            batch, rest = waiting[number][:batch_size], waiting.pop(number)[batch_size:]
+            full = [place for place, here in waiting.items() if len(here) >= batch_size]
+            place = max(full, default=min(waiting))  # what is not full may be filled by earlier attempts
+            number, _ = place
+            batch, rest = waiting[place][:batch_size], waiting.pop(place)[batch_size:]
             if rest:
-                waiting[number] = rest
+                waiting[place] = rest
             try:
                 with tensor_float32(False):
-                    self._attempt(batch, number, forward(attempts[number].gradient_clip))
+                    self._attempt(batch, number, forward(attempts[number].gradient_clip), waiting)
             except torch.OutOfMemoryError as error:
                 if len(batch) == 1:
                     raise AudioMetamerError(f"{self.model.device} has no memory for one signal at {batch[0].layer}") from error
@@ -369,7 +381,7 @@ class _Run:
                 warnings.warn(
                     f"no memory for {len(batch)} signals; going on with {batch_size}", AudioMetamerWarning, stacklevel=2
                 )
-                waiting[number] = batch + rest
+                waiting[place] = batch + rest
                 continue
             for job in batch:
                 following = next((k for k in range(number + 1, len(attempts)) if job.wants(attempts[k])), None)
@@ -377,9 +389,30 @@ class _Run:
                     samples, evidence = job.best
                     yield Metamer(samples, job.clip, replace(evidence, tries=job.tries, seconds=job.seconds))
                 else:
-                    waiting.setdefault(following, []).append(job)
+                    waiting.setdefault((following, 0), []).append(job)
 
-    def _attempt(self, jobs: list[_Job], number: int, matched_pass: _Pass) -> None:
+    def _resumed(self, job: _Job) -> tuple[int, int]:
+        """Take up what was kept of a job; the attempt and step where it goes on."""
+        if self.checkpoints is None or (found := self.checkpoints.load(self._settings(job), self.method.fingerprint())) is None:
+            return 0, 0
+        job.tries, job.seconds, job.halfway = found.tries, found.seconds, found.halfway
+        job.results = [] if found.best is None else [found.best]
+        return found.attempt, 0 if found.halfway is None else found.halfway.step
+
+    def _unfinished(self, job: _Job, attempt: int, halfway: Halfway | None, seconds: float = 0.0) -> Unfinished:
+        return Unfinished(
+            self._settings(job),
+            self.method.fingerprint(),
+            attempt,
+            job.tries,
+            job.best if job.results else None,
+            halfway,
+            job.seconds + seconds,
+        )
+
+    def _attempt(
+        self, jobs: list[_Job], number: int, matched_pass: _Pass, waiting: Mapping[tuple[int, int], Sequence[_Job]]
+    ) -> None:
         began = time.monotonic()
         model, layer = self.model, jobs[0].layer
         attempt = self.method.attempts[number]
@@ -406,6 +439,16 @@ class _Run:
                 ratio = float(combined(dict.fromkeys(target, relative_l2))(latest, wanted).median())
                 self.progress(Progress(layer, len(active), number, step, steps, -20 * math.log10(max(ratio, 1e-30))))
 
+        def save(active: Tensor, state: Callable[[], Halfway]) -> None:
+            def snapshot() -> list[Unfinished]:
+                seconds, batch = (time.monotonic() - began) / len(jobs), state()
+                own = [self._unfinished(jobs[i], number, alone(batch, k), seconds) for k, i in enumerate(active.tolist())]
+                others = [(job, at) for (at, _), here in waiting.items() for job in here if job.tries or job.halfway]
+                return own + [self._unfinished(job, at, job.halfway) for job, at in others]
+
+            if self.checkpoints is not None:
+                self.checkpoints.offer(snapshot)
+
         stuck_step = -(-steps // 2 // _REPORT_EVERY) * _REPORT_EVERY
         with tensor_float32(self.tf32):
             matched = match(
@@ -419,6 +462,8 @@ class _Run:
                 stop=stuck_after(stuck_step) if len(self.method.attempts) > 1 and not attempt.goes_on else None,
                 report=report,
                 report_every=_REPORT_EVERY,
+                halfway=None if jobs[0].halfway is None else together([job.halfway for job in jobs if job.halfway], model.device),
+                save=save,
             )
         seconds = (time.monotonic() - began) / len(jobs)
         outcomes = []
@@ -442,6 +487,7 @@ class _Run:
             job.tries.append(tried)
             job.results.append(result)
             job.seconds += seconds
+            job.halfway = None
 
     def _targets(self, jobs: Sequence[_Job]) -> dict[str, Tensor]:
         """The targets of jobs at one layer, [shape=(jobs, ...)] at each of its places."""
@@ -466,6 +512,18 @@ class _Run:
                     f"{tuple(own[place].shape[1:])} there"
                 )
         return given
+
+    def _settings(self, job: _Job) -> Settings:
+        return settings_of(
+            self.model,
+            job.clip,
+            job.layer,
+            job.seed,
+            method=self.method.name,
+            steps=self.steps,
+            loss=self.loss,
+            weights_sha256=self.weights_sha256,
+        )
 
     def _natural(self, clip: Clip) -> Tensor:
         return clip.samples.to(dtype=self.model.dtype, device=self.model.device).view(self.model.signal_shape)
@@ -500,16 +558,7 @@ class _Run:
         if len(names) > 1:
             measured[job.layer] = worst([measured[place] for place in names])
         return Evidence(
-            settings=settings_of(
-                model,
-                job.clip,
-                job.layer,
-                job.seed,
-                method=self.method.name,
-                steps=self.steps,
-                loss=self.loss,
-                weights_sha256=self.weights_sha256,
-            ),
+            settings=self._settings(job),
             verdict=verdict,
             similarity={layer: {k: v if math.isfinite(v) else None for k, v in m.items()} for layer, m in measured.items()},
             tries=[],
