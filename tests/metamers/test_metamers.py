@@ -99,7 +99,7 @@ def test_signals_that_try_again_share_batches_and_the_others_leave(tiny, tiny_cl
     """Eight seeds in batches of two; of each first batch one fails, and needs three attempts."""
     batches = []
 
-    def attempt(self, jobs, number, activations):
+    def attempt(self, jobs, number, matched_pass, waiting):
         batches.append((number, [job.seed for job in jobs]))
         for job in jobs:
             job.tries.append(number)
@@ -116,11 +116,11 @@ def test_signals_that_try_again_share_batches_and_the_others_leave(tiny, tiny_cl
 def test_a_batch_that_memory_has_no_room_for_is_halved(tiny, tiny_clip, monkeypatch):
     whole, sizes = _Run._attempt, []
 
-    def attempt(self, jobs, number, activations):
+    def attempt(self, jobs, number, matched_pass, waiting):
         sizes.append(len(jobs))
         if len(jobs) > 2:
             raise torch.OutOfMemoryError("no room")
-        whole(self, jobs, number, activations)
+        whole(self, jobs, number, matched_pass, waiting)
 
     monkeypatch.setattr(_Run, "_attempt", attempt)
     seeds = range(5)
@@ -129,7 +129,7 @@ def test_a_batch_that_memory_has_no_room_for_is_halved(tiny, tiny_clip, monkeypa
     assert sizes == [5, 2, 2, 1]
     assert [metamer.evidence.settings.seed for metamer in found] == list(seeds)
 
-    def never(self, jobs, number, activations):
+    def never(self, jobs, number, matched_pass, waiting):
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(_Run, "_attempt", never)
