@@ -22,7 +22,8 @@ from audiometamer.metamers.evidence import Evidence, Settings, sha256_of
 from audiometamer.metamers.files import safe_name, suffix_of, write_signal
 from audiometamer.metamers.synthesis import Metamer, default_null, merit, settings_of
 from audiometamer.models import Model
-from audiometamer.stimuli.plan import Plan, Source, layers_of, open_model, output_folder, sources, within
+from audiometamer.stimuli.plan import Plan, Source, layers_of, open_model, output_folder, sources
+from audiometamer.toml_files import within
 
 RECORD, ERROR, CHECKPOINT, PLANNED = "item.json", "error.json", "checkpoint.safetensors", "planned.tsv"
 _COLUMNS = ("key", "clip", "model", "layer", "seed", "folder")

@@ -6,9 +6,7 @@ import io
 import itertools
 import os
 import random
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +24,7 @@ from audiometamer.matching.methods import load_method
 from audiometamer.metamers.clips import read_for
 from audiometamer.metamers.synthesis import places
 from audiometamer.models import Model
+from audiometamer.toml_files import read_toml, within
 
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
@@ -144,14 +143,7 @@ def read_plan(path: Path) -> Plan:
         If it cannot be read, has an unknown key, a value of a wrong type or out of range, or says something twice; the place is
         named as in ``models[1].layers[0]``, counted from 0.
     """
-    try:
-        plan = msgspec.toml.decode(path.read_bytes(), type=Plan)
-    except msgspec.ValidationError as error:
-        raise AudioMetamerError(f"{path}: {_located(str(error))}") from error
-    except OSError as error:
-        raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise AudioMetamerError(f"{path} is not TOML: {error}") from error
+    plan = read_toml(path, Plan)
     with within(path, "method"):
         load_method(plan.method)
     with within(path, "seeds"):
@@ -168,30 +160,10 @@ def read_plan(path: Path) -> Plan:
     return plan
 
 
-@contextmanager
-def within(path: Path, place: str) -> Iterator[None]:
-    """Whatever is found wrong while this lasts is told with its place in the plan."""
-    try:
-        yield
-    except AudioMetamerError as error:
-        raise AudioMetamerError(f"{path}: {place}: {error}") from error
-
-
 def _once(values: Sequence[object]) -> None:
     for value in values:
         if values.count(value) > 1:
             raise AudioMetamerError(f"{value!r} is there twice")
-
-
-def _located(message: str) -> str:
-    """What msgspec says, its place first, and the nearest known key for an unknown one."""
-    what, _, where = message.partition(" - at `$")
-    place = where.removesuffix("`").removeprefix(".")
-    if unknown := re.search(r"unknown field `(.+)`", what):
-        struct = Clips if place.startswith("clips") else PlannedModel if place.startswith("models") else Plan
-        nearest = difflib.get_close_matches(unknown[1], struct.__struct_fields__, n=1)
-        what = f"there is no key {unknown[1]!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
-    return f"{place}: {what}" if place else what
 
 
 def output_folder(path: Path, plan: Plan) -> Path:

@@ -1,0 +1,78 @@
+"""Files that a user writes in TOML, read into a struct; whatever is wrong with one is told in a line, with its place."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, type_info
+
+from audiometamer.errors import AudioMetamerError
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def read_toml(path: Path, kind: type[T]) -> T:
+    """Read a TOML file into a struct.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be read, has an unknown key, or a value of a wrong type or out of range; the place is named as in
+        ``models[1].layers[0]``, counted from 0.
+    """
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=kind)
+    except msgspec.ValidationError as error:
+        raise AudioMetamerError(f"{path}: {_located(str(error), kind)}") from error
+    except OSError as error:
+        raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise AudioMetamerError(f"{path} is not TOML: {error}") from error
+
+
+@contextmanager
+def within(path: Path, place: str) -> Iterator[None]:
+    """Whatever is found wrong while this lasts is told with its place in the file."""
+    try:
+        yield
+    except AudioMetamerError as error:
+        raise AudioMetamerError(f"{path}: {place}: {error}") from error
+
+
+def _located(message: str, kind: type[msgspec.Struct]) -> str:
+    """What msgspec says, its place first, and the nearest known key for an unknown one."""
+    what, _, where = message.partition(" - at `$")
+    place = where.removesuffix("`").removeprefix(".")
+    if unknown := re.search(r"unknown field `(.+)`", what):
+        nearest = difflib.get_close_matches(unknown[1], _keys_at(place, kind), n=1)
+        what = f"there is no key {unknown[1]!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+    return f"{place}: {what}" if place else what
+
+
+def _keys_at(place: str, kind: type[msgspec.Struct]) -> list[str]:
+    """The keys that a struct has at a place such as ``models[1]``."""
+    at: Type = type_info(kind)
+    for step in re.findall(r"[^.\[\]]+|\[.*?\]", place):
+        fields = {field.encode_name: field.type for field in _fields(at)}
+        at = _element(at) if step.startswith("[") else fields[step]
+    return [field.encode_name for field in _fields(at)]
+
+
+def _fields(at: Type) -> tuple[Field, ...]:
+    """Of the struct that stands there, if need be beside None."""
+    options = at.types if isinstance(at, UnionType) else (at,)
+    return next((option.fields for option in options if isinstance(option, StructType)), ())
+
+
+def _element(at: Type) -> Type:
+    options = at.types if isinstance(at, UnionType) else (at,)
+    for option in options:
+        if isinstance(option, ListType):
+            return option.item_type
+        if isinstance(option, DictType):
+            return option.value_type
+    return at
