@@ -148,9 +148,9 @@ def export(
     key = key or default_key(out)
     _check_free(out, key)
     entries = _entries(stimulus_set, _selected(stimulus_set, selection), settings, _naming(to, settings))
-    sounds = _Sounds(stimulus_set, settings, entries)
-    with _whole_folder(out) as folder:
-        made = [sounds.write(entry, folder) for entry in entries]
+    sounds = Sounds(stimulus_set, settings, [entry.source for entry in entries])
+    with whole_folder(out) as folder:
+        made = [_write(entry, sounds, folder) for entry in entries]
         level = sounds.write_calibration(folder, _naming(to, settings))
         about = {
             "audiometamer": __version__, "set": stimulus_set.resolve().name,
@@ -183,7 +183,7 @@ def _check_free(out: Path, key: Path) -> None:
 
 
 @contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
+def whole_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out`, renamed to it if the block ends well, and removed if it does not."""
     folder = out.parent / f".{secrets.token_hex(4)}-{out.name}"
     try:
@@ -216,7 +216,7 @@ def _entries(stimulus_set: Path, rows: Sequence[Row], settings: Settings, file_o
     originals = {row.original: row for row in rows if row.original.endswith(".wav")}
     sources = [(row.file, row, row.layer) for row in rows] + [(path, row, NATURAL) for path, row in originals.items()]
     entries = []
-    for name, (source, row, layer) in zip(_opaque_names(len(sources), settings.seed), sources, strict=True):
+    for name, (source, row, layer) in zip(opaque_names(len(sources), settings.seed), sources, strict=True):
         natural, told = layer == NATURAL, clips.get(row.clip, {})
         entries.append(Entry(
             stim_id=name, file=file_of(name), clip=row.clip, model="" if natural else row.model, layer=layer,
@@ -226,7 +226,7 @@ def _entries(stimulus_set: Path, rows: Sequence[Row], settings: Settings, file_o
     return sorted(entries, key=lambda entry: entry.stim_id)
 
 
-def _opaque_names(n: int, seed: int) -> list[str]:
+def opaque_names(n: int, seed: int) -> list[str]:
     """Different names of 8 letters, drawn; the same for the same seed."""
     generator, names = np.random.default_rng(seed), dict[str, None]()
     while len(names) < n:
@@ -234,20 +234,28 @@ def _opaque_names(n: int, seed: int) -> list[str]:
     return list(names)
 
 
-class _Sounds:
-    """All sounds at one level: read once to find the highest peak and the average spectrum, once more to be written."""
+class Sounds:
+    """Sounds of a set at one level: read once to find the highest peak and the average spectrum, once more when they are wanted.
 
-    def __init__(self, stimulus_set: Path, settings: Settings, entries: Sequence[Entry]) -> None:
+    Parameters
+    ----------
+    stimulus_set : path
+    settings : Settings
+    sources : sequence of str
+        Files, as they lie in the set.
+    """
+
+    def __init__(self, stimulus_set: Path, settings: Settings, sources: Sequence[str]) -> None:
         self.stimulus_set, self.settings = stimulus_set, settings
         self.gain, self.lowered_db = 1.0, 0.0
         power, spectrum, highest, loudest = 0.0, np.zeros(_BINS), 0.0, ""
-        for entry in entries:
-            sound = self.read(entry)
+        for source in sources:
+            sound = self._read(source)
             power += float(np.mean(np.square(sound, dtype=np.float64)))
             spectrum += _spectrum(sound)
             if (peak := float(np.abs(sound).max())) > highest:
-                highest, loudest = peak, entry.source
-        rms = math.sqrt(power / len(entries)) if settings.level is None else 10 ** (settings.level / 20)
+                highest, loudest = peak, source
+        rms = math.sqrt(power / len(sources)) if settings.level is None else 10 ** (settings.level / 20)
         self.noise, self.tone = _shaped_noise(spectrum, settings), _tone(settings)
         self.calibration_rms = rms
         for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
@@ -267,9 +275,13 @@ class _Sounds:
             )
         self.gain, self.lowered_db = limit / highest, excess
 
-    def read(self, entry: Entry) -> Sound:
-        """A sound at the rate of the export, ramped, and at the level that was asked for."""
-        path, settings = self.stimulus_set / entry.source, self.settings
+    def read(self, source: str) -> Sound:
+        """A sound as listeners hear it: at the rate of the export, ramped, at its level; shape=(samples,)."""
+        return self._read(source) * np.float32(self.gain)
+
+    def _read(self, source: str) -> Sound:
+        """Before the whole set is lowered."""
+        path, settings = self.stimulus_set / source, self.settings
         samples, rate = read_samples(path)
         if samples.shape[1] != 1 or not np.isfinite(samples).all():
             raise AudioMetamerError(f"{path} must have one channel and finite samples; it has {samples.shape[1]} channels")
@@ -281,23 +293,20 @@ class _Sounds:
             raise AudioMetamerError(f"{path} is silent; it cannot be brought to a level")
         return sound * np.float32(settings.factor or 10 ** ((settings.level or 0.0) / 20) / _rms(sound))
 
-    def write(self, entry: Entry, folder: Path) -> Entry:
-        """Write one sound; its entry with its duration and level."""
-        sound = self.read(entry) * np.float32(self.gain)
-        _write_pcm(folder / entry.file, sound, self.settings, self.dither(entry.stim_id))
-        level = round(20 * math.log10(_rms(sound)), 3)
-        return msgspec.structs.replace(entry, duration=len(sound) / self.settings.sample_rate, rms_db=level)
-
-    def dither(self, name: str) -> np.random.Generator:
-        """Each sound has its own, whoever else is exported."""
-        return np.random.default_rng([self.settings.seed, int.from_bytes(name.encode())])
-
     def write_calibration(self, folder: Path, file_of: Callable[[str], str]) -> float:
         """Write noise and tone; their RMS in dB re full scale."""
         rms = self.calibration_rms * self.gain
         for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
-            _write_pcm(folder / file_of(name), sound * np.float32(rms), self.settings, self.dither(name))
+            write_pcm(folder / file_of(name), sound * np.float32(rms), self.settings, name=name)
         return 20 * math.log10(rms)
+
+
+def _write(entry: Entry, sounds: Sounds, folder: Path) -> Entry:
+    """Write one sound; its entry with its duration and level."""
+    sound = sounds.read(entry.source)
+    write_pcm(folder / entry.file, sound, sounds.settings, name=entry.stim_id)
+    level = round(20 * math.log10(_rms(sound)), 3)
+    return msgspec.structs.replace(entry, duration=len(sound) / sounds.settings.sample_rate, rms_db=level)
 
 
 def _rms(sound: Sound) -> float:
@@ -343,14 +352,26 @@ def _tone(settings: Settings) -> Sound:
     return tone / np.float32(_rms(tone))
 
 
-def _write_pcm(path: Path, sound: Sound, settings: Settings, generator: np.random.Generator) -> None:
-    """Round to whole steps after adding triangular dither of two steps from end to end (Lipshitz et al. 1992).
+def write_pcm(path: Path, sound: Sound, settings: Settings, *, name: str) -> None:
+    """Round to whole steps after adding triangular dither of two steps from end to end (Lipshitz et al. 1992), and write.
 
-    libsndfile clips without a word: peaks were seen to before.
+    Parameters
+    ----------
+    path : path
+    sound : array [shape=(samples,) or (samples, channels)]
+    settings : Settings
+    name : str
+        Each sound has its own dither, whoever else is written.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a sample would clip: libsndfile does so without a word.
     """
     import soundfile
 
-    dither = generator.random(len(sound)) - generator.random(len(sound))
+    generator = np.random.default_rng([settings.seed, int.from_bytes(name.encode())])
+    dither = generator.random(sound.shape) - generator.random(sound.shape)
     steps = np.floor(sound.astype(np.float64) / settings.step + dither + 0.5).astype(np.int64)
     if np.abs(steps).max() >= 1 / settings.step:
         raise AudioMetamerError(f"a sound changed while the set was exported: {path.name} would clip now; export it again")

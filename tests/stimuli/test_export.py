@@ -99,9 +99,9 @@ def test_a_peak_stops_if_it_should(stimuli, out):
 
 
 def test_a_sound_that_changes_meanwhile_does_not_clip(stimuli, out, monkeypatch):
-    read = exporting._Sounds.read
+    read = exporting.Sounds._read
     calls = iter(range(100))
-    monkeypatch.setattr(exporting._Sounds, "read", lambda self, entry: read(self, entry) * (1 if next(calls) < 6 else 1000))
+    monkeypatch.setattr(exporting.Sounds, "_read", lambda self, source: read(self, source) * (1 if next(calls) < 6 else 1000))
     with pytest.raises(AudioMetamerError, match="changed while the set was exported"):
         export(stimuli, out, to="folder", settings=Settings())
     assert not out.exists()
@@ -136,7 +136,7 @@ def test_ramps_are_raised_cosines(stimuli, out):
 def test_dither_is_triangular_and_leaves_the_mean(tmp_path_factory, bits, value, seed):
     path = tmp_path_factory.mktemp("dither") / "x.wav"
     chosen = Settings(bits=bits)
-    exporting._write_pcm(path, np.full(20_000, value, np.float32), chosen, np.random.default_rng(seed))
+    exporting.write_pcm(path, np.full(20_000, value, np.float32), chosen, name=str(seed))
     error = (soundfile.read(path)[0] - np.float64(np.float32(value))) / chosen.step
     assert np.abs(error).max() <= 1.5
     assert error.mean() == pytest.approx(0, abs=0.02)
