@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
+import tomli_w
 from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, type_info
 
 from audiometamer.errors import AudioMetamerError
@@ -32,6 +33,17 @@ def read_toml(path: Path, kind: type[T]) -> T:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
     except (msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path} is not TOML: {error}") from error
+
+
+def toml_text(content: Any) -> str:
+    """TOML of structs, dicts and lists; what is None is left out."""
+    return tomli_w.dumps(_without_none(msgspec.to_builtins(content)))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
 
 
 @contextmanager

@@ -257,11 +257,11 @@ class Sounds:
                 highest, loudest = peak, source
         rms = math.sqrt(power / len(sources)) if settings.level is None else 10 ** (settings.level / 20)
         self.noise, self.tone = _shaped_noise(spectrum, settings), _tone(settings)
-        self.calibration_rms = rms
         for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
             if (peak := float(np.abs(sound).max()) * rms) > highest:
                 highest, loudest = peak, name
         self._keep_from_clipping(highest, loudest)
+        self.rms = rms * self.gain  # of the sounds to calibrate by
 
     def _keep_from_clipping(self, highest: float, loudest: str) -> None:
         limit = 1 - 2.5 * self.settings.step  # dither adds up to a step, rounding half of one
@@ -295,10 +295,9 @@ class Sounds:
 
     def write_calibration(self, folder: Path, file_of: Callable[[str], str]) -> float:
         """Write noise and tone; their RMS in dB re full scale."""
-        rms = self.calibration_rms * self.gain
         for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
-            write_pcm(folder / file_of(name), sound * np.float32(rms), self.settings, name=name)
-        return 20 * math.log10(rms)
+            write_pcm(folder / file_of(name), sound * np.float32(self.rms), self.settings, name=name)
+        return 20 * math.log10(self.rms)
 
 
 def _write(entry: Entry, sounds: Sounds, folder: Path) -> Entry:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import tomli_w
 from msgspec import Meta
 
 from audiometamer.audio import Clip
@@ -24,7 +23,7 @@ from audiometamer.matching.methods import load_method
 from audiometamer.metamers.clips import read_for
 from audiometamer.metamers.synthesis import places
 from audiometamer.models import Model
-from audiometamer.toml_files import read_toml, within
+from audiometamer.toml_files import read_toml, toml_text, within
 
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
@@ -306,7 +305,7 @@ def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Seq
     table = _clips_table(chosen, folder)
     for number in itertools.count(1):
         ending = f"-{number}" if number > 1 else ""
-        content = tomli_w.dumps(_filled_in(path, plan, layers, folder, f"clips{ending}.csv"))
+        content = toml_text(_filled_in(path, plan, layers, folder, f"clips{ending}.csv"))
         found, found_table = folder / f"plan{ending}.toml", folder / f"clips{ending}.csv"
         if found.exists() and (found.read_text(encoding="utf-8"), _text(found_table)) != (content, table):
             continue
@@ -350,11 +349,4 @@ def _filled_in(path: Path, plan: Plan, layers: Sequence[list[str]], folder: Path
     ]
     steps = plan.steps or load_method(plan.method).steps
     whole = msgspec.structs.replace(plan, output=".", layers=None, models=entries, steps=steps)
-    content: dict[str, Any] = _without_none({**msgspec.to_builtins(whole), "clips": {"table": table}})
-    return content
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return [_without_none(item) for item in value] if isinstance(value, list) else value
+    return {**msgspec.to_builtins(whole), "clips": {"table": table}}

@@ -1,0 +1,268 @@
+"""Build an experiment from a stimulus set and a design: lists, key, sounds, texts and page, all before the first listener."""
+
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment import folder as layout
+from audiometamer.experiment.design import INTERVALS, TEXTS, Conditions, Design, Texts, read_answers, read_design, read_text
+from audiometamer.experiment.folder import ConditionKey, Entry, List, Lists, Trial, interval_answers, write_private
+from audiometamer.experiment.headphones import N_INTERVALS, antiphase, huggins
+from audiometamer.experiment.lists import Planned, alternatives, draw
+from audiometamer.experiment.offer import NATURAL, Condition, Offer, answers_of, read_offer, told
+from audiometamer.experiment.pages import write_page
+from audiometamer.stimuli.export import NOISE, Settings, Sounds, opaque_names, whole_folder, write_pcm
+from audiometamer.stimuli.layout import MANIFEST
+from audiometamer.stimuli.set import json_text, write_table, write_text
+from audiometamer.stimuli.verify import file_sha256
+from audiometamer.toml_files import toml_text, within
+from audiometamer.version import __version__
+
+_GAP_SECONDS = 0.5  # between sounds that are compared
+_HEADPHONES = {"huggins": huggins, "antiphase": antiphase}
+
+
+class Stimulus(NamedTuple):
+    """What one sound of the experiment is; see `Planned`."""
+
+    clip: str
+    condition: Condition
+    arrangement: int
+
+
+class Built(NamedTuple):
+    """What was built, for those who look at it.
+
+    Parameters
+    ----------
+    design : Design
+        With everything that it left open filled in.
+    offer : Offer
+    lists : list of list of Planned
+        For each listener, without the headphone check.
+    unheard : int
+        Words that nobody hears.
+    """
+
+    design: Design
+    offer: Offer
+    lists: list[list[Planned]]
+    unheard: int
+
+
+def build(stimulus_set: Path, design: Path, out: Path) -> Built:
+    """Make an experiment's folder; see `audiometamer.experiment.folder`.
+
+    The same set, design and seed give the same files, but for the secret that opens the results.
+
+    Parameters
+    ----------
+    stimulus_set : path
+    design : path
+        See `audiometamer.experiment.design.Design`.
+    out : path
+
+    Raises
+    ------
+    AudioMetamerError
+        If `out` exists, something is wrong with the design, the set does not have what it asks for, or a sound cannot be read,
+        is silent or would clip.
+    """
+    if out.exists():
+        raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
+    asked = read_design(design)
+    offer = read_offer(stimulus_set, design, asked)
+    answers = _answers(design, asked, offer)
+    words = offer.words(asked.once)
+    with within(design, "trials"):
+        planned = draw(words, offer.conditions, asked)
+    resolved = _resolved(asked, offer, planned)
+    heard = {told(offer.about[trial.clip], asked.once) or trial.clip for trials in planned for trial in trials}
+    stimuli = sorted({Stimulus(trial.clip, trial.condition, trial.arrangement) for trials in planned for trial in trials})
+    n_checks = 0 if asked.headphones.test == "none" else asked.headphones.trials
+    names = opaque_names(len(stimuli) + n_checks, asked.seed)
+    sounds, checks = dict(zip(stimuli, names, strict=False)), names[len(stimuli) :]
+    right = _right_intervals(n_checks, asked.seed)
+    key = {name: _entry(stimulus, offer, asked) for stimulus, name in sounds.items()}
+    key |= {name: Entry("", "headphones", "", "", "", False, {}, str(k)) for name, k in zip(checks, right, strict=True)}
+    with whole_folder(out) as folder:
+        rms = _write_sounds(folder / layout.SOUNDS, stimulus_set, sounds, offer, resolved)
+        _write_checks(folder / layout.SOUNDS, dict(zip(checks, right, strict=True)), resolved, rms=rms)
+        _write_texts(folder, design, asked, answers)
+        write_page(folder / layout.PAGE)
+        write_text(folder / layout.DESIGN, toml_text(resolved))
+        write_table(folder / layout.MISSING, ("clip", "model", "layer", "seed", "reason", "instead"), _missing_rows(offer, asked))
+        write_private(folder / layout.KEY, json_text({name: key[name] for name in sorted(key)}))
+        write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")
+        lists = [_list(k, trials, sounds, checks, key, answers, asked) for k, trials in enumerate(planned, start=1)]
+        manifest = stimulus_set / MANIFEST
+        sums = file_sha256(manifest) if manifest.exists() else None
+        write_text(folder / layout.LISTS, json_text(Lists(asked.seed, __version__, sums, lists)))
+    return Built(resolved, offer, planned, len(words) - len(heard))
+
+
+def _answers(path: Path, design: Design, offer: Offer) -> list[str]:
+    """The closed list; every right answer is in it."""
+    if design.compares:
+        return interval_answers(design.answers.kind)
+    with within(path, "answers.list"):
+        there = answers_of(offer, design.answer_column)
+        if design.answers.list is None:
+            answers = there
+        else:
+            answers = read_answers(path.parent / design.answers.list)
+            if lacking := [answer for answer in there if answer not in answers]:
+                raise AudioMetamerError(
+                    f"it lacks {lacking[0]!r}, the right answer to a clip" + f", and {len(lacking) - 1} more" * (len(lacking) > 1)
+                )
+    with within(path, "answers.alternatives"):
+        if (design.answers.alternatives or 0) > len(answers):
+            raise AudioMetamerError(f"{design.answers.alternatives} are wanted of a list of {len(answers)}")
+    with within(path, "answers.pictures"):
+        for answer in answers if design.answers.pictures is not None else ():
+            if not (picture := path.parent / str(design.answers.pictures) / f"{answer}.png").is_file():
+                raise AudioMetamerError(f"{picture} does not exist")
+    return answers
+
+
+def _resolved(design: Design, offer: Offer, planned: Sequence[Sequence[Planned]]) -> Design:
+    """A design with everything filled in that it left open, and its files as seen from the experiment's folder."""
+    metamers = [condition for condition in offer.conditions if condition != NATURAL]
+    conditions = Conditions(
+        natural=design.natural,
+        models=list(dict.fromkeys(condition.model for condition in metamers)) or None,
+        layers=list(dict.fromkeys(condition.layer for condition in metamers)) or None,
+        seeds=list(dict.fromkeys(condition.seed for condition in metamers if condition.seed is not None)) or None,
+        selection=None if design.conditions.selection is None else "selection.tsv",
+        failed=design.conditions.failed,
+        missing=design.conditions.missing,
+    )
+    answers = msgspec.structs.replace(
+        design.answers,
+        list=None if design.compares else layout.ANSWERS,
+        pictures=None if design.answers.pictures is None else layout.PICTURES,
+    )
+    return msgspec.structs.replace(
+        design,
+        trials=sum(trial.kind == "main" for trial in planned[0]),
+        conditions=conditions,
+        answers=answers,
+        clips=msgspec.structs.replace(design.clips, once=design.once),
+        texts=Texts(**{name: f"{layout.TEXTS_FOLDER}/{name}.md" for name in TEXTS}),
+    )
+
+
+def _parts(stimulus: Stimulus, offer: Offer, kind: str) -> tuple[list[str], str]:
+    """The files of the set that are played one after the other, and the right answer where they are compared.
+
+    ABX: natural clip and metamer in either order, then one of them again. Odd one out: one of three differs, and either the
+    metamer or the natural clip is the one.
+    """
+    metamer = offer.source(stimulus.clip, stimulus.condition).file
+    if kind not in INTERVALS:
+        return [metamer], ""
+    pair = [offer.source(stimulus.clip, NATURAL).file, metamer]
+    if kind == "abx":
+        second, last = stimulus.arrangement % 2, stimulus.arrangement // 2
+        order = [pair[second], pair[1 - second]]
+        return [*order, order[last]], str(last + 1)
+    place, odd = stimulus.arrangement % 3, stimulus.arrangement // 3
+    return [pair[1 - odd] if k == place else pair[odd] for k in range(3)], str(place + 1)
+
+
+def _entry(stimulus: Stimulus, offer: Offer, design: Design) -> Entry:
+    """A line of the key."""
+    clip, condition = stimulus.clip, stimulus.condition
+    source, about = offer.source(clip, condition), offer.about[clip]
+    missing = offer.is_missing(clip, condition)
+    known = source.recognised_by
+    if missing:  # of what is heard, the natural clip, only the metamer's model is asked
+        known = {model: label for model, label in known.items() if model == condition.model}
+    _, interval = _parts(stimulus, offer, design.answers.kind)
+    return Entry(
+        file=source.file,
+        condition="natural" if condition.seed is None else ConditionKey(condition.model, condition.layer, condition.seed),
+        clip=clip,
+        word=told(about, design.clips.word),
+        speaker=told(about, design.clips.speaker),
+        missing=missing,
+        recognised_by=known,
+        answer=interval or about[design.answer_column],
+    )
+
+
+def _right_intervals(n: int, seed: int) -> list[int]:
+    """Of each sound of the headphone check, the interval that is different; each equally often within one."""
+    return [int(k) + 1 for k in np.random.default_rng([seed, 3]).permutation(np.arange(n) % N_INTERVALS)]
+
+
+def _list(
+    number: int,
+    planned: Sequence[Planned],
+    sounds: Mapping[Stimulus, str],
+    checks: Sequence[str],
+    key: Mapping[str, Entry],
+    answers: Sequence[str],
+    design: Design,
+) -> List:
+    """One listener's list, the headphone check first."""
+    generator = np.random.default_rng([design.seed, 4, number])
+    trials = [Trial(0, "headphones", checks[k]) for k in generator.permutation(len(checks))]
+    for one in planned:
+        name = sounds[Stimulus(one.clip, one.condition, one.arrangement)]
+        n = design.answers.alternatives
+        trials.append(Trial(0, one.kind, name, [] if n is None else alternatives(key[name].answer, answers, n, generator)))
+    return List(number, [msgspec.structs.replace(trial, trial=k) for k, trial in enumerate(trials, start=1)])
+
+
+def _write_sounds(folder: Path, stimulus_set: Path, names: Mapping[Stimulus, str], offer: Offer, design: Design) -> float:
+    """Every sound under its opaque name, in the order of these names, and the noise by which the level is set; its RMS."""
+    parts = {name: _parts(stimulus, offer, design.answers.kind)[0] for stimulus, name in names.items()}
+    settings = design.sounds.settings(design.seed)
+    sounds = Sounds(stimulus_set, settings, sorted({file for files in parts.values() for file in files}))
+    gap = np.zeros(round(_GAP_SECONDS * settings.sample_rate), np.float32)
+    for name in sorted(parts):
+        pieces = [piece for file in parts[name] for piece in (sounds.read(file), gap)][:-1]
+        write_pcm(folder / f"{name}.wav", np.concatenate(pieces), settings, name=name)
+    write_pcm(folder / f"{layout.CALIBRATION}.wav", sounds.noise * np.float32(sounds.rms), settings, name=NOISE)
+    return sounds.rms
+
+
+def _write_checks(folder: Path, right: Mapping[str, int], design: Design, *, rms: float) -> None:
+    """The sounds of the headphone check, at the level of all others."""
+    settings: Settings = design.sounds.settings(design.seed)
+    for k, (name, interval) in enumerate(sorted(right.items())):
+        make = _HEADPHONES[design.headphones.test]
+        sound = make(interval, sample_rate=settings.sample_rate, rms=rms, seed=design.seed + k)
+        if (peak := float(np.abs(sound).max())) > 1 - 2.5 * settings.step:
+            raise AudioMetamerError(
+                f"the headphone check would clip at {design.sounds.level:g} dB: its peak is {peak:.2f} of full scale; "
+                f"lower sounds.level by {20 * np.log10(peak) + 0.1:.1f} dB"
+            )
+        write_pcm(folder / f"{name}.wav", sound, settings, name=name)
+
+
+def _write_texts(folder: Path, path: Path, design: Design, answers: Sequence[str]) -> None:
+    """Texts, the closed list, pictures and the selection, copied: the folder needs nothing outside itself."""
+    for name in TEXTS:
+        write_text(folder / layout.TEXTS_FOLDER / f"{name}.md", read_text(path, design, name))
+    if not design.compares:
+        write_text(folder / layout.ANSWERS, "\n".join(answers) + "\n")
+    if design.answers.pictures is not None:
+        (folder / layout.PICTURES).mkdir()
+        for k, answer in enumerate(answers, start=1):
+            shutil.copyfile(path.parent / design.answers.pictures / f"{answer}.png", folder / layout.PICTURES / f"{k}.png")
+    if design.conditions.selection is not None:
+        shutil.copyfile(path.parent / design.conditions.selection, folder / "selection.tsv")
+
+
+def _missing_rows(offer: Offer, design: Design) -> Iterable[dict[str, object]]:
+    instead = "left out" if design.conditions.missing == "leave-out" else "natural clip"
+    for one in offer.missing:
+        yield {"clip": one.clip, **one.condition._asdict(), "reason": one.reason, "instead": instead}

@@ -1,0 +1,425 @@
+"""The design of an experiment: a TOML file that says who hears what and what is asked; read, and every key of it checked."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.stimuli.export import Settings
+from audiometamer.toml_files import read_toml, within
+
+Count = Annotated[int, Meta(ge=1)]
+Number = Annotated[int, Meta(ge=0)]
+Seed = Annotated[int, Meta(ge=0, lt=2**31)]
+Text = Annotated[str, Meta(min_length=1)]
+Name = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\Z")]
+Choice = Literal["typed", "choice", "abx", "odd-one-out"]
+INTERVALS: dict[str, int] = {"abx": 3, "odd-one-out": 3}  # sounds of one trial, one after the other
+TEXTS = ("consent", "instructions", "debriefing")
+_EXAMPLES = Path(__file__).parent / "texts"
+
+
+class Conditions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What is compared: each layer of each model with each seed, and the natural clips.
+
+    Parameters
+    ----------
+    natural : bool, optional
+        Whether natural clips are a condition. Default: true, unless listeners compare metamers with them (abx, odd-one-out).
+    models, layers : list of str, optional
+        Default: all of the set.
+    seeds : list of int, optional
+        As planned; an item that was tried again with another seed counts as the one that was planned. Default: all of the set.
+    selection : str, optional
+        A ``selection.tsv`` of `audiometamer stimuli select`, as seen from the design's folder. Default: all finished items.
+    failed : bool
+        Play metamers that failed their verdict too; if not, they count as missing. Default false.
+    missing : {"leave-out", "natural"}
+        A clip without a metamer at one of the conditions: leave it out of every condition, or play it unchanged in the place of
+        the metamer, as in 2023. Either is written down in ``missing.tsv``. Default "leave-out".
+    """
+
+    natural: bool | None = None
+    models: Annotated[list[str], Meta(min_length=1)] | None = None
+    layers: Annotated[list[str], Meta(min_length=1)] | None = None
+    seeds: Annotated[list[Seed], Meta(min_length=1)] | None = None
+    selection: str | None = None
+    failed: bool = False
+    missing: Literal["leave-out", "natural"] = "leave-out"
+
+
+class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Columns of the set's ``clips.tsv``.
+
+    Parameters
+    ----------
+    word, speaker : str
+        Where the word and the speaker of a clip stand. Default: columns of these names.
+    once : str, optional
+        The column whose values nobody hears twice; ``clip``: the clips themselves. Default: the one with the words.
+    """
+
+    word: str = "word"
+    speaker: str = "speaker"
+    once: str | None = None
+
+
+class Answers(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a listener answers.
+
+    Parameters
+    ----------
+    kind : {"typed", "choice", "abx", "odd-one-out"}
+        A word of the list, typed; one of the list, chosen; whether the third sound is the first or the second; which of three
+        sounds differs. The last two compare each metamer with its natural clip. Default "typed".
+    of : {"word", "speaker"}
+        Default "word".
+    list : str, optional
+        A text file with one possible answer on each line, as seen from the design's folder. Default: what the set's clips say.
+    alternatives : int, optional
+        Of a choice: the right answer and others drawn from the list, so many in all. Default: the whole list.
+    pictures : str, optional
+        Of a choice: a folder with ``<answer>.png`` for each possible answer.
+    """
+
+    kind: Choice = "typed"
+    of: Literal["word", "speaker"] = "word"
+    list: str | None = None
+    alternatives: Annotated[int, Meta(ge=2)] | None = None
+    pictures: str | None = None
+
+
+class Sounds(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The presentation copies; see `audiometamer.stimuli.export.Settings`.
+
+    Parameters
+    ----------
+    sample_rate : {44100, 48000}
+        Hz. Default 48000.
+    bits : {16, 24}
+        Default 24.
+    level : float
+        RMS of every sound, dB re full scale. Default -30.
+    peaks : {"lower", "stop"}
+        Default "lower".
+    ramp : float
+        ms. Default 10.
+    """
+
+    sample_rate: int = 48_000
+    bits: int = 24
+    level: float = -30.0
+    peaks: Literal["lower", "stop"] = "lower"
+    ramp: float = 10.0
+
+    def settings(self, seed: int) -> Settings:
+        """As `audiometamer.stimuli.export` takes them; raises if one of them is out of range."""
+        return Settings(**msgspec.structs.asdict(self), seed=seed)
+
+
+class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The headphone check, before everything else.
+
+    Parameters
+    ----------
+    test : {"huggins", "antiphase", "none"}
+        Huggins pitch (Milne et al. 2021), or tones in antiphase (Woods et al. 2017). Default "huggins".
+    trials : int
+        Default 6.
+    minimum : int
+        So many right answers pass. Default 5.
+    otherwise : {"stop", "continue"}
+        What happens to a listener with fewer. Default "stop".
+    """
+
+    test: Literal["huggins", "antiphase", "none"] = "huggins"
+    trials: Count = 6
+    minimum: Number = 5
+    otherwise: Literal["stop", "continue"] = "stop"
+
+
+class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Trials whose right answer is told afterwards.
+
+    Parameters
+    ----------
+    trials : int
+        Default 10.
+    conditions : {"natural", "all"}
+        Natural clips, or the conditions in turn. Default "natural".
+    """
+
+    trials: Number = 10
+    conditions: Literal["natural", "all"] = "natural"
+
+
+class Demonstration(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Trials without a word about the answer, that show whether the task is understood.
+
+    Parameters
+    ----------
+    trials : int
+        Default 12.
+    conditions : {"natural", "all"}
+        Default "natural".
+    minimum : int
+        So many right answers pass. Default 5.
+    otherwise : {"stop", "continue"}
+        What happens to a listener with fewer. Default "stop".
+    """
+
+    trials: Number = 12
+    conditions: Literal["natural", "all"] = "natural"
+    minimum: Number = 5
+    otherwise: Literal["stop", "continue"] = "stop"
+
+
+class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Natural clips among the trials, by which inattentive listeners are found in the analysis.
+
+    Parameters
+    ----------
+    trials : int
+        Default 16.
+    """
+
+    trials: Number = 16
+
+
+class Breaks(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Rests.
+
+    Parameters
+    ----------
+    every : int, optional
+        After so many trials. Default: no rests.
+    """
+
+    every: Count | None = None
+
+
+class Question(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A question that is asked once.
+
+    Parameters
+    ----------
+    name : str
+        Its column in the table of listeners.
+    text : str
+    kind : {"text", "number", "choice"}
+        Default "text".
+    options : list of str
+        Of a choice.
+    required : bool
+        Default false.
+    when : {"before", "after"}
+        The trials. Default "after".
+    """
+
+    name: Name
+    text: Text
+    kind: Literal["text", "number", "choice"] = "text"
+    options: list[Text] = []
+    required: bool = False
+    when: Literal["before", "after"] = "after"
+
+
+class Texts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Markdown files, as seen from the design's folder. Default: short examples, which an ethics committee has not seen."""
+
+    consent: str | None = None
+    instructions: str | None = None
+    debriefing: str | None = None
+
+
+class Completion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where a listener is sent at the end.
+
+    Parameters
+    ----------
+    finished, stopped : str, optional
+        Addresses (https), of Prolific for example: after the last trial, and after a failed check. Default: nowhere.
+    """
+
+    finished: str | None = None
+    stopped: str | None = None
+
+
+class Design(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """An experiment.
+
+    Parameters
+    ----------
+    title : str
+        As listeners see it.
+    listeners : int
+        How many lists are drawn.
+    trials : int, optional
+        Of each listener, without practice, demonstration and catch trials. Default: as many as there are words left.
+    seed : int
+        Of every draw. Default 0.
+    balance : {"latin", "feather2023"}
+        How words are dealt to conditions: by a Latin square, or drawn for each listener anew. Default "latin".
+    conditions, clips, answers, sounds, headphones, practice, demonstration, catch, breaks, questions, texts, completion
+        Tables of their own.
+    """
+
+    title: Text
+    listeners: Count
+    trials: Count | None = None
+    seed: Seed = 0
+    balance: Literal["latin", "feather2023"] = "latin"
+    conditions: Conditions = Conditions()
+    clips: Clips = Clips()
+    answers: Answers = Answers()
+    sounds: Sounds = Sounds()
+    headphones: Headphones = Headphones()
+    practice: Practice = Practice()
+    demonstration: Demonstration = Demonstration()
+    catch: Catch = Catch()
+    breaks: Breaks = Breaks()
+    questions: list[Question] = []
+    texts: Texts = Texts()
+    completion: Completion = Completion()
+
+    @property
+    def compares(self) -> bool:
+        """Whether each metamer is compared with its natural clip rather than recognised."""
+        return self.answers.kind in INTERVALS
+
+    @property
+    def natural(self) -> bool:
+        """Whether natural clips are a condition."""
+        return not self.compares if self.conditions.natural is None else self.conditions.natural
+
+    @property
+    def once(self) -> str:
+        """The column whose values nobody hears twice."""
+        return self.clips.once or self.clips.word
+
+    @property
+    def answer_column(self) -> str:
+        """The column that holds the right answers."""
+        return self.clips.word if self.answers.of == "word" else self.clips.speaker
+
+
+# Columns of the table of listeners that a question may not take.
+TAKEN = (
+    "listener", "observer", "headphones_correct", "headphones_trials", "practice_correct", "finished", "excluded", "reason",
+    "list", "service", "enrolled", "browser",
+)  # fmt: skip
+
+
+def read_design(path: Path) -> Design:
+    """Read a design and check everything that can be checked without its stimulus set.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it or a file that it names cannot be read, has an unknown key, a value of a wrong type or out of range, or keys that
+        contradict each other; the place is named as in ``questions[1].options``, counted from 0.
+    """
+    design = read_toml(path, Design)
+    for place, good, message in _checks(design):
+        if not good:
+            raise AudioMetamerError(f"{path}: {place}: {message}")
+    with within(path, "sounds"):
+        design.sounds.settings(design.seed)
+    for k, question in enumerate(design.questions):
+        with within(path, f"questions[{k}]"):
+            _check_question(question, design.questions[:k])
+    for name in TEXTS:
+        with within(path, f"texts.{name}"):
+            read_text(path, design, name)
+    if design.answers.list is not None:
+        with within(path, "answers.list"):
+            read_answers(path.parent / design.answers.list)
+    return design
+
+
+def _checks(design: Design) -> Iterator[tuple[str, bool, str]]:
+    """Places, whether they agree with the others, and what is to be said if they do not."""
+    conditions, answers, headphones, demonstration = design.conditions, design.answers, design.headphones, design.demonstration
+    for name in ("models", "layers", "seeds"):
+        yield f"conditions.{name}", *_once(getattr(conditions, name) or [])
+    yield "answers.alternatives", answers.alternatives is None or answers.kind == "choice", "it is for kind = 'choice'"
+    yield "answers.pictures", answers.pictures is None or answers.kind == "choice", "it is for kind = 'choice'"
+    yield "answers.list", answers.list is None or not design.compares, f"kind = {answers.kind!r} has its own answers"
+    yield "conditions.natural", not (design.natural and design.compares), (
+        f"kind = {answers.kind!r} compares metamers with natural clips; these are no condition of their own"
+    )  # fmt: skip
+    yield "conditions.missing", not (design.compares and conditions.missing == "natural"), (
+        f"kind = {answers.kind!r} cannot compare a clip with itself; it must be leave-out"
+    )  # fmt: skip
+    yield "catch.trials", not (design.compares and design.catch.trials), (
+        f"kind = {answers.kind!r} compares metamers, catch trials are natural clips; set it to 0"
+    )  # fmt: skip
+    for place, gate in (("practice", design.practice), ("demonstration", demonstration)):
+        yield f"{place}.conditions", not (design.compares and gate.trials and gate.conditions == "natural"), (
+            f"kind = {answers.kind!r} compares metamers; it must be all"
+        )  # fmt: skip
+    yield "headphones.minimum", headphones.minimum <= headphones.trials, (
+        f"{headphones.minimum} right answers of {headphones.trials} trials cannot be reached"
+    )  # fmt: skip
+    yield "demonstration.minimum", not demonstration.trials or demonstration.minimum <= demonstration.trials, (
+        f"{demonstration.minimum} right answers of {demonstration.trials} trials cannot be reached"
+    )  # fmt: skip
+    for name in ("finished", "stopped"):
+        address = getattr(design.completion, name)
+        yield f"completion.{name}", address is None or _is_https(address), f"{address!r} is no address that begins with https://"
+
+
+def _once(values: Sequence[object]) -> tuple[bool, str]:
+    twice = [value for value, n in Counter(values).items() if n > 1]
+    return not twice, f"{twice[0]!r} is there twice" if twice else ""
+
+
+def _is_https(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.scheme == "https" and bool(parts.hostname) and address.isprintable() and " " not in address
+
+
+def _check_question(question: Question, before: Sequence[Question]) -> None:
+    if question.name in TAKEN or question.name in [other.name for other in before]:
+        raise AudioMetamerError(f"name: {question.name!r} is taken; choose another")
+    if (question.kind == "choice") != bool(question.options):
+        raise AudioMetamerError(f"options: kind = {question.kind!r} {'needs' if not question.options else 'has no'} options")
+    good, message = _once(question.options)
+    if not good:
+        raise AudioMetamerError(f"options: {message}")
+
+
+def read_text(path: Path, design: Design, name: str) -> str:
+    """One of the texts of a design that lies at `path`, or the example for it."""
+    file: str | None = getattr(design.texts, name)
+    found = _EXAMPLES / f"{name}.md" if file is None else path.parent / file
+    try:
+        text = found.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AudioMetamerError(f"{found} cannot be read as text: {getattr(error, 'strerror', None) or error}") from error
+    if not text.strip():
+        raise AudioMetamerError(f"{found} is empty")
+    return text
+
+
+def read_answers(path: Path) -> list[str]:
+    """The closed list of answers, in the order of the file."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AudioMetamerError(f"{path} cannot be read as text: {getattr(error, 'strerror', None) or error}") from error
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise AudioMetamerError(f"{path} names no answer")
+    good, message = _once(found)
+    if not good:
+        raise AudioMetamerError(f"{path}: {message}")
+    return found

@@ -1,0 +1,183 @@
+"""An experiment's folder: where things lie in it, and what is read back from it."""
+
+import stat
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.design import INTERVALS, TEXTS, Design, read_answers, read_design, read_text
+from audiometamer.experiment.headphones import N_INTERVALS
+from audiometamer.experiment.lists import Kind
+from audiometamer.files import whole_file
+
+DESIGN = "design.toml"
+LISTS = "lists.json"
+KEY = "key.json"
+SECRET = "results.secret"  # noqa: S105 (the name of a file)
+MISSING = "missing.tsv"
+ANSWERS = "answers.txt"
+SOUNDS = "sounds"
+PICTURES = "pictures"
+TEXTS_FOLDER = "texts"
+PAGE = "page"
+DATABASE = "answers.db"
+CALIBRATION = "calibrationnoise"  # the one sound whose name says what it is
+
+
+class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A trial of a list: what is played, and from which answers one is chosen where these are the trial's own."""
+
+    trial: int
+    kind: Kind
+    stimulus: str
+    options: list[str] = []
+
+
+class List(msgspec.Struct, frozen=True):
+    """All trials of one listener, in order."""
+
+    number: int
+    trials: list[Trial]
+
+
+class Lists(msgspec.Struct, frozen=True):
+    """``lists.json``: everybody's trials, drawn before the first listener."""
+
+    seed: int
+    audiometamer: str
+    set_manifest_sha256: str | None
+    listeners: list[List]
+
+
+class ConditionKey(msgspec.Struct, frozen=True):
+    """A metamer's condition, as the key names it."""
+
+    model: str
+    layer: str
+    seed: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What a sound is: an entry of ``key.json``.
+
+    Parameters
+    ----------
+    file : str
+        As it lies in the stimulus set; empty for the headphone check.
+    condition : ConditionKey or "natural" or "headphones"
+        Where a metamer is missing, the condition that it is missing from.
+    clip, word, speaker : str
+        Empty where they are not known.
+    missing : bool
+        Whether the natural clip stands in for a metamer.
+    recognised_by : dict of str to str
+        What models take this very sound for.
+    answer : str
+        The right one.
+    """
+
+    file: str
+    condition: ConditionKey | Literal["natural", "headphones"]
+    clip: str
+    word: str
+    speaker: str
+    missing: bool
+    recognised_by: dict[str, str]
+    answer: str
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A built experiment.
+
+    Parameters
+    ----------
+    folder : Path
+    design : Design
+    lists : Lists
+    key : dict of str to Entry
+        By the opaque name of the sound.
+    """
+
+    folder: Path
+    design: Design
+    lists: Lists
+    key: dict[str, Entry]
+
+    @cached_property
+    def answers(self) -> list[str]:
+        """The closed list; the numbers of the intervals where sounds are compared."""
+        if self.design.answers.kind in INTERVALS:
+            return interval_answers(self.design.answers.kind)
+        return read_answers(self.folder / ANSWERS)
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """Consent, instructions and debriefing, in Markdown."""
+        return {name: read_text(self.folder / DESIGN, self.design, name) for name in TEXTS}
+
+    @cached_property
+    def secret(self) -> str:
+        """What opens the results."""
+        return _text(self.folder / SECRET).strip()
+
+    def trials(self, number: int) -> list[Trial]:
+        """The list of this number, from 1."""
+        return self.lists.listeners[number - 1].trials
+
+    def options(self, trial: Trial) -> list[str]:
+        """The answers that a trial takes."""
+        if trial.kind == "headphones":
+            return [str(k) for k in range(1, N_INTERVALS + 1)]
+        return trial.options or self.answers
+
+    def correct(self, stimulus: str, answer: str) -> bool:
+        """Whether this is the right answer to this sound."""
+        return answer == self.key[stimulus].answer
+
+
+def interval_answers(kind: str) -> list[str]:
+    """What listeners answer where sounds are compared: the sound that the last is, or that differs, from 1."""
+    return ["1", "2"] if kind == "abx" else ["1", "2", "3"]
+
+
+def read_experiment(folder: Path) -> Experiment:
+    """Read what `audiometamer experiment build` made.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is no such folder, or something in it cannot be read or does not fit together.
+    """
+    if not (folder / LISTS).is_file():
+        raise AudioMetamerError(f"{folder} is no experiment: it has no {LISTS}; give the folder that `experiment build` made")
+    design = read_design(folder / DESIGN)
+    try:
+        lists = msgspec.json.decode(_text(folder / LISTS), type=Lists)
+        key = msgspec.json.decode(_text(folder / KEY), type=dict[str, Entry])
+    except msgspec.MsgspecError as error:
+        raise AudioMetamerError(f"{folder} is no experiment that can be read: {error}") from error
+    for k, one in enumerate(lists.listeners, start=1):
+        if [one.number, *(trial.trial for trial in one.trials)] != [k, *range(1, len(one.trials) + 1)]:
+            raise AudioMetamerError(f"{folder / LISTS} was changed: list {k} is not numbered from 1")
+        if unknown := [trial.stimulus for trial in one.trials if trial.stimulus not in key]:
+            raise AudioMetamerError(f"{folder / LISTS} names {unknown[0]}, which {KEY} does not know")
+    return Experiment(folder, design, lists, key)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AudioMetamerError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, from its first byte on."""
+    with whole_file(path) as temporary:
+        temporary.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
+        temporary.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,170 @@
+"""Who hears what, in which order: every draw of an experiment, from its seed alone."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.design import Design
+from audiometamer.experiment.offer import NATURAL, Condition
+
+Kind = Literal["headphones", "practice", "demonstration", "catch", "main"]
+Word = Sequence[str]  # the clips of one word, of which a listener hears one
+Deal = Callable[[int], list[tuple[str, Condition]]]  # from a listener's number, from 0, to clips and their conditions
+ARRANGEMENTS = {"abx": 4, "odd-one-out": 6}
+
+
+class Planned(NamedTuple):
+    """One trial before its sound has a name.
+
+    Parameters
+    ----------
+    kind : str
+    clip : str
+    condition : Condition
+    arrangement : int
+        Where clips are compared: which of the possible orders; see `audiometamer.experiment.build`. Else 0.
+    """
+
+    kind: Kind
+    clip: str
+    condition: Condition
+    arrangement: int = 0
+
+
+class Reserved(NamedTuple):
+    """Words for practice, demonstration and catch trials, the same for all listeners, and those that are left."""
+
+    practice: Sequence[Word]
+    demonstration: Sequence[Word]
+    catch: Sequence[Word]
+    main: Sequence[Word]
+
+
+def draw(words: Sequence[Word], conditions: Sequence[Condition], design: Design) -> list[list[Planned]]:
+    """The trials of every listener, in order; the headphone check, which has no words, is not among them.
+
+    A listener's trials depend on the seed and on the listener's number, not on how many listeners there are.
+
+    Parameters
+    ----------
+    words : sequence of sequence of str
+        The clips of each word.
+    conditions : sequence of Condition
+    design : Design
+
+    Returns
+    -------
+    list of list of Planned
+        For each listener.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there are not words enough.
+    """
+    shared = np.random.default_rng([design.seed, 0])
+    reserved = _reserve([words[k] for k in shared.permutation(len(words))], design)
+    trials = design.trials or len(reserved.main)
+    if design.balance == "latin":
+        deal = latin(reserved.main, conditions, trials=trials, generator=shared)
+    else:
+        deal = feather2023(reserved.main, conditions, trials=trials, seed=design.seed)
+    return [_trials_of(number, deal(number), reserved, conditions, design) for number in range(design.listeners)]
+
+
+def _reserve(words: Sequence[Word], design: Design) -> Reserved:
+    ends = np.cumsum([design.practice.trials, design.demonstration.trials, design.catch.trials])
+    if len(words) < ends[-1] + (design.trials or 1):
+        raise AudioMetamerError(
+            f"there are {len(words)} words that a listener can hear once; wanted are {design.practice.trials} for practice, "
+            f"{design.demonstration.trials} for the demonstration, {design.catch.trials} for catch trials and "
+            f"{design.trials or 'at least 1'} for the trials themselves: lower one of them"
+        )
+    return Reserved(words[: ends[0]], words[ends[0] : ends[1]], words[ends[1] : ends[2]], words[ends[2] :])
+
+
+def latin(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, generator: np.random.Generator) -> Deal:
+    """A Latin square of words and listeners.
+
+    The nth listener of word w hears it in condition (w + n) mod C, and as clip (n + ⌊n / lcm(C, K)⌋) mod K of its K clips, each of
+    the two counted from an own random start. Every listener hears each condition equally often, every word is heard equally
+    often in each, and so is every clip of a word; all within one, and for the first few listeners too. More words than `trials`
+    are dealt into groups of `trials`, and each listener hears one group; a rest is heard by nobody.
+    """
+    groups, n_conditions = len(words) // trials, len(conditions)
+    order = generator.permutation(n_conditions)
+    first_clip = [int(generator.integers(len(clips))) for clips in words]
+
+    def deal(listener: int) -> list[tuple[str, Condition]]:
+        round_, group = divmod(listener, groups)
+        dealt = []
+        for place in range(group * trials, (group + 1) * trials):
+            clips = words[place]
+            turn = round_ + round_ // math.lcm(n_conditions, len(clips)) + first_clip[place]
+            dealt.append((clips[turn % len(clips)], conditions[order[(place + round_) % n_conditions]]))
+        return dealt
+
+    return deal
+
+
+def feather2023(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, seed: int) -> Deal:
+    """Words, their clips and conditions, drawn for each listener anew (Feather et al. 2023).
+
+    A listener hears each condition equally often within one; words and clips are balanced over listeners by chance alone.
+    """
+
+    def deal(listener: int) -> list[tuple[str, Condition]]:
+        generator = np.random.default_rng([seed, 1, listener])
+        chosen = generator.choice(len(words), trials, replace=False)
+        order = generator.permutation(len(conditions))
+        drawn = generator.permutation(np.arange(trials) % len(conditions))
+        return [
+            (words[word][int(generator.integers(len(words[word])))], conditions[order[condition]])
+            for word, condition in zip(chosen, drawn, strict=True)
+        ]
+
+    return deal
+
+
+def _trials_of(
+    number: int, main: Sequence[tuple[str, Condition]], reserved: Reserved, conditions: Sequence[Condition], design: Design
+) -> list[Planned]:
+    """One listener's trials: practice, demonstration, then the main trials in random order with catch trials among them."""
+    generator = np.random.default_rng([design.seed, 2, number])
+
+    def gate(kind: Kind, words: Sequence[Word], which: str) -> list[Planned]:
+        order = generator.permutation(len(words))
+        turns = [NATURAL] if which == "natural" else list(conditions)
+        return [
+            Planned(kind, words[k][number % len(words[k])], turns[(number + place) % len(turns)]) for place, k in enumerate(order)
+        ]
+
+    trials = [Planned("main", *main[k]) for k in generator.permutation(len(main))]
+    planned = [
+        *gate("practice", reserved.practice, design.practice.conditions),
+        *gate("demonstration", reserved.demonstration, design.demonstration.conditions),
+        *_among(trials, gate("catch", reserved.catch, "natural"), generator),
+    ]
+    arrangements = generator.permutation(np.arange(len(planned)) % ARRANGEMENTS.get(design.answers.kind, 1))
+    return [trial._replace(arrangement=int(a)) for trial, a in zip(planned, arrangements, strict=True)]
+
+
+def _among(trials: Sequence[Planned], catches: Sequence[Planned], generator: np.random.Generator) -> list[Planned]:
+    """Catch trials spread over the others: one at a random place of each of equal stretches."""
+    edges = np.linspace(0, len(trials), len(catches) + 1).round().astype(int)
+    found: list[Planned] = []
+    for k, catch in enumerate(catches):
+        stretch = list(trials[edges[k] : edges[k + 1]])
+        stretch.insert(int(generator.integers(len(stretch) + 1)), catch)
+        found += stretch
+    return found if catches else list(trials)
+
+
+def alternatives(answer: str, answers: Sequence[str], n: int, generator: np.random.Generator) -> list[str]:
+    """The right answer and n - 1 others of a list, in random order."""
+    others = [other for other in answers if other != answer]
+    chosen = [answer, *(others[k] for k in generator.choice(len(others), n - 1, replace=False))]
+    return [chosen[k] for k in generator.permutation(n)]

@@ -1,0 +1,117 @@
+"""What a design says, and the place of every mistake in it."""
+
+import pytest
+from tiny_experiment import DESIGN, write_design
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.design import TEXTS, Design, read_answers, read_design, read_text
+
+
+def with_table(text):
+    """A change of the design: some more of it."""
+    return "[catch]", f"{text}\n[catch]"
+
+
+def mistake(folder, text):
+    path = write_design(folder, text)
+    with pytest.raises(AudioMetamerError) as error:
+        read_design(path)
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.startswith(str(path))
+    return message.removeprefix(f"{path}").replace(f"{folder}/", "")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("title", "titel"), ": there is no key 'titel'; did you mean 'title'?"),
+        (('title = "Words in noise"', ""), ": Object missing required field `title`"),
+        (("listeners = 6", "listeners = 0"), ": listeners: Expected `int` >= 1"),
+        (("listeners = 6", "listeners = 'six'"), ": listeners: Expected `int`, got `str`"),
+        (("seed = 1", "seed = -1"), ": seed: Expected `int` >= 0"),
+        (("seed = 1", 'balance = "random"'), ": balance: Invalid enum value 'random'"),
+        (("minimum = 1", "minium = 1"), ": headphones: there is no key 'minium'; did you mean 'minimum'?"),
+        (("minimum = 1", "minimum = 3"), ": headphones.minimum: 3 right answers of 2 trials cannot be reached"),
+        (("minimum = 1\n\n[catch]", "minimum = 3\n\n[catch]"), ": demonstration.minimum: 3 right answers"),
+        (with_table("[conditions]\nlayers = ['a', 'a']"), ": conditions.layers: 'a' is there twice"),
+        (with_table("[conditions]\nseeds = [0, -2]"), ": conditions.seeds[1]: Expected `int` >= 0"),
+        (with_table("[sounds]\nsample_rate = 20000"), ": sounds: sample rate is 20000 Hz; it must be 44100 or 48000"),
+        (with_table("[sounds]\nlevel = 3"), ": sounds: level is 3.0 dB re full scale; it must be from -100 to 0"),
+        (with_table("[answers]\nalternatives = 3"), ": answers.alternatives: it is for kind = 'choice'"),
+        (with_table("[answers]\npictures = 'p'"), ": answers.pictures: it is for kind = 'choice'"),
+        (with_table("[answers]\nlist = 'no.txt'"), ": answers.list: no.txt cannot be read as text: No such file"),
+        (with_table("[answers]\nkind = 'abx'"), ": catch.trials: kind = 'abx' compares metamers, catch trials are natural"),
+        (("[catch]\ntrials = 2", "[answers]\nkind = 'abx'\n[catch]\ntrials = 0"), ": practice.conditions: kind = 'abx' compares"),
+        (with_table("[answers]\nkind = 'abx'\n[conditions]\nnatural = true"), ": conditions.natural: kind = 'abx'"),
+        (with_table("[answers]\nkind = 'abx'\n[conditions]\nmissing = 'natural'"), ": conditions.missing: kind = 'abx'"),
+        (with_table("[texts]\nconsent = 'no.md'"), ": texts.consent: no.md cannot be read as text: No such file"),
+        (with_table("[completion]\nfinished = 'javascript:x'"), ": completion.finished: 'javascript:x' is no address"),
+        (with_table("[completion]\nstopped = 'https://['"), ": completion.stopped: 'https://[' is no address"),
+        (('name = "age"', 'name = "Age!"'), ": questions[0].name: Expected `str` matching regex"),
+        (('name = "remarks"', 'name = "age"'), ": questions[1]: name: 'age' is taken; choose another"),
+        (('name = "remarks"', 'name = "finished"'), ": questions[1]: name: 'finished' is taken; choose another"),
+        (('text = "Anything else?"', 'text = ""'), ": questions[1].text: Expected `str` of length >= 1"),
+        (('kind = "number"', 'kind = "choice"'), ": questions[0]: options: kind = 'choice' needs options"),
+        (('kind = "number"', 'options = ["a"]'), ": questions[0]: options: kind = 'text' has no options"),
+        (('kind = "number"', 'kind = "choice"\noptions = ["a", "a"]'), ": questions[0]: options: 'a' is there twice"),
+        (('kind = "number"', 'kind = "choice"\nchoices = ["a"]'), ": questions[0]: there is no key 'choices'"),
+        (("[catch]", "[catch"), " is not TOML: "),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_its_place(tmp_path, change, told):
+    assert change[0] in DESIGN
+    assert mistake(tmp_path, DESIGN.replace(change[0], change[1], 1)).startswith(told)
+
+
+def test_a_design_that_cannot_be_read(tmp_path):
+    with pytest.raises(AudioMetamerError, match=r"design\.toml cannot be read: No such file"):
+        read_design(tmp_path / "design.toml")
+    (tmp_path / "design.toml").write_bytes(b'title = "\xff"')
+    with pytest.raises(AudioMetamerError, match="is not TOML"):
+        read_design(tmp_path / "design.toml")
+
+
+def test_the_shortest_design_is_that_of_2023_with_a_latin_square(tmp_path):
+    design = read_design(write_design(tmp_path, 'title = "x"\nlisteners = 20'))
+    assert (design.practice.trials, design.demonstration.trials, design.demonstration.minimum) == (10, 12, 5)
+    assert (design.catch.trials, design.headphones.trials, design.headphones.minimum) == (16, 6, 5)
+    assert (design.balance, design.natural, design.once, design.answer_column) == ("latin", True, "word", "word")
+    assert all(read_text(tmp_path / "design.toml", design, name).startswith("# ") for name in TEXTS)
+
+
+@pytest.mark.parametrize(("content", "told"), [(b"", "is empty"), (b"\xff\xfe", "cannot be read as text"), (b" \n", "is empty")])
+def test_a_text_that_is_none(tmp_path, content, told):
+    (tmp_path / "consent.md").write_bytes(content)
+    assert told in mistake(tmp_path, DESIGN + '[texts]\nconsent = "consent.md"\n')
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [("", "names no answer"), ("a\nb\na", "'a' is there twice"), (b"\xff", "cannot be read as text")]
+)
+def test_a_list_that_is_none(tmp_path, content, told):
+    path = tmp_path / "words.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(AudioMetamerError, match=told):
+        read_answers(path)
+
+
+def test_a_list_may_have_empty_lines_and_the_marks_of_windows(tmp_path):
+    (tmp_path / "words.txt").write_bytes("\ufeffzwölf\r\n\r\n one \r\n".encode())
+    assert read_answers(tmp_path / "words.txt") == ["zwölf", "one"]
+
+
+def test_every_key_of_a_design_is_described():
+    import msgspec
+
+    def structs(kind):
+        yield kind
+        for field in msgspec.inspect.type_info(kind).fields:
+            inner = field.type
+            inner = getattr(inner, "item_type", inner)
+            if isinstance(inner, msgspec.inspect.StructType):
+                yield from structs(inner.cls)
+
+    for kind in structs(Design):
+        if kind.__name__ != "Texts":
+            assert all(name in kind.__doc__ for name in kind.__struct_fields__), kind

@@ -1,0 +1,160 @@
+"""Who hears what: balanced within one, no word twice, and the seed decides everything."""
+
+from collections import Counter
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.design import Answers, Catch, Demonstration, Design, Practice
+from audiometamer.experiment.lists import alternatives, draw, feather2023, latin
+from audiometamer.experiment.offer import NATURAL, Condition
+
+few = settings(max_examples=60, deadline=None)
+words_of = st.lists(st.integers(1, 4), min_size=1, max_size=20).map(
+    lambda counts: [[f"w{w}_{k}" for k in range(n)] for w, n in enumerate(counts)]
+)
+
+
+def conditions_of(n):
+    return [NATURAL, *(Condition("net", f"layer{k}", 0) for k in range(1, n))]
+
+
+def word(clip):
+    return clip.split("_")[0]
+
+
+def within_one(counts, keys):
+    numbers = [counts[key] for key in keys]
+    return max(numbers) - min(numbers) <= 1
+
+
+@few
+@given(words=words_of, n_conditions=st.integers(1, 7), listeners=st.integers(1, 40), data=st.data())
+def test_a_latin_square_is_balanced_at_every_listener(words, n_conditions, listeners, data):
+    trials = data.draw(st.integers(1, len(words)))
+    conditions, groups = conditions_of(n_conditions), len(words) // trials
+    deal = latin(words, conditions, trials=trials, generator=np.random.default_rng(data.draw(st.integers(0, 9))))
+    lists = [deal(number) for number in range(listeners)]
+    for dealt in lists:
+        assert len({word(clip) for clip, _ in dealt}) == len(dealt) == trials
+        assert within_one(Counter(condition for _, condition in dealt), conditions)
+    heard, cells = Counter(word(clip) for dealt in lists for clip, _ in dealt), Counter(c for dealt in lists for c in dealt)
+    assert within_one(heard, [word(clips[0]) for clips in words[: groups * trials]])
+    for clips in words[: groups * trials]:
+        assert within_one(Counter((word(clip), condition) for dealt in lists for clip, condition in dealt),
+                          [(word(clips[0]), condition) for condition in conditions])  # fmt: skip
+        assert within_one(Counter(clip for dealt in lists for clip, _ in dealt), clips)
+        assert within_one(cells, [(clip, condition) for clip in clips for condition in conditions])
+
+
+@few
+@given(words=words_of, n_conditions=st.integers(1, 7), seed=st.integers(0, 99), data=st.data())
+def test_the_draw_of_2023_has_every_condition_equally_often(words, n_conditions, seed, data):
+    trials = data.draw(st.integers(1, len(words)))
+    deal = feather2023(words, conditions_of(n_conditions), trials=trials, seed=seed)
+    for number in range(3):
+        dealt = deal(number)
+        assert len({word(clip) for clip, _ in dealt}) == len(dealt) == trials
+        assert within_one(Counter(condition for _, condition in dealt), conditions_of(n_conditions))
+    assert deal(0) == deal(0)
+
+
+def test_the_draw_of_2023_is_another_one_for_each_listener_and_seed():
+    words, conditions = [[f"w{w}_0"] for w in range(40)], conditions_of(4)
+    lists = [feather2023(words, conditions, trials=40, seed=seed)(number) for seed in (0, 1) for number in (0, 1)]
+    assert len({tuple(sorted(dealt)) for dealt in lists}) == 4
+
+
+designs = st.builds(
+    Design,
+    title=st.just("x"),
+    listeners=st.integers(1, 6),
+    seed=st.integers(0, 20),
+    balance=st.sampled_from(["latin", "feather2023"]),
+    practice=st.builds(Practice, trials=st.integers(0, 2), conditions=st.sampled_from(["natural", "all"])),
+    demonstration=st.builds(Demonstration, trials=st.integers(0, 2), conditions=st.sampled_from(["natural", "all"])),
+    catch=st.builds(Catch, trials=st.integers(0, 3)),
+)
+
+
+@few
+@given(design=designs, words=st.lists(st.integers(1, 3), min_size=8, max_size=20).map(
+    lambda counts: [[f"w{w}_{k}" for k in range(n)] for w, n in enumerate(counts)]))  # fmt: skip
+def test_nobody_hears_a_word_twice_and_gates_come_first(design, words):
+    conditions = conditions_of(3)
+    lists = draw(words, conditions, design)
+    assert lists == draw(words, conditions, design)
+    assert len(lists) == design.listeners
+    for trials in lists:
+        assert len({word(trial.clip) for trial in trials}) == len(trials) == len(words)
+        kinds = [trial.kind for trial in trials]
+        gates = ["practice"] * design.practice.trials + ["demonstration"] * design.demonstration.trials
+        assert kinds[: len(gates)] == gates
+        assert set(kinds[len(gates) :]) <= {"main", "catch"}
+        assert kinds.count("catch") == design.catch.trials
+        assert all(trial.condition == NATURAL for trial in trials if trial.kind == "catch")
+        assert within_one(Counter(trial.condition for trial in trials if trial.kind == "main"), conditions)
+        for kind in ("practice", "demonstration", "catch"):
+            assert {word(t.clip) for t in trials if t.kind == kind} == {word(t.clip) for t in lists[0] if t.kind == kind}
+
+
+@few
+@given(design=designs, more=st.integers(1, 5))
+def test_a_list_does_not_depend_on_how_many_there_are(design, more):
+    words, conditions = [[f"w{w}_0", f"w{w}_1"] for w in range(12)], conditions_of(3)
+    lists = draw(words, conditions, design)
+    longer = draw(words, conditions, msgspec.structs.replace(design, listeners=design.listeners + more))
+    assert longer[: len(lists)] == lists
+
+
+def test_another_seed_gives_other_lists():
+    words = [[f"w{w}_0"] for w in range(60)]
+    lists = [
+        draw(words, conditions_of(4), Design("x", 2, seed=seed, balance=balance))
+        for seed in (0, 1)
+        for balance in ("latin", "feather2023")
+    ]
+    assert all(a != b for k, a in enumerate(lists) for b in lists[:k])
+    assert lists[0][0] != lists[0][1]
+
+
+def test_catch_trials_are_spread_over_the_others():
+    words = [[f"w{w}_0"] for w in range(110)]
+    (trials,) = draw(
+        words, conditions_of(2), Design("x", 1, practice=Practice(0), demonstration=Demonstration(0), catch=Catch(10))
+    )
+    places = [k for k, trial in enumerate(trials) if trial.kind == "catch"]
+    assert [place // 11 for place in places] == list(range(10))
+
+
+def test_too_few_words_are_told_with_what_is_wanted():
+    with pytest.raises(AudioMetamerError) as error:
+        draw([["a"]] * 38, conditions_of(2), Design("x", 1))
+    assert str(error.value) == (
+        "there are 38 words that a listener can hear once; wanted are 10 for practice, 12 for the demonstration, 16 for catch "
+        "trials and at least 1 for the trials themselves: lower one of them"
+    )
+    with pytest.raises(AudioMetamerError, match="and 3 for the trials themselves"):
+        draw([["a"]] * 40, conditions_of(2), Design("x", 1, trials=3))
+
+
+@pytest.mark.parametrize(("kind", "n"), [("typed", 1), ("abx", 4), ("odd-one-out", 6)])
+def test_the_orders_of_compared_sounds_come_equally_often(kind, n):
+    words = [[f"w{w}_0"] for w in range(25)]
+    design = Design("x", 2, answers=Answers(kind=kind), practice=Practice(0), demonstration=Demonstration(0), catch=Catch(0))
+    for trials in draw(words, conditions_of(3)[1:], design):
+        assert within_one(Counter(trial.arrangement for trial in trials), range(n))
+
+
+@few
+@given(answers=st.lists(st.text(max_size=3), min_size=2, max_size=9, unique=True), data=st.data())
+def test_alternatives_hold_the_right_answer_and_others(answers, data):
+    answer, n = data.draw(st.sampled_from(answers)), data.draw(st.integers(2, len(answers)))
+    found = alternatives(answer, answers, n, np.random.default_rng(0))
+    assert len(set(found)) == n
+    assert answer in found
+    assert set(found) <= set(answers)
