@@ -59,3 +59,22 @@ def build_experiment(folder: Path, text=DESIGN) -> Path:
     """Set, design and experiment in one folder."""
     build(write_stimuli(folder / "set"), write_design(folder, text), folder / "experiment")
     return folder / "experiment"
+
+
+def key_of(*parts) -> str:
+    """An idempotent key, the same for the same parts."""
+    return "-".join(map(str, parts)).ljust(16, "_")
+
+
+def answer_message(trial, answer, **changes) -> dict:
+    """What the page sends for a trial of a list."""
+    message = {
+        "kind": "answer", "key": key_of("trial", trial.trial), "trial": trial.trial, "stimulus": trial.stimulus, "answer": answer,
+        "reaction_time_ms": 812.5, "plays": 1, "started": "2026-03-01T10:00:00.000+01:00", "answered": "2026-03-01T09:00:02Z",
+        "audio": {"sample_rate": 48000},
+    }  # fmt: skip
+    return {**message, **changes}
+
+
+def form_message(form, **content) -> dict:
+    return {"kind": "form", "key": key_of("form", form), "form": form, "content": content}

@@ -1,0 +1,422 @@
+"""The answers on disk: SQLite, and the only writer of it. What was confirmed is there after any crash, and there once."""
+
+import hashlib
+import secrets
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.design import Demonstration, Headphones, Question
+from audiometamer.experiment.folder import DESIGN, KEY, LISTS, Experiment, Trial
+from audiometamer.experiment.messages import Answer, Form, Message
+
+T = TypeVar("T")
+_VERSION = 1  # of the tables
+_MOST_MESSAGES = 2000  # of a listener, beyond the answers: a page gone wild does not fill the disk
+_SCHEMA = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE listeners (
+    listener INTEGER PRIMARY KEY,
+    list INTEGER NOT NULL,
+    observer TEXT NOT NULL,
+    service TEXT,
+    participant TEXT,
+    parameters TEXT NOT NULL,
+    enrolled TEXT NOT NULL,
+    finished TEXT,
+    excluded TEXT,
+    UNIQUE (service, participant)
+) STRICT;
+CREATE TABLE tokens (hash BLOB PRIMARY KEY, listener INTEGER NOT NULL REFERENCES listeners) STRICT;
+CREATE TABLE messages (
+    listener INTEGER NOT NULL REFERENCES listeners,
+    key TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    trial INTEGER,
+    content TEXT NOT NULL,
+    received TEXT NOT NULL,
+    PRIMARY KEY (listener, key)
+) STRICT;
+CREATE UNIQUE INDEX one_answer ON messages (listener, trial) WHERE kind = 'answer';
+"""
+
+
+class RefusedError(AudioMetamerError):
+    """A message was not kept, and sending it again does not help: it says what is wrong with it."""
+
+
+class ConflictError(RefusedError):
+    """A message does not go with what is there already; the page asks for its state and goes on from there."""
+
+
+class UnknownListenerError(RefusedError):
+    """No listener has this token."""
+
+
+class CompleteError(RefusedError):
+    """Every list has its listener."""
+
+
+class ExcessError(RefusedError):
+    """A listener sent far too much."""
+
+
+class UnavailableError(AudioMetamerError):
+    """The disk is full or the database is locked: nothing was kept; the same message may be sent again later."""
+
+
+class State(NamedTuple):
+    """How far a listener is.
+
+    Parameters
+    ----------
+    listener : int
+    number : int
+        Of the list.
+    next : int or None
+        The trial to go on with, from 1; None if there is none.
+    excluded : str or None
+        Why the experiment ended before its time.
+    forms : frozenset of str
+        Those that were sent.
+    """
+
+    listener: int
+    number: int
+    next: int | None
+    excluded: str | None
+    forms: frozenset[str]
+
+
+class Person(NamedTuple):
+    """Who comes from a service.
+
+    Parameters
+    ----------
+    service : str
+        prolific, mturk, ….
+    participant : str
+        As the service names them; who comes again goes on where they were.
+    parameters : mapping of str to str
+        Whatever else the service gave.
+    """
+
+    service: str
+    participant: str
+    parameters: Mapping[str, str]
+
+
+class Store:
+    """An experiment's answers.
+
+    Every message is committed to disk (WAL, ``synchronous=FULL``) before a method returns. Safe to be used by several threads,
+    and by several processes at the same time.
+
+    Parameters
+    ----------
+    path : path
+        Made if it is not there, for its owner alone.
+    experiment : Experiment
+    busy_seconds : float
+        How long to wait for another process that holds the database. Default 5.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be opened, is no such database, or belongs to another experiment.
+    """
+
+    def __init__(self, path: Path, experiment: Experiment, *, busy_seconds: float = 5.0) -> None:
+        self.path, self.experiment = path, experiment
+        self._lock = threading.Lock()
+        try:
+            if not path.exists():
+                path.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
+            # Transactions are begun and ended by us, not by the module.
+            self._db = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._make_tables()
+        except (OSError, sqlite3.Error) as error:
+            raise AudioMetamerError(f"{path} cannot be used for answers: {error}") from error
+
+    def _make_tables(self) -> None:
+        """Tables where there are none; otherwise they must be ours, of this version and of this experiment."""
+        fingerprint = _fingerprint(self.experiment)
+        with self._transaction() as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                for statement in _SCHEMA.strip().removesuffix(";").split(";\n"):
+                    db.execute(statement)
+                db.execute("INSERT INTO about VALUES ('experiment', ?)", (fingerprint,))
+                db.execute(f"PRAGMA user_version = {_VERSION}")
+            elif version != _VERSION:
+                raise AudioMetamerError(f"{self.path} has tables of version {version}; this is for version {_VERSION}")
+            elif db.execute("SELECT value FROM about WHERE name = 'experiment'").fetchone() != (fingerprint,):
+                raise AudioMetamerError(f"{self.path} holds the answers of another experiment than {self.experiment.folder}")
+
+    def close(self) -> None:
+        """Close the database; nothing is lost without it."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that is written to disk when the block ends well, and did not happen if it does not."""
+        with self._alone() as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                db.execute("COMMIT")
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+
+    @contextmanager
+    def _alone(self) -> Iterator[sqlite3.Connection]:
+        """The database for one thread; `UnavailableError` where SQLite cannot do its work now."""
+        with self._lock:
+            try:
+                yield self._db
+            except sqlite3.OperationalError as error:
+                raise UnavailableError(f"the answers cannot be reached now: {error}") from error
+
+    def enrol(self, *, person: Person | None = None, observer: str = "human") -> str:
+        """A token for a listener: a new one, who gets the first list that is free, or one of a service who comes again.
+
+        Parameters
+        ----------
+        person : Person, optional
+            Default: somebody who was given a link.
+        observer : str
+            As the table of listeners names them. Default "human".
+
+        Returns
+        -------
+        str
+            To be given to the listener; only its hash is kept.
+
+        Raises
+        ------
+        CompleteError
+            If every list has its listener.
+        UnavailableError
+        """
+        token = secrets.token_urlsafe(32)
+        with self._transaction() as db:
+            listener = self._known(db, person) or self._new(db, person, observer)
+            db.execute("INSERT INTO tokens VALUES (?, ?)", (_hash(token), listener))
+        return token
+
+    def _known(self, db: sqlite3.Connection, person: Person | None) -> int | None:
+        if person is None:
+            return None
+        found = db.execute(
+            "SELECT listener FROM listeners WHERE service = ? AND participant = ?", (person.service, person.participant)
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    def _new(self, db: sqlite3.Connection, person: Person | None, observer: str) -> int:
+        taken = {number for (number,) in db.execute("SELECT list FROM listeners WHERE excluded IS NULL")}
+        free = next(number for number in count(1) if number not in taken)
+        if free > len(self.experiment.lists.listeners):
+            raise CompleteError(f"all {len(taken)} lists have their listeners")
+        service, participant, parameters = (None, None, {}) if person is None else person
+        inserted = db.execute(
+            "INSERT INTO listeners (list, observer, service, participant, parameters, enrolled) VALUES (?, ?, ?, ?, ?, ?)",
+            (free, observer, service, participant, _json(dict(parameters)), now()),
+        )
+        assert inserted.lastrowid is not None
+        return inserted.lastrowid
+
+    def release(self, listener: int, reason: str) -> None:
+        """Count a listener as excluded, so that their list is given to somebody else; the answers stay.
+
+        Raises
+        ------
+        AudioMetamerError
+            If there is no such listener, or the experiment is over for them.
+        """
+        with self._transaction() as db:
+            found = db.execute("SELECT finished, excluded FROM listeners WHERE listener = ?", (listener,)).fetchone()
+            if found is None:
+                raise AudioMetamerError(f"there is no listener {listener}")
+            if found != (None, None):
+                raise AudioMetamerError(f"listener {listener} is {'excluded' if found[1] else 'finished'} already")
+            db.execute("UPDATE listeners SET excluded = ? WHERE listener = ?", (reason, listener))
+
+    def listener(self, token: str) -> int:
+        """Whose token it is; raises `UnknownListenerError` if it is nobody's."""
+        with self._alone() as db:
+            found = db.execute("SELECT listener FROM tokens WHERE hash = ?", (_hash(token),)).fetchone()
+        if found is None:
+            raise UnknownListenerError("nobody has this token")
+        return int(found[0])
+
+    def state(self, listener: int) -> State:
+        """How far a listener is."""
+        with self._alone() as db:
+            return self._state(db, listener)
+
+    def _state(self, db: sqlite3.Connection, listener: int) -> State:
+        number, excluded = db.execute("SELECT list, excluded FROM listeners WHERE listener = ?", (listener,)).fetchone()
+        (answered,) = db.execute("SELECT count(*) FROM messages WHERE listener = ? AND kind = 'answer'", (listener,)).fetchone()
+        forms = db.execute("SELECT content FROM messages WHERE listener = ? AND kind = 'form'", (listener,)).fetchall()
+        over = excluded is not None or answered == len(self.experiment.trials(number))
+        names = frozenset(_read(content, Form).form for (content,) in forms)
+        return State(listener, number, None if over else answered + 1, excluded, names)
+
+    def keep(self, listener: int, message: Message) -> State:
+        """Keep a message of a listener; the same under the same key again changes nothing.
+
+        Parameters
+        ----------
+        listener : int
+        message : Answer, Form or Events
+
+        Returns
+        -------
+        State
+            After it.
+
+        Raises
+        ------
+        ConflictError
+            If another message has this key, the trial is answered, it is not this trial's turn, there was no consent, or the
+            experiment is over.
+        RefusedError
+            If it is not a possible answer, or not to what this listener heard; if a form is not as the design asks for it.
+        ExcessError
+            If the listener sent too many forms and events.
+        UnavailableError
+            If the disk is full or the database is locked.
+        """
+        content = _json(message)
+        with self._transaction() as db:
+            same = db.execute("SELECT content FROM messages WHERE listener = ? AND key = ?", (listener, message.key)).fetchone()
+            if same is None:
+                state = self._state(db, listener)
+                self._check(db, state, message)
+                trial = message.trial if isinstance(message, Answer) else None
+                kind = type(message).__struct_config__.tag
+                row = (listener, message.key, kind, trial, content, now())
+                db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", row)
+                if isinstance(message, Answer):
+                    self._close_if_over(db, state, message.trial)
+            elif same != (content,):
+                raise ConflictError("another message was kept under this key")
+            return self._state(db, listener)
+
+    def _check(self, db: sqlite3.Connection, state: State, message: Message) -> None:
+        if isinstance(message, Answer):
+            self._check_answer(state, message)
+            return
+        sent = "SELECT count(*) FROM messages WHERE listener = ? AND kind != 'answer'"
+        if db.execute(sent, (state.listener,)).fetchone() >= (_MOST_MESSAGES,):
+            raise ExcessError(f"more than {_MOST_MESSAGES} forms and events are not kept")
+        if isinstance(message, Form) and message.form.startswith("questions-"):
+            when = message.form.removeprefix("questions-")
+            check_replies(message.content, [q for q in self.experiment.design.questions if q.when == when])
+
+    def _check_answer(self, state: State, message: Answer) -> None:
+        """It answers the trial whose turn it is, of this listener's own list, with one of the answers that this takes."""
+        trials = self.experiment.trials(state.number)
+        if "consent" not in state.forms:
+            raise ConflictError("there was no consent")
+        if state.excluded is not None:
+            raise ConflictError("the experiment is over")
+        if message.trial > len(trials):
+            raise RefusedError(f"there is no trial {message.trial}; there are {len(trials)}")
+        if state.next is None or message.trial < state.next:
+            raise ConflictError(f"trial {message.trial} is answered")
+        if message.trial > state.next:
+            raise ConflictError(f"it is the turn of trial {state.next}")
+        trial = trials[message.trial - 1]
+        if message.stimulus != trial.stimulus:
+            raise RefusedError(f"trial {message.trial} plays another sound")
+        if message.answer not in self.experiment.options(trial):
+            raise RefusedError("this is none of the possible answers")
+
+    def _close_if_over(self, db: sqlite3.Connection, state: State, answered: int) -> None:
+        """After the last trial of a check that was not passed, or of the experiment, note that it is over."""
+        trials = self.experiment.trials(state.number)
+        here = trials[answered - 1].kind
+        following = trials[answered].kind if answered < len(trials) else None
+        design = self.experiment.design
+        gates: dict[str, Headphones | Demonstration] = {"headphones": design.headphones, "demonstration": design.demonstration}
+        if (gate := gates.get(here)) is not None and following != here and gate.otherwise == "stop":
+            right = self._right(db, state.listener, [trial for trial in trials if trial.kind == here])
+            if right < gate.minimum:
+                told = f"{here}: {right} of {gate.trials} right, at least {gate.minimum} needed"
+                db.execute("UPDATE listeners SET excluded = ? WHERE listener = ?", (told, state.listener))
+                return
+        if following is None:
+            db.execute("UPDATE listeners SET finished = ? WHERE listener = ?", (now(), state.listener))
+
+    def _right(self, db: sqlite3.Connection, listener: int, trials: list[Trial]) -> int:
+        """How many of these trials were answered right."""
+        sql = "SELECT content FROM messages WHERE listener = ? AND kind = 'answer' AND trial BETWEEN ? AND ?"
+        answers = [_read(content, Answer) for (content,) in db.execute(sql, (listener, trials[0].trial, trials[-1].trial))]
+        return sum(self.experiment.correct(answer.stimulus, answer.answer) for answer in answers)
+
+
+def check_replies(replies: Mapping[str, object], questions: list[Question]) -> None:
+    """Whether these are answers to the questions of a design; raises `RefusedError` if not."""
+    by_name = {question.name: question for question in questions}
+    for name, reply in replies.items():
+        question = by_name.get(name)
+        if question is None:
+            raise RefusedError("there is no such question")
+        if reply is None or reply == "":
+            continue
+        number = isinstance(reply, int | float) and not isinstance(reply, bool)
+        if question.kind == "number" and not number:
+            raise RefusedError(f"the answer to {name} must be a number")
+        if question.kind != "number" and not isinstance(reply, str):
+            raise RefusedError(f"the answer to {name} must be a text")
+        if question.kind == "choice" and reply not in question.options:
+            raise RefusedError(f"the answer to {name} is none of its options")
+    if lacking := [question.name for question in questions if question.required and replies.get(question.name) in (None, "")]:
+        raise RefusedError(f"an answer to {lacking[0]} is needed")
+
+
+def now() -> str:
+    """The time, as it is written everywhere: ISO 8601, UTC, to the millisecond."""
+    return timestamp(datetime.now(UTC))
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment, as it is written everywhere."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _hash(token: str) -> bytes:
+    """Tokens are 256 random bits: a plain hash of them is as hard to turn back as a slow one."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _json(content: Any) -> str:
+    """The same for equal contents."""
+    return msgspec.json.encode(content, order="deterministic").decode()
+
+
+def _read(content: str, kind: type[T]) -> T:
+    return msgspec.json.decode(content, type=kind)
+
+
+def _fingerprint(experiment: Experiment) -> str:
+    """Of everything by which answers are understood."""
+    digest = hashlib.sha256()
+    for name in (DESIGN, KEY, LISTS):
+        digest.update((experiment.folder / name).read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,33 @@
+"""One experiment that no test changes."""
+
+import shutil
+
+import pytest
+from tiny_experiment import build_experiment
+
+from audiometamer.experiment.folder import read_experiment
+from audiometamer.experiment.store import Store
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return build_experiment(tmp_path_factory.mktemp("experiment"))
+
+
+@pytest.fixture(scope="session")
+def experiment(folder):
+    return read_experiment(folder)
+
+
+@pytest.fixture
+def own(folder, tmp_path):
+    """A copy of the experiment, without its sounds."""
+    shutil.copytree(folder, tmp_path / "experiment", ignore=shutil.ignore_patterns("*.wav"))
+    return tmp_path / "experiment"
+
+
+@pytest.fixture
+def store(experiment, tmp_path):
+    made = Store(tmp_path / "answers.db", experiment, busy_seconds=0.2)
+    yield made
+    made.close()

@@ -1,0 +1,138 @@
+"""Tables of the answers: the columns that the analysis reads, and nothing that a spreadsheet would run."""
+
+import csv
+import io
+import json
+import stat
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_experiment import LAYERS, answer_message, form_message, key_of
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.export import LISTENERS, PARTICIPANTS, TRIALS, defused, read_answers, write_tables
+from audiometamer.experiment.messages import Message
+from audiometamer.experiment.store import Person
+
+# What the analysis reads
+TRIAL_TABLE = (
+    "listener trial kind stimulus clip model layer seed missing word speaker answer correct reaction_time_ms plays started "
+    "answered network_correct browser audio"
+)
+LISTENER_TABLE = "listener observer headphones_correct headphones_trials practice_correct finished excluded reason"
+
+
+def rows(text):
+    return list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"))
+
+
+def keep(store, listener, message):
+    return store.keep(listener, msgspec.convert(message, Message))
+
+
+@pytest.fixture
+def answered(store):
+    """One listener who answered everything, the first trial of each kind wrongly, and one who only came."""
+    person = Person("prolific", "=cmd", {"STUDY_ID": "+1"})
+    listener = store.listener(store.enrol(person=person))
+    keep(store, listener, form_message("consent"))
+    keep(store, listener, form_message("browser", agent='Mozilla/5.0 "x"\t(y)'))
+    seen = set()
+    for trial in store.experiment.trials(1):
+        entry = store.experiment.key[trial.stimulus]
+        options = [option for option in store.experiment.options(trial) if option != entry.answer]
+        keep(store, listener, answer_message(trial, entry.answer if trial.kind in seen | {"headphones"} else options[0]))
+        seen.add(trial.kind)
+    keep(store, listener, form_message("questions-after", age=-30, remarks="=HYPERLINK(1)\nfine\t\u2028\x00"))
+    event = {"what": "missed load", "when": "2026-03-01T09:00:00Z", "trial": 3, "details": {"status": 500}}
+    keep(store, listener, {"kind": "events", "key": key_of("events"), "events": [event, event | {"what": "blur"}]})
+    store.enrol(observer="simulated")
+    return read_answers(store.path, store.experiment)
+
+
+def test_the_table_of_trials(answered, experiment):
+    text = answered.text(TRIALS)
+    assert text.splitlines()[0] == TRIAL_TABLE.replace(" ", "\t")
+    found = rows(text)
+    trials = experiment.trials(1)
+    assert [(int(row["trial"]), row["kind"], row["stimulus"]) for row in found] == [(t.trial, t.kind, t.stimulus) for t in trials]
+    for row in found:
+        entry = experiment.key[row["stimulus"]]
+        assert (row["clip"], row["word"], row["speaker"]) == (entry.clip, entry.word, entry.speaker)
+        assert row["correct"] == ("true" if row["answer"] == entry.answer else "false")
+        assert (row["reaction_time_ms"], row["plays"], row["missing"]) == ("812.5", "1", "false")
+        assert (row["started"], row["answered"]) == ("2026-03-01T09:00:00.000Z", "2026-03-01T09:00:02.000Z")
+        assert json.loads(row["audio"]) == {"sample_rate": 48000}
+        if entry.condition == "headphones":
+            assert (row["layer"], row["model"], row["seed"], row["network_correct"]) == ("", "", "", "")
+        elif entry.condition == "natural":
+            assert (row["layer"], row["model"], row["seed"], row["network_correct"]) == ("natural", "", "", "")
+        else:
+            assert (row["model"], row["seed"]) == ("tiny", "0")
+            assert row["layer"] in LAYERS
+            assert row["network_correct"] == "false", "the tiny model says yes to everything"
+    assert {row["correct"] for row in found if row["kind"] == "main"} == {"true", "false"}
+    assert {row["kind"] for row in found} == {"headphones", "practice", "demonstration", "catch", "main"}
+
+
+def test_the_table_of_listeners(answered):
+    first, second = rows(answered.text(LISTENERS))
+    assert " ".join(first).startswith(LISTENER_TABLE)
+    assert first["observer"] == "human"
+    assert (first["headphones_correct"], first["headphones_trials"], first["practice_correct"]) == ("2", "2", "0")
+    assert (first["finished"], first["excluded"], first["reason"], first["age"]) == ("true", "false", "", "-30")
+    assert first["remarks"] == "'=HYPERLINK(1)\\x0afine\\x09\\x2028\\x00"
+    assert (second["observer"], second["finished"], second["age"]) == ("simulated", "false", "")
+
+
+def test_who_took_part_is_in_a_table_of_its_own(answered, tmp_path):
+    write_tables(answered, tmp_path / "out")
+    assert stat.S_IMODE((tmp_path / "out" / PARTICIPANTS).stat().st_mode) == 0o600
+    first, _ = rows((tmp_path / "out" / PARTICIPANTS).read_text())
+    assert (first["service"], first["participant"], first["parameters"]) == ("prolific", "'=cmd", '{"STUDY_ID":"+1"}')
+    others = "".join(path.read_text() for path in (tmp_path / "out").iterdir() if path.name != PARTICIPANTS)
+    assert "cmd" not in others
+    events = rows((tmp_path / "out" / "events.tsv").read_text())
+    assert [(row["listener"], row["trial"], row["what"]) for row in events] == [("1", "3", "missed load"), ("1", "3", "blur")]
+    with pytest.raises(AudioMetamerError, match=r"trials\.tsv exists; nothing is overwritten"):
+        write_tables(answered, tmp_path / "out")
+
+
+def test_it_is_read_while_answers_come_in(store, answered):
+    listener = 2
+    keep(store, listener, form_message("consent"))
+    with store._transaction() as db:
+        db.execute("UPDATE listeners SET excluded = 'x' WHERE listener = 2")
+        assert read_answers(store.path, store.experiment).listeners[1].excluded is None
+
+
+def test_answers_that_are_not_there(experiment, tmp_path):
+    with pytest.raises(AudioMetamerError, match=r"answers\.db does not exist: nobody has answered yet"):
+        read_answers(tmp_path / "answers.db", experiment)
+    (tmp_path / "answers.db").write_bytes(b"x" * 5000)
+    with pytest.raises(AudioMetamerError, match="cannot be read: file is not a database"):
+        read_answers(tmp_path / "answers.db", experiment)
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@SUM(A1)", "'@SUM(A1)"), ("  =1", "'  =1"), ("＝1", "'＝1"),
+        ("\t=1", "\\x09=1"), ("\r=1", "\\x0d=1"), ("a=b", "a=b"), ("", ""), ("zwölf 😀 العربية", "zwölf 😀 العربية"),
+        ('=cmd|" /C calc"!A0', "'=cmd|\" /C calc\"!A0"),
+    ],
+)  # fmt: skip
+def test_formulas_are_defused(text, safe):
+    assert defused(text) == safe
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=20))
+def test_no_text_is_a_formula_or_breaks_a_row(text):
+    safe = defused(text)
+    assert not safe.lstrip().startswith(("=", "+", "-", "@"))
+    assert len(safe.splitlines()) <= 1
+    assert "\t" not in safe
+    assert text.isprintable() is False or safe.removeprefix("'") == text or safe == text
