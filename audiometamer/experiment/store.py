@@ -263,6 +263,13 @@ class Store:
             raise UnknownListenerError("nobody has this token")
         return int(found[0])
 
+    def person(self, listener: int) -> Person | None:
+        """Who a listener is to a service; None of who was given a link."""
+        with self._alone() as db:
+            row = db.execute("SELECT service, participant, parameters FROM listeners WHERE listener = ?", (listener,)).fetchone()
+        service, participant, parameters = row
+        return None if service is None else Person(service, participant, _read(parameters, dict[str, str]))
+
     def state(self, listener: int) -> State:
         """How far a listener is."""
         with self._alone() as db:

@@ -100,6 +100,7 @@ def test_the_lists_do_not_name_what_is_heard(experiment):
 def test_no_sound_says_what_it_is(experiment):
     for path in (experiment / "sounds").glob("*.wav"):
         content = path.read_bytes()
+        content = content[: content.index(b"data")]
         assert not any(word.encode() in content for word in (*WORDS, *LAYERS, "tiny", path.stem))
     key = read_experiment(experiment).key
     sizes = Counter((experiment / "sounds" / f"{name}.wav").stat().st_size for name, e in key.items() if e.file)

@@ -1,0 +1,92 @@
+"""The experimenter's page: who is how far, and what was answered in each condition. Plain HTML without scripts."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from audiometamer.experiment.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, Answers, Row
+
+TABLES = (TRIALS, LISTENERS, EVENTS, PARTICIPANTS)
+
+
+def results_page(title: str, answers: Answers | None, *, refused: bool = False) -> str:
+    """A page that asks for the secret and, where there are answers to be shown, shows them.
+
+    Parameters
+    ----------
+    title : str
+        Of the experiment.
+    answers : Answers or None
+    refused : bool
+        Whether the secret was wrong. Default False.
+    """
+    downloads = "".join(f'<button formaction="/results/{table}">Download {table}</button>' for table in TABLES)
+    wrong = '<p role="alert">This is not the secret of this experiment.</p>' if refused else ""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Results: {escape(title)}</title>
+<link rel="stylesheet" href="/page/results.css">
+</head>
+<body>
+<main>
+<h1>{escape(title)}</h1>
+<form method="post" action="/results">
+<label for="secret">Secret of this experiment (in the file results.secret)</label>
+<input id="secret" name="secret" type="password" autocomplete="current-password" required>
+<button>Show results</button>
+{downloads}
+</form>
+{wrong}{"" if answers is None else _shown(answers)}
+</main>
+</body>
+</html>
+"""
+
+
+def _shown(answers: Answers) -> str:
+    people = answers.listeners
+    finished = sum(one.finished is not None for one in people)
+    excluded = sum(one.excluded is not None for one in people)
+    counts = (
+        f"{len(people)} listeners of {len(answers.experiment.lists.listeners)} lists: {finished} finished, {excluded} excluded, "
+        f"{len(people) - finished - excluded} under way; {len(answers.trials)} answers"
+    )
+    return f"""<p>{counts}</p>
+<h2>Main trials</h2>
+{_table(("condition", "answers", "right", "natural clip instead"), _conditions(answers.trials))}
+<h2>Listeners</h2>
+{_table(("listener", "list", "observer", "answers", "headphones", "practice", "state"), _listeners(answers))}
+"""
+
+
+def _conditions(trials: Iterable[Row]) -> list[list[object]]:
+    """Of the listeners' main trials, each condition's number and how many were right."""
+    heard, right, missing = Counter[str](), Counter[str](), Counter[str]()
+    for row in trials:
+        if row["kind"] == "main":
+            name = " ".join(str(row[column]) for column in ("model", "layer", "seed") if row[column] not in (None, ""))
+            heard[name] += 1
+            right[name] += row["correct"]
+            missing[name] += row["missing"]
+    return [[name, n, f"{100 * right[name] / n:.0f} %", missing[name]] for name, n in sorted(heard.items())]
+
+
+def _listeners(answers: Answers) -> list[list[object]]:
+    rows = []
+    for one, row in zip(answers.listeners, answers.table_of_listeners, strict=True):
+        state = row["reason"] or ("finished" if row["finished"] else "under way")
+        n = len(answers.experiment.trials(one.list))
+        rows.append([
+            one.listener, one.list, one.observer, f"{len(answers.answers(one.listener))} of {n}",
+            f"{row['headphones_correct']} of {row['headphones_trials']}", f"{row['practice_correct']} right", state,
+        ])  # fmt: skip
+    return rows
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>\n" for row in rows)
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>"

@@ -1,0 +1,466 @@
+"""The experiment over HTTP: the page, the sounds, and answers that are confirmed only after they are on disk.
+
+What a page may ask for. JSON both ways; ``Authorization: Bearer <token>`` where a token is named; a link to a listener is
+``/#<token>``, whose part after ``#`` browsers keep to themselves. Nothing names a condition, or an answer before it is given.
+
+``GET /``, ``GET /page/<file>``
+    The page: the files that lie in ``page/`` when the server starts, and no others.
+``POST /api/enrol`` {"service": "prolific" | "mturk" | "anyone", "parameters": {name: text}}
+    A token for who comes without one: {"token"}. `parameters` are those of the address (``PROLIFIC_PID``; ``workerId`` and
+    ``assignmentId``). Only for the service that the server is open to; who comes again goes on where they were.
+``GET /api/session`` (token)
+    All that the page needs; see `Session`. Asked for at the start and after every reload: ``state.next`` is the trial to go on
+    with.
+``GET /sounds/<stimulus>.wav`` (token)
+    A sound of the listener's own list, or ``calibrationnoise``, by which the level is set.
+``GET /pictures/<k>.png``
+    Of the kth possible answer, from 1, where answers have pictures.
+``POST /api/messages`` (token) an answer, a form or events; see `audiometamer.experiment.messages`
+    Confirmed with {"kept": key, "state", "feedback"} after it is committed to disk; `feedback` is {"correct", "answer"} after a
+    practice trial and null else. The same message may be sent again and again. Form ``consent`` comes before all answers.
+``GET /results``, ``POST /results``, ``POST /results/<table>.tsv`` (secret as field `secret` of a form, or as Bearer token)
+    For the experimenter.
+
+Refusals are {"error": one line, "state"}, the state only with 409: 400 no JSON, 401 no such token, 403 not open, 404 nothing is
+there, 409 does not go with what is there (go on from `state`), 413 too large, 415 wrong type, 422 not as described, 429 far too
+many; with these, sending the same again does not help. After 503 and where no answer came, send the same again, later and later.
+"""
+
+import hmac
+import logging
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment import folder as layout
+from audiometamer.experiment.design import INTERVALS, Question
+from audiometamer.experiment.export import read_answers
+from audiometamer.experiment.folder import Experiment, Trial, read_experiment
+from audiometamer.experiment.headphones import N_INTERVALS
+from audiometamer.experiment.messages import Answer
+from audiometamer.experiment.messages import Message as PageMessage
+from audiometamer.experiment.requests import SecurityHeaders, bearer, read_form, read_json
+from audiometamer.experiment.results import TABLES, results_page
+from audiometamer.experiment.store import (
+    CompleteError,
+    ConflictError,
+    ExcessError,
+    Person,
+    RefusedError,
+    State,
+    Store,
+    UnavailableError,
+    UnknownListenerError,
+)
+
+Service = Literal["prolific", "mturk", "anyone"]
+Short = Annotated[str, Meta(max_length=256)]
+_PARTICIPANT = {"prolific": "PROLIFIC_PID", "mturk": "workerId"}
+_PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"  # in the place of an assignment while somebody only looks
+_MTURK = "https://www.mturk.com https://workersandbox.mturk.com"
+_TYPES = {
+    ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
+    ".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2",
+}  # fmt: skip
+_STATUS: dict[type[AudioMetamerError], int] = {
+    RefusedError: 422, UnknownListenerError: 401, CompleteError: 409, ConflictError: 409, ExcessError: 429, UnavailableError: 503,
+}  # fmt: skip
+_log = logging.getLogger(__name__)
+
+
+class Enrolment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Who comes without a token."""
+
+    service: Service
+    parameters: Annotated[dict[Short, Short], Meta(max_length=16)] = {}
+
+
+class PageState(msgspec.Struct, frozen=True):
+    """How far a listener is, as the page may know it: the next trial, whether and how it is over, which forms were sent."""
+
+    next: int | None
+    over: Literal["finished", "stopped"] | None
+    forms: list[str]
+
+
+class PageTrial(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A trial, as the page may know it: catch trials are main trials.
+
+    Parameters
+    ----------
+    options : list of str
+        The answers of this trial, where they are its own.
+    """
+
+    trial: int
+    kind: Literal["headphones", "practice", "demonstration", "main"]
+    stimulus: str
+    options: list[str] = []
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What is answered.
+
+    Parameters
+    ----------
+    kind : {"typed", "choice", "abx", "odd-one-out"}
+    of : {"word", "speaker"}
+    answers : list of str
+        The closed list.
+    intervals : int
+        How many sounds one trial plays, all in one file.
+    pictures : bool
+    """
+
+    kind: str
+    of: str
+    answers: list[str]
+    intervals: int
+    pictures: bool
+
+
+class HeadphoneTask(msgspec.Struct, frozen=True):
+    """The headphone check: its kind, and its answers, the intervals."""
+
+    test: str
+    answers: list[str]
+
+
+class Completion(msgspec.Struct, frozen=True):
+    """Where the page goes in the end; `fields` are posted there as a form, without them it is only an address."""
+
+    address: str
+    fields: dict[str, str] = {}
+
+
+class Session(msgspec.Struct, frozen=True):
+    """All that the page needs.
+
+    Parameters
+    ----------
+    title : str
+    state : PageState
+    trials : list of PageTrial
+    task : Task
+    headphones : HeadphoneTask
+    breaks : list of int
+        Trials after which there is a rest.
+    questions : list of Question
+    texts : dict of str to str
+        Markdown: consent and instructions; debriefing only when it is over.
+    completion : Completion or None
+        When it is over.
+    """
+
+    title: str
+    state: PageState
+    trials: list[PageTrial]
+    task: Task
+    headphones: HeadphoneTask
+    breaks: list[int]
+    questions: list[Question]
+    texts: dict[str, str]
+    completion: Completion | None
+
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """A message is on disk."""
+
+    kept: str
+    state: PageState
+    feedback: dict[str, bool | str] | None
+
+
+def create_app(experiment: Experiment, store: Store, *, open_to: Service | None = None) -> ASGIApp:
+    """The application.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    store : Store
+    open_to : {"prolific", "mturk", "anyone"}, optional
+        Whom to give a token who comes without. Default: nobody.
+
+    Returns
+    -------
+    ASGI application
+    """
+    served = _Server(experiment, store, open_to)
+    app = Starlette(
+        routes=[
+            Route("/", served.index),
+            Route("/page/{file:path}", served.page),
+            Route("/pictures/{file}", served.picture),
+            Route("/sounds/{file}", served.sound),
+            Route("/api/enrol", served.enrol, methods=["POST"]),
+            Route("/api/session", served.session),
+            Route("/api/messages", served.message, methods=["POST"]),
+            Route("/results", served.ask_for_secret, methods=["GET"]),
+            Route("/results", served.results, methods=["POST"]),
+            Route("/results/{table}", served.table, methods=["POST"]),
+        ],
+        exception_handlers={AudioMetamerError: _refusal, HTTPException: _http_error},
+    )
+    return SecurityHeaders(app, forms_to=_MTURK if open_to == "mturk" else "")
+
+
+class _Server:
+    """What the routes do."""
+
+    def __init__(self, experiment: Experiment, store: Store, open_to: Service | None) -> None:
+        self.experiment, self.store, self.open_to = experiment, store, open_to
+        # Whatever is asked for is looked up here: no path is ever made from an address.
+        self.pages = _files(experiment.folder / layout.PAGE)
+        self.pictures = _files(experiment.folder / layout.PICTURES)
+        self.sounds = {name: experiment.folder / layout.SOUNDS / f"{name}.wav" for name in (*experiment.key, layout.CALIBRATION)}
+        if lacking := [path for path in self.sounds.values() if not path.is_file()]:
+            raise AudioMetamerError(f"{lacking[0]} does not exist; build the experiment again")
+        self.decode_message = msgspec.json.Decoder(PageMessage).decode
+        self.decode_enrolment = msgspec.json.Decoder(Enrolment).decode
+
+    async def index(self, _request: Request) -> Response:
+        return _file(self.pages, "index.html")
+
+    async def page(self, request: Request) -> Response:
+        return _file(self.pages, request.path_params["file"])
+
+    async def picture(self, request: Request) -> Response:
+        return _file(self.pictures, request.path_params["file"])
+
+    async def sound(self, request: Request) -> Response:
+        """A sound of the listener's own list: of others, not even that they are there is told."""
+        state = await self._state(request)
+        own = [layout.CALIBRATION, *(trial.stimulus for trial in self.experiment.trials(state.number))]
+        name, _, ending = request.path_params["file"].partition(".")
+        if name not in own or ending != "wav":
+            raise HTTPException(404, "there is no such sound")
+        return FileResponse(self.sounds[name], media_type="audio/wav")
+
+    async def enrol(self, request: Request) -> Response:
+        asked = await read_json(request, self.decode_enrolment)
+        if asked.service != self.open_to:
+            raise HTTPException(403, f"the experiment is not open to {asked.service}")
+        token = await run_in_threadpool(self.store.enrol, person=_person(asked))
+        return _json({"token": token})
+
+    async def session(self, request: Request) -> Response:
+        state = await self._state(request)
+        person = await run_in_threadpool(self.store.person, state.listener)
+        return _json(_session(self.experiment, state, person))
+
+    async def message(self, request: Request) -> Response:
+        """Keep a message; whatever is returned with status 200 is on disk."""
+        listener = await self._listener(request)
+        message = await read_json(request, self.decode_message)
+        try:
+            state = await run_in_threadpool(self.store.keep, listener, message)
+        except ConflictError as error:
+            state = await run_in_threadpool(self.store.state, listener)
+            return _error(409, str(error), state=_page_state(state))
+        return _json(Confirmation(message.key, _page_state(state), self._feedback(state, message)))
+
+    def _feedback(self, state: State, message: PageMessage) -> dict[str, bool | str] | None:
+        """What was right, after a practice trial."""
+        if not isinstance(message, Answer) or self.experiment.trials(state.number)[message.trial - 1].kind != "practice":
+            return None
+        right = self.experiment.key[message.stimulus].answer
+        return {"correct": message.answer == right, "answer": right}
+
+    async def _state(self, request: Request) -> State:
+        return await run_in_threadpool(self.store.state, await self._listener(request))
+
+    async def _listener(self, request: Request) -> int:
+        """Whose token a request brings."""
+        token = bearer(request)
+        if token is None:
+            raise UnknownListenerError("a token is needed")
+        return await run_in_threadpool(self.store.listener, token)
+
+    async def ask_for_secret(self, _request: Request) -> Response:
+        return HTMLResponse(results_page(self.experiment.design.title, None))
+
+    async def results(self, request: Request) -> Response:
+        title = self.experiment.design.title
+        if not await self._has_secret(request):
+            return HTMLResponse(results_page(title, None, refused=True), 403)
+        answers = await run_in_threadpool(read_answers, self.store.path, self.experiment)
+        return HTMLResponse(await run_in_threadpool(results_page, title, answers))
+
+    async def table(self, request: Request) -> Response:
+        table = request.path_params["table"]
+        if not await self._has_secret(request):
+            return HTMLResponse(results_page(self.experiment.design.title, None, refused=True), 403)
+        if table not in TABLES:
+            raise HTTPException(404, f"there is no such table; there are {', '.join(TABLES)}")
+        answers = await run_in_threadpool(read_answers, self.store.path, self.experiment)
+        text = await run_in_threadpool(answers.text, table)
+        headers = {"Content-Disposition": f'attachment; filename="{table}"'}
+        return Response(text, media_type="text/tab-separated-values; charset=utf-8", headers=headers)
+
+    async def _has_secret(self, request: Request) -> bool:
+        """Whether a request brings the secret, in a header or a form; compared in constant time."""
+        given = bearer(request)
+        if given is None:
+            given = (await read_form(request)).get("secret", "")
+        return hmac.compare_digest(given.strip().encode(), self.experiment.secret.encode())
+
+
+def _session(experiment: Experiment, state: State, person: Person | None) -> Session:
+    """What the page may know; see the top of this file."""
+    design, trials = experiment.design, experiment.trials(state.number)
+    page_state = _page_state(state)
+    texts = {name: text for name, text in experiment.texts.items() if name != "debriefing" or page_state.over}
+    kind = design.answers.kind
+    return Session(
+        title=design.title,
+        state=page_state,
+        trials=[_page_trial(trial) for trial in trials],
+        task=Task(kind, design.answers.of, experiment.answers, INTERVALS.get(kind, 1), design.answers.pictures is not None),
+        headphones=HeadphoneTask(design.headphones.test, [str(k) for k in range(1, N_INTERVALS + 1)]),
+        breaks=_breaks(trials, design.breaks.every),
+        questions=design.questions,
+        texts=texts,
+        completion=_completion(experiment, page_state, person),
+    )
+
+
+def _page_trial(trial: Trial) -> PageTrial:
+    return PageTrial(trial.trial, "main" if trial.kind == "catch" else trial.kind, trial.stimulus, trial.options)
+
+
+def _page_state(state: State) -> PageState:
+    over: Literal["finished", "stopped"] | None = "stopped" if state.excluded is not None else None
+    if over is None and state.next is None:
+        over = "finished"
+    return PageState(state.next, over, sorted(state.forms))
+
+
+def _breaks(trials: list[Trial], every: int | None) -> list[int]:
+    """Main and catch trials after which there is a rest; none after the last."""
+    numbers = [trial.trial for trial in trials if trial.kind in ("main", "catch")]
+    return [] if every is None else numbers[every - 1 : -1 : every]
+
+
+def _completion(experiment: Experiment, state: PageState, person: Person | None) -> Completion | None:
+    """Where a listener is sent: back to MTurk, or to the address of the design."""
+    if state.over is None:
+        return None
+    if person is not None and person.service == "mturk":
+        site = person.parameters.get("turkSubmitTo", "").rstrip("/")
+        if site in _MTURK.split():
+            fields = {"assignmentId": person.parameters.get("assignmentId", ""), "over": state.over}
+            return Completion(f"{site}/mturk/externalSubmit", fields)
+    ends = {"finished": experiment.design.completion.finished, "stopped": experiment.design.completion.stopped}
+    address_of_design = ends[state.over]
+    return None if address_of_design is None else Completion(address_of_design)
+
+
+def _person(asked: Enrolment) -> Person | None:
+    """Who a service says that it is."""
+    if asked.service == "anyone":
+        return None
+    participant = asked.parameters.get(_PARTICIPANT[asked.service], "")
+    if not participant or asked.parameters.get("assignmentId") == _PREVIEW:
+        raise HTTPException(403, f"{asked.service} does not say who this is")
+    return Person(asked.service, participant, asked.parameters)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The manifest of a folder: names, with forward slashes, and the files; links are not followed out of it."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): path for path in found}
+
+
+def _file(manifest: Mapping[str, Path], name: str) -> Response:
+    path = manifest.get(name)
+    if path is None:
+        raise HTTPException(404, "there is no such file")
+    return FileResponse(path, media_type=_TYPES.get(path.suffix, "application/octet-stream"))
+
+
+def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(content), status, headers, media_type="application/json")
+
+
+def _error(status: int, message: str, *, state: PageState | None = None, headers: Mapping[str, str] | None = None) -> Response:
+    content: dict[str, Any] = {"error": message} if state is None else {"error": message, "state": state}
+    return _json(content, status, headers)
+
+
+async def _refusal(_request: Request, error: Exception) -> Response:
+    """What the store or a file says, where it is something that a page should know; the rest goes to the log."""
+    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+    if status in (500, 503):
+        _log.error("%s", error)
+    if status == 500:
+        return _error(500, "the server cannot do this now; the experimenter finds the reason in its log")
+    headers = {503: {"Retry-After": "1"}, 401: {"WWW-Authenticate": "Bearer"}}.get(status)
+    return _error(status, "the answers cannot be reached now" if status == 503 else str(error), headers=headers)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _error(error.status_code, error.detail, headers=error.headers)
+
+
+def serve(
+    folder: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    open_to: Service | None = None,
+    database: Path | None = None,
+    started: Callable[[str], None] = lambda _address: None,
+) -> None:
+    """Run an experiment until it is interrupted.
+
+    Parameters
+    ----------
+    folder : path
+        Of the experiment.
+    host : str
+        Default 127.0.0.1: this machine alone.
+    port : int
+        0: any that is free. Default 8000.
+    open_to : {"prolific", "mturk", "anyone"}, optional
+    database : path, optional
+        Default: ``answers.db`` in the folder.
+    started : function of str, optional
+        Called with the address once requests are taken.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the folder is no experiment, the database cannot be used, or the address is taken.
+    """
+    import uvicorn
+
+    experiment = read_experiment(folder)
+    store = Store(database or folder / layout.DATABASE, experiment)
+    try:
+        listening = socket.create_server((host, port), backlog=2048)
+    except (OSError, OverflowError) as error:
+        raise AudioMetamerError(f"cannot serve at {host} port {port}: {getattr(error, 'strerror', None) or error}") from error
+    app = create_app(experiment, store, open_to=open_to)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30, timeout_graceful_shutdown=5
+    )
+    with listening:
+        started(f"http://{host}:{listening.getsockname()[1]}")
+        uvicorn.Server(config).run(sockets=[listening])
+    store.close()
+
+
+SERVICES: tuple[str, ...] = get_args(Service)
