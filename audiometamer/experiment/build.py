@@ -180,10 +180,6 @@ def _entry(stimulus: Stimulus, offer: Offer, design: Design) -> Entry:
     """A line of the key."""
     clip, condition = stimulus.clip, stimulus.condition
     source, about = offer.source(clip, condition), offer.about[clip]
-    missing = offer.is_missing(clip, condition)
-    known = source.recognised_by
-    if missing:  # of what is heard, the natural clip, only the metamer's model is asked
-        known = {model: label for model, label in known.items() if model == condition.model}
     _, interval = _parts(stimulus, offer, design.answers.kind)
     return Entry(
         file=source.file,
@@ -191,8 +187,8 @@ def _entry(stimulus: Stimulus, offer: Offer, design: Design) -> Entry:
         clip=clip,
         word=told(about, design.clips.word),
         speaker=told(about, design.clips.speaker),
-        missing=missing,
-        recognised_by=known,
+        missing=offer.is_missing(clip, condition),
+        recognised_by=source.recognised_by,
         answer=interval or about[design.answer_column],
     )
 

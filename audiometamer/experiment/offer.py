@@ -69,7 +69,7 @@ class Offer:
     about: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def source(self, clip: str, condition: Condition) -> Source:
-        """What is played: the natural clip where its metamer is missing, with what the metamer's model takes that for."""
+        """What is played: the natural clip where its metamer is missing."""
         found = self.sources.get((clip, condition))
         return self.sources[clip, NATURAL] if found is None else found
 

@@ -28,10 +28,12 @@ many; with these, sending the same again does not help. After 503 and where no a
 
 import hmac
 import logging
+import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -448,19 +450,38 @@ def serve(
     import uvicorn
 
     experiment = read_experiment(folder)
-    store = Store(database or folder / layout.DATABASE, experiment)
+    with closing(Store(database or folder / layout.DATABASE, experiment)) as store:
+        app = create_app(experiment, store, open_to=open_to)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30, timeout_graceful_shutdown=5
+        )
+        with _listen(host, port) as listening:
+            started(f"http://{host}:{listening.getsockname()[1]}")
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections.
+
+    Its protocol is named: asyncio turns Nagle's algorithm off for no other, and every confirmation would take 40 ms more.
+    """
     try:
-        listening = socket.create_server((host, port), backlog=2048)
-    except (OSError, OverflowError) as error:
-        raise AudioMetamerError(f"cannot serve at {host} port {port}: {getattr(error, 'strerror', None) or error}") from error
-    app = create_app(experiment, store, open_to=open_to)
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30, timeout_graceful_shutdown=5
-    )
-    with listening:
-        started(f"http://{host}:{listening.getsockname()[1]}")
-        uvicorn.Server(config).run(sockets=[listening])
-    store.close()
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+        )
+        listening = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise AudioMetamerError(f"cannot serve at {host} port {port}: {_reason(error)}") from error
+    try:
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # to start again at once at the same address
+        listening.bind(address)
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        raise AudioMetamerError(f"cannot serve at {host} port {port}: {_reason(error)}") from error
+    return listening
 
 
-SERVICES: tuple[str, ...] = get_args(Service)
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

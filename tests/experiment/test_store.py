@@ -1,6 +1,7 @@
 """What is kept is there, once, in order, and nobody else's."""
 
 import os
+import resource
 import sqlite3
 import stat
 import threading
@@ -267,6 +268,23 @@ def test_a_full_disk_keeps_nothing_and_can_be_asked_again(store):
     assert store.state(listener).next == 1
     store._db.execute("PRAGMA max_page_count = 100000")
     assert keep(store, listener, message).next == 2
+
+
+def test_a_write_that_fails_half_way_keeps_nothing(store):
+    """The operating system refuses to let the journal grow, as on a disk that fills up."""
+    listener, trials = enrolled(store)
+    message = answer_message(trials[0], right(store, trials[0]), audio={f"k{k}": "x" * 4000 for k in range(20)})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = store.path.with_name("answers.db-wal").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10_000, hard))
+    try:
+        with pytest.raises(UnavailableError, match="disk"):
+            keep(store, listener, message)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert store.state(listener).next == 1
+    assert keep(store, listener, message).next == 2
+    assert store._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_who_answers_at_the_same_time_is_kept_once(store):

@@ -1,0 +1,87 @@
+"""``audiometamer experiment``: what it prints, its exit status, and one line for everything that is wrong."""
+
+import socket
+import sys
+
+import pytest
+from command_line import refused
+from tiny_experiment import write_design, write_stimuli
+
+from audiometamer.cli import main
+from audiometamer.experiment.folder import read_experiment
+from audiometamer.experiment.store import Store
+
+
+def test_build_tells_what_is_heard_and_what_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_stimuli(tmp_path / "set", failed=[("dog_slt", "relu1")])
+    write_design(tmp_path)
+    assert main(["experiment", "build", "set", "--design", "design.toml", "--out", "exp"]) == 0
+    told = capsys.readouterr().out
+    assert "6 listeners, 12 trials each, 7 of them main trials: exp" in told
+    assert "1 metamers of 1 clips are missing, left out: exp/missing.tsv" in told
+    table = {
+        line.split("  ")[0]: line.split()[-3:]
+        for line in map(str.strip, told.splitlines())
+        if line.startswith(("natural", "tiny"))
+    }
+    assert table == {
+        "natural": ["2–3", "14", "0"],
+        "tiny relu0, seed 0": ["2–3", "14", "0"],
+        "tiny relu1, seed 0": ["2–3", "14", "1"],
+    }
+    assert "exp exists; nothing is overwritten" in refused(
+        capsys, "experiment", "build", "set", "--design", "design.toml", "--out", "exp"
+    )
+
+
+def test_links_are_shown_once_and_open_the_experiment(own, capsys):
+    assert main(["experiment", "links", str(own), "--count", "3", "--address", "https://hear.example/"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [listener for listener, _ in lines] == ["1", "2", "3"]
+    store = Store(own / "answers.db", read_experiment(own))
+    for listener, link in lines:
+        address, _, token = link.partition("#")
+        assert address == "https://hear.example/"
+        assert store.listener(token) == int(listener)
+    store.close()
+    assert "all 6 lists have their listeners" in refused(capsys, "experiment", "links", own, "--count", "4")
+
+
+def test_a_list_is_released(own, capsys):
+    main(["experiment", "links", str(own)])
+    assert main(["experiment", "release", str(own), "1", "--reason", "left"]) == 0
+    assert "listener 1 is excluded; the list is free" in capsys.readouterr().out
+    assert "there is no listener 9" in refused(capsys, "experiment", "release", own, 9, "--reason", "x")
+
+
+def test_answers_are_exported(own, tmp_path, capsys):
+    assert "answers.db does not exist: nobody has answered yet" in refused(capsys, "experiment", "export", own)
+    main(["experiment", "links", str(own)])
+    assert main(["experiment", "export", str(own), "--out", str(tmp_path / "tables")]) == 0
+    assert "0 answers of 1 listeners" in capsys.readouterr().out
+    assert (tmp_path / "tables" / "listeners.tsv").read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize("command", ["serve", "links", "export", "rehearse"])
+def test_a_folder_that_is_no_experiment(tmp_path, capsys, command):
+    assert f"{tmp_path} is no experiment: it has no lists.json" in refused(capsys, "experiment", command, tmp_path)
+
+
+def test_an_address_that_is_taken(folder, tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        told = refused(capsys, "experiment", "serve", folder, "--port", port, "--answers", tmp_path / "a.db")
+    assert f"cannot serve at 127.0.0.1 port {port}: Address already in use" in told
+    told = refused(capsys, "experiment", "serve", folder, "--host", "no such host", "--answers", tmp_path / "a.db")
+    assert "cannot serve at no such host port 8000" in told
+
+
+def test_sounds_that_are_gone(own, capsys):
+    assert "does not exist; build the experiment again" in refused(capsys, "experiment", "serve", own, "--port", 0)
+
+
+def test_without_the_extra_it_is_told_what_to_install(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "audiometamer.experiment.server", None)
+    told = refused(capsys, "experiment", "serve", folder)
+    assert told.endswith("pip install 'audiometamer[experiment]'")
