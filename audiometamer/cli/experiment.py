@@ -14,6 +14,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
 from audiometamer.experiment.build import Built
 from audiometamer.experiment.build import build as build_folder
+from audiometamer.experiment.design import read_design
 from audiometamer.experiment.export import read_answers, write_tables
 from audiometamer.experiment.folder import Experiment, read_experiment
 from audiometamer.experiment.rehearsal import rehearse as rehearse_folder
@@ -49,6 +50,8 @@ def build(stimulus_set: Path, design: Path, out: Path) -> None:
         instead = "left out" if built.design.conditions.missing == "leave-out" else "played as natural clips instead"
         clips = len({one.clip for one in built.offer.missing})
         click.echo(f"{len(built.offer.missing)} metamers of {clips} clips are missing, {instead}: {out / layout.MISSING}")
+    if read_design(design).texts.consent is None:
+        click.echo(f"the consent is an example that no ethics committee has seen: {out / layout.TEXTS_FOLDER / 'consent.md'}")
     click.echo(f"key, for your eyes alone: {out / layout.KEY}   secret of the results page: {out / layout.SECRET}")
 
 

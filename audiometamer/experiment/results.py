@@ -67,7 +67,7 @@ def _conditions(trials: Iterable[Row]) -> list[list[object]]:
     heard, right, missing = Counter[str](), Counter[str](), Counter[str]()
     for row in trials:
         if row["kind"] == "main":
-            name = " ".join(str(row[column]) for column in ("model", "layer", "seed") if row[column] not in (None, ""))
+            name = row["layer"] if row["seed"] is None else f"{row['model']} {row['layer']}, seed {row['seed']}"
             heard[name] += 1
             right[name] += row["correct"]
             missing[name] += row["missing"]

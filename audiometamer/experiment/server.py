@@ -248,7 +248,8 @@ class _Server:
         name, _, ending = request.path_params["file"].partition(".")
         if name not in own or ending != "wav":
             raise HTTPException(404, "there is no such sound")
-        return FileResponse(self.sounds[name], media_type="audio/wav")
+        # Kept by the browser: who reloads the page late in a long experiment does not load everything again.
+        return FileResponse(self.sounds[name], media_type="audio/wav", headers={"Cache-Control": "private, max-age=86400"})
 
     async def enrol(self, request: Request) -> Response:
         asked = await read_json(request, self.decode_enrolment)

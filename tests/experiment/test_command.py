@@ -20,6 +20,7 @@ def test_build_tells_what_is_heard_and_what_is_missing(tmp_path, capsys, monkeyp
     told = capsys.readouterr().out
     assert "6 listeners, 12 trials each, 7 of them main trials: exp" in told
     assert "1 metamers of 1 clips are missing, left out: exp/missing.tsv" in told
+    assert "the consent is an example that no ethics committee has seen: exp/texts/consent.md" in told
     table = {
         line.split("  ")[0]: line.split()[-3:]
         for line in map(str.strip, told.splitlines())

@@ -1,5 +1,9 @@
 """What a design says, and the place of every mistake in it."""
 
+import re
+from pathlib import Path
+
+import msgspec
 import pytest
 from tiny_experiment import DESIGN, write_design
 
@@ -102,8 +106,6 @@ def test_a_list_may_have_empty_lines_and_the_marks_of_windows(tmp_path):
 
 
 def test_every_key_of_a_design_is_described():
-    import msgspec
-
     def structs(kind):
         yield kind
         for field in msgspec.inspect.type_info(kind).fields:
@@ -115,3 +117,14 @@ def test_every_key_of_a_design_is_described():
     for kind in structs(Design):
         if kind.__name__ != "Texts":
             assert all(name in kind.__doc__ for name in kind.__struct_fields__), kind
+
+
+def test_the_design_of_the_documentation(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "experiment.md").read_text(encoding="utf-8")
+    (design,) = re.findall(r"<!-- test: design -->\n```toml\n(.*?)```", text, re.DOTALL)
+    read = read_design(write_design(tmp_path, design))
+    shortest = read_design(write_design(tmp_path, 'title = "Words"\nlisteners = 20'))
+    own = {"breaks": shortest.breaks, "questions": [], "completion": shortest.completion, "conditions": shortest.conditions}
+    assert msgspec.structs.replace(read, **own) == shortest
+    for kind in (Design, type(read.answers), type(read.conditions), type(read.headphones), type(read.texts)):
+        assert all(name in design for name in kind.__struct_fields__), "every key is shown"

@@ -388,7 +388,8 @@ def test_every_response_has_the_headers(client, token, experiment):
         assert re.search(r"form-action 'self'$", policy)
         assert response.headers["x-content-type-options"] == "nosniff"
         assert response.headers["referrer-policy"] == "no-referrer"
-        assert response.headers["cache-control"] == "no-store"
+        sound = response.headers.get("content-type") == "audio/wav"
+        assert response.headers["cache-control"] == ("private, max-age=86400" if sound else "no-store")
         assert "server" not in response.headers
 
 
