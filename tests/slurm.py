@@ -77,7 +77,10 @@ def cluster() -> Iterator[Path]:
         start("slurmctld", "-D", "-c")
         start("slurmd", "-D", "-N", "node")
         state = ("sinfo", "--noheader", "--format=%T")
-        wait_for(lambda: subprocess.run(state, env=environment, check=False, capture_output=True).stdout == b"idle\n")
+        try:
+            wait_for(lambda: subprocess.run(state, env=environment, check=False, capture_output=True).stdout == b"idle\n", 30)
+        except AssertionError as error:
+            raise AssertionError("\n".join(log.read_text() for log in folder.glob("*.log"))) from error
         yield folder
 
 
@@ -114,6 +117,7 @@ def _configure(folder: Path) -> None:
     )
     (folder / "slurm.conf").write_text(text)
     (folder / "gres.conf").write_text(_GPUS)
+    (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")  # named, or else it looks for those that are mounted
     (folder / "key").write_bytes(os.urandom(128))
     (folder / "key").chmod(0o400)
 
