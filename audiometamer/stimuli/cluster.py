@@ -159,8 +159,8 @@ def write_script(plan: Path, resources: Resources, *, overwrite: bool = False) -
     if path.exists() and path.read_text(encoding="utf-8") != text and not overwrite:
         raise AudioMetamerError(f"{path} is there and differs: start it as it is with sbatch {path}, or --overwrite it")
     with whole_file(path) as temporary:
+        log_folder(plan).mkdir(exist_ok=True)
         temporary.write_text(text, encoding="utf-8")
-    log_folder(plan).mkdir(exist_ok=True)
     return path
 
 
