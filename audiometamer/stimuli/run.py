@@ -387,7 +387,7 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """While this lasts, SIGTERM and SIGUSR1, as schedulers send before a time limit, stop the work with nothing lost.
+    """While this lasts, SIGTERM, SIGUSR1 and SIGUSR2, as schedulers send before a time limit, stop the work with nothing lost.
 
     Ctrl-C stops it at once: what was unfinished goes on from its latest checkpoint.
     """
@@ -399,7 +399,7 @@ def interruptible() -> Iterator[Interruption]:
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (Python calls it so)
         interruption.ask()
 
-    numbers = [signal.SIGTERM, *([signal.SIGUSR1] if os.name == "posix" else [])]
+    numbers = [signal.SIGTERM, *([signal.SIGUSR1, signal.SIGUSR2] if os.name == "posix" else [])]
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield interruption
