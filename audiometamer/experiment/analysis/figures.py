@@ -43,8 +43,8 @@ def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = 
     down = -(-len(panels) // columns)
     figure = Figure(figsize=(4.8 * columns + 0.4, 4.0 * down), layout="constrained")
     places = list(figure.subplots(down, columns, squeeze=False, sharey=True).flat)
-    for axes, lines, title in zip(places, panels, titles, strict=False):
-        _panel(axes, lines, chance)
+    for k, (axes, lines, title) in enumerate(zip(places, panels, titles, strict=False)):
+        _panel(axes, lines, chance, first=0 if k < len(models) else 2)  # observers and models have different colours
         axes.set_title(title)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
@@ -57,25 +57,27 @@ def _of(rows: Sequence[Row], model: str, observer: str) -> list[Row]:
     return [row for row in rows if (row.model, row.observer) == (model, observer) and row.value is not None]
 
 
-def _panel(axes: "Axes", lines: dict[str, list[Row]], chance: float | None) -> None:
-    """One line for each name; natural clips stand apart from the metamers."""
+def _panel(axes: "Axes", lines: dict[str, list[Row]], chance: float | None, *, first: int) -> None:
+    """One line for each name, from colour number `first` on; natural clips stand apart from the metamers."""
     layers = list(dict.fromkeys(row.layer for rows in lines.values() for row in rows))
     layers.sort(key=lambda layer: layer != NATURAL)
     for k, (name, rows) in enumerate(lines.items()):
         shift = 0.24 * (k - (len(lines) - 1) / 2) / len(lines)
         for part, label in (([r for r in rows if r.layer == NATURAL], None), ([r for r in rows if r.layer != NATURAL], name)):
             if part:
-                _line(axes, [layers.index(row.layer) + shift for row in part], part, k, label)
+                _line(axes, [layers.index(row.layer) + shift for row in part], part, first + k, label)
     if chance is not None:
-        axes.axhline(100 * chance, color="0.4", linestyle=":", linewidth=1, label="chance")
-    missing = {row.layer: row.missing for rows in lines.values() for row in rows if row.missing}
-    ticks = [f"{layer} ({missing[layer]} missing)" if layer in missing else layer for layer in layers]
+        axes.axhline(100 * chance, color="0.4", linestyle=":", linewidth=1)
+        axes.text(len(layers) - 0.4, 100 * chance, "chance", ha="right", va="bottom", fontsize=8, color="0.3")
+    missing = {(row.model, row.layer): row.missing for rows in lines.values() for row in rows}
+    absent = {layer: sum(number for (_, at), number in missing.items() if at == layer) for layer in layers}
+    ticks = [f"{layer} ({absent[layer]} missing)" if absent[layer] else layer for layer in layers]
     axes.set_xticks(range(len(layers)), ticks, rotation=45, ha="right", rotation_mode="anchor")
     axes.set(xlabel="matched layer", ylim=(-3, 103), xlim=(-0.6, len(layers) - 0.4))
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    axes.legend(fontsize=8, loc="lower left", framealpha=0.9, edgecolor="none")
 
 
 def _line(axes: "Axes", places: Sequence[float], rows: Sequence[Row], k: int, label: str | None) -> None:

@@ -118,7 +118,7 @@ def _frame(trials: Sequence[Trial]) -> "pd.DataFrame":
     frame = trial_frame(trials)
     frame["correct"] = frame["correct"].astype(int)
     conditions = [NATURAL if trial.layer == NATURAL else f"{trial.model} {trial.layer}" for trial in trials]
-    frame["condition"] = pd.Categorical(conditions, sorted(set(conditions), key=lambda condition: condition != NATURAL))
+    frame["condition"] = pd.Categorical(conditions, sorted(set(conditions), key=lambda name: (name != NATURAL, name)))
     return frame
 
 

@@ -76,7 +76,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] | None = None) -> list[Condition]:
-    """The conditions of trials, by model, natural first.
+    """The conditions of trials, by models' names, natural first.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] |
     if not found:
         raise AudioMetamerError("there are no trials with metamers to be analysed")
     conditions = []
-    for model, met in found.items():
+    for model, met in sorted(found.items()):
         order = list((layers or {}).get(model, met))
         if unknown := [layer for layer in met if layer not in order]:
             raise AudioMetamerError(f"trials of {model} are at {', '.join(unknown)}; its layers are given as {', '.join(order)}")
