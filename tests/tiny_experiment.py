@@ -26,7 +26,8 @@ def answers(listeners=8, trials=6, models=("one",), accuracy=None, network=0.98,
                     made.append(
                         Trial(
                             listener=str(listener + 1), trial=number, kind="main", stimulus=f"s{number:04d}",
-                            clip=f"clip{(number + 7 * listener) % 40}", model=model, layer=layer, seed=None if layer == "natural" else 0,
+                            clip=f"clip{(number + 7 * listener) % 40}", model=model, layer=layer,
+                            seed=None if layer == "natural" else 0,
                             word="three", speaker="slt", answer="three" if correct else "tree", correct=correct,
                             reaction_time_ms=900.0 + number, plays=1, started=started, answered=started + timedelta(seconds=4),
                             network_correct=bool(rng.random() < network) if model or len(models) == 1 else None,

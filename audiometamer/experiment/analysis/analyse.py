@@ -160,7 +160,7 @@ def _tests(designs: Iterable[_Design], *, permutations: int, seed: int) -> tuple
     """Each analysis of variance, of those who have a trial at each of its conditions; and notes on what could not be."""
     tests, notes = {}, []
     for name, values, within, between, groups in designs:
-        complete: NDArray[np.bool_] = np.isfinite(values.reshape(len(values), -1)).all(1)
+        complete = np.isfinite(values.reshape(len(values), -1).sum(1))
         if not complete.all():
             notes.append(f"{name}: {(~complete).sum()} of {len(complete)} had no trial at some condition; left out of the test.")
         kept = None if groups is None else [group for group, whole in zip(groups, complete, strict=True) if whole]

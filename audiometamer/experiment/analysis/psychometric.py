@@ -23,6 +23,7 @@ _SHAPES: dict[str, Callable[[Values], Values]] = {
 _SLOPES = (0.3, 1.0, 3.0, 10.0, 30.0)  # to start from; the levels are scaled to a range of 1
 _STEEPEST = 1e3
 _FARTHEST = 5.0  # from the middle of the levels, that a threshold is looked for
+_TOLD = 1e-3  # of log likelihood: what twice the slope must lose, or no slope is told
 _EVEN = 1e-9  # probabilities are kept this far from 0 and 1
 
 
@@ -118,7 +119,9 @@ def fit_psychometric(
     middles = [sum(bound) / 2 for bound in bounds]
     starts = [np.array([place, sign * slope, *middles]) for slope in _SLOPES for place in (-0.25, 0.0, 0.25)]
     best = _maximum(scaled, right, of, shape, starts, bounds)
-    if abs(best[1]) > 0.99 * _STEEPEST or abs(best[0]) > 0.99 * _FARTHEST:
+    steeper = best * [1, 2, 1, 1]
+    lost = _loss(steeper, scaled, right, of, shape) - _loss(best, scaled, right, of, shape)
+    if lost < _TOLD or abs(best[0]) > 0.99 * _FARTHEST:
         raise AudioMetamerError(
             f"right {', '.join(f'{r:g}/{n:g}' for r, n in zip(right, of, strict=True))} at levels "
             f"{', '.join(f'{level:g}' for level in x)} tell no threshold and slope; levels are needed between always right and "
@@ -140,16 +143,19 @@ def _maximum(
     x: Values, right: Values, of: Values, shape: str, starts: Sequence[Values], bounds: Sequence[tuple[float, float]]
 ) -> Values:
     """Threshold, slope, guess and lapse of the largest likelihood that is reached from some starts; the slope keeps its sign."""
-    rising = starts[0][1] > 0
-
-    def loss(parameters: Values) -> float:
-        threshold, slope, guess, lapse = parameters
-        p = np.clip(guess + (1 - guess - lapse) * _SHAPES[shape](slope * (x - threshold)), _EVEN, 1 - _EVEN)
-        return float(-(right * np.log(p) + (of - right) * np.log1p(-p)).sum())
-
-    limits = [(-_FARTHEST, _FARTHEST), (0.0, _STEEPEST) if rising else (-_STEEPEST, 0.0), *bounds]
-    found = [scipy.optimize.minimize(loss, start, method="L-BFGS-B", bounds=limits) for start in starts]
+    steepest = (0.0, _STEEPEST) if starts[0][1] > 0 else (-_STEEPEST, 0.0)
+    limits = [(-_FARTHEST, _FARTHEST), steepest, *bounds]
+    found = [
+        scipy.optimize.minimize(_loss, start, args=(x, right, of, shape), method="L-BFGS-B", bounds=limits) for start in starts
+    ]
     return np.asarray(min(found, key=lambda result: result.fun).x)
+
+
+def _loss(parameters: Values, x: Values, right: Values, of: Values, shape: str) -> float:
+    """-log likelihood of threshold, slope, guess and lapse, but for what does not depend on them."""
+    threshold, slope, guess, lapse = parameters
+    p = np.clip(guess + (1 - guess - lapse) * _SHAPES[shape](slope * (x - threshold)), _EVEN, 1 - _EVEN)
+    return float(-(right * np.log(p) + (of - right) * np.log1p(-p)).sum())
 
 
 def _deviance(right: Values, of: Values, expected: Values) -> float:
