@@ -6,8 +6,9 @@ import matplotlib.image
 import msgspec
 import numpy as np
 import pytest
-from tiny_experiment import LAYERS, answers, check
+from tiny_answers import LAYERS, answers, check
 
+from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.analyse import analyse, summary, write_analysis
 from audiometamer.experiment.analysis.anova import anova
 from audiometamer.experiment.analysis.exclusions import Rules
@@ -74,6 +75,13 @@ def test_missing_metamers_are_told_and_left_out_unless_they_shall_count():
     (final,) = (row for row in counted.recognition if (row.layer, row.observer) == ("final", "human"))
     assert (final.missing, final.trials) == (5, 30)
     assert counted.notes[0] == f"{note} count as the metamers that they stand for."
+
+
+def test_nothing_but_missing_metamers():
+    with pytest.raises(
+        AudioMetamerError, match="none of 24 trials had a metamer; count_missing counts the natural clips instead"
+    ):
+        analyse([msgspec.structs.replace(t, missing=True) for t in answers(2, 3)], **FAST)
 
 
 def test_what_cannot_be_tested_is_noted():

@@ -4,7 +4,7 @@ import csv
 import json
 
 import pytest
-from tiny_experiment import answers, check
+from tiny_answers import answers, check
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.bids import write_beh

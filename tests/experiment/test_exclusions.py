@@ -1,7 +1,7 @@
 """Who is left out, under which rule, and how it is told."""
 
 import pytest
-from tiny_experiment import answers, check
+from tiny_answers import answers, check
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.exclusions import Rules, exclude

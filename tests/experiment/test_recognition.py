@@ -5,7 +5,7 @@ import json
 import msgspec
 import numpy as np
 import pytest
-from tiny_experiment import answers
+from tiny_answers import answers
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.intervals import mean_over_listeners

@@ -4,7 +4,7 @@ import sys
 
 import msgspec
 import pytest
-import tiny_experiment
+import tiny_answers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +35,7 @@ def test_columns():
 
 
 def test_trials_come_back(tmp_path):
-    trials = tiny_experiment.answers(2, 2) + tiny_experiment.check("1", "catch", 1, 2)
+    trials = tiny_answers.answers(2, 2) + tiny_answers.check("1", "catch", 1, 2)
     write_trials(tmp_path / "trials.tsv", trials)
     header, first, *_ = (tmp_path / "trials.tsv").read_text().splitlines()
     assert header.split("\t") == list(TRIAL_COLUMNS)
@@ -90,11 +90,11 @@ def test_strange_answers(tmp_path, answer, read):
         ({"clip": ""}, "row 3: listener 1, trial 2 is of the main part and names no clip"),
         ({"layer": "relu0"}, "row 3: listener 1, trial 2 is a metamer at relu0 and names no model"),
         ({"trial": 1}, "row 3: listener 1, trial 1 is also in row 2; there must be one answer to each trial"),
-        ({"answered": tiny_experiment.NOON}, "was answered at 2026-11-02 12:00:00+00:00 before it started"),
+        ({"answered": tiny_answers.NOON}, "was answered at 2026-11-02 12:00:00+00:00 before it started"),
     ],
 )
 def test_trials_that_cannot_be(tmp_path, change, message):
-    first, second, *rest = tiny_experiment.answers(1, 2)
+    first, second, *rest = tiny_answers.answers(1, 2)
     write_trials(tmp_path / "trials.tsv", [first, msgspec.structs.replace(second, **change), *rest])
     with pytest.raises(AudioMetamerError) as error:
         read_trials(tmp_path / "trials.tsv")
@@ -114,7 +114,7 @@ def test_trials_that_cannot_be(tmp_path, change, message):
 )
 def test_cells_that_cannot_be_read(tmp_path, column, cell, message):
     path = tmp_path / "trials.tsv"
-    write_trials(path, tiny_experiment.answers(1, 1))
+    write_trials(path, tiny_answers.answers(1, 1))
     header, first, *_ = path.read_text().splitlines()
     cells = dict(zip(header.split("\t"), first.split("\t"), strict=True)) | {column: cell}
     path.write_text(header + "\n" + "\t".join(cells.values()) + "\n")
@@ -144,7 +144,7 @@ def test_listeners_that_cannot_be(tmp_path, rows, message):
 
 
 def test_frame():
-    frame = trial_frame(tiny_experiment.answers(2, 3))
+    frame = trial_frame(tiny_answers.answers(2, 3))
     assert list(frame.columns) == list(TRIAL_COLUMNS)
     assert len(frame) == 2 * 4 * 3
     assert frame["correct"].dtype == bool

@@ -106,6 +106,8 @@ def analyse(
     conditions = conditions_of(heard, layers)
     missing = Counter(Condition(trial.model, trial.layer) for trial in heard if trial.missing)
     counted = heard if count_missing else [trial for trial in heard if not trial.missing]
+    if not counted:
+        raise AudioMetamerError(f"none of {len(heard)} trials had a metamer; count_missing counts the natural clips instead")
     scores: dict[Observer, Scores] = {"human": human_scores(counted, conditions)}
     networks = network_scores(counted, conditions, recognised)
     if networks.of.any():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import tiny_experiment
+import tiny_answers
 from command_line import refused
 
 from audiometamer.cli import main
@@ -16,7 +16,7 @@ FAST = ("--resamples", "100", "--permutations", "20")
 @pytest.fixture(autouse=True)
 def in_a_new_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    trials = tiny_experiment.answers(6, 4) + tiny_experiment.check("2", "headphones", 3, 6)
+    trials = tiny_answers.answers(6, 4) + tiny_answers.check("2", "headphones", 3, 6)
     write_trials(Path("trials.tsv"), trials)
     write_listeners(Path("listeners.tsv"), [Listener(listener="1", excluded=True, reason="asleep")])
     Path("key.json").write_text('{"s0001": {"word": "three", "recognised_by": {"one": "three"}}}')
@@ -50,7 +50,7 @@ def test_analyse(capsys):
 def test_layers_of_the_zoo_come_in_their_own_order(capsys):
     trials = [
         msgspec.structs.replace(trial, model="cochcnn-word" if trial.model else "")
-        for trial in reversed(tiny_experiment.answers(3, 2))
+        for trial in reversed(tiny_answers.answers(3, 2))
     ]
     write_trials(Path("trials.tsv"), trials)
     assert main(["experiment", "analyse", "trials.tsv", *FAST]) == 0
