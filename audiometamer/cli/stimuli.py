@@ -11,7 +11,6 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.files import only_writer
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting
-from audiometamer.stimuli.layout import read_items
 from audiometamer.stimuli.set import write_set
 from audiometamer.stimuli.verify import read_manifest
 from audiometamer.stimuli.verify import verify as differences
@@ -36,7 +35,6 @@ def stimuli() -> None:
 @click.option("--name", help="Of the data set; default: that of the folder.")
 def index(stimulus_set: Path, clips: Path | None, name: str | None) -> None:
     """Write index, clips, licences, description, README and manifest of SET anew."""
-    read_items(stimulus_set)  # before a lock is put into a folder that is no set
     with only_writer(stimulus_set):
         rows = write_set(stimulus_set, clips=clips, name=name)
     verdicts = ", ".join(f"{n} {verdict}" for verdict, n in Counter(row.verdict for row in rows).items())

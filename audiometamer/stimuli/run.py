@@ -26,18 +26,10 @@ from audiometamer.metamers.evidence import sha256_of
 from audiometamer.metamers.synthesis import Metamer, Progress, iterate_metamers, places
 from audiometamer.models import Model
 from audiometamer.stimuli.claims import Claims
-from audiometamer.stimuli.items import (
-    Expansion,
-    Planned,
-    identity_of,
-    is_complete,
-    read_failure,
-    read_item,
-    save_failure,
-    save_item,
-    write_planned,
-)
+from audiometamer.stimuli.items import Expansion, Planned, identity_of
+from audiometamer.stimuli.layout import CLAIMS, is_complete, read_failure, read_item
 from audiometamer.stimuli.plan import open_model, write_resolved
+from audiometamer.stimuli.records import save_failure, save_item, write_planned
 
 # Items that a worker claims at once: full batches for a while, and still enough left for the others.
 _BATCHES_AT_ONCE = 4
@@ -78,7 +70,7 @@ class Worker:
     made: int = 0
 
     def __post_init__(self) -> None:
-        self.claims = Claims(self.expansion.folder / "claims")
+        self.claims = Claims(self.expansion.folder / CLAIMS)
         folder = self.expansion.folder
         self._in_vain: set[str] = set()
         self._old_failures = {item.key: read_failure(folder / item.folder) for item in self.expansion.items}

@@ -97,26 +97,26 @@ def read_rows(stimulus_set: Path) -> list[Row]:
     AudioMetamerError
         If there is no item, or a record or a sound cannot be read.
     """
-    items = read_items(stimulus_set)
-    if not items:
+    rows = [_row(stimulus_set, folder, item) for folder, item in read_items(stimulus_set)]
+    if not rows:
         raise AudioMetamerError(f"{stimulus_set} holds no finished item; `audiometamer run` makes them")
-    return [_row(stimulus_set, item) for item in items]
+    return rows
 
 
-def _row(stimulus_set: Path, item: Item) -> Row:
-    evidence = item.record.evidence
+def _row(stimulus_set: Path, folder: str, item: Item) -> Row:
+    file, evidence = f"{folder}/{item.file}", item.evidence
     settings, labels = evidence.settings, evidence.verdict.labels.values()
     matched = evidence.similarity.get(settings.layer, {})
     sound = evidence.sample_rate is not None
     return Row(
-        file=item.file, key=item.record.key, clip=settings.clip, model=settings.model, layer=settings.layer, seed=settings.seed,
+        file=file, key=item.key, clip=settings.clip, model=settings.model, layer=settings.layer, seed=settings.seed,
         verdict=verdict_word(evidence.verdict.passed),
         snr_db=math.inf if "snr_db" in matched and matched["snr_db"] is None else matched.get("snr_db"),
         spearman_rho=matched.get("spearman_rho"), pearson_r2=matched.get("pearson_r2"),
         label_clip="|".join(clip for clip, _ in labels), label_metamer="|".join(metamer for _, metamer in labels),
         method=settings.method, loss=settings.loss, steps=settings.steps, seconds=evidence.seconds,
-        sample_rate=evidence.sample_rate, duration=announced_seconds(stimulus_set / item.file) if sound else None,
-        rms=evidence.rms, peak=evidence.peak, attempts=max(len(item.record.attempts), 1), original=item.record.original,
+        sample_rate=evidence.sample_rate, duration=announced_seconds(stimulus_set / file) if sound else None,
+        rms=evidence.rms, peak=evidence.peak, attempts=len(item.attempts), original=item.original,
         clip_sha256=settings.clip_sha256, weights_sha256=settings.weights_sha256,
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from tiny_plan import PLAN, write_plan
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.stimuli.cluster import Resources, script, seconds_of
-from audiometamer.stimuli.items import read_items
+from audiometamer.stimuli.layout import read_items
 
 
 def program(folder, name, text):
@@ -101,4 +101,4 @@ def test_before_the_time_limit_a_task_gives_back_its_claims_and_queues_again(tmp
     assert "interrupted" in told
     assert slurm.read_text().splitlines() == ["scontrol requeue 7_0"]
     assert not list(claims.glob("[!.]*"))
-    assert not read_items(tmp_path / "set")
+    assert not list(read_items(tmp_path / "set"))

@@ -20,9 +20,11 @@ from tiny_plan import PLAN, write_plan
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.criteria import METRICS, MetricNull, NullDistribution
-from audiometamer.stimuli import items as items_module
-from audiometamer.stimuli.items import RECORD, expand, read_failure, read_items, read_record
+from audiometamer.stimuli import records
+from audiometamer.stimuli.items import expand
+from audiometamer.stimuli.layout import RECORD, read_failure, read_items
 from audiometamer.stimuli.plan import read_plan
+from audiometamer.stimuli.records import read_record
 from audiometamer.stimuli.run import RETRY_STRIDE, Worker, prepare, run, spell
 from audiometamer.stimuli.status import read_status
 
@@ -32,7 +34,7 @@ def opened(path):
 
 
 def made(folder):
-    return {item.key: (item.folder / item.file).read_bytes() for item in read_items(folder)}
+    return {item.key: (folder / at / item.file).read_bytes() for at, item in read_items(folder)}
 
 
 def written(folder):
@@ -53,14 +55,14 @@ def whole(plan):
 
 
 def test_a_run_makes_what_the_plan_asks_for(plan, whole, capsys):
-    found = read_items(whole)
-    assert [(i.evidence.settings.clip, i.evidence.settings.seed) for i in found] == [
+    found = list(read_items(whole))
+    assert [(i.evidence.settings.clip, i.evidence.settings.seed) for _, i in found] == [
         (f"c{k}", seed) for k in range(3) for seed in (0, 1)
     ]
-    for item in found:
-        record = read_record(item.folder / RECORD)
+    for folder, item in found:
+        record = read_record(whole / folder / RECORD)
         assert record.key == record.identity.key == item.key
-        assert item.folder.name == f"relu0_seed{record.identity.settings.seed}-{item.key}"
+        assert folder.split("/")[-1] == f"relu0_seed{record.identity.settings.seed}-{item.key}"
         original = scipy.io.wavfile.read(whole / item.original)[1]
         natural = am.read_clip(plan.parent / f"{record.identity.settings.clip}.wav", sample_rate=4000, duration=0.25)
         np.testing.assert_array_equal(original, natural.samples.numpy())
@@ -90,7 +92,7 @@ def test_a_changed_plan_makes_only_what_changed(tmp_path):
     run(opened(path), device="cpu")
     after = written(tmp_path / "set")
     assert before.items() <= after.items()
-    assert len(read_items(tmp_path / "set")) == 4
+    assert len(list(read_items(tmp_path / "set"))) == 4
     assert (tmp_path / "set" / "plan-2.toml").exists()
 
 
@@ -160,21 +162,21 @@ def test_failed_items_are_tried_with_other_seeds_and_all_attempts_kept(tmp_path,
     path = write_plan(tmp_path, PLAN.replace("[[models]]", '[[models]]\nnull = "null.json"').replace("= 20", "= 4"), n_clips=1)
     assert main(["run", str(path), "--device", "cpu", "--retry", "failed", "--attempts", "3"]) == 0
     assert "2 of them failed their verdict" in capsys.readouterr().out
-    for item in read_items(tmp_path / "set"):
+    for at, item in read_items(tmp_path / "set"):
         seed = item.evidence.settings.seed % RETRY_STRIDE
         assert item.attempts == [seed, seed + RETRY_STRIDE, seed + 2 * RETRY_STRIDE]
-        records = [read_record(item.folder / "attempts" / str(k) / RECORD) for k in range(3)]
-        assert [r.evidence.settings.seed for r in records] == item.attempts
-        files = {(item.folder / "attempts" / str(k) / r.file).resolve() for k, r in enumerate(records)}
+        attempts = [read_record(tmp_path / "set" / at / "attempts" / str(k) / RECORD) for k in range(3)]
+        assert [r.evidence.settings.seed for r in attempts] == item.attempts
+        files = {(tmp_path / "set" / at / "attempts" / str(k) / r.file).resolve() for k, r in enumerate(attempts)}
         assert len(files) == 3
-        assert (item.folder / item.file).resolve() in files
-        best = max(records, key=lambda r: r.evidence.similarity["relu0"]["snr_db"])
+        assert (tmp_path / "set" / at / item.file).resolve() in files
+        best = max(attempts, key=lambda r: r.evidence.similarity["relu0"]["snr_db"])
         assert best.evidence.settings.seed == item.evidence.settings.seed
 
 
 def test_a_full_disk_stops_the_run_in_one_line_and_it_goes_on_later(tmp_path, monkeypatch, capsys):
     path = write_plan(tmp_path, n_clips=2)
-    write, left = items_module.write_signal, 3
+    write, left = records.write_signal, 3
 
     def filling(at, signal, rate):
         nonlocal left
@@ -183,13 +185,13 @@ def test_a_full_disk_stops_the_run_in_one_line_and_it_goes_on_later(tmp_path, mo
             raise am.AudioMetamerError(f"could not write {at}: {os.strerror(errno.ENOSPC)}")
         write(at, signal, rate)
 
-    monkeypatch.setattr(items_module, "write_signal", filling)
+    monkeypatch.setattr(records, "write_signal", filling)
     assert "No space left on device" in refused(capsys, "run", path, "--device", "cpu")
-    assert 0 < len(read_items(tmp_path / "set")) < 4
+    assert 0 < len(list(read_items(tmp_path / "set"))) < 4
     assert not list((tmp_path / "set").rglob("error.json"))
-    monkeypatch.setattr(items_module, "write_signal", write)
+    monkeypatch.setattr(records, "write_signal", write)
     run(opened(path), device="cpu")
-    assert len(read_items(tmp_path / "set")) == 4
+    assert len(list(read_items(tmp_path / "set"))) == 4
 
 
 def test_a_folder_in_the_way_and_no_set(tmp_path, capsys):

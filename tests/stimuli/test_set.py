@@ -121,7 +121,7 @@ def test_bad_sets_are_told_in_a_line(stimuli, tmp_path):
         described.write_set(tmp_path / "nowhere")
     (tmp_path / "other").mkdir()
     with pytest.raises(AudioMetamerError, match="has no folder items"):
-        read_items(tmp_path / "other")
+        list(read_items(tmp_path / "other"))
     (tmp_path / "other" / "items").mkdir()
     with pytest.raises(AudioMetamerError, match="holds no finished item"):
         described.write_set(tmp_path / "other")
