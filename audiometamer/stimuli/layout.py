@@ -119,9 +119,7 @@ def _read(path: Path, decoder: msgspec.json.Decoder[T], what: str) -> T | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(
-            f"{path} is not {what}: {error}; delete it, and `audiometamer run` makes the item again"
-        ) from error
+        raise AudioMetamerError(f"{path} is not {what}: {error}; delete it, and `audiometamer run` makes it again") from error
 
 
 def read_items(stimulus_set: Path) -> Iterator[tuple[str, Item]]:
