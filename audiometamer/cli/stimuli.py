@@ -29,7 +29,7 @@ def stimuli() -> None:
 @click.option(
     "--clips",
     type=click.Path(path_type=Path),
-    help="A table of the clips: the column path, and word, speaker, licence, attribution, source, …; default: what the set has.",
+    help="A table of the clips: the column name or path, and word, speaker, licence, … It adds to what the set tells of them.",
 )
 @click.option("--name", help="Of the data set; default: that of the folder.")
 def index(stimulus_set: Path, clips: Path | None, name: str | None) -> None:

@@ -15,6 +15,7 @@ import psutil
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import in_turn
+from audiometamer.stimuli.layout import LOCK
 
 BEAT = 5.0  # seconds between two signs of life of a worker
 SILENCE = 120.0  # seconds without one after which a worker on another machine counts as gone
@@ -142,11 +143,11 @@ class Claims:
             return False
         if claim.is_dead:
             return True
-        stamp = _stamp(self.folder / key)
-        before, since, changed = self._seen.get(key, (stamp, time.monotonic(), False))
-        if stamp != before:
+        now = stamp(self.folder / key)
+        before, since, changed = self._seen.get(key, (now, time.monotonic(), False))
+        if now != before:
             since, changed = time.monotonic(), True
-        self._seen[key] = (stamp, since, changed)
+        self._seen[key] = (now, since, changed)
         return time.monotonic() - since > self.silence
 
     def _take_over(self, key: str) -> bool:
@@ -155,7 +156,7 @@ class Claims:
 
         stale = read_claim(self.folder / key)
         try:
-            with FileLock(self.folder / ".lock", timeout=self.beat):
+            with FileLock(self.folder / LOCK, timeout=self.beat):
                 if stale is not None and read_claim(self.folder / key) == stale and self._is_stale(key):
                     (self.folder / key).unlink(missing_ok=True)
                 return self._create(key)
@@ -177,7 +178,7 @@ def forget_dead(folder: Path) -> bool:
     """Remove the claims of workers that are gone; whether no other is left."""
     if not folder.is_dir():
         return True
-    with in_turn(folder / ".lock"):
+    with in_turn(folder / LOCK):
         claims = {path: read_claim(path) for path in folder.glob("[!.]*")}
         dead = [path for path, claim in claims.items() if claim is not None and claim.is_dead]
         for path in dead:
@@ -185,7 +186,8 @@ def forget_dead(folder: Path) -> bool:
     return len(dead) == len(claims)
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def stamp(path: Path) -> tuple[int, int]:
+    """Time and number of a file: others when it was touched, or another was renamed to it; zeros if there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -198,4 +200,4 @@ def is_running(path: Path) -> bool:
     claim = read_claim(path)
     if claim is None or claim.is_dead:
         return False
-    return claim.host == platform.node() or time.time() - _stamp(path)[0] / 1e9 < SILENCE
+    return claim.host == platform.node() or time.time() - stamp(path)[0] / 1e9 < SILENCE

@@ -15,7 +15,7 @@ from audiometamer.audio import announced_seconds
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import in_turn, is_temporary, whole_file
 from audiometamer.metamers.files import verdict_word
-from audiometamer.stimuli.claims import forget_dead
+from audiometamer.stimuli.claims import forget_dead, stamp
 from audiometamer.stimuli.layout import (
     CLAIMS,
     CLIPS,
@@ -157,7 +157,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
         ``attribution``, ``source``). It adds to what the set's plans and its ``clips.tsv`` tell, and where it tells otherwise
         it is believed.
     name : str, optional
-        Of the data set. Default: that of the folder.
+        Of the data set. Default: what ``dataset_description.json`` has, or else that of the folder.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
             raise AudioMetamerError(
                 f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {_some(list(told), 3)}"
             )
-        _write(stimulus_set, rows, _merged(_known(stimulus_set), told), name or stimulus_set.resolve().name)
+        _write(stimulus_set, rows, _merged(_known(stimulus_set), told), name)
     return rows
 
 
@@ -192,23 +192,15 @@ def conclude(stimulus_set: Path, *, clips: Path) -> None:
     clips : path
         The table of the plan's clips.
     """
-    before = _stamp(stimulus_set / MANIFEST)
+    before = stamp(stimulus_set / MANIFEST)
     with in_turn(stimulus_set / LOCK):
         known = _known(stimulus_set)
         about = _merged(known, _named(clips))
-        if _stamp(stimulus_set / MANIFEST) != before and about == known and lists_all(stimulus_set):
+        if stamp(stimulus_set / MANIFEST) != before and about == known and lists_all(stimulus_set):
             return
         _remove_leftovers(stimulus_set)
         if rows := _rows(stimulus_set):
-            _write(stimulus_set, rows, about, stimulus_set.resolve().name)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_ino
+            _write(stimulus_set, rows, about)
 
 
 def _remove_leftovers(stimulus_set: Path) -> None:
@@ -223,7 +215,7 @@ def _remove_leftovers(stimulus_set: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _write(stimulus_set: Path, rows: Sequence[Row], about: Mapping[str, Mapping[str, str]], title: str) -> None:
+def _write(stimulus_set: Path, rows: Sequence[Row], about: Mapping[str, Mapping[str, str]], name: str | None = None) -> None:
     used = {clip: about.get(clip, {}) for clip in dict.fromkeys(row.clip for row in rows)}
     rights = [{"clip": clip, **{right: told.get(right) or UNKNOWN for right in _RIGHTS}} for clip, told in used.items()]
     columns = dict.fromkeys(column for told in used.values() for column in told)
@@ -231,8 +223,10 @@ def _write(stimulus_set: Path, rows: Sequence[Row], about: Mapping[str, Mapping[
     write_table(stimulus_set / CLIPS, ("clip", *columns), [{"clip": clip, **told} for clip, told in used.items()])
     write_table(stimulus_set / LICENCES, ("clip", *_RIGHTS), rights)
     _write_parquet(stimulus_set / PARQUET, rows)
-    about_set = description(title, [right["licence"] for right in rights], kind="derivative", told_in=LICENCES)
-    write_text(stimulus_set / DESCRIPTION, json_text(about_set))
+    described = _read_description(stimulus_set / DESCRIPTION)
+    title = name or described.get("Name") or stimulus_set.resolve().name
+    described |= description(title, [right["licence"] for right in rights], kind="derivative", told_in=LICENCES)
+    write_text(stimulus_set / DESCRIPTION, json_text(described))
     readme = stimulus_set / README
     if not readme.exists() or readme.read_text(encoding="utf-8", errors="replace").startswith(_BY_US):
         write_text(readme, _readme(title, rows, rights))
@@ -340,6 +334,16 @@ def description(name: str, licences: Iterable[str], *, kind: str, told_in: str) 
         "License": licence,
         "GeneratedBy": [{"Name": "audiometamer", "Version": __version__}],
     }
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    """What was written, with what a laboratory has added; nothing if it is not there."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError) as error:
+        raise AudioMetamerError(f"{path} is not a JSON object: {error}; mend it, or delete it to have it written anew") from error
 
 
 def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]) -> str:

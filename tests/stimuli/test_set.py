@@ -121,23 +121,24 @@ def test_a_run_that_made_nothing_ends_without_an_index(tmp_path):
 
 def test_what_another_run_has_just_written_is_not_written_again(stimuli, monkeypatch):
     clips = written.write_clips(stimuli / "clips.csv")
-    turn, late = described.in_turn, []
+    turn, write, late, writes = described.in_turn, described._write, [], []
 
     @contextmanager
     def after_another(lock):
         with turn(lock):
-            described._write(stimuli, described.read_rows(stimuli), described._known(stimuli), "first")
+            write(stimuli, described.read_rows(stimuli), described._known(stimuli))
         for layer in late:  # made by us, after the other has looked
             written.write_item(stimuli, clip="one_slt", layer=layer)
         with turn(lock):
             yield
 
     monkeypatch.setattr(described, "in_turn", after_another)
+    monkeypatch.setattr(described, "_write", lambda *args: (writes.append(args), write(*args)))
     described.conclude(stimuli, clips=clips)
-    assert json.loads((stimuli / "dataset_description.json").read_text())["Name"] == "first"
+    assert not writes
     late.append("relu2")
     described.conclude(stimuli, clips=clips)
-    assert json.loads((stimuli / "dataset_description.json").read_text())["Name"] == "set"
+    assert len(writes) == 1
     assert list(verify(stimuli)) == []
 
 
@@ -168,6 +169,22 @@ def test_one_licence_is_named(stimuli, tmp_path):
     found = json.loads((stimuli / "dataset_description.json").read_text())
     assert found.items() >= {"Name": "Vowels", "License": "CC BY 4.0"}.items()
     assert found["GeneratedBy"][0]["Name"] == "audiometamer"
+
+
+def test_what_one_adds_to_the_description_stays(stimuli):
+    described.write_set(stimuli, name="Vowels")
+    path = stimuli / "dataset_description.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"Authors": ["A. Reader"], "License": "?"}))
+    described.write_set(stimuli)
+    found = json.loads(path.read_text())
+    assert found.items() >= {"Name": "Vowels", "Authors": ["A. Reader"]}.items()
+    assert "LICENCES.tsv" in found["License"]
+    assert "# Vowels\n" in (stimuli / "README.md").read_text()
+    path.write_text("[]")
+    with pytest.raises(
+        AudioMetamerError, match=r"description\.json is not a JSON object: Expected `object`, got `array`; mend it"
+    ):
+        described.write_set(stimuli)
 
 
 def test_a_readme_of_ones_own_stays(stimuli):
