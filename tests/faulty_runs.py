@@ -11,7 +11,6 @@ import resource
 import signal
 import time
 
-import pytest
 from disks import Disk
 
 from audiometamer.cli import main
@@ -57,8 +56,8 @@ def make_until_killed(path, operation, afterwards):
     return make(path)
 
 
-def make_and_note(path, notes, seed):
-    """A run that notes each item that it makes; with a seed, by a clock that jumps."""
+def make_and_note(path, notes, gate, seed):
+    """A run that begins when another does, and notes each item that it makes; with a seed, by a clock that jumps."""
     save = run_module.save_item
 
     def noting(folder, item, metamer, *, attempt):
@@ -70,6 +69,7 @@ def make_and_note(path, notes, seed):
     if seed is not None:
         rng, now = random.Random(seed), time.time
         time.time = lambda: now() + rng.choice([-1e9, -3600, 0, 1e6])
+    gate.wait(60)
     return make(path)
 
 
@@ -103,8 +103,9 @@ def make_on_a_read_only_disk(path, folder):
     for command in (("run", path), ("run", path), ("stimuli", "index", folder)):
         told = refused(*command)
         assert re.search(rf"could not write (into )?{folder}.*: (Read-only file system|Permission denied)", told), told
-    with pytest.raises(AudioMetamerError, match=r"could not write .*/new: "), whole_file(folder / "new") as new:
+    with contextlib.suppress(AudioMetamerError), whole_file(folder / "new") as new:  # and nothing else is raised
         new.write_text("")
+    assert not (folder / "new").exists()
     assert main(["status", str(folder)]) == 0
     assert main(["stimuli", "verify", str(folder)]) == 1
 

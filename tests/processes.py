@@ -5,11 +5,21 @@ import os
 import sys
 from pathlib import Path
 
+# What a run imports; pandas because pyarrow looks for it. What is not installed is passed over.
+IMPORTED = (
+    "audiometamer.cli",
+    "filelock",
+    "pandas",
+    "psutil",
+    "pyarrow.parquet",
+    "scipy.io.wavfile",
+    "soundfile",
+    "torchaudio.functional",
+)
+
 # Forked from a process of its own: in this one torch may have threads, which a fork would leave behind.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload([
-    "audiometamer.cli", "torchaudio.functional", "soundfile", "scipy.io.wavfile", "pyarrow.parquet", "filelock", "psutil",
-])  # fmt: skip
+CONTEXT.set_forkserver_preload(list(IMPORTED))
 
 
 def started(function, *arguments, output: Path):
@@ -22,7 +32,9 @@ def started(function, *arguments, output: Path):
 def finished(process, seconds=60):
     """The exit status of a process."""
     process.join(seconds)
-    assert process.exitcode is not None
+    if process.exitcode is None:
+        process.kill()
+        raise AssertionError(f"it has not ended after {seconds} s")
     return process.exitcode
 
 

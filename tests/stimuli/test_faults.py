@@ -18,7 +18,7 @@ import torch
 from command_line import refused
 from msgspec.structs import replace
 from msgspec.toml import encode
-from processes import finished, started
+from processes import CONTEXT, finished, started
 from tiny_plan import PLAN, write_plan
 
 from audiometamer.cards import Card, FrontEndCard, NetworkCard, WeightsCard
@@ -32,8 +32,8 @@ from audiometamer.stimuli.run import run
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import verify
 
-# A step each: what is tested is not how they sound.
-QUICK = PLAN.replace("steps = 20", "steps = 1")
+# One attempt of a step each: what is tested is not how they sound.
+QUICK = PLAN.replace("steps = 20", 'steps = 1\nmethod = "feather2023"')
 ONE_BY_ONE = QUICK.replace("batch_size = 2", "batch_size = 1")
 
 
@@ -103,12 +103,13 @@ def test_a_disk_that_is_full_or_read_only_is_told_in_one_line(tmp_path, run_on):
 
 @pytest.mark.parametrize("jumping_clocks", [False, True])
 def test_two_runs_at_once_make_every_item_once(tmp_path, jumping_clocks):
-    path, notes = write_plan(tmp_path, ONE_BY_ONE), [tmp_path / f"notes{k}" for k in range(2)]
+    path, notes = write_plan(tmp_path, PLAN.replace("batch_size = 2", "batch_size = 1")), [tmp_path / "a", tmp_path / "b"]
+    gate, log = CONTEXT.Barrier(2), tmp_path / "log"
     both = [
-        started(faulty_runs.make_and_note, path, notes[k], k if jumping_clocks else None, output=tmp_path / "log")
-        for k in range(2)
+        started(faulty_runs.make_and_note, path, note, gate, seed if jumping_clocks else None, output=log)
+        for seed, note in enumerate(notes)
     ]
-    assert [finished(process) for process in both] == [0, 0], (tmp_path / "log").read_text()
+    assert [finished(process) for process in both] == [0, 0], log.read_text()
     assert all(note.exists() for note in notes), "both had something to do"
     made = [key for note in notes for key in note.read_text().split()]
     assert sorted(made) == sorted(item.key for item in read_planned(tmp_path / "set"))
