@@ -16,7 +16,7 @@ from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import safe_name, suffix_of, write_signal
 from audiometamer.metamers.synthesis import Metamer, merit
 from audiometamer.stimuli.items import Identity, Planned
-from audiometamer.stimuli.layout import ATTEMPTS, ERROR, ORIGINALS, PLANNED, RECORD, Failure, Wanted
+from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, PLANNED, RECORD, Failure, Wanted
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +83,7 @@ def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) ->
         record = replace(better, attempts=[*before.attempts, evidence.settings.seed])
     _write(at / RECORD, record)
     (at / ERROR).unlink(missing_ok=True)
+    (at / CHECKPOINT).unlink(missing_ok=True)
     return record.evidence.verdict.passed
 
 

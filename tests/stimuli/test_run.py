@@ -19,11 +19,12 @@ from tiny_plan import PLAN, write_plan
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.criteria import METRICS, MetricNull, NullDistribution
+from audiometamer.metamers.unfinished import load_unfinished
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.layout import RECORD, read_failure, read_items
+from audiometamer.stimuli.layout import CHECKPOINT, RECORD, read_failure, read_items
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.records import read_record
-from audiometamer.stimuli.run import RETRY_STRIDE, Worker, prepare, run, spell
+from audiometamer.stimuli.run import RETRY_STRIDE, Interruption, Worker, prepare, run, spell
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import read_manifest, verify
 
@@ -175,16 +176,37 @@ def claims(folder):
     return list((folder / "claims").glob("[!.]*"))
 
 
-def test_terminated_it_gives_its_claims_back(tmp_path):
+def test_terminated_it_gives_its_claims_back_and_goes_on_from_a_checkpoint(tmp_path):
     path, folder = write_plan(tmp_path, PLAN.replace("steps = 20", "steps = 20000")), tmp_path / "set"
-    process = started(faulty_runs.make, path, output=tmp_path / "log")
-    wait_for(lambda: claims(folder))
-    assert read_status(folder).counts["running"] > 0
-    process.terminate()
-    assert finished(process) == 130
-    assert "what was finished is kept" in (tmp_path / "log").read_text()
-    assert not claims(folder)
+    reached = []
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        process = started(faulty_runs.make, path, output=tmp_path / "log")
+        wait_for(lambda: claims(folder))
+        assert read_status(folder).counts["running"] > 0
+        time.sleep(0.5)
+        os.kill(process.pid, number)
+        assert finished(process) == 130
+        assert "what was finished is kept" in (tmp_path / "log").read_text()
+        assert not claims(folder)
+        kept = [load_unfinished(file) for file in sorted(folder.rglob(CHECKPOINT))]
+        assert len(kept) >= 2
+        reached.append(max(found.halfway.step for found in kept))
+    assert 0 < reached[0] < reached[1]
     assert not (folder / "MANIFEST.sha256").exists()
+
+
+def test_a_finished_item_has_no_checkpoint(tmp_path):
+    """A worker stopped in the middle, as before a time limit; the next one goes on and removes what was kept."""
+    expansion = opened(write_plan(tmp_path, n_clips=1))
+    prepare(expansion)
+    interruption = Interruption()
+    worker = Worker(expansion, torch.device("cpu"), report=lambda *_: interruption.ask(), interruption=interruption)
+    with pytest.raises(KeyboardInterrupt):
+        worker.work()
+    assert len(list(expansion.folder.rglob(CHECKPOINT))) == 2
+    run(expansion, device="cpu")
+    assert len(list(read_items(expansion.folder))) == 2
+    assert not list(expansion.folder.rglob(CHECKPOINT))
 
 
 def test_workers_share_the_items_and_one_that_is_killed_is_replaced(whole, tmp_path, monkeypatch):
