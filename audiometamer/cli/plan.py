@@ -63,7 +63,8 @@ def check(path: Path, device: str, measure: bool) -> None:
 def run(path: Path, device: str, workers: int, retry: str | None, attempts: int) -> None:
     """Make what PLAN asks for and is not there yet.
 
-    What is finished is kept: the same command goes on where it was interrupted. Several runs share the work.
+    What is finished is kept: the same command goes on where it was interrupted. Several runs share the work. Each ends with the
+    set's index, licences, README and manifest.
     """
     expansion = expand(path, read_plan(path))
     with tracked() as tracker:
