@@ -168,7 +168,7 @@ METHODS = {
         Method(
             "default",
             200,
-            290,  # over the 1,260 metamers of the zoo's table (docs/zoo.md)
+            280,  # over twenty recordings at all layers of three networks (docs/optimisers.md)
             (
                 _start("", 0.3, gradient_clip=_LESS),
                 _going_on(gradient_clip=_LESS),
