@@ -32,7 +32,8 @@ Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 
 _SIGNALS = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
-_OWN_COLUMNS = ("name", "path", "start", "duration")
+# Of a table of clips: which they are. Its other columns tell what they are.
+OWN_COLUMNS = ("name", "path", "start", "duration")
 
 
 class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -184,14 +185,32 @@ def _once(values: Sequence[object]) -> None:
 
 
 def _located(message: str) -> str:
-    """What msgspec says, its place first, and the nearest known key for an unknown one."""
+    """What msgspec says, its place first, in the words of TOML, and for an unknown key where it belongs or the nearest known."""
     what, _, where = message.partition(" - at `$")
     place = where.removesuffix("`").removeprefix(".")
-    if unknown := re.search(r"unknown field `(.+)`", what):
-        struct = Clips if place.startswith("clips") else PlannedModel if place.startswith("models") else Plan
-        nearest = difflib.get_close_matches(unknown[1], struct.__struct_fields__, n=1)
-        what = f"there is no key {unknown[1]!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+    if unknown := re.fullmatch(r"Object contains unknown field `(.+)`", what):
+        what = _unknown(unknown[1], place)
+    elif missing := re.fullmatch(r"Object missing required field `(.+)`", what):
+        what = f"the key {missing[1]!r} is missing"
+    else:
+        what = re.sub(r"`([a-z |]+)`", lambda types: _in_words(types[1]), what)
+        what = what.replace("Expected ", "must be ").replace(", got ", ", not ")
+        if place == "models" and what.endswith("a table"):
+            what += "; write [[models]], in two brackets"
     return f"{place}: {what}" if place else what
+
+
+def _unknown(key: str, place: str) -> str:
+    struct = Clips if place.startswith("clips") else PlannedModel if place.startswith("models") else Plan
+    if struct is not Plan and key in Plan.__struct_fields__:
+        return f"{key!r} is a key of the plan itself; write it before the first line in brackets"
+    nearest = difflib.get_close_matches(key, struct.__struct_fields__, n=1)
+    return f"there is no key {key!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+
+
+def _in_words(types: str) -> str:
+    words = {"str": "a string", "int": "an integer", "float": "a number", "bool": "true or false", "array": "an array"}
+    return " or ".join({**words, "object": "a table"}.get(name, name) for name in types.split(" | ") if name != "null")
 
 
 def output_folder(path: Path, plan: Plan) -> Path:
@@ -228,7 +247,7 @@ def sources(path: Path, clips: Clips) -> list[Source]:
                 Path(row["path"]),
                 _seconds(row, "start", clips.start),
                 _seconds(row, "duration", clips.duration),
-                {column: cell for column, cell in row.items() if column not in _OWN_COLUMNS},
+                {column: cell for column, cell in row.items() if column not in OWN_COLUMNS},
             )
             for row in rows
         ]
@@ -335,11 +354,12 @@ def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Seq
     for number in itertools.count(1):
         ending = f"-{number}" if number > 1 else ""
         content = tomli_w.dumps(_filled_in(path, plan, layers, folder, f"clips{ending}.csv"))
-        found, found_table = folder / f"plan{ending}.toml", folder / f"clips{ending}.csv"
-        if found.exists() and (found.read_text(encoding="utf-8"), _text(found_table)) != (content, table):
-            continue
-        for file, text in ((found_table, table), (found, content)):
-            if _text(file) != text:
+        found = folder / f"plan{ending}.toml"
+        texts = {folder / f"clips{ending}.csv": table, found: content}
+        if any(_text(file) not in (None, text) for file, text in texts.items()):
+            continue  # of another plan; or no file of ours, where somebody's clips lie in the set's folder
+        for file, text in texts.items():
+            if _text(file) is None:
                 with whole_file(file) as temporary:
                     temporary.write_text(text, encoding="utf-8")
         return found
@@ -347,14 +367,21 @@ def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Seq
 
 
 def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.exists() else None
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
+
+
+def resolved_tables(folder: Path) -> list[Path]:
+    """The tables of clips of a set's plans, the first plan's first."""
+    plans = (re.fullmatch(r"plan(-(\d+))?\.toml", path.name) for path in folder.glob("plan*.toml"))
+    endings = sorted((int(found[2] or 1), found[1] or "") for found in plans if found)
+    return [table for _, ending in endings if (table := folder / f"clips{ending}.csv").exists()]
 
 
 def _clips_table(chosen: Sequence[Source], folder: Path) -> str:
     columns = list(dict.fromkeys(column for source in chosen for column in source.columns))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_OWN_COLUMNS, *columns])
+    writer.writerow([*OWN_COLUMNS, *columns])
     for source in chosen:
         path = Path(os.path.relpath(source.path, folder)).as_posix()
         writer.writerow([source.name, path, source.start, source.duration, *(source.columns.get(c, "") for c in columns)])
