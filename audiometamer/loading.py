@@ -72,8 +72,9 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     nearest = difflib.get_close_matches(text, zoo(), n=1)
     meant = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise AudioMetamerError(
-        f"there is no model {text!r}{meant}: it is not in the zoo ({', '.join(zoo())}), not a folder, not package.module:function, "
-        f"not of {', '.join(f'{prefix}:' for prefix in _ADAPTERS)} and not random:NAME:SEED or permuted:NAME:SEED"
+        f"there is no model {text!r}{meant}: it is not in the zoo ({', '.join(zoo())}), not a folder, not "
+        f"package.module:function, not of {', '.join(f'{prefix}:' for prefix in _ADAPTERS)} and not random:NAME:SEED or "
+        "permuted:NAME:SEED"
     )
 
 

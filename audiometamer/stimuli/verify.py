@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, NoReturn
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
@@ -92,12 +92,17 @@ def verify(stimulus_set: Path) -> Iterator[Difference]:
 
 def _files(stimulus_set: Path) -> Iterator[str]:
     """All that a manifest tells of, as it lies in the set."""
-    for folder, subfolders, names in os.walk(stimulus_set):
+
+    def refuse(error: OSError) -> NoReturn:
+        raise AudioMetamerError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    for folder, subfolders, names in os.walk(stimulus_set, onerror=refuse):
         at = Path(folder).relative_to(stimulus_set)
         if at == Path():
             subfolders[:] = [name for name in subfolders if name != CLAIMS]
             names = [name for name in names if name not in (LOCK, MANIFEST)]
-        yield from ((at / name).as_posix() for name in names)
+        links = (name for name in subfolders if Path(folder, name).is_symlink())  # which are not walked into
+        yield from ((at / name).as_posix() for name in (*names, *links))
 
 
 def file_sha256(path: Path) -> str:
