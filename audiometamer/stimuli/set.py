@@ -20,8 +20,8 @@ from audiometamer.stimuli.verify import write_manifest
 from audiometamer.version import __version__
 
 UNKNOWN = "unknown"
-BIDS_VERSION = "1.10.0"
-_RIGHTS = ("licence", "attribution", "source")
+BIDS_VERSION = "1.11.2"
+RIGHTS = ("licence", "attribution", "source")
 _BY_US = "<!-- written by audiometamer; without this line it is left as it is -->"
 
 
@@ -158,11 +158,11 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
         for clip, told in _named(table).items():
             about[clip] = told | {column: cell for column, cell in about.get(clip, {}).items() if not told.get(column)}
     used = {clip: about.get(clip, {}) for clip in dict.fromkeys(row.clip for row in rows)}
-    rights = [{"clip": clip, **{right: told.get(right) or UNKNOWN for right in _RIGHTS}} for clip, told in used.items()]
+    rights = [{"clip": clip, **{right: told.get(right) or UNKNOWN for right in RIGHTS}} for clip, told in used.items()]
     columns = dict.fromkeys(column for told in used.values() for column in told)
     write_table(stimulus_set / INDEX, COLUMNS, map(msgspec.structs.asdict, rows))
     write_table(stimulus_set / CLIPS, ("clip", *columns), [{"clip": clip, **told} for clip, told in used.items()])
-    write_table(stimulus_set / LICENCES, ("clip", *_RIGHTS), rights)
+    write_table(stimulus_set / LICENCES, ("clip", *RIGHTS), rights)
     _write_parquet(stimulus_set / PARQUET, rows)
     title = name or stimulus_set.resolve().name
     about_set = description(title, [right["licence"] for right in rights], kind="derivative", told_in=LICENCES)
@@ -270,7 +270,7 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
         for (model, layer), n in cells.items()
     )
     untold = [
-        f"{right['clip']} ({', '.join(r for r in _RIGHTS if right[r] == UNKNOWN)})"
+        f"{right['clip']} ({', '.join(r for r in RIGHTS if right[r] == UNKNOWN)})"
         for right in rights
         if UNKNOWN in right.values()
     ]
