@@ -28,15 +28,19 @@ class Family(NamedTuple):
     may_drop: bool
 
 
-def most_balanced(families: Sequence[Family]) -> int:
-    """No more units than this can be balanced: the most of each family by itself, and of these the least."""
-    return min(map(_most_of, families))
+def most_balanced(counts: NDArray[np.int64], *, may_drop: bool) -> int:
+    """How many can be balanced of so many in each group, if no other family had a say.
 
+    With k in each group of a value, all values that have k come; without `may_drop`, all values must have it.
 
-def _most_of(family: Family) -> int:
-    smallest = [min(map(len, groups)) for groups in family.values]
-    levels = set(smallest) if family.may_drop else {min(smallest)}
-    return len(family.values[0]) * max(level * sum(n >= level for n in smallest) for level in levels)
+    Parameters
+    ----------
+    counts : array [shape=(values, groups)]
+    may_drop : bool
+    """
+    smallest = np.sort(counts.min(axis=1))[::-1]
+    most = (smallest * np.arange(1, len(smallest) + 1)).max() if may_drop else smallest[-1] * len(smallest)
+    return int(counts.shape[1] * most)
 
 
 def largest_balanced(n: int, families: Sequence[Family], *, most: int, generator: np.random.Generator) -> list[int]:

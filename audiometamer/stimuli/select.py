@@ -1,15 +1,14 @@
 """Which items of a set to use: what passed everywhere, or as much as is balanced; matched, drawn by seed, and written down."""
 
-import math
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.stimuli.balance import Family, largest_balanced, most_balanced
@@ -20,6 +19,7 @@ from audiometamer.version import __version__
 
 # What makes a condition: all that decides a metamer but its clip and its seed.
 CONDITION = ("model", "weights_sha256", "layer", "method", "loss", "steps")
+_MOST_UNITS = 200_000  # that are looked at, in all windows together: some minutes
 TABLE, RULES = "selection.tsv", "selection.json"
 
 
@@ -106,12 +106,11 @@ class Unit(NamedTuple):
     conditions: list[list[Candidate]]
 
 
-# What must lie in a window, and how wide that is.
-_Match = tuple[Callable[[Row], float], float]
-
-
 def select(stimulus_set: Path, rules: Rules) -> Selection:
-    """Choose items of a set by rules; see `Rules`. No larger choice keeps to them.
+    """Choose items of a set by rules; see `Rules`.
+
+    No larger choice keeps to them. Where it would take too long to be sure, as it may with thousands of items and narrow windows,
+    the count ``at_most`` says how large one could be.
 
     Raises
     ------
@@ -129,70 +128,107 @@ def select_rows(rows: Sequence[Row], clips: dict[str, dict[str, str]], rules: Ru
     if not passed:
         told = ", ".join(f"{n} {verdict}" for verdict, n in Counter(row.verdict for row in rows).items())
         raise AudioMetamerError(f"no item passed its verdict ({told}): there is nothing to select from")
-    matches = _matches(passed, rules)
     names = {row.clip for row in rows}
     values = {column: _values(column, names, clips) for column in (*rules.balance, *rules.may_drop)}
-    search = _Search(rules, len(conditions), len(names), values)
-    candidates = search.units(passed)
-    if not candidates:
+    search = _Search(rules, passed, len(conditions), values)
+    if not (candidates := search.units(passed)):
         raise AudioMetamerError(_nothing_complete(passed, list(conditions)))
-    search.look(passed, matches)
+    search.run()
     if not search.best:
-        raise AudioMetamerError(_nothing_balanced(candidates, values, rules) if search.matched else _nothing_matched(rules))
+        raise AudioMetamerError(_nothing_balanced(candidates, values, rules))
     found = sorted(search.drawn(), key=lambda row: row.file)
     return Selection(found, {
         "items": len(rows), "passed": len(passed), "one_seed": len({(c.row.clip, c.condition) for c in passed}),
-        "candidates": _size(candidates), "matched": search.matched, "selected": len(found),
+        "candidates": _size(candidates), "matched": search.matched, "selected": len(found), "at_most": search.at_most,
         "selected_clips": len({row.clip for row in found}), "conditions": len(conditions),
     })  # fmt: skip
 
 
 @dataclass
 class _Search:
-    """Look for the largest balanced selection in one part of the candidates after another.
+    """The largest balanced selection of any window of durations and levels.
 
     Parameters
     ----------
     rules : Rules
-    n_conditions, n_clips : int
+    passed : list of Candidate
+    n_conditions : int
     values : dict of str to dict of str to str
         By column that is to be balanced, what it tells of each clip.
     best : list of Unit
-        The first of those that are largest.
+        The first found of those that are largest.
+    at_most : int
+        Items that the largest can have.
     matched : int
-        How many items are in the windows where it was found.
+        Items in the window where the best was found.
     """
 
     rules: Rules
+    passed: list[Candidate]
     n_conditions: int
-    n_clips: int
     values: dict[str, dict[str, str]]
     best: list[Unit] = field(default_factory=list)
+    at_most: int = 0
     matched: int = 0
 
     def __post_init__(self) -> None:
         self.generator = np.random.default_rng(self.rules.seed)
-        clips = self.n_clips if self.rules.most_clips is None else self.rules.most_clips
-        self.most = clips * (self.n_conditions if self.rules.among == "largest" else 1)  # units
 
-    def look(self, part: Sequence[Candidate], matches: Sequence[_Match]) -> None:
-        """Look in every window of a part that could hold more than the best so far."""
-        if len(part) <= len(self.best):
-            return
-        units = self.units(part)
-        families = self.families(units)
-        if not matches:
-            self.matched = self.matched or _size(units)
-        if min(most_balanced(families), self.most) <= len(self.best):
-            return
-        if matches:
-            (value, width), *rest = matches
-            for inside in _windows(part, value, width):
-                self.look(inside, rest)
-            return
-        chosen = largest_balanced(len(units), families, most=self.most, generator=self.generator)
+    def run(self) -> None:
+        """Take window after window, those that could hold most first, until none could hold more than the best."""
+        looked_at = 0
+        for at_most, part in self.windows():
+            if at_most <= _size(self.best):
+                break
+            if looked_at > _MOST_UNITS:
+                self.at_most = at_most
+                return
+            units = self.units(part)
+            self.take(units)
+            looked_at += len(units)
+        self.at_most = _size(self.best)
+
+    def take(self, units: Sequence[Unit]) -> None:
+        """Balance some units; keep them if they are more than the best."""
+        each = self.n_conditions if self.rules.among == "largest" else 1
+        most = len(units) if self.rules.most_clips is None else self.rules.most_clips * each
+        chosen = largest_balanced(len(units), self.families(units), most=most, generator=self.generator)
         if len(chosen) > len(self.best):
             self.best, self.matched = [units[k] for k in chosen], _size(units)
+
+    def windows(self) -> Iterator[tuple[int, list[Candidate]]]:
+        """Each window with what no selection of it can exceed, the highest first; of equals, those with most candidates."""
+        durations, levels = _durations(self.passed, self.rules), _levels(self.passed, self.rules)
+        order = np.argsort(durations, kind="stable")
+        found: list[tuple[int, int, NDArray[np.intp], slice]] = []
+        for of_duration in _spans(durations[order], self.rules.duration_within):
+            inside = order[of_duration]
+            inside = inside[np.argsort(levels[inside], kind="stable")]
+            spans = _spans(levels[inside], self.rules.level_within)
+            found += [(bound, s.stop - s.start, inside, s) for bound, s in zip(self.bounds(inside, spans), spans, strict=True)]
+        for bound, _, inside, span in sorted(found, key=lambda window: window[:2], reverse=True):
+            yield bound, [self.passed[k] for k in sorted(inside[span])]
+
+    def bounds(self, inside: NDArray[np.intp], spans: Sequence[slice]) -> list[int]:
+        """Of each span of some candidates, items that no selection can exceed: what each column by itself lets through."""
+        clips = {clip: k for k, clip in enumerate(dict.fromkeys(c.row.clip for c in self.passed))}
+        columns = [(np.ones((1, len(clips)), np.int64), False)]
+        for column, told in self.values.items():
+            values = np.array([told[clip] for clip in clips])
+            columns.append((np.array([values == value for value in set(told.values())], np.int64), column in self.rules.may_drop))
+        place = np.array([(clips[self.passed[k].row.clip], self.passed[k].condition) for k in inside]).T
+        seeds = np.zeros((len(clips), self.n_conditions), np.int64)
+        bounds, start, stop = [], 0, 0
+        for span in spans:  # each a little further than the last
+            np.add.at(seeds, tuple(place[:, stop : span.stop]), 1)
+            np.subtract.at(seeds, tuple(place[:, start : span.start]), 1)
+            start, stop = span.start, span.stop
+            there = seeds > 0
+            if self.rules.among == "complete":
+                there &= there.all(axis=1, keepdims=True)
+            bounds.append(min(most_balanced(of_value @ there, may_drop=may_drop) for of_value, may_drop in columns))
+        most = (self.rules.most_clips or len(clips)) * self.n_conditions
+        return [min(bound, most) for bound in bounds]
 
     def units(self, part: Sequence[Candidate]) -> list[Unit]:
         """What can be taken of a part."""
@@ -226,26 +262,27 @@ def _size(units: Sequence[Unit]) -> int:
     return sum(len(unit.conditions) for unit in units)
 
 
-def _windows(part: Sequence[Candidate], value: Callable[[Row], float], width: float) -> list[Sequence[Candidate]]:
-    """Those that lie in a window, for every window that cannot be moved to hold others too; those with most first."""
-    part = sorted(part, key=lambda candidate: value(candidate.row))
-    values = [value(candidate.row) for candidate in part]
-    ends = [bisect_right(values, low + width + 1e-9) for low in values]  # 1e-9: rounding of logarithms
-    spans = [(start, end) for start, end in enumerate(ends) if start == 0 or end > ends[start - 1]]
-    return [part[start:end] for start, end in sorted(spans, key=lambda span: span[0] - span[1])]
+def _spans(values: NDArray[np.float64], width: float | None) -> list[slice]:
+    """Where ascending values lie in a window, for every window that cannot be moved to hold others too."""
+    if width is None:
+        return [slice(0, len(values))]
+    ends = np.searchsorted(values, values + width + 1e-9, side="right").tolist()  # 1e-9: rounding of logarithms
+    return [slice(start, end) for start, end in enumerate(ends) if start == 0 or end > ends[start - 1]]
 
 
-def _matches(passed: Sequence[Candidate], rules: Rules) -> list[_Match]:
-    matches: list[_Match] = []
-    if rules.duration_within is not None:
-        if endless := [c.row.file for c in passed if c.row.duration is None]:
-            raise AudioMetamerError(f"{endless[0]} is no sound: it has no duration to match")
-        matches.append((lambda row: row.duration or 0.0, rules.duration_within))
-    if rules.level_within is not None:
-        if silent := [c.row.file for c in passed if not c.row.rms > 0]:
-            raise AudioMetamerError(f"{silent[0]} is silent: it has no level to match")
-        matches.append((lambda row: 20 * math.log10(row.rms), rules.level_within))
-    return matches
+def _durations(passed: Sequence[Candidate], rules: Rules) -> NDArray[np.float64]:
+    if rules.duration_within is not None and (endless := [c.row.file for c in passed if c.row.duration is None]):
+        raise AudioMetamerError(f"{endless[0]} is no sound: it has no duration to match")
+    return np.array([c.row.duration or 0.0 for c in passed])
+
+
+def _levels(passed: Sequence[Candidate], rules: Rules) -> NDArray[np.float64]:
+    """RMS levels in dB; zeros where nothing is to be matched."""
+    if rules.level_within is None:
+        return np.zeros(len(passed))
+    if silent := [c.row.file for c in passed if not c.row.rms > 0]:
+        raise AudioMetamerError(f"{silent[0]} is silent: it has no level to match")
+    return 20 * np.log10([c.row.rms for c in passed])
 
 
 def _condition(row: Row) -> tuple[str, ...]:
@@ -272,12 +309,6 @@ def _nothing_complete(passed: Sequence[Candidate], conditions: Sequence[tuple[st
         f"no clip passed at all {len(conditions)} conditions; fewest did at {fewest[0]} {fewest[2]} ({min(clips)}): leave it out "
         f"(--only), or select the largest balanced subset (--among largest)"
     )
-
-
-def _nothing_matched(rules: Rules) -> str:
-    widths = [f"{rules.level_within:g} dB"] if rules.level_within is not None else []
-    widths += [f"{rules.duration_within:g} s"] if rules.duration_within is not None else []
-    return f"no clip's own metamers lie within {' and '.join(widths)} of each other; widen the window"
 
 
 def _values(column: str, names: set[str], clips: dict[str, dict[str, str]]) -> dict[str, str]:
@@ -310,7 +341,13 @@ def _nothing_balanced(units: Sequence[Unit], values: dict[str, dict[str, str]], 
                 f"nothing is balanced: no clip of {column} {missing[0]} is among the {len(left)} candidates; let values of "
                 f"{column} be left out (--may-drop {column}), or widen the other rules"
             )
-    return f"nothing is balanced among the {len(units)} candidates; let values be left out (--may-drop), or balance fewer columns"
+    widths = [f"{rules.level_within:g} dB"] if rules.level_within is not None else []
+    widths += [f"{rules.duration_within:g} s"] if rules.duration_within is not None else []
+    near, widen = (f" that lies within {' and '.join(widths)}", "widen the window, ") if widths else ("", "")
+    return (
+        f"nothing{near} is balanced among the {len(units)} candidates; {widen}let values be left out (--may-drop), or balance "
+        "fewer columns"
+    )
 
 
 def write_selection(stimulus_set: Path, out: Path, rules: Rules) -> Selection:

@@ -279,7 +279,7 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
 # {title}
 
 Model metamers: sounds that a layer of a network cannot tell from a natural clip. {len(rows)} metamers of
-{_counted(len(rights), "clip")}; listed by audiometamer {__version__}.
+{counted(len(rights), "clip")}; listed by audiometamer {__version__}.
 
 - Models: {"; ".join(weights)}.
 - Layers: {", ".join(dict.fromkeys(row.layer for row in rows))}.
@@ -304,7 +304,7 @@ verify`) finds every file that has changed.
 ## Licences
 Of the clips; a metamer is made from its clip. Each clip is listed in `LICENCES.tsv`.
 
-{chr(10).join(f"- {licence}: {_counted(count, 'clip')}" for licence, count in sorted(licences.items()))}
+{chr(10).join(f"- {licence}: {counted(count, 'clip')}" for licence, count in sorted(licences.items()))}
 {unknown}"""
 
 
@@ -313,7 +313,8 @@ def _rate(count: Mapping[str, int]) -> str:
     return f"{100 * count['passed'] / judged:.0f} %" if judged else "–"
 
 
-def _counted(n: int, word: str) -> str:
+def counted(n: int, word: str) -> str:
+    """A number of things in words: ``1 clip``, ``2 clips``."""
     return f"{n} {word}{'s' * (n != 1)}"
 
 

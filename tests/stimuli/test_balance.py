@@ -40,4 +40,14 @@ def test_no_choice_is_larger(problem):
     assert holds(found, families)
     every = ({k for k in range(n) if bits[k]} for bits in product([False, True], repeat=n))
     best = max(len(choice) for choice in every if holds(choice, families) and len(choice) <= most)
-    assert len(found) == best <= most_balanced(families)
+    assert len(found) == best
+    for family in families:
+        counts = np.array([[len(group) for group in groups] for groups in family.values])
+        assert best <= most_balanced(counts, may_drop=family.may_drop)
+
+
+def test_the_most_of_one_family_by_hand():
+    counts = np.array([[5, 4], [2, 9], [0, 7]])  # 4 of one value, or 2 of two
+    assert most_balanced(counts, may_drop=True) == 8
+    assert most_balanced(counts, may_drop=False) == 0
+    assert most_balanced(counts[:2], may_drop=False) == 8

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.stimuli import select as selecting
 from audiometamer.stimuli.select import Rules, select, select_rows, write_selection
 from audiometamer.stimuli.set import Row, write_set
 
@@ -81,17 +82,17 @@ def sets(draw):
     )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(sets())
 def test_nothing_larger_keeps_to_the_rules(problem):
     rows, clips, rules = problem
     every = ([r for r, taken in zip(rows, bits, strict=True) if taken] for bits in product([False, True], repeat=len(rows)))
     most = max((len(part) for part in every if part and keeps(part, rows, clips, rules)), default=0)
     try:
-        found = select_rows(rows, clips, rules).rows
+        found, counts = select_rows(rows, clips, rules)
     except AudioMetamerError:
-        found = []
-    assert len(found) == most
+        found, counts = [], {"at_most": 0}
+    assert len(found) == counts["at_most"] == most
     assert not found or keeps(found, rows, clips, rules)
 
 
@@ -132,6 +133,18 @@ def test_the_window_with_most_is_left_for_one_that_can_be_balanced():
     about = {"a": {"voice": "s"}, "b": {"voice": "s"}, "c": {"voice": "s"}, "d": {"voice": "s"}, "e": {"voice": "t"}}
     rows = [row("a", rms=0.1), row("b", rms=0.1), row("c", rms=0.1), row("d", rms=0.2), row("e", rms=0.2)]
     assert chosen(rows, about, balance=("voice",), level_within=1.0) == [("d", "a"), ("e", "a")]
+
+
+def test_what_was_not_looked_at_is_bounded(monkeypatch):
+    told = [("s", "one"), ("s", "one"), ("t", "one"), ("t", "two")]  # by word 3 can be had, by voice 4, by both 2
+    about = {f"{k}{rms}": {"voice": v, "word": w} for rms in (0.1, 0.2) for k, (v, w) in enumerate(told)}
+    rows = [row(clip, rms=float(clip[1:])) for clip in about]
+    rules = Rules(balance=("voice",), may_drop=("word",), level_within=1.0)
+    counts = select_rows(rows, about, rules).counts
+    assert (counts["selected"], counts["at_most"]) == (2, 2)
+    monkeypatch.setattr(selecting, "_MOST_UNITS", 3)
+    counts = select_rows(rows, about, rules).counts
+    assert (counts["selected"], counts["at_most"]) == (2, 3), "the second window was not looked at"
 
 
 def test_the_seed_that_lies_in_the_window_is_taken():
@@ -219,8 +232,8 @@ def test_a_selection_is_written_down(tmp_path):
     assert told["rules"]["seed"] == 3
     assert told["rules"]["balance"] == ["voice"]
     assert told["counts"] == found.counts == {
-        "items": 6, "passed": 5, "one_seed": 5, "candidates": 4, "matched": 4, "selected": 4, "selected_clips": 2,
-        "conditions": 2,
+        "items": 6, "passed": 5, "one_seed": 5, "candidates": 4, "matched": 4, "selected": 4, "at_most": 4,
+        "selected_clips": 2, "conditions": 2,
     }  # fmt: skip
     assert select(stimuli, rules).rows == found.rows
     with pytest.raises(AudioMetamerError, match=r"selection\.tsv exists; nothing is overwritten"):
