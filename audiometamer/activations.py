@@ -3,18 +3,15 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.parts import Part
-
-Rectifier = Callable[[Tensor], Tensor]
 
 _LAYER = re.compile(r"(?P<path>[^@\[\]/]*)(@(?P<call>\d+))?(\[(?P<key>[^\]]+)\])?(/(?P<part>.+))?")
 
@@ -33,12 +30,15 @@ class Tap:
         Which item of a tuple or dict that it returns; None: the only tensor.
     part : Part
         What of it is meant. Default: all.
+    given : bool
+        Whether what the module was given is meant, not what it returns. Default False.
     """
 
     path: str
     call: int | None = None
     key: str | None = None
     part: Part = field(default_factory=Part)
+    given: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "Tap":
@@ -48,6 +48,10 @@ class Tap:
             raise AudioMetamerError(f"layer {text!r} is not of the form module, module@call, module[key] or module/part")
         call = None if found["call"] is None else int(found["call"])
         return cls(found["path"], call, found["key"], Part.parse(found["part"] or ""))
+
+    def before(self) -> "Tap":
+        """All of what the same module is given in the same call."""
+        return Tap(self.path, self.call, given=True)
 
 
 def split_layer(text: str) -> tuple[str, str]:
@@ -67,9 +71,9 @@ class _Recording:
     taps: Mapping[str, Tap]
     outputs: dict[str, Tensor] = field(default_factory=dict)
 
-    def take(self, path: str, call: int, output: Any) -> None:
+    def take(self, path: str, call: int, output: Any, *, given: bool) -> None:
         for layer, tap in self.taps.items():
-            if tap.path != path or (tap.call or 0) != call:
+            if (tap.path, tap.call or 0, tap.given) != (path, call, given):
                 continue
             tensor = _tensor_of(layer, output, tap.key)
             is_last = len(self.outputs) == len(self.taps) - 1
@@ -79,9 +83,7 @@ class _Recording:
             raise _AllRecorded
 
 
-def record_taps(
-    root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, Tap], *, relus: Mapping[Tap, Rectifier] | None = None
-) -> dict[str, Tensor]:
+def record_taps(root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, Tap]) -> dict[str, Tensor]:
     """Run a forward pass of a module and return the whole outputs of some of its places; it stops after the last one.
 
     Parameters
@@ -92,9 +94,6 @@ def record_taps(
         Runs the forward pass.
     taps : mapping of str to Tap
         By the name to return it under.
-    relus : mapping of Tap to callable, optional
-        What to put for the `torch.nn.ReLU`s at some places, such as `straight_through_relu`. Places of other modules are left as
-        they are. Default: nothing.
 
     Returns
     -------
@@ -106,11 +105,9 @@ def record_taps(
         If a place was not reached, or returns no single tensor and no key says which.
     """
     recording = _Recording(taps)
-    replaced = {(tap.path, tap.call or 0): function for tap, function in (relus or {}).items()}
     with ExitStack() as hooks:
-        for path in {tap.path for tap in taps.values()} | {path for path, _ in replaced}:
-            own = {call: function for (at, call), function in replaced.items() if at == path}
-            hooks.enter_context(_hooked(root.get_submodule(path), path, recording, own))
+        for path in {tap.path for tap in taps.values()}:
+            hooks.enter_context(_hooked(root.get_submodule(path), path, recording))
         try:
             forward()
         except _AllRecorded:
@@ -120,28 +117,23 @@ def record_taps(
 
 
 @contextmanager
-def _hooked(module: nn.Module, path: str, recording: _Recording, relus: Mapping[int, Rectifier]) -> Iterator[None]:
-    """While this lasts, a module's outputs are recorded, and as a ReLU it is another function, by the number of its call."""
-    calls = 0
-    relu = module if relus and isinstance(module, nn.ReLU) else None
-    in_place = relu is not None and relu.inplace
+def _hooked(module: nn.Module, path: str, recording: _Recording) -> Iterator[None]:
+    """While this lasts, what a module is given and what it returns is recorded, by the number of its call."""
+    calls = {True: 0, False: 0}
 
-    def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        nonlocal calls
-        call, calls = calls, calls + 1
-        replaced = relus[call](args[0]) if relu is not None and call in relus else output
-        recording.take(path, call, replaced)
-        return replaced
+    def take(value: Any, *, given: bool) -> None:
+        call, calls[given] = calls[given], calls[given] + 1
+        recording.take(path, call, value, given=given)
 
-    handle = module.register_forward_hook(hook)
-    if relu is not None:
-        relu.inplace = False  # it would overwrite what the other function is given
+    handles = [
+        module.register_forward_pre_hook(lambda _, args: take(args[0] if args else None, given=True)),
+        module.register_forward_hook(lambda _, args, output: take(output, given=False)),  # noqa: ARG005 (torch calls it so)
+    ]
     try:
         yield
     finally:
-        handle.remove()
-        if relu is not None:
-            relu.inplace = in_place
+        for handle in handles:
+            handle.remove()
 
 
 def calls_in_order(root: nn.Module, forward: Callable[[], Any]) -> list[Tap]:
@@ -159,27 +151,6 @@ def calls_in_order(root: nn.Module, forward: Callable[[], Any]) -> list[Tap]:
                 hooks.callback(module.register_forward_hook(hook).remove)
         forward()
     return calls
-
-
-def relu_pooled_by(root: nn.Module, calls: Sequence[Tap], tap: Tap) -> Tap | None:
-    """The ReLU whose output reaches a place through modules without weights only (pooling, dropout), or None.
-
-    Parameters
-    ----------
-    root : Module
-    calls : sequence of Tap
-        As `calls_in_order` gives them.
-    tap : Tap
-        The place; not a ReLU itself.
-    """
-    before = calls[: calls.index(Tap(tap.path, tap.call or 0)) + 1]
-    for call in reversed(before):
-        module = root.get_submodule(call.path)
-        if isinstance(module, nn.ReLU):
-            return None if call is before[-1] else call
-        if next(module.children(), None) is None and next(chain(module.parameters(), module.buffers()), None) is not None:
-            return None
-    return None
 
 
 def unknown_layer(layer: str, known: Iterable[str], *, where: str) -> AudioMetamerError:

@@ -19,7 +19,6 @@ from audiometamer.matching.loop import Forward
 from audiometamer.matching.methods import Method
 from audiometamer.matching.optimizers import Constant
 from audiometamer.models import Model, record
-from audiometamer.straight_through import straight_through_relu
 
 Work = Callable[[], object]
 
@@ -106,8 +105,7 @@ def step_of(model: Model, layer: str, signals: Tensor) -> Work:
 def forward_to(model: Model, layer: str) -> Forward:
     """A twin's forward pass to a layer, with the straight-through ReLU there."""
     twin = folded(model, layer)
-    tap = twin.tap(layer)
-    return lambda signals: twin.activations(signals, {layer: tap}, relus={tap: straight_through_relu})[layer]
+    return lambda signals: record(twin, signals, layer, straight_through=True)[layer]
 
 
 def network_alone(model: Model, layer: str, signals: Tensor) -> Work:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audiometamer.activations import Rectifier, Tap, calls_in_order, record_taps, relu_pooled_by, split_layer, unknown_layer
+from audiometamer.activations import Tap, calls_in_order, record_taps, split_layer, unknown_layer
 from audiometamer.cards import Card
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.domains import Domain, Gaussian, Waveform
@@ -212,18 +212,21 @@ class Model(nn.Module):
                 self._calls = calls_in_order(self, lambda: self(silence))
         return self._calls
 
-    def is_relu(self, layer: str) -> bool:
-        """Whether a layer is a `torch.nn.ReLU`, or some of its units."""
-        tap = self.tap(layer)
-        return isinstance(self.get_submodule(tap.path), nn.ReLU) and tap.part.average is None
-
     def relu_pooled_by(self, layer: str) -> Tap | None:
-        """The ReLU that a layer pools; see `audiometamer.activations.relu_pooled_by`."""
-        return relu_pooled_by(self, self.calls(), self.tap(layer))
+        """The call of a `torch.nn.ReLU` whose output a layer's module is given, or None."""
+        tap, calls = self.tap(layer), self.calls()
+        before = calls[: calls.index(Tap(tap.path, tap.call or 0))]
+        relu = next((c for c in reversed(before) if isinstance(self.get_submodule(c.path), nn.ReLU)), None)
+        if relu is None or getattr(self.network, "items_per_signal", 1) != 1:
+            return None
+        noise = 0.1 * torch.randn(1, *self.signal_shape, generator=torch.Generator().manual_seed(0))
+        noise = noise.clamp(*self.bounds).to(dtype=self.dtype, device=self.device)
+        taps = {"relu": relu, "layer": tap.before()}
+        with torch.no_grad():
+            found = record_taps(self, lambda: self(noise), taps)
+        return relu if torch.equal(found["relu"], found["layer"]) else None
 
-    def activations(
-        self, signals: Tensor, taps: Mapping[str, Tap], *, relus: Mapping[Tap, Rectifier] | None = None
-    ) -> dict[str, Tensor]:
+    def activations(self, signals: Tensor, taps: Mapping[str, Tap]) -> dict[str, Tensor]:
         """Activations [shape=(batch, ...)] for signals [shape=(batch, *signal_shape)]; see `record_taps`.
 
         Raises
@@ -231,7 +234,7 @@ class Model(nn.Module):
         AudioMetamerError
             If a layer's first dimension is not the batch, or it has no such part.
         """
-        whole = record_taps(self, lambda: self(signals), taps, relus=relus)
+        whole = record_taps(self, lambda: self(signals), taps)
         return {layer: self.of_each_signal(layer, taps[layer], whole[layer], len(signals)) for layer in taps}
 
     def of_each_signal(self, layer: str, tap: Tap, output: Tensor, batch: int) -> Tensor:
@@ -289,8 +292,11 @@ def record(model: Model, inputs: Tensor, layers: Sequence[str] | str, *, straigh
     """
     names = [layers] if isinstance(layers, str) else list(layers)
     taps = {layer: model.tap(layer) for layer in names}
-    relus = dict.fromkeys(taps.values(), straight_through_relu) if straight_through else None
-    return model.activations(inputs, taps, relus=relus)
+    if not straight_through:
+        return model.activations(inputs, taps)
+    relus = {layer: tap for layer, tap in taps.items() if isinstance(model.get_submodule(tap.path), nn.ReLU)}
+    found = model.activations(inputs, {**taps, **{layer: tap.before() for layer, tap in relus.items()}})
+    return {layer: relus[layer].part(straight_through_relu(a)) if layer in relus else a for layer, a in found.items()}
 
 
 def check_model(model: Model) -> None:

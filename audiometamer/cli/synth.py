@@ -1,6 +1,7 @@
 """``audiometamer synth``: metamers of recordings."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from audiometamer.label_files import grouped, read_groups
 from audiometamer.metamers.clips import check_names, read_clips
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
+    checkpoint_path,
     clip_folder,
     folder_of,
     is_finished,
@@ -28,6 +30,7 @@ from audiometamer.metamers.files import (
 )
 from audiometamer.metamers.synthesis import Metamer, Progress, iterate_metamers, places, settings_of
 from audiometamer.metamers.targets import GivenTarget, read_target
+from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models import Model
 
 
@@ -81,7 +84,7 @@ def synth(
 ) -> None:
     """Make metamers of recordings or photographs, CLIPS, and write them with their evidence.
 
-    What is finished is kept: the same command goes on where it was interrupted.
+    What is finished is kept, and what is not every five minutes: the same command goes on where it was interrupted.
 
     A+B among the layers is matched at both at once; A/channels=0:32, A/frames=10:20, A/units=3.5.9 and A/average=time are parts
     of a layer.
@@ -137,7 +140,7 @@ def make(
 
             found = iterate_metamers(
                 model, todo, method=method, steps=steps, null=null, batch_size=batch_size, tf32=tf32, compiled=compiled,
-                progress=progress,
+                progress=progress, checkpoints=Checkpoints(partial(checkpoint_path, out)),
             )  # fmt: skip
             for metamer in found:
                 save_metamer(out, metamer)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -9,13 +10,39 @@ from torch import Tensor
 from audiometamer.domains import Domain
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.losses import Activations, Loss, relative_l2
-from audiometamer.matching.optimizers import Optimizer
+from audiometamer.matching.optimizers import Optimizer, State
 
 Forward = Callable[[Tensor], Activations]
 # Step number and the active signals' losses to which of them should stop; asked at reports only.
 StoppingRule = Callable[[int, Tensor], Tensor]
 # Step number, indices of the active signals and their losses; called at reports.
 Report = Callable[[int, Tensor, Tensor], None]
+# Indices of the active signals and a function that gives their state; called before every step.
+Save = Callable[[Tensor, Callable[[], "Halfway"]], None]
+
+
+@dataclass
+class Halfway:
+    """Signals on their way, before one of their steps: all that `match` needs to go on as if it had never stopped.
+
+    Parameters
+    ----------
+    step : int
+        The next one; the same for all of them.
+    parameters : Tensor [shape=(batch, ...)]
+        What is stepped.
+    state : dict of str to Tensor [shape=(batch, ...)]
+        The optimiser's.
+    loss_steps : list of int
+    losses : Tensor [shape=(batch, reports)]
+        As in `Match`, so far.
+    """
+
+    step: int
+    parameters: Tensor
+    state: dict[str, Tensor]
+    loss_steps: list[int]
+    losses: Tensor
 
 
 @dataclass
@@ -52,6 +79,8 @@ def match(
     stop: StoppingRule | None = None,
     report: Report | None = None,
     report_every: int = 25,
+    halfway: Halfway | None = None,
+    save: Save | None = None,
 ) -> Match:
     """Move each signal of a batch until its activations match its target.
 
@@ -78,6 +107,10 @@ def match(
         Told the losses every `report_every` steps.
     report_every : int
         Default 25.
+    halfway : Halfway, optional
+        Where to go on, for all signals of `start`. Default: at the first step.
+    save : callable, optional
+        Called before every step; may keep the state, or end the match by an exception.
 
     Returns
     -------
@@ -88,14 +121,19 @@ def match(
     AudioMetamerError
         If a loss is not finite, or the gradient does not reach the signals.
     """
-    parameters = domain.project(start.detach())
-    state = optimizer.init(parameters)
+    parameters = domain.project(start.detach()) if halfway is None else halfway.parameters
+    state = optimizer.init(parameters) if halfway is None else halfway.state
     active = torch.arange(len(parameters), device=parameters.device)
     result, taken = parameters.clone(), torch.full_like(active, steps)
-    loss_steps: list[int] = []
-    curves: list[Tensor] = []
+    loss_steps: list[int] = [] if halfway is None else list(halfway.loss_steps)
+    curves: list[Tensor] = [] if halfway is None else list(halfway.losses.to(parameters.device).unbind(1))
+    if stop is not None:
+        for step, losses in zip(loss_steps, curves, strict=True):
+            stop(step, losses)
 
-    for step in range(steps):
+    for step in range(0 if halfway is None else halfway.step, steps):
+        if save is not None:
+            save(active, partial(_halfway, step, active, parameters, state, loss_steps, curves))
         parameters.requires_grad_()
         losses = loss(forward(domain.signals(parameters)), target)
         gradients = _gradients(losses, parameters)
@@ -123,6 +161,11 @@ def match(
     return Match(
         domain.signals(result), taken, loss_steps, torch.stack(curves, 1).cpu() if curves else torch.empty(len(result), 0)
     )
+
+
+def _halfway(step: int, active: Tensor, parameters: Tensor, state: State, loss_steps: list[int], curves: list[Tensor]) -> Halfway:
+    losses = torch.stack([curve[active] for curve in curves], 1) if curves else parameters.new_empty(len(active), 0)
+    return Halfway(step, parameters.detach().clone(), dict(state), list(loss_steps), losses.cpu())
 
 
 def _gradients(losses: Tensor, signals: Tensor) -> Tensor:

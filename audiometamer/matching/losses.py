@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.straight_through import straight_through_relu
 
 # A batch of activations: one layer's, or several layers' by name.
 Activations = Tensor | Mapping[str, Tensor]
@@ -75,11 +74,11 @@ def _signed_root(x: Tensor, offset: float) -> Tensor:
 
 
 def rectified(loss: Loss, margin: float) -> Loss:
-    """A loss on what a ReLU was given, for a target that it gave.
+    """A loss on activations before their ReLU, for a target after it.
 
-    Where the target is above zero, the ReLU is straight-through. Where it is zero, the ReLU's input counts as an error down to a
-    margin below zero: a gradient that ends at zero would leave silent units on the verge, half of them a little active, and a
-    verdict asks for their ranks.
+    Where the target is above zero, a unit that is silent counts by how far it is below zero: the ReLU would hide it, and its
+    gradient. Where the target is zero, being below zero is no error, but for a margin: a gradient that ends at zero would leave
+    silent units on the verge, half of them a little active, and a verdict asks for their ranks.
 
     Parameters
     ----------
@@ -92,7 +91,7 @@ def rectified(loss: Loss, margin: float) -> Loss:
     def rectified_loss(activations: Activations, target: Activations) -> Tensor:
         x, t = _one(activations), _one(target)
         below = margin * t.flatten(1).mean(1).view(-1, *[1] * (t.ndim - 1))
-        return loss(torch.where(t > 0, straight_through_relu(x), (x + below).clamp(min=0)), t)
+        return loss(torch.where(t > 0, x, (x + below).clamp(min=0)), t)
 
     return rectified_loss
 

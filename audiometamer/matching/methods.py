@@ -85,11 +85,8 @@ class Method:
         What is minimised, unless the caller or an attempt says otherwise.
     description : str
     margin : float
-        Of silent units at a ReLU, as a fraction of the target's mean; see `losses.rectified`. Default 0: the ReLU is
-        straight-through everywhere.
-    pooled_slope : float
-        Slope of the gradient below zero of a ReLU that the layer pools: what is silent there but should not be can wake up.
-        Default 0: the ReLU's own.
+        Of silent units at a ReLU, or at a pool of one, as a fraction of the target's mean; see `losses.rectified`. Default 0: the
+        ReLU is straight-through, as published.
     version : int
         Raised with every change of the code that gives other samples and does not show in what is above. Default 1.
     """
@@ -101,7 +98,6 @@ class Method:
     loss: Loss
     description: str
     margin: float = 0.0
-    pooled_slope: float = 0.0
     version: int = 1
 
     def fingerprint(self) -> str:
@@ -110,7 +106,7 @@ class Method:
             f"{each.optimizer(self.steps)!r} {each.goes_on} {each.stretch} {each.gradient_clip!r} {_told(each.loss)}"
             for each in self.attempts
         ]
-        numbers = f"{self.steps} {self.margin!r} {self.pooled_slope!r} {self.version}"
+        numbers = f"{self.steps} {self.margin!r} {self.version}"
         return hashlib.sha256("\n".join([numbers, _told(self.loss), *attempts]).encode()).hexdigest()
 
 
@@ -178,7 +174,6 @@ METHODS = {
             "with more steps; a ReLU that the layer is, or pools, passes some gradient below zero, and in some attempts the "
             "cochleagram's compression has a smaller largest derivative",
             margin=0.01,
-            pooled_slope=0.1,
         ),
         Method(
             "feather2023",

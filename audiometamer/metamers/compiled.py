@@ -8,15 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audiometamer.activations import Rectifier, Tap
+from audiometamer.activations import Tap
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models import Model
 
 
 @contextmanager
-def compiled(
-    model: Model, taps: Mapping[str, Tap], relus: Mapping[Tap, Rectifier]
-) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
+def compiled(model: Model, taps: Mapping[str, Tap]) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
     """While this lasts, a function from signals to the activations at some places by layer, its network compiled.
 
     What the network does after them is not computed: nothing depends on it, so the compiler leaves it out.
@@ -25,9 +23,7 @@ def compiled(
     ----------
     model : Model
     taps : mapping of str to Tap
-        By layer, places in the network whose modules return one tensor, and are called once.
-    relus : mapping of Tap to callable
-        What to put for the `torch.nn.ReLU`s at some places; see `audiometamer.activations.record_taps`.
+        By layer, places in the network whose modules are given or return one tensor, and are called once.
 
     Raises
     ------
@@ -41,26 +37,29 @@ def compiled(
             raise AudioMetamerError(f"a layer that is one of several calls or outputs ({tap.path}) cannot be compiled")
     found: dict[str, Tensor] = {}
 
-    def hook(at: Tap) -> Callable[[nn.Module, tuple[Any, ...], Any], Any]:
-        def take(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            if at in relus and isinstance(module, nn.ReLU):
-                output = relus[at](args[0])
-            found[at.path] = output
-            return output
+    def given(layer: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def take(module: nn.Module, args: tuple[Any, ...]) -> None:
+            found[layer] = args[0].clone() if getattr(module, "inplace", False) else args[0]
+
+        return take
+
+    def returned(layer: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        def take(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ARG001 (torch calls it so)
+            found[layer] = output
 
         return take
 
     def network(heard: Tensor) -> dict[str, Tensor]:
         model.network(heard)
-        return {layer: found[tap.path] for layer, tap in taps.items()}
+        return dict(found)
 
     with ExitStack() as after:
-        for at in {*taps.values(), *relus}:
-            module = model.get_submodule(at.path)
-            after.callback(module.register_forward_hook(hook(at)).remove)
-            if isinstance(module, nn.ReLU) and module.inplace:  # it would overwrite what another function is given
-                module.inplace = False
-                after.callback(setattr, module, "inplace", True)
+        for layer, tap in taps.items():
+            module = model.get_submodule(tap.path)
+            handle = (
+                module.register_forward_pre_hook(given(layer)) if tap.given else module.register_forward_hook(returned(layer))
+            )
+            after.callback(handle.remove)
         fast = torch.compile(network, dynamic=False)
 
         def forward(signals: Tensor) -> dict[str, Tensor]:

@@ -44,6 +44,11 @@ def clip_folder(out: Path, clip: str, model: str) -> Path:
     return out / safe_name(clip) / safe_name(model)
 
 
+def checkpoint_path(out: Path, settings: Settings) -> Path:
+    """Where an unfinished metamer is kept."""
+    return record_path(out, settings).with_suffix(".unfinished.safetensors")
+
+
 def save_metamer(out: Path, metamer: Metamer) -> Path:
     """Write a metamer's signal and JSON, and the natural signal, or the given target, beside them if it is not there.
 
@@ -65,6 +70,7 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     write_signal(path, metamer.samples, evidence.sample_rate)
     with whole_file(record) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(evidence), indent=1) + b"\n")
+    checkpoint_path(out, evidence.settings).unlink(missing_ok=True)
     return path
 
 

@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -12,7 +12,6 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from audiometamer.activations import Rectifier, Tap
 from audiometamer.adapters.joined import Joined
 from audiometamer.audio import Clip
 from audiometamer.cochleagram import Cochleagram
@@ -21,15 +20,16 @@ from audiometamer.devices import tensor_float32
 from audiometamer.domains import Domain
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.folding import folded, twin_of
-from audiometamer.matching.loop import match
+from audiometamer.matching.loop import Halfway, match
 from audiometamer.matching.losses import Activations, Loss, combined, rectified, relative_l2
 from audiometamer.matching.methods import Attempt, Method, load_method, stuck_after
 from audiometamer.metamers import compiled as compilation
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import Evidence, Settings, Try, sha256_of, versions
+from audiometamer.metamers.readings import reading
 from audiometamer.metamers.targets import GivenTarget
+from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
 from audiometamer.models import Model, record
-from audiometamer.straight_through import straight_through_relu
 
 _REPORT_EVERY = 20
 _STREAM = 2**32  # start noise of later attempts is drawn from seed + attempt · this: no user's seed comes near
@@ -82,6 +82,14 @@ class Progress:
     snr_db: float
 
 
+@dataclass(frozen=True)
+class _Pass:
+    """The forward pass that is matched: signals [shape=(batch, *signal_shape)] to activations by place."""
+
+    activations: Callable[[Tensor], dict[str, Tensor]]
+    unrectified: list[str]  # the places whose silent units are below zero
+
+
 @dataclass
 class _Job:
     """One metamer in the making."""
@@ -92,6 +100,7 @@ class _Job:
     tries: list[Try] = field(default_factory=list)
     results: list[tuple[Tensor, Evidence]] = field(default_factory=list)
     seconds: float = 0.0
+    halfway: Halfway | None = None
 
     def wants(self, attempt: Attempt) -> bool:
         """Whether an attempt is worth making: none has passed, and there is something to go on from if it goes on."""
@@ -121,6 +130,7 @@ def synthesize(
     tf32: bool = False,
     compiled: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> list["Metamer"]:
     """Make metamers of clips at layers of a model.
 
@@ -156,6 +166,8 @@ def synthesize(
         Whether the network is compiled by `torch.compile`, for a layer at a time; not for layers of the front end. Default False.
     progress : callable, optional
         Told a `Progress` every 20 steps.
+    checkpoints : Checkpoints, optional
+        Where to keep what is not finished, and to go on from. Default: nowhere.
 
     Returns
     -------
@@ -186,6 +198,7 @@ def synthesize(
         tf32=tf32,
         compiled=compiled,
         progress=progress,
+        checkpoints=checkpoints,
     )
     return sorted(found, key=lambda m: place[id(m.clip), m.evidence.settings.layer, m.evidence.settings.seed])
 
@@ -203,6 +216,7 @@ def iterate_metamers(
     tf32: bool = False,
     compiled: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator["Metamer"]:
     """As `synthesize`, for any list of (clip, layer, seed), giving each metamer as soon as it is done.
 
@@ -229,6 +243,7 @@ def iterate_metamers(
         model.weights_sha256(),
         tf32,
         compiled,
+        checkpoints,
     )
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):
         yield from run.metamers([_Job(*job) for job in jobs if job[1] == layer], batch_size)
@@ -301,6 +316,7 @@ class _Run:
     weights_sha256: str
     tf32: bool
     compiled: bool
+    checkpoints: Checkpoints | None
 
     def metamers(self, jobs: Sequence[_Job], batch_size: int | None) -> Iterator[Metamer]:
         """Metamers of jobs at one layer, in the order in which they are done."""
@@ -310,10 +326,10 @@ class _Run:
         with ExitStack() as stack:
 
             @cache
-            def activations(gradient_clip: float) -> Callable[[Tensor], dict[str, Tensor]]:
-                return stack.enter_context(self._activations(self._clipped(twin, gradient_clip), layer))
+            def forward(gradient_clip: float) -> _Pass:
+                return stack.enter_context(self._pass(self._clipped(twin, gradient_clip), layer))
 
-            yield from self._batches(jobs, batch_size, activations)
+            yield from self._batches(jobs, batch_size, forward)
 
     def _clipped(self, twin: Model, gradient_clip: float) -> Model:
         """A twin of the model whose cochleagram's compression has a smaller derivative, if it can be had."""
@@ -326,30 +342,38 @@ class _Run:
         return another
 
     @contextmanager
-    def _activations(self, twin: Model, layer: str) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
-        """The forward pass that is matched."""
-        taps, relus = {place: twin.tap(place) for place in places(layer)}, self._relus(layer)
-        if self.compiled and all(tap.path.startswith("network.") for tap in taps.values()):
-            with compilation.compiled(twin if twin is not self.model else twin_of(twin), taps, relus) as forward:
-                yield forward
-        else:
-            yield lambda signals: twin.activations(signals, taps, relus=relus)
+    def _pass(self, twin: Model, layer: str) -> Iterator[_Pass]:
+        if self.compiled and twin is self.model:
+            twin = twin_of(twin)
+        readings = {place: reading(twin, place, unrectified=bool(self.method.margin)) for place in places(layer)}
+        taps = {name: tap for each in readings.values() for name, tap in each.taps.items()}
+        with ExitStack() as stack:
+            forward: Callable[[Tensor], dict[str, Tensor]] = partial(twin.activations, taps=taps)
+            if self.compiled and all(tap.path.startswith("network.") for tap in taps.values()):
+                forward = stack.enter_context(compilation.compiled(twin, taps))
 
-    def _batches(
-        self, jobs: Sequence[_Job], batch_size: int, activations: Callable[[float], Callable[[Tensor], dict[str, Tensor]]]
-    ) -> Iterator[Metamer]:
-        """The attempts at jobs of one layer; `activations` gives the forward pass by its gradient clip."""
+            def activations(signals: Tensor) -> dict[str, Tensor]:
+                found = forward(signals)
+                return {place: each.read(found) for place, each in readings.items()}
+
+            yield _Pass(activations, [place for place, each in readings.items() if each.unrectified])
+
+    def _batches(self, jobs: Sequence[_Job], batch_size: int, forward: Callable[[float], _Pass]) -> Iterator[Metamer]:
+        """The attempts at jobs of one layer; `forward` gives the pass by its gradient clip."""
         attempts = self.method.attempts
-        waiting = {0: list(jobs)}  # by the number of their next attempt
+        waiting: dict[tuple[int, int], list[_Job]] = {}  # by the number of their attempt and its next step
+        for job in jobs:
+            waiting.setdefault(self._resumed(job), []).append(job)
         while waiting:
-            full = [number for number, here in waiting.items() if len(here) >= batch_size]
-            number = max(full, default=min(waiting))  # what is not full may be filled by earlier attempts
-            batch, rest = waiting[number][:batch_size], waiting.pop(number)[batch_size:]
+            full = [place for place, here in waiting.items() if len(here) >= batch_size]
+            place = max(full, default=min(waiting))  # what is not full may be filled by earlier attempts
+            number, _ = place
+            batch, rest = waiting[place][:batch_size], waiting.pop(place)[batch_size:]
             if rest:
-                waiting[number] = rest
+                waiting[place] = rest
             try:
                 with tensor_float32(False):
-                    self._attempt(batch, number, activations(attempts[number].gradient_clip))
+                    self._attempt(batch, number, forward(attempts[number].gradient_clip), waiting)
             except torch.OutOfMemoryError as error:
                 if len(batch) == 1:
                     raise AudioMetamerError(f"{self.model.device} has no memory for one signal at {batch[0].layer}") from error
@@ -357,7 +381,7 @@ class _Run:
                 warnings.warn(
                     f"no memory for {len(batch)} signals; going on with {batch_size}", AudioMetamerWarning, stacklevel=2
                 )
-                waiting[number] = batch + rest
+                waiting[place] = batch + rest
                 continue
             for job in batch:
                 following = next((k for k in range(number + 1, len(attempts)) if job.wants(attempts[k])), None)
@@ -365,9 +389,30 @@ class _Run:
                     samples, evidence = job.best
                     yield Metamer(samples, job.clip, replace(evidence, tries=job.tries, seconds=job.seconds))
                 else:
-                    waiting.setdefault(following, []).append(job)
+                    waiting.setdefault((following, 0), []).append(job)
 
-    def _attempt(self, jobs: list[_Job], number: int, activations: Callable[[Tensor], dict[str, Tensor]]) -> None:
+    def _resumed(self, job: _Job) -> tuple[int, int]:
+        """Take up what was kept of a job; the attempt and step where it goes on."""
+        if self.checkpoints is None or (found := self.checkpoints.load(self._settings(job), self.method.fingerprint())) is None:
+            return 0, 0
+        job.tries, job.seconds, job.halfway = found.tries, found.seconds, found.halfway
+        job.results = [] if found.best is None else [found.best]
+        return found.attempt, 0 if found.halfway is None else found.halfway.step
+
+    def _unfinished(self, job: _Job, attempt: int, halfway: Halfway | None, seconds: float = 0.0) -> Unfinished:
+        return Unfinished(
+            self._settings(job),
+            self.method.fingerprint(),
+            attempt,
+            job.tries,
+            job.best if job.results else None,
+            halfway,
+            job.seconds + seconds,
+        )
+
+    def _attempt(
+        self, jobs: list[_Job], number: int, matched_pass: _Pass, waiting: Mapping[tuple[int, int], Sequence[_Job]]
+    ) -> None:
         began = time.monotonic()
         model, layer = self.model, jobs[0].layer
         attempt = self.method.attempts[number]
@@ -379,14 +424,13 @@ class _Run:
         else:
             start = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
 
-        unrectified = self._unrectified(layer)
-        loss = self._loss(attempt, layer)
+        loss = self._loss(attempt, layer, matched_pass.unrectified)
         latest: Activations = target
 
         def forward(signals: Tensor) -> Activations:
             nonlocal latest
-            found = activations(signals)
-            latest = {place: a.detach().relu() if place in unrectified else a.detach() for place, a in found.items()}
+            found = matched_pass.activations(signals)
+            latest = {place: a.detach().relu() if place in matched_pass.unrectified else a.detach() for place, a in found.items()}
             return found
 
         def report(step: int, active: Tensor, _: Tensor) -> None:
@@ -394,6 +438,16 @@ class _Run:
                 wanted = {place: tensor[active] for place, tensor in target.items()}
                 ratio = float(combined(dict.fromkeys(target, relative_l2))(latest, wanted).median())
                 self.progress(Progress(layer, len(active), number, step, steps, -20 * math.log10(max(ratio, 1e-30))))
+
+        def save(active: Tensor, state: Callable[[], Halfway]) -> None:
+            def snapshot() -> list[Unfinished]:
+                seconds, batch = (time.monotonic() - began) / len(jobs), state()
+                own = [self._unfinished(jobs[i], number, alone(batch, k), seconds) for k, i in enumerate(active.tolist())]
+                others = [(job, at) for (at, _), here in waiting.items() for job in here if job.tries or job.halfway]
+                return own + [self._unfinished(job, at, job.halfway) for job, at in others]
+
+            if self.checkpoints is not None:
+                self.checkpoints.offer(snapshot)
 
         stuck_step = -(-steps // 2 // _REPORT_EVERY) * _REPORT_EVERY
         with tensor_float32(self.tf32):
@@ -408,6 +462,8 @@ class _Run:
                 stop=stuck_after(stuck_step) if len(self.method.attempts) > 1 and not attempt.goes_on else None,
                 report=report,
                 report_every=_REPORT_EVERY,
+                halfway=None if jobs[0].halfway is None else together([job.halfway for job in jobs if job.halfway], model.device),
+                save=save,
             )
         seconds = (time.monotonic() - began) / len(jobs)
         outcomes = []
@@ -431,6 +487,7 @@ class _Run:
             job.tries.append(tried)
             job.results.append(result)
             job.seconds += seconds
+            job.halfway = None
 
     def _targets(self, jobs: Sequence[_Job]) -> dict[str, Tensor]:
         """The targets of jobs at one layer, [shape=(jobs, ...)] at each of its places."""
@@ -456,29 +513,25 @@ class _Run:
                 )
         return given
 
+    def _settings(self, job: _Job) -> Settings:
+        return settings_of(
+            self.model,
+            job.clip,
+            job.layer,
+            job.seed,
+            method=self.method.name,
+            steps=self.steps,
+            loss=self.loss,
+            weights_sha256=self.weights_sha256,
+        )
+
     def _natural(self, clip: Clip) -> Tensor:
         return clip.samples.to(dtype=self.model.dtype, device=self.model.device).view(self.model.signal_shape)
 
-    def _loss(self, attempt: Attempt, layer: str) -> Loss:
+    def _loss(self, attempt: Attempt, layer: str, unrectified: Sequence[str]) -> Loss:
         """What is minimised: the mean over the layers that are matched at once."""
         loss = self.loss or attempt.loss or self.method.loss
-        unrectified = self._unrectified(layer)
         return combined({place: rectified(loss, self.method.margin) if place in unrectified else loss for place in places(layer)})
-
-    def _unrectified(self, layer: str) -> list[str]:
-        """The ReLUs that are matched by what they were given."""
-        return [place for place in places(layer) if self.method.margin and self.model.is_relu(place)]
-
-    def _relus(self, layer: str) -> dict[Tap, Rectifier]:
-        """What stands for ReLUs while a layer is matched."""
-        model, relus = self.model, dict[Tap, Rectifier]()
-        unrectified = self._unrectified(layer)
-        for place in places(layer):
-            if self.method.pooled_slope and (pooled := model.relu_pooled_by(place)) is not None:
-                relus[pooled] = partial(straight_through_relu, slope=self.method.pooled_slope)
-        for place in places(layer):
-            relus[model.tap(place)] = _given if place in unrectified else straight_through_relu
-        return relus
 
     def _evidence(self, job: _Job, signal: Tensor) -> Evidence:
         """What is known of a signal [shape=signal_shape] as the metamer of a job."""
@@ -505,16 +558,7 @@ class _Run:
         if len(names) > 1:
             measured[job.layer] = worst([measured[place] for place in names])
         return Evidence(
-            settings=settings_of(
-                model,
-                job.clip,
-                job.layer,
-                job.seed,
-                method=self.method.name,
-                steps=self.steps,
-                loss=self.loss,
-                weights_sha256=self.weights_sha256,
-            ),
+            settings=self._settings(job),
             verdict=verdict,
             similarity={layer: {k: v if math.isfinite(v) else None for k, v in m.items()} for layer, m in measured.items()},
             tries=[],
@@ -531,10 +575,6 @@ class _Run:
             compiled=self.compiled,
             domain=type(self.domain).__name__,
         )
-
-
-def _given(x: Tensor) -> Tensor:
-    return x
 
 
 def merit(evidence: Evidence) -> tuple[bool, int, float]:

@@ -1,6 +1,7 @@
 """Reduced aliasing (Feather et al. 2019): convolutions and max-pools at full rate, decimated by weighted Hann pooling."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from audiometamer.networks.same import Size, same_padding
@@ -37,6 +38,18 @@ class HannPool2d(nn.Module):
         # The window is a product, and two small matrices are quicker than a depthwise convolution, which would pad a copy.
         rows, columns = (_pooling_matrix(n, s, x) for n, s in zip(x.shape[-2:], self.stride, strict=True))
         return rows @ (x @ columns.mT)
+
+    def share_of_largest(self, x: Tensor) -> Tensor:
+        """See `audiometamer.pooling`; as if the largest value under the window lay next to its middle."""
+        # The window is zero at both ends: they are no part of the region.
+        spans = [(1, 1) if s == 1 else (_WIDTH_PER_STRIDE * s, _WIDTH_PER_STRIDE * s - 2) for s in self.stride]
+        height, width = x.shape[-2:]
+        padding = same_padding((height, width), (spans[0][0], spans[1][0]), self.stride)
+        cut = [0 if whole == 1 else 1 for whole, _ in reversed(spans) for _ in range(2)]
+        padded = F.pad(x, [p - c for p, c in zip(padding, cut, strict=True)], value=float("-inf"))
+        largest = F.max_pool2d(padded, (spans[0][1], spans[1][1]), self.stride)
+        weights = [_pooling_matrix(n, s, x).max() for n, s in zip((height, width), self.stride, strict=True)]
+        return largest * weights[0] * weights[1]
 
     def extra_repr(self) -> str:
         return f"stride={self.stride}"

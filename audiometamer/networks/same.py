@@ -4,6 +4,8 @@ The padding adds up to max((⌈n / stride⌉ − 1) · stride + kernel − n, 0)
 ⌈n / stride⌉ values.
 """
 
+from math import prod
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -49,12 +51,21 @@ class SameMaxPool2d(_SamePool2d):
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool2d(F.pad(x, self._padding(x), value=float("-inf")), self.kernel_size, self.stride)
 
+    def share_of_largest(self, x: Tensor) -> Tensor:
+        """See `audiometamer.pooling`."""
+        return self.forward(x)
+
 
 class SameAvgPool2d(_SamePool2d):
     """Average-pool with SAME padding; padded zeros are counted."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(F.pad(x, self._padding(x)), self.kernel_size, self.stride)
+
+    def share_of_largest(self, x: Tensor) -> Tensor:
+        """See `audiometamer.pooling`."""
+        padded = F.pad(x, self._padding(x), value=float("-inf"))
+        return F.max_pool2d(padded, self.kernel_size, self.stride) / prod(self.kernel_size)
 
 
 def _pair(values: tuple[int, ...]) -> Size:

@@ -24,7 +24,7 @@ from audiometamer.metamers.synthesis import Metamer, default_null, merit, settin
 from audiometamer.models import Model
 from audiometamer.stimuli.plan import Plan, Source, layers_of, open_model, output_folder, sources, within
 
-RECORD, ERROR, PLANNED = "item.json", "error.json", "planned.tsv"
+RECORD, ERROR, CHECKPOINT, PLANNED = "item.json", "error.json", "checkpoint.safetensors", "planned.tsv"
 _COLUMNS = ("key", "clip", "model", "layer", "seed", "folder")
 
 
@@ -344,6 +344,7 @@ def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) ->
         record = replace(better, attempts=[*before.attempts, evidence.settings.seed])
     _write(at / RECORD, record)
     (at / ERROR).unlink(missing_ok=True)
+    (at / CHECKPOINT).unlink(missing_ok=True)
     return record.evidence.verdict.passed
 
 

@@ -22,11 +22,13 @@ from audiometamer.criteria import NullDistribution
 from audiometamer.devices import choose_device, worker_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.metamers.batch_size import fitting_batch_size
-from audiometamer.metamers.evidence import sha256_of
+from audiometamer.metamers.evidence import Settings, sha256_of
 from audiometamer.metamers.synthesis import Metamer, Progress, iterate_metamers, places
+from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models import Model
 from audiometamer.stimuli.claims import Claims
 from audiometamer.stimuli.items import (
+    CHECKPOINT,
     Expansion,
     Planned,
     identity_of,
@@ -66,6 +68,8 @@ class Worker:
         Told the number of items this worker has made, with the share of those in the making, and what is going on.
     workers : int
         With how many in all it shares the items. Default 1.
+    interruption : Interruption
+        Lets a signal wait until what is unfinished is kept.
     claims : Claims
     """
 
@@ -74,6 +78,7 @@ class Worker:
     attempts: int = 1
     report: Report | None = None
     workers: int = 1
+    interruption: "Interruption" = field(default_factory=lambda: Interruption())
     claims: Claims = field(init=False)
     made: int = 0
 
@@ -217,10 +222,15 @@ class Worker:
                 share = p.signals * min(p.step / p.steps, 1)
                 self.report(self.made + share, f"{model.name} {p.layer}: step {p.step}/{p.steps} of {p.signals}{snr}")
 
+        def checkpoint(settings: Settings) -> Path:
+            return self.expansion.folder / jobs[settings.clip, settings.seed][0].folder / CHECKPOINT
+
         try:
-            yield from iterate_metamers(
-                model, wanted, method=plan.method, steps=plan.steps, null=null, batch_size=size, progress=progress
-            )
+            with self.interruption.deferred():
+                yield from iterate_metamers(
+                    model, wanted, method=plan.method, steps=plan.steps, null=null, batch_size=size, progress=progress,
+                    checkpoints=Checkpoints(checkpoint, stop=lambda: self.interruption.asked),
+                )  # fmt: skip
         except _FAULTS as error:
             raise _Fault(error) from error
 
@@ -285,9 +295,9 @@ def run(expansion: Expansion, *, device: str = "auto", workers: int = 1, attempt
     chosen = choose_device(device)
     prepare(expansion)
     pace = Pace(expansion, report)
-    with interruptible():
+    with interruptible() as interruption:
         if workers == 1:
-            Worker(expansion, chosen, attempts, pace.of_worker).work()
+            Worker(expansion, chosen, attempts, pace.of_worker, interruption=interruption).work()
         else:
             _run_many(expansion, device, workers, attempts, pace)
 
@@ -330,8 +340,8 @@ def _work(expansion: Expansion, device: str, attempts: int, workers: int, thread
     """A worker's process."""
     torch.set_num_threads(threads)
     try:
-        with interruptible():
-            Worker(expansion, torch.device(device), attempts, workers=workers).work()
+        with interruptible() as interruption:
+            Worker(expansion, torch.device(device), attempts, workers=workers, interruption=interruption).work()
     except KeyboardInterrupt:
         return
     except AudioMetamerError as error:
@@ -344,20 +354,55 @@ def _stop_without_parent() -> None:
         raise KeyboardInterrupt
 
 
+@dataclass
+class Interruption:
+    """Whether somebody has asked this process to stop.
+
+    Parameters
+    ----------
+    asked : bool
+        Default False.
+    """
+
+    asked: bool = False
+    _can_wait: bool = False
+
+    def ask(self) -> None:
+        """Raise a KeyboardInterrupt, unless the work can stop by itself; then only the second time."""
+        if self.asked or not self._can_wait:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """While this lasts, the work looks at `asked` and stops by itself; if it ends before, it is stopped then."""
+        self._can_wait = True
+        try:
+            yield
+        finally:
+            self._can_wait = False
+        if self.asked:
+            raise KeyboardInterrupt
+
+
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """While this lasts, SIGTERM and SIGUSR1, as schedulers send before a time limit, interrupt as Ctrl-C does."""
+def interruptible() -> Iterator[Interruption]:
+    """While this lasts, SIGTERM, SIGUSR1 and SIGUSR2, as schedulers send before a time limit, stop the work with nothing lost.
+
+    Ctrl-C stops it at once: what was unfinished goes on from its latest checkpoint.
+    """
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (Python calls it so)
-        raise KeyboardInterrupt
+        interruption.ask()
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [signal.SIGTERM, *([signal.SIGUSR1] if os.name == "posix" else [])]
+    numbers = [signal.SIGTERM, *([signal.SIGUSR1, signal.SIGUSR2] if os.name == "posix" else [])]
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
-        yield
+        yield interruption
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -62,13 +62,13 @@ def test_loss_with_roots_by_hand():
 
 
 def test_rectified_loss_by_hand():
-    """Target (4, 0, 0, 0), mean 1, margin 0.5: what ReLUs were given, (−3, 1, −0.2, −2), counts as (0, 1.5, 0.3, 0)."""
+    """Target (4, 0, 0, 0), mean 1, margin 0.5: what ReLUs were given, (−3, 1, −0.2, −2), counts as (−3, 1.5, 0.3, 0)."""
     target = torch.tensor([[4.0, 0.0, 0.0, 0.0]])
     given = torch.tensor([[-3.0, 1.0, -0.2, -2.0]], requires_grad=True)
     loss = rectified(half_squared_error, 0.5)(given, target)
-    assert loss.item() == pytest.approx(0.5 * (4**2 + 1.5**2 + 0.3**2))
+    assert loss.item() == pytest.approx(0.5 * (7**2 + 1.5**2 + 0.3**2))
     (gradient,) = torch.autograd.grad(loss.sum(), given)
-    assert gradient[0].tolist() == pytest.approx([-4, 1.5, 0.3, 0])  # the first passes straight through its ReLU
+    assert gradient[0].tolist() == pytest.approx([-7, 1.5, 0.3, 0])
     assert rectified(half_squared_error, 0.5)(torch.tensor([[4.0, -0.5, -1.0, -9.0]]), target).item() == 0
 
 

@@ -7,7 +7,6 @@ import audiometamer as am
 from audiometamer.activations import Tap, record_taps
 from audiometamer.folding import twin_of
 from audiometamer.metamers.compiled import compiled
-from audiometamer.straight_through import straight_through_relu
 
 
 @pytest.fixture(scope="module")
@@ -17,10 +16,9 @@ def word():
 
 def test_activations_and_gradients_are_those_of_the_model(word):
     tap = word.tap("layer1")
-    relus = {tap: straight_through_relu}
     signals = (0.1 * torch.randn(2, *word.signal_shape, generator=torch.Generator().manual_seed(0))).requires_grad_()
-    plain = record_taps(word, lambda: word(signals), {"layer1": tap}, relus=relus)["layer1"]
-    with compiled(twin_of(word), {"layer1": tap}, relus) as forward:
+    plain = record_taps(word, lambda: word(signals), {"layer1": tap})["layer1"]
+    with compiled(twin_of(word), {"layer1": tap}) as forward:
         fast = forward(signals)["layer1"]
         gradients = [torch.autograd.grad(a.square().sum(), signals)[0] for a in (plain, fast)]
     assert am.similarity(plain.detach(), fast.detach())["snr_db"] > 100
@@ -38,7 +36,7 @@ def test_a_metamer_made_so_is_one(tiny, tiny_clip):
 
 @pytest.mark.parametrize("tap", [Tap("front_end"), Tap("network.relu1", call=1), Tap("network.relu1", key="a")])
 def test_what_cannot_be_compiled_says_so(word, tap):
-    with pytest.raises(am.AudioMetamerError, match="compile"), compiled(word, {"relu1": tap}, {}):
+    with pytest.raises(am.AudioMetamerError, match="compile"), compiled(word, {"relu1": tap}):
         pass
 
 
@@ -49,7 +47,7 @@ def test_a_compiler_that_fails_is_one_clear_line(tiny, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda *_, **__: fails)
     tap = tiny.tap("relu1")
     with (
-        compiled(twin_of(tiny), {"relu1": tap}, {}) as forward,
+        compiled(twin_of(tiny), {"relu1": tap}) as forward,
         pytest.raises(am.AudioMetamerError, match=r"here: no C\+\+ compiler$"),
     ):
         forward(torch.zeros(1, *tiny.signal_shape))

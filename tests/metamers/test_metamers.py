@@ -21,7 +21,6 @@ from audiometamer.matching.losses import rectified, relative_l2, relative_l2_wit
 from audiometamer.matching.methods import load_method
 from audiometamer.metamers.files import is_finished, read_metamer, save_metamer, write_index
 from audiometamer.metamers.synthesis import _Job, _Run, iterate_metamers, settings_of
-from audiometamer.straight_through import straight_through_relu
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +99,7 @@ def test_signals_that_try_again_share_batches_and_the_others_leave(tiny, tiny_cl
     """Eight seeds in batches of two; of each first batch one fails, and needs three attempts."""
     batches = []
 
-    def attempt(self, jobs, number, activations):
+    def attempt(self, jobs, number, matched_pass, waiting):
         batches.append((number, [job.seed for job in jobs]))
         for job in jobs:
             job.tries.append(number)
@@ -117,11 +116,11 @@ def test_signals_that_try_again_share_batches_and_the_others_leave(tiny, tiny_cl
 def test_a_batch_that_memory_has_no_room_for_is_halved(tiny, tiny_clip, monkeypatch):
     whole, sizes = _Run._attempt, []
 
-    def attempt(self, jobs, number, activations):
+    def attempt(self, jobs, number, matched_pass, waiting):
         sizes.append(len(jobs))
         if len(jobs) > 2:
             raise torch.OutOfMemoryError("no room")
-        whole(self, jobs, number, activations)
+        whole(self, jobs, number, matched_pass, waiting)
 
     monkeypatch.setattr(_Run, "_attempt", attempt)
     seeds = range(5)
@@ -130,7 +129,7 @@ def test_a_batch_that_memory_has_no_room_for_is_halved(tiny, tiny_clip, monkeypa
     assert sizes == [5, 2, 2, 1]
     assert [metamer.evidence.settings.seed for metamer in found] == list(seeds)
 
-    def never(self, jobs, number, activations):
+    def never(self, jobs, number, matched_pass, waiting):
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(_Run, "_attempt", never)
@@ -264,7 +263,7 @@ def test_a_whole_step_stays_on_its_device_and_does_not_wait(network, layer):
     state = optimizer.init(signals.detach())
     record_taps(twin, lambda: twin(signals), taps)  # builds the filters
     with OnlyDevice("meta"):
-        found = record_taps(twin, lambda: twin(signals), taps, relus={taps[layer]: straight_through_relu})[layer]
+        found = record_taps(twin, lambda: twin(signals), taps)[layer]
         (gradients,) = torch.autograd.grad(rectified(relative_l2_with_roots, 0.01)(found, target).sum(), signals)
         moved, _ = optimizer.step(5, signals.detach(), gradients, state)
     assert Waveform().project(moved).shape == signals.shape

@@ -20,10 +20,11 @@ from tiny_plan import PLAN, write_plan
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.criteria import METRICS, MetricNull, NullDistribution
+from audiometamer.metamers.unfinished import load_unfinished
 from audiometamer.stimuli import items as items_module
-from audiometamer.stimuli.items import RECORD, expand, read_failure, read_items, read_record
+from audiometamer.stimuli.items import CHECKPOINT, RECORD, expand, read_failure, read_items, read_record
 from audiometamer.stimuli.plan import read_plan
-from audiometamer.stimuli.run import RETRY_STRIDE, Worker, prepare, run, spell
+from audiometamer.stimuli.run import RETRY_STRIDE, Interruption, Worker, prepare, run, spell
 from audiometamer.stimuli.status import read_status
 
 
@@ -229,16 +230,37 @@ def test_killed_and_resumed_nothing_is_lost_and_nothing_made_twice(whole, tmp_pa
     assert not [file for file in folder.rglob(".*") if "items" in file.parts and file.name != ".lock"]
 
 
-def test_terminated_it_gives_its_claims_back(tmp_path):
+def test_terminated_it_gives_its_claims_back_and_goes_on_from_a_checkpoint(tmp_path):
     path, folder = write_plan(tmp_path, PLAN.replace("steps = 20", "steps = 20000")), tmp_path / "set"
-    process = started(path)
-    wait_for(lambda: len(list((folder / "claims").glob("[!.]*"))) > 0)
-    assert read_status(folder).counts["running"] > 0
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "what was finished is kept" in told
-    assert not list((folder / "claims").glob("[!.]*"))
+    reached = []
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        process = started(path)
+        wait_for(lambda: len(list((folder / "claims").glob("[!.]*"))) > 0)
+        assert read_status(folder).counts["running"] > 0
+        time.sleep(0.5)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "what was finished is kept" in told
+        assert not list((folder / "claims").glob("[!.]*"))
+        kept = [load_unfinished(file) for file in sorted(folder.rglob(CHECKPOINT))]
+        assert len(kept) >= 2
+        reached.append(max(found.halfway.step for found in kept))
+    assert 0 < reached[0] < reached[1]
+
+
+def test_a_finished_item_has_no_checkpoint(tmp_path):
+    """A worker stopped in the middle, as before a time limit; the next one goes on and removes what was kept."""
+    expansion = opened(write_plan(tmp_path, n_clips=1))
+    prepare(expansion)
+    interruption = Interruption()
+    worker = Worker(expansion, torch.device("cpu"), report=lambda *_: interruption.ask(), interruption=interruption)
+    with pytest.raises(KeyboardInterrupt):
+        worker.work()
+    assert len(list(expansion.folder.rglob(CHECKPOINT))) == 2
+    run(expansion, device="cpu")
+    assert len(read_items(expansion.folder)) == 2
+    assert not list(expansion.folder.rglob(CHECKPOINT))
 
 
 def test_workers_share_the_items(whole, tmp_path):

@@ -1,0 +1,60 @@
+"""What is read of a model while a place is matched: of rectified units, how far below zero the silent ones are."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from audiometamer.activations import Tap
+from audiometamer.models import Model
+from audiometamer.pooling import knows_regions, share_of_largest
+from audiometamer.straight_through import straight_through_relu
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a place is read.
+
+    Parameters
+    ----------
+    taps : dict of str to Tap
+        What has to be recorded, by names of their own.
+    read : callable
+        What has been recorded, to the place's activations [shape=(batch, ...)].
+    unrectified : bool
+        Whether silent units are below zero in what is read, by how far they are from waking up.
+    """
+
+    taps: dict[str, Tap]
+    read: Callable[[Mapping[str, Tensor]], Tensor]
+    unrectified: bool = False
+
+
+def reading(model: Model, place: str, *, unrectified: bool) -> Reading:
+    """How to read a place.
+
+    Parameters
+    ----------
+    model : Model
+        The one that will be run: a twin's modules are not the model's.
+    place : str
+    unrectified : bool
+        Whether to read a ReLU by what it was given, and a pool of a ReLU's output so that a region that is silent altogether has
+        the (negative) share of its largest unit. Otherwise a ReLU at the place passes its gradient straight through, as in
+        Feather et al. (2023). Places of other kinds are read as they are.
+    """
+    tap = model.tap(place)
+    module = model.get_submodule(tap.path)
+    if isinstance(module, nn.ReLU):
+        whole = {place: tap.before()}
+        if unrectified and tap.part.average is None:
+            return Reading(whole, lambda found: tap.part(found[place]), unrectified=True)
+        return Reading(whole, lambda found: tap.part(straight_through_relu(found[place])))
+    if unrectified and knows_regions(module) and tap.part.average is None and (relu := model.relu_pooled_by(place)) is not None:
+        before = f"{place} before its ReLU"
+
+        def with_silent_regions(found: Mapping[str, Tensor]) -> Tensor:
+            return found[place] + tap.part(share_of_largest(module, found[before]).clamp(max=0))
+
+        return Reading({before: relu.before(), place: tap}, with_silent_regions, unrectified=True)
+    return Reading({place: tap}, lambda found: found[place])

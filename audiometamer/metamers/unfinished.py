@@ -1,0 +1,171 @@
+"""Metamers in the making, kept on disk, so that hours of steps are not lost with the process that takes them."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import whole_file
+from audiometamer.matching.loop import Halfway
+from audiometamer.metamers.evidence import Evidence, Settings, Try
+
+EVERY = 300.0  # seconds between two checkpoints
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """One metamer between two steps.
+
+    Parameters
+    ----------
+    settings : Settings
+    fingerprint : str
+        Of its method.
+    attempt : int
+        The one that is being made, or comes next.
+    tries : list of Try
+        The attempts before it.
+    best : tuple of Tensor [shape=signal_shape] and Evidence, or None
+        The best of their results.
+    halfway : Halfway or None
+        Where the attempt is, as a batch of one; None before its first step.
+    seconds : float
+        Spent so far.
+    """
+
+    settings: Settings
+    fingerprint: str
+    attempt: int
+    tries: list[Try]
+    best: tuple[Tensor, Evidence] | None
+    halfway: Halfway | None
+    seconds: float
+
+
+class _Header(msgspec.Struct):
+    """What of an `Unfinished` is no tensor."""
+
+    settings: Settings
+    fingerprint: str
+    attempt: int
+    tries: list[Try]
+    evidence: Evidence | None
+    step: int | None
+    loss_steps: list[int]
+    seconds: float
+
+
+def save_unfinished(path: Path, unfinished: Unfinished) -> None:
+    """Write a checkpoint: a safetensors file with a header of JSON, whole or not at all."""
+    tensors: dict[str, Tensor] = {}
+    if unfinished.best is not None:
+        tensors["best"] = unfinished.best[0]
+    if (halfway := unfinished.halfway) is not None:
+        tensors |= {"parameters": halfway.parameters, "losses": halfway.losses}
+        tensors |= {f"state.{name}": tensor for name, tensor in halfway.state.items()}
+    header = _Header(
+        unfinished.settings,
+        unfinished.fingerprint,
+        unfinished.attempt,
+        unfinished.tries,
+        None if unfinished.best is None else unfinished.best[1],
+        None if halfway is None else halfway.step,
+        [] if halfway is None else halfway.loss_steps,
+        unfinished.seconds,
+    )
+    with whole_file(path) as temporary:
+        safetensors.torch.save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            temporary,
+            metadata={"unfinished": msgspec.json.encode(header).decode()},
+        )
+
+
+def load_unfinished(path: Path) -> Unfinished | None:
+    """Read a checkpoint; None if there is none.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the file is no checkpoint.
+    """
+    if not path.exists():
+        return None
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = msgspec.json.decode((file.metadata() or {}).get("unfinished", ""), type=_Header)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    except (OSError, safetensors.SafetensorError, msgspec.MsgspecError) as error:
+        raise AudioMetamerError(f"{path} is not a checkpoint: {error}; delete it to begin again") from error
+    halfway = None
+    if header.step is not None:
+        state = {name.removeprefix("state."): tensor for name, tensor in tensors.items() if name.startswith("state.")}
+        halfway = Halfway(header.step, tensors["parameters"], state, header.loss_steps, tensors["losses"])
+    best = None if header.evidence is None else (tensors["best"], header.evidence)
+    return Unfinished(header.settings, header.fingerprint, header.attempt, header.tries, best, halfway, header.seconds)
+
+
+@dataclass
+class Checkpoints:
+    """Where and when unfinished metamers are kept.
+
+    Parameters
+    ----------
+    path_of : callable
+        Settings of a metamer to the file of its checkpoint. Whoever writes the finished metamer removes it.
+    every : float
+        Seconds between two checkpoints. Default 300.
+    stop : callable, optional
+        Asked before every step: whether to keep everything now and end by a KeyboardInterrupt. Default: never.
+    """
+
+    path_of: Callable[[Settings], Path]
+    every: float = EVERY
+    stop: Callable[[], bool] = bool
+    _latest: float = field(default_factory=time.monotonic, repr=False)
+
+    def load(self, settings: Settings, fingerprint: str) -> Unfinished | None:
+        """The checkpoint of a metamer, if there is one and it was made in the same way."""
+        found = load_unfinished(self.path_of(settings))
+        return found if found is not None and (found.settings, found.fingerprint) == (settings, fingerprint) else None
+
+    def offer(self, snapshot: Callable[[], Sequence[Unfinished]]) -> None:
+        """Keep what is unfinished if it is time to.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If it was time to stop; everything is kept.
+        """
+        stop = self.stop()
+        if stop or time.monotonic() - self._latest >= self.every:
+            for unfinished in snapshot():
+                save_unfinished(self.path_of(unfinished.settings), unfinished)
+            self._latest = time.monotonic()
+        if stop:
+            raise KeyboardInterrupt
+
+
+def together(rows: Sequence[Halfway], device: torch.device) -> Halfway:
+    """Signals that have come equally far, as one batch."""
+    first = rows[0]
+    return Halfway(
+        first.step,
+        torch.cat([row.parameters for row in rows]).to(device),
+        {name: torch.cat([row.state[name] for row in rows]).to(device) for name in first.state},
+        first.loss_steps,
+        torch.cat([row.losses for row in rows]),
+    )
+
+
+def alone(batch: Halfway, row: int) -> Halfway:
+    """One signal of a batch, as a batch of one."""
+    state = {name: tensor[row : row + 1] for name, tensor in batch.state.items()}
+    return Halfway(batch.step, batch.parameters[row : row + 1], state, batch.loss_steps, batch.losses[row : row + 1])

@@ -1,0 +1,64 @@
+"""Pools of rectified units that are silent altogether: how far below zero the unit is that would wake up first."""
+
+from collections.abc import Callable
+from math import prod
+from typing import Protocol, runtime_checkable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class KnowsItsRegions(Protocol):
+    """A pool that can tell `share_of_largest` itself."""
+
+    def share_of_largest(self, x: Tensor) -> Tensor: ...
+
+
+_ITS_OWN_LARGEST = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
+_MAX_OF_AVERAGE: dict[type[nn.Module], tuple[int, Callable[..., Tensor]]] = {
+    nn.AvgPool1d: (1, F.max_pool1d),
+    nn.AvgPool2d: (2, F.max_pool2d),
+    nn.AvgPool3d: (3, F.max_pool3d),
+}
+_MAX_OF_ADAPTIVE: dict[type[nn.Module], Callable[..., Tensor]] = {
+    nn.AdaptiveAvgPool1d: F.adaptive_max_pool1d,
+    nn.AdaptiveAvgPool2d: F.adaptive_max_pool2d,
+    nn.AdaptiveAvgPool3d: F.adaptive_max_pool3d,
+}
+
+
+def knows_regions(pool: nn.Module) -> bool:
+    """Whether `share_of_largest` knows a module: it is one of torch's max- or average-pools, or has a method of that name."""
+    if isinstance(pool, _ITS_OWN_LARGEST):
+        return not pool.return_indices
+    return isinstance(pool, KnowsItsRegions) or type(pool) in (*_MAX_OF_AVERAGE, *_MAX_OF_ADAPTIVE)
+
+
+def share_of_largest(pool: nn.Module, x: Tensor) -> Tensor:
+    """Of each region of a pool, what its largest value adds to the pool's output there.
+
+    Parameters
+    ----------
+    pool : Module
+        One that `knows_regions`.
+    x : Tensor [shape=(batch, ...)]
+        What the pool would be given.
+
+    Returns
+    -------
+    Tensor
+        As the pool's output: the largest value for a max-pool; divided by the number of values in a region for an average.
+    """
+    if isinstance(pool, KnowsItsRegions):
+        return pool.share_of_largest(x)
+    if type(pool) in _MAX_OF_AVERAGE:
+        dimensions, largest = _MAX_OF_AVERAGE[type(pool)]
+        size = pool.kernel_size if isinstance(pool.kernel_size, tuple) else (pool.kernel_size,) * dimensions
+        return largest(x, pool.kernel_size, pool.stride, pool.padding, ceil_mode=pool.ceil_mode) / prod(size)
+    if type(pool) in _MAX_OF_ADAPTIVE:
+        found = _MAX_OF_ADAPTIVE[type(pool)](x, pool.output_size)
+        return found * (found.shape[2:].numel() / x.shape[2:].numel())
+    found = pool.forward(x)
+    assert isinstance(found, Tensor)
+    return found

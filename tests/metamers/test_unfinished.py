@@ -1,0 +1,108 @@
+"""Metamers in the making go on as if nothing had happened."""
+
+from itertools import count
+
+import pytest
+import torch
+
+import audiometamer as am
+from audiometamer.criteria import METRICS, MetricNull, NullDistribution
+from audiometamer.domains import Gaussian
+from audiometamer.matching.methods import stuck_after
+from audiometamer.matching.optimizers import Cosine, NormalizedDescent
+from audiometamer.metamers.unfinished import Checkpoints, alone, load_unfinished, save_unfinished, together
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_match_goes_on_to_the_bit():
+    """Kept at step 33 of 60, one of three signals having stopped as stuck at 30; gone on with from rows put together anew."""
+    a = torch.randn(4, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    target = a @ torch.randn(10, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    target = target.T.contiguous()
+    target[1] = 0  # its loss, the norm, cannot fall from zero
+    options = {
+        "domain": Gaussian(), "optimizer": NormalizedDescent(Cosine(0.5, 60), momentum=0.9), "steps": 60, "report_every": 10,
+    }  # fmt: skip
+    start = torch.zeros(3, 10, dtype=torch.float64)
+    whole = am.match(lambda x: x @ a.T, target, start, stop=stuck_after(30), **options)
+    assert whole.steps.tolist() == [60, 30, 60]
+    kept = {}
+
+    def save(active, state):
+        if state().step == 33:
+            kept.update(active=active, state=state())
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        am.match(lambda x: x @ a.T, target, start, stop=stuck_after(30), save=save, **options)
+    assert kept["active"].tolist() == [0, 2]
+    halfway = together([alone(kept["state"], 0), alone(kept["state"], 1)], torch.device("cpu"))
+    rest = am.match(lambda x: x @ a.T, target[[0, 2]], start[[0, 2]], stop=stuck_after(30), halfway=halfway, **options)
+    assert torch.equal(rest.signals, whole.signals[[0, 2]])
+    assert rest.loss_steps == whole.loss_steps
+    assert torch.equal(rest.losses, whole.losses[[0, 2]])
+
+
+def never(layer):
+    """A null distribution that no metamer is beyond: every attempt is made."""
+    impossible = {metric: MetricNull(2.0 if metric != "snr_db" else 500.0, {}) for metric in METRICS}
+    return NullDistribution(1, 2, "nothing passes", {layer: impossible})
+
+
+@pytest.mark.parametrize("stop_at", [7, 45, 130])
+def test_a_metamer_goes_on_to_the_bit(tiny, tiny_clip, tmp_path, stop_at):
+    """Stopped before some step of all its attempts, the first of which is 20 long, and gone on with by another call."""
+    options = {"steps": 20, "null": never("relu1"), "seed": [0, 1]}
+    whole = am.synthesize(tiny, tiny_clip, "relu1", **options)
+    steps = count()
+    checkpoints = Checkpoints(lambda s: tmp_path / f"{s.seed}.safetensors", stop=lambda: next(steps) == stop_at)
+    with pytest.raises(KeyboardInterrupt):
+        am.synthesize(tiny, tiny_clip, "relu1", checkpoints=checkpoints, **options)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.safetensors", "1.safetensors"]
+    taken = []
+    checkpoints = Checkpoints(lambda s: tmp_path / f"{s.seed}.safetensors")
+    again = am.synthesize(tiny, tiny_clip, "relu1", checkpoints=checkpoints, progress=taken.append, **options)
+    for a, b in zip(whole, again, strict=True):
+        assert torch.equal(a.samples, b.samples)
+        assert a.evidence.tries == b.evidence.tries
+        assert a.evidence.kept == b.evidence.kept
+    assert (taken[0].attempt, taken[0].step) > (0, 0)  # not from the beginning
+    assert sum(t.steps for t in again[0].evidence.tries) > stop_at
+
+
+def test_what_was_made_otherwise_is_begun_again(tiny, tiny_clip, tmp_path):
+    steps = count()
+    path = tmp_path / "kept.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        am.synthesize(tiny, tiny_clip, "relu1", checkpoints=Checkpoints(lambda _: path, stop=lambda: next(steps) == 30), steps=60)
+    kept = load_unfinished(path)
+    assert kept is not None
+    assert kept.halfway.step == 30
+    assert Checkpoints(lambda _: path).load(kept.settings, kept.fingerprint) is not None
+    assert Checkpoints(lambda _: path).load(kept.settings, "of another version") is None
+    (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", checkpoints=Checkpoints(lambda _: path), steps=40)
+    (fresh,) = am.synthesize(tiny, tiny_clip, "relu1", steps=40)
+    assert torch.equal(metamer.samples, fresh.samples)
+
+
+def test_checkpoints_come_by_the_clock_and_are_whole(tiny, tiny_clip, tmp_path):
+    path = tmp_path / "a folder" / "kept.safetensors"
+    (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", checkpoints=Checkpoints(lambda _: path, every=0.0), steps=10)
+    kept = load_unfinished(path)
+    assert kept.halfway.step == 9
+    assert kept.seconds <= metamer.evidence.seconds
+    save_unfinished(tmp_path / "again.safetensors", kept)
+    again = load_unfinished(tmp_path / "again.safetensors")
+    assert torch.equal(again.halfway.parameters, kept.halfway.parameters)
+    assert (again.settings, again.tries, again.attempt, again.best) == (kept.settings, kept.tries, kept.attempt, kept.best)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", (2).to_bytes(8, "little") + b"{}"])
+def test_what_is_no_checkpoint(tmp_path, content):
+    (tmp_path / "kept.safetensors").write_bytes(content)
+    with pytest.raises(am.AudioMetamerError, match=r"not a checkpoint.*delete it to begin again"):
+        load_unfinished(tmp_path / "kept.safetensors")
+    assert load_unfinished(tmp_path / "none.safetensors") is None
