@@ -31,7 +31,7 @@ def stimuli() -> None:
 @click.option(
     "--clips",
     type=click.Path(path_type=Path),
-    help="A table that tells more of the clips than the plan's: the column path, and word, speaker, licence, attribution, …",
+    help="A table of the clips: the column path, and word, speaker, licence, attribution, source, …; default: what the set has.",
 )
 @click.option("--name", help="Of the data set; default: that of the folder.")
 def index(stimulus_set: Path, clips: Path | None, name: str | None) -> None:

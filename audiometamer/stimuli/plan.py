@@ -32,8 +32,7 @@ Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 
 _SIGNALS = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
-# Of a table of clips: which they are. Its other columns tell what they are.
-OWN_COLUMNS = ("name", "path", "start", "duration")
+_OWN_COLUMNS = ("name", "path", "start", "duration")
 
 
 class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -247,7 +246,7 @@ def sources(path: Path, clips: Clips) -> list[Source]:
                 Path(row["path"]),
                 _seconds(row, "start", clips.start),
                 _seconds(row, "duration", clips.duration),
-                {column: cell for column, cell in row.items() if column not in OWN_COLUMNS},
+                {column: cell for column, cell in row.items() if column not in _OWN_COLUMNS},
             )
             for row in rows
         ]
@@ -370,18 +369,11 @@ def _text(path: Path) -> str | None:
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
 
 
-def resolved_tables(folder: Path) -> list[Path]:
-    """The tables of clips of a set's plans, the first plan's first."""
-    plans = (re.fullmatch(r"plan(-(\d+))?\.toml", path.name) for path in folder.glob("plan*.toml"))
-    endings = sorted((int(found[2] or 1), found[1] or "") for found in plans if found)
-    return [table for _, ending in endings if (table := folder / f"clips{ending}.csv").exists()]
-
-
 def _clips_table(chosen: Sequence[Source], folder: Path) -> str:
     columns = list(dict.fromkeys(column for source in chosen for column in source.columns))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*OWN_COLUMNS, *columns])
+    writer.writerow([*_OWN_COLUMNS, *columns])
     for source in chosen:
         path = Path(os.path.relpath(source.path, folder)).as_posix()
         writer.writerow([source.name, path, source.start, source.duration, *(source.columns.get(c, "") for c in columns)])

@@ -15,7 +15,6 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
 from audiometamer.metamers.files import verdict_word
 from audiometamer.stimuli.layout import CLIPS, DESCRIPTION, INDEX, LICENCES, PARQUET, README, Item, read_items
-from audiometamer.stimuli.plan import OWN_COLUMNS, resolved_tables
 from audiometamer.stimuli.verify import write_manifest
 from audiometamer.version import __version__
 
@@ -132,9 +131,8 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
     ----------
     stimulus_set : path
     clips : path, optional
-        A table with the column ``path`` and perhaps ``name``, whose other columns describe the clips (word, speaker,
-        ``licence``, ``attribution``, ``source``). Its cells go before those of the tables of the set's plans, and these before
-        what ``clips.tsv`` has already.
+        A table with the column ``path``, whose other columns describe the clips (word, speaker, ``licence``, ``attribution``,
+        ``source``). Default: what ``clips.tsv`` of the set has already.
     name : str, optional
         Of the data set. Default: that of the folder.
 
@@ -149,14 +147,11 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
         or if it tells of none of the set's clips.
     """
     rows = read_rows(stimulus_set)
-    if clips is not None and not {row.clip for row in rows} & {*(given := _named(clips))}:
+    about = read_clips(stimulus_set) if clips is None else _named(clips)
+    if clips is not None and not any(row.clip in about for row in rows):
         raise AudioMetamerError(
-            f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {_some(list(given), 3)}"
+            f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {_some(list(about), 3)}"
         )
-    about = read_clips(stimulus_set)
-    for table in (*resolved_tables(stimulus_set), *([clips] if clips else [])):
-        for clip, told in _named(table).items():
-            about[clip] = told | {column: cell for column, cell in about.get(clip, {}).items() if not told.get(column)}
     used = {clip: about.get(clip, {}) for clip in dict.fromkeys(row.clip for row in rows)}
     rights = [{"clip": clip, **{right: told.get(right) or UNKNOWN for right in RIGHTS}} for clip, told in used.items()]
     columns = dict.fromkeys(column for told in used.values() for column in told)
@@ -181,11 +176,10 @@ def read_clips(stimulus_set: Path) -> dict[str, dict[str, str]]:
 
 
 def _named(path: Path) -> dict[str, dict[str, str]]:
-    """What the other columns of a ``clips.csv`` tell, by the clip's name."""
+    """Rows of a ``clips.csv`` by the clip's name."""
     found: dict[str, dict[str, str]] = {}
     for row in read_table(path, required=["path"]):
-        clip = row.get("name") or Path(row["path"]).stem
-        told = {column: cell for column, cell in row.items() if column not in (*OWN_COLUMNS, "clip")}
+        clip, told = Path(row["path"]).stem, {column: cell for column, cell in row.items() if column not in ("path", "clip")}
         if found.setdefault(clip, told) != told:
             raise AudioMetamerError(f"{path} tells different things of two clips named {clip}; names of clips must differ")
     return found

@@ -5,7 +5,7 @@ from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.plan import read_plan, resolved_tables, sources, write_resolved
+from audiometamer.stimuli.plan import read_plan, sources, write_resolved
 
 
 def mistake(tmp_path, text, *, n_clips=3):
@@ -60,7 +60,6 @@ def test_a_table_of_clips_that_lies_where_the_set_goes_is_left_alone(tmp_path):
     found = [write_resolved(path, plan, sources(path, plan.clips), [["relu0"]], tmp_path).name for _ in range(2)]
     assert found == ["plan-2.toml", "plan-2.toml"]
     assert (tmp_path / "clips.csv").read_text() == before
-    assert [table.name for table in resolved_tables(tmp_path)] == ["clips.csv", "clips-2.csv"]
 
 
 def test_a_selection_by_column_and_a_draw_by_seed(tmp_path):

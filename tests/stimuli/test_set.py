@@ -82,26 +82,6 @@ def test_licences_are_gathered_and_what_is_unknown_is_said(stimuli, tmp_path):
     assert (stimuli / "MANIFEST.sha256").read_text() == before
 
 
-def test_what_the_plans_tell_of_the_clips_is_gathered(stimuli, tmp_path):
-    (stimuli / "plan.toml").touch()
-    (stimuli / "plan-2.toml").touch()
-    (stimuli / "clips.csv").write_text(
-        "name,path,start,duration,word,licence\none_slt,a.wav,,,one,\none_rms,b/x.wav,0.5,2,wun,CC0\n"
-    )
-    (stimuli / "clips-2.csv").write_text("name,path,word\none_rms,b/x.wav,one\n")
-    described.write_set(stimuli)
-    assert table(stimuli / "clips.tsv") == [
-        {"clip": "one_rms", "word": "one", "licence": "CC0"}, {"clip": "one_slt", "word": "one", "licence": ""},
-        {"clip": "two_slt", "word": "", "licence": ""},
-    ]  # fmt: skip
-    (tmp_path / "more.csv").write_text("path,licence,voice\none_slt.wav,MIT,slt\n")
-    described.write_set(stimuli, clips=tmp_path / "more.csv")
-    described.write_set(stimuli)
-    assert [(row["licence"], row["voice"], row["word"]) for row in table(stimuli / "clips.tsv")] == [
-        ("CC0", "", "one"), ("MIT", "slt", "one"), ("", "", ""),
-    ]  # fmt: skip
-
-
 def test_one_licence_is_named(stimuli, tmp_path):
     described.write_set(stimuli, clips=written.write_clips(tmp_path / "clips.csv"), name="Vowels")
     found = json.loads((stimuli / "dataset_description.json").read_text())
