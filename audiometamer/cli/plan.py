@@ -21,6 +21,7 @@ from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import output_folder, read_plan, sources
 from audiometamer.stimuli.run import run as run_plan
 from audiometamer.stimuli.run import spell
+from audiometamer.stimuli.set import counted
 from audiometamer.stimuli.status import STATES, Status, read_status
 
 plan_file = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
@@ -52,8 +53,8 @@ def check(path: Path, device: str, measure: bool) -> None:
         table.add_row(row.model, row.layer, str(row.items), str(row.there), *time)
     _print(table)
     click.echo(
-        f"{found.items} items of {found.clips} clips in {output_folder(path, plan)}, {found.there} of them there already; "
-        f"{_spell_bytes(found.n_bytes)} of disk in all"
+        f"{counted(found.items, 'item')} of {counted(found.clips, 'clip')} in {output_folder(path, plan)}, {found.there} of them "
+        f"there already; {_spell_bytes(found.n_bytes)} of disk in all"
     )
     if found.seconds is not None:
         click.echo(f"about {spell(found.seconds)} of one worker on this device")

@@ -152,6 +152,9 @@ def read_plan(path: Path) -> Plan:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
     except (msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path} is not TOML: {error}") from error
+    with within(path, "output"):
+        if (folder := output_folder(path, plan)).exists() and not folder.is_dir():
+            raise AudioMetamerError(f"{folder} is a file; the set needs a folder")
     with within(path, "method"):
         load_method(plan.method)
     with within(path, "seeds"):

@@ -27,6 +27,7 @@ def mistake(tmp_path, text, *, n_clips=3):
         (("steps = 20", 'steps = "many"'), "steps: must be an integer, not a string"),
         (("steps = 20", "steps = 0"), "steps: must be an integer >= 1"),
         (('output = "set"', ""), "the key 'output' is missing"),
+        (('output = "set"', 'output = "c0.wav"'), "output: c0.wav is a file; the set needs a folder"),
         (('name = "tiny_models:sound_model"', ""), "models[0]: the key 'name' is missing"),
         (("[[models]]", "[models]"), "models: must be an array, not a table; write [[models]], in two brackets"),
         (('clips.csv"', 'clips.csv"\nlevel = 0.1'), "clips: 'level' is a key of the plan itself; write it before the first line"),
