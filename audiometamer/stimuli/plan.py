@@ -356,8 +356,8 @@ def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Seq
     for number in itertools.count(1):
         ending = f"-{number}" if number > 1 else ""
         content = tomli_w.dumps(_filled_in(path, plan, layers, folder, f"clips{ending}.csv"))
-        found = folder / f"plan{ending}.toml"
-        texts = {folder / f"clips{ending}.csv": table, found: content}
+        found, found_table = folder / f"plan{ending}.toml", folder / f"clips{ending}.csv"
+        texts = {found_table: table, found: content}
         if any(_text(file) not in (None, text) for file, text in texts.items()):
             continue  # of another plan; or no file of ours, where somebody's clips lie in the set's folder
         for file, text in texts.items():
