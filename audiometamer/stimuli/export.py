@@ -41,7 +41,7 @@ _CALIBRATION_SECONDS = 10.0
 _TONE_HZ = 1000.0
 _LETTERS, _DIGITS = "bcdfghjkmnpqrstvwxz", "23456789"  # no vowels, which make words, and none that is taken for another
 _ROLL_OFF = 0.98  # of the lower Nyquist frequency: what is heard is what was matched, up to there
-_BINS = 1025  # of the average spectrum
+_BINS = 4097  # of the average spectrum: 6 Hz apart
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -534,8 +534,10 @@ _FORMS: dict[Form, Callable[[Path, Sequence[Entry], Settings], None]] = {
 def _readme(entries: Sequence[Entry], settings: Settings, level: float, lowered: float, file_of: Callable[[str], str]) -> str:
     """What an export is and how loud; nothing of what each sound is."""
     if settings.factor is None:
+        plays = "the level at which the sounds play"
         same = f"Every sound, the noise and the tone have the same RMS: {level:.2f} dB re full scale, where a constant 1 has 0 dB"
     else:
+        plays = "the sounds' mean level"
         same = (
             f"All sounds were multiplied by {settings.factor:g}; noise and tone have the mean power of the set, {level:.2f} dB "
             f"re full scale, and the key tells how far each sound is from it"
@@ -554,7 +556,7 @@ def _readme(entries: Sequence[Entry], settings: Settings, level: float, lowered:
 - `{file_of(NOISE)}`: Gaussian noise with the average spectrum of these sounds, 10 s.
 - `{file_of(TONE)}`: 1 kHz, 10 s.
 
-Set the level with the noise: the equivalent level that a sound level meter reads over it is the level at which the sounds play.
+Set the level with the noise: the equivalent level that a sound level meter reads over it is {plays}.
 The tone has the same RMS and is for checking the equipment.
 
 ## Licences of the clips, and whom to name

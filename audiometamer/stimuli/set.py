@@ -19,7 +19,7 @@ from audiometamer.stimuli.verify import write_manifest
 from audiometamer.version import __version__
 
 UNKNOWN = "unknown"
-BIDS_VERSION = "1.11.2"
+BIDS_VERSION = "1.11.1"
 RIGHTS = ("licence", "attribution", "source")
 _BY_US = "<!-- written by audiometamer; without this line it is left as it is -->"
 
