@@ -479,7 +479,7 @@ _COLUMNS = {
     "description": "What it is.",
     "present": "Whether the file is there.",
     "clip": "The natural clip.",
-    "model": "The network that the metamer was made for; empty for a natural clip.",
+    "model": "The network that the metamer was made for; none for a natural clip.",
     "layer": "The matched layer; natural: the clip itself.",
     "seed": "Of the metamer.",
     "verdict": "Whether it is a metamer by its criteria.",
