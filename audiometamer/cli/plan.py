@@ -87,7 +87,8 @@ def _spell_bytes(n: int) -> str:
 def run(path: Path, device: str, workers: int, retry: str | None, attempts: int) -> None:
     """Make what PLAN asks for and is not there yet.
 
-    What is finished is kept: the same command goes on where it was interrupted. Several runs share the work.
+    What is finished is kept: the same command goes on where it was interrupted. Several runs share the work. Each ends with the
+    set's index, licences, README and manifest.
     """
     with _few_notes():
         expansion = expand(path, read_plan(path))

@@ -32,7 +32,7 @@ Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 
 _SIGNALS = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
-_OWN_COLUMNS = ("name", "path", "start", "duration")
+OWN_COLUMNS = ("name", "path", "start", "duration")  # of a table of clips; all others are what its owner tells of them
 
 
 class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -245,11 +245,11 @@ def sources(path: Path, clips: Clips) -> list[Source]:
     with within(path, "clips"):
         found = [
             Source(
-                row.get("name") or Path(row["path"]).stem,
+                name_of(row),
                 Path(row["path"]),
                 _seconds(row, "start", clips.start),
                 _seconds(row, "duration", clips.duration),
-                {column: cell for column, cell in row.items() if column not in _OWN_COLUMNS},
+                {column: cell for column, cell in row.items() if column not in OWN_COLUMNS},
             )
             for row in rows
         ]
@@ -270,6 +270,11 @@ def _rows(table: Path) -> list[dict[str, str]]:
         if None in row or None in row.values():
             raise AudioMetamerError(f"{table}, line {line}, has not as many cells as there are columns")
     return [{**row, "path": str(table.parent / row["path"])} for row in rows]
+
+
+def name_of(row: Mapping[str, str]) -> str:
+    """What a clip of a table is called: as its ``name`` says, or else as its file without the ending."""
+    return row.get("name") or Path(row.get("path", "")).stem
 
 
 def _signals(folder: Path) -> list[Path]:
@@ -305,6 +310,9 @@ def _check_sources(found: Sequence[Source]) -> None:
         raise AudioMetamerError("no clip is chosen")
     seen: dict[str, Path] = {}
     for source in found:
+        name = os.fsencode(source.path)
+        if name.decode(errors="replace") != str(source.path):
+            raise AudioMetamerError(f"the name of {name!r} is not UTF-8; rename it")
         if not source.path.is_file():
             raise AudioMetamerError(f"{source.path} does not exist")
         if seen.setdefault(source.name, source.path) is not source.path:
@@ -350,7 +358,7 @@ def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Seq
     Returns
     -------
     path
-        Of the plan.
+        Of the table.
     """
     table = _clips_table(chosen, folder)
     for number in itertools.count(1):
@@ -364,7 +372,7 @@ def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Seq
             if _text(file) is None:
                 with whole_file(file) as temporary:
                     temporary.write_text(text, encoding="utf-8")
-        return found
+        return found_table
     raise AssertionError("there is always a next number")
 
 
@@ -376,7 +384,7 @@ def _clips_table(chosen: Sequence[Source], folder: Path) -> str:
     columns = list(dict.fromkeys(column for source in chosen for column in source.columns))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_OWN_COLUMNS, *columns])
+    writer.writerow([*OWN_COLUMNS, *columns])
     for source in chosen:
         path = Path(os.path.relpath(source.path, folder)).as_posix()
         writer.writerow([source.name, path, source.start, source.duration, *(source.columns.get(c, "") for c in columns)])

@@ -3,13 +3,13 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, NoReturn
+from typing import Literal, NamedTuple
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file
-from audiometamer.stimuli.layout import CLAIMS, LOCK, MANIFEST
+from audiometamer.files import is_temporary, whole_file
+from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, ERROR, ITEMS, LOCK, MANIFEST, PLANNED, RECORD
 
 _LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)")
 # GNU coreutils writes names that hold these with a backslash before the line.
@@ -24,7 +24,9 @@ class Difference(NamedTuple):
 
 
 def write_manifest(stimulus_set: Path) -> Path:
-    """Write ``MANIFEST.sha256`` over every file of a set but itself, ``.lock`` and ``claims/``; the last file of a set.
+    """Write ``MANIFEST.sha256``, the last file of a set: over every file but itself, what is not finished, and what runs need.
+
+    Runs need ``claims/``, ``.lock``, checkpoints, and the folder of a cluster's logs.
 
     Raises
     ------
@@ -33,7 +35,7 @@ def write_manifest(stimulus_set: Path) -> Path:
     """
     path = stimulus_set / MANIFEST
     with whole_file(path) as temporary:
-        lines = [_line(file_sha256(stimulus_set / file), file) for file in sorted(_files(stimulus_set)) if file != temporary.name]
+        lines = [_line(file_sha256(stimulus_set / file), file) for file in sorted(_files(stimulus_set, finished=True))]
         temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape", newline="\n")
     return path
 
@@ -50,7 +52,8 @@ def read_manifest(stimulus_set: Path) -> dict[str, str]:
     if not stimulus_set.is_dir():
         raise AudioMetamerError(f"{stimulus_set} is not a folder; give that of a stimulus set")
     if not path.exists():
-        raise AudioMetamerError(f"{path} does not exist; `audiometamer stimuli index {stimulus_set}` writes it")
+        began = "; no run of this set has come to its end yet" if (stimulus_set / PLANNED).exists() else ""
+        raise AudioMetamerError(f"{path} does not exist{began}; `audiometamer stimuli index {stimulus_set}` writes it")
     sums = {}
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").removesuffix("\n").split("\n")
@@ -90,19 +93,33 @@ def verify(stimulus_set: Path) -> Iterator[Difference]:
                     yield Difference("changed", file)
 
 
-def _files(stimulus_set: Path) -> Iterator[str]:
-    """All that a manifest tells of, as it lies in the set."""
+def lists_all(stimulus_set: Path) -> bool:
+    """Whether the manifest lists what it would list if it were written now; the sums are not looked at."""
+    return read_manifest(stimulus_set).keys() == set(_files(stimulus_set, finished=True))
 
-    def refuse(error: OSError) -> NoReturn:
-        raise AudioMetamerError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+def made_since(differences: Iterable[Difference]) -> int:
+    """How many items were made, or tried again, since a manifest was written: their records, or an attempt's, are not in it."""
+    extra = [file.split("/") for kind, file in differences if kind == "extra"]
+    return len({tuple(parts[:4]) for parts in extra if parts[0] == ITEMS and parts[-1] == RECORD})
+
+
+def _files(stimulus_set: Path, *, finished: bool = False) -> Iterator[str]:
+    """All files of a set, as they lie in it, but for what runs need; or of its items only those that are complete."""
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # a run may remove a folder meanwhile
+            raise AudioMetamerError(f"{error.filename} cannot be read: {error.strerror}") from error
 
     for folder, subfolders, names in os.walk(stimulus_set, onerror=refuse):
         at = Path(folder).relative_to(stimulus_set)
         if at == Path():
-            subfolders[:] = [name for name in subfolders if name != CLAIMS]
+            subfolders[:] = [name for name in subfolders if name != CLAIMS and not name.endswith("-logs")]
             names = [name for name in names if name not in (LOCK, MANIFEST)]
-        links = (name for name in subfolders if Path(folder, name).is_symlink())  # which are not walked into
-        yield from ((at / name).as_posix() for name in (*names, *links))
+        elif finished and at.parts[0] == ITEMS and len(at.parts) > 3 and RECORD not in names:  # an item, or an attempt at it
+            names = [name for name in names if name == ERROR]
+        links = [name for name in subfolders if Path(folder, name).is_symlink()]  # which are not walked into
+        yield from ((at / name).as_posix() for name in (*names, *links) if name != CHECKPOINT and not is_temporary(name))
 
 
 def file_sha256(path: Path) -> str:

@@ -1,5 +1,7 @@
 """What a plan says, and the place of every mistake in it."""
 
+import os
+
 import pytest
 from tiny_plan import PLAN, write_plan
 
@@ -59,7 +61,7 @@ def test_a_table_of_clips_that_lies_where_the_set_goes_is_left_alone(tmp_path):
     before = (tmp_path / "clips.csv").read_text()
     plan = read_plan(path)
     found = [write_resolved(path, plan, sources(path, plan.clips), [["relu0"]], tmp_path).name for _ in range(2)]
-    assert found == ["plan-2.toml", "plan-2.toml"]
+    assert found == ["clips-2.csv", "clips-2.csv"]
     assert (tmp_path / "clips.csv").read_text() == before
 
 
@@ -84,6 +86,13 @@ def test_two_clips_of_one_name_are_refused_unless_the_table_names_them(tmp_path)
         sources(path, read_plan(path).clips)
     table.write_text("name,path\na b,c1.wav\nü,more/c1.wav\n")
     assert [source.name for source in sources(path, read_plan(path).clips)] == ["a b", "ü"]
+
+
+def test_a_name_that_is_no_text_is_told_in_a_line(tmp_path):
+    path = write_plan(tmp_path, PLAN.replace('table = "clips.csv"', 'folder = "."'), n_clips=1)
+    os.rename(tmp_path / "c0.wav", os.fsencode(tmp_path) + b"/\xff.wav")  # noqa: PTH104 (no name of a `Path`)
+    with pytest.raises(am.AudioMetamerError, match=r"clips: the name of b'.*/\\xff\.wav' is not UTF-8; rename it"):
+        sources(path, read_plan(path).clips)
 
 
 def test_what_decides_the_samples_changes_the_key_and_nothing_else_does(tmp_path):

@@ -20,10 +20,13 @@ import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.stimuli.claims import read_claim
 from audiometamer.stimuli.cluster import Resources, submit
-from audiometamer.stimuli.items import RECORD, expand, read_items, read_record
+from audiometamer.stimuli.items import expand
+from audiometamer.stimuli.layout import RECORD, read_items
 from audiometamer.stimuli.plan import read_plan
+from audiometamer.stimuli.records import read_record
 from audiometamer.stimuli.run import run
 from audiometamer.stimuli.status import read_status
+from audiometamer.stimuli.verify import verify
 
 HERE = [str(Path(__file__).parents[1]), str(Path(am.__file__).parents[1])]
 N_CLIPS = 8  # of the largest of these plans; the others' are among them
@@ -73,7 +76,8 @@ def notes(path):
 
 
 def made(path):
-    return {item.key: scipy.io.wavfile.read(item.folder / item.file)[1] for item in read_items(path.parent / "set")}
+    folder = path.parent / "set"
+    return {item.key: scipy.io.wavfile.read(folder / at / item.file)[1] for at, item in read_items(folder)}
 
 
 def claimed_by(path):
@@ -97,6 +101,7 @@ def assert_made_once(path, whole, n_items):
     for key, samples in found.items():
         np.testing.assert_array_equal(samples, whole[key])  # one by one there are no other batches, so no other rounding
     assert not claimed_by(path)
+    assert list(verify(path.parent / "set")) == []
 
 
 def test_an_array_makes_what_run_makes(whole, tmp_path, monkeypatch, capsys):
@@ -112,8 +117,8 @@ def test_an_array_makes_what_run_makes(whole, tmp_path, monkeypatch, capsys):
     assert states(ended(job)) == ["COMPLETED"] * 3
     assert_made_once(path, whole, 6)
     assert {gpu for _, _, gpu in notes(path)} == {"0", "1"}
-    for item in read_items(path.parent / "set"):  # those GPUs are none, so torch finds no other device
-        assert read_record(item.folder / RECORD).evidence.device == "cpu"
+    for at, _ in read_items(folder / "set"):  # those GPUs are none, so torch finds no other device
+        assert read_record(folder / "set" / at / RECORD).evidence.device == "cpu"
     assert log(path, job).count("module load cuda/12\n") == 3
     assert log(path, job).count("6 of 6 items") >= 1
 
