@@ -1,5 +1,8 @@
 """``audiometamer plan check``, ``run``, ``status`` and ``submit``: sets of thousands of metamers."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +13,15 @@ from rich.table import Table
 
 from audiometamer.cli import options
 from audiometamer.cli.progress import tracked
+from audiometamer.errors import AudioMetamerWarning
 from audiometamer.stimuli.cluster import Resources, log_folder, script_file, write_script
 from audiometamer.stimuli.cluster import submit as submit_plan
 from audiometamer.stimuli.estimate import estimate
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.plan import read_plan, sources
+from audiometamer.stimuli.plan import output_folder, read_plan, sources
 from audiometamer.stimuli.run import run as run_plan
 from audiometamer.stimuli.run import spell
+from audiometamer.stimuli.set import counted
 from audiometamer.stimuli.status import STATES, Status, read_status
 
 plan_file = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
@@ -39,19 +44,38 @@ def plan() -> None:
 @click.option("--measure/--no-measure", default=True, show_default=True, help="Time a few steps at each layer, for the hours.")
 def check(path: Path, device: str, measure: bool) -> None:
     """Check every key of PLAN; list what it would make, how long that takes and how much disk, and what is there already."""
-    with tracked() as tracker:
-        found = estimate(path, read_plan(path), device=device, measure=measure, report=tracker)
-    table = _table("model", "layer", "items", "there", *(("hours left",) if measure else ()))
+    plan = read_plan(path)
+    with tracked() as tracker, _few_notes():
+        found = estimate(path, plan, device=device, measure=measure, report=tracker)
+    table = _table("model", "layer", "items", "there", *(("time left",) if measure else ()))
     for row in found.rows:
-        hours = (f"{row.seconds / 3600:.2f}",) if row.seconds is not None else ()
-        table.add_row(row.model, row.layer, str(row.items), str(row.there), *hours)
+        time = (spell(row.seconds),) if row.seconds is not None else ()
+        table.add_row(row.model, row.layer, str(row.items), str(row.there), *time)
     _print(table)
     click.echo(
-        f"{found.clips} clips, {len(found.rows)} layers: {found.items} items, {found.there} of them there already; "
-        f"{found.n_bytes / 1e9:.2f} GB of disk in all"
+        f"{counted(found.items, 'item')} of {counted(found.clips, 'clip')} in {output_folder(path, plan)}, {found.there} of them "
+        f"there already; {_spell_bytes(found.n_bytes)} of disk in all"
     )
     if found.seconds is not None:
         click.echo(f"about {spell(found.seconds)} of one worker on this device")
+
+
+@contextmanager
+def _few_notes(most: int = 3) -> Iterator[None]:
+    """What is noted of clips while this lasts, told at its end and in brief: of hundreds of clips, a few notes."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    notes = [warning for warning in caught if issubclass(warning.category, AudioMetamerWarning)]
+    others = [warning for warning in caught if warning not in notes]
+    for warning in [*others, *notes[:most]]:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if len(notes) > most:
+        click.echo(f"note: and {len(notes) - most} more of this kind; the record of each item has those of its clip", err=True)
+
+
+def _spell_bytes(n: int) -> str:
+    return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{max(n, 1e5) / 1e6:.1f} MB"
 
 
 @click.command()
@@ -66,7 +90,8 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
     What is finished is kept: the same command goes on where it was interrupted. Several runs share the work. Each ends with the
     set's index, licences, README and manifest.
     """
-    expansion = expand(path, read_plan(path))
+    with _few_notes():
+        expansion = expand(path, read_plan(path))
     with tracked() as tracker:
         run_plan(expansion, device=device, workers=workers, attempts=attempts if retry else 1, report=tracker)
     _tell(read_status(expansion.folder))

@@ -10,7 +10,7 @@ from audiometamer.cli import options
 from audiometamer.errors import AudioMetamerError
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting
-from audiometamer.stimuli.set import write_set
+from audiometamer.stimuli.set import counted, write_set
 from audiometamer.stimuli.verify import made_since, read_manifest
 from audiometamer.stimuli.verify import verify as differences
 
@@ -156,7 +156,7 @@ def select(
         duration_within=duration_within, only=dict(map(_wanted, only)), seed=seed,
     )  # fmt: skip
     n = selecting.write_selection(stimulus_set, out, rules).counts
-    click.echo(
-        f"{n['selected']} of {n['items']} items, {n['selected_clips']} clips at {n['conditions']} conditions: "
-        f"{out / selecting.TABLE}"
-    )
+    clips, conditions = counted(n["selected_clips"], "clip"), counted(n["conditions"], "condition")
+    click.echo(f"{n['selected']} of {n['items']} items, {clips} at {conditions}: {out / selecting.TABLE}")
+    if n["at_most"] > n["selected"]:
+        click.echo(f"not every window was looked at: there may be selections of up to {n['at_most']} items")

@@ -152,6 +152,9 @@ def read_plan(path: Path) -> Plan:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
     except (msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path} is not TOML: {error}") from error
+    with within(path, "output"):
+        if (folder := output_folder(path, plan)).exists() and not folder.is_dir():
+            raise AudioMetamerError(f"{folder} is a file; the set needs a folder")
     with within(path, "method"):
         load_method(plan.method)
     with within(path, "seeds"):
@@ -184,14 +187,32 @@ def _once(values: Sequence[object]) -> None:
 
 
 def _located(message: str) -> str:
-    """What msgspec says, its place first, and the nearest known key for an unknown one."""
+    """What msgspec says, its place first, in the words of TOML, and for an unknown key where it belongs or the nearest known."""
     what, _, where = message.partition(" - at `$")
     place = where.removesuffix("`").removeprefix(".")
-    if unknown := re.search(r"unknown field `(.+)`", what):
-        struct = Clips if place.startswith("clips") else PlannedModel if place.startswith("models") else Plan
-        nearest = difflib.get_close_matches(unknown[1], struct.__struct_fields__, n=1)
-        what = f"there is no key {unknown[1]!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+    if unknown := re.fullmatch(r"Object contains unknown field `(.+)`", what):
+        what = _unknown(unknown[1], place)
+    elif missing := re.fullmatch(r"Object missing required field `(.+)`", what):
+        what = f"the key {missing[1]!r} is missing"
+    else:
+        what = re.sub(r"`([a-z |]+)`", lambda types: _in_words(types[1]), what)
+        what = what.replace("Expected ", "must be ").replace(", got ", ", not ")
+        if place == "models" and what.endswith("a table"):
+            what += "; write [[models]], in two brackets"
     return f"{place}: {what}" if place else what
+
+
+def _unknown(key: str, place: str) -> str:
+    struct = Clips if place.startswith("clips") else PlannedModel if place.startswith("models") else Plan
+    if struct is not Plan and key in Plan.__struct_fields__:
+        return f"{key!r} is a key of the plan itself; write it before the first line in brackets"
+    nearest = difflib.get_close_matches(key, struct.__struct_fields__, n=1)
+    return f"there is no key {key!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+
+
+def _in_words(types: str) -> str:
+    words = {"str": "a string", "int": "an integer", "float": "a number", "bool": "true or false", "array": "an array"}
+    return " or ".join({**words, "object": "a table"}.get(name, name) for name in types.split(" | ") if name != "null")
 
 
 def output_folder(path: Path, plan: Plan) -> Path:
@@ -344,10 +365,11 @@ def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Seq
         ending = f"-{number}" if number > 1 else ""
         content = tomli_w.dumps(_filled_in(path, plan, layers, folder, f"clips{ending}.csv"))
         found, found_table = folder / f"plan{ending}.toml", folder / f"clips{ending}.csv"
-        if found.exists() and (found.read_text(encoding="utf-8"), _text(found_table)) != (content, table):
-            continue
-        for file, text in ((found_table, table), (found, content)):
-            if _text(file) != text:
+        texts = {found_table: table, found: content}
+        if any(_text(file) not in (None, text) for file, text in texts.items()):
+            continue  # of another plan; or no file of ours, where somebody's clips lie in the set's folder
+        for file, text in texts.items():
+            if _text(file) is None:
                 with whole_file(file) as temporary:
                     temporary.write_text(text, encoding="utf-8")
         return found_table
@@ -355,7 +377,7 @@ def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Seq
 
 
 def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.exists() else None
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
 
 
 def _clips_table(chosen: Sequence[Source], folder: Path) -> str:

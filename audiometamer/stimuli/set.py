@@ -37,8 +37,8 @@ from audiometamer.stimuli.verify import lists_all, write_manifest
 from audiometamer.version import __version__
 
 UNKNOWN = "unknown"
-BIDS_VERSION = "1.10.0"
-_RIGHTS = ("licence", "attribution", "source")
+BIDS_VERSION = "1.11.1"
+RIGHTS = ("licence", "attribution", "source")
 _BY_US = "<!-- written by audiometamer; without this line it is left as it is -->"
 
 
@@ -217,11 +217,11 @@ def _remove_leftovers(stimulus_set: Path) -> None:
 
 def _write(stimulus_set: Path, rows: Sequence[Row], about: Mapping[str, Mapping[str, str]], name: str | None = None) -> None:
     used = {clip: about.get(clip, {}) for clip in dict.fromkeys(row.clip for row in rows)}
-    rights = [{"clip": clip, **{right: told.get(right) or UNKNOWN for right in _RIGHTS}} for clip, told in used.items()]
+    rights = [{"clip": clip, **{right: told.get(right) or UNKNOWN for right in RIGHTS}} for clip, told in used.items()]
     columns = dict.fromkeys(column for told in used.values() for column in told)
     write_table(stimulus_set / INDEX, COLUMNS, map(msgspec.structs.asdict, rows))
     write_table(stimulus_set / CLIPS, ("clip", *columns), [{"clip": clip, **told} for clip, told in used.items()])
-    write_table(stimulus_set / LICENCES, ("clip", *_RIGHTS), rights)
+    write_table(stimulus_set / LICENCES, ("clip", *RIGHTS), rights)
     _write_parquet(stimulus_set / PARQUET, rows)
     described = _read_description(stimulus_set / DESCRIPTION)
     title = name or described.get("Name") or stimulus_set.resolve().name
@@ -360,7 +360,7 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
         for (model, layer), n in cells.items()
     )
     untold = [
-        f"{right['clip']} ({', '.join(r for r in _RIGHTS if right[r] == UNKNOWN)})"
+        f"{right['clip']} ({', '.join(r for r in RIGHTS if right[r] == UNKNOWN)})"
         for right in rights
         if UNKNOWN in right.values()
     ]
@@ -369,13 +369,15 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
 # {title}
 
 Model metamers: sounds that a layer of a network cannot tell from a natural clip. {len(rows)} metamers of
-{_counted(len(rights), "clip")}; listed by audiometamer {__version__}.
+{counted(len(rights), "clip")}; listed by audiometamer {__version__}.
 
 - Models: {"; ".join(weights)}.
 - Layers: {", ".join(dict.fromkeys(row.layer for row in rows))}.
 - Method: {"; ".join(methods)}.
 - Seeds: {_some([str(seed) for seed in seeds])}.
-- Plan: `plan.toml`, where it is there. Every sound has its settings, versions, loss and evidence in the `item.json` beside it.
+- Plan: `plan.toml`, with `clips.csv`; each later one is `plan-2.toml` and so on. `audiometamer run plan.toml`, in this folder,
+  makes what of it is missing.
+- Every sound has its settings, seeds, versions, loss and evidence in the `item.json` beside it.
 
 | model | layer | made | passed | failed | no verdict | pass rate |
 |---|---|---|---|---|---|---|
@@ -392,7 +394,7 @@ verify`) finds every file that has changed.
 ## Licences
 Of the clips; a metamer is made from its clip. Each clip is listed in `LICENCES.tsv`.
 
-{chr(10).join(f"- {licence}: {_counted(count, 'clip')}" for licence, count in sorted(licences.items()))}
+{chr(10).join(f"- {licence}: {counted(count, 'clip')}" for licence, count in sorted(licences.items()))}
 {unknown}"""
 
 
@@ -401,7 +403,8 @@ def _rate(count: Mapping[str, int]) -> str:
     return f"{100 * count['passed'] / judged:.0f} %" if judged else "–"
 
 
-def _counted(n: int, word: str) -> str:
+def counted(n: int, word: str) -> str:
+    """A number of things in words: ``1 clip``, ``2 clips``."""
     return f"{n} {word}{'s' * (n != 1)}"
 
 

@@ -106,14 +106,20 @@ def made_since(differences: Iterable[Difference]) -> int:
 
 def _files(stimulus_set: Path, *, finished: bool = False) -> Iterator[str]:
     """All files of a set, as they lie in it, but for what runs need; or of its items only those that are complete."""
-    for folder, subfolders, names in os.walk(stimulus_set):
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # a run may remove a folder meanwhile
+            raise AudioMetamerError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    for folder, subfolders, names in os.walk(stimulus_set, onerror=refuse):
         at = Path(folder).relative_to(stimulus_set)
         if at == Path():
             subfolders[:] = [name for name in subfolders if name != CLAIMS and not name.endswith("-logs")]
             names = [name for name in names if name not in (LOCK, MANIFEST)]
         elif finished and at.parts[0] == ITEMS and len(at.parts) > 3 and RECORD not in names:  # an item, or an attempt at it
             names = [name for name in names if name == ERROR]
-        yield from ((at / name).as_posix() for name in names if name != CHECKPOINT and not is_temporary(name))
+        links = [name for name in subfolders if Path(folder, name).is_symlink()]  # which are not walked into
+        yield from ((at / name).as_posix() for name in (*names, *links) if name != CHECKPOINT and not is_temporary(name))
 
 
 def file_sha256(path: Path) -> str:

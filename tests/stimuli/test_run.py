@@ -258,10 +258,21 @@ def test_what_another_gives_back_at_the_last_moment_is_made(tmp_path, monkeypatc
 def test_check_counts_what_is_there(plan, whole, capsys):
     assert main(["plan", "check", str(plan), "--device", "cpu"]) == 0
     out = capsys.readouterr().out
-    assert "3 clips, 1 layers: 6 items, 6 of them there already" in out
-    assert "hours left" in out
+    assert f"6 items of 3 clips in {whole}, 6 of them there already; 0.1 MB of disk in all" in out
+    assert "time left" in out
     assert main(["plan", "check", str(plan), "--no-measure"]) == 0
-    assert "hours left" not in capsys.readouterr().out
+    assert "time left" not in capsys.readouterr().out
+
+
+def test_notes_of_hundreds_of_clips_are_told_in_brief(tmp_path, capsys):
+    path = write_plan(tmp_path, n_clips=6)
+    for k in range(6):
+        samples = np.random.default_rng(k).uniform(-0.5, 0.5, (1000, 2)).astype(np.float32)
+        scipy.io.wavfile.write(tmp_path / f"c{k}.wav", 4000, samples)
+    assert main(["plan", "check", str(path), "--no-measure"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert [line.endswith("channels were mixed down to one") for line in told] == [True, True, True, False]
+    assert told[3] == "note: and 3 more of this kind; the record of each item has those of its clip"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (150, "2 min"), (5400, "1.5 h"), (200_000, "2.3 days")])

@@ -1,5 +1,6 @@
 """Every missing, changed and extra file of a set is named."""
 
+import os
 import subprocess
 
 import pytest
@@ -49,6 +50,27 @@ def test_a_link_to_nothing_is_named(stimuli):
     (stimuli / "README.md").symlink_to("nowhere")
     assert list(verify(stimuli)) == [("unreadable", "README.md")]
     with pytest.raises(AudioMetamerError, match=r"README\.md cannot be read: No such file"):
+        write_manifest(stimuli)
+
+
+def test_a_link_to_a_folder_is_named(stimuli, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (stimuli / "more").symlink_to(tmp_path / "elsewhere")
+    assert list(verify(stimuli)) == [("extra", "more")]
+    with pytest.raises(AudioMetamerError, match="more cannot be read: Is a directory"):
+        write_manifest(stimuli)
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_one(stimuli, monkeypatch):
+    def scandir(path, scan=os.scandir):
+        if str(path).endswith("originals"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(AudioMetamerError, match="originals cannot be read: Permission denied"):
+        list(verify(stimuli))
+    with pytest.raises(AudioMetamerError, match="originals cannot be read: Permission denied"):
         write_manifest(stimuli)
 
 
