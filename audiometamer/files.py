@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, WritingError
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
@@ -28,7 +28,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises
     ------
-    AudioMetamerError
+    WritingError
         If the operating system refuses: no space, no permission, a folder in the way.
     """
     path = Path(path)
@@ -38,7 +38,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise AudioMetamerError(f"could not write {path}: {error.strerror or error}") from error
+        raise WritingError(f"could not write {path}: {error.strerror or error}") from error
     finally:
         with suppress(OSError):  # what could not be written may not be removed either
             temporary.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from disks import Disk
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
+from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.stimuli import run as run_module
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import verify
@@ -36,8 +37,15 @@ def refused(*arguments):
     return lines[0]
 
 
+def keep_at_every_step():
+    """From now on, what is unfinished is kept after every step."""
+    defaults = list(Checkpoints.__init__.__defaults__)
+    Checkpoints.__init__.__defaults__ = (0.0, *defaults[1:])
+
+
 def make_until_killed(path, operation, afterwards):
     """A run that ends, without a word to anybody, at its n-th change to the names of files, or right after it."""
+    keep_at_every_step()
     count = itertools.count()
 
     def deadly(real):
@@ -78,14 +86,32 @@ def make_on_a_full_disk(path, folder):
     disk = Disk(folder, small=True)
     told = refused("run", path)
     assert re.search(r"could not write .*: (No space left on device|File too large)", told), told
-    before = read_status(folder)
-    assert before.made > 0 or not disk.mounted
+    assert read_status(folder).made > 0 or not disk.mounted
+    go_on_on(disk, path)
+
+
+def make_on_a_disk_full_of_checkpoints(path, folder):
+    """A run whose disk becomes full while unfinished items are kept, after every step here."""
+    disk = Disk(folder, small=True)
+    (folder / "ballast").write_bytes(bytes(32 * 1024 if disk.mounted else 0))
+    path.write_text(path.read_text().replace("steps = 2", "steps = 20"))
+    keep_at_every_step()
+    told = refused("run", path)
+    assert re.search(r"could not write .*/checkpoint.safetensors: (No space left on device|File too large)", told), told
+    (folder / "ballast").unlink()
+    go_on_on(disk, path)
+
+
+def go_on_on(disk, path):
+    """What a run does when there is space again."""
+    before = read_status(disk.folder)
     assert before.made < before.total
     assert before.counts["running"] == before.counts["error"] == 0
     disk.grow()
     assert make(path) == 0
-    assert read_status(folder).made == before.total
-    assert list(verify(folder)) == []
+    assert read_status(disk.folder).made == before.total
+    assert list(verify(disk.folder)) == []
+    assert not list(disk.folder.rglob("checkpoint*"))
 
 
 def make_on_a_read_only_disk(path, folder):

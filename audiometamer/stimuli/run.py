@@ -20,7 +20,7 @@ import torch
 from audiometamer.audio import Clip
 from audiometamer.criteria import NullDistribution
 from audiometamer.devices import choose_device, worker_device
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
 from audiometamer.files import in_turn
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import Settings, sha256_of
@@ -223,6 +223,8 @@ class Worker:
                     model, wanted, method=plan.method, steps=plan.steps, null=null, batch_size=size, progress=progress,
                     checkpoints=Checkpoints(checkpoint, stop=lambda: self.interruption.asked),
                 )  # fmt: skip
+        except WritingError:  # of a checkpoint
+            raise
         except _FAULTS as error:
             raise _Fault(error) from error
 

@@ -69,6 +69,10 @@ def test_rectified_loss_by_hand():
     assert loss.item() == pytest.approx(0.5 * (7**2 + 1.5**2 + 0.3**2))
     (gradient,) = torch.autograd.grad(loss.sum(), given)
     assert gradient[0].tolist() == pytest.approx([-7, 1.5, 0.3, 0])
+    loss = rectified(half_squared_error, 0.5, straight_through=True)(given, target)
+    assert loss.item() == pytest.approx(0.5 * (4**2 + 1.5**2 + 0.3**2))  # the first counts as 0
+    (gradient,) = torch.autograd.grad(loss.sum(), given)
+    assert gradient[0].tolist() == pytest.approx([-4, 1.5, 0.3, 0])
     assert rectified(half_squared_error, 0.5)(torch.tensor([[4.0, -0.5, -1.0, -9.0]]), target).item() == 0
 
 

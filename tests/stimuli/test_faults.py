@@ -32,8 +32,8 @@ from audiometamer.stimuli.run import run
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import verify
 
-# One attempt of a step each: what is tested is not how they sound.
-QUICK = PLAN.replace("steps = 20", 'steps = 1\nmethod = "feather2023"')
+# One attempt of two steps each: what is tested is not how they sound.
+QUICK = PLAN.replace("steps = 20", 'steps = 2\nmethod = "feather2023"')
 ONE_BY_ONE = QUICK.replace("batch_size = 2", "batch_size = 1")
 
 
@@ -75,7 +75,7 @@ def test_fifty_kills_lose_nothing_and_make_nothing_twice(tmp_path):
             process.join(rng.uniform(0, seconds))
             process.kill()
         else:
-            process = started(faulty_runs.make_until_killed, path, rng.randrange(40), rng.random() < 0.5, output=log)
+            process = started(faulty_runs.make_until_killed, path, rng.randrange(50), rng.random() < 0.5, output=log)
         status = finished(process)
         now = completed(folder)
         assert kept.items() <= now.items(), "what was complete has been touched"
@@ -95,7 +95,10 @@ def test_fifty_kills_lose_nothing_and_make_nothing_twice(tmp_path):
     assert_is_whole(folder)
 
 
-@pytest.mark.parametrize("run_on", [faulty_runs.make_on_a_full_disk, faulty_runs.make_on_a_read_only_disk])
+@pytest.mark.parametrize(
+    "run_on",
+    [faulty_runs.make_on_a_full_disk, faulty_runs.make_on_a_disk_full_of_checkpoints, faulty_runs.make_on_a_read_only_disk],
+)
 def test_a_disk_that_is_full_or_read_only_is_told_in_one_line(tmp_path, run_on):
     process = started(run_on, write_plan(tmp_path, ONE_BY_ONE), tmp_path / "set", output=tmp_path / "log")
     assert finished(process) == 0, (tmp_path / "log").read_text()

@@ -160,7 +160,7 @@ def test_failed_items_are_tried_with_other_seeds_and_all_attempts_kept(tmp_path,
 def test_a_folder_in_the_way_and_no_set(tmp_path, capsys):
     path = write_plan(tmp_path, n_clips=1)
     (tmp_path / "set").write_text("a file")
-    assert "could not write into" in refused(capsys, "run", path, "--device", "cpu")
+    assert "is a file; the set needs a folder" in refused(capsys, "run", path, "--device", "cpu")
     assert "is no stimulus set" in refused(capsys, "status", tmp_path)
     assert "cannot be read: No such file" in refused(capsys, "run", tmp_path / "none.toml")
 
