@@ -122,7 +122,14 @@ def read_rows(stimulus_set: Path) -> list[Row]:
 
 
 def _rows(stimulus_set: Path) -> list[Row]:
-    return [_row(stimulus_set, folder, item) for folder, item in read_items(stimulus_set)]
+    rows = [_row(stimulus_set, folder, item) for folder, item in read_items(stimulus_set)]
+    for original, row in {row.original: row for row in rows}.items():
+        if not (stimulus_set / original).exists():
+            raise AudioMetamerError(
+                f"{stimulus_set / original}, the clip of {row.file}, is gone: put it back, or delete the item's folder and run "
+                "again"
+            )
+    return rows
 
 
 def _row(stimulus_set: Path, folder: str, item: Item) -> Row:

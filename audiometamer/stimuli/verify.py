@@ -3,13 +3,14 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import is_temporary, whole_file
-from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, ERROR, ITEMS, LOCK, MANIFEST, PLANNED, RECORD
+from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, ERROR, ITEMS, LOCK, MANIFEST, ORIGINALS, PLANNED, RECORD
 
 _LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)")
 # GNU coreutils writes names that hold these with a backslash before the line.
@@ -26,7 +27,8 @@ class Difference(NamedTuple):
 def write_manifest(stimulus_set: Path) -> Path:
     """Write ``MANIFEST.sha256``, the last file of a set: over every file but itself, what is not finished, and what runs need.
 
-    Runs need ``claims/``, ``.lock``, checkpoints, and the folder of a cluster's logs.
+    Runs need ``claims/``, ``.lock``, checkpoints, and the folder of a cluster's logs. A signal that differs from the manifest
+    that was there, while its record does not, is damaged: it keeps the sum that it had, and a warning tells.
 
     Raises
     ------
@@ -34,10 +36,30 @@ def write_manifest(stimulus_set: Path) -> Path:
         If a file cannot be read, or the manifest not written.
     """
     path = stimulus_set / MANIFEST
+    before = read_manifest(stimulus_set) if path.exists() else {}
+    sums = {file: file_sha256(stimulus_set / file) for file in sorted(_files(stimulus_set, finished=True))}
+    if damaged := _damaged(before, sums):
+        more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        told = f"{stimulus_set / damaged[0]}{more} changed since the last manifest, which no run does; the manifest keeps the sum"
+        warnings.warn(f"{told}: put back what was there, or delete the item and run again", AudioMetamerWarning, stacklevel=2)
     with whole_file(path) as temporary:
-        lines = [_line(file_sha256(stimulus_set / file), file) for file in sorted(_files(stimulus_set, finished=True))]
+        lines = [_line(digest, file) for file, digest in (sums | {file: before[file] for file in damaged}).items()]
         temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape", newline="\n")
     return path
+
+
+def _damaged(before: Mapping[str, str], sums: Mapping[str, str]) -> list[str]:
+    """Signals of items, and originals, that are not what they were, though the record beside them, if there is one, is."""
+
+    def same(file: str) -> bool:
+        return before.get(file) == sums.get(file)
+
+    signals = (Path(file) for file in sums if file in before and not same(file))
+    return [
+        file.as_posix()
+        for file in signals
+        if file.parts[0] in (ITEMS, ORIGINALS) and file.name not in (RECORD, ERROR) and same((file.parent / RECORD).as_posix())
+    ]
 
 
 def read_manifest(stimulus_set: Path) -> dict[str, str]:

@@ -214,6 +214,14 @@ def test_the_record_knows_the_fields_of_evidence():
     assert Settings in Summary.__annotations__.values()
 
 
+def test_a_clip_that_is_gone_is_told(stimuli):
+    next(stimuli.glob("originals/one_rms*")).unlink()
+    with pytest.raises(
+        AudioMetamerError, match=r"originals/one_rms@4000\.wav, the clip of items/one_rms/.*, is gone: put it back"
+    ):
+        described.write_set(stimuli)
+
+
 def test_bad_sets_are_told_in_a_line(stimuli, tmp_path):
     with pytest.raises(AudioMetamerError, match="nowhere is no stimulus set: it does not exist"):
         described.write_set(tmp_path / "nowhere")

@@ -8,7 +8,7 @@ import tiny_stimuli as tiny
 from command_line import refused
 
 from audiometamer.cli import main
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.stimuli.set import write_set
 from audiometamer.stimuli.verify import read_manifest, verify, write_manifest
 
@@ -43,6 +43,22 @@ def test_everything_that_differs_is_named(stimuli):
     first, second = (sound.relative_to(stimuli).as_posix() for sound in sounds)
     assert sorted(verify(stimuli)) == [("changed", first), ("extra", "items/new file"), ("missing", second)]
     assert checked(stimuli).returncode == 1
+
+
+def test_damage_is_not_made_right_by_a_new_manifest(stimuli):
+    damaged = [next(stimuli.glob("originals/zw*.wav")), next(stimuli.glob("items/zw*/*/relu0*/metamer.wav"))]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    remade = next(stimuli.glob("items/x*/*/relu0*/metamer.wav"))
+    remade.write_bytes(remade.read_bytes()[:-1] + b"?")
+    record = remade.with_name("item.json")
+    record.write_text(record.read_text() + "\n")
+    for _ in range(2):
+        with pytest.warns(
+            AudioMetamerWarning, match=r"metamer.wav and 1 more changed since the last manifest, which no run does"
+        ):
+            write_set(stimuli)
+        assert {difference.file for difference in verify(stimuli)} == {p.relative_to(stimuli).as_posix() for p in damaged}
 
 
 def test_a_link_to_nothing_is_named(stimuli):
