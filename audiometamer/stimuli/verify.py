@@ -41,7 +41,8 @@ def write_manifest(stimulus_set: Path) -> Path:
     if damaged := _damaged(before, sums):
         more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
         told = f"{stimulus_set / damaged[0]}{more} changed since the last manifest, which no run does; the manifest keeps the sum"
-        warnings.warn(f"{told}: put back what was there, or delete the item and run again", AudioMetamerWarning, stacklevel=2)
+        remedy = "put back what was there, or delete it with its item and run again"
+        warnings.warn(f"{told}: {remedy}", AudioMetamerWarning, stacklevel=2)
     with whole_file(path) as temporary:
         lines = [_line(digest, file) for file, digest in (sums | {file: before[file] for file in damaged}).items()]
         temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape", newline="\n")
