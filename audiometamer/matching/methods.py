@@ -187,6 +187,7 @@ METHODS = {
             "with more steps; in some attempts silent units count by how far they are below zero, in others a ReLU that the "
             "layer is, or pools, is straight-through, and in some the cochleagram's compression has a smaller largest derivative",
             margin=0.01,
+            version=2,
         ),
         Method(
             "feather2023",
