@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.io.wavfile
@@ -213,22 +213,32 @@ def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[
     if rate == new_rate:
         return samples
     if max(rate, new_rate) // math.gcd(rate, new_rate) > _MOST_PHASES:
-        return _resample_by_fourier(samples, rate, new_rate)
+        return resample_by_fourier(samples, rate, new_rate).astype(np.float32)
     resampled: NDArray[np.float32] = resample_by_sinc(torch.from_numpy(samples), rate, new_rate).numpy()
     return resampled
 
 
-def _resample_by_fourier(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
-    """One transform of the whole, with a half-cosine roll-off; shape=(samples,) in and out, rates in Hz."""
+def resample_by_fourier(
+    samples: NDArray[np.floating[Any]], rate: int, new_rate: int, *, roll_off: float = _ROLL_OFF
+) -> NDArray[np.float64]:
+    """One transform of the whole, with a half-cosine roll-off; shape=(samples,) in and out, rates in Hz.
+
+    Parameters
+    ----------
+    samples : array [shape=(samples,)]
+    rate, new_rate : int
+    roll_off : float
+        Where it begins to attenuate, of the lower Nyquist frequency, where it ends. Nearer 1, it rings longer. Default 0.948.
+    """
     step, new_step = rate // math.gcd(rate, new_rate), new_rate // math.gcd(rate, new_rate)
     # 0.1 s of zeros at the end lie, on the circle, before the beginning too; whole steps make the new length a whole number.
     n_steps = math.ceil((len(samples) + 0.1 * rate) / step)
     n_bins = n_steps * min(step, new_step) // 2 + 1
     spectrum = np.fft.rfft(samples.astype(np.float64), n_steps * step)[:n_bins]
     frequencies = np.arange(n_bins) * 2 / (n_steps * min(step, new_step))  # of the lower Nyquist frequency
-    spectrum *= 0.5 + 0.5 * np.cos(np.pi * np.clip((frequencies - _ROLL_OFF) / (1 - _ROLL_OFF), 0, 1))
-    resampled = np.fft.irfft(spectrum, n_steps * new_step) * (new_step / step)
-    return resampled[: -(-len(samples) * new_step // step)].astype(np.float32)
+    spectrum *= 0.5 + 0.5 * np.cos(np.pi * np.clip((frequencies - roll_off) / (1 - roll_off), 0, 1))
+    resampled: NDArray[np.float64] = np.fft.irfft(spectrum, n_steps * new_step) * (new_step / step)
+    return resampled[: -(-len(samples) * new_step // step)]
 
 
 def resample_by_sinc(samples: Tensor, rate: int, new_rate: int) -> Tensor:

@@ -33,6 +33,12 @@ class Domain(Protocol):
         ...
 
 
+def _generator(seed: int) -> torch.Generator:
+    """Of a seed of any size: torch's own, on a CPU, looks at the lower 32 bits only, so the others are folded into them."""
+    high, low = divmod(seed, 2**32)
+    return torch.Generator().manual_seed(low ^ (high * 0x9E3779B9 % 2**32))  # odd: no two `high` give the same
+
+
 @dataclass(frozen=True)
 class Gaussian:
     """Signals bounded from below and above, started from normal noise.
@@ -62,9 +68,7 @@ class Gaussian:
         return cls((low + high) / 2, (high - low) / 20, low, high)
 
     def start(self, shape: Sequence[int], *, seeds: Sequence[int], dtype: torch.dtype, device: torch.device | str) -> Tensor:
-        noise = torch.stack(
-            [torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) for seed in seeds]
-        )
+        noise = torch.stack([torch.randn(*shape, generator=_generator(seed), dtype=torch.float64) for seed in seeds])
         mean, deviation = (torch.tensor(moment, dtype=torch.float64) for moment in (self.mean, self.deviation))
         return self.project((mean + deviation * noise).to(dtype=dtype, device=device))
 

@@ -1,12 +1,15 @@
 """Files that are either whole or absent."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, WritingError
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
 
 @contextmanager
@@ -25,7 +28,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises
     ------
-    AudioMetamerError
+    WritingError
         If the operating system refuses: no space, no permission, a folder in the way.
     """
     path = Path(path)
@@ -35,10 +38,37 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise AudioMetamerError(f"could not write {path}: {error.strerror or error}") from error
+        raise WritingError(f"could not write {path}: {error.strerror or error}") from error
     finally:
-        if temporary.parent.is_dir():
+        with suppress(OSError):  # what could not be written may not be removed either
             temporary.unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file's name is one that `whole_file` gives while it is written: a process that is killed leaves it so."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+@contextmanager
+def in_turn(lock: Path) -> Iterator[None]:
+    """Hold a lock, and wait for whoever holds it.
+
+    Raises
+    ------
+    AudioMetamerError
+        If its file cannot be made.
+    """
+    from filelock import FileLock
+
+    held = FileLock(lock)
+    try:
+        held.acquire()
+    except OSError as error:
+        raise AudioMetamerError(f"could not write {lock}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        held.release()
 
 
 @contextmanager

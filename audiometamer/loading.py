@@ -1,5 +1,6 @@
 """Models by name: of the zoo, a folder, another library, a function; controls of any of them."""
 
+import difflib
 import hashlib
 import importlib
 import os
@@ -68,9 +69,12 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         return _adapted(_ADAPTERS[prefix], rest)
     if re.fullmatch(r"[\w.]+:\w+", text):
         return _load_function(text)
+    nearest = difflib.get_close_matches(text, zoo(), n=1)
+    meant = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise AudioMetamerError(
-        f"there is no model {text!r}: it is not in the zoo ({', '.join(zoo())}), not a folder, not package.module:function, "
-        f"not of {', '.join(f'{prefix}:' for prefix in _ADAPTERS)} and not random:NAME:SEED or permuted:NAME:SEED"
+        f"there is no model {text!r}{meant}: it is not in the zoo ({', '.join(zoo())}), not a folder, not "
+        f"package.module:function, not of {', '.join(f'{prefix}:' for prefix in _ADAPTERS)} and not random:NAME:SEED or "
+        "permuted:NAME:SEED"
     )
 
 

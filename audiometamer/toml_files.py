@@ -56,13 +56,31 @@ def within(path: Path, place: str) -> Iterator[None]:
 
 
 def _located(message: str, kind: type[msgspec.Struct]) -> str:
-    """What msgspec says, its place first, and the nearest known key for an unknown one."""
+    """What msgspec says, its place first, in the words of TOML, and for an unknown key where it belongs or the nearest known."""
     what, _, where = message.partition(" - at `$")
     place = where.removesuffix("`").removeprefix(".")
-    if unknown := re.search(r"unknown field `(.+)`", what):
-        nearest = difflib.get_close_matches(unknown[1], _keys_at(place, kind), n=1)
-        what = f"there is no key {unknown[1]!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+    if unknown := re.fullmatch(r"Object contains unknown field `(.+)`", what):
+        what = _unknown(unknown[1], place, kind)
+    elif missing := re.fullmatch(r"Object missing required field `(.+)`", what):
+        what = f"the key {missing[1]!r} is missing"
+    else:
+        what = re.sub(r"`([a-z |]+)`", lambda types: _in_words(types[1]), what)
+        what = what.replace("Expected ", "must be ").replace(", got ", ", not ")
+        if what == "must be an array, not a table" and "." not in place:
+            what += f"; write [[{place}]], in two brackets"
     return f"{place}: {what}" if place else what
+
+
+def _unknown(key: str, place: str, kind: type[msgspec.Struct]) -> str:
+    if place and key in kind.__struct_fields__:
+        return f"{key!r} is a key of the {kind.__name__.lower()} itself; write it before the first line in brackets"
+    nearest = difflib.get_close_matches(key, _keys_at(place, kind), n=1)
+    return f"there is no key {key!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+
+
+def _in_words(types: str) -> str:
+    words = {"str": "a string", "int": "an integer", "float": "a number", "bool": "true or false", "array": "an array"}
+    return " or ".join({**words, "object": "a table"}.get(name, name) for name in types.split(" | ") if name != "null")
 
 
 def _keys_at(place: str, kind: type[msgspec.Struct]) -> list[str]:

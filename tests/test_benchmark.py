@@ -51,7 +51,7 @@ def test_a_model_without_a_front_end_is_timed_too():
 
 
 @pytest.mark.parametrize(
-    ("method", "steps", "expected"), [("feather2023", None, 24_000), ("feather2023", 100, 100), ("default", 400, 580)]
+    ("method", "steps", "expected"), [("feather2023", None, 24_000), ("feather2023", 100, 100), ("default", 400, 560)]
 )
 def test_seconds_of_a_metamer(method, steps, expected):
     timed = StepTime("relu1", batch_size=4, network=0.1, step=0.2, evidence=0.4)

@@ -1,11 +1,13 @@
 """Files are whole or absent."""
 
 import errno
+import threading
+import time
 
 import pytest
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file
+from audiometamer.files import in_turn, is_temporary, whole_file
 
 
 def test_a_file_appears_when_its_block_ends_well(tmp_path):
@@ -34,3 +36,32 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
         temporary.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_being_written_is_told_by_its_name(tmp_path):
+    with whole_file(tmp_path / ".odd name") as temporary:
+        assert is_temporary(temporary.name)
+        temporary.write_text("")
+    assert not is_temporary(".odd name")
+    assert not is_temporary("01234567-x")
+
+
+def test_who_holds_a_lock_is_waited_for(tmp_path):
+    seen = []
+
+    def hold(name):
+        with in_turn(tmp_path / ".lock"):
+            seen.append(f"{name} in")
+            time.sleep(0.1)
+            seen.append(f"{name} out")
+
+    both = [threading.Thread(target=hold, args=(name,)) for name in "ab"]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert seen in (["a in", "a out", "b in", "b out"], ["b in", "b out", "a in", "a out"])
+    with pytest.raises(AudioMetamerError, match=r"could not write .*file/\.lock: File exists"):  # noqa: PT012
+        (tmp_path / "file").write_text("")
+        with in_turn(tmp_path / "file" / ".lock"):
+            pass

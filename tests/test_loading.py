@@ -95,7 +95,7 @@ def test_functions():
         "tiny_models:nothing": "tiny_models has no function nothing",
         "tiny_models:not_a_model": "the function returned a int; it must return an am.Model or a module",
         "tiny_models:shapeless_module": "the Linear says neither sample_rate and duration nor signal_shape",
-        "cochcnn-wort": r"no model 'cochcnn-wort': it is not in the zoo \(cochcnn-speaker, cochcnn-word, ",
+        "cochcnn-wort": r"no model 'cochcnn-wort' \(did you mean 'cochcnn-word'\?\): it is not in the zoo \(cochcnn-speaker, ",
     }.items():
         with pytest.raises(am.AudioMetamerError, match=message):
             am.load_model(name)

@@ -1,5 +1,8 @@
 """``audiometamer plan check``, ``run``, ``status`` and ``submit``: sets of thousands of metamers."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +13,24 @@ from rich.table import Table
 
 from audiometamer.cli import options
 from audiometamer.cli.progress import tracked
-from audiometamer.stimuli.cluster import Resources, write_script
-from audiometamer.stimuli.cluster import submit as start
+from audiometamer.errors import AudioMetamerWarning
+from audiometamer.stimuli.cluster import Resources, log_folder, script_file, write_script
+from audiometamer.stimuli.cluster import submit as submit_plan
 from audiometamer.stimuli.estimate import estimate
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.plan import read_plan, sources
+from audiometamer.stimuli.plan import output_folder, read_plan, sources
 from audiometamer.stimuli.run import run as run_plan
 from audiometamer.stimuli.run import spell
+from audiometamer.stimuli.set import counted
 from audiometamer.stimuli.status import STATES, Status, read_status
 
 plan_file = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
+retry = click.option(
+    "--retry", type=click.Choice(["failed"]), help="Try items that failed their verdict again, with other seeds."
+)
+attempts = click.option(
+    "--attempts", type=click.IntRange(2), default=5, show_default=True, help="Of an item with --retry, at most."
+)
 
 
 @click.group()
@@ -33,33 +44,54 @@ def plan() -> None:
 @click.option("--measure/--no-measure", default=True, show_default=True, help="Time a few steps at each layer, for the hours.")
 def check(path: Path, device: str, measure: bool) -> None:
     """Check every key of PLAN; list what it would make, how long that takes and how much disk, and what is there already."""
-    with tracked() as tracker:
-        found = estimate(path, read_plan(path), device=device, measure=measure, report=tracker)
-    table = _table("model", "layer", "items", "there", *(("hours left",) if measure else ()))
+    plan = read_plan(path)
+    with tracked() as tracker, _few_notes():
+        found = estimate(path, plan, device=device, measure=measure, report=tracker)
+    table = _table("model", "layer", "items", "there", *(("time left",) if measure else ()))
     for row in found.rows:
-        hours = (f"{row.seconds / 3600:.2f}",) if row.seconds is not None else ()
-        table.add_row(row.model, row.layer, str(row.items), str(row.there), *hours)
+        time = (spell(row.seconds),) if row.seconds is not None else ()
+        table.add_row(row.model, row.layer, str(row.items), str(row.there), *time)
     _print(table)
     click.echo(
-        f"{found.clips} clips, {len(found.rows)} layers: {found.items} items, {found.there} of them there already; "
-        f"{found.n_bytes / 1e9:.2f} GB of disk in all"
+        f"{counted(found.items, 'item')} of {counted(found.clips, 'clip')} in {output_folder(path, plan)}, {found.there} of them "
+        f"there already; {_spell_bytes(found.n_bytes)} of disk in all"
     )
     if found.seconds is not None:
         click.echo(f"about {spell(found.seconds)} of one worker on this device")
+
+
+@contextmanager
+def _few_notes(most: int = 3) -> Iterator[None]:
+    """What is noted of clips while this lasts, told at its end and in brief: of hundreds of clips, a few notes."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    notes = [warning for warning in caught if issubclass(warning.category, AudioMetamerWarning)]
+    others = [warning for warning in caught if warning not in notes]
+    for warning in [*others, *notes[:most]]:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if len(notes) > most:
+        click.echo(f"note: and {len(notes) - most} more of this kind; the record of each item has those of its clip", err=True)
+
+
+def _spell_bytes(n: int) -> str:
+    return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{max(n, 1e5) / 1e6:.1f} MB"
 
 
 @click.command()
 @plan_file
 @options.device
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
-@click.option("--retry", type=click.Choice(["failed"]), help="Try items that failed their verdict again, with other seeds.")
-@click.option("--attempts", type=click.IntRange(2), default=5, show_default=True, help="Of an item with --retry, at most.")
+@retry
+@attempts
 def run(path: Path, device: str, workers: int, retry: str | None, attempts: int) -> None:
     """Make what PLAN asks for and is not there yet.
 
-    What is finished is kept: the same command goes on where it was interrupted. Several runs share the work.
+    What is finished is kept: the same command goes on where it was interrupted. Several runs share the work. Each ends with the
+    set's index, licences, README and manifest.
     """
-    expansion = expand(path, read_plan(path))
+    with _few_notes():
+        expansion = expand(path, read_plan(path))
     with tracked() as tracker:
         run_plan(expansion, device=device, workers=workers, attempts=attempts if retry else 1, report=tracker)
     _tell(read_status(expansion.folder))
@@ -81,22 +113,37 @@ def status(folder: Path, as_json: bool) -> None:
 @plan_file
 @click.option("--tasks", type=click.IntRange(1), default=8, show_default=True, help="Of the array; they share the items.")
 @click.option("--time", default="04:00:00", show_default=True, help="Limit of a task; it queues again shortly before.")
+@click.option("--warning", type=click.IntRange(1), default=120, show_default=True, help="How shortly before, in seconds.")
 @click.option("--cpus", type=click.IntRange(1), default=4, show_default=True, help="Of a task.")
-@click.option("--gpus", type=click.IntRange(0), default=0, show_default=True, help="Of a task.")
+@click.option("--gpus", type=click.IntRange(0), default=0, show_default=True, help="Of a task; it has a worker for each.")
 @click.option("--memory", help="Of a task, as in 16G.")
 @click.option("--partition")
 @click.option("--account")
 @click.option("--module", "modules", multiple=True, help="To load first; may be given several times.")
+@click.option("--sbatch", "more", multiple=True, help="Any other option of sbatch, as in --sbatch=--qos=long; likewise.")
+@options.device
+@retry
+@attempts
 @click.option("--write-only", is_flag=True, help="Write the script and do not start it.")
 @click.option("--overwrite", is_flag=True, help="Replace the script if it is there.")
-def submit(path: Path, modules: tuple[str, ...], write_only: bool, overwrite: bool, **asked: Any) -> None:
+def submit(
+    path: Path,
+    modules: tuple[str, ...],
+    more: tuple[str, ...],
+    retry: str | None,
+    attempts: int,
+    write_only: bool,
+    overwrite: bool,
+    **asked: Any,
+) -> None:
     """Make what PLAN asks for on a Slurm cluster: write an array script beside it, and start it."""
     sources(path, read_plan(path).clips)  # what is wrong with it is told here rather than in a log
-    resources = Resources(modules=list(modules), **asked)
-    written = write_script(path, resources, overwrite=overwrite)
-    click.echo(f"script: {written}")
-    if not write_only:
-        click.echo(start(written, tasks=resources.tasks))
+    resources = Resources(modules=list(modules), options=list(more), attempts=attempts if retry else 1, **asked)
+    if write_only:
+        write_script(path, resources, overwrite=overwrite)
+    else:
+        click.echo(submit_plan(path, resources, overwrite=overwrite))
+    click.echo(f"script: {script_file(path)}, logs: {log_folder(path)}")
 
 
 def _tell(found: Status) -> None:

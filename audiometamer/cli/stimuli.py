@@ -8,12 +8,10 @@ import click
 
 from audiometamer.cli import options
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import only_writer
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting
-from audiometamer.stimuli.layout import read_items
-from audiometamer.stimuli.set import write_set
-from audiometamer.stimuli.verify import read_manifest
+from audiometamer.stimuli.set import counted, write_set
+from audiometamer.stimuli.verify import made_since, read_manifest
 from audiometamer.stimuli.verify import verify as differences
 
 _DIFFERENT = 1  # as diff and grep tell it; 2 is bad input
@@ -31,14 +29,12 @@ def stimuli() -> None:
 @click.option(
     "--clips",
     type=click.Path(path_type=Path),
-    help="A table of the clips: the column path, and word, speaker, licence, attribution, source, …; default: what the set has.",
+    help="A table of the clips: the column name or path, and word, speaker, licence, … It adds to what the set tells of them.",
 )
 @click.option("--name", help="Of the data set; default: that of the folder.")
 def index(stimulus_set: Path, clips: Path | None, name: str | None) -> None:
     """Write index, clips, licences, description, README and manifest of SET anew."""
-    read_items(stimulus_set)  # before a lock is put into a folder that is no set
-    with only_writer(stimulus_set):
-        rows = write_set(stimulus_set, clips=clips, name=name)
+    rows = write_set(stimulus_set, clips=clips, name=name)
     verdicts = ", ".join(f"{n} {verdict}" for verdict, n in Counter(row.verdict for row in rows).items())
     click.echo(f"{len(rows)} items ({verdicts}): {stimulus_set / 'index.tsv'}")
 
@@ -51,12 +47,19 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
 
     The exit status is 0 if there is none, 1 if there are some, 2 if SET has no readable manifest.
     """
-    counts: Counter[str] = Counter()
+    found = []
     for difference in differences(stimulus_set):
-        counts[difference.kind] += 1
+        found.append(difference)
         click.echo(f"{difference.kind:<10} {difference.file}")
-    if counts:
+    if found:
+        counts = Counter(difference.kind for difference in found)
         click.echo(f"{stimulus_set}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), err=True)
+        if n := made_since(found):
+            click.echo(
+                f"{stimulus_set}: index and manifest are out of date: {n} items were made or tried again since they were "
+                f"written; the end of `audiometamer run`, or `audiometamer stimuli index {stimulus_set}`, writes them anew",
+                err=True,
+            )
         ctx.exit(_DIFFERENT)
     click.echo(f"{stimulus_set}: all {len(read_manifest(stimulus_set))} files are as the manifest says")
 
@@ -153,7 +156,7 @@ def select(
         duration_within=duration_within, only=dict(map(_wanted, only)), seed=seed,
     )  # fmt: skip
     n = selecting.write_selection(stimulus_set, out, rules).counts
-    click.echo(
-        f"{n['selected']} of {n['items']} items, {n['selected_clips']} clips at {n['conditions']} conditions: "
-        f"{out / selecting.TABLE}"
-    )
+    clips, conditions = counted(n["selected_clips"], "clip"), counted(n["conditions"], "condition")
+    click.echo(f"{n['selected']} of {n['items']} items, {clips} at {conditions}: {out / selecting.TABLE}")
+    if n["at_most"] > n["selected"]:
+        click.echo(f"not every window was looked at: there may be selections of up to {n['at_most']} items")

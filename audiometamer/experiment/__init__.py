@@ -1,1 +1,1 @@
-"""Listening experiments: from a stimulus set to listeners' answers."""
+"""Listening experiments: from a stimulus set to listeners' answers and their analysis."""

@@ -17,7 +17,7 @@ from audiometamer.experiment.headphones import N_INTERVALS, antiphase, huggins
 from audiometamer.experiment.lists import Planned, alternatives, draw
 from audiometamer.experiment.offer import NATURAL, Condition, Offer, answers_of, read_offer, told
 from audiometamer.experiment.pages import write_page
-from audiometamer.stimuli.export import NOISE, Settings, Sounds, opaque_names, whole_folder, write_pcm
+from audiometamer.stimuli.export import NOISE, Settings, Sounds, opaque_name, whole_folder, write_pcm
 from audiometamer.stimuli.layout import MANIFEST
 from audiometamer.stimuli.set import json_text, write_table, write_text
 from audiometamer.stimuli.verify import file_sha256
@@ -86,8 +86,10 @@ def build(stimulus_set: Path, design: Path, out: Path) -> Built:
     heard = {told(offer.about[trial.clip], asked.once) or trial.clip for trials in planned for trial in trials}
     stimuli = sorted({Stimulus(trial.clip, trial.condition, trial.arrangement) for trials in planned for trial in trials})
     n_checks = 0 if asked.headphones.test == "none" else asked.headphones.trials
-    names = opaque_names(len(stimuli) + n_checks, asked.seed)
-    sounds, checks = dict(zip(stimuli, names, strict=False)), names[len(stimuli) :]
+    sounds = {stimulus: opaque_name(repr(stimulus), asked.seed) for stimulus in stimuli}
+    checks = [opaque_name(f"headphones {k}", asked.seed) for k in range(n_checks)]
+    if len({*sounds.values(), *checks}) < len(sounds) + n_checks:
+        raise AudioMetamerError(f"{design}: seed: two sounds would have the same name; choose another")
     right = _right_intervals(n_checks, asked.seed)
     key = {name: _entry(stimulus, offer, asked) for stimulus, name in sounds.items()}
     key |= {name: Entry("", "headphones", "", "", "", False, {}, str(k)) for name, k in zip(checks, right, strict=True)}
@@ -222,11 +224,11 @@ def _write_sounds(folder: Path, stimulus_set: Path, names: Mapping[Stimulus, str
     parts = {name: _parts(stimulus, offer, design.answers.kind)[0] for stimulus, name in names.items()}
     settings = design.sounds.settings(design.seed)
     sounds = Sounds(stimulus_set, settings, sorted({file for files in parts.values() for file in files}))
-    gap = np.zeros(round(_GAP_SECONDS * settings.sample_rate), np.float32)
+    gap = np.zeros(round(_GAP_SECONDS * settings.sample_rate))
     for name in sorted(parts):
         pieces = [piece for file in parts[name] for piece in (sounds.read(file), gap)][:-1]
         write_pcm(folder / f"{name}.wav", np.concatenate(pieces), settings, name=name)
-    write_pcm(folder / f"{layout.CALIBRATION}.wav", sounds.noise * np.float32(sounds.rms), settings, name=NOISE)
+    write_pcm(folder / f"{layout.CALIBRATION}.wav", sounds.noise * sounds.rms, settings, name=NOISE)
     return sounds.rms
 
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.analysis.trials import LISTENER_COLUMNS
 from audiometamer.stimuli.export import Settings
 from audiometamer.toml_files import read_toml, within
 
@@ -309,10 +310,7 @@ class Design(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 # Columns of the table of listeners that a question may not take.
-TAKEN = (
-    "listener", "observer", "headphones_correct", "headphones_trials", "practice_correct", "finished", "excluded", "reason",
-    "list", "service", "enrolled", "browser",
-)  # fmt: skip
+TAKEN = (*LISTENER_COLUMNS, "questionnaire", "list", "enrolled")
 
 
 def read_design(path: Path) -> Design:

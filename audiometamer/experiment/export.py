@@ -2,11 +2,11 @@
 
 import csv
 import io
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,41 +14,45 @@ from typing import Any
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.analysis.trials import LISTENER_COLUMNS, TRIAL_COLUMNS, Listener, Trial, cells
 from audiometamer.experiment.folder import ConditionKey, Entry, Experiment, write_private
 from audiometamer.experiment.messages import Answer, Events, Form, Message
-from audiometamer.experiment.store import timestamp
 from audiometamer.stimuli.set import write_text
 
 TRIALS, LISTENERS, EVENTS, PARTICIPANTS = "trials.tsv", "listeners.tsv", "events.tsv", "participants.tsv"
-TRIAL_COLUMNS = (
-    "listener", "trial", "kind", "stimulus", "clip", "model", "layer", "seed", "missing", "word", "speaker", "answer", "correct",
-    "reaction_time_ms", "plays", "started", "answered", "network_correct", "browser", "audio",
-)  # fmt: skip
-LISTENER_COLUMNS = (
-    "listener", "observer", "headphones_correct", "headphones_trials", "practice_correct", "finished", "excluded", "reason",
-    "list", "enrolled",
-)  # fmt: skip
-_EVENT_COLUMNS = ("listener", "trial", "what", "when", "details")
-_PARTICIPANT_COLUMNS = ("listener", "service", "participant", "parameters")
-# Line ends and what else would break a row, and signs by which spreadsheets know a formula.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_FORMULA = tuple("=+-@＝＋－＠")
-
-Row = dict[str, Any]
 
 
-class Listener(msgspec.Struct, frozen=True):
-    """A row of the database."""
+class Enrolled(msgspec.Struct, frozen=True):
+    """A listener, as the database has them."""
 
     listener: int
     list: int
-    observer: str
+    group: str
     service: str | None
     participant: str | None
     parameters: str
     enrolled: str
     finished: str | None
     excluded: str | None
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """Something that happened on a listener's page; `details` is JSON."""
+
+    listener: str
+    trial: int | None
+    what: str
+    when: datetime
+    details: str
+
+
+class ParticipantRow(msgspec.Struct, frozen=True):
+    """Who a listener is to the service that they came from; `parameters` is JSON."""
+
+    listener: str
+    service: str
+    participant: str
+    parameters: str
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,13 @@ class Answers:
     Parameters
     ----------
     experiment : Experiment
-    listeners : list of Listener
+    enrolled : list of Enrolled
     messages : dict of int to list of Message
         By listener; answers in the order of their trials, others in that of their arrival.
     """
 
     experiment: Experiment
-    listeners: list[Listener]
+    enrolled: list[Enrolled]
     messages: dict[int, list[Message]]
 
     def answers(self, listener: int) -> list[Answer]:
@@ -76,30 +80,30 @@ class Answers:
         found = [m.content for m in self.messages[listener] if isinstance(m, Form) and m.form == name]
         return found[-1] if found else {}
 
-    @cached_property
-    def trials(self) -> list[Row]:
+    @property
+    def trials(self) -> list[Trial]:
         """A row for each answer."""
-        return [row for rows in self._by_listener.values() for row in rows]
+        return [trial for trials in self._by_listener.values() for trial in trials]
 
     @cached_property
-    def _by_listener(self) -> dict[int, list[Row]]:
-        return {one.listener: list(self._trials(one)) for one in self.listeners}
+    def _by_listener(self) -> dict[int, list[Trial]]:
+        return {one.listener: list(self._trials(one)) for one in self.enrolled}
 
-    def _trials(self, one: Listener) -> Iterator[Row]:
-        browser = self.form(one.listener, "browser")
+    def _trials(self, one: Enrolled) -> Iterator[Trial]:
+        browser = _json(self.form(one.listener, "browser"))
         kinds = {trial.trial: trial.kind for trial in self.experiment.trials(one.list)}
         for answer in self.answers(one.listener):
             entry = self.experiment.key[answer.stimulus]
-            condition = entry.condition
-            model, layer, seed = ("", condition, None) if isinstance(condition, str) else msgspec.structs.astuple(condition)
-            yield {
-                "listener": one.listener, "trial": answer.trial, "kind": kinds[answer.trial], "stimulus": answer.stimulus,
-                "clip": entry.clip, "model": model, "layer": layer if layer != "headphones" else "", "seed": seed,
-                "missing": entry.missing, "word": entry.word, "speaker": entry.speaker, "answer": answer.answer,
-                "correct": answer.answer == entry.answer, "reaction_time_ms": answer.reaction_time_ms, "plays": answer.plays,
-                "started": timestamp(answer.started), "answered": timestamp(answer.answered),
-                "network_correct": self._network_correct(entry), "browser": _json(browser), "audio": _json(answer.audio),
-            }  # fmt: skip
+            model, layer, seed = _condition(entry)
+            backwards = answer.answered < answer.started  # the listener's clock was set meanwhile
+            yield Trial(
+                listener=str(one.listener), trial=answer.trial, kind=kinds[answer.trial], stimulus=answer.stimulus,
+                clip=entry.clip, model=model, layer=layer, seed=seed, missing=entry.missing, word=entry.word,
+                speaker=entry.speaker, answer=answer.answer, correct=answer.answer == entry.answer,
+                reaction_time_ms=answer.reaction_time_ms, plays=answer.plays,
+                started=None if backwards else answer.started.astimezone(UTC), answered=answer.answered.astimezone(UTC),
+                network_correct=self._network_correct(entry), browser=browser, audio=_json(answer.audio),
+            )  # fmt: skip
 
     def _network_correct(self, entry: Entry) -> bool | None:
         """Whether the model that made the metamer recognises this very sound; None where that is not asked."""
@@ -109,44 +113,53 @@ class Answers:
         return None if label is None else label == entry.answer
 
     @cached_property
-    def table_of_listeners(self) -> list[Row]:
+    def listeners(self) -> list[Listener]:
         """A row for each listener."""
-        return [self._listener(one) for one in self.listeners]
+        return [self._listener(one) for one in self.enrolled]
 
-    def _listener(self, one: Listener) -> Row:
-        rows = self._by_listener[one.listener]
-        right = {kind: [row["correct"] for row in rows if row["kind"] == kind] for kind in ("headphones", "practice")}
+    def _listener(self, one: Enrolled) -> Listener:
+        trials = self._by_listener[one.listener]
+        checks = [trial.correct for trial in trials if trial.kind == "headphones"]
         replies = {**self.form(one.listener, "questions-before"), **self.form(one.listener, "questions-after")}
-        return {
-            "listener": one.listener, "observer": one.observer, "headphones_correct": sum(right["headphones"]),
-            "headphones_trials": len(right["headphones"]), "practice_correct": sum(right["practice"]),
-            "finished": one.finished is not None, "excluded": one.excluded is not None, "reason": one.excluded,
-            "list": one.list, "enrolled": one.enrolled,
-            **{question.name: replies.get(question.name) for question in self.experiment.design.questions},
-        }  # fmt: skip
+        asked = {question.name: replies.get(question.name) for question in self.experiment.design.questions}
+        return Listener(
+            listener=str(one.listener), group=one.group, headphones_correct=sum(checks), headphones_trials=len(checks),
+            practice_correct=sum(trial.correct for trial in trials if trial.kind == "practice"),
+            finished=one.finished is not None, excluded=one.excluded is not None, reason=one.excluded or "",
+            questionnaire={
+                "list": str(one.list), "enrolled": one.enrolled,
+                **{name: "" if reply is None else str(reply) for name, reply in asked.items()},
+            },
+        )  # fmt: skip
 
-    @cached_property
-    def events(self) -> list[Row]:
+    @property
+    def events(self) -> list[EventRow]:
         """A row for each event."""
         return [
-            {"listener": one.listener, "trial": event.trial, "what": event.what, "when": timestamp(event.when),
-             "details": _json(event.details)}
-            for one in self.listeners
+            EventRow(str(one.listener), event.trial, event.what, event.when.astimezone(UTC), _json(event.details))
+            for one in self.enrolled
             for message in self.messages[one.listener] if isinstance(message, Events)
             for event in message.events
         ]  # fmt: skip
 
+    @property
+    def participants(self) -> list[ParticipantRow]:
+        """A row for each listener, with who they are."""
+        return [
+            ParticipantRow(str(one.listener), one.service or "", one.participant or "", one.parameters) for one in self.enrolled
+        ]
+
     def text(self, table: str) -> str:
         """One of the tables as tab-separated text: ``trials.tsv``, ``listeners.tsv``, ``events.tsv`` or ``participants.tsv``."""
-        questions = [question.name for question in self.experiment.design.questions]
-        tables: dict[str, tuple[Sequence[str], Iterable[Row]]] = {
+        asked = [question.name for question in self.experiment.design.questions]
+        tables: dict[str, tuple[Sequence[str], Sequence[msgspec.Struct]]] = {
             TRIALS: (TRIAL_COLUMNS, self.trials),
-            LISTENERS: ((*LISTENER_COLUMNS, *questions), self.table_of_listeners),
-            EVENTS: (_EVENT_COLUMNS, self.events),
-            PARTICIPANTS: (_PARTICIPANT_COLUMNS, map(msgspec.structs.asdict, self.listeners)),
+            LISTENERS: ((*LISTENER_COLUMNS, "list", "enrolled", *asked), self.listeners),
+            EVENTS: (EventRow.__struct_fields__, self.events),
+            PARTICIPANTS: (ParticipantRow.__struct_fields__, self.participants),
         }
-        columns, rows = tables[table]
-        return _tsv(columns, rows)
+        columns, records = tables[table]
+        return _tsv(columns, map(cells, records))
 
 
 def read_answers(database: Path, experiment: Experiment) -> Answers:
@@ -162,9 +175,9 @@ def read_answers(database: Path, experiment: Experiment) -> Answers:
     try:
         with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as db:
             db.execute("BEGIN")
-            columns = ", ".join(Listener.__struct_fields__)
-            listeners = [Listener(*row) for row in db.execute(f"SELECT {columns} FROM listeners ORDER BY listener")]  # noqa: S608 (our names)
-            messages: dict[int, list[Message]] = {one.listener: [] for one in listeners}
+            columns = ", ".join(f'"{name}"' for name in Enrolled.__struct_fields__)
+            enrolled = [Enrolled(*row) for row in db.execute(f"SELECT {columns} FROM listeners ORDER BY listener")]  # noqa: S608 (our names)
+            messages: dict[int, list[Message]] = {one.listener: [] for one in enrolled}
             decoder = msgspec.json.Decoder(Message)
             for listener, content in db.execute(
                 "SELECT listener, content FROM messages ORDER BY listener, trial, received, rowid"
@@ -172,7 +185,7 @@ def read_answers(database: Path, experiment: Experiment) -> Answers:
                 messages[listener].append(decoder.decode(content))
     except (sqlite3.Error, msgspec.MsgspecError) as error:
         raise AudioMetamerError(f"{database} cannot be read: {error}") from error
-    return Answers(experiment, listeners, messages)
+    return Answers(experiment, enrolled, messages)
 
 
 def write_tables(answers: Answers, out: Path) -> None:
@@ -191,25 +204,18 @@ def write_tables(answers: Answers, out: Path) -> None:
     write_private(out / PARTICIPANTS, answers.text(PARTICIPANTS))
 
 
-def defused(text: str) -> str:
-    """A text in one line that no spreadsheet takes for a formula: an apostrophe goes before one, controls are spelt out."""
-    plain = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-    return f"'{plain}" if plain.lstrip().startswith(_FORMULA) else plain
+def _condition(entry: Entry) -> tuple[str, str, int | None]:
+    """Model, layer and seed, as the table of trials has them."""
+    if isinstance(entry.condition, ConditionKey):
+        return entry.condition.model, entry.condition.layer, entry.condition.seed
+    return "", entry.condition if entry.condition != "headphones" else "", None
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return defused(value) if isinstance(value, str) else f"{value:.10g}"
-
-
-def _tsv(columns: Sequence[str], rows: Iterable[Row]) -> str:
+def _tsv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row[column]) for column in columns] for row in rows)
+    writer = csv.DictWriter(text, columns, restval="", delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Stereo = NDArray[np.float32]
+Stereo = NDArray[np.float64]
 N_INTERVALS = 3
 _SECONDS = 1.0
 _GAP_SECONDS = 0.5
@@ -63,4 +63,4 @@ def _joined(intervals: list[NDArray[np.float64]], levels: list[float], *, sample
         shaped[: len(rise)] *= rise[:, None]
         shaped[len(shaped) - len(rise) :] *= rise[::-1, None]
         pieces += [shaped * (level / np.sqrt(np.mean(shaped**2))), np.zeros((round(_GAP_SECONDS * sample_rate), 2))]
-    return np.concatenate(pieces[:-1]).astype(np.float32)
+    return np.concatenate(pieces[:-1])

@@ -1,8 +1,9 @@
 """What a stimulus set offers an experiment: its conditions, the clips that are there at each of them, and what is missing."""
 
 import difflib
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +43,28 @@ class Source(NamedTuple):
 
     file: str
     recognised_by: dict[str, str]
+
+
+class Made(NamedTuple):
+    """A finished item, and where it lies in the set."""
+
+    folder: str
+    item: Item
+
+    @property
+    def file(self) -> str:
+        """The signal, as it lies in the set."""
+        return f"{self.folder}/{self.item.file}"
+
+    @property
+    def clip(self) -> str:
+        return self.item.evidence.settings.clip
+
+    @property
+    def condition(self) -> Condition:
+        """With the seed that was planned: the first of those that were tried."""
+        settings = self.item.evidence.settings
+        return Condition(settings.model, settings.layer, self.item.attempts[0] if self.item.attempts else settings.seed)
 
 
 @dataclass(frozen=True)
@@ -94,27 +117,25 @@ def read_offer(stimulus_set: Path, path: Path, design: Design) -> Offer:
         If the set has no sounds, not the models, layers, seeds or columns that the design names, two items for one clip at one
         condition, or no clip that has them all.
     """
-    items = read_items(stimulus_set)
+    items = [Made(folder, item) for folder, item in read_items(stimulus_set)]
     if not items:
         raise AudioMetamerError(f"{stimulus_set} holds no finished item; `audiometamer run` makes them")
-    for item in items:
-        if item.record.evidence.sample_rate is None:
-            raise AudioMetamerError(f"{stimulus_set / item.file} is no sound; an experiment plays sounds")
-    cells = _cells(_wanted(items, path, design))
-    with within(path, "conditions.selection"):
-        selected = None if design.conditions.selection is None else _files(path.parent / design.conditions.selection, items)
-    originals = _originals(items)
+    if silent := [made.file for made in items if made.item.evidence.sample_rate is None]:
+        raise AudioMetamerError(f"{stimulus_set / silent[0]} is no sound; an experiment plays sounds")
+    wanted = _wanted(items, path, design)
+    cells = _cells(_selected(wanted, path, design))
+    originals, conditions = _originals(items), list(dict.fromkeys(condition for _, condition in cells))
     labels = _natural_labels(items, design.answers.of)
     sources = {(clip, NATURAL): Source(file, labels[clip]) for clip, file in originals.items()}
-    missing, conditions = [], list(dict.fromkeys(condition for _, condition in cells))
-    for clip in originals:
-        for condition in conditions:
-            item_here = cells.get((clip, condition))
-            if reason := _reason(item_here, selected, failed=design.conditions.failed):
-                missing.append(Missing(clip, condition, reason))
-            elif item_here is not None:
-                label = item_here.record.evidence.verdict.labels.get(design.answers.of)
-                sources[clip, condition] = Source(item_here.file, {} if label is None else {condition.model: label[1]})
+    missing, there = [], {(made.clip, made.condition) for made in wanted}
+    for clip, condition in itertools.product(originals, conditions):
+        if (made := cells.get((clip, condition))) is None:
+            missing.append(Missing(clip, condition, "not selected" if (clip, condition) in there else "not made"))
+        elif made.item.passed is False and not design.conditions.failed:
+            missing.append(Missing(clip, condition, "failed its verdict"))
+        else:
+            label = made.item.evidence.verdict.labels.get(design.answers.of)
+            sources[clip, condition] = Source(made.file, {} if label is None else {condition.model: label[1]})
     clips = sorted(originals)
     if design.conditions.missing == "leave-out":
         clips = [clip for clip in clips if all((clip, condition) in sources for condition in conditions)]
@@ -124,91 +145,71 @@ def read_offer(stimulus_set: Path, path: Path, design: Design) -> Offer:
     return Offer([NATURAL, *conditions] if design.natural else conditions, clips, sources, missing, about)
 
 
-def _wanted(items: Sequence[Item], path: Path, design: Design) -> list[Item]:
+def _wanted(items: Sequence[Made], path: Path, design: Design) -> list[Made]:
     """The items of the models, layers and seeds that a design names, in this order."""
-    for name, read in (("models", _model), ("layers", _layer), ("seeds", _seed)):
-        wanted = getattr(design.conditions, name)
+    for field_ in Condition._fields:
+        wanted = getattr(design.conditions, f"{field_}s")
         if wanted is None:
             continue
-        there = dict.fromkeys(read(item) for item in items)
+        there = dict.fromkeys(getattr(made.condition, field_) for made in items)
         for k, one in enumerate(wanted):
             if one not in there:
                 nearest = difflib.get_close_matches(str(one), map(str, there), n=3) or [str(other) for other in there][:3]
                 raise AudioMetamerError(
-                    f"{path}: conditions.{name}[{k}]: the set has no {name[:-1]} {one!r}; the nearest are {', '.join(nearest)}"
+                    f"{path}: conditions.{field_}s[{k}]: the set has no {field_} {one!r}; the nearest are {', '.join(nearest)}"
                 )
-        items = sorted((item for item in items if read(item) in wanted), key=lambda item: wanted.index(read(item)))
+        order = {one: k for k, one in enumerate(wanted)}
+        items = [made for made in items if getattr(made.condition, field_) in order]
+        items.sort(key=lambda made: order[getattr(made.condition, field_)])
         if not items:
-            raise AudioMetamerError(f"{path}: conditions.{name}: the set has none of these for the models and layers before")
+            raise AudioMetamerError(f"{path}: conditions.{field_}s: the set has none of these for the models and layers before")
     return list(items)
 
 
-def _model(item: Item) -> str:
-    return item.record.evidence.settings.model
-
-
-def _layer(item: Item) -> str:
-    return item.record.evidence.settings.layer
-
-
-def _seed(item: Item) -> int:
-    """As planned: the first of those that were tried."""
-    return (item.record.attempts or [item.record.evidence.settings.seed])[0]
-
-
-def _clip(item: Item) -> str:
-    return item.record.evidence.settings.clip
-
-
-def _cells(items: Iterable[Item]) -> dict[tuple[str, Condition], Item]:
+def _cells(items: Sequence[Made]) -> dict[tuple[str, Condition], Made]:
     """The item of each clip at each condition; conditions by model, then layer, then seed, each as they first come."""
-    items = list(items)
-    orders = [{value: k for k, value in enumerate(dict.fromkeys(map(read, items)))} for read in (_model, _layer, _seed)]
-    found: dict[tuple[str, Condition], Item] = {}
-    for item in sorted(items, key=lambda item: tuple(o[r(item)] for o, r in zip(orders, (_model, _layer, _seed), strict=True))):
-        place = (_clip(item), Condition(_model(item), _layer(item), _seed(item)))
-        if (other := found.setdefault(place, item)) is not item:
+    orders = [
+        {value: k for k, value in enumerate(dict.fromkeys(column))} for column in zip(*(m.condition for m in items), strict=True)
+    ]
+    found: dict[tuple[str, Condition], Made] = {}
+    for made in sorted(items, key=lambda made: [order[value] for order, value in zip(orders, made.condition, strict=True)]):
+        if (other := found.setdefault((made.clip, made.condition), made)) is not made:
             raise AudioMetamerError(
-                f"{other.folder} and {item.folder} are both {place[0]} at {place[1]}; name one of them in a selection "
+                f"{other.folder} and {made.folder} are both {made.clip} at {made.condition}; name one of them in a selection "
                 f"(audiometamer stimuli select --only method=…, and conditions.selection of the design)"
             )
     return found
 
 
-def _files(selection: Path, items: Sequence[Item]) -> set[str]:
-    wanted = {row["file"] for row in read_table(selection, required=["file"])}
-    if unknown := sorted(wanted - {item.file for item in items}):
-        raise AudioMetamerError(f"{selection} names {unknown[0]}, which is no finished item of the set")
-    return wanted
+def _selected(items: Sequence[Made], path: Path, design: Design) -> Sequence[Made]:
+    """Those that the selection of a design names, if it has one."""
+    if design.conditions.selection is None:
+        return items
+    selection = path.parent / design.conditions.selection
+    with within(path, "conditions.selection"):
+        wanted = {row["file"] for row in read_table(selection, required=["file"])}
+        found = [made for made in items if made.file in wanted]
+        if not found:
+            raise AudioMetamerError(f"{selection} names nothing of the models, layers and seeds that are wanted")
+    return found
 
 
-def _reason(item: Item | None, selected: set[str] | None, *, failed: bool) -> str:
-    """Why there is nothing to be played; nothing if there is."""
-    if item is None:
-        return "not made"
-    if selected is not None and item.file not in selected:
-        return "not selected"
-    if not failed and item.record.evidence.verdict.passed is False:
-        return "failed its verdict"
-    return ""
-
-
-def _originals(items: Sequence[Item]) -> dict[str, str]:
+def _originals(items: Sequence[Made]) -> dict[str, str]:
     """The natural sound of each clip: where models take it at several rates, that of the highest."""
     found: dict[str, Item] = {}
-    for item in items:
-        best = found.setdefault(_clip(item), item)
-        if (item.record.evidence.sample_rate or 0) > (best.record.evidence.sample_rate or 0):
-            found[_clip(item)] = item
-    return {clip: item.record.original for clip, item in sorted(found.items())}
+    for made in items:
+        best = found.setdefault(made.clip, made.item)
+        if (made.item.evidence.sample_rate or 0) > (best.evidence.sample_rate or 0):
+            found[made.clip] = made.item
+    return {clip: item.original for clip, item in sorted(found.items())}
 
 
-def _natural_labels(items: Sequence[Item], task: str) -> dict[str, dict[str, str]]:
+def _natural_labels(items: Sequence[Made], task: str) -> dict[str, dict[str, str]]:
     """What each model takes each clip for."""
-    found: dict[str, dict[str, str]] = {_clip(item): {} for item in items}
-    for item in items:
-        if label := item.record.evidence.verdict.labels.get(task):
-            found[_clip(item)][_model(item)] = label[0]
+    found: dict[str, dict[str, str]] = {made.clip: {} for made in items}
+    for made in items:
+        if label := made.item.evidence.verdict.labels.get(task):
+            found[made.clip][made.condition.model] = label[0]
     return found
 
 

@@ -96,7 +96,7 @@ def rehearse(
         raise AudioMetamerError(f"{listeners} listeners are wanted, and there are {n} lists")
     out.mkdir(parents=True, exist_ok=True)
     store = Store(database, experiment)
-    tokens = [store.enrol(observer="simulated") for _ in range(listeners)]
+    tokens = [store.enrol(group="simulated") for _ in range(listeners)]
     store.close()
     expected = sum(len(experiment.trials(k + 1)) for k in range(listeners))
     crowd = _Crowd(expected, report)
@@ -162,8 +162,8 @@ class _Crowd:
 def _result(crowd: _Crowd, experiment: Experiment, database: Path, seconds: float) -> Rehearsed:
     """Hold what was confirmed against what is on disk."""
     kept = read_answers(database, experiment)
-    there = {(one.listener, a.trial): a for one in kept.listeners for a in kept.answers(one.listener)}
-    trials = Counter((one.listener, a.trial) for one in kept.listeners for a in kept.answers(one.listener))
+    there = {(one.listener, a.trial): a for one in kept.enrolled for a in kept.answers(one.listener)}
+    trials = Counter((one.listener, a.trial) for one in kept.enrolled for a in kept.answers(one.listener))
     lost = sum(not _is_kept(one.message, there.get((listener, one.message["trial"]))) for listener, one in crowd.answers)
     waited = np.array([1000 * one.seconds for _, one in crowd.answers])
     times = {"median": np.median(waited), "99 %": np.quantile(waited, 0.99), "longest": waited.max()}

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from audiometamer.experiment.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, Answers, Row
+from audiometamer.experiment.analysis.trials import Trial
+from audiometamer.experiment.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, Answers
 
 TABLES = (TRIALS, LISTENERS, EVENTS, PARTICIPANTS)
 
@@ -47,7 +48,7 @@ def results_page(title: str, answers: Answers | None, *, refused: bool = False) 
 
 
 def _shown(answers: Answers) -> str:
-    people = answers.listeners
+    people = answers.enrolled
     finished = sum(one.finished is not None for one in people)
     excluded = sum(one.excluded is not None for one in people)
     counts = (
@@ -58,30 +59,30 @@ def _shown(answers: Answers) -> str:
 <h2>Main trials</h2>
 {_table(("condition", "answers", "right", "natural clip instead"), _conditions(answers.trials))}
 <h2>Listeners</h2>
-{_table(("listener", "list", "observer", "answers", "headphones", "practice", "state"), _listeners(answers))}
+{_table(("listener", "list", "group", "answers", "headphones", "practice", "state"), _listeners(answers))}
 """
 
 
-def _conditions(trials: Iterable[Row]) -> list[list[object]]:
+def _conditions(trials: Iterable[Trial]) -> list[list[object]]:
     """Of the listeners' main trials, each condition's number and how many were right."""
     heard, right, missing = Counter[str](), Counter[str](), Counter[str]()
-    for row in trials:
-        if row["kind"] == "main":
-            name = row["layer"] if row["seed"] is None else f"{row['model']} {row['layer']}, seed {row['seed']}"
+    for trial in trials:
+        if trial.kind == "main":
+            name = trial.layer if trial.seed is None else f"{trial.model} {trial.layer}, seed {trial.seed}"
             heard[name] += 1
-            right[name] += row["correct"]
-            missing[name] += row["missing"]
+            right[name] += trial.correct
+            missing[name] += trial.missing
     return [[name, n, f"{100 * right[name] / n:.0f} %", missing[name]] for name, n in sorted(heard.items())]
 
 
 def _listeners(answers: Answers) -> list[list[object]]:
     rows = []
-    for one, row in zip(answers.listeners, answers.table_of_listeners, strict=True):
-        state = row["reason"] or ("finished" if row["finished"] else "under way")
+    for one, row in zip(answers.enrolled, answers.listeners, strict=True):
+        state = row.reason or ("finished" if row.finished else "under way")
         n = len(answers.experiment.trials(one.list))
         rows.append([
-            one.listener, one.list, one.observer, f"{len(answers.answers(one.listener))} of {n}",
-            f"{row['headphones_correct']} of {row['headphones_trials']}", f"{row['practice_correct']} right", state,
+            one.listener, one.list, one.group, f"{len(answers.answers(one.listener))} of {n}",
+            f"{row.headphones_correct} of {row.headphones_trials}", f"{row.practice_correct} right", state,
         ])  # fmt: skip
     return rows
 

@@ -27,7 +27,7 @@ CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE listeners (
     listener INTEGER PRIMARY KEY,
     list INTEGER NOT NULL,
-    observer TEXT NOT NULL,
+    "group" TEXT NOT NULL,
     service TEXT,
     participant TEXT,
     parameters TEXT NOT NULL,
@@ -191,15 +191,15 @@ class Store:
             except sqlite3.OperationalError as error:
                 raise UnavailableError(f"the answers cannot be reached now: {error}") from error
 
-    def enrol(self, *, person: Person | None = None, observer: str = "human") -> str:
+    def enrol(self, *, person: Person | None = None, group: str = "") -> str:
         """A token for a listener: a new one, who gets the first list that is free, or one of a service who comes again.
 
         Parameters
         ----------
         person : Person, optional
             Default: somebody who was given a link.
-        observer : str
-            As the table of listeners names them. Default "human".
+        group : str
+            Of listeners, if the experiment compares some. Default: none.
 
         Returns
         -------
@@ -214,7 +214,7 @@ class Store:
         """
         token = secrets.token_urlsafe(32)
         with self._transaction() as db:
-            listener = self._known(db, person) or self._new(db, person, observer)
+            listener = self._known(db, person) or self._new(db, person, group)
             db.execute("INSERT INTO tokens VALUES (?, ?)", (_hash(token), listener))
         return token
 
@@ -226,15 +226,15 @@ class Store:
         ).fetchone()
         return None if found is None else int(found[0])
 
-    def _new(self, db: sqlite3.Connection, person: Person | None, observer: str) -> int:
+    def _new(self, db: sqlite3.Connection, person: Person | None, group: str) -> int:
         taken = {number for (number,) in db.execute("SELECT list FROM listeners WHERE excluded IS NULL")}
         free = next(number for number in count(1) if number not in taken)
         if free > len(self.experiment.lists.listeners):
             raise CompleteError(f"all {len(taken)} lists have their listeners")
         service, participant, parameters = (None, None, {}) if person is None else person
         inserted = db.execute(
-            "INSERT INTO listeners (list, observer, service, participant, parameters, enrolled) VALUES (?, ?, ?, ?, ?, ?)",
-            (free, observer, service, participant, _json(dict(parameters)), now()),
+            'INSERT INTO listeners (list, "group", service, participant, parameters, enrolled) VALUES (?, ?, ?, ?, ?, ?)',
+            (free, group, service, participant, _json(dict(parameters)), _now()),
         )
         assert inserted.lastrowid is not None
         return inserted.lastrowid
@@ -316,7 +316,7 @@ class Store:
                 self._check(db, state, message)
                 trial = message.trial if isinstance(message, Answer) else None
                 kind = type(message).__struct_config__.tag
-                row = (listener, message.key, kind, trial, content, now())
+                row = (listener, message.key, kind, trial, content, _now())
                 db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", row)
                 if isinstance(message, Answer):
                     self._close_if_over(db, state, message.trial)
@@ -368,7 +368,7 @@ class Store:
                 db.execute("UPDATE listeners SET excluded = ? WHERE listener = ?", (told, state.listener))
                 return
         if following is None:
-            db.execute("UPDATE listeners SET finished = ? WHERE listener = ?", (now(), state.listener))
+            db.execute("UPDATE listeners SET finished = ? WHERE listener = ?", (_now(), state.listener))
 
     def _right(self, db: sqlite3.Connection, listener: int, trials: list[Trial]) -> int:
         """How many of these trials were answered right."""
@@ -397,14 +397,9 @@ def check_replies(replies: Mapping[str, object], questions: list[Question]) -> N
         raise RefusedError(f"an answer to {lacking[0]} is needed")
 
 
-def now() -> str:
-    """The time, as it is written everywhere: ISO 8601, UTC, to the millisecond."""
-    return timestamp(datetime.now(UTC))
-
-
-def timestamp(moment: datetime) -> str:
-    """A moment, as it is written everywhere."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _now() -> str:
+    """The time: ISO 8601, UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _hash(token: str) -> bytes:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.straight_through import straight_through_relu
 
 # A batch of activations: one layer's, or several layers' by name.
 Activations = Tensor | Mapping[str, Tensor]
@@ -73,12 +74,13 @@ def _signed_root(x: Tensor, offset: float) -> Tensor:
     return x.sign() * ((x.abs() + offset).sqrt() - offset**0.5)
 
 
-def rectified(loss: Loss, margin: float) -> Loss:
+def rectified(loss: Loss, margin: float, *, straight_through: bool = False) -> Loss:
     """A loss on activations before their ReLU, for a target after it.
 
-    Where the target is above zero, a unit that is silent counts by how far it is below zero: the ReLU would hide it, and its
-    gradient. Where the target is zero, being below zero is no error, but for a margin: a gradient that ends at zero would leave
-    silent units on the verge, half of them a little active, and a verdict asks for their ranks.
+    Where the target is above zero, a unit that is silent counts by how far it is below zero, which the ReLU would hide; or, with
+    a straight-through ReLU, as zero, with a gradient all the same. Where the target is zero, being below zero is no error, but
+    for a margin: a gradient that ends at zero would leave silent units on the verge, half of them a little active, and a
+    verdict asks for their ranks.
 
     Parameters
     ----------
@@ -86,12 +88,15 @@ def rectified(loss: Loss, margin: float) -> Loss:
         Of the rectified activations.
     margin : float
         As a fraction of the target's mean.
+    straight_through : bool
+        Default False.
     """
 
     def rectified_loss(activations: Activations, target: Activations) -> Tensor:
         x, t = _one(activations), _one(target)
         below = margin * t.flatten(1).mean(1).view(-1, *[1] * (t.ndim - 1))
-        return loss(torch.where(t > 0, x, (x + below).clamp(min=0)), t)
+        wanted = straight_through_relu(x) if straight_through else x
+        return loss(torch.where(t > 0, wanted, (x + below).clamp(min=0)), t)
 
     return rectified_loss
 

@@ -531,7 +531,14 @@ class _Run:
     def _loss(self, attempt: Attempt, layer: str, unrectified: Sequence[str]) -> Loss:
         """What is minimised: the mean over the layers that are matched at once."""
         loss = self.loss or attempt.loss or self.method.loss
-        return combined({place: rectified(loss, self.method.margin) if place in unrectified else loss for place in places(layer)})
+        return combined(
+            {
+                place: rectified(loss, self.method.margin, straight_through=attempt.straight_through)
+                if place in unrectified
+                else loss
+                for place in places(layer)
+            }
+        )
 
     def _evidence(self, job: _Job, signal: Tensor) -> Evidence:
         """What is known of a signal [shape=signal_shape] as the metamer of a job."""

@@ -81,11 +81,8 @@ def save_unfinished(path: Path, unfinished: Unfinished) -> None:
         unfinished.seconds,
     )
     with whole_file(path) as temporary:
-        safetensors.torch.save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            temporary,
-            metadata={"unfinished": msgspec.json.encode(header).decode()},
-        )
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        temporary.write_bytes(safetensors.torch.save(kept, metadata={"unfinished": msgspec.json.encode(header).decode()}))
 
 
 def load_unfinished(path: Path) -> Unfinished | None:

@@ -6,17 +6,25 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import msgspec
 import psutil
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.files import in_turn
+from audiometamer.stimuli.layout import LOCK
 
 BEAT = 5.0  # seconds between two signs of life of a worker
 SILENCE = 120.0  # seconds without one after which a worker on another machine counts as gone
-_PROCESS = secrets.token_hex(8)  # numbers of processes come again, after a restart of a container at once
+
+
+@cache
+def _token(pid: int) -> str:  # noqa: ARG001 (one for each)
+    """What only this process knows: numbers of processes come again, after a restart of a container at once."""
+    return secrets.token_hex(8)
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -30,9 +38,22 @@ class Claim(msgspec.Struct, frozen=True):
     @property
     def is_dead(self) -> bool:
         """Whether its worker is known to be gone: a process of this machine that is no more, or whose number is now ours."""
-        if self.host != platform.node() or self.token == _PROCESS:
+        if self.host != platform.node() or self.is_ours:
             return False
-        return self.pid == os.getpid() or not psutil.pid_exists(self.pid)
+        return self.pid == os.getpid() or _is_gone(self.pid)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is this process's."""
+        return self.token == _token(os.getpid())
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether a process of this machine has ended; its number may be kept for a parent that does not ask after it."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Claims:
@@ -83,12 +104,12 @@ class Claims:
 
     def _create(self, key: str) -> bool:
         path = self.folder / key
-        content = msgspec.json.encode(Claim(platform.node(), os.getpid(), time.time(), _PROCESS))
+        content = msgspec.json.encode(Claim(platform.node(), os.getpid(), time.time(), _token(os.getpid())))
         temporary = self.folder / f".{secrets.token_hex(4)}-{key}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
             try:
+                temporary.write_bytes(content)
                 os.link(temporary, path)  # whole from its first moment, and only if it is not there
             except FileExistsError:
                 return False
@@ -103,12 +124,17 @@ class Claims:
         """Give a claim back, if it still is this worker's."""
         self.held.discard(key)
         claim = read_claim(self.folder / key)
-        if claim is not None and claim.token == _PROCESS:
-            (self.folder / key).unlink(missing_ok=True)
+        if claim is not None and claim.is_ours:
+            with suppress(OSError):  # of a disk that is read-only now; it is stale when this process has ended
+                (self.folder / key).unlink(missing_ok=True)
+
+    def is_free(self, key: str) -> bool:
+        """Whether nobody claims an item."""
+        return not (self.folder / key).exists()
 
     def is_silent(self, key: str) -> bool:
         """Whether an item is claimed by a worker that has not yet been seen alive; it may be gone."""
-        return (self.folder / key).exists() and (self._is_stale(key) or not self._seen[key][2])
+        return not self.is_free(key) and (self._is_stale(key) or not self._seen[key][2])
 
     def _is_stale(self, key: str) -> bool:
         claim = read_claim(self.folder / key)
@@ -117,11 +143,11 @@ class Claims:
             return False
         if claim.is_dead:
             return True
-        stamp = _stamp(self.folder / key)
-        before, since, changed = self._seen.get(key, (stamp, time.monotonic(), False))
-        if stamp != before:
+        now = stamp(self.folder / key)
+        before, since, changed = self._seen.get(key, (now, time.monotonic(), False))
+        if now != before:
             since, changed = time.monotonic(), True
-        self._seen[key] = (stamp, since, changed)
+        self._seen[key] = (now, since, changed)
         return time.monotonic() - since > self.silence
 
     def _take_over(self, key: str) -> bool:
@@ -130,7 +156,7 @@ class Claims:
 
         stale = read_claim(self.folder / key)
         try:
-            with FileLock(self.folder / ".lock", timeout=self.beat):
+            with FileLock(self.folder / LOCK, timeout=self.beat):
                 if stale is not None and read_claim(self.folder / key) == stale and self._is_stale(key):
                     (self.folder / key).unlink(missing_ok=True)
                 return self._create(key)
@@ -148,7 +174,20 @@ def read_claim(path: Path) -> Claim | None:
         raise AudioMetamerError(f"{path} is not a claim of a worker: {error}; delete it") from error
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def forget_dead(folder: Path) -> bool:
+    """Remove the claims of workers that are gone; whether no other is left."""
+    if not folder.is_dir():
+        return True
+    with in_turn(folder / LOCK):
+        claims = {path: read_claim(path) for path in folder.glob("[!.]*")}
+        dead = [path for path, claim in claims.items() if claim is not None and claim.is_dead]
+        for path in dead:
+            path.unlink(missing_ok=True)
+    return len(dead) == len(claims)
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Time and number of a file: others when it was touched, or another was renamed to it; zeros if there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -161,4 +200,4 @@ def is_running(path: Path) -> bool:
     claim = read_claim(path)
     if claim is None or claim.is_dead:
         return False
-    return claim.host == platform.node() or time.time() - _stamp(path)[0] / 1e9 < SILENCE
+    return claim.host == platform.node() or time.time() - stamp(path)[0] / 1e9 < SILENCE

@@ -12,7 +12,8 @@ from audiometamer.matching.methods import load_method
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.synthesis import places
 from audiometamer.models import Model
-from audiometamer.stimuli.items import expand, is_complete
+from audiometamer.stimuli.items import expand
+from audiometamer.stimuli.layout import is_complete
 from audiometamer.stimuli.plan import Plan
 
 _RECORD_BYTES = 12_000  # an item.json with its loss curve

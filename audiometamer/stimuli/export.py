@@ -1,8 +1,10 @@
 """Presentation copies of a set: PCM at a sound card's rate, one level for all, ramps, opaque names, and what to calibrate by."""
 
+import hashlib
 import math
 import secrets
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +15,11 @@ import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
 
-from audiometamer.audio import read_samples, resample
-from audiometamer.errors import AudioMetamerError
+from audiometamer.audio import read_samples, resample_by_fourier
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.stimuli.layout import MANIFEST
 from audiometamer.stimuli.set import (
+    RIGHTS,
     UNKNOWN,
     Row,
     description,
@@ -31,13 +34,14 @@ from audiometamer.stimuli.verify import file_sha256
 from audiometamer.version import __version__
 
 Form = Literal["bids", "psychopy", "folder"]
-Sound = NDArray[np.float32]
+Sound = NDArray[np.float64]
 NATURAL = "natural"  # in the place of a layer: the clips themselves
 NOISE, TONE = "calibrationnoise", "calibrationtone"
 _CALIBRATION_SECONDS = 10.0
 _TONE_HZ = 1000.0
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another
-_BINS = 1025  # of the average spectrum
+_LETTERS, _DIGITS = "bcdfghjkmnpqrstvwxz", "23456789"  # no vowels, which make words, and none that is taken for another
+_ROLL_OFF = 0.98  # of the lower Nyquist frequency: what is heard is what was matched, up to there
+_BINS = 4097  # of the average spectrum: 6 Hz apart
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seed : int
         Of names, dither and calibration noise. Default 0.
     bids_version : {"current", "coming"}
-        ``stim_file`` (BIDS 1.10), or ``stimuli.tsv`` and ``stim_id`` (draft of BIDS extension proposal 44). Default "current".
+        ``stim_file`` (BIDS 1.11), or ``stimuli.tsv`` and ``stim_id`` (draft of BIDS extension proposal 44). Default "current".
     reveal : bool
         Write what each sound is into the tables of the export too, not into the key alone. Default False.
     """
@@ -99,7 +103,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One sound of an export: a row of ``key.tsv``."""
+    """One sound of an export: a row of the key.
+
+    Parameters
+    ----------
+    stim_id, file : str
+        Its name, and where it lies in the export.
+    clip, model, layer : str
+        What it is; the layer of a clip itself is ``natural``.
+    seed : int or None
+    verdict : str
+    set_file : str
+        What it is a copy of, as that lies in the set.
+    duration, rms_db : float or None
+        Seconds; dB re full scale. None until it is written.
+    about : dict of str to str
+        What ``clips.tsv`` tells of the clip; in the key, columns.
+    """
 
     stim_id: str
     file: str
@@ -108,11 +128,21 @@ class Entry(msgspec.Struct, frozen=True):
     layer: str
     seed: int | None
     verdict: str
-    source: str
-    licence: str
-    attribution: str
+    set_file: str
     duration: float | None = None
     rms_db: float | None = None
+    about: dict[str, str] = {}
+
+    def row(self) -> dict[str, Any]:
+        """What is known of it, by column."""
+        return self.about | {name: getattr(self, name) for name in _KEY}
+
+    def right(self, name: str) -> str:
+        """Licence, attribution or source of its clip."""
+        return self.about.get(name) or UNKNOWN
+
+
+_KEY = tuple(name for name in Entry.__struct_fields__ if name != "about")
 
 
 def export(
@@ -148,7 +178,9 @@ def export(
     key = key or default_key(out)
     _check_free(out, key)
     entries = _entries(stimulus_set, _selected(stimulus_set, selection), settings, _naming(to, settings))
-    sounds = Sounds(stimulus_set, settings, [entry.source for entry in entries])
+    if to == "psychopy" and settings.reveal:
+        _check_variables(_told(entries, settings))
+    sounds = Sounds(stimulus_set, settings, [entry.set_file for entry in entries])
     with whole_folder(out) as folder:
         made = [_write(entry, sounds, folder) for entry in entries]
         level = sounds.write_calibration(folder, _naming(to, settings))
@@ -161,7 +193,7 @@ def export(
         _FORMS[to](folder, made, settings)
         write_text(folder / "README.md", _readme(made, settings, level, sounds.lowered_db, _naming(to, settings)))
         write_text(key.with_suffix(".json"), json_text(about))
-        write_table(key, Entry.__struct_fields__, map(msgspec.structs.asdict, made))
+        write_table(key, (*_KEY, *_columns_about(made)), (entry.row() for entry in made))
     return made
 
 
@@ -215,23 +247,31 @@ def _entries(stimulus_set: Path, rows: Sequence[Row], settings: Settings, file_o
     clips = read_clips(stimulus_set)
     originals = {row.original: row for row in rows if row.original.endswith(".wav")}
     sources = [(row.file, row, row.layer) for row in rows] + [(path, row, NATURAL) for path, row in originals.items()]
-    entries = []
-    for name, (source, row, layer) in zip(opaque_names(len(sources), settings.seed), sources, strict=True):
-        natural, told = layer == NATURAL, clips.get(row.clip, {})
-        entries.append(Entry(
+    entries: dict[str, Entry] = {}
+    for set_file, row, layer in sources:
+        name, natural = opaque_name(set_file, settings.seed), layer == NATURAL
+        if name in entries:  # of 20,000 sounds, once in a million exports
+            raise AudioMetamerError(f"two sounds would be named {name}; choose another --seed")
+        about = {column: cell for column, cell in clips.get(row.clip, {}).items() if column not in _KEY}
+        entries[name] = Entry(
             stim_id=name, file=file_of(name), clip=row.clip, model="" if natural else row.model, layer=layer,
-            seed=None if natural else row.seed, verdict="" if natural else row.verdict, source=source,
-            licence=told.get("licence") or UNKNOWN, attribution=told.get("attribution") or UNKNOWN,
-        ))  # fmt: skip
-    return sorted(entries, key=lambda entry: entry.stim_id)
+            seed=None if natural else row.seed, verdict="" if natural else row.verdict, set_file=set_file, about=about,
+        )  # fmt: skip
+    return [entries[name] for name in sorted(entries)]
 
 
-def opaque_names(n: int, seed: int) -> list[str]:
-    """Different names of 8 letters, drawn; the same for the same seed."""
-    generator, names = np.random.default_rng(seed), dict[str, None]()
-    while len(names) < n:
-        names["".join(generator.choice(list(_LETTERS), 8))] = None
-    return list(names)
+def opaque_name(sound: str, seed: int) -> str:
+    """A name that tells nothing, from one that tells what a sound is.
+
+    The same for the same sound, whatever else is exported, so that no name ever means two sounds.
+    It begins with a letter: programs take names that look like numbers (``2e345678``) for numbers.
+    """
+    rest = int.from_bytes(hashlib.sha256(f"{seed} {sound}".encode()).digest())
+    name = ""
+    for letters in (_LETTERS, *[_LETTERS + _DIGITS] * 9):
+        rest, k = divmod(rest, len(letters))
+        name += letters[k]
+    return name
 
 
 class Sounds:
@@ -241,21 +281,21 @@ class Sounds:
     ----------
     stimulus_set : path
     settings : Settings
-    sources : sequence of str
-        Files, as they lie in the set.
+    set_files : sequence of str
+        As they lie in the set.
     """
 
-    def __init__(self, stimulus_set: Path, settings: Settings, sources: Sequence[str]) -> None:
+    def __init__(self, stimulus_set: Path, settings: Settings, set_files: Sequence[str]) -> None:
         self.stimulus_set, self.settings = stimulus_set, settings
         self.gain, self.lowered_db = 1.0, 0.0
         power, spectrum, highest, loudest = 0.0, np.zeros(_BINS), 0.0, ""
-        for source in sources:
-            sound = self._read(source)
-            power += float(np.mean(np.square(sound, dtype=np.float64)))
+        for set_file in set_files:
+            sound = self._read(set_file)
+            power += _rms(sound) ** 2
             spectrum += _spectrum(sound)
             if (peak := float(np.abs(sound).max())) > highest:
-                highest, loudest = peak, source
-        rms = math.sqrt(power / len(sources)) if settings.level is None else 10 ** (settings.level / 20)
+                highest, loudest = peak, set_file
+        rms = math.sqrt(power / len(set_files)) if settings.level is None else 10 ** (settings.level / 20)
         self.noise, self.tone = _shaped_noise(spectrum, settings), _tone(settings)
         for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
             if (peak := float(np.abs(sound).max()) * rms) > highest:
@@ -274,42 +314,45 @@ class Sounds:
                 f"whole set be lowered (--peaks lower)"
             )
         self.gain, self.lowered_db = limit / highest, excess
+        warnings.warn(f"{loudest} would clip: the whole set is lowered by {excess:.2f} dB", AudioMetamerWarning, stacklevel=2)
 
-    def read(self, source: str) -> Sound:
+    def read(self, set_file: str) -> Sound:
         """A sound as listeners hear it: at the rate of the export, ramped, at its level; shape=(samples,)."""
-        return self._read(source) * np.float32(self.gain)
+        return self._read(set_file) * self.gain
 
-    def _read(self, source: str) -> Sound:
+    def _read(self, set_file: str) -> Sound:
         """Before the whole set is lowered."""
-        path, settings = self.stimulus_set / source, self.settings
+        path, settings = self.stimulus_set / set_file, self.settings
         samples, rate = read_samples(path)
         if samples.shape[1] != 1 or not np.isfinite(samples).all():
             raise AudioMetamerError(f"{path} must have one channel and finite samples; it has {samples.shape[1]} channels")
-        sound = resample(samples[:, 0].astype(np.float32), rate, settings.sample_rate)
+        sound = samples[:, 0]
+        if rate != settings.sample_rate:
+            sound = resample_by_fourier(sound, rate, settings.sample_rate, roll_off=_ROLL_OFF)
         if settings.level is not None:
             sound = sound - sound.mean()
         sound = _ramped(sound, settings, path)
         if not sound.any():
             raise AudioMetamerError(f"{path} is silent; it cannot be brought to a level")
-        return sound * np.float32(settings.factor or 10 ** ((settings.level or 0.0) / 20) / _rms(sound))
+        return sound * (settings.factor or 10 ** ((settings.level or 0.0) / 20) / _rms(sound))
 
     def write_calibration(self, folder: Path, file_of: Callable[[str], str]) -> float:
         """Write noise and tone; their RMS in dB re full scale."""
         for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
-            write_pcm(folder / file_of(name), sound * np.float32(self.rms), self.settings, name=name)
+            write_pcm(folder / file_of(name), sound * self.rms, self.settings, name=name)
         return 20 * math.log10(self.rms)
 
 
 def _write(entry: Entry, sounds: Sounds, folder: Path) -> Entry:
     """Write one sound; its entry with its duration and level."""
-    sound = sounds.read(entry.source)
+    sound = sounds.read(entry.set_file)
     write_pcm(folder / entry.file, sound, sounds.settings, name=entry.stim_id)
     level = round(20 * math.log10(_rms(sound)), 3)
     return msgspec.structs.replace(entry, duration=len(sound) / sounds.settings.sample_rate, rms_db=level)
 
 
 def _rms(sound: Sound) -> float:
-    return float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
+    return float(np.sqrt(np.mean(np.square(sound))))
 
 
 def _ramped(sound: Sound, settings: Settings, path: Path) -> Sound:
@@ -319,7 +362,7 @@ def _ramped(sound: Sound, settings: Settings, path: Path) -> Sound:
         raise AudioMetamerError(
             f"{path} lasts {1000 * len(sound) / settings.sample_rate:.0f} ms; two ramps of {settings.ramp:g} ms do not fit in it"
         )
-    rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(n) + 0.5) / max(n, 1))).astype(np.float32)
+    rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(n) + 0.5) / max(n, 1))
     sound = sound.copy()
     sound[:n] *= rise
     sound[len(sound) - n :] *= rise[::-1]
@@ -330,7 +373,7 @@ def _spectrum(sound: Sound) -> NDArray[np.float64]:
     """Power by frequency, by Welch's method, each sound counted alike; shape=(bins,)."""
     size = 2 * (_BINS - 1)
     padded = np.pad(sound, (0, max(size - len(sound), 0)))
-    power: NDArray[np.float64] = scipy.signal.welch(padded.astype(np.float64), nperseg=size, detrend=False)[1]
+    power: NDArray[np.float64] = scipy.signal.welch(padded, nperseg=size, detrend=False)[1]
     return power / power.sum()
 
 
@@ -340,15 +383,15 @@ def _shaped_noise(spectrum: NDArray[np.float64], settings: Settings) -> Sound:
     white = np.fft.rfft(np.random.default_rng([settings.seed, 1]).standard_normal(n))
     amplitude = np.sqrt(np.interp(np.linspace(0, 1, len(white)), np.linspace(0, 1, _BINS), spectrum))
     amplitude[0] = 0
-    noise = _ramped(np.fft.irfft(white * amplitude, n).astype(np.float32), settings, Path(NOISE))
-    return noise / np.float32(_rms(noise))
+    noise = _ramped(np.fft.irfft(white * amplitude, n), settings, Path(NOISE))
+    return noise / _rms(noise)
 
 
 def _tone(settings: Settings) -> Sound:
     """1 kHz, RMS 1, ramped."""
     time = np.arange(round(_CALIBRATION_SECONDS * settings.sample_rate)) / settings.sample_rate
-    tone = _ramped(np.sin(2 * np.pi * _TONE_HZ * time).astype(np.float32), settings, Path(TONE))
-    return tone / np.float32(_rms(tone))
+    tone = _ramped(np.sin(2 * np.pi * _TONE_HZ * time), settings, Path(TONE))
+    return tone / _rms(tone)
 
 
 def write_pcm(path: Path, sound: Sound, settings: Settings, *, name: str) -> None:
@@ -371,7 +414,7 @@ def write_pcm(path: Path, sound: Sound, settings: Settings, *, name: str) -> Non
 
     generator = np.random.default_rng([settings.seed, int.from_bytes(name.encode())])
     dither = generator.random(sound.shape) - generator.random(sound.shape)
-    steps = np.floor(sound.astype(np.float64) / settings.step + dither + 0.5).astype(np.int64)
+    steps = np.floor(sound / settings.step + dither + 0.5).astype(np.int64)
     if np.abs(steps).max() >= 1 / settings.step:
         raise AudioMetamerError(f"a sound changed while the set was exported: {path.name} would clip now; export it again")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -392,17 +435,27 @@ def _sum_if_there(path: Path) -> str | None:
     return file_sha256(path) if path.exists() else None
 
 
-_TOLD = ("clip", "model", "layer", "seed", "verdict")
+def _columns_about(entries: Sequence[Entry]) -> list[str]:
+    return list(dict.fromkeys(column for entry in entries for column in entry.about))
+
+
+def _told(entries: Sequence[Entry], settings: Settings) -> list[str]:
+    """The columns that say what each sound is, which the tables of an export have with `reveal` alone."""
+    about = [column for column in _columns_about(entries) if column not in RIGHTS]
+    return ["clip", "model", "layer", "seed", "verdict", *about] if settings.reveal else []
 
 
 def _table(
     path: Path, entries: Sequence[Entry], settings: Settings, columns: Mapping[str, Callable[[Entry], Any]], empty: str = ""
-) -> None:
-    """A table of an export: some columns, and with `reveal` what each sound is; `empty` for what does not apply."""
-    told = _TOLD if settings.reveal else ()
-    rows = [{name: of(e) for name, of in columns.items()} | {name: getattr(e, name) for name in told} for e in entries]
+) -> list[str]:
+    """Write a table of an export, `empty` for what does not apply; its columns."""
+    told = [column for column in _told(entries, settings) if column not in columns]
+    rows = [
+        {name: entry.row().get(name) for name in told} | {name: of(entry) for name, of in columns.items()} for entry in entries
+    ]
     filled = [{name: empty if cell in (None, "") else cell for name, cell in row.items()} for row in rows]
     write_table(path, (*columns, *told), filled)
+    return [*columns, *told]
 
 
 def _write_folder(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
@@ -413,6 +466,15 @@ def _write_folder(folder: Path, entries: Sequence[Entry], settings: Settings) ->
 def _write_psychopy(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
     """``conditions.csv``: what a loop of PsychoPy reads; its columns become variables."""
     _table(folder / "conditions.csv", entries, settings, {"stim_file": _file, "stim_id": _stim_id, "duration": _duration})
+
+
+def _check_variables(columns: Sequence[str]) -> None:
+    """PsychoPy makes each column a variable: letters, digits and underscores, a letter first."""
+    if wrong := [column for column in columns if not (column.isidentifier() and column.isascii())]:
+        raise AudioMetamerError(
+            f"PsychoPy takes no column {wrong[0]!r}: letters, digits and underscores only, a letter first; rename it in the "
+            "table of the clips, or do without --reveal"
+        )
 
 
 def _file(entry: Entry) -> str:
@@ -428,8 +490,6 @@ def _duration(entry: Entry) -> float | None:
 
 
 _COLUMNS = {
-    "onset": "Seconds from the beginning of the recording; to be filled in.",
-    "duration": "Seconds.",
     "stim_file": "The sound, as it lies in stimuli/.",
     "stim_id": "The sound: a stimulus_id of stimuli/stimuli.tsv.",
     "stimulus_id": "The sound: the beginning of its file's name.",
@@ -440,7 +500,7 @@ _COLUMNS = {
     "description": "What it is.",
     "present": "Whether the file is there.",
     "clip": "The natural clip.",
-    "model": "The network that the metamer was made for; empty for a natural clip.",
+    "model": "The network that the metamer was made for; none for a natural clip.",
     "layer": "The matched layer; natural: the clip itself.",
     "seed": "Of the metamer.",
     "verdict": "Whether it is a metamer by its criteria.",
@@ -449,7 +509,7 @@ _COLUMNS = {
 
 def _write_bids(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
     """``stimuli/`` at the root of a BIDS data set, and in ``sourcedata/`` rows for the participants' ``events.tsv``."""
-    licences = [entry.licence for entry in entries]
+    licences = [entry.right("licence") for entry in entries]
     about = description("Stimuli made with audiometamer", licences, kind="raw", told_in="README.md")
     write_text(folder / "dataset_description.json", json_text(about))
     name_file = _naming("bids", settings)
@@ -457,11 +517,11 @@ def _write_bids(folder: Path, entries: Sequence[Entry], settings: Settings) -> N
         "stimulus_id": lambda entry: f"stim-{entry.stim_id}",
         "type": lambda _: "audio",
         "filename": lambda entry: name_file(entry.stim_id).removeprefix("stimuli/"),
-        "license": lambda entry: entry.licence,
-        "copyright": lambda entry: entry.attribution,
         "description": lambda entry: "sound to calibrate by" if entry.stim_id in (NOISE, TONE) else "sound",
         "present": lambda _: "true",
     }
+    if settings.reveal:  # whose clip it is tells what it is
+        catalogue |= {"license": lambda e: e.right("licence"), "copyright": lambda e: e.right("attribution")}
     events: dict[str, Callable[[Entry], Any]] = {"onset": lambda _: None, "duration": _duration}
     if settings.bids_version == "coming":
         stimuli = [*entries, *map(_calibration_entry, (NOISE, TONE))]
@@ -474,15 +534,15 @@ def _write_bids(folder: Path, entries: Sequence[Entry], settings: Settings) -> N
 
 def _described(path: Path, entries: Sequence[Entry], settings: Settings, columns: Mapping[str, Callable[[Entry], Any]]) -> None:
     """A table as BIDS takes it and, beside it, a JSON that says what its columns are."""
-    _table(path, entries, settings, columns, empty="n/a")
-    told = (*columns, *(_TOLD if settings.reveal else ()))
-    write_text(path.with_suffix(".json"), json_text({name: {"Description": _COLUMNS[name]} for name in told}))
+    written = _table(path, entries, settings, columns, empty="n/a")
+    own = [name for name in written if name not in ("onset", "duration")]  # BIDS itself says what these are
+    about = {name: {"Description": _COLUMNS.get(name, f"Of the clip: {name}.")} for name in own}
+    write_text(path.with_suffix(".json"), json_text(about))
 
 
 def _calibration_entry(name: str) -> Entry:
-    return Entry(
-        stim_id=name, file="", clip="", model="", layer="", seed=None, verdict="", source="", licence="CC0-1.0", attribution="n/a"
-    )
+    rights = {"licence": "CC0-1.0", "attribution": "n/a"}
+    return Entry(stim_id=name, file="", clip="", model="", layer="", seed=None, verdict="", set_file="", about=rights)
 
 
 _FORMS: dict[Form, Callable[[Path, Sequence[Entry], Settings], None]] = {
@@ -495,14 +555,17 @@ _FORMS: dict[Form, Callable[[Path, Sequence[Entry], Settings], None]] = {
 def _readme(entries: Sequence[Entry], settings: Settings, level: float, lowered: float, file_of: Callable[[str], str]) -> str:
     """What an export is and how loud; nothing of what each sound is."""
     if settings.factor is None:
+        plays = "the level at which the sounds play"
         same = f"Every sound, the noise and the tone have the same RMS: {level:.2f} dB re full scale, where a constant 1 has 0 dB"
     else:
+        plays = "the sounds' mean level"
         same = (
             f"All sounds were multiplied by {settings.factor:g}; noise and tone have the mean power of the set, {level:.2f} dB "
             f"re full scale, and the key tells how far each sound is from it"
         )
     down = f" The whole set was lowered by {lowered:.2f} dB so that no peak clips." if lowered else ""
-    rights = "\n".join(f"- {licence}; {named}" for licence, named in sorted({(e.licence, e.attribution) for e in entries}))
+    of_clips = sorted({(entry.right("licence"), entry.right("attribution")) for entry in entries})
+    rights = "\n".join(f"- {licence}; {named}" for licence, named in of_clips)
     return f"""# Presentation copies
 
 {len(entries)} sounds, {settings.sample_rate} Hz, {settings.bits} bits with triangular dither, raised-cosine ramps of
@@ -514,7 +577,7 @@ def _readme(entries: Sequence[Entry], settings: Settings, level: float, lowered:
 - `{file_of(NOISE)}`: Gaussian noise with the average spectrum of these sounds, 10 s.
 - `{file_of(TONE)}`: 1 kHz, 10 s.
 
-Set the level with the noise: the equivalent level that a sound level meter reads over it is the level at which the sounds play.
+Set the level with the noise: the equivalent level that a sound level meter reads over it is {plays}.
 The tone has the same RMS and is for checking the equipment.
 
 ## Licences of the clips, and whom to name

@@ -30,7 +30,7 @@ Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 
 _SIGNALS = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
-_OWN_COLUMNS = ("name", "path", "start", "duration")
+OWN_COLUMNS = ("name", "path", "start", "duration")  # of a table of clips; all others are what its owner tells of them
 
 
 class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -143,6 +143,9 @@ def read_plan(path: Path) -> Plan:
         named as in ``models[1].layers[0]``, counted from 0.
     """
     plan = read_toml(path, Plan)
+    with within(path, "output"):
+        if (folder := output_folder(path, plan)).exists() and not folder.is_dir():
+            raise AudioMetamerError(f"{folder} is a file; the set needs a folder")
     with within(path, "method"):
         load_method(plan.method)
     with within(path, "seeds"):
@@ -195,11 +198,11 @@ def sources(path: Path, clips: Clips) -> list[Source]:
     with within(path, "clips"):
         found = [
             Source(
-                row.get("name") or Path(row["path"]).stem,
+                name_of(row),
                 Path(row["path"]),
                 _seconds(row, "start", clips.start),
                 _seconds(row, "duration", clips.duration),
-                {column: cell for column, cell in row.items() if column not in _OWN_COLUMNS},
+                {column: cell for column, cell in row.items() if column not in OWN_COLUMNS},
             )
             for row in rows
         ]
@@ -220,6 +223,11 @@ def _rows(table: Path) -> list[dict[str, str]]:
         if None in row or None in row.values():
             raise AudioMetamerError(f"{table}, line {line}, has not as many cells as there are columns")
     return [{**row, "path": str(table.parent / row["path"])} for row in rows]
+
+
+def name_of(row: Mapping[str, str]) -> str:
+    """What a clip of a table is called: as its ``name`` says, or else as its file without the ending."""
+    return row.get("name") or Path(row.get("path", "")).stem
 
 
 def _signals(folder: Path) -> list[Path]:
@@ -255,6 +263,9 @@ def _check_sources(found: Sequence[Source]) -> None:
         raise AudioMetamerError("no clip is chosen")
     seen: dict[str, Path] = {}
     for source in found:
+        name = os.fsencode(source.path)
+        if name.decode(errors="replace") != str(source.path):
+            raise AudioMetamerError(f"the name of {name!r} is not UTF-8; rename it")
         if not source.path.is_file():
             raise AudioMetamerError(f"{source.path} does not exist")
         if seen.setdefault(source.name, source.path) is not source.path:
@@ -300,32 +311,33 @@ def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Seq
     Returns
     -------
     path
-        Of the plan.
+        Of the table.
     """
     table = _clips_table(chosen, folder)
     for number in itertools.count(1):
         ending = f"-{number}" if number > 1 else ""
         content = toml_text(_filled_in(path, plan, layers, folder, f"clips{ending}.csv"))
         found, found_table = folder / f"plan{ending}.toml", folder / f"clips{ending}.csv"
-        if found.exists() and (found.read_text(encoding="utf-8"), _text(found_table)) != (content, table):
-            continue
-        for file, text in ((found_table, table), (found, content)):
-            if _text(file) != text:
+        texts = {found_table: table, found: content}
+        if any(_text(file) not in (None, text) for file, text in texts.items()):
+            continue  # of another plan; or no file of ours, where somebody's clips lie in the set's folder
+        for file, text in texts.items():
+            if _text(file) is None:
                 with whole_file(file) as temporary:
                     temporary.write_text(text, encoding="utf-8")
-        return found
+        return found_table
     raise AssertionError("there is always a next number")
 
 
 def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.exists() else None
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
 
 
 def _clips_table(chosen: Sequence[Source], folder: Path) -> str:
     columns = list(dict.fromkeys(column for source in chosen for column in source.columns))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_OWN_COLUMNS, *columns])
+    writer.writerow([*OWN_COLUMNS, *columns])
     for source in chosen:
         path = Path(os.path.relpath(source.path, folder)).as_posix()
         writer.writerow([source.name, path, source.start, source.duration, *(source.columns.get(c, "") for c in columns)])

@@ -20,26 +20,19 @@ import torch
 from audiometamer.audio import Clip
 from audiometamer.criteria import NullDistribution
 from audiometamer.devices import choose_device, worker_device
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
+from audiometamer.files import in_turn
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import Settings, sha256_of
 from audiometamer.metamers.synthesis import Metamer, Progress, iterate_metamers, places
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models import Model
 from audiometamer.stimuli.claims import Claims
-from audiometamer.stimuli.items import (
-    CHECKPOINT,
-    Expansion,
-    Planned,
-    identity_of,
-    is_complete,
-    read_failure,
-    read_item,
-    save_failure,
-    save_item,
-    write_planned,
-)
+from audiometamer.stimuli.items import Expansion, Planned, identity_of
+from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, LOCK, is_complete, read_failure, read_item
 from audiometamer.stimuli.plan import open_model, write_resolved
+from audiometamer.stimuli.records import save_failure, save_item, write_planned
+from audiometamer.stimuli.set import conclude
 
 # Items that a worker claims at once: full batches for a while, and still enough left for the others.
 _BATCHES_AT_ONCE = 4
@@ -83,7 +76,7 @@ class Worker:
     made: int = 0
 
     def __post_init__(self) -> None:
-        self.claims = Claims(self.expansion.folder / "claims")
+        self.claims = Claims(self.expansion.folder / CLAIMS)
         folder = self.expansion.folder
         self._in_vain: set[str] = set()
         self._old_failures = {item.key: read_failure(folder / item.folder) for item in self.expansion.items}
@@ -105,13 +98,12 @@ class Worker:
         return attempted
 
     def _wait(self) -> bool:
-        """Wait until the other workers' claims have shown whether they live; whether any has not yet."""
+        """Wait until the other workers' claims have shown whether they live; whether any has not yet, or was given back."""
         others = [item.key for item in self.expansion.items if self._next_attempt(item) is not None]
         silent = [key for key in others if self.claims.is_silent(key)]  # of all of them: each is timed from the first look on
-        if not silent:
-            return False
-        time.sleep(self.claims.beat / 2)
-        return True
+        if silent:
+            time.sleep(self.claims.beat / 2)
+        return bool(silent) or any(self.claims.is_free(key) for key in others)
 
     def _next_attempt(self, item: Planned) -> int | None:
         """The number of the attempt that an item wants, from 0; None if it is done with, or failed in this run."""
@@ -231,6 +223,8 @@ class Worker:
                     model, wanted, method=plan.method, steps=plan.steps, null=null, batch_size=size, progress=progress,
                     checkpoints=Checkpoints(checkpoint, stop=lambda: self.interruption.asked),
                 )  # fmt: skip
+        except WritingError:  # of a checkpoint
+            raise
         except _FAULTS as error:
             raise _Fault(error) from error
 
@@ -257,19 +251,21 @@ class _Fault(Exception):  # noqa: N818 (it only carries one)
         self.error = error
 
 
-def prepare(expansion: Expansion) -> None:
-    """Make the set's folder, with the resolved plan and the list of its items."""
+def prepare(expansion: Expansion) -> Path:
+    """Make the set's folder, with the resolved plan and the list of its items; returns where the table of its clips lies."""
     folder = expansion.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AudioMetamerError(f"could not write into {folder}: {error.strerror or error}") from error
-    write_resolved(expansion.path, expansion.plan, expansion.sources, expansion.layers, folder)
-    write_planned(folder, expansion.items)
+    with in_turn(folder / LOCK):
+        clips = write_resolved(expansion.path, expansion.plan, expansion.sources, expansion.layers, folder)
+        write_planned(folder, expansion.items)
+    return clips
 
 
 def run(expansion: Expansion, *, device: str = "auto", workers: int = 1, attempts: int = 1, report: Report | None = None) -> None:
-    """Make what is missing of a set; several runs, also on several machines, share the work.
+    """Make what is missing of a set, then write what it says of itself; several runs, also on several machines, share the work.
 
     An item's target, start and number of steps do not depend on who makes it, or with whom in a batch. Rounding does, and the
     steps amplify it: after hundreds of them two results of one item can be different signals that match equally well.
@@ -293,13 +289,16 @@ def run(expansion: Expansion, *, device: str = "auto", workers: int = 1, attempt
         of a single item is written beside it, and stops nothing.
     """
     chosen = choose_device(device)
-    prepare(expansion)
+    clips = prepare(expansion)
     pace = Pace(expansion, report)
     with interruptible() as interruption:
         if workers == 1:
             Worker(expansion, chosen, attempts, pace.of_worker, interruption=interruption).work()
         else:
             _run_many(expansion, device, workers, attempts, pace)
+        if report is not None:
+            report(1, "index and manifest")
+        conclude(expansion.folder, clips=clips)
 
 
 def _run_many(expansion: Expansion, device: str, workers: int, attempts: int, pace: "Pace") -> None:
@@ -387,7 +386,7 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """While this lasts, SIGTERM and SIGUSR1, as schedulers send before a time limit, stop the work with nothing lost.
+    """While this lasts, SIGTERM, SIGUSR1 and SIGUSR2, as schedulers send before a time limit, stop the work with nothing lost.
 
     Ctrl-C stops it at once: what was unfinished goes on from its latest checkpoint.
     """
@@ -399,7 +398,7 @@ def interruptible() -> Iterator[Interruption]:
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (Python calls it so)
         interruption.ask()
 
-    numbers = [signal.SIGTERM, *([signal.SIGUSR1] if os.name == "posix" else [])]
+    numbers = [signal.SIGTERM, *([signal.SIGUSR1, signal.SIGUSR2] if os.name == "posix" else [])]
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield interruption

@@ -1,17 +1,17 @@
 """Which items of a set to use: what passed everywhere, or as much as is balanced; matched, drawn by seed, and written down."""
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
-import scipy.optimize
-import scipy.sparse
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.stimuli.balance import Family, largest_balanced, most_balanced
 from audiometamer.stimuli.layout import CLIPS, MANIFEST
 from audiometamer.stimuli.set import COLUMNS, Row, json_text, read_clips, read_rows, write_table, write_text
 from audiometamer.stimuli.verify import file_sha256
@@ -19,7 +19,7 @@ from audiometamer.version import __version__
 
 # What makes a condition: all that decides a metamer but its clip and its seed.
 CONDITION = ("model", "weights_sha256", "layer", "method", "loss", "steps")
-_SOLVER_SECONDS = 600.0
+_MOST_UNITS = 200_000  # that are looked at, in all windows together: some minutes
 TABLE, RULES = "selection.tsv", "selection.json"
 
 
@@ -92,15 +92,25 @@ class Selection(NamedTuple):
     counts: dict[str, Any]
 
 
+class Candidate(NamedTuple):
+    """An item that passed its verdict, and the number of its condition."""
+
+    row: Row
+    condition: int
+
+
 class Unit(NamedTuple):
-    """What is taken or left as a whole: a clip with all its conditions, or one item."""
+    """What is taken or left as a whole: a clip at all conditions, or at one; of each, the seeds, one of which is drawn."""
 
     clip: str
-    rows: list[Row]
+    conditions: list[list[Candidate]]
 
 
 def select(stimulus_set: Path, rules: Rules) -> Selection:
     """Choose items of a set by rules; see `Rules`.
+
+    No larger choice keeps to them. Where it would take too long to be sure, as it may with thousands of items and narrow windows,
+    the count ``at_most`` says how large one could be.
 
     Raises
     ------
@@ -112,27 +122,167 @@ def select(stimulus_set: Path, rules: Rules) -> Selection:
 
 def select_rows(rows: Sequence[Row], clips: dict[str, dict[str, str]], rules: Rules) -> Selection:
     """As `select`, from rows of an index and what is known of the clips by name and column."""
-    generator = np.random.default_rng(rules.seed)
-    rows = _only(rows, clips, rules.only)
-    conditions = list(dict.fromkeys(_condition(row) for row in rows))
-    drawn = _one_seed_each(rows, generator)
-    if not drawn:
+    rows = sorted(_only(rows, clips, rules.only), key=lambda row: row.file)
+    conditions = {condition: k for k, condition in enumerate(dict.fromkeys(map(_condition, rows)))}
+    passed = [Candidate(row, conditions[_condition(row)]) for row in rows if row.verdict == "passed"]
+    if not passed:
         told = ", ".join(f"{n} {verdict}" for verdict, n in Counter(row.verdict for row in rows).items())
         raise AudioMetamerError(f"no item passed its verdict ({told}): there is nothing to select from")
-    units = _units(drawn, len(conditions), rules)
-    counts: dict[str, Any] = {"items": len(rows), "passed": sum(row.verdict == "passed" for row in rows), "one_seed": len(drawn)}
-    counts["candidates"] = sum(len(unit.rows) for unit in units)
-    if not units:
-        raise AudioMetamerError(_nothing_complete(drawn, conditions))
-    units = _matched(units, rules)
-    counts["matched"] = sum(len(unit.rows) for unit in units)
-    values = {column: _values(column, {row.clip for row in rows}, clips) for column in (*rules.balance, *rules.may_drop)}
-    chosen = [units[k] for k in _balanced(units, conditions, values, rules, generator)]
-    if not chosen:
-        raise AudioMetamerError(_nothing_balanced(units, values, rules))
-    found = sorted((row for unit in chosen for row in unit.rows), key=lambda row: row.file)
-    counts |= {"selected": len(found), "selected_clips": len({row.clip for row in found}), "conditions": len(conditions)}
-    return Selection(found, counts)
+    names = {row.clip for row in rows}
+    values = {column: _values(column, names, clips) for column in (*rules.balance, *rules.may_drop)}
+    search = _Search(rules, passed, len(conditions), values)
+    if not (candidates := search.units(passed)):
+        raise AudioMetamerError(_nothing_complete(passed, list(conditions)))
+    search.run()
+    if not search.best:
+        raise AudioMetamerError(_nothing_balanced(candidates, values, rules))
+    found = sorted(search.drawn(), key=lambda row: row.file)
+    return Selection(found, {
+        "items": len(rows), "passed": len(passed), "one_seed": len({(c.row.clip, c.condition) for c in passed}),
+        "candidates": _size(candidates), "matched": search.matched, "selected": len(found), "at_most": search.at_most,
+        "selected_clips": len({row.clip for row in found}), "conditions": len(conditions),
+    })  # fmt: skip
+
+
+@dataclass
+class _Search:
+    """The largest balanced selection of any window of durations and levels.
+
+    Parameters
+    ----------
+    rules : Rules
+    passed : list of Candidate
+    n_conditions : int
+    values : dict of str to dict of str to str
+        By column that is to be balanced, what it tells of each clip.
+    best : list of Unit
+        The first found of those that are largest.
+    at_most : int
+        Items that the largest can have.
+    matched : int
+        Items in the window where the best was found.
+    """
+
+    rules: Rules
+    passed: list[Candidate]
+    n_conditions: int
+    values: dict[str, dict[str, str]]
+    best: list[Unit] = field(default_factory=list)
+    at_most: int = 0
+    matched: int = 0
+
+    def __post_init__(self) -> None:
+        self.generator = np.random.default_rng(self.rules.seed)
+
+    def run(self) -> None:
+        """Take window after window, those that could hold most first, until none could hold more than the best."""
+        looked_at = 0
+        for at_most, part in self.windows():
+            if at_most <= _size(self.best):
+                break
+            if looked_at > _MOST_UNITS:
+                self.at_most = at_most
+                return
+            units = self.units(part)
+            self.take(units)
+            looked_at += len(units)
+        self.at_most = _size(self.best)
+
+    def take(self, units: Sequence[Unit]) -> None:
+        """Balance some units; keep them if they are more than the best."""
+        each = self.n_conditions if self.rules.among == "largest" else 1
+        most = len(units) if self.rules.most_clips is None else self.rules.most_clips * each
+        chosen = largest_balanced(len(units), self.families(units), most=most, generator=self.generator)
+        if len(chosen) > len(self.best):
+            self.best, self.matched = [units[k] for k in chosen], _size(units)
+
+    def windows(self) -> Iterator[tuple[int, list[Candidate]]]:
+        """Each window with what no selection of it can exceed, the highest first; of equals, those with most candidates."""
+        durations, levels = _durations(self.passed, self.rules), _levels(self.passed, self.rules)
+        order = np.argsort(durations, kind="stable")
+        found: list[tuple[int, int, NDArray[np.intp], slice]] = []
+        for of_duration in _spans(durations[order], self.rules.duration_within):
+            inside = order[of_duration]
+            inside = inside[np.argsort(levels[inside], kind="stable")]
+            spans = _spans(levels[inside], self.rules.level_within)
+            found += [(bound, s.stop - s.start, inside, s) for bound, s in zip(self.bounds(inside, spans), spans, strict=True)]
+        for bound, _, inside, span in sorted(found, key=lambda window: window[:2], reverse=True):
+            yield bound, [self.passed[k] for k in sorted(inside[span])]
+
+    def bounds(self, inside: NDArray[np.intp], spans: Sequence[slice]) -> list[int]:
+        """Of each span of some candidates, items that no selection can exceed: what each column by itself lets through."""
+        clips = {clip: k for k, clip in enumerate(dict.fromkeys(c.row.clip for c in self.passed))}
+        columns = [(np.ones((1, len(clips)), np.int64), False)]
+        for column, told in self.values.items():
+            values = np.array([told[clip] for clip in clips])
+            columns.append((np.array([values == value for value in set(told.values())], np.int64), column in self.rules.may_drop))
+        place = np.array([(clips[self.passed[k].row.clip], self.passed[k].condition) for k in inside]).T
+        seeds = np.zeros((len(clips), self.n_conditions), np.int64)
+        bounds, start, stop = [], 0, 0
+        for span in spans:  # each a little further than the last
+            np.add.at(seeds, tuple(place[:, stop : span.stop]), 1)
+            np.subtract.at(seeds, tuple(place[:, start : span.start]), 1)
+            start, stop = span.start, span.stop
+            there = seeds > 0
+            if self.rules.among == "complete":
+                there &= there.all(axis=1, keepdims=True)
+            bounds.append(min(most_balanced(of_value @ there, may_drop=may_drop) for of_value, may_drop in columns))
+        most = (self.rules.most_clips or len(clips)) * self.n_conditions
+        return [min(bound, most) for bound in bounds]
+
+    def units(self, part: Sequence[Candidate]) -> list[Unit]:
+        """What can be taken of a part."""
+        seeds: dict[tuple[str, int], list[Candidate]] = {}
+        for candidate in part:
+            seeds.setdefault((candidate.row.clip, candidate.condition), []).append(candidate)
+        if self.rules.among == "largest":
+            return [Unit(clip, [found]) for (clip, _), found in seeds.items()]
+        clips: dict[str, list[list[Candidate]]] = {}
+        for (clip, _), found in seeds.items():
+            clips.setdefault(clip, []).append(found)
+        return [Unit(clip, found) for clip, found in clips.items() if len(found) == self.n_conditions]
+
+    def families(self, units: Sequence[Unit]) -> list[Family]:
+        """What is to come equally often: conditions, and at each the values of each column."""
+        apart = self.rules.among == "largest"  # else a clip brings all conditions, and these are balanced already
+        place = [unit.conditions[0][0].condition if apart else 0 for unit in units]
+        n_places = self.n_conditions if apart else 1
+        families = [_family(place, n_places, ["" for _ in units], [""], may_drop=False)]
+        for column, told in self.values.items():
+            of_unit = [told[unit.clip] for unit in units]
+            families.append(_family(place, n_places, of_unit, sorted(set(told.values())), may_drop=column in self.rules.may_drop))
+        return families
+
+    def drawn(self) -> list[Row]:
+        """Of the best, one seed of each clip at each condition."""
+        return [seeds[int(self.generator.integers(len(seeds)))].row for unit in self.best for seeds in unit.conditions]
+
+
+def _size(units: Sequence[Unit]) -> int:
+    return sum(len(unit.conditions) for unit in units)
+
+
+def _spans(values: NDArray[np.float64], width: float | None) -> list[slice]:
+    """Where ascending values lie in a window, for every window that cannot be moved to hold others too."""
+    if width is None:
+        return [slice(0, len(values))]
+    ends = np.searchsorted(values, values + width + 1e-9, side="right").tolist()  # 1e-9: rounding of logarithms
+    return [slice(start, end) for start, end in enumerate(ends) if start == 0 or end > ends[start - 1]]
+
+
+def _durations(passed: Sequence[Candidate], rules: Rules) -> NDArray[np.float64]:
+    if rules.duration_within is not None and (endless := [c.row.file for c in passed if c.row.duration is None]):
+        raise AudioMetamerError(f"{endless[0]} is no sound: it has no duration to match")
+    return np.array([c.row.duration or 0.0 for c in passed])
+
+
+def _levels(passed: Sequence[Candidate], rules: Rules) -> NDArray[np.float64]:
+    """RMS levels in dB; zeros where nothing is to be matched."""
+    if rules.level_within is None:
+        return np.zeros(len(passed))
+    if silent := [c.row.file for c in passed if not c.row.rms > 0]:
+        raise AudioMetamerError(f"{silent[0]} is silent: it has no level to match")
+    return 20 * np.log10([c.row.rms for c in passed])
 
 
 def _condition(row: Row) -> tuple[str, ...]:
@@ -151,56 +301,14 @@ def _only(rows: Sequence[Row], clips: dict[str, dict[str, str]], only: dict[str,
     return rows
 
 
-def _nothing_complete(drawn: Sequence[Row], conditions: Sequence[tuple[str, ...]]) -> str:
+def _nothing_complete(passed: Sequence[Candidate], conditions: Sequence[tuple[str, ...]]) -> str:
     """One line: where fewest clips passed."""
-    passed = Counter(dict.fromkeys(conditions, 0))
-    passed.update(_condition(row) for row in drawn)
-    fewest, n = min(passed.items(), key=lambda item: item[1])
+    clips = [len({c.row.clip for c in passed if c.condition == k}) for k in range(len(conditions))]
+    fewest = conditions[clips.index(min(clips))]
     return (
-        f"no clip passed at all {len(conditions)} conditions; fewest did at {fewest[0]} {fewest[2]} ({n}): leave it out "
+        f"no clip passed at all {len(conditions)} conditions; fewest did at {fewest[0]} {fewest[2]} ({min(clips)}): leave it out "
         f"(--only), or select the largest balanced subset (--among largest)"
     )
-
-
-def _one_seed_each(rows: Sequence[Row], generator: np.random.Generator) -> list[Row]:
-    """Of each clip at each condition, one of the seeds that passed."""
-    passed: dict[tuple[str, ...], list[Row]] = {}
-    for row in sorted(rows, key=lambda row: row.file):
-        if row.verdict == "passed":
-            passed.setdefault((row.clip, *_condition(row)), []).append(row)
-    return [seeds[int(generator.integers(len(seeds)))] for seeds in passed.values()]
-
-
-def _units(drawn: Sequence[Row], conditions: int, rules: Rules) -> list[Unit]:
-    if rules.among == "largest":
-        return [Unit(row.clip, [row]) for row in drawn]
-    of_clip: dict[str, list[Row]] = {}
-    for row in drawn:
-        of_clip.setdefault(row.clip, []).append(row)
-    return [Unit(clip, rows) for clip, rows in of_clip.items() if len(rows) == conditions]
-
-
-def _matched(units: list[Unit], rules: Rules) -> list[Unit]:
-    """Those in the windows of level, then of duration, that hold most."""
-    if rules.level_within is not None:
-        if silent := [row.file for unit in units for row in unit.rows if not row.rms > 0]:
-            raise AudioMetamerError(f"{silent[0]} is silent: it has no level to match")
-        units = _densest(units, [[20 * float(np.log10(row.rms)) for row in unit.rows] for unit in units], rules.level_within)
-    if rules.duration_within is not None:
-        if endless := [row.file for unit in units for row in unit.rows if row.duration is None]:
-            raise AudioMetamerError(f"{endless[0]} is no sound: it has no duration to match")
-        units = _densest(units, [[row.duration or 0.0 for row in unit.rows] for unit in units], rules.duration_within)
-    return units
-
-
-def _densest(units: list[Unit], values: list[list[float]], width: float) -> list[Unit]:
-    """The units all of whose values lie in one window, where that window holds most of them; the lowest such."""
-    low, high = np.array([min(v) for v in values]), np.array([max(v) for v in values])
-    width += 1e-9  # rounding of logarithms
-    inside = max(((low >= start) & (high <= start + width) for start in np.unique(low)), key=np.count_nonzero)
-    if not inside.any():
-        raise AudioMetamerError(f"no clip's own metamers lie within {width:.3g} of each other; widen the window")
-    return [unit for unit, kept in zip(units, inside, strict=True) if kept]
 
 
 def _values(column: str, names: set[str], clips: dict[str, dict[str, str]]) -> dict[str, str]:
@@ -215,156 +323,12 @@ def _values(column: str, names: set[str], clips: dict[str, dict[str, str]]) -> d
     return {name: clips[name][column] for name in sorted(names)}
 
 
-def _balanced(
-    units: Sequence[Unit],
-    conditions: Sequence[tuple[str, ...]],
-    values: dict[str, dict[str, str]],
-    rules: Rules,
-    generator: np.random.Generator,
-) -> list[int]:
-    """The most units that are balanced, by number."""
-    at: Sequence[Hashable] = conditions if rules.among == "largest" else [None]
-    place = [_condition(unit.rows[0]) if rules.among == "largest" else None for unit in units]
-    families = [_family(place, ["" for _ in units], at, [""], may_drop=False)]
-    for column, told in values.items():
-        of_unit, distinct = [told[unit.clip] for unit in units], sorted(set(told.values()))
-        families.append(_family(place, of_unit, at, distinct, may_drop=column in rules.may_drop))
-    most = None if rules.most_clips is None else rules.most_clips * len(at)
-    return largest_balanced(len(units), families, most=most, generator=generator)
-
-
-def _family(
-    place: Sequence[Hashable], of_unit: Sequence[str], conditions: Sequence[Hashable], values: Sequence[str], *, may_drop: bool
-) -> "Family":
-    """The units of each value at each condition."""
-    members: dict[tuple[str, Hashable], list[int]] = {}
+def _family(place: Sequence[int], n_places: int, of_unit: Sequence[str], values: Sequence[str], *, may_drop: bool) -> Family:
+    """The units of each value at each place."""
+    members: dict[tuple[str, int], list[int]] = {}
     for k, at in enumerate(zip(of_unit, place, strict=True)):
         members.setdefault(at, []).append(k)
-    return Family([[members.get((value, condition), []) for condition in conditions] for value in values], may_drop=may_drop)
-
-
-class Family(NamedTuple):
-    """Groups of units that must hold equally many of what is chosen.
-
-    Parameters
-    ----------
-    values : list of list of list of int
-        For each value of a column, the groups (one for each condition), each a list of units.
-    may_drop : bool
-        Whether all groups of a value may hold none instead.
-    """
-
-    values: list[list[list[int]]]
-    may_drop: bool
-
-
-def largest_balanced(n: int, families: Sequence[Family], *, generator: np.random.Generator, most: int | None = None) -> list[int]:
-    """The most of `n` units such that in each family every group holds equally many of them; exact.
-
-    A mixed integer program, solved by HiGHS. Units of the same groups are alike: cᵢ of the nᵢ units of kind i are chosen, and
-    drawn. Maximise Σ cᵢ (1 + εᵢ), where the number in each group of family f is k_f, or 0 for a value that may be dropped.
-    Σ nᵢ εᵢ < 1/2, so that the number counts first and the drawn ε choose among equals.
-
-    Parameters
-    ----------
-    n : int
-    families : sequence of Family
-    generator : Generator
-    most : int, optional
-        No more units than this.
-
-    Returns
-    -------
-    list of int
-        The chosen, ascending; empty if nothing can be balanced.
-
-    Raises
-    ------
-    AudioMetamerError
-        If the solver gives up, or takes longer than ten minutes.
-    """
-    alike, kinds = _kinds(n, families)
-    program = _Program([len(units) for units in alike])
-    for f, family in enumerate(families):
-        highest = max(len(group) for groups in family.values for group in groups)
-        common = program.variable(highest)
-        for v, groups in enumerate(family.values):
-            used = program.variable(1) if family.may_drop else None
-            for g in range(len(groups)):
-                group = kinds.get((f, v, g), [])
-                if used is None:
-                    program.constrain(group, {common: -1.0}, 0, 0)
-                    continue
-                # Used: as many as are common. Not used: none.
-                program.constrain(group, {common: -1.0}, -np.inf, 0)
-                program.constrain(group, {common: -1.0, used: -highest}, -highest, np.inf)
-                program.constrain(group, {used: -highest}, -np.inf, 0)
-    if most is not None:
-        program.constrain(range(len(alike)), {}, 0, most)
-    counts = program.solve(1 + generator.random(len(alike)) / (2 * n + 1))
-    return sorted(
-        int(k) for units, count in zip(alike, counts, strict=True) for k in generator.choice(units, count, replace=False)
-    )
-
-
-_Place = tuple[int, int, int]  # family, value, group
-
-
-def _kinds(n: int, families: Sequence[Family]) -> tuple[list[list[int]], dict[_Place, list[int]]]:
-    """The units of each kind, those that are in the same groups; and the kinds that are in each group."""
-    places: list[list[_Place]] = [[] for _ in range(n)]
-    for f, family in enumerate(families):
-        for v, groups in enumerate(family.values):
-            for g, group in enumerate(groups):
-                for k in group:
-                    places[k].append((f, v, g))
-    alike: dict[tuple[_Place, ...], list[int]] = {}
-    for k, at in enumerate(places):
-        alike.setdefault(tuple(at), []).append(k)
-    kinds: dict[_Place, list[int]] = {}
-    for kind, at_all in enumerate(alike):
-        for place in at_all:
-            kinds.setdefault(place, []).append(kind)
-    return list(alike.values()), kinds
-
-
-class _Program:
-    """A mixed integer program, built a row at a time; what is sought are the first variables, whole numbers from 0."""
-
-    def __init__(self, highest: Sequence[float]) -> None:
-        self.n, self.highest = len(highest), list(highest)
-        self.entries: list[tuple[int, int, float]] = []
-        self.low: list[float] = []
-        self.high: list[float] = []
-
-    def variable(self, highest: float) -> int:
-        """A whole number from 0 to `highest`; its place."""
-        self.highest.append(highest)
-        return len(self.highest) - 1
-
-    def constrain(self, ones: Sequence[int] | range, others: dict[int, float], low: float, high: float) -> None:
-        """Σ of some variables + Σ of weighted others must lie from `low` to `high`."""
-        row = len(self.low)
-        self.entries += [(row, k, 1.0) for k in ones] + [(row, k, weight) for k, weight in others.items()]
-        self.low.append(low)
-        self.high.append(high)
-
-    def solve(self, merits: NDArray[np.float64]) -> list[int]:
-        """The first variables where the sum of their merits is highest."""
-        rows, columns, weights = zip(*self.entries, strict=True)
-        shape = (len(self.low), len(self.highest))
-        matrix = scipy.sparse.csr_array((weights, (rows, columns)), shape=shape)
-        cost = np.concatenate([-merits, np.zeros(shape[1] - self.n)])
-        solved = scipy.optimize.milp(
-            cost,
-            integrality=np.ones(shape[1]),
-            bounds=scipy.optimize.Bounds(0, self.highest),
-            constraints=scipy.optimize.LinearConstraint(matrix, self.low, self.high),
-            options={"mip_rel_gap": 0.0, "time_limit": _SOLVER_SECONDS},
-        )
-        if solved.x is None or solved.status != 0:
-            raise AudioMetamerError(f"the largest balanced subset was not found: {solved.message}")
-        return [round(count) for count in solved.x[: self.n]]
+    return Family([[members.get((value, at), []) for at in range(n_places)] for value in values], may_drop=may_drop)
 
 
 def _nothing_balanced(units: Sequence[Unit], values: dict[str, dict[str, str]], rules: Rules) -> str:
@@ -377,7 +341,13 @@ def _nothing_balanced(units: Sequence[Unit], values: dict[str, dict[str, str]], 
                 f"nothing is balanced: no clip of {column} {missing[0]} is among the {len(left)} candidates; let values of "
                 f"{column} be left out (--may-drop {column}), or widen the other rules"
             )
-    return f"nothing is balanced among the {len(units)} candidates; let values be left out (--may-drop), or balance fewer columns"
+    widths = [f"{rules.level_within:g} dB"] if rules.level_within is not None else []
+    widths += [f"{rules.duration_within:g} s"] if rules.duration_within is not None else []
+    near, widen = (f" that lies within {' and '.join(widths)}", "widen the window, ") if widths else ("", "")
+    return (
+        f"nothing{near} is balanced among the {len(units)} candidates; {widen}let values be left out (--may-drop), or balance "
+        "fewer columns"
+    )
 
 
 def write_selection(stimulus_set: Path, out: Path, rules: Rules) -> Selection:

@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,15 +13,32 @@ import msgspec
 
 from audiometamer.audio import announced_seconds
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file
+from audiometamer.files import in_turn, is_temporary, whole_file
 from audiometamer.metamers.files import verdict_word
-from audiometamer.stimuli.layout import CLIPS, DESCRIPTION, INDEX, LICENCES, PARQUET, README, Item, read_items
-from audiometamer.stimuli.verify import write_manifest
+from audiometamer.stimuli.claims import forget_dead, stamp
+from audiometamer.stimuli.layout import (
+    CLAIMS,
+    CLIPS,
+    DESCRIPTION,
+    INDEX,
+    ITEMS,
+    LICENCES,
+    LOCK,
+    MANIFEST,
+    ORIGINALS,
+    PARQUET,
+    README,
+    Item,
+    check_set,
+    read_items,
+)
+from audiometamer.stimuli.plan import OWN_COLUMNS, name_of
+from audiometamer.stimuli.verify import lists_all, write_manifest
 from audiometamer.version import __version__
 
 UNKNOWN = "unknown"
-BIDS_VERSION = "1.10.0"
-_RIGHTS = ("licence", "attribution", "source")
+BIDS_VERSION = "1.11.1"
+RIGHTS = ("licence", "attribution", "source")
 _BY_US = "<!-- written by audiometamer; without this line it is left as it is -->"
 
 
@@ -97,26 +115,37 @@ def read_rows(stimulus_set: Path) -> list[Row]:
     AudioMetamerError
         If there is no item, or a record or a sound cannot be read.
     """
-    items = read_items(stimulus_set)
-    if not items:
+    rows = _rows(stimulus_set)
+    if not rows:
         raise AudioMetamerError(f"{stimulus_set} holds no finished item; `audiometamer run` makes them")
-    return [_row(stimulus_set, item) for item in items]
+    return rows
 
 
-def _row(stimulus_set: Path, item: Item) -> Row:
-    evidence = item.record.evidence
+def _rows(stimulus_set: Path) -> list[Row]:
+    rows = [_row(stimulus_set, folder, item) for folder, item in read_items(stimulus_set)]
+    for original, row in {row.original: row for row in rows}.items():
+        if not (stimulus_set / original).exists():
+            raise AudioMetamerError(
+                f"{stimulus_set / original}, the clip of {row.file}, is gone: put it back, or delete the item's folder and run "
+                "again"
+            )
+    return rows
+
+
+def _row(stimulus_set: Path, folder: str, item: Item) -> Row:
+    file, evidence = f"{folder}/{item.file}", item.evidence
     settings, labels = evidence.settings, evidence.verdict.labels.values()
     matched = evidence.similarity.get(settings.layer, {})
     sound = evidence.sample_rate is not None
     return Row(
-        file=item.file, key=item.record.key, clip=settings.clip, model=settings.model, layer=settings.layer, seed=settings.seed,
+        file=file, key=item.key, clip=settings.clip, model=settings.model, layer=settings.layer, seed=settings.seed,
         verdict=verdict_word(evidence.verdict.passed),
         snr_db=math.inf if "snr_db" in matched and matched["snr_db"] is None else matched.get("snr_db"),
         spearman_rho=matched.get("spearman_rho"), pearson_r2=matched.get("pearson_r2"),
         label_clip="|".join(clip for clip, _ in labels), label_metamer="|".join(metamer for _, metamer in labels),
         method=settings.method, loss=settings.loss, steps=settings.steps, seconds=evidence.seconds,
-        sample_rate=evidence.sample_rate, duration=announced_seconds(stimulus_set / item.file) if sound else None,
-        rms=evidence.rms, peak=evidence.peak, attempts=max(len(item.record.attempts), 1), original=item.record.original,
+        sample_rate=evidence.sample_rate, duration=announced_seconds(stimulus_set / file) if sound else None,
+        rms=evidence.rms, peak=evidence.peak, attempts=len(item.attempts), original=item.original,
         clip_sha256=settings.clip_sha256, weights_sha256=settings.weights_sha256,
     )  # fmt: skip
 
@@ -131,10 +160,11 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
     ----------
     stimulus_set : path
     clips : path, optional
-        A table with the column ``path``, whose other columns describe the clips (word, speaker, ``licence``, ``attribution``,
-        ``source``). Default: what ``clips.tsv`` of the set has already.
+        A table with the column ``name`` or ``path``, whose other columns describe the clips (word, speaker, ``licence``,
+        ``attribution``, ``source``). It adds to what the set's plans and its ``clips.tsv`` tell, and where it tells otherwise
+        it is believed.
     name : str, optional
-        Of the data set. Default: that of the folder.
+        Of the data set. Default: what ``dataset_description.json`` has, or else that of the folder.
 
     Returns
     -------
@@ -146,27 +176,68 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
         If there is no item, if something cannot be read or written, if two rows of `clips` tell different things of one clip,
         or if it tells of none of the set's clips.
     """
-    rows = read_rows(stimulus_set)
-    about = read_clips(stimulus_set) if clips is None else _named(clips)
-    if clips is not None and not any(row.clip in about for row in rows):
-        raise AudioMetamerError(
-            f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {_some(list(about), 3)}"
-        )
+    check_set(stimulus_set)
+    with in_turn(stimulus_set / LOCK):
+        rows = read_rows(stimulus_set)
+        told = {} if clips is None else _named(clips)
+        if clips is not None and not any(row.clip in told for row in rows):
+            raise AudioMetamerError(
+                f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {_some(list(told), 3)}"
+            )
+        _write(stimulus_set, rows, _merged(_known(stimulus_set), told), name)
+    return rows
+
+
+def conclude(stimulus_set: Path, *, clips: Path) -> None:
+    """Write all that a set says of itself at the end of a run: nothing if nothing is made, or if it is all written already.
+
+    Runs that end at the same time do this one after the other; what the first has written is true for the next.
+
+    Parameters
+    ----------
+    stimulus_set : path
+    clips : path
+        The table of the plan's clips.
+    """
+    before = stamp(stimulus_set / MANIFEST)
+    with in_turn(stimulus_set / LOCK):
+        known = _known(stimulus_set)
+        about = _merged(known, _named(clips))
+        if stamp(stimulus_set / MANIFEST) != before and about == known and lists_all(stimulus_set):
+            return
+        _remove_leftovers(stimulus_set)
+        if rows := _rows(stimulus_set):
+            _write(stimulus_set, rows, about)
+
+
+def _remove_leftovers(stimulus_set: Path) -> None:
+    """Remove what runs that were killed had half written.
+
+    Tables are written by who holds the set's lock, items and originals by who holds a claim: what was there before nobody was
+    seen to hold one is left over.
+    """
+    tables = [path for path in stimulus_set.glob(".*") if is_temporary(path.name)]
+    signals = [path for folder in (ITEMS, ORIGINALS) for path in (stimulus_set / folder).rglob(".*") if is_temporary(path.name)]
+    for path in (*tables, *(signals if forget_dead(stimulus_set / CLAIMS) else ())):
+        path.unlink(missing_ok=True)
+
+
+def _write(stimulus_set: Path, rows: Sequence[Row], about: Mapping[str, Mapping[str, str]], name: str | None = None) -> None:
     used = {clip: about.get(clip, {}) for clip in dict.fromkeys(row.clip for row in rows)}
-    rights = [{"clip": clip, **{right: told.get(right) or UNKNOWN for right in _RIGHTS}} for clip, told in used.items()]
+    rights = [{"clip": clip, **{right: told.get(right) or UNKNOWN for right in RIGHTS}} for clip, told in used.items()]
     columns = dict.fromkeys(column for told in used.values() for column in told)
     write_table(stimulus_set / INDEX, COLUMNS, map(msgspec.structs.asdict, rows))
     write_table(stimulus_set / CLIPS, ("clip", *columns), [{"clip": clip, **told} for clip, told in used.items()])
-    write_table(stimulus_set / LICENCES, ("clip", *_RIGHTS), rights)
+    write_table(stimulus_set / LICENCES, ("clip", *RIGHTS), rights)
     _write_parquet(stimulus_set / PARQUET, rows)
-    title = name or stimulus_set.resolve().name
-    about_set = description(title, [right["licence"] for right in rights], kind="derivative", told_in=LICENCES)
-    write_text(stimulus_set / DESCRIPTION, json_text(about_set))
+    described = _read_description(stimulus_set / DESCRIPTION)
+    title = name or described.get("Name") or stimulus_set.resolve().name
+    described |= description(title, [right["licence"] for right in rights], kind="derivative", told_in=LICENCES)
+    write_text(stimulus_set / DESCRIPTION, json_text(described))
     readme = stimulus_set / README
     if not readme.exists() or readme.read_text(encoding="utf-8", errors="replace").startswith(_BY_US):
         write_text(readme, _readme(title, rows, rights))
     write_manifest(stimulus_set)
-    return rows
 
 
 def read_clips(stimulus_set: Path) -> dict[str, dict[str, str]]:
@@ -175,11 +246,33 @@ def read_clips(stimulus_set: Path) -> dict[str, dict[str, str]]:
     return {row.pop("clip"): row for row in read_table(path, required=["clip"])} if path.exists() else {}
 
 
+def _known(stimulus_set: Path) -> dict[str, dict[str, str]]:
+    """What the set tells of its clips: the tables of its plans, from the first on, and ``clips.tsv``; the later are believed."""
+    tables = [path for path in stimulus_set.glob("clips*.csv") if re.fullmatch(r"clips(-\d+)?\.csv", path.name)]
+    known: dict[str, dict[str, str]] = {}
+    for path in sorted(tables, key=lambda path: (len(path.name), path.name)):
+        known = _merged(known, _named(path))
+    return _merged(known, read_clips(stimulus_set))
+
+
+def _merged(known: Mapping[str, Mapping[str, str]], more: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """What is known of each clip by column, and more; an empty cell tells nothing."""
+    merged = {clip: dict(told) for clip, told in known.items()}
+    for clip, told in more.items():
+        before = merged.setdefault(clip, {})
+        before.update({column: cell for column, cell in told.items() if cell or column not in before})
+    return merged
+
+
 def _named(path: Path) -> dict[str, dict[str, str]]:
     """Rows of a ``clips.csv`` by the clip's name."""
+    rows = read_table(path)
+    if not {"name", "path"} & rows[0].keys():
+        raise AudioMetamerError(f"{path} has no column name or path; it has {', '.join(rows[0])}")
+    hidden = {"name", "path", "clip"} | {column for column in OWN_COLUMNS if not any(row.get(column) for row in rows)}
     found: dict[str, dict[str, str]] = {}
-    for row in read_table(path, required=["path"]):
-        clip, told = Path(row["path"]).stem, {column: cell for column, cell in row.items() if column not in ("path", "clip")}
+    for row in rows:
+        clip, told = name_of(row), {column: cell for column, cell in row.items() if column not in hidden}
         if found.setdefault(clip, told) != told:
             raise AudioMetamerError(f"{path} tells different things of two clips named {clip}; names of clips must differ")
     return found
@@ -250,6 +343,16 @@ def description(name: str, licences: Iterable[str], *, kind: str, told_in: str) 
     }
 
 
+def _read_description(path: Path) -> dict[str, Any]:
+    """What was written, with what a laboratory has added; nothing if it is not there."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError) as error:
+        raise AudioMetamerError(f"{path} is not a JSON object: {error}; mend it, or delete it to have it written anew") from error
+
+
 def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]) -> str:
     """How a set was made, in words and a table."""
     cells: dict[tuple[str, str], Counter[str]] = {}
@@ -264,7 +367,7 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
         for (model, layer), n in cells.items()
     )
     untold = [
-        f"{right['clip']} ({', '.join(r for r in _RIGHTS if right[r] == UNKNOWN)})"
+        f"{right['clip']} ({', '.join(r for r in RIGHTS if right[r] == UNKNOWN)})"
         for right in rights
         if UNKNOWN in right.values()
     ]
@@ -273,13 +376,15 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
 # {title}
 
 Model metamers: sounds that a layer of a network cannot tell from a natural clip. {len(rows)} metamers of
-{_counted(len(rights), "clip")}; listed by audiometamer {__version__}.
+{counted(len(rights), "clip")}; listed by audiometamer {__version__}.
 
 - Models: {"; ".join(weights)}.
 - Layers: {", ".join(dict.fromkeys(row.layer for row in rows))}.
 - Method: {"; ".join(methods)}.
 - Seeds: {_some([str(seed) for seed in seeds])}.
-- Plan: `plan.toml`, where it is there. Every sound has its settings, versions, loss and evidence in the `item.json` beside it.
+- Plan: `plan.toml`, with `clips.csv`; each later one is `plan-2.toml` and so on. `audiometamer run plan.toml`, in this folder,
+  makes what of it is missing.
+- Every sound has its settings, seeds, versions, loss and evidence in the `item.json` beside it.
 
 | model | layer | made | passed | failed | no verdict | pass rate |
 |---|---|---|---|---|---|---|
@@ -296,7 +401,7 @@ verify`) finds every file that has changed.
 ## Licences
 Of the clips; a metamer is made from its clip. Each clip is listed in `LICENCES.tsv`.
 
-{chr(10).join(f"- {licence}: {_counted(count, 'clip')}" for licence, count in sorted(licences.items()))}
+{chr(10).join(f"- {licence}: {counted(count, 'clip')}" for licence, count in sorted(licences.items()))}
 {unknown}"""
 
 
@@ -305,7 +410,8 @@ def _rate(count: Mapping[str, int]) -> str:
     return f"{100 * count['passed'] / judged:.0f} %" if judged else "–"
 
 
-def _counted(n: int, word: str) -> str:
+def counted(n: int, word: str) -> str:
+    """A number of things in words: ``1 clip``, ``2 clips``."""
     return f"{n} {word}{'s' * (n != 1)}"
 
 

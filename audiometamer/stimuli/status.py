@@ -5,8 +5,9 @@ from pathlib import Path
 
 import msgspec
 
+from audiometamer.errors import AudioMetamerError
 from audiometamer.stimuli.claims import is_running
-from audiometamer.stimuli.items import read_failure, read_item, read_planned
+from audiometamer.stimuli.layout import CLAIMS, Failure, read_failure, read_item, read_planned
 
 STATES = ("passed", "failed", "unjudged", "running", "error", "to do")
 
@@ -59,28 +60,31 @@ def read_status(folder: Path) -> Status:
     """
     counts: dict[tuple[str, str], Counter[str]] = {}
     errors: list[Trouble] = []
-    planned = read_planned(folder)
-    claimed = {path.name for path in (folder / "claims").glob("*")}
-    for key, _, model, layer, _, at in planned:
-        state = _state(folder / at, folder / "claims" / key if key in claimed else None)
-        if state == "error" and (failure := read_failure(folder / at)) is not None:
-            errors.append(Trouble(at.as_posix(), failure.message, failure.type, failure.when))
-        counts.setdefault((model, layer), Counter())[state] += 1
+    wanted = read_planned(folder)
+    claims = folder / CLAIMS
+    claimed = {path.name for path in claims.glob("*")}
+    for item in wanted:
+        try:
+            state, failure = _state(folder / item.folder, claims / item.key if item.key in claimed else None)
+        except AudioMetamerError as error:
+            state, failure = "error", Failure(str(error), type(error).__name__, "")
+        if failure is not None:
+            errors.append(Trouble(item.folder, failure.message, failure.type, failure.when))
+        counts.setdefault((item.model, item.layer), Counter())[state] += 1
     layers: dict[str, dict[str, dict[str, int]]] = {}
     for (model, layer), found in counts.items():
         layers.setdefault(model, {})[layer] = _all_states(found)
-    return Status(str(folder), len(planned), _all_states(sum(counts.values(), Counter())), layers, errors)
+    return Status(str(folder), len(wanted), _all_states(sum(counts.values(), Counter())), layers, errors)
 
 
 def _all_states(found: "Counter[str]") -> dict[str, int]:
     return {state: found[state] for state in STATES}
 
 
-def _state(at: Path, claim: Path | None) -> str:
-    running = claim is not None and is_running(claim)
-    if running:
-        return "running"
-    item = read_item(at)
-    if item is not None:
-        return {True: "passed", False: "failed", None: "unjudged"}[item.passed]
-    return "error" if read_failure(at) is not None else "to do"
+def _state(at: Path, claim: Path | None) -> tuple[str, Failure | None]:
+    if claim is not None and is_running(claim):
+        return "running", None
+    if (item := read_item(at)) is not None:
+        return {True: "passed", False: "failed", None: "unjudged"}[item.passed], None
+    failure = read_failure(at)
+    return ("to do", None) if failure is None else ("error", failure)

@@ -3,13 +3,14 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file
-from audiometamer.stimuli.layout import CLAIMS, LOCK, MANIFEST
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.files import is_temporary, whole_file
+from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, ERROR, ITEMS, LOCK, MANIFEST, ORIGINALS, PLANNED, RECORD
 
 _LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)")
 # GNU coreutils writes names that hold these with a backslash before the line.
@@ -24,7 +25,10 @@ class Difference(NamedTuple):
 
 
 def write_manifest(stimulus_set: Path) -> Path:
-    """Write ``MANIFEST.sha256`` over every file of a set but itself, ``.lock`` and ``claims/``; the last file of a set.
+    """Write ``MANIFEST.sha256``, the last file of a set: over every file but itself, what is not finished, and what runs need.
+
+    Runs need ``claims/``, ``.lock``, checkpoints, and the folder of a cluster's logs. A signal that differs from the manifest
+    that was there, while its record does not, is damaged: it keeps the sum that it had, and a warning tells.
 
     Raises
     ------
@@ -32,10 +36,31 @@ def write_manifest(stimulus_set: Path) -> Path:
         If a file cannot be read, or the manifest not written.
     """
     path = stimulus_set / MANIFEST
+    before = read_manifest(stimulus_set) if path.exists() else {}
+    sums = {file: file_sha256(stimulus_set / file) for file in sorted(_files(stimulus_set, finished=True))}
+    if damaged := _damaged(before, sums):
+        more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        told = f"{stimulus_set / damaged[0]}{more} changed since the last manifest, which no run does; the manifest keeps the sum"
+        remedy = "put back what was there, or delete it with its item and run again"
+        warnings.warn(f"{told}: {remedy}", AudioMetamerWarning, stacklevel=2)
     with whole_file(path) as temporary:
-        lines = [_line(file_sha256(stimulus_set / file), file) for file in sorted(_files(stimulus_set)) if file != temporary.name]
+        lines = [_line(digest, file) for file, digest in (sums | {file: before[file] for file in damaged}).items()]
         temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape", newline="\n")
     return path
+
+
+def _damaged(before: Mapping[str, str], sums: Mapping[str, str]) -> list[str]:
+    """Signals of items, and originals, that are not what they were, though the record beside them, if there is one, is."""
+
+    def same(file: str) -> bool:
+        return before.get(file) == sums.get(file)
+
+    signals = (Path(file) for file in sums if file in before and not same(file))
+    return [
+        file.as_posix()
+        for file in signals
+        if file.parts[0] in (ITEMS, ORIGINALS) and file.name not in (RECORD, ERROR) and same((file.parent / RECORD).as_posix())
+    ]
 
 
 def read_manifest(stimulus_set: Path) -> dict[str, str]:
@@ -50,7 +75,8 @@ def read_manifest(stimulus_set: Path) -> dict[str, str]:
     if not stimulus_set.is_dir():
         raise AudioMetamerError(f"{stimulus_set} is not a folder; give that of a stimulus set")
     if not path.exists():
-        raise AudioMetamerError(f"{path} does not exist; `audiometamer stimuli index {stimulus_set}` writes it")
+        began = "; no run of this set has come to its end yet" if (stimulus_set / PLANNED).exists() else ""
+        raise AudioMetamerError(f"{path} does not exist{began}; `audiometamer stimuli index {stimulus_set}` writes it")
     sums = {}
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").removesuffix("\n").split("\n")
@@ -90,14 +116,33 @@ def verify(stimulus_set: Path) -> Iterator[Difference]:
                     yield Difference("changed", file)
 
 
-def _files(stimulus_set: Path) -> Iterator[str]:
-    """All that a manifest tells of, as it lies in the set."""
-    for folder, subfolders, names in os.walk(stimulus_set):
+def lists_all(stimulus_set: Path) -> bool:
+    """Whether the manifest lists what it would list if it were written now; the sums are not looked at."""
+    return read_manifest(stimulus_set).keys() == set(_files(stimulus_set, finished=True))
+
+
+def made_since(differences: Iterable[Difference]) -> int:
+    """How many items were made, or tried again, since a manifest was written: their records, or an attempt's, are not in it."""
+    extra = [file.split("/") for kind, file in differences if kind == "extra"]
+    return len({tuple(parts[:4]) for parts in extra if parts[0] == ITEMS and parts[-1] == RECORD})
+
+
+def _files(stimulus_set: Path, *, finished: bool = False) -> Iterator[str]:
+    """All files of a set, as they lie in it, but for what runs need; or of its items only those that are complete."""
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # a run may remove a folder meanwhile
+            raise AudioMetamerError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    for folder, subfolders, names in os.walk(stimulus_set, onerror=refuse):
         at = Path(folder).relative_to(stimulus_set)
         if at == Path():
-            subfolders[:] = [name for name in subfolders if name != CLAIMS]
+            subfolders[:] = [name for name in subfolders if name != CLAIMS and not name.endswith("-logs")]
             names = [name for name in names if name not in (LOCK, MANIFEST)]
-        yield from ((at / name).as_posix() for name in names)
+        elif finished and at.parts[0] == ITEMS and len(at.parts) > 3 and RECORD not in names:  # an item, or an attempt at it
+            names = [name for name in names if name == ERROR]
+        links = [name for name in subfolders if Path(folder, name).is_symlink()]  # which are not walked into
+        yield from ((at / name).as_posix() for name in (*names, *links) if name != CHECKPOINT and not is_temporary(name))
 
 
 def file_sha256(path: Path) -> str:

@@ -43,7 +43,7 @@ def test_from_index_to_export(capsys):
 
 def test_a_layer_alone_is_selected(capsys):
     assert main(["stimuli", "select", "my set", "--only", "layer=relu0", "--most-clips", "2"]) == 0
-    assert "2 of 3 items, 2 clips at 1 conditions: selection/selection.tsv" in capsys.readouterr().out
+    assert "2 of 3 items, 2 clips at 1 condition: selection/selection.tsv" in capsys.readouterr().out
 
 
 def test_differences_are_status_1(capsys):

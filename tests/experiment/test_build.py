@@ -13,6 +13,7 @@ import soundfile
 from tiny_experiment import DESIGN, LAYERS, WORDS, write_design, write_stimuli
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment import build as building
 from audiometamer.experiment.build import build
 from audiometamer.experiment.design import read_design
 from audiometamer.experiment.folder import read_experiment
@@ -94,7 +95,7 @@ def test_the_lists_do_not_name_what_is_heard(experiment):
     text = (experiment / "lists.json").read_text()
     assert not any(word in text for word in (*WORDS, *LAYERS, "tiny", "natural", "slt", "rms"))
     names = [trial["stimulus"] for one in json.loads(text)["listeners"] for trial in one["trials"]]
-    assert all(re.fullmatch("[a-z2-9]{8}", name) for name in names)
+    assert all(re.fullmatch("[a-z2-9]{10}", name) for name in names)
 
 
 def test_no_sound_says_what_it_is(experiment):
@@ -273,11 +274,16 @@ def test_compared_sounds_are_one_file_each(tmp_path, shared, kind, answers):
         ([("listeners = 6", "listeners = 6\ntrials = 8")], "trials: there are 12 words that a listener can hear once; wanted"),
         ([with_table("[answers]\nkind = 'choice'\nalternatives = 13")], "answers.alternatives: 13 are wanted of a list of 12"),
         ([with_table("[answers]\nkind = 'choice'\npictures = 'p'")], "answers.pictures: p/apple.png does not exist"),
-        ([with_table("[sounds]\nlevel = -8")], "the headphone check would clip at -8 dB: its peak is 1."),
     ],
 )  # fmt: skip
 def test_what_the_set_does_not_have_is_told_in_a_line(tmp_path, shared, changes, told):
     assert told in refused(tmp_path, *changes, stimuli=shared).replace(f"{shared.parent}/", "")
+
+
+def test_a_headphone_check_that_would_clip_is_refused(tmp_path, shared, monkeypatch):
+    monkeypatch.setitem(building._HEADPHONES, "huggins", lambda *_, **__: np.full((100, 2), 2.0))
+    told = refused(tmp_path, stimuli=shared)
+    assert told == "the headphone check would clip at -30 dB: its peak is 2.00 of full scale; lower sounds.level by 6.1 dB"
 
 
 def test_a_list_that_lacks_a_right_answer_is_refused(tmp_path, shared):
@@ -300,6 +306,23 @@ def test_two_items_for_one_place_are_refused(tmp_path):
     for path in at.iterdir():
         (twin / path.name).write_bytes(path.read_bytes())
     assert "are both apple_slt at tiny relu0, seed 0; name one of them in a selection" in refused(tmp_path, stimuli=stimuli)
+
+
+def test_a_selection_says_which_of_two_items_is_meant(tmp_path, shared):
+    stimuli = tmp_path / "set"
+    shutil.copytree(shared, stimuli)
+    at = next(stimuli.glob("items/apple_slt/tiny/relu0*"))
+    shutil.copytree(at, at.with_name(at.name.replace("-", "-f")))
+    files = [
+        path.relative_to(stimuli).as_posix() for path in stimuli.glob("items/*/*/*/metamer.wav") if "-f" not in path.parent.name
+    ]
+    (tmp_path / "selection.tsv").write_text("file\n" + "\n".join(files) + "\n")
+    built = changed(tmp_path, with_table("[conditions]\nselection = 'selection.tsv'"), stimuli=stimuli)
+    assert "apple_slt" in built.offer.clips
+    (tmp_path / "selection.tsv").write_text("file\nnothing.wav\n")
+    shutil.rmtree(tmp_path / "experiment")
+    told = refused(tmp_path, with_table("[conditions]\nselection = 'selection.tsv'"), stimuli=stimuli)
+    assert "conditions.selection: selection.tsv names nothing of the models" in told
 
 
 def test_an_empty_set_is_refused(tmp_path):

@@ -13,7 +13,7 @@ LISTENERS = 4
 def test_kill_minus_9_under_load(experiment, tmp_path):
     database = tmp_path / "answers.db"
     store = Store(database, experiment)
-    tokens = [store.enrol(observer="simulated") for _ in range(LISTENERS)]
+    tokens = [store.enrol(group="simulated") for _ in range(LISTENERS)]
     store.close()
     confirmed, ends, enough = [], [], threading.Event()
     lock = threading.Lock()
@@ -43,7 +43,7 @@ def test_kill_minus_9_under_load(experiment, tmp_path):
     with lock:
         before = len(confirmed)
     found = read_answers(database, experiment)
-    there = {(one.listener, message.key): message for one in found.listeners for message in found.messages[one.listener]}
+    there = {(one.listener, message.key): message for one in found.enrolled for message in found.messages[one.listener]}
     assert all((listener, one.message["key"]) in there for listener, one in confirmed[:before])
 
     second = start_server(experiment.folder, database, port=int(address.rpartition(":")[2]))
@@ -58,7 +58,7 @@ def test_kill_minus_9_under_load(experiment, tmp_path):
     assert before < len(confirmed), "it was killed while they answered"
     assert any(one.attempts > 1 for _, one in confirmed)
     found = read_answers(database, experiment)
-    for one in found.listeners:
+    for one in found.enrolled:
         answers = found.answers(one.listener)
         assert [answer.trial for answer in answers] == [trial.trial for trial in experiment.trials(one.list)]
         sent = {c.message["trial"]: c.message for k, c in confirmed if k == one.listener and c.message["kind"] == "answer"}

@@ -8,7 +8,9 @@ import sys
 import threading
 import time
 
-from audiometamer.stimuli.claims import Claims, is_running
+from processes import finished, started
+
+from audiometamer.stimuli.claims import Claims, forget_dead, is_running
 
 
 def write(folder, key, *, host, pid):
@@ -37,6 +39,29 @@ def test_a_claim_of_a_dead_process_is_taken_over(tmp_path):
     claims = Claims(tmp_path)
     assert claims.take("a")
     assert json.loads((tmp_path / "a").read_text())["pid"] == os.getpid()
+
+
+def test_a_claim_of_a_process_that_nobody_asks_after_is_taken_over(tmp_path):
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and its number is kept for us
+    write(tmp_path, "a", host=platform.node(), pid=process.pid)
+    assert Claims(tmp_path).take("a")
+    process.wait()
+
+
+def test_processes_of_one_origin_are_told_apart(tmp_path):
+    """Forked after the import of everything, as `forkserver` does."""
+    for _ in range(2):
+        process = started(Claims(tmp_path).take, "a", output=tmp_path / "log")
+        assert finished(process) == 1, "its exit status: True, the claim is taken"
+
+
+def test_claims_of_the_dead_are_forgotten_and_those_of_the_living_stay(tmp_path):
+    write(tmp_path, "a", host=platform.node(), pid=dead_process())
+    assert forget_dead(tmp_path)
+    write(tmp_path, "b", host="elsewhere", pid=1)
+    assert not forget_dead(tmp_path)
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["b"]
 
 
 def test_a_claim_of_a_process_whose_number_is_now_ours_is_taken_over(tmp_path):

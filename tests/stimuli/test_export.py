@@ -2,6 +2,10 @@
 
 import csv
 import json
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +15,10 @@ import tiny_stimuli as tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli.export import Settings, export
-from audiometamer.stimuli.set import write_set
+from audiometamer.stimuli.set import write_set, write_table
 
 
 @pytest.fixture
@@ -55,8 +59,8 @@ def test_the_key_is_apart_and_tells_all(stimuli, out, tmp_path):
     assert sorted((row["clip"], row["layer"]) for row in key) == sorted(
         (clip, layer) for clip in ("one_slt", "zwölf Töne") for layer in ("natural", "relu0", "relu1")
     )
-    assert {row["licence"] for row in key if row["clip"] == "one_slt"} == {"CC BY 4.0"}
-    assert all((out / row["file"]).exists() and (stimuli / row["source"]).exists() for row in key)
+    assert {(r["licence"], r["word"], r["voice"]) for r in key if r["clip"] == "one_slt"} == {("CC BY 4.0", "one", "slt")}
+    assert all((out / row["file"]).exists() and (stimuli / row["set_file"]).exists() for row in key)
     assert json.loads((tmp_path / "out-key.json").read_text())["settings"]["seed"] == 0
     told = "".join(p.read_text() for p in out.rglob("*") if p.suffix != ".wav") + " ".join(map(str, out.rglob("*")))
     assert not any(word in told.removeprefix(str(out)) for word in ("relu0", "one_slt", "zwölf", "natural"))
@@ -70,6 +74,34 @@ def test_the_same_seed_gives_the_same_bytes(stimuli, tmp_path):
     assert not set(a) & set(c) - {"README.md", "sounds.tsv", "calibrationnoise.wav", "calibrationtone.wav"}
 
 
+@pytest.mark.parametrize("form", ["folder", "psychopy", "bids"])
+def test_names_and_order_and_times_and_headers_tell_nothing(stimuli, out, form):
+    made = export(stimuli, out, to=form, settings=Settings())
+    names = [entry.stim_id for entry in made]
+    assert all(re.fullmatch("[b-df-hj-np-tv-xz][b-df-hj-np-tv-xz2-9]{9}", name) for name in names), "no words, no numbers"
+    written = sorted((entry for entry in made), key=lambda entry: (out / entry.file).stat().st_mtime_ns)
+    assert [entry.stim_id for entry in written] == sorted(names)
+    for path in out.rglob("*.wav"):
+        content = path.read_bytes()
+        assert (content[:4], content[8:16], content[36:40]) == (b"RIFF", b"WAVEfmt ", b"data")
+        assert len(content) == 44 + int.from_bytes(content[40:44], "little"), "nothing but the format and the samples"
+
+
+def test_a_name_means_one_sound_whatever_else_is_exported(stimuli, tmp_path):
+    (tmp_path / "selection.tsv").write_text(
+        f"file\n{next(stimuli.glob('items/zw*/*/relu1*/metamer.wav')).relative_to(stimuli)}\n"
+    )
+    part = export(stimuli, tmp_path / "part", to="bids", settings=Settings(), selection=tmp_path / "selection.tsv")
+    whole = {e.stim_id: e for e in export(stimuli, tmp_path / "whole", to="folder", settings=Settings(sample_rate=44_100))}
+    assert [(entry.clip, entry.layer) for entry in part] == [(whole[e.stim_id].clip, whole[e.stim_id].layer) for e in part]
+
+
+def test_two_sounds_of_one_name_are_refused(stimuli, out, monkeypatch):
+    monkeypatch.setattr(exporting, "opaque_name", lambda sound, seed: "bcd")
+    with pytest.raises(AudioMetamerError, match="two sounds would be named bcd; choose another --seed"):
+        export(stimuli, out, to="folder", settings=Settings())
+
+
 def spiky(peak, n=tiny.N):
     """A click in soft noise: a high peak for its RMS."""
     sound = tiny.noise(3, n, rms=0.01)
@@ -79,7 +111,8 @@ def spiky(peak, n=tiny.N):
 
 def test_a_peak_lowers_the_whole_set(stimuli, out):
     tiny.write_item(stimuli, layer="spiky", samples=spiky(1))
-    made = export(stimuli, out, to="folder", settings=Settings(level=-10))
+    with pytest.warns(AudioMetamerWarning, match=r"spiky.*would clip: the whole set is lowered by 19\.\d\d dB"):
+        made = export(stimuli, out, to="folder", settings=Settings(level=-10))
     levels = {round(decibels(path), 2) for path in out.glob("*.wav")}
     assert len(levels) == 1, "one level for all"
     assert levels.pop() < -10
@@ -101,7 +134,7 @@ def test_a_peak_stops_if_it_should(stimuli, out):
 def test_a_sound_that_changes_meanwhile_does_not_clip(stimuli, out, monkeypatch):
     read = exporting.Sounds._read
     calls = iter(range(100))
-    monkeypatch.setattr(exporting.Sounds, "_read", lambda self, source: read(self, source) * (1 if next(calls) < 6 else 1000))
+    monkeypatch.setattr(exporting.Sounds, "_read", lambda self, set_file: read(self, set_file) * (1 if next(calls) < 6 else 1000))
     with pytest.raises(AudioMetamerError, match="changed while the set was exported"):
         export(stimuli, out, to="folder", settings=Settings())
     assert not out.exists()
@@ -143,6 +176,47 @@ def test_dither_is_triangular_and_leaves_the_mean(tmp_path_factory, bits, value,
     assert error.var() == pytest.approx(1 / 4, rel=0.05), "of triangular dither, whatever the sound: 1/6 + 1/12"
 
 
+def test_the_noise_that_is_left_is_white_whatever_the_sound(tmp_path):
+    chosen, n = Settings(bits=16), 1 << 17
+    tone = 3 * chosen.step * np.sin(2 * np.pi * 1000 * np.arange(n) / 48_000)  # three steps high: undithered, all harmonics
+    exporting.write_pcm(tmp_path / "x.wav", tone, chosen, name="x")
+    power = np.abs(np.fft.rfft(np.hanning(n) * (soundfile.read(tmp_path / "x.wav")[0] - tone) / chosen.step)) ** 2
+    bands = [band.mean() for band in np.array_split(power[1:], 16)]
+    assert max(bands) / min(bands) < 1.2
+    assert power.max() / power.mean() < 25, "exponential: of 65,537 the largest is 11 or so; a harmonic would be hundreds"
+
+
+@pytest.mark.parametrize("new_rate", [44_100, 48_000])
+@pytest.mark.parametrize("rate", [16_000, 20_000, 22_050, 97_656])
+def test_tones_come_through_resampling_clean(tmp_path, rate, new_rate):
+    for frequency in (123.4, 1000.0, 0.5 * min(rate, new_rate) * 0.97):
+        tone = 0.1 * np.sin(2 * np.pi * frequency * np.arange(rate) / rate + 0.3)
+        folder = tmp_path / f"{frequency}"
+        at = tiny.write_item(folder, samples=tone, rate=rate)
+        (entry,) = (e for e in export(folder, tmp_path / f"{frequency}-out", to="folder", settings=Settings(
+            sample_rate=new_rate, level=None, factor=1.0)) if e.layer == "relu0")  # fmt: skip
+        assert entry.set_file == at.relative_to(folder).as_posix() + "/metamer.wav"
+        heard = soundfile.read(tmp_path / f"{frequency}-out" / entry.file)[0]
+        inner = slice(new_rate // 10, -new_rate // 10)
+        time = 2 * np.pi * frequency * np.arange(len(heard)) / new_rate
+        basis = np.stack([np.sin(time), np.cos(time)], axis=1)[inner]
+        fit = np.linalg.lstsq(basis, heard[inner])[0]
+        assert np.hypot(*fit) == pytest.approx(0.1, rel=1e-4)
+        assert 20 * np.log10(0.1 / np.std(heard[inner] - basis @ fit)) > 100
+
+
+def test_what_the_new_rate_cannot_hold_is_gone(tmp_path):
+    noise = np.random.default_rng(0).standard_normal(96_000)
+    spectrum = np.fft.rfft(noise)
+    spectrum[:24_000] = 0  # of 96 kHz: nothing below 24 kHz
+    item = {"samples": 0.1 * np.fft.irfft(spectrum), "rate": 96_000}
+    tiny.write_item(tmp_path / "set", **item)
+    export(tmp_path / "set", tmp_path / "out", to="folder", settings=Settings(level=None, factor=1.0, ramp=0))
+    entry = next(row for row in table(tmp_path / "out-key.tsv") if row["layer"] == "relu0")
+    heard = soundfile.read(tmp_path / "out" / entry["file"])[0][4800:-4800]  # its sudden ends have all frequencies
+    assert np.std(heard) < 1e-6
+
+
 def test_the_calibration_noise_has_the_average_spectrum(tmp_path, out):
     time = np.arange(4000) / 4000
     tone = 0.1 * np.sin(2 * np.pi * 500 * time)
@@ -159,6 +233,25 @@ def test_the_calibration_noise_has_the_average_spectrum(tmp_path, out):
     assert frequencies[calibration.argmax()] == 1000
 
 
+def bids_errors(folder):
+    """What the BIDS validator finds wrong."""
+    found = subprocess.run(
+        [Path(sys.executable).with_name("bids-validator-deno"), "--format", "json", folder], capture_output=True, text=True
+    )
+    issues = json.loads(found.stdout)["issues"]["issues"]
+    assert not {"TSV_COLUMN_TYPE_REDEFINED", "UNKNOWN_BIDS_VERSION"} & {issue["code"] for issue in issues}
+    return [issue["code"] for issue in issues if issue["severity"] == "error"]
+
+
+def heard_by_somebody(out):
+    """The export as a data set: its rows with onsets as the events of one participant."""
+    rows = table(out / "sourcedata" / "events.tsv")
+    events = out / "sub-01" / "beh" / "sub-01_task-words_events.tsv"
+    write_table(events, rows[0], [row | {"onset": 3 * k} for k, row in enumerate(rows)])
+    shutil.copy(out / "sourcedata" / "events.json", out / "task-words_events.json")
+    return events
+
+
 def test_bids_as_it_is(stimuli, out):
     made = export(stimuli, out, to="bids", settings=Settings())
     events = table(out / "sourcedata" / "events.tsv")
@@ -167,27 +260,60 @@ def test_bids_as_it_is(stimuli, out):
     assert all((out / "stimuli" / row["stim_file"]).exists() for row in events)
     assert json.loads((out / "dataset_description.json").read_text())["DatasetType"] == "raw"
     assert not (out / "stimuli" / "stimuli.tsv").exists()
+    assert bids_errors(out) == []
+    events = heard_by_somebody(out)
+    assert bids_errors(out) == []
+    events.write_text(events.read_text().replace(made[0].stim_id, "nowhere"))
+    assert bids_errors(out) == ["STIMULUS_FILE_MISSING"], "the validator looks"
 
 
-def test_bids_as_it_will_be(stimuli, out):
-    export(stimuli, out, to="bids", settings=Settings(bids_version="coming", reveal=True))
+@pytest.mark.parametrize("reveal", [False, True])
+def test_bids_as_it_will_be(stimuli, out, tmp_path, reveal):
+    """By the rules of the draft: no validator knows them yet."""
+    write_set(stimuli, clips=tiny.write_clips(tmp_path / "clips.csv", ("one_slt",)))
+    export(stimuli, out, to="bids", settings=Settings(bids_version="coming", reveal=reveal))
     rows = table(out / "stimuli" / "stimuli.tsv")
     assert list(rows[0])[:2] == ["stimulus_id", "type"]
+    assert {row["type"] for row in rows} == {"audio"}
+    assert all(re.fullmatch("stim-[0-9a-zA-Z]+", row["stimulus_id"]) for row in rows)
     assert {row["filename"] for row in rows} == {p.name for p in out.glob("stimuli/*.wav")}
     assert all(row["filename"] == f"{row['stimulus_id']}_audio.wav" for row in rows)
-    assert all(row["stimulus_id"].removeprefix("stim-").isalnum() for row in rows), "BIDS takes letters and digits"
-    assert set(json.loads((out / "stimuli" / "stimuli.json").read_text())) == set(rows[0])
+    assert set(json.loads((out / "stimuli" / "stimuli.json").read_text())) == set(rows[0]), "columns of one's own are defined"
+    assert all(all(row.values()) for row in rows), "BIDS has no empty cells"
+    told = {"license", "copyright", "clip", "model", "layer", "seed", "verdict", "word", "voice"}
+    assert set(rows[0]) & told == (told if reveal else set())
     events = table(out / "sourcedata" / "events.tsv")
-    assert {row["stim_id"] for row in events} < {row["stimulus_id"] for row in rows}
-    assert {row["layer"] for row in events} == {"natural", "relu0", "relu1"}
-    assert {row["model"] for row in events} == {"n/a", "tiny"}, "BIDS has no empty cells"
+    assert {row["stim_id"] for row in events} == {row["stimulus_id"] for row in rows if "calib" not in row["stimulus_id"]}
+    if reveal:
+        assert {(row["layer"], row["model"]) for row in events} == {("natural", "n/a"), ("relu0", "tiny"), ("relu1", "tiny")}
+        assert {row["voice"] for row in events} == {"slt", "n/a"}
+    heard_by_somebody(out)
+    assert bids_errors(out) == [], "and BIDS as it is takes it too"
 
 
-def test_psychopy_reads_conditions(stimuli, out):
-    export(stimuli, out, to="psychopy", settings=Settings())
+@pytest.mark.parametrize("reveal", [False, True])
+def test_psychopy_reads_conditions(stimuli, out, tmp_path, reveal):
+    """By the rules of `psychopy.data.importConditions`: columns become variables; cells that look like numbers, numbers."""
+    write_set(stimuli, clips=tiny.write_clips(tmp_path / "clips.csv"), name="x")
+    export(stimuli, out, to="psychopy", settings=Settings(reveal=reveal))
     rows = table(out / "conditions.csv", ",")
-    assert all(name.isidentifier() for name in rows[0]), "columns become variables"
-    assert all((out / row["stim_file"]).exists() for row in rows)
+    told = ["clip", "model", "layer", "seed", "verdict", "word", "voice"]
+    assert list(rows[0]) == ["stim_file", "stim_id", "duration", *(told if reveal else [])]
+    assert all(re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) for name in rows[0])
+    assert all((out / row["stim_file"]).exists() and "\\" not in row["stim_file"] for row in rows)
+    for row in rows:
+        with pytest.raises(ValueError, match="could not convert"):
+            float(row["stim_id"])
+
+
+def test_what_psychopy_would_refuse_is_refused(stimuli, out, tmp_path):
+    (tmp_path / "clips.csv").write_text("path,correct answer\none_slt.wav,one\n")
+    write_set(stimuli, clips=tmp_path / "clips.csv")
+    with pytest.raises(
+        AudioMetamerError, match="PsychoPy takes no column 'correct answer': letters, digits and underscores only"
+    ):
+        export(stimuli, out, to="psychopy", settings=Settings(reveal=True))
+    export(stimuli, out, to="psychopy", settings=Settings())
 
 
 def test_a_selection_is_exported_alone(stimuli, out, tmp_path):

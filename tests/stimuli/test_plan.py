@@ -1,11 +1,13 @@
 """What a plan says, and the place of every mistake in it."""
 
+import os
+
 import pytest
 from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.plan import read_plan, sources
+from audiometamer.stimuli.plan import read_plan, sources, write_resolved
 
 
 def mistake(tmp_path, text, *, n_clips=3):
@@ -24,10 +26,17 @@ def mistake(tmp_path, text, *, n_clips=3):
         (("seeds =", "seed ="), "there is no key 'seed'; did you mean 'seeds'?"),
         (("table =", "tabel ="), "clips: there is no key 'tabel'; did you mean 'table'?"),
         (('name = "tiny', 'colour = "red"\nname = "tiny'), "models[0]: there is no key 'colour'"),
-        (("steps = 20", 'steps = "many"'), "steps: Expected `int | null`, got `str`"),
-        (("steps = 20", "steps = 0"), "steps: Expected `int` >= 1"),
+        (("steps = 20", 'steps = "many"'), "steps: must be an integer, not a string"),
+        (("steps = 20", "steps = 0"), "steps: must be an integer >= 1"),
+        (('output = "set"', ""), "the key 'output' is missing"),
+        (('output = "set"', 'output = "c0.wav"'), "output: c0.wav is a file; the set needs a folder"),
+        (('name = "tiny_models:sound_model"', ""), "models[0]: the key 'name' is missing"),
+        (("[[models]]", "[models]"), "models: must be an array, not a table; write [[models]], in two brackets"),
+        (('clips.csv"', 'clips.csv"\nlevel = 0.1'), "clips: 'level' is a key of the plan itself; write it before the first line"),
+        (('layers = ["relu0"]', "layers = []"), "layers: must be an array of length >= 1"),
+        (('clips.csv"', 'clips.csv"\nselect.word = 1'), "clips.select[...]: must be a string or an array, not an integer"),
         (("seeds = [0, 1]", "seeds = [1, 1]"), "seeds: 1 is there twice"),
-        (("seeds = [0, 1]", "seeds = [-1]"), "seeds[0]: Expected `int` >= 0"),
+        (("seeds = [0, 1]", "seeds = [-1]"), "seeds[0]: must be an integer >= 0"),
         (('layers = ["relu0"]', 'layers = ["relu0", "relu9"]'), "layers[1]: tiny has no layer 'relu9'; the nearest are"),
         (("sound_model", "no_model"), "models[0].name: model 'tiny_models:no_model'"),
         (('table = "clips.csv"', 'table = "clips.csv"\nfolder = "."'), "clips: give one of table, folder and files"),
@@ -45,6 +54,15 @@ def mistake(tmp_path, text, *, n_clips=3):
 def test_a_mistake_is_told_with_its_place(tmp_path, change, told, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert told in mistake(tmp_path, PLAN.replace(*change)).replace(f"{tmp_path}/", "")
+
+
+def test_a_table_of_clips_that_lies_where_the_set_goes_is_left_alone(tmp_path):
+    path = write_plan(tmp_path, PLAN.replace('output = "set"', 'output = "."'))
+    before = (tmp_path / "clips.csv").read_text()
+    plan = read_plan(path)
+    found = [write_resolved(path, plan, sources(path, plan.clips), [["relu0"]], tmp_path).name for _ in range(2)]
+    assert found == ["clips-2.csv", "clips-2.csv"]
+    assert (tmp_path / "clips.csv").read_text() == before
 
 
 def test_a_selection_by_column_and_a_draw_by_seed(tmp_path):
@@ -68,6 +86,13 @@ def test_two_clips_of_one_name_are_refused_unless_the_table_names_them(tmp_path)
         sources(path, read_plan(path).clips)
     table.write_text("name,path\na b,c1.wav\nü,more/c1.wav\n")
     assert [source.name for source in sources(path, read_plan(path).clips)] == ["a b", "ü"]
+
+
+def test_a_name_that_is_no_text_is_told_in_a_line(tmp_path):
+    path = write_plan(tmp_path, PLAN.replace('table = "clips.csv"', 'folder = "."'), n_clips=1)
+    os.rename(tmp_path / "c0.wav", os.fsencode(tmp_path) + b"/\xff.wav")  # noqa: PTH104 (no name of a `Path`)
+    with pytest.raises(am.AudioMetamerError, match=r"clips: the name of b'.*/\\xff\.wav' is not UTF-8; rename it"):
+        sources(path, read_plan(path).clips)
 
 
 def test_what_decides_the_samples_changes_the_key_and_nothing_else_does(tmp_path):

@@ -1,31 +1,32 @@
 """Making a plan's items: whole or absent, shared, resumed, and one's error not another's."""
 
-import errno
+import csv
 import json
 import os
 import signal
-import subprocess
-import sys
+import threading
 import time
-from pathlib import Path
 
+import faulty_runs
 import numpy as np
 import pytest
 import scipy.io.wavfile
-import tiny_plan
 import torch
 from command_line import refused
+from processes import CONTEXT, finished, started
 from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.metamers.unfinished import load_unfinished
-from audiometamer.stimuli import items as items_module
-from audiometamer.stimuli.items import CHECKPOINT, RECORD, expand, read_failure, read_items, read_record
+from audiometamer.stimuli.items import expand
+from audiometamer.stimuli.layout import CHECKPOINT, RECORD, read_failure, read_items
 from audiometamer.stimuli.plan import read_plan
+from audiometamer.stimuli.records import read_record
 from audiometamer.stimuli.run import RETRY_STRIDE, Interruption, Worker, prepare, run, spell
 from audiometamer.stimuli.status import read_status
+from audiometamer.stimuli.verify import read_manifest, verify
 
 
 def opened(path):
@@ -33,7 +34,7 @@ def opened(path):
 
 
 def made(folder):
-    return {item.key: (item.folder / item.file).read_bytes() for item in read_items(folder)}
+    return {item.key: (folder / at / item.file).read_bytes() for at, item in read_items(folder)}
 
 
 def written(folder):
@@ -54,18 +55,17 @@ def whole(plan):
 
 
 def test_a_run_makes_what_the_plan_asks_for(plan, whole, capsys):
-    found = read_items(whole)
-    assert [(i.evidence.settings.clip, i.evidence.settings.seed) for i in found] == [
+    found = list(read_items(whole))
+    assert [(i.evidence.settings.clip, i.evidence.settings.seed) for _, i in found] == [
         (f"c{k}", seed) for k in range(3) for seed in (0, 1)
     ]
-    for item in found:
-        record = read_record(item.folder / RECORD)
+    for folder, item in found:
+        record = read_record(whole / folder / RECORD)
         assert record.key == record.identity.key == item.key
-        assert item.folder.name == f"relu0_seed{record.identity.settings.seed}-{item.key}"
+        assert folder.split("/")[-1] == f"relu0_seed{record.identity.settings.seed}-{item.key}"
         original = scipy.io.wavfile.read(whole / item.original)[1]
         natural = am.read_clip(plan.parent / f"{record.identity.settings.clip}.wav", sample_rate=4000, duration=0.25)
         np.testing.assert_array_equal(original, natural.samples.numpy())
-    assert not list((whole / "claims").iterdir())
     clips = (whole / "clips.csv").read_text().splitlines()
     assert clips[:2] == ["name,path,start,duration,word,licence", "c0,../c0.wav,,,no,CC0"]
     again = opened(whole / "plan.toml")  # the resolved plan means the same
@@ -74,6 +74,22 @@ def test_a_run_makes_what_the_plan_asks_for(plan, whole, capsys):
     assert json.loads(capsys.readouterr().out)["counts"] == {
         "passed": 0, "failed": 0, "unjudged": 6, "running": 0, "error": 0, "to do": 0,
     }  # fmt: skip
+
+
+def test_a_run_ends_with_what_the_set_says_of_itself(whole):
+    def table(name):
+        with (whole / name).open(newline="") as file:
+            return list(csv.DictReader(file, delimiter="\t"))
+
+    assert [row["key"] for row in table("index.tsv")] == [item.key for _, item in read_items(whole)]
+    assert table("clips.tsv") == [{"clip": f"c{k}", "word": "yes" if k % 2 else "no", "licence": "CC0"} for k in range(3)]
+    assert [row["licence"] for row in table("LICENCES.tsv")] == ["CC0"] * 3
+    assert json.loads((whole / "dataset_description.json").read_text())["License"] == "CC0"
+    assert "6 metamers of\n3 clips" in (whole / "README.md").read_text()
+    assert {path.name for path in whole.iterdir()} - {path.split("/")[0] for path in read_manifest(whole)} == {
+        "MANIFEST.sha256", ".lock", "claims",
+    }  # fmt: skip
+    assert list(verify(whole)) == []
 
 
 def test_a_second_run_makes_nothing(plan, whole, capsys):
@@ -91,7 +107,7 @@ def test_a_changed_plan_makes_only_what_changed(tmp_path):
     run(opened(path), device="cpu")
     after = written(tmp_path / "set")
     assert before.items() <= after.items()
-    assert len(read_items(tmp_path / "set")) == 4
+    assert len(list(read_items(tmp_path / "set"))) == 4
     assert (tmp_path / "set" / "plan-2.toml").exists()
 
 
@@ -103,24 +119,6 @@ def test_order_and_batches_do_not_matter(whole, tmp_path):
     for key, content in there.items():
         one, other = (torch.frombuffer(bytearray(c[-4000:]), dtype=torch.float32) for c in (content, here[key]))
         assert float((one - other).square().sum()) < 1e-6 * float(one.square().sum())
-
-
-def test_an_error_of_one_item_stops_no_other(tmp_path, capsys):
-    path = write_plan(tmp_path)
-    expansion = opened(path)
-    (tmp_path / "c0.wav").unlink()
-    (tmp_path / "c1.wav").write_bytes((tmp_path / "c2.wav").read_bytes())
-    run(expansion, device="cpu")
-    status = read_status(expansion.folder)
-    assert (status.made, status.counts["error"]) == (2, 4)
-    told = {error.folder.split("/")[1]: error.message for error in status.errors}
-    assert told["c0"] == f"{tmp_path}/c0.wav does not exist"
-    assert "c1.wav has changed since the run began" in told["c1"]
-    tiny_plan.write_plan(tmp_path)  # as they were
-    assert main(["run", str(path), "--device", "cpu"]) == 0
-    assert read_status(expansion.folder).made == 6
-    assert not list(expansion.folder.rglob("error.json"))
-    capsys.readouterr()
 
 
 def test_what_cannot_be_synthesised_is_found_in_its_batch(tmp_path, monkeypatch):
@@ -141,70 +139,30 @@ def test_what_cannot_be_synthesised_is_found_in_its_batch(tmp_path, monkeypatch)
     assert read_status(expansion.folder).made == 5
 
 
-def test_a_model_that_changed_under_way_makes_nothing(tmp_path, monkeypatch):
-    import tiny_models
-
-    expansion = opened(write_plan(tmp_path))
-    model = tiny_models.sound_model()
-    with torch.no_grad():
-        model.network.conv0.weight.mul_(1.01)
-    monkeypatch.setattr(tiny_models, "sound_model", lambda: model)
-    run(expansion, device="cpu")
-    status = read_status(expansion.folder)
-    assert status.counts["error"] == 6
-    assert status.errors[0].message == "tiny has other weights than when the run began; start the run again"
-
-
 def test_failed_items_are_tried_with_other_seeds_and_all_attempts_kept(tmp_path, capsys):
     impossible = {metric: MetricNull(2.0 if metric != "snr_db" else 500.0, {}) for metric in METRICS}
     NullDistribution(1, 2, "nothing passes", {"relu0": impossible}).save(tmp_path / "null.json")
     path = write_plan(tmp_path, PLAN.replace("[[models]]", '[[models]]\nnull = "null.json"').replace("= 20", "= 4"), n_clips=1)
     assert main(["run", str(path), "--device", "cpu", "--retry", "failed", "--attempts", "3"]) == 0
     assert "2 of them failed their verdict" in capsys.readouterr().out
-    for item in read_items(tmp_path / "set"):
+    for at, item in read_items(tmp_path / "set"):
         seed = item.evidence.settings.seed % RETRY_STRIDE
         assert item.attempts == [seed, seed + RETRY_STRIDE, seed + 2 * RETRY_STRIDE]
-        records = [read_record(item.folder / "attempts" / str(k) / RECORD) for k in range(3)]
-        assert [r.evidence.settings.seed for r in records] == item.attempts
-        files = {(item.folder / "attempts" / str(k) / r.file).resolve() for k, r in enumerate(records)}
+        attempts = [read_record(tmp_path / "set" / at / "attempts" / str(k) / RECORD) for k in range(3)]
+        assert [r.evidence.settings.seed for r in attempts] == item.attempts
+        files = {(tmp_path / "set" / at / "attempts" / str(k) / r.file).resolve() for k, r in enumerate(attempts)}
         assert len(files) == 3
-        assert (item.folder / item.file).resolve() in files
-        best = max(records, key=lambda r: r.evidence.similarity["relu0"]["snr_db"])
+        assert (tmp_path / "set" / at / item.file).resolve() in files
+        best = max(attempts, key=lambda r: r.evidence.similarity["relu0"]["snr_db"])
         assert best.evidence.settings.seed == item.evidence.settings.seed
-
-
-def test_a_full_disk_stops_the_run_in_one_line_and_it_goes_on_later(tmp_path, monkeypatch, capsys):
-    path = write_plan(tmp_path, n_clips=2)
-    write, left = items_module.write_signal, 3
-
-    def filling(at, signal, rate):
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise am.AudioMetamerError(f"could not write {at}: {os.strerror(errno.ENOSPC)}")
-        write(at, signal, rate)
-
-    monkeypatch.setattr(items_module, "write_signal", filling)
-    assert "No space left on device" in refused(capsys, "run", path, "--device", "cpu")
-    assert 0 < len(read_items(tmp_path / "set")) < 4
-    assert not list((tmp_path / "set").rglob("error.json"))
-    monkeypatch.setattr(items_module, "write_signal", write)
-    run(opened(path), device="cpu")
-    assert len(read_items(tmp_path / "set")) == 4
 
 
 def test_a_folder_in_the_way_and_no_set(tmp_path, capsys):
     path = write_plan(tmp_path, n_clips=1)
     (tmp_path / "set").write_text("a file")
-    assert "could not write into" in refused(capsys, "run", path, "--device", "cpu")
+    assert "is a file; the set needs a folder" in refused(capsys, "run", path, "--device", "cpu")
     assert "is no stimulus set" in refused(capsys, "status", tmp_path)
     assert "cannot be read: No such file" in refused(capsys, "run", tmp_path / "none.toml")
-
-
-def started(path, *more):
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), str(Path(am.__file__).parents[1])])}
-    command = [sys.executable, "-m", "audiometamer", "run", str(path), "--device", "cpu", *more]
-    return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(condition, seconds=60):
@@ -214,39 +172,27 @@ def wait_for(condition, seconds=60):
         time.sleep(0.02)
 
 
-def test_killed_and_resumed_nothing_is_lost_and_nothing_made_twice(whole, tmp_path):
-    text = PLAN.replace("batch_size = 2", "batch_size = 1")
-    path, folder = write_plan(tmp_path, text), tmp_path / "set"
-    process = started(path)
-    wait_for(lambda: len(list(folder.rglob(RECORD))) >= 2)
-    process.kill()
-    process.communicate()
-    before = {file: stamp for file, stamp in written(folder).items() if (file.parent / RECORD).exists()}
-    assert list((folder / "claims").iterdir())
-    assert read_status(folder).counts["running"] == 0
-    run(opened(path), device="cpu")
-    assert before.items() <= written(folder).items()
-    assert made(folder).keys() == made(whole).keys()
-    assert not [file for file in folder.rglob(".*") if "items" in file.parts and file.name != ".lock"]
+def claims(folder):
+    return list((folder / "claims").glob("[!.]*"))
 
 
 def test_terminated_it_gives_its_claims_back_and_goes_on_from_a_checkpoint(tmp_path):
     path, folder = write_plan(tmp_path, PLAN.replace("steps = 20", "steps = 20000")), tmp_path / "set"
     reached = []
     for number in (signal.SIGTERM, signal.SIGUSR1):
-        process = started(path)
-        wait_for(lambda: len(list((folder / "claims").glob("[!.]*"))) > 0)
+        process = started(faulty_runs.make, path, output=tmp_path / "log")
+        wait_for(lambda: claims(folder))
         assert read_status(folder).counts["running"] > 0
         time.sleep(0.5)
-        process.send_signal(number)
-        _, told = process.communicate(timeout=60)
-        assert process.returncode == 130
-        assert "what was finished is kept" in told
-        assert not list((folder / "claims").glob("[!.]*"))
+        os.kill(process.pid, number)
+        assert finished(process) == 130
+        assert "what was finished is kept" in (tmp_path / "log").read_text()
+        assert not claims(folder)
         kept = [load_unfinished(file) for file in sorted(folder.rglob(CHECKPOINT))]
         assert len(kept) >= 2
         reached.append(max(found.halfway.step for found in kept))
     assert 0 < reached[0] < reached[1]
+    assert not (folder / "MANIFEST.sha256").exists()
 
 
 def test_a_finished_item_has_no_checkpoint(tmp_path):
@@ -259,15 +205,27 @@ def test_a_finished_item_has_no_checkpoint(tmp_path):
         worker.work()
     assert len(list(expansion.folder.rglob(CHECKPOINT))) == 2
     run(expansion, device="cpu")
-    assert len(read_items(expansion.folder)) == 2
+    assert len(list(read_items(expansion.folder))) == 2
     assert not list(expansion.folder.rglob(CHECKPOINT))
 
 
-def test_workers_share_the_items(whole, tmp_path):
-    path = write_plan(tmp_path)
-    run(opened(path), device="cpu", workers=2)
+def test_workers_share_the_items_and_one_that_is_killed_is_replaced(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr("multiprocessing.get_context", lambda method: CONTEXT)  # seconds faster than to begin anew
+    killed = []
+
+    def kill_one():
+        wait_for(lambda: claims(tmp_path / "set"))
+        killed.append(json.loads(claims(tmp_path / "set")[0].read_text())["pid"])
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    run(opened(write_plan(tmp_path)), device="cpu", workers=2)
+    killer.join()
+    assert killed[0] != os.getpid()
     assert made(tmp_path / "set").keys() == made(whole).keys()
-    assert not list((tmp_path / "set" / "claims").glob("[!.]*"))
+    assert list(verify(tmp_path / "set")) == []
+    assert not claims(tmp_path / "set")
 
 
 def test_a_worker_leaves_alone_what_another_holds(tmp_path):
@@ -281,13 +239,40 @@ def test_a_worker_leaves_alone_what_another_holds(tmp_path):
     assert not others
 
 
+def test_what_another_gives_back_at_the_last_moment_is_made(tmp_path, monkeypatch):
+    expansion = opened(write_plan(tmp_path, PLAN.replace("steps = 20", "steps = 1"), n_clips=1))
+    prepare(expansion)
+    first, second = (Worker(expansion, torch.device("cpu")) for _ in range(2))
+    held, _ = first._claimed(expansion.items, 2)
+    wait = second._wait
+
+    def wait_and_see():
+        for item, _ in held:
+            first.claims.release(item.key)
+        return wait()
+
+    monkeypatch.setattr(second, "_wait", wait_and_see)
+    assert second.work() == 2
+
+
 def test_check_counts_what_is_there(plan, whole, capsys):
     assert main(["plan", "check", str(plan), "--device", "cpu"]) == 0
     out = capsys.readouterr().out
-    assert "3 clips, 1 layers: 6 items, 6 of them there already" in out
-    assert "hours left" in out
+    assert f"6 items of 3 clips in {whole}, 6 of them there already; 0.1 MB of disk in all" in out
+    assert "time left" in out
     assert main(["plan", "check", str(plan), "--no-measure"]) == 0
-    assert "hours left" not in capsys.readouterr().out
+    assert "time left" not in capsys.readouterr().out
+
+
+def test_notes_of_hundreds_of_clips_are_told_in_brief(tmp_path, capsys):
+    path = write_plan(tmp_path, n_clips=6)
+    for k in range(6):
+        samples = np.random.default_rng(k).uniform(-0.5, 0.5, (1000, 2)).astype(np.float32)
+        scipy.io.wavfile.write(tmp_path / f"c{k}.wav", 4000, samples)
+    assert main(["plan", "check", str(path), "--no-measure"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert [line.endswith("channels were mixed down to one") for line in told] == [True, True, True, False]
+    assert told[3] == "note: and 3 more of this kind; the record of each item has those of its clip"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (150, "2 min"), (5400, "1.5 h"), (200_000, "2.3 days")])

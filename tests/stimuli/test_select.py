@@ -1,7 +1,8 @@
-"""The largest balanced choice, against every choice there is."""
+"""What is selected, against every selection there is."""
 
 import csv
 import json
+from collections import Counter
 from itertools import product
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.stimuli.select import Family, Rules, largest_balanced, select, select_rows, write_selection
+from audiometamer.stimuli import select as selecting
+from audiometamer.stimuli.select import Rules, select, select_rows, write_selection
 from audiometamer.stimuli.set import Row, write_set
 
 
@@ -28,38 +30,70 @@ def chosen(*args, **rules):
     return [(r.clip, r.layer) for r in select_rows(*args, Rules(**rules)).rows]
 
 
-def holds(choice, families):
-    """Whether a choice, a set of units, is balanced; the definition written out."""
-    for family in families:
-        counts = [[len(choice & set(group)) for group in groups] for groups in family.values]
-        if family.may_drop:
-            counts = [of_value for of_value in counts if any(of_value)]
-        if len({count for of_value in counts for count in of_value}) > 1:
+def level_of(row):
+    return 20 * np.log10(row.rms)
+
+
+def spread(values):
+    return max(values) - min(values)
+
+
+def keeps(part, rows, clips, rules):
+    """Whether some of the rows keep to the rules; the rules written out."""
+    conditions = {r.layer for r in rows}
+    cells = [(r.clip, r.layer) for r in part]
+    if any(r.verdict != "passed" for r in part) or len(set(cells)) < len(cells):
+        return False
+    if rules.among == "complete" and any((clip, c) not in cells for clip, _ in cells for c in conditions):
+        return False
+    if rules.level_within is not None and spread(list(map(level_of, part))) > rules.level_within + 1e-6:
+        return False
+    if rules.duration_within is not None and spread([r.duration for r in part]) > rules.duration_within + 1e-6:
+        return False
+    counts = Counter(layer for _, layer in cells)
+    if len({counts[c] for c in conditions}) > 1 or max(counts.values()) > (rules.most_clips or len(rows)):
+        return False
+    for column in (*rules.balance, *rules.may_drop):
+        values = {clips[r.clip][column] for r in rows}
+        if column in rules.may_drop:
+            values &= {clips[clip][column] for clip, _ in cells}
+        of_value = Counter((clips[clip][column], layer) for clip, layer in cells)
+        if len({of_value[v, c] for v in values for c in conditions}) > 1:
             return False
     return True
 
 
 @st.composite
-def problems(draw):
-    n = draw(st.integers(1, 9))
-    families = []
-    for _ in range(draw(st.integers(1, 2))):
-        values, conditions = draw(st.integers(1, 3)), draw(st.integers(1, 2))
-        place = [(draw(st.integers(0, values - 1)), draw(st.integers(0, conditions - 1))) for _ in range(n)]
-        groups = [[[k for k in range(n) if place[k] == (v, c)] for c in range(conditions)] for v in range(values)]
-        families.append(Family(groups, may_drop=draw(st.booleans())))
-    return n, families, draw(st.none() | st.integers(0, n)), draw(st.integers(0, 5))
+def sets(draw):
+    """A few rows, what is known of their clips, and rules."""
+    clips = {clip: {"word": draw(st.sampled_from("uv")), "voice": draw(st.sampled_from("st"))} for clip in "wxyz"}
+    cells = draw(st.lists(st.tuples(st.sampled_from("wxyz"), st.sampled_from("ab"), st.integers(0, 1)), max_size=9, unique=True))
+    rows = [
+        row(clip, layer, seed=seed, verdict=draw(st.sampled_from(["passed", "passed", "passed", "failed"])),
+            rms=draw(st.sampled_from([0.1, 0.1, 0.13, 0.2])), duration=draw(st.sampled_from([2.0, 2.0, 2.5, 3.0])))
+        for clip, layer, seed in cells
+    ]  # fmt: skip
+    columns = draw(st.sampled_from([(), ("voice",), ("word", "voice")]))
+    drop = draw(st.sampled_from([0, 1]))
+    return rows, clips, Rules(
+        among=draw(st.sampled_from(["complete", "largest"])), balance=columns[drop:], may_drop=columns[:drop],
+        most_clips=draw(st.sampled_from([None, None, 2])), level_within=draw(st.sampled_from([None, 3.0])),
+        duration_within=draw(st.sampled_from([None, 0.5])), seed=draw(st.integers(0, 3)),
+    )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
-@given(problems())
-def test_no_choice_is_larger(problem):
-    n, families, most, seed = problem
-    found = set(largest_balanced(n, families, most=most, generator=np.random.default_rng(seed)))
-    assert holds(found, families)
-    every = ({k for k in range(n) if bits[k]} for bits in product([False, True], repeat=n))
-    best = max(len(choice) for choice in every if holds(choice, families) and (most is None or len(choice) <= most))
-    assert len(found) == best
+@settings(max_examples=200, deadline=None)
+@given(sets())
+def test_nothing_larger_keeps_to_the_rules(problem):
+    rows, clips, rules = problem
+    every = ([r for r, taken in zip(rows, bits, strict=True) if taken] for bits in product([False, True], repeat=len(rows)))
+    most = max((len(part) for part in every if part and keeps(part, rows, clips, rules)), default=0)
+    try:
+        found, counts = select_rows(rows, clips, rules)
+    except AudioMetamerError:
+        found, counts = [], {"at_most": 0}
+    assert len(found) == counts["at_most"] == most
+    assert not found or keeps(found, rows, clips, rules)
 
 
 def test_complete_clips_are_those_that_passed_everywhere():
@@ -93,6 +127,30 @@ def test_a_voice_of_which_nothing_passed_is_named():
     with pytest.raises(AudioMetamerError, match="no clip of voice rms is among the 1 candidates"):
         chosen(rows, about, balance=("voice",))
     assert chosen(rows, about, may_drop=("voice",)) == [("x", "a")]
+
+
+def test_the_window_with_most_is_left_for_one_that_can_be_balanced():
+    about = {"a": {"voice": "s"}, "b": {"voice": "s"}, "c": {"voice": "s"}, "d": {"voice": "s"}, "e": {"voice": "t"}}
+    rows = [row("a", rms=0.1), row("b", rms=0.1), row("c", rms=0.1), row("d", rms=0.2), row("e", rms=0.2)]
+    assert chosen(rows, about, balance=("voice",), level_within=1.0) == [("d", "a"), ("e", "a")]
+
+
+def test_what_was_not_looked_at_is_bounded(monkeypatch):
+    told = [("s", "one"), ("s", "one"), ("t", "one"), ("t", "two")]  # by word 3 can be had, by voice 4, by both 2
+    about = {f"{k}{rms}": {"voice": v, "word": w} for rms in (0.1, 0.2) for k, (v, w) in enumerate(told)}
+    rows = [row(clip, rms=float(clip[1:])) for clip in about]
+    rules = Rules(balance=("voice",), may_drop=("word",), level_within=1.0)
+    counts = select_rows(rows, about, rules).counts
+    assert (counts["selected"], counts["at_most"]) == (2, 2)
+    monkeypatch.setattr(selecting, "_MOST_UNITS", 3)
+    counts = select_rows(rows, about, rules).counts
+    assert (counts["selected"], counts["at_most"]) == (2, 3), "the second window was not looked at"
+
+
+def test_the_seed_that_lies_in_the_window_is_taken():
+    rows = [row("x", rms=0.1), row("y", rms=0.2), row("y", seed=1, rms=0.1)]
+    found = [select_rows(rows, {}, Rules(level_within=1.0, seed=seed)).rows for seed in range(5)]
+    assert [[(r.clip, r.seed) for r in rows] for rows in found] == [[("x", 0), ("y", 1)]] * 5
 
 
 def test_one_seed_of_each_is_drawn_and_the_seed_decides():
@@ -174,8 +232,8 @@ def test_a_selection_is_written_down(tmp_path):
     assert told["rules"]["seed"] == 3
     assert told["rules"]["balance"] == ["voice"]
     assert told["counts"] == found.counts == {
-        "items": 6, "passed": 5, "one_seed": 5, "candidates": 4, "matched": 4, "selected": 4, "selected_clips": 2,
-        "conditions": 2,
+        "items": 6, "passed": 5, "one_seed": 5, "candidates": 4, "matched": 4, "selected": 4, "at_most": 4,
+        "selected_clips": 2, "conditions": 2,
     }  # fmt: skip
     assert select(stimuli, rules).rows == found.rows
     with pytest.raises(AudioMetamerError, match=r"selection\.tsv exists; nothing is overwritten"):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from contextlib import contextmanager
 
 import msgspec
 import pytest
@@ -11,7 +12,11 @@ import audiometamer as am
 from audiometamer.errors import AudioMetamerError
 from audiometamer.metamers.evidence import Evidence, Settings
 from audiometamer.stimuli import set as described
+from audiometamer.stimuli.export import Settings as ExportSettings
+from audiometamer.stimuli.export import export
 from audiometamer.stimuli.layout import Summary, read_items
+from audiometamer.stimuli.select import Rules, select
+from audiometamer.stimuli.verify import verify
 
 
 @pytest.fixture
@@ -82,11 +87,104 @@ def test_licences_are_gathered_and_what_is_unknown_is_said(stimuli, tmp_path):
     assert (stimuli / "MANIFEST.sha256").read_text() == before
 
 
+def test_the_tables_of_a_set_s_plans_tell_of_its_clips_by_name(stimuli, tmp_path):
+    (stimuli / "clips.csv").write_text(
+        "name,path,start,duration,word,licence\none_slt,../a.wav,0.5,,one,\none_rms,../b.wav,1.5,,one,CC0\n"
+    )
+    described.write_set(stimuli)
+    assert table(stimuli / "clips.tsv") == [
+        {"clip": "one_rms", "start": "1.5", "word": "one", "licence": "CC0"},
+        {"clip": "one_slt", "start": "0.5", "word": "one", "licence": ""},
+        {"clip": "two_slt", "start": "", "word": "", "licence": ""},
+    ]
+    # A later plan knows the third clip, and better what the licence of the second is.
+    later = stimuli / "clips-2.csv"
+    later.write_text("name,path,start,duration,voice,licence\ntwo_slt,../c.wav,,,slt,CC BY 4.0\none_rms,../b.wav,,,,CC BY 4.0\n")
+    described.conclude(stimuli, clips=later)
+    assert [(row["word"], row["voice"], row["licence"]) for row in table(stimuli / "clips.tsv")] == [
+        ("one", "", "CC BY 4.0"), ("one", "", ""), ("", "slt", "CC BY 4.0"),
+    ]  # fmt: skip
+    # What a laboratory adds by hand stays, whichever run is the next to end.
+    (tmp_path / "more.csv").write_text("name,source\none_slt,a book\n")
+    described.write_set(stimuli, clips=tmp_path / "more.csv")
+    described.conclude(stimuli, clips=stimuli / "clips.csv")
+    assert [row["source"] for row in table(stimuli / "LICENCES.tsv")] == ["unknown", "a book", "unknown"]
+    assert list(verify(stimuli)) == []
+
+
+def test_a_run_that_made_nothing_ends_without_an_index(tmp_path):
+    (tmp_path / "items").mkdir()
+    (tmp_path / "clips.csv").write_text("name,path,start,duration\na,a.wav,,\n")
+    described.conclude(tmp_path, clips=tmp_path / "clips.csv")
+    assert not (tmp_path / "index.tsv").exists()
+
+
+def test_what_another_run_has_just_written_is_not_written_again(stimuli, monkeypatch):
+    clips = written.write_clips(stimuli / "clips.csv")
+    turn, write, late, writes = described.in_turn, described._write, [], []
+
+    @contextmanager
+    def after_another(lock):
+        with turn(lock):
+            write(stimuli, described.read_rows(stimuli), described._known(stimuli))
+        for layer in late:  # made by us, after the other has looked
+            written.write_item(stimuli, clip="one_slt", layer=layer)
+        with turn(lock):
+            yield
+
+    monkeypatch.setattr(described, "in_turn", after_another)
+    monkeypatch.setattr(described, "_write", lambda *args: (writes.append(args), write(*args)))
+    described.conclude(stimuli, clips=clips)
+    assert not writes
+    late.append("relu2")
+    described.conclude(stimuli, clips=clips)
+    assert len(writes) == 1
+    assert list(verify(stimuli)) == []
+
+
+def test_where_a_later_attempt_is_the_best_it_is_the_item(stimuli, tmp_path):
+    at = written.write_item(stimuli, clip="one_slt", layer="relu2")
+    other = written.write_item(tmp_path / "other", clip="one_slt", layer="relu2", seed=7, samples=written.noise(7, 800))
+    (at / "attempts" / "1").mkdir(parents=True)
+    (other / "metamer.wav").rename(at / "attempts" / "1" / "metamer.wav")
+    record = json.loads((other / "item.json").read_text())
+    (at / "attempts" / "1" / "item.json").write_text(json.dumps(record))
+    record |= {"file": "attempts/1/metamer.wav", "attempts": [0, 7], "key": json.loads((at / "item.json").read_text())["key"]}
+    (at / "item.json").write_text(json.dumps(record))
+    file = f"{at.relative_to(stimuli).as_posix()}/attempts/1/metamer.wav"
+
+    (row,) = (row for row in described.write_set(stimuli) if row.layer == "relu2")
+    assert (row.file, row.seed, row.duration, row.attempts) == (file, 7, 0.2, 2)
+    assert list(verify(stimuli)) == []
+    (found,) = select(stimuli, Rules(only={"layer": ("relu2",)})).rows
+    assert found.file == file
+    made = export(stimuli, tmp_path / "out", to="folder", settings=ExportSettings(ramp=1.0))
+    assert [entry.duration for entry in made if entry.layer == "relu2"] == [0.2]
+    (stimuli / file).write_bytes(b"")
+    assert list(verify(stimuli)) == [("changed", file)]
+
+
 def test_one_licence_is_named(stimuli, tmp_path):
     described.write_set(stimuli, clips=written.write_clips(tmp_path / "clips.csv"), name="Vowels")
     found = json.loads((stimuli / "dataset_description.json").read_text())
     assert found.items() >= {"Name": "Vowels", "License": "CC BY 4.0"}.items()
     assert found["GeneratedBy"][0]["Name"] == "audiometamer"
+
+
+def test_what_one_adds_to_the_description_stays(stimuli):
+    described.write_set(stimuli, name="Vowels")
+    path = stimuli / "dataset_description.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"Authors": ["A. Reader"], "License": "?"}))
+    described.write_set(stimuli)
+    found = json.loads(path.read_text())
+    assert found.items() >= {"Name": "Vowels", "Authors": ["A. Reader"]}.items()
+    assert "LICENCES.tsv" in found["License"]
+    assert "# Vowels\n" in (stimuli / "README.md").read_text()
+    path.write_text("[]")
+    with pytest.raises(
+        AudioMetamerError, match=r"description\.json is not a JSON object: Expected `object`, got `array`; mend it"
+    ):
+        described.write_set(stimuli)
 
 
 def test_a_readme_of_ones_own_stays(stimuli):
@@ -116,12 +214,20 @@ def test_the_record_knows_the_fields_of_evidence():
     assert Settings in Summary.__annotations__.values()
 
 
+def test_a_clip_that_is_gone_is_told(stimuli):
+    next(stimuli.glob("originals/one_rms*")).unlink()
+    with pytest.raises(
+        AudioMetamerError, match=r"originals/one_rms@4000\.wav, the clip of items/one_rms/.*, is gone: put it back"
+    ):
+        described.write_set(stimuli)
+
+
 def test_bad_sets_are_told_in_a_line(stimuli, tmp_path):
     with pytest.raises(AudioMetamerError, match="nowhere is no stimulus set: it does not exist"):
         described.write_set(tmp_path / "nowhere")
     (tmp_path / "other").mkdir()
     with pytest.raises(AudioMetamerError, match="has no folder items"):
-        read_items(tmp_path / "other")
+        list(read_items(tmp_path / "other"))
     (tmp_path / "other" / "items").mkdir()
     with pytest.raises(AudioMetamerError, match="holds no finished item"):
         described.write_set(tmp_path / "other")
@@ -137,9 +243,9 @@ def test_bad_sets_are_told_in_a_line(stimuli, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("word,licence\none,x\n", "has no column path; it has word, licence"),
+        ("word,licence\none,x\n", "has no column name or path; it has word, licence"),
         ("path,word\n", "has no rows"),
-        ("", "has no column path; it has none"),
+        ("", "has no rows"),
         ("path,word\na.wav,one\n", r"tells of none of the clips of .* \(one_rms, …\); it has a"),
         ("path,word\na.wav\n", "row 2: 1 cells; there should be 2"),
         ("path,word\na.wav,one\nb/a.flac,two\n", "tells different things of two clips named a"),

@@ -1,0 +1,1 @@
+"""From listeners' answers to proportions, intervals, tests and pictures."""

@@ -1,0 +1,98 @@
+"""The one computation behind every analysis of variance here: an F ratio from orthonormal contrasts, for many tables at once.
+
+A listener's values are turned into scores: each within factor that the effect names is multiplied by orthonormal contrasts (as
+many as it has levels, less one), each other one by the constant contrast. The effect is what the listeners' mean scores differ
+from zero by, or groups of listeners from each other; the error is how much listeners of a group differ among themselves
+(Maxwell & Delaney 2004, ch. 11 to 14; O'Brien & Kaiser 1985, Psychological Bulletin 97, 316).
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Codes = NDArray[np.intp]
+
+_ROUNDING = 1e-24  # of the sum of squares of all values: what is smaller is zero
+
+
+class Ratio(NamedTuple):
+    """One effect of many tables; arrays have shape=(tables,).
+
+    Parameters
+    ----------
+    f : array
+        Infinite if there is an effect and no error, NaN if there is neither.
+    effect, error : array
+        Sums of squares.
+    df, df_error : int
+        Degrees of freedom.
+    epsilon : array
+        Greenhouse and Geisser's (1959, Psychometrika 24, 95): 1 if the contrasts are spherical, at least 1 / their number; NaN if
+        there is no error.
+    """
+
+    f: Values
+    effect: Values
+    error: Values
+    df: int
+    df_error: int
+    epsilon: Values
+
+
+def f_ratio(tables: Values, groups: Codes, *, within: Collection[int] = (), between: bool = False) -> Ratio:
+    """The F ratio of one effect.
+
+    Parameters
+    ----------
+    tables : array [shape=(tables, listeners, levels, …)]
+        An axis for each within factor.
+    groups : array of int [shape=(listeners,)]
+        The group of each listener, counted from 0; all 0 if there is no between factor.
+    within : collection of int
+        Which within factors the effect names, counted from 0.
+    between : bool
+        Whether it names the between factor. If not, groups of unequal size weigh the same (sums of squares of type III).
+
+    Returns
+    -------
+    Ratio
+    """
+    scores = _scores(tables, within)
+    contrasts = scores.shape[-1]
+    sizes = np.bincount(groups)
+    membership = np.eye(len(sizes))[groups]  # listeners × groups
+    means = np.swapaxes(membership, 0, 1) @ scores / sizes[:, None]
+    residuals = scores - means[:, groups]
+    if between:
+        effect = (sizes[:, None] * np.square(means - scores.mean(1, keepdims=True))).sum((1, 2))
+        df = contrasts * (len(sizes) - 1)
+    else:
+        effect = np.square(means.mean(1)).sum(1) * len(sizes) ** 2 / (1 / sizes).sum()
+        df = contrasts
+    df_error = contrasts * (len(groups) - len(sizes))
+    rounding = _ROUNDING * np.square(tables).sum(tuple(range(1, tables.ndim)))
+    error = np.square(residuals).sum((1, 2))
+    effect, error = np.where(effect > rounding, effect, 0.0), np.where(error > rounding, error, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        f = (effect / df) / (error / df_error)
+        epsilon = np.where(error > 0, _epsilon(residuals), np.nan)
+    return Ratio(f, effect, error, df, df_error, epsilon)
+
+
+def _scores(tables: Values, within: Collection[int]) -> Values:
+    """Contrasts of the factors named, means (times √levels) over the others; shape=(tables, listeners, contrasts)."""
+    for factor, levels in enumerate(tables.shape[2:]):
+        contrasts = scipy.linalg.helmert(levels) if factor in within else np.full((1, levels), levels**-0.5)
+        tables = np.moveaxis(np.moveaxis(tables, factor + 2, -1) @ contrasts.T, -1, factor + 2)
+    return tables.reshape(*tables.shape[:2], -1)
+
+
+def _epsilon(residuals: Values) -> Values:
+    """(Σ λ)² / (d Σ λ²) over the eigenvalues λ of the d contrasts' covariance, as traces."""
+    covariance = np.swapaxes(residuals, 1, 2) @ residuals
+    trace = np.trace(covariance, axis1=1, axis2=2)
+    return trace**2 / (residuals.shape[2] * np.square(covariance).sum((1, 2)))

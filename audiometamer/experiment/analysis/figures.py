@@ -1,0 +1,93 @@
+"""Recognition against layer, as in the papers: listeners and networks, natural clips first."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiometamer.experiment.analysis.recognition import Row
+from audiometamer.experiment.analysis.trials import NATURAL
+from audiometamer.files import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe & Ito (2008), which colour-blind readers can tell apart; markers say the same again.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_MARKERS = "osD^vP*"
+_COLUMNS = 3
+
+
+def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = None) -> None:
+    """Draw ``recognition.png``: a panel for each model, with its listeners and itself; if there are several, one to compare.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        In the order in which layers are drawn.
+    path : path
+    chance : float, optional
+        Proportion that is right by chance; drawn as a line.
+    """
+    from matplotlib.figure import Figure
+
+    models = list(dict.fromkeys(row.model for row in rows))
+    panels = [{name: _of(rows, model, name) for name in ("human", "network")} for model in models]
+    titles = [f"metamers of {model}" for model in models]
+    if len(models) > 1:
+        panels.append({model: _of(rows, model, "human") for model in models})
+        titles.append("listeners, all models")
+    columns = min(len(panels), _COLUMNS)
+    down = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.8 * columns + 0.4, 4.0 * down), layout="constrained")
+    places = list(figure.subplots(down, columns, squeeze=False, sharey=True).flat)
+    for k, (axes, lines, title) in enumerate(zip(places, panels, titles, strict=False)):
+        _panel(axes, lines, chance, first=0 if k < len(models) else 2)  # observers and models have different colours
+        axes.set_title(title)
+    for axes in places[len(panels) :]:
+        axes.set_axis_off()
+    figure.supylabel("recognised (%), mean and 95 % interval over listeners", fontsize=10)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+
+
+def _of(rows: Sequence[Row], model: str, observer: str) -> list[Row]:
+    return [row for row in rows if (row.model, row.observer) == (model, observer) and row.value is not None]
+
+
+def _panel(axes: "Axes", lines: dict[str, list[Row]], chance: float | None, *, first: int) -> None:
+    """One line for each name, from colour number `first` on; natural clips stand apart from the metamers."""
+    layers = list(dict.fromkeys(row.layer for rows in lines.values() for row in rows))
+    layers.sort(key=lambda layer: layer != NATURAL)
+    for k, (name, rows) in enumerate(lines.items()):
+        shift = 0.24 * (k - (len(lines) - 1) / 2) / len(lines)
+        for part, label in (([r for r in rows if r.layer == NATURAL], None), ([r for r in rows if r.layer != NATURAL], name)):
+            if part:
+                _line(axes, [layers.index(row.layer) + shift for row in part], part, first + k, label)
+    if chance is not None:
+        axes.axhline(100 * chance, color="0.4", linestyle=":", linewidth=1)
+        axes.text(len(layers) - 0.4, 100 * chance, "chance", ha="right", va="bottom", fontsize=8, color="0.3")
+    missing = {(row.model, row.layer): row.missing for rows in lines.values() for row in rows}
+    absent = {layer: sum(number for (_, at), number in missing.items() if at == layer) for layer in layers}
+    ticks = [f"{layer} ({absent[layer]} missing)" if absent[layer] else layer for layer in layers]
+    axes.set_xticks(range(len(layers)), ticks, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set(xlabel="matched layer", ylim=(-3, 103), xlim=(-0.6, len(layers) - 0.4))
+    axes.grid(axis="y", color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, loc="lower left", framealpha=0.9, edgecolor="none")
+
+
+def _line(axes: "Axes", places: Sequence[float], rows: Sequence[Row], k: int, label: str | None) -> None:
+    """Percent with their intervals, in the colour and marker of number `k`; an interval that is not known has no length."""
+    value, low, high = (
+        100 * np.array([math.nan if number is None else number for number in numbers])
+        for numbers in zip(*((row.value, row.low, row.high) for row in rows), strict=True)
+    )
+    around = np.nan_to_num(np.maximum([value - low, high - value], 0))
+    axes.errorbar(
+        places, value, yerr=around, color=_COLOURS[k % len(_COLOURS)], marker=_MARKERS[k % len(_MARKERS)], label=label,
+        linewidth=1.6, markersize=5, elinewidth=1, capsize=2,
+    )  # fmt: skip

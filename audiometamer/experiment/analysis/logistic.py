@@ -1,0 +1,133 @@
+"""Mixed logistic models of single answers, with statsmodels: listeners and clips differ, layers make the difference."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import scipy.special
+from numpy.typing import NDArray
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.analysis.trials import NATURAL, Trial, trial_frame
+from audiometamer.stimuli.set import write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PRIOR_SD = 10.0  # of the coefficients, in log odds: hardly any, but one that is right everywhere stays finite
+_PRIOR_LOG_SD = 1.0  # of the logarithm of the standard deviations of listeners and clips, around 0
+_Z = 1.959964  # of a 95 % interval
+
+
+class Coefficient(NamedTuple):
+    """A line of a mixed logistic model.
+
+    Parameters
+    ----------
+    name : str
+        As the formula makes it; ``sd(listener)``: the standard deviation of listeners.
+    estimate : float
+        Log odds.
+    se, low, high, p : float
+        Standard error, 95 % interval, and Wald's p value of no effect; NaN for a standard deviation, as the approximation makes
+        them too small.
+    """
+
+    name: str
+    estimate: float
+    se: float
+    low: float
+    high: float
+    p: float
+
+
+def mixed_logistic(
+    trials: Sequence[Trial], formula: str = "correct ~ condition", *, vary: Sequence[str] = ("listener", "clip")
+) -> list[Coefficient]:
+    """Fit a logistic model with fixed effects and random intercepts.
+
+    Variational Bayes of statsmodels' ``BinomialBayesMixedGLM`` gives the estimates. Its standard deviations of the coefficients
+    are too small, since it takes coefficients and intercepts to be independent; ours come from the curvature of their joint log
+    posterior with the intercepts' variances held, as in Laplace's approximation (Breslow & Clayton 1993, Journal of the American
+    Statistical Association 88, 9).
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        Answers, each a row.
+    formula : str
+        As patsy reads it, in the columns of the trial table and ``condition``, which is ``MODEL LAYER``, or ``natural``, with
+        which the others are compared. Default: every condition against natural clips.
+    vary : sequence of str
+        Columns whose values have random intercepts; default listeners and clips.
+
+    Returns
+    -------
+    list of Coefficient
+        Fixed effects, then the standard deviations of the random intercepts.
+
+    Raises
+    ------
+    AudioMetamerError
+        If statsmodels is not installed, the formula does not fit the table, or answers are all right or all wrong.
+
+    Notes
+    -----
+    A condition in which every answer is right has no finite odds; a weak prior (normal, 10 log odds) keeps its estimate finite.
+    """
+    try:
+        import patsy
+        from statsmodels.genmod.bayes_mixed_glm import BinomialBayesMixedGLM
+    except ImportError as error:
+        raise AudioMetamerError(
+            "mixed logistic models need statsmodels; `pip install 'audiometamer[analysis]'` installs it"
+        ) from error
+    frame = _frame(trials)
+    if frame["correct"].nunique() < 2:
+        raise AudioMetamerError(f"a mixed logistic model of {len(frame)} answers that are all right or all wrong")
+    intercepts = {name: f"0 + C({name})" for name in vary}
+    try:
+        model = BinomialBayesMixedGLM.from_formula(formula, intercepts, frame, vcp_p=_PRIOR_LOG_SD, fe_p=_PRIOR_SD)
+    except (patsy.PatsyError, KeyError, ValueError) as error:
+        raise AudioMetamerError(f"the formula {formula!r} does not fit the trial table: {error}") from error
+    fixed, kinds, random = model.exog.shape[1], len(vary), model.exog_vc.shape[1]
+    start = np.zeros(fixed + kinds + random)
+    found = model.fit_vb(mean=start, sd=np.full(len(start), 0.5))  # its own start is drawn
+    errors = _standard_errors(model, found)
+    p = 2 * scipy.special.ndtr(-np.abs(found.fe_mean / errors))
+    rows = zip(model.exog_names, found.fe_mean, errors, found.fe_mean - _Z * errors, found.fe_mean + _Z * errors, p, strict=True)
+    coefficients = [Coefficient(name, *map(float, numbers)) for name, *numbers in rows]
+    nan = float("nan")
+    coefficients += [
+        Coefficient(f"sd({name})", float(np.exp(log)), *[nan] * 4) for name, log in zip(vary, found.vcp_mean, strict=True)
+    ]
+    return coefficients
+
+
+def write_logistic(path: Path, coefficients: Sequence[Coefficient]) -> Path:
+    """Write the coefficients as a table; NaN is an empty cell."""
+    rows = [{k: None if isinstance(x, float) and np.isnan(x) else x for k, x in c._asdict().items()} for c in coefficients]
+    write_table(path, Coefficient._fields, rows)
+    return path
+
+
+def _frame(trials: Sequence[Trial]) -> "pd.DataFrame":
+    import pandas as pd
+
+    frame = trial_frame(trials)
+    frame["correct"] = frame["correct"].astype(int)
+    conditions = [NATURAL if trial.layer == NATURAL else f"{trial.model} {trial.layer}" for trial in trials]
+    frame["condition"] = pd.Categorical(conditions, sorted(set(conditions), key=lambda name: (name != NATURAL, name)))
+    return frame
+
+
+def _standard_errors(model: Any, found: Any) -> NDArray[np.float64]:
+    """Of the fixed effects: the inverse of the curvature at the estimate, over fixed effects and intercepts together."""
+    design = np.hstack([model.exog, model.exog_vc.toarray()])
+    fitted = scipy.special.expit(design @ np.concatenate([found.fe_mean, found.vc_mean]))
+    fixed = np.full(model.exog.shape[1], _PRIOR_SD**-2)
+    random = np.exp(-2 * found.vcp_mean[model.ident])
+    curvature = design.T @ (design * (fitted * (1 - fitted))[:, None]) + np.diag(np.concatenate([fixed, random]))
+    variances: NDArray[np.float64] = np.diag(np.linalg.inv(curvature))
+    return np.sqrt(variances[: len(fixed)])

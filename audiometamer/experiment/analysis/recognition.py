@@ -1,0 +1,201 @@
+"""Proportion correct at every condition: of each listener, of networks on the very same sounds, and of all with intervals."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.analysis.intervals import mean_over_listeners
+from audiometamer.experiment.analysis.trials import NATURAL, Trial
+
+Observer = Literal["human", "network"]
+Recognised = Mapping[tuple[str, str], bool]  # whether a model recognises a stimulus
+Numbers = NDArray[np.intp]
+
+
+class Condition(NamedTuple):
+    """A layer of a model; layer ``natural``: the clips themselves, which several models may share."""
+
+    model: str
+    layer: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What each listener got right at each condition.
+
+    Parameters
+    ----------
+    listeners : list of str
+    conditions : list of Condition
+    right, of : array of int [shape=(listeners, conditions)]
+        Trials that are right, and all.
+    """
+
+    listeners: list[str]
+    conditions: list[Condition]
+    right: Numbers
+    of: Numbers
+
+    @property
+    def proportions(self) -> NDArray[np.float64]:
+        """NaN where a listener had no trial; shape=(listeners, conditions)."""
+        return np.divide(self.right, self.of, out=np.full(self.of.shape, np.nan), where=self.of > 0)
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of ``recognition.tsv``: an observer at a condition.
+
+    Parameters
+    ----------
+    model, layer : str
+    observer : str
+        ``human``; or ``network``, the one of `model`, which heard what the listeners heard.
+    value, low, high : float or None
+        Mean over listeners of the proportion correct, and its 95 % interval.
+    listeners, trials : int
+        How many the value is of.
+    missing : int
+        Trials in which there was no metamer, and the natural clip was played.
+    """
+
+    model: str
+    layer: str
+    observer: Observer
+    value: float | None
+    low: float | None
+    high: float | None
+    listeners: int
+    trials: int
+    missing: int
+
+
+def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] | None = None) -> list[Condition]:
+    """The conditions of trials, by models' names, natural first.
+
+    Parameters
+    ----------
+    trials : iterable of Trial
+        Natural clips that name no model are a condition of every model.
+    layers : mapping of str to sequence of str, optional
+        By model, in which order its layers come. Default: as they are first met.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no metamer, or a layer has no place in `layers`.
+    """
+    found: dict[str, dict[str, None]] = {}
+    natural = set()
+    for trial in trials:
+        if trial.layer == NATURAL:
+            natural.add(trial.model)
+        else:
+            found.setdefault(trial.model, {})[trial.layer] = None
+    if not found:
+        raise AudioMetamerError("there are no trials with metamers to be analysed")
+    conditions = []
+    for model, met in sorted(found.items()):
+        order = list((layers or {}).get(model, met))
+        if unknown := [layer for layer in met if layer not in order]:
+            raise AudioMetamerError(f"trials of {model} are at {', '.join(unknown)}; its layers are given as {', '.join(order)}")
+        names = [NATURAL] * bool(natural & {model, ""}) + [layer for layer in order if layer in met]
+        conditions += [Condition(model, layer) for layer in names]
+    return conditions
+
+
+def human_scores(trials: Sequence[Trial], conditions: Sequence[Condition]) -> Scores:
+    """What listeners got right."""
+    return _scores(trials, conditions, lambda trial, _: trial.correct)
+
+
+def network_scores(trials: Sequence[Trial], conditions: Sequence[Condition], recognised: Recognised | None = None) -> Scores:
+    """What networks recognise of the sounds that each listener heard, each network at its own conditions.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        `Trial.network_correct` tells of the trial's own model; if there is a single one, also of natural clips.
+    conditions : sequence of Condition
+    recognised : mapping, optional
+        What models recognise beyond that: needed for natural clips that several models share.
+    """
+    alone = len(_models(conditions)) == 1
+
+    def judge(trial: Trial, model: str) -> bool | None:
+        told = (recognised or {}).get((model, trial.stimulus))
+        return trial.network_correct if told is None and (alone or trial.model == model) else told
+
+    return _scores(trials, conditions, judge)
+
+
+def _scores(trials: Sequence[Trial], conditions: Sequence[Condition], judge: Callable[[Trial, str], bool | None]) -> Scores:
+    """Counts of what is right by a judge of each trial and model; a trial that it knows nothing of is passed over."""
+    listeners = list(dict.fromkeys(trial.listener for trial in trials))
+    rows, columns = ({name: k for k, name in enumerate(names)} for names in (listeners, conditions))
+    counts = np.zeros((2, len(listeners), len(conditions)), np.intp)
+    for trial in trials:
+        for model in [trial.model] if trial.model else _models(conditions):
+            column = columns.get(Condition(model, trial.layer))
+            right = judge(trial, model)
+            if column is not None and right is not None:
+                counts[:, rows[trial.listener], column] += right, 1
+    return Scores(listeners, list(conditions), *counts)
+
+
+def recognition(
+    scores: Mapping[Observer, Scores], missing: Mapping[Condition, int], *, resamples: int = 10_000, seed: int = 0
+) -> list[Row]:
+    """A row for each condition and observer, with intervals over listeners."""
+    rows = []
+    for observer, of in scores.items():
+        means = mean_over_listeners(of.proportions, resamples=resamples, seed=seed)
+        for k, condition in enumerate(of.conditions):
+            value, low, high = (_known(array[k]) for array in (means.value, means.low, means.high))
+            rows.append(
+                Row(
+                    model=condition.model, layer=condition.layer, observer=observer, value=value, low=low, high=high,
+                    listeners=int(means.listeners[k]), trials=int(of.of[:, k].sum()), missing=missing.get(condition, 0),
+                )
+            )  # fmt: skip
+    return rows
+
+
+def read_recognised(path: Path) -> dict[tuple[str, str], bool]:
+    """What models recognise of the sounds of an experiment, from its ``key.json``: their words against the clips'.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is not the key of an experiment.
+    """
+    try:
+        key = msgspec.json.decode(path.read_bytes(), type=dict[str, _Sound])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise AudioMetamerError(f"{path} is not the key of an experiment: {error}") from error
+    return {
+        (model, stimulus): said in (sound.word, sound.speaker)
+        for stimulus, sound in key.items()
+        for model, said in sound.recognised_by.items()
+    }
+
+
+class _Sound(msgspec.Struct):
+    """Of a sound's entry in ``key.json``, what is needed here."""
+
+    word: str = ""
+    speaker: str = ""
+    recognised_by: dict[str, str] = {}
+
+
+def _models(conditions: Iterable[Condition]) -> list[str]:
+    return list(dict.fromkeys(condition.model for condition in conditions))
+
+
+def _known(number: float) -> float | None:
+    return None if np.isnan(number) else float(number)

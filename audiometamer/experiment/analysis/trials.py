@@ -1,0 +1,230 @@
+"""The trial table and the table of listeners: reading, checking, writing."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.stimuli.set import read_table, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NATURAL = "natural"  # in the place of a layer: the clip itself
+Kind = Literal["headphones", "practice", "demonstration", "catch", "main"]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+_FORMULA = re.compile(r"'*[=+\-@＝＋－＠]")  # what a spreadsheet would run, perhaps already guarded
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of one listener; its fields are the columns of the table, in this order. What does not apply is empty.
+
+    Parameters
+    ----------
+    listener : str
+    trial : int
+        Its number in the listener's list.
+    kind : str
+        ``headphones``, ``practice``, ``demonstration``, ``catch`` or ``main``.
+    stimulus : str
+        The opaque name of the sound that was played.
+    clip, model, layer : str
+        What was heard: a metamer of `clip` for a layer of a model, or, layer ``natural``, the clip itself.
+    seed : int or None
+        Of the metamer.
+    missing : bool
+        There was no metamer of this clip at this condition, and the natural clip was played in its place.
+    word, speaker : str
+        Of the clip.
+    answer : str
+    correct : bool
+    reaction_time_ms : float or None
+        ms.
+    plays : int or None
+        How often the sound was played.
+    started, answered : datetime or None
+        UTC.
+    network_correct : bool or None
+        Whether the model that the metamer was made for recognises this very sound.
+    browser, audio : str
+        Of the listener; `audio` is JSON.
+    """
+
+    listener: str
+    trial: Count
+    kind: Kind
+    stimulus: str = ""
+    clip: str = ""
+    model: str = ""
+    layer: str = ""
+    seed: int | None = None
+    missing: bool = False
+    word: str = ""
+    speaker: str = ""
+    answer: str = ""
+    correct: bool
+    reaction_time_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    plays: Count | None = None
+    started: Moment | None = None
+    answered: Moment | None = None
+    network_correct: bool | None = None
+    browser: str = ""
+    audio: str = ""
+
+
+class Listener(msgspec.Struct, frozen=True, kw_only=True):
+    """One listener; its fields are the columns of the table, in this order, and the questionnaire's come after them.
+
+    Parameters
+    ----------
+    listener : str
+    group : str
+        Of listeners, if the experiment compares some.
+    headphones_correct, headphones_trials : int or None
+        Of the headphone check; empty if there was none.
+    practice_correct : int or None
+    finished : bool or None
+        Whether the last trial was answered.
+    excluded : bool
+        By the experimenter, or by a rule of the analysis.
+    reason : str
+        Why.
+    questionnaire : dict of str to str
+        Answers by column.
+    """
+
+    listener: str
+    group: str = ""
+    headphones_correct: Count | None = None
+    headphones_trials: Count | None = None
+    practice_correct: Count | None = None
+    finished: bool | None = None
+    excluded: bool = False
+    reason: str = ""
+    questionnaire: dict[str, str] = {}
+
+
+TRIAL_COLUMNS = Trial.__struct_fields__
+LISTENER_COLUMNS = tuple(name for name in Listener.__struct_fields__ if name != "questionnaire")
+
+
+def read_trials(path: Path) -> list[Trial]:
+    """Read and check a trial table; columns beyond those of `Trial` are left aside.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be read, lacks a column, a cell is not of its kind, a trial that was not for practice names no layer, an
+        answer came before its trial, or a listener has two answers to one trial.
+    """
+    rows = read_table(path, required=TRIAL_COLUMNS)
+    trials = [_record(path, line, {name: row[name] for name in TRIAL_COLUMNS}, Trial) for line, row in enumerate(rows, start=2)]
+    answered: dict[tuple[str, int], int] = {}
+    for line, trial in enumerate(trials, start=2):
+        where = f"{path}, row {line}: listener {trial.listener}, trial {trial.trial}"
+        if trial.kind == "main" and not (trial.layer and trial.clip):
+            raise AudioMetamerError(f"{where} is of the main part and names no {'clip' if trial.layer else 'layer'}")
+        if trial.kind == "main" and trial.layer != NATURAL and not trial.model:
+            raise AudioMetamerError(f"{where} is a metamer at {trial.layer} and names no model")
+        if trial.started and trial.answered and trial.answered < trial.started:
+            raise AudioMetamerError(f"{where} was answered at {trial.answered} before it started, at {trial.started}")
+        if (first := answered.setdefault((trial.listener, trial.trial), line)) != line:
+            raise AudioMetamerError(f"{where} is also in row {first}; there must be one answer to each trial")
+    return trials
+
+
+def write_trials(path: Path, trials: Iterable[Trial]) -> None:
+    """Write a trial table.
+
+    Spreadsheets that open it run nothing that a listener wrote (see `guarded`, which reading takes back); control characters
+    become spaces, and halves of surrogate pairs question marks.
+    """
+    write_table(path, TRIAL_COLUMNS, map(cells, trials))
+
+
+def read_listeners(path: Path) -> list[Listener]:
+    """Read and check a table of listeners.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be read, has no column ``listener``, a cell is not of its kind, or a listener is there twice.
+    """
+    listeners: dict[str, Listener] = {}
+    for line, row in enumerate(read_table(path, required=["listener"]), start=2):
+        about = {name: row.pop(name) for name in LISTENER_COLUMNS if name in row}
+        answers = {unguarded(name): unguarded(cell) for name, cell in row.items()}
+        listener = _record(path, line, {**about, "questionnaire": answers}, Listener)
+        if listener.listener in listeners:
+            raise AudioMetamerError(f"{path}, row {line}: listener {listener.listener} is there twice")
+        if (listener.headphones_correct or 0) > (listener.headphones_trials or 0):
+            raise AudioMetamerError(
+                f"{path}, row {line}: {listener.headphones_correct} right of {listener.headphones_trials or 0} headphone trials"
+            )
+        listeners[listener.listener] = listener
+    return list(listeners.values())
+
+
+def write_listeners(path: Path, listeners: Iterable[Listener]) -> None:
+    """Write a table of listeners, as `write_trials` writes trials."""
+    rows = [cells(listener) for listener in listeners]
+    write_table(path, dict.fromkeys((*LISTENER_COLUMNS, *(column for row in rows for column in row))), rows)
+
+
+def trial_frame(trials: Sequence[Trial]) -> "pd.DataFrame":
+    """The trials as a pandas data frame, a column for each field.
+
+    Raises
+    ------
+    AudioMetamerError
+        If pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise AudioMetamerError("a data frame needs pandas; `pip install 'audiometamer[analysis]'` installs it") from error
+    return pd.DataFrame([msgspec.structs.asdict(trial) for trial in trials], columns=list(TRIAL_COLUMNS))
+
+
+def guarded(text: str) -> str:
+    """A text that no spreadsheet takes for a formula: an apostrophe is put before what would be one."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """What `guarded` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def cells(record: msgspec.Struct) -> dict[str, Any]:
+    """A record as cells of a table, by column."""
+    row: dict[str, Any] = msgspec.to_builtins(record)
+    row.update({_text(question): answer for question, answer in row.pop("questionnaire", {}).items()})
+    return {name: _cell(value) for name, value in row.items()}
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(text: str) -> str:
+    return guarded(_CONTROL.sub(" ", text.encode("utf-8", "replace").decode("utf-8")))
+
+
+def _record(path: Path, line: int, row: Mapping[str, Any], kind: type[Record]) -> Record:
+    """A row of a table, its empty cells left to their defaults."""
+    filled = {name: unguarded(cell) if isinstance(cell, str) else cell for name, cell in row.items() if cell != ""}
+    try:
+        return msgspec.convert(filled, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise AudioMetamerError(f"{path}, row {line}: {error}") from error

@@ -1,0 +1,122 @@
+"""Write the items of a set; the record of each last, by rename, so that an item is whole or absent."""
+
+import csv
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from audiometamer.audio import Clip
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import whole_file
+from audiometamer.metamers.evidence import Evidence
+from audiometamer.metamers.files import safe_name, suffix_of, write_signal
+from audiometamer.metamers.synthesis import Metamer, merit
+from audiometamer.stimuli.items import Identity, Planned
+from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, PLANNED, RECORD, Failure, Wanted
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``item.json``: its presence means that an item is complete.
+
+    Parameters
+    ----------
+    key : str
+    identity : Identity
+    original : str
+        The natural clip, as it lies in the set.
+    attempts : list of int
+        The seeds that were tried.
+    file : str
+        The signal, as seen from the item's folder.
+    evidence : Evidence
+    made : str
+        When, in UTC.
+    host : str
+    """
+
+    key: str
+    identity: Identity
+    original: str
+    attempts: list[int]
+    file: str
+    evidence: Evidence
+    made: str
+    host: str
+
+
+def read_record(path: Path) -> Record:
+    """An ``item.json``, whole."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Record)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise AudioMetamerError(f"{path} is not the record of an item: {error}") from error
+
+
+def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) -> bool | None:
+    """Write an attempt at an item into the set `folder`; the record last, by rename.
+
+    Of several attempts the record shows the best, by `audiometamer.metamers.synthesis.merit`; the others lie in ``attempts/``.
+
+    Returns
+    -------
+    bool or None
+        Whether the item's verdict is passed now.
+    """
+    at, evidence = folder / item.folder, metamer.evidence
+    signal = f"metamer{suffix_of(evidence.domain)}"
+    original = _save_original(folder, item, metamer)
+    record = Record(item.key, item.identity, original, [evidence.settings.seed], signal, evidence, _now(), platform.node())
+    if attempt == 0:
+        write_signal(at / signal, metamer.samples, evidence.sample_rate)
+    else:
+        own = at / ATTEMPTS / str(attempt)
+        write_signal(own / signal, metamer.samples, evidence.sample_rate)
+        _write(own / RECORD, record)
+        before = read_record(at / RECORD)
+        if not (first := at / ATTEMPTS / "0" / RECORD).exists():
+            _write(first, replace(before, file=f"../../{before.file}"))
+        better = replace(record, file=f"{ATTEMPTS}/{attempt}/{signal}") if merit(evidence) > merit(before.evidence) else before
+        record = replace(better, attempts=[*before.attempts, evidence.settings.seed])
+    _write(at / RECORD, record)
+    (at / ERROR).unlink(missing_ok=True)
+    (at / CHECKPOINT).unlink(missing_ok=True)
+    return record.evidence.verdict.passed
+
+
+def _save_original(folder: Path, item: Planned, metamer: Metamer) -> str:
+    """Write the natural clip if it is not there; named with its hash, for models take it at several lengths and levels."""
+    assert isinstance(metamer.clip, Clip)
+    settings, evidence = item.identity.settings, metamer.evidence
+    rate = "" if evidence.sample_rate is None else f"@{evidence.sample_rate}"
+    name = safe_name(f"{settings.clip}{rate}-{settings.clip_sha256[:8]}") + suffix_of(evidence.domain)
+    if not (path := folder / ORIGINALS / name).exists():
+        write_signal(path, metamer.clip.samples, evidence.sample_rate)
+    return f"{ORIGINALS}/{name}"
+
+
+def save_failure(folder: Path, item: Planned, error: BaseException) -> None:
+    """Write why an item could not be made."""
+    _write(folder / item.folder / ERROR, Failure(" ".join(str(error).split()), type(error).__name__, _now()))
+
+
+def write_planned(folder: Path, items: Sequence[Planned]) -> None:
+    """List what a plan asks for, so that its state can be told without its models and clips."""
+    with whole_file(folder / PLANNED) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(Wanted._fields)
+        for item in items:
+            s = item.identity.settings
+            writer.writerow(Wanted(item.key, s.clip, s.model, s.layer, s.seed, item.folder))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _write(path: Path, struct: msgspec.Struct) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(struct), indent=1) + b"\n")

@@ -1,0 +1,138 @@
+"""The whole analysis: what it counts, tests and writes."""
+
+import csv
+
+import matplotlib.image
+import msgspec
+import numpy as np
+import pytest
+from tiny_answers import LAYERS, answers, check
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.analysis.analyse import analyse, summary, write_analysis
+from audiometamer.experiment.analysis.anova import anova
+from audiometamer.experiment.analysis.exclusions import Rules
+from audiometamer.experiment.analysis.trials import Listener, read_listeners, read_trials
+
+FAST = {"resamples": 200, "permutations": 50}
+
+
+def test_only_the_main_trials_of_those_who_are_kept():
+    trials = answers(5, 4)
+    extra = check("1", "headphones", 2, 6) + check("2", "catch", 16, 16) + check("3", "practice", 0, 9)
+    found = analyse(trials + extra, **FAST)
+    alone = analyse([trial for trial in trials if trial.listener != "1"], **FAST)
+    assert found.exclusions.kept == {"2", "3", "4", "5"}
+    assert found.recognition == alone.recognition
+    assert found.tests == alone.tests
+
+
+def test_tests_of_a_single_model_are_those_of_its_proportions():
+    trials = answers(6, 5)
+    found = analyse(trials, **FAST)
+    tables = []
+    for judge in ("correct", "network_correct"):
+        right = [
+            [
+                [getattr(t, judge) for t in trials if (t.listener, t.layer) == (str(n + 1), layer)]
+                for layer in ("natural", *LAYERS)
+            ]
+            for n in range(6)
+        ]
+        tables.append(np.mean(right, axis=-1))
+    assert [row.value for row in found.recognition if row.observer == "human"] == pytest.approx(tables[0].mean(0))
+    assert [row.value for row in found.recognition if row.observer == "network"] == pytest.approx(tables[1].mean(0))
+    assert list(found.tests) == ["listeners, one", "listeners and network, one"]
+    assert found.tests["listeners, one"] == anova(tables[0], within=["layer"], permutations=50)
+    mixed = anova(
+        np.concatenate(tables), within=["layer"], between="observer", groups=["human"] * 6 + ["network"] * 6, permutations=50
+    )
+    assert found.tests["listeners and network, one"] == mixed
+
+
+def test_two_models_and_groups_of_listeners():
+    listeners = [Listener(listener=str(n + 1), group="young" if n < 4 else "old") for n in range(8)]
+    found = analyse(answers(8, 6, models=("one", "two")), listeners, **FAST)
+    assert list(found.tests) == [
+        "listeners, one", "groups of listeners, one", "listeners and network, one",
+        "listeners, two", "groups of listeners, two", "listeners and network, two", "listeners, one and two",
+    ]  # fmt: skip
+    assert [(e.name, e.df) for e in found.tests["listeners, one and two"]] == [("layer", 3), ("model", 1), ("layer × model", 3)]
+    assert [(e.name, e.df) for e in found.tests["groups of listeners, one"]] == [("group", 1), ("layer", 3), ("group × layer", 3)]
+    # nothing tells which model recognises the shared natural clips
+    assert [(e.name, e.df) for e in found.tests["listeners and network, one"]][1] == ("layer", 2)
+
+
+def test_missing_metamers_are_told_and_left_out_unless_they_shall_count():
+    trials = [msgspec.structs.replace(t, missing=t.layer == "final" and t.trial % 6 == 0) for t in answers(5, 6)]
+    found = analyse(trials, **FAST)
+    (final,) = (row for row in found.recognition if (row.layer, row.observer) == ("final", "human"))
+    assert (final.missing, final.trials) == (5, 25)
+    note = "In 5 of 120 trials there was no metamer, and the natural clip was played (5 at one final); they"
+    assert found.notes[0] == f"{note} are left out."
+    assert not any(trial.missing for trial in found.trials)
+    counted = analyse(trials, count_missing=True, **FAST)
+    (final,) = (row for row in counted.recognition if (row.layer, row.observer) == ("final", "human"))
+    assert (final.missing, final.trials) == (5, 30)
+    assert counted.notes[0] == f"{note} count as the metamers that they stand for."
+
+
+def test_nothing_but_missing_metamers():
+    with pytest.raises(
+        AudioMetamerError, match="none of 24 trials had a metamer; count_missing counts the natural clips instead"
+    ):
+        analyse([msgspec.structs.replace(t, missing=True) for t in answers(2, 3)], **FAST)
+
+
+def test_what_cannot_be_tested_is_noted():
+    trials = answers(5, 3)
+    gap = [trial for trial in trials if (trial.listener, trial.layer) != ("2", "relu1")]
+    found = analyse(gap, **FAST)
+    assert "listeners, one: 1 of 5 had no trial at some condition; left out of the test." in found.notes
+    assert found.tests["listeners, one"][0].df_error == 9
+    single = analyse(answers(1, 3), **FAST)
+    assert single.ceiling is None
+    assert "listeners, one" not in single.tests
+    assert (
+        "listeners, one: no analysis of variance, for 1 listeners in 1 groups leave no error; there must be more." in single.notes
+    )
+    assert "natural" in summary(single)
+
+
+def test_nothing_depends_on_the_order_of_rows():
+    trials = answers(5, 4, models=("one", "two"))
+    order = np.random.default_rng(0).permutation(len(trials))
+    layers = {"one": list(LAYERS), "two": list(LAYERS)}
+    plain = analyse(trials, layers=layers, **FAST)
+    shuffled = analyse([trials[k] for k in order], layers=layers, **FAST)
+    assert [row.value for row in plain.recognition] == pytest.approx([row.value for row in shuffled.recognition])
+    for name, effects in plain.tests.items():
+        assert [effect.f for effect in effects] == pytest.approx([effect.f for effect in shuffled.tests[name]])
+
+
+def test_what_is_written(tmp_path):
+    trials = answers(6, 5, models=("one", "two")) + check("6", "catch", 0, 16)
+    found = analyse(trials, [Listener(listener="1", questionnaire={"age": "30"})], rules=Rules(catch=0.75), **FAST)
+    paths = write_analysis(found, tmp_path, chance=1 / 16)
+    assert [path.name for path in paths] == [
+        "trials.tsv", "listeners.tsv", "recognition.tsv", "anova.tsv", "recognition.png", "summary.txt",
+    ]  # fmt: skip
+    assert read_trials(paths[0]) == found.trials
+    assert [listener.reason for listener in read_listeners(paths[1])][-1] == "catch: 0 of 16 right"
+    with paths[2].open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert list(rows[0]) == ["model", "layer", "observer", "value", "low", "high", "listeners", "trials", "missing"]
+    assert [row["layer"] for row in rows[:4]] == ["natural", *LAYERS]
+    assert float(rows[0]["value"]) == pytest.approx(found.recognition[0].value, rel=1e-5)
+    with paths[3].open(newline="") as file:
+        effects = list(csv.DictReader(file, delimiter="\t"))
+    first = found.tests["listeners, one"][0]
+    assert (effects[0]["test"], effects[0]["name"]) == ("listeners, one", "layer")
+    assert float(effects[0]["f"]) == pytest.approx(first.f, rel=1e-5)
+    words = paths[5].read_text()
+    assert words.startswith("6 listeners; 1 excluded: 1 by catch trials (less than 75 % right); 5 analysed.\n")
+    assert f"layer: F(3, 12) = {first.f:.5g}" in words
+    assert "Noise ceiling" in words
+    picture = matplotlib.image.imread(paths[4])
+    assert picture.shape[1] > 2.5 * picture.shape[0]  # two models and their comparison, side by side
+    assert picture.min() < 0.5 < picture.max()

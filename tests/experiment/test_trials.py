@@ -1,0 +1,157 @@
+"""The trial table and the table of listeners: what is written is read back, and what is wrong is told in a line."""
+
+import sys
+
+import msgspec
+import pytest
+import tiny_answers
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.analysis.trials import (
+    LISTENER_COLUMNS,
+    TRIAL_COLUMNS,
+    Listener,
+    Trial,
+    guarded,
+    read_listeners,
+    read_trials,
+    trial_frame,
+    unguarded,
+    write_listeners,
+    write_trials,
+)
+
+
+def test_columns():
+    assert TRIAL_COLUMNS == (
+        "listener", "trial", "kind", "stimulus", "clip", "model", "layer", "seed", "missing", "word", "speaker", "answer",
+        "correct", "reaction_time_ms", "plays", "started", "answered", "network_correct", "browser", "audio",
+    )  # fmt: skip
+    assert LISTENER_COLUMNS == (
+        "listener", "group", "headphones_correct", "headphones_trials", "practice_correct", "finished", "excluded", "reason",
+    )  # fmt: skip
+
+
+def test_trials_come_back(tmp_path):
+    trials = tiny_answers.answers(2, 2) + tiny_answers.check("1", "catch", 1, 2)
+    write_trials(tmp_path / "trials.tsv", trials)
+    header, first, *_ = (tmp_path / "trials.tsv").read_text().splitlines()
+    assert header.split("\t") == list(TRIAL_COLUMNS)
+    assert first.split("\t")[:9] == ["1", "1", "main", "s0001", "clip1", "", "natural", "", "false"]
+    assert first.split("\t")[15] == "2026-11-02T12:00:06Z"
+    assert read_trials(tmp_path / "trials.tsv") == trials
+
+
+def test_listeners_come_back(tmp_path):
+    listeners = [
+        Listener(listener="1", group="young", headphones_correct=5, headphones_trials=6, questionnaire={"age": "30"}),
+        Listener(listener="2", finished=True, excluded=True, reason="asleep", questionnaire={"age": "", "=ears": "-2"}),
+    ]
+    write_listeners(tmp_path / "listeners.tsv", listeners)
+    first, second = read_listeners(tmp_path / "listeners.tsv")
+    assert first == msgspec.structs.replace(listeners[0], questionnaire={"age": "30", "=ears": ""})
+    assert second == listeners[1]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "＝1+1"])
+def test_formulas_are_guarded(text):
+    assert guarded(text) == "'" + text
+    assert unguarded(guarded(text)) == text
+
+
+@given(st.text())
+def test_what_is_guarded_comes_back(text):
+    assert unguarded(guarded(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [
+        ("naïve Ω 語 👂🏽 ‮", "naïve Ω 語 👂🏽 ‮"),
+        ('"quoted"', '"quoted"'),
+        ("=cmd|' /C calc'!A0", "=cmd|' /C calc'!A0"),
+        ("a\tb\nc\rd\x00e", "a b c d e"),
+        ("half \ud83d", "half ?"),
+    ],
+)
+def test_strange_answers(tmp_path, answer, read):
+    trial = Trial(listener="1", trial=1, kind="practice", answer=answer, correct=False)
+    write_trials(tmp_path / "trials.tsv", [trial])
+    assert read_trials(tmp_path / "trials.tsv") == [msgspec.structs.replace(trial, answer=read)]
+    assert len((tmp_path / "trials.tsv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layer": ""}, "row 3: listener 1, trial 2 is of the main part and names no layer"),
+        ({"clip": ""}, "row 3: listener 1, trial 2 is of the main part and names no clip"),
+        ({"layer": "relu0"}, "row 3: listener 1, trial 2 is a metamer at relu0 and names no model"),
+        ({"trial": 1}, "row 3: listener 1, trial 1 is also in row 2; there must be one answer to each trial"),
+        ({"answered": tiny_answers.NOON}, "was answered at 2026-11-02 12:00:00+00:00 before it started"),
+    ],
+)
+def test_trials_that_cannot_be(tmp_path, change, message):
+    first, second, *rest = tiny_answers.answers(1, 2)
+    write_trials(tmp_path / "trials.tsv", [first, msgspec.structs.replace(second, **change), *rest])
+    with pytest.raises(AudioMetamerError) as error:
+        read_trials(tmp_path / "trials.tsv")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "message"),
+    [
+        ("correct", "perhaps", "row 2: Expected `bool`, got `str` - at `$.correct`"),
+        ("correct", "", "row 2: Object missing required field `correct`"),
+        ("kind", "warm-up", "row 2: Invalid enum value 'warm-up' - at `$.kind`"),
+        ("trial", "-1", "row 2: Expected `int` >= 0 - at `$.trial`"),
+        ("reaction_time_ms", "-5", "row 2: Expected `float` >= 0.0 - at `$.reaction_time_ms`"),
+        ("started", "2026-11-02T12:00:06", "row 2: Expected `datetime` with a timezone component - at `$.started`"),
+    ],
+)
+def test_cells_that_cannot_be_read(tmp_path, column, cell, message):
+    path = tmp_path / "trials.tsv"
+    write_trials(path, tiny_answers.answers(1, 1))
+    header, first, *_ = path.read_text().splitlines()
+    cells = dict(zip(header.split("\t"), first.split("\t"), strict=True)) | {column: cell}
+    path.write_text(header + "\n" + "\t".join(cells.values()) + "\n")
+    with pytest.raises(AudioMetamerError) as error:
+        read_trials(path)
+    assert message in str(error.value)
+
+
+def test_a_missing_column(tmp_path):
+    (tmp_path / "trials.tsv").write_text("listener\ttrial\n1\t1\n")
+    with pytest.raises(AudioMetamerError, match="has no column kind, stimulus"):
+        read_trials(tmp_path / "trials.tsv")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("listener\n1\n1\n", "row 3: listener 1 is there twice"),
+        ("listener\theadphones_correct\n1\t5\n", "row 2: 5 right of 0 headphone trials"),
+        ("name\n1\n", "has no column listener"),
+    ],
+)
+def test_listeners_that_cannot_be(tmp_path, rows, message):
+    (tmp_path / "listeners.tsv").write_text(rows)
+    with pytest.raises(AudioMetamerError, match=message):
+        read_listeners(tmp_path / "listeners.tsv")
+
+
+def test_frame():
+    frame = trial_frame(tiny_answers.answers(2, 3))
+    assert list(frame.columns) == list(TRIAL_COLUMNS)
+    assert len(frame) == 2 * 4 * 3
+    assert frame["correct"].dtype == bool
+
+
+def test_without_pandas(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(AudioMetamerError) as error:
+        trial_frame([])
+    assert str(error.value) == "a data frame needs pandas; `pip install 'audiometamer[analysis]'` installs it"
