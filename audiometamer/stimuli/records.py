@@ -56,15 +56,10 @@ def read_record(path: Path) -> Record:
         raise AudioMetamerError(f"{path} is not the record of an item: {error}") from error
 
 
-def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) -> bool | None:
+def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) -> None:
     """Write an attempt at an item into the set `folder`; the record last, by rename.
 
     Of several attempts the record shows the best, by `audiometamer.metamers.synthesis.merit`; the others lie in ``attempts/``.
-
-    Returns
-    -------
-    bool or None
-        Whether the item's verdict is passed now.
     """
     at, evidence = folder / item.folder, metamer.evidence
     signal = f"metamer{suffix_of(evidence.domain)}"
@@ -84,7 +79,6 @@ def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) ->
     write_json(at / RECORD, record)
     (at / ERROR).unlink(missing_ok=True)
     (at / CHECKPOINT).unlink(missing_ok=True)
-    return record.evidence.verdict.passed
 
 
 def _save_original(folder: Path, item: Planned, metamer: Metamer) -> str:
