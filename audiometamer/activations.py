@@ -3,12 +3,14 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.parts import Part
@@ -106,8 +108,8 @@ def record_taps(root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, 
     """
     recording = _Recording(taps)
     with ExitStack() as hooks:
-        for path in {tap.path for tap in taps.values()}:
-            hooks.enter_context(_hooked(root.get_submodule(path), path, recording))
+        for path, given in {(tap.path, tap.given) for tap in taps.values()}:
+            hooks.callback(_hook(root.get_submodule(path), path, recording, given=given).remove)
         try:
             forward()
         except _AllRecorded:
@@ -116,24 +118,16 @@ def record_taps(root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, 
     raise AudioMetamerError(f"the forward pass never came to {', '.join(missed)}")
 
 
-@contextmanager
-def _hooked(module: nn.Module, path: str, recording: _Recording) -> Iterator[None]:
-    """While this lasts, what a module is given and what it returns is recorded, by the number of its call."""
-    calls = {True: 0, False: 0}
+def _hook(module: nn.Module, path: str, recording: _Recording, *, given: bool) -> RemovableHandle:
+    """From now on, what a module is given, or what it returns, is recorded by the number of its call."""
+    calls = count()
 
-    def take(value: Any, *, given: bool) -> None:
-        call, calls[given] = calls[given], calls[given] + 1
-        recording.take(path, call, value, given=given)
+    def take(value: Any) -> None:
+        recording.take(path, next(calls), value, given=given)
 
-    handles = [
-        module.register_forward_pre_hook(lambda _, args: take(args[0] if args else None, given=True)),
-        module.register_forward_hook(lambda _, args, output: take(output, given=False)),  # noqa: ARG005 (torch calls it so)
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    if given:
+        return module.register_forward_pre_hook(lambda _module, args: take(args[0] if args else None))
+    return module.register_forward_hook(lambda _module, _args, output: take(output))
 
 
 def calls_in_order(root: nn.Module, forward: Callable[[], Any]) -> list[Tap]:

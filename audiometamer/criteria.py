@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file
+from audiometamer.files import write_json
 from audiometamer.models import Model, record
 from audiometamer.pairwise import RowStore, correlations, gram
 
@@ -159,8 +159,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON."""
-        with whole_file(path) as temporary:
-            temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+        write_json(Path(path), self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "NullDistribution":

@@ -3,9 +3,13 @@
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from audiometamer.errors import AudioMetamerError, WritingError
 
@@ -32,7 +36,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         If the operating system refuses: no space, no permission, a folder in the way.
     """
     path = Path(path)
-    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -44,8 +48,43 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out`, renamed to it if the block ends well, and removed if it does not."""
+    folder = temporary_beside(out)
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        folder.replace(out)
+    except OSError as error:
+        raise AudioMetamerError(f"could not write {out}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 with the line ends of Unix; whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write what msgspec can encode, for readers: a line for each field."""
+    write_text(path, json_text(content) + "\n")
+
+
+def json_text(content: Any) -> str:
+    """JSON with a line for each field."""
+    return msgspec.json.format(msgspec.json.encode(content), indent=1).decode()
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name in the folder of `path` that nobody else takes, for what will be renamed to it."""
+    return path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+
+
 def is_temporary(name: str) -> bool:
-    """Whether a file's name is one that `whole_file` gives while it is written: a process that is killed leaves it so."""
+    """Whether a file's name is from `temporary_beside`: a process that is killed leaves such files."""
     return _TEMPORARY.fullmatch(name) is not None
 
 

@@ -219,8 +219,8 @@ class Model(nn.Module):
         relu = next((c for c in reversed(before) if isinstance(self.get_submodule(c.path), nn.ReLU)), None)
         if relu is None or getattr(self.network, "items_per_signal", 1) != 1:
             return None
-        noise = 0.1 * torch.randn(1, *self.signal_shape, generator=torch.Generator().manual_seed(0))
-        noise = noise.clamp(*self.bounds).to(dtype=self.dtype, device=self.device)
+        probe = Gaussian.within(self.bounds)
+        noise = probe.start(self.signal_shape, seeds=[_PROBE_SEED], dtype=self.dtype, device=self.device)
         taps = {"relu": relu, "layer": tap.before()}
         with torch.no_grad():
             found = record_taps(self, lambda: self(noise), taps)

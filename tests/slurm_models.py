@@ -14,10 +14,9 @@ _save_item = run.save_item
 
 
 def _noted(folder, item, *rest, **more):
-    passed = _save_item(folder, item, *rest, **more)
+    _save_item(folder, item, *rest, **more)
     with Path(sys.argv[2]).with_name("notes").open("a") as file:  # argv: audiometamer run PLAN
         file.write(f"{item.key} {os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES', '-')}\n")
-    return passed
 
 
 run.save_item = _noted

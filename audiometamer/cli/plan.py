@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from audiometamer.cli import options
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerWarning
+from audiometamer.files import json_text
 from audiometamer.stimuli.cluster import Resources, log_folder, script_file, write_script
 from audiometamer.stimuli.cluster import submit as submit_plan
 from audiometamer.stimuli.estimate import estimate
@@ -104,7 +104,7 @@ def status(folder: Path, as_json: bool) -> None:
     """How far a stimulus set is; reads only the disk."""
     found = read_status(folder)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
+        click.echo(json_text(found))
     else:
         _tell(found)
 

@@ -1,7 +1,6 @@
 """A folder of metamers as one HTML page that needs no network: players, cochleagrams, verdicts, loss curves, evaluation."""
 
 import base64
-import csv
 import hashlib
 import html
 import os
@@ -22,6 +21,7 @@ from audiometamer.evaluation.thumbnails import Painter
 from audiometamer.files import whole_file
 from audiometamer.metamers.evidence import Evidence, Try
 from audiometamer.metamers.files import read_evidence, read_index, verdict_word
+from audiometamer.tables import read_cells
 from audiometamer.version import __version__
 
 _GENERATOR = '<meta name="generator" content="audiometamer report'
@@ -288,11 +288,7 @@ def _read_evaluation(places: _Places, folder: Path, *, asked: bool) -> _Evaluati
 
 
 def _read_table(path: Path) -> tuple[list[str], list[list[str]]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            columns, *rows = list(csv.reader(file, delimiter="\t", strict=True)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AudioMetamerError(f"{path} cannot be read as a table: {error}") from error
+    columns, rows = read_cells(path)
     for line, row in enumerate(rows, start=2):
         if len(row) != len(columns):
             raise AudioMetamerError(f"{path}, line {line}: {len(row)} cells; there should be {len(columns)}")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from audiometamer import tables
 from audiometamer.errors import AudioMetamerError
 from audiometamer.evaluation.bootstrap import Estimate
-from audiometamer.files import whole_file
 
 NATURAL = "natural"  # in the place of a layer: the clips themselves
 OTHERS = "(others)"  # in the place of a judge: all but the generating model together
@@ -69,10 +69,7 @@ COLUMNS = (
 
 def write_table(path: Path, rows: Iterable[Row]) -> None:
     """Write rows as ``evaluation.tsv``: tab-separated, the columns as in `Row`."""
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([_cell(getattr(row, column)) for column in COLUMNS] for row in rows)
+    tables.write_table(path, COLUMNS, ({column: getattr(row, column) for column in COLUMNS} for row in rows))
 
 
 def read_table(path: Path) -> list[Row]:
@@ -89,9 +86,3 @@ def read_table(path: Path) -> list[Row]:
         return [msgspec.convert({k: v for k, v in row.items() if v}, Row, strict=False) for row in found]
     except (OSError, UnicodeDecodeError, csv.Error, msgspec.ValidationError) as error:
         raise AudioMetamerError(f"{path} is not the table of an evaluation: {error}") from error
-
-
-def _cell(value: str | float | None) -> str | int:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else value

@@ -17,10 +17,11 @@ from audiometamer.experiment.headphones import N_INTERVALS, antiphase, huggins
 from audiometamer.experiment.lists import Planned, alternatives, draw
 from audiometamer.experiment.offer import NATURAL, Condition, Offer, answers_of, read_offer, told
 from audiometamer.experiment.pages import write_page
-from audiometamer.stimuli.export import NOISE, Settings, Sounds, opaque_name, whole_folder, write_pcm
+from audiometamer.files import json_text, whole_folder, write_text
+from audiometamer.stimuli.export import NOISE, Settings, Sounds, opaque_name, write_pcm
 from audiometamer.stimuli.layout import MANIFEST
-from audiometamer.stimuli.set import json_text, write_table, write_text
 from audiometamer.stimuli.verify import file_sha256
+from audiometamer.tables import write_table
 from audiometamer.toml_files import toml_text, within
 from audiometamer.version import __version__
 

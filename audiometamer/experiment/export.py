@@ -17,7 +17,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.trials import LISTENER_COLUMNS, TRIAL_COLUMNS, Listener, Trial, cells
 from audiometamer.experiment.folder import ConditionKey, Entry, Experiment, write_private
 from audiometamer.experiment.messages import Answer, Events, Form, Message
-from audiometamer.stimuli.set import write_text
+from audiometamer.files import write_text
 
 TRIALS, LISTENERS, EVENTS, PARTICIPANTS = "trials.tsv", "listeners.tsv", "events.tsv", "participants.tsv"
 

@@ -12,7 +12,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Design
 from audiometamer.stimuli.export import NATURAL as NATURAL_LAYER
 from audiometamer.stimuli.layout import CLIPS, Item, read_items
-from audiometamer.stimuli.set import read_clips, read_table
+from audiometamer.stimuli.set import read_clips
+from audiometamer.tables import read_table
 from audiometamer.toml_files import within
 
 

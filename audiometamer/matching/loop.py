@@ -31,7 +31,7 @@ class Halfway:
         The next one; the same for all of them.
     parameters : Tensor [shape=(batch, ...)]
         What is stepped.
-    state : dict of str to Tensor [shape=(batch, ...)]
+    state : mapping of str to Tensor [shape=(batch, ...)]
         The optimiser's.
     loss_steps : list of int
     losses : Tensor [shape=(batch, reports)]
@@ -40,7 +40,7 @@ class Halfway:
 
     step: int
     parameters: Tensor
-    state: dict[str, Tensor]
+    state: State
     loss_steps: list[int]
     losses: Tensor
 
@@ -121,17 +121,18 @@ def match(
     AudioMetamerError
         If a loss is not finite, or the gradient does not reach the signals.
     """
-    parameters = domain.project(start.detach()) if halfway is None else halfway.parameters
-    state = optimizer.init(parameters) if halfway is None else halfway.state
+    if halfway is None:
+        parameters = domain.project(start.detach())
+        halfway = Halfway(0, parameters, optimizer.init(parameters), [], parameters.new_empty(len(parameters), 0))
+    parameters, state = halfway.parameters, halfway.state
     active = torch.arange(len(parameters), device=parameters.device)
     result, taken = parameters.clone(), torch.full_like(active, steps)
-    loss_steps: list[int] = [] if halfway is None else list(halfway.loss_steps)
-    curves: list[Tensor] = [] if halfway is None else list(halfway.losses.to(parameters.device).unbind(1))
+    loss_steps, curves = list(halfway.loss_steps), list(halfway.losses.to(parameters.device).unbind(1))
     if stop is not None:
         for step, losses in zip(loss_steps, curves, strict=True):
             stop(step, losses)
 
-    for step in range(0 if halfway is None else halfway.step, steps):
+    for step in range(halfway.step, steps):
         if save is not None:
             save(active, partial(_halfway, step, active, parameters, state, loss_steps, curves))
         parameters.requires_grad_()
@@ -165,7 +166,7 @@ def match(
 
 def _halfway(step: int, active: Tensor, parameters: Tensor, state: State, loss_steps: list[int], curves: list[Tensor]) -> Halfway:
     losses = torch.stack([curve[active] for curve in curves], 1) if curves else parameters.new_empty(len(active), 0)
-    return Halfway(step, parameters.detach().clone(), dict(state), list(loss_steps), losses.cpu())
+    return Halfway(step, parameters.detach().clone(), state, list(loss_steps), losses.cpu())
 
 
 def _gradients(losses: Tensor, signals: Tensor) -> Tensor:

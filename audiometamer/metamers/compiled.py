@@ -6,7 +6,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from audiometamer.activations import Tap
 from audiometamer.errors import AudioMetamerError
@@ -37,17 +38,15 @@ def compiled(model: Model, taps: Mapping[str, Tap]) -> Iterator[Callable[[Tensor
             raise AudioMetamerError(f"a layer that is one of several calls or outputs ({tap.path}) cannot be compiled")
     found: dict[str, Tensor] = {}
 
-    def given(layer: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def take(module: nn.Module, args: tuple[Any, ...]) -> None:
-            found[layer] = args[0].clone() if getattr(module, "inplace", False) else args[0]
+    def take(layer: str, value: Any, *, copy: bool = False) -> None:
+        found[layer] = value.clone() if copy else value
 
-        return take
-
-    def returned(layer: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-        def take(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ARG001 (torch calls it so)
-            found[layer] = output
-
-        return take
+    def hook(layer: str, tap: Tap) -> RemovableHandle:
+        module = model.get_submodule(tap.path)
+        if tap.given:
+            overwritten = bool(getattr(module, "inplace", False))
+            return module.register_forward_pre_hook(lambda _module, args: take(layer, args[0], copy=overwritten))
+        return module.register_forward_hook(lambda _module, _args, output: take(layer, output))
 
     def network(heard: Tensor) -> dict[str, Tensor]:
         model.network(heard)
@@ -55,11 +54,7 @@ def compiled(model: Model, taps: Mapping[str, Tap]) -> Iterator[Callable[[Tensor
 
     with ExitStack() as after:
         for layer, tap in taps.items():
-            module = model.get_submodule(tap.path)
-            handle = (
-                module.register_forward_pre_hook(given(layer)) if tap.given else module.register_forward_hook(returned(layer))
-            )
-            after.callback(handle.remove)
+            after.callback(hook(layer, tap).remove)
         fast = torch.compile(network, dynamic=False)
 
         def forward(signals: Tensor) -> dict[str, Tensor]:

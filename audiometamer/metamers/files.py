@@ -3,7 +3,6 @@
 Sounds are float32 WAVs, images PNGs of 16 bits, and signals of any other kind ``.npy`` files.
 """
 
-import csv
 import hashlib
 import os
 import re
@@ -19,11 +18,12 @@ from torch import Tensor
 
 from audiometamer.audio import Clip, write_wav
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import whole_file
+from audiometamer.files import whole_file, write_json
 from audiometamer.images import read_png, write_png
 from audiometamer.metamers.evidence import Evidence, Settings
 from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
+from audiometamer.tables import read_cells, write_table
 from audiometamer.version import __version__
 
 INDEX_COLUMNS = (
@@ -68,8 +68,7 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     elif not (original := record.with_name(f"original{path.suffix}")).exists():
         write_signal(original, clip.samples, evidence.sample_rate)
     write_signal(path, metamer.samples, evidence.sample_rate)
-    with whole_file(record) as temporary:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(evidence), indent=1) + b"\n")
+    write_json(record, evidence)
     checkpoint_path(out, evidence.settings).unlink(missing_ok=True)
     return path
 
@@ -177,10 +176,7 @@ def write_index(out: Path) -> Path:
             "rms": f"{evidence.rms:.4f}", "peak": f"{evidence.peak:.4f}",
         })  # fmt: skip
     path = out / "index.tsv"
-    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, INDEX_COLUMNS, delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, INDEX_COLUMNS, rows)
     return path
 
 
@@ -200,11 +196,7 @@ def read_index(out: Path) -> list[Path]:
     path = out / "index.tsv"
     if not path.exists():
         raise AudioMetamerError(f"{path} does not exist; it is written when synth has finished: give the --out folder of one")
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = list(csv.reader(file, delimiter="\t", strict=True)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AudioMetamerError(f"{path} cannot be read as a table: {error}") from error
+    header, rows = read_cells(path)
     if tuple(header) != INDEX_COLUMNS:
         differing = sorted(set(INDEX_COLUMNS) ^ set(header)) or ["in another order"]
         raise AudioMetamerError(

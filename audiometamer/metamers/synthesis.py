@@ -439,15 +439,14 @@ class _Run:
                 ratio = float(combined(dict.fromkeys(target, relative_l2))(latest, wanted).median())
                 self.progress(Progress(layer, len(active), number, step, steps, -20 * math.log10(max(ratio, 1e-30))))
 
-        def save(active: Tensor, state: Callable[[], Halfway]) -> None:
+        def save(checkpoints: Checkpoints, active: Tensor, state: Callable[[], Halfway]) -> None:
             def snapshot() -> list[Unfinished]:
                 seconds, batch = (time.monotonic() - began) / len(jobs), state()
                 own = [self._unfinished(jobs[i], number, alone(batch, k), seconds) for k, i in enumerate(active.tolist())]
                 others = [(job, at) for (at, _), here in waiting.items() for job in here if job.tries or job.halfway]
                 return own + [self._unfinished(job, at, job.halfway) for job, at in others]
 
-            if self.checkpoints is not None:
-                self.checkpoints.offer(snapshot)
+            checkpoints.offer(snapshot)
 
         stuck_step = -(-steps // 2 // _REPORT_EVERY) * _REPORT_EVERY
         with tensor_float32(self.tf32):
@@ -463,7 +462,7 @@ class _Run:
                 report=report,
                 report_every=_REPORT_EVERY,
                 halfway=None if jobs[0].halfway is None else together([job.halfway for job in jobs if job.halfway], model.device),
-                save=save,
+                save=None if self.checkpoints is None else partial(save, self.checkpoints),
             )
         seconds = (time.monotonic() - began) / len(jobs)
         outcomes = []
@@ -531,14 +530,8 @@ class _Run:
     def _loss(self, attempt: Attempt, layer: str, unrectified: Sequence[str]) -> Loss:
         """What is minimised: the mean over the layers that are matched at once."""
         loss = self.loss or attempt.loss or self.method.loss
-        return combined(
-            {
-                place: rectified(loss, self.method.margin, straight_through=attempt.straight_through)
-                if place in unrectified
-                else loss
-                for place in places(layer)
-            }
-        )
+        of_rectified = rectified(loss, self.method.margin, straight_through=attempt.straight_through)
+        return combined({place: of_rectified if place in unrectified else loss for place in places(layer)})
 
     def _evidence(self, job: _Job, signal: Tensor) -> Evidence:
         """What is known of a signal [shape=signal_shape] as the metamer of a job."""

@@ -14,7 +14,7 @@ import msgspec
 import psutil
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import in_turn
+from audiometamer.files import in_turn, temporary_beside
 from audiometamer.stimuli.layout import LOCK
 
 BEAT = 5.0  # seconds between two signs of life of a worker
@@ -105,7 +105,7 @@ class Claims:
     def _create(self, key: str) -> bool:
         path = self.folder / key
         content = msgspec.json.encode(Claim(platform.node(), os.getpid(), time.time(), _token(os.getpid())))
-        temporary = self.folder / f".{secrets.token_hex(4)}-{key}"
+        temporary = temporary_beside(path)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             try:

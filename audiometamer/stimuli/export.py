@@ -2,11 +2,8 @@
 
 import hashlib
 import math
-import secrets
-import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,20 +14,17 @@ from numpy.typing import NDArray
 
 from audiometamer.audio import read_samples, resample_by_fourier
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.stimuli.layout import MANIFEST
+from audiometamer.files import whole_folder, write_json, write_text
 from audiometamer.stimuli.set import (
     RIGHTS,
     UNKNOWN,
     Row,
     description,
-    json_text,
     read_clips,
     read_rows,
-    read_table,
-    write_table,
-    write_text,
 )
-from audiometamer.stimuli.verify import file_sha256
+from audiometamer.stimuli.verify import file_sha256, manifest_sha256
+from audiometamer.tables import read_table, write_table
 from audiometamer.version import __version__
 
 Form = Literal["bids", "psychopy", "folder"]
@@ -186,13 +180,13 @@ def export(
         level = sounds.write_calibration(folder, _naming(to, settings))
         about = {
             "audiometamer": __version__, "set": stimulus_set.resolve().name,
-            "set_manifest_sha256": _sum_if_there(stimulus_set / MANIFEST),
+            "set_manifest_sha256": manifest_sha256(stimulus_set),
             "selection_sha256": None if selection is None else file_sha256(selection), "to": to, "sounds": len(made),
             "settings": settings, "lowered_by_db": round(sounds.lowered_db, 3), "calibration_rms_db": round(level, 3),
         }  # fmt: skip
         _FORMS[to](folder, made, settings)
         write_text(folder / "README.md", _readme(made, settings, level, sounds.lowered_db, _naming(to, settings)))
-        write_text(key.with_suffix(".json"), json_text(about))
+        write_json(key.with_suffix(".json"), about)
         write_table(key, (*_KEY, *_columns_about(made)), (entry.row() for entry in made))
     return made
 
@@ -212,20 +206,6 @@ def _check_free(out: Path, key: Path) -> None:
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --key")
     if out.resolve() in key.resolve().parents:
         raise AudioMetamerError(f"the key {key} would lie in {out}, where listeners' programs can read it; keep it apart")
-
-
-@contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out`, renamed to it if the block ends well, and removed if it does not."""
-    folder = out.parent / f".{secrets.token_hex(4)}-{out.name}"
-    try:
-        folder.mkdir(parents=True)
-        yield folder
-        folder.replace(out)
-    except OSError as error:
-        raise AudioMetamerError(f"could not write {out}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _selected(stimulus_set: Path, selection: Path | None) -> list[Row]:
@@ -431,10 +411,6 @@ def _naming(to: Form, settings: Settings) -> Callable[[str], str]:
     return lambda name: f"stimuli/{name}.wav"
 
 
-def _sum_if_there(path: Path) -> str | None:
-    return file_sha256(path) if path.exists() else None
-
-
 def _columns_about(entries: Sequence[Entry]) -> list[str]:
     return list(dict.fromkeys(column for entry in entries for column in entry.about))
 
@@ -511,7 +487,7 @@ def _write_bids(folder: Path, entries: Sequence[Entry], settings: Settings) -> N
     """``stimuli/`` at the root of a BIDS data set, and in ``sourcedata/`` rows for the participants' ``events.tsv``."""
     licences = [entry.right("licence") for entry in entries]
     about = description("Stimuli made with audiometamer", licences, kind="raw", told_in="README.md")
-    write_text(folder / "dataset_description.json", json_text(about))
+    write_json(folder / "dataset_description.json", about)
     name_file = _naming("bids", settings)
     catalogue: dict[str, Callable[[Entry], Any]] = {
         "stimulus_id": lambda entry: f"stim-{entry.stim_id}",
@@ -537,7 +513,7 @@ def _described(path: Path, entries: Sequence[Entry], settings: Settings, columns
     written = _table(path, entries, settings, columns, empty="n/a")
     own = [name for name in written if name not in ("onset", "duration")]  # BIDS itself says what these are
     about = {name: {"Description": _COLUMNS.get(name, f"Of the clip: {name}.")} for name in own}
-    write_text(path.with_suffix(".json"), json_text(about))
+    write_json(path.with_suffix(".json"), about)
 
 
 def _calibration_entry(name: str) -> Entry:

@@ -128,15 +128,15 @@ def expand(path: Path, plan: Plan, *, visit: Callable[[Model, Sequence[str]], No
         if names.setdefault(model.name, k) != k:
             raise AudioMetamerError(f"{path}: {place}.name: models[{names[model.name]}] is called {model.name!r} too")
         layers.append(layers_of(path, plan, entry, model, place=place))
-        with within(path, "clips"):
-            hashes = heard.setdefault(_format(model), {}) or _hashes(chosen, model, plan)
-            heard[_format(model)] = hashes
-        whole = identity_of(model, null, _nothing(model), layers[k][0], 0, plan)
+        if (taken := _format(model)) not in heard:
+            with within(path, "clips"):
+                heard[taken] = {source.name: sha256_of(source.read(model, plan.level).samples) for source in chosen}
+        whole = identity_of(model, null, layers[k][0], plan)
         for layer in layers[k]:
             for source in chosen:
                 for seed in plan.seeds:
-                    clip_sha256 = hashes[source.name]
-                    settings = replace(whole.settings, clip=source.name, clip_sha256=clip_sha256, layer=layer, seed=seed)
+                    own = {"clip": source.name, "clip_sha256": heard[taken][source.name], "layer": layer, "seed": seed}
+                    settings = replace(whole.settings, **own)
                     identity = replace(whole, settings=settings)
                     items.append(Planned(identity.key, identity, source, k))
         if visit is not None:
@@ -148,23 +148,16 @@ def _format(model: Model) -> object:
     return model.sample_rate, model.duration, model.level, model.picture, model.signal_shape
 
 
-def _nothing(model: Model) -> Clip:
-    return Clip("", torch.zeros(model.signal_shape), model.sample_rate)
-
-
-def _hashes(chosen: Sequence[Source], model: Model, plan: Plan) -> dict[str, str]:
-    return {source.name: sha256_of(source.read(model, plan.level).samples) for source in chosen}
-
-
-def identity_of(model: Model, null: NullDistribution | None, clip: Clip, layer: str, seed: int, plan: Plan) -> Identity:
-    """What decides one item's samples."""
+def identity_of(model: Model, null: NullDistribution | None, layer: str, plan: Plan) -> Identity:
+    """What decides the samples of a model's items, by the one of silence with seed 0."""
+    silence = Clip("", torch.zeros(model.signal_shape), model.sample_rate)
     judge = null or default_null(model)
     structure = f"{model!r} {model.domain!r} {model.bounds} {model.signal_shape} {model.sample_rate}"
     # A module that shows another object may show where in memory it lies: that is no part of what it is.
     structure = re.sub(r" at 0x[0-9a-fA-F]+", "", structure)
     judged_by = msgspec.json.encode([judge, model.named_labels()], order="deterministic")
     return Identity(
-        settings_of(model, clip, layer, seed, method=plan.method, steps=plan.steps),
+        settings_of(model, silence, layer, 0, method=plan.method, steps=plan.steps),
         load_method(plan.method).fingerprint(),
         hashlib.sha256(structure.encode()).hexdigest(),
         hashlib.sha256(judged_by).hexdigest(),

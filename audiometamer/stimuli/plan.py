@@ -16,7 +16,7 @@ from msgspec import Meta
 from audiometamer.audio import Clip
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file
+from audiometamer.files import write_text
 from audiometamer.label_files import grouped, read_groups
 from audiometamer.loading import load_model
 from audiometamer.matching.methods import load_method
@@ -323,8 +323,7 @@ def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Seq
             continue  # of another plan; or no file of ours, where somebody's clips lie in the set's folder
         for file, text in texts.items():
             if _text(file) is None:
-                with whole_file(file) as temporary:
-                    temporary.write_text(text, encoding="utf-8")
+                write_text(file, text)
         return found_table
     raise AssertionError("there is always a next number")
 

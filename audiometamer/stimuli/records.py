@@ -1,6 +1,5 @@
 """Write the items of a set; the record of each last, by rename, so that an item is whole or absent."""
 
-import csv
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,12 +10,13 @@ from msgspec.structs import replace
 
 from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file
+from audiometamer.files import write_json
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import safe_name, suffix_of, write_signal
 from audiometamer.metamers.synthesis import Metamer, merit
 from audiometamer.stimuli.items import Identity, Planned
 from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, PLANNED, RECORD, Failure, Wanted
+from audiometamer.tables import write_table
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,15 +56,10 @@ def read_record(path: Path) -> Record:
         raise AudioMetamerError(f"{path} is not the record of an item: {error}") from error
 
 
-def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) -> bool | None:
+def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) -> None:
     """Write an attempt at an item into the set `folder`; the record last, by rename.
 
     Of several attempts the record shows the best, by `audiometamer.metamers.synthesis.merit`; the others lie in ``attempts/``.
-
-    Returns
-    -------
-    bool or None
-        Whether the item's verdict is passed now.
     """
     at, evidence = folder / item.folder, metamer.evidence
     signal = f"metamer{suffix_of(evidence.domain)}"
@@ -75,16 +70,15 @@ def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) ->
     else:
         own = at / ATTEMPTS / str(attempt)
         write_signal(own / signal, metamer.samples, evidence.sample_rate)
-        _write(own / RECORD, record)
+        write_json(own / RECORD, record)
         before = read_record(at / RECORD)
         if not (first := at / ATTEMPTS / "0" / RECORD).exists():
-            _write(first, replace(before, file=f"../../{before.file}"))
+            write_json(first, replace(before, file=f"../../{before.file}"))
         better = replace(record, file=f"{ATTEMPTS}/{attempt}/{signal}") if merit(evidence) > merit(before.evidence) else before
         record = replace(better, attempts=[*before.attempts, evidence.settings.seed])
-    _write(at / RECORD, record)
+    write_json(at / RECORD, record)
     (at / ERROR).unlink(missing_ok=True)
     (at / CHECKPOINT).unlink(missing_ok=True)
-    return record.evidence.verdict.passed
 
 
 def _save_original(folder: Path, item: Planned, metamer: Metamer) -> str:
@@ -100,23 +94,15 @@ def _save_original(folder: Path, item: Planned, metamer: Metamer) -> str:
 
 def save_failure(folder: Path, item: Planned, error: BaseException) -> None:
     """Write why an item could not be made."""
-    _write(folder / item.folder / ERROR, Failure(" ".join(str(error).split()), type(error).__name__, _now()))
+    write_json(folder / item.folder / ERROR, Failure(" ".join(str(error).split()), type(error).__name__, _now()))
 
 
 def write_planned(folder: Path, items: Sequence[Planned]) -> None:
     """List what a plan asks for, so that its state can be told without its models and clips."""
-    with whole_file(folder / PLANNED) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(Wanted._fields)
-        for item in items:
-            s = item.identity.settings
-            writer.writerow(Wanted(item.key, s.clip, s.model, s.layer, s.seed, item.folder))
+    settings = ((item, item.identity.settings) for item in items)
+    rows = (Wanted(item.key, s.clip, s.model, s.layer, s.seed, item.folder) for item, s in settings)
+    write_table(folder / PLANNED, Wanted._fields, (row._asdict() for row in rows))
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _write(path: Path, struct: msgspec.Struct) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(struct), indent=1) + b"\n")

@@ -48,6 +48,37 @@ Report = Callable[[float, str], None]
 
 
 @dataclass
+class Interruption:
+    """Whether somebody has asked this process to stop.
+
+    Parameters
+    ----------
+    asked : bool
+        Default False.
+    """
+
+    asked: bool = False
+    _can_wait: bool = False
+
+    def ask(self) -> None:
+        """Raise a KeyboardInterrupt, unless the work can stop by itself; then only the second time."""
+        if self.asked or not self._can_wait:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """While this lasts, the work looks at `asked` and stops by itself; if it ends before, it is stopped then."""
+        self._can_wait = True
+        try:
+            yield
+        finally:
+            self._can_wait = False
+        if self.asked:
+            raise KeyboardInterrupt
+
+
+@dataclass
 class Worker:
     """One process at work on a plan.
 
@@ -71,7 +102,7 @@ class Worker:
     attempts: int = 1
     report: Report | None = None
     workers: int = 1
-    interruption: "Interruption" = field(default_factory=lambda: Interruption())
+    interruption: Interruption = field(default_factory=Interruption)
     claims: Claims = field(init=False)
     made: int = 0
 
@@ -147,8 +178,7 @@ class Worker:
         """The model of some items, as it was when the plan was expanded."""
         path, plan = self.expansion.path, self.expansion.plan
         model, null = open_model(path, plan.models[entry], place=f"models[{entry}]")
-        silence = Clip("", torch.zeros(model.signal_shape), model.sample_rate)
-        now, then = identity_of(model, null, silence, item.identity.settings.layer, 0, plan), item.identity
+        now, then = identity_of(model, null, item.identity.settings.layer, plan), item.identity
         for what, found, expected in (
             ("weights", now.settings.weights_sha256, then.settings.weights_sha256),
             ("structure", now.structure_sha256, then.structure_sha256),
@@ -351,37 +381,6 @@ def _stop_without_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():
         raise KeyboardInterrupt
-
-
-@dataclass
-class Interruption:
-    """Whether somebody has asked this process to stop.
-
-    Parameters
-    ----------
-    asked : bool
-        Default False.
-    """
-
-    asked: bool = False
-    _can_wait: bool = False
-
-    def ask(self) -> None:
-        """Raise a KeyboardInterrupt, unless the work can stop by itself; then only the second time."""
-        if self.asked or not self._can_wait:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    @contextmanager
-    def deferred(self) -> Iterator[None]:
-        """While this lasts, the work looks at `asked` and stops by itself; if it ends before, it is stopped then."""
-        self._can_wait = True
-        try:
-            yield
-        finally:
-            self._can_wait = False
-        if self.asked:
-            raise KeyboardInterrupt
 
 
 @contextmanager

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.files import write_json
 from audiometamer.stimuli.balance import Family, largest_balanced, most_balanced
-from audiometamer.stimuli.layout import CLIPS, MANIFEST
-from audiometamer.stimuli.set import COLUMNS, Row, json_text, read_clips, read_rows, write_table, write_text
-from audiometamer.stimuli.verify import file_sha256
+from audiometamer.stimuli.layout import CLIPS
+from audiometamer.stimuli.set import COLUMNS, Row, read_clips, read_rows
+from audiometamer.stimuli.verify import manifest_sha256
+from audiometamer.tables import write_table
 from audiometamer.version import __version__
 
 # What makes a condition: all that decides a metamer but its clip and its seed.
@@ -365,14 +367,13 @@ def write_selection(stimulus_set: Path, out: Path, rules: Rules) -> Selection:
     selection = select(stimulus_set, rules)
     told = dict.fromkeys(column for about in clips.values() for column in about if column not in COLUMNS)
     rows = [clips.get(row.clip, {}) | msgspec.structs.asdict(row) for row in selection.rows]
-    manifest = stimulus_set / MANIFEST
     content = {
         "audiometamer": __version__,
         "set": stimulus_set.resolve().name,
-        "set_manifest_sha256": file_sha256(manifest) if manifest.exists() else None,
+        "set_manifest_sha256": manifest_sha256(stimulus_set),
         "rules": rules,
         "counts": selection.counts,
     }
     write_table(out / TABLE, (*COLUMNS, *told), ({c: r.get(c) for c in (*COLUMNS, *told)} for r in rows))
-    write_text(out / RULES, json_text(content))
+    write_json(out / RULES, content)
     return selection

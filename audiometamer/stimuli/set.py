@@ -1,6 +1,5 @@
 """What a set says of itself: its index, clips, licences, description, README, and last its manifest."""
 
-import csv
 import importlib.util
 import math
 import re
@@ -13,7 +12,7 @@ import msgspec
 
 from audiometamer.audio import announced_seconds
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import in_turn, is_temporary, whole_file
+from audiometamer.files import in_turn, is_temporary, whole_file, write_json, write_text
 from audiometamer.metamers.files import verdict_word
 from audiometamer.stimuli.claims import forget_dead, stamp
 from audiometamer.stimuli.layout import (
@@ -34,6 +33,7 @@ from audiometamer.stimuli.layout import (
 )
 from audiometamer.stimuli.plan import OWN_COLUMNS, name_of
 from audiometamer.stimuli.verify import lists_all, write_manifest
+from audiometamer.tables import read_table, write_table
 from audiometamer.version import __version__
 
 UNKNOWN = "unknown"
@@ -233,7 +233,7 @@ def _write(stimulus_set: Path, rows: Sequence[Row], about: Mapping[str, Mapping[
     described = _read_description(stimulus_set / DESCRIPTION)
     title = name or described.get("Name") or stimulus_set.resolve().name
     described |= description(title, [right["licence"] for right in rights], kind="derivative", told_in=LICENCES)
-    write_text(stimulus_set / DESCRIPTION, json_text(described))
+    write_json(stimulus_set / DESCRIPTION, described)
     readme = stimulus_set / README
     if not readme.exists() or readme.read_text(encoding="utf-8", errors="replace").startswith(_BY_US):
         write_text(readme, _readme(title, rows, rights))
@@ -276,43 +276,6 @@ def _named(path: Path) -> dict[str, dict[str, str]]:
         if found.setdefault(clip, told) != told:
             raise AudioMetamerError(f"{path} tells different things of two clips named {clip}; names of clips must differ")
     return found
-
-
-def read_table(path: Path, *, required: Sequence[str] = ()) -> list[dict[str, str]]:
-    """Rows of a table with a header, by column: tab-separated if the name ends in ``.tsv``, else with commas.
-
-    Raises
-    ------
-    AudioMetamerError
-        If it cannot be read, has no rows, lacks a required column, or a row has more or fewer cells than the header.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",", strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AudioMetamerError(f"{path} cannot be read as a table: {error}") from error
-    header, rows = (table[0], table[1:]) if table else ([], [])
-    if missing := [column for column in required if column not in header]:
-        raise AudioMetamerError(f"{path} has no column {', '.join(missing)}; it has {', '.join(header) or 'none'}")
-    if not rows:
-        raise AudioMetamerError(f"{path} has no rows")
-    for line, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise AudioMetamerError(f"{path}, row {line}: {len(row)} cells; there should be {len(header)}")
-    return [dict(zip(header, row, strict=True)) for row in rows]
-
-
-def write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a table, tab-separated if the name ends in ``.tsv``, else with commas; None is an empty cell."""
-    delimiter = "\t" if path.suffix == ".tsv" else ","
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, tuple(columns), restval="", delimiter=delimiter, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({column: _cell(value) for column, value in row.items()} for row in rows)
-
-
-def _cell(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
@@ -417,14 +380,3 @@ def counted(n: int, word: str) -> str:
 
 def _some(words: Sequence[str], most: int = 20) -> str:
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 with the line ends of Unix."""
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def json_text(content: Any) -> str:
-    """JSON for readers: a line for each field."""
-    return msgspec.json.format(msgspec.json.encode(content), indent=1).decode() + "\n"

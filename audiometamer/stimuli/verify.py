@@ -145,6 +145,12 @@ def _files(stimulus_set: Path, *, finished: bool = False) -> Iterator[str]:
         yield from ((at / name).as_posix() for name in (*names, *links) if name != CHECKPOINT and not is_temporary(name))
 
 
+def manifest_sha256(stimulus_set: Path) -> str | None:
+    """The SHA-256 of a set's manifest, by which it is known; None if it has none."""
+    path = stimulus_set / MANIFEST
+    return file_sha256(path) if path.exists() else None
+
+
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file, read a piece at a time."""
     try:

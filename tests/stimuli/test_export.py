@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli.export import Settings, export
-from audiometamer.stimuli.set import write_set, write_table
+from audiometamer.stimuli.set import write_set
+from audiometamer.tables import write_table
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,8 +28,8 @@ from audiometamer.experiment.analysis.recognition import (
 )
 from audiometamer.experiment.analysis.reliability import SplitHalf, split_half
 from audiometamer.experiment.analysis.trials import NATURAL, Listener, Trial, write_listeners, write_trials
-from audiometamer.files import whole_file
-from audiometamer.stimuli.set import write_table
+from audiometamer.files import write_text
+from audiometamer.tables import write_table
 
 
 @dataclass(frozen=True)
@@ -205,17 +205,11 @@ def write_analysis(analysis: Analysis, out: Path, *, chance: float | None = None
     write_trials(trials, analysis.trials)
     write_listeners(listeners, analysis.exclusions.listeners)
     write_table(table, Row.__struct_fields__, map(msgspec.structs.asdict, analysis.recognition))
-    effects = [{"test": name, **_numbers(effect)} for name, effects in analysis.tests.items() for effect in effects]
+    effects = [{"test": name, **effect._asdict()} for name, effects in analysis.tests.items() for effect in effects]
     write_table(tests, ("test", *Effect._fields), effects)
     draw_recognition(analysis.recognition, picture, chance=chance)
-    with whole_file(words) as temporary:
-        temporary.write_text(summary(analysis), encoding="utf-8")
+    write_text(words, summary(analysis))
     return paths
-
-
-def _numbers(effect: Effect) -> dict[str, Any]:
-    """By column; NaN is an empty cell."""
-    return {name: None if isinstance(x, float) and math.isnan(x) else x for name, x in effect._asdict().items()}
 
 
 def summary(analysis: Analysis) -> str:

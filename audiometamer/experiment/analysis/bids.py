@@ -7,7 +7,9 @@ from typing import Any
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.trials import Listener, Trial, cells
-from audiometamer.stimuli.set import BIDS_VERSION, json_text, write_table, write_text
+from audiometamer.files import write_json, write_text
+from audiometamer.stimuli.set import BIDS_VERSION
+from audiometamer.tables import write_table
 from audiometamer.version import __version__
 
 _EMPTY = "n/a"  # as BIDS writes what does not apply
@@ -85,14 +87,14 @@ def write_beh(folder: Path, trials: Sequence[Trial], listeners: Sequence[Listene
         "Name": f"Listening experiment: {task}", "BIDSVersion": BIDS_VERSION, "DatasetType": "raw",
         "GeneratedBy": [{"Name": "audiometamer", "Version": __version__}],
     }  # fmt: skip
-    write_text(folder / "dataset_description.json", json_text(about))
+    write_json(folder / "dataset_description.json", about)
     write_text(folder / "README.md", f"{len(listeners)} listeners' answers to metamers and natural clips.\n")
     people = [{"participant_id": labels[listener.listener], **_without(cells(listener), "listener")} for listener in listeners]
     columns = list(dict.fromkeys(column for row in people for column in row))
     _write(folder / "participants.tsv", columns, people)
     told = {name: {"Description": _PARTICIPANT.get(name, "Answer to the questionnaire.")} for name in columns}
-    write_text(folder / "participants.json", json_text(told))
-    write_text(folder / f"task-{task}_beh.json", json_text(_COLUMNS))  # of all tables below, by BIDS's inheritance
+    write_json(folder / "participants.json", told)
+    write_json(folder / f"task-{task}_beh.json", _COLUMNS)  # of all tables below, by BIDS's inheritance
     for listener, label in labels.items():
         own = [trial for trial in trials if trial.listener == listener]
         if own:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.trials import NATURAL, Trial, trial_frame
-from audiometamer.stimuli.set import write_table
+from audiometamer.tables import write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,8 +107,7 @@ def mixed_logistic(
 
 def write_logistic(path: Path, coefficients: Sequence[Coefficient]) -> Path:
     """Write the coefficients as a table; NaN is an empty cell."""
-    rows = [{k: None if isinstance(x, float) and np.isnan(x) else x for k, x in c._asdict().items()} for c in coefficients]
-    write_table(path, Coefficient._fields, rows)
+    write_table(path, Coefficient._fields, (coefficient._asdict() for coefficient in coefficients))
     return path
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.stimuli.set import read_table, write_table
+from audiometamer.tables import read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd

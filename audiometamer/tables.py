@@ -1,0 +1,63 @@
+"""Tables as text: tab-separated if the name of the file ends in ``.tsv``, else with commas."""
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import whole_file
+
+
+def read_cells(path: Path, *, encoding: str = "utf-8") -> tuple[list[str], list[list[str]]]:
+    """Header and rows, as they are; both empty if the file is.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be read.
+    """
+    try:
+        with path.open(encoding=encoding, newline="") as file:
+            header, *rows = list(csv.reader(file, delimiter=_delimiter(path), strict=True)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AudioMetamerError(f"{path} cannot be read as a table: {error}") from error
+    return header, rows
+
+
+def read_table(path: Path, *, required: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Rows of a table with a header, by column.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be read, has no rows, lacks a required column, or a row has more or fewer cells than the header.
+    """
+    header, rows = read_cells(path, encoding="utf-8-sig")  # as spreadsheets save it
+    if missing := [column for column in required if column not in header]:
+        raise AudioMetamerError(f"{path} has no column {', '.join(missing)}; it has {', '.join(header) or 'none'}")
+    if not rows:
+        raise AudioMetamerError(f"{path} has no rows")
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise AudioMetamerError(f"{path}, row {line}: {len(row)} cells; there should be {len(header)}")
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a table with a header; None and NaN are empty cells, other fractions have six digits."""
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, tuple(columns), restval="", delimiter=_delimiter(path), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({column: _cell(value) for column, value in row.items()} for row in rows)
+
+
+def _delimiter(path: Path) -> str:
+    return "\t" if path.suffix == ".tsv" else ","
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return "" if math.isnan(value) else f"{value:.6g}"
