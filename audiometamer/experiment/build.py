@@ -13,7 +13,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
 from audiometamer.experiment.design import INTERVALS, TEXTS, Conditions, Design, Texts, read_answers, read_design, read_text
 from audiometamer.experiment.folder import ConditionKey, Entry, List, Lists, Trial, interval_answers, write_private
-from audiometamer.experiment.headphones import N_INTERVALS, antiphase, huggins
+from audiometamer.experiment.headphones import GAP_SECONDS, N_INTERVALS, antiphase, huggins
 from audiometamer.experiment.lists import Planned, alternatives, draw
 from audiometamer.experiment.offer import NATURAL, Condition, Offer, answers_of, read_offer, told
 from audiometamer.experiment.pages import write_page
@@ -25,7 +25,6 @@ from audiometamer.tables import write_table
 from audiometamer.toml_files import toml_text, within
 from audiometamer.version import __version__
 
-_GAP_SECONDS = 0.5  # between sounds that are compared
 _HEADPHONES = {"huggins": huggins, "antiphase": antiphase}
 
 
@@ -225,7 +224,7 @@ def _write_sounds(folder: Path, stimulus_set: Path, names: Mapping[Stimulus, str
     parts = {name: _parts(stimulus, offer, design.answers.kind)[0] for stimulus, name in names.items()}
     settings = design.sounds.settings(design.seed)
     sounds = Sounds(stimulus_set, settings, sorted({file for files in parts.values() for file in files}))
-    gap = np.zeros(round(_GAP_SECONDS * settings.sample_rate))
+    gap = np.zeros(round(GAP_SECONDS * settings.sample_rate))
     for name in sorted(parts):
         pieces = [piece for file in parts[name] for piece in (sounds.read(file), gap)][:-1]
         write_pcm(folder / f"{name}.wav", np.concatenate(pieces), settings, name=name)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Stereo = NDArray[np.float64]
 N_INTERVALS = 3
 _SECONDS = 1.0
-_GAP_SECONDS = 0.5
+GAP_SECONDS = 0.5  # between intervals
 
 
 def huggins(right: int, *, sample_rate: int, rms: float, seed: int) -> Stereo:
@@ -62,5 +62,5 @@ def _joined(intervals: list[NDArray[np.float64]], levels: list[float], *, sample
         shaped = sound.copy()
         shaped[: len(rise)] *= rise[:, None]
         shaped[len(shaped) - len(rise) :] *= rise[::-1, None]
-        pieces += [shaped * (level / np.sqrt(np.mean(shaped**2))), np.zeros((round(_GAP_SECONDS * sample_rate), 2))]
+        pieces += [shaped * (level / np.sqrt(np.mean(shaped**2))), np.zeros((round(GAP_SECONDS * sample_rate), 2))]
     return np.concatenate(pieces[:-1])

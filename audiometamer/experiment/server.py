@@ -9,8 +9,8 @@ What a page may ask for. JSON both ways; ``Authorization: Bearer <token>`` where
     A token for who comes without one: {"token"}. `parameters` are those of the address (``PROLIFIC_PID``; ``workerId`` and
     ``assignmentId``). Only for the service that the server is open to; who comes again goes on where they were.
 ``GET /api/session`` (token)
-    All that the page needs; see `Session`. Asked for at the start and after every reload: ``state.next`` is the trial to go on
-    with.
+    All that the page needs; see `audiometamer.experiment.session`. Asked for at the start and after every reload: ``state.next``
+    is the trial to go on with.
 ``GET /sounds/<stimulus>.wav`` (token)
     A sound of the listener's own list, or ``calibrationnoise``, by which the level is set.
 ``GET /pictures/<k>.png``
@@ -47,14 +47,13 @@ from starlette.types import ASGIApp
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
-from audiometamer.experiment.design import INTERVALS, Question
 from audiometamer.experiment.export import read_answers
-from audiometamer.experiment.folder import Experiment, Trial, read_experiment
-from audiometamer.experiment.headphones import N_INTERVALS
+from audiometamer.experiment.folder import Experiment, read_experiment
 from audiometamer.experiment.messages import Answer
 from audiometamer.experiment.messages import Message as PageMessage
 from audiometamer.experiment.requests import SecurityHeaders, bearer, read_form, read_json
 from audiometamer.experiment.results import TABLES, results_page
+from audiometamer.experiment.session import MTURK, PageState, page_state, session_of
 from audiometamer.experiment.store import (
     CompleteError,
     ConflictError,
@@ -71,7 +70,6 @@ Service = Literal["prolific", "mturk", "anyone"]
 Short = Annotated[str, Meta(max_length=256)]
 _PARTICIPANT = {"prolific": "PROLIFIC_PID", "mturk": "workerId"}
 _PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"  # in the place of an assignment while somebody only looks
-_MTURK = "https://www.mturk.com https://workersandbox.mturk.com"
 _TYPES = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
     ".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2",
@@ -87,94 +85,6 @@ class Enrolment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     service: Service
     parameters: Annotated[dict[Short, Short], Meta(max_length=16)] = {}
-
-
-class PageState(msgspec.Struct, frozen=True):
-    """How far a listener is, as the page may know it: the next trial, whether and how it is over, which forms were sent."""
-
-    next: int | None
-    over: Literal["finished", "stopped"] | None
-    forms: list[str]
-
-
-class PageTrial(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A trial, as the page may know it: catch trials are main trials.
-
-    Parameters
-    ----------
-    options : list of str
-        The answers of this trial, where they are its own.
-    """
-
-    trial: int
-    kind: Literal["headphones", "practice", "demonstration", "main"]
-    stimulus: str
-    options: list[str] = []
-
-
-class Task(msgspec.Struct, frozen=True):
-    """What is answered.
-
-    Parameters
-    ----------
-    kind : {"typed", "choice", "abx", "odd-one-out"}
-    of : {"word", "speaker"}
-    answers : list of str
-        The closed list.
-    intervals : int
-        How many sounds one trial plays, all in one file.
-    pictures : bool
-    """
-
-    kind: str
-    of: str
-    answers: list[str]
-    intervals: int
-    pictures: bool
-
-
-class HeadphoneTask(msgspec.Struct, frozen=True):
-    """The headphone check: its kind, and its answers, the intervals."""
-
-    test: str
-    answers: list[str]
-
-
-class Completion(msgspec.Struct, frozen=True):
-    """Where the page goes in the end; `fields` are posted there as a form, without them it is only an address."""
-
-    address: str
-    fields: dict[str, str] = {}
-
-
-class Session(msgspec.Struct, frozen=True):
-    """All that the page needs.
-
-    Parameters
-    ----------
-    title : str
-    state : PageState
-    trials : list of PageTrial
-    task : Task
-    headphones : HeadphoneTask
-    breaks : list of int
-        Trials after which there is a rest.
-    questions : list of Question
-    texts : dict of str to str
-        Markdown: consent and instructions; debriefing only when it is over.
-    completion : Completion or None
-        When it is over.
-    """
-
-    title: str
-    state: PageState
-    trials: list[PageTrial]
-    task: Task
-    headphones: HeadphoneTask
-    breaks: list[int]
-    questions: list[Question]
-    texts: dict[str, str]
-    completion: Completion | None
 
 
 class Confirmation(msgspec.Struct, frozen=True):
@@ -215,7 +125,7 @@ def create_app(experiment: Experiment, store: Store, *, open_to: Service | None 
         ],
         exception_handlers={AudioMetamerError: _refusal, HTTPException: _http_error},
     )
-    return SecurityHeaders(app, forms_to=_MTURK if open_to == "mturk" else "")
+    return SecurityHeaders(app, forms_to=MTURK if open_to == "mturk" else "")
 
 
 class _Server:
@@ -261,7 +171,7 @@ class _Server:
     async def session(self, request: Request) -> Response:
         state = await self._state(request)
         person = await run_in_threadpool(self.store.person, state.listener)
-        return _json(_session(self.experiment, state, person))
+        return _json(session_of(self.experiment, state, person))
 
     async def message(self, request: Request) -> Response:
         """Keep a message; whatever is returned with status 200 is on disk."""
@@ -271,8 +181,8 @@ class _Server:
             state = await run_in_threadpool(self.store.keep, listener, message)
         except ConflictError as error:
             state = await run_in_threadpool(self.store.state, listener)
-            return _error(409, str(error), state=_page_state(state))
-        return _json(Confirmation(message.key, _page_state(state), self._feedback(state, message)))
+            return _error(409, str(error), state=page_state(state))
+        return _json(Confirmation(message.key, page_state(state), self._feedback(state, message)))
 
     def _feedback(self, state: State, message: PageMessage) -> dict[str, bool | str] | None:
         """What was right, after a practice trial."""
@@ -318,56 +228,6 @@ class _Server:
         if given is None:
             given = (await read_form(request)).get("secret", "")
         return hmac.compare_digest(given.strip().encode(), self.experiment.secret.encode())
-
-
-def _session(experiment: Experiment, state: State, person: Person | None) -> Session:
-    """What the page may know; see the top of this file."""
-    design, trials = experiment.design, experiment.trials(state.number)
-    page_state = _page_state(state)
-    texts = {name: text for name, text in experiment.texts.items() if name != "debriefing" or page_state.over}
-    kind = design.answers.kind
-    return Session(
-        title=design.title,
-        state=page_state,
-        trials=[_page_trial(trial) for trial in trials],
-        task=Task(kind, design.answers.of, experiment.answers, INTERVALS.get(kind, 1), design.answers.pictures is not None),
-        headphones=HeadphoneTask(design.headphones.test, [str(k) for k in range(1, N_INTERVALS + 1)]),
-        breaks=_breaks(trials, design.breaks.every),
-        questions=design.questions,
-        texts=texts,
-        completion=_completion(experiment, page_state, person),
-    )
-
-
-def _page_trial(trial: Trial) -> PageTrial:
-    return PageTrial(trial.trial, "main" if trial.kind == "catch" else trial.kind, trial.stimulus, trial.options)
-
-
-def _page_state(state: State) -> PageState:
-    over: Literal["finished", "stopped"] | None = "stopped" if state.excluded is not None else None
-    if over is None and state.next is None:
-        over = "finished"
-    return PageState(state.next, over, sorted(state.forms))
-
-
-def _breaks(trials: list[Trial], every: int | None) -> list[int]:
-    """Main and catch trials after which there is a rest; none after the last."""
-    numbers = [trial.trial for trial in trials if trial.kind in ("main", "catch")]
-    return [] if every is None else numbers[every - 1 : -1 : every]
-
-
-def _completion(experiment: Experiment, state: PageState, person: Person | None) -> Completion | None:
-    """Where a listener is sent: back to MTurk, or to the address of the design."""
-    if state.over is None:
-        return None
-    if person is not None and person.service == "mturk":
-        site = person.parameters.get("turkSubmitTo", "").rstrip("/")
-        if site in _MTURK.split():
-            fields = {"assignmentId": person.parameters.get("assignmentId", ""), "over": state.over}
-            return Completion(f"{site}/mturk/externalSubmit", fields)
-    ends = {"finished": experiment.design.completion.finished, "stopped": experiment.design.completion.stopped}
-    address_of_design = ends[state.over]
-    return None if address_of_design is None else Completion(address_of_design)
 
 
 def _person(asked: Enrolment) -> Person | None:

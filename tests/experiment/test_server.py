@@ -77,7 +77,7 @@ def test_a_whole_experiment(client, store, experiment):
         assert told["feedback"] == ({"correct": True, "answer": right(experiment, trial)} if trial.kind == "practice" else None)
     after = session(client, token)
     assert after["state"] == {"next": None, "over": "finished", "forms": ["consent"]}
-    assert after["texts"]["debriefing"].startswith("# Thank you")
+    assert after["texts"]["debriefing"].startswith("<h1>Thank you</h1>")
 
 
 def test_what_is_confirmed_is_on_disk(client, store, experiment):
