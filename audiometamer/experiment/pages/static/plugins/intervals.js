@@ -1,0 +1,29 @@
+/** Which of some sounds, heard one after the other: ABX, odd one out, and the headphone checks. */
+
+import { element } from "../elements.js";
+import { Choice } from "./choice.js";
+
+const { ParameterType } = jsPsychModule;
+
+export class Intervals extends Choice {
+  static info = {
+    ...Choice.info,
+    name: "intervals",
+    parameters: {
+      ...Choice.info.parameters,
+      /** How many sounds are heard. */
+      intervals: { type: ParameterType.INT },
+      /** Silence between them, s. */
+      gap: { type: ParameterType.FLOAT },
+      /** How they are called. */
+      names: { type: ParameterType.STRING, array: true, default: [] },
+    },
+  };
+
+  listen(display, trial) {
+    const marks = Array.from({ length: trial.intervals }, (_, k) => element("span", { textContent: trial.names[k] ?? k + 1 }));
+    display.replaceChildren(element("div", { className: "intervals", "aria-hidden": "true" }, ...marks));
+    const interval = (now) => marks.forEach((mark, k) => mark.classList.toggle("now", k === now));
+    return { intervals: trial.intervals, gap: trial.gap, interval };
+  }
+}

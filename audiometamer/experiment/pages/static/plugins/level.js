@@ -1,0 +1,69 @@
+/** The listener sets the volume by a noise as loud as all sounds. */
+
+import { element, lead, next } from "../elements.js";
+import { CONTINUE, LEVEL, NOISE_OFF, NOISE_ON } from "../words.js";
+
+const { ParameterType } = jsPsychModule;
+const LEAST = 1; // s of noise before it goes on
+const NOISE = "calibrationnoise";
+
+export class Level {
+  static info = {
+    name: "level",
+    version: "1.0.0",
+    parameters: { sounds: { type: ParameterType.OBJECT }, save: { type: ParameterType.FUNCTION } },
+    data: { seconds: { type: ParameterType.FLOAT } },
+  };
+
+  constructor(jsPsych) {
+    this.jsPsych = jsPsych;
+  }
+
+  async trial(display, trial, on_load) {
+    const text = element("article");
+    text.innerHTML = LEVEL;
+    const noise = element("button", { textContent: NOISE_ON, "aria-pressed": "false" });
+    const on = element("button", { className: "main", textContent: CONTINUE, disabled: true });
+    display.replaceChildren(text, element("p", {}, noise), element("p", {}, on));
+    lead(text.querySelector("h1"));
+    let stop = null;
+    let seconds = 0;
+    const toggle = async () => {
+      if (stop) {
+        seconds += (await stop)();
+        stop = null;
+      } else {
+        await trial.sounds.unlocked();
+        stop = trial.sounds.loop(NOISE);
+        await stop;
+        setTimeout(() => (on.disabled = false), 1000 * LEAST);
+      }
+      noise.textContent = stop ? NOISE_OFF : NOISE_ON;
+      noise.setAttribute("aria-pressed", String(Boolean(stop)));
+    };
+    noise.addEventListener("click", toggle);
+    on_load();
+    await next(on, "click");
+    on.disabled = true;
+    noise.disabled = true;
+    if (stop) await toggle();
+    const result = { seconds: Math.round(10 * seconds) / 10 };
+    await trial.save(result);
+    return result;
+  }
+
+  async simulate(trial, mode, options, on_load) {
+    if (mode === "data-only") {
+      on_load();
+      await trial.save({ seconds: 0 });
+      return { seconds: 0 };
+    }
+    const display = this.jsPsych.getDisplayElement();
+    const done = this.trial(display, trial, on_load);
+    const [noise, on] = display.querySelectorAll("button");
+    noise.click();
+    while (on.disabled) await new Promise((resolve) => setTimeout(resolve, 50));
+    on.click();
+    return done;
+  }
+}

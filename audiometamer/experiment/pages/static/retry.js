@@ -1,0 +1,41 @@
+/** Doing something again and again until it works, with longer and longer pauses. */
+
+const FIRST = 500; // ms
+const LONGEST = 30_000;
+
+/** The other side has said no: sending the same again does not help. */
+export class Refused extends Error {
+  constructor(status, message, state = null) {
+    super(message);
+    this.name = "Refused";
+    this.status = status;
+    this.state = state;
+  }
+}
+
+/** The result of `action`; after any failure but `Refused` it is tried again, and `failed` is told of it. */
+export async function persist(action, failed = () => {}) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await action();
+    } catch (error) {
+      if (error instanceof Refused) throw error;
+      failed(error, attempt);
+      // Half of the pause is drawn, so that pages which lost their server together do not all come back together.
+      await pause(Math.min(FIRST * 2 ** (attempt - 1), LONGEST) * (0.5 + Math.random() / 2));
+    }
+  }
+}
+
+/** So many ms, or less if the connection comes back before. */
+function pause(milliseconds) {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      removeEventListener("online", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    addEventListener("online", done);
+  });
+}

@@ -1,0 +1,185 @@
+/** All screens of what is left of an experiment, in order. */
+
+import { element } from "./elements.js";
+import { Choice } from "./plugins/choice.js";
+import { Intervals } from "./plugins/intervals.js";
+import { Level } from "./plugins/level.js";
+import { Questions } from "./plugins/questions.js";
+import { Text } from "./plugins/text.js";
+import { Typed } from "./plugins/typed.js";
+import { Refused, persist } from "./retry.js";
+import * as words from "./words.js";
+
+const PLUGINS = { typed: Typed, choice: Choice, abx: Intervals, "odd-one-out": Intervals };
+const COMPARED = { abx: ["A", "B", "X"] };
+
+export function screens({ jsPsych, session, sounds, outbox, transport }) {
+  const { state, trials, task, headphones } = session;
+  const left = state.over ? [] : trials.slice(state.next - 1);
+  let told = null; // by the server, of the last answer
+  let ending = session;
+
+  /** Send a message; where the server knows better how far we are, begin anew from there. */
+  async function send(message) {
+    try {
+      told = await outbox.send(message);
+    } catch (error) {
+      if (!(error instanceof Refused) || error.status !== 409) throw error;
+      location.reload();
+      await new Promise(() => {});
+    }
+    if (told.state.over) jsPsych.abortTimelineByName("trials");
+  }
+
+  const form = (name) => (content) => send({ kind: "form", form: name, content });
+  const answer = ({ trial, ...rest }) => send({ kind: "answer", trial, ...rest });
+
+  function before() {
+    const asked = session.questions.filter((question) => question.when === "before");
+    const agree = async () => {
+      await form("browser")(browser(sounds.context));
+      await form("consent")({});
+    };
+    return [
+      ...(state.forms.includes("consent") ? [] : [{ type: Text, content: session.texts.consent, button: words.AGREE, then: agree }]),
+      ...(state.forms.includes("questions-before") ? [] : questions(asked, form("questions-before"))),
+      state.forms.includes("level")
+        ? { type: Text, content: words.WELCOME_BACK }
+        : { type: Level, sounds, save: form("level") },
+    ];
+  }
+
+  /** What is said before a trial that is the first of its kind, of all or after a rest. */
+  function introductions(trial, previous) {
+    if (trial.kind === "headphones") return previous ? [] : [{ type: Text, content: words.HEADPHONES[headphones.test] }];
+    const rest = session.breaks.includes(previous?.trial) ? [words.REST(...progress(previous))] : [];
+    if (trial.kind === previous?.kind) return rest.map((content) => ({ type: Text, content }));
+    const instructed = previous && previous.kind !== "headphones";
+    const content = { practice: words.PRACTICE, demonstration: words.DEMONSTRATION, main: words.MAIN }[trial.kind];
+    return [
+      ...(instructed ? [] : [{ type: Text, content: [fragment(session.texts.instructions), ...allAnswers(task)] }]),
+      { type: Text, content, button: words.BEGIN },
+    ];
+  }
+
+  function feedback() {
+    const { correct, answer: right } = told.feedback;
+    const shown = fragment(correct ? words.RIGHT : words.WRONG);
+    shown.querySelector("strong").textContent = label(right);
+    return shown;
+  }
+
+  function label(given) {
+    return words.INTERVALS[task.kind]?.[given - 1]?.toLowerCase() ?? given;
+  }
+
+  function progress(trial) {
+    const main = trials.filter((other) => other.kind === "main");
+    return [main.filter((other) => other.trial <= trial.trial).length, main.length];
+  }
+
+  function asked(trial) {
+    const common = { number: trial.trial, stimulus: trial.stimulus, sounds, save: answer, on_start: () => showProgress(trial, trials) };
+    if (trial.kind === "headphones") {
+      const { test, answers, gap_seconds: gap } = headphones;
+      return { ...common, type: Intervals, answers, prompt: words.PROMPTS[test], labels: words.INTERVALS[test], intervals: answers.length, gap };
+    }
+    const answers = trial.options?.length ? trial.options : task.answers;
+    const compared = task.kind in words.INTERVALS;
+    return {
+      ...common,
+      type: PLUGINS[task.kind],
+      answers,
+      prompt: words.PROMPTS[compared ? task.kind : task.of],
+      ...(task.pictures && { picture: (one) => transport.picture(task.answers.indexOf(one) + 1) }),
+      ...(compared && {
+        labels: words.INTERVALS[task.kind], intervals: task.intervals, gap: task.gap_seconds, names: COMPARED[task.kind] ?? [],
+      }),
+    };
+  }
+
+  const timeline = left.flatMap((trial, k) => [
+    ...introductions(trial, left[k - 1]),
+    asked(trial),
+    ...(trial.kind === "practice" ? [{ type: Text, content: feedback }] : []),
+  ]);
+
+  function after() {
+    const last = session.questions.filter((question) => question.when === "after");
+    return [
+      ...(state.forms.includes("questions-after") ? [] : questions(last, form("questions-after"))),
+      {
+        type: Text,
+        on_start: () => showProgress(null),
+        content: async () => {
+          ending = await persist(() => transport.session());
+          return (ending.state.over === "stopped" ? words.STOPPED : "") + ending.texts.debriefing;
+        },
+      },
+      { type: End, content: () => ending, transport },
+    ];
+  }
+
+  return [...(state.over ? [] : before()), ...(timeline.length ? [{ name: "trials", timeline }] : []), ...after()];
+}
+
+/** The last screen: all is saved, and how to go back to where the listener came from. */
+class End {
+  static info = {
+    name: "end",
+    version: "1.0.0",
+    parameters: {
+      content: { type: jsPsychModule.ParameterType.COMPLEX },
+      transport: { type: jsPsychModule.ParameterType.OBJECT },
+    },
+    data: {},
+  };
+
+  async trial(display, trial, on_load) {
+    const place = element("div", { id: "end" });
+    display.replaceChildren(element("h1", { textContent: words.SAVED, id: "saved" }), place);
+    await trial.transport.end(trial.content);
+    if (!place.childElementCount) place.append(element("p", { textContent: words.CLOSE }));
+    on_load();
+  }
+}
+
+const questions = (asked, save) => (asked.length ? [{ type: Questions, questions: asked, save }] : []);
+
+/** HTML of ours, or of the experimenter's Markdown, as elements. */
+function fragment(html) {
+  const made = element("section");
+  made.innerHTML = html;
+  return made;
+}
+
+/** The closed list to look at, where it is typed. */
+function allAnswers({ kind, answers }) {
+  if (kind !== "typed") return [];
+  const list = element("ul", { className: "words" }, ...answers.map((answer) => element("li", { textContent: answer })));
+  return [element("details", {}, element("summary", { textContent: words.ALL_ANSWERS(answers.length) }), list)];
+}
+
+/** The bar at the top: how many of all trials are done. */
+function showProgress(trial, trials = []) {
+  const bar = document.querySelector("#progress");
+  bar.hidden = trial === null;
+  if (trial !== null) Object.assign(bar, { max: trials.length, value: trial.trial - 1 });
+}
+
+/** What is known of the listener's browser. */
+function browser(context) {
+  return {
+    agent: navigator.userAgent,
+    language: navigator.language,
+    time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+    screen: `${screen.width}x${screen.height}`,
+    window: `${innerWidth}x${innerHeight}`,
+    pixel_ratio: devicePixelRatio,
+    touch: navigator.maxTouchPoints > 0,
+    sample_rate: context.sampleRate,
+    channels: context.destination.maxChannelCount,
+    base_latency_ms: Math.round(1000 * (context.baseLatency ?? 0)),
+    simulated: Boolean(window.simulatedListener),
+  };
+}

@@ -1,0 +1,70 @@
+/** Every sentence of the page, but for the texts of the experimenter. */
+
+export const BEGIN = "Begin";
+export const CONTINUE = "Continue";
+export const FINISH = "Finish";
+export const SUBMIT = "Submit";
+export const AGREE = "I agree and want to take part";
+export const PLAY = "Play the sound";
+export const PLAY_AGAIN = "The sound was interrupted. Play it again";
+export const LISTEN = "Listen…";
+export const LOADING = "The sound is loading…";
+export const KEPT_HERE =
+  "Your answer is kept in this browser and will be sent as soon as the server can be reached. Please leave this page open.";
+export const ALL_ANSWERS = (n) => `All ${n} possible answers`;
+export const CHOOSE = "Choose …";
+export const REQUIRED = " (needed)";
+
+export const WELCOME_BACK = `<h1>Welcome back</h1>
+<p>You can go on where you were. Put your headphones on, and set the volume as it was before.</p>`;
+
+export const LEVEL = `<h1>Set the volume</h1>
+<ol>
+<li>Please put your headphones on, in a quiet place.</li>
+<li>Turn the volume of your device far down.</li>
+<li>Play the noise, and turn the volume up until it is loud and clear, but comfortable.</li>
+<li>Do not change the volume after that. All sounds are about as loud as this noise.</li>
+</ol>`;
+export const NOISE_ON = "Play the noise";
+export const NOISE_OFF = "Stop the noise";
+
+export const HEADPHONES = {
+  huggins: `<h1>Are your headphones on?</h1>
+<p>You will hear three noises, one after the other. In one of them there is a faint tone, which can be heard only over headphones.
+Which one is it? Press the key of its number, or its button.</p>`,
+  antiphase: `<h1>Are your headphones on?</h1>
+<p>You will hear three tones, one after the other. Which one is the softest? Press the key of its number, or its button.</p>`,
+};
+
+export const PRACTICE = `<h1>Practice</h1><p>First some trials for practice. After each, you are told what was right.</p>`;
+export const DEMONSTRATION = `<h1>Well practised</h1><p>Now some trials on your own. From here on you are not told what was right.</p>`;
+export const MAIN = `<h1>The main part</h1><p>All is ready. The progress is shown at the top of the page.</p>`;
+export const REST = (done, all) => `<h1>Time for a rest</h1><p>You have answered ${done} of ${all}. Go on when you like.</p>`;
+export const RIGHT = `<h1 class="right">Right</h1><p>It was <strong></strong>.</p>`;
+export const WRONG = `<h1 class="wrong">Not quite</h1><p>It was <strong></strong>.</p>`;
+
+export const QUESTIONS = "A few questions";
+export const STOPPED = `<h1>Thank you</h1><p>The experiment ends here, because the sounds cannot be heard as they need to be in this
+experiment. Your answers are saved.</p>`;
+export const SAVED = "Your answers are saved.";
+export const CLOSE = "You may close this page.";
+export const CANNOT_GO_ON = (reason) =>
+  `The experiment cannot go on: ${reason}. What was confirmed is saved. Please tell the experimenter, or try this link again later.`;
+export const NO_CONNECTION = "The server cannot be reached. Trying again…";
+export const LOADED = (share) => `Loading the sounds: ${Math.round(100 * share)} %`;
+
+/** What is asked after a sound, and how its answers are called, by the kind of task. */
+export const PROMPTS = {
+  word: "Which word did you hear?",
+  speaker: "Who was speaking?",
+  abx: "Which one was the last sound the same as?",
+  "odd-one-out": "Which one was different?",
+  huggins: "Which one had the tone?",
+  antiphase: "Which one was the softest?",
+};
+export const INTERVALS = {
+  abx: ["The first", "The second"],
+  "odd-one-out": ["The first", "The second", "The third"],
+  huggins: ["The first", "The second", "The third"],
+  antiphase: ["The first", "The second", "The third"],
+};
