@@ -157,6 +157,9 @@ def export(folder: Path, database: Path | None, out: Path) -> None:
     "--pace", type=click.FloatRange(0), default=0.0, show_default=True, help="1: as slow as people; 0: without a pause."
 )
 @click.option("--sounds/--no-sounds", default=True, show_default=True, help="Load every sound before it is answered.")
+@click.option(
+    "--browser", "chromium", metavar="PROGRAM", help="Chromium: listeners go through the page itself; needs playwright."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the answers.")
 def rehearse(
     folder: Path,
@@ -168,13 +171,16 @@ def rehearse(
     device: str,
     pace: float,
     sounds: bool,
+    chromium: str | None,
     seed: int,
 ) -> None:
     """Let simulated listeners go through EXPERIMENT at once, and hold what was confirmed against what is on disk."""
     read = read_experiment(folder)
     reply = _reply(read, accuracy, lapse, model_name, device)
     with tracked() as tracker:
-        found = rehearse_folder(read, out, reply, listeners=listeners, seed=seed, pace=pace, load_sounds=sounds, report=tracker)
+        found = rehearse_folder(
+            read, out, reply, listeners=listeners, seed=seed, pace=pace, load_sounds=sounds, chromium=chromium, report=tracker
+        )
     write_tables(read_answers(out / layout.DATABASE, read), out)
     times = ", ".join(f"{name} {value:.1f} ms" for name, value in found.milliseconds.items())
     ends = ", ".join(f"{n} {how}" for how, n in found.ends.items())

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment import browser
 from audiometamer.experiment.export import read_answers
 from audiometamer.experiment.folder import DATABASE, Experiment
 from audiometamer.experiment.messages import Answer
@@ -62,6 +63,7 @@ def rehearse(
     seed: int = 0,
     pace: float = 0.0,
     load_sounds: bool = True,
+    chromium: str | None = None,
     report: Callable[[float, str], None] = lambda _done, _message: None,
 ) -> Rehearsed:
     """Let simulated listeners take part at once; their answers go into a new folder, not to those of real listeners.
@@ -81,6 +83,9 @@ def rehearse(
         So many times the reaction time is waited before each answer. Default 0: none.
     load_sounds : bool
         Load every sound before it is answered. Default True.
+    chromium : str, optional
+        The browser, where listeners go through the page itself; see `audiometamer.experiment.browser`. Default: they talk to the
+        server without a page.
     report : function of float and str, optional
         Called with the share of answers that are confirmed, and words.
 
@@ -102,6 +107,9 @@ def rehearse(
     crowd = _Crowd(expected, report)
     start = time.perf_counter()
     with server(experiment.folder, database) as address:
+        if chromium is not None:
+            crowd.browse([f"{address}/#{token}" for token in tokens], reply, program=chromium, seed=seed, pace=pace)
+            return _result(crowd, experiment, database, time.perf_counter() - start)
 
         def take(number: int) -> None:
             with Client(address, tokens[number]) as client:
@@ -140,6 +148,11 @@ class _Crowd:
     def end(self, how: str) -> None:
         with self.lock:
             self.ends[how] += 1
+
+    def browse(self, addresses: Sequence[str], reply: Reply, *, program: str, seed: int, pace: float) -> None:
+        """Windows of a browser instead of threads."""
+        reports = [self.confirmed(number) for number in range(1, len(addresses) + 1)]
+        self.ends.update(browser.take_part(addresses, reply, program=program, seed=seed, pace=pace, reports=reports))
 
     def run(self, take: Callable[[int], None], n: int) -> None:
         """Wait for all; the first error of one of them is raised when all have ended."""

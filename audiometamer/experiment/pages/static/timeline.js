@@ -141,6 +141,7 @@ class End {
     await trial.transport.end(trial.content);
     if (!place.childElementCount) place.append(element("p", { textContent: words.CLOSE }));
     on_load();
+    await new Promise(() => {}); // it stays on the screen
   }
 }
 
