@@ -25,7 +25,7 @@ async function main() {
   screen.replaceChildren();
   const jsPsych = initJsPsych({ display_element: screen, use_webaudio: false, on_finish: () => {} });
   const timeline = screens({ jsPsych, session, sounds, outbox, transport });
-  await (window.simulatedListener ? jsPsych.simulate(timeline, "visual") : jsPsych.run(timeline));
+  await (window.simulatedListener ? jsPsych.simulate(timeline, window.simulatedListener.mode ?? "visual") : jsPsych.run(timeline));
 }
 
 /** Tell when the listener looks at something else. */

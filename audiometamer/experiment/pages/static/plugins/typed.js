@@ -58,9 +58,10 @@ export class Typed extends Answering {
       else return;
       if (event.key !== "Tab") event.preventDefault();
     });
-    // Before the input loses the focus, and with it a telephone its keyboard.
-    list.addEventListener("pointerdown", (event) => {
-      event.preventDefault();
+    // The input keeps the focus, and with it a telephone its keyboard. The word is taken only at the click: taken before, the list
+    // is gone when the click comes, which then meets the button below it.
+    list.addEventListener("mousedown", (event) => event.preventDefault());
+    list.addEventListener("click", (event) => {
       const entry = event.target.closest("li");
       if (entry) take(entry.textContent);
     });

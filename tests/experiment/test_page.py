@@ -1,0 +1,481 @@
+"""The page in a real browser: what a listener hears, reads, types and taps, and what becomes of it when things go wrong."""
+
+import json
+import re
+import shutil
+import sqlite3
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from PIL import Image
+from playwright.sync_api import expect, sync_playwright
+from tiny_experiment import DESIGN, LAYERS, build_experiment
+
+from audiometamer.experiment.export import read_answers
+from audiometamer.experiment.folder import read_experiment
+from audiometamer.experiment.rehearsal import address_of, start_server
+from audiometamer.experiment.store import Store
+
+DESKTOP = {"viewport": {"width": 1280, "height": 800}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+SECRETS = ("tiny", "natural", "catch", "condition", "recognised", "metamer.wav", "_slt", "_rms", *LAYERS)
+SHORT = DESIGN.replace("listeners = 6", "listeners = 6\ntrials = 3").replace("trials = 2\nminimum = 1", "trials = 1\nminimum = 1")
+NO_CHECK = SHORT.replace("[headphones]\n", '[headphones]\ntest = "none"\n')
+COMPARED = """
+title = "Pairs"
+listeners = 6
+trials = 3
+[headphones]
+test = "none"
+[catch]
+trials = 0
+[practice]
+trials = 1
+conditions = "all"
+[demonstration]
+trials = 0
+[answers]
+kind = "KIND"
+"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = shutil.which("chromium")
+    assert program, "these tests take part in Chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--mute-audio"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Experiments by their design; each is built once."""
+    made = {}
+
+    def build(text):
+        if text not in made:
+            folder = tmp_path_factory.mktemp("experiment")
+            if "pictures = " in text:
+                (folder / "pictures").mkdir()
+                for k, word in enumerate(("slt", "rms")):
+                    Image.new("RGB", (64, 64), ("red", "blue")[k]).save(folder / "pictures" / f"{word}.png")
+            made[text] = read_experiment(build_experiment(folder, text))
+        return made[text]
+
+    return build
+
+
+class Session:
+    """A server with one listener's link, and browsers that open it."""
+
+    def __init__(self, browser, experiment, folder):
+        self.browser, self.experiment, self.database = browser, experiment, folder / "answers.db"
+        self.stack, self.complaints, self.traffic, self.expected = ExitStack(), [], [], ()
+        store = Store(self.database, experiment)
+        self.token = store.enrol()
+        store.close()
+        self.server = start_server(experiment.folder, self.database)
+        self.address = address_of(self.server)
+
+    def restart(self):
+        self.server = start_server(self.experiment.folder, self.database, port=int(self.address.rpartition(":")[2]))
+        assert address_of(self.server) == self.address
+
+    def kill(self):
+        self.server.kill()
+        self.server.communicate()
+
+    def close(self):
+        self.stack.close()
+        self.kill()
+
+    def context(self, **options):
+        return self.stack.enter_context(self.browser.new_context(**(options or DESKTOP)))
+
+    def open(self, context, *, goto=True):
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("response", self.note)
+        if goto:
+            page.goto(f"{self.address}/#{self.token}")
+        return page
+
+    def note(self, response):
+        self.traffic.append(response.url + json.dumps(response.headers))
+        if "json" in response.headers.get("content-type", ""):
+            self.traffic.append(response.text())
+
+    @property
+    def trials(self):
+        return self.experiment.trials(1)
+
+    def right(self, trial):
+        return self.experiment.key[trial.stimulus].answer
+
+    def answers(self):
+        found = read_answers(self.database, self.experiment)
+        return found.answers(found.enrolled[0].listener)
+
+    def events(self):
+        return [row.what for row in read_answers(self.database, self.experiment).events]
+
+
+@pytest.fixture
+def session(browser, built, tmp_path):
+    """Starts a server for an experiment; at the end, no page may have complained of anything that was not expected."""
+    with ExitStack() as stack:
+        opened = []
+
+        @contextmanager
+        def closing(text):
+            opened.append(Session(browser, built(text), tmp_path))
+            yield opened[0]
+            opened[0].close()
+
+        yield lambda text=SHORT: stack.enter_context(closing(text))
+    complaints = [line for one in opened for line in one.complaints if not any(part in line for part in one.expected)]
+    assert complaints == []
+
+
+def heading(page, text):
+    expect(page.get_by_role("heading", name=text)).to_be_visible(timeout=15_000)
+
+
+def agree(page):
+    """Consent and level, by keyboard alone."""
+    heading(page, "Before you begin")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    heading(page, "Set the volume")
+    assert page.get_by_role("button", name="Continue").is_disabled()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Stop the noise")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Continue")).to_be_enabled()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+
+
+def go_on(page, *headings):
+    """Screens with a text, by keyboard."""
+    for text in headings:
+        heading(page, text)
+        page.keyboard.press("Tab")
+        while page.evaluate("document.activeElement.tagName") != "BUTTON":
+            page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+
+
+def type_answer(page, word):
+    expect(page.get_by_role("combobox")).to_be_focused()
+    page.keyboard.type(word)
+    page.keyboard.press("Enter")
+
+
+def finish(page):
+    heading(page, "A few questions")
+    page.get_by_label("How old are you?").fill("41")
+    page.get_by_role("button", name="Continue").click()
+    heading(page, "Thank you")
+    page.get_by_role("button", name="Continue").click()
+    heading(page, "Your answers are saved.")
+
+
+def test_a_whole_experiment_by_keyboard(session):
+    """And nothing that the browser was sent names a condition, or an answer before it was given."""
+    s = session()
+    page = s.open(s.context())
+    agree(page)
+    go_on(page, "Are your headphones on?")
+    check, practice, demonstration, *main = s.trials
+    expect(page.get_by_role("heading", name="Which one had the tone?")).to_be_focused()
+    page.keyboard.press(s.right(check))
+    heading(page, "What to do")
+    page.get_by_text("All 12 possible answers").click()
+    assert page.locator(".words li").all_inner_texts() == s.experiment.answers
+    go_on(page, "What to do", "Practice")
+    type_answer(page, s.right(practice))
+    heading(page, "Right")
+    assert s.right(practice) in page.locator("section").inner_text()
+    go_on(page, "Right", "Well practised")
+    type_answer(page, s.right(demonstration))
+    go_on(page, "The main part")
+    for trial in main:
+        type_answer(page, s.right(trial))
+        expect(page.get_by_role("combobox")).to_be_hidden()
+    finish(page)
+    answers = s.answers()
+    assert [answer.answer for answer in answers] == [s.right(trial) for trial in s.trials]
+    assert all(answer.plays == 1 and 0 < answer.reaction_time_ms < 10_000 for answer in answers)
+    assert all((answer.answered - answer.started).total_seconds() > 0 for answer in answers)
+    assert answers[0].audio["sample_rate"] >= 8000
+    [row] = read_answers(s.database, s.experiment).listeners
+    assert row.finished
+    assert row.questionnaire["age"] == "41"
+    words = {entry.word for entry in s.experiment.key.values() if entry.word}
+    spared = [json.dumps(s.experiment.answers, separators=(",", ":")), json.dumps(s.right(practice))]  # the list; feedback
+    for text in s.traffic:
+        for part in spared:
+            text = text.replace(part, "")
+        told = re.sub(r'"texts":\{.*?\}', "", text)
+        assert not [name for name in (*SECRETS, *words) if name in told]
+
+
+def test_the_list_completes_and_nothing_else_is_taken(session):
+    s = session(NO_CHECK)
+    page = s.open(s.context())
+    agree(page)
+    go_on(page, "What to do", "Practice")
+    box, submit = page.get_by_role("combobox", name="Which word did you hear?"), page.get_by_role("button", name="Submit")
+    expect(box).to_be_focused()
+    page.keyboard.type("e")
+    expect(page.get_by_role("option")).to_have_text(["eagle", "apple", "bread", "house", "juice", "kite"])
+    expect(box).to_have_attribute("aria-expanded", "true")
+    page.keyboard.type("zzz")
+    expect(page.get_by_role("option")).to_have_count(0)
+    page.keyboard.press("Enter")
+    expect(submit).to_be_disabled()
+    box.fill(" EAgle ")
+    expect(submit).to_be_enabled()
+    box.fill("ea")
+    expect(submit).to_be_disabled()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(box).to_have_attribute("aria-activedescendant", "entry1")
+    expect(page.get_by_role("option", selected=True)).to_have_text("bread")
+    assert s.answers() == []
+    page.keyboard.press("Enter")
+    expect(box).to_have_value("bread")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("It was")).to_be_visible()
+    assert [answer.answer for answer in s.answers()] == ["bread"]
+
+
+def test_on_a_phone(session):
+    s = session(NO_CHECK)
+    page = s.open(s.context(**PHONE))
+    page.get_by_role("button", name="I agree").tap()
+    page.get_by_role("button", name="Play the noise").tap()
+    page.get_by_role("button", name="Continue").tap()
+    page.get_by_role("button", name="Continue").tap()
+    page.get_by_role("button", name="Begin").tap()
+    box = page.get_by_role("combobox")
+    box.tap()
+    box.press_sequentially("do")
+    page.get_by_role("option", name="dog").tap()
+    expect(box).to_have_value("dog")
+    width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1], "nothing has to be scrolled sideways"
+    for button in page.get_by_role("button").all():
+        assert button.bounding_box()["height"] >= 44, "as large as a finger"
+    assert float(page.evaluate("getComputedStyle(document.querySelector('input')).fontSize").removesuffix("px")) >= 16
+    page.get_by_role("button", name="Submit").tap()
+    expect(page.get_by_text("It was")).to_be_visible()
+    assert [answer.answer for answer in s.answers()] == ["dog"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "question", "names"),
+    [("abx", "Which one was the last sound the same as?", ["The first", "The second"]),
+     ("odd-one-out", "Which one was different?", ["The first", "The second", "The third"])],
+)  # fmt: skip
+def test_sounds_that_are_compared(session, kind, question, names):
+    s = session(COMPARED.replace("KIND", kind))
+    page = s.open(s.context())
+    agree(page)
+    go_on(page, "What to do", "Practice")
+    expect(page.locator(".intervals .now")).to_have_text("A" if kind == "abx" else "1")
+    page.wait_for_selector(f".intervals .now >> text={'X' if kind == 'abx' else '3'}")
+    heading(page, question)
+    group = page.get_by_role("group", name=question)
+    assert [re.sub(r"^\d ", "", text) for text in group.get_by_role("button").all_inner_texts()] == names
+    page.keyboard.press("4")
+    page.keyboard.press("2")
+    expect(page.get_by_text("It was")).to_be_visible()
+    assert page.locator("strong").inner_text() == names[int(s.right(s.trials[0])) - 1].lower()
+    assert [answer.answer for answer in s.answers()] == ["2"]
+
+
+def test_pictures_of_answers(session):
+    s = session(NO_CHECK + '[answers]\nkind = "choice"\nof = "speaker"\npictures = "pictures"\n')
+    page = s.open(s.context())
+    agree(page)
+    go_on(page, "What to do", "Practice")
+    heading(page, "Who was speaking?")
+    expect(page.get_by_role("button")).to_have_count(2)
+    assert page.evaluate("[...document.images].map((image) => [image.complete, image.naturalWidth])") == [[True, 64]] * 2
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name="rms")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("It was")).to_be_visible()
+    assert [answer.answer for answer in s.answers()] == ["slt"]
+
+
+def test_it_goes_on_after_a_reload_and_in_another_browser(session):
+    s = session(NO_CHECK)
+    page = s.open(s.context())
+    agree(page)
+    go_on(page, "What to do", "Practice")
+    type_answer(page, s.right(s.trials[0]))
+    go_on(page, "Right")
+    page.reload()
+    go_on(page, "Welcome back", "What to do", "Well practised")
+    type_answer(page, s.right(s.trials[1]))
+    heading(page, "The main part")
+    page.context.close()
+    page = s.open(s.context())
+    go_on(page, "Welcome back", "What to do", "The main part")
+    type_answer(page, s.right(s.trials[2]))
+    expect(page.get_by_role("combobox")).to_be_hidden()
+    assert len(s.answers()) == 3
+
+
+def test_an_answer_is_kept_while_the_server_is_away(session):
+    """Killed, the page even closed; the answer is sent when both are there again."""
+    s = session(NO_CHECK)
+    s.expected = ("ERR_CONNECTION_REFUSED",)
+    context = s.context()
+    page = s.open(context)
+    agree(page)
+    go_on(page, "What to do", "Practice")
+    expect(page.get_by_role("combobox")).to_be_focused()
+    s.kill()
+    type_answer(page, "fish")
+    expect(page.get_by_role("status")).to_contain_text("kept in this browser")
+    page.close()
+    s.restart()
+    page = s.open(context)
+    go_on(page, "Welcome back")
+    assert [answer.answer for answer in s.answers()] == ["fish"]
+    assert "message not confirmed" not in s.events(), "it is sent with the next answer"
+    go_on(page, "What to do", "Well practised")
+    s.kill()
+    type_answer(page, s.right(s.trials[1]))
+    expect(page.get_by_role("status")).to_contain_text("kept in this browser")
+    s.restart()
+    go_on(page, "The main part")
+    assert [answer.answer for answer in s.answers()] == ["fish", s.right(s.trials[1])]
+    type_answer(page, "ink")
+    expect(page.get_by_role("combobox")).to_be_hidden()
+    assert "message not confirmed" in s.events()
+
+
+def test_missed_loads_and_lost_focus_are_told(session):
+    s = session(NO_CHECK)
+    s.expected = ("503",)
+    page = s.open(s.context(), goto=False)
+    failed = []
+
+    def fail_once(route):
+        if route.request.url in failed:
+            return route.continue_()
+        failed.append(route.request.url)
+        return route.fulfill(status=503, body="{}")
+
+    page.route("**/sounds/*.wav", fail_once)
+    page.goto(f"{s.address}/#{s.token}")
+    agree(page)
+    go_on(page, "What to do", "Practice")
+    expect(page.get_by_role("combobox")).to_be_focused()
+    page.evaluate("dispatchEvent(new Event('blur')); dispatchEvent(new Event('focus'))")
+    type_answer(page, "fish")
+    expect(page.get_by_text("It was")).to_be_visible()
+    events = s.events()
+    assert events.count("missed load") >= len({trial.stimulus for trial in s.trials})
+    assert events[-2:] == ["lost focus", "got focus"]
+
+
+def test_a_sound_that_is_interrupted_can_be_heard_again(session):
+    s = session(COMPARED.replace("KIND", "abx"))
+    page = s.open(s.context(), goto=False)
+    page.add_init_script(
+        "const made = []; window.AudioContext = class extends AudioContext {constructor(...a) {super(...a); made.push(this);}};"
+        "window.interrupt = () => made[0].suspend();"
+    )
+    page.goto(f"{s.address}/#{s.token}")
+    agree(page)
+    go_on(page, "What to do", "Practice")
+    expect(page.locator(".intervals .now")).to_have_text("B")
+    page.evaluate("interrupt()")
+    page.get_by_role("button", name="The sound was interrupted. Play it again").click()
+    heading(page, "Which one was the last sound the same as?")
+    page.keyboard.press("1")
+    expect(page.get_by_text("It was")).to_be_visible()
+    assert [answer.plays for answer in s.answers()] == [2]
+    assert "playback interrupted" in s.events()
+
+
+def test_who_fails_the_headphone_check_is_thanked(session):
+    s = session()
+    page = s.open(s.context())
+    agree(page)
+    go_on(page, "Are your headphones on?")
+    heading(page, "Which one had the tone?")
+    wrong = next(k for k in "123" if k != s.right(s.trials[0]))
+    page.keyboard.press(wrong)
+    finish_early = page.get_by_role("heading", name="Thank you").first
+    page.get_by_role("button", name="Continue").click()  # the questions
+    expect(finish_early).to_be_visible()
+    assert "The experiment ends here" in page.locator("article").inner_text()
+    page.get_by_role("button", name="Continue").click()
+    heading(page, "Your answers are saved.")
+    assert len(s.answers()) == 1
+    page.reload()
+    expect(page.get_by_text("The experiment ends here")).to_be_visible()
+
+
+def test_another_window_that_was_ahead(session):
+    """An answer that is given twice is taken once, and the page goes on from where the listener really is."""
+    s = session(NO_CHECK)
+    s.expected = ("409",)
+    context = s.context()
+    page = s.open(context)
+    agree(page)
+    other = s.open(context)
+    go_on(page, "What to do", "Practice")
+    go_on(other, "Welcome back", "What to do", "Practice")
+    type_answer(page, "fish")
+    expect(page.get_by_text("It was")).to_be_visible()
+    type_answer(other, "goat")
+    go_on(other, "Welcome back")
+    assert [answer.answer for answer in s.answers()] == ["fish"]
+
+
+@pytest.mark.parametrize("token", ["", "nobodys-token"])
+def test_a_link_of_nobody(session, token):
+    s = session(NO_CHECK)
+    s.expected = ("403", "401", "not open", "nobody has this token")
+    s.token = token
+    page = s.open(s.context())
+    told = "nobody has this token" if token else "not open to anyone"
+    expect(page.get_by_role("status")).to_contain_text(told)
+    expect(page.get_by_role("status")).to_contain_text("tell the experimenter")
+
+
+def test_simulated_without_its_screens(session):
+    """jsPsych's data-only simulation goes to the same end, and its answers to the same place."""
+    s = session(SHORT)
+    page = s.open(s.context(), goto=False)
+    right = {trial.stimulus: s.right(trial) for trial in s.trials}
+    answer = f"(stimulus) => ({{answer: {json.dumps(right)}[stimulus], reaction_time_ms: 1234.5}})"
+    page.add_init_script(f'window.simulatedListener = {{mode: "data-only", answer: {answer}}};')
+    page.goto(f"{s.address}/#{s.token}")
+    heading(page, "Your answers are saved.")
+    assert [(answer.answer, answer.reaction_time_ms) for answer in s.answers()] == [(s.right(t), 1234.5) for t in s.trials]
+
+
+def test_nothing_of_the_page_is_asked_for_elsewhere(session):
+    s = session(NO_CHECK)
+    page = s.open(s.context(), goto=False)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{s.address}/#{s.token}")
+    heading(page, "Before you begin")
+    assert all(url.startswith((s.address, "data:")) for url in asked)
+    assert s.token not in "".join(url for url in asked if "#" not in url)
+    assert sqlite3.connect(s.database).execute("SELECT count(*) FROM messages").fetchone() == (0,)
