@@ -115,7 +115,8 @@ def _admit(sent: Sent, store: Store) -> Collected:
         raise AudioMetamerError(
             f"{sent.file}, list {sent.number}: {error}; nothing of this listener was taken from it"
         ) from error
-    return Collected(sent.file, listener, sent.number, sum(isinstance(message, Answer) for message in sent.messages))
+    answered = {message.trial for message in sent.messages if isinstance(message, Answer)}
+    return Collected(sent.file, listener, sent.number, len(answered))
 
 
 def _read_sent(file: Path, numbers: Mapping[str, int]) -> list[Sent]:

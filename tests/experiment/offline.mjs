@@ -160,5 +160,4 @@ async function run(step) {
 
 const told = [];
 for (const step of steps) told.push(await run(step));
-process.stdout.write(JSON.stringify(told));
-process.exit(0);
+process.stdout.write(JSON.stringify(told), () => process.exit(0));

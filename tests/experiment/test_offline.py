@@ -7,7 +7,7 @@ import random
 import msgspec
 import pytest
 from offline_page import opening, run_page, sending
-from tiny_experiment import DESIGN, answer_message, build_experiment, form_message, key_of
+from tiny_experiment import DESIGN, all_messages, answer_message, build_experiment, form_message, key_of, right, wrong
 
 from audiometamer.experiment.collect import collect
 from audiometamer.experiment.export import read_answers
@@ -28,20 +28,6 @@ when = "before"
 """
 
 
-def right(experiment, trial):
-    return experiment.key[trial.stimulus].answer
-
-
-def wrong(experiment, trial):
-    return next(answer for answer in experiment.options(trial) if answer != right(experiment, trial))
-
-
-def whole(experiment, number, *, answer=right):
-    """All that a listener sends from consent to the last trial."""
-    answers = [answer_message(trial, answer(experiment, trial)) for trial in experiment.trials(number)]
-    return [form_message("consent"), *answers, form_message("questions-after", age=30, remarks="=1+1 ünïcode \u2028")]
-
-
 def test_sha256_is_that_of_the_standard(static):
     texts = ["", "abc", "ü€😀", *("a" * n for n in (54, 55, 56, 63, 64, 65, 119, 120, 1000))]
     (found,) = run_page(static, [{"do": "sha256", "texts": texts}])
@@ -49,7 +35,7 @@ def test_sha256_is_that_of_the_standard(static):
 
 
 def test_a_whole_experiment_in_a_browser_alone(static, experiment, store, tmp_path):
-    messages = whole(experiment, 2)
+    messages = all_messages(experiment, 2)
     steps = [opening(token(experiment, 2)), {"do": "session"}, {"do": "leave"}, *map(sending, messages)]
     told = run_page(static, [*steps, {"do": "session"}, {"do": "leave"}, {"do": "end"}, *[{"do": "click"}] * 2, {"do": "leave"}])
     before, after = told[1], told[len(steps)]
@@ -87,7 +73,7 @@ def test_practice_tells_what_was_right_and_nothing_else_does(static, experiment)
 
 
 def test_it_goes_on_at_the_same_trial_after_a_reload_and_beside_another_tab(static, experiment):
-    link, messages = token(experiment, 1), whole(experiment, 1)
+    link, messages = token(experiment, 1), all_messages(experiment, 1)
     told = run_page(static, [
         opening(link), *map(sending, messages[:4]), opening(link), {"do": "session"},
         opening(link, **{"as": "tab"}), sending(messages[4], **{"as": "tab"}), sending(messages[4]), sending(messages[5]),
@@ -104,7 +90,7 @@ def test_it_goes_on_at_the_same_trial_after_a_reload_and_beside_another_tab(stat
 
 
 def test_a_full_storage_confirms_nothing(static, experiment):
-    messages = whole(experiment, 1)
+    messages = all_messages(experiment, 1)
     told = run_page(static, [
         opening(token(experiment, 1)), sending(messages[0]), {"do": "full", "full": True}, sending(messages[1]),
         {"do": "session"}, {"do": "full", "full": False}, sending(messages[1]),
@@ -172,7 +158,8 @@ def draw_message(chance, experiment, number, turn):
         forms = [
             form_message("consent"), form_message("browser", agent="x", webdriver=False), form_message("questions-before"),
             form_message("questions-before", device="headphones"), form_message("questions-before", device="a horn"),
-            form_message("questions-after", age=chance.choice([30, "30", True, None, ""])), form_message("questions-after", weight=1),
+            form_message("questions-after", age=chance.choice([30, "30", True, None, ""])),
+            form_message("questions-after", weight=1),
         ]  # fmt: skip
         return {**chance.choice(forms), "key": key_of("form", chance.randrange(8))}
     if kind == "events":
@@ -190,7 +177,8 @@ ODD: list = [
     {**ANSWER, "key": "k" * 65}, {**ANSWER, "key": key_of("odd") + "\n"}, {**ANSWER, "trial": 0}, {**ANSWER, "trial": 1.5},
     {**ANSWER, "trial": "1"}, {**ANSWER, "trial": 99}, {**ANSWER, "reaction_time_ms": -1}, {**ANSWER, "reaction_time_ms": None},
     {**ANSWER, "reaction_time_ms": 1e12}, {**ANSWER, "plays": -1}, {**ANSWER, "plays": 1001}, {**ANSWER, "answer": 3},
-    {**ANSWER, "answer": "x" * 201}, {**ANSWER, "answer": "😀" * 200}, {**ANSWER, "answer": "😀" * 201}, {**ANSWER, "correct": True},
+    {**ANSWER, "answer": "x" * 201}, {**ANSWER, "answer": "😀" * 200}, {**ANSWER, "answer": "😀" * 201},
+    {**ANSWER, "correct": True},
     {**ANSWER, "started": "yesterday"}, {**ANSWER, "started": "2026-03-01T10:00:00"}, {**ANSWER, "audio": {"k" * 65: 1}},
     {**ANSWER, "audio": {str(k): k for k in range(65)}}, {**ANSWER, "audio": {"a": [1]}}, {**ANSWER, "audio": []},
     {**ANSWER, "stimulus": "x" * 65}, {"kind": "form", "key": key_of("odd"), "form": "confession"},
@@ -259,7 +247,7 @@ def test_odd_messages_are_judged_as_by_the_server(static, experiment, store):
     assert told == [outcome(store, listener, message) for message in ODD]
 
 
-def test_a_page_gone_wild_is_stopped_where_the_server_stops_it(asking, monkeypatch):
+def test_a_page_gone_wild_is_stopped_where_the_server_stops_it(asking):
     experiment, folder = asking
     event = {"what": "blur", "when": "2026-03-01T10:00:00Z"}
     messages = [{"kind": "events", "key": key_of("many", k), "events": [event]} for k in range(2001)]
