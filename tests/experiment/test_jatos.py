@@ -1,6 +1,7 @@
 """The page in JATOS, as its documentation describes it: a list for each, however many come at once, and every answer there."""
 
 import json
+import shutil
 
 import pytest
 from offline_page import opening, run_page, sending
@@ -87,12 +88,10 @@ def test_two_pages_of_the_same_worker_do_not_answer_twice(jatos, experiment):
 
 
 def test_the_list_of_who_was_stopped_is_given_again(jatos, experiment, store, tmp_path):
-    trials = experiment.trials(1)
-    wrong = [answer_message(t, next(o for o in experiment.options(t) if o != right(experiment, t))) for t in trials[:2]]
-    messages = all_messages(experiment, 1)
+    failing = all_messages(experiment, 1, answer=wrong, n=2)[:-1]
     told = run_page(jatos, [
-        coming(1), by(1, messages[0]), *(by(1, message) for message in wrong), coming(2), *(by(2, message) for message in messages),
-        {"do": "end", "as": "1"}, {"do": "click"}, {"do": "server"},
+        coming(1), *(by(1, message) for message in failing), coming(2),
+        *(by(2, message) for message in all_messages(experiment, 1)), {"do": "end", "as": "1"}, {"do": "click"}, {"do": "server"},
     ])  # fmt: skip
     assert told[3]["state"] == {"next": None, "over": "stopped", "forms": ["consent"]}
     server = told[-1]
@@ -106,16 +105,11 @@ def test_the_list_of_who_was_stopped_is_given_again(jatos, experiment, store, tm
 
 @pytest.mark.parametrize("over", ["finished", "stopped"])
 def test_completion_leads_back_to_the_service(jatos, experiment, tmp_path, over):
-    import shutil
-
     folder = shutil.copytree(jatos, tmp_path / "jatos", ignore=shutil.ignore_patterns("*.wav"))
     study = json.loads((folder / "study.json").read_text())
     study["completion"] = {"finished": "https://a.example/finished", "stopped": "https://a.example/stopped"}
     (folder / "study.json").write_text(json.dumps(study))
-    trials = experiment.trials(1)
-    wrong = [answer_message(t, next(o for o in experiment.options(t) if o != right(experiment, t))) for t in trials[:2]]
-    messages = all_messages(experiment, 1) if over == "finished" else [form_message("consent"), *wrong]
-    told = run_page(
-        folder, [coming(1), *(by(1, m) for m in messages), {"do": "end", "as": "1"}, {"do": "click"}, {"do": "server"}]
-    )
+    answer, n = (right, None) if over == "finished" else (wrong, 2)
+    steps = [coming(1), *(by(1, message) for message in all_messages(experiment, 1, answer=answer, n=n))]
+    told = run_page(folder, [*steps, {"do": "end", "as": "1"}, {"do": "click"}, {"do": "server"}])
     assert told[-1]["ends"] == [["endStudyAndRedirect", f"https://a.example/{over}", True, over]]
