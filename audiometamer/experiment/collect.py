@@ -3,6 +3,7 @@
 import hashlib
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from audiometamer.experiment.pack import list_names
 from audiometamer.experiment.store import Person, RefusedError, Store
 from audiometamer.tables import read_table
 
-_MOST_BYTES = 1 << 30  # of a file once it is unpacked
+_MOST_BYTES = 1 << 28  # of one listener's results, once they are unpacked
 _DATE = "%Y-%m-%d_%Hh%M.%S.%f"
 
 
@@ -152,9 +153,17 @@ def _lines(file: Path) -> Iterator[tuple[str, str]]:
             yield from _numbered(str(file), file.read_bytes())
             return
         with zipfile.ZipFile(file) as archive:
-            for entry in sorted((entry for entry in archive.infolist() if _is_data(entry)), key=_run):
+            for entry in sorted((entry for entry in archive.infolist() if entry.filename.endswith("data.txt")), key=_run):
+                if entry.file_size > _MOST_BYTES:
+                    raise AudioMetamerError(f"{file}, {entry.filename}: {entry.file_size} bytes are too many")
                 yield from _numbered(f"{file}, {entry.filename}", archive.read(entry))
-    except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        UnicodeDecodeError,
+        zipfile.BadZipFile,
+        zlib.error,
+        RuntimeError,
+    ) as error:  # RuntimeError: it has a password
         raise AudioMetamerError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
@@ -162,10 +171,6 @@ def _numbered(name: str, content: bytes) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(content.decode("utf-8-sig").split("\n"), start=1):
         if line.strip():
             yield f"{name}, line {number}", line
-
-
-def _is_data(entry: zipfile.ZipInfo) -> bool:
-    return entry.filename.endswith("data.txt") and entry.file_size <= _MOST_BYTES
 
 
 def _run(entry: zipfile.ZipInfo) -> list[int]:

@@ -194,6 +194,30 @@ def test_results_of_jatos_as_text_or_zipped(experiment, tmp_path):
         store.close()
 
 
+def test_zips_that_cannot_be_read(experiment, store, tmp_path, monkeypatch):
+    path, name = tmp_path / "results.zip", "study_result_1/comp-result_1/data.txt"
+
+    def line():
+        with pytest.raises(AudioMetamerError, match=r"results\.zip") as found:
+            collect(experiment, [path], store)
+        return str(found.value)
+
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, lines([header(experiment, 1), *all_messages(experiment, 1)]))
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(whole[100:110], b"0123456789"))
+    assert "results.zip cannot be read" in line()
+    locked = bytearray(whole)
+    for mark in (whole.index(b"PK\x03\x04") + 6, whole.index(b"PK\x01\x02") + 8):
+        locked[mark] |= 1  # the flag of a password
+    path.write_bytes(locked)
+    assert "password" in line()
+    path.write_bytes(whole)
+    monkeypatch.setattr("audiometamer.experiment.collect._MOST_BYTES", 1000)
+    assert "data.txt: " in line()
+    assert contents(store) == []
+
+
 @pytest.fixture
 def ran(folder, experiment, tmp_path):
     """What PsychoPy saves: the columns of the condition file, its own, and rows without a trial beside the loop."""

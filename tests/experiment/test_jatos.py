@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from offline_page import opening, run_page, sending
-from tiny_experiment import all_messages, answer_message, form_message, key_of, right
+from tiny_experiment import all_messages, key_of, right, wrong
 
 from audiometamer.experiment.collect import collect
 from audiometamer.experiment.export import read_answers
