@@ -88,7 +88,10 @@ function jatosPage({ workerId, query = {} }) {
     workerId,
     urlQueryParameters: query,
     batchSessionVersioning: true,
-    onLoad: (action) => later(action, 0),
+    onLoad(action) {
+      if (!page.loaded) later(action, 0);
+      page.loaded = true; // it is called once, however often one asks
+    },
     batchSession: {
       get: (name) => structuredClone(page.copy[name]),
       getAll: () => structuredClone(page.copy),
@@ -116,10 +119,10 @@ const doing = {
   browser: () => void (globalThis.localStorage = new Storage()), // another one
   full: ({ full }) => void (globalThis.localStorage.full = full),
   fail: ({ what, times }) => void (server.failing[what] = times),
-  async open({ as = "one", token = "", jatos }) {
+  async open({ as = "one", token = "", jatos = null, again = false }) {
     globalThis.location.hash = token && `#${token}`;
     if (jatos) globalThis.jatos = jatosPage(jatos);
-    else delete globalThis.jatos;
+    else if (!again) delete globalThis.jatos;
     open.set(as, await transport());
     return open.get(as).storageKey;
   },

@@ -76,6 +76,17 @@ def test_who_comes_again_goes_on_at_the_same_trial(jatos, experiment, store, tmp
     assert [(one.number, one.answers) for one in collect(experiment, [file], store)] == [(1, len(experiment.trials(1)))]
 
 
+def test_a_closed_channel_is_waited_for(jatos, experiment):
+    told = run_page(jatos, [
+        {"do": "fail", "what": "channel", "times": 3}, coming(1), {"do": "fail", "what": "channel", "times": 30}, coming(2),
+        opening(again=True, **{"as": "2"}), {"do": "server"},
+    ])  # fmt: skip
+    assert isinstance(told[1], str)
+    assert told[3] == {"error": "JATOS did not take it: no reason given"}
+    assert isinstance(told[4], str)
+    assert sorted(seat["list"] for seat in told[5]["session"].values()) == sorted(list_names(experiment)[:2])
+
+
 def test_two_pages_of_the_same_worker_do_not_answer_twice(jatos, experiment):
     messages, other = all_messages(experiment, 1), {"as": "other"}
     told = run_page(jatos, [

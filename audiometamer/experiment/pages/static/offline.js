@@ -137,7 +137,7 @@ class Browser extends Offline {
 /** A JATOS study: answers are its result data; who has which list and how far they are stands in the batch session. */
 class Jatos extends Offline {
   static async open(study, jatos) {
-    await new Promise((resolve) => jatos.onLoad(resolve));
+    await loaded(jatos);
     const listener = listenerOf(jatos, study);
     const seat = await seated(jatos, study, listener);
     const list = await json(`lists/${seat.list}.json`);
@@ -189,6 +189,14 @@ class Jatos extends Offline {
 
 const REMEMBERED = 8; // messages are sent one after the other: after a reload, only the last may come again
 const ATTEMPTS = 30;
+
+const whenLoaded = new WeakMap();
+
+/** When jatos.js is ready, of which it tells once. */
+function loaded(jatos) {
+  if (!whenLoaded.has(jatos)) whenLoaded.set(jatos, new Promise((resolve) => jatos.onLoad(resolve)));
+  return whenLoaded.get(jatos);
+}
 
 /** The field of the batch session that is one listener's. */
 function seatOf(listener) {
