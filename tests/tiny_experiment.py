@@ -1,5 +1,6 @@
-"""A small stimulus set, a design for it, and the experiment that comes out."""
+"""A small stimulus set, a design for it, the experiment that comes out, and what listeners send."""
 
+import sqlite3
 from pathlib import Path
 
 import tiny_stimuli as tiny
@@ -9,6 +10,8 @@ from audiometamer.stimuli.set import write_set
 
 WORDS = ("apple", "bread", "chair", "dog", "eagle", "fish", "goat", "house", "ink", "juice", "kite", "lamp")
 LAYERS = ("relu0", "relu1")
+# What would name a condition; no page may get it.
+SECRETS = ("tiny", "natural", "catch", "missing", "condition", "recognised", "originals", "metamer.wav", "_slt", "_rms", *LAYERS)
 DESIGN = """
 title = "Words in noise"
 listeners = 6
@@ -78,3 +81,29 @@ def answer_message(trial, answer, **changes) -> dict:
 
 def form_message(form, **content) -> dict:
     return {"kind": "form", "key": key_of("form", form), "form": form, "content": content}
+
+
+def right(experiment, trial) -> str:
+    return experiment.key[trial.stimulus].answer
+
+
+def wrong(experiment, trial) -> str:
+    return next(answer for answer in experiment.options(trial) if answer != right(experiment, trial))
+
+
+def all_messages(experiment, number, *, answer=right, n=None) -> list[dict]:
+    """What a listener sends from consent to the last trial, or the nth, and the questions after."""
+    answers = [answer_message(trial, answer(experiment, trial)) for trial in experiment.trials(number)[:n]]
+    return [form_message("consent"), *answers, form_message("questions-after", age=30, remarks="=1+1 ünïcode \u2028")]
+
+
+def contents(store):
+    with sqlite3.connect(store.path) as db:
+        return db.execute("SELECT listener, key, kind, trial, content FROM messages ORDER BY rowid").fetchall()
+
+
+def wav_header(content):
+    """All that a WAV says beside its samples, which are the rest of it."""
+    start = content.index(b"data") + 8
+    assert len(content) - start == int.from_bytes(content[start - 4 : start], "little")
+    return content[:start].decode("latin-1")

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import click
 import numpy as np
@@ -22,9 +22,12 @@ from audiometamer.experiment.analysis.recognition import read_recognised
 from audiometamer.experiment.analysis.trials import read_listeners, read_trials
 from audiometamer.experiment.build import Built
 from audiometamer.experiment.build import build as build_folder
+from audiometamer.experiment.collect import collect as collect_files
 from audiometamer.experiment.design import read_design
 from audiometamer.experiment.export import read_answers, write_tables
 from audiometamer.experiment.folder import Experiment, read_experiment
+from audiometamer.experiment.pack import Form
+from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.power import listeners_needed
 from audiometamer.experiment.rehearsal import rehearse as rehearse_folder
 from audiometamer.experiment.simulated import NetworkListener, Person, Reply, rankings_by
@@ -140,6 +143,39 @@ def export(folder: Path, database: Path | None, out: Path) -> None:
     answers = read_answers(database or folder / layout.DATABASE, read_experiment(folder))
     write_tables(answers, out)
     click.echo(f"{len(answers.trials)} answers of {len(answers.enrolled)} listeners: {out}")
+
+
+@experiment.command()
+@_folder
+@click.option(
+    "--to", required=True, type=click.Choice(get_args(Form)),
+    help="static: a folder for any web host; jatos: a study (.jzip); psychopy: condition files.",
+)  # fmt: skip
+@click.option("--out", required=True, type=_path, help="A new folder; for JATOS a new file.jzip.")
+@click.option("--address", default="", help="Where listeners will reach the static folder, for their links.")
+def pack(folder: Path, to: Form, out: Path, address: str) -> None:
+    """Write EXPERIMENT in a form that needs no server of ours."""
+    links = pack_folder(folder, out, to=to, address=address)
+    click.echo(f"{len(read_experiment(folder).lists.listeners)} lists: {out}")
+    if links is not None:
+        click.echo(f"links, one for each listener, for your eyes alone: {links}")
+    if to == "psychopy":
+        click.echo("the condition files name right answers: keep them on the experimenter's machine")
+
+
+@experiment.command()
+@_folder
+@_answers
+@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=_path)
+@click.option("--response", help="Column of PsychoPy's files with the answers, as in key_resp.keys.")
+@click.option("--reaction-time", help="Their column with reaction times in s; default: .rt of the same component.")
+def collect(
+    folder: Path, database: Path | None, files: tuple[Path, ...], response: str | None, reaction_time: str | None
+) -> None:
+    """Take FILES with answers of static folders, JATOS or PsychoPy into EXPERIMENT. The same file again changes nothing."""
+    store = _store(folder, database)
+    for one in collect_files(store.experiment, files, store, response=response, reaction_time=reaction_time):
+        click.echo(f"listener {one.listener}, list {one.number}: {one.answers} answers from {one.file}")
 
 
 @experiment.command()

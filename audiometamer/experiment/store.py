@@ -5,7 +5,7 @@ import secrets
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -21,7 +21,7 @@ from audiometamer.experiment.messages import Answer, Form, Message
 
 T = TypeVar("T")
 _VERSION = 1  # of the tables
-_MOST_MESSAGES = 2000  # of a listener, beyond the answers: a page gone wild does not fill the disk
+MOST_MESSAGES = 2000  # of a listener, beyond the answers: a page gone wild does not fill the disk
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE listeners (
@@ -214,7 +214,7 @@ class Store:
         """
         token = secrets.token_urlsafe(32)
         with self._transaction() as db:
-            listener = self._known(db, person) or self._new(db, person, group)
+            listener = self._known(db, person) or self._new(db, person, group, self._free(db))
             db.execute("INSERT INTO tokens VALUES (?, ?)", (_hash(token), listener))
         return token
 
@@ -226,18 +226,59 @@ class Store:
         ).fetchone()
         return None if found is None else int(found[0])
 
-    def _new(self, db: sqlite3.Connection, person: Person | None, group: str) -> int:
+    def _free(self, db: sqlite3.Connection) -> int:
+        """The first list that nobody has, but perhaps who was excluded."""
         taken = {number for (number,) in db.execute("SELECT list FROM listeners WHERE excluded IS NULL")}
         free = next(number for number in count(1) if number not in taken)
         if free > len(self.experiment.lists.listeners):
             raise CompleteError(f"all {len(taken)} lists have their listeners")
+        return free
+
+    def _new(self, db: sqlite3.Connection, person: Person | None, group: str, number: int) -> int:
         service, participant, parameters = (None, None, {}) if person is None else person
         inserted = db.execute(
             'INSERT INTO listeners (list, "group", service, participant, parameters, enrolled) VALUES (?, ?, ?, ?, ?, ?)',
-            (free, group, service, participant, _json(dict(parameters)), _now()),
+            (number, group, service, participant, _json(dict(parameters)), _now()),
         )
         assert inserted.lastrowid is not None
         return inserted.lastrowid
+
+    def admit(self, person: Person, number: int, messages: Sequence[Message], *, group: str = "") -> int:
+        """Keep all that a listener sent elsewhere, or nothing of it; what is there already changes nothing.
+
+        Parameters
+        ----------
+        person : Person
+        number : int
+            Of the list.
+        messages : sequence of Message
+            In their order.
+        group : str
+            Of listeners, if the experiment compares some. Default: none.
+
+        Returns
+        -------
+        int
+            The listener.
+
+        Raises
+        ------
+        ConflictError
+            If the list has another listener, who was not excluded, or this listener has another list; and as `keep`.
+        RefusedError, ExcessError, UnavailableError
+            As `keep`.
+        """
+        with self._transaction() as db:
+            listener = self._known(db, person) or self._new(db, person, group, number)
+            if self._state(db, listener).number != number:
+                raise ConflictError(f"listener {listener} has list {self._state(db, listener).number}, not list {number}")
+            for message in messages:
+                self._keep(db, listener, message)
+            # Only now is it known who was stopped, and their lists may be given again.
+            others = "SELECT count(*) FROM listeners WHERE list = ? AND excluded IS NULL"
+            if db.execute(others, (number,)).fetchone() > (1,):
+                raise ConflictError(f"list {number} has another listener")
+        return listener
 
     def release(self, listener: int, reason: str) -> None:
         """Count a listener as excluded, so that their list is given to somebody else; the answers stay.
@@ -308,29 +349,32 @@ class Store:
         UnavailableError
             If the disk is full or the database is locked.
         """
-        content = _json(message)
         with self._transaction() as db:
-            same = db.execute("SELECT content FROM messages WHERE listener = ? AND key = ?", (listener, message.key)).fetchone()
-            if same is None:
-                state = self._state(db, listener)
-                self._check(db, state, message)
-                trial = message.trial if isinstance(message, Answer) else None
-                kind = type(message).__struct_config__.tag
-                row = (listener, message.key, kind, trial, content, _now())
-                db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", row)
-                if isinstance(message, Answer):
-                    self._close_if_over(db, state, message.trial)
-            elif same != (content,):
-                raise ConflictError("another message was kept under this key")
+            self._keep(db, listener, message)
             return self._state(db, listener)
+
+    def _keep(self, db: sqlite3.Connection, listener: int, message: Message) -> None:
+        content = _json(message)
+        same = db.execute("SELECT content FROM messages WHERE listener = ? AND key = ?", (listener, message.key)).fetchone()
+        if same is None:
+            state = self._state(db, listener)
+            self._check(db, state, message)
+            trial = message.trial if isinstance(message, Answer) else None
+            kind = type(message).__struct_config__.tag
+            row = (listener, message.key, kind, trial, content, _now())
+            db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", row)
+            if isinstance(message, Answer):
+                self._close_if_over(db, state, message.trial)
+        elif same != (content,):
+            raise ConflictError("another message was kept under this key")
 
     def _check(self, db: sqlite3.Connection, state: State, message: Message) -> None:
         if isinstance(message, Answer):
             self._check_answer(state, message)
             return
         sent = "SELECT count(*) FROM messages WHERE listener = ? AND kind != 'answer'"
-        if db.execute(sent, (state.listener,)).fetchone() >= (_MOST_MESSAGES,):
-            raise ExcessError(f"more than {_MOST_MESSAGES} forms and events are not kept")
+        if db.execute(sent, (state.listener,)).fetchone() >= (MOST_MESSAGES,):
+            raise ExcessError(f"more than {MOST_MESSAGES} forms and events are not kept")
         if isinstance(message, Form) and message.form.startswith("questions-"):
             when = message.form.removeprefix("questions-")
             check_replies(message.content, [q for q in self.experiment.design.questions if q.when == when])

@@ -6,6 +6,7 @@ import pytest
 from tiny_experiment import build_experiment
 
 from audiometamer.experiment.folder import read_experiment
+from audiometamer.experiment.pack import pack
 from audiometamer.experiment.store import Store
 
 
@@ -31,3 +32,20 @@ def store(experiment, tmp_path):
     made = Store(tmp_path / "answers.db", experiment, busy_seconds=0.2)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def static(folder, tmp_path_factory):
+    """The experiment packed for any web host."""
+    out = tmp_path_factory.mktemp("static") / "packed"
+    pack(folder, out, to="static")
+    return out
+
+
+@pytest.fixture(scope="session")
+def jatos(folder, tmp_path_factory):
+    """The assets of the experiment as a JATOS study."""
+    out = tmp_path_factory.mktemp("jatos")
+    pack(folder, out / "study.jzip", to="jatos")
+    shutil.unpack_archive(out / "study.jzip", out, "zip")
+    return next(path for path in out.iterdir() if path.is_dir())

@@ -7,12 +7,10 @@ from collections import Counter
 
 import pytest
 from starlette.testclient import TestClient
-from tiny_experiment import LAYERS, answer_message, form_message, key_of
+from tiny_experiment import SECRETS, answer_message, form_message, key_of, wav_header
 
 from audiometamer.experiment.requests import MOST_BYTES
 from audiometamer.experiment.server import create_app
-
-SECRETS = ("tiny", "natural", "catch", "missing", "condition", "recognised", "originals", "metamer.wav", "_slt", "_rms", *LAYERS)
 
 
 @pytest.fixture
@@ -48,13 +46,6 @@ def agreed(client, store):
 
 def right(experiment, trial):
     return experiment.key[trial.stimulus].answer
-
-
-def wav_header(content):
-    """All that a WAV says beside its samples, which are the rest of it."""
-    start = content.index(b"data") + 8
-    assert len(content) - start == int.from_bytes(content[start - 4 : start], "little")
-    return content[:start].decode("latin-1")
 
 
 def refusal(response, status):

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiny_experiment import answer_message, form_message, key_of
+from tiny_experiment import answer_message, contents, form_message, key_of
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.folder import read_experiment
@@ -48,11 +48,6 @@ def enrolled(store):
     listener = store.listener(store.enrol())
     state = keep(store, listener, form_message("consent"))
     return listener, store.experiment.trials(state.number)
-
-
-def contents(store):
-    with sqlite3.connect(store.path) as db:
-        return db.execute("SELECT listener, key, kind, trial, content FROM messages ORDER BY rowid").fetchall()
 
 
 def test_a_listener_from_the_first_trial_to_the_last(store):
@@ -235,7 +230,7 @@ def test_replies_are_those_to_the_questions(store, content, told):
 
 
 def test_a_page_gone_wild_does_not_fill_the_disk(store, monkeypatch):
-    monkeypatch.setattr("audiometamer.experiment.store._MOST_MESSAGES", 3)
+    monkeypatch.setattr("audiometamer.experiment.store.MOST_MESSAGES", 3)
     listener, trials = enrolled(store)
     event = {"what": "blur", "when": "2026-03-01T09:00:00Z"}
     for k in range(2):

@@ -1,0 +1,275 @@
+/** The transport without a server of ours: a static folder, whose answers are saved as a file, or a JATOS study. */
+
+import { BEGINNING, Rules } from "./rules.js";
+import { sha256 } from "./sha256.js";
+import { Refused } from "./transport.js";
+
+/** The transport of this page, once it knows whose list this is. Throws `Refused`, or another error where trying again may help. */
+export async function transport() {
+  const { jatos } = globalThis; // of the script jatos.js, which JATOS alone has
+  const study = await json("study.json");
+  return jatos === undefined ? Browser.open(study) : Jatos.open(study, jatos);
+}
+
+/** What both have in common: one list, and a listener's state, which the rules take from message to message. */
+class Offline {
+  constructor(study, list, { name, listener, service }) {
+    this.study = study;
+    this.list = list;
+    this.rules = new Rules(study, list);
+    this.state = BEGINNING;
+    this.header = { kind: "listener", audiometamer: study.audiometamer, service, list: name, listener };
+    this.storageKey = `audiometamer/${name.slice(0, 12)}/${listener.slice(0, 12)}`;
+  }
+
+  async session() {
+    const { title, task, headphones, questions, texts, completion } = this.study;
+    const state = this.rules.told(this.state);
+    const { debriefing, ...before } = texts;
+    const address = state.over && completion[state.over];
+    return {
+      title,
+      state,
+      trials: this.list.trials.map(({ right, ...trial }) => trial),
+      task,
+      headphones,
+      breaks: this.list.breaks,
+      questions,
+      texts: state.over ? texts : before,
+      completion: address ? { address, fields: {} } : null,
+    };
+  }
+
+  async send(message) {
+    this.catchUp();
+    const after = this.rules.after(this.state, message);
+    if (after !== this.state) await this.keep(message, after);
+    await this.kept();
+    return { kept: message.key, state: this.rules.told(after), feedback: this.rules.feedback(message) };
+  }
+
+  async sound(stimulus) {
+    return (await found(`sounds/${stimulus}.wav`)).blob();
+  }
+
+  picture(k) {
+    return `pictures/${k}.png`;
+  }
+}
+
+/** A static folder: every message is a line in this browser's storage, and all lines together are the file of answers. */
+class Browser extends Offline {
+  static async open(study) {
+    const token = location.hash.slice(1);
+    if (!token) throw new Refused(401, "Please open the whole link that you were given, with everything after the # sign.");
+    const name = sha256(token).slice(0, 32);
+    const list = await json(`lists/${name}.json`, "This link is none of this experiment's; please open it just as you were given it.");
+    return new Browser(study, list, { name, listener: listenerHere(name), service: "static" });
+  }
+
+  constructor(...all) {
+    super(...all);
+    this.lines = 0;
+    this.catchUp();
+    addEventListener("beforeunload", (event) => {
+      if (this.rules.told(this.state).over && !this.saved) event.preventDefault();
+    });
+  }
+
+  /** Take in what is in the storage: after a reload all of it, later what another tab wrote. */
+  catchUp() {
+    for (let line = this.line(this.lines + 1); line !== null; line = this.line(this.lines + 1)) {
+      this.state = this.rules.after(this.state, JSON.parse(line));
+      this.lines += 1;
+    }
+  }
+
+  line(k) {
+    return localStorage.getItem(`${this.storageKey}/line/${k}`);
+  }
+
+  async keep(message, state) {
+    localStorage.setItem(`${this.storageKey}/line/${this.lines + 1}`, JSON.stringify(message));
+    this.lines += 1;
+    this.state = state;
+    this.saved = false;
+  }
+
+  async kept() {}
+
+  get saved() {
+    return localStorage.getItem(`${this.storageKey}/saved`) === String(this.lines);
+  }
+
+  set saved(now) {
+    localStorage.setItem(`${this.storageKey}/saved`, now ? String(this.lines) : "");
+  }
+
+  /** All lines, the first says whose they are. */
+  file() {
+    const lines = [JSON.stringify(this.header)];
+    for (let k = 1; k <= this.lines; k += 1) lines.push(this.line(k));
+    return `${lines.join("\n")}\n`;
+  }
+
+  async end({ completion }) {
+    const save = button("Save my answers", () => {
+      const address = URL.createObjectURL(new Blob([this.file()], { type: "application/jsonl" }));
+      const link = document.createElement("a");
+      link.href = address;
+      link.download = `answers-${this.header.list.slice(0, 8)}-${this.header.listener.slice(0, 8)}.jsonl`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(address), 60_000);
+      this.saved = true;
+    });
+    const told = document.createElement("p");
+    told.textContent = "Your answers are in this browser alone. Please save them as a file and send it to the experimenter.";
+    document.querySelector("#end").append(told, save);
+    if (completion) {
+      const link = document.createElement("a");
+      link.href = completion.address;
+      link.textContent = "Finish";
+      document.querySelector("#end").append(" ", link);
+    }
+  }
+}
+
+/** A JATOS study: answers are its result data; who has which list and how far they are stands in the batch session. */
+class Jatos extends Offline {
+  static async open(study, jatos) {
+    await loaded(jatos);
+    const listener = listenerOf(jatos, study);
+    const seat = await seated(jatos, study, listener);
+    const list = await json(`lists/${seat.list}.json`);
+    return new Jatos(jatos, study, list, { name: seat.list, listener, service: "jatos" });
+  }
+
+  constructor(jatos, ...all) {
+    super(...all);
+    this.jatos = jatos;
+    this.announced = false; // JATOS begins a new result after every reload: it says again whose it is
+    this.catchUp();
+    this.noted = this.state;
+  }
+
+  /** Who opened the study twice may be further elsewhere. */
+  catchUp() {
+    const { state } = this.jatos.batchSession.get(seatOf(this.header.listener)) ?? {};
+    if (!state || state.answered + state.others <= this.state.answered + this.state.others) return;
+    this.state = { ...state, kept: { ...this.state.kept, ...state.kept } };
+    this.noted = this.state;
+  }
+
+  async keep(message, state) {
+    const lines = this.announced ? [message] : [this.header, message];
+    await asked(this.jatos.appendResultData(lines.map((line) => `${JSON.stringify(line)}\n`).join("")));
+    this.announced = true;
+    this.state = state;
+  }
+
+  /** Note for the next time how far this listener is; the others' notes are other fields, so that no version is asked for. */
+  async kept() {
+    if (this.noted === this.state) return;
+    const { jatos, state } = this;
+    const last = Object.fromEntries(Object.entries(state.kept).slice(-REMEMBERED));
+    jatos.batchSessionVersioning = false;
+    await asked(jatos.batchSession.set(seatOf(this.header.listener), { list: this.header.list, state: { ...state, kept: last } }));
+    this.noted = state;
+  }
+
+  async end({ state, completion }) {
+    const done = button("Finish", () => {
+      done.disabled = true;
+      if (completion) this.jatos.endStudyAndRedirect(completion.address, true, state.over);
+      else this.jatos.endStudy(true, state.over);
+    });
+    document.querySelector("#end").append(done);
+  }
+}
+
+const REMEMBERED = 8; // messages are sent one after the other: after a reload, only the last may come again
+const ATTEMPTS = 30;
+
+const whenLoaded = new WeakMap();
+
+/** When jatos.js is ready, of which it tells once. */
+function loaded(jatos) {
+  if (!whenLoaded.has(jatos)) whenLoaded.set(jatos, new Promise((resolve) => jatos.onLoad(resolve)));
+  return whenLoaded.get(jatos);
+}
+
+/** The field of the batch session that is one listener's. */
+function seatOf(listener) {
+  return `audiometamer-${listener}`;
+}
+
+/** A listener's list and state: their own of before, or the first list that nobody has but perhaps who was stopped. */
+async function seated(jatos, study, listener) {
+  jatos.batchSessionVersioning = true; // of two who take the same list at once, JATOS refuses one
+  for (let attempt = 1; ; attempt += 1) {
+    const seats = Object.entries(jatos.batchSession.getAll() ?? {}).filter(([name]) => name.startsWith("audiometamer-"));
+    const own = seats.find(([name]) => name === seatOf(listener));
+    if (own) return own[1];
+    const taken = seats.filter(([, seat]) => !seat.state.stopped).map(([, seat]) => seat.list);
+    const free = study.lists.find((name) => !taken.includes(name));
+    if (free === undefined) throw new Refused(409, `all ${study.lists.length} lists have their listeners`);
+    const seat = { list: free, state: BEGINNING };
+    try {
+      await asked(jatos.batchSession.set(seatOf(listener), seat));
+      return seat;
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(100 * attempt, 2000) * Math.random()));
+    }
+  }
+}
+
+/** Who this is, in a form that tells nobody else: all pages of a batch see the batch session. */
+function listenerOf(jatos, study) {
+  const service = jatos.urlQueryParameters?.PROLIFIC_PID;
+  return sha256(`${study.salt} ${service ? `prolific ${service}` : `worker ${jatos.workerId}`}`).slice(0, 32);
+}
+
+/** What this browser calls its listener of a list. */
+function listenerHere(name) {
+  const place = `audiometamer/${name.slice(0, 12)}/listener`;
+  try {
+    if (localStorage.getItem(place) === null) {
+      const bytes = crypto.getRandomValues(new Uint8Array(16));
+      localStorage.setItem(place, [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(""));
+    }
+    return localStorage.getItem(place);
+  } catch {
+    throw new Refused(403, "This browser must be allowed to keep data of this page: your answers are kept there until you save them.");
+  }
+}
+
+/** A promise of jatos.js, whose failures are texts, or nothing. */
+async function asked(promise) {
+  try {
+    return await promise;
+  } catch (error) {
+    throw new Error(`JATOS did not take it: ${error?.message ?? error ?? "no reason given"}`);
+  }
+}
+
+async function json(path, missing) {
+  return (await found(path, missing)).json();
+}
+
+/** A file beside the page; `missing` is what a listener is told if there is none. */
+async function found(path, missing = `There is no ${path}.`) {
+  const response = await fetch(path);
+  if (response.ok) return response;
+  if (response.status === 404) throw new Refused(404, missing);
+  throw new Error(`${path}: ${response.status} ${response.statusText}`);
+}
+
+function button(label, action) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.className = "main";
+  made.textContent = label;
+  made.addEventListener("click", action);
+  return made;
+}

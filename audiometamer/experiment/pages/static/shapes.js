@@ -1,0 +1,55 @@
+/** What messages look like: audiometamer/experiment/messages.py. What does not, could not be taken in later. */
+
+const text = (most) => (value) => typeof value === "string" && [...value].length <= most && !/\p{Surrogate}/u.test(value);
+const matching = (pattern) => (value) => typeof value === "string" && pattern.test(value);
+const number = (least, most) => (value) => Number.isFinite(value) && value >= least && value <= most;
+const whole = (least, most) => (value) => Number.isSafeInteger(value) && value >= least && value <= most;
+const oneOf = (...values) => (value) => values.includes(value);
+const moment = (value) =>
+  typeof value === "string" && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value) && !Number.isNaN(Date.parse(value));
+const list = (least, most, of) => (value) => Array.isArray(value) && value.length >= least && value.length <= most && value.every(of);
+const optional = (of) => Object.assign((value) => of(value), { optional: true });
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const fields = (shape) => (value) =>
+  isObject(value) &&
+  Object.keys(value).every((name) => name in shape) &&
+  Object.entries(shape).every(([name, of]) => (name in value ? of(value[name]) : of.optional));
+
+const scalar = (value) => value === null || typeof value === "boolean" || Number.isFinite(value) || text(4000)(value);
+const details = (value) =>
+  isObject(value) && Object.keys(value).length <= 64 && Object.entries(value).every(([name, of]) => text(64)(name) && scalar(of));
+const key = matching(/^[A-Za-z0-9_-]{16,64}$/);
+const trial = whole(1, Number.MAX_SAFE_INTEGER);
+const event = fields({
+  what: matching(/^[a-z][a-z -]{0,31}$/),
+  when: moment,
+  trial: optional((value) => value === null || trial(value)),
+  details: optional(details),
+});
+
+const MESSAGES = {
+  answer: fields({
+    kind: text(16),
+    key,
+    trial,
+    stimulus: text(64),
+    answer: text(200),
+    reaction_time_ms: number(0, 86_400_000),
+    plays: whole(0, 1000),
+    started: moment,
+    answered: moment,
+    audio: optional(details),
+  }),
+  form: fields({
+    kind: text(16),
+    key,
+    form: oneOf("consent", "browser", "level", "questions-before", "questions-after"),
+    content: optional(details),
+  }),
+  events: fields({ kind: text(16), key, events: list(1, 100, event) }),
+};
+
+/** Whether the server would take it for a message. */
+export function isMessage(value) {
+  return isObject(value) && Object.hasOwn(MESSAGES, value.kind) && MESSAGES[value.kind](value);
+}

@@ -1,0 +1,126 @@
+"""The page in JATOS, as its documentation describes it: a list for each, however many come at once, and every answer there."""
+
+import json
+import shutil
+
+import pytest
+from offline_page import opening, run_page, sending
+from tiny_experiment import all_messages, key_of, right, wrong
+
+from audiometamer.experiment.collect import collect
+from audiometamer.experiment.export import read_answers
+from audiometamer.experiment.pack import list_names
+
+
+def coming(worker, **more):
+    """A worker opens the study, or reloads its page."""
+    return opening(jatos={"workerId": worker, **more}, **{"as": str(worker)})
+
+
+def by(worker, message):
+    return sending(message, **{"as": str(worker)})
+
+
+def text_of(server):
+    """As JATOS exports results as text: one after the other, a line end after each."""
+    return "".join(result["data"] + "\n" for result in server["results"])
+
+
+def test_no_list_is_given_twice_however_many_come_at_once(jatos, experiment):
+    told = run_page(jatos, [{"do": "together", "steps": [coming(worker) for worker in range(8)]}, {"do": "server"}])
+    keys = [one for one in told[0] if isinstance(one, str)]
+    refused = [one for one in told[0] if not isinstance(one, str)]
+    assert len(set(keys)) == 6
+    assert [(one["refused"], one["message"]) for one in refused] == [(409, "all 6 lists have their listeners")] * 2
+    seats = told[1]["session"]
+    assert sorted(seat["list"] for seat in seats.values()) == sorted(list_names(experiment))
+    assert told[1]["conflicts"] >= 5
+
+
+def test_a_whole_experiment_with_reloads_and_failures(jatos, experiment, store, tmp_path):
+    messages = all_messages(experiment, 1)
+    steps = [coming(1), *(by(1, message) for message in messages[:3]), coming(1), {"do": "session", "as": "1"}]
+    for what, message in zip(("append", "answer", "channel"), messages[3:6], strict=True):
+        steps += [{"do": "fail", "what": what, "times": 1}, by(1, message), by(1, message)]
+    steps += [*(by(1, message) for message in messages[6:]), {"do": "session", "as": "1"}, {"do": "end", "as": "1"}]
+    told = run_page(jatos, [*steps, {"do": "click"}, {"do": "server"}])
+    assert told[5]["state"] == {"next": 3, "over": None, "forms": ["consent"]}
+    failed = [one for one in told if isinstance(one, dict) and "error" in one]
+    assert [one["error"] for one in failed] == [
+        "JATOS did not take it: Ajax error", "JATOS did not take it: timeout", "JATOS did not take it: no reason given",
+    ]  # fmt: skip
+    assert told[-4]["state"]["over"] == "finished"
+    assert told[-1]["ends"] == [["endStudy", True, "finished"]]
+    file = tmp_path / "results.txt"
+    file.write_text(text_of(told[-1]), encoding="utf-8")
+    (one,) = collect(experiment, [file], store)
+    assert file.read_text().count(messages[4]["key"]) == 2  # JATOS had it, and nobody heard so
+    assert one.answers == len(experiment.trials(1))
+    answers = read_answers(store.path, experiment).answers(one.listener)
+    assert [answer.answer for answer in answers] == [message["answer"] for message in messages[1:-1]]
+
+
+def test_who_comes_again_goes_on_at_the_same_trial(jatos, experiment, store, tmp_path):
+    """In another browser, under another worker's name, because Prolific says who it is."""
+    messages, same = all_messages(experiment, 1), {"query": {"PROLIFIC_PID": "abc123"}}
+    told = run_page(jatos, [
+        coming(1, **same), *(by(1, message) for message in messages[:5]), coming(2), {"do": "browser"}, coming(3, **same),
+        {"do": "session", "as": "3"}, *(by(3, message) for message in messages[5:]), {"do": "server"},
+    ])  # fmt: skip
+    assert told[9]["state"] == {"next": 5, "over": None, "forms": ["consent"]}
+    assert told[0] == told[8] != told[6]
+    server = told[-1]
+    assert "abc123" not in json.dumps(server["session"])
+    file = tmp_path / "results.txt"
+    file.write_text(text_of(server), encoding="utf-8")
+    assert [(one.number, one.answers) for one in collect(experiment, [file], store)] == [(1, len(experiment.trials(1)))]
+
+
+def test_a_closed_channel_is_waited_for(jatos, experiment):
+    told = run_page(jatos, [
+        {"do": "fail", "what": "channel", "times": 3}, coming(1), {"do": "fail", "what": "channel", "times": 30}, coming(2),
+        opening(again=True, **{"as": "2"}), {"do": "server"},
+    ])  # fmt: skip
+    assert isinstance(told[1], str)
+    assert told[3] == {"error": "JATOS did not take it: no reason given"}
+    assert isinstance(told[4], str)
+    assert sorted(seat["list"] for seat in told[5]["session"].values()) == sorted(list_names(experiment)[:2])
+
+
+def test_two_pages_of_the_same_worker_do_not_answer_twice(jatos, experiment):
+    messages, other = all_messages(experiment, 1), {"as": "other"}
+    told = run_page(jatos, [
+        coming(1), opening(jatos={"workerId": 1}, **other), *(by(1, message) for message in messages[:3]),
+        sending({**messages[2], "key": key_of("other")}, **other), sending(messages[3], **other), by(1, messages[3]),
+    ])  # fmt: skip
+    assert told[5]["message"] == "trial 2 is answered"
+    assert told[5]["state"]["next"] == 3
+    assert told[6] == told[7]
+
+
+def test_the_list_of_who_was_stopped_is_given_again(jatos, experiment, store, tmp_path):
+    failing = all_messages(experiment, 1, answer=wrong, n=2)[:-1]
+    told = run_page(jatos, [
+        coming(1), *(by(1, message) for message in failing), coming(2),
+        *(by(2, message) for message in all_messages(experiment, 1)), {"do": "end", "as": "1"}, {"do": "click"}, {"do": "server"},
+    ])  # fmt: skip
+    assert told[3]["state"] == {"next": None, "over": "stopped", "forms": ["consent"]}
+    server = told[-1]
+    assert len({seat["list"] for seat in server["session"].values()}) == 1
+    assert server["ends"] == [["endStudy", True, "stopped"]]
+    file = tmp_path / "results.txt"
+    file.write_text(text_of(server), encoding="utf-8")
+    assert [one.number for one in collect(experiment, [file], store)] == [1, 1]
+    assert sorted(one.excluded for one in read_answers(store.path, experiment).listeners) == [False, True]
+
+
+@pytest.mark.parametrize("over", ["finished", "stopped"])
+def test_completion_leads_back_to_the_service(jatos, experiment, tmp_path, over):
+    folder = shutil.copytree(jatos, tmp_path / "jatos", ignore=shutil.ignore_patterns("*.wav"))
+    study = json.loads((folder / "study.json").read_text())
+    study["completion"] = {"finished": "https://a.example/finished", "stopped": "https://a.example/stopped"}
+    (folder / "study.json").write_text(json.dumps(study))
+    answer, n = (right, None) if over == "finished" else (wrong, 2)
+    steps = [coming(1), *(by(1, message) for message in all_messages(experiment, 1, answer=answer, n=n))]
+    told = run_page(folder, [*steps, {"do": "end", "as": "1"}, {"do": "click"}, {"do": "server"}])
+    assert told[-1]["ends"] == [["endStudyAndRedirect", f"https://a.example/{over}", True, over]]
