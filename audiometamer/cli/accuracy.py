@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from audiometamer.cli import options
+from audiometamer.cli.printing import print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.training import testing
@@ -29,7 +29,7 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str,
         counts = str(score["clips"]), "" if right is None else str(right)
         interval = f"{low:.1f} to {high:.1f}"
         table.add_row(split, task, condition.replace("_", " "), *counts, f"{score['percent']:.1f}", interval)
-    Console().print(table)
+    print_table(table)
 
 
 @click.command("test-model")

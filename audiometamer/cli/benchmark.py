@@ -1,11 +1,11 @@
 """``audiometamer benchmark``: how fast metamers are made here."""
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from audiometamer.benchmark import machine, time_step
 from audiometamer.cli import options
+from audiometamer.cli.printing import print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.matching.methods import load_method
 from audiometamer.metamers.batch_size import fitting_batch_size
@@ -52,9 +52,7 @@ def benchmark(
                 f"{timed.step / timed.network:.2f}" if alone else "", f"{seconds:.1f}", f"{seconds * per_layer / 3600:.2f}",
             )  # fmt: skip
     click.echo(machine(model.device))
-    console = Console()
-    console.width = max(console.width, 100)
-    console.print(table)
+    print_table(table, least_width=100)
     click.echo(
         f"{clips} clip(s) × {len(layers)} layer(s) × {len(seeds)} seed(s) of {model.name}: about {total / 3600:.2f} hours, at "
         f"{procedure.expected_steps * (steps or procedure.steps) // procedure.steps} steps a metamer, all attempts counted"

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from audiometamer.cli import options
+from audiometamer.cli.printing import print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.evaluation import Row, draw_pictures, write_table
@@ -71,8 +71,6 @@ def _print_recognition(rows: Sequence[Row]) -> None:
     """Percent that the other networks recognise, by task: layers down, generating models across."""
     heard = [row for row in rows if row.measure in RECOGNITION and not row.attack]
     shown = [row for row in heard if row.judge == OTHERS] or heard
-    console = Console()
-    console.width = max(console.width, 100)
     for task in dict.fromkeys(row.task for row in shown):
         measure = next(name for name in RECOGNITION if any((row.task, row.measure) == (task, name) for row in shown))
         found = {(row.layer, row.generator): row for row in shown if (row.task, row.measure) == (task, measure)}
@@ -85,7 +83,7 @@ def _print_recognition(rows: Sequence[Row]) -> None:
             table.add_row(layer, *("" if cell is None else _percent(cell) for cell in cells))
         who = "the other networks" if shown[0].judge == OTHERS else shown[0].judge
         click.echo(f"{task}: {measure.replace('_', ' ')} of {who}, % (95 % interval), by the network that made the metamers")
-        console.print(table)
+        print_table(table, least_width=100)
 
 
 def _percent(row: Row) -> str:

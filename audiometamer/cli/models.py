@@ -4,11 +4,11 @@ from collections import Counter
 
 import click
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from audiometamer.cards import read_card
 from audiometamer.cli import options
+from audiometamer.cli.printing import print_table
 from audiometamer.loading import zoo
 from audiometamer.models import record
 from audiometamer.resources import zoo_folder
@@ -29,7 +29,7 @@ def models() -> None:
             ", ".join(quiet), f"{(folder / card.weights.file).stat().st_size / 1e6:.1f}",
             card.description,
         )  # fmt: skip
-    Console().print(table)
+    print_table(table)
 
 
 @click.command()
@@ -53,4 +53,4 @@ def layers(model_name: str, every: bool) -> None:
         activation = record(model, silence, name)[name][0]
         shape = " × ".join(str(n) for n in activation.shape)
         table.add_row(name, model.tap(name).path, shape, f"{activation.numel():,}")
-    Console().print(table)
+    print_table(table)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 import soundfile
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from audiometamer.cli import options
+from audiometamer.cli.printing import print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import METRICS, NullDistribution
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
@@ -70,7 +70,7 @@ def null(
     table = Table("layer", *(f"largest {metric}" for metric in METRICS), box=None, header_style="bold")
     for layer, metrics in distribution.layers.items():
         table.add_row(layer, *(f"{metrics[metric].maximum:.4f}" for metric in METRICS))
-    Console().print(table)
+    print_table(table)
     click.echo(f"{distribution.pairs} pairs of {distribution.sounds} sounds: {out}")
 
 

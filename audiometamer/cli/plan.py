@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from audiometamer.cli import options
+from audiometamer.cli.printing import print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerWarning
 from audiometamer.files import json_text
@@ -51,7 +51,7 @@ def check(path: Path, device: str, measure: bool) -> None:
     for row in found.rows:
         time = (spell(row.seconds),) if row.seconds is not None else ()
         table.add_row(row.model, row.layer, str(row.items), str(row.there), *time)
-    _print(table)
+    print_table(table, least_width=100)
     click.echo(
         f"{counted(found.items, 'item')} of {counted(found.clips, 'clip')} in {output_folder(path, plan)}, {found.there} of them "
         f"there already; {_spell_bytes(found.n_bytes)} of disk in all"
@@ -151,7 +151,7 @@ def _tell(found: Status) -> None:
     for model, layers in found.layers.items():
         for layer, counts in layers.items():
             table.add_row(model, layer, *(str(counts[state]) for state in STATES))
-    _print(table)
+    print_table(table, least_width=100)
     for trouble in found.errors[:10]:
         click.echo(f"{trouble.folder}: {trouble.message}")
     if len(found.errors) > 10:
@@ -166,9 +166,3 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="left" if column in ("model", "layer") else "right")
     return table
-
-
-def _print(table: Table) -> None:
-    console = Console()
-    console.width = max(console.width, 100)
-    console.print(table)
