@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 import msgspec
-from rich.table import Table
 
 from audiometamer.cli import options
-from audiometamer.cli.printing import print_table
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.training import testing
@@ -18,9 +17,7 @@ from audiometamer.training.sources import open_source
 
 def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]) -> None:
     """Scores by split, task and condition; those of a split are as in a model's card."""
-    table = Table("split", "task", "condition", box=None, header_style="bold")
-    for column in ("clips", "right", "%", "95 % interval"):
-        table.add_column(column, justify="right")
+    table = plain_table("split", "task", "condition", numbers=("clips", "right", "%", "95 % interval"))
     rows = [
         (split, t, c, score) for split, tasks in accuracy.items() for t, scores in tasks.items() for c, score in scores.items()
     ]

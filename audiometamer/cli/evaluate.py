@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from audiometamer.cli import options
-from audiometamer.cli.printing import print_table
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.evaluation import Row, draw_pictures, write_table
@@ -75,9 +74,7 @@ def _print_recognition(rows: Sequence[Row]) -> None:
         measure = next(name for name in RECOGNITION if any((row.task, row.measure) == (task, name) for row in shown))
         found = {(row.layer, row.generator): row for row in shown if (row.task, row.measure) == (task, measure)}
         generators = dict.fromkeys(generator for _, generator in found)
-        table = Table("layer", box=None, header_style="bold")
-        for generator in generators:
-            table.add_column(generator, justify="right")
+        table = plain_table("layer", numbers=generators)
         for layer in sorted(dict.fromkeys(layer for layer, _ in found), key=lambda layer: layer != NATURAL):
             cells = (found.get((layer, generator)) for generator in generators)
             table.add_row(layer, *("" if cell is None else _percent(cell) for cell in cells))

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 import torch
-from rich.table import Table
+from rich.table import Column
 from torch import Tensor
 
 from audiometamer.audio import Clip
 from audiometamer.cli import options
-from audiometamer.cli.printing import print_table
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.invariance import Invariance, draw_curves, measure_invariance, write_table
@@ -84,11 +84,8 @@ def _signals(model: Model, path: Path) -> dict[str, Tensor]:
 
 
 def _print_measured(measured: dict[str, list[Invariance]]) -> None:
-    table = Table(box=None, header_style="bold")
-    table.add_column("sound", no_wrap=True)
-    table.add_column("layer")
-    for column in ("units", "metamer dimension", "largest σ", "effective rank", "log-volume", "inactive"):
-        table.add_column(column, justify="right")
+    numbers = ("units", "metamer dimension", "largest σ", "effective rank", "log-volume", "inactive")
+    table = plain_table(Column("sound", no_wrap=True), "layer", numbers=numbers)
     for sound, layers in measured.items():
         for found in layers:
             low, high = found.metamer_dimension

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import click
 import soundfile
-from rich.table import Table
 from torch import Tensor
 
 from audiometamer.cli import options
-from audiometamer.cli.printing import print_table
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import METRICS, NullDistribution
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
@@ -67,7 +66,7 @@ def null(
             memory=memory * 1e9, progress=lambda done: tracker(done / n_sounds, f"{done} of {n_sounds} sounds"),
         )  # fmt: skip
     distribution.save(out)
-    table = Table("layer", *(f"largest {metric}" for metric in METRICS), box=None, header_style="bold")
+    table = plain_table("layer", *(f"largest {metric}" for metric in METRICS))
     for layer, metrics in distribution.layers.items():
         table.add_row(layer, *(f"{metrics[metric].maximum:.4f}" for metric in METRICS))
     print_table(table)

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from audiometamer.cli import options
-from audiometamer.cli.printing import print_table
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerWarning
 from audiometamer.files import json_text
@@ -47,7 +46,7 @@ def check(path: Path, device: str, measure: bool) -> None:
     plan = read_plan(path)
     with tracked() as tracker, _few_notes():
         found = estimate(path, plan, device=device, measure=measure, report=tracker)
-    table = _table("model", "layer", "items", "there", *(("time left",) if measure else ()))
+    table = plain_table("model", "layer", numbers=("items", "there", *(("time left",) if measure else ())))
     for row in found.rows:
         time = (spell(row.seconds),) if row.seconds is not None else ()
         table.add_row(row.model, row.layer, str(row.items), str(row.there), *time)
@@ -147,7 +146,7 @@ def submit(
 
 
 def _tell(found: Status) -> None:
-    table = _table("model", "layer", *STATES)
+    table = plain_table("model", "layer", numbers=STATES)
     for model, layers in found.layers.items():
         for layer, counts in layers.items():
             table.add_row(model, layer, *(str(counts[state]) for state in STATES))
@@ -159,10 +158,3 @@ def _tell(found: Status) -> None:
     click.echo(
         f"{found.made} of {found.total} items of {found.set} are made, {found.counts['failed']} of them failed their verdict"
     )
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("model", "layer") else "right")
-    return table

@@ -1,7 +1,17 @@
 """Tables on the terminal."""
 
+from collections.abc import Iterable
+
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+
+
+def plain_table(*words: Column | str, numbers: Iterable[str] = ()) -> Table:
+    """A table without lines: columns of words, then of numbers, which are aligned on the right."""
+    table = Table(*words, box=None, header_style="bold")
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
 
 
 def print_table(table: Table, *, least_width: int = 0) -> None:

@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.table import Table
+from rich.table import Column
 
 from audiometamer.audio import Clip
 from audiometamer.cli import options
-from audiometamer.cli.printing import print_table
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
@@ -156,21 +156,8 @@ def make(
 
 
 def _print_metamers(metamers: Sequence[Metamer]) -> None:
-    table = Table(box=None, header_style="bold")
-    for column in (
-        "clip",
-        "layer",
-        "seed",
-        "SNR (dB)",
-        "ρ",
-        "R²",
-        "verdict",
-        "clip heard as",
-        "metamer heard as",
-        "steps",
-        "seconds",
-    ):
-        table.add_column(column, justify="right" if column in ("seed", "SNR (dB)", "ρ", "R²", "steps", "seconds") else "left")
+    measures = (Column(name, justify="right") for name in ("seed", "SNR (dB)", "ρ", "R²"))
+    table = plain_table("clip", "layer", *measures, "verdict", "clip heard as", "metamer heard as", numbers=("steps", "seconds"))
     for m in metamers:
         e = m.evidence
         measured = e.similarity[e.settings.layer]
