@@ -14,8 +14,9 @@ from audiometamer.evaluation import Row, draw_pictures, write_table
 from audiometamer.evaluation import evaluate as evaluate_models
 from audiometamer.evaluation.labels import chance_of
 from audiometamer.evaluation.measures import RECOGNITION
-from audiometamer.evaluation.table import NATURAL, OTHERS
+from audiometamer.evaluation.table import OTHERS
 from audiometamer.files import only_writer
+from audiometamer.metamers.clips import NATURAL
 from audiometamer.metamers.files import folder_of
 
 

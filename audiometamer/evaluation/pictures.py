@@ -10,8 +10,9 @@ import numpy as np
 from audiometamer.criteria import METRICS
 from audiometamer.drawing import line_style, percent_by_layer, tidy
 from audiometamer.evaluation.measures import RECOGNITION
-from audiometamer.evaluation.table import NATURAL, OTHERS, Row
+from audiometamer.evaluation.table import OTHERS, Row
 from audiometamer.files import whole_file
+from audiometamer.metamers.clips import NATURAL
 from audiometamer.metamers.files import safe_name
 
 if TYPE_CHECKING:

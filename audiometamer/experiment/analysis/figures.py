@@ -9,8 +9,8 @@ import numpy as np
 
 from audiometamer.drawing import line_style, percent_by_layer
 from audiometamer.experiment.analysis.recognition import Row
-from audiometamer.experiment.analysis.trials import NATURAL
 from audiometamer.files import whole_file
+from audiometamer.metamers.clips import NATURAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
