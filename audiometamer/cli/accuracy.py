@@ -10,7 +10,6 @@ import msgspec
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.errors import AudioMetamerError
 from audiometamer.training import testing
 from audiometamer.training.sources import open_source
 
@@ -64,8 +63,7 @@ def test_model(
     model = options.opened_model(model_name, device)
     out = out or Path("test-model") / model.name
     table = out / "accuracy.tsv"
-    if table.exists() and not overwrite:
-        raise AudioMetamerError(f"{table} exists; choose another --out, or --overwrite it")
+    options.check_free(table, overwrite=overwrite)
     recordings = [recording for source in data for recording in open_source(source)]
     wanted = testing.conditions(snrs, adversaries)
     scores: dict[str, testing.Scores] = {}

@@ -50,8 +50,7 @@ def evaluate(
     adversaries = options.adversaries(attacks, attack_steps)
     table = out / "evaluation.tsv"
     with only_writer(folder_of(out)), tracked() as tracker:
-        if table.exists() and not overwrite:
-            raise AudioMetamerError(f"{table} exists; choose another --out, or --overwrite it")
+        options.check_free(table, overwrite=overwrite)
         models = [options.opened_model(name, device) for name in options.split_names(model_names)]
         if not models:
             raise AudioMetamerError(

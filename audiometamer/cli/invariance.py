@@ -45,8 +45,7 @@ def invariance(
     A metamer is a file with its record (.json) beside it, as `synth` writes them.
     """
     table_file = folder_of(out) / "invariance.tsv"
-    if table_file.exists() and not overwrite:
-        raise AudioMetamerError(f"{table_file} exists; choose another --out, or --overwrite it")
+    options.check_free(table_file, overwrite=overwrite)
     model = options.opened_model(model_name, device).to(_DTYPES[dtype])
     layers = options.split_names(layer_names) or list(model.layers)
     for layer in layers:

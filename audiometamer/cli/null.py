@@ -48,8 +48,7 @@ def null(
     Recordings that are longer than the model takes give several sounds, one after the other. The file can be given to
     `synth --null`; named null.json in a model's folder, it is used from then on.
     """
-    if out.exists() and not overwrite:
-        raise AudioMetamerError(f"{out} exists; choose another --out, or --overwrite it")
+    options.check_free(out, overwrite=overwrite)
     model = options.opened_model(model_name, device)
     wanted = math.ceil((1 + math.sqrt(1 + 8 * pairs)) / 2)
     excerpts = _excerpts(model, sounds)
