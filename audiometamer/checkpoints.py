@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.cards import Card, FrontEndCard, NetworkCard, WeightsCard
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, first_line
 from audiometamer.loading import fitted, save_weights
 
 NETWORKS = {"cochcnn9": "CochCNN9", "cochresnet50": "CochResNet50", "spectemp": "SpecTemp"}
@@ -62,7 +62,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> dic
     except pickle.UnpicklingError as error:
         asked_for = _names_asked_for(path, error)
         if not asked_for:
-            raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {_one_line(error)}") from error
+            raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {_reason(error)}") from error
         if not trust:
             raise AudioMetamerError(
                 f"{path} asks for more than tensors and plain containers: {asked_for}. Reading it would run what it names; if "
@@ -70,7 +70,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> dic
             ) from error
         content = _read_trusted(path)
     except _NO_PICKLE as error:
-        raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {_one_line(error)}") from error
+        raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {_reason(error)}") from error
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
         content = content["model"]
     tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
@@ -85,20 +85,20 @@ def _read_trusted(path: Path) -> Any:
     except ModuleNotFoundError as error:
         raise AudioMetamerError(f"{path} needs the Python module {error.name}, which is not installed") from error
     except (pickle.UnpicklingError, *_NO_PICKLE) as error:
-        raise AudioMetamerError(f"{path} cannot be read, even trusted: {_one_line(error)}") from error
+        raise AudioMetamerError(f"{path} cannot be read, even trusted: {_reason(error)}") from error
 
 
 def _names_asked_for(path: Path, error: Exception) -> str:
     """What a checkpoint needs beyond tensors and plain containers; empty for a pickle that needs nothing and is no checkpoint."""
     try:
-        return ", ".join(torch.serialization.get_unsafe_globals_in_checkpoint(path)) or _one_line(error)
+        return ", ".join(torch.serialization.get_unsafe_globals_in_checkpoint(path)) or _reason(error)
     except (ValueError, RuntimeError):  # not of torch's newer format: only the first name is known
         return ", ".join(re.findall(r"GLOBAL ([\w.]+)", str(error)))
 
 
-def _one_line(error: Exception) -> str:
-    reason = str(error).partition("WeightsUnpickler error:")[2].strip() or str(error)  # torch begins with advice on weights_only
-    return reason.split("\n")[0] or type(error).__name__
+def _reason(error: Exception) -> str:
+    reason = str(error).partition("WeightsUnpickler error:")[2].strip()  # torch begins with advice on weights_only
+    return reason.split("\n")[0] or first_line(error)
 
 
 def network_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

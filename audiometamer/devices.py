@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 import psutil
 import torch
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, first_line
 
 
 def choose_device(name: str) -> torch.device:
@@ -24,7 +24,7 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch asserts that it was built for a device
-        raise AudioMetamerError(f"device {name!r} is not available here: {str(error).splitlines()[0]}") from error
+        raise AudioMetamerError(f"device {name!r} is not available here: {first_line(error)}") from error
     return device
 
 

@@ -1,4 +1,4 @@
-"""The one family of errors that audiometamer raises on purpose."""
+"""The one family of errors that audiometamer raises on purpose, and how those of other libraries are told in one line."""
 
 
 class AudioMetamerError(Exception):
@@ -11,3 +11,13 @@ class WritingError(AudioMetamerError):
 
 class AudioMetamerWarning(UserWarning):
     """Something the caller should know, although the work goes on (a clip was padded, stereo mixed down)."""
+
+
+def one_line(error: BaseException) -> str:
+    """All that another library's error says, without its line breaks."""
+    return " ".join(str(error).split())
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says before its advice or its trace; its class if it says nothing."""
+    return str(error).strip().split("\n")[0] or type(error).__name__

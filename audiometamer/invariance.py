@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from audiometamer.cochleagram import Cochleagram
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.files import whole_file
 from audiometamer.models import Model, record
 
@@ -366,8 +366,7 @@ def _forward_mode(name: str) -> Iterator[None]:
         with torch.autograd.forward_ad.dual_level():
             yield
     except NotImplementedError as error:
-        reason = " ".join(str(error).split())
-        raise AudioMetamerError(f"{name} has a part without a forward-mode derivative (jvp): {reason}") from error
+        raise AudioMetamerError(f"{name} has a part without a forward-mode derivative (jvp): {one_line(error)}") from error
 
 
 def _with_tangent(signals: Tensor, tangents: Tensor) -> Tensor:

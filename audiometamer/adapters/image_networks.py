@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from audiometamer.checkpoints import read_checkpoint
 from audiometamer.domains import Image
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.images import Picture
 from audiometamer.models import Model
 
@@ -86,7 +86,7 @@ def downloaded(make: Callable[[], Any], name: str) -> Any:
     try:
         return make()
     except (OSError, RuntimeError) as error:  # urllib and the hub raise the first, a broken file the second
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise AudioMetamerError(f"the weights of {name} cannot be had: {reason}; give a file of them as {name}@FILE") from error
 
 
@@ -99,5 +99,5 @@ def with_weights(make: Callable[[int], nn.Module], file: str, known: Sequence[st
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise AudioMetamerError(f"{file} does not fit {type(network).__name__}: {' '.join(str(error).split())}") from error
+        raise AudioMetamerError(f"{file} does not fit {type(network).__name__}: {one_line(error)}") from error
     return network, known if classes == len(known) else None

@@ -5,7 +5,7 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, one_line
 
 
 def imported(package: str, *, extra: str) -> ModuleType:
@@ -19,7 +19,7 @@ def imported(package: str, *, extra: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except (ImportError, OSError) as error:
-        raise _missing(package, str(error), extra) from error
+        raise _missing(package, one_line(error), extra) from error
 
 
 def file_of(package: str, path: str, *, extra: str) -> Path:
@@ -39,4 +39,4 @@ def file_of(package: str, path: str, *, extra: str) -> Path:
 
 
 def _missing(package: str, reason: str, extra: str) -> AudioMetamerError:
-    return AudioMetamerError(f'this model needs {package} ({" ".join(reason.split())}): pip install "audiometamer[{extra}]"')
+    return AudioMetamerError(f'this model needs {package} ({reason}): pip install "audiometamer[{extra}]"')

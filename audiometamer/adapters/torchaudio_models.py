@@ -5,7 +5,7 @@ from torch import nn
 from audiometamer.adapters.packages import imported
 from audiometamer.adapters.resampled import resampled
 from audiometamer.adapters.unit_variance import UnitVariance
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.models import Model
 
 _SAMPLE_RATE = 16_000
@@ -37,7 +37,7 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
     try:
         loaded: nn.Module = bundles[name].get_model()
     except (OSError, RuntimeError) as error:  # no connection; a broken file
-        raise AudioMetamerError(f"the weights of torchaudio's {name} cannot be loaded: {' '.join(str(error).split())}") from error
+        raise AudioMetamerError(f"the weights of torchaudio's {name} cannot be loaded: {one_line(error)}") from error
     # A bundle wraps networks that take normalised waveforms, to normalise them over the whole batch.
     network, normalized = getattr(loaded, "model", loaded), getattr(loaded, "normalize_waveform", False)
     network.eval().requires_grad_(False)

@@ -5,7 +5,7 @@ from typing import Any
 from audiometamer.adapters.packages import imported
 from audiometamer.adapters.resampled import resampled
 from audiometamer.adapters.transformers_families import FAMILIES, Network
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.models import Model
 
 _CLASSIFIERS = ("ForAudioClassification", "ForSequenceClassification")
@@ -47,7 +47,7 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
         extractor = transformers.AutoFeatureExtractor.from_pretrained(name)
         network, report = getattr(transformers, kind).from_pretrained(name, config=config, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise AudioMetamerError(f"transformers cannot load {name!r}: {' '.join(str(error).split())}") from error
+        raise AudioMetamerError(f"transformers cannot load {name!r}: {one_line(error)}") from error
     # Only training masks spectra.
     if missing := [key for key in report["missing_keys"] if not key.endswith("masked_spec_embed")]:
         raise AudioMetamerError(f"{name} lacks {len(missing)} weights of a {type(network).__name__} (first: {missing[0]})")

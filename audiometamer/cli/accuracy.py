@@ -6,21 +6,17 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from audiometamer.cli import options
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.errors import AudioMetamerError
 from audiometamer.training import testing
 from audiometamer.training.sources import open_source
 
 
 def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]) -> None:
     """Scores by split, task and condition; those of a split are as in a model's card."""
-    table = Table("split", "task", "condition", box=None, header_style="bold")
-    for column in ("clips", "right", "%", "95 % interval"):
-        table.add_column(column, justify="right")
+    table = plain_table("split", "task", "condition", numbers=("clips", "right", "%", "95 % interval"))
     rows = [
         (split, t, c, score) for split, tasks in accuracy.items() for t, scores in tasks.items() for c, score in scores.items()
     ]
@@ -29,7 +25,7 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str,
         counts = str(score["clips"]), "" if right is None else str(right)
         interval = f"{low:.1f} to {high:.1f}"
         table.add_row(split, task, condition.replace("_", " "), *counts, f"{score['percent']:.1f}", interval)
-    Console().print(table)
+    print_table(table)
 
 
 @click.command("test-model")
@@ -67,8 +63,7 @@ def test_model(
     model = options.opened_model(model_name, device)
     out = out or Path("test-model") / model.name
     table = out / "accuracy.tsv"
-    if table.exists() and not overwrite:
-        raise AudioMetamerError(f"{table} exists; choose another --out, or --overwrite it")
+    options.check_free(table, overwrite=overwrite)
     recordings = [recording for source in data for recording in open_source(source)]
     wanted = testing.conditions(snrs, adversaries)
     scores: dict[str, testing.Scores] = {}

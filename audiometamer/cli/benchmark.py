@@ -1,11 +1,10 @@
 """``audiometamer benchmark``: how fast metamers are made here."""
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from audiometamer.benchmark import machine, time_step
 from audiometamer.cli import options
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.matching.methods import load_method
 from audiometamer.metamers.batch_size import fitting_batch_size
@@ -34,10 +33,9 @@ def benchmark(
     model, procedure = options.opened_model(model_name, device), load_method(method)
     layers = options.split_names(layer_names) or list(model.layers)
     per_layer = clips * len(seeds)
-    table = Table(box=None, header_style="bold")
-    table.add_column("layer")
-    for column in ("sounds at once", "network alone (ms)", "step (ms)", "ratio", "a metamer (s)", "all (h)"):
-        table.add_column(column, justify="right")
+    table = plain_table(
+        "layer", numbers=("sounds at once", "network alone (ms)", "step (ms)", "ratio", "a metamer (s)", "all (h)")
+    )
     total = 0.0
     with tracked() as tracker:
         for k, layer in enumerate(layers):
@@ -52,9 +50,7 @@ def benchmark(
                 f"{timed.step / timed.network:.2f}" if alone else "", f"{seconds:.1f}", f"{seconds * per_layer / 3600:.2f}",
             )  # fmt: skip
     click.echo(machine(model.device))
-    console = Console()
-    console.width = max(console.width, 100)
-    console.print(table)
+    print_table(table, least_width=100)
     click.echo(
         f"{clips} clip(s) × {len(layers)} layer(s) × {len(seeds)} seed(s) of {model.name}: about {total / 3600:.2f} hours, at "
         f"{procedure.expected_steps * (steps or procedure.steps) // procedure.steps} steps a metamer, all attempts counted"

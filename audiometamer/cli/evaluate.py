@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from audiometamer.cli import options
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.evaluation import Row, draw_pictures, write_table
 from audiometamer.evaluation import evaluate as evaluate_models
 from audiometamer.evaluation.labels import chance_of
 from audiometamer.evaluation.measures import RECOGNITION
-from audiometamer.evaluation.table import NATURAL, OTHERS
+from audiometamer.evaluation.table import OTHERS
 from audiometamer.files import only_writer
+from audiometamer.metamers.clips import NATURAL
 from audiometamer.metamers.files import folder_of
 
 
@@ -50,8 +50,7 @@ def evaluate(
     adversaries = options.adversaries(attacks, attack_steps)
     table = out / "evaluation.tsv"
     with only_writer(folder_of(out)), tracked() as tracker:
-        if table.exists() and not overwrite:
-            raise AudioMetamerError(f"{table} exists; choose another --out, or --overwrite it")
+        options.check_free(table, overwrite=overwrite)
         models = [options.opened_model(name, device) for name in options.split_names(model_names)]
         if not models:
             raise AudioMetamerError(
@@ -71,21 +70,17 @@ def _print_recognition(rows: Sequence[Row]) -> None:
     """Percent that the other networks recognise, by task: layers down, generating models across."""
     heard = [row for row in rows if row.measure in RECOGNITION and not row.attack]
     shown = [row for row in heard if row.judge == OTHERS] or heard
-    console = Console()
-    console.width = max(console.width, 100)
     for task in dict.fromkeys(row.task for row in shown):
         measure = next(name for name in RECOGNITION if any((row.task, row.measure) == (task, name) for row in shown))
         found = {(row.layer, row.generator): row for row in shown if (row.task, row.measure) == (task, measure)}
         generators = dict.fromkeys(generator for _, generator in found)
-        table = Table("layer", box=None, header_style="bold")
-        for generator in generators:
-            table.add_column(generator, justify="right")
+        table = plain_table("layer", numbers=generators)
         for layer in sorted(dict.fromkeys(layer for layer, _ in found), key=lambda layer: layer != NATURAL):
             cells = (found.get((layer, generator)) for generator in generators)
             table.add_row(layer, *("" if cell is None else _percent(cell) for cell in cells))
         who = "the other networks" if shown[0].judge == OTHERS else shown[0].judge
         click.echo(f"{task}: {measure.replace('_', ' ')} of {who}, % (95 % interval), by the network that made the metamers")
-        console.print(table)
+        print_table(table, least_width=100)
 
 
 def _percent(row: Row) -> str:

@@ -7,10 +7,9 @@ from typing import cast, get_args
 import click
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from audiometamer.cli import options
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
@@ -70,18 +69,14 @@ def build(stimulus_set: Path, design: Path, out: Path) -> None:
 
 def _tell(built: Built) -> None:
     """How often each condition is heard, by a listener and in all."""
-    table = Table(box=None, header_style="bold")
-    for column in ("condition", "of a listener", "in all", "missing"):
-        table.add_column(column, justify="left" if column == "condition" else "right")
+    table = plain_table("condition", numbers=["of a listener", "in all", "missing"])
     heard = [Counter(trial.condition for trial in trials if trial.kind == "main") for trials in built.lists]
     missing = Counter(one.condition for one in built.offer.missing)
     for condition in built.offer.conditions:
         numbers = [count[condition] for count in heard]
         span = f"{min(numbers)}–{max(numbers)}" if min(numbers) != max(numbers) else str(numbers[0])
         table.add_row(str(condition), span, str(sum(numbers)), str(missing[condition]))
-    console = Console()
-    console.width = max(console.width, 100)
-    console.print(table)
+    print_table(table, least_width=100)
 
 
 @experiment.command()

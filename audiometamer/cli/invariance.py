@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 import torch
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 from torch import Tensor
 
 from audiometamer.audio import Clip
 from audiometamer.cli import options
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.invariance import Invariance, draw_curves, measure_invariance, write_table
@@ -45,8 +45,7 @@ def invariance(
     A metamer is a file with its record (.json) beside it, as `synth` writes them.
     """
     table_file = folder_of(out) / "invariance.tsv"
-    if table_file.exists() and not overwrite:
-        raise AudioMetamerError(f"{table_file} exists; choose another --out, or --overwrite it")
+    options.check_free(table_file, overwrite=overwrite)
     model = options.opened_model(model_name, device).to(_DTYPES[dtype])
     layers = options.split_names(layer_names) or list(model.layers)
     for layer in layers:
@@ -65,7 +64,7 @@ def invariance(
         tracker(1.0, "done")
     write_table(table_file, measured)
     draw_curves(out / "invariance.png", measured)
-    _print_table(measured)
+    _print_measured(measured)
     click.echo(f"table: {table_file}   curves: {out / 'invariance.png'}")
 
 
@@ -83,12 +82,9 @@ def _signals(model: Model, path: Path) -> dict[str, Tensor]:
     return {metamer.clip.name: metamer.clip.samples} | own
 
 
-def _print_table(measured: dict[str, list[Invariance]]) -> None:
-    table = Table(box=None, header_style="bold")
-    table.add_column("sound", no_wrap=True)
-    table.add_column("layer")
-    for column in ("units", "metamer dimension", "largest σ", "effective rank", "log-volume", "inactive"):
-        table.add_column(column, justify="right")
+def _print_measured(measured: dict[str, list[Invariance]]) -> None:
+    numbers = ("units", "metamer dimension", "largest σ", "effective rank", "log-volume", "inactive")
+    table = plain_table(Column("sound", no_wrap=True), "layer", numbers=numbers)
     for sound, layers in measured.items():
         for found in layers:
             low, high = found.metamer_dimension
@@ -98,8 +94,6 @@ def _print_table(measured: dict[str, list[Invariance]]) -> None:
                 f"{max(found.singular_values, default=0.0):.4g}", f"{found.effective_rank:.1f}", f"{found.log_volume:.1f}",
                 "–" if share is None else f"{100 * share:.1f} %",
             )  # fmt: skip
-    console = Console()
-    console.width = max(console.width, 130)
-    console.print(table)
+    print_table(table, least_width=130)
     if any(not found.exact for layers in measured.values() for found in layers):
         click.echo("where the dimension is a range, effective rank and log-volume are of the largest singular values only")

@@ -4,11 +4,10 @@ from collections import Counter
 
 import click
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from audiometamer.cards import read_card
 from audiometamer.cli import options
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.loading import zoo
 from audiometamer.models import record
 from audiometamer.resources import zoo_folder
@@ -17,9 +16,7 @@ from audiometamer.resources import zoo_folder
 @click.command()
 def models() -> None:
     """List the models that come with audiometamer."""
-    table = Table(box=None, header_style="bold")
-    for column in ("name", "network", "classes", "right in quiet", "MB", "what it is"):
-        table.add_column(column)
+    table = plain_table("name", "network", "classes", "right in quiet", "MB", "what it is")
     for name in zoo():
         folder = zoo_folder() / name
         card = read_card(folder)
@@ -29,7 +26,7 @@ def models() -> None:
             ", ".join(quiet), f"{(folder / card.weights.file).stat().st_size / 1e6:.1f}",
             card.description,
         )  # fmt: skip
-    Console().print(table)
+    print_table(table)
 
 
 @click.command()
@@ -46,11 +43,9 @@ def layers(model_name: str, every: bool) -> None:
                 name = path.removeprefix("network.")
                 names += [name] if number == 1 else [f"{name}@{k}" for k in range(number)]
     silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype)
-    table = Table(box=None, header_style="bold")
-    for column in ("layer", "module", "shape", "units"):
-        table.add_column(column, justify="right" if column == "units" else "left")
+    table = plain_table("layer", "module", "shape", numbers=["units"])
     for name in dict.fromkeys(names):
         activation = record(model, silence, name)[name][0]
         shape = " × ".join(str(n) for n in activation.shape)
         table.add_row(name, model.tap(name).path, shape, f"{activation.numel():,}")
-    Console().print(table)
+    print_table(table)

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import click
 import soundfile
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from audiometamer.cli import options
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import METRICS, NullDistribution
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
@@ -49,8 +48,7 @@ def null(
     Recordings that are longer than the model takes give several sounds, one after the other. The file can be given to
     `synth --null`; named null.json in a model's folder, it is used from then on.
     """
-    if out.exists() and not overwrite:
-        raise AudioMetamerError(f"{out} exists; choose another --out, or --overwrite it")
+    options.check_free(out, overwrite=overwrite)
     model = options.opened_model(model_name, device)
     wanted = math.ceil((1 + math.sqrt(1 + 8 * pairs)) / 2)
     excerpts = _excerpts(model, sounds)
@@ -67,10 +65,10 @@ def null(
             memory=memory * 1e9, progress=lambda done: tracker(done / n_sounds, f"{done} of {n_sounds} sounds"),
         )  # fmt: skip
     distribution.save(out)
-    table = Table("layer", *(f"largest {metric}" for metric in METRICS), box=None, header_style="bold")
+    table = plain_table("layer", *(f"largest {metric}" for metric in METRICS))
     for layer, metrics in distribution.layers.items():
         table.add_row(layer, *(f"{metrics[metric].maximum:.4f}" for metric in METRICS))
-    Console().print(table)
+    print_table(table)
     click.echo(f"{distribution.pairs} pairs of {distribution.sounds} sounds: {out}")
 
 

@@ -63,6 +63,12 @@ def out(default: str) -> Decorator:
     )
 
 
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Raise if a file is there that is not to be replaced."""
+    if path.exists() and not overwrite:
+        raise AudioMetamerError(f"{path} exists; choose another --out, or --overwrite it")
+
+
 def opened_model(name: str, device_name: str) -> Model:
     """The model of an option, on the device of another."""
     return load_model(name).to(choose_device(device_name))

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from audiometamer.cli import options
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerWarning
 from audiometamer.files import json_text
@@ -47,11 +46,11 @@ def check(path: Path, device: str, measure: bool) -> None:
     plan = read_plan(path)
     with tracked() as tracker, _few_notes():
         found = estimate(path, plan, device=device, measure=measure, report=tracker)
-    table = _table("model", "layer", "items", "there", *(("time left",) if measure else ()))
+    table = plain_table("model", "layer", numbers=("items", "there", *(("time left",) if measure else ())))
     for row in found.rows:
         time = (spell(row.seconds),) if row.seconds is not None else ()
         table.add_row(row.model, row.layer, str(row.items), str(row.there), *time)
-    _print(table)
+    print_table(table, least_width=100)
     click.echo(
         f"{counted(found.items, 'item')} of {counted(found.clips, 'clip')} in {output_folder(path, plan)}, {found.there} of them "
         f"there already; {_spell_bytes(found.n_bytes)} of disk in all"
@@ -147,11 +146,11 @@ def submit(
 
 
 def _tell(found: Status) -> None:
-    table = _table("model", "layer", *STATES)
+    table = plain_table("model", "layer", numbers=STATES)
     for model, layers in found.layers.items():
         for layer, counts in layers.items():
             table.add_row(model, layer, *(str(counts[state]) for state in STATES))
-    _print(table)
+    print_table(table, least_width=100)
     for trouble in found.errors[:10]:
         click.echo(f"{trouble.folder}: {trouble.message}")
     if len(found.errors) > 10:
@@ -159,16 +158,3 @@ def _tell(found: Status) -> None:
     click.echo(
         f"{found.made} of {found.total} items of {found.set} are made, {found.counts['failed']} of them failed their verdict"
     )
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("model", "layer") else "right")
-    return table
-
-
-def _print(table: Table) -> None:
-    console = Console()
-    console.width = max(console.width, 100)
-    console.print(table)

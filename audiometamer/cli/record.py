@@ -6,7 +6,6 @@ import click
 import torch
 
 from audiometamer.cli import options
-from audiometamer.errors import AudioMetamerError
 from audiometamer.metamers.clips import read_clips
 from audiometamer.metamers.targets import save_activations
 from audiometamer.models import record as record_activations
@@ -37,8 +36,7 @@ def record(
 
     Change them as you like and give them back to `synth --target`.
     """
-    if out.exists() and not overwrite:
-        raise AudioMetamerError(f"{out} exists; choose another --out, or --overwrite it")
+    options.check_free(out, overwrite=overwrite)
     model = options.opened_model(model_name, device)
     (natural,) = read_clips(model, [clip], start=start, length=duration)
     signal = natural.samples.to(dtype=model.dtype, device=model.device).view(1, *model.signal_shape)

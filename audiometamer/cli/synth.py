@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 
 from audiometamer.audio import Clip
 from audiometamer.cli import options
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
@@ -151,26 +151,13 @@ def make(
             first = [m for m in metamers if m.clip.name == clip.name and m.evidence.settings.seed == seeds[0]]
             draw_figure(model, first, clip_folder(out, clip.name, model.name) / "figure.png")
         index = write_index(out)
-    _print_table(metamers)
+    _print_metamers(metamers)
     click.echo(f"metamers, figures and records: {out}   list: {index}")
 
 
-def _print_table(metamers: Sequence[Metamer]) -> None:
-    table = Table(box=None, header_style="bold")
-    for column in (
-        "clip",
-        "layer",
-        "seed",
-        "SNR (dB)",
-        "ρ",
-        "R²",
-        "verdict",
-        "clip heard as",
-        "metamer heard as",
-        "steps",
-        "seconds",
-    ):
-        table.add_column(column, justify="right" if column in ("seed", "SNR (dB)", "ρ", "R²", "steps", "seconds") else "left")
+def _print_metamers(metamers: Sequence[Metamer]) -> None:
+    measures = (Column(name, justify="right") for name in ("seed", "SNR (dB)", "ρ", "R²"))
+    table = plain_table("clip", "layer", *measures, "verdict", "clip heard as", "metamer heard as", numbers=("steps", "seconds"))
     for m in metamers:
         e = m.evidence
         measured = e.similarity[e.settings.layer]
@@ -183,9 +170,7 @@ def _print_table(metamers: Sequence[Metamer]) -> None:
             ", ".join(clip for clip, _ in labels), ", ".join(label for _, label in labels),
             str(sum(t.steps for t in e.tries)), f"{e.seconds:.1f}",
         )  # fmt: skip
-    console = Console()
-    console.width = max(console.width, 110)
-    console.print(table)
+    print_table(table, least_width=110)
     failed = sum(m.passed is False for m in metamers)
     judged = sum(m.passed is not None for m in metamers)
     click.echo(f"{judged - failed} of {judged} metamers passed their verdict" if judged else "no null distribution: no verdicts")

@@ -10,7 +10,8 @@ from audiometamer.evaluation.bootstrap import Bootstrap
 from audiometamer.evaluation.collection import Collection, as_taken
 from audiometamer.evaluation.judging import HeardClips, Judge
 from audiometamer.evaluation.labels import Truths
-from audiometamer.evaluation.table import NATURAL, Row
+from audiometamer.evaluation.table import Row
+from audiometamer.metamers.clips import NATURAL
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import MISSING, Targets, Task
 from audiometamer.training.recordings import Samples

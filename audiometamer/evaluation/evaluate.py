@@ -19,8 +19,9 @@ from audiometamer.evaluation.bootstrap import Bootstrap, Values
 from audiometamer.evaluation.collection import Collection, check_presentable, read_collection
 from audiometamer.evaluation.judging import HeardClips, HeardMetamers, Judge, hear_clips, hear_metamers
 from audiometamer.evaluation.labels import Truths, check_labels, read_labels
-from audiometamer.evaluation.table import NATURAL, OTHERS, Row
+from audiometamer.evaluation.table import OTHERS, Row
 from audiometamer.files import whole_file
+from audiometamer.metamers.clips import NATURAL
 from audiometamer.metamers.files import safe_name
 from audiometamer.models import Model
 from audiometamer.training.adversaries import Adversary

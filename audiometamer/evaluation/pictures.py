@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from audiometamer.criteria import METRICS
+from audiometamer.drawing import line_style, percent_by_layer, tidy
 from audiometamer.evaluation.measures import RECOGNITION
-from audiometamer.evaluation.table import NATURAL, OTHERS, Row
+from audiometamer.evaluation.table import OTHERS, Row
 from audiometamer.files import whole_file
+from audiometamer.metamers.clips import NATURAL
 from audiometamer.metamers.files import safe_name
 
 if TYPE_CHECKING:
@@ -19,9 +21,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# Okabe & Ito (2008), which colour-blind readers can tell apart; markers say the same again.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_MARKERS = "osD^vP*X"
 _AXES = {
     "accuracy": "labelled right (%)",
     "label_agreement": "labelled as the clip (%)",
@@ -90,9 +89,8 @@ def _recognition_panel(axes: "Axes", rows: Sequence[Row], generator: str, judges
         for line, label in ((clips, None), (metamers, judge)):
             if line:
                 _line(axes, [layers.index(row.layer) + shift for row in line], line, k, label=label, **style)
-    axes.set_xticks(range(len(layers)), layers, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set(title=f"metamers of {generator}", xlabel="matched layer", ylim=(-3, 103), xlim=(-0.6, len(layers) - 0.4))
-    _tidy(axes)
+    axes.set_title(f"metamers of {generator}")
+    percent_by_layer(axes, layers)
 
 
 def _draw_layers(rows: Sequence[Row], path: Path, generator: str) -> None:
@@ -135,27 +133,17 @@ def _draw_attacks(rows: Sequence[Row], path: Path, judges: Sequence[str]) -> Non
         size = {"l2": "L2", "linf": "L∞"}[norm]
         axes.set(title=f"{task}: attack on the {where}", xlabel=f"{size} norm at most", ylim=(-3, 103))
         axes.locator_params(axis="x", nbins=5)
-        _tidy(axes)
+        tidy(axes)
     figure.supylabel("clips labelled right (%)", fontsize=11)
     _finish(figure, panels, path, n_used=len(kinds), order=judges, title="network")
 
 
 def _line(axes: "Axes", places: Sequence[float], rows: Sequence[Row], k: int, **style: Any) -> None:
-    """Percent with their intervals, in the colour and marker of number `k`."""
+    """Percent with their intervals, in the style of line number `k`."""
     values = 100 * np.array([row.value for row in rows])
     below = np.maximum(values - 100 * np.array([row.low for row in rows]), 0)
     above = np.maximum(100 * np.array([row.high for row in rows]) - values, 0)
-    colour, dashes = _COLOURS[k % len(_COLOURS)], ("-", "--", ":")[k // len(_COLOURS) % 3]
-    axes.errorbar(
-        places, values, yerr=(below, above), color=colour, linestyle=dashes, marker=_MARKERS[k % len(_MARKERS)], elinewidth=0.8,
-        **style,
-    )  # fmt: skip
-
-
-def _tidy(axes: "Axes") -> None:
-    axes.grid(axis="y", color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.errorbar(places, values, yerr=(below, above), elinewidth=0.8, **line_style(k), **style)
 
 
 def _figure(size: tuple[float, float]) -> "Figure":

@@ -11,7 +11,6 @@ from audiometamer import tables
 from audiometamer.errors import AudioMetamerError
 from audiometamer.evaluation.bootstrap import Estimate
 
-NATURAL = "natural"  # in the place of a layer: the clips themselves
 OTHERS = "(others)"  # in the place of a judge: all but the generating model together
 
 

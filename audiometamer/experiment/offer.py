@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Design
-from audiometamer.stimuli.export import NATURAL as NATURAL_LAYER
+from audiometamer.metamers.clips import NATURAL as NATURAL_LAYER
 from audiometamer.stimuli.layout import CLIPS, Item, read_items
 from audiometamer.stimuli.set import read_clips
 from audiometamer.tables import read_table

@@ -6,12 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.special
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.contrasts import f_ratio
-
-Values = NDArray[np.float64]
+from audiometamer.experiment.analysis.contrasts import Values, f_ratio
 
 FACTORS = ("layer", "model")
 _AT_ONCE = 2**21  # values simulated side by side; the draws do not depend on it
@@ -98,10 +96,8 @@ def power(
         logits = scipy.special.logit(table) + spread * rng.standard_normal((number, listeners, *[1] * table.ndim))
         logits = logits + scatter * rng.standard_normal((number, listeners, *table.shape))
         right = rng.binomial(trials, (1 - lapse) * scipy.special.expit(logits)) / trials
-        ratio = f_ratio(right, groups, within=within)
-        epsilon = np.nan_to_num(ratio.epsilon, nan=1.0)
-        p = scipy.special.fdtrc(epsilon * ratio.df, epsilon * ratio.df_error, ratio.f)
-        found += int((np.where(np.isinf(ratio.f), 0.0, p) < alpha).sum())  # NaN, no effect and no error, is not found
+        p = f_ratio(right, groups, within=within).p_gg
+        found += int((p < alpha).sum())  # NaN, no effect and no error, is not found
         done += number
     share = found / experiments
     return Power(listeners, share, math.sqrt(share * (1 - share) / experiments))

@@ -8,6 +8,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.images import read_image
 from audiometamer.models import Model
 
+NATURAL = "natural"  # in the place of a layer: the clip itself
+
 
 def read_clips(model: Model, paths: Sequence[Path], *, start: float | None = None, length: float | None = None) -> list[Clip]:
     """Recordings or photographs as a model takes them; their names must differ, since they name folders.

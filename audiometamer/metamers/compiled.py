@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from audiometamer.activations import Tap
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, first_line
 from audiometamer.models import Model
 
 
@@ -65,8 +65,7 @@ def compiled(model: Model, taps: Mapping[str, Tap]) -> Iterator[Callable[[Tensor
                     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
                     whole: dict[str, Tensor] = fast(heard if model.front_end is None else model.front_end(heard))
             except torch._dynamo.exc.TorchDynamoException as error:
-                reason = str(error).strip().splitlines()[0]
-                raise AudioMetamerError(f"torch cannot compile {model.name} here: {reason}") from error
+                raise AudioMetamerError(f"torch cannot compile {model.name} here: {first_line(error)}") from error
             return {layer: model.of_each_signal(layer, taps[layer], whole[layer], len(signals)) for layer in taps}
 
         yield forward

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from audiometamer.audio import read_samples, resample_by_fourier
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import whole_folder, write_json, write_text
+from audiometamer.metamers.clips import NATURAL
 from audiometamer.stimuli.set import (
     RIGHTS,
     UNKNOWN,
@@ -29,7 +30,6 @@ from audiometamer.version import __version__
 
 Form = Literal["bids", "psychopy", "folder"]
 Sound = NDArray[np.float64]
-NATURAL = "natural"  # in the place of a layer: the clips themselves
 NOISE, TONE = "calibrationnoise", "calibrationtone"
 _CALIBRATION_SECONDS = 10.0
 _TONE_HZ = 1000.0

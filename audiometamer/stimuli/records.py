@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.audio import Clip
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.files import write_json
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import safe_name, suffix_of, write_signal
@@ -94,7 +94,7 @@ def _save_original(folder: Path, item: Planned, metamer: Metamer) -> str:
 
 def save_failure(folder: Path, item: Planned, error: BaseException) -> None:
     """Write why an item could not be made."""
-    write_json(folder / item.folder / ERROR, Failure(" ".join(str(error).split()), type(error).__name__, _now()))
+    write_json(folder / item.folder / ERROR, Failure(one_line(error), type(error).__name__, _now()))
 
 
 def write_planned(folder: Path, items: Sequence[Planned]) -> None:

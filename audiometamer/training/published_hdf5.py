@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, first_line
 from audiometamer.label_files import read_label_file
 from audiometamer.training.recordings import Recording, Samples, checked
 
@@ -144,7 +144,7 @@ def _open(path: Path) -> Any:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise AudioMetamerError(f"{path} cannot be read as HDF5: {_one_line(error)}") from error
+        raise AudioMetamerError(f"{path} cannot be read as HDF5: {first_line(error)}") from error
 
 
 def _dataset(file: Any, path: Path, dataset: str) -> Any:
@@ -158,8 +158,4 @@ def _rows(file: Any, path: Path, dataset: str, row: int | slice = slice(None)) -
     try:
         return np.asarray(_dataset(file, path, dataset)[row])
     except (OSError, ValueError) as error:
-        raise AudioMetamerError(f"{path}: {dataset} cannot be read: {_one_line(error)}") from error
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).split("\n")[0]
+        raise AudioMetamerError(f"{path}: {dataset} cannot be read: {first_line(error)}") from error

@@ -27,8 +27,9 @@ from audiometamer.experiment.analysis.recognition import (
     recognition,
 )
 from audiometamer.experiment.analysis.reliability import SplitHalf, split_half
-from audiometamer.experiment.analysis.trials import NATURAL, Listener, Trial, write_listeners, write_trials
+from audiometamer.experiment.analysis.trials import Listener, Trial, write_listeners, write_trials
 from audiometamer.files import write_text
+from audiometamer.metamers.clips import NATURAL
 from audiometamer.tables import write_table
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.special
 from numpy.typing import ArrayLike
 
 from audiometamer.errors import AudioMetamerError
@@ -108,21 +107,16 @@ def anova(
 
 
 def _effect(name: str, ratio: Ratio, p_permutation: float) -> Effect:
-    f, effect, error, epsilon = (float(array[0]) for array in (ratio.f, ratio.effect, ratio.error, ratio.epsilon))
+    effect, error = float(ratio.effect[0]), float(ratio.error[0])
     total = effect + error
     return Effect(
-        name, f, ratio.df, ratio.df_error,
-        p=f_tail(ratio.df, ratio.df_error, f),
-        epsilon=epsilon,
-        p_gg=f_tail(epsilon * ratio.df, epsilon * ratio.df_error, f),
+        name, float(ratio.f[0]), ratio.df, ratio.df_error,
+        p=float(ratio.p[0]),
+        epsilon=float(ratio.epsilon[0]),
+        p_gg=float(ratio.p_gg[0]),
         partial_eta2=effect / total if total else float("nan"),
         p_permutation=p_permutation, effect=effect, error=error,
     )  # fmt: skip
-
-
-def f_tail(df: float, df_error: float, f: float) -> float:
-    """The probability of an F at least as large if there is no effect; an infinite one has 0 whatever the degrees of freedom."""
-    return 0.0 if np.isinf(f) else float(scipy.special.fdtrc(df, df_error, f))
 
 
 def _checked(values: Values, within: Sequence[str], between: str | None, groups: Sequence[object] | None) -> Codes:

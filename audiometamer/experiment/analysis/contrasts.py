@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
+import scipy.special
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
@@ -41,6 +42,20 @@ class Ratio(NamedTuple):
     df: int
     df_error: int
     epsilon: Values
+
+    @property
+    def p(self) -> Values:
+        """The probability of an F at least as large if there is no effect and the contrasts are spherical."""
+        return self._tail(1.0)
+
+    @property
+    def p_gg(self) -> Values:
+        """The same with both degrees of freedom multiplied by epsilon, if the contrasts are not spherical."""
+        return self._tail(self.epsilon)
+
+    def _tail(self, factor: float | Values) -> Values:
+        tail = scipy.special.fdtrc(factor * self.df, factor * self.df_error, self.f)
+        return np.where(np.isinf(self.f), 0.0, tail)  # whatever epsilon, which is NaN there
 
 
 def f_ratio(tables: Values, groups: Codes, *, within: Collection[int] = (), between: bool = False) -> Ratio:

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiometamer.drawing import line_style, percent_by_layer
 from audiometamer.experiment.analysis.recognition import Row
-from audiometamer.experiment.analysis.trials import NATURAL
 from audiometamer.files import whole_file
+from audiometamer.metamers.clips import NATURAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe & Ito (2008), which colour-blind readers can tell apart; markers say the same again.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_MARKERS = "osD^vP*"
 _COLUMNS = 3
 
 
@@ -44,7 +42,7 @@ def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = 
     figure = Figure(figsize=(4.8 * columns + 0.4, 4.0 * down), layout="constrained")
     places = list(figure.subplots(down, columns, squeeze=False, sharey=True).flat)
     for k, (axes, lines, title) in enumerate(zip(places, panels, titles, strict=False)):
-        _panel(axes, lines, chance, first=0 if k < len(models) else 2)  # observers and models have different colours
+        _panel(axes, lines, chance, first=0 if k < len(models) else 2)  # observers and models look different
         axes.set_title(title)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
@@ -58,7 +56,7 @@ def _of(rows: Sequence[Row], model: str, observer: str) -> list[Row]:
 
 
 def _panel(axes: "Axes", lines: dict[str, list[Row]], chance: float | None, *, first: int) -> None:
-    """One line for each name, from colour number `first` on; natural clips stand apart from the metamers."""
+    """One line for each name, in styles from number `first` on; natural clips stand apart from the metamers."""
     layers = list(dict.fromkeys(row.layer for rows in lines.values() for row in rows))
     layers.sort(key=lambda layer: layer != NATURAL)
     for k, (name, rows) in enumerate(lines.items()):
@@ -72,22 +70,15 @@ def _panel(axes: "Axes", lines: dict[str, list[Row]], chance: float | None, *, f
     missing = {(row.model, row.layer): row.missing for rows in lines.values() for row in rows}
     absent = {layer: sum(number for (_, at), number in missing.items() if at == layer) for layer in layers}
     ticks = [f"{layer} ({absent[layer]} missing)" if absent[layer] else layer for layer in layers]
-    axes.set_xticks(range(len(layers)), ticks, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set(xlabel="matched layer", ylim=(-3, 103), xlim=(-0.6, len(layers) - 0.4))
-    axes.grid(axis="y", color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    percent_by_layer(axes, ticks)
     axes.legend(fontsize=8, loc="lower left", framealpha=0.9, edgecolor="none")
 
 
 def _line(axes: "Axes", places: Sequence[float], rows: Sequence[Row], k: int, label: str | None) -> None:
-    """Percent with their intervals, in the colour and marker of number `k`; an interval that is not known has no length."""
+    """Percent with their intervals, in the style of line number `k`; an interval that is not known has no length."""
     value, low, high = (
         100 * np.array([math.nan if number is None else number for number in numbers])
         for numbers in zip(*((row.value, row.low, row.high) for row in rows), strict=True)
     )
     around = np.nan_to_num(np.maximum([value - low, high - value], 0))
-    axes.errorbar(
-        places, value, yerr=around, color=_COLOURS[k % len(_COLOURS)], marker=_MARKERS[k % len(_MARKERS)], label=label,
-        linewidth=1.6, markersize=5, elinewidth=1, capsize=2,
-    )  # fmt: skip
+    axes.errorbar(places, value, yerr=around, label=label, linewidth=1.6, markersize=5, elinewidth=1, capsize=2, **line_style(k))

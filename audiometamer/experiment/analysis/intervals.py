@@ -5,9 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audiometamer.evaluation.bootstrap import Bootstrap
-
-Values = NDArray[np.float64]
+from audiometamer.evaluation.bootstrap import Bootstrap, Values
 
 
 class Means(NamedTuple):

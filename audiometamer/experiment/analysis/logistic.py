@@ -9,7 +9,8 @@ import scipy.special
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.trials import NATURAL, Trial, trial_frame
+from audiometamer.experiment.analysis.trials import Trial, trial_frame
+from audiometamer.metamers.clips import NATURAL
 from audiometamer.tables import write_table
 
 if TYPE_CHECKING:

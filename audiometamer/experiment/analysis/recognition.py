@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.intervals import mean_over_listeners
-from audiometamer.experiment.analysis.trials import NATURAL, Trial
+from audiometamer.experiment.analysis.trials import Trial
+from audiometamer.metamers.clips import NATURAL
 
 Observer = Literal["human", "network"]
 Recognised = Mapping[tuple[str, str], bool]  # whether a model recognises a stimulus

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.metamers.clips import NATURAL
 from audiometamer.tables import read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NATURAL = "natural"  # in the place of a layer: the clip itself
 Kind = Literal["headphones", "practice", "demonstration", "catch", "main"]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Count = Annotated[int, msgspec.Meta(ge=0)]

@@ -1,0 +1,32 @@
+"""What pictures of results have in common: how lines are told apart, and how their axes look."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe & Ito (2008), which colour-blind readers can tell apart; markers say the same again.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_MARKERS = "osD^vP*X"
+_DASHES = ("-", "--", ":")  # of the first seven lines, of the next seven, …
+
+
+def line_style(k: int) -> dict[str, Any]:
+    """Colour, marker and dashes of line number `k`, counted from 0, as keywords of matplotlib."""
+    dashes = _DASHES[k // len(_COLOURS) % len(_DASHES)]
+    return {"color": _COLOURS[k % len(_COLOURS)], "marker": _MARKERS[k % len(_MARKERS)], "linestyle": dashes}
+
+
+def tidy(axes: "Axes") -> None:
+    """Faint horizontal lines behind what is drawn, and no frame above and on the right."""
+    axes.grid(axis="y", color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def percent_by_layer(axes: "Axes", names: Sequence[str]) -> None:
+    """Tidy axes of percent against matched layers, whose names stand at 0, 1, … from the left."""
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set(xlabel="matched layer", ylim=(-3, 103), xlim=(-0.6, len(names) - 0.4))
+    tidy(axes)
