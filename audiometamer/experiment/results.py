@@ -29,6 +29,7 @@ def results_page(title: str, answers: Answers | None, *, refused: bool = False) 
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>Results: {escape(title)}</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="/page/results.css">
 </head>
 <body>
