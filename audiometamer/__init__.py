@@ -6,19 +6,25 @@
 >>> metamers = am.synthesize(model, clip, ["relu2", "final"])
 """
 
-from audiometamer import networks
-from audiometamer.adapters.image_networks import image_model
-from audiometamer.adapters.joined import joined
-from audiometamer.audio import Clip, read_clip, write_wav
-from audiometamer.cochleagram import Cochleagram
-from audiometamer.criteria import NullDistribution, similarity
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.images import Picture, read_image, write_png
-from audiometamer.loading import load_model
-from audiometamer.matching import match
-from audiometamer.metamers import GivenTarget, Metamer, synthesize
-from audiometamer.models import Model, record
 from audiometamer.version import __version__
+
+if TYPE_CHECKING:
+    from audiometamer import networks
+    from audiometamer.adapters.image_networks import image_model
+    from audiometamer.adapters.joined import joined
+    from audiometamer.audio import Clip, read_clip, write_wav
+    from audiometamer.cochleagram import Cochleagram
+    from audiometamer.criteria import NullDistribution, similarity
+    from audiometamer.images import Picture, read_image, write_png
+    from audiometamer.loading import load_model
+    from audiometamer.matching import match
+    from audiometamer.metamers.synthesis import Metamer, synthesize
+    from audiometamer.metamers.targets import GivenTarget
+    from audiometamer.models import Model, record
 
 __all__ = [
     "AudioMetamerError",
@@ -44,3 +50,37 @@ __all__ = [
     "write_png",
     "write_wav",
 ]
+
+# Names are brought when they are first used: what only reads files, as `audiometamer status`, need not wait for torch.
+_WHERE = {
+    "image_model": "audiometamer.adapters.image_networks",
+    "joined": "audiometamer.adapters.joined",
+    "Clip": "audiometamer.audio",
+    "read_clip": "audiometamer.audio",
+    "write_wav": "audiometamer.audio",
+    "Cochleagram": "audiometamer.cochleagram",
+    "NullDistribution": "audiometamer.criteria",
+    "similarity": "audiometamer.criteria",
+    "Picture": "audiometamer.images",
+    "read_image": "audiometamer.images",
+    "write_png": "audiometamer.images",
+    "load_model": "audiometamer.loading",
+    "match": "audiometamer.matching",
+    "Metamer": "audiometamer.metamers.synthesis",
+    "synthesize": "audiometamer.metamers.synthesis",
+    "GivenTarget": "audiometamer.metamers.targets",
+    "Model": "audiometamer.models",
+    "record": "audiometamer.models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "networks":
+        return import_module("audiometamer.networks")
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

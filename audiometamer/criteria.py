@@ -18,6 +18,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.files import write_json
 from audiometamer.models import Model, record
 from audiometamer.pairwise import RowStore, correlations, gram
+from audiometamer.verdicts import Verdict
 
 METRICS = ("snr_db", "pearson_r2", "spearman_rho")
 QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
@@ -168,30 +169,6 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return msgspec.json.decode(Path(path).read_bytes(), type=cls)
         except (OSError, msgspec.MsgspecError) as error:
             raise AudioMetamerError(f"{path} is not a null distribution: {error}") from error
-
-
-class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether a metamer passes: beyond the null on every metric at the matched layer, and the same label as the clip.
-
-    A model without labels, or a target without a clip, is judged by the null distribution alone; `labels` is empty then.
-    Where random pairs already reach a metric's ceiling (ρ = 1 at a layer of a few units), the metamer must reach it as well.
-
-    Parameters
-    ----------
-    passed : bool or None
-        None if there is no null distribution and the labels are the same.
-    beyond_null : dict of str to bool
-        By metric; empty without a null distribution.
-    margin : dict of str to float
-        Metric minus the largest value of the null.
-    labels : dict of str to list
-        By task: the clip's and the metamer's.
-    """
-
-    passed: bool | None
-    beyond_null: dict[str, bool]
-    margin: dict[str, float]
-    labels: dict[str, tuple[str, str]]
 
 
 def judge(measured: Mapping[str, float], null: Mapping[str, MetricNull] | None, labels: Mapping[str, tuple[str, str]]) -> Verdict:

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import audiometamer as am
 
 
@@ -17,8 +19,20 @@ def test_public_names():
 
 
 def test_heavy_libraries_are_imported_where_they_are_used():
-    code = (
-        "import sys, audiometamer; print([m for m in ('torchaudio', 'librosa', 'matplotlib', 'soundfile') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    code = "import audiometamer as am; [getattr(am, name) for name in am.__all__]"
+    assert loaded_by(code, "torch", "torchaudio", "librosa", "matplotlib", "soundfile") == ["torch"]
+
+
+def test_what_only_reads_files_does_not_wait_for_torch():
+    assert loaded_by("import audiometamer, audiometamer.cli.status", "torch", "scipy", "matplotlib") == []
+
+
+def loaded_by(code, *names):
+    """Which of some libraries are there after a piece of code."""
+    shown = f"{code}; import sys; print(*[name for name in {names} if name in sys.modules])"
+    return subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="module 'audiometamer' has no attribute 'metamer'"):
+        _ = am.metamer

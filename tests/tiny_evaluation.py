@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 import audiometamer as am
-from audiometamer.criteria import Verdict
-from audiometamer.metamers import Metamer
-from audiometamer.metamers.evidence import Evidence, Settings, sha256_of, versions
+from audiometamer.metamers.evidence import Evidence, sha256_of, versions
 from audiometamer.metamers.files import save_metamer, write_index
+from audiometamer.metamers.settings import Settings
+from audiometamer.metamers.synthesis import Metamer
+from audiometamer.verdicts import Verdict
 
 RATE = 8
 LETTERS = tuple("abcdefgh")

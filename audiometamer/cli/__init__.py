@@ -3,26 +3,11 @@
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import click
 
-from audiometamer.cli.accuracy import test_model
-from audiometamer.cli.benchmark import benchmark
-from audiometamer.cli.demo import demo
-from audiometamer.cli.evaluate import evaluate
-from audiometamer.cli.experiment import experiment
-from audiometamer.cli.import_checkpoint import import_checkpoint
-from audiometamer.cli.invariance import invariance
-from audiometamer.cli.models import layers, models
-from audiometamer.cli.null import null
-from audiometamer.cli.plan import plan, status, submit
-from audiometamer.cli.plan import run as run_command
-from audiometamer.cli.record import record
-from audiometamer.cli.report import report
-from audiometamer.cli.stimuli import stimuli
-from audiometamer.cli.synth import synth
-from audiometamer.cli.train import train
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.version import __version__
 
@@ -30,17 +15,34 @@ _RESUMING = ("demo", "run", "synth", "train")  # commands that keep what they ha
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+# In the order in which --help lists them; where each lies, and its name there if that is another.
+_COMMANDS = {
+    "demo": "demo", "synth": "synth", "models": "models", "layers": "models", "record": "record", "null": "null",
+    "train": "train", "test-model": "accuracy:test_model", "evaluate": "evaluate", "invariance": "invariance", "report": "report",
+    "import-checkpoint": "import_checkpoint", "benchmark": "benchmark", "plan": "plan", "run": "plan", "status": "status",
+    "submit": "plan", "stimuli": "stimuli", "experiment": "experiment",
+}  # fmt: skip
+
+
+class _Commands(click.Group):
+    """Commands that are loaded when they are asked for: none waits for what only others need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's)
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(f"{__name__}.{module}"), name or cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="audiometamer")
 def audiometamer() -> None:
     """Make model metamers: sounds that a layer of a neural network cannot tell from a natural one."""
-
-
-for command in (
-    demo, synth, models, layers, record, null, train, test_model, evaluate, invariance, report, import_checkpoint, benchmark,
-    plan, run_command, status, submit, stimuli, experiment,
-):  # fmt: skip
-    audiometamer.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""``audiometamer plan check``, ``run``, ``status`` and ``submit``: sets of thousands of metamers."""
+"""``audiometamer plan check``, ``run`` and ``submit``: sets of thousands of metamers."""
 
 import warnings
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ import click
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
+from audiometamer.cli.status import tell
 from audiometamer.errors import AudioMetamerWarning
-from audiometamer.files import json_text
 from audiometamer.stimuli.cluster import Resources, log_folder, script_file, write_script
 from audiometamer.stimuli.cluster import submit as submit_plan
 from audiometamer.stimuli.estimate import estimate
@@ -21,7 +21,7 @@ from audiometamer.stimuli.plan import output_folder, read_plan, sources
 from audiometamer.stimuli.run import run as run_plan
 from audiometamer.stimuli.run import spell
 from audiometamer.stimuli.set import counted
-from audiometamer.stimuli.status import STATES, Status, read_status
+from audiometamer.stimuli.status import read_status
 
 plan_file = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
 retry = click.option(
@@ -93,19 +93,7 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
         expansion = expand(path, read_plan(path))
     with tracked() as tracker:
         run_plan(expansion, device=device, workers=workers, attempts=attempts if retry else 1, report=tracker)
-    _tell(read_status(expansion.folder))
-
-
-@click.command()
-@click.argument("folder", metavar="SET", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def status(folder: Path, as_json: bool) -> None:
-    """How far a stimulus set is; reads only the disk."""
-    found = read_status(folder)
-    if as_json:
-        click.echo(json_text(found))
-    else:
-        _tell(found)
+    tell(read_status(expansion.folder))
 
 
 @click.command()
@@ -143,18 +131,3 @@ def submit(
     else:
         click.echo(submit_plan(path, resources, overwrite=overwrite))
     click.echo(f"script: {script_file(path)}, logs: {log_folder(path)}")
-
-
-def _tell(found: Status) -> None:
-    table = plain_table("model", "layer", numbers=STATES)
-    for model, layers in found.layers.items():
-        for layer, counts in layers.items():
-            table.add_row(model, layer, *(str(counts[state]) for state in STATES))
-    print_table(table, least_width=100)
-    for trouble in found.errors[:10]:
-        click.echo(f"{trouble.folder}: {trouble.message}")
-    if len(found.errors) > 10:
-        click.echo(f"and {len(found.errors) - 10} more with errors: see their error.json")
-    click.echo(
-        f"{found.made} of {found.total} items of {found.set} are made, {found.counts['failed']} of them failed their verdict"
-    )

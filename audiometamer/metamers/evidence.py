@@ -8,22 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiometamer.criteria import Verdict
+from audiometamer.metamers.settings import Settings
+from audiometamer.verdicts import Verdict
 from audiometamer.version import __version__
-
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What determines a metamer, besides the machine. Two results with equal settings are the same result."""
-
-    clip: str
-    clip_sha256: str
-    model: str
-    weights_sha256: str
-    layer: str
-    seed: int
-    method: str
-    steps: int
-    loss: str
 
 
 class Try(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

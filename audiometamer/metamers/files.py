@@ -20,7 +20,8 @@ from audiometamer.audio import Clip, write_wav
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import whole_file, write_json
 from audiometamer.images import read_png, write_png
-from audiometamer.metamers.evidence import Evidence, Settings
+from audiometamer.metamers.evidence import Evidence
+from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
 from audiometamer.tables import read_cells, write_table

@@ -25,8 +25,9 @@ from audiometamer.matching.losses import Activations, Loss, combined, rectified,
 from audiometamer.matching.methods import Attempt, Method, load_method, stuck_after
 from audiometamer.metamers import compiled as compilation
 from audiometamer.metamers.batch_size import fitting_batch_size
-from audiometamer.metamers.evidence import Evidence, Settings, Try, sha256_of, versions
+from audiometamer.metamers.evidence import Evidence, Try, sha256_of, versions
 from audiometamer.metamers.readings import reading
+from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
 from audiometamer.models import Model, record

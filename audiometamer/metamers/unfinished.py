@@ -14,7 +14,8 @@ from torch import Tensor
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
 from audiometamer.matching.loop import Halfway
-from audiometamer.metamers.evidence import Evidence, Settings, Try
+from audiometamer.metamers.evidence import Evidence, Try
+from audiometamer.metamers.settings import Settings
 
 EVERY = 300.0  # seconds between two checkpoints
 

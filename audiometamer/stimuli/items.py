@@ -14,8 +14,9 @@ from audiometamer.audio import Clip
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.methods import load_method
-from audiometamer.metamers.evidence import Settings, sha256_of
+from audiometamer.metamers.evidence import sha256_of
 from audiometamer.metamers.files import safe_name
+from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import default_null, settings_of
 from audiometamer.models import Model
 from audiometamer.stimuli.layout import ITEMS

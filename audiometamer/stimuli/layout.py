@@ -7,9 +7,9 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from audiometamer.criteria import Verdict
 from audiometamer.errors import AudioMetamerError
-from audiometamer.metamers.evidence import Settings
+from audiometamer.metamers.settings import Settings
+from audiometamer.verdicts import Verdict
 
 ITEMS, ORIGINALS, CLAIMS = "items", "originals", "claims"
 # In an item's folder:

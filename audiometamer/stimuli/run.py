@@ -23,7 +23,8 @@ from audiometamer.devices import choose_device, worker_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
 from audiometamer.files import in_turn
 from audiometamer.metamers.batch_size import fitting_batch_size
-from audiometamer.metamers.evidence import Settings, sha256_of
+from audiometamer.metamers.evidence import sha256_of
+from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, iterate_metamers, places
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models import Model

@@ -10,7 +10,8 @@ import tiny_stimuli as written
 
 import audiometamer as am
 from audiometamer.errors import AudioMetamerError
-from audiometamer.metamers.evidence import Evidence, Settings
+from audiometamer.metamers.evidence import Evidence
+from audiometamer.metamers.settings import Settings
 from audiometamer.stimuli import set as described
 from audiometamer.stimuli.export import Settings as ExportSettings
 from audiometamer.stimuli.export import export

@@ -1,0 +1,37 @@
+"""``audiometamer status``: how far a stimulus set is, without waiting for torch."""
+
+from pathlib import Path
+
+import click
+
+from audiometamer.cli.printing import plain_table, print_table
+from audiometamer.files import json_text
+from audiometamer.stimuli.status import STATES, Status, read_status
+
+
+@click.command()
+@click.argument("folder", metavar="SET", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def status(folder: Path, as_json: bool) -> None:
+    """How far a stimulus set is; reads only the disk."""
+    found = read_status(folder)
+    if as_json:
+        click.echo(json_text(found))
+    else:
+        tell(found)
+
+
+def tell(found: Status) -> None:
+    """Print how many items are in which state, and what went wrong."""
+    table = plain_table("model", "layer", numbers=STATES)
+    for model, layers in found.layers.items():
+        for layer, counts in layers.items():
+            table.add_row(model, layer, *(str(counts[state]) for state in STATES))
+    print_table(table, least_width=100)
+    for trouble in found.errors[:10]:
+        click.echo(f"{trouble.folder}: {trouble.message}")
+    if len(found.errors) > 10:
+        click.echo(f"and {len(found.errors) - 10} more with errors: see their error.json")
+    click.echo(
+        f"{found.made} of {found.total} items of {found.set} are made, {found.counts['failed']} of them failed their verdict"
+    )

@@ -1,0 +1,17 @@
+"""What determines a metamer; read without torch."""
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What determines a metamer, besides the machine. Two results with equal settings are the same result."""
+
+    clip: str
+    clip_sha256: str
+    model: str
+    weights_sha256: str
+    layer: str
+    seed: int
+    method: str
+    steps: int
+    loss: str
