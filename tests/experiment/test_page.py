@@ -4,15 +4,20 @@ import json
 import re
 import shutil
 import sqlite3
+import threading
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from tiny_experiment import DESIGN, LAYERS, build_experiment
 
+from audiometamer.experiment.collect import collect
 from audiometamer.experiment.export import read_answers
 from audiometamer.experiment.folder import read_experiment
+from audiometamer.experiment.pack import pack
 from audiometamer.experiment.rehearsal import address_of, start_server
 from audiometamer.experiment.store import Store
 
@@ -486,3 +491,45 @@ def test_nothing_of_the_page_is_asked_for_elsewhere(session):
     assert all(url.startswith((s.address, "data:")) for url in asked)
     assert s.token not in "".join(url for url in asked if "#" not in url)
     assert sqlite3.connect(s.database).execute("SELECT count(*) FROM messages").fetchone() == (0,)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def test_without_a_server_of_ours(browser, built, tmp_path):
+    """A static folder: the whole of it, through a reload, to the file of answers and back into the experiment."""
+    experiment = built(SHORT)
+    links = pack(experiment.folder, tmp_path / "packed", to="static")
+    link = links.read_text().splitlines()[1].split("\t")[-1]
+    right = {trial.stimulus: experiment.key[trial.stimulus].answer for trial in experiment.trials(1)}
+    answer = f"(stimulus) => ({{answer: {json.dumps(right)}[stimulus], reaction_time_ms: 99.5}})"
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "packed"))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with browser.new_context(**DESKTOP) as context:
+        page = context.new_page()
+        complaints = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("response", lambda response: complaints.append(response.url) if response.status >= 400 else None)
+        page.goto(f"http://127.0.0.1:{server.server_port}/{link.rpartition('/')[2]}")
+        agree(page)
+        go_on(page, "Are your headphones on?")
+        heading(page, "Which one had the tone?")
+        page.add_init_script(f'window.simulatedListener = {{mode: "data-only", answer: {answer}}};')
+        page.keyboard.press(right[experiment.trials(1)[0].stimulus])
+        heading(page, "What to do")
+        page.reload()
+        heading(page, "Your answers are saved.")
+        with page.expect_download() as download:
+            page.get_by_role("button").click()
+        download.value.save_as(tmp_path / "answers.jsonl")
+        assert complaints == []
+    server.shutdown()
+    server.server_close()
+    store = Store(tmp_path / "answers.db", experiment)
+    collect(experiment, [tmp_path / "answers.jsonl"], store)
+    store.close()
+    found = read_answers(tmp_path / "answers.db", experiment)
+    assert [a.answer for a in found.answers(1)] == [right[trial.stimulus] for trial in experiment.trials(1)]
+    assert found.listeners[0].finished
