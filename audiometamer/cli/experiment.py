@@ -1,6 +1,7 @@
 """``audiometamer experiment``: listening experiments, from design to analysis."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast, get_args
 
@@ -242,13 +243,17 @@ def _store(folder: Path, database: Path | None) -> Store:
 @experiment.command()
 @click.argument("trials", metavar="TRIALS.tsv", type=_path)
 @click.option("--listeners", type=_path, help="The table of listeners: who was excluded, groups, headphone checks.")
-@click.option("--key", type=_path, help="key.json of the experiment: what each network recognises of shared natural clips.")
+@click.option(
+    "--experiment", "folder", type=_path,
+    help="The folder of `experiment build`: its design gives the minimum of both checks, its key what networks recognise.",
+)  # fmt: skip
+@click.option("--key", type=_path, help="Its key.json alone: what each network recognises of shared natural clips.")
 @click.option(
     "--layers", "layer_names", multiple=True, metavar="A,B,…",
     help="Order of the layers of all models; default: that of the zoo's models, else as first met in the table.",
 )  # fmt: skip
-@click.option("--headphones", type=click.IntRange(0), default=5, show_default=True, help="Headphone trials to get right.")
-@click.option("--demonstration", type=click.IntRange(0), default=5, show_default=True, help="Demonstration trials to get right.")
+@click.option("--headphones", type=click.IntRange(0), help="Headphone trials to get right; default: as in the design, or 5.")
+@click.option("--demonstration", type=click.IntRange(0), help="Demonstration trials to get right; likewise.")
 @click.option("--catch", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of catch trials to get right.")
 @click.option("--finished", is_flag=True, help="Leave out listeners who did not finish.")
 @click.option("--count-missing", is_flag=True, help="Count natural clips that were played for missing metamers, as in 2023.")
@@ -261,9 +266,10 @@ def _store(folder: Path, database: Path | None) -> Store:
 @options.out("analysis")
 @click.option("--overwrite", is_flag=True, help="Replace the analysis that is there.")
 def analyse(
-    trials: Path, listeners: Path | None, key: Path | None, layer_names: tuple[str, ...], headphones: int, demonstration: int,
-    catch: float, finished: bool, count_missing: bool, chance: float | None, resamples: int, permutations: int, seed: int,
-    logistic: bool, bids: bool, out: Path, overwrite: bool,
+    trials: Path, listeners: Path | None, folder: Path | None, key: Path | None, layer_names: tuple[str, ...],
+    headphones: int | None, demonstration: int | None, catch: float, finished: bool, count_missing: bool,
+    chance: float | None, resamples: int, permutations: int, seed: int, logistic: bool, bids: bool, out: Path,
+    overwrite: bool,
 ) -> None:  # fmt: skip
     """Analyse the answers of an experiment: exclusions, recognition with intervals, tests, a figure.
 
@@ -271,8 +277,9 @@ def analyse(
     """
     answers = read_trials(trials)
     known = read_listeners(listeners) if listeners else []
+    key = key or (folder and folder / layout.KEY)
     recognised = read_recognised(key) if key else None
-    rules = Rules(headphones=headphones, demonstration=demonstration, catch=catch, finished=finished)
+    rules = _rules(folder, {"headphones": headphones, "demonstration": demonstration}, catch=catch, finished=finished)
     models = {trial.model: None for trial in answers if trial.model}
     if order := options.split_names(layer_names):
         layers = dict.fromkeys(models, order)
@@ -292,6 +299,15 @@ def analyse(
             paths.append(write_beh(out / "bids", answers, found.exclusions.listeners))
     click.echo(analysing.summary(found))
     click.echo(f"{out}: {', '.join(path.name for path in paths)}")
+
+
+def _rules(folder: Path | None, asked: Mapping[str, int | None], *, catch: float, finished: bool) -> Rules:
+    """What is asked for goes before what the design says, and that before the usual."""
+    chosen = {name: least for name, least in asked.items() if least is not None}
+    if folder is not None:
+        design = read_design(folder / layout.DESIGN)
+        chosen = {"headphones": design.headphones.minimum, "demonstration": design.demonstration.minimum, **chosen}
+    return Rules(catch=catch, finished=finished, **chosen)
 
 
 @experiment.command()

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import shutil
 import threading
 from collections import Counter
 from contextlib import contextmanager
@@ -170,6 +171,28 @@ def test_a_rehearsal_from_the_command_line(folder, tmp_path, capsys):
     assert {row["correct"] for row in rows if row["layer"] == "natural"} == {"true"}
     assert not (folder / "answers.db").exists(), "those of real listeners are elsewhere"
     assert "answers.db exists; nothing is overwritten" in refused(capsys, *arguments)
+
+
+def test_a_rehearsal_through_the_page_and_its_analysis(folder, tmp_path, capsys):
+    """The design's own minima of its checks, 1 of 2 each, count in the analysis rather than the usual 5."""
+    out, analysis = tmp_path / "rehearsal", tmp_path / "analysis"
+    chromium = shutil.which("chromium")
+    assert chromium, "this test takes part in Chromium: apt-get install chromium"
+    arguments = ["--listeners", "2", "--accuracy", "relu1=0", "--lapse", "0", "--browser", chromium]
+    assert main(["experiment", "rehearse", str(folder), "--out", str(out), *arguments]) == 0
+    assert "0 lost, 0 there twice" in capsys.readouterr().out
+    tables = [str(out / "trials.tsv"), "--listeners", str(out / "listeners.tsv"), "--resamples", "20", "--permutations", "20"]
+    options = ["--layers", "relu0,relu1", "--out", str(analysis)]
+    assert "2 at the headphone check (fewer than 5 right)" in refused(capsys, "experiment", "analyse", *tables, *options)
+    assert main(["experiment", "analyse", *tables, *options, "--experiment", str(folder)]) == 0
+    assert "2 analysed" in capsys.readouterr().out
+    own = ["--experiment", str(folder), "--demonstration", "3", "--overwrite"]
+    assert "fewer than 3 right" in refused(capsys, "experiment", "analyse", *tables, *options, *own)
+
+
+def test_a_browser_that_is_not_there(folder, tmp_path, capsys):
+    arguments = ["--out", tmp_path / "r", "--browser", "/no/chromium"]
+    assert "/no/chromium does not start" in refused(capsys, "experiment", "rehearse", folder, *arguments)
 
 
 @pytest.mark.parametrize(
