@@ -14,6 +14,7 @@ from command_line import refused
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.folder import ConditionKey, Entry
+from audiometamer.experiment.rehearsal import rehearse
 from audiometamer.experiment.simulated import Client, NetworkListener, Person, ServerError, rankings_by
 
 OPTIONS = ["a", "b", "c", "d", "e"]
@@ -170,6 +171,14 @@ def test_a_rehearsal_from_the_command_line(folder, tmp_path, capsys):
     assert {row["correct"] for row in rows if row["layer"] == "natural"} == {"true"}
     assert not (folder / "answers.db").exists(), "those of real listeners are elsewhere"
     assert "answers.db exists; nothing is overwritten" in refused(capsys, *arguments)
+
+
+def test_a_listener_who_breaks_down_is_not_passed_over(experiment, tmp_path):
+    def reply(stimulus, options, generator):
+        raise RuntimeError("a bug in this listener")
+
+    with pytest.raises(RuntimeError, match="a bug in this listener"):
+        rehearse(experiment, tmp_path / "r", reply, listeners=1, load_sounds=False)
 
 
 @pytest.mark.parametrize(
