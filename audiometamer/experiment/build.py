@@ -1,7 +1,9 @@
 """Build an experiment from a stimulus set and a design: lists, key, sounds, texts and page, all before the first listener."""
 
+import re
 import secrets
 import shutil
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +17,7 @@ from audiometamer.experiment.design import INTERVALS, TEXTS, Conditions, Design,
 from audiometamer.experiment.folder import ConditionKey, Entry, List, Lists, Trial, interval_answers, write_private
 from audiometamer.experiment.headphones import GAP_SECONDS, N_INTERVALS, antiphase, huggins
 from audiometamer.experiment.lists import Planned, alternatives, draw
+from audiometamer.experiment.messages import MOST_LETTERS
 from audiometamer.experiment.offer import NATURAL, Condition, Offer, answers_of, read_offer, told
 from audiometamer.experiment.pages import write_page
 from audiometamer.files import json_text, whole_folder, write_text
@@ -123,6 +126,7 @@ def _answers(path: Path, design: Design, offer: Offer) -> list[str]:
                 raise AudioMetamerError(
                     f"it lacks {lacking[0]!r}, the right answer to a clip" + f", and {len(lacking) - 1} more" * (len(lacking) > 1)
                 )
+        _check_answers(answers, typed=design.answers.kind == "typed")
     with within(path, "answers.alternatives"):
         if (design.answers.alternatives or 0) > len(answers):
             raise AudioMetamerError(f"{design.answers.alternatives} are wanted of a list of {len(answers)}")
@@ -131,6 +135,23 @@ def _answers(path: Path, design: Design, offer: Offer) -> list[str]:
             if not (picture := path.parent / str(design.answers.pictures) / f"{answer}.png").is_file():
                 raise AudioMetamerError(f"{picture} does not exist")
     return answers
+
+
+def _check_answers(answers: Sequence[str], *, typed: bool) -> None:
+    if len(answers) < 2:
+        raise AudioMetamerError(f"{answers[0]!r} is the only answer; there must be at least two")
+    if too_long := [answer for answer in answers if len(answer) > MOST_LETTERS]:
+        raise AudioMetamerError(f"{too_long[0][:20]!r}… has {len(too_long[0])} letters; an answer may have {MOST_LETTERS}")
+    entries: dict[str, str] = {}
+    for answer in answers if typed else ():
+        if (other := entries.setdefault(_as_typed(answer), answer)) != answer:
+            raise AudioMetamerError(f"{other!r} and {answer!r} are the same to who types them; keep one of them")
+
+
+def _as_typed(answer: str) -> str:
+    """What counts of an answer that is typed; the page's plugin `typed` does the same."""
+    plain = unicodedata.normalize("NFKC", re.sub("[‘’ʼ´`]", "'", answer))
+    return " ".join(plain.lower().split())
 
 
 def _resolved(design: Design, offer: Offer, planned: Sequence[Sequence[Planned]]) -> Design:

@@ -123,7 +123,10 @@ class Experiment:
     @cached_property
     def secret(self) -> str:
         """What opens the results."""
-        return _text(self.folder / SECRET).strip()
+        found = _text(self.folder / SECRET).strip()
+        if not found:  # or whoever gives nothing has it
+            raise AudioMetamerError(f"{self.folder / SECRET} is empty; it must hold what opens the results")
+        return found
 
     def trials(self, number: int) -> list[Trial]:
         """The list of this number, from 1."""

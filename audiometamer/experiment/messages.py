@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+MOST_LETTERS = 200  # of an answer
 Key = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{16,64}\Z")]
 Moment = Annotated[datetime, Meta(tz=True)]
 Scalar = Annotated[str, Meta(max_length=4000)] | int | float | bool | None
@@ -36,7 +37,7 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     key: Key
     trial: Annotated[int, Meta(ge=1)]
     stimulus: Annotated[str, Meta(max_length=64)]
-    answer: Annotated[str, Meta(max_length=200)]
+    answer: Annotated[str, Meta(max_length=MOST_LETTERS)]
     reaction_time_ms: Annotated[float, Meta(ge=0, le=86_400_000)]
     plays: Annotated[int, Meta(ge=0, le=1000)]
     started: Moment

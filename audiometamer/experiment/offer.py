@@ -226,7 +226,8 @@ def _nothing_left(missing: Sequence[Missing], conditions: Sequence[Condition], c
 def _about(stimulus_set: Path, clips: Sequence[str], path: Path, design: Design) -> dict[str, dict[str, str]]:
     """What is known of the clips; everything that the design needs is."""
     known = read_clips(stimulus_set)
-    about = {clip: known.get(clip, {}) for clip in clips}
+    # White space at the ends or doubled is never meant, and would not come back from a list of answers.
+    about = {clip: {column: " ".join(cell.split()) for column, cell in known.get(clip, {}).items()} for clip in clips}
     needed = {"clips.once": design.once} if design.once != "clip" else {}
     if not design.compares:
         needed[f"clips.{design.answers.of}"] = design.answer_column

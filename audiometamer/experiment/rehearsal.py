@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -131,7 +132,6 @@ class _Crowd:
         self.answers: list[tuple[int, Confirmed]] = []
         self.again = 0
         self.ends: Counter[str] = Counter()
-        self.errors: list[Exception] = []
 
     def confirmed(self, listener: int) -> Callable[[Confirmed], None]:
         """What a listener calls for every message that was confirmed."""
@@ -156,20 +156,10 @@ class _Crowd:
 
     def run(self, take: Callable[[int], None], n: int) -> None:
         """Wait for all; the first error of one of them is raised when all have ended."""
-
-        def guarded(number: int) -> None:
-            try:
-                take(number)
-            except AudioMetamerError as error:
-                self.errors.append(error)
-
-        threads = [threading.Thread(target=guarded, args=(k,), name=f"listener {k + 1}") for k in range(n)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if self.errors:
-            raise self.errors[0]
+        with ThreadPoolExecutor(n, thread_name_prefix="listener") as threads:
+            running = [threads.submit(take, k) for k in range(n)]
+        for one in running:
+            one.result()
 
 
 def _result(crowd: _Crowd, experiment: Experiment, database: Path, seconds: float) -> Rehearsed:

@@ -13,11 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 T = TypeVar("T")
 MOST_BYTES = 64 * 1024  # of a body; an answer takes less than one
 
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; media-src 'self' blob:; "
+    "base-uri 'none'; frame-ancestors {frames}; form-action {forms}"
+)
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; media-src 'self' blob:; base-uri 'none'; frame-ancestors 'none'; form-action {forms}",
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -32,13 +33,15 @@ class SecurityHeaders:
     Parameters
     ----------
     app : ASGI application
-    forms_to : str
-        Where pages may send forms, beside the server itself. Default: nowhere.
+    partner : str
+        Who may show pages in a frame, and where these may send forms, beside the server itself. Default: nobody and nowhere.
     """
 
-    def __init__(self, app: ASGIApp, *, forms_to: str = "") -> None:
+    def __init__(self, app: ASGIApp, *, partner: str = "") -> None:
         self.app = app
-        self.headers = {name: value.replace("{forms}", f"'self' {forms_to}".strip()) for name, value in _HEADERS.items()}
+        policy = _POLICY.format(frames=partner or "'none'", forms=f"'self' {partner}".strip())
+        # Older browsers do not know frame-ancestors, and X-Frame-Options knows no partners.
+        self.headers = {**_HEADERS, "Content-Security-Policy": policy, **({} if partner else {"X-Frame-Options": "DENY"})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and its response back with the headers; what the response sets itself stays."""

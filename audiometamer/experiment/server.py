@@ -29,6 +29,7 @@ many; with these, sending the same again does not help. After 503 and where no a
 import hmac
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -125,7 +126,7 @@ def create_app(experiment: Experiment, store: Store, *, open_to: Service | None 
         ],
         exception_handlers={AudioMetamerError: _refusal, HTTPException: _http_error},
     )
-    return SecurityHeaders(app, forms_to=MTURK if open_to == "mturk" else "")
+    return SecurityHeaders(app, partner=MTURK if open_to == "mturk" else "")
 
 
 class _Server:
@@ -133,6 +134,7 @@ class _Server:
 
     def __init__(self, experiment: Experiment, store: Store, open_to: Service | None) -> None:
         self.experiment, self.store, self.open_to = experiment, store, open_to
+        self.secret = experiment.secret
         # Whatever is asked for is looked up here: no path is ever made from an address.
         self.pages = _files(experiment.folder / layout.PAGE)
         self.pictures = _files(experiment.folder / layout.PICTURES)
@@ -158,8 +160,10 @@ class _Server:
         name, _, ending = request.path_params["file"].partition(".")
         if name not in own or ending != "wav":
             raise HTTPException(404, "there is no such sound")
-        # Kept by the browser: who reloads the page late in a long experiment does not load everything again.
-        return FileResponse(self.sounds[name], media_type="audio/wav", headers={"Cache-Control": "private, max-age=86400"})
+        # Kept by the browser: who reloads the page late in a long experiment does not load everything again. For this listener
+        # alone: an experiment that is built again, louder for instance, gives other sounds under the same names.
+        headers = {"Cache-Control": "private, max-age=86400", "Vary": "Authorization"}
+        return FileResponse(self.sounds[name], media_type="audio/wav", headers=headers)
 
     async def enrol(self, request: Request) -> Response:
         asked = await read_json(request, self.decode_enrolment)
@@ -227,15 +231,17 @@ class _Server:
         given = bearer(request)
         if given is None:
             given = (await read_form(request)).get("secret", "")
-        return hmac.compare_digest(given.strip().encode(), self.experiment.secret.encode())
+        return hmac.compare_digest(given.strip().encode(), self.secret.encode())
 
 
-def _person(asked: Enrolment) -> Person | None:
+def _person(asked: Enrolment) -> Person:
     """Who a service says that it is."""
     if asked.service == "anyone":
-        return None
+        return Person("anyone", secrets.token_hex(16), {})
+    if asked.parameters.get("assignmentId") == _PREVIEW:
+        raise HTTPException(403, "this is a preview; it begins when the task is accepted")
     participant = asked.parameters.get(_PARTICIPANT[asked.service], "")
-    if not participant or asked.parameters.get("assignmentId") == _PREVIEW:
+    if not participant:
         raise HTTPException(403, f"{asked.service} does not say who this is")
     return Person(asked.service, participant, asked.parameters)
 
@@ -317,8 +323,13 @@ def serve(
             app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30, timeout_graceful_shutdown=5
         )
         with _listen(host, port) as listening:
-            started(f"http://{host}:{listening.getsockname()[1]}")
+            started(address_at(host, listening.getsockname()[1]))
             uvicorn.Server(config).run(sockets=[listening])
+
+
+def address_at(host: str, port: int) -> str:
+    """As browsers take it: an address of IPv6 stands in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:

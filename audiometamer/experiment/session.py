@@ -10,7 +10,9 @@ from audiometamer.experiment.folder import Experiment, Trial
 from audiometamer.experiment.headphones import GAP_SECONDS, N_INTERVALS
 from audiometamer.experiment.store import Person, State
 
-MTURK = "https://www.mturk.com https://workersandbox.mturk.com"
+MTURK = (
+    "https://www.mturk.com https://worker.mturk.com https://workersandbox.mturk.com"  # where it shows tasks, and takes them back
+)
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 

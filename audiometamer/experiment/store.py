@@ -7,7 +7,7 @@ import stat
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -21,6 +21,7 @@ from audiometamer.experiment.messages import Answer, Form, Message
 
 T = TypeVar("T")
 _VERSION = 1  # of the tables
+SECONDS_TO_BEGIN = 3600  # for who comes without a link; then their list may be given to another
 MOST_MESSAGES = 2000  # of a listener, beyond the answers: a page gone wild does not fill the disk
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -194,6 +195,8 @@ class Store:
     def enrol(self, *, person: Person | None = None, group: str = "") -> str:
         """A token for a listener: a new one, who gets the first list that is free, or one of a service who comes again.
 
+        Where no list is free, one is taken from who came without a link, more than `SECONDS_TO_BEGIN` ago, and never agreed.
+
         Parameters
         ----------
         person : Person, optional
@@ -214,7 +217,11 @@ class Store:
         """
         token = secrets.token_urlsafe(32)
         with self._transaction() as db:
-            listener = self._known(db, person) or self._new(db, person, group, self._free(db))
+            listener = self._known(db, person)
+            if listener is None:
+                listener = self._new(db, person, group, self._free(db))
+            elif person is not None:  # a task that was given back and taken again has another assignment
+                db.execute("UPDATE listeners SET parameters = ? WHERE listener = ?", (_json(dict(person.parameters)), listener))
             db.execute("INSERT INTO tokens VALUES (?, ?)", (_hash(token), listener))
         return token
 
@@ -230,9 +237,22 @@ class Store:
         """The first list that nobody has, but perhaps who was excluded."""
         taken = {number for (number,) in db.execute("SELECT list FROM listeners WHERE excluded IS NULL")}
         free = next(number for number in count(1) if number not in taken)
-        if free > len(self.experiment.lists.listeners):
-            raise CompleteError(f"all {len(taken)} lists have their listeners")
-        return free
+        return free if free <= len(self.experiment.lists.listeners) else self._left(db)
+
+    def _left(self, db: sqlite3.Connection) -> int:
+        """The list of who came without a link, looked at the first page and sent nothing since; it is as if they had not come."""
+        late = _now(shift=-SECONDS_TO_BEGIN)
+        found = db.execute(
+            "SELECT listener, list FROM listeners WHERE service IS NOT NULL AND excluded IS NULL AND enrolled < ? "
+            "AND listener NOT IN (SELECT listener FROM messages) ORDER BY enrolled",
+            (late,),
+        ).fetchone()
+        if found is None:
+            raise CompleteError(f"all {len(self.experiment.lists.listeners)} lists have their listeners")
+        listener, number = found
+        db.execute("DELETE FROM tokens WHERE listener = ?", (listener,))
+        db.execute("DELETE FROM listeners WHERE listener = ?", (listener,))
+        return int(number)
 
     def _new(self, db: sqlite3.Connection, person: Person | None, group: str, number: int) -> int:
         service, participant, parameters = (None, None, {}) if person is None else person
@@ -441,9 +461,9 @@ def check_replies(replies: Mapping[str, object], questions: list[Question]) -> N
         raise RefusedError(f"an answer to {lacking[0]} is needed")
 
 
-def _now() -> str:
-    """The time: ISO 8601, UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _now(*, shift: float = 0) -> str:
+    """The time, so many seconds later: ISO 8601, UTC, to the millisecond."""
+    return (datetime.now(UTC) + timedelta(seconds=shift)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _hash(token: str) -> bytes:

@@ -219,6 +219,42 @@ def test_speakers_are_answered_and_words_heard_once(tmp_path, shared):
         assert len({trial.clip.split("_")[0] for trial in trials}) == len(trials)
 
 
+@pytest.mark.parametrize(
+    ("kind", "more", "told"),
+    [
+        ("typed", ["Apple"], "'apple' and 'Apple' are the same to who types them; keep one of them"),
+        ("typed", ["caf\u00e9", "cafe\u0301"], "'caf\u00e9' and 'cafe\u0301' are the same to who types them; keep one of them"),
+        ("typed", ["don't", "Don\u2019t"], "\"don't\" and 'Don\u2019t' are the same to who types them; keep one of them"),
+        ("choice", ["Apple"], None),
+        ("typed", ["x" * 200], None),
+        ("choice", ["x" * 201], "'xxxxxxxxxxxxxxxxxxxx'… has 201 letters; an answer may have 200"),
+    ],
+)
+def test_every_answer_of_a_list_can_be_given(tmp_path, shared, kind, more, told):
+    (tmp_path / "words.txt").write_text("\n".join([*WORDS, *more]), encoding="utf-8")
+    change = with_table(f"[answers]\nkind = '{kind}'\nlist = 'words.txt'")
+    if told is None:
+        changed(tmp_path, change, stimuli=shared)
+    else:
+        assert refused(tmp_path, change, stimuli=shared) == f"design.toml: answers.list: {told}"
+
+
+def test_one_speaker_is_no_choice(tmp_path):
+    told = refused(tmp_path, with_table("[answers]\nkind = 'choice'\nof = 'speaker'"), voices=("slt",))
+    assert told == "design.toml: answers.list: 'slt' is the only answer; there must be at least two"
+
+
+def test_a_word_with_white_space_around_it_can_be_right(tmp_path, shared):
+    stimuli = tmp_path / "set"
+    shutil.copytree(shared, stimuli)
+    table = stimuli / "clips.tsv"
+    table.write_text(table.read_text().replace("\tapple\t", "\t  new\u00a0 york \t"))
+    changed(tmp_path, stimuli=stimuli)
+    read = read_experiment(tmp_path / "experiment")
+    assert "new york" in read.answers
+    assert {entry.answer for entry in read.key.values() if entry.file} <= set(read.answers)
+
+
 def test_a_choice_has_alternatives_of_its_own_and_pictures(tmp_path, shared):
     (tmp_path / "faces").mkdir()
     for word in WORDS:

@@ -9,8 +9,9 @@ import pytest
 from starlette.testclient import TestClient
 from tiny_experiment import SECRETS, answer_message, form_message, key_of, wav_header
 
+from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.requests import MOST_BYTES
-from audiometamer.experiment.server import create_app
+from audiometamer.experiment.server import address_at, create_app
 
 
 @pytest.fixture
@@ -173,6 +174,13 @@ def test_a_sound_is_served_only_to_who_hears_it(client, store, experiment):
     assert client.get("/sounds/calibrationnoise.wav", headers=bearing(one)).status_code == 200
     assert client.get(f"/sounds/{min(own)}.txt", headers=bearing(one)).status_code == 404
     assert client.get(f"/sounds/{min(own)}.wav").status_code == 401
+
+
+def test_a_sound_is_kept_by_the_browser_for_its_listener_alone(client, token):
+    """Not for another experiment that was built again under the same names, nor for who comes next at the same machine."""
+    headers = client.get("/sounds/calibrationnoise.wav", headers=bearing(token)).headers
+    assert "private" in headers["cache-control"]
+    assert headers["vary"] == "Authorization"
 
 
 @pytest.mark.parametrize("header", [
@@ -384,6 +392,31 @@ def test_every_response_has_the_headers(client, token, experiment):
         assert "server" not in response.headers
 
 
+def test_mturk_shows_its_tasks_in_a_frame_and_nobody_else_does(experiment, store):
+    for open_to in (None, "prolific", "anyone"):
+        headers = TestClient(create_app(experiment, store, open_to=open_to)).get("/").headers
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["x-frame-options"] == "DENY"
+    headers = TestClient(create_app(experiment, store, open_to="mturk")).get("/").headers
+    assert "frame-ancestors https://www.mturk.com https://worker.mturk.com" in headers["content-security-policy"]
+    assert "x-frame-options" not in headers
+
+
+@pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "http://127.0.0.1:80"), ("::1", "http://[::1]:80")])
+def test_addresses_are_as_browsers_take_them(host, address):
+    assert address_at(host, 80) == address
+
+
+def test_an_empty_secret_opens_nothing(own, folder, store):
+    from audiometamer.experiment.folder import read_experiment
+
+    (own / "results.secret").write_text("\n")
+    for path in (folder / "sounds").iterdir():
+        (own / "sounds" / path.name).hardlink_to(path)
+    with pytest.raises(AudioMetamerError, match=r"results\.secret is empty"):
+        create_app(read_experiment(own), store)
+
+
 def test_a_failure_inside_tells_nothing_and_has_the_headers(client, token, store, monkeypatch):
     def fail(_listener):
         raise RuntimeError("the secret is in here")
@@ -429,7 +462,8 @@ def test_who_comes_from_prolific(experiment, store):
 )  # fmt: skip
 def test_who_comes_from_mturk_is_sent_back_there_alone(experiment, store, submit, address):
     client = TestClient(create_app(experiment, store, open_to="mturk"))
-    assert refusal(enrol(client, "mturk", workerId="w", assignmentId="ASSIGNMENT_ID_NOT_AVAILABLE"), 403)
+    preview = refusal(enrol(client, "mturk", assignmentId="ASSIGNMENT_ID_NOT_AVAILABLE"), 403)
+    assert preview == "this is a preview; it begins when the task is accepted"
     response = enrol(client, "mturk", workerId="w", assignmentId="a", turkSubmitTo=submit)
     assert "https://www.mturk.com" in response.headers["content-security-policy"]
     assert session(client, response.json()["token"])["completion"] is None

@@ -15,6 +15,7 @@ from command_line import refused
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.folder import ConditionKey, Entry
+from audiometamer.experiment.rehearsal import rehearse
 from audiometamer.experiment.simulated import Client, NetworkListener, Person, ServerError, rankings_by
 
 OPTIONS = ["a", "b", "c", "d", "e"]
@@ -193,6 +194,14 @@ def test_a_rehearsal_through_the_page_and_its_analysis(folder, tmp_path, capsys)
 def test_a_browser_that_is_not_there(folder, tmp_path, capsys):
     arguments = ["--out", tmp_path / "r", "--browser", "/no/chromium"]
     assert "/no/chromium does not start" in refused(capsys, "experiment", "rehearse", folder, *arguments)
+
+
+def test_a_listener_who_breaks_down_is_not_passed_over(experiment, tmp_path):
+    def reply(stimulus, options, generator):
+        raise RuntimeError("a bug in this listener")
+
+    with pytest.raises(RuntimeError, match="a bug in this listener"):
+        rehearse(experiment, tmp_path / "r", reply, listeners=1, load_sounds=False)
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,26 @@ def test_who_comes_again_goes_on_where_they_were(store):
     assert store.listener(first) == store.listener(second) == 1
     assert store.listener(store.enrol(person=person._replace(participant="5f3"))) == 2
     assert store.listener(store.enrol(person=person._replace(service="mturk"))) == 3
+    store.enrol(person=person._replace(parameters={"STUDY_ID": "t"}))
+    assert store.person(1).parameters == {"STUDY_ID": "t"}
+
+
+def test_the_list_of_who_only_looked_goes_to_who_finds_none(store):
+    looked = [store.enrol(person=Person("anyone", name, {})) for name in ("a", "b", "c")]
+    links = [store.enrol() for _ in range(3)]
+    keep(store, 1, form_message("consent"))
+    late = Person("anyone", "late", {})
+    with pytest.raises(CompleteError):
+        store.enrol(person=late)
+    store._db.execute("UPDATE listeners SET enrolled = '2026-01-01T00:00:00.000Z' WHERE listener != 3")
+    given = store.enrol(person=late)
+    assert store.state(store.listener(given)).number == 2
+    with pytest.raises(UnknownListenerError):
+        store.listener(looked[1])
+    for token in (looked[0], looked[2], *links):
+        store.listener(token)
+    with pytest.raises(CompleteError):  # a link may wait for its listener, and the third has come only now
+        store.enrol()
 
 
 def test_the_same_message_again_changes_nothing(store):

@@ -93,6 +93,7 @@ function completions(answers, typed) {
   return [...found.filter(begins), ...found.filter((answer) => !begins(answer))].slice(0, MOST_SHOWN);
 }
 
+/** What counts of a word that is typed: not its case, in whatever language, nor which apostrophe a telephone has. */
 function plain(text) {
-  return text.normalize("NFC").trim().toLocaleLowerCase();
+  return text.replace(/[‘’ʼ´`]/g, "'").normalize("NFKC").toLowerCase().trim().replace(/\s+/g, " ");
 }
