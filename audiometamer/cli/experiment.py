@@ -192,6 +192,7 @@ def collect(
 @click.option(
     "--browser", "chromium", metavar="PROGRAM", help="Chromium: listeners go through the page itself; needs playwright."
 )
+@click.option("--kills", type=click.IntRange(0), default=0, show_default=True, help="Of the server, at random moments.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the answers.")
 def rehearse(
     folder: Path,
@@ -204,6 +205,7 @@ def rehearse(
     pace: float,
     sounds: bool,
     chromium: str | None,
+    kills: int,
     seed: int,
 ) -> None:
     """Let simulated listeners go through EXPERIMENT at once, and hold what was confirmed against what is on disk."""
@@ -211,13 +213,24 @@ def rehearse(
     reply = _reply(read, accuracy, lapse, model_name, device)
     with tracked() as tracker:
         found = rehearse_folder(
-            read, out, reply, listeners=listeners, seed=seed, pace=pace, load_sounds=sounds, chromium=chromium, report=tracker
+            read,
+            out,
+            reply,
+            listeners=listeners,
+            seed=seed,
+            pace=pace,
+            load_sounds=sounds,
+            chromium=chromium,
+            kills=kills,
+            report=tracker,
         )
     write_tables(read_answers(out / layout.DATABASE, read), out)
     times = ", ".join(f"{name} {value:.1f} ms" for name, value in found.milliseconds.items())
     ends = ", ".join(f"{n} {how}" for how, n in found.ends.items())
     click.echo(f"{listeners} listeners ({ends}), {found.confirmed} answers confirmed in {found.seconds:.1f} s: {times}")
     click.echo(f"{found.lost} lost, {found.twice} there twice, {found.again} sent more than once: {out}")
+    if kills:
+        click.echo(f"the server was killed {found.kills} times")
 
 
 def _reply(read: Experiment, accuracy: tuple[str, ...], lapse: float, model_name: str | None, device: str) -> Reply:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,8 @@ from audiometamer.experiment.messages import Answer
 from audiometamer.experiment.simulated import Client, Confirmed, Reply, take_part
 from audiometamer.experiment.store import Store
 
-_SECONDS_TO_START = 120.0
+_PATIENCE = 60.0  # s for a message to be confirmed, and for each time that the server is killed
+_MOST_SECONDS_ALIVE = 1.0  # of a server that is to be killed
 
 
 class Rehearsed(NamedTuple):
@@ -40,6 +41,8 @@ class Rehearsed(NamedTuple):
         Trials with more than one answer of a listener.
     again : int
         Messages that took more than one attempt.
+    kills : int
+        How often the server was killed and started again.
     milliseconds : dict of str to float
         From sending an answer to its confirmation: ``median``, ``99 %`` and ``longest``.
     seconds : float
@@ -51,6 +54,7 @@ class Rehearsed(NamedTuple):
     lost: int
     twice: int
     again: int
+    kills: int
     milliseconds: dict[str, float]
     seconds: float
 
@@ -65,6 +69,7 @@ def rehearse(
     pace: float = 0.0,
     load_sounds: bool = True,
     chromium: str | None = None,
+    kills: int = 0,
     report: Callable[[float, str], None] = lambda _done, _message: None,
 ) -> Rehearsed:
     """Let simulated listeners take part at once; their answers go into a new folder, not to those of real listeners.
@@ -87,6 +92,8 @@ def rehearse(
     chromium : str, optional
         The browser, where listeners go through the page itself; see `audiometamer.experiment.browser`. Default: they talk to the
         server without a page.
+    kills : int
+        So often, at random moments, the server is killed (SIGKILL) and started again. Default 0.
     report : function of float and str, optional
         Called with the share of answers that are confirmed, and words.
 
@@ -107,20 +114,19 @@ def rehearse(
     expected = sum(len(experiment.trials(k + 1)) for k in range(listeners))
     crowd = _Crowd(expected, report)
     start = time.perf_counter()
-    with server(experiment.folder, database) as address:
+    with _Server(experiment.folder, database) as server, server.killed(kills, np.random.default_rng([seed, 1])):
         if chromium is not None:
-            crowd.browse([f"{address}/#{token}" for token in tokens], reply, program=chromium, seed=seed, pace=pace)
-            return _result(crowd, experiment, database, time.perf_counter() - start)
+            addresses = [f"{server.address}/#{token}" for token in tokens]
+            crowd.browse(addresses, reply, program=chromium, seed=seed, pace=pace)
+        else:
 
-        def take(number: int) -> None:
-            with Client(address, tokens[number]) as client:
-                crowd.end(take_part(
-                    client, reply, seed=seed + number, pace=pace, load_sounds=load_sounds, report=crowd.confirmed(number + 1)
-                ))  # fmt: skip
+            def take(number: int) -> None:
+                with Client(server.address, tokens[number], patience=_PATIENCE * (1 + kills)) as client:
+                    report = crowd.confirmed(number + 1)
+                    crowd.end(take_part(client, reply, seed=seed + number, pace=pace, load_sounds=load_sounds, report=report))
 
-        crowd.run(take, listeners)
-    seconds = time.perf_counter() - start
-    return _result(crowd, experiment, database, seconds)
+            crowd.run(take, listeners)
+    return _result(crowd, experiment, database, kills=server.kills, seconds=time.perf_counter() - start)
 
 
 class _Crowd:
@@ -162,7 +168,7 @@ class _Crowd:
             one.result()
 
 
-def _result(crowd: _Crowd, experiment: Experiment, database: Path, seconds: float) -> Rehearsed:
+def _result(crowd: _Crowd, experiment: Experiment, database: Path, *, kills: int, seconds: float) -> Rehearsed:
     """Hold what was confirmed against what is on disk."""
     kept = read_answers(database, experiment)
     there = {(one.listener, a.trial): a for one in kept.enrolled for a in kept.answers(one.listener)}
@@ -176,6 +182,7 @@ def _result(crowd: _Crowd, experiment: Experiment, database: Path, seconds: floa
         lost=lost,
         twice=sum(n > 1 for n in trials.values()),
         again=crowd.again,
+        kills=kills,
         milliseconds={name: float(value) for name, value in times.items()},
         seconds=seconds,
     )
@@ -186,14 +193,40 @@ def _is_kept(message: Mapping[str, object], answer: Answer | None) -> bool:
     return answer is not None and all(getattr(answer, name) == message[name] for name in fields)
 
 
-@contextmanager
-def server(folder: Path, database: Path, *, port: int = 0) -> Iterator[str]:
-    """A server in a process of its own, on this machine; its address."""
-    with start_server(folder, database, port=port) as process:
+class _Server(AbstractContextManager["_Server"]):
+    """A server in a process of its own, on this machine, that can be killed and started again."""
+
+    def __init__(self, folder: Path, database: Path) -> None:
+        self.start: Callable[[int], subprocess.Popen[str]] = lambda port: start_server(folder, database, port=port)
+        self.process = self.start(0)
+        self.address = address_of(self.process)
+        self.kills = 0
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.communicate()
+
+    @contextmanager
+    def killed(self, times: int, generator: np.random.Generator) -> Iterator[None]:
+        """While this lasts, it is killed so often, each time up to `_MOST_SECONDS_ALIVE` after it takes requests."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._kill, args=(times, generator, over), name="killer")
+        thread.start()
         try:
-            yield address_of(process)
+            yield
         finally:
-            process.terminate()
+            over.set()
+            thread.join()
+
+    def _kill(self, times: int, generator: np.random.Generator, over: threading.Event) -> None:
+        for _ in range(times):
+            if over.wait(_MOST_SECONDS_ALIVE * generator.random()):
+                return
+            self.process.kill()
+            self.process.communicate()
+            self.kills += 1
+            self.process = self.start(int(self.address.rpartition(":")[2]))
+            address_of(self.process)
 
 
 def start_server(folder: Path, database: Path, *, port: int = 0) -> "subprocess.Popen[str]":

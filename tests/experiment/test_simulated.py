@@ -174,6 +174,15 @@ def test_a_rehearsal_from_the_command_line(folder, tmp_path, capsys):
     assert "answers.db exists; nothing is overwritten" in refused(capsys, *arguments)
 
 
+def test_a_rehearsal_with_a_server_that_is_killed(folder, tmp_path, capsys):
+    arguments = ["--listeners", "4", "--no-sounds", "--kills", "2", "--pace", "0.2"]
+    assert main(["experiment", "rehearse", str(folder), "--out", str(tmp_path / "r"), *arguments]) == 0
+    told = capsys.readouterr().out
+    assert "4 listeners (4 finished), 56 answers confirmed in" in told
+    assert "0 lost, 0 there twice" in told
+    assert "the server was killed 2 times" in told
+
+
 def test_a_rehearsal_through_the_page_and_its_analysis(folder, tmp_path, capsys):
     """The design's own minima of its checks, 1 of 2 each, count in the analysis rather than the usual 5."""
     out, analysis = tmp_path / "rehearsal", tmp_path / "analysis"
