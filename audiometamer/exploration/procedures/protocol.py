@@ -26,7 +26,7 @@ class Estimate(NamedTuple):
     level : float
         At which a procedure's target proportion of the answers is right.
     low, high : float
-        A 95 % interval; NaN where the trials tell none.
+        A 95 % interval; NaN where a procedure tells none.
     at_bound : bool
         Whether the procedure ran into the end of its range: the threshold may lie beyond, and `level` be no measurement of it.
     """

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.special
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.procedures.levels import Spacing, level_at, positions
@@ -109,10 +108,11 @@ class Staircase:
         return None if self._ended(len(trials), reversals) else level
 
     def threshold(self, trials: Sequence[Trial]) -> Estimate:
-        """The mean of the reached levels at the reversals, and an interval from the spread of its peak-valley midpoints.
+        """The mean of the reached levels at the reversals, geometric if `spacing` is ``log``; it has no interval.
 
-        The last even number of reversals that are not discarded is taken, so that peaks and valleys weigh the same. The interval
-        is Student's, as if the midpoints were independent; it takes two of them. If `spacing` is ``log``, the mean is geometric.
+        The last even number of reversals that are not discarded is taken, so that peaks and valleys weigh the same. Their spread
+        is no measure of the error: they depend on each other, and all of them on where the staircase happened to be. For an
+        interval, fit a psychometric function to the trials.
 
         Raises
         ------
@@ -127,12 +127,8 @@ class Staircase:
                 f"{sum(trial.correct for trial in trials)} answers are correct"
             )
         reached = positions([trials[reversal.trial].level for reversal in counted], self.spacing)
-        midpoints = reached.reshape(-1, 2).mean(1)
-        n, mean, half = len(midpoints), float(midpoints.mean()), float("nan")
-        if n > 1:
-            half = float(scipy.special.stdtrit(n - 1, 0.975) * midpoints.std(ddof=1) / np.sqrt(n))
-        mean, low, high = (level_at(position, self.spacing) for position in (mean, mean - half, mean + half))
-        return Estimate(mean, low, high, any(reversal.at_bound for reversal in counted))
+        mean = level_at(float(reached.mean()), self.spacing)
+        return Estimate(mean, float("nan"), float("nan"), any(reversal.at_bound for reversal in counted))
 
     def _ended(self, n_trials: int, reversals: Sequence[_Reversal]) -> bool:
         return len(reversals) == self.reversals or n_trials == self.most_trials
