@@ -30,7 +30,8 @@ class QuestPlus:
     The next level is the listed one at which the entropy of their posterior is expected to be least after the answer. As the
     entropy is expected to shrink by the mutual information of answer and listener, that is the one of largest
     h(∑ w ψ(x)) − ∑ w h(ψ(x)), with weights w of the posterior and h(p) = −p·log p − (1 − p)·log(1 − p); two products of a matrix
-    and a vector. Of levels that tell as much, the first is taken.
+    and a vector. Of levels that tell as much, the first is taken. A level is wished for as if it were reached: where levels are
+    reached some other way off, the estimate stays right, but trials are spent beside the threshold; a staircase finds its way.
 
     Parameters
     ----------
