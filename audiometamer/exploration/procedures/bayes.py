@@ -16,7 +16,7 @@ from audiometamer.exploration.procedures.levels import Spacing, Values, level_at
 from audiometamer.exploration.procedures.protocol import Estimate, Trial
 
 _EVEN = 1e-12  # probabilities are kept this far from 0 and 1: no answer may be impossible to all listeners
-_TIE = 1e-9  # nats; levels that tell as much but for rounding, which differs among machines
+_TIE = 1e-12  # nats; levels that tell as much but for rounding, which differs among machines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,8 @@ class QuestPlus:
     The next level is the listed one at which the entropy of their posterior is expected to be least after the answer. As the
     entropy is expected to shrink by the mutual information of answer and listener, that is the one of largest
     h(∑ w ψ(x)) − ∑ w h(ψ(x)), with weights w of the posterior and h(p) = −p·log p − (1 − p)·log(1 − p); two products of a matrix
-    and a vector. Of levels that tell as much, the first is taken. A level is wished for as if it were reached: where levels are
-    reached some other way off, the estimate stays right, but trials are spent beside the threshold; a staircase finds its way.
+    and a vector. Of levels that tell as much, the last and easiest is taken. A level is chosen as if it were reached: where others
+    are reached, the estimate stays right, but trials are spent beside the threshold, where a staircase would find its way.
 
     Parameters
     ----------
@@ -151,7 +151,8 @@ class QuestPlus:
         correct, entropy = self._tables
         mean = posterior @ correct.T
         information = entr(mean) + entr(1 - mean) - posterior @ entropy.T
-        return np.asarray(np.argmax(information >= information.max(-1, keepdims=True) - _TIE, axis=-1))
+        as_good = information >= information.max(-1, keepdims=True) - _TIE
+        return np.asarray(len(self.levels) - 1 - np.argmax(as_good[..., ::-1], axis=-1))
 
     @cached_property
     def targets(self) -> Values:
