@@ -1,5 +1,6 @@
 """How well adaptive procedures find the thresholds of listeners who are known, and how long the next level takes."""
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from scipy.special import expit, logit
 from audiometamer.exploration.procedures import Estimate, Procedure, QuestPlus, Staircase, Trial, grid, psi, weighted
 from benchmarks.measuring import table
 
-TARGET = 0.5**0.5
+TARGETS = (0.5 ** (1 / 2), 0.5 ** (1 / 3))  # of two and three down, one up
 _GUESS = 0.5  # ABX
 _RANGE = (0.0, 40.0)  # dB, say
 
@@ -48,19 +49,19 @@ def listeners(n: int, *, seed: int = 0) -> list[Listener]:
 
 
 def staircases() -> dict[str, Staircase]:
-    """All find √½, but for the second, which finds the cube root of ½."""
+    """The first two find the first and second of the targets, the last the first."""
     common = {"start": 36.0, "least": _RANGE[0], "most": _RANGE[1], "discard": 4}
     return {
         "2 down, 1 up": Staircase(**common, steps=(8, 4, 2), first_down=1),
         "3 down, 1 up": Staircase(**common, steps=(8, 4, 2), first_down=1, down=3),
-        "weighted up/down": weighted(TARGET, **common, steps=(4, 2, 1)),
+        "weighted up/down": weighted(TARGETS[0], **common, steps=(4, 2, 1)),
     }
 
 
 def bayesian() -> dict[str, QuestPlus]:
     """A grid of 40 levels, 40 thresholds, 10 slopes, and for QUEST+ 5 lapse rates."""
     levels, slopes = grid(*_RANGE, 40), grid(0.1, 2, 10, spacing="log")
-    common = {"levels": levels, "thresholds": levels, "slopes": slopes, "guess": _GUESS, "target": TARGET}
+    common = {"levels": levels, "thresholds": levels, "slopes": slopes, "guess": _GUESS}
     return {"Psi": psi(**common), "QUEST+": QuestPlus(**common, lapses=(0.0, 0.01, 0.02, 0.04, 0.08))}
 
 
@@ -97,27 +98,38 @@ def errors(group: Sequence[Listener], estimates: Sequence[Estimate], target: flo
     return Errors(n_trials, float(np.mean(found - truth)), float(np.std(found - truth)), float(coverage))
 
 
-def measured(n: int = 1000, *, seed: int = 0) -> dict[tuple[str, str], Errors]:
-    """Errors by procedure and by the number of reversals or trials."""
-    group, rows = listeners(n, seed=seed), dict[tuple[str, str], Errors]()
+def measured(n: int = 1000, *, seed: int = 0) -> dict[tuple[str, float, str], Errors]:
+    """Errors by procedure, target (to three digits), and the number of reversals or trials."""
+    group, rows = listeners(n, seed=seed), dict[tuple[str, float, str], Errors]()
     for name, staircase in staircases().items():
         for reversals in (8, 12, 16):
             procedure = replace(staircase, reversals=reversals)
             runs = [answered(procedure, listener, seed=[seed, k]) for k, listener in enumerate(group)]
             estimates = [procedure.threshold(trials) for trials in runs]
             mean_trials = float(np.mean([len(trials) for trials in runs]))
-            rows[name, f"{reversals} reversals"] = errors(group, estimates, procedure.target, mean_trials)
+            rows[name, round(procedure.target, 3), f"{reversals} reversals"] = errors(
+                group, estimates, procedure.target, mean_trials
+            )
     for name, procedure in bayesian().items():
         runs = answered_together(replace(procedure, trials=80), group, seed=seed)
-        for trials in (20, 40, 60, 80):
-            estimates = [procedure.threshold(run[:trials]) for run in runs]
-            rows[name, f"{trials} trials"] = errors(group, estimates, procedure.target, trials)
+        for target, trials in itertools.product(TARGETS, (20, 40, 80)):
+            at_target = replace(procedure, target=target)
+            estimates = [at_target.threshold(run[:trials]) for run in runs]
+            rows[name, round(target, 3), f"{trials} trials"] = errors(group, estimates, target, trials)
     return rows
 
 
 def thresholds(n: int = 1000) -> str:
     """Bias and spread of the thresholds of simulated ABX listeners."""
-    head = ("procedure", "ends after", "trials (mean)", "bias (dB)", "spread (dB)", "95 % intervals that hold the truth")
+    head = (
+        "procedure",
+        "target",
+        "ends after",
+        "trials (mean)",
+        "bias (dB)",
+        "spread (dB)",
+        "95 % intervals that hold the truth",
+    )
     rows = [
         (*key, f"{e.trials:.0f}", f"{e.bias:+.2f}", f"{e.spread:.2f}", "–" if np.isnan(e.coverage) else f"{e.coverage:.0%}")
         for key, e in measured(n).items()

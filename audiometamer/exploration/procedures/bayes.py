@@ -30,8 +30,8 @@ class QuestPlus:
     The next level is the listed one at which the entropy of their posterior is expected to be least after the answer. As the
     entropy is expected to shrink by the mutual information of answer and listener, that is the one of largest
     h(∑ w ψ(x)) − ∑ w h(ψ(x)), with weights w of the posterior and h(p) = −p·log p − (1 − p)·log(1 − p); two products of a matrix
-    and a vector. Of levels that tell as much, the last and easiest is taken. A level is chosen as if it were reached: where others
-    are reached, the estimate stays right, but trials are spent beside the threshold, where a staircase would find its way.
+    and a vector. Of levels that tell as much, the last and easiest is taken. A level is chosen as if it were reached: where
+    others are reached, the estimate stays right, but trials are spent beside the threshold; a staircase would find its way.
 
     Parameters
     ----------

@@ -126,7 +126,7 @@ def test_listeners_beyond_the_range_are_told():
         assert procedure.threshold(trials).at_bound
         assert abs(trials[9].level - (0 if answer else 10)) <= 1
     assert trials[-1].level == 10  # nothing is left to be told by any level: the easiest
-    assert not procedure.threshold([Trial(5.0, True), Trial(5.0, False)]).at_bound
+    assert not procedure.threshold([Trial(8.0, True)] * 6 + [Trial(3.0, False)] * 3).at_bound
 
 
 def test_no_answer_is_impossible():

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,3 +109,10 @@ def test_what_cannot_be_interleaved():
         Interleaving(procedures={"a": staircase()}, seed=-1)
     with pytest.raises(AudioMetamerError, match="an answer of procedure 'c'; there are a, b"):
         Interleaving(procedures={"b": staircase(), "a": staircase()}, seed=0).next([Answer("c", 1.0, True)])
+
+
+def test_the_document_s_example_runs():
+    text = (Path(__file__).parents[3] / "docs" / "exploration.md").read_text()
+    names = {}
+    exec(text.split("```python\n")[1].split("```")[0], names)
+    assert all(0.3 < estimate.level < 3 for estimate in names["thresholds"].values())

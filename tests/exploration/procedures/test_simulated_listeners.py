@@ -21,12 +21,12 @@ def test_a_listener_has_the_target_at_the_level_that_is_called_true():
 
 def test_thresholds_are_found_and_better_so_with_more_trials():
     rows = benchmark.measured(80, seed=1)
-    for name, first, last in [("2 down, 1 up", "8 reversals", "16 reversals"), ("Psi", "20 trials", "80 trials")]:
-        assert rows[name, last].spread < rows[name, first].spread
-    for (name, _), error in rows.items():
+    for *key, first, last in [("2 down, 1 up", 0.707, "8 reversals", "16 reversals"), ("Psi", 0.707, "20 trials", "80 trials")]:
+        assert rows[*key, last].spread < rows[*key, first].spread
+    for (name, _, _), error in rows.items():
         assert abs(error.bias) < 2.5  # of a range of 40
         assert error.spread < 5
         assert np.isnan(error.coverage) == (name not in ("Psi", "QUEST+"))
-    assert rows["Psi", "80 trials"].spread < 2
-    assert rows["Psi", "80 trials"].coverage > 0.87  # 3 standard errors below 0.95
-    assert rows["QUEST+", "80 trials"].coverage > 0.87
+    assert rows["Psi", 0.707, "80 trials"].spread < 2
+    assert rows["Psi", 0.707, "80 trials"].coverage > 0.87  # 3 standard errors below 0.95
+    assert rows["QUEST+", 0.794, "80 trials"].coverage > 0.87
