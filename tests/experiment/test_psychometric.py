@@ -45,6 +45,19 @@ def test_weibull_and_a_fitted_guess():
     assert (fit.threshold, fit.slope, fit.guess) == pytest.approx((3, 2, 0.1), abs=5e-3)
 
 
+@pytest.mark.parametrize(("shape", "slope"), [("logistic", 0.7), ("logistic", -0.7), ("gaussian", 2.0), ("weibull", 3.0)])
+def test_the_level_of_a_proportion(shape, slope):
+    """A threshold at a stated proportion, whatever proportion the parameter of the shape is at."""
+    function = Psychometric(shape, 4.0, slope, 0.5, 0.03, 0.0)
+    for proportion in (0.6, 0.5**0.5, 0.75, 0.96):
+        assert float(function(function.level(proportion))) == pytest.approx(proportion)
+    halfway = 0.5 + 0.47 * (1 - np.exp(-1) if shape == "weibull" else 0.5)
+    assert function.level(halfway) == pytest.approx(4)
+    for beyond in (0.5, 0.97, np.nan):
+        with pytest.raises(AudioMetamerError, match=f"a proportion of {beyond:g} correct is nowhere on a function from 0.5 to"):
+            function.level(beyond)
+
+
 def test_units_do_not_matter():
     right, of = [2, 5, 9, 20, 31, 36, 39], [40] * 7
     plain, scaled = fit_psychometric(LEVELS, right, of), fit_psychometric(1000 * LEVELS + 7e4, right, of)

@@ -15,10 +15,15 @@ Values = NDArray[np.float64]
 Shape = Literal["logistic", "gaussian", "weibull"]
 
 # F of the level x with threshold m and slope b, of z = b (x - m), or for Weibull's of z = b (log x - log m)
-_SHAPES: dict[str, Callable[[Values], Values]] = {
+SHAPES: dict[str, Callable[[Values], Values]] = {
     "logistic": scipy.special.expit,
     "gaussian": scipy.special.ndtr,
     "weibull": lambda z: -np.expm1(-np.exp(np.minimum(z, 50.0))),
+}
+QUANTILES: dict[str, Callable[[Values], Values]] = {  # the z at which F is p
+    "logistic": scipy.special.logit,
+    "gaussian": scipy.special.ndtri,
+    "weibull": lambda p: np.log(-np.log1p(-p)),
 }
 _SLOPES = (0.3, 1.0, 3.0, 10.0, 30.0)  # to start from; the levels are scaled to a range of 1
 _STEEPEST = 1e3
@@ -59,7 +64,23 @@ class Psychometric(NamedTuple):
         """The proportion correct at some levels, of the same shape."""
         x = np.asarray(levels, float)
         position = np.log(x / self.threshold) if self.shape == "weibull" else x - self.threshold
-        return self.guess + (1 - self.guess - self.lapse) * _SHAPES[self.shape](self.slope * position)
+        return self.guess + (1 - self.guess - self.lapse) * SHAPES[self.shape](self.slope * position)
+
+    def level(self, proportion: float) -> float:
+        """The level at which a proportion is correct: the threshold for a stated target, which `threshold` itself is not.
+
+        Raises
+        ------
+        AudioMetamerError
+            If the function has this proportion nowhere.
+        """
+        if not self.guess < proportion < 1 - self.lapse:
+            raise AudioMetamerError(
+                f"a proportion of {proportion:g} correct is nowhere on a function from {self.guess:g} to {1 - self.lapse:g}"
+            )
+        p = np.array((proportion - self.guess) / (1 - self.guess - self.lapse))
+        distance = float(QUANTILES[self.shape](p)) / self.slope
+        return self.threshold * float(np.exp(distance)) if self.shape == "weibull" else self.threshold + distance
 
 
 def fit_psychometric(
@@ -154,7 +175,7 @@ def _maximum(
 def _loss(parameters: Values, x: Values, right: Values, of: Values, shape: str) -> float:
     """-log likelihood of threshold, slope, guess and lapse, but for what does not depend on them."""
     threshold, slope, guess, lapse = parameters
-    p = np.clip(guess + (1 - guess - lapse) * _SHAPES[shape](slope * (x - threshold)), _EVEN, 1 - _EVEN)
+    p = np.clip(guess + (1 - guess - lapse) * SHAPES[shape](slope * (x - threshold)), _EVEN, 1 - _EVEN)
     return float(-(right * np.log(p) + (of - right) * np.log1p(-p)).sum())
 
 
@@ -166,8 +187,8 @@ def _deviance(right: Values, of: Values, expected: Values) -> float:
 
 def _checked(levels: ArrayLike, correct: ArrayLike, trials: ArrayLike, shape: str) -> tuple[Values, Values, Values]:
     x, right, of = (np.asarray(values, float) for values in (levels, correct, trials))
-    if shape not in _SHAPES:
-        raise AudioMetamerError(f"there is no psychometric function {shape!r}; there are {', '.join(_SHAPES)}")
+    if shape not in SHAPES:
+        raise AudioMetamerError(f"there is no psychometric function {shape!r}; there are {', '.join(SHAPES)}")
     if not x.shape == right.shape == of.shape or x.ndim != 1:
         raise AudioMetamerError(f"levels, correct and trials have shapes {x.shape}, {right.shape}, {of.shape}; one of each level")
     if len(np.unique(x)) < 2:

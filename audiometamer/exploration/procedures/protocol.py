@@ -1,0 +1,50 @@
+"""What every adaptive procedure takes and gives."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Trial(NamedTuple):
+    """A trial that was answered.
+
+    Parameters
+    ----------
+    level : float
+        Where it was presented: the level that was reached, where it differs from the one that was wished.
+    correct : bool
+    """
+
+    level: float
+    correct: bool
+
+
+class Estimate(NamedTuple):
+    """A threshold.
+
+    Parameters
+    ----------
+    level : float
+        At which a procedure's target proportion of the answers is right.
+    low, high : float
+        A 95 % interval; NaN where a procedure tells none.
+    at_bound : bool
+        Whether the procedure ran into the end of its range: the threshold may lie beyond, and `level` be no measurement of it.
+    """
+
+    level: float
+    low: float
+    high: float
+    at_bound: bool
+
+
+class Procedure(Protocol):
+    """An adaptive procedure holds its settings and no state: all of it follows from the trials so far.
+
+    It steps on the levels that it wished for, and estimates from those that were reached.
+    """
+
+    def next(self, trials: Sequence[Trial]) -> float | None:
+        """The level of the next trial, or None when the procedure has ended."""
+
+    def threshold(self, trials: Sequence[Trial]) -> Estimate:
+        """The threshold as far as the trials tell it."""
