@@ -12,7 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
-from tiny_experiment import DESIGN, LAYERS, build_experiment
+from tiny_experiment import DESIGN, LAYERS, WORDS, build_experiment
 
 from audiometamer.experiment.collect import collect
 from audiometamer.experiment.export import read_answers
@@ -42,6 +42,43 @@ trials = 0
 [answers]
 kind = "KIND"
 """
+ODD_WORDS = [
+    "don't",
+    "Istanbul",
+    "New York",
+    "שלום",
+    "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft",
+]
+ODD = (
+    NO_CHECK
+    + """
+[[questions]]
+name = "length"
+text = "Which length?"
+required = true
+when = "before"
+[answers]
+kind = "KIND"
+list = "words.txt"
+"""
+)
+# An audio context that a telephone call interrupts: it cannot go on before that is over.
+CALL = """
+const resume = AudioContext.prototype.resume;
+const made = [];
+let ringing = true;
+window.sounding = 0;
+window.AudioContext = class extends AudioContext { constructor(...a) { super(...a); made.push(this); this.suspend(); } };
+AudioContext.prototype.resume = function () {
+  return ringing ? Promise.reject(new DOMException("Failed to start the audio device", "InvalidStateError")) : resume.call(this);
+};
+window.ring = async () => { ringing = true; await made[0].suspend(); };
+window.hangUp = () => { ringing = false; };
+for (const [name, step] of [["start", 1], ["stop", -1]]) {
+  const real = AudioBufferSourceNode.prototype[name];
+  AudioBufferSourceNode.prototype[name] = function (...a) { if (this.loop) sounding += step; return real.apply(this, a); };
+}
+"""
 HIGHLIGHTS = """
 window.seen = [];
 new MutationObserver(() => {
@@ -69,6 +106,8 @@ def built(tmp_path_factory):
     def build(text):
         if text not in made:
             folder = tmp_path_factory.mktemp("experiment")
+            if "words.txt" in text:
+                (folder / "words.txt").write_text("\n".join([*WORDS, *ODD_WORDS]), encoding="utf-8")
             if "pictures = " in text:
                 (folder / "pictures").mkdir()
                 for k, word in enumerate(("slt", "rms")):
@@ -420,6 +459,105 @@ def test_a_sound_that_is_interrupted_can_be_heard_again(session):
     expect(page.get_by_text("It was")).to_be_visible()
     assert [answer.plays for answer in s.answers()] == [2]
     assert "playback interrupted" in s.events()
+
+
+def test_a_telephone_call_ends_nothing(session):
+    """Neither while the volume is set nor while a sound is loaded; nor does an error of an extension."""
+    s = session(NO_CHECK)
+    page = s.open(s.context(), goto=False)
+    page.add_init_script(CALL)
+    page.goto(f"{s.address}/#{s.token}")
+    page.get_by_role("button", name="I agree").click()
+    noise = page.get_by_role("button", name="noise")
+    noise.click()
+    expect(page.get_by_role("status")).to_contain_text("plays no sound yet")
+    expect(page.get_by_role("button", name="Continue")).to_be_disabled()
+    page.evaluate("hangUp()")
+    noise.evaluate("(button) => { for (let k = 0; k < 3; k += 1) button.click(); }")
+    expect(noise).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Continue").click()
+    heading(page, "What to do")
+    assert page.evaluate("sounding") == 0, "no noise goes on"
+    page.evaluate("dispatchEvent(new ErrorEvent('error', {error: Error('x'), filename: 'chrome-extension://x/y.js'}))")
+    go_on(page, "What to do", "Practice")
+    page.evaluate("ring()")
+    again = page.get_by_role("button", name="The sound was interrupted. Play it again")
+    again.click()
+    expect(page.get_by_role("status")).to_contain_text("plays no sound yet")
+    page.evaluate("hangUp()")
+    again.click()
+    type_answer(page, "fish")
+    expect(page.get_by_text("It was")).to_be_visible()
+    assert [answer.plays for answer in s.answers()] == [1]
+
+
+def test_a_sound_heard_again_after_a_reload_and_a_laptop_that_slept_for_days(session):
+    s = session(NO_CHECK)
+    page = s.open(s.context())
+    agree(page)
+    go_on(page, "What to do", "Practice")
+    expect(page.get_by_role("combobox")).to_be_focused()
+    page.reload()
+    go_on(page, "Welcome back", "What to do", "Practice")
+    expect(page.get_by_role("combobox")).to_be_focused()
+    page.evaluate("Object.defineProperty(Event.prototype, 'timeStamp', {get: () => 1e12})")
+    type_answer(page, "fish")
+    expect(page.get_by_text("It was")).to_be_visible()
+    assert [(answer.plays, answer.reaction_time_ms) for answer in s.answers()] == [(2, 86_400_000)]
+
+
+def begin(page):
+    """Consent, a question before, level and instructions."""
+    page.get_by_role("button", name="I agree").click()
+    page.get_by_label("Which length?").fill("1 m")
+    for name in ("Continue", "Play the noise", "Continue", "Continue", "Begin"):
+        page.get_by_role("button", name=name).click()
+
+
+def test_words_are_taken_as_telephones_and_other_languages_type_them(session):
+    s = session(ODD.replace("KIND", "typed"))
+    page = s.open(s.context(**DESKTOP, locale="tr-TR"))
+    begin(page)
+    box, submit = page.get_by_role("combobox"), page.get_by_role("button", name="Submit")
+    for typed in ("Don\u2019t", "istanbul", "ISTANBUL", "new\u00a0 york ", "שלום"):
+        box.fill(typed)
+        expect(submit).to_be_enabled()
+    assert box.evaluate("(box) => getComputedStyle(box).direction") == "rtl"
+    box.fill("don\u2018t")
+    box.press("Enter")
+    expect(page.get_by_text("It was")).to_be_visible()
+    assert [answer.answer for answer in s.answers()] == ["don't"]
+    [row] = read_answers(s.database, s.experiment).listeners
+    assert row.questionnaire["length"] == "1 m"
+
+
+@pytest.mark.parametrize("kind", ["typed", "choice"])
+def test_in_a_narrow_window_nothing_is_cut_off(session, kind):
+    """320 pixels, as on a small telephone or at 400 %; and the tab key stops only where something can be done."""
+    s = session(ODD.replace("KIND", kind))
+    page = s.open(s.context(viewport={"width": 320, "height": 568}, color_scheme="dark"))
+
+    def check():
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, page.locator("h1").inner_text()
+        assert page.evaluate("[...document.querySelectorAll('[tabindex]')].every((one) => one.tabIndex < 0)")
+
+    heading(page, "Before you begin")
+    check()
+    begin(page)
+    if kind == "typed":
+        page.get_by_role("combobox").fill("donau")
+        entry = page.get_by_role("option")
+        assert entry.evaluate("(entry) => entry.scrollWidth <= entry.clientWidth")
+        check()
+        entry.click()
+        page.get_by_role("button", name="Submit").click()
+    else:
+        button = page.get_by_role("button", name="Donau")
+        assert button.evaluate("(button) => button.scrollWidth <= button.clientWidth")
+        check()
+        button.click()
+    expect(page.get_by_text("It was")).to_be_visible()
+    check()
 
 
 def test_who_fails_the_headphone_check_is_thanked(session):

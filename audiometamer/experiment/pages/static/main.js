@@ -23,7 +23,9 @@ async function main() {
   watch(outbox);
   const screen = document.querySelector("#screen");
   screen.replaceChildren();
-  const jsPsych = initJsPsych({ display_element: screen, use_webaudio: false, on_finish: () => {} });
+  // jsPsych makes the screen a stop of the tab key, at which nothing can be done.
+  const on_trial_start = () => screen.removeAttribute("tabindex");
+  const jsPsych = initJsPsych({ display_element: screen, use_webaudio: false, on_trial_start, on_finish: () => {} });
   const timeline = screens({ jsPsych, session, sounds, outbox, transport });
   await (window.simulatedListener ? jsPsych.simulate(timeline, window.simulatedListener.mode ?? "visual") : jsPsych.run(timeline));
 }
@@ -42,5 +44,6 @@ function stop(error) {
 }
 
 addEventListener("unhandledrejection", ({ reason }) => stop(reason));
-addEventListener("error", ({ error }) => stop(error));
+// Errors of extensions, and those that are none (of a ResizeObserver, for instance), do not end the experiment.
+addEventListener("error", ({ error, filename }) => error && filename.startsWith(location.origin) && stop(error));
 main();

@@ -5,6 +5,7 @@ import { KEPT_HERE } from "./words.js";
 
 const MOST_EVENTS = 100; // in one message
 const NO_STORAGE = "no storage";
+const JUDGED = [400, 409, 413, 415, 422, 429]; // refusals of the message itself; others are of the link, and may pass
 
 export class Outbox {
   #transport;
@@ -12,21 +13,38 @@ export class Outbox {
   #place;
   #waiting = []; // messages without confirmation, in order
   #events = [];
+  #plays = 0; // of the last sound that was played
   #turn = Promise.resolve();
 
   /** `say` is called with what a listener should know while nothing can be sent, and with "" when it can. */
   constructor(transport, say) {
     this.#transport = transport;
     this.#say = say;
-    this.#place = `${transport.storageKey}/outbox`;
-    ({ waiting: this.#waiting, events: this.#events } = JSON.parse(this.#kept() ?? '{"waiting": [], "events": []}'));
+    this.#place = transport.storageKey;
+    this.#stored(() => {
+      const places = Object.keys(localStorage).filter((name) => name.startsWith(this.#messagePlace("")));
+      const kept = places.map((name) => JSON.parse(localStorage.getItem(name)));
+      this.#waiting = kept.sort((a, b) => a.since - b.since).map(({ message }) => message);
+      this.#events = JSON.parse(localStorage.getItem(`${this.#place}/events`)) ?? [];
+    });
   }
 
   /** Something happened on the page; it is sent with the next message. */
   note(what, { trial = null, ...details } = {}) {
     if (this.#events.length >= MOST_EVENTS) return;
     this.#events.push({ what, trial, when: new Date().toISOString(), details });
-    if (what !== NO_STORAGE) this.#keep();
+    if (what !== NO_STORAGE) this.#keepEvents();
+  }
+
+  /** A sound begins: how often that of this trial has begun by now, before a reload and in other windows too. */
+  played(trial) {
+    this.#plays += 1;
+    this.#stored(() => {
+      const before = JSON.parse(localStorage.getItem(`${this.#place}/plays`));
+      this.#plays = before?.trial === trial ? before.plays + 1 : 1;
+      localStorage.setItem(`${this.#place}/plays`, JSON.stringify({ trial, plays: this.#plays }));
+    });
+    return this.#plays;
   }
 
   /** Send what was left when the page was closed; what is refused now was kept then, or overtaken. */
@@ -50,9 +68,9 @@ export class Outbox {
 
   async #send(message) {
     const events = this.#events.splice(0);
-    if (events.length) this.#waiting.push({ kind: "events", key: newKey(), events });
-    this.#waiting.push(message);
-    this.#keep();
+    if (events.length) this.#keep({ kind: "events", key: newKey(), events });
+    this.#keep(message);
+    this.#keepEvents();
     let confirmation = null;
     for (const one of [...this.#waiting]) {
       try {
@@ -64,7 +82,7 @@ export class Outbox {
     return confirmation;
   }
 
-  /** Send one message until it is confirmed or refused; then it is kept no longer. */
+  /** Send one message until it is confirmed or refused for what it is; then it is kept no longer. */
   async #deliver(message) {
     try {
       const attempt = async () => {
@@ -72,31 +90,46 @@ export class Outbox {
         if (told.kept !== message.key) throw new Error("another message was confirmed");
         return told;
       };
-      return await persist(attempt, (error, attempts) => {
+      const told = await persist(attempt, (error, attempts) => {
         if (attempts === 1) this.note("message not confirmed", { reason: error.message });
         if (attempts === 2) this.#say(KEPT_HERE);
       });
+      this.#forget(message);
+      return told;
+    } catch (error) {
+      if (JUDGED.includes(error.status)) this.#forget(message);
+      throw error;
     } finally {
       this.#say("");
-      this.#waiting = this.#waiting.filter((other) => other.key !== message.key);
-      this.#keep();
     }
   }
 
-  #kept() {
+  /** Each message has a place of its own: another window with the same link does not overwrite it. */
+  #messagePlace(key) {
+    return `${this.#place}/outbox/${key}`;
+  }
+
+  #keep(message) {
+    this.#waiting.push(message);
+    const since = performance.timeOrigin + performance.now();
+    this.#stored(() => localStorage.setItem(this.#messagePlace(message.key), JSON.stringify({ since, message })));
+  }
+
+  #forget(message) {
+    this.#waiting = this.#waiting.filter((other) => other.key !== message.key);
+    this.#stored(() => localStorage.removeItem(this.#messagePlace(message.key)));
+  }
+
+  #keepEvents() {
+    this.#stored(() => localStorage.setItem(`${this.#place}/events`, JSON.stringify(this.#events)));
+  }
+
+  /** Do something with the storage; without one, all is still in memory, and the listener waits for its confirmation. */
+  #stored(action) {
     try {
-      return localStorage.getItem(this.#place);
+      action();
     } catch (error) {
       this.note(NO_STORAGE, { reason: error.message });
-      return null;
-    }
-  }
-
-  #keep() {
-    try {
-      localStorage.setItem(this.#place, JSON.stringify({ waiting: this.#waiting, events: this.#events }));
-    } catch (error) {
-      this.note(NO_STORAGE, { reason: error.message }); // it is still in memory, and the listener waits for its confirmation
     }
   }
 }

@@ -3,6 +3,7 @@
 import { persist } from "./retry.js";
 
 const AHEAD = 24; // sounds that are kept ready
+const AT_ONCE = 2; // all at once, none of them would be there in time over a slow connection
 const LEAD = 0.05; // s from the order to play to the first sample, so that it is never late
 const LATE = 0.1; // s more than the sound's own length, by the computer's clock, are told
 
@@ -11,6 +12,7 @@ export class Sounds {
   #note;
   #order;
   #loading = new Map();
+  #lanes = Array(AT_ONCE).fill(Promise.resolve());
 
   /** `order`: names in the order in which they will be heard; `note(what, details)` is told of problems. */
   constructor(transport, note, order) {
@@ -25,7 +27,9 @@ export class Sounds {
   /** Whether the browser lets the page be heard. */
   async unlocked() {
     if (this.context.state === "running") return true;
-    await Promise.race([this.context.resume(), new Promise((resolve) => setTimeout(resolve, 300))]);
+    // It is refused while a telephone rings, and not answered before something was touched.
+    const resumed = this.context.resume().catch(() => {});
+    await Promise.race([resumed, new Promise((resolve) => setTimeout(resolve, 300))]);
     return this.context.state === "running";
   }
 
@@ -39,7 +43,10 @@ export class Sounds {
   #load(name) {
     if (!this.#loading.has(name)) {
       const missed = (error, attempt) => this.#note("missed load", { stimulus: name, attempt, reason: error.message });
-      this.#loading.set(name, persist(() => this.#transport.sound(name), missed));
+      const [lane, ...others] = this.#lanes;
+      const loaded = lane.then(() => persist(() => this.#transport.sound(name), missed));
+      this.#lanes = [...others, loaded.catch(() => {})];
+      this.#loading.set(name, loaded);
     }
     return this.#loading.get(name);
   }
@@ -62,11 +69,15 @@ export class Sounds {
    * Play a sound once.
    *
    * Returns whether it was heard to its end, when that was (ms, as of performance.now()), and what is known of the playback.
-   * `most`: s after which it is cut, for listeners that are programs; `begins()` is called when it is loaded, and
+   * `most`: s after which it is cut, for listeners that are programs; `begins()` is called when it begins, and
    * `interval(k)` as the kth of `intervals` begins.
    */
   async play(name, { intervals = 1, gap = 0, interval = () => {}, begins = () => {}, most = Infinity } = {}) {
     const buffer = await this.#buffer(name);
+    if (!(await this.unlocked())) {
+      this.#note("playback interrupted", { stimulus: name, state: this.context.state }); // while it was loaded
+      return { complete: false };
+    }
     const seconds = Math.min(buffer.duration, most);
     const source = new AudioBufferSourceNode(this.context, { buffer });
     source.connect(this.context.destination);

@@ -79,7 +79,14 @@ export function screens({ jsPsych, session, sounds, outbox, transport }) {
   }
 
   function asked(trial) {
-    const common = { number: trial.trial, stimulus: trial.stimulus, sounds, save: answer, on_start: () => showProgress(trial, trials) };
+    const common = {
+      number: trial.trial,
+      stimulus: trial.stimulus,
+      sounds,
+      played: () => outbox.played(trial.trial),
+      save: answer,
+      on_start: () => showProgress(trial, trials),
+    };
     if (trial.kind === "headphones") {
       const { test, answers, gap_seconds: gap } = headphones;
       return { ...common, type: Intervals, answers, prompt: words.PROMPTS[test], labels: words.INTERVALS[test], intervals: answers.length, gap };
@@ -157,7 +164,7 @@ function fragment(html) {
 /** The closed list to look at, where it is typed. */
 function allAnswers({ kind, answers }) {
   if (kind !== "typed") return [];
-  const list = element("ul", { className: "words" }, ...answers.map((answer) => element("li", { textContent: answer })));
+  const list = element("ul", { className: "words" }, ...answers.map((answer) => element("li", { textContent: answer, dir: "auto", translate: false })));
   return [element("details", {}, element("summary", { textContent: words.ALL_ANSWERS(answers.length) }), list)];
 }
 

@@ -7,26 +7,38 @@ import { FINISH } from "./words.js";
 export { Refused } from "./retry.js";
 
 const PATIENCE = 20_000; // ms for one request
+const PATIENCE_FOR_SOUNDS = 120_000; // some of them are of 1 MB, and some connections slow
 const LATER = [408, 500, 502, 503, 504]; // sending the same again may help
-const SERVICES = { PROLIFIC_PID: "prolific", workerId: "mturk" };
+/** What services say of a listener in the address; whatever else stands there is not asked for. */
+const SERVICES = {
+  prolific: ["PROLIFIC_PID", "STUDY_ID", "SESSION_ID"],
+  mturk: ["workerId", "assignmentId", "hitId", "turkSubmitTo"],
+  anyone: [],
+};
 
 export class Server {
   /** The listener's token, from the link; who comes from a service, or without a link, is given one. */
   static async open() {
-    const parameters = Object.fromEntries(new URLSearchParams(location.search));
-    const service = SERVICES[Object.keys(SERVICES).find((name) => name in parameters)] ?? "anyone";
-    const kept = `audiometamer/${service}/${parameters.PROLIFIC_PID ?? parameters.workerId ?? ""}`;
-    let token = location.hash.slice(1) || localStorage.getItem(kept);
-    if (!token) {
+    const link = location.hash.slice(1);
+    if (link) return new Server(link);
+    const told = new URLSearchParams(location.search);
+    const service = Object.keys(SERVICES).find((name) => SERVICES[name].some((one) => told.has(one))) ?? "anyone";
+    const parameters = Object.fromEntries(SERVICES[service].filter((name) => told.has(name)).map((name) => [name, told.get(name)]));
+    const place = ["audiometamer/token", location.pathname, ...Object.values(parameters)].join("/");
+    // Who opens the same address again goes on where they were; the token may be of another experiment that was here before.
+    let token = recall(place);
+    if (!token || !(await isKnown(token))) {
       const asked = await request("api/enrol", { method: "POST", json: { service, parameters } });
       token = (await asked.json()).token;
-      localStorage.setItem(kept, token); // who opens the link of the service again goes on where they were
+      recall(place, token);
     }
-    return new Server(token);
+    return new Server(token, service === "anyone" ? place : null);
   }
 
-  constructor(token) {
+  /** `shared`: where this browser keeps the token, if somebody else may come to the same address. */
+  constructor(token, shared = null) {
     this.token = token;
+    this.shared = shared;
     this.storageKey = `audiometamer/${token.slice(0, 12)}`;
   }
 
@@ -39,7 +51,9 @@ export class Server {
   }
 
   async sound(stimulus) {
-    return (await request(`sounds/${stimulus}.wav`, { token: this.token })).blob();
+    const found = await (await request(`sounds/${stimulus}.wav`, { token: this.token, patience: PATIENCE_FOR_SOUNDS })).blob();
+    if (!found.type.startsWith("audio/")) throw new Error(`${found.type} in the place of a sound`); // of a hotel's network
+    return found;
   }
 
   picture(k) {
@@ -48,6 +62,7 @@ export class Server {
 
   /** The way back to the service, if there is one. */
   async end({ completion }) {
+    if (this.shared) recall(this.shared, ""); // who comes next is somebody else
     if (!completion) return;
     const place = document.querySelector("#end");
     if (!completion.fields || !Object.keys(completion.fields).length) {
@@ -60,14 +75,37 @@ export class Server {
   }
 }
 
-/** A response with status 200; throws `Refused` if the server says no for good, and another error if it may help to ask again. */
-async function request(path, { token, json, ...options } = {}) {
+/** What this browser keeps under a name, where it may keep anything; `text` replaces it. */
+function recall(name, text) {
+  try {
+    if (text !== undefined) localStorage.setItem(name, text);
+    return localStorage.getItem(name);
+  } catch {
+    return null; // without it the service's own name for the listener is enough
+  }
+}
+
+/** Whether the server knows whose token this is. */
+async function isKnown(token) {
+  try {
+    await request("api/session", { token });
+    return true;
+  } catch (error) {
+    if (error instanceof Refused && error.status === 401) return false;
+    throw error;
+  }
+}
+
+/**
+ * A response with status 200; throws `Refused` if the server says no for good, and another error if it may help to ask again.
+ * Only the server itself can refuse: what stands between says so in other words than ours.
+ */
+async function request(path, { token, json, patience = PATIENCE, ...options } = {}) {
   const headers = { ...(token && { Authorization: `Bearer ${token}` }), ...(json && { "Content-Type": "application/json" }) };
   const body = json && JSON.stringify(json);
-  const response = await fetch(path, { ...options, headers, body, signal: AbortSignal.timeout(PATIENCE) });
+  const response = await fetch(path, { ...options, headers, body, signal: AbortSignal.timeout(patience) });
   if (response.ok) return response;
-  const told = await response.json().catch(() => ({}));
-  const message = told.error ?? `${response.status} ${response.statusText}`;
-  if (LATER.includes(response.status)) throw new Error(message);
-  throw new Refused(response.status, message, told.state);
+  const told = await response.json().catch(() => null);
+  if (!told?.error || LATER.includes(response.status)) throw new Error(told?.error ?? `${response.status} ${response.statusText}`);
+  throw new Refused(response.status, told.error, told.state);
 }

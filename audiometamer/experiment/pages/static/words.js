@@ -8,6 +8,7 @@ export const AGREE = "I agree and want to take part";
 export const PLAY = "Play the sound";
 export const PLAY_AGAIN = "The sound was interrupted. Play it again";
 export const LISTEN = "Listen…";
+export const NO_SOUND = "This browser plays no sound yet. Please check that headphones are connected, and try again.";
 export const LOADING = "The sound is loading…";
 export const KEPT_HERE =
   "Your answer is kept in this browser and will be sent as soon as the server can be reached. Please leave this page open.";
@@ -40,12 +41,11 @@ export const PRACTICE = `<h1>Practice</h1><p>First some trials for practice. Aft
 export const DEMONSTRATION = `<h1>Well practised</h1><p>Now some trials on your own. From here on you are not told what was right.</p>`;
 export const MAIN = `<h1>The main part</h1><p>All is ready. The progress is shown at the top of the page.</p>`;
 export const REST = (done, all) => `<h1>Time for a rest</h1><p>You have answered ${done} of ${all}. Go on when you like.</p>`;
-export const RIGHT = `<h1 class="right">Right</h1><p>It was <strong></strong>.</p>`;
-export const WRONG = `<h1 class="wrong">Not quite</h1><p>It was <strong></strong>.</p>`;
+export const RIGHT = `<h1 class="right">Right</h1><p>It was <strong dir="auto" translate="no"></strong>.</p>`;
+export const WRONG = `<h1 class="wrong">Not quite</h1><p>It was <strong dir="auto" translate="no"></strong>.</p>`;
 
 export const QUESTIONS = "A few questions";
-export const STOPPED = `<h1>Thank you</h1><p>The experiment ends here, because the sounds cannot be heard as they need to be in this
-experiment. Your answers are saved.</p>`;
+export const STOPPED = `<h1>Thank you</h1><p>The experiment ends here for you. Your answers are saved.</p>`;
 export const SAVED = "Your answers are saved.";
 export const CLOSE = "You may close this page.";
 export const CANNOT_GO_ON = (reason) =>

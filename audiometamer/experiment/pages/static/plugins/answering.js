@@ -1,11 +1,12 @@
 /** What all plugins share that ask about a sound: it is played once, then the question appears, then the answer is timed. */
 
 import { element, next, say } from "../elements.js";
-import { LISTEN, LOADING, PLAY, PLAY_AGAIN } from "../words.js";
+import { LISTEN, LOADING, NO_SOUND, PLAY, PLAY_AGAIN } from "../words.js";
 
 const { ParameterType } = jsPsychModule;
 const BEFORE = 600; // ms of silence before a sound
 const PATIENCE = 500; // ms after which it is said that a sound is loading
+const DAY = 86_400_000; // ms; whoever comes back to a laptop that slept for longer has taken this long
 
 export const parameters = {
   /** Which trial of the listener's list. */
@@ -18,6 +19,8 @@ export const parameters = {
   prompt: { type: ParameterType.STRING },
   /** See sounds.js. */
   sounds: { type: ParameterType.OBJECT },
+  /** Told that the sound begins, it tells how often it has been played by now. */
+  played: { type: ParameterType.FUNCTION },
   /** Keeps the answer; the trial ends when it is kept. */
   save: { type: ParameterType.FUNCTION },
 };
@@ -50,7 +53,7 @@ export class Answering {
     const { answer, at } = await answering;
     return this.#saved(trial, {
       answer,
-      reaction_time_ms: Math.max(0, Math.round(100 * (at - heard.ended)) / 100),
+      reaction_time_ms: Math.min(Math.max(0, Math.round(100 * (at - heard.ended)) / 100), DAY),
       plays: heard.plays,
       started,
       answered: new Date().toISOString(),
@@ -66,26 +69,34 @@ export class Answering {
 
   /** Play the sound; again only if something else came between, a telephone call for instance. */
   async #hear(display, trial) {
-    for (let plays = 1; ; plays += 1) {
-      if (plays > 1 || !(await trial.sounds.unlocked())) {
-        const button = element("button", { className: "main", textContent: plays > 1 ? PLAY_AGAIN : PLAY });
-        display.replaceChildren(element("p", { className: "listen" }, button));
-        button.focus();
-        await next(button, "click");
-        if (!(await trial.sounds.unlocked())) continue;
-      }
+    let plays = 0;
+    for (let label = PLAY; ; label = PLAY_AGAIN) {
+      if (label === PLAY_AGAIN || !(await trial.sounds.unlocked())) await this.#ordered(display, trial.sounds, label);
       const marks = this.listen(display, trial);
       const timer = setTimeout(say, PATIENCE + BEFORE, LOADING);
+      const loaded = () => {
+        clearTimeout(timer);
+        say("");
+      };
       await new Promise((resolve) => setTimeout(resolve, this.most < 1 ? 0 : BEFORE));
-      const heard = await trial.sounds.play(trial.stimulus, {
-        ...marks,
-        most: this.most,
-        begins: () => {
-          clearTimeout(timer);
-          say("");
-        },
-      });
+      const begins = () => {
+        loaded();
+        plays = trial.played();
+      };
+      const heard = await trial.sounds.play(trial.stimulus, { ...marks, most: this.most, begins });
+      loaded();
       if (heard.complete) return { ...heard, plays };
+    }
+  }
+
+  /** Wait until the listener wants the sound, and the browser plays it. */
+  async #ordered(display, sounds, label) {
+    const button = element("button", { className: "main", textContent: label });
+    display.replaceChildren(element("p", { className: "listen" }, button));
+    button.focus();
+    for (let heard = false; !heard; say(heard ? "" : NO_SOUND)) {
+      await next(button, "click");
+      heard = await sounds.unlocked();
     }
   }
 

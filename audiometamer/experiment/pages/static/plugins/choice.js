@@ -27,7 +27,7 @@ export class Choice extends Answering {
       const button = element("button", { value: answer, ...(keyed && { "aria-keyshortcuts": String(k + 1) }) });
       if (trial.picture) button.append(element("img", { src: trial.picture(answer), alt: "" }));
       if (keyed) button.append(element("kbd", { textContent: `${k + 1} `, "aria-hidden": "true" }));
-      button.append(label);
+      button.append(element("bdi", { translate: false, textContent: label }));
       return button;
     });
     const question = element("h1", { id: "question", textContent: trial.prompt });

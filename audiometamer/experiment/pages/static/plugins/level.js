@@ -1,7 +1,7 @@
 /** The listener sets the volume by a noise as loud as all sounds. */
 
-import { element, lead, next } from "../elements.js";
-import { CONTINUE, LEVEL, NOISE_OFF, NOISE_ON } from "../words.js";
+import { element, lead, next, say } from "../elements.js";
+import { CONTINUE, LEVEL, NO_SOUND, NOISE_OFF, NOISE_ON } from "../words.js";
 
 const { ParameterType } = jsPsychModule;
 const LEAST = 1; // s of noise before it goes on
@@ -28,24 +28,27 @@ export class Level {
     lead(text.querySelector("h1"));
     let stop = null;
     let seconds = 0;
+    let turn = Promise.resolve(); // of two clicks in a row, the second stops what the first has started
     const toggle = async () => {
       if (stop) {
-        seconds += (await stop)();
+        seconds += stop();
         stop = null;
       } else {
-        await trial.sounds.unlocked();
-        stop = trial.sounds.loop(NOISE);
-        await stop;
+        const heard = await trial.sounds.unlocked();
+        say(heard ? "" : NO_SOUND);
+        if (!heard) return;
+        stop = await trial.sounds.loop(NOISE);
         setTimeout(() => (on.disabled = false), 1000 * LEAST);
       }
       noise.textContent = stop ? NOISE_OFF : NOISE_ON;
       noise.setAttribute("aria-pressed", String(Boolean(stop)));
     };
-    noise.addEventListener("click", toggle);
+    noise.addEventListener("click", () => (turn = turn.then(toggle)));
     on_load();
     await next(on, "click");
     on.disabled = true;
     noise.disabled = true;
+    await turn;
     if (stop) await toggle();
     const result = { seconds: Math.round(10 * seconds) / 10 };
     await trial.save(result);

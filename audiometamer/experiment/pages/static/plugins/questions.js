@@ -72,9 +72,9 @@ function field({ name, text, kind, options, required }) {
   return element("p", {}, element("label", { htmlFor: id, textContent: asked }), input);
 }
 
-/** As the server takes it: nothing for what was left open. */
+/** As the server takes it: nothing for what was left open. Not by form.elements, to which some names mean something else. */
 function reply(form, { name, kind }) {
-  const value = form.elements[name].value;
+  const value = new FormData(form).get(name) ?? "";
   if (value === "") return null;
   return kind === "number" ? Number(value) : value;
 }

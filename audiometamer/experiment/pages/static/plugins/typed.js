@@ -5,6 +5,7 @@ import { SUBMIT } from "../words.js";
 import { Answering, data, parameters } from "./answering.js";
 
 const MOST_SHOWN = 6;
+const WORD = { dir: "auto", translate: false }; // a browser's translation of it would be another answer
 
 export class Typed extends Answering {
   static info = { name: "typed", version: "1.0.0", parameters, data };
@@ -13,7 +14,7 @@ export class Typed extends Answering {
     const entries = new Map(trial.answers.map((answer) => [plain(answer), answer]));
     const input = element("input", {
       id: "answer", type: "text", role: "combobox", autocomplete: "off", autocapitalize: "off", autocorrect: "off",
-      spellcheck: false, enterkeyhint: "done", "aria-expanded": "false", "aria-controls": "entries", "aria-autocomplete": "list",
+      spellcheck: false, enterkeyhint: "done", dir: "auto", "aria-expanded": "false", "aria-controls": "entries", "aria-autocomplete": "list",
     });
     const list = element("ul", { id: "entries", role: "listbox", "aria-label": trial.prompt });
     const submit = element("button", { className: "main", textContent: SUBMIT, disabled: true });
@@ -24,7 +25,7 @@ export class Typed extends Answering {
     const show = (words) => {
       marked = -1;
       list.replaceChildren(
-        ...words.map((word, k) => element("li", { id: `entry${k}`, role: "option", textContent: word, "aria-selected": "false" })),
+        ...words.map((word, k) => element("li", { id: `entry${k}`, role: "option", textContent: word, "aria-selected": "false", ...WORD })),
       );
       input.setAttribute("aria-expanded", String(words.length > 0));
       input.removeAttribute("aria-activedescendant");
