@@ -243,6 +243,7 @@ def test_a_whole_experiment_by_keyboard(session):
     agree(page)
     go_on(page, "Are your headphones on?")
     check, practice, demonstration, *main = s.trials
+    heading(page, "Which one had the tone?")  # after 4.6 s of sounds
     expect(page.get_by_role("heading", name="Which one had the tone?")).to_be_focused()
     page.keyboard.press(s.right(check))
     heading(page, "What to do")
