@@ -230,7 +230,7 @@ def rehearse(
     click.echo(f"{listeners} listeners ({ends}), {found.confirmed} answers confirmed in {found.seconds:.1f} s: {times}")
     click.echo(f"{found.lost} lost, {found.twice} there twice, {found.again} sent more than once: {out}")
     if kills:
-        click.echo(f"the server was killed {found.kills} times")
+        click.echo(f"the server was killed: {found.kills}")
 
 
 def _reply(read: Experiment, accuracy: tuple[str, ...], lapse: float, model_name: str | None, device: str) -> Reply:

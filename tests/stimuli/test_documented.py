@@ -48,7 +48,15 @@ def test_every_command_on_the_page_is_one(line):
     command.make_context("", words)  # parses, and refuses what it does not know
 
 
+def commands_of(group):
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        yield command
+        if isinstance(command, click.Group):
+            yield from commands_of(command)
+
+
 def test_every_option_on_the_page_is_one():
-    commands = [*audiometamer.commands.values(), *audiometamer.commands["stimuli"].commands.values()]
-    known = {name for command in commands for option in command.params for name in option.opts}
+    known = {name for command in commands_of(audiometamer) for option in command.params for name in option.opts}
     assert set(re.findall(r"--[a-z][a-z-]+", PAGE)) <= known
