@@ -12,6 +12,7 @@ from audiometamer.cli.benchmark import benchmark
 from audiometamer.cli.demo import demo
 from audiometamer.cli.evaluate import evaluate
 from audiometamer.cli.experiment import experiment
+from audiometamer.cli.explore import explore
 from audiometamer.cli.import_checkpoint import import_checkpoint
 from audiometamer.cli.invariance import invariance
 from audiometamer.cli.models import layers, models
@@ -38,7 +39,7 @@ def audiometamer() -> None:
 
 for command in (
     demo, synth, models, layers, record, null, train, test_model, evaluate, invariance, report, import_checkpoint, benchmark,
-    plan, run_command, status, submit, stimuli, experiment,
+    plan, run_command, status, submit, stimuli, experiment, explore,
 ):  # fmt: skip
     audiometamer.add_command(command)
 

@@ -1,1 +1,1 @@
-"""Adaptive exploration: how far can a signal be moved along a dimension of a layer before a listener notices? (Kamao et al. 2025)"""
+"""Adaptive exploration (Kamao et al. 2025): how far can a signal be moved along a dimension before a listener notices?"""

@@ -63,7 +63,9 @@ def principal_components(products: Values, components: int) -> Components:
     least = len(products) * np.finfo(np.float64).eps * float(np.diag(products).max())
     rank = int((values > least).sum())
     if rank == 0:
-        raise AudioMetamerError("all signals of the bank are the same at this layer: there is no dimension along which they differ")
+        raise AudioMetamerError(
+            "all signals of the bank are the same at this layer: there is no dimension along which they differ"
+        )
     kept = slice(min(rank, components))
     root = len(products) ** 0.5
     found = Components(root * vectors[:, kept] / values[kept], root * vectors[:, kept], values[kept] / np.trace(centred))
@@ -126,7 +128,7 @@ def fast_ica(whitened: Values, *, seed: int, tolerance: float = 1e-6, iterations
         if change < tolerance:
             return rotation
     warnings.warn(
-        f"FastICA did not settle in {iterations} iterations (a row still turned by {change:.2g}; below {tolerance:g} is settled): "
+        f"FastICA did not settle in {iterations} iterations (a row still turned by {change:.2g}, not below {tolerance:g}): "
         "take fewer components, a larger bank, or another seed",
         AudioMetamerWarning,
         stacklevel=2,

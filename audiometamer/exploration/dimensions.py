@@ -8,7 +8,7 @@ matrix, in standard deviations of the bank.
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -228,6 +228,40 @@ def load_all(folder: str | os.PathLike[str]) -> dict[str, Dimensions]:
     return {dimensions.record.layer: dimensions for dimensions in found}
 
 
+def chosen_dimensions(dimensions: Mapping[str, Dimensions], names: Sequence[str], *, strongest: int) -> list[Dimension]:
+    """Dimensions by name.
+
+    Parameters
+    ----------
+    dimensions : mapping of str to Dimensions
+        By layer.
+    names : sequence of str
+        ``layer/component/sign``, or ``layer/component`` for both signs. None: the strongest components of each layer.
+    strongest : int
+        How many of each layer if none are named.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no such dimension.
+    """
+    if not names:
+        return [name for found in dimensions.values() for name in found.names[: 2 * strongest]]
+    found = [Dimension.parse(name + end) for name in names for end in ([""] if name.endswith(("/+", "/-")) else ["/+", "/-"])]
+    for dimension in found:
+        check_dimension(dimensions, dimension)
+    return found
+
+
+def check_dimension(dimensions: Mapping[str, Dimensions], dimension: Dimension) -> None:
+    """Raise if a dimension is not among those of several layers."""
+    layer, component, _ = dimension
+    if layer not in dimensions:
+        raise AudioMetamerError(f"there are no dimensions of layer {layer!r}; there are some of {', '.join(dimensions)}")
+    if component >= len(dimensions[layer]):
+        raise AudioMetamerError(f"layer {layer!r} has {len(dimensions[layer])} components, numbered from 0, so no {component}")
+
+
 def folder_of_layer(out: Path, layer: str) -> Path:
     """Where the dimensions of a layer lie in a folder of several."""
     return out / safe_name(layer)
@@ -331,7 +365,18 @@ def find_dimensions(
             needed = _PER_COMPONENT if method == "ica" else 2
             raise AudioMetamerError(f"the bank has {len(names)} signal(s); {method} needs at least {needed}")
         origin = DimensionsRecord(
-            model.name, model.weights_sha256(), "", keep, method, seed, 0, [], 0.0, names, hashlib.sha256("".join(digests).encode()).hexdigest(), ""
+            model.name,
+            model.weights_sha256(),
+            "",
+            keep,
+            method,
+            seed,
+            0,
+            [],
+            0.0,
+            names,
+            hashlib.sha256("".join(digests).encode()).hexdigest(),
+            "",
         )
         number = min(components, most)
         return {layer: _found(origin, layer, stores[layer], number, kept, memory / 2) for layer in layers}
@@ -362,9 +407,7 @@ def _found(origin: DimensionsRecord, layer: str, store: RowStore, number: int, k
     return Dimensions(told, *tensors)
 
 
-def _directions(
-    rows: NDArray[np.float32], found: Components, memory: float
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def _directions(rows: NDArray[np.float32], found: Components, memory: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Directions [shape=(components, width)] and their inner products with the mean row, from slices of columns."""
     width, weights = rows.shape[1], found.weights - found.weights.mean(0)  # then rows need not be centred
     directions, offsets = np.empty((weights.shape[1], width), np.float32), np.zeros(weights.shape[1])
