@@ -51,7 +51,8 @@ def null(
         )
     with tracked() as tracker:
         distribution = NullDistribution.measure(
-            model, (clip.samples for clip in read_excerpts(model, excerpts[:n_sounds])), layers=options.split_names(layer_names) or None,
+            model, (clip.samples for clip in read_excerpts(model, excerpts[:n_sounds])),
+            layers=options.split_names(layer_names) or None,
             source=f"{n_sounds} of {len(excerpts)} excerpts of {', '.join(str(s) for s in sounds)}", batch_size=batch_size,
             memory=memory * 1e9, progress=lambda done: tracker(done / n_sounds, f"{done} of {n_sounds} sounds"),
         )  # fmt: skip

@@ -8,6 +8,7 @@ matrix, in standard deviations of the bank.
 import hashlib
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.audio import Clip
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.exploration.components import Components, independent_components, principal_components
 from audiometamer.files import json_text, whole_folder
 from audiometamer.matching.losses import gram
@@ -33,6 +34,7 @@ from audiometamer.pairwise import gram as inner_products
 
 METHODS = ("ica", "pca")
 _RECORD, _TENSORS = "dimensions.json", "dimensions.safetensors"
+_MOST_OF_ONE = 0.5  # of a component's variance, by one signal of the bank, before that is told
 _PER_COMPONENT = 5  # signals of the bank, at least, for each independent component
 
 
@@ -165,8 +167,8 @@ class Dimensions:
         """
         if (found := model.weights_sha256()) != self.record.weights_sha256:
             raise AudioMetamerError(
-                f"the dimensions of {self.record.layer} are of {self.record.model} with weights {self.record.weights_sha256[:12]}…, "
-                f"and {model.name} has weights {found[:12]}…: find its own with explore dimensions"
+                f"the dimensions of {self.record.layer} are of {self.record.model} with weights "
+                f"{self.record.weights_sha256[:12]}…, and {model.name} has weights {found[:12]}…: find its own with explore dimensions"
             )
         model.tap(self.record.layer)
 
@@ -341,6 +343,11 @@ def find_dimensions(
     AudioMetamerError
         If the bank has too few signals, or all are the same at a layer; if a layer is unknown, gives a single number, or gives
         Gram matrices with NaN or infinity; if a number or the method is not as above.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If a component is mostly one signal of the bank, or FastICA did not settle.
     """
     if method not in METHODS:
         raise AudioMetamerError(f"there is no method {method!r}; there are {', '.join(METHODS)}")
@@ -390,6 +397,12 @@ def _found(origin: DimensionsRecord, layer: str, store: RowStore, number: int, k
         found = independent_components(found, seed=origin.seed)
     strongest = found.strongest(kept)
     directions, offsets = _directions(rows, strongest, memory)
+    if (share := float((strongest.scores**2).max()) / len(rows)) > _MOST_OF_ONE:
+        warnings.warn(
+            f"{layer}: a component is {100 * share:.0f} % one signal of the bank; take fewer components, a larger bank, or pca",
+            AudioMetamerWarning,
+            stacklevel=3,
+        )
     side = round(rows.shape[1] ** 0.5)
     tensors = (
         torch.from_numpy(directions).view(-1, side, side),

@@ -1,4 +1,4 @@
-"""Moved signals on disk: ``OUT/<clip>/<dimension><change>.wav`` beside ``original.wav``, ``OUT/moves.tsv`` and ``OUT/moves.json``."""
+"""Moved signals on disk: ``OUT/<clip>/<dimension><change>.wav`` beside ``original.wav``; ``OUT/moves.tsv``, ``moves.json``."""
 
 import itertools
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from audiometamer.models import Model
 from audiometamer.tables import write_table
 
 COLUMNS = (
-    "file", "original", "clip", "model", "dimension", "layer", "component", "sign", "wished", "reached", "leakage", "before", "after",
-    "snr_db", "modulation", "level_db", "peak", "method", "steps", "seconds",
+    "file", "original", "clip", "model", "dimension", "layer", "component", "sign", "wished", "reached", "leakage", "before",
+    "after", "snr_db", "modulation", "level_db", "peak", "method", "steps", "seconds",
 )  # fmt: skip
 
 

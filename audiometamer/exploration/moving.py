@@ -63,8 +63,8 @@ METHODS = {
             "adam",
             lambda steps: Adam(Cosine(2e-4, steps)),
             lambda change, _: change,
-            "Adam, whose rate grows with the change, as in Kamao et al. (2025): 0.0002 for one standard deviation, falling along a "
-            "cosine",
+            "Adam, whose rate grows with the change, as in Kamao et al. (2025): 0.0002 for one standard deviation, falling along "
+            "a cosine",
         ),
     )
 }

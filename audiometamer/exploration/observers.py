@@ -27,8 +27,8 @@ class Observer(Protocol):
 class LinearObserver:
     """Sees signals as features with independent normal noise of one standard deviation, and knows what to look for.
 
-    Its sensitivity is d′ = ‖f(a) − f(b)‖ / σ, that of the ideal observer of two known signals in white noise (Green & Swets 1966),
-    or |wᵀ(f(a) − f(b))| / (σ ‖w‖) if it looks at them through a template w only.
+    Its sensitivity is d′ = ‖f(a) − f(b)‖ / σ, that of the ideal observer of two known signals in white noise (Green & Swets
+    1966), or |wᵀ(f(a) − f(b))| / (σ ‖w‖) if it looks at them through a template w only.
 
     Parameters
     ----------
@@ -129,8 +129,8 @@ def abx_answers(
         Of each trial.
     rng : Generator
     differencing : bool
-        Whether the answer is the one of A and B that is nearer to X. Default: that of the ideal observer, who knows both means and
-        decides on the order of A and B and on X apart from each other.
+        Whether the answer is the one of A and B that is nearer to X. Default: that of the ideal observer, who knows both means
+        and decides on the order of A and B and on X apart from each other.
     lapse : float
         Share of trials that are answered by chance. Default 0.
 

@@ -25,7 +25,7 @@ def find_excerpts(model: Model, sources: Sequence[Path]) -> list[Excerpt]:
     model : Model
         Of sounds or images.
     sources : sequence of path
-        Recordings or photographs; folders, which are searched to the bottom; tables with a column ``path``, relative to the table.
+        Recordings or photographs; folders, searched to the bottom; tables with a column ``path``, relative to the table.
 
     Raises
     ------
