@@ -58,7 +58,7 @@ class Dimension(NamedTuple):
             If it is not of that form.
         """
         layer, *rest = text.rsplit("/", 2)
-        if not layer or len(rest) != 2 or not rest[0].isdecimal() or rest[1] not in "+-" or not rest[1]:
+        if not layer or len(rest) != 2 or not rest[0].isdecimal() or rest[1] not in ("+", "-"):
             raise AudioMetamerError(f"{text!r} is no dimension; it would be layer/component/sign, as in relu2/3/+")
         return cls(layer, int(rest[0]), 1 if rest[1] == "+" else -1)
 
@@ -168,7 +168,7 @@ class Dimensions:
         if (found := model.weights_sha256()) != self.record.weights_sha256:
             raise AudioMetamerError(
                 f"the dimensions of {self.record.layer} are of {self.record.model} with weights "
-                f"{self.record.weights_sha256[:12]}…, and {model.name} has weights {found[:12]}…: find its own with explore dimensions"
+                f"{self.record.weights_sha256[:12]}…, and {model.name} has weights {found[:12]}…: find its own"
             )
         model.tap(self.record.layer)
 

@@ -259,13 +259,14 @@ class _Mover:
         def coordinates(signals: Tensor) -> Tensor:
             return own.coordinates(record(self.twin, signals, layer)[layer])
 
-        before, distance = _linear_distance(coordinates, references, component, change)
+        beside = Beside(references, torch.ones_like(change))
+        start = beside.start(model.signal_shape, seeds=range(len(moves)), dtype=model.dtype, device=model.device)
+        before, distance = _linear_distance(lambda steps: coordinates(beside.signals(steps)), start, component, change)
         if not bool(distance.isfinite().all()):
             k = int((~distance.isfinite()).nonzero()[0])
             raise AudioMetamerError(f"{moves[k].clip.name} does not move along {moves[k].dimension}: its gradient there is zero")
         target = before.scatter_add(1, component[:, None], (sign * change)[:, None])
         domain: Domain = Beside(references, self.method.rate(change, distance))
-        start = domain.start(model.signal_shape, seeds=range(len(moves)), dtype=model.dtype, device=model.device)
         matched = match(
             coordinates, target, start, domain=domain, optimizer=self.method.optimizer(self.steps), steps=self.steps,
             loss=half_squared_error, report_every=_REPORT_EVERY,
@@ -311,12 +312,12 @@ class _Mover:
 
 
 def _linear_distance(
-    coordinates: Callable[[Tensor], Tensor], references: Tensor, component: Tensor, change: Tensor
+    coordinates: Callable[[Tensor], Tensor], start: Tensor, component: Tensor, change: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Coordinates of references, and how far (L2) each would have to go for its change if its coordinate were linear."""
-    signals = references.clone().requires_grad_()
-    found = coordinates(signals)
-    (gradient,) = torch.autograd.grad(found.gather(1, component[:, None]).sum(), signals)
+    """Coordinates at the start, and how far (L2) each signal would have to go for its change if its coordinate were linear."""
+    start = start.clone().requires_grad_()
+    found = coordinates(start)
+    (gradient,) = torch.autograd.grad(found.gather(1, component[:, None]).sum(), start)
     return found.detach(), change / gradient.flatten(1).norm(dim=1)
 
 
