@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from audiometamer.audio import Clip
-from audiometamer.domains import Domain
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.dimensions import Dimension, Dimensions, check_dimension
 from audiometamer.exploration.physical import Physical, physical_distances
@@ -26,6 +25,7 @@ from audiometamer.models import Model, record
 
 STEPS = 50  # as published (Kamao et al. 2025)
 _REPORT_EVERY = 10
+_RIDGE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,16 @@ class MovingMethod:
     rate : callable
         Size of the wished change [shape=(batch,)], in standard deviations, and the distance to it if coordinates were linear
         [shape=(batch,)], in units of the signal, to the unit of steps [shape=(batch,)].
+    linear : bool
+        Whether errors of coordinates are measured by how far a signal would have to go to mend them if coordinates were linear,
+        or by themselves.
     description : str
     """
 
     name: str
     optimizer: Callable[[int], Optimizer]
     rate: Callable[[Tensor, Tensor], Tensor]
+    linear: bool
     description: str
 
 
@@ -56,6 +60,7 @@ METHODS = {
             "default",
             lambda steps: NormalizedDescent(Cosine(0.004, steps), momentum=0.9),
             lambda _, distance: distance,
+            True,
             "momentum on the normalised gradient; steps fall along a cosine from 0.4 % of the distance to the wished change, as "
             "the gradient at the reference tells it",
         ),
@@ -63,6 +68,7 @@ METHODS = {
             "adam",
             lambda steps: Adam(Cosine(2e-4, steps)),
             lambda change, _: change,
+            False,
             "Adam, whose rate grows with the change, as in Kamao et al. (2025): 0.0002 for one standard deviation, falling along "
             "a cosine",
         ),
@@ -261,16 +267,27 @@ class _Mover:
 
         beside = Beside(references, torch.ones_like(change))
         start = beside.start(model.signal_shape, seeds=range(len(moves)), dtype=model.dtype, device=model.device)
-        before, distance = _linear_distance(lambda steps: coordinates(beside.signals(steps)), start, component, change)
-        if not bool(distance.isfinite().all()):
-            k = int((~distance.isfinite()).nonzero()[0])
+        before, straightened = _linearised(lambda steps: coordinates(beside.signals(steps)), start)
+        if not bool(straightened.isfinite().all()):
+            k = int((~straightened.isfinite()).flatten(1).any(1).nonzero()[0])
             raise AudioMetamerError(f"{moves[k].clip.name} does not move along {moves[k].dimension}: its gradient there is zero")
-        target = before.scatter_add(1, component[:, None], (sign * change)[:, None])
-        domain: Domain = Beside(references, self.method.rate(change, distance))
+        wanted = torch.zeros_like(before).scatter(1, component[:, None], (sign * change)[:, None])
+        distance = (straightened @ wanted[..., None])[..., 0].norm(dim=1)
+        scale = straightened if self.method.linear else torch.eye(len(own)).to(straightened).expand_as(straightened)
+
+        def scaled(coordinates: Tensor) -> Tensor:
+            return (scale @ coordinates[..., None])[..., 0]
+
         matched = match(
-            coordinates, target, start, domain=domain, optimizer=self.method.optimizer(self.steps), steps=self.steps,
-            loss=half_squared_error, report_every=_REPORT_EVERY,
-        )  # fmt: skip
+            lambda signals: scaled(coordinates(signals) - before),
+            scaled(wanted),
+            start,
+            domain=Beside(references, self.method.rate(change, distance)),
+            optimizer=self.method.optimizer(self.steps),
+            steps=self.steps,
+            loss=half_squared_error,
+            report_every=_REPORT_EVERY,
+        )
         written = model.domain.as_written(model.domain.project(matched.signals))
         seconds = (time.monotonic() - began) / len(moves)
         before, after = own.of(model, references), own.of(model, written.to(references))
@@ -311,14 +328,25 @@ class _Mover:
         )
 
 
-def _linear_distance(
-    coordinates: Callable[[Tensor], Tensor], start: Tensor, component: Tensor, change: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Coordinates at the start, and how far (L2) each signal would have to go for its change if its coordinate were linear."""
-    start = start.clone().requires_grad_()
-    found = coordinates(start)
-    (gradient,) = torch.autograd.grad(found.gather(1, component[:, None]).sum(), start)
-    return found.detach(), change / gradient.flatten(1).norm(dim=1)
+def _linearised(coordinates: Callable[[Tensor], Tensor], start: Tensor) -> tuple[Tensor, Tensor]:
+    """Coordinates c [shape=(batch, components)] at the start, and what makes them distances [shape=(batch, components, components)].
+
+    With J their Jacobian and J Jᵀ = L Lᵀ, the shortest way to a change Δc, were they linear, has length ‖L⁻¹ Δc‖, since it is
+    Jᵀ (J Jᵀ)⁻¹ Δc; the gradient of half its square is that way itself, a Gauss-Newton step. L⁻¹ is not finite where a coordinate
+    does not depend on the signal.
+    """
+    signals = start.clone().requires_grad_()
+    found = coordinates(signals)
+    rows = [torch.autograd.grad(each.sum(), signals, retain_graph=True)[0].flatten(1) for each in found.unbind(1)]
+    jacobian = torch.stack(rows, 1).double()
+    products = jacobian @ jacobian.transpose(1, 2)
+    size = products.diagonal(dim1=1, dim2=2)
+    ridge = torch.diag_embed(_RIDGE * size)  # coordinates that go together almost entirely are not told apart at any price
+    lower, failed = torch.linalg.cholesky_ex(products + ridge)
+    identity = torch.eye(found.shape[1], dtype=lower.dtype, device=lower.device).expand_as(lower)
+    inverse = torch.linalg.solve_triangular(lower, identity, upper=False)
+    inverse[(failed > 0) | (size == 0).any(1)] = torch.nan
+    return found.detach(), inverse.to(start)
 
 
 def _rows(values: Tensor, like: Tensor) -> Tensor:

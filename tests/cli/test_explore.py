@@ -33,7 +33,20 @@ def test_from_a_bank_to_a_ladder(found, capsys):
     ]
     assert all((found / "ladder" / row["file"]).exists() for row in read_table(found / "ladder" / "moves.tsv"))
     assert "moves.tsv exists; choose another --out, or --overwrite it" in refused(capsys, *ladder)
-    shown = ["explore", "catalogue", "bank", *MODEL, "--signals-at-most", "2", "--strongest", "1", "--changes", "0.3", "--steps", "5"]
+    shown = [
+        "explore",
+        "catalogue",
+        "bank",
+        *MODEL,
+        "--signals-at-most",
+        "2",
+        "--strongest",
+        "1",
+        "--changes",
+        "0.3",
+        "--steps",
+        "5",
+    ]
     assert main(shown) == 0
     assert sorted(path.name for path in (found / "catalogue").glob("*.png")) == ["relu0_0.png", "relu1_0.png"]
 
@@ -52,4 +65,6 @@ def test_what_is_wrong_is_told_in_a_line(found, capsys):
     assert "'relu0' is no dimension" in refused(capsys, *moving, "--choose", "relu0")
     assert "no dimensions of layer 'final'" in refused(capsys, *moving, "--choose", "final/0")
     assert "elsewhere holds no dimensions" in refused(capsys, *moving, "--dimensions", "elsewhere")
-    assert "are of tiny with weights" in refused(capsys, "explore", "catalogue", sound, "--model", "permuted:tiny_models:sound_model:1")
+    assert "are of tiny with weights" in refused(
+        capsys, "explore", "catalogue", sound, "--model", "permuted:tiny_models:sound_model:1"
+    )

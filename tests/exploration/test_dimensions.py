@@ -114,7 +114,12 @@ def test_what_is_wrong_is_told_in_a_line():
         find_dimensions(model, sounds(4), ["relu0"], kept=0)
     with pytest.raises(AudioMetamerError, match="all signals of the bank are the same"):
         find_dimensions(model, sounds(1) * 6, ["relu0"], method="pca")
-    mono = am.Model(torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3)).eval().requires_grad_(False), signal_shape=(1, 12, 12), layers={"c": "0"}, check=False)
+    mono = am.Model(
+        torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3)).eval().requires_grad_(False),
+        signal_shape=(1, 12, 12),
+        layers={"c": "0"},
+        check=False,
+    )
     with pytest.raises(AudioMetamerError, match="has one channel, so its Gram matrix is a single number"):
         find_dimensions(mono, images(6), ["c"])
     loud = [am.audio.Clip(clip.name, clip.samples * 1e30, clip.sample_rate) for clip in sounds(6)]
