@@ -12,8 +12,14 @@ from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.calibration import Calibrated, calibrate, write_calibration
 from audiometamer.exploration.catalogue import write_catalogue
-from audiometamer.exploration.dimensions import METHODS as COMPONENTS
-from audiometamer.exploration.dimensions import Dimensions, chosen_dimensions, find_dimensions, folder_of_layer, load_all
+from audiometamer.exploration.dimensions import (
+    COMPONENT_METHODS,
+    Dimensions,
+    chosen_dimensions,
+    find_dimensions,
+    folder_of_layer,
+    load_all,
+)
 from audiometamer.exploration.ladder import ladder, write_moved
 from audiometamer.exploration.moving import METHODS, STEPS, Moved, move
 from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
@@ -57,7 +63,7 @@ def explore() -> None:
 @click.argument("bank", nargs=-1, required=True, type=_path)
 @options.model
 @options.layers
-@click.option("--method", type=click.Choice(COMPONENTS), default="ica", show_default=True)
+@click.option("--method", type=click.Choice(COMPONENT_METHODS), default="ica", show_default=True)
 @click.option("--components", type=click.IntRange(1), default=100, show_default=True, help="To look for; a small bank has fewer.")
 @click.option("--kept", type=click.IntRange(1), default=10, show_default=True, help="The strongest of them.")
 @click.option("--average-frequency", is_flag=True, help="Average Gram matrices over frequency as over time.")

@@ -32,7 +32,7 @@ from audiometamer.models import Model, record
 from audiometamer.pairwise import RowStore
 from audiometamer.pairwise import gram as inner_products
 
-METHODS = ("ica", "pca")
+COMPONENT_METHODS = ("ica", "pca")
 _RECORD, _TENSORS = "dimensions.json", "dimensions.safetensors"
 _MOST_OF_ONE = 0.5  # of a component's variance, by one signal of the bank, before that is told
 _PER_COMPONENT = 5  # signals of the bank, at least, for each independent component
@@ -249,10 +249,22 @@ def chosen_dimensions(dimensions: Mapping[str, Dimensions], names: Sequence[str]
     """
     if not names:
         return [name for found in dimensions.values() for name in found.names[: 2 * strongest]]
-    found = [Dimension.parse(name + end) for name in names for end in ([""] if name.endswith(("/+", "/-")) else ["/+", "/-"])]
+    found = [dimension for name in names for dimension in _sides(name)]
     for dimension in found:
         check_dimension(dimensions, dimension)
     return found
+
+
+def _sides(name: str) -> list[Dimension]:
+    """One dimension, or both of a component."""
+    if name.endswith(("/+", "/-")):
+        return [Dimension.parse(name)]
+    try:
+        return [Dimension.parse(f"{name}/{sign}") for sign in "+-"]
+    except AudioMetamerError as error:
+        raise AudioMetamerError(
+            f"{name!r} names no dimension; it would be layer/component, as in relu2/3, or relu2/3/+"
+        ) from error
 
 
 def check_dimension(dimensions: Mapping[str, Dimensions], dimension: Dimension) -> None:
@@ -349,8 +361,8 @@ def find_dimensions(
     AudioMetamerWarning
         If a component is mostly one signal of the bank, or FastICA did not settle.
     """
-    if method not in METHODS:
-        raise AudioMetamerError(f"there is no method {method!r}; there are {', '.join(METHODS)}")
+    if method not in COMPONENT_METHODS:
+        raise AudioMetamerError(f"there is no method {method!r}; there are {', '.join(COMPONENT_METHODS)}")
     for name, value in (("components", components), ("kept", kept)):
         if value < 1:
             raise AudioMetamerError(f"{name} is {value}; it must be at least 1")

@@ -329,7 +329,7 @@ class _Mover:
 
 
 def _linearised(coordinates: Callable[[Tensor], Tensor], start: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates c [shape=(batch, components)] at the start, and what makes them distances [shape=(batch, components, components)].
+    """Coordinates [shape=(batch, components)], and what makes changes of them distances [shape=(batch, components, components)].
 
     With J their Jacobian and J Jᵀ = L Lᵀ, the shortest way to a change Δc, were they linear, has length ‖L⁻¹ Δc‖, since it is
     Jᵀ (J Jᵀ)⁻¹ Δc; the gradient of half its square is that way itself, a Gauss-Newton step. L⁻¹ is not finite where a coordinate

@@ -75,7 +75,7 @@ def test_a_broken_folder_is_told(tmp_path):
     sound_dimensions(model)["relu0"].save(tmp_path / "a")
     sound_dimensions(model, kept=2)["relu0"].save(tmp_path / "b")
     (tmp_path / "b" / "dimensions.safetensors").replace(tmp_path / "a" / "dimensions.safetensors")
-    with pytest.raises(AudioMetamerError, match="is not what dimensions.json says: a changed file"):
+    with pytest.raises(AudioMetamerError, match=r"is not what dimensions\.json says: a changed file"):
         Dimensions.load(tmp_path / "a")
     (tmp_path / "a" / "dimensions.safetensors").write_bytes(b"no")
     with pytest.raises(AudioMetamerError, match="is not a folder of dimensions"):

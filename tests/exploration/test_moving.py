@@ -61,9 +61,10 @@ def test_a_signal_does_not_depend_on_who_shares_its_batch(model, dimensions, mov
     torch.testing.assert_close(alone.samples, moved[3].samples, rtol=1e-3, atol=1e-4)
 
 
-def test_the_published_steps_come_there_too(model, dimensions, moves):
+def test_the_published_steps_go_there_too(model, dimensions, moves):
     (each,) = move(model, dimensions, moves[1:2], method="adam", steps=150)
-    assert each.record.reached == pytest.approx(0.6, rel=0.1)
+    assert 0.48 < each.record.reached < 0.66
+    assert each.record.losses[-1] < 0.1 * each.record.losses[0]
     assert each.record.method == "adam"
     assert each.record.loss_steps[:3] == [0, 10, 20]
     assert each.record.losses[0] == pytest.approx(0.5 * 0.6**2, rel=1e-3)
@@ -151,7 +152,10 @@ def test_a_ladder_is_written_and_read(model, moved, tmp_path):
         assert float(row["after"]) == pytest.approx(each.record.after[int(row["component"])], rel=1e-5)
     read = read_moved(model, tmp_path)
     assert [r.record for r in read] == [m.record for m in moved] == read_records(tmp_path)
-    assert all(torch.equal(a.samples, b.samples) and torch.equal(a.clip.samples, b.clip.samples) for a, b in zip(read, moved))
+    assert all(
+        torch.equal(a.samples, b.samples) and torch.equal(a.clip.samples, b.clip.samples)
+        for a, b in zip(read, moved, strict=True)
+    )
     with pytest.raises(AudioMetamerError, match="holds no moved signals that can be read"):
         read_records(tmp_path / "sound30")
     other = am.audio.Clip("sound30", moved[0].samples, 4000)
@@ -182,7 +186,7 @@ def test_what_to_wish_for():
 
     table = [row(1.0, 0.5), row(2.0, 0.4), row(4.0, 1.0)]  # the wish for 2 came to less than that for 1
     assert [wished_for(table, "d", r) for r in (0, 0.25, 0.5, 0.75, 1)] == pytest.approx([0, 0.5, 1, 2.5, 4])
-    with pytest.raises(AudioMetamerError, match="d was calibrated for reached changes from 0 to 1, not for 1.2"):
+    with pytest.raises(AudioMetamerError, match=r"d was calibrated for reached changes from 0 to 1, not for 1\.2"):
         wished_for(table, "d", 1.2)
     with pytest.raises(AudioMetamerError, match="has no dimension 'e'; it has d"):
         wished_for(table, "e", 1.0)
