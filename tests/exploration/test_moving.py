@@ -64,10 +64,7 @@ def test_a_signal_does_not_depend_on_who_shares_its_batch(model, dimensions, mov
 def test_the_published_steps_go_there_too(model, dimensions, moves):
     (each,) = move(model, dimensions, moves[1:2], method="adam", steps=150)
     assert 0.48 < each.record.reached < 0.66
-    assert each.record.losses[-1] < 0.1 * each.record.losses[0]
-    assert each.record.method == "adam"
-    assert each.record.loss_steps[:3] == [0, 10, 20]
-    assert each.record.losses[0] == pytest.approx(0.5 * 0.6**2, rel=1e-3)
+    assert each.record.errors == pytest.approx([0.6], rel=1e-4)
 
 
 def test_images_are_moved_by_the_same_code():
