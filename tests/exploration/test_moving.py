@@ -70,7 +70,7 @@ def test_the_published_steps_go_there_too(model, dimensions, moves):
 def test_images_are_moved_by_the_same_code():
     eye = image_model()
     wished = ladder(images(2, first=40), [Dimension("relu", 0, 1), Dimension("relu", 1, -1)], [0.5])
-    for each in move(eye, image_dimensions(eye), wished, steps=80):
+    for each in move(eye, image_dimensions(eye), wished, steps=120):
         assert each.record.reached == pytest.approx(0.5, rel=0.05)
         assert each.record.leakage < 0.05
         assert each.samples.shape == (1, 12, 12)
