@@ -20,7 +20,7 @@ _COMMANDS = {
     "demo": "demo", "synth": "synth", "models": "models", "layers": "models", "record": "record", "null": "null",
     "train": "train", "test-model": "accuracy:test_model", "evaluate": "evaluate", "invariance": "invariance", "report": "report",
     "import-checkpoint": "import_checkpoint", "benchmark": "benchmark", "plan": "plan", "run": "plan", "status": "status",
-    "submit": "plan", "stimuli": "stimuli", "experiment": "experiment",
+    "submit": "plan", "stimuli": "stimuli", "experiment": "experiment", "explore": "explore",
 }  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""Adaptive exploration: how far a signal can be moved along a dimension of a network before a listener notices."""
+"""Adaptive exploration (Kamao et al. 2025): how far can a signal be moved along a dimension before a listener notices?"""

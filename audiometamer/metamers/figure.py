@@ -58,7 +58,7 @@ def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
     figure, axes = plt.subplots(
         rows, 2, figsize=(10, 1.75 * rows + 0.6), width_ratios=(3.4, 1), layout="constrained", squeeze=False
     )
-    _draw_signals(model, signals, axes[:, 0])
+    draw_signals(model, signals, axes[:, 0])
     for axis, title, colour in zip(axes[:, 0], titles, colours, strict=True):
         axis.set_title(title, loc="left", fontsize=9, color=colour)
     if isinstance(clip, Clip):
@@ -72,7 +72,7 @@ def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
     plt.close(figure)
 
 
-def _draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]") -> None:
+def draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]") -> None:
     """Each signal on its axis: a cochleagram, all of the first one's range, or an image."""
     if model.sample_rate is None:
         for signal, axis in zip(signals, axes, strict=True):
@@ -80,13 +80,22 @@ def _draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]
             axis.set_anchor("W")
             axis.axis("off")
         return
-    ear = model.front_end if isinstance(model.front_end, Cochleagram) else Cochleagram.for_rate(model.sample_rate)
+    ear = ear_of(model)
     with torch.no_grad():
         cochleagrams = [ear(s.flatten().to(dtype=model.dtype, device=model.device)) for s in signals]
     for k, (cochleagram, axis) in enumerate(zip(cochleagrams, axes, strict=True), start=1):
         ear.plot(cochleagram, axis, vmin=0, vmax=float(cochleagrams[0].max()))
         if k < len(cochleagrams):
             axis.set_xlabel("")
+
+
+def ear_of(model: Model) -> Cochleagram:
+    """What sounds of a model are looked at with: its own cochleagram, or one for its rate."""
+    if isinstance(model.front_end, Cochleagram):
+        return model.front_end
+    if model.sample_rate is None:
+        raise AudioMetamerError(f"{model.name} takes no sounds: it has no sample rate")
+    return Cochleagram.for_rate(model.sample_rate)
 
 
 def _colour(metamer: Metamer) -> str:

@@ -1,0 +1,216 @@
+"""``audiometamer explore``: dimensions of what a network hears, and signals moved along them."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from audiometamer.cli import options
+from audiometamer.cli.printing import plain_table, print_table
+from audiometamer.cli.progress import tracked
+from audiometamer.errors import AudioMetamerError
+from audiometamer.exploration.calibration import Calibrated, calibrate, write_calibration
+from audiometamer.exploration.catalogue import write_catalogue
+from audiometamer.exploration.dimensions import (
+    COMPONENT_METHODS,
+    Dimensions,
+    chosen_dimensions,
+    find_dimensions,
+    folder_of_layer,
+    load_all,
+)
+from audiometamer.exploration.ladder import ladder, write_moved
+from audiometamer.exploration.moving import METHODS, STEPS, Moved, move
+from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
+from audiometamer.metamers.files import folder_of
+from audiometamer.models import Model
+
+_path = click.Path(path_type=Path)
+_signals = click.argument("signals", nargs=-1, required=True, type=_path)
+_found = click.option("--dimensions", "folder", type=_path, default=Path("dimensions"), show_default=True, help="Found before.")
+_choose = click.option(
+    "--choose",
+    "names",
+    multiple=True,
+    metavar="LAYER/COMPONENT,…",
+    help="Which; one side alone: relu2/3/+. Default: the strongest.",
+)
+_strongest = click.option("--strongest", type=click.IntRange(1), default=3, show_default=True, help="Of each layer, by default.")
+_number = click.option("--signals-at-most", "number", type=click.IntRange(1), help="So many of SIGNALS, at random.")
+_seed = click.option("--seed", type=int, default=0, show_default=True, help="Of what is random.")
+_method = click.option("--method", type=click.Choice(list(METHODS)), default="default", show_default=True, help="Of moving.")
+_steps = click.option("--steps", type=click.IntRange(1), default=STEPS, show_default=True)
+_overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")
+
+
+def _changes(default: str) -> options.Decorator:
+    return click.option(
+        "--changes",
+        default=default,
+        show_default=True,
+        metavar="A,B,…",
+        help="How far, in standard deviations of natural signals.",
+    )
+
+
+@click.group()
+def explore() -> None:
+    """Along which dimensions of a layer can signals be moved, and how far, before a listener notices?"""
+
+
+@explore.command()
+@click.argument("bank", nargs=-1, required=True, type=_path)
+@options.model
+@options.layers
+@click.option("--method", type=click.Choice(COMPONENT_METHODS), default="ica", show_default=True)
+@click.option("--components", type=click.IntRange(1), default=100, show_default=True, help="To look for; a small bank has fewer.")
+@click.option("--kept", type=click.IntRange(1), default=10, show_default=True, help="The strongest of them.")
+@click.option("--average-frequency", is_flag=True, help="Average Gram matrices over frequency as over time.")
+@_number
+@_seed
+@click.option("--memory", type=float, default=1.0, show_default=True, help="GB for Gram matrices.")
+@options.device
+@options.batch_size
+@options.out("dimensions")
+def dimensions(
+    bank: tuple[Path, ...], model_name: str, layer_names: tuple[str, ...], method: str, components: int, kept: int,
+    average_frequency: bool, number: int | None, seed: int, memory: float, device: str, batch_size: int, out: Path,
+) -> None:  # fmt: skip
+    """Find dimensions of layers of a model over BANK: natural sounds or photographs, their folders, or tables with a column path.
+
+    Recordings that are longer than the model takes give several sounds. Writes a folder for each layer into --out.
+    """
+    model = options.opened_model(model_name, device)
+    layers = options.split_names(layer_names) or list(model.layers)
+    for layer in layers:
+        model.tap(layer)
+        if (folder := folder_of_layer(folder_of(out), layer)).exists():
+            raise AudioMetamerError(f"{folder} exists; choose another --out")
+    excerpts = _drawn(find_excerpts(model, bank), number, seed)
+    with tracked() as tracker:
+        found = find_dimensions(
+            model, read_excerpts(model, excerpts), layers, method=method, components=components, kept=kept,
+            keep_frequency=False if average_frequency else None, seed=seed, batch_size=batch_size, memory=memory * 1e9,
+            progress=lambda done: tracker(done / len(excerpts), f"{done} of {len(excerpts)} signals"),
+        )  # fmt: skip
+    table = plain_table("layer", numbers=("Gram matrix", "found", "variance of all", "kept", "variance of each"))
+    for layer, own in found.items():
+        own.save(folder_of_layer(out, layer))
+        origin, side = own.record, own.directions.shape[1]
+        shares = " ".join(f"{100 * share:.1f}" for share in origin.explained)
+        table.add_row(
+            layer,
+            f"{side} × {side}",
+            str(origin.components),
+            f"{100 * origin.explained_by_all:.1f} %",
+            str(len(own)),
+            f"{shares} %",
+        )
+    print_table(table, least_width=130)
+    click.echo(f"{len(excerpts)} signals: {out}")
+
+
+@explore.command()
+@_signals
+@options.model
+@_found
+@_choose
+@_strongest
+@_changes("1,2")
+@_number
+@_seed
+@_method
+@_steps
+@options.device
+@options.batch_size
+@options.out("catalogue")
+@_overwrite
+def catalogue(
+    signals: tuple[Path, ...], model_name: str, folder: Path, names: tuple[str, ...], strongest: int, changes: str,
+    number: int | None, seed: int, method: str, steps: int, device: str, batch_size: int, out: Path, overwrite: bool,
+) -> None:  # fmt: skip
+    """Move SIGNALS along dimensions by a few changes, to hear and to see what these are: files, moves.tsv, and pictures."""
+    options.check_free(folder_of(out) / "moves.tsv", overwrite=overwrite)
+    model = options.opened_model(model_name, device)
+    moved = _moved(
+        model, load_all(folder), signals, options.split_names(names), strongest, changes, number, seed, method, steps, batch_size
+    )
+    pictures = write_catalogue(model, moved, out)
+    _print_calibrated(calibrate(each.record for each in moved))
+    click.echo(f"table: {out / 'moves.tsv'}   pictures: {', '.join(picture.name for picture in pictures)}")
+
+
+@explore.command(name="calibrate")
+@_signals
+@options.model
+@_found
+@_choose
+@_strongest
+@_changes("0.25,0.5,1,2")
+@_number
+@_seed
+@_method
+@_steps
+@options.device
+@options.batch_size
+@options.out("ladder")
+@_overwrite
+def calibrate_command(
+    signals: tuple[Path, ...], model_name: str, folder: Path, names: tuple[str, ...], strongest: int, changes: str,
+    number: int | None, seed: int, method: str, steps: int, device: str, batch_size: int, out: Path, overwrite: bool,
+) -> None:  # fmt: skip
+    """Make a ladder of levels beforehand: SIGNALS moved along dimensions by every change, and what these came to.
+
+    Writes the signals, moves.tsv with a row for each, and calibration.tsv with a row for each dimension and change.
+    """
+    options.check_free(folder_of(out) / "moves.tsv", overwrite=overwrite)
+    model = options.opened_model(model_name, device)
+    moved = _moved(
+        model, load_all(folder), signals, options.split_names(names), strongest, changes, number, seed, method, steps, batch_size
+    )
+    write_moved(model, moved, out)
+    table = calibrate(each.record for each in moved)
+    write_calibration(out / "calibration.tsv", table)
+    _print_calibrated(table)
+    click.echo(f"tables: {out / 'moves.tsv'}, {out / 'calibration.tsv'}")
+
+
+def _moved(
+    model: Model, dimensions: dict[str, Dimensions], signals: tuple[Path, ...], names: list[str], strongest: int, changes: str,
+    number: int | None, seed: int, method: str, steps: int, batch_size: int,
+) -> list[Moved]:  # fmt: skip
+    """Signals moved as options say."""
+    for found in dimensions.values():
+        found.check(model)
+    try:
+        sizes = [float(change) for change in changes.split(",") if change]
+    except ValueError as error:
+        raise AudioMetamerError(f"--changes is {changes!r}; it takes numbers with commas, as in 0.5,1,2") from error
+    clips = list(read_excerpts(model, _drawn(find_excerpts(model, signals), number, seed)))
+    moves = ladder(clips, chosen_dimensions(dimensions, names, strongest=strongest), sizes)
+    if not moves:
+        raise AudioMetamerError(f"--changes is {changes!r}: there is nothing to move")
+    with tracked() as tracker:
+        return move(
+            model, dimensions, moves, method=method, steps=steps, batch_size=batch_size,
+            progress=lambda done: tracker(done / len(moves), f"{done} of {len(moves)} moved signals"),
+        )  # fmt: skip
+
+
+def _drawn(items: list[Excerpt], number: int | None, seed: int) -> list[Excerpt]:
+    """So many, at random, or all, in their order."""
+    if number is None or number >= len(items):
+        return items
+    return [items[i] for i in sorted(random.Random(seed).sample(range(len(items)), number))]  # noqa: S311 (nothing secret)
+
+
+def _print_calibrated(calibrated: Sequence[Calibrated]) -> None:
+    numbers = ("wished", "reached", "from", "to", "leakage", "SNR (dB)", "modulation")
+    table = plain_table("dimension", numbers=numbers)
+    for row in calibrated:
+        table.add_row(
+            row.dimension, f"{row.wished:g}", f"{row.reached:.3f}", f"{row.reached_low:.3f}", f"{row.reached_high:.3f}",
+            f"{row.leakage:.3f}", f"{row.snr_db:.1f}", f"{row.modulation:.3f}",
+        )  # fmt: skip
+    print_table(table, least_width=100)

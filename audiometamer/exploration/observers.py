@@ -1,0 +1,147 @@
+"""Simulated listeners whose sensitivities are known, to check procedures and analyses before anyone listens."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.exploration.dimensions import Dimensions
+from audiometamer.exploration.physical import seen
+from audiometamer.models import Model, record
+
+
+class Observer(Protocol):
+    """Whoever can tell signals apart, more or less."""
+
+    def d_prime(self, references: Tensor, signals: Tensor) -> Tensor:
+        """Sensitivity [shape=(batch,)] to the difference between signals and references [shape=(batch, ...)], 0 or more."""
+        ...
+
+
+@dataclass(frozen=True)
+class LinearObserver:
+    """Sees signals as features with independent normal noise of one standard deviation, and knows what to look for.
+
+    Its sensitivity is d′ = ‖f(a) − f(b)‖ / σ, that of the ideal observer of two known signals in white noise (Green & Swets
+    1966), or |wᵀ(f(a) − f(b))| / (σ ‖w‖) if it looks at them through a template w only.
+
+    Parameters
+    ----------
+    features : callable
+        Signals [shape=(batch, ...)] to features [shape=(batch, ...)].
+    noise : float
+        σ, in units of the features.
+    template : Tensor, optional
+        [shape of the features of one signal]
+    """
+
+    features: Callable[[Tensor], Tensor]
+    noise: float
+    template: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.noise < float("inf"):
+            raise AudioMetamerError(f"an observer's noise is {self.noise}; it must be above 0")
+
+    def d_prime(self, references: Tensor, signals: Tensor) -> Tensor:
+        with torch.no_grad():
+            difference = (self.features(signals).double() - self.features(references).double()).flatten(1)
+        if self.template is None:
+            return difference.norm(dim=1) / self.noise
+        template = self.template.double().flatten().to(difference.device)
+        return (difference @ template).abs() / (self.noise * template.norm())
+
+
+def cochleagram_observer(model: Model, *, noise: float, template: Tensor | None = None) -> LinearObserver:
+    """One that sees cochleagrams; signals that are no sounds it sees as they are.
+
+    Parameters
+    ----------
+    model : Model
+        Whose sounds they are: its cochleagram is taken, or one for its rate.
+    noise, template
+        See `LinearObserver`.
+    """
+    return LinearObserver(lambda signals: seen(model, signals), noise, template)
+
+
+def network_observer(model: Model, layer: str, *, noise: float, template: Tensor | None = None) -> LinearObserver:
+    """One that sees the activations of a network at a layer, which have internal noise.
+
+    Parameters
+    ----------
+    model : Model
+        May be another than the one whose dimensions are explored, if it takes the same signals.
+    layer : str
+    noise, template
+        See `LinearObserver`.
+    """
+    model.tap(layer)
+    return LinearObserver(lambda signals: record(model, signals, layer)[layer], noise, template)
+
+
+@dataclass(frozen=True)
+class CoordinateObserver:
+    """Sees nothing but coordinates, each with a sensitivity of its own: d′ = ‖s ∘ (c(a) − c(b))‖.
+
+    Along dimension k, the others held, d′ is s_k times the reached change, so that the threshold at any d′ is d′ / s_k.
+
+    Parameters
+    ----------
+    model : Model
+    dimensions : Dimensions
+        Of the model.
+    sensitivities : Tensor [shape=(components,)]
+        d′ for one standard deviation of the bank.
+    """
+
+    model: Model
+    dimensions: Dimensions
+    sensitivities: Tensor
+
+    def __post_init__(self) -> None:
+        if self.sensitivities.shape != (len(self.dimensions),):
+            raise AudioMetamerError(
+                f"there are {len(self.dimensions)} components and sensitivities of shape {tuple(self.sensitivities.shape)}"
+            )
+
+    def d_prime(self, references: Tensor, signals: Tensor) -> Tensor:
+        change = self.dimensions.of(self.model, signals) - self.dimensions.of(self.model, references)
+        return (self.sensitivities.double().to(change.device) * change.double()).norm(dim=1)
+
+
+def abx_answers(
+    d_prime: NDArray[np.float64] | Tensor | float, rng: np.random.Generator, *, differencing: bool = False, lapse: float = 0.0
+) -> NDArray[np.bool_]:
+    """Whether simulated listeners are right in trials of ABX: drawn by the decision model, not by its formula.
+
+    In a trial, A, B and X are each seen as a number with standard normal noise; A's and B's means are 0 and d′ in either order,
+    X's is one of them. See Macmillan & Creelman (2005, Detection theory, chapter 9).
+
+    Parameters
+    ----------
+    d_prime : array [shape=(...)]
+        Of each trial.
+    rng : Generator
+    differencing : bool
+        Whether the answer is the one of A and B that is nearer to X. Default: that of the ideal observer, who knows both means
+        and decides on the order of A and B and on X apart from each other.
+    lapse : float
+        Share of trials that are answered by chance. Default 0.
+
+    Returns
+    -------
+    array of bool [shape=(...)]
+    """
+    if not 0 <= lapse <= 1:
+        raise AudioMetamerError(f"the share of lapses is {lapse}; it must be between 0 and 1")
+    size = np.asarray(d_prime, dtype=np.float64)
+    b_is_larger, x_is_b, lapsed = (rng.random(size.shape) < p for p in (0.5, 0.5, lapse))
+    a, b, x = (size * mean + rng.standard_normal(size.shape) for mean in (~b_is_larger, b_is_larger, x_is_b == b_is_larger))
+    says_b = np.abs(x - b) < np.abs(x - a) if differencing else (b > a) == (x > size / 2)
+    return np.asarray(np.where(lapsed, rng.random(size.shape) < 0.5, says_b == x_is_b))

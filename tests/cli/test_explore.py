@@ -1,0 +1,70 @@
+"""``audiometamer explore``: dimensions, catalogue and ladder from the command line, and what is refused."""
+
+import pytest
+from command_line import refused
+from conftest import make_clip
+
+import audiometamer as am
+from audiometamer.cli import main
+from audiometamer.tables import read_table
+
+MODEL = ("--model", "tiny_models:sound_model")
+
+
+@pytest.fixture
+def found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for k in range(12):
+        clip = make_clip(f"sound{k}", k)
+        am.write_wav(tmp_path / "bank" / f"sound{k}.wav", clip.samples, clip.sample_rate)
+    (tmp_path / "bank.csv").write_text("path\n" + "".join(f"bank/sound{k}.wav\n" for k in range(10)))
+    assert main(["explore", "dimensions", "bank.csv", *MODEL, "--layers", "relu0,relu1", "--method", "pca", "--kept", "3"]) == 0
+    return tmp_path
+
+
+def test_from_a_bank_to_a_ladder(found, capsys):
+    assert {path.name for path in (found / "dimensions").iterdir()} == {"relu0", "relu1"}
+    ladder = ["explore", "calibrate", "bank/sound10.wav", *MODEL, "--choose", "relu0/0,relu1/2/-", "--changes", "0.2,0.4"]
+    assert main([*ladder, "--steps", "10"]) == 0
+    assert "relu1/2/-" in capsys.readouterr().out
+    rows = read_table(found / "ladder" / "calibration.tsv")
+    assert [(row["dimension"], row["wished"]) for row in rows] == [
+        (dimension, wished) for dimension in ("relu0/0/+", "relu0/0/-", "relu1/2/-") for wished in ("0.2", "0.4")
+    ]
+    assert all((found / "ladder" / row["file"]).exists() for row in read_table(found / "ladder" / "moves.tsv"))
+    assert "moves.tsv exists; choose another --out, or --overwrite it" in refused(capsys, *ladder)
+    shown = [
+        "explore",
+        "catalogue",
+        "bank",
+        *MODEL,
+        "--signals-at-most",
+        "2",
+        "--strongest",
+        "1",
+        "--changes",
+        "0.3",
+        "--steps",
+        "5",
+    ]
+    assert main(shown) == 0
+    assert sorted(path.name for path in (found / "catalogue").glob("*.png")) == ["relu0_0.png", "relu1_0.png"]
+
+
+def test_what_is_wrong_is_told_in_a_line(found, capsys):
+    sound = "bank/sound0.wav"
+    again = ("explore", "dimensions", "bank", *MODEL, "--layers", "relu0")
+    assert "relu0 exists; choose another --out" in refused(capsys, *again)
+    assert "nowhere does not exist" in refused(capsys, "explore", "dimensions", "nowhere", *MODEL, "--out", "other")
+    assert "has no layer 'relu9'" in refused(capsys, "explore", "dimensions", "bank", *MODEL, "--layers", "relu9")
+    few = ("explore", "dimensions", sound, *MODEL, "--layers", "relu0", "--out", "other")
+    assert "the bank has 1 signal(s); ica needs at least 5" in refused(capsys, *few)
+    moving = ("explore", "calibrate", sound, *MODEL)
+    assert "--changes is '1,x'; it takes numbers" in refused(capsys, *moving, "--changes", "1,x")
+    assert "--changes is '': there is nothing to move" in refused(capsys, *moving, "--changes", "")
+    assert "'relu0' names no dimension" in refused(capsys, *moving, "--choose", "relu0")
+    assert "no dimensions of layer 'final'" in refused(capsys, *moving, "--choose", "final/0")
+    assert "elsewhere holds no dimensions" in refused(capsys, *moving, "--dimensions", "elsewhere")
+    assert "are of tiny with weights" in refused(
+        capsys, "explore", "catalogue", sound, "--model", "permuted:tiny_models:sound_model:1"
+    )
