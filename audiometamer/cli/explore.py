@@ -1,8 +1,9 @@
 """``audiometamer explore``: dimensions of what a network hears, and signals moved along them."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,7 +15,6 @@ from audiometamer.exploration.calibration import Calibrated, calibrate, write_ca
 from audiometamer.exploration.catalogue import write_catalogue
 from audiometamer.exploration.dimensions import (
     COMPONENT_METHODS,
-    Dimensions,
     chosen_dimensions,
     find_dimensions,
     folder_of_layer,
@@ -52,6 +52,21 @@ def _changes(default: str) -> options.Decorator:
         metavar="A,B,…",
         help="How far, in standard deviations of natural signals.",
     )
+
+
+def _moving(*, changes: str, out: str) -> options.Decorator:
+    """What commands that move signals are asked, in the order of --help."""
+    asked = (
+        _signals, options.model, _found, _choose, _strongest, _changes(changes), _number, _seed, _method, _steps,
+        options.device, options.batch_size, options.out(out), _overwrite,
+    )  # fmt: skip
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(asked):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 @click.group()
@@ -112,63 +127,23 @@ def dimensions(
 
 
 @explore.command()
-@_signals
-@options.model
-@_found
-@_choose
-@_strongest
-@_changes("1,2")
-@_number
-@_seed
-@_method
-@_steps
-@options.device
-@options.batch_size
-@options.out("catalogue")
-@_overwrite
-def catalogue(
-    signals: tuple[Path, ...], model_name: str, folder: Path, names: tuple[str, ...], strongest: int, changes: str,
-    number: int | None, seed: int, method: str, steps: int, device: str, batch_size: int, out: Path, overwrite: bool,
-) -> None:  # fmt: skip
+@_moving(changes="1,2", out="catalogue")
+def catalogue(out: Path, **asked: Any) -> None:
     """Move SIGNALS along dimensions by a few changes, to hear and to see what these are: files, moves.tsv, and pictures."""
-    options.check_free(folder_of(out) / "moves.tsv", overwrite=overwrite)
-    model = options.opened_model(model_name, device)
-    moved = _moved(
-        model, load_all(folder), signals, options.split_names(names), strongest, changes, number, seed, method, steps, batch_size
-    )
+    model, moved = _moved(out, **asked)
     pictures = write_catalogue(model, moved, out)
     _print_calibrated(calibrate(each.record for each in moved))
     click.echo(f"table: {out / 'moves.tsv'}   pictures: {', '.join(picture.name for picture in pictures)}")
 
 
 @explore.command(name="calibrate")
-@_signals
-@options.model
-@_found
-@_choose
-@_strongest
-@_changes("0.25,0.5,1,2")
-@_number
-@_seed
-@_method
-@_steps
-@options.device
-@options.batch_size
-@options.out("ladder")
-@_overwrite
-def calibrate_command(
-    signals: tuple[Path, ...], model_name: str, folder: Path, names: tuple[str, ...], strongest: int, changes: str,
-    number: int | None, seed: int, method: str, steps: int, device: str, batch_size: int, out: Path, overwrite: bool,
-) -> None:  # fmt: skip
+@_moving(changes="0.25,0.5,1,2", out="ladder")
+def calibrate_command(out: Path, **asked: Any) -> None:
     """Make a ladder of levels beforehand: SIGNALS moved along dimensions by every change, and what these came to.
 
     Writes the signals, moves.tsv with a row for each, and calibration.tsv with a row for each dimension and change.
     """
-    options.check_free(folder_of(out) / "moves.tsv", overwrite=overwrite)
-    model = options.opened_model(model_name, device)
-    moved = _moved(
-        model, load_all(folder), signals, options.split_names(names), strongest, changes, number, seed, method, steps, batch_size
-    )
+    model, moved = _moved(out, **asked)
     write_moved(model, moved, out)
     table = calibrate(each.record for each in moved)
     write_calibration(out / "calibration.tsv", table)
@@ -177,10 +152,13 @@ def calibrate_command(
 
 
 def _moved(
-    model: Model, dimensions: dict[str, Dimensions], signals: tuple[Path, ...], names: list[str], strongest: int, changes: str,
-    number: int | None, seed: int, method: str, steps: int, batch_size: int,
-) -> list[Moved]:  # fmt: skip
-    """Signals moved as options say."""
+    out: Path, *, signals: tuple[Path, ...], model_name: str, folder: Path, names: tuple[str, ...], strongest: int, changes: str,
+    number: int | None, seed: int, method: str, steps: int, device: str, batch_size: int, overwrite: bool,
+) -> tuple[Model, list[Moved]]:  # fmt: skip
+    """A model, and signals moved as options say."""
+    options.check_free(folder_of(out) / "moves.tsv", overwrite=overwrite)
+    model = options.opened_model(model_name, device)
+    dimensions = load_all(folder)
     for found in dimensions.values():
         found.check(model)
     try:
@@ -188,14 +166,15 @@ def _moved(
     except ValueError as error:
         raise AudioMetamerError(f"--changes is {changes!r}; it takes numbers with commas, as in 0.5,1,2") from error
     clips = list(read_excerpts(model, _drawn(find_excerpts(model, signals), number, seed)))
-    moves = ladder(clips, chosen_dimensions(dimensions, names, strongest=strongest), sizes)
+    moves = ladder(clips, chosen_dimensions(dimensions, options.split_names(names), strongest=strongest), sizes)
     if not moves:
         raise AudioMetamerError(f"--changes is {changes!r}: there is nothing to move")
     with tracked() as tracker:
-        return move(
+        moved = move(
             model, dimensions, moves, method=method, steps=steps, batch_size=batch_size,
             progress=lambda done: tracker(done / len(moves), f"{done} of {len(moves)} moved signals"),
         )  # fmt: skip
+    return model, moved
 
 
 def _drawn(items: list[Excerpt], number: int | None, seed: int) -> list[Excerpt]:
