@@ -29,6 +29,11 @@ globalThis.fetch = async (path) => {
 let saved = null;
 class Element {
   children = [];
+  href = "";
+  download = "";
+  textContent = "";
+  className = "";
+  type = "";
   listeners = [];
   append = (...more) => this.children.push(...more);
   addEventListener = (_kind, action) => this.listeners.push(action);

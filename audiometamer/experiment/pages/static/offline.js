@@ -1,8 +1,10 @@
 /** The transport without a server of ours: a static folder, whose answers are saved as a file, or a JATOS study. */
 
+import { element } from "./elements.js";
 import { BEGINNING, Rules } from "./rules.js";
 import { sha256 } from "./sha256.js";
 import { Refused } from "./transport.js";
+import { FINISH, HERE_ALONE, SAVE } from "./words.js";
 
 /** The transport of this page, once it knows whose list this is. Throws `Refused`, or another error where trying again may help. */
 export async function transport() {
@@ -113,24 +115,16 @@ class Browser extends Offline {
   }
 
   async end({ completion }) {
-    const save = button("Save my answers", () => {
+    const save = button(SAVE, () => {
       const address = URL.createObjectURL(new Blob([this.file()], { type: "application/jsonl" }));
-      const link = document.createElement("a");
-      link.href = address;
-      link.download = `answers-${this.header.list.slice(0, 8)}-${this.header.listener.slice(0, 8)}.jsonl`;
-      link.click();
+      const download = `answers-${this.header.list.slice(0, 8)}-${this.header.listener.slice(0, 8)}.jsonl`;
+      element("a", { href: address, download }).click();
       setTimeout(() => URL.revokeObjectURL(address), 60_000);
       this.saved = true;
     });
-    const told = document.createElement("p");
-    told.textContent = "Your answers are in this browser alone. Please save them as a file and send it to the experimenter.";
-    document.querySelector("#end").append(told, save);
-    if (completion) {
-      const link = document.createElement("a");
-      link.href = completion.address;
-      link.textContent = "Finish";
-      document.querySelector("#end").append(" ", link);
-    }
+    const place = document.querySelector("#end");
+    place.append(element("p", { textContent: HERE_ALONE }), save);
+    if (completion) place.append(" ", element("a", { href: completion.address, textContent: FINISH }));
   }
 }
 
@@ -178,7 +172,7 @@ class Jatos extends Offline {
   }
 
   async end({ state, completion }) {
-    const done = button("Finish", () => {
+    const done = button(FINISH, () => {
       done.disabled = true;
       if (completion) this.jatos.endStudyAndRedirect(completion.address, true, state.over);
       else this.jatos.endStudy(true, state.over);
@@ -266,10 +260,7 @@ async function found(path, missing = `There is no ${path}.`) {
 }
 
 function button(label, action) {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.className = "main";
-  made.textContent = label;
+  const made = element("button", { type: "button", className: "main", textContent: label });
   made.addEventListener("click", action);
   return made;
 }

@@ -47,6 +47,8 @@ export const WRONG = `<h1 class="wrong">Not quite</h1><p>It was <strong dir="aut
 export const QUESTIONS = "A few questions";
 export const STOPPED = `<h1>Thank you</h1><p>The experiment ends here for you. Your answers are saved.</p>`;
 export const SAVED = "Your answers are saved.";
+export const SAVE = "Save my answers";
+export const HERE_ALONE = "Your answers are in this browser alone. Please save them as a file and send it to the experimenter.";
 export const CLOSE = "You may close this page.";
 export const CANNOT_GO_ON = (reason) =>
   `The experiment cannot go on: ${reason}. What was confirmed is saved. Please tell the experimenter, or try this link again later.`;
