@@ -60,6 +60,9 @@ class Attempt:
     straight_through : bool
         Whether silent units that should be active count as zero, not by how far they are below it; see `losses.rectified`.
         Default False.
+    layer_before : bool
+        Whether the layer that the model lists before the wanted one is matched in its place, if there is one and the target is a
+        signal's. Default False.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Attempt:
     loss: Loss | None = None
     gradient_clip: float = 1.0
     straight_through: bool = False
+    layer_before: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ class Method:
         """SHA-256 of everything here that decides the samples; not of descriptions and expectations."""
         attempts = [
             f"{each.optimizer(self.steps)!r} {each.goes_on} {each.stretch} {each.gradient_clip!r} {each.straight_through} "
-            f"{_told(each.loss)}"
+            f"{_told(each.loss)}{' layer before' if each.layer_before else ''}"
             for each in self.attempts
         ]
         numbers = f"{self.steps} {self.margin!r} {self.version}"
@@ -140,9 +144,23 @@ def _grown(size: float) -> Callable[[int], Optimizer]:
     return optimizer
 
 
-def _start(name: str, size: float, *, stretch: int = 1, gradient_clip: float = 1.0, straight_through: bool = False) -> Attempt:
-    name = f"{name}growth, then momentum"
-    return Attempt(name, _grown(size), stretch=stretch, gradient_clip=gradient_clip, straight_through=straight_through)
+def _start(
+    name: str,
+    size: float,
+    *,
+    stretch: int = 1,
+    gradient_clip: float = 1.0,
+    straight_through: bool = False,
+    layer_before: bool = False,
+) -> Attempt:
+    return Attempt(
+        f"{name}growth, then momentum",
+        _grown(size),
+        stretch=stretch,
+        gradient_clip=gradient_clip,
+        straight_through=straight_through,
+        layer_before=layer_before,
+    )
 
 
 def _going_on(*, gradient_clip: float = 1.0, straight_through: bool = False) -> Attempt:
@@ -180,12 +198,19 @@ METHODS = {
                 _start("longest and gentle: ", 0.05, stretch=3, straight_through=True),
                 _going_on(),
                 _going_on(gradient_clip=_LESS, straight_through=True),
+                _start("by the layer before: ", 0.3, gradient_clip=_LESS, layer_before=True),
+                _going_on(gradient_clip=_LESS),
+                _going_on(straight_through=True),
+                _start("by the layer before, longer: ", 0.3, stretch=2, layer_before=True),
+                _going_on(),
+                _going_on(gradient_clip=_LESS, straight_through=True),
             ),
             relative_l2_with_roots,
             "equal steps out of near silence, then momentum on the normalised gradient with a step size falling along a cosine; "
             "what did not pass goes on with smaller steps, and what still does not, or got stuck, begins again from other noise, "
-            "with more steps; in some attempts silent units count by how far they are below zero, in others a ReLU that the "
-            "layer is, or pools, is straight-through, and in some the cochleagram's compression has a smaller largest derivative",
+            "with more steps, in the last attempts at the layer before; in some attempts silent units count by how far they are "
+            "below zero, in others a ReLU that the layer is, or pools, is straight-through, and in some the cochleagram's "
+            "compression has a smaller largest derivative",
             margin=0.01,
             version=2,
         ),

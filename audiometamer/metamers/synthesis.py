@@ -103,10 +103,12 @@ class _Job:
     seconds: float = 0.0
     halfway: Halfway | None = None
 
-    def wants(self, attempt: Attempt) -> bool:
-        """Whether an attempt is worth making: none has passed, and there is something to go on from if it goes on."""
+    def wants(self, attempt: Attempt, before: str | None) -> bool:
+        """Whether an attempt is worth making: none has passed, and what it needs is there, a signal to go on from or a layer."""
         if not self.tries:
             return True
+        if attempt.layer_before and (before is None or not isinstance(self.clip, Clip)):
+            return False
         stuck, failed = self.tries[-1].outcome != "finished", self.best[1].verdict.passed is False
         return failed and not stuck if attempt.goes_on else failed or stuck
 
@@ -321,16 +323,21 @@ class _Run:
 
     def metamers(self, jobs: Sequence[_Job], batch_size: int | None) -> Iterator[Metamer]:
         """Metamers of jobs at one layer, in the order in which they are done."""
-        layer = jobs[0].layer
-        twin = folded(self.model, places(layer))
-        batch_size = batch_size or fitting_batch_size(twin, places(layer))
+        twin = cache(lambda layer: folded(self.model, places(layer)))
+        batch_size = batch_size or fitting_batch_size(twin(jobs[0].layer), places(jobs[0].layer))
         with ExitStack() as stack:
 
             @cache
-            def forward(gradient_clip: float) -> _Pass:
-                return stack.enter_context(self._pass(self._clipped(twin, gradient_clip), layer))
+            def forward(layer: str, gradient_clip: float) -> _Pass:
+                return stack.enter_context(self._pass(self._clipped(twin(layer), gradient_clip), layer))
 
             yield from self._batches(jobs, batch_size, forward)
+
+    def _layer_before(self, layer: str) -> str | None:
+        """The layer that the model lists before another, or None."""
+        listed = list(self.model.layers)
+        place = listed.index(layer) if layer in listed else 0
+        return listed[place - 1] if place else None
 
     def _clipped(self, twin: Model, gradient_clip: float) -> Model:
         """A twin of the model whose cochleagram's compression has a smaller derivative, if it can be had."""
@@ -359,9 +366,9 @@ class _Run:
 
             yield _Pass(activations, [place for place, each in readings.items() if each.unrectified])
 
-    def _batches(self, jobs: Sequence[_Job], batch_size: int, forward: Callable[[float], _Pass]) -> Iterator[Metamer]:
-        """The attempts at jobs of one layer; `forward` gives the pass by its gradient clip."""
-        attempts = self.method.attempts
+    def _batches(self, jobs: Sequence[_Job], batch_size: int, forward: Callable[[str, float], _Pass]) -> Iterator[Metamer]:
+        """The attempts at jobs of one layer; `forward` gives the pass to a layer by its gradient clip."""
+        attempts, before = self.method.attempts, self._layer_before(jobs[0].layer)
         waiting: dict[tuple[int, int], list[_Job]] = {}  # by the number of their attempt and its next step
         for job in jobs:
             waiting.setdefault(self._resumed(job), []).append(job)
@@ -374,7 +381,7 @@ class _Run:
                 waiting[place] = rest
             try:
                 with tensor_float32(False):
-                    self._attempt(batch, number, forward(attempts[number].gradient_clip), waiting)
+                    self._attempt(batch, number, forward, waiting)
             except torch.OutOfMemoryError as error:
                 if len(batch) == 1:
                     raise AudioMetamerError(f"{self.model.device} has no memory for one signal at {batch[0].layer}") from error
@@ -385,7 +392,7 @@ class _Run:
                 waiting[place] = batch + rest
                 continue
             for job in batch:
-                following = next((k for k in range(number + 1, len(attempts)) if job.wants(attempts[k])), None)
+                following = next((k for k in range(number + 1, len(attempts)) if job.wants(attempts[k], before)), None)
                 if following is None:
                     samples, evidence = job.best
                     yield Metamer(samples, job.clip, replace(evidence, tries=job.tries, seconds=job.seconds))
@@ -412,20 +419,27 @@ class _Run:
         )
 
     def _attempt(
-        self, jobs: list[_Job], number: int, matched_pass: _Pass, waiting: Mapping[tuple[int, int], Sequence[_Job]]
+        self,
+        jobs: list[_Job],
+        number: int,
+        pass_to: Callable[[str, float], _Pass],
+        waiting: Mapping[tuple[int, int], Sequence[_Job]],
     ) -> None:
         began = time.monotonic()
         model, layer = self.model, jobs[0].layer
         attempt = self.method.attempts[number]
         steps = self.steps * attempt.stretch
-        target = self._targets(jobs)
+        matched_layer = self._layer_before(layer) if attempt.layer_before else layer
+        assert matched_layer is not None  # or no job would want this attempt
+        matched_pass = pass_to(matched_layer, attempt.gradient_clip)
+        target = self._targets(jobs, matched_layer)
         seeds = [job.seed + number * _STREAM for job in jobs]
         if attempt.goes_on:
             start = torch.stack([job.best[0] for job in jobs]).to(dtype=model.dtype, device=model.device)
         else:
             start = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
 
-        loss = self._loss(attempt, layer, matched_pass.unrectified)
+        loss = self._loss(attempt, matched_layer, matched_pass.unrectified)
         latest: Activations = target
 
         def forward(signals: Tensor) -> Activations:
@@ -489,9 +503,9 @@ class _Run:
             job.seconds += seconds
             job.halfway = None
 
-    def _targets(self, jobs: Sequence[_Job]) -> dict[str, Tensor]:
-        """The targets of jobs at one layer, [shape=(jobs, ...)] at each of its places."""
-        names = places(jobs[0].layer)
+    def _targets(self, jobs: Sequence[_Job], layer: str) -> dict[str, Tensor]:
+        """The targets of jobs at a layer, [shape=(jobs, ...)] at each of its places."""
+        names = places(layer)
         rows = [self._target(job.clip, names) for job in jobs]
         return {place: torch.stack([row[place] for row in rows]) for place in names}
 

@@ -331,5 +331,6 @@ def test_a_method_s_fingerprint_follows_what_decides_samples_only():
         replace(method, loss=relative_l2),
         replace(method, attempts=gentler),
         replace(method, attempts=method.attempts[:-1]),
+        replace(method, attempts=(replace(method.attempts[0], layer_before=True), *method.attempts[1:])),
     ]
-    assert len({m.fingerprint() for m in (method, *others)}) == 7
+    assert len({m.fingerprint() for m in (method, *others)}) == 8

@@ -18,9 +18,10 @@ from audiometamer.criteria import NullDistribution
 from audiometamer.domains import Waveform
 from audiometamer.folding import folded
 from audiometamer.matching.losses import rectified, relative_l2, relative_l2_with_roots
-from audiometamer.matching.methods import load_method
+from audiometamer.matching.methods import METHODS, load_method
 from audiometamer.metamers.files import is_finished, read_metamer, save_metamer, write_index
 from audiometamer.metamers.synthesis import _Job, _Run, iterate_metamers, settings_of
+from audiometamer.metamers.targets import GivenTarget
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +88,39 @@ def test_what_does_not_pass_is_tried_again_and_says_so(tiny, tiny_clip, null):
         layer: {m: replace(v, maximum=2.0 if m == "spearman_rho" else v.maximum) for m, v in metrics.items()}
         for layer, metrics in null.layers.items()
     }
-    (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", null=replace(null, layers=layers), steps=40)
+    impossible = replace(null, layers=layers)
+    (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", null=impossible, steps=40)
     assert metamer.passed is False
-    tries = metamer.evidence.tries
-    assert [t.start_seed for t in tries] == [0, None, None, 3 * 2**32, None, 5 * 2**32, None, 7 * 2**32, None, None]
-    assert metamer.evidence.kept == max(range(10), key=lambda i: tries[i].snr_db)
+    tries, begins = metamer.evidence.tries, [0, 3, 5, 7, 10, 13]
+    assert [t.start_seed for t in tries] == [k * 2**32 if k in begins else None for k in range(16)]
+    assert metamer.evidence.kept == max(range(16), key=lambda i: tries[i].snr_db)
     assert tries[2].losses[0] < tries[3].losses[0]  # it goes on from where an earlier one ended
+    assert [k for k, t in enumerate(tries) if "by the layer before" in t.attempt] == [10, 13]
+
+
+def test_an_attempt_by_the_layer_before_matches_that_and_is_judged_at_the_wanted_one(tiny, tiny_clip, null, monkeypatch):
+    never = replace(null, layers={"relu1": {m: replace(v, maximum=2.0) for m, v in null.layers["relu1"].items()}})
+    first, *_ = METHODS["default"].attempts
+    before = dataclasses.replace(first, name="before", layer_before=True)
+    method = dataclasses.replace(METHODS["default"], attempts=(first, before))
+    monkeypatch.setitem(METHODS, "default", method)
+    (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", null=never)
+    (by_itself,) = am.synthesize(tiny, tiny_clip, "relu0", seed=2**32)  # the same noise and steps, where relu0 itself is wanted
+    tried = metamer.evidence.tries[1]
+    assert (tried.attempt, tried.start_seed) == ("before", 2**32)
+    assert tried.snr_db == pytest.approx(by_itself.evidence.similarity["relu1"]["snr_db"], abs=0.01)
+    assert tried.losses == pytest.approx(by_itself.evidence.tries[0].losses, rel=1e-4)
+
+
+def test_the_first_layer_and_given_activations_have_no_layer_before(tiny, tiny_clip, null):
+    strict = {m: replace(v, maximum=2.0) for m, v in null.layers["relu1"].items()}
+    never = replace(null, layers={"cochleagram": strict, "relu1": strict})
+    (earliest,) = am.synthesize(tiny, tiny_clip, "cochleagram", null=never, steps=20)
+    given = GivenTarget("given", {"relu1": am.record(tiny, tiny_clip.samples[None], ["relu1"])["relu1"][0]})
+    (target,) = am.synthesize(tiny, given, "relu1", null=never, steps=20)
+    for metamer in (earliest, target):
+        assert metamer.passed is False
+        assert not any("by the layer before" in tried.attempt for tried in metamer.evidence.tries)
 
 
 def test_signals_that_try_again_share_batches_and_the_others_leave(tiny, tiny_clip, monkeypatch):
@@ -105,7 +133,7 @@ def test_signals_that_try_again_share_batches_and_the_others_leave(tiny, tiny_cl
             job.tries.append(number)
 
     monkeypatch.setattr(_Run, "_attempt", attempt)
-    monkeypatch.setattr(_Job, "wants", lambda self, attempt: self.seed % 2 == 1 and len(self.tries) < 3)
+    monkeypatch.setattr(_Job, "wants", lambda self, attempt, before: self.seed % 2 == 1 and len(self.tries) < 3)
     monkeypatch.setattr(_Job, "best", property(lambda self: (torch.zeros(1), Named(self.seed, []))))
     jobs = [(tiny_clip, "relu1", seed) for seed in range(8)]
     left = [metamer.evidence.seed for metamer in iterate_metamers(tiny, jobs, batch_size=2)]
