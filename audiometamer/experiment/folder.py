@@ -4,15 +4,18 @@ import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.design import INTERVALS, TEXTS, Design, read_answers, read_design, read_text
+from audiometamer.experiment.design import INTERVALS, TEXTS, CommonDesign, read_answers, read_design, read_text
 from audiometamer.experiment.headphones import N_INTERVALS
 from audiometamer.experiment.lists import Kind
 from audiometamer.files import whole_file
+
+if TYPE_CHECKING:
+    from audiometamer.experiment.course import Course
 
 DESIGN = "design.toml"
 LISTS = "lists.json"
@@ -44,13 +47,20 @@ class List(msgspec.Struct, frozen=True):
     trials: list[Trial]
 
 
-class Lists(msgspec.Struct, frozen=True):
-    """``lists.json``: everybody's trials, drawn before the first listener."""
+class Lists(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``lists.json``: everybody's trials, drawn before the first listener.
+
+    Parameters
+    ----------
+    course : str
+        The command that decides on the way what follows them, as in ``explore``. Default: none; nothing follows.
+    """
 
     seed: int
     audiometamer: str
     set_manifest_sha256: str | None
     listeners: list[List]
+    course: str = ""
 
 
 class ConditionKey(msgspec.Struct, frozen=True):
@@ -97,16 +107,19 @@ class Experiment:
     Parameters
     ----------
     folder : Path
-    design : Design
+    design : CommonDesign
     lists : Lists
     key : dict of str to Entry
         By the opaque name of the sound.
+    course : Course, optional
+        What follows each list, where it is decided on the way. Default: nothing does.
     """
 
     folder: Path
-    design: Design
+    design: CommonDesign
     lists: Lists
     key: dict[str, Entry]
+    course: "Course | None" = None
 
     @cached_property
     def answers(self) -> list[str]:
@@ -154,11 +167,20 @@ def read_experiment(folder: Path) -> Experiment:
     Raises
     ------
     AudioMetamerError
-        If it is no such folder, or something in it cannot be read or does not fit together.
+        If it is no such folder, something in it cannot be read or does not fit together, or trials are decided on the way.
     """
+    lists, key = read_lists(folder)
+    if lists.course:
+        raise AudioMetamerError(
+            f"{folder} has trials that depend on the answers; it needs a server, and is for `audiometamer {lists.course}`"
+        )
+    return Experiment(folder, read_design(folder / DESIGN), lists, key)
+
+
+def read_lists(folder: Path) -> tuple[Lists, dict[str, Entry]]:
+    """The lists of an experiment of any kind, and the key to their sounds; raises as `read_experiment`."""
     if not (folder / LISTS).is_file():
         raise AudioMetamerError(f"{folder} is no experiment: it has no {LISTS}; give the folder that `experiment build` made")
-    design = read_design(folder / DESIGN)
     try:
         lists = msgspec.json.decode(_text(folder / LISTS), type=Lists)
         key = msgspec.json.decode(_text(folder / KEY), type=dict[str, Entry])
@@ -169,7 +191,7 @@ def read_experiment(folder: Path) -> Experiment:
             raise AudioMetamerError(f"{folder / LISTS} was changed: list {k} is not numbered from 1")
         if unknown := [trial.stimulus for trial in one.trials if trial.stimulus not in key]:
             raise AudioMetamerError(f"{folder / LISTS} names {unknown[0]}, which {KEY} does not know")
-    return Experiment(folder, design, lists, key)
+    return lists, key
 
 
 def _text(path: Path) -> str:
