@@ -25,3 +25,8 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beyond_null: dict[str, bool]
     margin: dict[str, float]
     labels: dict[str, tuple[str, str]]
+
+
+def verdict_word(passed: bool | None) -> str:
+    """``passed``, ``failed``, or ``no verdict`` where there was nothing to judge by."""
+    return {True: "passed", False: "failed", None: "no verdict"}[passed]

@@ -1,5 +1,6 @@
 """What several tests share: signals by formula and tiny models."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,12 @@ import audiometamer as am
 
 DATA = Path(__file__).parent / "data"
 THREADS = torch.get_num_threads()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs):
+    """Share the cores among the workers, and what these start: threads that outnumber them wait for each other."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(len(os.sched_getaffinity(0)) // len(specs), 1)))
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,10 @@ def test_what_only_reads_files_does_not_wait_for_torch():
     assert loaded_by("import audiometamer, audiometamer.cli.status", "torch", "scipy", "matplotlib") == []
 
 
+def test_neither_does_the_server_of_an_experiment():
+    assert loaded_by("import audiometamer.cli.experiment, audiometamer.experiment.server", "torch", "matplotlib") == []
+
+
 def loaded_by(code, *names):
     """Which of some libraries are there after a piece of code."""
     shown = f"{code}; import sys; print(*[name for name in {names} if name in sys.modules])"

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from audiometamer.cli import options
+from audiometamer.cli import attacking, options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.training import testing
@@ -44,8 +44,8 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str,
     show_default=True,
     help="dB; may be given several times.",
 )
-@options.attacks
-@options.attack_steps
+@attacking.attacks
+@attacking.attack_steps
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the backgrounds.")
 @options.device
 @options.batch_size
@@ -59,7 +59,7 @@ def test_model(
 
     Background comes from the last fifth of the data sets' backgrounds, which training leaves out; without any it is pink noise.
     """
-    adversaries = options.adversaries(attacks, attack_steps)
+    adversaries = attacking.adversaries(attacks, attack_steps)
     model = options.opened_model(model_name, device)
     out = out or Path("test-model") / model.name
     table = out / "accuracy.tsv"

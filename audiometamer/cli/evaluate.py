@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from audiometamer.cli import options
+from audiometamer.cli import attacking, options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
@@ -29,8 +29,8 @@ from audiometamer.metamers.files import folder_of
     "--labels", type=click.Path(path_type=Path),
     help="CSV with what the clips truly are: columns path or clip, and one for each task (word, speaker, …).",
 )  # fmt: skip
-@options.attacks
-@options.attack_steps
+@attacking.attacks
+@attacking.attack_steps
 @click.option("--rdms/--no-rdms", default=True, show_default=True, help="Dissimilarities of all pairs of sounds, at every layer.")
 @click.option("--only-passed", is_flag=True, help="Leave out metamers that did not pass their verdict.")
 @click.option("--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Of the bootstrap over clips.")
@@ -47,7 +47,7 @@ def evaluate(
 
     Writes evaluation.tsv, pictures, and with --attack also how networks do on clips under attack.
     """
-    adversaries = options.adversaries(attacks, attack_steps)
+    adversaries = attacking.adversaries(attacks, attack_steps)
     table = out / "evaluation.tsv"
     with only_writer(folder_of(out)), tracked() as tracker:
         options.check_free(table, overwrite=overwrite)

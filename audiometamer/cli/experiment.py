@@ -14,11 +14,8 @@ from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
-from audiometamer.experiment.analysis import analyse as analysing
 from audiometamer.experiment.analysis.bids import write_beh
 from audiometamer.experiment.analysis.exclusions import Rules
-from audiometamer.experiment.analysis.logistic import mixed_logistic, write_logistic
-from audiometamer.experiment.analysis.recognition import read_recognised
 from audiometamer.experiment.analysis.trials import read_listeners, read_trials
 from audiometamer.experiment.build import Built
 from audiometamer.experiment.build import build as build_folder
@@ -33,7 +30,6 @@ from audiometamer.experiment.rehearsal import rehearse as rehearse_folder
 from audiometamer.experiment.simulated import NetworkListener, Person, Reply, rankings_by
 from audiometamer.experiment.store import Store
 from audiometamer.files import only_writer
-from audiometamer.loading import load_model, zoo
 
 _path = click.Path(path_type=Path)
 _folder = click.argument("folder", metavar="EXPERIMENT", type=_path)
@@ -290,6 +286,11 @@ def analyse(
 
     Writes trials.tsv, listeners.tsv, recognition.tsv, anova.tsv, recognition.png and summary.txt into --out.
     """
+    from audiometamer.experiment.analysis import analyse as analysing
+    from audiometamer.experiment.analysis.logistic import mixed_logistic, write_logistic
+    from audiometamer.experiment.analysis.recognition import read_recognised
+    from audiometamer.loading import load_model, zoo
+
     answers = read_trials(trials)
     known = read_listeners(listeners) if listeners else []
     key = key or (folder and folder / layout.KEY)

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
-from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError
-from audiometamer.loading import load_model
-from audiometamer.models import Model
-from audiometamer.training.adversaries import Adversary
-from audiometamer.training.testing import ATTACK_STEP, ATTACK_STEPS
+
+if TYPE_CHECKING:
+    from audiometamer.models import Model
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -46,11 +43,6 @@ data = click.option(
     help="A data set: a folder with a clips.csv, a folder tree of classes, Speech Commands, LibriSpeech, or the published HDF5 "
     "files; may be given several times.",
 )  # fmt: skip
-attacks = click.option(
-    "--attack", "attacks", multiple=True, metavar="WHERE:NORM:RADIUS,…",
-    help="Also under attacks, as in cochleagram:l2:0.25,0.5,1 or waveform:linf:0.002; may be given several times.",
-)  # fmt: skip
-attack_steps = click.option("--attack-steps", type=click.IntRange(1), default=ATTACK_STEPS, show_default=True)
 null_file = click.option(
     "--null", "null_file", type=click.Path(path_type=Path), help="Null distribution to judge by; default: the model's own."
 )
@@ -69,26 +61,12 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise AudioMetamerError(f"{path} exists; choose another --out, or --overwrite it")
 
 
-def opened_model(name: str, device_name: str) -> Model:
+def opened_model(name: str, device_name: str) -> "Model":
     """The model of an option, on the device of another."""
+    from audiometamer.devices import choose_device
+    from audiometamer.loading import load_model
+
     return load_model(name).to(choose_device(device_name))
-
-
-def adversaries(attacks: tuple[str, ...], steps: int) -> list[Adversary]:
-    """What attacks are meant by WHERE:NORM:RADIUS, with one radius or several, each of so many steps."""
-    return [adversary for text in attacks for adversary in _adversaries(text, steps)]
-
-
-def _adversaries(text: str, steps: int) -> list[Adversary]:
-    try:
-        at, norm, radii = text.split(":")
-        settings = {"at": at, "norm": norm, "steps": steps, "step": ATTACK_STEP}
-        return [msgspec.convert({**settings, "radius": float(radius)}, Adversary) for radius in radii.split(",")]
-    except (ValueError, msgspec.ValidationError) as error:
-        raise AudioMetamerError(
-            f"attack {text!r} is not WHERE:NORM:RADIUS, with waveform or cochleagram, l2 or linf, and a number or several with "
-            f"commas: {error}"
-        ) from error
 
 
 def split_names(values: tuple[str, ...]) -> list[str]:

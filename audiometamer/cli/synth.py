@@ -25,13 +25,13 @@ from audiometamer.metamers.files import (
     read_metamer,
     record_path,
     save_metamer,
-    verdict_word,
     write_index,
 )
 from audiometamer.metamers.synthesis import Metamer, Progress, iterate_metamers, places, settings_of
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models import Model
+from audiometamer.verdicts import verdict_word
 
 
 @click.command()

@@ -20,8 +20,9 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.evaluation.thumbnails import Painter
 from audiometamer.files import whole_file
 from audiometamer.metamers.evidence import Evidence, Try
-from audiometamer.metamers.files import read_evidence, read_index, verdict_word
+from audiometamer.metamers.files import read_evidence, read_index
 from audiometamer.tables import read_cells
+from audiometamer.verdicts import verdict_word
 from audiometamer.version import __version__
 
 _GENERATOR = '<meta name="generator" content="audiometamer report'

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -21,7 +21,9 @@ from audiometamer.experiment.course import Decided
 from audiometamer.experiment.export import read_decided
 from audiometamer.experiment.folder import SOUNDS, ConditionKey, Entry, Experiment
 from audiometamer.metamers.clips import read_for
-from audiometamer.models import Model
+
+if TYPE_CHECKING:
+    from audiometamer.models import Model
 
 _AGAIN = (502, 503, 504)  # sending the same later may help
 _BACK_OFF = 0.05  # s, before the first repetition; then twice as long each time
@@ -124,7 +126,7 @@ class NetworkListener:
         return next(answers, None) or options[int(generator.integers(len(options)))], 1.0
 
 
-def rankings_by(model: Model, experiment: Experiment) -> dict[str, list[str]]:
+def rankings_by(model: "Model", experiment: Experiment) -> dict[str, list[str]]:
     """What a model takes each sound of an experiment for, from the very files that listeners hear.
 
     Parameters

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from audiometamer.audio import Clip, read_clip
 from audiometamer.errors import AudioMetamerError
-from audiometamer.images import read_image
-from audiometamer.models import Model
+
+if TYPE_CHECKING:
+    from audiometamer.audio import Clip
+    from audiometamer.models import Model
 
 NATURAL = "natural"  # in the place of a layer: the clip itself
 
 
-def read_clips(model: Model, paths: Sequence[Path], *, start: float | None = None, length: float | None = None) -> list[Clip]:
+def read_clips(model: "Model", paths: Sequence[Path], *, start: float | None = None, length: float | None = None) -> "list[Clip]":
     """Recordings or photographs as a model takes them; their names must differ, since they name folders.
 
     Parameters
@@ -26,8 +28,8 @@ def read_clips(model: Model, paths: Sequence[Path], *, start: float | None = Non
 
 
 def read_for(
-    model: Model, path: Path, *, level: float | None = None, start: float | None = None, length: float | None = None
-) -> Clip:
+    model: "Model", path: Path, *, level: float | None = None, start: float | None = None, length: float | None = None
+) -> "Clip":
     """One recording or photograph as a model takes it; `level`: in place of the model's own.
 
     Raises
@@ -35,6 +37,9 @@ def read_for(
     AudioMetamerError
         If the model takes neither, or the file cannot be read as what it takes.
     """
+    from audiometamer.audio import read_clip
+    from audiometamer.images import read_image
+
     if model.picture is not None:
         return read_image(path, model.picture)
     if model.sample_rate is None or model.duration is None:

@@ -11,9 +11,9 @@ from audiometamer.audio import Clip
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
-from audiometamer.metamers.files import verdict_word
 from audiometamer.metamers.synthesis import Metamer, places
 from audiometamer.models import Model, record
+from audiometamer.verdicts import verdict_word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -25,6 +25,7 @@ from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
 from audiometamer.tables import read_cells, write_table
+from audiometamer.verdicts import verdict_word
 from audiometamer.version import __version__
 
 INDEX_COLUMNS = (
@@ -221,11 +222,6 @@ def read_index(out: Path) -> list[Path]:
 
 def _records(out: Path) -> list[Path]:
     return sorted(out.glob("*/*/*.json"))
-
-
-def verdict_word(passed: bool | None) -> str:
-    """``passed``, ``failed``, or ``no verdict`` where there was nothing to judge by."""
-    return {True: "passed", False: "failed", None: "no verdict"}[passed]
 
 
 def safe_name(name: str) -> str:

@@ -9,10 +9,8 @@ from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
-import scipy.signal
 from numpy.typing import NDArray
 
-from audiometamer.audio import read_samples, resample_by_fourier
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import whole_folder, write_json, write_text
 from audiometamer.metamers.clips import NATURAL
@@ -302,6 +300,8 @@ class Sounds:
 
     def _read(self, set_file: str) -> Sound:
         """Before the whole set is lowered."""
+        from audiometamer.audio import read_samples, resample_by_fourier
+
         path, settings = self.stimulus_set / set_file, self.settings
         samples, rate = read_samples(path)
         if samples.shape[1] != 1 or not np.isfinite(samples).all():
@@ -351,6 +351,8 @@ def _ramped(sound: Sound, settings: Settings, path: Path) -> Sound:
 
 def _spectrum(sound: Sound) -> NDArray[np.float64]:
     """Power by frequency, by Welch's method, each sound counted alike; shape=(bins,)."""
+    import scipy.signal
+
     size = 2 * (_BINS - 1)
     padded = np.pad(sound, (0, max(size - len(sound), 0)))
     power: NDArray[np.float64] = scipy.signal.welch(padded, nperseg=size, detrend=False)[1]

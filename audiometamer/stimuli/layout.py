@@ -1,7 +1,7 @@
 """Where things lie in a stimulus set, and its items in brief: what is read without its plan, models and clips."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -19,6 +19,7 @@ PLANNED, LOCK = "planned.tsv", ".lock"
 INDEX, PARQUET = "index.tsv", "index.parquet"
 CLIPS, LICENCES = "clips.tsv", "LICENCES.tsv"
 DESCRIPTION, README, MANIFEST = "dataset_description.json", "README.md", "MANIFEST.sha256"
+OWN_COLUMNS = ("name", "path", "start", "duration")  # of a table of clips; all others are what its owner tells of them
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -158,3 +159,8 @@ def read_planned(stimulus_set: Path) -> list[Wanted]:
         ) from error
     except (OSError, ValueError, csv.Error) as error:
         raise AudioMetamerError(f"{path} cannot be read: {error}") from error
+
+
+def name_of(row: Mapping[str, str]) -> str:
+    """What a clip of a table is called: as its ``name`` says, or else as its file without the ending."""
+    return row.get("name") or Path(row.get("path", "")).stem

@@ -23,14 +23,13 @@ from audiometamer.matching.methods import load_method
 from audiometamer.metamers.clips import read_for
 from audiometamer.metamers.synthesis import places
 from audiometamer.models import Model
+from audiometamer.stimuli.layout import OWN_COLUMNS, name_of
 from audiometamer.toml_files import read_toml, toml_text, within
 
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 
 _SIGNALS = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
-
-OWN_COLUMNS = ("name", "path", "start", "duration")  # of a table of clips; all others are what its owner tells of them
 
 
 class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -223,11 +222,6 @@ def _rows(table: Path) -> list[dict[str, str]]:
         if None in row or None in row.values():
             raise AudioMetamerError(f"{table}, line {line}, has not as many cells as there are columns")
     return [{**row, "path": str(table.parent / row["path"])} for row in rows]
-
-
-def name_of(row: Mapping[str, str]) -> str:
-    """What a clip of a table is called: as its ``name`` says, or else as its file without the ending."""
-    return row.get("name") or Path(row.get("path", "")).stem
 
 
 def _signals(folder: Path) -> list[Path]:

@@ -10,10 +10,8 @@ from typing import Any
 
 import msgspec
 
-from audiometamer.audio import announced_seconds
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import in_turn, is_temporary, whole_file, write_json, write_text
-from audiometamer.metamers.files import verdict_word
 from audiometamer.stimuli.claims import forget_dead, stamp
 from audiometamer.stimuli.layout import (
     CLAIMS,
@@ -25,15 +23,17 @@ from audiometamer.stimuli.layout import (
     LOCK,
     MANIFEST,
     ORIGINALS,
+    OWN_COLUMNS,
     PARQUET,
     README,
     Item,
     check_set,
+    name_of,
     read_items,
 )
-from audiometamer.stimuli.plan import OWN_COLUMNS, name_of
 from audiometamer.stimuli.verify import lists_all, write_manifest
 from audiometamer.tables import read_table, write_table
+from audiometamer.verdicts import verdict_word
 from audiometamer.version import __version__
 
 UNKNOWN = "unknown"
@@ -133,6 +133,8 @@ def _rows(stimulus_set: Path) -> list[Row]:
 
 
 def _row(stimulus_set: Path, folder: str, item: Item) -> Row:
+    from audiometamer.audio import announced_seconds
+
     file, evidence = f"{folder}/{item.file}", item.evidence
     settings, labels = evidence.settings, evidence.verdict.labels.values()
     matched = evidence.similarity.get(settings.layer, {})

@@ -184,7 +184,7 @@ def test_ctrl_c_keeps_what_is_finished_and_goes_on(tmp_path):
     write_clip()
     layers = ("--layers", "relu0,final", "--batch-size", "1")
     command = [sys.executable, "-m", "audiometamer", "synth", "speech.wav", *MODEL, *layers]
-    slow = [*command, "--steps", "400", *[x for seed in range(20) for x in ("--seed", str(seed))]]
+    slow = [*command, "--steps", "100", *[x for seed in range(20) for x in ("--seed", str(seed))]]
     process = subprocess.Popen(
         slow, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), preexec_fn=heed_ctrl_c
     )
@@ -202,7 +202,7 @@ def test_ctrl_c_keeps_what_is_finished_and_goes_on(tmp_path):
     unrecorded = {p.stem for p in folder.glob("*_seed*.wav")} - finished
     assert len(unrecorded) <= 1  # the one that was being written
     assert not list((tmp_path / "metamers").rglob(".*wav"))
-    done = subprocess.run([*command, "--steps", "400"], capture_output=True, text=True, env=environment(), check=True)
+    done = subprocess.run([*command, "--steps", "100"], capture_output=True, text=True, env=environment(), check=True)
     assert "1 of 2 metamers are in metamers already" in done.stdout
 
 

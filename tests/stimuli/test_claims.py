@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 from processes import finished, started
 
@@ -69,19 +70,21 @@ def test_a_claim_of_a_process_whose_number_is_now_ours_is_taken_over(tmp_path):
     assert Claims(tmp_path).take("a")
 
 
-def test_a_claim_of_another_machine_is_taken_over_after_silence_by_our_stopwatch(tmp_path):
+def test_a_claim_of_another_machine_is_taken_over_after_silence_by_our_stopwatch(tmp_path, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("audiometamer.stimuli.claims.time", SimpleNamespace(monotonic=lambda: now, time=time.time))
     write(tmp_path, "a", host="elsewhere", pid=1)
     os.utime(tmp_path / "a", (0, 0))  # its clock is of no account
     claims = Claims(tmp_path, silence=0.2)
     assert not claims.take("a")
     assert claims.is_silent("a")
-    time.sleep(0.15)
+    now += 0.15
     os.utime(tmp_path / "a", (5, 5))  # a sign of life, by a clock that is wrong
     assert not claims.take("a")
     assert not claims.is_silent("a")
-    time.sleep(0.15)
+    now += 0.15
     assert not claims.take("a")
-    time.sleep(0.1)
+    now += 0.1
     assert claims.take("a")
 
 

@@ -1,0 +1,31 @@
+"""Options of the commands that attack models, and what is meant by them."""
+
+import click
+import msgspec
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.training.adversaries import Adversary
+from audiometamer.training.testing import ATTACK_STEP, ATTACK_STEPS
+
+attacks = click.option(
+    "--attack", "attacks", multiple=True, metavar="WHERE:NORM:RADIUS,…",
+    help="Also under attacks, as in cochleagram:l2:0.25,0.5,1 or waveform:linf:0.002; may be given several times.",
+)  # fmt: skip
+attack_steps = click.option("--attack-steps", type=click.IntRange(1), default=ATTACK_STEPS, show_default=True)
+
+
+def adversaries(attacks: tuple[str, ...], steps: int) -> list[Adversary]:
+    """What attacks are meant by WHERE:NORM:RADIUS, with one radius or several, each of so many steps."""
+    return [adversary for text in attacks for adversary in _adversaries(text, steps)]
+
+
+def _adversaries(text: str, steps: int) -> list[Adversary]:
+    try:
+        at, norm, radii = text.split(":")
+        settings = {"at": at, "norm": norm, "steps": steps, "step": ATTACK_STEP}
+        return [msgspec.convert({**settings, "radius": float(radius)}, Adversary) for radius in radii.split(",")]
+    except (ValueError, msgspec.ValidationError) as error:
+        raise AudioMetamerError(
+            f"attack {text!r} is not WHERE:NORM:RADIUS, with waveform or cochleagram, l2 or linf, and a number or several with "
+            f"commas: {error}"
+        ) from error
