@@ -19,7 +19,7 @@ THREADS = torch.get_num_threads()
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(specs):
     """Share the cores among the workers, and what these start: threads that outnumber them wait for each other."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(len(os.sched_getaffinity(0)) // len(specs), 1)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // len(specs), 1)))
 
 
 @pytest.fixture(autouse=True)
