@@ -25,6 +25,8 @@ from audiometamer.models import Model, record
 
 STEPS = 50  # as published (Kamao et al. 2025)
 _RIDGE = 1e-3
+_LOST = 5.0  # times as far from the target as the nearest signal so far: steps go on from that one instead
+_LARGER, _SMALLER = 3.0, 0.25  # than the steps of the round before, and of one that was lost
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class MovingMethod:
     ----------
     name : str
     optimizer : callable
-        Number of steps in a round, and of the round from 0, to an optimiser, for steps in units of `rate`.
+        Number of steps in a round to an optimiser, for steps in units of `rate`.
     rate : callable
         Size of the wished change [shape=(batch,)], in standard deviations, and the distance to it if coordinates were linear
         [shape=(batch,)], in units of the signal, to the unit of steps [shape=(batch,)].
@@ -43,15 +45,19 @@ class MovingMethod:
         Whether errors of coordinates are measured by how far a signal would have to go to mend them if coordinates were linear,
         or by themselves.
     rounds : int
-        How often steps begin anew, with what is linear there.
+        How often steps begin anew, with what is linear there: three times as large as before where the round before came nearer,
+        a quarter where it did not.
+    nearest : bool
+        Whether of all signals on the way the nearest is kept, or the last.
     description : str
     """
 
     name: str
-    optimizer: Callable[[int, int], Optimizer]
+    optimizer: Callable[[int], Optimizer]
     rate: Callable[[Tensor, Tensor], Tensor]
     linear: bool
     rounds: int
+    nearest: bool
     description: str
 
 
@@ -60,19 +66,22 @@ METHODS = {
     for method in (
         MovingMethod(
             "default",
-            lambda steps, k: NormalizedDescent(Cosine(0.05 * 3**k / steps, steps), momentum=0.9),
+            lambda steps: NormalizedDescent(Cosine(0.05 / steps, steps), momentum=0.9),
             lambda _, distance: distance,
             True,
             3,
+            True,
             "three rounds of momentum on the normalised gradient of the distance, were coordinates linear: small steps first, as "
-            "most signals need less than this distance, then for what remains three and nine times as large in proportion",
+            "most signals need less than this distance, then for what remains three times as large in proportion, or a quarter "
+            "where no step came nearer; of all signals on the way the nearest is kept",
         ),
         MovingMethod(
             "adam",
-            lambda steps, _: Adam(Cosine(2e-4, steps)),
+            lambda steps: Adam(Cosine(2e-4, steps)),
             lambda change, _: change,
             False,
             1,
+            False,
             "Adam, whose rate grows with the change, as in Kamao et al. (2025): 0.0002 for one standard deviation, falling along "
             "a cosine",
         ),
@@ -243,6 +252,16 @@ def move(
     return [found[i] for i in range(len(moves))]
 
 
+class _Round(NamedTuple):
+    """Signals after some steps, and of all on the way the nearest; how far coordinates are from the target [shape=(batch,)]."""
+
+    signals: Tensor
+    before: Tensor
+    after: Tensor
+    nearest: Tensor
+    least: Tensor
+
+
 @dataclass(frozen=True)
 class _Mover:
     """Moves batches at one layer."""
@@ -269,14 +288,23 @@ class _Mover:
 
         with torch.no_grad():
             target = coordinates(references).scatter_add(1, component[:, None], (sign * change)[:, None])
-        signals, errors = references, []
+        signals = nearest = references
+        size, errors = torch.ones_like(change), []
+        least = torch.full_like(change, torch.inf)
         for k in range(self.method.rounds):
             steps = self.steps * (k + 1) // self.method.rounds - self.steps * k // self.method.rounds
-            signals, error = self._round(coordinates, signals, target, change, self.method.optimizer(steps, k), steps)
-            errors.append(error)
-            if not bool(error.isfinite().all()):
-                bad = moves[int((~error.isfinite()).nonzero()[0])]
+            found = self._round(coordinates, signals, target, change, steps, size)
+            errors.append(found.before)
+            if not bool(found.before.isfinite().all()):
+                bad = moves[int((~found.before.isfinite()).nonzero()[0])]
                 raise AudioMetamerError(f"{bad.clip.name} does not move along {bad.dimension}: its gradient there is zero")
+            nearest = torch.where(_rows(found.least < least, nearest), found.nearest, nearest)
+            least = torch.minimum(found.least, least)
+            lost = found.after > _LOST * least
+            signals = torch.where(_rows(lost, nearest), nearest, found.signals)
+            size = size * torch.where(lost, _SMALLER, _LARGER)
+        if self.method.nearest:
+            signals = nearest
         written = model.domain.as_written(model.domain.project(signals))
         seconds = (time.monotonic() - began) / len(moves)
         before, after = own.of(model, references), own.of(model, written.to(references))
@@ -291,27 +319,41 @@ class _Mover:
         signals: Tensor,
         target: Tensor,
         change: Tensor,
-        optimizer: Optimizer,
         steps: int,
-    ) -> tuple[Tensor, Tensor]:
-        """Signals after some steps, and how far their coordinates were from the target before; NaN if they cannot move."""
+        size: Tensor,
+    ) -> "_Round":
+        """Some steps, in sizes relative to the method's own; NaN in the place of errors if signals cannot move."""
         beside = Beside(signals, torch.ones_like(change))
         start = torch.zeros_like(signals)
         now, straightened = _linearised(lambda steps: coordinates(beside.signals(steps)), start)
         if not bool(straightened.isfinite().all()):
-            return signals, straightened.flatten(1).sum(1)
+            lost = straightened.flatten(1).sum(1)
+            return _Round(signals, lost, lost, signals, lost)
         distance = _times(straightened, target - now).norm(dim=1)
         scale = straightened if self.method.linear else torch.eye(target.shape[1]).to(straightened).expand_as(straightened)
+        before = (target - now).norm(dim=1)
+        nearest, least, last = signals, before, before
+
+        def measured(moved: Tensor) -> Tensor:
+            nonlocal nearest, least, last
+            there = coordinates(moved)
+            last = (target - there.detach()).norm(dim=1)
+            nearest = torch.where(_rows(last < least, moved), moved.detach(), nearest)
+            least = torch.minimum(last, least)
+            return _times(scale, there)
+
         matched = match(
-            lambda moved: _times(scale, coordinates(moved)),
+            measured,
             _times(scale, target),
             start,
-            domain=Beside(signals, self.method.rate(change, distance)),
-            optimizer=optimizer,
+            domain=Beside(signals, size * self.method.rate(change, distance)),
+            optimizer=self.method.optimizer(steps),
             steps=steps,
             loss=half_squared_error,
         )
-        return matched.signals, (target - now).norm(dim=1)
+        with torch.no_grad():
+            measured(matched.signals)
+        return _Round(matched.signals, before, last, nearest, least)
 
     def _record(
         self,

@@ -1,5 +1,7 @@
 """Signals moved along one coordinate, sounds and images by the same code; and what becomes of them on disk."""
 
+from dataclasses import replace
+
 import pytest
 import tiny_models
 import torch
@@ -8,11 +10,12 @@ from tiny_exploration import image_dimensions, image_model, images, sound_dimens
 import audiometamer as am
 from audiometamer.criteria import snr_db
 from audiometamer.errors import AudioMetamerError
+from audiometamer.exploration import moving
 from audiometamer.exploration.calibration import Calibrated, calibrate, read_calibration, wished_for, write_calibration
 from audiometamer.exploration.catalogue import write_catalogue
 from audiometamer.exploration.dimensions import Dimension
 from audiometamer.exploration.ladder import all_moves, read_ladder, write_moved
-from audiometamer.exploration.moving import Move, move
+from audiometamer.exploration.moving import METHODS, Move, move
 from audiometamer.exploration.physical import modulation_distance, physical_distances
 from audiometamer.tables import read_table
 
@@ -59,6 +62,20 @@ def test_sounds_are_moved_and_nothing_else_changes(model, dimensions, moves, mov
 def test_a_signal_does_not_depend_on_who_shares_its_batch(model, dimensions, moves, moved):
     (alone,) = move(model, dimensions, moves[3:4], steps=80)
     torch.testing.assert_close(alone.samples, moved[3].samples, rtol=1e-3, atol=1e-4)
+
+
+def test_steps_that_are_too_large_end_no_farther_than_they_began(model, dimensions, moves, monkeypatch):
+    """A hundred times as large as they should be: the last signal is far off, the nearest is not."""
+
+    def farthest(**settings):
+        wild = replace(METHODS["default"], rate=lambda _, distance: 100 * distance, **settings)
+        monkeypatch.setitem(METHODS, "default", wild)
+        records = [each.record for each in move(model, dimensions, moves)]
+        return max(((r.reached - r.wished) ** 2 + r.leakage**2) ** 0.5 / r.wished for r in records)
+
+    assert farthest() <= 1.0001
+    monkeypatch.setattr(moving, "_LOST", float("inf"))
+    assert farthest(nearest=False) > 1.5
 
 
 def test_the_published_steps_go_there_too(model, dimensions, moves):
