@@ -1,9 +1,9 @@
 """The design of an experiment: a TOML file that says who hears what and what is asked; read, and every key of it checked."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.trials import LISTENER_COLUMNS
+from audiometamer.experiment.headphones import GAP_SECONDS
 from audiometamer.stimuli.export import Settings
 from audiometamer.toml_files import read_toml, within
 
@@ -251,8 +252,8 @@ class Completion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     stopped: str | None = None
 
 
-class Design(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """An experiment.
+class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What all designs have, whether trials are drawn beforehand or decided on the way.
 
     Parameters
     ----------
@@ -260,38 +261,71 @@ class Design(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         As listeners see it.
     listeners : int
         How many lists are drawn.
-    trials : int, optional
-        Of each listener, without practice, demonstration and catch trials. Default: as many as there are words left.
     seed : int
         Of every draw. Default 0.
-    balance : {"latin", "feather2023"}
-        How words are dealt to conditions: by a Latin square, or drawn for each listener anew. Default "latin".
-    conditions, clips, answers, sounds, headphones, practice, demonstration, catch, breaks, questions, texts, completion
+    sounds, headphones, breaks, questions, texts, completion
         Tables of their own.
     """
 
     title: Text
     listeners: Count
-    trials: Count | None = None
     seed: Seed = 0
-    balance: Literal["latin", "feather2023"] = "latin"
-    conditions: Conditions = Conditions()
-    clips: Clips = Clips()
-    answers: Answers = Answers()
     sounds: Sounds = Sounds()
     headphones: Headphones = Headphones()
-    practice: Practice = Practice()
-    demonstration: Demonstration = Demonstration()
-    catch: Catch = Catch()
     breaks: Breaks = Breaks()
     questions: list[Question] = []
     texts: Texts = Texts()
     completion: Completion = Completion()
 
     @property
+    def answers(self) -> Answers:
+        """What a listener answers."""
+        raise NotImplementedError
+
+    @property
+    def gap(self) -> float:
+        """Silence between the sounds of one trial, s."""
+        return GAP_SECONDS
+
+    @property
+    def gates(self) -> dict[str, Headphones | Demonstration]:
+        """Checks, by the kind of their trials: who does not pass may be stopped."""
+        return {"headphones": self.headphones}
+
+    @property
     def compares(self) -> bool:
-        """Whether each metamer is compared with its natural clip rather than recognised."""
+        """Whether sounds are compared with each other rather than recognised."""
         return self.answers.kind in INTERVALS
+
+
+class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
+    """An experiment whose trials are drawn beforehand.
+
+    Parameters
+    ----------
+    trials : int, optional
+        Of each listener, without practice, demonstration and catch trials. Default: as many as there are words left.
+    balance : {"latin", "feather2023"}
+        How words are dealt to conditions: by a Latin square, or drawn for each listener anew. Default "latin".
+    conditions, clips, answers, practice, demonstration, catch
+        Tables of their own.
+    title, listeners, seed, sounds, headphones, breaks, questions, texts, completion
+        As in `CommonDesign`.
+    """
+
+    trials: Count | None = None
+    balance: Literal["latin", "feather2023"] = "latin"
+    conditions: Conditions = Conditions()
+    clips: Clips = Clips()
+    answers: Answers = Answers()
+    practice: Practice = Practice()
+    demonstration: Demonstration = Demonstration()
+    catch: Catch = Catch()
+
+    @property
+    def gates(self) -> dict[str, Headphones | Demonstration]:
+        """Checks, by the kind of their trials."""
+        return {"headphones": self.headphones, "demonstration": self.demonstration}
 
     @property
     def natural(self) -> bool:
@@ -309,6 +343,7 @@ class Design(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return self.clips.word if self.answers.of == "word" else self.clips.speaker
 
 
+D = TypeVar("D", bound=CommonDesign)
 # Columns of the table of listeners that a question may not take.
 TAKEN = (*LISTENER_COLUMNS, "questionnaire", "list", "enrolled")
 
@@ -322,10 +357,18 @@ def read_design(path: Path) -> Design:
         If it or a file that it names cannot be read, has an unknown key, a value of a wrong type or out of range, or keys that
         contradict each other; the place is named as in ``questions[1].options``, counted from 0.
     """
-    design = read_toml(path, Design)
-    for place, good, message in _checks(design):
-        if not good:
-            raise AudioMetamerError(f"{path}: {place}: {message}")
+    design = read_common(path, Design)
+    _raise_first(path, _checks(design))
+    if design.answers.list is not None:
+        with within(path, "answers.list"):
+            read_answers(path.parent / design.answers.list)
+    return design
+
+
+def read_common(path: Path, kind: type[D]) -> D:
+    """Read a design of some kind and check what all of them have; raises as `read_design`."""
+    design = read_toml(path, kind)
+    _raise_first(path, _common_checks(design))
     with within(path, "sounds"):
         design.sounds.settings(design.seed)
     for k, question in enumerate(design.questions):
@@ -334,15 +377,29 @@ def read_design(path: Path) -> Design:
     for name in TEXTS:
         with within(path, f"texts.{name}"):
             read_text(path, design, name)
-    if design.answers.list is not None:
-        with within(path, "answers.list"):
-            read_answers(path.parent / design.answers.list)
     return design
 
 
-def _checks(design: Design) -> Iterator[tuple[str, bool, str]]:
+def _raise_first(path: Path, checks: Iterable[tuple[str, bool, str]]) -> None:
+    for place, good, message in checks:
+        if not good:
+            raise AudioMetamerError(f"{path}: {place}: {message}")
+
+
+def _common_checks(design: CommonDesign) -> Iterator[tuple[str, bool, str]]:
     """Places, whether they agree with the others, and what is to be said if they do not."""
-    conditions, answers, headphones, demonstration = design.conditions, design.answers, design.headphones, design.demonstration
+    for kind, gate in design.gates.items():
+        yield f"{kind}.minimum", not gate.trials or gate.minimum <= gate.trials, (
+            f"{gate.minimum} right answers of {gate.trials} trials cannot be reached"
+        )  # fmt: skip
+    for name in ("finished", "stopped"):
+        address = getattr(design.completion, name)
+        yield f"completion.{name}", address is None or _is_https(address), f"{address!r} is no address that begins with https://"
+
+
+def _checks(design: Design) -> Iterator[tuple[str, bool, str]]:
+    """As `_common_checks`, of what is drawn beforehand."""
+    conditions, answers = design.conditions, design.answers
     for name in ("models", "layers", "seeds"):
         yield f"conditions.{name}", *_once(getattr(conditions, name) or [])
     yield "answers.alternatives", answers.alternatives is None or answers.kind == "choice", "it is for kind = 'choice'"
@@ -357,19 +414,10 @@ def _checks(design: Design) -> Iterator[tuple[str, bool, str]]:
     yield "catch.trials", not (design.compares and design.catch.trials), (
         f"kind = {answers.kind!r} compares metamers, catch trials are natural clips; set it to 0"
     )  # fmt: skip
-    for place, gate in (("practice", design.practice), ("demonstration", demonstration)):
+    for place, gate in (("practice", design.practice), ("demonstration", design.demonstration)):
         yield f"{place}.conditions", not (design.compares and gate.trials and gate.conditions == "natural"), (
             f"kind = {answers.kind!r} compares metamers; it must be all"
         )  # fmt: skip
-    yield "headphones.minimum", headphones.minimum <= headphones.trials, (
-        f"{headphones.minimum} right answers of {headphones.trials} trials cannot be reached"
-    )  # fmt: skip
-    yield "demonstration.minimum", not demonstration.trials or demonstration.minimum <= demonstration.trials, (
-        f"{demonstration.minimum} right answers of {demonstration.trials} trials cannot be reached"
-    )  # fmt: skip
-    for name in ("finished", "stopped"):
-        address = getattr(design.completion, name)
-        yield f"completion.{name}", address is None or _is_https(address), f"{address!r} is no address that begins with https://"
 
 
 def _once(values: Sequence[object]) -> tuple[bool, str]:
@@ -395,7 +443,7 @@ def _check_question(question: Question, before: Sequence[Question]) -> None:
         raise AudioMetamerError(f"options: {message}")
 
 
-def read_text(path: Path, design: Design, name: str) -> str:
+def read_text(path: Path, design: CommonDesign, name: str) -> str:
     """One of the texts of a design that lies at `path`, or the example for it."""
     file: str | None = getattr(design.texts, name)
     found = _EXAMPLES / f"{name}.md" if file is None else path.parent / file

@@ -4,15 +4,18 @@ import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.design import INTERVALS, TEXTS, Design, read_answers, read_design, read_text
+from audiometamer.experiment.design import INTERVALS, TEXTS, CommonDesign, read_answers, read_design, read_text
 from audiometamer.experiment.headphones import N_INTERVALS
 from audiometamer.experiment.lists import Kind
 from audiometamer.files import whole_file
+
+if TYPE_CHECKING:
+    from audiometamer.experiment.course import Course
 
 DESIGN = "design.toml"
 LISTS = "lists.json"
@@ -97,16 +100,19 @@ class Experiment:
     Parameters
     ----------
     folder : Path
-    design : Design
+    design : CommonDesign
     lists : Lists
     key : dict of str to Entry
         By the opaque name of the sound.
+    course : Course, optional
+        What follows each list, where it is decided on the way. Default: nothing does.
     """
 
     folder: Path
-    design: Design
+    design: CommonDesign
     lists: Lists
     key: dict[str, Entry]
+    course: "Course | None" = None
 
     @cached_property
     def answers(self) -> list[str]:

@@ -15,7 +15,7 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
-from audiometamer.experiment.design import Demonstration, Headphones, Question
+from audiometamer.experiment.design import Question
 from audiometamer.experiment.folder import Experiment, List, read_experiment, write_private
 from audiometamer.experiment.session import HeadphoneTask, PageTrial, Session, Task, html_of, session_of
 from audiometamer.experiment.store import MOST_MESSAGES, State
@@ -202,7 +202,6 @@ def _session(experiment: Experiment, number: int) -> Session:
 
 def _study(experiment: Experiment, lists: list[str]) -> Study:
     told, design = _session(experiment, 1), experiment.design
-    gates: dict[str, Headphones | Demonstration] = {"headphones": design.headphones, "demonstration": design.demonstration}
     return Study(
         audiometamer=__version__,
         title=told.title,
@@ -211,7 +210,7 @@ def _study(experiment: Experiment, lists: list[str]) -> Study:
         questions=told.questions,
         texts={name: html_of(text) for name, text in experiment.texts.items()},
         completion=msgspec.structs.asdict(design.completion),
-        gates={kind: Gate(gate.minimum, gate.otherwise) for kind, gate in gates.items()},
+        gates={kind: Gate(gate.minimum, gate.otherwise) for kind, gate in design.gates.items()},
         salt=_derived(experiment, "answers"),
         most_messages=MOST_MESSAGES,
         lists=lists,

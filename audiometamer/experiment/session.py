@@ -133,7 +133,9 @@ def session_of(experiment: Experiment, state: State, person: Person | None) -> S
 
 def _task(experiment: Experiment) -> Task:
     asked = experiment.design.answers
-    return Task(asked.kind, asked.of, experiment.answers, INTERVALS.get(asked.kind, 1), GAP_SECONDS, asked.pictures is not None)
+    return Task(
+        asked.kind, asked.of, experiment.answers, INTERVALS.get(asked.kind, 1), experiment.design.gap, asked.pictures is not None
+    )
 
 
 def _page_trial(trial: Trial) -> PageTrial:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.design import Demonstration, Headphones, Question
+from audiometamer.experiment.design import Question
 from audiometamer.experiment.folder import DESIGN, KEY, LISTS, Experiment, Trial
 from audiometamer.experiment.messages import Answer, Form, Message
 
@@ -423,9 +423,7 @@ class Store:
         trials = self.experiment.trials(state.number)
         here = trials[answered - 1].kind
         following = trials[answered].kind if answered < len(trials) else None
-        design = self.experiment.design
-        gates: dict[str, Headphones | Demonstration] = {"headphones": design.headphones, "demonstration": design.demonstration}
-        if (gate := gates.get(here)) is not None and following != here and gate.otherwise == "stop":
+        if (gate := self.experiment.design.gates.get(here)) is not None and following != here and gate.otherwise == "stop":
             right = self._right(db, state.listener, [trial for trial in trials if trial.kind == here])
             if right < gate.minimum:
                 told = f"{here}: {right} of {gate.trials} right, at least {gate.minimum} needed"
