@@ -1,24 +1,248 @@
-"""Moved signals on disk: ``OUT/<clip>/<dimension><change>.wav`` beside ``original.wav``; ``OUT/moves.tsv``, ``moves.json``."""
+"""A ladder: references and signals moved along dimensions by several changes, as they lie in a folder.
+
+``<clip>/original.wav``, ``<clip>/<dimension><change>.wav`` with what is known of it in a ``.json`` beside, each whole or absent;
+and of all that are there, ``moves.tsv`` and ``calibration.tsv``. Names that begin with a dot are of whoever is making it.
+"""
 
 import itertools
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
+from torch import Tensor
 
 from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.dimensions import Dimension
+from audiometamer.exploration.dimensions import Dimension, Dimensions
 from audiometamer.exploration.moving import Move, Moved, MovedRecord
 from audiometamer.files import write_json
 from audiometamer.metamers.files import read_signal, safe_name, suffix_of, write_signal
 from audiometamer.models import Model
 from audiometamer.tables import write_table
 
+MOVES = "moves.tsv"
 COLUMNS = (
     "file", "original", "clip", "model", "dimension", "layer", "component", "sign", "wished", "reached", "leakage", "before",
     "after", "snr_db", "modulation", "level_db", "peak", "method", "steps", "seconds",
 )  # fmt: skip
+
+_records = msgspec.json.Decoder(MovedRecord)
+
+
+class Rung(NamedTuple):
+    """One moved signal of a ladder: what is known of it, and the file where it lies."""
+
+    record: MovedRecord
+    path: Path
+
+    @property
+    def original(self) -> Path:
+        """Where its reference lies."""
+        return self.path.with_name(f"original{self.path.suffix}")
+
+    def read(self) -> Tensor:
+        """The signal, float32; as `audiometamer.metamers.files.read_signal` reads it."""
+        return read_signal(self.path)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Moved signals of one model; they are read when they are asked for.
+
+    Parameters
+    ----------
+    folder : path
+    rungs : mapping of (str, str) to sequence of Rung
+        By dimension and name of the reference, from the smallest wished change up; dimensions in their order.
+    """
+
+    folder: Path
+    rungs: Mapping[tuple[str, str], Sequence[Rung]]
+
+    @property
+    def all(self) -> list[Rung]:
+        """Every moved signal, by dimension, reference and wished change."""
+        return list(itertools.chain.from_iterable(self.rungs.values()))
+
+    @cached_property
+    def dimensions(self) -> list[str]:
+        """As in ``relu2/3/+``, in the order of layers, components and signs."""
+        return list(dict.fromkeys(dimension for dimension, _ in self.rungs))
+
+    def references(self, dimension: str) -> list[str]:
+        """Names of the clips that were moved along a dimension, sorted.
+
+        Raises
+        ------
+        AudioMetamerError
+            If the ladder has no such dimension.
+        """
+        if found := [reference for each, reference in self.rungs if each == dimension]:
+            return found
+        raise AudioMetamerError(f"{self.folder} has no dimension {dimension!r}; it has {_some(self.dimensions)}")
+
+    def of(self, dimension: str, reference: str) -> Sequence[Rung]:
+        """One reference moved along one dimension, from the smallest wished change up.
+
+        Raises
+        ------
+        AudioMetamerError
+            If the ladder has none.
+        """
+        if (found := self.rungs.get((dimension, reference))) is not None:
+            return found
+        raise AudioMetamerError(
+            f"{self.folder} has no reference {reference!r} moved along {dimension}; it has {_some(self.references(dimension))}"
+        )
+
+    def changes(self, dimension: str, reference: str) -> list[float]:
+        """The wished changes that are there, from the smallest up."""
+        return [rung.record.wished for rung in self.of(dimension, reference)]
+
+    def nearest(self, dimension: str, reference: str, wished: float) -> Rung:
+        """The moved signal whose wished change is nearest, in ratio; of two that are equally near, the smaller change.
+
+        Raises
+        ------
+        AudioMetamerError
+            If the ladder has none of the two, or the wished change is not above 0.
+        """
+        if not 0 < wished < math.inf:
+            raise AudioMetamerError(
+                f"a change of {wished} is wished for; it must be above 0 (the sign of a dimension says where)"
+            )
+        return min(self.of(dimension, reference), key=lambda rung: abs(math.log(rung.record.wished / wished)))
+
+    def clip(self, reference: str) -> Clip:
+        """A reference, as its model takes it.
+
+        Raises
+        ------
+        AudioMetamerError
+            If the ladder has none of this name, or its file cannot be read.
+        """
+        path = next((rung.original for rung in self.all if rung.record.clip == reference), None)
+        if path is None:
+            raise AudioMetamerError(f"{self.folder} has no reference {reference!r}")
+        return Clip(reference, read_signal(path), self.sample_rate)
+
+    @cached_property
+    def sample_rate(self) -> int | None:
+        """In Hz; None of signals that are no sounds."""
+        import soundfile
+
+        path = self.all[0].original
+        return int(soundfile.info(path).samplerate) if path.suffix == ".wav" else None
+
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+        return self.all[0].record.model
+
+    @property
+    def weights_sha256(self) -> str:
+        """Of the model."""
+        return self.all[0].record.weights_sha256
+
+    @cached_property
+    def dimensions_sha256(self) -> dict[str, str]:
+        """What `Dimensions.record.tensors_sha256` was of each layer."""
+        return {Dimension.parse(rung.record.dimension).layer: rung.record.dimensions_sha256 for rung in self.all}
+
+    def check(self, dimensions: Mapping[str, Dimensions]) -> None:
+        """Raise if signals were moved along others than these, given by layer.
+
+        Raises
+        ------
+        AudioMetamerError
+            If there are none of a layer, or they are of other weights or another bank.
+        """
+        for layer, sha256 in self.dimensions_sha256.items():
+            if layer not in dimensions:
+                raise AudioMetamerError(
+                    f"{self.folder} has signals moved at {layer}; the dimensions are of {_some([*dimensions])}"
+                )
+            found = dimensions[layer].record
+            if (found.weights_sha256, found.tensors_sha256) != (self.weights_sha256, sha256):
+                what = "weights" if found.weights_sha256 != self.weights_sha256 else "dimensions"
+                raise AudioMetamerError(f"{self.folder} has signals moved at {layer} with other {what}; choose another folder")
+
+
+def read_ladder(folder: Path) -> Ladder:
+    """Read what is known of the moved signals in a folder, whoever made them, also while it is being made.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there are none; if a record cannot be read, or its signal or its reference is missing; if signals are of several
+        models, or were moved along several dimensions of one name.
+    """
+    rungs = read_rungs(folder)
+    if not rungs:
+        raise AudioMetamerError(f"{folder} holds no moved signals: make them with explore ladder")
+    _check_origins(folder, rungs)
+    groups: dict[tuple[str, str], list[Rung]] = {}
+    for rung in rungs:
+        if not rung.original.exists():
+            raise AudioMetamerError(f"{rung.original} is missing; explore ladder writes it again")
+        groups.setdefault((rung.record.dimension, rung.record.clip), []).append(rung)
+    return Ladder(folder, groups)
+
+
+def read_rungs(folder: Path) -> list[Rung]:
+    """The moved signals in a folder, by dimension, name of the reference and wished change; none if there is no folder.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a record cannot be read, or its signal is missing.
+    """
+    paths = (path for path in folder.glob("*/*.json") if not any(part.startswith(".") for part in (path.parent.name, path.name)))
+    return sorted(map(_rung, paths), key=lambda rung: _order(rung.record))
+
+
+def _rung(path: Path) -> Rung:
+    try:
+        record = _records.decode(path.read_bytes())
+    except (OSError, msgspec.MsgspecError) as error:
+        raise AudioMetamerError(
+            f"{path} is not the record of a moved signal: {error}; delete it, and it is made again"
+        ) from error
+    for suffix in (".wav", ".png", ".npy"):
+        if (signal := path.with_suffix(suffix)).exists():
+            return Rung(record, signal)
+    raise AudioMetamerError(f"{path} has no signal beside it; delete it, and it is made again")
+
+
+def _order(record: MovedRecord) -> tuple[object, ...]:
+    """Numbers in the names of layers count as numbers."""
+    layer, component, sign = Dimension.parse(record.dimension)
+    parts = [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", layer)]
+    return parts, component, -sign, record.clip, record.wished
+
+
+def _check_origins(folder: Path, rungs: Sequence[Rung]) -> None:
+    """Raise if moved signals are of several models, or those of a layer of several sets of dimensions."""
+    of_layer: dict[str, Rung] = {}
+    for rung in rungs:
+        first, record = of_layer.setdefault(Dimension.parse(rung.record.dimension).layer, rung), rung.record
+        for what, other, differs in (
+            ("models", rungs[0], rungs[0].record.weights_sha256 != record.weights_sha256),
+            ("dimensions", first, first.record.dimensions_sha256 != record.dimensions_sha256),
+        ):
+            if differs:
+                names = " and ".join(each.path.relative_to(folder).as_posix() for each in (other, rung))
+                raise AudioMetamerError(f"{folder} holds signals of different {what}: {names}; keep each in a folder of its own")
+
+
+def _some(names: Sequence[str]) -> str:
+    """Not more than a line takes."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") if names else "none"
 
 
 def ladder(clips: Sequence[Clip], dimensions: Sequence[Dimension], changes: Sequence[float]) -> list[Move]:
@@ -26,9 +250,9 @@ def ladder(clips: Sequence[Clip], dimensions: Sequence[Dimension], changes: Sequ
     return [Move(clip, dimension, change) for dimension, clip, change in itertools.product(dimensions, clips, changes)]
 
 
-def moved_path(model: Model, record: MovedRecord) -> Path:
+def moved_path(model: Model, clip: str, dimension: Dimension | str, change: float) -> Path:
     """Where a moved signal lies in its folder."""
-    return Path(safe_name(record.clip)) / f"{safe_name(record.dimension)}{record.wished:g}{_suffix(model)}"
+    return Path(safe_name(clip)) / f"{safe_name(str(dimension))}{change:g}{_suffix(model)}"
 
 
 def original_path(model: Model, clip: str) -> Path:
@@ -36,8 +260,23 @@ def original_path(model: Model, clip: str) -> Path:
     return Path(safe_name(clip)) / f"original{_suffix(model)}"
 
 
+def save_moved(model: Model, moved: Moved, folder: Path) -> Rung:
+    """Write a moved signal, and then its record: a signal without one is unfinished work.
+
+    Raises
+    ------
+    WritingError
+        If the operating system refuses.
+    """
+    record = moved.record
+    path = folder / moved_path(model, record.clip, record.dimension, record.wished)
+    write_signal(path, moved.samples, model.sample_rate)
+    write_json(path.with_suffix(".json"), record)
+    return Rung(record, path)
+
+
 def write_moved(model: Model, moved: Sequence[Moved], out: Path) -> None:
-    """Write moved signals, their references, and tables of all.
+    """Write moved signals, their references, and a table of them.
 
     Raises
     ------
@@ -50,47 +289,20 @@ def write_moved(model: Model, moved: Sequence[Moved], out: Path) -> None:
             raise AudioMetamerError(f"two different signals are named {each.record.clip}; rename one of them")
     for name, clip in clips.items():
         write_signal(out / original_path(model, name), clip.samples, model.sample_rate)
-    for each in moved:
-        write_signal(out / moved_path(model, each.record), each.samples, model.sample_rate)
-    write_table(out / "moves.tsv", COLUMNS, [_row(model, each.record) for each in moved])
-    write_json(out / "moves.json", [each.record for each in moved])
+    write_moves(out, [save_moved(model, each, out) for each in moved])
 
 
-def read_records(out: Path) -> list[MovedRecord]:
-    """The records that `write_moved` wrote.
-
-    Raises
-    ------
-    AudioMetamerError
-        If they cannot be read.
-    """
-    try:
-        return msgspec.json.decode((out / "moves.json").read_bytes(), type=list[MovedRecord])
-    except (OSError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(f"{out} holds no moved signals that can be read: {error}") from error
+def write_moves(out: Path, rungs: Iterable[Rung]) -> None:
+    """Write ``moves.tsv``, a row for each moved signal."""
+    write_table(out / MOVES, COLUMNS, [_row(out, rung) for rung in rungs])
 
 
-def read_moved(model: Model, out: Path) -> list[Moved]:
-    """What `write_moved` wrote, signals too."""
-    return [
-        Moved(
-            read_signal(out / moved_path(model, record)),
-            Clip(record.clip, read_signal(out / original_path(model, record.clip)), model.sample_rate),
-            record,
-        )
-        for record in read_records(out)
-    ]
-
-
-def _suffix(model: Model) -> str:
-    return suffix_of(type(model.domain).__name__)
-
-
-def _row(model: Model, record: MovedRecord) -> dict[str, object]:
+def _row(out: Path, rung: Rung) -> dict[str, object]:
+    record = rung.record
     layer, component, sign = Dimension.parse(record.dimension)
     return {
-        "file": moved_path(model, record).as_posix(),
-        "original": original_path(model, record.clip).as_posix(),
+        "file": rung.path.relative_to(out).as_posix(),
+        "original": rung.original.relative_to(out).as_posix(),
         "layer": layer,
         "component": component,
         "sign": "+" if sign > 0 else "-",
@@ -103,3 +315,7 @@ def _row(model: Model, record: MovedRecord) -> dict[str, object]:
             if name in MovedRecord.__struct_fields__ and name not in ("before", "after")
         },
     }
+
+
+def _suffix(model: Model) -> str:
+    return suffix_of(type(model.domain).__name__)

@@ -11,7 +11,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.calibration import Calibrated, calibrate, read_calibration, wished_for, write_calibration
 from audiometamer.exploration.catalogue import write_catalogue
 from audiometamer.exploration.dimensions import Dimension
-from audiometamer.exploration.ladder import ladder, read_moved, read_records, write_moved
+from audiometamer.exploration.ladder import ladder, read_ladder, write_moved
 from audiometamer.exploration.moving import Move, move
 from audiometamer.exploration.physical import modulation_distance, physical_distances
 from audiometamer.tables import read_table
@@ -135,7 +135,7 @@ def test_physical_distances_of_a_louder_image():
     assert (same.snr_db, same.modulation, same.level_db) == (None, 0, 0)
 
 
-def test_a_ladder_is_written_and_read(model, moved, tmp_path):
+def test_a_ladder_is_written_and_read(model, dimensions, moved, tmp_path):
     pictures = write_catalogue(model, moved, tmp_path)
     assert [p.name for p in pictures] == ["relu0_0.png", "relu1_2.png", "relu0_1.png"]
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in pictures)
@@ -147,14 +147,13 @@ def test_a_ladder_is_written_and_read(model, moved, tmp_path):
         assert (tmp_path / row["file"]).is_file()
         assert float(row["reached"]) == pytest.approx(each.record.reached, rel=1e-5)
         assert float(row["after"]) == pytest.approx(each.record.after[int(row["component"])], rel=1e-5)
-    read = read_moved(model, tmp_path)
-    assert [r.record for r in read] == [m.record for m in moved] == read_records(tmp_path)
-    assert all(
-        torch.equal(a.samples, b.samples) and torch.equal(a.clip.samples, b.clip.samples)
-        for a, b in zip(read, moved, strict=True)
-    )
-    with pytest.raises(AudioMetamerError, match="holds no moved signals that can be read"):
-        read_records(tmp_path / "sound30")
+    read = read_ladder(tmp_path)
+    for each in moved:
+        (rung,) = (r for r in read.of(each.record.dimension, each.record.clip) if r.record.wished == each.record.wished)
+        assert rung.record == each.record
+        assert torch.equal(rung.read(), each.samples)
+        assert torch.equal(read.clip(each.record.clip).samples, each.clip.samples)
+    read.check(dimensions)
     other = am.audio.Clip("sound30", moved[0].samples, 4000)
     with pytest.raises(AudioMetamerError, match="two different signals are named sound30"):
         write_moved(model, [*moved, type(moved[0])(moved[0].samples, other, moved[0].record)], tmp_path)
