@@ -16,7 +16,7 @@ from audiometamer.experiment import folder as layout
 from audiometamer.experiment.design import INTERVALS, TEXTS, Conditions, Design, Texts, read_answers, read_design, read_text
 from audiometamer.experiment.folder import ConditionKey, Entry, List, Lists, Trial, interval_answers, write_private
 from audiometamer.experiment.headphones import GAP_SECONDS, N_INTERVALS, antiphase, huggins
-from audiometamer.experiment.lists import Planned, alternatives, draw
+from audiometamer.experiment.lists import Planned, alternatives, arranged, draw
 from audiometamer.experiment.messages import MOST_LETTERS
 from audiometamer.experiment.offer import NATURAL, Condition, Offer, answers_of, read_offer, told
 from audiometamer.experiment.pages import write_page
@@ -182,21 +182,13 @@ def _resolved(design: Design, offer: Offer, planned: Sequence[Sequence[Planned]]
 
 
 def _parts(stimulus: Stimulus, offer: Offer, kind: str) -> tuple[list[str], str]:
-    """The files of the set that are played one after the other, and the right answer where they are compared.
-
-    ABX: natural clip and metamer in either order, then one of them again. Odd one out: one of three differs, and either the
-    metamer or the natural clip is the one.
-    """
+    """The files of the set that are played one after the other; the right answer where natural clip and metamer are compared."""
     metamer = offer.source(stimulus.clip, stimulus.condition).file
     if kind not in INTERVALS:
         return [metamer], ""
     pair = [offer.source(stimulus.clip, NATURAL).file, metamer]
-    if kind == "abx":
-        second, last = stimulus.arrangement % 2, stimulus.arrangement // 2
-        order = [pair[second], pair[1 - second]]
-        return [*order, order[last]], str(last + 1)
-    place, odd = stimulus.arrangement % 3, stimulus.arrangement // 3
-    return [pair[1 - odd] if k == place else pair[odd] for k in range(3)], str(place + 1)
+    order, right = arranged(kind, stimulus.arrangement)
+    return [pair[k] for k in order], right
 
 
 def _entry(stimulus: Stimulus, offer: Offer, design: Design) -> Entry:
@@ -259,7 +251,7 @@ def _write_checks(folder: Path, right: Mapping[str, int], design: Design, *, rms
     for k, (name, interval) in enumerate(sorted(right.items())):
         make = _HEADPHONES[design.headphones.test]
         sound = make(interval, sample_rate=settings.sample_rate, rms=rms, seed=design.seed + k)
-        if (peak := float(np.abs(sound).max())) > 1 - 2.5 * settings.step:
+        if (peak := float(np.abs(sound).max())) > settings.highest:
             raise AudioMetamerError(
                 f"the headphone check would clip at {design.sounds.level:g} dB: its peak is {peak:.2f} of full scale; "
                 f"lower sounds.level by {20 * np.log10(peak) + 0.1:.1f} dB"

@@ -249,14 +249,20 @@ def chosen_dimensions(dimensions: Mapping[str, Dimensions], names: Sequence[str]
     """
     if not names:
         return [name for found in dimensions.values() for name in found.names[: 2 * strongest]]
-    found = [dimension for name in names for dimension in _sides(name)]
+    found = [dimension for name in names for dimension in sides(name)]
     for dimension in found:
         check_dimension(dimensions, dimension)
     return found
 
 
-def _sides(name: str) -> list[Dimension]:
-    """One dimension, or both of a component."""
+def sides(name: str) -> list[Dimension]:
+    """One dimension, or both of a component, by name.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it names none.
+    """
     if name.endswith(("/+", "/-")):
         return [Dimension.parse(name)]
     try:
