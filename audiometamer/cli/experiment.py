@@ -95,14 +95,16 @@ def serve(folder: Path, database: Path | None, host: str, port: int, open_to: st
     """Run EXPERIMENT in browsers. An answer that was confirmed is on disk; stop and start again as you like."""
     try:
         from audiometamer.experiment.server import Service
-        from audiometamer.experiment.server import serve as serve_folder
+        from audiometamer.experiment.server import serve as serve_experiment
     except ModuleNotFoundError as error:
         raise AudioMetamerError(f"serving needs {error.name}: pip install 'audiometamer[experiment]'") from error
 
     def started(address: str) -> None:
         click.echo(f"{address} (results: {address}/results)")
 
-    serve_folder(folder, host=host, port=port, open_to=cast("Service | None", open_to), database=database, started=started)
+    serve_experiment(
+        read_experiment(folder), host=host, port=port, open_to=cast("Service | None", open_to), database=database, started=started
+    )
 
 
 @experiment.command()
@@ -138,7 +140,7 @@ def export(folder: Path, database: Path | None, out: Path) -> None:
     """Write the answers of EXPERIMENT as tables, while the server runs or after."""
     answers = read_answers(database or folder / layout.DATABASE, read_experiment(folder))
     write_tables(answers, out)
-    click.echo(f"{len(answers.trials)} answers of {len(answers.enrolled)} listeners: {out}")
+    click.echo(f"{answers.total} answers of {len(answers.enrolled)} listeners: {out}")
 
 
 @experiment.command()
