@@ -88,6 +88,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 _FIELDS = Answered.__struct_fields__
 _AFTER = _FIELDS.index("dimension") + 1
+LEAST_REACHED = 1e-3  # SD; what stands for a change of nothing or less, which has no logarithm
 _PARTS = ("layer", "component", "sign")
 COLUMNS = (*_FIELDS[:_AFTER], *_PARTS, *_FIELDS[_AFTER:])
 

@@ -1,0 +1,86 @@
+"""Answers that one function is fitted to: those of a dimension, of all its listeners or of one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from audiometamer.exploration.analysis.sensitivity import Decision, Fits, Values, fit
+from audiometamer.exploration.dimensions import Dimension
+from audiometamer.exploration.trials import LEAST_REACHED, Answered
+
+
+class Counts(NamedTuple):
+    """Answers of one listener to sounds of one reached change together; all [shape=(sounds,)]."""
+
+    changes: Values
+    correct: Values
+    trials: Values
+    listeners: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials of a dimension in the order in which they were answered, listener by listener.
+
+    Parameters
+    ----------
+    dimension : Dimension
+    listener : str
+        Empty: all who heard it.
+    trials : sequence of Answered
+    decision : Decision
+    """
+
+    dimension: Dimension
+    listener: str
+    trials: Sequence[Answered]
+    decision: Decision
+
+    @cached_property
+    def listeners(self) -> list[str]:
+        """Who they are."""
+        return list(dict.fromkeys(trial.listener for trial in self.trials))
+
+    @cached_property
+    def counts(self) -> Counts:
+        """A reached change of nothing or less is taken for the least that has a logarithm."""
+        return counted([(trial.listener, trial.reached, trial.correct) for trial in self.trials])
+
+    @cached_property
+    def fits(self) -> Fits:
+        """The one function that is fitted to them."""
+        return fit(self.counts.changes, self.counts.correct, self.counts.trials, self.decision)
+
+    @property
+    def threshold(self) -> float:
+        """Of that function."""
+        return float(self.fits.threshold[0])
+
+
+def counted(answers: Sequence[tuple[str, float, bool]]) -> Counts:
+    """The counts of listeners, reached changes and whether they were right."""
+    cells: dict[tuple[str, float], list[bool]] = {}
+    for listener, reached, correct in answers:
+        cells.setdefault((listener, max(reached, LEAST_REACHED)), []).append(correct)
+    right, of = ([float(count(own)) for own in cells.values()] for count in (sum, len))
+    return Counts(np.array([change for _, change in cells]), np.array(right), np.array(of), [name for name, _ in cells])
+
+
+def groups(trials: Sequence[Answered], decision: Decision) -> Iterator[Group]:
+    """Of every dimension all listeners' trials, then, if there are several listeners, each one's.
+
+    Dimensions come in the order of layers, as first met, components and signs.
+    """
+    layers = list(dict.fromkeys(Dimension.parse(trial.dimension).layer for trial in trials))
+    by_dimension: dict[Dimension, list[Answered]] = {}
+    for trial in sorted(trials, key=lambda trial: (trial.listener, trial.trial)):
+        by_dimension.setdefault(Dimension.parse(trial.dimension), []).append(trial)
+    for dimension in sorted(by_dimension, key=lambda each: (layers.index(each.layer), each.component, -each.sign)):
+        everyone = Group(dimension, "", by_dimension[dimension], decision)
+        yield everyone
+        if len(everyone.listeners) > 1:
+            for name in everyone.listeners:
+                yield Group(dimension, name, [trial for trial in everyone.trials if trial.listener == name], decision)
