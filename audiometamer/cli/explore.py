@@ -1,19 +1,25 @@
 """``audiometamer explore``: dimensions of what a network hears, and signals moved along them."""
 
 import random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from audiometamer.cli import options, slurm
+from audiometamer.cli import options, serving, slurm
 from audiometamer.cli.plan import plan_file
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment import folder as layout
+from audiometamer.experiment.simulated import Informed
+from audiometamer.exploration.build import build as build_folder
+from audiometamer.exploration.build import read_exploration, served_exploration
 from audiometamer.exploration.calibration import Calibrated, calibrate
 from audiometamer.exploration.catalogue import write_catalogue
+from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.dimensions import (
     COMPONENT_METHODS,
     chosen_dimensions,
@@ -25,6 +31,7 @@ from audiometamer.exploration.ladder import all_moves
 from audiometamer.exploration.ladder_plan import planned_ladder, read_ladder_plan
 from audiometamer.exploration.ladder_run import run_ladder
 from audiometamer.exploration.moving import METHODS, STEPS, Moved, move
+from audiometamer.exploration.rehearsal import sensitive
 from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.metamers.files import folder_of
 from audiometamer.models import Model
@@ -197,3 +204,64 @@ def submit_ladder(path: Path, **asked: Any) -> None:
     """Make the ladder of PLAN on a Slurm cluster: write an array script beside it, and start it."""
     planned_ladder(path, read_ladder_plan(path))  # what is wrong with it is told here rather than in a log
     slurm.submit(path, command="explore ladder", **asked)
+
+
+@explore.command()
+@click.argument("design", metavar="DESIGN", type=_path)
+@options.out("exploration")
+def build(design: Path, out: Path) -> None:
+    """Make an experiment of DESIGN, a TOML file: the ladder and the page, with all that listeners need."""
+    built = build_folder(design, out)
+    asked, course = built.course.design, built.course
+    table = plain_table("dimension", numbers=("references", "changes", "from", "to"))
+    for dimension in course.dimensions:
+        levels = asked.levels(course.ladder, dimension)
+        table.add_row(
+            dimension, str(len(course.ladder.references(dimension))), str(len(levels)), f"{levels[0]:g}", f"{levels[-1]:g}"
+        )
+    print_table(table, least_width=80)
+    click.echo(f"{asked.listeners} listeners, each with {asked.ladder.each} of {len(course.dimensions)} dimensions: {out}")
+    if read_exploration_design(design).texts.consent is None:
+        click.echo(f"the consent is an example that no ethics committee has seen: {out / layout.TEXTS_FOLDER / 'consent.md'}")
+    click.echo(f"links for listeners: audiometamer experiment links {out}   secret of the results page: {out / layout.SECRET}")
+
+
+@explore.command()
+@serving.folder
+@serving.served
+@options.device
+def serve(folder: Path, device: str, **asked: Any) -> None:
+    """Run the exploration EXPERIMENT in browsers. Where sounds are made on-line, its model makes them on --device.
+
+    An answer that was confirmed is on disk; stop and start again as you like. Links, releases and tables as of any experiment:
+    audiometamer experiment links | release | export.
+    """
+    with served_exploration(folder, device=device) as read:
+        serving.serve(read, **asked)
+
+
+@explore.command()
+@serving.folder
+@options.out("rehearsal")
+@serving.listeners
+@click.option(
+    "--d-prime", "chosen", multiple=True, metavar="[DIMENSION=]D",
+    help="Of a listener, for a change of one standard deviation: 2, or relu2/0/+=3; may be given several times.  [default: 2]",
+)  # fmt: skip
+@click.option("--lapse", type=click.FloatRange(0, 0.3), default=0.02, show_default=True, help="Share of wrong answers anyhow.")
+@serving.rehearsed
+def rehearse(folder: Path, out: Path, listeners: int, chosen: tuple[str, ...], lapse: float, **asked: Any) -> None:
+    """Let simulated listeners, whose sensitivity is known, go through the exploration EXPERIMENT at once."""
+    read = read_exploration(folder)
+    reply = Informed(read, out / layout.DATABASE, sensitive(read, dict(map(_sensitivity, chosen)), lapse=lapse))
+    serve = (sys.executable, "-m", "audiometamer", "explore", "serve")
+    serving.rehearse_and_tell(read, out, reply, listeners=listeners, serve=serve, **asked)
+
+
+def _sensitivity(text: str) -> tuple[str, float]:
+    """A dimension, or nothing, and d′ along it, from ``DIMENSION=D``."""
+    dimension, _, value = text.rpartition("=")
+    try:
+        return dimension, float(value)
+    except ValueError as error:
+        raise AudioMetamerError(f"--d-prime is {text!r}; it must be a number, or DIMENSION=D as in relu2/0/+=3") from error

@@ -2,7 +2,8 @@
 
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from audiometamer.exploration.ladder import Ladder, Rung, read_ladder
 from audiometamer.files import json_text, whole_folder, write_text
 from audiometamer.loading import load_model
 from audiometamer.stimuli.export import NOISE, Sounds, write_pcm
+from audiometamer.stimuli.plan import as_seen
 from audiometamer.toml_files import toml_text, within
 from audiometamer.version import __version__
 
@@ -109,6 +111,20 @@ def read_exploration(folder: Path) -> Experiment:
     return Experiment(folder, design, lists, key, course)
 
 
+@contextmanager
+def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experiment]:
+    """The same for listeners: where the design says so, with somebody who makes sounds on-line as long as the block lasts.
+
+    Raises
+    ------
+    AudioMetamerError
+        As `read_exploration`; if the model cannot be loaded, has other weights, or there is no such device.
+    """
+    read = read_exploration(folder)
+    assert isinstance(read.course, ExplorationCourse)
+    yield read
+
+
 def _dimensions(path: Path, design: ExplorationDesign, ladder: Ladder, chosen: Sequence[str]) -> dict[str, Dimensions]:
     """What sounds are moved along on-line, checked against the ladder and the model; nothing if they are not made on-line."""
     if design.making.dimensions is None:
@@ -117,17 +133,11 @@ def _dimensions(path: Path, design: ExplorationDesign, ladder: Ladder, chosen: S
         found = load_all(path.parent / design.making.dimensions)
         ladder.check(found)
     with within(path, "making.model"):
-        model = load_model(_model(path, design, ladder))
+        model = load_model(as_seen(path, design.making.model or ladder.model))
         needed = {layer: found[layer] for layer in dict.fromkeys(Dimension.parse(name).layer for name in chosen)}
         for each in needed.values():
             each.check(model)
     return needed
-
-
-def _model(path: Path, design: ExplorationDesign, ladder: Ladder) -> str:
-    """Its name, or its folder, which may be given as seen from the design."""
-    asked = design.making.model or ladder.model
-    return str((path.parent / asked).resolve()) if (path.parent / asked).is_dir() else asked
 
 
 def _resolved(path: Path, design: ExplorationDesign, chosen: Sequence[str], ladder: Ladder) -> ExplorationDesign:
@@ -139,10 +149,15 @@ def _resolved(path: Path, design: ExplorationDesign, chosen: Sequence[str], ladd
         making=msgspec.structs.replace(
             design.making,
             dimensions=DIMENSIONS if online else None,
-            model=_model(path, design, ladder) if online else None,
+            model=_from_anywhere(as_seen(path, design.making.model or ladder.model)) if online else None,
         ),
         texts=COPIED_TEXTS,
     )
+
+
+def _from_anywhere(model: str) -> str:
+    """A name as it is, a folder by its whole path."""
+    return str(Path(model).resolve()) if Path(model).is_dir() else model
 
 
 def _copy(source: Path, rungs: Sequence[Rung], folder: Path) -> None:

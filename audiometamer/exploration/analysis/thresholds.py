@@ -127,7 +127,9 @@ def thresholds(
         (single if len(group.listeners) == 1 else together).append(group)
     of_one = most_lost(single, known, resamples=resamples, rng=rng)
     of_all = most_lost(together, known, resamples=resamples, rng=rng) * (spread := dispersion(together))
-    rows = [_threshold(group, of_one if len(group.listeners) == 1 else of_all, known.get(str(group.dimension))) for group in found]
+    rows = [
+        _threshold(group, of_one if len(group.listeners) == 1 else of_all, known.get(str(group.dimension))) for group in found
+    ]
     return Thresholds(rows, spread, of_one, of_all)
 
 
@@ -159,15 +161,15 @@ def _log_modulation(trial: Answered) -> float | None:
     return math.log(trial.modulation) if 0 < trial.modulation < math.inf else None
 
 
-def _at(
-    trials: Sequence[Answered], value: Callable[[Answered], float | None], thresholds: Sequence[float]
-) -> list[float | None]:
+def _at(trials: Sequence[Answered], value: Callable[[Answered], float | None], thresholds: Sequence[float]) -> list[float | None]:
     """A physical value at some changes, from the trials' own sounds: the mean over references of lines of one common slope.
 
     Against the logarithm of the reached change, by least squares over trials, which are most where the threshold is. A change
     that is 0 or infinite has none; nor has any, if there are not two sounds of a reference to tell a slope.
     """
-    known = [(trial.reference, math.log(max(trial.reached, LEAST_REACHED)), y) for trial in trials if (y := value(trial)) is not None]
+    known = [
+        (trial.reference, math.log(max(trial.reached, LEAST_REACHED)), y) for trial in trials if (y := value(trial)) is not None
+    ]
     names = list(dict.fromkeys(reference for reference, _, _ in known))
     of = np.array([names.index(reference) for reference, _, _ in known], int)
     x, y = (np.array([row[k] for row in known], float) for k in (1, 2))

@@ -37,9 +37,7 @@ def dispersion(groups: Sequence[Group]) -> float:
     return max(1.0, lost / freedom) if freedom else 1.0
 
 
-def most_lost(
-    groups: Sequence[Group], procedures: Mapping[str, Procedure], *, resamples: int, rng: np.random.Generator
-) -> float:
+def most_lost(groups: Sequence[Group], procedures: Mapping[str, Procedure], *, resamples: int, rng: np.random.Generator) -> float:
     """The 95 % point of twice the log likelihood that the true threshold loses, over all groups alike; χ²'s at least.
 
     Each resample is of a group at random, and its truth is the group's fitted function. Where its procedure is known, that is run
