@@ -36,6 +36,7 @@ _KINDS = ("practice", "main", "catch")  # a kind's place in it is its number in 
 # Of what is drawn, each from numbers of its own: np.random.default_rng([seed, _, list, …]).
 _DEAL, _TURNS, _CATCH, _ROVE, _REFERENCE, _ARRANGEMENT, _DIMENSION = range(10, 17)
 _SECONDS_TO_LOOK = 0.05  # between two looks whether a listener has waited too long
+_AS_GOOD = 1.02  # ratio of two changes; what is reached differs as much from what is wished
 _LEAST_REACHED = 1e-3  # SD; where a change came out at nothing or less, which has no logarithm
 
 
@@ -104,7 +105,7 @@ class ExplorationCourse:
         """Choose the sound: the nearest of the ladder, unless another is to be made on-line and is there in time."""
         asked = msgspec.convert(wanted.about, Asked)
         nearest = self.ladder.nearest(*asked.wish)
-        if self.maker is None or Wish.of(*asked.wish) == Wish.of(*asked.wish[:2], nearest.record.wished):
+        if self.maker is None or _is_as_good(nearest, asked):
             return self._decided(wanted, asked, nearest, "ladder", waited())
         made = self._made(self.maker, asked, waited, gone)
         if made is None:
@@ -141,8 +142,8 @@ class ExplorationCourse:
                     break
                 asked = msgspec.convert(wanted.about, Asked)
                 nearest = self.ladder.nearest(*asked.wish)
-                if (wish := Wish.of(*asked.wish)) != Wish.of(*asked.wish[:2], nearest.record.wished):
-                    found.setdefault(wish, turns)
+                if not _is_as_good(nearest, asked):
+                    found.setdefault(Wish.of(*asked.wish), turns)
                 then.append(_answered(self._decided(wanted, asked, nearest, "ladder", 0.0), correct=True))
         return found
 
@@ -238,6 +239,11 @@ class ExplorationCourse:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
+
+
+def _is_as_good(rung: Rung, asked: Asked) -> bool:
+    """Whether a sound of the ladder is so near that none need be made."""
+    return max(rung.record.wished / asked.wished, asked.wished / rung.record.wished) <= _AS_GOOD
 
 
 def _presented(decided: Decided) -> Presented:
