@@ -231,7 +231,7 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         found = tuple(change for change in made if least <= change <= most)
         if len(found) < 2:
             raise AudioMetamerError(
-                f"{dimension} has {len(found)} changes from {least:g} to {most:g}; a procedure needs two or more"
+                f"a procedure needs two or more changes; {dimension} has {len(found)} from {least:g} to {most:g}"
             )
         return found
 
@@ -266,7 +266,7 @@ def common_changes(ladder: Ladder, dimension: str) -> list[float]:
     changes = [set(ladder.changes(dimension, reference)) for reference in ladder.references(dimension)]
     if len(shared := sorted(set.intersection(*changes))) < 2:
         raise AudioMetamerError(
-            f"all references of {dimension} share {len(shared)} changes; a procedure needs two or more: is the ladder finished?"
+            f"a procedure needs two or more changes; all references of {dimension} share {len(shared)}: is the ladder finished?"
         )
     return shared
 
