@@ -315,7 +315,10 @@ class _Trials(AbstractContextManager["_Trials"]):
             return self.drawn[number - 1]
         ahead = self.ahead.pop(number, None)
         known = ahead.result() if ahead is not None and ahead.done() else None
-        return known or self.client.trial(number, waiting=True) or {}
+        trial = known or self.client.trial(number, waiting=True)
+        if trial is None:
+            raise ServerError(f"the server tells no trial {number}, and says that it is not over")
+        return trial
 
     def look_ahead(self, number: int) -> None:
         """While the trial before is heard."""

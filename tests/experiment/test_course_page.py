@@ -138,8 +138,8 @@ def test_a_listener_who_reloads_and_opens_another_window(session):
     assert seen.count("Time for a rest") == 2
     assert seen.index("The main part") < seen.index("Time for a rest")
     waited = {one.decided.trial.trial: one.decided.about["waited"] for one in found.heard(1)}
-    assert waited[2] == waited[3] == waited[4] == 0, "they were made while the headphone check or the one before was heard"
-    assert waited[5] > 0.3, "it depends on the answer before"
+    # Sounds take 0.8 s to be made; only the fifth depends on the answer before, others were begun while that was heard.
+    assert max(waited[2], waited[3], waited[4]) < 0.8 <= waited[5]
     catch = found.decided[1, 7]
     before, after = (session.asked.index(path) for path in ("/api/trials/7", "/api/trials/8"))
     assert before < session.asked.index(f"/sounds/{catch.trial.stimulus}.wav") < after

@@ -30,7 +30,9 @@ export class Course {
   async take(number) {
     const { number: known, told } = this.#ahead;
     if (known === number && told?.trial) return told;
-    return this.#expected(await persist(() => this.#transport.trial(number, { waiting: true }), () => say(NO_CONNECTION)));
+    const now = this.#expected(await persist(() => this.#transport.trial(number, { waiting: true }), () => say(NO_CONNECTION)));
+    if (!now.trial) throw new Error(`the server tells no trial ${number}`);
+    return now;
   }
 
   #expected(told) {
