@@ -11,7 +11,7 @@ import torch
 from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.course import Course, Decided, Heard
-from audiometamer.exploration.analysis.sensitivity import Decision
+from audiometamer.exploration.analysis.sensitivity import Decision, Values
 from audiometamer.exploration.ladder import Ladder, Rung
 from audiometamer.exploration.observers import Observer
 from audiometamer.exploration.presented import Presented
@@ -66,7 +66,7 @@ def true_threshold(ladder: Ladder, sensitivity: Mapping[Sound, float], dimension
     return math.exp(scipy.optimize.brentq(excess, first, last))
 
 
-def _curve(rungs: Sequence[Rung], sensitivity: Mapping[Sound, float]) -> tuple[np.ndarray, np.ndarray]:
+def _curve(rungs: Sequence[Rung], sensitivity: Mapping[Sound, float]) -> tuple[Values, Values]:
     """Logarithms of reached change and d′, where both rise: a larger wish may reach less."""
     points = sorted(
         (math.log(each.record.reached), math.log(sensitivity[each.record.dimension, each.record.clip, each.record.wished]))
@@ -78,7 +78,7 @@ def _curve(rungs: Sequence[Rung], sensitivity: Mapping[Sound, float]) -> tuple[n
     return x[new], y[new]
 
 
-def _line(at: float, x: np.ndarray, y: np.ndarray) -> float:
+def _line(at: float, x: Values, y: Values) -> float:
     k = min(max(int(np.searchsorted(x, at)), 1), len(x) - 1)
     return float(y[k - 1] + (at - x[k - 1]) * (y[k] - y[k - 1]) / (x[k] - x[k - 1]))
 
@@ -118,8 +118,11 @@ def simulate(
 
 
 def _row(listener: str, number: int, decided: Decided, about: Presented, answer: str) -> Answered:
+    kind = decided.trial.kind
+    if kind not in ("practice", "catch", "main"):
+        raise AudioMetamerError(f"trial {decided.trial.trial} of list {number} is of kind {kind!r}, which is no comparison")
     return Answered(
-        listener=listener, list=number, trial=decided.trial.trial, kind=decided.trial.kind, dimension=about.dimension,
+        listener=listener, list=number, trial=decided.trial.trial, kind=kind, dimension=about.dimension,
         reference=about.reference, wished=about.wished, made=about.made, reached=about.reached, leakage=about.leakage,
         snr_db=about.snr_db, modulation=about.modulation, level_db=about.level_db, way=about.way, waited_s=about.waited,
         arrangement=about.arrangement, answer=answer, right=decided.answer, correct=answer == decided.answer,

@@ -45,11 +45,15 @@ class Decision:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise AudioMetamerError(f"no task {self.task!r}; there are {', '.join(TASKS)}")
-        guess = TASKS[self.task].guess
-        if not guess < self.target < 1 - self.lapse:
+        if not self.guess < self.target < 1 - self.lapse:
             raise AudioMetamerError(
-                f"a threshold at {self.target:g} correct; {self.task} has one between {guess:.4g} and {1 - self.lapse:.4g}"
+                f"a threshold at {self.target:g} correct; {self.task} has one between {self.guess:.4g} and {1 - self.lapse:.4g}"
             )
+
+    @property
+    def guess(self) -> float:
+        """The proportion correct at chance."""
+        return TASKS[self.task].guess
 
     @cached_property
     def d_prime(self) -> float:
@@ -60,7 +64,7 @@ class Decision:
         """Correct at some sensitivities."""
         return proportion_correct(d, task=self.task, lapse=self.lapse)
 
-    def proportion_beyond(self, z: ArrayLike) -> Values:
+    def proportion_beyond(self, z: Values) -> Values:
         """Correct where d′ is exp(z) times that at threshold; from a table, to six digits."""
         at, correct = self._table
         return np.asarray(np.interp(z, at, correct))

@@ -121,26 +121,33 @@ def thresholds(
     if not trials:
         raise AudioMetamerError("no trials of the main part to analyse")
     rng, known = np.random.default_rng(seed), procedures or {}
-    together, single = [], []
     found = list(groups(trials, decision))
-    for group in found:
-        (single if len(group.listeners) == 1 else together).append(group)
+    single, together = ([group for group in found if (len(group.listeners) > 1) is many] for many in (False, True))
+    spread = dispersion(together)
     of_one = most_lost(single, known, resamples=resamples, rng=rng)
-    of_all = most_lost(together, known, resamples=resamples, rng=rng) * (spread := dispersion(together))
-    rows = [_threshold(group, of_one if len(group.listeners) == 1 else of_all, known.get(str(group.dimension))) for group in found]
+    of_all = spread * most_lost(together, known, resamples=resamples, rng=rng)
+    rows = []
+    for group in found:
+        lost = of_one if len(group.listeners) == 1 else of_all
+        rows.append(_threshold(group, group.fits.interval(lost), known.get(str(group.dimension))))
     return Thresholds(rows, spread, of_one, of_all)
 
 
-def _threshold(group: Group, lost: float, procedure: Procedure | None) -> Threshold:
+def _threshold(group: Group, interval: tuple[float, float], procedure: Procedure | None) -> Threshold:
     layer, component, sign = group.dimension
-    low, high = group.fits.interval(lost)
-    ends = (group.threshold, low, high)
-    modulation = [None if value is None else math.exp(value) for value in _at(group.trials, _log_modulation, ends)]
+    ends = (group.threshold, *interval)
+    snr_db, snr_low, snr_high = _at(group.trials, _snr, ends)
+    modulation, modulation_low, modulation_high = (
+        None if value is None else math.exp(value) for value in _at(group.trials, _log_modulation, ends)
+    )
     return Threshold(
-        str(group.dimension), layer, component, "+" if sign > 0 else "-", group.listener, len(group.listeners),
-        len({trial.reference for trial in group.trials}), len(group.trials), int(group.counts.correct.sum()),
-        *ends, float(group.fits.exponent[0]), *_at(group.trials, _snr, ends), *modulation,
-        _told_by(procedure, group.trials), _flag(group),
+        dimension=str(group.dimension), layer=layer, component=component, sign="+" if sign > 0 else "-",
+        listener=group.listener, listeners=len(group.listeners),
+        references=len({trial.reference for trial in group.trials}), trials=len(group.trials),
+        correct=sum(trial.correct for trial in group.trials), threshold=ends[0], low=ends[1], high=ends[2],
+        exponent=float(group.fits.exponent[0]), snr_db=snr_db, snr_low=snr_low, snr_high=snr_high, modulation=modulation,
+        modulation_low=modulation_low, modulation_high=modulation_high, procedure=_told_by(procedure, group.trials),
+        flag=_flag(group),
     )  # fmt: skip
 
 
@@ -159,15 +166,14 @@ def _log_modulation(trial: Answered) -> float | None:
     return math.log(trial.modulation) if 0 < trial.modulation < math.inf else None
 
 
-def _at(
-    trials: Sequence[Answered], value: Callable[[Answered], float | None], thresholds: Sequence[float]
-) -> list[float | None]:
+def _at(trials: Sequence[Answered], value: Callable[[Answered], float | None], thresholds: Sequence[float]) -> list[float | None]:
     """A physical value at some changes, from the trials' own sounds: the mean over references of lines of one common slope.
 
     Against the logarithm of the reached change, by least squares over trials, which are most where the threshold is. A change
     that is 0 or infinite has none; nor has any, if there are not two sounds of a reference to tell a slope.
     """
-    known = [(trial.reference, math.log(max(trial.reached, LEAST_REACHED)), y) for trial in trials if (y := value(trial)) is not None]
+    sounds = [(trial.reference, trial.reached, value(trial)) for trial in trials]
+    known = [(reference, math.log(max(reached, LEAST_REACHED)), z) for reference, reached, z in sounds if z is not None]
     names = list(dict.fromkeys(reference for reference, _, _ in known))
     of = np.array([names.index(reference) for reference, _, _ in known], int)
     x, y = (np.array([row[k] for row in known], float) for k in (1, 2))

@@ -1,9 +1,9 @@
 """How much likelihood a threshold may lose and still be in its 95 % interval: by bootstrap, rather than by χ² alone.
 
 In large samples, twice the lost log likelihood is about χ² with one degree of freedom (Wilks 1938). Here samples are small, their
-levels follow from the answers, references differ in d′ at the same reached change, and so do listeners. The first two make it
-larger for every threshold alike, which is found by playing the experiment again with the fitted functions; the last one multiplies
-it by the dispersion, as in all quasi-likelihood (McCullagh & Nelder 1989, Generalized Linear Models, ch. 9).
+levels follow from the answers, and listeners differ. How much larger the first two make it is found by playing the experiment
+again with the fitted functions; the last one multiplies it by the dispersion, as in all quasi-likelihood (McCullagh & Nelder
+1989, Generalized Linear Models, ch. 9).
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,9 +37,7 @@ def dispersion(groups: Sequence[Group]) -> float:
     return max(1.0, lost / freedom) if freedom else 1.0
 
 
-def most_lost(
-    groups: Sequence[Group], procedures: Mapping[str, Procedure], *, resamples: int, rng: np.random.Generator
-) -> float:
+def most_lost(groups: Sequence[Group], procedures: Mapping[str, Procedure], *, resamples: int, rng: np.random.Generator) -> float:
     """The 95 % point of twice the log likelihood that the true threshold loses, over all groups alike; χ²'s at least.
 
     Each resample is of a group at random, and its truth is the group's fitted function. Where its procedure is known, that is run
