@@ -7,7 +7,7 @@ from pathlib import Path
 
 # What a run imports; pandas because pyarrow looks for it. What is not installed is passed over.
 IMPORTED = (
-    "audiometamer.cli",
+    "audiometamer.cli.explore",
     "filelock",
     "pandas",
     "psutil",

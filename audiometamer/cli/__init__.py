@@ -11,7 +11,7 @@ import click
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.version import __version__
 
-_RESUMING = ("demo", "run", "synth", "train")  # commands that keep what they have finished
+_RESUMING = ("demo", "run", "synth", "train", "explore ladder")  # commands that keep what they have finished
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -67,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             status = audiometamer.main(args=None if arguments is None else list(arguments), standalone_mode=False)
         except click.exceptions.Abort:
-            words = sys.argv[1:] if arguments is None else arguments
-            kept = "; what was finished is kept, and the same command goes on from there" if {*words[:1]} & {*_RESUMING} else ""
+            words = " ".join(sys.argv[1:] if arguments is None else arguments)
+            kept = "; what was finished is kept, and the same command goes on from there" if words.startswith(_RESUMING) else ""
             click.echo(f"\naudiometamer: interrupted{kept}", err=True)
             return _INTERRUPTED
         except click.ClickException as error:

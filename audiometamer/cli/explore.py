@@ -1,18 +1,25 @@
 """``audiometamer explore``: dimensions of what a network hears, and signals moved along them."""
 
 import random
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from audiometamer.cli import options
+from audiometamer.cli import options, serving, slurm
+from audiometamer.cli.plan import plan_file
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.calibration import Calibrated, calibrate, write_calibration
+from audiometamer.experiment import folder as layout
+from audiometamer.experiment.simulated import Informed
+from audiometamer.exploration.build import build as build_folder
+from audiometamer.exploration.build import read_exploration, served_exploration
+from audiometamer.exploration.calibration import Calibrated, calibrate
 from audiometamer.exploration.catalogue import write_catalogue
+from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.dimensions import (
     COMPONENT_METHODS,
     chosen_dimensions,
@@ -20,53 +27,18 @@ from audiometamer.exploration.dimensions import (
     folder_of_layer,
     load_all,
 )
-from audiometamer.exploration.ladder import ladder, write_moved
+from audiometamer.exploration.ladder import all_moves
+from audiometamer.exploration.ladder_plan import planned_ladder, read_ladder_plan
+from audiometamer.exploration.ladder_run import run_ladder
 from audiometamer.exploration.moving import METHODS, STEPS, Moved, move
+from audiometamer.exploration.rehearsal import sensitive
 from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.metamers.files import folder_of
 from audiometamer.models import Model
 
 _path = click.Path(path_type=Path)
-_signals = click.argument("signals", nargs=-1, required=True, type=_path)
-_found = click.option("--dimensions", "folder", type=_path, default=Path("dimensions"), show_default=True, help="Found before.")
-_choose = click.option(
-    "--choose",
-    "names",
-    multiple=True,
-    metavar="LAYER/COMPONENT,…",
-    help="Which; one side alone: relu2/3/+. Default: the strongest.",
-)
-_strongest = click.option("--strongest", type=click.IntRange(1), default=3, show_default=True, help="Of each layer, by default.")
 _number = click.option("--signals-at-most", "number", type=click.IntRange(1), help="So many of SIGNALS, at random.")
 _seed = click.option("--seed", type=int, default=0, show_default=True, help="Of what is random.")
-_method = click.option("--method", type=click.Choice(list(METHODS)), default="default", show_default=True, help="Of moving.")
-_steps = click.option("--steps", type=click.IntRange(1), default=STEPS, show_default=True)
-_overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")
-
-
-def _changes(default: str) -> options.Decorator:
-    return click.option(
-        "--changes",
-        default=default,
-        show_default=True,
-        metavar="A,B,…",
-        help="How far, in standard deviations of natural signals.",
-    )
-
-
-def _moving(*, changes: str, out: str) -> options.Decorator:
-    """What commands that move signals are asked, in the order of --help."""
-    asked = (
-        _signals, options.model, _found, _choose, _strongest, _changes(changes), _number, _seed, _method, _steps,
-        options.device, options.batch_size, options.out(out), _overwrite,
-    )  # fmt: skip
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(asked):
-            command = option(command)
-        return command
-
-    return decorate
 
 
 @click.group()
@@ -127,28 +99,34 @@ def dimensions(
 
 
 @explore.command()
-@_moving(changes="1,2", out="catalogue")
+@click.argument("signals", nargs=-1, required=True, type=_path)
+@options.model
+@click.option("--dimensions", "folder", type=_path, default=Path("dimensions"), show_default=True, help="Found before.")
+@click.option(
+    "--choose",
+    "names",
+    multiple=True,
+    metavar="LAYER/COMPONENT,…",
+    help="Which; one side alone: relu2/3/+. Default: the strongest.",
+)
+@click.option("--strongest", type=click.IntRange(1), default=3, show_default=True, help="Of each layer, by default.")
+@click.option(
+    "--changes", default="1,2", show_default=True, metavar="A,B,…", help="How far, in standard deviations of natural signals."
+)
+@_number
+@_seed
+@click.option("--method", type=click.Choice(list(METHODS)), default="default", show_default=True, help="Of moving.")
+@click.option("--steps", type=click.IntRange(1), default=STEPS, show_default=True)
+@options.device
+@options.batch_size
+@options.out("catalogue")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
 def catalogue(out: Path, **asked: Any) -> None:
     """Move SIGNALS along dimensions by a few changes, to hear and to see what these are: files, moves.tsv, and pictures."""
     model, moved = _moved(out, **asked)
     pictures = write_catalogue(model, moved, out)
     _print_calibrated(calibrate(each.record for each in moved))
     click.echo(f"table: {out / 'moves.tsv'}   pictures: {', '.join(picture.name for picture in pictures)}")
-
-
-@explore.command(name="calibrate")
-@_moving(changes="0.25,0.5,1,2", out="ladder")
-def calibrate_command(out: Path, **asked: Any) -> None:
-    """Make a ladder of levels beforehand: SIGNALS moved along dimensions by every change, and what these came to.
-
-    Writes the signals, moves.tsv with a row for each, and calibration.tsv with a row for each dimension and change.
-    """
-    model, moved = _moved(out, **asked)
-    write_moved(model, moved, out)
-    table = calibrate(each.record for each in moved)
-    write_calibration(out / "calibration.tsv", table)
-    _print_calibrated(table)
-    click.echo(f"tables: {out / 'moves.tsv'}, {out / 'calibration.tsv'}")
 
 
 def _moved(
@@ -166,7 +144,7 @@ def _moved(
     except ValueError as error:
         raise AudioMetamerError(f"--changes is {changes!r}; it takes numbers with commas, as in 0.5,1,2") from error
     clips = list(read_excerpts(model, _drawn(find_excerpts(model, signals), number, seed)))
-    moves = ladder(clips, chosen_dimensions(dimensions, options.split_names(names), strongest=strongest), sizes)
+    moves = all_moves(clips, chosen_dimensions(dimensions, options.split_names(names), strongest=strongest), sizes)
     if not moves:
         raise AudioMetamerError(f"--changes is {changes!r}: there is nothing to move")
     with tracked() as tracker:
@@ -193,3 +171,97 @@ def _print_calibrated(calibrated: Sequence[Calibrated]) -> None:
             f"{row.leakage:.3f}", f"{row.snr_db:.1f}", f"{row.modulation:.3f}",
         )  # fmt: skip
     print_table(table, least_width=100)
+
+
+@explore.command()
+@plan_file
+@options.device
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
+def ladder(path: Path, device: str, workers: int) -> None:
+    """Make the moved signals that PLAN asks for and that are not there yet: what listeners will hear.
+
+    What is finished is kept: the same command goes on where it was interrupted. Several runs share the work. Each ends with
+    moves.tsv, a row for each signal, and calibration.tsv, what each wished change along each dimension came to.
+    """
+    with tracked() as tracker:
+        made, failed = run_ladder(path, read_ladder_plan(path), device=device, workers=workers, report=tracker)
+    _print_calibrated(calibrate(rung.record for rung in made.all))
+    for trouble in failed[:10]:
+        click.echo(f"{trouble.reference} along {trouble.dimension} by {trouble.change:g}: {trouble.message}")
+    if len(failed) > 10:
+        click.echo(f"and {len(failed) - 10} more could not be made")
+    references = {rung.record.clip for rung in made.all}
+    click.echo(
+        f"{len(made.all)} moved signals in {made.folder}: {len(made.dimensions)} dimensions, {len(references)} references; "
+        f"{len(failed)} could not be made"
+    )
+
+
+@explore.command(name="submit")
+@plan_file
+@slurm.options
+def submit_ladder(path: Path, **asked: Any) -> None:
+    """Make the ladder of PLAN on a Slurm cluster: write an array script beside it, and start it."""
+    planned_ladder(path, read_ladder_plan(path))  # what is wrong with it is told here rather than in a log
+    slurm.submit(path, command="explore ladder", **asked)
+
+
+@explore.command()
+@click.argument("design", metavar="DESIGN", type=_path)
+@options.out("exploration")
+def build(design: Path, out: Path) -> None:
+    """Make an experiment of DESIGN, a TOML file: the ladder and the page, with all that listeners need."""
+    built = build_folder(design, out)
+    asked, course = built.course.design, built.course
+    table = plain_table("dimension", numbers=("references", "changes", "from", "to"))
+    for dimension in course.dimensions:
+        levels = asked.levels(course.ladder, dimension)
+        table.add_row(
+            dimension, str(len(course.ladder.references(dimension))), str(len(levels)), f"{levels[0]:g}", f"{levels[-1]:g}"
+        )
+    print_table(table, least_width=80)
+    click.echo(f"{asked.listeners} listeners, each with {asked.ladder.each} of {len(course.dimensions)} dimensions: {out}")
+    if read_exploration_design(design).texts.consent is None:
+        click.echo(f"the consent is an example that no ethics committee has seen: {out / layout.TEXTS_FOLDER / 'consent.md'}")
+    click.echo(f"links for listeners: audiometamer experiment links {out}   secret of the results page: {out / layout.SECRET}")
+
+
+@explore.command()
+@serving.folder
+@serving.served
+@options.device
+def serve(folder: Path, device: str, **asked: Any) -> None:
+    """Run the exploration EXPERIMENT in browsers. Where sounds are made on-line, its model makes them on --device.
+
+    An answer that was confirmed is on disk; stop and start again as you like. Links, releases and tables as of any experiment:
+    audiometamer experiment links | release | export.
+    """
+    with served_exploration(folder, device=device) as read:
+        serving.serve(read, **asked)
+
+
+@explore.command()
+@serving.folder
+@options.out("rehearsal")
+@serving.listeners
+@click.option(
+    "--d-prime", "chosen", multiple=True, metavar="[DIMENSION=]D",
+    help="Of a listener, for a change of one standard deviation: 2, or relu2/0/+=3; may be given several times.  [default: 2]",
+)  # fmt: skip
+@click.option("--lapse", type=click.FloatRange(0, 0.3), default=0.02, show_default=True, help="Share of wrong answers anyhow.")
+@serving.rehearsed
+def rehearse(folder: Path, out: Path, listeners: int, chosen: tuple[str, ...], lapse: float, **asked: Any) -> None:
+    """Let simulated listeners, whose sensitivity is known, go through the exploration EXPERIMENT at once."""
+    read = read_exploration(folder)
+    reply = Informed(read, out / layout.DATABASE, sensitive(read, dict(map(_sensitivity, chosen)), lapse=lapse))
+    serve = (sys.executable, "-m", "audiometamer", "explore", "serve")
+    serving.rehearse_and_tell(read, out, reply, listeners=listeners, serve=serve, **asked)
+
+
+def _sensitivity(text: str) -> tuple[str, float]:
+    """A dimension, or nothing, and d′ along it, from ``DIMENSION=D``."""
+    dimension, _, value = text.rpartition("=")
+    try:
+        return dimension, float(value)
+    except ValueError as error:
+        raise AudioMetamerError(f"--d-prime is {text!r}; it must be a number, or DIMENSION=D as in relu2/0/+=3") from error

@@ -8,20 +8,18 @@ from typing import Any
 
 import click
 
-from audiometamer.cli import options
+from audiometamer.cli import options, slurm
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.cli.status import tell
 from audiometamer.errors import AudioMetamerWarning
-from audiometamer.stimuli.cluster import Resources, log_folder, script_file, write_script
-from audiometamer.stimuli.cluster import submit as submit_plan
 from audiometamer.stimuli.estimate import estimate
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import output_folder, read_plan, sources
 from audiometamer.stimuli.run import run as run_plan
-from audiometamer.stimuli.run import spell
 from audiometamer.stimuli.set import counted
 from audiometamer.stimuli.status import read_status
+from audiometamer.stimuli.workers import spell
 
 plan_file = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
 retry = click.option(
@@ -98,36 +96,10 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
 
 @click.command()
 @plan_file
-@click.option("--tasks", type=click.IntRange(1), default=8, show_default=True, help="Of the array; they share the items.")
-@click.option("--time", default="04:00:00", show_default=True, help="Limit of a task; it queues again shortly before.")
-@click.option("--warning", type=click.IntRange(1), default=120, show_default=True, help="How shortly before, in seconds.")
-@click.option("--cpus", type=click.IntRange(1), default=4, show_default=True, help="Of a task.")
-@click.option("--gpus", type=click.IntRange(0), default=0, show_default=True, help="Of a task; it has a worker for each.")
-@click.option("--memory", help="Of a task, as in 16G.")
-@click.option("--partition")
-@click.option("--account")
-@click.option("--module", "modules", multiple=True, help="To load first; may be given several times.")
-@click.option("--sbatch", "more", multiple=True, help="Any other option of sbatch, as in --sbatch=--qos=long; likewise.")
-@options.device
+@slurm.options
 @retry
 @attempts
-@click.option("--write-only", is_flag=True, help="Write the script and do not start it.")
-@click.option("--overwrite", is_flag=True, help="Replace the script if it is there.")
-def submit(
-    path: Path,
-    modules: tuple[str, ...],
-    more: tuple[str, ...],
-    retry: str | None,
-    attempts: int,
-    write_only: bool,
-    overwrite: bool,
-    **asked: Any,
-) -> None:
+def submit(path: Path, retry: str | None, attempts: int, **asked: Any) -> None:
     """Make what PLAN asks for on a Slurm cluster: write an array script beside it, and start it."""
     sources(path, read_plan(path).clips)  # what is wrong with it is told here rather than in a log
-    resources = Resources(modules=list(modules), options=list(more), attempts=attempts if retry else 1, **asked)
-    if write_only:
-        write_script(path, resources, overwrite=overwrite)
-    else:
-        click.echo(submit_plan(path, resources, overwrite=overwrite))
-    click.echo(f"script: {script_file(path)}, logs: {log_folder(path)}")
+    slurm.submit(path, attempts=attempts if retry else 1, **asked)

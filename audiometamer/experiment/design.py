@@ -293,6 +293,15 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return {"headphones": self.headphones}
 
     @property
+    def checks(self) -> int:
+        """How many trials the headphone check has."""
+        return 0 if self.headphones.test == "none" else self.headphones.trials
+
+    def example(self, text: str) -> Path:
+        """The file of one of the texts, where the design names none."""
+        return _EXAMPLES / f"{text}.md"
+
+    @property
     def compares(self) -> bool:
         """Whether sounds are compared with each other rather than recognised."""
         return self.answers.kind in INTERVALS
@@ -448,7 +457,7 @@ def _check_question(question: Question, before: Sequence[Question]) -> None:
 def read_text(path: Path, design: CommonDesign, name: str) -> str:
     """One of the texts of a design that lies at `path`, or the example for it."""
     file: str | None = getattr(design.texts, name)
-    found = _EXAMPLES / f"{name}.md" if file is None else path.parent / file
+    found = design.example(name) if file is None else path.parent / file
     try:
         text = found.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

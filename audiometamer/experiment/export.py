@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment import folder as layout
 from audiometamer.experiment.analysis.trials import LISTENER_COLUMNS, TRIAL_COLUMNS, Listener, Trial, cells
+from audiometamer.experiment.course import Decided, Heard
 from audiometamer.experiment.folder import ConditionKey, Entry, Experiment, write_private
 from audiometamer.experiment.messages import Answer, Events, Form, Message
 from audiometamer.files import write_text
@@ -55,6 +57,31 @@ class ParticipantRow(msgspec.Struct, frozen=True):
     parameters: str
 
 
+class Given(NamedTuple):
+    """An answer, and what it was given to.
+
+    Parameters
+    ----------
+    trial : Trial
+        Of the list, or decided on the way.
+    right : str
+        The right answer.
+    message : Answer
+    decided : Decided or None
+        None of trials of the list.
+    """
+
+    trial: layout.Trial
+    right: str
+    message: Answer
+    decided: Decided | None
+
+    @property
+    def correct(self) -> bool:
+        """Whether it is the right answer."""
+        return self.message.answer == self.right
+
+
 @dataclass(frozen=True)
 class Answers:
     """All that listeners sent, as it was at one moment.
@@ -65,15 +92,42 @@ class Answers:
     enrolled : list of Enrolled
     messages : dict of int to list of Message
         By listener; answers in the order of their trials, others in that of their arrival.
+    decided : dict of (int, int) to Decided
+        By listener and trial; empty where all trials were drawn beforehand.
     """
 
     experiment: Experiment
     enrolled: list[Enrolled]
     messages: dict[int, list[Message]]
+    decided: dict[tuple[int, int], Decided]
 
     def answers(self, listener: int) -> list[Answer]:
         """The answers of one listener, in order."""
         return [message for message in self.messages[listener] if isinstance(message, Answer)]
+
+    @cached_property
+    def _given(self) -> dict[int, list[Given]]:
+        return {one.listener: [self._judged(one, answer) for answer in self.answers(one.listener)] for one in self.enrolled}
+
+    def _judged(self, one: Enrolled, answer: Answer) -> Given:
+        trials = self.experiment.trials(one.list)
+        if answer.trial <= len(trials):
+            return Given(trials[answer.trial - 1], self.experiment.key[answer.stimulus].answer, answer, None)
+        decided = self.decided[one.listener, answer.trial]
+        return Given(decided.trial, decided.answer, answer, decided)
+
+    def given(self, listener: int) -> list[Given]:
+        """The answers of one listener with what they were given to, in order."""
+        return self._given[listener]
+
+    def heard(self, listener: int) -> list[Heard]:
+        """The trials of one listener that were decided on the way and answered, in order."""
+        return [Heard(g.decided, g.message.answer, g.correct) for g in self.given(listener) if g.decided is not None]
+
+    @property
+    def total(self) -> int:
+        """How many answers there are."""
+        return sum(map(len, self._given.values()))
 
     def form(self, listener: int, name: str) -> Mapping[str, Any]:
         """What a listener wrote into a form, the last time; nothing if they did not."""
@@ -82,22 +136,19 @@ class Answers:
 
     @property
     def trials(self) -> list[Trial]:
-        """A row for each answer."""
-        return [trial for trials in self._by_listener.values() for trial in trials]
-
-    @cached_property
-    def _by_listener(self) -> dict[int, list[Trial]]:
-        return {one.listener: list(self._trials(one)) for one in self.enrolled}
+        """A row for each answer to a trial of the lists."""
+        return [trial for one in self.enrolled for trial in self._trials(one)]
 
     def _trials(self, one: Enrolled) -> Iterator[Trial]:
         browser = _json(self.form(one.listener, "browser"))
-        kinds = {trial.trial: trial.kind for trial in self.experiment.trials(one.list)}
-        for answer in self.answers(one.listener):
+        for trial, _, answer, decided in self.given(one.listener):
+            if decided is not None:
+                continue
             entry = self.experiment.key[answer.stimulus]
             model, layer, seed = _condition(entry)
             backwards = answer.answered < answer.started  # the listener's clock was set meanwhile
             yield Trial(
-                listener=str(one.listener), trial=answer.trial, kind=kinds[answer.trial], stimulus=answer.stimulus,
+                listener=str(one.listener), trial=answer.trial, kind=trial.kind, stimulus=answer.stimulus,
                 clip=entry.clip, model=model, layer=layer, seed=seed, missing=entry.missing, word=entry.word,
                 speaker=entry.speaker, answer=answer.answer, correct=answer.answer == entry.answer,
                 reaction_time_ms=answer.reaction_time_ms, plays=answer.plays,
@@ -118,13 +169,13 @@ class Answers:
         return [self._listener(one) for one in self.enrolled]
 
     def _listener(self, one: Enrolled) -> Listener:
-        trials = self._by_listener[one.listener]
-        checks = [trial.correct for trial in trials if trial.kind == "headphones"]
+        given = self.given(one.listener)
+        checks = [answer.correct for answer in given if answer.trial.kind == "headphones"]
         replies = {**self.form(one.listener, "questions-before"), **self.form(one.listener, "questions-after")}
         asked = {question.name: replies.get(question.name) for question in self.experiment.design.questions}
         return Listener(
             listener=str(one.listener), group=one.group, headphones_correct=sum(checks), headphones_trials=len(checks),
-            practice_correct=sum(trial.correct for trial in trials if trial.kind == "practice"),
+            practice_correct=sum(answer.correct for answer in given if answer.trial.kind == "practice"),
             finished=one.finished is not None, excluded=one.excluded is not None, reason=one.excluded or "",
             questionnaire={
                 "list": str(one.list), "enrolled": one.enrolled,
@@ -151,6 +202,9 @@ class Answers:
 
     def text(self, table: str) -> str:
         """One of the tables as tab-separated text: ``trials.tsv``, ``listeners.tsv``, ``events.tsv`` or ``participants.tsv``."""
+        course = self.experiment.course
+        if table == TRIALS and course is not None:
+            return course.table(self)
         asked = [question.name for question in self.experiment.design.questions]
         tables: dict[str, tuple[Sequence[str], Sequence[msgspec.Struct]]] = {
             TRIALS: (TRIAL_COLUMNS, self.trials),
@@ -159,7 +213,7 @@ class Answers:
             PARTICIPANTS: (ParticipantRow.__struct_fields__, self.participants),
         }
         columns, records = tables[table]
-        return _tsv(columns, map(cells, records))
+        return tsv(columns, map(cells, records))
 
 
 def read_answers(database: Path, experiment: Experiment) -> Answers:
@@ -183,9 +237,24 @@ def read_answers(database: Path, experiment: Experiment) -> Answers:
                 "SELECT listener, content FROM messages ORDER BY listener, trial, received, rowid"
             ):
                 messages[listener].append(decoder.decode(content))
+            sql = "SELECT listener, trial, content FROM decided"
+            rows = db.execute(sql) if experiment.course is not None else ()
+            decided = {(listener, trial): msgspec.json.decode(content, type=Decided) for listener, trial, content in rows}
     except (sqlite3.Error, msgspec.MsgspecError) as error:
         raise AudioMetamerError(f"{database} cannot be read: {error}") from error
-    return Answers(experiment, enrolled, messages)
+    return Answers(experiment, enrolled, messages, decided)
+
+
+def read_decided(database: Path, stimulus: str) -> Decided:
+    """What the trial is that plays this sound, of those that were decided on the way; raises as `read_answers`."""
+    try:
+        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            found = db.execute("SELECT content FROM decided WHERE stimulus = ?", (stimulus,)).fetchone()
+    except sqlite3.Error as error:
+        raise AudioMetamerError(f"{database} cannot be read: {error}") from error
+    if found is None:
+        raise AudioMetamerError(f"{database} has no trial that plays {stimulus}")
+    return msgspec.json.decode(found[0], type=Decided)
 
 
 def write_tables(answers: Answers, out: Path) -> None:
@@ -211,7 +280,8 @@ def _condition(entry: Entry) -> tuple[str, str, int | None]:
     return "", entry.condition if entry.condition != "headphones" else "", None
 
 
-def _tsv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+def tsv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as tab-separated text with a header."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", delimiter="\t", lineterminator="\n")
     writer.writeheader()

@@ -47,13 +47,20 @@ class List(msgspec.Struct, frozen=True):
     trials: list[Trial]
 
 
-class Lists(msgspec.Struct, frozen=True):
-    """``lists.json``: everybody's trials, drawn before the first listener."""
+class Lists(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``lists.json``: everybody's trials, drawn before the first listener.
+
+    Parameters
+    ----------
+    course : str
+        The command that decides on the way what follows them, as in ``explore``. Default: none; nothing follows.
+    """
 
     seed: int
     audiometamer: str
     set_manifest_sha256: str | None
     listeners: list[List]
+    course: str = ""
 
 
 class ConditionKey(msgspec.Struct, frozen=True):
@@ -160,11 +167,20 @@ def read_experiment(folder: Path) -> Experiment:
     Raises
     ------
     AudioMetamerError
-        If it is no such folder, or something in it cannot be read or does not fit together.
+        If it is no such folder, something in it cannot be read or does not fit together, or trials are decided on the way.
     """
+    lists, key = read_lists(folder)
+    if lists.course:
+        raise AudioMetamerError(
+            f"{folder} has trials that depend on the answers; it needs a server, and is for `audiometamer {lists.course}`"
+        )
+    return Experiment(folder, read_design(folder / DESIGN), lists, key)
+
+
+def read_lists(folder: Path) -> tuple[Lists, dict[str, Entry]]:
+    """The lists of an experiment of any kind, and the key to their sounds; raises as `read_experiment`."""
     if not (folder / LISTS).is_file():
         raise AudioMetamerError(f"{folder} is no experiment: it has no {LISTS}; give the folder that `experiment build` made")
-    design = read_design(folder / DESIGN)
     try:
         lists = msgspec.json.decode(_text(folder / LISTS), type=Lists)
         key = msgspec.json.decode(_text(folder / KEY), type=dict[str, Entry])
@@ -175,7 +191,7 @@ def read_experiment(folder: Path) -> Experiment:
             raise AudioMetamerError(f"{folder / LISTS} was changed: list {k} is not numbered from 1")
         if unknown := [trial.stimulus for trial in one.trials if trial.stimulus not in key]:
             raise AudioMetamerError(f"{folder / LISTS} names {unknown[0]}, which {KEY} does not know")
-    return Experiment(folder, design, lists, key)
+    return lists, key
 
 
 def _text(path: Path) -> str:

@@ -22,6 +22,7 @@ from audiometamer.experiment.messages import Answer
 from audiometamer.experiment.simulated import Client, Confirmed, Reply, take_part
 from audiometamer.experiment.store import Store
 
+SERVE = (sys.executable, "-m", "audiometamer", "experiment", "serve")
 _PATIENCE = 60.0  # s for a message to be confirmed, and for each time that the server is killed
 _MOST_SECONDS_ALIVE = 1.0  # of a server that is to be killed
 
@@ -70,6 +71,7 @@ def rehearse(
     load_sounds: bool = True,
     chromium: str | None = None,
     kills: int = 0,
+    serve: Sequence[str] = SERVE,
     report: Callable[[float, str], None] = lambda _done, _message: None,
 ) -> Rehearsed:
     """Let simulated listeners take part at once; their answers go into a new folder, not to those of real listeners.
@@ -94,8 +96,11 @@ def rehearse(
         server without a page.
     kills : int
         So often, at random moments, the server is killed (SIGKILL) and started again. Default 0.
+    serve : sequence of str
+        The command that serves it, with its folder, ``--answers`` and ``--port`` after it. Default: `experiment serve`.
     report : function of float and str, optional
-        Called with the share of answers that are confirmed, and words.
+        Called with the share of answers that are confirmed (of listeners who ended, where nobody knows how many answers there
+        will be), and words.
 
     Raises
     ------
@@ -111,10 +116,10 @@ def rehearse(
     store = Store(database, experiment)
     tokens = [store.enrol(group="simulated") for _ in range(listeners)]
     store.close()
-    expected = sum(len(experiment.trials(k + 1)) for k in range(listeners))
-    crowd = _Crowd(expected, report)
+    drawn = sum(len(experiment.trials(k + 1)) for k in range(listeners))
+    crowd = _Crowd(listeners, drawn if experiment.course is None else None, report)
     start = time.perf_counter()
-    with _Server(experiment.folder, database) as server, server.killed(kills, np.random.default_rng([seed, 1])):
+    with _Server(experiment.folder, database, serve) as server, server.killed(kills, np.random.default_rng([seed, 1])):
         if chromium is not None:
             addresses = [f"{server.address}/#{token}" for token in tokens]
             crowd.browse(addresses, reply, program=chromium, seed=seed, pace=pace)
@@ -132,8 +137,8 @@ def rehearse(
 class _Crowd:
     """Threads, one for each listener, and what they tell."""
 
-    def __init__(self, expected: int, report: Callable[[float, str], None]) -> None:
-        self.expected, self.report = expected, report
+    def __init__(self, listeners: int, expected: int | None, report: Callable[[float, str], None]) -> None:
+        self.listeners, self.expected, self.report = listeners, expected, report
         self.lock = threading.Lock()
         self.answers: list[tuple[int, Confirmed]] = []
         self.again = 0
@@ -147,7 +152,9 @@ class _Crowd:
                 self.again += one.attempts > 1
                 if one.message["kind"] == "answer":
                     self.answers.append((listener, one))
-                    self.report(len(self.answers) / self.expected, f"{len(self.answers)} answers")
+                    n = len(self.answers)
+                    share = n / self.expected if self.expected else self.ends.total() / self.listeners
+                    self.report(share, f"{n} answers")
 
         return note
 
@@ -196,8 +203,8 @@ def _is_kept(message: Mapping[str, object], answer: Answer | None) -> bool:
 class _Server(AbstractContextManager["_Server"]):
     """A server in a process of its own, on this machine, that can be killed and started again."""
 
-    def __init__(self, folder: Path, database: Path) -> None:
-        self.start: Callable[[int], subprocess.Popen[str]] = lambda port: start_server(folder, database, port=port)
+    def __init__(self, folder: Path, database: Path, serve: Sequence[str]) -> None:
+        self.start: Callable[[int], subprocess.Popen[str]] = lambda port: start_server(folder, database, port=port, serve=serve)
         self.process = self.start(0)
         self.address = address_of(self.process)
         self.kills = 0
@@ -229,10 +236,9 @@ class _Server(AbstractContextManager["_Server"]):
             address_of(self.process)
 
 
-def start_server(folder: Path, database: Path, *, port: int = 0) -> "subprocess.Popen[str]":
-    """Start ``audiometamer experiment serve``; see `address_of`."""
-    command = [sys.executable, "-m", "audiometamer", "experiment", "serve", str(folder)]
-    command += ["--answers", str(database), "--port", str(port)]
+def start_server(folder: Path, database: Path, *, port: int = 0, serve: Sequence[str] = SERVE) -> "subprocess.Popen[str]":
+    """Start ``audiometamer experiment serve``, or another command that serves; see `address_of`."""
+    command = [*serve, str(folder), "--answers", str(database), "--port", str(port)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
 
 

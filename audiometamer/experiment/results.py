@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from audiometamer.experiment.analysis.trials import Trial
-from audiometamer.experiment.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, Answers
+from audiometamer.experiment.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, Answers, Enrolled
 
 TABLES = (TRIALS, LISTENERS, EVENTS, PARTICIPANTS)
 
@@ -54,14 +54,21 @@ def _shown(answers: Answers) -> str:
     excluded = sum(one.excluded is not None for one in people)
     counts = (
         f"{len(people)} listeners of {len(answers.experiment.lists.listeners)} lists: {finished} finished, {excluded} excluded, "
-        f"{len(people) - finished - excluded} under way; {len(answers.trials)} answers"
+        f"{len(people) - finished - excluded} under way; {answers.total} answers"
     )
     return f"""<p>{counts}</p>
-<h2>Main trials</h2>
-{_table(("condition", "answers", "right", "natural clip instead"), _conditions(answers.trials))}
+{_main_trials(answers)}
 <h2>Listeners</h2>
 {_table(("listener", "list", "group", "answers", "headphones", "practice", "state"), _listeners(answers))}
 """
+
+
+def _main_trials(answers: Answers) -> str:
+    """What was answered in each condition; where trials are decided on the way, there are none."""
+    if answers.experiment.course is not None:
+        return ""
+    columns = ("condition", "answers", "right", "natural clip instead")
+    return f"<h2>Main trials</h2>\n{_table(columns, _conditions(answers.trials))}"
 
 
 def _conditions(trials: Iterable[Trial]) -> list[list[object]]:
@@ -80,12 +87,18 @@ def _listeners(answers: Answers) -> list[list[object]]:
     rows = []
     for one, row in zip(answers.enrolled, answers.listeners, strict=True):
         state = row.reason or ("finished" if row.finished else "under way")
-        n = len(answers.experiment.trials(one.list))
         rows.append([
-            one.listener, one.list, one.group, f"{len(answers.answers(one.listener))} of {n}",
+            one.listener, one.list, one.group, _how_far(answers, one),
             f"{row.headphones_correct} of {row.headphones_trials}", f"{row.practice_correct} right", state,
         ])  # fmt: skip
     return rows
+
+
+def _how_far(answers: Answers, one: Enrolled) -> str:
+    n, course = len(answers.answers(one.listener)), answers.experiment.course
+    if course is None:
+        return f"{n} of {len(answers.experiment.trials(one.list))}"
+    return f"{n} ({100 * course.progress(one.list, answers.heard(one.listener)):.0f} %)"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -11,8 +11,12 @@ What a page may ask for. JSON both ways; ``Authorization: Bearer <token>`` where
 ``GET /api/session`` (token)
     All that the page needs; see `audiometamer.experiment.session`. Asked for at the start and after every reload: ``state.next``
     is the trial to go on with.
+``GET /api/trials/<n>`` (token), ``GET /api/trials/<n>?waiting`` where the listener has nothing else to do meanwhile
+    Where trials are decided on the way: {"trial", "progress", "rest"}, once the trial is decided. It is the one whose turn it is,
+    or the one after it, to be ready in time; `trial` is null where that depends on the answer, see
+    `audiometamer.experiment.deciding`.
 ``GET /sounds/<stimulus>.wav`` (token)
-    A sound of the listener's own list, or ``calibrationnoise``, by which the level is set.
+    A sound of the listener's own trials, or ``calibrationnoise``, by which the level is set.
 ``GET /pictures/<k>.png``
     Of the kth possible answer, from 1, where answers have pictures.
 ``POST /api/messages`` (token) an answer, a form or events; see `audiometamer.experiment.messages`
@@ -48,8 +52,9 @@ from starlette.types import ASGIApp
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
+from audiometamer.experiment.deciding import Deciding
 from audiometamer.experiment.export import read_answers
-from audiometamer.experiment.folder import Experiment, read_experiment
+from audiometamer.experiment.folder import Experiment
 from audiometamer.experiment.messages import Answer
 from audiometamer.experiment.messages import Message as PageMessage
 from audiometamer.experiment.requests import SecurityHeaders, bearer, read_form, read_json
@@ -96,7 +101,9 @@ class Confirmation(msgspec.Struct, frozen=True):
     feedback: dict[str, bool | str] | None
 
 
-def create_app(experiment: Experiment, store: Store, *, open_to: Service | None = None) -> ASGIApp:
+def create_app(
+    experiment: Experiment, store: Store, *, open_to: Service | None = None, ending: Callable[[], bool] = lambda: False
+) -> ASGIApp:
     """The application.
 
     Parameters
@@ -105,12 +112,14 @@ def create_app(experiment: Experiment, store: Store, *, open_to: Service | None 
     store : Store
     open_to : {"prolific", "mturk", "anyone"}, optional
         Whom to give a token who comes without. Default: nobody.
+    ending : function, optional
+        Whether the server ends, so that nothing more is begun. Default: it never does.
 
     Returns
     -------
     ASGI application
     """
-    served = _Server(experiment, store, open_to)
+    served = _Server(experiment, store, open_to, ending)
     app = Starlette(
         routes=[
             Route("/", served.index),
@@ -119,6 +128,7 @@ def create_app(experiment: Experiment, store: Store, *, open_to: Service | None 
             Route("/sounds/{file}", served.sound),
             Route("/api/enrol", served.enrol, methods=["POST"]),
             Route("/api/session", served.session),
+            Route("/api/trials/{trial:int}", served.trial),
             Route("/api/messages", served.message, methods=["POST"]),
             Route("/results", served.ask_for_secret, methods=["GET"]),
             Route("/results", served.results, methods=["POST"]),
@@ -132,8 +142,9 @@ def create_app(experiment: Experiment, store: Store, *, open_to: Service | None 
 class _Server:
     """What the routes do."""
 
-    def __init__(self, experiment: Experiment, store: Store, open_to: Service | None) -> None:
+    def __init__(self, experiment: Experiment, store: Store, open_to: Service | None, ending: Callable[[], bool]) -> None:
         self.experiment, self.store, self.open_to = experiment, store, open_to
+        self.deciding = None if experiment.course is None else Deciding(store, experiment.course, ending)
         self.secret = experiment.secret
         # Whatever is asked for is looked up here: no path is ever made from an address.
         self.pages = _files(experiment.folder / layout.PAGE)
@@ -154,16 +165,25 @@ class _Server:
         return _file(self.pictures, request.path_params["file"])
 
     async def sound(self, request: Request) -> Response:
-        """A sound of the listener's own list: of others, not even that they are there is told."""
+        """A sound of the listener's own trials: of others, not even that they are there is told."""
         state = await self._state(request)
-        own = [layout.CALIBRATION, *(trial.stimulus for trial in self.experiment.trials(state.number))]
         name, _, ending = request.path_params["file"].partition(".")
-        if name not in own or ending != "wav":
+        found = await run_in_threadpool(self._own_sound, state, name) if ending == "wav" else None
+        if found is None:
             raise HTTPException(404, "there is no such sound")
         # Kept by the browser: who reloads the page late in a long experiment does not load everything again. For this listener
         # alone: an experiment that is built again, louder for instance, gives other sounds under the same names.
         headers = {"Cache-Control": "private, max-age=86400", "Vary": "Authorization"}
-        return FileResponse(self.sounds[name], media_type="audio/wav", headers=headers)
+        if isinstance(found, bytes):
+            return Response(found, headers=headers, media_type="audio/wav")
+        return FileResponse(found, media_type="audio/wav", headers=headers)
+
+    def _own_sound(self, state: State, name: str) -> Path | bytes | None:
+        if name in (layout.CALIBRATION, *(trial.stimulus for trial in self.experiment.trials(state.number))):
+            return self.sounds[name]
+        course = self.experiment.course
+        decided = None if course is None else self.store.decided_sound(state.listener, name)
+        return None if course is None or decided is None else course.sound(decided)
 
     async def enrol(self, request: Request) -> Response:
         asked = await read_json(request, self.decode_enrolment)
@@ -177,6 +197,17 @@ class _Server:
         person = await run_in_threadpool(self.store.person, state.listener)
         return _json(session_of(self.experiment, state, person))
 
+    async def trial(self, request: Request) -> Response:
+        """A trial that is decided on the way."""
+        if self.deciding is None:
+            raise HTTPException(404, "all trials were drawn beforehand")
+        state, waiting = await self._state(request), "waiting" in request.query_params
+        number = request.path_params["trial"]
+        try:
+            return _json(await self.deciding.upcoming(state, number, waiting=waiting, left=request.is_disconnected))
+        except ConflictError as error:
+            return await self._conflict(state.listener, error)
+
     async def message(self, request: Request) -> Response:
         """Keep a message; whatever is returned with status 200 is on disk."""
         listener = await self._listener(request)
@@ -184,16 +215,29 @@ class _Server:
         try:
             state = await run_in_threadpool(self.store.keep, listener, message)
         except ConflictError as error:
-            state = await run_in_threadpool(self.store.state, listener)
-            return _error(409, str(error), state=page_state(state))
-        return _json(Confirmation(message.key, page_state(state), self._feedback(state, message)))
+            return await self._conflict(listener, error)
+        feedback = await run_in_threadpool(self._feedback, state, message)
+        return _json(Confirmation(message.key, page_state(state), feedback))
+
+    async def _conflict(self, listener: int, error: ConflictError) -> Response:
+        """What is wrong, and how far the listener really is."""
+        return _error(409, str(error), state=page_state(await run_in_threadpool(self.store.state, listener)))
 
     def _feedback(self, state: State, message: PageMessage) -> dict[str, bool | str] | None:
         """What was right, after a practice trial."""
-        if not isinstance(message, Answer) or self.experiment.trials(state.number)[message.trial - 1].kind != "practice":
+        if not isinstance(message, Answer):
             return None
-        right = self.experiment.key[message.stimulus].answer
-        return {"correct": message.answer == right, "answer": right}
+        kind, right = self._asked(state, message)
+        return {"correct": message.answer == right, "answer": right} if kind == "practice" else None
+
+    def _asked(self, state: State, answer: Answer) -> tuple[str, str]:
+        """Kind and right answer of the trial that was answered."""
+        trials = self.experiment.trials(state.number)
+        if answer.trial <= len(trials):
+            return trials[answer.trial - 1].kind, self.experiment.key[answer.stimulus].answer
+        decided = self.store.decided(state.listener, answer.trial)
+        assert decided is not None
+        return decided.trial.kind, decided.answer
 
     async def _state(self, request: Request) -> State:
         return await run_in_threadpool(self.store.state, await self._listener(request))
@@ -285,7 +329,7 @@ async def _http_error(_request: Request, error: Exception) -> Response:
 
 
 def serve(
-    folder: Path,
+    experiment: Experiment,
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -297,34 +341,33 @@ def serve(
 
     Parameters
     ----------
-    folder : path
-        Of the experiment.
+    experiment : Experiment
     host : str
         Default 127.0.0.1: this machine alone.
     port : int
         0: any that is free. Default 8000.
     open_to : {"prolific", "mturk", "anyone"}, optional
     database : path, optional
-        Default: ``answers.db`` in the folder.
+        Default: ``answers.db`` in the experiment's folder.
     started : function of str, optional
         Called with the address once requests are taken.
 
     Raises
     ------
     AudioMetamerError
-        If the folder is no experiment, the database cannot be used, or the address is taken.
+        If the database cannot be used, or the address is taken.
     """
     import uvicorn
 
-    experiment = read_experiment(folder)
-    with closing(Store(database or folder / layout.DATABASE, experiment)) as store:
-        app = create_app(experiment, store, open_to=open_to)
+    with closing(Store(database or experiment.folder / layout.DATABASE, experiment)) as store:
+        app = create_app(experiment, store, open_to=open_to, ending=lambda: server.should_exit)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30, timeout_graceful_shutdown=5
         )
+        server = uvicorn.Server(config)
         with _listen(host, port) as listening:
             started(address_at(host, listening.getsockname()[1]))
-            uvicorn.Server(config).run(sockets=[listening])
+            server.run(sockets=[listening])
 
 
 def address_at(host: str, port: int) -> str:

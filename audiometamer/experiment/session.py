@@ -78,7 +78,7 @@ class Completion(msgspec.Struct, frozen=True):
     fields: dict[str, str] = {}
 
 
-class Session(msgspec.Struct, frozen=True):
+class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that the page needs.
 
     Parameters
@@ -86,6 +86,7 @@ class Session(msgspec.Struct, frozen=True):
     title : str
     state : PageState
     trials : list of PageTrial
+        Those that were drawn beforehand.
     task : Task
     headphones : HeadphoneTask
     breaks : list of int
@@ -95,6 +96,8 @@ class Session(msgspec.Struct, frozen=True):
         HTML: consent and instructions; debriefing only when it is over.
     completion : Completion or None
         When it is over.
+    course : bool
+        Whether trials follow that are decided on the way, and are asked for one by one.
     """
 
     title: str
@@ -106,6 +109,7 @@ class Session(msgspec.Struct, frozen=True):
     questions: list[Question]
     texts: dict[str, str]
     completion: Completion | None
+    course: bool = False
 
 
 def html_of(text: str) -> str:
@@ -121,13 +125,14 @@ def session_of(experiment: Experiment, state: State, person: Person | None) -> S
     return Session(
         title=design.title,
         state=shown,
-        trials=[_page_trial(trial) for trial in trials],
+        trials=[page_trial(trial) for trial in trials],
         task=_task(experiment),
         headphones=HeadphoneTask(design.headphones.test, GAP_SECONDS, [str(k) for k in range(1, N_INTERVALS + 1)]),
         breaks=_breaks(trials, design.breaks.every),
         questions=design.questions,
         texts=texts,
         completion=_completion(experiment, shown, person),
+        course=experiment.course is not None,
     )
 
 
@@ -138,7 +143,8 @@ def _task(experiment: Experiment) -> Task:
     )
 
 
-def _page_trial(trial: Trial) -> PageTrial:
+def page_trial(trial: Trial) -> PageTrial:
+    """A trial, as the page may know it."""
     return PageTrial(trial.trial, "main" if trial.kind == "catch" else trial.kind, trial.stimulus, trial.options)
 
 

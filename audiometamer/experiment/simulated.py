@@ -6,15 +6,19 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.course import Decided
+from audiometamer.experiment.export import read_decided
 from audiometamer.experiment.folder import SOUNDS, ConditionKey, Entry, Experiment
 from audiometamer.metamers.clips import read_for
 from audiometamer.models import Model
@@ -153,6 +157,42 @@ def rankings_by(model: Model, experiment: Experiment) -> dict[str, list[str]]:
     return found
 
 
+@dataclass(frozen=True)
+class Informed:
+    """A listener who knows what a trial is that was decided on the way, from the answers on disk.
+
+    It passes the headphone check. Reaction times are log-normal.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With a course.
+    database : path
+        Where the server keeps the answers.
+    probability : function of Decided
+        Of the right answer.
+    reaction_time_ms : float
+        Median. Default 1500.
+    spread : float
+        Standard deviation of its natural logarithm. Default 0.4.
+    """
+
+    experiment: Experiment
+    database: Path
+    probability: Callable[[Decided], float]
+    reaction_time_ms: float = 1500.0
+    spread: float = 0.4
+
+    def __call__(self, stimulus: str, options: Sequence[str], generator: np.random.Generator) -> tuple[str, float]:
+        milliseconds = self.reaction_time_ms * math.exp(self.spread * float(generator.standard_normal()))
+        if stimulus in self.experiment.key:
+            return self.experiment.key[stimulus].answer, milliseconds
+        decided = read_decided(self.database, stimulus)
+        wrong = [option for option in options if option != decided.answer]
+        right = generator.random() < self.probability(decided)
+        return decided.answer if right else wrong[int(generator.integers(len(wrong)))], milliseconds
+
+
 class ServerError(AudioMetamerError):
     """The server refused, or was not there for too long."""
 
@@ -191,7 +231,7 @@ class Client(AbstractContextManager["Client"]):
     def __init__(self, address: str, token: str, *, patience: float = 60.0) -> None:
         parts = urlsplit(address)
         self.connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
-        self.token, self.patience = token, patience
+        self.address, self.token, self.patience = address, token, patience
 
     def __exit__(self, *_: object) -> None:
         self.connection.close()
@@ -199,6 +239,11 @@ class Client(AbstractContextManager["Client"]):
     def session(self) -> dict[str, Any]:
         """All that a page needs."""
         return json.loads(self.request("GET", "/api/session")[0])
+
+    def trial(self, number: int, *, waiting: bool) -> dict[str, Any] | None:
+        """A trial that is decided on the way; None if it depends on an answer that is not there yet."""
+        path = f"/api/trials/{number}" + ("?waiting" if waiting else "")
+        return json.loads(self.request("GET", path)[0])["trial"]
 
     def sound(self, stimulus: str) -> bytes:
         """A WAV file."""
@@ -251,6 +296,33 @@ def _attempts(patience: float) -> Iterator[int]:
         wait, attempt = min(2 * wait, _LONGEST_WAIT), attempt + 1
 
 
+class _Trials(AbstractContextManager["_Trials"]):
+    """The trials of a session; those that are decided on the way are asked for ahead, as the page does."""
+
+    def __init__(self, client: Client, session: Mapping[str, Any]) -> None:
+        self.client, self.drawn, self.course = client, session["trials"], session.get("course", False)
+        self.other = Client(client.address, client.token, patience=client.patience)
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+        self.ahead: dict[int, Future[dict[str, Any] | None]] = {}
+
+    def __exit__(self, *_: object) -> None:
+        self.thread.shutdown()
+        self.other.connection.close()
+
+    def take(self, number: int) -> dict[str, Any]:
+        """The trial whose turn it is."""
+        if number <= len(self.drawn):
+            return self.drawn[number - 1]
+        ahead = self.ahead.pop(number, None)
+        known = ahead.result() if ahead is not None and ahead.done() else None
+        return known or self.client.trial(number, waiting=True) or {}
+
+    def look_ahead(self, number: int) -> None:
+        """While the trial before is heard."""
+        if self.course and number > len(self.drawn):
+            self.ahead = {number: self.thread.submit(self.other.trial, number, waiting=False)}
+
+
 def take_part(
     client: Client,
     reply: Reply,
@@ -266,7 +338,7 @@ def take_part(
     ----------
     client : Client
     reply : Reply
-        `Person` or `NetworkListener`.
+        `Person`, `NetworkListener`, or `Informed`.
     seed : int
         Of the answers.
     pace : float
@@ -292,15 +364,17 @@ def take_part(
     for form, content in (("browser", {"agent": "simulated"}), ("consent", {}), ("level", {})):
         if form not in state["forms"]:
             state = send(_form(form, content))["state"]
-    while state["over"] is None:
-        trial = session["trials"][state["next"] - 1]
-        if load_sounds:
-            client.sound(trial["stimulus"])
-        task = session["headphones"] if trial["kind"] == "headphones" else session["task"]
-        answer, milliseconds = reply(trial["stimulus"], trial.get("options") or task["answers"], generator)
-        if pace:
-            time.sleep(pace * milliseconds / 1000)
-        state = send(_answer(trial, answer, milliseconds))["state"]
+    with _Trials(client, session) as trials:
+        while state["over"] is None:
+            trial = trials.take(state["next"])
+            if load_sounds:
+                client.sound(trial["stimulus"])
+            trials.look_ahead(state["next"] + 1)
+            task = session["headphones"] if trial["kind"] == "headphones" else session["task"]
+            answer, milliseconds = reply(trial["stimulus"], trial.get("options") or task["answers"], generator)
+            if pace:
+                time.sleep(pace * milliseconds / 1000)
+            state = send(_answer(trial, answer, milliseconds))["state"]
     if "questions-after" not in state["forms"]:
         send(_form("questions-after", _replies([q for q in session["questions"] if q["when"] == "after"])))
     return str(state["over"])

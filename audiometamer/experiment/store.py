@@ -15,12 +15,14 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.course import Decided, Heard
 from audiometamer.experiment.design import Question
 from audiometamer.experiment.folder import DESIGN, KEY, LISTS, Experiment, Trial
 from audiometamer.experiment.messages import Answer, Form, Message
 
 T = TypeVar("T")
 _VERSION = 1  # of the tables
+_MOST_REMEMBERED = 64  # listeners whose decided trials are kept in memory
 SECONDS_TO_BEGIN = 3600  # for who comes without a link; then their list may be given to another
 MOST_MESSAGES = 2000  # of a listener, beyond the answers: a page gone wild does not fill the disk
 _SCHEMA = """
@@ -49,6 +51,17 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE UNIQUE INDEX one_answer ON messages (listener, trial) WHERE kind = 'answer';
 """
+_COURSE_SCHEMA = """
+CREATE TABLE decided (
+    listener INTEGER NOT NULL REFERENCES listeners,
+    trial INTEGER NOT NULL,
+    stimulus TEXT NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (listener, trial)
+) STRICT;
+CREATE INDEX decided_sounds ON decided (listener, stimulus);
+CREATE INDEX forms ON messages (listener) WHERE kind = 'form';
+"""  # beside the others, where trials are decided on the way
 
 
 class RefusedError(AudioMetamerError):
@@ -139,6 +152,7 @@ class Store:
     def __init__(self, path: Path, experiment: Experiment, *, busy_seconds: float = 5.0) -> None:
         self.path, self.experiment = path, experiment
         self._lock = threading.Lock()
+        self._remembered: dict[int, list[Heard]] = {}
         try:
             if not path.exists():
                 path.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
@@ -157,7 +171,8 @@ class Store:
         with self._transaction() as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version == 0:
-                for statement in _SCHEMA.strip().removesuffix(";").split(";\n"):
+                schema = _SCHEMA + ("" if self.experiment.course is None else _COURSE_SCHEMA)
+                for statement in schema.strip().removesuffix(";").split(";\n"):
                     db.execute(statement)
                 db.execute("INSERT INTO about VALUES ('experiment', ?)", (fingerprint,))
                 db.execute(f"PRAGMA user_version = {_VERSION}")
@@ -337,12 +352,68 @@ class Store:
             return self._state(db, listener)
 
     def _state(self, db: sqlite3.Connection, listener: int) -> State:
-        number, excluded = db.execute("SELECT list, excluded FROM listeners WHERE listener = ?", (listener,)).fetchone()
+        found = db.execute("SELECT list, finished, excluded FROM listeners WHERE listener = ?", (listener,))
+        number, finished, excluded = found.fetchone()
         (answered,) = db.execute("SELECT count(*) FROM messages WHERE listener = ? AND kind = 'answer'", (listener,)).fetchone()
         forms = db.execute("SELECT content FROM messages WHERE listener = ? AND kind = 'form'", (listener,)).fetchall()
-        over = excluded is not None or answered == len(self.experiment.trials(number))
+        over = excluded is not None or finished is not None
         names = frozenset(_read(content, Form).form for (content,) in forms)
         return State(listener, number, None if over else answered + 1, excluded, names)
+
+    def heard(self, listener: int) -> Sequence[Heard]:
+        """The trials that were decided on the way and answered, in order."""
+        with self._alone() as db:
+            return self._heard(db, self._state(db, listener))
+
+    def _heard(self, db: sqlite3.Connection, state: State) -> list[Heard]:
+        """What was read before is remembered: answers do not change, and there may be thousands."""
+        known = self._remembered.get(state.listener, [])
+        last = len(self.experiment.trials(state.number)) + len(known)
+        rows = db.execute(
+            "SELECT decided.content, messages.content FROM messages JOIN decided USING (listener, trial) "
+            "WHERE listener = ? AND trial > ? AND kind = 'answer' ORDER BY trial",
+            (state.listener, last),
+        )
+        heard = [*known, *(_judged(_read(decided, Decided), _read(answer, Answer).answer) for decided, answer in rows)]
+        if not db.in_transaction:  # or it might be taken back
+            self._remembered.pop(state.listener, None)
+            self._remembered[state.listener] = heard
+            if len(self._remembered) > _MOST_REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+        return heard
+
+    def decided(self, listener: int, trial: int) -> Decided | None:
+        """A listener's trial of this number, if it was decided on the way; None if it was not, or not yet."""
+        with self._alone() as db:
+            return self._decided(db, listener, trial)
+
+    def _decided(self, db: sqlite3.Connection, listener: int, trial: int) -> Decided | None:
+        found = db.execute("SELECT content FROM decided WHERE listener = ? AND trial = ?", (listener, trial)).fetchone()
+        return None if found is None else _read(found[0], Decided)
+
+    def decided_sound(self, listener: int, stimulus: str) -> Decided | None:
+        """A trial that was decided for a listener and plays this sound; None if there is none."""
+        with self._alone() as db:
+            found = db.execute("SELECT content FROM decided WHERE listener = ? AND stimulus = ?", (listener, stimulus)).fetchone()
+        return None if found is None else _read(found[0], Decided)
+
+    def decide(self, listener: int, decided: Decided) -> Decided:
+        """Keep a trial that was decided, unless another was under its number; that which is kept.
+
+        Raises
+        ------
+        ConflictError
+            If there was no consent, or the experiment is over.
+        UnavailableError
+        """
+        with self._transaction() as db:
+            _check_under_way(self._state(db, listener))
+            trial = decided.trial
+            row = (listener, trial.trial, trial.stimulus, _json(decided))
+            db.execute("INSERT INTO decided VALUES (?, ?, ?, ?) ON CONFLICT (listener, trial) DO NOTHING", row)
+            kept = self._decided(db, listener, trial.trial)
+        assert kept is not None
+        return kept
 
     def keep(self, listener: int, message: Message) -> State:
         """Keep a message of a listener; the same under the same key again changes nothing.
@@ -390,7 +461,7 @@ class Store:
 
     def _check(self, db: sqlite3.Connection, state: State, message: Message) -> None:
         if isinstance(message, Answer):
-            self._check_answer(state, message)
+            self._check_answer(db, state, message)
             return
         sent = "SELECT count(*) FROM messages WHERE listener = ? AND kind != 'answer'"
         if db.execute(sent, (state.listener,)).fetchone() >= (MOST_MESSAGES,):
@@ -399,44 +470,66 @@ class Store:
             when = message.form.removeprefix("questions-")
             check_replies(message.content, [q for q in self.experiment.design.questions if q.when == when])
 
-    def _check_answer(self, state: State, message: Answer) -> None:
-        """It answers the trial whose turn it is, of this listener's own list, with one of the answers that this takes."""
-        trials = self.experiment.trials(state.number)
-        if "consent" not in state.forms:
-            raise ConflictError("there was no consent")
-        if state.excluded is not None:
-            raise ConflictError("the experiment is over")
-        if message.trial > len(trials):
+    def _check_answer(self, db: sqlite3.Connection, state: State, message: Answer) -> None:
+        """It answers the trial whose turn it is, of this listener's own, with one of the answers that this takes."""
+        trials, course = self.experiment.trials(state.number), self.experiment.course
+        _check_under_way(state)
+        if course is None and message.trial > len(trials):
             raise RefusedError(f"there is no trial {message.trial}; there are {len(trials)}")
         if state.next is None or message.trial < state.next:
             raise ConflictError(f"trial {message.trial} is answered")
         if message.trial > state.next:
             raise ConflictError(f"it is the turn of trial {state.next}")
-        trial = trials[message.trial - 1]
+        trial = self._trial(db, state, message.trial)
+        if trial is None:
+            raise ConflictError(f"trial {message.trial} is not decided yet")
         if message.stimulus != trial.stimulus:
             raise RefusedError(f"trial {message.trial} plays another sound")
         if message.answer not in self.experiment.options(trial):
             raise RefusedError("this is none of the possible answers")
 
+    def _trial(self, db: sqlite3.Connection, state: State, number: int) -> Trial | None:
+        """A trial of the list, or one that was decided; None if it is not decided yet."""
+        trials = self.experiment.trials(state.number)
+        if number <= len(trials):
+            return trials[number - 1]
+        decided = self._decided(db, state.listener, number)
+        return None if decided is None else decided.trial
+
     def _close_if_over(self, db: sqlite3.Connection, state: State, answered: int) -> None:
         """After the last trial of a check that was not passed, or of the experiment, note that it is over."""
-        trials = self.experiment.trials(state.number)
-        here = trials[answered - 1].kind
+        trials, course = self.experiment.trials(state.number), self.experiment.course
+        here = trials[answered - 1].kind if answered <= len(trials) else None
         following = trials[answered].kind if answered < len(trials) else None
-        if (gate := self.experiment.design.gates.get(here)) is not None and following != here and gate.otherwise == "stop":
-            right = self._right(db, state.listener, [trial for trial in trials if trial.kind == here])
-            if right < gate.minimum:
-                told = f"{here}: {right} of {gate.trials} right, at least {gate.minimum} needed"
-                db.execute("UPDATE listeners SET excluded = ? WHERE listener = ?", (told, state.listener))
-                return
-        if following is None:
+        if here is not None and following != here and (told := self._failed(db, state, here)):
+            db.execute("UPDATE listeners SET excluded = ? WHERE listener = ?", (told, state.listener))
+        elif following is None and (course is None or course.next(state.number, self._heard(db, state)) is None):
             db.execute("UPDATE listeners SET finished = ? WHERE listener = ?", (_now(), state.listener))
+
+    def _failed(self, db: sqlite3.Connection, state: State, kind: str) -> str:
+        """Why a listener is stopped after the trials of this kind; nothing if they may go on."""
+        gate = self.experiment.design.gates.get(kind)
+        if gate is None or gate.otherwise != "stop":
+            return ""
+        right = self._right(db, state.listener, [trial for trial in self.experiment.trials(state.number) if trial.kind == kind])
+        return "" if right >= gate.minimum else f"{kind}: {right} of {gate.trials} right, at least {gate.minimum} needed"
 
     def _right(self, db: sqlite3.Connection, listener: int, trials: list[Trial]) -> int:
         """How many of these trials were answered right."""
         sql = "SELECT content FROM messages WHERE listener = ? AND kind = 'answer' AND trial BETWEEN ? AND ?"
         answers = [_read(content, Answer) for (content,) in db.execute(sql, (listener, trials[0].trial, trials[-1].trial))]
         return sum(self.experiment.correct(answer.stimulus, answer.answer) for answer in answers)
+
+
+def _check_under_way(state: State) -> None:
+    if "consent" not in state.forms:
+        raise ConflictError("there was no consent")
+    if state.excluded is not None:
+        raise ConflictError("the experiment is over")
+
+
+def _judged(decided: Decided, answer: str) -> Heard:
+    return Heard(decided, answer, answer == decided.answer)
 
 
 def check_replies(replies: Mapping[str, object], questions: list[Question]) -> None:

@@ -84,7 +84,7 @@ class ExplorationCourse:
             self._draw(n, range(ARRANGEMENTS[self.design.task.kind]), _ARRANGEMENT, number, _KINDS.index(kind), _code(dimension)),
             self._roved(number, len(heard)),
         )
-        return Wanted(self.before + len(heard) + 1, kind, msgspec.to_builtins(asked))
+        return Wanted(self.design.checks + len(heard) + 1, kind, msgspec.to_builtins(asked))
 
     def ahead(self, number: int, heard: Sequence[Heard], pending: Decided) -> Wanted | None:
         """What comes after `pending` if that is the same whatever the answer; a maker is told what may come then and later."""
@@ -126,11 +126,6 @@ class ExplorationCourse:
         from audiometamer.exploration.results import table_of
 
         return table_of(answers)
-
-    @property
-    def before(self) -> int:
-        """How many trials of a list are drawn beforehand: the headphone check."""
-        return 0 if self.design.headphones.test == "none" else self.design.headphones.trials
 
     @cached_property
     def dimensions(self) -> list[str]:
@@ -197,7 +192,9 @@ class ExplorationCourse:
             level_db=found.physical.level_db, way=way, waited=round(waited, 3), arrangement=asked.arrangement,
             rove_db=asked.rove_db, original=self._name(self._nearest(asked).original), sound=self._name(rung.path),
         )  # fmt: skip
-        name = opaque_name(f"{asked.number} {wanted.trial}", self.design.seed)
+        # Of what is heard: a list that is given to another listener may have other sounds in the same trials.
+        heard = (wanted.trial, presented.original, presented.sound, presented.arrangement, presented.rove_db)
+        name = opaque_name(f"{asked.number} {heard}", self.design.seed)
         _, right = arranged(self.design.task.kind, asked.arrangement)
         return Decided(Trial(wanted.trial, wanted.kind, name), right, msgspec.to_builtins(presented))
 

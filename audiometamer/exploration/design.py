@@ -27,6 +27,7 @@ _KEYS = {
     "psi": _ESTIMATED,
     "quest+": _ESTIMATED,
 }
+_EXAMPLES = Path(__file__).parent / "texts"
 _GUESS = {"abx": 1 / 2, "odd-one-out": 1 / 3}
 _LEVELS = 40  # of psi and quest+, where any level can be made, and of the thresholds that they think of
 
@@ -190,6 +191,10 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
     def gap(self) -> float:
         """Silence between the sounds of one trial, s."""
         return self.task.gap
+
+    def example(self, text: str) -> Path:
+        """The file of one of the texts, where the design names none."""
+        return _EXAMPLES / (f"instructions-{self.task.kind}.md" if text == "instructions" else f"{text}.md")
 
     def chosen(self, ladder: Ladder) -> list[str]:
         """The dimensions that are explored, in the order of the ladder.

@@ -245,7 +245,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") if names else "none"
 
 
-def ladder(clips: Sequence[Clip], dimensions: Sequence[Dimension], changes: Sequence[float]) -> list[Move]:
+def all_moves(clips: Sequence[Clip], dimensions: Sequence[Dimension], changes: Sequence[float]) -> list[Move]:
     """Every clip moved along every dimension by every change, those of one layer after the other."""
     return [Move(clip, dimension, change) for dimension, clip, change in itertools.product(dimensions, clips, changes)]
 

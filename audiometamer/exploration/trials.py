@@ -26,7 +26,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     listener : str
     list : int
-        The listener's number, from 0, that all that was drawn follows from.
+        Number of the listener's list, that all that was drawn follows from.
     trial : int
         Its number among the listener's.
     kind : str
@@ -120,7 +120,12 @@ def read_answered(path: Path) -> list[Answered]:
 
 def write_answered(path: Path, trials: Iterable[Answered]) -> None:
     """Write a trial table, which spreadsheets run nothing of (see `audiometamer.experiment.analysis.trials.write_trials`)."""
-    write_table(path, COLUMNS, ({**cells(trial), **_parts(trial.dimension)} for trial in trials))
+    write_table(path, COLUMNS, map(row_of, trials))
+
+
+def row_of(trial: Answered) -> dict[str, Any]:
+    """A row of the table, by column."""
+    return {**cells(trial), **_parts(trial.dimension)}
 
 
 def _parts(dimension: str) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
         What its worker computes on. Default "auto": the GPU if torch finds one, or else the CPU.
     attempts : int
         Of an item that fails its verdict, at most. Default 1.
+    command : str
+        Of audiometamer, which makes what a plan asks for. Default "run".
     """
 
     tasks: int = 8
@@ -50,6 +52,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     options: list[str] = []
     device: str = "auto"
     attempts: int = 1
+    command: str = "run"
 
 
 def seconds_of(time: str) -> int:
@@ -77,7 +80,7 @@ def log_folder(plan: Path) -> Path:
 
 def worker_command(plan: Path, resources: Resources) -> list[str]:
     """What makes items of a plan, under any scheduler, as often and in as many places at once as you like."""
-    command = [sys.executable, "-m", "audiometamer", "run", str(plan.resolve())]
+    command = [sys.executable, "-m", "audiometamer", *resources.command.split(), str(plan.resolve())]
     if resources.device != "auto":
         command += ["--device", resources.device]
     if resources.gpus > 1:

@@ -278,7 +278,7 @@ def _check_sources(found: Sequence[Source]) -> None:
 def open_model(path: Path, entry: PlannedModel, *, place: str) -> tuple[Model, NullDistribution | None]:
     """A model of a plan, its labels grouped as the plan says, and the null distribution that the plan names for it."""
     with within(path, f"{place}.name"):
-        model = load_model(_as_seen(path, entry.name))
+        model = load_model(as_seen(path, entry.name))
     with within(path, f"{place}.groups"):
         if entry.groups is not None:
             model.labels = grouped(model.named_labels(), read_groups(path.parent / entry.groups))
@@ -286,7 +286,7 @@ def open_model(path: Path, entry: PlannedModel, *, place: str) -> tuple[Model, N
         return model, None if entry.null is None else NullDistribution.load(path.parent / entry.null)
 
 
-def _as_seen(path: Path, name: str) -> str:
+def as_seen(path: Path, name: str) -> str:
     """A folder of a model that lies beside the plan is named as seen from there."""
     beside = path.parent / name
     return str(beside) if (beside / "model.toml").is_file() else name
@@ -351,7 +351,7 @@ def _filled_in(path: Path, plan: Plan, layers: Sequence[list[str]], folder: Path
 
     entries = [
         PlannedModel(
-            entry.name if _as_seen(path, entry.name) == entry.name else seen(entry.name) or ".",
+            entry.name if as_seen(path, entry.name) == entry.name else seen(entry.name) or ".",
             own,
             seen(entry.null),
             seen(entry.groups),

@@ -2,24 +2,18 @@
 
 import itertools
 import math
-import multiprocessing
-import os
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import torch
 
 from audiometamer.audio import Clip
 from audiometamer.criteria import NullDistribution
-from audiometamer.devices import choose_device, worker_device
+from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
 from audiometamer.files import in_turn
 from audiometamer.metamers.batch_size import fitting_batch_size
@@ -34,49 +28,12 @@ from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, LOCK, is_complete, r
 from audiometamer.stimuli.plan import open_model, write_resolved
 from audiometamer.stimuli.records import save_failure, save_item, write_planned
 from audiometamer.stimuli.set import conclude
+from audiometamer.stimuli.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
 
 # Items that a worker claims at once: full batches for a while, and still enough left for the others.
 _BATCHES_AT_ONCE = 4
 # A retry begins from other noise; no user numbers so many seeds.
 RETRY_STRIDE = 1_000_000
-# What a model, or a clip, can do wrong: it concerns the item, not the run.
-_FAULTS = (AudioMetamerError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError)
-_RESTARTS = 3
-_POLL = 2.0  # seconds between two looks at the disk
-
-# Items made so far, and what is going on.
-Report = Callable[[float, str], None]
-
-
-@dataclass
-class Interruption:
-    """Whether somebody has asked this process to stop.
-
-    Parameters
-    ----------
-    asked : bool
-        Default False.
-    """
-
-    asked: bool = False
-    _can_wait: bool = False
-
-    def ask(self) -> None:
-        """Raise a KeyboardInterrupt, unless the work can stop by itself; then only the second time."""
-        if self.asked or not self._can_wait:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    @contextmanager
-    def deferred(self) -> Iterator[None]:
-        """While this lasts, the work looks at `asked` and stops by itself; if it ends before, it is stopped then."""
-        self._can_wait = True
-        try:
-            yield
-        finally:
-            self._can_wait = False
-        if self.asked:
-            raise KeyboardInterrupt
 
 
 @dataclass
@@ -164,7 +121,7 @@ class Worker:
                     if opened is None:
                         opened = self._opened(entry, chunk[0][0])
                     size = size or fitting_batch_size(opened[0], places(layer))
-                except _FAULTS as error:
+                except FAULTS as error:
                     more, _ = self._claimed(waiting, len(waiting))
                     waiting = []
                     for item, _ in (*chunk, *more):
@@ -206,12 +163,12 @@ class Worker:
 
     def _make(self, opened: tuple[Model, NullDistribution | None], chunk: Sequence[tuple[Planned, int]], size: int) -> None:
         """Make items of one layer together; if that fails, each half of them by itself, down to the one that is to blame."""
-        _stop_without_parent()
+        stop_without_parent()
         jobs: dict[tuple[str, int], tuple[Planned, int, Clip]] = {}
         for item, attempt in chunk:
             try:
                 clip = self._clip(opened[0], item)
-            except _FAULTS as error:
+            except FAULTS as error:
                 self._failed(item, error)
             else:
                 jobs[clip.name, item.identity.settings.seed + attempt * RETRY_STRIDE] = (item, attempt, clip)
@@ -256,7 +213,7 @@ class Worker:
                 )  # fmt: skip
         except WritingError:  # of a checkpoint
             raise
-        except _FAULTS as error:
+        except FAULTS as error:
             raise _Fault(error) from error
 
     def _clip(self, model: Model, item: Planned) -> Clip:
@@ -321,131 +278,24 @@ def run(expansion: Expansion, *, device: str = "auto", workers: int = 1, attempt
     """
     chosen = choose_device(device)
     clips = prepare(expansion)
-    pace = Pace(expansion, report)
+    folders = [expansion.folder / item.folder for item in expansion.items]
+    pace = Pace(len(folders), lambda: sum(map(is_complete, folders)), report)
     with interruptible() as interruption:
         if workers == 1:
-            Worker(expansion, chosen, attempts, pace.of_worker, interruption=interruption).work()
+            _work(expansion, attempts, 1, chosen, interruption, pace.of_worker)
         else:
-            _run_many(expansion, device, workers, attempts, pace)
+            run_many(partial(_work, expansion, attempts, workers), workers, device=device, watch=pace.of_disk)
         if report is not None:
             report(1, "index and manifest")
         conclude(expansion.folder, clips=clips)
 
 
-def _run_many(expansion: Expansion, device: str, workers: int, attempts: int, pace: "Pace") -> None:
-    context = multiprocessing.get_context("spawn")
-    threads = max(torch.get_num_threads() // workers, 1)
-
-    def start(k: int) -> Any:
-        process = context.Process(target=_work, args=(expansion, str(worker_device(device, k)), attempts, workers, threads))
-        process.start()
-        return process
-
-    restarts = 0
-    running = {k: start(k) for k in range(workers)}
-    faults: list[str] = []
-    try:
-        while running:
-            time.sleep(_POLL)
-            pace.of_disk(len(running))
-            for k, process in tuple(running.items()):
-                if process.is_alive():
-                    continue
-                del running[k]
-                if process.exitcode and process.exitcode < 0 and restarts < _RESTARTS:  # killed from outside
-                    restarts += 1
-                    running[k] = start(k)
-                elif process.exitcode:
-                    faults.append(f"worker {k} ended with status {process.exitcode}")
-    finally:
-        for process in running.values():
-            process.terminate()
-        for process in running.values():
-            process.join()
-    if faults:
-        raise AudioMetamerError(f"{'; '.join(faults)}; what they had finished is kept")
-
-
-def _work(expansion: Expansion, device: str, attempts: int, workers: int, threads: int) -> None:
-    """A worker's process."""
-    torch.set_num_threads(threads)
-    try:
-        with interruptible() as interruption:
-            Worker(expansion, torch.device(device), attempts, workers=workers, interruption=interruption).work()
-    except KeyboardInterrupt:
-        return
-    except AudioMetamerError as error:
-        raise SystemExit(f"audiometamer: worker: {error}") from error
-
-
-def _stop_without_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        raise KeyboardInterrupt
-
-
-@contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """While this lasts, SIGTERM, SIGUSR1 and SIGUSR2, as schedulers send before a time limit, stop the work with nothing lost.
-
-    Ctrl-C stops it at once: what was unfinished goes on from its latest checkpoint.
-    """
-    interruption = Interruption()
-    if threading.current_thread() is not threading.main_thread():
-        yield interruption
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (Python calls it so)
-        interruption.ask()
-
-    numbers = [signal.SIGTERM, *([signal.SIGUSR1, signal.SIGUSR2] if os.name == "posix" else [])]
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield interruption
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class Pace:
-    """How far a run is, how fast, and how long it will take.
-
-    Parameters
-    ----------
-    expansion : Expansion
-    report : callable or None
-    """
-
-    def __init__(self, expansion: Expansion, report: Report | None) -> None:
-        self.folders: list[Path] = [expansion.folder / item.folder for item in expansion.items]
-        self.report, self.began, self.looked = report, time.monotonic(), time.monotonic()
-        self.first = self.there = self._complete()
-
-    def _complete(self) -> int:
-        return sum(map(is_complete, self.folders))
-
-    def of_worker(self, made: float, message: str) -> None:
-        """Told by the only worker here; others elsewhere are seen on the disk."""
-        if time.monotonic() - self.looked > 10 * _POLL:
-            self.there, self.looked = self._complete(), time.monotonic()
-        self._tell(max(self.first + made, self.there), message)
-
-    def of_disk(self, workers: int) -> None:
-        """Look at the disk."""
-        self._tell(self._complete(), f"{workers} workers")
-
-    def _tell(self, there: float, message: str) -> None:
-        if self.report is None:
-            return
-        total, seconds = len(self.folders), time.monotonic() - self.began
-        rate = (there - self.first) / seconds if seconds else 0
-        left = f", {3600 * rate:.0f} an hour, {spell((total - there) / rate)} left" if rate > 0 and there < total else ""
-        self.report(min(there / total, 1), f"{int(there)} of {total}{left}; {message}")
-
-
-def spell(seconds: float) -> str:
-    """Seconds in words: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
-    for size, unit, digits in ((86400, "days", 1), (3600, "h", 1), (60, "min", 0)):
-        if seconds >= 2 * size or (unit == "h" and seconds >= size):
-            return f"{seconds / size:.{digits}f} {unit}"
-    return f"{seconds:.0f} s"
+def _work(
+    expansion: Expansion,
+    attempts: int,
+    workers: int,
+    device: torch.device,
+    interruption: Interruption,
+    report: Report | None = None,
+) -> None:
+    Worker(expansion, device, attempts, report, workers, interruption).work()

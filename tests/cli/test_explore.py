@@ -24,15 +24,19 @@ def found(tmp_path, monkeypatch):
 
 def test_from_a_bank_to_a_ladder(found, capsys):
     assert {path.name for path in (found / "dimensions").iterdir()} == {"relu0", "relu1"}
-    ladder = ["explore", "calibrate", "bank/sound10.wav", *MODEL, "--choose", "relu0/0,relu1/2/-", "--changes", "0.2,0.4"]
-    assert main([*ladder, "--steps", "10"]) == 0
-    assert "relu1/2/-" in capsys.readouterr().out
+    (found / "plan.toml").write_text(
+        'model = "tiny_models:sound_model"\nsignals = ["bank/sound10.wav"]\nchoose = ["relu0/0", "relu1/2/-"]\n'
+        "changes = [0.2, 0.4]\nsteps = 10\n"
+    )
+    assert main(["explore", "ladder", "plan.toml"]) == 0
+    out = capsys.readouterr().out
+    assert "relu1/2/-" in out
+    assert "6 moved signals in ladder: 3 dimensions, 1 references; 0 could not be made" in out
     rows = read_table(found / "ladder" / "calibration.tsv")
     assert [(row["dimension"], row["wished"]) for row in rows] == [
         (dimension, wished) for dimension in ("relu0/0/+", "relu0/0/-", "relu1/2/-") for wished in ("0.2", "0.4")
     ]
     assert all((found / "ladder" / row["file"]).exists() for row in read_table(found / "ladder" / "moves.tsv"))
-    assert "moves.tsv exists; choose another --out, or --overwrite it" in refused(capsys, *ladder)
     shown = [
         "explore",
         "catalogue",
@@ -49,6 +53,7 @@ def test_from_a_bank_to_a_ladder(found, capsys):
     ]
     assert main(shown) == 0
     assert sorted(path.name for path in (found / "catalogue").glob("*.png")) == ["relu0_0.png", "relu1_0.png"]
+    assert "moves.tsv exists; choose another --out, or --overwrite it" in refused(capsys, *shown)
 
 
 def test_what_is_wrong_is_told_in_a_line(found, capsys):
@@ -59,7 +64,7 @@ def test_what_is_wrong_is_told_in_a_line(found, capsys):
     assert "has no layer 'relu9'" in refused(capsys, "explore", "dimensions", "bank", *MODEL, "--layers", "relu9")
     few = ("explore", "dimensions", sound, *MODEL, "--layers", "relu0", "--out", "other")
     assert "the bank has 1 signal(s); ica needs at least 5" in refused(capsys, *few)
-    moving = ("explore", "calibrate", sound, *MODEL)
+    moving = ("explore", "catalogue", sound, *MODEL)
     assert "--changes is '1,x'; it takes numbers" in refused(capsys, *moving, "--changes", "1,x")
     assert "--changes is '': there is nothing to move" in refused(capsys, *moving, "--changes", "")
     assert "'relu0' names no dimension" in refused(capsys, *moving, "--choose", "relu0")

@@ -11,7 +11,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.calibration import Calibrated, calibrate, read_calibration, wished_for, write_calibration
 from audiometamer.exploration.catalogue import write_catalogue
 from audiometamer.exploration.dimensions import Dimension
-from audiometamer.exploration.ladder import ladder, read_ladder, write_moved
+from audiometamer.exploration.ladder import all_moves, read_ladder, write_moved
 from audiometamer.exploration.moving import Move, move
 from audiometamer.exploration.physical import modulation_distance, physical_distances
 from audiometamer.tables import read_table
@@ -30,7 +30,7 @@ def dimensions(model):
 @pytest.fixture(scope="module")
 def moves():
     wished = [Dimension("relu0", 0, 1), Dimension("relu1", 2, -1), Dimension("relu0", 1, -1)]
-    return ladder(sounds(2, first=30), wished, [0.2, 0.6])
+    return all_moves(sounds(2, first=30), wished, [0.2, 0.6])
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_the_published_steps_go_there_too(model, dimensions, moves):
 
 def test_images_are_moved_by_the_same_code():
     eye = image_model()
-    wished = ladder(images(2, first=40), [Dimension("relu", 0, 1), Dimension("relu", 1, -1)], [0.5])
+    wished = all_moves(images(2, first=40), [Dimension("relu", 0, 1), Dimension("relu", 1, -1)], [0.5])
     for each in move(eye, image_dimensions(eye), wished, steps=120):
         assert each.record.reached == pytest.approx(0.5, rel=0.05)
         assert each.record.leakage < 0.05

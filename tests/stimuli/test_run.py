@@ -24,9 +24,10 @@ from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.layout import CHECKPOINT, RECORD, read_failure, read_items
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.records import read_record
-from audiometamer.stimuli.run import RETRY_STRIDE, Interruption, Worker, prepare, run, spell
+from audiometamer.stimuli.run import RETRY_STRIDE, Worker, prepare, run
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import read_manifest, verify
+from audiometamer.stimuli.workers import Interruption, spell
 
 
 def opened(path):

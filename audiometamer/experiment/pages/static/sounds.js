@@ -40,6 +40,12 @@ export class Sounds {
     await Promise.all(names.map((name) => this.#load(name).then(() => report((loaded += 1) / names.length))));
   }
 
+  /** Another sound will be heard after all others; it is loaded now. */
+  expect(name) {
+    if (!this.#order.includes(name)) this.#order.push(name);
+    this.#load(name).catch(() => {}); // whoever waits for it is told of its failure
+  }
+
   #load(name) {
     if (!this.#loading.has(name)) {
       const missed = (error, attempt) => this.#note("missed load", { stimulus: name, attempt, reason: error.message });

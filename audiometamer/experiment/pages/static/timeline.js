@@ -1,5 +1,6 @@
 /** All screens of what is left of an experiment, in order. */
 
+import { Course } from "./course.js";
 import { element } from "./elements.js";
 import { Choice } from "./plugins/choice.js";
 import { Intervals } from "./plugins/intervals.js";
@@ -7,6 +8,7 @@ import { Level } from "./plugins/level.js";
 import { Questions } from "./plugins/questions.js";
 import { Text } from "./plugins/text.js";
 import { Typed } from "./plugins/typed.js";
+import { Waiting } from "./plugins/waiting.js";
 import { Refused, persist } from "./retry.js";
 import * as words from "./words.js";
 
@@ -16,19 +18,29 @@ const COMPARED = { abx: ["A", "B", "X"] };
 export function screens({ jsPsych, session, sounds, outbox, transport }) {
   const { state, trials, task, headphones } = session;
   const left = state.over ? [] : trials.slice(state.next - 1);
-  let told = null; // by the server, of the last answer
+  const course = session.course ? new Course(transport, sounds) : null;
+  let told = { state }; // by the server, of the last answer
   let ending = session;
 
-  /** Send a message; where the server knows better how far we are, begin anew from there. */
-  async function send(message) {
+  /** Where the server knows better how far we are, begin anew from there. */
+  async function agreed(action) {
     try {
-      told = await outbox.send(message);
+      return await action();
     } catch (error) {
       if (!(error instanceof Refused) || error.status !== 409) throw error;
       location.reload();
-      await new Promise(() => {});
+      return new Promise(() => {});
     }
+  }
+
+  async function send(message) {
+    told = await agreed(() => outbox.send(message));
     if (told.state.over) jsPsych.abortTimelineByName("trials");
+  }
+
+  /** Have the trial of this number made ready, if it is one that is decided on the way. */
+  function lookAhead(number) {
+    if (number > trials.length) course?.look(number);
   }
 
   const form = (name) => (content) => send({ kind: "form", form: name, content });
@@ -39,6 +51,7 @@ export function screens({ jsPsych, session, sounds, outbox, transport }) {
     const agree = async () => {
       await form("browser")(browser(sounds.context));
       await form("consent")({});
+      lookAhead(state.next);
     };
     return [
       ...(state.forms.includes("consent") ? [] : [{ type: Text, content: session.texts.consent, button: words.AGREE, then: agree }]),
@@ -54,13 +67,11 @@ export function screens({ jsPsych, session, sounds, outbox, transport }) {
     if (trial.kind === "headphones") return previous ? [] : [{ type: Text, content: words.HEADPHONES[headphones.test] }];
     const rest = session.breaks.includes(previous?.trial) ? [words.REST(...progress(previous))] : [];
     if (trial.kind === previous?.kind) return rest.map((content) => ({ type: Text, content }));
-    const instructed = previous && previous.kind !== "headphones";
-    const content = { practice: words.PRACTICE, demonstration: words.DEMONSTRATION, main: words.MAIN }[trial.kind];
-    return [
-      ...(instructed ? [] : [{ type: Text, content: [fragment(session.texts.instructions), ...allAnswers(task)] }]),
-      { type: Text, content, button: words.BEGIN },
-    ];
+    return [...(isInstructed(previous) ? [] : [instructions()]), { type: Text, content: words.KINDS[trial.kind], button: words.BEGIN }];
   }
+
+  const isInstructed = (previous) => previous && previous.kind !== "headphones";
+  const instructions = () => ({ type: Text, content: [fragment(session.texts.instructions), ...allAnswers(task)] });
 
   function feedback() {
     const { correct, answer: right } = told.feedback;
@@ -78,25 +89,28 @@ export function screens({ jsPsych, session, sounds, outbox, transport }) {
     return [main.filter((other) => other.trial <= trial.trial).length, main.length];
   }
 
-  function asked(trial) {
+  /** `now()`: the trial of this kind. */
+  function asked(kind, now) {
     const common = {
-      number: trial.trial,
-      stimulus: trial.stimulus,
+      number: () => now().trial,
+      stimulus: () => now().stimulus,
       sounds,
-      played: () => outbox.played(trial.trial),
+      played: () => {
+        lookAhead(now().trial + 1);
+        return outbox.played(now().trial);
+      },
       save: answer,
-      on_start: () => showProgress(trial, trials),
+      on_start: () => showProgress(course ? now().progress ?? 0 : (now().trial - 1) / trials.length),
     };
-    if (trial.kind === "headphones") {
+    if (kind === "headphones") {
       const { test, answers, gap_seconds: gap } = headphones;
       return { ...common, type: Intervals, answers, prompt: words.PROMPTS[test], labels: words.INTERVALS[test], intervals: answers.length, gap };
     }
-    const answers = trial.options?.length ? trial.options : task.answers;
     const compared = task.kind in words.INTERVALS;
     return {
       ...common,
       type: PLUGINS[task.kind],
-      answers,
+      answers: () => (now().options?.length ? now().options : task.answers),
       prompt: words.PROMPTS[compared ? task.kind : task.of],
       ...(task.pictures && { picture: (one) => transport.picture(task.answers.indexOf(one) + 1) }),
       ...(compared && {
@@ -105,11 +119,34 @@ export function screens({ jsPsych, session, sounds, outbox, transport }) {
     };
   }
 
-  const timeline = left.flatMap((trial, k) => [
+  const drawn = left.flatMap((trial, k) => [
     ...introductions(trial, left[k - 1]),
-    asked(trial),
+    asked(trial.kind, () => trial),
     ...(trial.kind === "practice" ? [{ type: Text, content: feedback }] : []),
   ]);
+
+  /** What is decided on the way: one trial after the other, until it is over. */
+  function decided() {
+    let previous = left.at(-1);
+    let now = null;
+    const next = async () => {
+      const { trial, ...rest } = await agreed(() => course.take(told.state.next));
+      [previous, now] = [now ?? previous, { ...trial, ...rest }];
+    };
+    const where = (condition, screen) => ({ timeline: [screen], conditional_function: condition });
+    const begins = () => now.kind !== previous?.kind;
+    return {
+      timeline: [
+        { type: Waiting, until: next },
+        where(() => !isInstructed(previous), instructions()),
+        where(begins, { type: Text, content: () => words.KINDS[now.kind], button: words.BEGIN }),
+        where(() => now.rest && !begins(), { type: Text, content: () => words.REST_AT(now.progress) }),
+        asked("decided", () => now),
+        where(() => now.kind === "practice", { type: Text, content: feedback }),
+      ],
+      loop_function: () => !told.state.over,
+    };
+  }
 
   function after() {
     const last = session.questions.filter((question) => question.when === "after");
@@ -127,6 +164,8 @@ export function screens({ jsPsych, session, sounds, outbox, transport }) {
     ];
   }
 
+  if (state.forms.includes("consent") && !state.over) lookAhead(state.next);
+  const timeline = [...drawn, ...(course && !state.over ? [decided()] : [])];
   return [...(state.over ? [] : before()), ...(timeline.length ? [{ name: "trials", timeline }] : []), ...after()];
 }
 
@@ -168,11 +207,11 @@ function allAnswers({ kind, answers }) {
   return [element("details", {}, element("summary", { textContent: words.ALL_ANSWERS(answers.length) }), list)];
 }
 
-/** The bar at the top: how many of all trials are done. */
-function showProgress(trial, trials = []) {
+/** The bar at the top: how much of it is done, from 0 to 1. */
+function showProgress(share) {
   const bar = document.querySelector("#progress");
-  bar.hidden = trial === null;
-  if (trial !== null) Object.assign(bar, { max: trials.length, value: trial.trial - 1 });
+  bar.hidden = share === null;
+  if (share !== null) bar.value = share;
 }
 
 /** What is known of the listener's browser. */

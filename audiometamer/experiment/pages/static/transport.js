@@ -8,6 +8,7 @@ export { Refused } from "./retry.js";
 
 const PATIENCE = 20_000; // ms for one request
 const PATIENCE_FOR_SOUNDS = 120_000; // some of them are of 1 MB, and some connections slow
+const PATIENCE_FOR_TRIALS = 60_000; // their sounds may have to be made
 const LATER = [408, 500, 502, 503, 504]; // sending the same again may help
 /** What services say of a listener in the address; whatever else stands there is not asked for. */
 const SERVICES = {
@@ -48,6 +49,12 @@ export class Server {
 
   async send(message) {
     return (await request("api/messages", { token: this.token, method: "POST", json: message })).json();
+  }
+
+  /** A trial that is decided on the way; `waiting`: the listener has nothing else to do. */
+  async trial(number, { waiting = false } = {}) {
+    const path = `api/trials/${number}${waiting ? "?waiting" : ""}`;
+    return (await request(path, { token: this.token, patience: PATIENCE_FOR_TRIALS })).json();
   }
 
   async sound(stimulus) {

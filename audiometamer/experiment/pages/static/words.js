@@ -10,6 +10,7 @@ export const PLAY_AGAIN = "The sound was interrupted. Play it again";
 export const LISTEN = "Listen…";
 export const NO_SOUND = "This browser plays no sound yet. Please check that headphones are connected, and try again.";
 export const LOADING = "The sound is loading…";
+export const ONE_MOMENT = "One moment please, the next sound is being made…";
 export const KEPT_HERE =
   "Your answer is kept in this browser and will be sent as soon as the server can be reached. Please leave this page open.";
 export const ALL_ANSWERS = (n) => `All ${n} possible answers`;
@@ -40,7 +41,9 @@ Which one is it? Press the key of its number, or its button.</p>`,
 export const PRACTICE = `<h1>Practice</h1><p>First some trials for practice. After each, you are told what was right.</p>`;
 export const DEMONSTRATION = `<h1>Well practised</h1><p>Now some trials on your own. From here on you are not told what was right.</p>`;
 export const MAIN = `<h1>The main part</h1><p>All is ready. The progress is shown at the top of the page.</p>`;
+export const KINDS = { practice: PRACTICE, demonstration: DEMONSTRATION, main: MAIN };
 export const REST = (done, all) => `<h1>Time for a rest</h1><p>You have answered ${done} of ${all}. Go on when you like.</p>`;
+export const REST_AT = (share) => `<h1>Time for a rest</h1><p>About ${Math.round(100 * share)} % is done. Go on when you like.</p>`;
 export const RIGHT = `<h1 class="right">Right</h1><p>It was <strong dir="auto" translate="no"></strong>.</p>`;
 export const WRONG = `<h1 class="wrong">Not quite</h1><p>It was <strong dir="auto" translate="no"></strong>.</p>`;
 

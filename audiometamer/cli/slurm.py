@@ -1,0 +1,46 @@
+"""What commands that submit a plan to Slurm are asked, and what they do."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from audiometamer.cli import options as common
+from audiometamer.stimuli import cluster
+from audiometamer.stimuli.cluster import Resources, log_folder, script_file, write_script
+
+_ASKED = (
+    click.option("--tasks", type=click.IntRange(1), default=8, show_default=True, help="Of the array; they share the items."),
+    click.option("--time", default="04:00:00", show_default=True, help="Limit of a task; it queues again shortly before."),
+    click.option("--warning", type=click.IntRange(1), default=120, show_default=True, help="How shortly before, in seconds."),
+    click.option("--cpus", type=click.IntRange(1), default=4, show_default=True, help="Of a task."),
+    click.option("--gpus", type=click.IntRange(0), default=0, show_default=True, help="Of a task; it has a worker for each."),
+    click.option("--memory", help="Of a task, as in 16G."),
+    click.option("--partition"),
+    click.option("--account"),
+    click.option("--module", "modules", multiple=True, help="To load first; may be given several times."),
+    click.option("--sbatch", "options", multiple=True, help="Any other option of sbatch, as in --sbatch=--qos=long; likewise."),
+    common.device,
+    click.option("--write-only", is_flag=True, help="Write the script and do not start it."),
+    click.option("--overwrite", is_flag=True, help="Replace the script if it is there."),
+)
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of a command that submits, in the order of --help."""
+    for option in reversed(_ASKED):
+        command = option(command)
+    return command
+
+
+def submit(
+    plan: Path, *, modules: tuple[str, ...], options: tuple[str, ...], write_only: bool, overwrite: bool, **asked: Any
+) -> None:
+    """Write a plan's array script beside it, and start it."""
+    resources = Resources(modules=list(modules), options=list(options), **asked)
+    if write_only:
+        write_script(plan, resources, overwrite=overwrite)
+    else:
+        click.echo(cluster.submit(plan, resources, overwrite=overwrite))
+    click.echo(f"script: {script_file(plan)}, logs: {log_folder(plan)}")

@@ -1,0 +1,40 @@
+/** Trials that are decided on the way: asked for while the one before is heard, so that nobody waits for their sounds. */
+
+import { say } from "./elements.js";
+import { persist } from "./retry.js";
+import { NO_CONNECTION } from "./words.js";
+
+export class Course {
+  #transport;
+  #sounds;
+  #ahead = { number: 0, told: null };
+
+  constructor(transport, sounds) {
+    this.#transport = transport;
+    this.#sounds = sounds;
+  }
+
+  /** A trial whose turn comes next: if it can be decided now, and whatever fails, it is asked for again at its turn. */
+  async look(number) {
+    if (this.#ahead.number === number) return;
+    const ahead = { number, told: null };
+    this.#ahead = ahead;
+    try {
+      ahead.told = this.#expected(await this.#transport.trial(number));
+    } catch {
+      ahead.number = 0;
+    }
+  }
+
+  /** The trial whose turn it is, with the progress and whether there is a rest before it. Throws `Refused`. */
+  async take(number) {
+    const { number: known, told } = this.#ahead;
+    if (known === number && told?.trial) return told;
+    return this.#expected(await persist(() => this.#transport.trial(number, { waiting: true }), () => say(NO_CONNECTION)));
+  }
+
+  #expected(told) {
+    if (told.trial) this.#sounds.expect(told.trial.stimulus);
+    return told;
+  }
+}

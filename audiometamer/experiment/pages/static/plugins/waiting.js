@@ -1,0 +1,36 @@
+/** Nothing to do until something is there. */
+
+import { say } from "../elements.js";
+import { ONE_MOMENT } from "../words.js";
+
+const { ParameterType } = jsPsychModule;
+const PATIENCE = 500; // ms after which it is said that there is something to wait for
+
+export class Waiting {
+  static info = {
+    name: "waiting",
+    version: "1.0.0",
+    parameters: {
+      /** Returns a promise of what is waited for. */
+      until: { type: ParameterType.FUNCTION },
+    },
+    data: {},
+  };
+
+  constructor(jsPsych) {
+    this.jsPsych = jsPsych;
+  }
+
+  async trial(display, trial, on_load) {
+    display.replaceChildren();
+    on_load();
+    const timer = setTimeout(say, PATIENCE, ONE_MOMENT);
+    await trial.until();
+    clearTimeout(timer);
+    say("");
+  }
+
+  simulate(trial, mode, options, on_load) {
+    return this.trial(this.jsPsych.getDisplayElement(), trial, on_load);
+  }
+}

@@ -1,0 +1,199 @@
+"""Processes that share long work through the disk: how they are started, watched, asked to stop, and how fast they are."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import torch
+
+from audiometamer.devices import worker_device
+from audiometamer.errors import AudioMetamerError
+
+# What a model, or a clip, can do wrong: it concerns the item, not the run.
+FAULTS = (AudioMetamerError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError)
+_RESTARTS = 3
+_POLL = 2.0  # seconds between two looks at the disk
+
+# Items made so far, and what is going on.
+Report = Callable[[float, str], None]
+
+
+@dataclass
+class Interruption:
+    """Whether somebody has asked this process to stop.
+
+    Parameters
+    ----------
+    asked : bool
+        Default False.
+    """
+
+    asked: bool = False
+    _can_wait: bool = False
+
+    def ask(self) -> None:
+        """Raise a KeyboardInterrupt, unless the work can stop by itself; then only the second time."""
+        if self.asked or not self._can_wait:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """While this lasts, the work looks at `asked` and stops by itself; if it ends before, it is stopped then."""
+        self._can_wait = True
+        try:
+            yield
+        finally:
+            self._can_wait = False
+        if self.asked:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """While this lasts, SIGTERM, SIGUSR1 and SIGUSR2, as schedulers send before a time limit, stop the work with nothing lost.
+
+    Ctrl-C stops it at once: what was unfinished goes on from its latest checkpoint.
+    """
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (Python calls it so)
+        interruption.ask()
+
+    numbers = [signal.SIGTERM, *([signal.SIGUSR1, signal.SIGUSR2] if os.name == "posix" else [])]
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# What a worker does, until there is nothing left for it.
+Work = Callable[[torch.device, Interruption], object]
+
+
+def run_many(work: Work, workers: int, *, device: str, watch: Callable[[int], None]) -> None:
+    """Do work in several processes, and put another in the place of one that is killed.
+
+    Parameters
+    ----------
+    work : callable
+        A function of a module, or a `functools.partial` of one: each process is given it with a device.
+    workers : int
+    device : str
+        As `choose_device` takes it; the accelerators of that kind are dealt out in turn.
+    watch : callable
+        Told the number of processes at work every other second.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a worker ended with an error, or workers are killed again and again.
+    """
+    context = multiprocessing.get_context("spawn")
+    threads = max(torch.get_num_threads() // workers, 1)
+
+    def start(k: int) -> Any:
+        process = context.Process(target=_work, args=(work, str(worker_device(device, k)), threads))
+        process.start()
+        return process
+
+    restarts = 0
+    running = {k: start(k) for k in range(workers)}
+    faults: list[str] = []
+    try:
+        while running:
+            time.sleep(_POLL)
+            watch(len(running))
+            for k, process in tuple(running.items()):
+                if process.is_alive():
+                    continue
+                del running[k]
+                if process.exitcode and process.exitcode < 0 and restarts < _RESTARTS:  # killed from outside
+                    restarts += 1
+                    running[k] = start(k)
+                elif process.exitcode:
+                    faults.append(f"worker {k} ended with status {process.exitcode}")
+    finally:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.join()
+    if faults:
+        raise AudioMetamerError(f"{'; '.join(faults)}; what they had finished is kept")
+
+
+def _work(work: Work, device: str, threads: int) -> None:
+    """A worker's process."""
+    torch.set_num_threads(threads)
+    try:
+        with interruptible() as interruption:
+            work(torch.device(device), interruption)
+    except KeyboardInterrupt:
+        return
+    except AudioMetamerError as error:
+        raise SystemExit(f"audiometamer: worker: {error}") from error
+
+
+def stop_without_parent() -> None:
+    """Raise a KeyboardInterrupt in a worker whose parent has been killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        raise KeyboardInterrupt
+
+
+class Pace:
+    """How far a run is, how fast, and how long it will take.
+
+    Parameters
+    ----------
+    total : int
+        Items of the run.
+    complete : callable
+        How many of them are there, by the disk.
+    report : callable or None
+    """
+
+    def __init__(self, total: int, complete: Callable[[], int], report: Report | None) -> None:
+        self.total, self.complete = total, complete
+        self.report, self.began, self.looked = report, time.monotonic(), time.monotonic()
+        self.first = self.there = complete()
+
+    def of_worker(self, made: float, message: str) -> None:
+        """Told by the only worker here; others elsewhere are seen on the disk."""
+        if time.monotonic() - self.looked > 10 * _POLL:
+            self.there, self.looked = self.complete(), time.monotonic()
+        self._tell(max(self.first + made, self.there), message)
+
+    def of_disk(self, workers: int) -> None:
+        """Look at the disk."""
+        self._tell(self.complete(), f"{workers} workers")
+
+    def _tell(self, there: float, message: str) -> None:
+        if self.report is None:
+            return
+        seconds = time.monotonic() - self.began
+        rate = (there - self.first) / seconds if seconds else 0
+        left = (
+            f", {3600 * rate:.0f} an hour, {spell((self.total - there) / rate)} left" if rate > 0 and there < self.total else ""
+        )
+        self.report(min(there / self.total, 1), f"{int(there)} of {self.total}{left}; {message}")
+
+
+def spell(seconds: float) -> str:
+    """Seconds in words: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
+    for size, unit, digits in ((86400, "days", 1), (3600, "h", 1), (60, "min", 0)):
+        if seconds >= 2 * size or (unit == "h" and seconds >= size):
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds:.0f} s"
