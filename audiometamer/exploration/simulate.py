@@ -46,13 +46,8 @@ def sensitivities(ladder: Ladder, observer: Observer, *, progress: Callable[[flo
 def true_threshold(ladder: Ladder, sensitivity: Mapping[Sound, float], dimension: str, decision: Decision) -> float:
     """The reached change at which an observer's proportion correct, mean over the references of a dimension, is the target.
 
-    Between the changes of the ladder, d′ of each reference is interpolated, both in logarithms; beyond them its first or last
-    two go on. No answers are drawn and nothing is fitted.
-
-    Raises
-    ------
-    AudioMetamerError
-        If it is more than tenfold beyond the ladder.
+    Between the changes of the ladder, d′ of each reference is interpolated, both in logarithms; beyond them it goes
+    in proportion to the change. No answers are drawn and nothing is fitted. It is 0 or infinite if it is more than tenfold beyond the ladder.
     """
     curves = [_curve(ladder.of(dimension, name), sensitivity) for name in ladder.references(dimension)]
     ends = [float(end) for end in (min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves))]
@@ -62,7 +57,7 @@ def true_threshold(ladder: Ladder, sensitivity: Mapping[Sound, float], dimension
 
     first, last = ends[0] - math.log(10), ends[1] + math.log(10)
     if not excess(first) < 0 < excess(last):
-        raise AudioMetamerError(f"{decision.target:.3f} correct is nowhere near the changes of {dimension}")
+        return 0.0 if excess(first) >= 0 else math.inf
     return math.exp(scipy.optimize.brentq(excess, first, last))
 
 
@@ -79,8 +74,7 @@ def _curve(rungs: Sequence[Rung], sensitivity: Mapping[Sound, float]) -> tuple[V
 
 
 def _line(at: float, x: Values, y: Values) -> float:
-    k = min(max(int(np.searchsorted(x, at)), 1), len(x) - 1)
-    return float(y[k - 1] + (at - x[k - 1]) * (y[k] - y[k - 1]) / (x[k] - x[k - 1]))
+    return float(np.interp(at, x, y)) + min(at - x[0], 0.0) + max(at - x[-1], 0.0)
 
 
 def simulate(

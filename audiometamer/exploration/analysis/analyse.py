@@ -124,7 +124,7 @@ def levels(trials: Sequence[Answered], decision: Decision) -> list[Level]:
     for trial in trials:
         groups.setdefault((trial.dimension, trial.made), []).append(trial)
     rows = []
-    for dimension, made in sorted(groups, key=lambda key: (Dimension.parse(key[0]), key[1])):
+    for dimension, made in sorted(groups, key=lambda key: (Dimension.parse(key[0]).order, key[1])):
         own = groups[dimension, made]
         right = sum(trial.correct for trial in own)
         proportion = right / len(own)

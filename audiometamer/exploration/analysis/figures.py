@@ -44,6 +44,8 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
         ("threshold (SD)", lambda row: row.threshold, "viridis_r", LogNorm, "{:.2g}"),
         ("SNR at threshold (dB)", lambda row: row.snr_db, "viridis", Normalize, "{:.0f}"),
     ]
+    for axes, sign in zip(panels[0], signs, strict=True):
+        axes.set_title(f"sign {'+' if sign == '+' else '−'}", fontsize=10)
     for line, (label, value, colours, scale, written) in zip(panels, measures, strict=True):
         known = [number for row in rows if not row.flag and (number := value(row)) is not None] or [1.0]
         norm = scale(min(known), max(known) * (1 + 1e-6))
@@ -55,9 +57,10 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
             axes.set_yticks(range(len(layers)), layers)
             axes.tick_params(length=0, labelsize=8)
             axes.spines[:].set_visible(False)
-            if line is panels[0]:
-                axes.set_title(f"sign {'+' if sign == '+' else '−'}", fontsize=10)
-        figure.colorbar(image, ax=list(line), label=label, pad=0.01)
+        bar = figure.colorbar(image, ax=list(line), label=label, pad=0.01)
+        bar.ax.tick_params(labelsize=8)
+        for axis in (bar.ax.yaxis.set_major_formatter, bar.ax.yaxis.set_minor_formatter):
+            axis("{x:g}")
     figure.supxlabel("component", fontsize=10)
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=150)

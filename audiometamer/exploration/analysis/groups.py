@@ -72,13 +72,12 @@ def counted(answers: Sequence[tuple[str, float, bool]]) -> Counts:
 def groups(trials: Sequence[Answered], decision: Decision) -> Iterator[Group]:
     """Of every dimension all listeners' trials, then, if there are several listeners, each one's.
 
-    Dimensions come in the order of layers, as first met, components and signs.
+    Dimensions come in their order; see `Dimension.order`.
     """
-    layers = list(dict.fromkeys(Dimension.parse(trial.dimension).layer for trial in trials))
     by_dimension: dict[Dimension, list[Answered]] = {}
     for trial in sorted(trials, key=lambda trial: (trial.listener, trial.trial)):
         by_dimension.setdefault(Dimension.parse(trial.dimension), []).append(trial)
-    for dimension in sorted(by_dimension, key=lambda each: (layers.index(each.layer), each.component, -each.sign)):
+    for dimension in sorted(by_dimension, key=lambda each: each.order):
         everyone = Group(dimension, "", by_dimension[dimension], decision)
         yield everyone
         if len(everyone.listeners) > 1:

@@ -74,7 +74,7 @@ class Thresholds(NamedTuple):
     Parameters
     ----------
     rows : list of Threshold
-        Dimensions in the order of layers, as first met, components and signs.
+        Dimensions in their order, of each all its listeners first.
     dispersion : float
         See `audiometamer.exploration.analysis.uncertainty.dispersion`.
     lost_of_one, lost_of_all : float
