@@ -1,4 +1,4 @@
-"""``python -m benchmarks.exploration LADDER``: a whole exploration with listeners whose thresholds are known, true against recovered.
+"""``python -m benchmarks.exploration LADDER``: a whole exploration by listeners whose thresholds are known, true and recovered.
 
 Two observers listen: one sees cochleagrams, one the activations of another network; both have internal noise, such that half of
 their thresholds lie below the middle of the ladder. Their true thresholds come from their d′ for every sound of the ladder by the
@@ -58,7 +58,7 @@ class Recovered(NamedTuple):
 @click.option(
     "--experiments", type=click.IntRange(1), default=5, show_default=True, help="With each observer; the first is drawn."
 )
-@click.option("--resamples", type=int, default=1000, show_default=True)
+@click.option("--resamples", type=int, default=400, show_default=True)
 def main(folder: Path, out: Path, experiments: int, resamples: int) -> None:
     """Print how well thresholds are recovered, and draw OUT/recovered.png."""
     ladder, rows, drawn = read_ladder(folder), [], {}
@@ -121,8 +121,8 @@ def experiment(ladder: Ladder, sensitivity: Mapping[Sound, float], *, seed: int,
 
 
 HEAD = (
-    "observer", "thresholds", "experiments", "trials of each", "flagged", "Spearman's ρ", "bias", "spread", "intervals that hold the truth",
-    "width of the intervals", "staircases' ρ", "bias",
+    "observer", "thresholds", "experiments", "trials of each", "flagged", "Spearman's ρ", "bias", "spread",
+    "intervals that hold the truth", "width of the intervals", "staircases' ρ", "bias",
 )  # fmt: skip
 
 

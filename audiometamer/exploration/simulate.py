@@ -47,7 +47,8 @@ def true_threshold(ladder: Ladder, sensitivity: Mapping[Sound, float], dimension
     """The reached change at which an observer's proportion correct, mean over the references of a dimension, is the target.
 
     Between the changes of the ladder, d′ of each reference is interpolated, both in logarithms; beyond them it goes
-    in proportion to the change. No answers are drawn and nothing is fitted. It is 0 or infinite if it is more than tenfold beyond the ladder.
+    in proportion to the change. No answers are drawn and nothing is fitted. A threshold more than tenfold beyond the ladder is 0
+    or infinite.
     """
     curves = [_curve(ladder.of(dimension, name), sensitivity) for name in ladder.references(dimension)]
     ends = [float(end) for end in (min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves))]

@@ -79,7 +79,7 @@ def analyse(
     decision: Decision | None = None,
     rules: Rules | None = None,
     procedures: Mapping[str, Procedure] | None = None,
-    resamples: int = 1000,
+    resamples: int = 400,
     seed: int = 0,
 ) -> Analysis:
     """Analyse an exploration.
@@ -97,7 +97,7 @@ def analyse(
     procedures : mapping of str to Procedure, optional
         By dimension: for their own thresholds, and to run them anew for the intervals.
     resamples : int
-        Of the bootstrap; default 1000.
+        Of the bootstrap; default 400.
     seed : int
         Default 0.
 
@@ -189,7 +189,7 @@ def summary(analysis: Analysis) -> str:
     lines += ["", "Layers, mean over dimensions (95 % interval over dimensions):"]
     for layer, own in itertools.groupby((mean for mean in analysis.layers if not mean.sign), key=lambda mean: mean.layer):
         means = list(own)
-        left = f"; {means[0].left_out} dimensions left out" if means[0].left_out else ""
+        left = f"; left out: {means[0].left_out}" if means[0].left_out else ""
         lines.append(f"  {layer}: " + ", ".join(map(_told, means)) + left)
     return "\n".join(lines) + "\n"
 

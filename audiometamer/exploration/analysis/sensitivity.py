@@ -12,6 +12,7 @@ from audiometamer.exploration.procedures import TASKS, d_prime, proportion_corre
 
 Values = NDArray[np.float64]
 
+TARGET = 0.5 ** (1 / 3)  # proportion correct
 _EVEN = 1e-9  # probabilities are kept this far from 0 and 1
 _BEYOND = 4.0  # times the smallest and the largest change, that a threshold is looked for
 _STEP = 0.05  # of the thresholds that are looked at, in natural logarithms
@@ -39,7 +40,7 @@ class Decision:
     """
 
     task: str = "abx-differencing"
-    target: float = 0.5 ** (1 / 3)
+    target: float = TARGET
     lapse: float = 0.02
 
     def __post_init__(self) -> None:

@@ -92,7 +92,7 @@ def thresholds(
     decision: Decision,
     *,
     procedures: Mapping[str, Procedure] | None = None,
-    resamples: int = 1000,
+    resamples: int = 400,
     seed: int = 0,
 ) -> Thresholds:
     """The threshold of each dimension: first of all who heard it, then, if there are several, of each listener.
@@ -105,7 +105,7 @@ def thresholds(
     procedures : mapping of str to Procedure, optional
         By dimension, for what they tell themselves.
     resamples : int
-        For intervals; default 1000.
+        For intervals; default 400.
     seed : int
         Default 0.
 
