@@ -171,19 +171,15 @@ def draw(drawn: Mapping[str, list[Recovered]], path: Path) -> None:
             ]
             style = line_style(k) | {"linestyle": "none"}
             axes.errorbar(x, y, yerr=around, label=layer, markersize=4.5, elinewidth=0.8, capsize=0, **style)
-            flagged = [each for each in own if each.row.flag]
-            axes.plot(
-                [e.true for e in flagged],
-                [e.row.threshold for e in flagged],
-                "o",
-                color="none",
-                markeredgecolor="k",
-                markersize=10,
-            )
+        flagged = [each for each in found if each.row.flag]
+        x, y = ([value(each) for each in flagged] for value in (lambda e: e.true, lambda e: e.row.threshold))
+        axes.scatter(x, y, s=90, facecolors="none", edgecolors="k", label="flagged: beyond what was heard")
         rank = scipy.stats.spearmanr([e.true for e in found], [e.row.threshold for e in found]).statistic
         held = sum(each.held for each in found)
         axes.set(xscale="log", yscale="log", xlabel="true threshold (SD)", xlim=(ends[0] / 1.3, ends[1] * 1.3))
         axes.set(ylim=(ends[0] / 2, ends[1] * 2.5))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.set_title(f"{name}\nρ = {rank:.3f}; {held} of {len(found)} intervals hold the truth", fontsize=10)
         axes.grid(color="0.93")
         axes.set_axisbelow(True)

@@ -32,6 +32,7 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
     """
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
 
     rows = [row for row in rows if not row.listener]
     layers = list(dict.fromkeys(row.layer for row in rows))
@@ -59,8 +60,10 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
             axes.spines[:].set_visible(False)
         bar = figure.colorbar(image, ax=list(line), label=label, pad=0.01)
         bar.ax.tick_params(labelsize=8)
-        for axis in (bar.ax.yaxis.set_major_formatter, bar.ax.yaxis.set_minor_formatter):
-            axis("{x:g}")
+        bar.ax.yaxis.set_major_formatter("{x:g}")
+        if scale is LogNorm:
+            bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            bar.ax.yaxis.set_minor_locator(NullLocator())
     figure.supxlabel("component", fontsize=10)
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=150)
