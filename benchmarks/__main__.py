@@ -11,7 +11,7 @@ import click
 import torch
 
 from audiometamer.benchmark import machine
-from benchmarks import batches, front_end, growth, metamers, procedures, steps
+from benchmarks import batches, exploration, front_end, growth, metamers, procedures, steps
 
 SECTIONS = {
     "front-end": ("The front end: time", lambda: front_end.times(repeats=2)),
@@ -23,6 +23,7 @@ SECTIONS = {
     "batch": ("Many clips", batches.batch_against_single),
     "null": ("A null distribution", batches.null_distribution),
     "growth": ("Growth of a step", growth.growth),
+    "exploration": ("A sound moved along a dimension", exploration.moved_sounds),
     "procedures": ("Adaptive procedures: 1,000 simulated listeners", procedures.thresholds),
     "quest": ("QUEST+: the next level", procedures.times),
 }

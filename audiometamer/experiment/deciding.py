@@ -23,7 +23,7 @@ class Upcoming(msgspec.Struct, frozen=True):
     Parameters
     ----------
     trial : PageTrial or None
-        None: it depends on the answer to the trial before, which is not there yet.
+        None: it depends on the answer to the trial before, which is not there yet, or it is all over.
     progress : float
         How much is done, from 0 to 1.
     rest : bool
@@ -124,8 +124,8 @@ class Deciding:
             wanted = course.next(state.number, heard) if pending is None else course.ahead(state.number, heard, pending)
         return _Place(before, course.progress(state.number, heard), decided, wanted)
 
-    async def _made(self, listener: int, wanted: Wanted, *, waiting: bool, left: Callable[[], Awaitable[bool]]) -> Decided:
-        """The trial that is wanted, made anew or with those who asked for it before."""
+    async def _made(self, listener: int, wanted: Wanted, *, waiting: bool, left: Callable[[], Awaitable[bool]]) -> Decided | None:
+        """The trial that is wanted, made anew or with those who asked for it before; None if who asked has left."""
         key = listener, wanted.trial
         making = self.under_way.get(key)
         if making is None:
@@ -140,10 +140,11 @@ class Deciding:
         finally:
             making.asking -= 1
             making.left = time.monotonic()
-        decided = making.task.result() if making.task.done() else None
-        if decided is None:
-            raise UnavailableError(f"trial {wanted.trial} was not decided: nobody waits for it, or the server ends")
-        return decided
+        if not making.task.done():
+            return None
+        if making.task.result() is None:
+            raise UnavailableError(f"trial {wanted.trial} was not decided: the server ends")
+        return making.task.result()
 
     async def _make(self, key: tuple[int, int], wanted: Wanted, making: _Making) -> Decided | None:
         """In a thread: decide, and keep what was decided; of another server that was faster, what it decided."""

@@ -4,11 +4,13 @@ import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
 from audiometamer.experiment.build import COPIED_TEXTS, check_trials, headphone_checks, write_checks, write_texts
@@ -18,6 +20,7 @@ from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.design import ExplorationDesign, read_exploration_design
 from audiometamer.exploration.dimensions import Dimension, Dimensions, folder_of_layer, load_all
 from audiometamer.exploration.ladder import Ladder, Rung, read_ladder
+from audiometamer.exploration.making import Maker
 from audiometamer.files import json_text, whole_folder, write_text
 from audiometamer.loading import load_model
 from audiometamer.stimuli.export import NOISE, Sounds, write_pcm
@@ -121,8 +124,17 @@ def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experi
         As `read_exploration`; if the model cannot be loaded, has other weights, or there is no such device.
     """
     read = read_exploration(folder)
-    assert isinstance(read.course, ExplorationCourse)
-    yield read
+    course = read.course
+    assert isinstance(course, ExplorationCourse)
+    making = course.design.making
+    if making.way == "ladder":
+        yield read
+        return
+    with within(folder / layout.DESIGN, "making"):
+        model = load_model(making.model or course.ladder.model).to(choose_device(device))
+        maker = Maker(model, load_all(folder / DIMENSIONS), course.ladder, folder / MADE)
+    with maker:
+        yield replace(read, course=replace(course, maker=maker))
 
 
 def _dimensions(path: Path, design: ExplorationDesign, ladder: Ladder, chosen: Sequence[str]) -> dict[str, Dimensions]:

@@ -4,6 +4,7 @@ Whatever is drawn (the dimension whose turn it is, the reference, the order of t
 the number of the list and how much was heard; only how far a signal is moved follows from the answers.
 """
 
+import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,20 +21,22 @@ from audiometamer.experiment.folder import Trial
 from audiometamer.experiment.lists import ARRANGEMENTS, arranged
 from audiometamer.exploration.design import ExplorationDesign, common_changes
 from audiometamer.exploration.ladder import Ladder, Rung
+from audiometamer.exploration.making import Maker, Wish
 from audiometamer.exploration.presented import Presented, Way
 from audiometamer.exploration.procedures import Answer, Interleaving, Procedure
-from audiometamer.exploration.trial_sounds import trial_wav
+from audiometamer.exploration.trial_sounds import headroom_db, trial_wav
 from audiometamer.stimuli.export import opaque_name
 
 if TYPE_CHECKING:
     from audiometamer.experiment.export import Answers
-    from audiometamer.exploration.making import Maker
 
 T = TypeVar("T")
 Kind = Literal["practice", "main", "catch"]
 _KINDS = ("practice", "main", "catch")  # a kind's place in it is its number in the seeds of draws
 # Of what is drawn, each from numbers of its own: np.random.default_rng([seed, _, list, …]).
 _DEAL, _TURNS, _CATCH, _ROVE, _REFERENCE, _ARRANGEMENT, _DIMENSION = range(10, 17)
+_SECONDS_TO_LOOK = 0.05  # between two looks whether a listener has waited too long
+_AS_GOOD = 1.02  # ratio of two changes; what is reached differs as much from what is wished
 _LEAST_REACHED = 1e-3  # SD; where a change came out at nothing or less, which has no logarithm
 
 
@@ -46,6 +49,11 @@ class Asked(msgspec.Struct, frozen=True):
     wished: float
     arrangement: int
     rove_db: list[float]
+
+    @property
+    def wish(self) -> tuple[str, str, float]:
+        """Dimension, reference and wished change."""
+        return self.dimension, self.reference, self.wished
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class ExplorationCourse:
     folder: Path
     design: ExplorationDesign
     ladder: Ladder
-    maker: "Maker | None" = None
+    maker: Maker | None = None
 
     def next(self, number: int, heard: Sequence[Heard]) -> Wanted | None:
         """What comes next: practice, then the procedures' trials with catch trials among them; None when all have ended."""
@@ -89,27 +97,61 @@ class ExplorationCourse:
     def ahead(self, number: int, heard: Sequence[Heard], pending: Decided) -> Wanted | None:
         """What comes after `pending` if that is the same whatever the answer; a maker is told what may come then and later."""
         if self.maker is not None:
-            self._foretell(number, heard, pending)
+            self._foretell(self.maker, number, heard, pending)
         right, wrong = (self.next(number, [*heard, _answered(pending, correct=correct)]) for correct in (True, False))
         return right if right == wrong else None
 
     def decide(self, wanted: Wanted, waited: Callable[[], float], gone: Callable[[], bool]) -> Decided | None:
-        """Choose the sound: the nearest of the ladder, or one made on-line if it is there in time."""
+        """Choose the sound: the nearest of the ladder, unless another is to be made on-line and is there in time."""
         asked = msgspec.convert(wanted.about, Asked)
-        if self.maker is None:
-            return self._decided(wanted, asked, self._nearest(asked), "ladder", waited())
-        made = self._made(asked, waited, gone)
-        if made is None and gone():
-            return None
+        nearest = self.ladder.nearest(*asked.wish)
+        if self.maker is None or _is_as_good(nearest, asked):
+            return self._decided(wanted, asked, nearest, "ladder", waited())
+        made = self._made(self.maker, asked, waited, gone)
         if made is None:
-            return self._decided(wanted, asked, self._nearest(asked), "fallback", waited())
-        return self._decided(wanted, asked, made, "online", waited())
+            return None if gone() else self._decided(wanted, asked, nearest, "fallback", waited())
+        return self._decided(wanted, self._lowered(asked, made), made, "online", waited())
 
-    def _made(self, asked: Asked, waited: Callable[[], float], gone: Callable[[], bool]) -> Rung | None:
-        raise NotImplementedError
+    def _made(self, maker: Maker, asked: Asked, waited: Callable[[], float], gone: Callable[[], bool]) -> Rung | None:
+        """A sound that is made on-line, if it comes before the listener has waited too long; who waits longer comes first."""
+        while True:
+            maker.want(*asked.wish, urgency=waited())
+            rung = maker.wait(*asked.wish, timeout=_SECONDS_TO_LOOK)
+            if rung is not None or waited() > self.design.making.longest_wait or gone() or not maker.comes(*asked.wish):
+                return rung
 
-    def _foretell(self, number: int, heard: Sequence[Heard], pending: Decided) -> None:
-        raise NotImplementedError
+    def _foretell(self, maker: Maker, number: int, heard: Sequence[Heard], pending: Decided) -> None:
+        """Tell a maker what may come after a trial, and what was told so after the trial before and will not come any more."""
+        before = self._foreseen(number, heard[:-1], heard[-1].decided) if heard else {}
+        now = self._foreseen(number, heard, pending)
+        for wish in before.keys() - now.keys():
+            maker.drop(*wish)
+        for wish, turns in now.items():
+            maker.want(*wish, urgency=-turns)
+
+    def _foreseen(self, number: int, heard: Sequence[Heard], pending: Decided) -> dict[Wish, int]:
+        """Sounds that the ladder lacks and the next few trials may need, and after how many trials.
+
+        Whatever the answer to `pending`; those to the trials in between are taken to be right.
+        """
+        found: dict[Wish, int] = {}
+        for correct in (True, False):
+            then = [*heard, _answered(pending, correct=correct)]
+            for turns in range(1, self.design.making.ahead + 1):
+                if (wanted := self.next(number, then)) is None:
+                    break
+                asked = msgspec.convert(wanted.about, Asked)
+                nearest = self.ladder.nearest(*asked.wish)
+                if not _is_as_good(nearest, asked):
+                    found.setdefault(Wish.of(*asked.wish), turns)
+                then.append(_answered(self._decided(wanted, asked, nearest, "ladder", 0.0), correct=True))
+        return found
+
+    def _lowered(self, asked: Asked, made: Rung) -> Asked:
+        """A trial all of whose sounds are so much softer that one which was not there when levels were set does not clip."""
+        excess = max(asked.rove_db) - headroom_db(made.path, self.design)
+        lower = math.ceil(100 * max(excess, 0.0)) / 100
+        return msgspec.structs.replace(asked, rove_db=[round(gain - lower, 2) for gain in asked.rove_db])
 
     def sound(self, decided: Decided) -> bytes:
         """The sounds of a trial as one WAV; see `audiometamer.exploration.trial_sounds`."""
@@ -181,16 +223,13 @@ class ExplorationCourse:
     def _generator(self, *keys: int) -> np.random.Generator:
         return np.random.default_rng([self.design.seed, *keys])
 
-    def _nearest(self, asked: Asked) -> Rung:
-        return self.ladder.nearest(asked.dimension, asked.reference, asked.wished)
-
     def _decided(self, wanted: Wanted, asked: Asked, rung: Rung, way: Way, waited: float) -> Decided:
         found = rung.record
         presented = Presented(
             number=asked.number, dimension=asked.dimension, reference=asked.reference, wished=asked.wished, made=found.wished,
             reached=found.reached, leakage=found.leakage, snr_db=found.physical.snr_db, modulation=found.physical.modulation,
             level_db=found.physical.level_db, way=way, waited=round(waited, 3), arrangement=asked.arrangement,
-            rove_db=asked.rove_db, original=self._name(self._nearest(asked).original), sound=self._name(rung.path),
+            rove_db=asked.rove_db, original=self._name(self.ladder.nearest(*asked.wish).original), sound=self._name(rung.path),
         )  # fmt: skip
         # Of what is heard: a list that is given to another listener may have other sounds in the same trials.
         heard = (wanted.trial, presented.original, presented.sound, presented.arrangement, presented.rove_db)
@@ -200,6 +239,11 @@ class ExplorationCourse:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
+
+
+def _is_as_good(rung: Rung, asked: Asked) -> bool:
+    """Whether a sound of the ladder is so near that none need be made."""
+    return max(rung.record.wished / asked.wished, asked.wished / rung.record.wished) <= _AS_GOOD
 
 
 def _presented(decided: Decided) -> Presented:

@@ -11,7 +11,7 @@ from tiny_experiment import answer_message, form_message, key_of
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import deciding
-from audiometamer.experiment.course import Heard
+from audiometamer.experiment.course import Wanted
 from audiometamer.experiment.design import Breaks, CommonDesign
 from audiometamer.experiment.export import read_answers, write_tables
 from audiometamer.experiment.folder import read_experiment
@@ -169,8 +169,11 @@ def test_without_consent_nothing_is_decided(client, store):
 
 def test_an_answer_to_what_was_not_decided(client, store):
     token = begun(client, store)
-    keep = lambda **more: store.keep(1, msgspec.convert({**message, **more}, Message))  # noqa: E731
-    message = answer_message(store.experiment.trials(1)[0], "1", trial=2, key=key_of("early"), stimulus="guessed")
+    message = {**answer_message(store.experiment.trials(1)[0], "1"), "trial": 2, "key": key_of("early"), "stimulus": "guessed"}
+
+    def keep(**more):
+        store.keep(1, msgspec.convert({**message, **more}, Message))
+
     with pytest.raises(ConflictError, match="trial 2 is not decided yet"):
         keep()
     ask(client, token, 2)
@@ -239,7 +242,7 @@ def test_what_nobody_waits_for_is_not_decided(experiment, store, monkeypatch, wh
                 assert asked.result(5) == {"error": "the answers cannot be reached now"}
         else:
             monkeypatch.setattr("starlette.requests.Request.is_disconnected", gone)
-            ask(client, token, 2, waiting=False, status=503)
+            assert ask(client, token, 2, waiting=False)["trial"] is None
             time.sleep(0.2)
             monkeypatch.undo()
         assert store.decided(1, 2) is None
@@ -320,16 +323,13 @@ def test_rests_and_progress(tmp_path):
     assert [round(12 * one["progress"]) for one in told] == [0, 0, 0, 1, 2, 3, 4, 4, 5, 6]
 
 
-def test_kill_minus_9_between_deciding_and_answering(folder, tmp_path):
-    """Again and again: the same trial is offered with the same sound, and what was confirmed is there once."""
-    database = tmp_path / "answers.db"
+def test_kill_minus_9_between_deciding_and_answering(tmp_path):
+    """The same trial is offered with the same sound, what was confirmed is there once, and what comes is made ahead as before."""
+    folder = tiny_course.write_course(tmp_path / "e", makes=0.2, longest_wait=5.0, practice=4, trials=1)
+    database, told, port = tmp_path / "answers.db", [], 0
     store = Store(database, tiny_course.read_course(folder))
     token = store.enrol()
-    server, port, told = None, 0, []
-    for n in range(2, 8):
-        if server is not None:
-            server.kill()
-            server.communicate()
+    for n in (2, 3):
         server = start_server(folder, database, port=port, serve=tiny_course.SERVE)
         address = address_of(server)
         port = int(address.rpartition(":")[2])
@@ -338,19 +338,33 @@ def test_kill_minus_9_between_deciding_and_answering(folder, tmp_path):
                 client.send(form_message("consent"))
                 client.send(answer_message(store.experiment.trials(1)[0], "2"))
             else:
-                trial, sound = told[-1]
-                assert client.trial(n - 1, waiting=True) == trial, "it was decided before the server was killed"
-                assert client.sound(trial["stimulus"]) == sound
-                message = answer_message(store.decided(1, n - 1).trial, right(store, n - 1))
-                client.send(message)
-                client.send(message)
+                check_again(client, store, n - 1, *told[-1])
             trial = client.trial(n, waiting=True)
             told.append((trial, client.sound(trial["stimulus"])))
+        server.kill()
+        server.communicate()
+    server = start_server(folder, database, port=port, serve=tiny_course.SERVE)
+    with Client(address_of(server), token) as client:
+        check_again(client, store, 3, *told[-1])
+        reply = Informed(store.experiment, database, lambda _: 1.0, reaction_time_ms=400, spread=0.0)
+        assert take_part(client, reply, seed=1, pace=1) == "finished"
     server.kill()
     server.communicate()
-    assert [heard.correct for heard in store.heard(1)] == [True] * 5
-    assert store.state(1).next == 7
+    waited = {one.decided.trial.trial: one.decided.about["waited"] for one in store.heard(1)}
     store.close()
+    assert list(waited) == [2, 3, 4, 5, 6]
+    assert waited[3] > 0.1
+    assert waited[5] == waited[6] == 0, "they were made while the one before was heard"
+
+
+def check_again(client, store, n, trial, sound):
+    """It was decided before the server was killed; and answered twice, it is there once."""
+    assert client.trial(n, waiting=True) == trial
+    assert client.sound(trial["stimulus"]) == sound
+    message = answer_message(store.decided(1, n).trial, right(store, n))
+    client.send(message)
+    client.send(message)
+    assert [heard.decided.trial.trial for heard in store.heard(1)][-1] == n
 
 
 def test_simulated_listeners_and_a_server_that_is_killed(experiment, tmp_path):
@@ -366,23 +380,6 @@ def test_simulated_listeners_and_a_server_that_is_killed(experiment, tmp_path):
     assert lines[0].split("\t") == ["listener", "trial", "kind", "level", "correct"]
     assert len(lines) == 1 + 3 * 18
     assert (tmp_path / "r" / "listeners.tsv").read_text().count("true") >= 3
-
-
-def test_a_simulated_listener_does_not_wait_for_what_was_made_ahead(tmp_path):
-    """Each sound takes 0.2 s to be made; those that are known ahead are made while the listener is busy."""
-    settings = {"makes": 0.2, "longest_wait": 5.0, "practice": 3, "trials": 1}
-    folder = tiny_course.write_course(tmp_path / "e", **settings)
-    store = Store(tmp_path / "answers.db", tiny_course.read_course(folder))
-    token = store.enrol()
-    server = start_server(folder, store.path, serve=tiny_course.SERVE)
-    with Client(address_of(server), token) as client:
-        reply = Informed(store.experiment, store.path, lambda _: 1.0, reaction_time_ms=400, spread=0.0)
-        assert take_part(client, reply, seed=1, pace=1) == "finished"
-    server.kill()
-    server.communicate()
-    waited = {one.decided.trial.trial: one.decided.about["waited"] for one in store.heard(1)}
-    store.close()
-    assert waited == {2: 0, 3: 0, 4: 0, 5: 0}
 
 
 def test_the_results_page_tells_how_far_listeners_are(client, store):
@@ -410,22 +407,22 @@ def test_a_design_of_no_kind_has_no_answers():
 
 
 def test_a_listener_of_two_thousand_trials_is_not_slow(tmp_path):
-    """Bounds are generous, for busy machines; measured are 1 to 2 ms."""
+    """The bound is for busy machines: measured, without the disk, are 1 ms for an answer and 0.1 ms for all that was heard."""
     experiment = tiny_course.read_course(tiny_course.write_course(tmp_path / "e", checks=0, practice=0, trials=1700))
     store = Store(tmp_path / "answers.db", experiment)
-    listener, course = store.listener(store.enrol()), experiment.course
+    listener = store.listener(store.enrol())
     store.keep(listener, msgspec.convert(form_message("consent"), Message))
     store._db.execute("PRAGMA synchronous = OFF")
-    heard, times = [], []
-    for _ in range(2000):
-        decided = course.decide(course.next(1, heard), lambda: 0.0, lambda: False)
-        store.decide(listener, decided)
+    told, times = [], []
+    for n in range(1, 2001):
+        kind = "catch" if n % 5 == 0 else "main"
+        decided = experiment.course.decide(Wanted(n, kind, {"level": 3, "list": 1}), lambda: 0.0, lambda: False)
+        told.append(store.decide(listener, decided))
         message = msgspec.convert(answer_message(decided.trial, decided.answer), Message)
         begins = time.perf_counter()
         store.keep(listener, message)
         store.heard(listener)
         times.append(time.perf_counter() - begins)
-        heard.append(Heard(decided, decided.answer, True))
-    assert [one.decided for one in store.heard(listener)] == [one.decided for one in heard]
+    assert [one.decided for one in store.heard(listener)] == told
     store.close()
-    assert sorted(times[-100:])[50] < 0.05
+    assert sorted(times[-100:])[50] < 0.02

@@ -14,10 +14,12 @@ import slurm
 import torch
 from command_line import refused
 from slurm import MAX_ARRAY_SIZE, ended, tasks, wait_for
+from tiny_ladder_plan import write_ladder_plan
 from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
 from audiometamer.cli import main
+from audiometamer.exploration.ladder import read_ladder
 from audiometamer.stimuli.claims import read_claim
 from audiometamer.stimuli.cluster import Resources, submit
 from audiometamer.stimuli.items import expand
@@ -182,3 +184,12 @@ def test_before_its_time_limit_a_task_queues_again_and_goes_on(warned, whole):
     assert len({process for _, process, _ in notes(path)}) > 1
     told = log(path, job)
     assert told.index("what was finished is kept") < told.index(f"{2 * N_CLIPS} of {2 * N_CLIPS} items")
+
+
+def test_a_ladder_is_made_by_an_array_too(tmp_path, tiny, capsys):
+    path = write_ladder_plan(tmp_path, tiny)
+    assert main(["explore", "submit", str(path), "--tasks", "2", "--cpus", "1"]) == 0
+    job = re.search(r"Submitted batch job (\d+)", capsys.readouterr().out)[1]
+    assert states(ended(job)) == ["COMPLETED"] * 2, log(path, job)
+    assert len(read_ladder(tmp_path / "ladder").all) == 12
+    assert "12 moved signals in" in log(path, job)

@@ -1,0 +1,145 @@
+"""Trials that are decided on the way, on the page in a real browser."""
+
+import shutil
+
+import pytest
+import tiny_course
+from playwright.sync_api import expect, sync_playwright
+
+from audiometamer.experiment.design import Breaks
+from audiometamer.experiment.export import read_answers
+from audiometamer.experiment.rehearsal import address_of, start_server
+from audiometamer.experiment.store import Store
+
+QUESTION = "Which one was the last sound the same as?"
+ARGUMENTS = ["--no-sandbox", "--mute-audio", "--autoplay-policy=no-user-gesture-required"]  # programs touch nothing
+# All headings and all that was said, in order.
+SEEN = """
+window.seen = [];
+new MutationObserver(() => {
+  for (const { textContent } of document.querySelectorAll("h1, #status")) {
+    if (textContent && !seen.slice(-2).includes(textContent)) seen.push(textContent);
+  }
+}).observe(document, { subtree: true, childList: true });
+"""
+
+
+class Session:
+    """A server with one listener's link, and a browser."""
+
+    def __init__(self, context, folder, database):
+        self.context, self.database = context, database
+        self.experiment = tiny_course.read_course(folder)
+        self.store = Store(database, self.experiment)
+        self.link = f"#{self.store.enrol()}"
+        self.server = start_server(folder, database, serve=tiny_course.SERVE)
+        self.address = address_of(self.server)
+        self.complaints, self.asked = [], []
+
+    def open(self, script=""):
+        page = self.context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.asked.append(request.url.removeprefix(self.address)))
+        page.add_init_script(SEEN + script)
+        page.goto(f"{self.address}/{self.link}")
+        return page
+
+    def right(self, n):
+        return self.store.decided(1, n).answer
+
+    def close(self):
+        self.server.kill()
+        self.server.communicate()
+        self.store.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = shutil.which("chromium")
+    assert program, "these tests take part in Chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def session(browser, folder, tmp_path):
+    """One whose sounds take a while, so that somebody waits now and then."""
+    settings = {"practice": 2, "trials": 6, "catch": 3, "makes": 0.8, "longest_wait": 5.0, "breaks": Breaks(3)}
+    made = tiny_course.write_course(tmp_path / "experiment", page=folder / "page", **settings)
+    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+        one = Session(context, made, tmp_path / "answers.db")
+        yield one
+        one.close()
+    assert one.complaints == []
+
+
+def press(page, heading, key=None):
+    """On a screen with this heading, the button to go on, or a key."""
+    expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible(timeout=15_000)
+    if key is None:
+        page.locator("button.main").click()
+    else:
+        page.keyboard.press(key() if callable(key) else key)
+
+
+def begin(page):
+    press(page, "Before you begin")
+    expect(page.get_by_role("heading", name="Set the volume")).to_be_visible()
+    page.get_by_role("button", name="Play the noise").click()
+    page.get_by_role("button", name="Continue").click()
+
+
+def test_a_listener_who_reloads_and_opens_another_window(session):
+    page = session.open()
+    begin(page)
+    press(page, "Are your headphones on?")
+    press(page, "Which one had the tone?", "2")
+    press(page, "What to do")
+    press(page, "Practice")
+    press(page, QUESTION, lambda: session.right(2))
+    press(page, "Right")
+    press(page, QUESTION, lambda: {"1": "2", "2": "1"}[session.right(3)])
+    press(page, "Not quite")
+    press(page, "The main part")
+    assert page.locator("#progress").evaluate("(bar) => bar.value") == 0
+    expect(page.get_by_role("heading", name=QUESTION)).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("")
+    decided = session.store.decided(1, 4)
+
+    page.reload()
+    for heading in ("Welcome back", "What to do", "The main part"):
+        press(page, heading)
+    expect(page.get_by_role("heading", name=QUESTION)).to_be_visible()
+    assert session.store.decided(1, 4) == decided
+    other = session.open()
+    for heading in ("Welcome back", "What to do", "The main part"):
+        press(other, heading)
+    press(page, QUESTION, session.right(4))
+    expect(page.get_by_role("heading", name=QUESTION)).to_be_hidden()
+    press(other, QUESTION, "1")
+    press(other, "Welcome back")
+    other.close()
+    expect(page.get_by_role("heading", name=QUESTION)).to_be_visible()
+
+    assert "One moment please, the next sound is being made…" in page.evaluate("seen")
+    page.close()
+    page = session.open("window.simulatedListener = {answer: () => ({answer: '2', reaction_time_ms: 20})};")
+    expect(page.get_by_role("heading", name="Your answers are saved.")).to_be_visible(timeout=60_000)
+    found = read_answers(session.database, session.experiment)
+    assert [answer.trial for answer in found.answers(1)] == list(range(1, 12))
+    assert [given.trial.kind for given in found.given(1)][3:] == ["main", "main", "main", "catch"] * 2
+    assert found.answers(1)[3].plays == 2, "it was heard again after the reload"
+    assert found.listeners[0].finished
+
+    seen = page.evaluate("seen")
+    assert seen.count("Time for a rest") == 2
+    assert seen.index("The main part") < seen.index("Time for a rest")
+    waited = {one.decided.trial.trial: one.decided.about["waited"] for one in found.heard(1)}
+    assert waited[2] == waited[3] == waited[4] == 0, "they were made while the headphone check or the one before was heard"
+    assert waited[5] > 0.3, "it depends on the answer before"
+    catch = found.decided[1, 7]
+    before, after = (session.asked.index(path) for path in ("/api/trials/7", "/api/trials/8"))
+    assert before < session.asked.index(f"/sounds/{catch.trial.stimulus}.wav") < after

@@ -1,0 +1,183 @@
+"""Signals made on the way: in which order, by whom they are found, and what happens when they cannot be made."""
+
+import logging
+import threading
+import time
+
+import pytest
+import torch
+from tiny_exploration import sound_dimensions, sounds
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.exploration import making
+from audiometamer.exploration.dimensions import Dimension
+from audiometamer.exploration.ladder import all_moves, read_ladder, read_rungs, write_moved
+from audiometamer.exploration.making import Maker
+from audiometamer.exploration.moving import Move, move
+
+FIRST, SECOND, DEEP = "relu0/0/+", "relu0/1/-", "relu1/0/+"
+
+
+@pytest.fixture(scope="module")
+def dimensions(tiny):
+    return sound_dimensions(tiny, ["relu0", "relu1"])
+
+
+@pytest.fixture(scope="module")
+def ladder(tiny, dimensions, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ladder")
+    chosen = [Dimension.parse(name) for name in (FIRST, SECOND, DEEP)]
+    write_moved(tiny, move(tiny, dimensions, all_moves(sounds(2, first=30), chosen, [0.3]), steps=3), folder)
+    return read_ladder(folder)
+
+
+@pytest.fixture
+def maker(tiny, dimensions, ladder, tmp_path):
+    with Maker(tiny, dimensions, ladder, tmp_path / "made", batch_size=2) as opened:
+        yield opened
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Batches as they are begun; each waits until the gate is opened once more."""
+    real, opened, begun = making.move, threading.Semaphore(0), []
+
+    def waiting(model, dimensions, moves, **options):
+        begun.append([(str(each.dimension), each.clip.name, each.change) for each in moves])
+        assert opened.acquire(timeout=30)
+        return real(model, dimensions, moves, **options)
+
+    monkeypatch.setattr(making, "move", waiting)
+    return opened, begun
+
+
+def wait_for(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_what_is_made_is_what_move_makes_and_is_found_again(maker, tiny, dimensions, ladder, monkeypatch):
+    wished = 0.123456789
+    maker.want(FIRST, "sound30", wished)
+    rung = maker.wait(FIRST, "sound30", wished, timeout=30)
+    assert rung.path == maker.folder / "sound30" / "relu0_0_+0.123457.wav"
+    assert (rung.record.wished, rung.record.steps) == (0.123457, 3)
+    (expected,) = move(tiny, dimensions, [Move(ladder.clip("sound30"), Dimension.parse(FIRST), 0.123457)], steps=3)
+    torch.testing.assert_close(rung.read(), expected.samples, rtol=1e-3, atol=1e-4)
+    maker.close()
+    monkeypatch.setattr(making, "move", None)  # nothing is made
+    with Maker(tiny, dimensions, ladder, maker.folder) as later:
+        later.want(FIRST, "sound30", wished)
+        assert later.wait(FIRST, "sound30", wished) == rung
+        assert later.wait(FIRST, "sound31", wished, timeout=30) is None, "nobody asked for it, so nobody waits"
+
+
+def test_the_most_urgent_first_and_batches_of_one_layer(maker, gate):
+    opened, begun = gate
+    maker.want(FIRST, "sound30", 0.1)
+    wait_for(lambda: begun)
+    maker.want(FIRST, "sound30", 0.2)
+    maker.want(DEEP, "sound30", 0.2)
+    maker.want(SECOND, "sound31", 0.2, urgency=1)
+    maker.want(DEEP, "sound31", 0.2)
+    maker.want(SECOND, "sound30", 0.2)
+    maker.want(FIRST, "sound31", 0.2)
+    maker.want(DEEP, "sound30", 0.2, urgency=2)  # now it is
+    maker.drop(SECOND, "sound30", 0.2)
+    assert maker.wait(DEEP, "sound30", 0.2, timeout=0.05) is None, "it is not made yet"
+    for _ in range(5):
+        opened.release()
+    assert maker.wait(FIRST, "sound31", 0.2, timeout=30) is not None
+    assert begun == [
+        [(FIRST, "sound30", 0.1)],
+        [(DEEP, "sound30", 0.2), (DEEP, "sound31", 0.2)],
+        [(SECOND, "sound31", 0.2), (FIRST, "sound30", 0.2)],
+        [(FIRST, "sound31", 0.2)],
+    ]
+    assert maker.wait(SECOND, "sound30", 0.2, timeout=30) is None
+    assert len(read_rungs(maker.folder)) == 6
+
+
+def test_what_is_in_the_making_is_not_made_again(maker, gate):
+    opened, begun = gate
+    maker.want(FIRST, "sound30", 0.1)
+    wait_for(lambda: begun)
+    maker.want(FIRST, "sound30", 0.1, urgency=5)
+    maker.drop(FIRST, "sound30", 0.1)
+    opened.release()
+    assert maker.wait(FIRST, "sound30", 0.1, timeout=30) is not None
+    assert len(begun) == 1
+
+
+def test_a_fault_is_told_once_and_leaves_the_ladder(maker, gate, monkeypatch, caplog):
+    opened, begun = gate
+    calm = making.move
+
+    def poisoned(model, dimensions, moves, **options):
+        if any(each.clip.name == "sound31" for each in moves):
+            raise ZeroDivisionError("no gradient\nat all")
+        return calm(model, dimensions, moves, **options)
+
+    monkeypatch.setattr(making, "move", poisoned)
+    with caplog.at_level(logging.ERROR):
+        maker.want(DEEP, "sound30", 0.1)
+        wait_for(lambda: begun)
+        maker.want(FIRST, "sound31", 0.1)
+        maker.want(FIRST, "sound30", 0.1)
+        maker.want(SECOND, "sound31", 0.1)
+        for _ in range(3):
+            opened.release()
+        assert maker.wait(FIRST, "sound30", 0.1, timeout=30) is not None, "the other of its batch is made"
+        assert maker.wait(SECOND, "sound31", 0.1, timeout=30) is None
+        maker.want(FIRST, "sound31", 0.1)
+        began = time.monotonic()
+        assert maker.wait(FIRST, "sound31", 0.1, timeout=30) is None
+        assert time.monotonic() - began < 10, "nobody waits for what cannot be made"
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert told.startswith("could not move sound31 along relu0/0/+ by 0.1; the nearest of the ladder is taken for this")
+    assert told.endswith("no gradient at all")
+
+
+def test_a_disk_that_refuses_is_a_fault_too(maker, caplog):
+    maker.folder.write_text("a file is in the way")
+    with caplog.at_level(logging.ERROR):
+        maker.want(FIRST, "sound30", 0.1)
+        assert maker.wait(FIRST, "sound30", 0.1, timeout=30) is None
+    assert "could not write" in caplog.text
+
+
+def test_closing_lets_everybody_go(maker, gate):
+    opened, begun = gate
+    maker.want(FIRST, "sound30", 0.1)
+    maker.want(FIRST, "sound30", 0.2)
+    wait_for(lambda: begun)
+    found = []
+    waiter = threading.Thread(target=lambda: found.append(maker.wait(FIRST, "sound30", 0.2, timeout=30)))
+    waiter.start()
+    threading.Timer(0.1, opened.release).start()
+    maker.close()
+    waiter.join(10)
+    assert found == [None]
+    assert not maker._thread.is_alive()
+
+
+def test_what_does_not_belong_together_is_told_in_a_line(maker, tiny, dimensions, ladder):
+    for match, ask in (
+        ("has no dimension 'relu9/0/", lambda: maker.want("relu9/0/+", "sound30", 0.1)),
+        ("has no reference 'song' moved along", lambda: maker.want(FIRST, "song", 0.1)),
+        ("a change of 0 is wished for", lambda: maker.want(FIRST, "sound30", 0)),
+        ("with other dimensions", lambda: Maker(tiny, sound_dimensions(tiny, ["relu0", "relu1"], kept=2), ladder, maker.folder)),
+    ):
+        with pytest.raises(AudioMetamerError, match=match):
+            ask()
+    maker.want(FIRST, "sound30", 0.1)
+    record = maker.wait(FIRST, "sound30", 0.1, timeout=30).path.with_suffix(".json")
+    whole = record.read_text()
+    record.write_text(whole.replace(dimensions["relu0"].record.tensors_sha256, "0"))
+    with pytest.raises(AudioMetamerError, match=r"was not made with the weights and dimensions of .*; delete it"):
+        Maker(tiny, dimensions, ladder, maker.folder)
+    record.write_text(whole[:-50])
+    with pytest.raises(AudioMetamerError, match="is not the record of a moved signal"):
+        Maker(tiny, dimensions, ladder, maker.folder)
