@@ -286,7 +286,7 @@ def _sensitivity(text: str) -> tuple[str, float]:
 )
 @click.option("--d-prime", "d_prime", type=click.FloatRange(0, min_open=True), help="Rather than --target: where d′ is so large.")
 @click.option("--lapse", type=click.FloatRange(0, 0.3), default=0.02, show_default=True, help="Share of wrong answers anyhow.")
-@click.option("--headphones", type=click.IntRange(0), default=5, show_default=True, help="Headphone trials to get right.")
+@click.option("--headphones", type=click.IntRange(0), help="Headphone trials to get right; default: as in the design, or 5.")
 @click.option("--catch", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of catch trials to get right.")
 @click.option("--finished", is_flag=True, help="Leave out listeners who did not finish.")
 @click.option("--resamples", type=click.IntRange(0), default=400, show_default=True, help="Of the bootstrap; 0: χ² alone.")
@@ -295,7 +295,7 @@ def _sensitivity(text: str) -> tuple[str, float]:
 @click.option("--overwrite", is_flag=True, help="Replace the analysis that is there.")
 def analyse(
     answers: Path, listeners: Path | None, task: str | None, decision: str, target: float | None, d_prime: float | None,
-    lapse: float, headphones: int, catch: float, finished: bool, resamples: int, seed: int, out: Path, overwrite: bool,
+    lapse: float, headphones: int | None, catch: float, finished: bool, resamples: int, seed: int, out: Path, overwrite: bool,
 ) -> None:  # fmt: skip
     """Thresholds of the listeners of an exploration, along each dimension, with intervals; layers compared; a map.
 
@@ -310,7 +310,8 @@ def analyse(
         chosen = at_d_prime(d_prime, task=model, lapse=lapse)
     else:
         chosen = Decision(task=model, lapse=lapse, target=TARGET if target is None else target)
-    rules = Rules(headphones=headphones, catch=catch, finished=finished)
+    least = [number for number in (headphones, given.headphones, Rules().headphones) if number is not None]
+    rules = Rules(headphones=least[0], catch=catch, finished=finished)
     with only_writer(out):
         options.check_free(out / "summary.txt", overwrite=overwrite)
         found = analysing.analyse(

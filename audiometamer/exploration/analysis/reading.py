@@ -26,12 +26,15 @@ class Given(NamedTuple):
         By dimension; none with a trial table alone.
     task : str or None
         ``abx`` or ``odd-one-out``; None with a trial table alone.
+    headphones : int or None
+        Trials of the headphone check to get right, by the design; None with a trial table alone.
     """
 
     trials: list[Answered]
     listeners: list[Listener]
     procedures: Mapping[str, Procedure]
-    task: str | None
+    task: str | None = None
+    headphones: int | None = None
 
 
 def read_given(path: Path, listeners: Path | None = None) -> Given:
@@ -44,9 +47,11 @@ def read_given(path: Path, listeners: Path | None = None) -> Given:
     """
     known = read_listeners(listeners) if listeners else []
     if not path.is_dir():
-        return Given(read_answered(path), known, {}, None)
+        return Given(read_answered(path), known, {})
     experiment = read_exploration(path)
     found, course = read_answers(path / DATABASE, experiment), experiment.course
     if not isinstance(course, ExplorationCourse):
         raise AudioMetamerError(f"{path} is no exploration; it is for `audiometamer experiment`")
-    return Given(list(answered(found)), known or found.listeners, course.procedures, course.design.task.kind)
+    design = course.design
+    trials, known = list(answered(found)), known or found.listeners
+    return Given(trials, known, course.procedures, design.task.kind, design.headphones.minimum)
