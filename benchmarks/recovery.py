@@ -173,7 +173,7 @@ def draw(drawn: Mapping[str, list[Recovered]], path: Path) -> None:
             axes.errorbar(x, y, yerr=around, label=layer, markersize=4.5, elinewidth=0.8, capsize=0, **style)
         flagged = [each for each in found if each.row.flag]
         x, y = ([value(each) for each in flagged] for value in (lambda e: e.true, lambda e: e.row.threshold))
-        axes.scatter(x, y, s=90, facecolors="none", edgecolors="k", label="flagged: beyond what was heard")
+        axes.scatter(x, y, s=90, facecolors="none", edgecolors="k", label="flagged: no measurement")
         rank = scipy.stats.spearmanr([e.true for e in found], [e.row.threshold for e in found]).statistic
         held = sum(each.held for each in found)
         axes.set(xscale="log", yscale="log", xlabel="true threshold (SD)", xlim=(ends[0] / 1.3, ends[1] * 1.3))

@@ -178,9 +178,12 @@ def summary(analysis: Analysis) -> str:
         f"is correct, d′ = {decision.d_prime:.2f} ({decision.task}, {decision.lapse:g} lapses).",
         f"Listeners differ {found.dispersion:.2f} times as much as by chance alone; intervals are of thresholds that lose at "
         f"most {found.lost_of_all / 2:.2f} of log likelihood (of single listeners {found.lost_of_one / 2:.2f}).",
-        "",
-        "Threshold in SD (95 % interval), and SNR there:",
     ]
+    if backwards := sum(trial.reached <= 0 for trial in analysis.trials):
+        lines.append(
+            f"In {backwards} trials the sound had gone to the other side of its dimension, or nowhere; they are left out."
+        )
+    lines += ["", "Threshold in SD (95 % interval), and SNR there:"]
     width = max(len(row.dimension) for row in rows)
     for row in rows:
         snr = "" if row.snr_db is None else f"  {row.snr_db:5.1f} dB"

@@ -29,6 +29,8 @@ class Threshold(msgspec.Struct, frozen=True):
         Empty: all.
     listeners, references, trials, correct : int
         How many there are; of the trials, how many are right.
+    backwards : int
+        In how many trials the sound had gone to the other side, or nowhere: they are not used.
     threshold, low, high : float
         The reached change at which the target proportion is correct, in standard deviations of the bank, and its 95 % interval;
         0 or infinity where that has no end.
@@ -54,6 +56,7 @@ class Threshold(msgspec.Struct, frozen=True):
     references: int
     trials: int
     correct: int
+    backwards: int
     threshold: float
     low: float
     high: float
@@ -122,6 +125,8 @@ def thresholds(
         raise AudioMetamerError("no trials of the main part to analyse")
     rng, known = np.random.default_rng(seed), procedures or {}
     found = list(groups(trials, decision))
+    if not found:
+        raise AudioMetamerError(f"none of the sounds of {len(trials)} trials had gone to its dimension's side")
     single, together = ([group for group in found if (len(group.listeners) > 1) is many] for many in (False, True))
     spread = dispersion(together)
     of_one = most_lost(single, known, resamples=resamples, rng=rng)
@@ -144,7 +149,8 @@ def _threshold(group: Group, interval: tuple[float, float], procedure: Procedure
         dimension=str(group.dimension), layer=layer, component=component, sign="+" if sign > 0 else "-",
         listener=group.listener, listeners=len(group.listeners),
         references=len({trial.reference for trial in group.trials}), trials=len(group.trials),
-        correct=sum(trial.correct for trial in group.trials), threshold=ends[0], low=ends[1], high=ends[2],
+        correct=sum(trial.correct for trial in group.trials),
+        backwards=sum(trial.reached <= 0 for trial in group.trials), threshold=ends[0], low=ends[1], high=ends[2],
         exponent=float(group.fits.exponent[0]), snr_db=snr_db, snr_low=snr_low, snr_high=snr_high, modulation=modulation,
         modulation_low=modulation_low, modulation_high=modulation_high, procedure=_told_by(procedure, group.trials),
         flag=_flag(group),
@@ -172,8 +178,8 @@ def _at(trials: Sequence[Answered], value: Callable[[Answered], float | None], t
     Against the logarithm of the reached change, by least squares over trials, which are most where the threshold is. A change
     that is 0 or infinite has none; nor has any, if there are not two sounds of a reference to tell a slope.
     """
-    sounds = [(trial.reference, trial.reached, value(trial)) for trial in trials]
-    known = [(reference, math.log(max(reached, LEAST_REACHED)), z) for reference, reached, z in sounds if z is not None]
+    sounds = [(trial.reference, trial.reached, value(trial)) for trial in trials if trial.reached > 0]
+    known = [(reference, math.log(reached), z) for reference, reached, z in sounds if z is not None]
     names = list(dict.fromkeys(reference for reference, _, _ in known))
     of = np.array([names.index(reference) for reference, _, _ in known], int)
     x, y = (np.array([row[k] for row in known], float) for k in (1, 2))

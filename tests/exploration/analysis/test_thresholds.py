@@ -124,6 +124,18 @@ def test_what_may_be_lost_is_found_by_playing_again():
     assert lost[0] == lost[1] > CHI2
 
 
+def test_sounds_that_went_the_other_way_are_left_out():
+    trials = answers((10, 11, 12, 14, 17, 19, 20, 20))
+    backwards = [
+        msgspec.structs.replace(each, reached=-each.reached, answer="1", right="1", correct=True) for each in trials[:30]
+    ]
+    (expected,) = thresholds(trials, DECISION, resamples=0).rows
+    (row,) = thresholds([*trials, *backwards], DECISION, resamples=0).rows
+    assert (row.trials, row.backwards, row.threshold, row.snr_db) == (190, 30, expected.threshold, expected.snr_db)
+    with pytest.raises(AudioMetamerError, match="none of the sounds of 30 trials had gone to its dimension's side"):
+        thresholds(backwards, DECISION)
+
+
 def test_no_trials():
     with pytest.raises(AudioMetamerError, match="no trials of the main part to analyse"):
         thresholds([], DECISION)
