@@ -11,7 +11,7 @@ import torch
 from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.course import Course, Decided, Heard
-from audiometamer.exploration.analysis.sensitivity import Decision
+from audiometamer.exploration.analysis.sensitivity import Decision, Values
 from audiometamer.exploration.ladder import Ladder, Rung
 from audiometamer.exploration.observers import Observer
 from audiometamer.exploration.presented import Presented
@@ -46,13 +46,9 @@ def sensitivities(ladder: Ladder, observer: Observer, *, progress: Callable[[flo
 def true_threshold(ladder: Ladder, sensitivity: Mapping[Sound, float], dimension: str, decision: Decision) -> float:
     """The reached change at which an observer's proportion correct, mean over the references of a dimension, is the target.
 
-    Between the changes of the ladder, d′ of each reference is interpolated, both in logarithms; beyond them its first or last
-    two go on. No answers are drawn and nothing is fitted.
-
-    Raises
-    ------
-    AudioMetamerError
-        If it is more than tenfold beyond the ladder.
+    Between the changes of the ladder, d′ of each reference is interpolated, both in logarithms; beyond them it goes
+    in proportion to the change. No answers are drawn and nothing is fitted. A threshold more than tenfold beyond the ladder is 0
+    or infinite.
     """
     curves = [_curve(ladder.of(dimension, name), sensitivity) for name in ladder.references(dimension)]
     ends = [float(end) for end in (min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves))]
@@ -62,11 +58,11 @@ def true_threshold(ladder: Ladder, sensitivity: Mapping[Sound, float], dimension
 
     first, last = ends[0] - math.log(10), ends[1] + math.log(10)
     if not excess(first) < 0 < excess(last):
-        raise AudioMetamerError(f"{decision.target:.3f} correct is nowhere near the changes of {dimension}")
+        return 0.0 if excess(first) >= 0 else math.inf
     return math.exp(scipy.optimize.brentq(excess, first, last))
 
 
-def _curve(rungs: Sequence[Rung], sensitivity: Mapping[Sound, float]) -> tuple[np.ndarray, np.ndarray]:
+def _curve(rungs: Sequence[Rung], sensitivity: Mapping[Sound, float]) -> tuple[Values, Values]:
     """Logarithms of reached change and d′, where both rise: a larger wish may reach less."""
     points = sorted(
         (math.log(each.record.reached), math.log(sensitivity[each.record.dimension, each.record.clip, each.record.wished]))
@@ -78,9 +74,8 @@ def _curve(rungs: Sequence[Rung], sensitivity: Mapping[Sound, float]) -> tuple[n
     return x[new], y[new]
 
 
-def _line(at: float, x: np.ndarray, y: np.ndarray) -> float:
-    k = min(max(int(np.searchsorted(x, at)), 1), len(x) - 1)
-    return float(y[k - 1] + (at - x[k - 1]) * (y[k] - y[k - 1]) / (x[k] - x[k - 1]))
+def _line(at: float, x: Values, y: Values) -> float:
+    return float(np.interp(at, x, y)) + min(at - x[0], 0.0) + max(at - x[-1], 0.0)
 
 
 def simulate(
@@ -118,8 +113,11 @@ def simulate(
 
 
 def _row(listener: str, number: int, decided: Decided, about: Presented, answer: str) -> Answered:
+    kind = decided.trial.kind
+    if kind not in ("practice", "catch", "main"):
+        raise AudioMetamerError(f"trial {decided.trial.trial} of list {number} is of kind {kind!r}, which is no comparison")
     return Answered(
-        listener=listener, list=number, trial=decided.trial.trial, kind=decided.trial.kind, dimension=about.dimension,
+        listener=listener, list=number, trial=decided.trial.trial, kind=kind, dimension=about.dimension,
         reference=about.reference, wished=about.wished, made=about.made, reached=about.reached, leakage=about.leakage,
         snr_db=about.snr_db, modulation=about.modulation, level_db=about.level_db, way=about.way, waited_s=about.waited,
         arrangement=about.arrangement, answer=answer, right=decided.answer, correct=answer == decided.answer,

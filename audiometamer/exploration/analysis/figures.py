@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Normalize
     from matplotlib.image import AxesImage
 
-_DARK = 0.55  # of a colour map's range: lighter writing below
+_BRIGHT = 0.6  # luminance above which black can be read better than white
 
 
 def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
@@ -32,6 +32,7 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
     """
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
 
     rows = [row for row in rows if not row.listener]
     layers = list(dict.fromkeys(row.layer for row in rows))
@@ -44,22 +45,53 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
         ("threshold (SD)", lambda row: row.threshold, "viridis_r", LogNorm, "{:.2g}"),
         ("SNR at threshold (dB)", lambda row: row.snr_db, "viridis", Normalize, "{:.0f}"),
     ]
+    for axes, sign in zip(panels[0], signs, strict=True):
+        axes.set_title(f"sign {'+' if sign == '+' else '−'}", fontsize=10)
     for line, (label, value, colours, scale, written) in zip(panels, measures, strict=True):
         known = [number for row in rows if not row.flag and (number := value(row)) is not None] or [1.0]
         norm = scale(min(known), max(known) * (1 + 1e-6))
         for axes, sign in zip(line, signs, strict=True):
             own = {(row.layer, row.component): row for row in rows if row.sign == sign}
-            table = np.array([[_number(own.get((layer, k)), value) for k in components] for layer in layers])
-            image = axes.imshow(table, cmap=colours, norm=norm, aspect="auto")
-            _write(axes, table, norm, written, light_is_high=colours == "viridis")
-            _hatch(axes, [[(own.get((layer, k)) or row_less).flag for k in components] for layer in layers])
+            cells = [[own.get((layer, k)) for k in components] for layer in layers]
+            image = _panel(axes, cells, value, colours, norm, written)
             axes.set_xticks(range(len(components)), [str(k) for k in components])
             axes.set_yticks(range(len(layers)), layers)
             axes.tick_params(length=0, labelsize=8)
             axes.spines[:].set_visible(False)
-            if line is panels[0]:
-                axes.set_title(f"sign {'+' if sign == '+' else '−'}", fontsize=10)
-        figure.colorbar(image, ax=list(line), label=label, pad=0.01)
+        bar = figure.colorbar(image, ax=list(line), label=label, pad=0.01)
+        bar.ax.tick_params(labelsize=8)
+        bar.ax.yaxis.set_major_formatter("{x:g}")
+        if scale is LogNorm:
+            bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            bar.ax.yaxis.set_minor_locator(NullLocator())
     figure.supxlabel("component", fontsize=10)
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=150)
+
+
+def _panel(
+    axes: "Axes",
+    cells: Sequence[Sequence[Threshold | None]],
+    value: Callable[[Threshold], float | None],
+    colours: str,
+    norm: "Normalize",
+    written: str,
+) -> "AxesImage":
+    """A coloured cell with its number for each dimension that was explored; hatched without a number if it is flagged."""
+    numbers = [[math.nan if row is None or row.flag else _known(value(row)) for row in line] for line in cells]
+    image = axes.imshow(np.array(numbers), cmap=colours, norm=norm, aspect="auto")
+    for y, (line, own) in enumerate(zip(cells, numbers, strict=True)):
+        for x, (row, number) in enumerate(zip(line, own, strict=True)):
+            if row is not None and row.flag:
+                axes.fill_between(
+                    [x - 0.5, x + 0.5], y - 0.5, y + 0.5, facecolor="0.92", edgecolor="0.6", hatch="///", linewidth=0
+                )
+            elif not math.isnan(number):
+                red, green, blue, _ = image.cmap(norm(number))
+                bright = 0.299 * red + 0.587 * green + 0.114 * blue > _BRIGHT
+                axes.text(x, y, written.format(number), ha="center", va="center", fontsize=7, color="k" if bright else "w")
+    return image
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -9,7 +9,7 @@ import numpy as np
 
 from audiometamer.exploration.analysis.sensitivity import Decision, Fits, Values, fit
 from audiometamer.exploration.dimensions import Dimension
-from audiometamer.exploration.trials import LEAST_REACHED, Answered
+from audiometamer.exploration.trials import Answered
 
 
 class Counts(NamedTuple):
@@ -46,7 +46,7 @@ class Group:
 
     @cached_property
     def counts(self) -> Counts:
-        """A reached change of nothing or less is taken for the least that has a logarithm."""
+        """Of those whose sound went to the dimension's side."""
         return counted([(trial.listener, trial.reached, trial.correct) for trial in self.trials])
 
     @cached_property
@@ -61,10 +61,11 @@ class Group:
 
 
 def counted(answers: Sequence[tuple[str, float, bool]]) -> Counts:
-    """The counts of listeners, reached changes and whether they were right."""
+    """The counts of listeners, reached changes and whether they were right; those of sounds that went the other way left out."""
     cells: dict[tuple[str, float], list[bool]] = {}
     for listener, reached, correct in answers:
-        cells.setdefault((listener, max(reached, LEAST_REACHED)), []).append(correct)
+        if reached > 0:
+            cells.setdefault((listener, reached), []).append(correct)
     right, of = ([float(count(own)) for own in cells.values()] for count in (sum, len))
     return Counts(np.array([change for _, change in cells]), np.array(right), np.array(of), [name for name, _ in cells])
 
@@ -72,15 +73,15 @@ def counted(answers: Sequence[tuple[str, float, bool]]) -> Counts:
 def groups(trials: Sequence[Answered], decision: Decision) -> Iterator[Group]:
     """Of every dimension all listeners' trials, then, if there are several listeners, each one's.
 
-    Dimensions come in the order of layers, as first met, components and signs.
+    Dimensions come in their order; see `Dimension.order`. Where no sound went to a dimension's side, there is no group.
     """
-    layers = list(dict.fromkeys(Dimension.parse(trial.dimension).layer for trial in trials))
     by_dimension: dict[Dimension, list[Answered]] = {}
     for trial in sorted(trials, key=lambda trial: (trial.listener, trial.trial)):
         by_dimension.setdefault(Dimension.parse(trial.dimension), []).append(trial)
-    for dimension in sorted(by_dimension, key=lambda each: (layers.index(each.layer), each.component, -each.sign)):
-        everyone = Group(dimension, "", by_dimension[dimension], decision)
-        yield everyone
-        if len(everyone.listeners) > 1:
-            for name in everyone.listeners:
-                yield Group(dimension, name, [trial for trial in everyone.trials if trial.listener == name], decision)
+    for dimension in sorted(by_dimension, key=lambda each: each.order):
+        own = by_dimension[dimension]
+        names = list(dict.fromkeys(trial.listener for trial in own))
+        found = [Group(dimension, "", own, decision)]
+        if len(names) > 1:
+            found += [Group(dimension, name, [trial for trial in own if trial.listener == name], decision) for name in names]
+        yield from (group for group in found if len(group.counts.trials))

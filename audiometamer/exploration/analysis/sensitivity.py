@@ -12,6 +12,7 @@ from audiometamer.exploration.procedures import TASKS, d_prime, proportion_corre
 
 Values = NDArray[np.float64]
 
+TARGET = 0.5 ** (1 / 3)  # proportion correct
 _EVEN = 1e-9  # probabilities are kept this far from 0 and 1
 _BEYOND = 4.0  # times the smallest and the largest change, that a threshold is looked for
 _STEP = 0.05  # of the thresholds that are looked at, in natural logarithms
@@ -39,17 +40,21 @@ class Decision:
     """
 
     task: str = "abx-differencing"
-    target: float = 0.5 ** (1 / 3)
+    target: float = TARGET
     lapse: float = 0.02
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise AudioMetamerError(f"no task {self.task!r}; there are {', '.join(TASKS)}")
-        guess = TASKS[self.task].guess
-        if not guess < self.target < 1 - self.lapse:
+        if not self.guess < self.target < 1 - self.lapse:
             raise AudioMetamerError(
-                f"a threshold at {self.target:g} correct; {self.task} has one between {guess:.4g} and {1 - self.lapse:.4g}"
+                f"a threshold at {self.target:g} correct; {self.task} has one between {self.guess:.4g} and {1 - self.lapse:.4g}"
             )
+
+    @property
+    def guess(self) -> float:
+        """The proportion correct at chance."""
+        return TASKS[self.task].guess
 
     @cached_property
     def d_prime(self) -> float:
@@ -60,7 +65,7 @@ class Decision:
         """Correct at some sensitivities."""
         return proportion_correct(d, task=self.task, lapse=self.lapse)
 
-    def proportion_beyond(self, z: ArrayLike) -> Values:
+    def proportion_beyond(self, z: Values) -> Values:
         """Correct where d′ is exp(z) times that at threshold; from a table, to six digits."""
         at, correct = self._table
         return np.asarray(np.interp(z, at, correct))

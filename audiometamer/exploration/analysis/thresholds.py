@@ -29,6 +29,8 @@ class Threshold(msgspec.Struct, frozen=True):
         Empty: all.
     listeners, references, trials, correct : int
         How many there are; of the trials, how many are right.
+    backwards : int
+        In how many trials the sound had gone to the other side, or nowhere: they are not used.
     threshold, low, high : float
         The reached change at which the target proportion is correct, in standard deviations of the bank, and its 95 % interval;
         0 or infinity where that has no end.
@@ -54,6 +56,7 @@ class Threshold(msgspec.Struct, frozen=True):
     references: int
     trials: int
     correct: int
+    backwards: int
     threshold: float
     low: float
     high: float
@@ -74,7 +77,7 @@ class Thresholds(NamedTuple):
     Parameters
     ----------
     rows : list of Threshold
-        Dimensions in the order of layers, as first met, components and signs.
+        Dimensions in their order, of each all its listeners first.
     dispersion : float
         See `audiometamer.exploration.analysis.uncertainty.dispersion`.
     lost_of_one, lost_of_all : float
@@ -92,7 +95,7 @@ def thresholds(
     decision: Decision,
     *,
     procedures: Mapping[str, Procedure] | None = None,
-    resamples: int = 1000,
+    resamples: int = 400,
     seed: int = 0,
 ) -> Thresholds:
     """The threshold of each dimension: first of all who heard it, then, if there are several, of each listener.
@@ -105,7 +108,7 @@ def thresholds(
     procedures : mapping of str to Procedure, optional
         By dimension, for what they tell themselves.
     resamples : int
-        For intervals; default 1000.
+        For intervals; default 400.
     seed : int
         Default 0.
 
@@ -121,28 +124,36 @@ def thresholds(
     if not trials:
         raise AudioMetamerError("no trials of the main part to analyse")
     rng, known = np.random.default_rng(seed), procedures or {}
-    together, single = [], []
     found = list(groups(trials, decision))
-    for group in found:
-        (single if len(group.listeners) == 1 else together).append(group)
+    if not found:
+        raise AudioMetamerError(f"none of the sounds of {len(trials)} trials had gone to its dimension's side")
+    single, together = ([group for group in found if (len(group.listeners) > 1) is many] for many in (False, True))
+    spread = dispersion(together)
     of_one = most_lost(single, known, resamples=resamples, rng=rng)
-    of_all = most_lost(together, known, resamples=resamples, rng=rng) * (spread := dispersion(together))
-    rows = [
-        _threshold(group, of_one if len(group.listeners) == 1 else of_all, known.get(str(group.dimension))) for group in found
-    ]
+    of_all = spread * most_lost(together, known, resamples=resamples, rng=rng)
+    rows = []
+    for group in found:
+        lost = of_one if len(group.listeners) == 1 else of_all
+        rows.append(_threshold(group, group.fits.interval(lost), known.get(str(group.dimension))))
     return Thresholds(rows, spread, of_one, of_all)
 
 
-def _threshold(group: Group, lost: float, procedure: Procedure | None) -> Threshold:
+def _threshold(group: Group, interval: tuple[float, float], procedure: Procedure | None) -> Threshold:
     layer, component, sign = group.dimension
-    low, high = group.fits.interval(lost)
-    ends = (group.threshold, low, high)
-    modulation = [None if value is None else math.exp(value) for value in _at(group.trials, _log_modulation, ends)]
+    ends = (group.threshold, *interval)
+    snr_db, snr_low, snr_high = _at(group.trials, _snr, ends)
+    modulation, modulation_low, modulation_high = (
+        None if value is None else math.exp(value) for value in _at(group.trials, _log_modulation, ends)
+    )
     return Threshold(
-        str(group.dimension), layer, component, "+" if sign > 0 else "-", group.listener, len(group.listeners),
-        len({trial.reference for trial in group.trials}), len(group.trials), int(group.counts.correct.sum()),
-        *ends, float(group.fits.exponent[0]), *_at(group.trials, _snr, ends), *modulation,
-        _told_by(procedure, group.trials), _flag(group),
+        dimension=str(group.dimension), layer=layer, component=component, sign="+" if sign > 0 else "-",
+        listener=group.listener, listeners=len(group.listeners),
+        references=len({trial.reference for trial in group.trials}), trials=len(group.trials),
+        correct=sum(trial.correct for trial in group.trials),
+        backwards=sum(trial.reached <= 0 for trial in group.trials), threshold=ends[0], low=ends[1], high=ends[2],
+        exponent=float(group.fits.exponent[0]), snr_db=snr_db, snr_low=snr_low, snr_high=snr_high, modulation=modulation,
+        modulation_low=modulation_low, modulation_high=modulation_high, procedure=_told_by(procedure, group.trials),
+        flag=_flag(group),
     )  # fmt: skip
 
 
@@ -167,9 +178,8 @@ def _at(trials: Sequence[Answered], value: Callable[[Answered], float | None], t
     Against the logarithm of the reached change, by least squares over trials, which are most where the threshold is. A change
     that is 0 or infinite has none; nor has any, if there are not two sounds of a reference to tell a slope.
     """
-    known = [
-        (trial.reference, math.log(max(trial.reached, LEAST_REACHED)), y) for trial in trials if (y := value(trial)) is not None
-    ]
+    sounds = [(trial.reference, trial.reached, value(trial)) for trial in trials if trial.reached > 0]
+    known = [(reference, math.log(reached), z) for reference, reached, z in sounds if z is not None]
     names = list(dict.fromkeys(reference for reference, _, _ in known))
     of = np.array([names.index(reference) for reference, _, _ in known], int)
     x, y = (np.array([row[k] for row in known], float) for k in (1, 2))

@@ -1,9 +1,9 @@
 """How much likelihood a threshold may lose and still be in its 95 % interval: by bootstrap, rather than by χ² alone.
 
 In large samples, twice the lost log likelihood is about χ² with one degree of freedom (Wilks 1938). Here samples are small, their
-levels follow from the answers, references differ in d′ at the same reached change, and so do listeners. The first two make it
-larger for every threshold alike, which is found by playing the experiment again with the fitted functions; the last one multiplies
-it by the dispersion, as in all quasi-likelihood (McCullagh & Nelder 1989, Generalized Linear Models, ch. 9).
+levels follow from the answers, and listeners differ. How much larger the first two make it is found by playing the experiment
+again with the fitted functions; the last one multiplies it by the dispersion, as in all quasi-likelihood (McCullagh & Nelder
+1989, Generalized Linear Models, ch. 9).
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,9 +75,9 @@ def _replayed(group: Group, procedure: Procedure, rng: np.random.Generator) -> C
     """Every listener's trials anew; a wish is played by the sound that was heard whose own wish is nearest."""
     reached: dict[str, dict[float, float]] = {}
     for trial in group.trials:
-        reached.setdefault(trial.reference, {})[trial.made] = max(trial.reached, LEAST_REACHED)
+        reached.setdefault(trial.reference, {})[trial.made] = trial.reached
     sounds = [(np.log(list(own)), np.array(list(own.values()))) for own in reached.values()]
-    correct = [group.fits.proportion(own, group.decision) for _, own in sounds]
+    correct = [group.fits.proportion(np.maximum(own, LEAST_REACHED), group.decision) for _, own in sounds]
     answers = []
     for listener in group.listeners:
         trials, order = list[Trial](), list[int]()
@@ -85,6 +85,7 @@ def _replayed(group: Group, procedure: Procedure, rng: np.random.Generator) -> C
             order = order or rng.permutation(len(sounds)).tolist()
             of = order.pop()
             nearest = int(np.abs(sounds[of][0] - np.log(wished)).argmin())
-            trials.append(Trial(float(sounds[of][1][nearest]), bool(rng.random() < correct[of][nearest])))
-        answers += [(listener, level, right) for level, right in trials]
+            level, right = float(sounds[of][1][nearest]), bool(rng.random() < correct[of][nearest])
+            answers.append((listener, level, right))
+            trials.append(Trial(max(level, LEAST_REACHED), right))
     return counted(answers)
