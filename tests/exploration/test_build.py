@@ -98,7 +98,7 @@ def test_each_kind_is_for_its_own_command(exploration, tmp_path):
     (tmp_path / "e" / "lists.json").write_text(json.dumps(lists | {"course": ""}))
     with pytest.raises(AudioMetamerError, match="is no exploration; it is for `audiometamer experiment`"):
         read_exploration(tmp_path / "e")
-    with pytest.raises(AudioMetamerError, match="is no experiment: it has no lists.json"):
+    with pytest.raises(AudioMetamerError, match=r"is no experiment: it has no lists\.json"):
         read_exploration(tmp_path)
 
 
