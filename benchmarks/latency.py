@@ -47,7 +47,7 @@ class Listener:
 
     def take_part(self, trials: int, *, reaction_time: float) -> None:
         """Hear so many comparisons, or all."""
-        state = self.client.send(form_message("consent", {}))["state"]
+        state = self.client.send(form_message("consent", {}))[1]["state"]
         session = self.client.session()
         drawn = {trial["trial"]: trial for trial in session["trials"]}
         with self.client, self.other, ThreadPoolExecutor(1) as thread:
@@ -59,7 +59,7 @@ class Listener:
                 given, milliseconds = self.reply(ready.trial["stimulus"], options, self.generator)
                 message = answer_message(ready.trial, given, milliseconds)
                 began = time.perf_counter()
-                state = self.client.send(message)["state"]
+                state = self.client.send(message)[1]["state"]
                 if state["over"] is not None:
                     return
                 of_list = self._drawn(drawn, state["next"])

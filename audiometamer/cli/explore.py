@@ -1,8 +1,9 @@
 """``audiometamer explore``: dimensions of what a network hears, and signals moved along them."""
 
+import itertools
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from audiometamer.exploration.catalogue import write_catalogue
 from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.dimensions import (
     COMPONENT_METHODS,
+    Dimension,
     chosen_dimensions,
     find_dimensions,
     folder_of_layer,
@@ -219,17 +221,23 @@ def build(design: Path, out: Path) -> None:
     """Make an experiment of DESIGN, a TOML file: the ladder and the page, with all that listeners need."""
     built = build_folder(design, out)
     asked, course = built.course.design, built.course
-    table = plain_table("dimension", numbers=("references", "changes", "from", "to"))
-    for dimension in course.dimensions:
-        levels = asked.levels(course.ladder, dimension)
-        table.add_row(
-            dimension, str(len(course.ladder.references(dimension))), str(len(levels)), f"{levels[0]:g}", f"{levels[-1]:g}"
-        )
+    table = plain_table("layer", numbers=("dimensions", "references of each", "changes", "from", "to"))
+    for layer, own in itertools.groupby(course.dimensions, lambda name: Dimension.parse(name).layer):
+        names = list(own)
+        references = _span(len(course.ladder.references(name)) for name in names)
+        levels = [asked.levels(course.ladder, name) for name in names]
+        least, most = f"{min(one[0] for one in levels):g}", f"{max(one[-1] for one in levels):g}"
+        table.add_row(layer, str(len(names)), references, _span(map(len, levels)), least, most)
     print_table(table, least_width=80)
     click.echo(f"{asked.listeners} listeners, each with {asked.ladder.each} of {len(course.dimensions)} dimensions: {out}")
     if read_exploration_design(design).texts.consent is None:
         click.echo(f"the consent is an example that no ethics committee has seen: {out / layout.TEXTS_FOLDER / 'consent.md'}")
     click.echo(f"links for listeners: audiometamer experiment links {out}   secret of the results page: {out / layout.SECRET}")
+
+
+def _span(numbers: Iterable[int]) -> str:
+    least, *_, most = sorted(numbers) * 2
+    return str(least) if least == most else f"{least}–{most}"
 
 
 @explore.command()

@@ -1,5 +1,8 @@
 """The design of an exploration: every key checked, and whatever is wrong told in one line with its place."""
 
+import re
+from pathlib import Path
+
 import pytest
 from tiny_built import DESIGN, course_of, write_design
 from tiny_ladder import record, write_ladder, write_rung
@@ -123,3 +126,20 @@ def test_a_ladder_of_images_is_refused(tmp_path):
             path.with_suffix(".png").write_bytes(b"")
     with pytest.raises(AudioMetamerError, match=r"ladder.folder: .* holds no sounds; only sounds are played to listeners"):
         build(write_design(tmp_path), tmp_path / "out")
+
+
+def test_the_design_of_the_documentation(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "exploration.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"<!-- test: exploration design -->\n```toml\n(.*?)```", text, re.DOTALL)
+    read = read_exploration_design(write_design(tmp_path, shown))
+    shortest = read_exploration_design(write_design(tmp_path, 'title = "x"\nlisteners = 2\n[ladder]\nfolder = "ladder"'))
+    assert (read.task, read.making, read.practice, read.catch) == (
+        shortest.task,
+        shortest.making,
+        shortest.practice,
+        shortest.catch,
+    )
+    assert read.procedure_over((0.1, 0.2)) == shortest.procedure_over((0.1, 0.2))
+    for kind in map(type, (read.ladder, read.procedure, read.task, read.making, read.practice, read.catch)):
+        assert all(name in shown for name in kind.__struct_fields__), "every key is shown"
+        assert all(name in kind.__doc__ for name in kind.__struct_fields__), "and explained"
