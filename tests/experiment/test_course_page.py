@@ -38,7 +38,7 @@ class Session:
 
     def open(self, script=""):
         page = self.context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.asked.append(request.url.removeprefix(self.address)))
         page.add_init_script(SEEN + script)
@@ -78,16 +78,21 @@ def session(browser, folder, tmp_path):
 
 def press(page, heading, key=None):
     """On a screen with this heading, the button to go on, or a key."""
-    expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible(timeout=30_000)
     if key is None:
         page.locator("button.main").click()
     else:
         page.keyboard.press(key() if callable(key) else key)
 
 
+def asked(page):
+    """The sound was heard, and the question is there."""
+    expect(page.get_by_role("heading", name=QUESTION)).to_be_visible(timeout=30_000)
+
+
 def begin(page):
     press(page, "Before you begin")
-    expect(page.get_by_role("heading", name="Set the volume")).to_be_visible()
+    expect(page.get_by_role("heading", name="Set the volume")).to_be_visible(timeout=30_000)
     page.get_by_role("button", name="Play the noise").click()
     page.get_by_role("button", name="Continue").click()
 
@@ -105,14 +110,14 @@ def test_a_listener_who_reloads_and_opens_another_window(session):
     press(page, "Not quite")
     press(page, "The main part")
     assert page.locator("#progress").evaluate("(bar) => bar.value") == 0
-    expect(page.get_by_role("heading", name=QUESTION)).to_be_visible()
+    asked(page)
     expect(page.get_by_role("status")).to_have_text("")
     decided = session.store.decided(1, 4)
 
     page.reload()
     for heading in ("Welcome back", "What to do", "The main part"):
         press(page, heading)
-    expect(page.get_by_role("heading", name=QUESTION)).to_be_visible()
+    asked(page)
     assert session.store.decided(1, 4) == decided
     other = session.open()
     for heading in ("Welcome back", "What to do", "The main part"):
@@ -122,7 +127,7 @@ def test_a_listener_who_reloads_and_opens_another_window(session):
     press(other, QUESTION, "1")
     press(other, "Welcome back")
     other.close()
-    expect(page.get_by_role("heading", name=QUESTION)).to_be_visible()
+    asked(page)
 
     assert "One moment please, the next sound is being made…" in page.evaluate("seen")
     page.close()
