@@ -1,10 +1,12 @@
 """What the benchmarks compare with is the published computation."""
 
 import pytest
+import tiny_listeners
 import torch
 
 import audiometamer as am
-from benchmarks import growth
+from audiometamer.exploration.simulate import true_threshold
+from benchmarks import growth, recovery
 from benchmarks.measuring import peak_memory, table
 from benchmarks.published import RATE, PublishedCochleagram, published_step
 
@@ -57,3 +59,18 @@ def test_peak_memory_counts_what_work_takes():
 
 def eighty_megabytes():
     return lambda: torch.ones(20_000_000)
+
+
+def test_simulated_observers_have_their_thresholds_in_the_middle_of_the_ladder(tmp_path):
+    truths = {f"relu0/{k}/+": 10 * 1.5**k for k in range(7)}
+    ladder = tiny_listeners.ladder(truths)
+    known = recovery.in_the_middle(ladder, tiny_listeners.sensitivities(ladder, truths, 1.0))
+    found = [true_threshold(ladder, known, dimension, recovery.DECISION) for dimension in truths]
+    assert found == pytest.approx([(0.1 * 2.7) ** 0.5 * 1.5**k for k in range(-3, 4)], rel=0.01)
+    run = recovery.experiment(ladder, known, seed=0, resamples=0)
+    recovered = [recovery.Recovered(row, found[row.component]) for row in run.thresholds.rows]
+    of_all, of_each = recovery.summarised([recovered])
+    assert (of_all[1], of_each[1]) == (1, 1)
+    assert float(str(of_all[4]).split()[0]) > 0.85
+    recovery.draw({"one": [each for each in recovered if not each.row.listener]}, tmp_path / "recovered.png")
+    assert (tmp_path / "recovered.png").stat().st_size > 10_000

@@ -3,15 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, get_args
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
-from audiometamer.cli import options
+from audiometamer.cli import options, serving
 from audiometamer.cli.printing import plain_table, print_table
-from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
 from audiometamer.experiment.analysis.bids import write_beh
@@ -22,18 +21,17 @@ from audiometamer.experiment.build import build as build_folder
 from audiometamer.experiment.collect import collect as collect_files
 from audiometamer.experiment.design import read_design
 from audiometamer.experiment.export import read_answers, write_tables
-from audiometamer.experiment.folder import Experiment, read_experiment
+from audiometamer.experiment.folder import Experiment, read_experiment, read_lists
 from audiometamer.experiment.pack import Form
 from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.power import listeners_needed
-from audiometamer.experiment.rehearsal import rehearse as rehearse_folder
 from audiometamer.experiment.simulated import NetworkListener, Person, Reply, rankings_by
 from audiometamer.experiment.store import Store
+from audiometamer.exploration.build import COURSE as EXPLORATION
+from audiometamer.exploration.build import read_exploration
 from audiometamer.files import only_writer
 
 _path = click.Path(path_type=Path)
-_folder = click.argument("folder", metavar="EXPERIMENT", type=_path)
-_answers = click.option("--answers", "database", type=_path, help="Where they are kept; default: answers.db in EXPERIMENT.")
 _stimulus_set = click.argument("stimulus_set", metavar="SET", type=_path)
 
 
@@ -77,35 +75,16 @@ def _tell(built: Built) -> None:
 
 
 @experiment.command()
-@_folder
-@_answers
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Who may come: 127.0.0.1 is this machine, 0.0.0.0 everybody."
-)
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
-@click.option(
-    "--open", "open_to", type=click.Choice(["prolific", "mturk", "anyone"]),
-    help="Take listeners without a link of their own; default: links alone.",
-)  # fmt: skip
-def serve(folder: Path, database: Path | None, host: str, port: int, open_to: str | None) -> None:
+@serving.folder
+@serving.served
+def serve(folder: Path, **asked: Any) -> None:
     """Run EXPERIMENT in browsers. An answer that was confirmed is on disk; stop and start again as you like."""
-    try:
-        from audiometamer.experiment.server import Service
-        from audiometamer.experiment.server import serve as serve_experiment
-    except ModuleNotFoundError as error:
-        raise AudioMetamerError(f"serving needs {error.name}: pip install 'audiometamer[experiment]'") from error
-
-    def started(address: str) -> None:
-        click.echo(f"{address} (results: {address}/results)")
-
-    serve_experiment(
-        read_experiment(folder), host=host, port=port, open_to=cast("Service | None", open_to), database=database, started=started
-    )
+    serving.serve(read_experiment(folder), **asked)
 
 
 @experiment.command()
-@_folder
-@_answers
+@serving.folder
+@serving.answers
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="How many listeners.")
 @click.option("--address", default="http://127.0.0.1:8000", show_default=True, help="Where listeners reach the server.")
 @click.option("--group", default="", help="Of these listeners, if the experiment compares some; default: none.")
@@ -118,8 +97,8 @@ def links(folder: Path, database: Path | None, count: int, address: str, group: 
 
 
 @experiment.command()
-@_folder
-@_answers
+@serving.folder
+@serving.answers
 @click.argument("listener", type=int)
 @click.option("--reason", required=True, help="As the table of listeners will give it.")
 def release(folder: Path, database: Path | None, listener: int, reason: str) -> None:
@@ -129,18 +108,18 @@ def release(folder: Path, database: Path | None, listener: int, reason: str) -> 
 
 
 @experiment.command()
-@_folder
-@_answers
+@serving.folder
+@serving.answers
 @options.out("answers")
 def export(folder: Path, database: Path | None, out: Path) -> None:
     """Write the answers of EXPERIMENT as tables, while the server runs or after."""
-    answers = read_answers(database or folder / layout.DATABASE, read_experiment(folder))
+    answers = read_answers(database or folder / layout.DATABASE, _of_any_kind(folder))
     write_tables(answers, out)
     click.echo(f"{answers.total} answers of {len(answers.enrolled)} listeners: {out}")
 
 
 @experiment.command()
-@_folder
+@serving.folder
 @click.option(
     "--to", required=True, type=click.Choice(get_args(Form)),
     help="static: a folder for any web host; jatos: a study (.jzip); psychopy: condition files.",
@@ -158,8 +137,8 @@ def pack(folder: Path, to: Form, out: Path, address: str) -> None:
 
 
 @experiment.command()
-@_folder
-@_answers
+@serving.folder
+@serving.answers
 @click.argument("files", metavar="FILE…", nargs=-1, required=True, type=_path)
 @click.option("--response", help="Column of PsychoPy's files with the answers, as in key_resp.keys.")
 @click.option("--reaction-time", help="Their column with reaction times in s; default: .rt of the same component.")
@@ -173,9 +152,9 @@ def collect(
 
 
 @experiment.command()
-@_folder
+@serving.folder
 @options.out("rehearsal")
-@click.option("--listeners", type=click.IntRange(1), default=5, show_default=True, help="At once.")
+@serving.listeners
 @click.option(
     "--accuracy", multiple=True, metavar="CONDITION=P",
     help="Of a listener: relu0=0.8, cochcnn-word/relu0=0.8, natural=0.95 or headphones=1; may be given several times.",
@@ -183,52 +162,14 @@ def collect(
 @click.option("--lapse", type=float, default=0.02, show_default=True, help="Probability of an answer at random.")
 @click.option("--model", "model_name", help="A network as listener, in the place of --accuracy.")
 @options.device
-@click.option(
-    "--pace", type=click.FloatRange(0), default=0.0, show_default=True, help="1: as slow as people; 0: without a pause."
-)
-@click.option("--sounds/--no-sounds", default=True, show_default=True, help="Load every sound before it is answered.")
-@click.option(
-    "--browser", "chromium", metavar="PROGRAM", help="Chromium: listeners go through the page itself; needs playwright."
-)
-@click.option("--kills", type=click.IntRange(0), default=0, show_default=True, help="Of the server, at random moments.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the answers.")
+@serving.rehearsed
 def rehearse(
-    folder: Path,
-    out: Path,
-    listeners: int,
-    accuracy: tuple[str, ...],
-    lapse: float,
-    model_name: str | None,
-    device: str,
-    pace: float,
-    sounds: bool,
-    chromium: str | None,
-    kills: int,
-    seed: int,
-) -> None:
+    folder: Path, out: Path, listeners: int, accuracy: tuple[str, ...], lapse: float, model_name: str | None, device: str,
+    **asked: Any,
+) -> None:  # fmt: skip
     """Let simulated listeners go through EXPERIMENT at once, and hold what was confirmed against what is on disk."""
     read = read_experiment(folder)
-    reply = _reply(read, accuracy, lapse, model_name, device)
-    with tracked() as tracker:
-        found = rehearse_folder(
-            read,
-            out,
-            reply,
-            listeners=listeners,
-            seed=seed,
-            pace=pace,
-            load_sounds=sounds,
-            chromium=chromium,
-            kills=kills,
-            report=tracker,
-        )
-    write_tables(read_answers(out / layout.DATABASE, read), out)
-    times = ", ".join(f"{name} {value:.1f} ms" for name, value in found.milliseconds.items())
-    ends = ", ".join(f"{n} {how}" for how, n in found.ends.items())
-    click.echo(f"{listeners} listeners ({ends}), {found.confirmed} answers confirmed in {found.seconds:.1f} s: {times}")
-    click.echo(f"{found.lost} lost, {found.twice} there twice, {found.again} sent more than once: {out}")
-    if kills:
-        click.echo(f"the server was killed: {found.kills}")
+    serving.rehearse_and_tell(read, out, _reply(read, accuracy, lapse, model_name, device), listeners=listeners, **asked)
 
 
 def _reply(read: Experiment, accuracy: tuple[str, ...], lapse: float, model_name: str | None, device: str) -> Reply:
@@ -248,7 +189,13 @@ def _chosen(text: str) -> tuple[str, float]:
 
 
 def _store(folder: Path, database: Path | None) -> Store:
-    return Store(database or folder / layout.DATABASE, read_experiment(folder))
+    return Store(database or folder / layout.DATABASE, _of_any_kind(folder))
+
+
+def _of_any_kind(folder: Path) -> Experiment:
+    """An experiment, or an exploration: listeners have links and answers in both."""
+    lists, _ = read_lists(folder)
+    return read_exploration(folder) if lists.course == EXPLORATION else read_experiment(folder)
 
 
 @experiment.command()

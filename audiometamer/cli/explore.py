@@ -1,21 +1,33 @@
 """``audiometamer explore``: dimensions of what a network hears, and signals moved along them."""
 
+import itertools
 import random
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from audiometamer.cli import options, slurm
+from audiometamer.cli import options, serving, slurm
 from audiometamer.cli.plan import plan_file
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment import folder as layout
+from audiometamer.experiment.analysis.exclusions import Rules
+from audiometamer.experiment.simulated import Informed
+from audiometamer.exploration.analysis import analyse as analysing
+from audiometamer.exploration.analysis.reading import read_given
+from audiometamer.exploration.analysis.sensitivity import TARGET, Decision, at_d_prime
+from audiometamer.exploration.build import build as build_folder
+from audiometamer.exploration.build import read_exploration, served_exploration
 from audiometamer.exploration.calibration import Calibrated, calibrate
 from audiometamer.exploration.catalogue import write_catalogue
+from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.dimensions import (
     COMPONENT_METHODS,
+    Dimension,
     chosen_dimensions,
     find_dimensions,
     folder_of_layer,
@@ -25,11 +37,14 @@ from audiometamer.exploration.ladder import all_moves
 from audiometamer.exploration.ladder_plan import planned_ladder, read_ladder_plan
 from audiometamer.exploration.ladder_run import run_ladder
 from audiometamer.exploration.moving import METHODS, STEPS, Moved, move
+from audiometamer.exploration.rehearsal import sensitive
+from audiometamer.files import only_writer
 from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.metamers.files import folder_of
 from audiometamer.models import Model
 
 _path = click.Path(path_type=Path)
+_TASKS = {"abx": "abx", "odd-one-out": "oddity"}  # as designs name them, and models of decisions
 _number = click.option("--signals-at-most", "number", type=click.IntRange(1), help="So many of SIGNALS, at random.")
 _seed = click.option("--seed", type=int, default=0, show_default=True, help="Of what is random.")
 
@@ -197,3 +212,120 @@ def submit_ladder(path: Path, **asked: Any) -> None:
     """Make the ladder of PLAN on a Slurm cluster: write an array script beside it, and start it."""
     planned_ladder(path, read_ladder_plan(path))  # what is wrong with it is told here rather than in a log
     slurm.submit(path, command="explore ladder", **asked)
+
+
+@explore.command()
+@click.argument("design", metavar="DESIGN", type=_path)
+@options.out("exploration")
+def build(design: Path, out: Path) -> None:
+    """Make an experiment of DESIGN, a TOML file: the ladder and the page, with all that listeners need."""
+    built = build_folder(design, out)
+    asked, course = built.course.design, built.course
+    table = plain_table("layer", numbers=("dimensions", "references of each", "changes", "from", "to"))
+    for layer, own in itertools.groupby(course.dimensions, lambda name: Dimension.parse(name).layer):
+        names = list(own)
+        references = _span(len(course.ladder.references(name)) for name in names)
+        levels = [asked.levels(course.ladder, name) for name in names]
+        least, most = f"{min(one[0] for one in levels):g}", f"{max(one[-1] for one in levels):g}"
+        table.add_row(layer, str(len(names)), references, _span(map(len, levels)), least, most)
+    print_table(table, least_width=80)
+    click.echo(f"{asked.listeners} listeners, each with {asked.ladder.each} of {len(course.dimensions)} dimensions: {out}")
+    if read_exploration_design(design).texts.consent is None:
+        click.echo(f"the consent is an example that no ethics committee has seen: {out / layout.TEXTS_FOLDER / 'consent.md'}")
+    click.echo(f"links for listeners: audiometamer experiment links {out}   secret of the results page: {out / layout.SECRET}")
+
+
+def _span(numbers: Iterable[int]) -> str:
+    least, *_, most = sorted(numbers) * 2
+    return str(least) if least == most else f"{least}–{most}"
+
+
+@explore.command()
+@serving.folder
+@serving.served
+@options.device
+def serve(folder: Path, device: str, **asked: Any) -> None:
+    """Run the exploration EXPERIMENT in browsers. Where sounds are made on-line, its model makes them on --device.
+
+    An answer that was confirmed is on disk; stop and start again as you like. Links, releases and tables as of any experiment:
+    audiometamer experiment links | release | export.
+    """
+    with served_exploration(folder, device=device) as read:
+        serving.serve(read, **asked)
+
+
+@explore.command()
+@serving.folder
+@options.out("rehearsal")
+@serving.listeners
+@click.option(
+    "--d-prime", "chosen", multiple=True, metavar="[DIMENSION=]D",
+    help="Of a listener, for a change of one standard deviation: 2, or relu2/0/+=3; may be given several times.  [default: 2]",
+)  # fmt: skip
+@click.option("--lapse", type=click.FloatRange(0, 0.3), default=0.02, show_default=True, help="Share of wrong answers anyhow.")
+@serving.rehearsed
+def rehearse(folder: Path, out: Path, listeners: int, chosen: tuple[str, ...], lapse: float, **asked: Any) -> None:
+    """Let simulated listeners, whose sensitivity is known, go through the exploration EXPERIMENT at once."""
+    read = read_exploration(folder)
+    reply = Informed(read, out / layout.DATABASE, sensitive(read, dict(map(_sensitivity, chosen)), lapse=lapse))
+    serve = (sys.executable, "-m", "audiometamer", "explore", "serve")
+    serving.rehearse_and_tell(read, out, reply, listeners=listeners, serve=serve, **asked)
+
+
+def _sensitivity(text: str) -> tuple[str, float]:
+    """A dimension, or nothing, and d′ along it, from ``DIMENSION=D``."""
+    dimension, _, value = text.rpartition("=")
+    try:
+        return dimension, float(value)
+    except ValueError as error:
+        raise AudioMetamerError(f"--d-prime is {text!r}; it must be a number, or DIMENSION=D as in relu2/0/+=3") from error
+
+
+@explore.command()
+@click.argument("answers", metavar="EXPERIMENT|TRIALS.tsv", type=_path)
+@click.option("--listeners", type=_path, help="With a table of trials: the table of listeners, who was excluded among them.")
+@click.option("--task", type=click.Choice(list(_TASKS)), help="Of the listeners.  [default: that of EXPERIMENT, or abx]")
+@click.option(
+    "--decision", type=click.Choice(["differencing", "independent"]), default="differencing", show_default=True,
+    help="Whether listeners compare the sounds of a trial with each other, or know both.",
+)  # fmt: skip
+@click.option(
+    "--target", type=float, help="A threshold is where so many answers are correct.  [default: 0.794]", show_default=False
+)
+@click.option("--d-prime", "d_prime", type=click.FloatRange(0, min_open=True), help="Rather than --target: where d′ is so large.")
+@click.option("--lapse", type=click.FloatRange(0, 0.3), default=0.02, show_default=True, help="Share of wrong answers anyhow.")
+@click.option("--headphones", type=click.IntRange(0), help="Headphone trials to get right; default: as in the design, or 5.")
+@click.option("--catch", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of catch trials to get right.")
+@click.option("--finished", is_flag=True, help="Leave out listeners who did not finish.")
+@click.option("--resamples", type=click.IntRange(0), default=400, show_default=True, help="Of the bootstrap; 0: χ² alone.")
+@_seed
+@options.out("analysis")
+@click.option("--overwrite", is_flag=True, help="Replace the analysis that is there.")
+def analyse(
+    answers: Path, listeners: Path | None, task: str | None, decision: str, target: float | None, d_prime: float | None,
+    lapse: float, headphones: int | None, catch: float, finished: bool, resamples: int, seed: int, out: Path, overwrite: bool,
+) -> None:  # fmt: skip
+    """Thresholds of the listeners of an exploration, along each dimension, with intervals; layers compared; a map.
+
+    Writes thresholds.tsv, levels.tsv, layers.tsv, comparisons.tsv, trials.tsv, listeners.tsv, sensitivity.png and summary.txt
+    into --out.
+    """
+    if target is not None and d_prime is not None:
+        raise AudioMetamerError(f"--target is {target:g} and --d-prime is {d_prime:g}; a threshold is at one of them")
+    given = read_given(answers, listeners)
+    model = f"{_TASKS[task or given.task or 'abx']}-{decision}"
+    if d_prime is not None:
+        chosen = at_d_prime(d_prime, task=model, lapse=lapse)
+    else:
+        chosen = Decision(task=model, lapse=lapse, target=TARGET if target is None else target)
+    least = [number for number in (headphones, given.headphones, Rules().headphones) if number is not None]
+    rules = Rules(headphones=least[0], catch=catch, finished=finished)
+    with only_writer(out):
+        options.check_free(out / "summary.txt", overwrite=overwrite)
+        found = analysing.analyse(
+            given.trials, given.listeners, decision=chosen, rules=rules, procedures=given.procedures, resamples=resamples,
+            seed=seed,
+        )  # fmt: skip
+        paths = analysing.write_analysis(found, out)
+    click.echo(analysing.summary(found))
+    click.echo(f"{out}: {', '.join(path.name for path in paths)}")

@@ -13,10 +13,20 @@ import numpy as np
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
-from audiometamer.experiment.design import INTERVALS, TEXTS, Conditions, Design, Texts, read_answers, read_design, read_text
+from audiometamer.experiment.design import (
+    INTERVALS,
+    TEXTS,
+    CommonDesign,
+    Conditions,
+    Design,
+    Texts,
+    read_answers,
+    read_design,
+    read_text,
+)
 from audiometamer.experiment.folder import ConditionKey, Entry, List, Lists, Trial, interval_answers, write_private
 from audiometamer.experiment.headphones import GAP_SECONDS, N_INTERVALS, antiphase, huggins
-from audiometamer.experiment.lists import Planned, alternatives, draw
+from audiometamer.experiment.lists import Planned, alternatives, arranged, draw
 from audiometamer.experiment.messages import MOST_LETTERS
 from audiometamer.experiment.offer import NATURAL, Condition, Offer, answers_of, read_offer, told
 from audiometamer.experiment.pages import write_page
@@ -28,6 +38,7 @@ from audiometamer.tables import write_table
 from audiometamer.toml_files import toml_text, within
 from audiometamer.version import __version__
 
+COPIED_TEXTS = Texts(**{name: f"{layout.TEXTS_FOLDER}/{name}.md" for name in TEXTS})
 _HEADPHONES = {"huggins": huggins, "antiphase": antiphase}
 
 
@@ -88,24 +99,22 @@ def build(stimulus_set: Path, design: Path, out: Path) -> Built:
     resolved = _resolved(asked, offer, planned)
     heard = {told(offer.about[trial.clip], asked.once) or trial.clip for trials in planned for trial in trials}
     stimuli = sorted({Stimulus(trial.clip, trial.condition, trial.arrangement) for trials in planned for trial in trials})
-    n_checks = 0 if asked.headphones.test == "none" else asked.headphones.trials
     sounds = {stimulus: opaque_name(repr(stimulus), asked.seed) for stimulus in stimuli}
-    checks = [opaque_name(f"headphones {k}", asked.seed) for k in range(n_checks)]
-    if len({*sounds.values(), *checks}) < len(sounds) + n_checks:
+    checks = headphone_checks(asked)
+    if len({*sounds.values(), *checks}) < len(sounds) + asked.checks:
         raise AudioMetamerError(f"{design}: seed: two sounds would have the same name; choose another")
-    right = _right_intervals(n_checks, asked.seed)
-    key = {name: _entry(stimulus, offer, asked) for stimulus, name in sounds.items()}
-    key |= {name: Entry("", "headphones", "", "", "", False, {}, str(k)) for name, k in zip(checks, right, strict=True)}
+    key = {name: _entry(stimulus, offer, asked) for stimulus, name in sounds.items()} | checks
     with whole_folder(out) as folder:
         rms = _write_sounds(folder / layout.SOUNDS, stimulus_set, sounds, offer, resolved)
-        _write_checks(folder / layout.SOUNDS, dict(zip(checks, right, strict=True)), resolved, rms=rms)
-        _write_texts(folder, design, asked, answers)
+        write_checks(folder / layout.SOUNDS, checks, resolved, rms=rms)
+        write_texts(folder, design, asked)
+        _write_answers(folder, design, asked, answers)
         write_page(folder / layout.PAGE)
         write_text(folder / layout.DESIGN, toml_text(resolved))
         write_table(folder / layout.MISSING, ("clip", "model", "layer", "seed", "reason", "instead"), _missing_rows(offer, asked))
         write_private(folder / layout.KEY, json_text({name: key[name] for name in sorted(key)}))
         write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")
-        lists = [_list(k, trials, sounds, checks, key, answers, asked) for k, trials in enumerate(planned, start=1)]
+        lists = [_list(k, trials, sounds, [*checks], key, answers, asked) for k, trials in enumerate(planned, start=1)]
         manifest = stimulus_set / MANIFEST
         sums = file_sha256(manifest) if manifest.exists() else None
         write_text(folder / layout.LISTS, json_text(Lists(asked.seed, __version__, sums, lists)))
@@ -177,26 +186,18 @@ def _resolved(design: Design, offer: Offer, planned: Sequence[Sequence[Planned]]
         conditions=conditions,
         answers=answers,
         clips=msgspec.structs.replace(design.clips, once=design.once),
-        texts=Texts(**{name: f"{layout.TEXTS_FOLDER}/{name}.md" for name in TEXTS}),
+        texts=COPIED_TEXTS,
     )
 
 
 def _parts(stimulus: Stimulus, offer: Offer, kind: str) -> tuple[list[str], str]:
-    """The files of the set that are played one after the other, and the right answer where they are compared.
-
-    ABX: natural clip and metamer in either order, then one of them again. Odd one out: one of three differs, and either the
-    metamer or the natural clip is the one.
-    """
+    """The files of the set that are played one after the other; the right answer where natural clip and metamer are compared."""
     metamer = offer.source(stimulus.clip, stimulus.condition).file
     if kind not in INTERVALS:
         return [metamer], ""
     pair = [offer.source(stimulus.clip, NATURAL).file, metamer]
-    if kind == "abx":
-        second, last = stimulus.arrangement % 2, stimulus.arrangement // 2
-        order = [pair[second], pair[1 - second]]
-        return [*order, order[last]], str(last + 1)
-    place, odd = stimulus.arrangement % 3, stimulus.arrangement // 3
-    return [pair[1 - odd] if k == place else pair[odd] for k in range(3)], str(place + 1)
+    order, right = arranged(kind, stimulus.arrangement)
+    return [pair[k] for k in order], right
 
 
 def _entry(stimulus: Stimulus, offer: Offer, design: Design) -> Entry:
@@ -216,9 +217,18 @@ def _entry(stimulus: Stimulus, offer: Offer, design: Design) -> Entry:
     )
 
 
-def _right_intervals(n: int, seed: int) -> list[int]:
-    """Of each sound of the headphone check, the interval that is different; each equally often within one."""
-    return [int(k) + 1 for k in np.random.default_rng([seed, 3]).permutation(np.arange(n) % N_INTERVALS)]
+def headphone_checks(design: CommonDesign) -> dict[str, Entry]:
+    """The sounds of the headphone check, for the key; each interval is the one that is different equally often within one."""
+    n = design.checks
+    right = np.random.default_rng([design.seed, 3]).permutation(np.arange(n) % N_INTERVALS) + 1
+    names = [opaque_name(f"headphones {k}", design.seed) for k in range(n)]
+    return {name: Entry("", "headphones", "", "", "", False, {}, str(k)) for name, k in zip(names, right, strict=True)}
+
+
+def check_trials(number: int, checks: Sequence[str], design: CommonDesign) -> tuple[list[Trial], np.random.Generator]:
+    """The headphone check at the beginning of a list, and the generator for what of the list is drawn afterwards."""
+    generator = np.random.default_rng([design.seed, 4, number])
+    return [Trial(k, "headphones", checks[i]) for k, i in enumerate(generator.permutation(len(checks)), start=1)], generator
 
 
 def _list(
@@ -231,8 +241,7 @@ def _list(
     design: Design,
 ) -> List:
     """One listener's list, the headphone check first."""
-    generator = np.random.default_rng([design.seed, 4, number])
-    trials = [Trial(0, "headphones", checks[k]) for k in generator.permutation(len(checks))]
+    trials, generator = check_trials(number, checks, design)
     for one in planned:
         name = sounds[Stimulus(one.clip, one.condition, one.arrangement)]
         n = design.answers.alternatives
@@ -253,13 +262,19 @@ def _write_sounds(folder: Path, stimulus_set: Path, names: Mapping[Stimulus, str
     return sounds.rms
 
 
-def _write_checks(folder: Path, right: Mapping[str, int], design: Design, *, rms: float) -> None:
-    """The sounds of the headphone check, at the level of all others."""
+def write_checks(folder: Path, checks: Mapping[str, Entry], design: CommonDesign, *, rms: float) -> None:
+    """The sounds of the headphone check, at the level of all others.
+
+    Raises
+    ------
+    AudioMetamerError
+        If one would clip.
+    """
     settings: Settings = design.sounds.settings(design.seed)
-    for k, (name, interval) in enumerate(sorted(right.items())):
+    for k, name in enumerate(sorted(checks)):
         make = _HEADPHONES[design.headphones.test]
-        sound = make(interval, sample_rate=settings.sample_rate, rms=rms, seed=design.seed + k)
-        if (peak := float(np.abs(sound).max())) > 1 - 2.5 * settings.step:
+        sound = make(int(checks[name].answer), sample_rate=settings.sample_rate, rms=rms, seed=design.seed + k)
+        if (peak := float(np.abs(sound).max())) > settings.highest:
             raise AudioMetamerError(
                 f"the headphone check would clip at {design.sounds.level:g} dB: its peak is {peak:.2f} of full scale; "
                 f"lower sounds.level by {20 * np.log10(peak) + 0.1:.1f} dB"
@@ -267,10 +282,14 @@ def _write_checks(folder: Path, right: Mapping[str, int], design: Design, *, rms
         write_pcm(folder / f"{name}.wav", sound, settings, name=name)
 
 
-def _write_texts(folder: Path, path: Path, design: Design, answers: Sequence[str]) -> None:
-    """Texts, the closed list, pictures and the selection, copied: the folder needs nothing outside itself."""
+def write_texts(folder: Path, path: Path, design: CommonDesign) -> None:
+    """Consent, instructions and debriefing of a design that lies at `path`, copied: the folder needs nothing outside itself."""
     for name in TEXTS:
         write_text(folder / layout.TEXTS_FOLDER / f"{name}.md", read_text(path, design, name))
+
+
+def _write_answers(folder: Path, path: Path, design: Design, answers: Sequence[str]) -> None:
+    """The closed list, pictures and the selection, copied."""
     if not design.compares:
         write_text(folder / layout.ANSWERS, "\n".join(answers) + "\n")
     if design.answers.pictures is not None:

@@ -293,6 +293,15 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return {"headphones": self.headphones}
 
     @property
+    def checks(self) -> int:
+        """How many trials the headphone check has."""
+        return 0 if self.headphones.test == "none" else self.headphones.trials
+
+    def example(self, text: str) -> Path:
+        """The file of one of the texts, where the design names none."""
+        return _EXAMPLES / f"{text}.md"
+
+    @property
     def compares(self) -> bool:
         """Whether sounds are compared with each other rather than recognised."""
         return self.answers.kind in INTERVALS
@@ -358,7 +367,7 @@ def read_design(path: Path) -> Design:
         contradict each other; the place is named as in ``questions[1].options``, counted from 0.
     """
     design = read_common(path, Design)
-    _raise_first(path, _checks(design))
+    raise_first(path, _checks(design))
     if design.answers.list is not None:
         with within(path, "answers.list"):
             read_answers(path.parent / design.answers.list)
@@ -368,7 +377,7 @@ def read_design(path: Path) -> Design:
 def read_common(path: Path, kind: type[D]) -> D:
     """Read a design of some kind and check what all of them have; raises as `read_design`."""
     design = read_toml(path, kind)
-    _raise_first(path, _common_checks(design))
+    raise_first(path, _common_checks(design))
     with within(path, "sounds"):
         design.sounds.settings(design.seed)
     for k, question in enumerate(design.questions):
@@ -380,7 +389,8 @@ def read_common(path: Path, kind: type[D]) -> D:
     return design
 
 
-def _raise_first(path: Path, checks: Iterable[tuple[str, bool, str]]) -> None:
+def raise_first(path: Path, checks: Iterable[tuple[str, bool, str]]) -> None:
+    """Raise what the first of several checks says that is not good: places in a design, whether they are, and the message."""
     for place, good, message in checks:
         if not good:
             raise AudioMetamerError(f"{path}: {place}: {message}")
@@ -401,7 +411,7 @@ def _checks(design: Design) -> Iterator[tuple[str, bool, str]]:
     """As `_common_checks`, of what is drawn beforehand."""
     conditions, answers = design.conditions, design.answers
     for name in ("models", "layers", "seeds"):
-        yield f"conditions.{name}", *_once(getattr(conditions, name) or [])
+        yield f"conditions.{name}", *once(getattr(conditions, name) or [])
     yield "answers.alternatives", answers.alternatives is None or answers.kind == "choice", "it is for kind = 'choice'"
     yield "answers.pictures", answers.pictures is None or answers.kind == "choice", "it is for kind = 'choice'"
     yield "answers.list", answers.list is None or not design.compares, f"kind = {answers.kind!r} has its own answers"
@@ -420,7 +430,8 @@ def _checks(design: Design) -> Iterator[tuple[str, bool, str]]:
         )  # fmt: skip
 
 
-def _once(values: Sequence[object]) -> tuple[bool, str]:
+def once(values: Sequence[object]) -> tuple[bool, str]:
+    """Whether no value is there twice, and what is to be said if one is."""
     twice = [value for value, n in Counter(values).items() if n > 1]
     return not twice, f"{twice[0]!r} is there twice" if twice else ""
 
@@ -438,7 +449,7 @@ def _check_question(question: Question, before: Sequence[Question]) -> None:
         raise AudioMetamerError(f"name: {question.name!r} is taken; choose another")
     if (question.kind == "choice") != bool(question.options):
         raise AudioMetamerError(f"options: kind = {question.kind!r} {'needs' if not question.options else 'has no'} options")
-    good, message = _once(question.options)
+    good, message = once(question.options)
     if not good:
         raise AudioMetamerError(f"options: {message}")
 
@@ -446,7 +457,7 @@ def _check_question(question: Question, before: Sequence[Question]) -> None:
 def read_text(path: Path, design: CommonDesign, name: str) -> str:
     """One of the texts of a design that lies at `path`, or the example for it."""
     file: str | None = getattr(design.texts, name)
-    found = _EXAMPLES / f"{name}.md" if file is None else path.parent / file
+    found = design.example(name) if file is None else path.parent / file
     try:
         text = found.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -465,7 +476,7 @@ def read_answers(path: Path) -> list[str]:
     found = [line.strip() for line in lines if line.strip()]
     if not found:
         raise AudioMetamerError(f"{path} names no answer")
-    good, message = _once(found)
+    good, message = once(found)
     if not good:
         raise AudioMetamerError(f"{path}: {message}")
     return found

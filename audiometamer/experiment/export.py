@@ -213,7 +213,7 @@ class Answers:
             PARTICIPANTS: (ParticipantRow.__struct_fields__, self.participants),
         }
         columns, records = tables[table]
-        return _tsv(columns, map(cells, records))
+        return tsv(columns, map(cells, records))
 
 
 def read_answers(database: Path, experiment: Experiment) -> Answers:
@@ -280,7 +280,8 @@ def _condition(entry: Entry) -> tuple[str, str, int | None]:
     return "", entry.condition if entry.condition != "headphones" else "", None
 
 
-def _tsv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+def tsv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as tab-separated text with a header."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", delimiter="\t", lineterminator="\n")
     writer.writeheader()

@@ -368,7 +368,7 @@ def take_part(
 
     for form, content in (("browser", {"agent": "simulated"}), ("consent", {}), ("level", {})):
         if form not in state["forms"]:
-            state = send(_form(form, content))["state"]
+            state = send(form_message(form, content))["state"]
     with _Trials(client, session) as trials:
         while state["over"] is None:
             trial = trials.take(state["next"])
@@ -379,9 +379,9 @@ def take_part(
             answer, milliseconds = reply(trial["stimulus"], trial.get("options") or task["answers"], generator)
             if pace:
                 time.sleep(pace * milliseconds / 1000)
-            state = send(_answer(trial, answer, milliseconds))["state"]
+            state = send(answer_message(trial, answer, milliseconds))["state"]
     if "questions-after" not in state["forms"]:
-        send(_form("questions-after", _replies([q for q in session["questions"] if q["when"] == "after"])))
+        send(form_message("questions-after", _replies([q for q in session["questions"] if q["when"] == "after"])))
     return str(state["over"])
 
 
@@ -389,7 +389,8 @@ def _key() -> str:
     return secrets.token_urlsafe(16)
 
 
-def _form(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
+def form_message(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """A form as a page sends it."""
     return {"kind": "form", "key": _key(), "form": name, "content": dict(content)}
 
 
@@ -400,7 +401,8 @@ def _replies(questions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _answer(trial: Mapping[str, Any], answer: str, milliseconds: float) -> dict[str, Any]:
+def answer_message(trial: Mapping[str, Any], answer: str, milliseconds: float) -> dict[str, Any]:
+    """An answer as a page sends it, given now; the trial as the page knows it."""
     answered = datetime.now(UTC)
     return {
         "kind": "answer", "key": _key(), "trial": trial["trial"], "stimulus": trial["stimulus"], "answer": answer,

@@ -7,6 +7,7 @@ matrix, in standard deviations of the bank.
 
 import hashlib
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -61,6 +62,12 @@ class Dimension(NamedTuple):
         if not layer or len(rest) != 2 or not rest[0].isdecimal() or rest[1] not in ("+", "-"):
             raise AudioMetamerError(f"{text!r} is no dimension; it would be layer/component/sign, as in relu2/3/+")
         return cls(layer, int(rest[0]), 1 if rest[1] == "+" else -1)
+
+    @property
+    def order(self) -> tuple[list[int | str], int, int]:
+        """To sort by: layers, whose numbers count as numbers, then components, then + before -."""
+        parts = re.split(r"(\d+)", self.layer)
+        return [int(part) if part.isdecimal() else part for part in parts], self.component, -self.sign
 
     def __str__(self) -> str:
         return f"{self.layer}/{self.component}/{'+' if self.sign > 0 else '-'}"
@@ -249,14 +256,20 @@ def chosen_dimensions(dimensions: Mapping[str, Dimensions], names: Sequence[str]
     """
     if not names:
         return [name for found in dimensions.values() for name in found.names[: 2 * strongest]]
-    found = [dimension for name in names for dimension in _sides(name)]
+    found = [dimension for name in names for dimension in sides(name)]
     for dimension in found:
         check_dimension(dimensions, dimension)
     return found
 
 
-def _sides(name: str) -> list[Dimension]:
-    """One dimension, or both of a component."""
+def sides(name: str) -> list[Dimension]:
+    """One dimension, or both of a component, by name.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it names none.
+    """
     if name.endswith(("/+", "/-")):
         return [Dimension.parse(name)]
     try:

@@ -6,7 +6,6 @@ and of all that are there, ``moves.tsv`` and ``calibration.tsv``. Names that beg
 
 import itertools
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -220,10 +219,7 @@ def _rung(path: Path) -> Rung:
 
 
 def _order(record: MovedRecord) -> tuple[object, ...]:
-    """Numbers in the names of layers count as numbers."""
-    layer, component, sign = Dimension.parse(record.dimension)
-    parts = [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", layer)]
-    return parts, component, -sign, record.clip, record.wished
+    return Dimension.parse(record.dimension).order, record.clip, record.wished
 
 
 def _check_origins(folder: Path, rungs: Sequence[Rung]) -> None:

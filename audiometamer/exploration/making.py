@@ -122,6 +122,12 @@ class Maker:
             )
             return self._made.get(wish)
 
+    def comes(self, dimension: str, reference: str, wished: float) -> bool:
+        """Whether the signal is made, or will be: it is asked for, and nothing is known that prevents it."""
+        wish = Wish.of(dimension, reference, wished)
+        with self._changed:
+            return not self._closed and (wish in self._made or wish in self._waiting or wish in self._in_the_making)
+
     def close(self) -> None:
         """End the thread, after the batch that it is making; nobody waits any longer."""
         with self._changed:

@@ -1,6 +1,7 @@
 """Presentation copies of a set: PCM at a sound card's rate, one level for all, ramps, opaque names, and what to calibrate by."""
 
 import hashlib
+import io
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -92,6 +93,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def step(self) -> float:
         """The least significant bit; full scale is 1."""
         return 2.0 ** (1 - self.bits)
+
+    @property
+    def highest(self) -> float:
+        """The highest peak that does not clip: dither adds up to a step, rounding half of one."""
+        return 1 - 2.5 * self.step
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -268,7 +274,7 @@ class Sounds:
         self.gain, self.lowered_db = 1.0, 0.0
         power, spectrum, highest, loudest = 0.0, np.zeros(_BINS), 0.0, ""
         for set_file in set_files:
-            sound = self._read(set_file)
+            sound = presented(self.stimulus_set / set_file, self.settings)
             power += _rms(sound) ** 2
             spectrum += _spectrum(sound)
             if (peak := float(np.abs(sound).max())) > highest:
@@ -282,7 +288,7 @@ class Sounds:
         self.rms = rms * self.gain  # of the sounds to calibrate by
 
     def _keep_from_clipping(self, highest: float, loudest: str) -> None:
-        limit = 1 - 2.5 * self.settings.step  # dither adds up to a step, rounding half of one
+        limit = self.settings.highest
         if highest <= limit:
             return
         excess = 20 * math.log10(highest / limit)
@@ -296,31 +302,37 @@ class Sounds:
 
     def read(self, set_file: str) -> Sound:
         """A sound as listeners hear it: at the rate of the export, ramped, at its level; shape=(samples,)."""
-        return self._read(set_file) * self.gain
-
-    def _read(self, set_file: str) -> Sound:
-        """Before the whole set is lowered."""
-        from audiometamer.audio import read_samples, resample_by_fourier
-
-        path, settings = self.stimulus_set / set_file, self.settings
-        samples, rate = read_samples(path)
-        if samples.shape[1] != 1 or not np.isfinite(samples).all():
-            raise AudioMetamerError(f"{path} must have one channel and finite samples; it has {samples.shape[1]} channels")
-        sound = samples[:, 0]
-        if rate != settings.sample_rate:
-            sound = resample_by_fourier(sound, rate, settings.sample_rate, roll_off=_ROLL_OFF)
-        if settings.level is not None:
-            sound = sound - sound.mean()
-        sound = _ramped(sound, settings, path)
-        if not sound.any():
-            raise AudioMetamerError(f"{path} is silent; it cannot be brought to a level")
-        return sound * (settings.factor or 10 ** ((settings.level or 0.0) / 20) / _rms(sound))
+        return presented(self.stimulus_set / set_file, self.settings) * self.gain
 
     def write_calibration(self, folder: Path, file_of: Callable[[str], str]) -> float:
         """Write noise and tone; their RMS in dB re full scale."""
         for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
             write_pcm(folder / file_of(name), sound * self.rms, self.settings, name=name)
         return 20 * math.log10(self.rms)
+
+
+def presented(path: Path, settings: Settings) -> Sound:
+    """A sound as listeners hear it, whatever its peak: at the rate of the settings, ramped, at their level; shape=(samples,).
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be read, has several channels, samples that are not finite, or none but zeros, or is shorter than two ramps.
+    """
+    from audiometamer.audio import read_samples, resample_by_fourier
+
+    samples, rate = read_samples(path)
+    if samples.shape[1] != 1 or not np.isfinite(samples).all():
+        raise AudioMetamerError(f"{path} must have one channel and finite samples; it has {samples.shape[1]} channels")
+    sound = samples[:, 0]
+    if rate != settings.sample_rate:
+        sound = resample_by_fourier(sound, rate, settings.sample_rate, roll_off=_ROLL_OFF)
+    if settings.level is not None:
+        sound = sound - sound.mean()
+    sound = _ramped(sound, settings, path)
+    if not sound.any():
+        raise AudioMetamerError(f"{path} is silent; it cannot be brought to a level")
+    return sound * (settings.factor or 10 ** ((settings.level or 0.0) / 20) / _rms(sound))
 
 
 def _write(entry: Entry, sounds: Sounds, folder: Path) -> Entry:
@@ -377,11 +389,17 @@ def _tone(settings: Settings) -> Sound:
 
 
 def write_pcm(path: Path, sound: Sound, settings: Settings, *, name: str) -> None:
-    """Round to whole steps after adding triangular dither of two steps from end to end (Lipshitz et al. 1992), and write.
+    """Write a sound as `pcm_wav` makes it; the folder is made if it is missing."""
+    wav = pcm_wav(sound, settings, name=name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(wav)
+
+
+def pcm_wav(sound: Sound, settings: Settings, *, name: str) -> bytes:
+    """A WAV of whole steps, rounded after adding triangular dither of two steps from end to end (Lipshitz et al. 1992).
 
     Parameters
     ----------
-    path : path
     sound : array [shape=(samples,) or (samples, channels)]
     settings : Settings
     name : str
@@ -398,10 +416,11 @@ def write_pcm(path: Path, sound: Sound, settings: Settings, *, name: str) -> Non
     dither = generator.random(sound.shape) - generator.random(sound.shape)
     steps = np.floor(sound / settings.step + dither + 0.5).astype(np.int64)
     if np.abs(steps).max() >= 1 / settings.step:
-        raise AudioMetamerError(f"a sound changed while the set was exported: {path.name} would clip now; export it again")
-    path.parent.mkdir(parents=True, exist_ok=True)
+        raise AudioMetamerError(f"{name} would clip, although peaks were checked before: a sound was changed meanwhile")
     left = steps.astype(np.int32) << (32 - settings.bits)
-    soundfile.write(path, left, settings.sample_rate, subtype=f"PCM_{settings.bits}", format="WAV")
+    file = io.BytesIO()
+    soundfile.write(file, left, settings.sample_rate, subtype=f"PCM_{settings.bits}", format="WAV")
+    return file.getvalue()
 
 
 def _naming(to: Form, settings: Settings) -> Callable[[str], str]:

@@ -133,10 +133,9 @@ def test_a_peak_stops_if_it_should(stimuli, out):
 
 
 def test_a_sound_that_changes_meanwhile_does_not_clip(stimuli, out, monkeypatch):
-    read = exporting.Sounds._read
-    calls = iter(range(100))
-    monkeypatch.setattr(exporting.Sounds, "_read", lambda self, set_file: read(self, set_file) * (1 if next(calls) < 6 else 1000))
-    with pytest.raises(AudioMetamerError, match="changed while the set was exported"):
+    read, calls = exporting.presented, iter(range(100))
+    monkeypatch.setattr(exporting, "presented", lambda *asked: read(*asked) * (1 if next(calls) < 6 else 1000))
+    with pytest.raises(AudioMetamerError, match="would clip, although peaks were checked before: a sound was changed meanwhile"):
         export(stimuli, out, to="folder", settings=Settings())
     assert not out.exists()
 

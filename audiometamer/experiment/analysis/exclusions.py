@@ -2,12 +2,23 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.trials import Kind, Listener, Trial
+from audiometamer.experiment.analysis.trials import Kind, Listener
+
+
+class Judged(Protocol):
+    """What rules look at in a trial, whatever it was of."""
+
+    @property
+    def listener(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def correct(self) -> bool: ...
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,12 +62,13 @@ class Exclusions(NamedTuple):
         return frozenset(listener.listener for listener in self.listeners if not listener.excluded)
 
 
-def exclude(trials: Sequence[Trial], listeners: Iterable[Listener] = (), rules: Rules | None = None) -> Exclusions:
+def exclude(trials: Sequence[Judged], listeners: Iterable[Listener] = (), rules: Rules | None = None) -> Exclusions:
     """Apply the rules.
 
     Parameters
     ----------
-    trials : sequence of Trial
+    trials : sequence of Judged
+        `audiometamer.experiment.analysis.trials.Trial`, or the like.
     listeners : iterable of Listener
         What is known of them beyond their trials: who was excluded by the experimenter, and the headphone check of those whose
         trials do not hold it. Default: nothing.
@@ -88,7 +100,7 @@ def exclude(trials: Sequence[Trial], listeners: Iterable[Listener] = (), rules: 
     return Exclusions(judged, statement)
 
 
-def _failed(trials: Sequence[Trial], listener: Listener, rules: Rules) -> dict[str, str]:
+def _failed(trials: Sequence[Judged], listener: Listener, rules: Rules) -> dict[str, str]:
     """What was not met, by rule."""
     failed = {}
     if listener.excluded:
@@ -111,7 +123,7 @@ def _failed(trials: Sequence[Trial], listener: Listener, rules: Rules) -> dict[s
     return failed
 
 
-def _count(trials: Iterable[Trial], kind: Kind) -> tuple[int, int]:
+def _count(trials: Iterable[Judged], kind: Kind) -> tuple[int, int]:
     """How many are right, of how many."""
     right = [trial.correct for trial in trials if trial.kind == kind]
     return sum(right), len(right)

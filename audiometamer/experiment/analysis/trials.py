@@ -126,7 +126,9 @@ def read_trials(path: Path) -> list[Trial]:
         answer came before its trial, or a listener has two answers to one trial.
     """
     rows = read_table(path, required=TRIAL_COLUMNS)
-    trials = [_record(path, line, {name: row[name] for name in TRIAL_COLUMNS}, Trial) for line, row in enumerate(rows, start=2)]
+    trials = [
+        record_from(path, line, {name: row[name] for name in TRIAL_COLUMNS}, Trial) for line, row in enumerate(rows, start=2)
+    ]
     answered: dict[tuple[str, int], int] = {}
     for line, trial in enumerate(trials, start=2):
         where = f"{path}, row {line}: listener {trial.listener}, trial {trial.trial}"
@@ -162,7 +164,7 @@ def read_listeners(path: Path) -> list[Listener]:
     for line, row in enumerate(read_table(path, required=["listener"]), start=2):
         about = {name: row.pop(name) for name in LISTENER_COLUMNS if name in row}
         answers = {unguarded(name): unguarded(cell) for name, cell in row.items()}
-        listener = _record(path, line, {**about, "questionnaire": answers}, Listener)
+        listener = record_from(path, line, {**about, "questionnaire": answers}, Listener)
         if listener.listener in listeners:
             raise AudioMetamerError(f"{path}, row {line}: listener {listener.listener} is there twice")
         if (listener.headphones_correct or 0) > (listener.headphones_trials or 0):
@@ -221,7 +223,7 @@ def _text(text: str) -> str:
     return guarded(_CONTROL.sub(" ", text.encode("utf-8", "replace").decode("utf-8")))
 
 
-def _record(path: Path, line: int, row: Mapping[str, Any], kind: type[Record]) -> Record:
+def record_from(path: Path, line: int, row: Mapping[str, Any], kind: type[Record]) -> Record:
     """A row of a table, its empty cells left to their defaults."""
     filled = {name: unguarded(cell) if isinstance(cell, str) else cell for name, cell in row.items() if cell != ""}
     try:

@@ -128,6 +128,10 @@ class QuestPlus:
         mean, low, high = (level_at(position, self.spacing) for position in found)
         return Estimate(mean, low, high, likely in (0, len(self.thresholds) - 1))
 
+    def done(self, trials: Sequence[Trial]) -> float:
+        """The share of the trials."""
+        return len(trials) / self.trials
+
     def posterior(self, trials: Sequence[Trial]) -> Values:
         """How likely each listener is after the trials [shape=(listeners,)]; thresholds vary slowest, lapses fastest."""
         right = np.array([trial.correct for trial in trials], bool)

@@ -48,3 +48,6 @@ class Procedure(Protocol):
 
     def threshold(self, trials: Sequence[Trial]) -> Estimate:
         """The threshold as far as the trials tell it."""
+
+    def done(self, trials: Sequence[Trial]) -> float:
+        """How much of the procedure is over after the trials, from 0 to 1; it never falls from one trial to the next."""

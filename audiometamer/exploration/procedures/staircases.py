@@ -130,6 +130,11 @@ class Staircase:
         mean = level_at(float(reached.mean()), self.spacing)
         return Estimate(mean, float("nan"), float("nan"), any(reversal.at_bound for reversal in counted))
 
+    def done(self, trials: Sequence[Trial]) -> float:
+        """The share of the reversals, or of the most trials where that is larger."""
+        reversals = self._replayed(trials)[1]
+        return max(len(reversals) / self.reversals, len(trials) / self.most_trials)
+
     def _ended(self, n_trials: int, reversals: Sequence[_Reversal]) -> bool:
         return len(reversals) == self.reversals or n_trials == self.most_trials
 

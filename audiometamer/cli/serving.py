@@ -1,0 +1,91 @@
+"""What commands share that serve experiments and rehearse them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from audiometamer.cli.options import Decorator
+from audiometamer.cli.progress import tracked
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment import folder as layout
+from audiometamer.experiment.export import read_answers, write_tables
+from audiometamer.experiment.folder import Experiment
+from audiometamer.experiment.rehearsal import rehearse
+from audiometamer.experiment.simulated import Reply
+
+_path = click.Path(path_type=Path)
+folder = click.argument("folder", metavar="EXPERIMENT", type=_path)
+answers = click.option("--answers", "database", type=_path, help="Where they are kept; default: answers.db in EXPERIMENT.")
+_SERVED = (
+    answers,
+    click.option(
+        "--host", default="127.0.0.1", show_default=True, help="Who may come: 127.0.0.1 is this machine, 0.0.0.0 everybody."
+    ),
+    click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free."),
+    click.option(
+        "--open", "open_to", type=click.Choice(["prolific", "mturk", "anyone"]),
+        help="Take listeners without a link of their own; default: links alone.",
+    ),
+)  # fmt: skip
+_REHEARSED = (
+    click.option(
+        "--pace", type=click.FloatRange(0), default=0.0, show_default=True, help="1: as slow as people; 0: without a pause."
+    ),
+    click.option(
+        "--sounds/--no-sounds", "load_sounds", default=True, show_default=True, help="Load every sound before it is answered."
+    ),
+    click.option(
+        "--browser", "chromium", metavar="PROGRAM", help="Chromium: listeners go through the page itself; needs playwright."
+    ),
+    click.option("--kills", type=click.IntRange(0), default=0, show_default=True, help="Of the server, at random moments."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of the answers."),
+)  # fmt: skip
+listeners = click.option("--listeners", type=click.IntRange(1), default=5, show_default=True, help="At once.")
+
+
+def served(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where and for whom an experiment is served, as arguments `database`, `host`, `port` and `open_to`."""
+    return _with(_SERVED)(command)
+
+
+def rehearsed(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How an experiment is rehearsed, as arguments of `audiometamer.experiment.rehearsal.rehearse`."""
+    return _with(_REHEARSED)(command)
+
+
+def _with(asked: Sequence[Decorator]) -> Decorator:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(asked):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def serve(read: Experiment, *, database: Path | None, host: str, port: int, open_to: str | None) -> None:
+    """Serve until it is interrupted, and print where."""
+    try:
+        from audiometamer.experiment.server import Service
+        from audiometamer.experiment.server import serve as serve_experiment
+    except ModuleNotFoundError as error:
+        raise AudioMetamerError(f"serving needs {error.name}: pip install 'audiometamer[experiment]'") from error
+
+    def started(address: str) -> None:
+        click.echo(f"{address} (results: {address}/results)")
+
+    serve_experiment(read, host=host, port=port, open_to=cast("Service | None", open_to), database=database, started=started)
+
+
+def rehearse_and_tell(read: Experiment, out: Path, reply: Reply, *, listeners: int, **asked: Any) -> None:
+    """Rehearse, write the tables and print what came of it."""
+    with tracked() as tracker:
+        found = rehearse(read, out, reply, listeners=listeners, report=tracker, **asked)
+    write_tables(read_answers(out / layout.DATABASE, read), out)
+    times = ", ".join(f"{name} {value:.1f} ms" for name, value in found.milliseconds.items())
+    ends = ", ".join(f"{n} {how}" for how, n in found.ends.items())
+    click.echo(f"{listeners} listeners ({ends}), {found.confirmed} answers confirmed in {found.seconds:.1f} s: {times}")
+    click.echo(f"{found.lost} lost, {found.twice} there twice, {found.again} sent more than once: {out}")
+    if asked["kills"]:
+        click.echo(f"the server was killed: {found.kills}")

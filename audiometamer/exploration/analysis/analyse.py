@@ -1,0 +1,206 @@
+"""The whole analysis of an exploration, from its trial table to a folder of tables, a picture and a summary in words."""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from audiometamer.experiment.analysis.exclusions import Exclusions, Rules, exclude
+from audiometamer.experiment.analysis.trials import Listener, write_listeners
+from audiometamer.exploration.analysis.figures import draw_sensitivity
+from audiometamer.exploration.analysis.layers import LayerDifference, LayerMean, layer_differences, layer_means
+from audiometamer.exploration.analysis.sensitivity import Decision
+from audiometamer.exploration.analysis.thresholds import Threshold, Thresholds, thresholds
+from audiometamer.exploration.dimensions import Dimension
+from audiometamer.exploration.procedures import Procedure, d_prime
+from audiometamer.exploration.trials import Answered, write_answered
+from audiometamer.files import write_text
+from audiometamer.tables import write_table
+
+
+class Level(msgspec.Struct, frozen=True):
+    """A row of ``levels.tsv``: all answers of all listeners to a dimension's sounds of one wished change.
+
+    Parameters
+    ----------
+    dimension : str
+    made : float
+        The wished change of these sounds.
+    reached : float
+        Mean over the trials.
+    trials, correct : int
+    proportion : float
+        Correct.
+    d_prime : float or None
+        That the proportion tells under the model of the decision; 0 below chance, None where it has no end.
+    """
+
+    dimension: str
+    made: float
+    reached: float
+    trials: int
+    correct: int
+    proportion: float
+    d_prime: float | None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What `analyse` found.
+
+    Parameters
+    ----------
+    trials : list of Answered
+        Those that the numbers are of.
+    decision : Decision
+    exclusions : Exclusions
+    thresholds : Thresholds
+    levels : list of Level
+    layers : list of LayerMean
+    differences : list of LayerDifference
+    """
+
+    trials: list[Answered]
+    decision: Decision
+    exclusions: Exclusions
+    thresholds: Thresholds
+    levels: list[Level]
+    layers: list[LayerMean]
+    differences: list[LayerDifference]
+
+
+def analyse(
+    trials: Sequence[Answered],
+    listeners: Iterable[Listener] = (),
+    *,
+    decision: Decision | None = None,
+    rules: Rules | None = None,
+    procedures: Mapping[str, Procedure] | None = None,
+    resamples: int = 400,
+    seed: int = 0,
+) -> Analysis:
+    """Analyse an exploration.
+
+    Parameters
+    ----------
+    trials : sequence of Answered
+        All of them; the main part is analysed, of listeners who are not excluded.
+    listeners : iterable of Listener, optional
+        What is known of listeners beyond their trials.
+    decision : Decision, optional
+        Default: ABX by differencing, at 0.794 correct.
+    rules : Rules, optional
+        Of exclusion.
+    procedures : mapping of str to Procedure, optional
+        By dimension: for their own thresholds, and to run them anew for the intervals.
+    resamples : int
+        Of the bootstrap; default 400.
+    seed : int
+        Default 0.
+
+    Returns
+    -------
+    Analysis
+
+    Raises
+    ------
+    AudioMetamerError
+        If no listener or no trial is left.
+    """
+    decision = decision or Decision()
+    excluded = exclude(trials, listeners, rules)
+    heard = [trial for trial in trials if trial.kind == "main" and trial.listener in excluded.kept]
+    found = thresholds(heard, decision, procedures=procedures, resamples=resamples, seed=seed)
+    means, differences = layer_means(found.rows), layer_differences(found.rows)
+    return Analysis(heard, decision, excluded, found, levels(heard, decision), means, differences)
+
+
+def levels(trials: Sequence[Answered], decision: Decision) -> list[Level]:
+    """Proportion correct and d′ at each wished change of each dimension, in the order of both."""
+    groups: dict[tuple[str, float], list[Answered]] = {}
+    for trial in trials:
+        groups.setdefault((trial.dimension, trial.made), []).append(trial)
+    rows = []
+    for dimension, made in sorted(groups, key=lambda key: (Dimension.parse(key[0]).order, key[1])):
+        own = groups[dimension, made]
+        right = sum(trial.correct for trial in own)
+        proportion = right / len(own)
+        reached = float(np.mean([trial.reached for trial in own]))
+        rows.append(Level(dimension, made, reached, len(own), right, proportion, _sensitivity(proportion, decision)))
+    return rows
+
+
+def _sensitivity(proportion: float, decision: Decision) -> float | None:
+    if proportion >= 1 - decision.lapse:
+        return None
+    return float(d_prime(max(proportion, decision.guess), task=decision.task, lapse=decision.lapse))
+
+
+def write_analysis(analysis: Analysis, out: Path) -> list[Path]:
+    """Write an analysis as tables, a picture and words.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    out : path
+        Folder for ``thresholds.tsv``, ``levels.tsv``, ``layers.tsv``, ``comparisons.tsv``, ``trials.tsv``, ``listeners.tsv``,
+        ``sensitivity.png`` and ``summary.txt``.
+
+    Returns
+    -------
+    list of path
+    """
+    tables: dict[str, tuple[type[msgspec.Struct], Sequence[msgspec.Struct]]] = {
+        "thresholds.tsv": (Threshold, analysis.thresholds.rows),
+        "levels.tsv": (Level, analysis.levels),
+        "layers.tsv": (LayerMean, analysis.layers),
+        "comparisons.tsv": (LayerDifference, analysis.differences),
+    }
+    for name, (kind, rows) in tables.items():
+        write_table(out / name, kind.__struct_fields__, map(msgspec.structs.asdict, rows))
+    write_answered(out / "trials.tsv", analysis.trials)
+    write_listeners(out / "listeners.tsv", analysis.exclusions.listeners)
+    draw_sensitivity(analysis.thresholds.rows, out / "sensitivity.png")
+    write_text(out / "summary.txt", summary(analysis))
+    return [out / name for name in (*tables, "trials.tsv", "listeners.tsv", "sensitivity.png", "summary.txt")]
+
+
+def summary(analysis: Analysis) -> str:
+    """The analysis in words: who was left out, what a threshold is, thresholds of all listeners, layers compared."""
+    decision, found = analysis.decision, analysis.thresholds
+    rows = [row for row in found.rows if not row.listener]
+    lines = [
+        analysis.exclusions.statement,
+        f"{len(analysis.trials)} trials of {len(rows)} dimensions. Threshold: the reached change at which {decision.target:.3f} "
+        f"is correct, d′ = {decision.d_prime:.2f} ({decision.task}, {decision.lapse:g} lapses).",
+        f"Listeners differ {found.dispersion:.2f} times as much as by chance alone; intervals are of thresholds that lose at "
+        f"most {found.lost_of_all / 2:.2f} of log likelihood (of single listeners {found.lost_of_one / 2:.2f}).",
+    ]
+    if backwards := sum(trial.reached <= 0 for trial in analysis.trials):
+        lines.append(
+            f"In {backwards} trials the sound had gone to the other side of its dimension, or nowhere; they are left out."
+        )
+    lines += ["", "Threshold in SD (95 % interval), and SNR there:"]
+    width = max(len(row.dimension) for row in rows)
+    for row in rows:
+        snr = "" if row.snr_db is None else f"  {row.snr_db:5.1f} dB"
+        interval = f"({row.low:.3g}–{row.high:.3g})"
+        lines.append(f"  {row.dimension:<{width}}  {row.threshold:6.3g} {interval:<15}{snr}  {row.flag}".rstrip())
+    lines += ["", "Layers, mean over dimensions (95 % interval over dimensions):"]
+    for layer, own in itertools.groupby((mean for mean in analysis.layers if not mean.sign), key=lambda mean: mean.layer):
+        means = list(own)
+        left = f"; left out: {means[0].left_out}" if means[0].left_out else ""
+        lines.append(f"  {layer}: " + ", ".join(map(_told, means)) + left)
+    return "\n".join(lines) + "\n"
+
+
+def _told(mean: LayerMean) -> str:
+    names = {"threshold": ("threshold", " SD"), "snr_db": ("SNR", " dB"), "modulation": ("modulation distance", "")}
+    name, unit = names[mean.unit]
+    if mean.value is None:
+        return f"no {name}"
+    interval = "" if mean.low is None or mean.high is None else f" ({mean.low:.3g}–{mean.high:.3g})"
+    return f"{name} {mean.value:.3g}{unit}{interval}"

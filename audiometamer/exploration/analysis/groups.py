@@ -1,0 +1,87 @@
+"""Answers that one function is fitted to: those of a dimension, of all its listeners or of one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from audiometamer.exploration.analysis.sensitivity import Decision, Fits, Values, fit
+from audiometamer.exploration.dimensions import Dimension
+from audiometamer.exploration.trials import Answered
+
+
+class Counts(NamedTuple):
+    """Answers of one listener to sounds of one reached change together; all [shape=(sounds,)]."""
+
+    changes: Values
+    correct: Values
+    trials: Values
+    listeners: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials of a dimension in the order in which they were answered, listener by listener.
+
+    Parameters
+    ----------
+    dimension : Dimension
+    listener : str
+        Empty: all who heard it.
+    trials : sequence of Answered
+    decision : Decision
+    """
+
+    dimension: Dimension
+    listener: str
+    trials: Sequence[Answered]
+    decision: Decision
+
+    @cached_property
+    def listeners(self) -> list[str]:
+        """Who they are."""
+        return list(dict.fromkeys(trial.listener for trial in self.trials))
+
+    @cached_property
+    def counts(self) -> Counts:
+        """Of those whose sound went to the dimension's side."""
+        return counted([(trial.listener, trial.reached, trial.correct) for trial in self.trials])
+
+    @cached_property
+    def fits(self) -> Fits:
+        """The one function that is fitted to them."""
+        return fit(self.counts.changes, self.counts.correct, self.counts.trials, self.decision)
+
+    @property
+    def threshold(self) -> float:
+        """Of that function."""
+        return float(self.fits.threshold[0])
+
+
+def counted(answers: Sequence[tuple[str, float, bool]]) -> Counts:
+    """The counts of listeners, reached changes and whether they were right; those of sounds that went the other way left out."""
+    cells: dict[tuple[str, float], list[bool]] = {}
+    for listener, reached, correct in answers:
+        if reached > 0:
+            cells.setdefault((listener, reached), []).append(correct)
+    right, of = ([float(count(own)) for own in cells.values()] for count in (sum, len))
+    return Counts(np.array([change for _, change in cells]), np.array(right), np.array(of), [name for name, _ in cells])
+
+
+def groups(trials: Sequence[Answered], decision: Decision) -> Iterator[Group]:
+    """Of every dimension all listeners' trials, then, if there are several listeners, each one's.
+
+    Dimensions come in their order; see `Dimension.order`. Where no sound went to a dimension's side, there is no group.
+    """
+    by_dimension: dict[Dimension, list[Answered]] = {}
+    for trial in sorted(trials, key=lambda trial: (trial.listener, trial.trial)):
+        by_dimension.setdefault(Dimension.parse(trial.dimension), []).append(trial)
+    for dimension in sorted(by_dimension, key=lambda each: each.order):
+        own = by_dimension[dimension]
+        names = list(dict.fromkeys(trial.listener for trial in own))
+        found = [Group(dimension, "", own, decision)]
+        if len(names) > 1:
+            found += [Group(dimension, name, [trial for trial in own if trial.listener == name], decision) for name in names]
+        yield from (group for group in found if len(group.counts.trials))

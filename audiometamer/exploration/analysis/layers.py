@@ -1,0 +1,131 @@
+"""Layers compared at threshold, in what all of them have in common: changes, cochleagrams, modulation spectra."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import scipy.stats
+
+from audiometamer.exploration.analysis.thresholds import Threshold
+
+
+class Unit(NamedTuple):
+    """A measure of what a listener does not notice."""
+
+    name: str
+    value: Callable[[Threshold], float | None]
+    ratio: bool  # whether it is averaged, and compared, as a logarithm
+
+
+UNITS = (
+    Unit("threshold", lambda row: row.threshold, True),
+    Unit("snr_db", lambda row: row.snr_db, False),
+    Unit("modulation", lambda row: row.modulation, True),
+)
+
+
+class LayerMean(msgspec.Struct, frozen=True):
+    """A row of ``layers.tsv``: what the thresholds of a layer's dimensions are on average.
+
+    Parameters
+    ----------
+    layer : str
+    sign : str
+        ``+`` or ``-``; empty: both sides.
+    unit : str
+        ``threshold``, in standard deviations of the bank, or ``modulation``: geometric means; ``snr_db``: mean, in dB.
+    value, low, high : float or None
+        With the 95 % interval over dimensions, by Student's t; None where there are too few.
+    dimensions : int
+        How many it is of.
+    left_out : int
+        How many have a threshold that is no measurement, or no such value.
+    """
+
+    layer: str
+    sign: str
+    unit: str
+    value: float | None
+    low: float | None
+    high: float | None
+    dimensions: int
+    left_out: int
+
+
+class LayerDifference(msgspec.Struct, frozen=True):
+    """A row of ``comparisons.tsv``: one layer against another.
+
+    Parameters
+    ----------
+    first, second : str
+        Layers.
+    unit : str
+    value, low, high : float or None
+        First over second, as a ratio, or for ``snr_db`` first less second, in dB; with the 95 % interval over dimensions (Welch
+        1947, Biometrika 34, 28).
+    p : float or None
+        The probability of a difference at least as large if there is none; of this pair alone.
+    """
+
+    first: str
+    second: str
+    unit: str
+    value: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+
+
+def layer_means(rows: Sequence[Threshold]) -> list[LayerMean]:
+    """Means over the dimensions of each layer, of both sides together and of each, in every unit; of all listeners."""
+    means = []
+    for layer, unit, sign in itertools.product(_layers(rows), UNITS, ("", "+", "-")):
+        own = [row for row in rows if not row.listener and row.layer == layer and sign in ("", row.sign)]
+        if own:
+            values = _values(own, unit)
+            mean, error, df = _mean(values)
+            value, low, high = _interval(mean, error, df, unit)
+            means.append(LayerMean(layer, sign, unit.name, value, low, high, len(values), len(own) - len(values)))
+    return means
+
+
+def layer_differences(rows: Sequence[Threshold]) -> list[LayerDifference]:
+    """Every pair of layers in every unit; of all listeners."""
+    differences = []
+    for unit, (first, second) in itertools.product(UNITS, itertools.combinations(_layers(rows), 2)):
+        a, b = ([row for row in rows if not row.listener and row.layer == layer] for layer in (first, second))
+        (mean_a, error_a, df_a), (mean_b, error_b, df_b) = (_mean(_values(own, unit)) for own in (a, b))
+        difference, error = mean_a - mean_b, math.hypot(error_a, error_b)
+        df = error**4 / (error_a**4 / df_a + error_b**4 / df_b) if error > 0 else math.nan
+        p = float(2 * scipy.stats.t.sf(abs(difference) / error, df)) if error > 0 else math.nan
+        differences.append(LayerDifference(first, second, unit.name, *_interval(difference, error, df, unit), _known(p)))
+    return differences
+
+
+def _layers(rows: Sequence[Threshold]) -> list[str]:
+    return list(dict.fromkeys(row.layer for row in rows))
+
+
+def _values(rows: Sequence[Threshold], unit: Unit) -> list[float]:
+    found = [unit.value(row) for row in rows if not row.flag]
+    return [math.log(value) if unit.ratio else value for value in found if value is not None]
+
+
+def _mean(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean, its standard error, and degrees of freedom; NaN where there are too few."""
+    if len(values) < 2:
+        return (values[0] if values else math.nan), math.nan, math.nan
+    return float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5), len(values) - 1
+
+
+def _interval(mean: float, error: float, df: float, unit: Unit) -> tuple[float | None, float | None, float | None]:
+    half = float(scipy.stats.t.ppf(0.975, df)) * error if error > 0 else math.nan
+    value, low, high = (_known(math.exp(end) if unit.ratio else end) for end in (mean, mean - half, mean + half))
+    return value, low, high
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,209 @@
+"""Thresholds of dimensions: over all listeners and of each, with what they are in physical units."""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.exploration.analysis.groups import Group, groups
+from audiometamer.exploration.analysis.sensitivity import EXPONENTS, Decision
+from audiometamer.exploration.analysis.uncertainty import dispersion, most_lost
+from audiometamer.exploration.procedures import Procedure, Trial
+from audiometamer.exploration.trials import LEAST_REACHED, Answered
+
+
+class Threshold(msgspec.Struct, frozen=True):
+    """A row of ``thresholds.tsv``: a dimension, of all its listeners together, or of one.
+
+    Parameters
+    ----------
+    dimension, layer : str
+    component : int
+    sign : str
+        ``+`` or ``-``.
+    listener : str
+        Empty: all.
+    listeners, references, trials, correct : int
+        How many there are; of the trials, how many are right.
+    backwards : int
+        In how many trials the sound had gone to the other side, or nowhere: they are not used.
+    threshold, low, high : float
+        The reached change at which the target proportion is correct, in standard deviations of the bank, and its 95 % interval;
+        0 or infinity where that has no end.
+    exponent : float
+        d′ is proportional to the change to the power of this.
+    snr_db, snr_low, snr_high : float or None
+        Of the cochleagram at threshold and at the ends of its interval; the lower the SNR, the more was changed unheard.
+    modulation, modulation_low, modulation_high : float or None
+        The same of the distance of modulation spectra.
+    procedure : float or None
+        What the adaptive procedure itself tells, geometric mean over listeners, of its own target.
+    flag : str
+        ``beyond``: the threshold is beyond the changes that were heard, and no measurement; ``no slope``: answers hardly depend
+        on the change; else empty.
+    """
+
+    dimension: str
+    layer: str
+    component: int
+    sign: str
+    listener: str
+    listeners: int
+    references: int
+    trials: int
+    correct: int
+    backwards: int
+    threshold: float
+    low: float
+    high: float
+    exponent: float
+    snr_db: float | None
+    snr_low: float | None
+    snr_high: float | None
+    modulation: float | None
+    modulation_low: float | None
+    modulation_high: float | None
+    procedure: float | None
+    flag: str
+
+
+class Thresholds(NamedTuple):
+    """What `thresholds` found.
+
+    Parameters
+    ----------
+    rows : list of Threshold
+        Dimensions in their order, of each all its listeners first.
+    dispersion : float
+        See `audiometamer.exploration.analysis.uncertainty.dispersion`.
+    lost_of_one, lost_of_all : float
+        Twice the log likelihood that thresholds in the intervals lose at most, of one listener and of all.
+    """
+
+    rows: list[Threshold]
+    dispersion: float
+    lost_of_one: float
+    lost_of_all: float
+
+
+def thresholds(
+    trials: Sequence[Answered],
+    decision: Decision,
+    *,
+    procedures: Mapping[str, Procedure] | None = None,
+    resamples: int = 400,
+    seed: int = 0,
+) -> Thresholds:
+    """The threshold of each dimension: first of all who heard it, then, if there are several, of each listener.
+
+    Parameters
+    ----------
+    trials : sequence of Answered
+        Those that count, of the procedures.
+    decision : Decision
+    procedures : mapping of str to Procedure, optional
+        By dimension, for what they tell themselves.
+    resamples : int
+        For intervals; default 400.
+    seed : int
+        Default 0.
+
+    Returns
+    -------
+    Thresholds
+
+    Raises
+    ------
+    AudioMetamerError
+        If there are no trials.
+    """
+    if not trials:
+        raise AudioMetamerError("no trials of the main part to analyse")
+    rng, known = np.random.default_rng(seed), procedures or {}
+    found = list(groups(trials, decision))
+    if not found:
+        raise AudioMetamerError(f"none of the sounds of {len(trials)} trials had gone to its dimension's side")
+    single, together = ([group for group in found if (len(group.listeners) > 1) is many] for many in (False, True))
+    spread = dispersion(together)
+    of_one = most_lost(single, known, resamples=resamples, rng=rng)
+    of_all = spread * most_lost(together, known, resamples=resamples, rng=rng)
+    rows = []
+    for group in found:
+        lost = of_one if len(group.listeners) == 1 else of_all
+        rows.append(_threshold(group, group.fits.interval(lost), known.get(str(group.dimension))))
+    return Thresholds(rows, spread, of_one, of_all)
+
+
+def _threshold(group: Group, interval: tuple[float, float], procedure: Procedure | None) -> Threshold:
+    layer, component, sign = group.dimension
+    ends = (group.threshold, *interval)
+    snr_db, snr_low, snr_high = _at(group.trials, _snr, ends)
+    modulation, modulation_low, modulation_high = (
+        None if value is None else math.exp(value) for value in _at(group.trials, _log_modulation, ends)
+    )
+    return Threshold(
+        dimension=str(group.dimension), layer=layer, component=component, sign="+" if sign > 0 else "-",
+        listener=group.listener, listeners=len(group.listeners),
+        references=len({trial.reference for trial in group.trials}), trials=len(group.trials),
+        correct=sum(trial.correct for trial in group.trials),
+        backwards=sum(trial.reached <= 0 for trial in group.trials), threshold=ends[0], low=ends[1], high=ends[2],
+        exponent=float(group.fits.exponent[0]), snr_db=snr_db, snr_low=snr_low, snr_high=snr_high, modulation=modulation,
+        modulation_low=modulation_low, modulation_high=modulation_high, procedure=_told_by(procedure, group.trials),
+        flag=_flag(group),
+    )  # fmt: skip
+
+
+def _flag(group: Group) -> str:
+    if group.fits.exponent[0] == EXPONENTS[0]:
+        return "no slope"
+    inside = group.counts.changes.min() <= group.threshold <= group.counts.changes.max()
+    return "" if inside else "beyond"
+
+
+def _snr(trial: Answered) -> float | None:
+    return trial.snr_db
+
+
+def _log_modulation(trial: Answered) -> float | None:
+    return math.log(trial.modulation) if 0 < trial.modulation < math.inf else None
+
+
+def _at(trials: Sequence[Answered], value: Callable[[Answered], float | None], thresholds: Sequence[float]) -> list[float | None]:
+    """A physical value at some changes, from the trials' own sounds: the mean over references of lines of one common slope.
+
+    Against the logarithm of the reached change, by least squares over trials, which are most where the threshold is. A change
+    that is 0 or infinite has none; nor has any, if there are not two sounds of a reference to tell a slope.
+    """
+    sounds = [(trial.reference, trial.reached, value(trial)) for trial in trials if trial.reached > 0]
+    known = [(reference, math.log(reached), z) for reference, reached, z in sounds if z is not None]
+    names = list(dict.fromkeys(reference for reference, _, _ in known))
+    of = np.array([names.index(reference) for reference, _, _ in known], int)
+    x, y = (np.array([row[k] for row in known], float) for k in (1, 2))
+    each = np.maximum(np.bincount(of, minlength=len(names)), 1)
+    mean_x, mean_y = (np.bincount(of, values, minlength=len(names)) / each for values in (x, y))
+    within = x - mean_x[of] if names else x
+    if not (within**2).sum() > 1e-12:
+        return [None] * len(thresholds)
+    slope = float(within @ y / (within @ within))
+    level = float(np.mean(mean_y - slope * mean_x))
+    return [level + slope * math.log(at) if 0 < at < math.inf else None for at in thresholds]
+
+
+def _told_by(procedure: Procedure | None, trials: Sequence[Answered]) -> float | None:
+    """Geometric mean over listeners of what a procedure estimates, of those of whom it tells a threshold."""
+    if procedure is None:
+        return None
+    by_listener: dict[str, list[Trial]] = {}
+    for trial in trials:
+        by_listener.setdefault(trial.listener, []).append(Trial(max(trial.reached, LEAST_REACHED), trial.correct))
+    told = []
+    for own in by_listener.values():
+        try:
+            told.append(procedure.threshold(own).level)
+        except AudioMetamerError:  # broken off before it could tell one
+            continue
+    return statistics.geometric_mean(told) if told else None

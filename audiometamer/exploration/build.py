@@ -1,0 +1,194 @@
+"""Build an exploration from a ladder and a design: the folder that listeners are served from, and read it back."""
+
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from audiometamer.devices import choose_device
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment import folder as layout
+from audiometamer.experiment.build import COPIED_TEXTS, check_trials, headphone_checks, write_checks, write_texts
+from audiometamer.experiment.folder import Experiment, List, Lists, read_lists, write_private
+from audiometamer.experiment.pages import write_page
+from audiometamer.exploration.course import ExplorationCourse
+from audiometamer.exploration.design import ExplorationDesign, read_exploration_design
+from audiometamer.exploration.dimensions import Dimension, Dimensions, folder_of_layer, load_all
+from audiometamer.exploration.ladder import Ladder, Rung, read_ladder
+from audiometamer.exploration.making import Maker
+from audiometamer.files import json_text, whole_folder, write_text
+from audiometamer.loading import load_model
+from audiometamer.stimuli.export import NOISE, Sounds, write_pcm
+from audiometamer.stimuli.plan import as_seen
+from audiometamer.toml_files import toml_text, within
+from audiometamer.version import __version__
+
+COURSE = "explore"  # the command whose experiments these are
+LADDER, DIMENSIONS, MADE = "ladder", "dimensions", "made"
+
+
+class Built(NamedTuple):
+    """What was built, for those who look at it.
+
+    Parameters
+    ----------
+    course : ExplorationCourse
+        With the design as it lies in the folder.
+    rungs : int
+        Moved signals that were copied.
+    """
+
+    course: ExplorationCourse
+    rungs: int
+
+
+def build(design: Path, out: Path) -> Built:
+    """Make an exploration's folder; it needs nothing outside itself, but for the weights of the model that makes sounds on-line.
+
+    As that of an experiment (see `audiometamer.experiment.folder`), with ``ladder/`` and, where sounds are made on-line, with
+    ``dimensions/`` and ``made/``. The same ladder, design and seed give the same files, but for the secret of the results.
+
+    Parameters
+    ----------
+    design : path
+        See `audiometamer.exploration.design.ExplorationDesign`.
+    out : path
+
+    Raises
+    ------
+    AudioMetamerError
+        If `out` exists, something is wrong with the design, the ladder does not have what it asks for, the dimensions or the
+        model are not those of the ladder, or a sound cannot be read, is silent or would clip.
+    """
+    if out.exists():
+        raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
+    asked = read_exploration_design(design)
+    with within(design, "ladder.folder"):
+        ladder = read_ladder(design.parent / asked.ladder.folder)
+        if ladder.sample_rate is None:
+            raise AudioMetamerError(f"{ladder.folder} holds no sounds; only sounds are played to listeners")
+    with within(design, "ladder"):
+        chosen = asked.chosen(ladder)
+    with within(design, "procedure"):
+        for levels in dict.fromkeys(asked.levels(ladder, dimension) for dimension in chosen):
+            asked.procedure_over(levels)
+    dimensions = _dimensions(design, asked, ladder, chosen)
+    rungs = [rung for rung in ladder.all if rung.record.dimension in chosen]
+    with whole_folder(out) as folder:
+        _copy(ladder.folder, rungs, folder / LADDER)
+        for layer, found in dimensions.items():
+            found.save(folder_of_layer(folder / DIMENSIONS, layer))
+        with within(design, "sounds"):
+            resolved = _write_sounds(folder, _resolved(design, asked, chosen, ladder))
+        write_texts(folder, design, asked)
+        write_page(folder / layout.PAGE)
+        checks = headphone_checks(asked)
+        write_text(folder / layout.DESIGN, toml_text(resolved))
+        write_private(folder / layout.KEY, json_text(checks))
+        write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")
+        lists = [List(k, check_trials(k, [*checks], asked)[0]) for k in range(1, asked.listeners + 1)]
+        write_text(folder / layout.LISTS, json_text(Lists(asked.seed, __version__, None, lists, COURSE)))
+    return Built(ExplorationCourse(out, resolved, read_ladder(out / LADDER)), len(rungs))
+
+
+def read_exploration(folder: Path) -> Experiment:
+    """Read what `build` made; sounds are of the ladder, whatever the design says, as nobody is there who makes them.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is no such folder, or something in it cannot be read or does not fit together.
+    """
+    lists, key = read_lists(folder)
+    if lists.course != COURSE:
+        raise AudioMetamerError(f"{folder} is no exploration; it is for `audiometamer experiment`")
+    design = read_exploration_design(folder / layout.DESIGN)
+    course = ExplorationCourse(folder, design, read_ladder(folder / LADDER))
+    with within(folder / layout.DESIGN, "ladder"):
+        assert course.procedures  # raises where the ladder is not that of the design
+    return Experiment(folder, design, lists, key, course)
+
+
+@contextmanager
+def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experiment]:
+    """The same for listeners: where the design says so, with somebody who makes sounds on-line as long as the block lasts.
+
+    Raises
+    ------
+    AudioMetamerError
+        As `read_exploration`; if the model cannot be loaded, has other weights, or there is no such device.
+    """
+    read = read_exploration(folder)
+    course = read.course
+    assert isinstance(course, ExplorationCourse)
+    making = course.design.making
+    if making.way == "ladder":
+        yield read
+        return
+    with within(folder / layout.DESIGN, "making"):
+        model = load_model(making.model or course.ladder.model).to(choose_device(device))
+        maker = Maker(model, load_all(folder / DIMENSIONS), course.ladder, folder / MADE)
+    with maker:
+        yield replace(read, course=replace(course, maker=maker))
+
+
+def _dimensions(path: Path, design: ExplorationDesign, ladder: Ladder, chosen: Sequence[str]) -> dict[str, Dimensions]:
+    """What sounds are moved along on-line, checked against the ladder and the model; nothing if they are not made on-line."""
+    if design.making.dimensions is None:
+        return {}
+    with within(path, "making.dimensions"):
+        found = load_all(path.parent / design.making.dimensions)
+        ladder.check(found)
+    with within(path, "making.model"):
+        model = load_model(as_seen(path, design.making.model or ladder.model))
+        needed = {layer: found[layer] for layer in dict.fromkeys(Dimension.parse(name).layer for name in chosen)}
+        for each in needed.values():
+            each.check(model)
+    return needed
+
+
+def _resolved(path: Path, design: ExplorationDesign, chosen: Sequence[str], ladder: Ladder) -> ExplorationDesign:
+    """A design whose files are seen from the experiment's folder, with everything filled in that it left open."""
+    online = design.making.way == "online"
+    return msgspec.structs.replace(
+        design,
+        ladder=msgspec.structs.replace(design.ladder, folder=LADDER, choose=list(chosen), each=design.ladder.each or len(chosen)),
+        making=msgspec.structs.replace(
+            design.making,
+            dimensions=DIMENSIONS if online else None,
+            model=_from_anywhere(as_seen(path, design.making.model or ladder.model)) if online else None,
+        ),
+        texts=COPIED_TEXTS,
+    )
+
+
+def _from_anywhere(model: str) -> str:
+    """A name as it is, a folder by its whole path."""
+    return str(Path(model).resolve()) if Path(model).is_dir() else model
+
+
+def _copy(source: Path, rungs: Sequence[Rung], folder: Path) -> None:
+    """Moved signals, their records and their references."""
+    files = {file for rung in rungs for file in (rung.path, rung.path.with_suffix(".json"), rung.original)}
+    for file in sorted(files):
+        to = folder / file.relative_to(source)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, to)
+
+
+def _write_sounds(folder: Path, design: ExplorationDesign) -> ExplorationDesign:
+    """The headphone check and the noise by which the level is set; the design with the level at which no trial clips."""
+    asked, rove = design.sounds, design.task.rove
+    files = sorted(path.relative_to(folder).as_posix() for path in (folder / LADDER).rglob("*.wav"))
+    loudest = msgspec.structs.replace(asked, level=asked.level + rove).settings(design.seed)
+    sounds = Sounds(folder, loudest, files)
+    lowered = msgspec.structs.replace(asked, level=asked.level - sounds.lowered_db)
+    resolved, rms = msgspec.structs.replace(design, sounds=lowered), float(10 ** (lowered.level / 20))
+    write_pcm(folder / layout.SOUNDS / f"{layout.CALIBRATION}.wav", sounds.noise * rms, lowered.settings(design.seed), name=NOISE)
+    write_checks(folder / layout.SOUNDS, headphone_checks(design), resolved, rms=rms)
+    return resolved

@@ -1,0 +1,267 @@
+"""The course of an exploration: which comparison comes next, of all that a listener has answered so far.
+
+Whatever is drawn (the dimension whose turn it is, the reference, the order of the sounds, their levels) follows from the seed,
+the number of the list and how much was heard; only how far a signal is moved follows from the answers.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import msgspec
+import numpy as np
+
+from audiometamer.experiment.course import Decided, Heard, Wanted
+from audiometamer.experiment.design import INTERVALS
+from audiometamer.experiment.folder import Trial
+from audiometamer.experiment.lists import ARRANGEMENTS, arranged
+from audiometamer.exploration.design import ExplorationDesign, common_changes
+from audiometamer.exploration.ladder import Ladder, Rung
+from audiometamer.exploration.making import Maker, Wish
+from audiometamer.exploration.presented import Presented, Way
+from audiometamer.exploration.procedures import Answer, Interleaving, Procedure
+from audiometamer.exploration.trial_sounds import headroom_db, trial_wav
+from audiometamer.stimuli.export import opaque_name
+
+if TYPE_CHECKING:
+    from audiometamer.experiment.export import Answers
+
+T = TypeVar("T")
+Kind = Literal["practice", "main", "catch"]
+_KINDS = ("practice", "main", "catch")  # a kind's place in it is its number in the seeds of draws
+# Of what is drawn, each from numbers of its own: np.random.default_rng([seed, _, list, …]).
+_DEAL, _TURNS, _CATCH, _ROVE, _REFERENCE, _ARRANGEMENT, _DIMENSION = range(10, 17)
+_SECONDS_TO_LOOK = 0.05  # between two looks whether a listener has waited too long
+_AS_GOOD = 1.02  # ratio of two changes; what is reached differs as much from what is wished
+_LEAST_REACHED = 1e-3  # SD; where a change came out at nothing or less, which has no logarithm
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a trial is to compare, before it is known which sound can be played; see `Presented`."""
+
+    number: int
+    dimension: str
+    reference: str
+    wished: float
+    arrangement: int
+    rove_db: list[float]
+
+    @property
+    def wish(self) -> tuple[str, str, float]:
+        """Dimension, reference and wished change."""
+        return self.dimension, self.reference, self.wished
+
+
+@dataclass(frozen=True)
+class ExplorationCourse:
+    """Implements `audiometamer.experiment.course.Course`.
+
+    Parameters
+    ----------
+    folder : path
+        Of the experiment; the ladder lies in it.
+    design : ExplorationDesign
+    ladder : Ladder
+    maker : Maker, optional
+        Who makes sounds on-line. Default: nobody, and all sounds are of the ladder.
+    """
+
+    folder: Path
+    design: ExplorationDesign
+    ladder: Ladder
+    maker: Maker | None = None
+
+    def next(self, number: int, heard: Sequence[Heard]) -> Wanted | None:
+        """What comes next: practice, then the procedures' trials with catch trials among them; None when all have ended."""
+        presented = [_presented(one.decided) for one in heard]
+        turn = self.interleaving(number).next(list(_answers(heard, presented)))
+        if turn is None:
+            return None
+        kind = self._kind(number, len(heard))
+        dimension, wished = turn if kind == "main" else self._easiest(number, kind, heard)
+        n = sum(one.decided.trial.kind == kind and p.dimension == dimension for one, p in zip(heard, presented, strict=True))
+        asked = Asked(
+            number,
+            dimension,
+            self._draw(n, self.ladder.references(dimension), _REFERENCE, number, _KINDS.index(kind), _code(dimension)),
+            wished,
+            self._draw(n, range(ARRANGEMENTS[self.design.task.kind]), _ARRANGEMENT, number, _KINDS.index(kind), _code(dimension)),
+            self._roved(number, len(heard)),
+        )
+        return Wanted(self.design.checks + len(heard) + 1, kind, msgspec.to_builtins(asked))
+
+    def ahead(self, number: int, heard: Sequence[Heard], pending: Decided) -> Wanted | None:
+        """What comes after `pending` if that is the same whatever the answer; a maker is told what may come then and later."""
+        if self.maker is not None:
+            self._foretell(self.maker, number, heard, pending)
+        right, wrong = (self.next(number, [*heard, _answered(pending, correct=correct)]) for correct in (True, False))
+        return right if right == wrong else None
+
+    def decide(self, wanted: Wanted, waited: Callable[[], float], gone: Callable[[], bool]) -> Decided | None:
+        """Choose the sound: the nearest of the ladder, unless another is to be made on-line and is there in time."""
+        asked = msgspec.convert(wanted.about, Asked)
+        nearest = self.ladder.nearest(*asked.wish)
+        if self.maker is None or _is_as_good(nearest, asked):
+            return self._decided(wanted, asked, nearest, "ladder", waited())
+        made = self._made(self.maker, asked, waited, gone)
+        if made is None:
+            return None if gone() else self._decided(wanted, asked, nearest, "fallback", waited())
+        return self._decided(wanted, self._lowered(asked, made), made, "online", waited())
+
+    def _made(self, maker: Maker, asked: Asked, waited: Callable[[], float], gone: Callable[[], bool]) -> Rung | None:
+        """A sound that is made on-line, if it comes before the listener has waited too long; who waits longer comes first."""
+        while True:
+            maker.want(*asked.wish, urgency=waited())
+            rung = maker.wait(*asked.wish, timeout=_SECONDS_TO_LOOK)
+            if rung is not None or waited() > self.design.making.longest_wait or gone() or not maker.comes(*asked.wish):
+                return rung
+
+    def _foretell(self, maker: Maker, number: int, heard: Sequence[Heard], pending: Decided) -> None:
+        """Tell a maker what may come after a trial, and what was told so after the trial before and will not come any more."""
+        before = self._foreseen(number, heard[:-1], heard[-1].decided) if heard else {}
+        now = self._foreseen(number, heard, pending)
+        for wish in before.keys() - now.keys():
+            maker.drop(*wish)
+        for wish, turns in now.items():
+            maker.want(*wish, urgency=-turns)
+
+    def _foreseen(self, number: int, heard: Sequence[Heard], pending: Decided) -> dict[Wish, int]:
+        """Sounds that the ladder lacks and the next few trials may need, and after how many trials.
+
+        Whatever the answer to `pending`; those to the trials in between are taken to be right.
+        """
+        found: dict[Wish, int] = {}
+        for correct in (True, False):
+            then = [*heard, _answered(pending, correct=correct)]
+            for turns in range(1, self.design.making.ahead + 1):
+                if (wanted := self.next(number, then)) is None:
+                    break
+                asked = msgspec.convert(wanted.about, Asked)
+                nearest = self.ladder.nearest(*asked.wish)
+                if not _is_as_good(nearest, asked):
+                    found.setdefault(Wish.of(*asked.wish), turns)
+                then.append(_answered(self._decided(wanted, asked, nearest, "ladder", 0.0), correct=True))
+        return found
+
+    def _lowered(self, asked: Asked, made: Rung) -> Asked:
+        """A trial all of whose sounds are so much softer that one which was not there when levels were set does not clip."""
+        excess = max(asked.rove_db) - headroom_db(made.path, self.design)
+        lower = math.ceil(100 * max(excess, 0.0)) / 100
+        return msgspec.structs.replace(asked, rove_db=[round(gain - lower, 2) for gain in asked.rove_db])
+
+    def sound(self, decided: Decided) -> bytes:
+        """The sounds of a trial as one WAV; see `audiometamer.exploration.trial_sounds`."""
+        return trial_wav(self.folder, _presented(decided), self.design, name=decided.trial.stimulus)
+
+    def progress(self, number: int, heard: Sequence[Heard]) -> float:
+        """The mean over the list's procedures of how much of each is done."""
+        interleaving = self.interleaving(number)
+        trials = interleaving.trials(list(_answers(heard, [_presented(one.decided) for one in heard])))
+        return statistics.fmean(interleaving.procedures[name].done(own) for name, own in trials.items())
+
+    def table(self, answers: "Answers") -> str:
+        """``trials.tsv``; see `audiometamer.exploration.results`."""
+        from audiometamer.exploration.results import table_of
+
+        return table_of(answers)
+
+    @cached_property
+    def dimensions(self) -> list[str]:
+        """All that are explored, in the order of the ladder."""
+        return self.design.chosen(self.ladder)
+
+    def dealt(self, number: int) -> list[str]:
+        """The dimensions of one list; over lists, each dimension is dealt equally often within one."""
+        order = self._generator(_DEAL).permutation(len(self.dimensions))
+        each = self.design.ladder.each or len(order)
+        places = {int(order[((number - 1) * each + k) % len(order)]) for k in range(each)}
+        return [self.dimensions[place] for place in sorted(places)]
+
+    @cached_property
+    def procedures(self) -> Mapping[str, Procedure]:
+        """By dimension; those over the same levels are one object, as a procedure holds nothing but settings."""
+        levels = {dimension: self.design.levels(self.ladder, dimension) for dimension in self.dimensions}
+        made = {each: self.design.procedure_over(each) for each in dict.fromkeys(levels.values())}
+        return {dimension: made[each] for dimension, each in levels.items()}
+
+    def interleaving(self, number: int) -> Interleaving:
+        """The procedures of one list."""
+        seed = int(self._generator(_TURNS, number).integers(2**31))
+        return Interleaving(procedures={dimension: self.procedures[dimension] for dimension in self.dealt(number)}, seed=seed)
+
+    def _kind(self, number: int, heard: int) -> Kind:
+        """Practice first; then one catch trial at a random place of each stretch."""
+        place, every = heard - self.design.practice.trials, self.design.catch.every
+        if place < 0:
+            return "practice"
+        if not every:
+            return "main"
+        stretch, at = divmod(place, every)
+        return "catch" if at == self._generator(_CATCH, number, stretch).integers(every) else "main"
+
+    def _easiest(self, number: int, kind: Kind, heard: Sequence[Heard]) -> tuple[str, float]:
+        """The dimension of a trial that is no procedure's, each in its turn, and the largest change that its references have."""
+        n = sum(one.decided.trial.kind == kind for one in heard)
+        dimension = self._draw(n, self.dealt(number), _DIMENSION, number, _KINDS.index(kind))
+        return dimension, common_changes(self.ladder, dimension)[-1]
+
+    def _draw(self, n: int, things: Sequence[T], *keys: int) -> T:
+        """The nth of an endless row in which all things come once, in random order, before any comes again."""
+        turn, place = divmod(n, len(things))
+        return things[int(self._generator(*keys, turn).permutation(len(things))[place])]
+
+    def _roved(self, number: int, heard: int) -> list[float]:
+        """A gain for each interval, in hundredths of a dB."""
+        intervals, rove = INTERVALS[self.design.task.kind], self.design.task.rove
+        gains: list[float] = self._generator(_ROVE, number, heard).uniform(-rove, rove, intervals).round(2).tolist()
+        return gains
+
+    def _generator(self, *keys: int) -> np.random.Generator:
+        return np.random.default_rng([self.design.seed, *keys])
+
+    def _decided(self, wanted: Wanted, asked: Asked, rung: Rung, way: Way, waited: float) -> Decided:
+        found = rung.record
+        presented = Presented(
+            number=asked.number, dimension=asked.dimension, reference=asked.reference, wished=asked.wished, made=found.wished,
+            reached=found.reached, leakage=found.leakage, snr_db=found.physical.snr_db, modulation=found.physical.modulation,
+            level_db=found.physical.level_db, way=way, waited=round(waited, 3), arrangement=asked.arrangement,
+            rove_db=asked.rove_db, original=self._name(self.ladder.nearest(*asked.wish).original), sound=self._name(rung.path),
+        )  # fmt: skip
+        # Of what is heard: a list that is given to another listener may have other sounds in the same trials.
+        heard = (wanted.trial, presented.original, presented.sound, presented.arrangement, presented.rove_db)
+        name = opaque_name(f"{asked.number} {heard}", self.design.seed)
+        _, right = arranged(self.design.task.kind, asked.arrangement)
+        return Decided(Trial(wanted.trial, wanted.kind, name), right, msgspec.to_builtins(presented))
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+
+def _is_as_good(rung: Rung, asked: Asked) -> bool:
+    """Whether a sound of the ladder is so near that none need be made."""
+    return max(rung.record.wished / asked.wished, asked.wished / rung.record.wished) <= _AS_GOOD
+
+
+def _presented(decided: Decided) -> Presented:
+    return msgspec.convert(decided.about, Presented)
+
+
+def _answers(heard: Sequence[Heard], presented: Sequence[Presented]) -> Iterator[Answer]:
+    """Those that are of the procedures."""
+    for one, about in zip(heard, presented, strict=True):
+        if one.decided.trial.kind == "main":
+            yield Answer(about.dimension, max(about.reached, _LEAST_REACHED), one.correct)
+
+
+def _answered(decided: Decided, *, correct: bool) -> Heard:
+    """As if a trial had been answered."""
+    return Heard(decided, decided.answer if correct else "", correct)
+
+
+def _code(name: str) -> int:
+    """A number that stands for a name, in the seeds of draws."""
+    return int.from_bytes(name.encode())

@@ -1,0 +1,293 @@
+"""The design of an exploration: a TOML file that says what is compared and how levels are chosen; every key of it is checked."""
+
+import itertools
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.design import Answers, CommonDesign, Count, Number, Text, once, raise_first, read_common
+from audiometamer.exploration.dimensions import sides
+from audiometamer.exploration.ladder import Ladder
+from audiometamer.exploration.procedures import Procedure, QuestPlus, Staircase, grid, weighted
+
+Above = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(ge=0, le=60)]
+Decibels = Annotated[float, Meta(ge=0, le=20)]
+_STEPPED = ("start", "steps", "reversals", "discard", "most_trials")
+_ESTIMATED = ("target", "trials", "slopes", "lapses")
+_KEYS = {
+    "staircase": (*_STEPPED, "down", "first_down"),
+    "weighted": (*_STEPPED, "target"),
+    "psi": _ESTIMATED,
+    "quest+": _ESTIMATED,
+}
+_EXAMPLES = Path(__file__).parent / "texts"
+_GUESS = {"abx": 1 / 2, "odd-one-out": 1 / 3}
+_LEVELS = 40  # of psi and quest+, where any level can be made, and of the thresholds that they think of
+
+
+class LadderChoice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What is explored.
+
+    Parameters
+    ----------
+    folder : str
+        Of `audiometamer explore ladder`, as seen from the design's folder.
+    choose : list of str, optional
+        Dimensions; ``relu2/3`` stands for both its sides. Default: all of the ladder.
+    each : int, optional
+        How many of them a listener gets. Default: all.
+    """
+
+    folder: Text
+    choose: Annotated[list[Text], Meta(min_length=1)] | None = None
+    each: Count | None = None
+
+
+class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How levels are chosen from the answers; see `audiometamer.exploration.procedures`. Changes are in standard deviations.
+
+    Parameters
+    ----------
+    kind : {"staircase", "weighted", "psi", "quest+"}
+        Default "staircase".
+    least, most : float, optional
+        The range of the changes. Default: that of the ladder.
+    start : float, optional
+        Of a staircase. Default: the largest change.
+    steps : list of float, optional
+        Ratios of two levels, above 1. Default: two rungs of the ladder at first, then one.
+    down, first_down : int, optional
+        Of a staircase: correct answers in a row until it goes down, and the same until the first reversal. Default: 3 and 1.
+    reversals, discard, most_trials : int, optional
+        Of staircases: how many reversals, how many of the first do not count, and after how many trials at the latest they end.
+        Default: 12, 4 and 100.
+    target : float, optional
+        The proportion correct that is looked for; a staircase's follows from `down`. Default: 0.794.
+    trials : int, optional
+        Of psi and quest+. Default: 40.
+    slopes : list of float, optional
+        Of the listeners that they think of, for natural logarithms of changes. Default: ten from 0.5 to 8.
+    lapses : list of float, optional
+        Default: 0.02 for psi, which takes one; 0.01, 0.03 and 0.1 for quest+.
+    """
+
+    kind: Literal["staircase", "weighted", "psi", "quest+"] = "staircase"
+    least: Above | None = None
+    most: Above | None = None
+    start: Above | None = None
+    steps: list[float] | None = None
+    down: Count | None = None
+    first_down: Count | None = None
+    reversals: Count | None = None
+    discard: Number | None = None
+    most_trials: Count | None = None
+    target: float | None = None
+    trials: Count | None = None
+    slopes: list[float] | None = None
+    lapses: list[float] | None = None
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """The values of some keys, of those that are there."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+class Task(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a listener does.
+
+    Parameters
+    ----------
+    kind : {"abx", "odd-one-out"}
+        Whether the third sound is the first or the second; which of three sounds differs. Default "abx".
+    gap : float
+        Silence between the sounds, s. Default 0.5.
+    rove : float
+        Each sound is louder or softer by a random number of dB, up to so many. Default 0.
+    """
+
+    kind: Literal["abx", "odd-one-out"] = "abx"
+    gap: Seconds = 0.5
+    rove: Decibels = 0.0
+
+
+class Making(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where the sounds come from.
+
+    Parameters
+    ----------
+    way : {"ladder", "online"}
+        The nearest that was made beforehand; or made while the listener hears the trial before. Default "ladder".
+    dimensions : str, optional
+        For ``online``: the folder of `audiometamer explore dimensions`, as seen from the design's folder.
+    model : str, optional
+        For ``online``: the name or folder of the model, or package.module:function. Default: the name that the ladder tells.
+    longest_wait : float
+        For ``online``: after so many s the nearest of the ladder is played instead. Default 2.
+    ahead : int
+        For ``online``: sounds of so many trials are made before their turn. Default 4.
+    """
+
+    way: Literal["ladder", "online"] = "ladder"
+    dimensions: Text | None = None
+    model: Text | None = None
+    longest_wait: Seconds = 2.0
+    ahead: Number = 4
+
+
+class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Trials at the largest changes, whose right answer is told afterwards.
+
+    Parameters
+    ----------
+    trials : int
+        Default 8.
+    """
+
+    trials: Number = 8
+
+
+class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Trials at the largest changes among the others, by which inattentive listeners are found in the analysis.
+
+    Parameters
+    ----------
+    every : int
+        One, at a random place, of so many trials; 0: none. Default 20.
+    """
+
+    every: Number = 20
+
+
+class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """An exploration.
+
+    Parameters
+    ----------
+    ladder, procedure, task, making, practice, catch
+        Tables of their own.
+    title, listeners, seed, sounds, headphones, breaks, questions, texts, completion
+        As in `audiometamer.experiment.design.CommonDesign`.
+    """
+
+    ladder: LadderChoice
+    procedure: ProcedureSettings = ProcedureSettings()
+    task: Task = Task()
+    making: Making = Making()
+    practice: Practice = Practice()
+    catch: Catch = Catch()
+
+    @property
+    def answers(self) -> Answers:
+        """What a listener answers: the number of an interval."""
+        return Answers(kind=self.task.kind)
+
+    @property
+    def gap(self) -> float:
+        """Silence between the sounds of one trial, s."""
+        return self.task.gap
+
+    def example(self, text: str) -> Path:
+        """The file of one of the texts, where the design names none."""
+        return _EXAMPLES / (f"instructions-{self.task.kind}.md" if text == "instructions" else f"{text}.md")
+
+    def chosen(self, ladder: Ladder) -> list[str]:
+        """The dimensions that are explored, in the order of the ladder.
+
+        Raises
+        ------
+        AudioMetamerError
+            If the ladder lacks one, or has fewer than a listener is to get.
+        """
+        wanted = ladder.dimensions if self.ladder.choose is None else [str(d) for name in self.ladder.choose for d in sides(name)]
+        for dimension in wanted:
+            ladder.references(dimension)
+        good, message = once(wanted)
+        if not good:
+            raise AudioMetamerError(message)
+        if (self.ladder.each or 0) > len(wanted):
+            raise AudioMetamerError(f"each listener is to get {self.ladder.each} dimensions of {len(wanted)}")
+        return [dimension for dimension in ladder.dimensions if dimension in wanted]
+
+    def levels(self, ladder: Ladder, dimension: str) -> tuple[float, ...]:
+        """The changes that a procedure may ask for along a dimension, as far as the ladder has them; rising.
+
+        Raises
+        ------
+        AudioMetamerError
+            If these are fewer than two, or the range goes beyond the ladder.
+        """
+        made = common_changes(ladder, dimension)
+        least, most = self.procedure.least or made[0], self.procedure.most or made[-1]
+        if least < made[0] or most > made[-1]:
+            raise AudioMetamerError(
+                f"changes from {least:g} to {most:g} are wanted; the ladder has {dimension} from {made[0]:g} to {made[-1]:g}"
+            )
+        found = tuple(change for change in made if least <= change <= most)
+        if len(found) < 2:
+            raise AudioMetamerError(
+                f"a procedure needs two or more changes; {dimension} has {len(found)} from {least:g} to {most:g}"
+            )
+        return found
+
+    def procedure_over(self, levels: Sequence[float]) -> Procedure:
+        """The procedure of a dimension; raises `AudioMetamerError` if its settings do not fit each other or the levels."""
+        asked = self.procedure
+        least, most = asked.least or levels[0], asked.most or levels[-1]
+        if asked.kind in ("staircase", "weighted"):
+            rung = statistics.median(b / a for a, b in itertools.pairwise(levels))
+            settings = {"start": most, "steps": (rung**2, rung), "reversals": 12, "discard": 4, "most_trials": 100}
+            settings |= {"least": least, "most": most, "spacing": "log", **asked.given(*_STEPPED)}
+            if asked.kind == "weighted":
+                return weighted(0.794 if asked.target is None else asked.target, **settings)
+            return Staircase(**{"down": 3, "first_down": 1, **settings, **asked.given("down", "first_down")})
+        fine = grid(least, most, _LEVELS, spacing="log")
+        settings = {
+            "levels": levels if self.making.way == "ladder" else fine, "thresholds": fine, "guess": _GUESS[self.task.kind],
+            "slopes": grid(0.5, 8, 10, spacing="log"), "lapses": (0.02,) if asked.kind == "psi" else (0.01, 0.03, 0.1),
+            "target": 0.794, "trials": 40, "spacing": "log",
+        }  # fmt: skip
+        return QuestPlus(**{**settings, **asked.given(*_ESTIMATED)})
+
+
+def common_changes(ladder: Ladder, dimension: str) -> list[float]:
+    """The wished changes that all references of a dimension have, rising.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there are fewer than two.
+    """
+    changes = [set(ladder.changes(dimension, reference)) for reference in ladder.references(dimension)]
+    if len(shared := sorted(set.intersection(*changes))) < 2:
+        raise AudioMetamerError(
+            f"a procedure needs two or more changes; all references of {dimension} share {len(shared)}: is the ladder finished?"
+        )
+    return shared
+
+
+def read_exploration_design(path: Path) -> ExplorationDesign:
+    """Read a design and check everything that can be checked without its ladder; raises as `experiment.design.read_design`."""
+    design = read_common(path, ExplorationDesign)
+    raise_first(path, _checks(design))
+    return design
+
+
+def _checks(design: ExplorationDesign) -> Iterator[tuple[str, bool, str]]:
+    """Places, whether they agree with the others, and what is to be said if they do not."""
+    asked, making = design.procedure, design.making
+    for name in dict.fromkeys(itertools.chain.from_iterable(_KEYS.values())):
+        of = " or ".join(f"kind = {kind!r}" for kind, keys in _KEYS.items() if name in keys)
+        yield f"procedure.{name}", getattr(asked, name) is None or name in _KEYS[asked.kind], f"it is for {of}"
+    yield "procedure.lapses", asked.kind != "psi" or len(asked.lapses or [0]) == 1, "psi takes one; quest+ takes several"
+    yield "procedure.most", (asked.least or 0) < (asked.most or math.inf), f"it must be above least, {asked.least}"
+    for name in ("dimensions", "model"):
+        yield f"making.{name}", making.way == "online" or getattr(making, name) is None, "it is for way = 'online'"
+    yield "making.dimensions", making.way == "ladder" or making.dimensions is not None, (
+        "way = 'online' needs the folder of explore dimensions"
+    )  # fmt: skip

@@ -1,0 +1,124 @@
+"""A whole exploration with listeners whose sensitivities are known, without a server and faster than any listener."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import numpy as np
+import scipy.optimize
+import torch
+
+from audiometamer.audio import Clip
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.course import Course, Decided, Heard
+from audiometamer.exploration.analysis.sensitivity import Decision, Values
+from audiometamer.exploration.ladder import Ladder, Rung
+from audiometamer.exploration.observers import Observer
+from audiometamer.exploration.presented import Presented
+from audiometamer.exploration.trials import Answered
+
+Sound = tuple[str, str, float]  # dimension, reference, wished change
+_WRONG = "0"  # no interval has this number
+
+
+def sensitivities(ladder: Ladder, observer: Observer, *, progress: Callable[[float], None] | None = None) -> dict[Sound, float]:
+    """An observer's d′ for every moved signal of a ladder against its reference, by dimension, reference and wished change.
+
+    Parameters
+    ----------
+    ladder : Ladder
+    observer : Observer
+        Whose d′ takes signals on the CPU; one reference stands for all the signals of a batch.
+    progress : callable, optional
+        Told the share that is done.
+    """
+    clips: dict[str, Clip] = {}
+    found: dict[Sound, float] = {}
+    for k, ((dimension, name), rungs) in enumerate(ladder.rungs.items()):
+        clip = clips.setdefault(name, clips.get(name) or ladder.clip(name))
+        values = observer.d_prime(clip.samples[None], torch.stack([rung.read() for rung in rungs])).tolist()
+        found |= {(dimension, name, rung.record.wished): d for rung, d in zip(rungs, values, strict=True)}
+        if progress is not None:
+            progress((k + 1) / len(ladder.rungs))
+    return found
+
+
+def true_threshold(ladder: Ladder, sensitivity: Mapping[Sound, float], dimension: str, decision: Decision) -> float:
+    """The reached change at which an observer's proportion correct, mean over the references of a dimension, is the target.
+
+    Between the changes of the ladder, d′ of each reference is interpolated, both in logarithms; beyond them it goes
+    in proportion to the change. No answers are drawn and nothing is fitted. A threshold more than tenfold beyond the ladder is 0
+    or infinite.
+    """
+    curves = [_curve(ladder.of(dimension, name), sensitivity) for name in ladder.references(dimension)]
+    ends = [float(end) for end in (min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves))]
+
+    def excess(change: float) -> float:
+        return float(np.mean([decision.proportion(math.exp(_line(change, *curve))) for curve in curves])) - decision.target
+
+    first, last = ends[0] - math.log(10), ends[1] + math.log(10)
+    if not excess(first) < 0 < excess(last):
+        return 0.0 if excess(first) >= 0 else math.inf
+    return math.exp(scipy.optimize.brentq(excess, first, last))
+
+
+def _curve(rungs: Sequence[Rung], sensitivity: Mapping[Sound, float]) -> tuple[Values, Values]:
+    """Logarithms of reached change and d′, where both rise: a larger wish may reach less."""
+    points = sorted(
+        (math.log(each.record.reached), math.log(sensitivity[each.record.dimension, each.record.clip, each.record.wished]))
+        for each in rungs
+        if each.record.reached > 0
+    )
+    x, y = np.array(points).T
+    new = np.concatenate([[True], np.diff(x) > 1e-3])
+    return x[new], y[new]
+
+
+def _line(at: float, x: Values, y: Values) -> float:
+    return float(np.interp(at, x, y)) + min(at - x[0], 0.0) + max(at - x[-1], 0.0)
+
+
+def simulate(
+    course: Course, number: int, sensitivity: Mapping[Sound, float], decision: Decision, *, seed: int, listener: str = ""
+) -> list[Answered]:
+    """The answers of one simulated listener, from the first comparison to the last, as a course decides them one by one.
+
+    Parameters
+    ----------
+    course : Course
+        Of an exploration, of sounds of the ladder alone.
+    number : int
+        Of the list.
+    sensitivity : mapping
+        See `sensitivities`.
+    decision : Decision
+        Of the task of the course; its lapses are the listener's.
+    seed : int
+        Of the answers.
+    listener : str
+        Default: the number.
+    """
+    rng, heard, rows = np.random.default_rng([seed, number]), list[Heard](), list[Answered]()
+    while (wanted := course.next(number, heard)) is not None:
+        decided = course.decide(wanted, lambda: 0.0, lambda: False)
+        if decided is None:
+            raise AudioMetamerError(f"trial {wanted.trial} of list {number} has no sound")
+        about = msgspec.convert(decided.about, Presented)
+        d = sensitivity[about.dimension, about.reference, about.made]
+        correct = bool(rng.random() < decision.proportion(d))
+        answer = decided.answer if correct else _WRONG
+        heard.append(Heard(decided, answer, correct))
+        rows.append(_row(listener or str(number), number, decided, about, answer))
+    return rows
+
+
+def _row(listener: str, number: int, decided: Decided, about: Presented, answer: str) -> Answered:
+    kind = decided.trial.kind
+    if kind not in ("practice", "catch", "main"):
+        raise AudioMetamerError(f"trial {decided.trial.trial} of list {number} is of kind {kind!r}, which is no comparison")
+    return Answered(
+        listener=listener, list=number, trial=decided.trial.trial, kind=kind, dimension=about.dimension,
+        reference=about.reference, wished=about.wished, made=about.made, reached=about.reached, leakage=about.leakage,
+        snr_db=about.snr_db, modulation=about.modulation, level_db=about.level_db, way=about.way, waited_s=about.waited,
+        arrangement=about.arrangement, answer=answer, right=decided.answer, correct=answer == decided.answer,
+    )  # fmt: skip

@@ -1,0 +1,153 @@
+"""The trial table of an exploration: reading, checking, writing."""
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.analysis.trials import Count, Moment, cells, record_from
+from audiometamer.exploration.dimensions import Dimension
+from audiometamer.tables import read_table, write_table
+
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+Above = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of one listener to a comparison of a reference with the same signal moved along a dimension.
+
+    Its fields are the columns of the table, in this order; after `dimension` come its ``layer``, ``component`` and ``sign``. What
+    is not known is empty.
+
+    Parameters
+    ----------
+    listener : str
+    list : int
+        Number of the listener's list, that all that was drawn follows from.
+    trial : int
+        Its number among the listener's.
+    kind : str
+        ``practice``, ``catch`` or ``main``; only the last are trials of the adaptive procedures.
+    dimension : str
+        As `Dimension` is written: ``relu2/3/+``.
+    reference : str
+        The clip.
+    wished : float
+        The change that the procedure asked for, in standard deviations of the bank, as all changes here.
+    made : float
+        The wished change of the sound that was played: the ladder's nearest, or made on-line.
+    reached : float
+        By that sound.
+    leakage : float
+        See `audiometamer.exploration.moving.MovedRecord`.
+    snr_db, modulation, level_db : float
+        See `audiometamer.exploration.physical.Physical`; an SNR without end is empty.
+    way : str
+        ``ladder``; ``online``; ``fallback``, of the ladder since the sound was not there in time.
+    waited_s : float
+        How long the listener waited for the sound.
+    arrangement : int
+        Order of the intervals.
+    answer, right : str
+        The listener's, and the right one.
+    correct : bool
+    reaction_time_ms : float or None
+    plays : int or None
+        How often the sound was played.
+    started, answered : datetime or None
+        UTC.
+    """
+
+    listener: Name
+    list: Count
+    trial: Count
+    kind: Literal["practice", "catch", "main"]
+    dimension: Name
+    reference: Name
+    wished: Above
+    made: Above
+    reached: float
+    leakage: Annotated[float, msgspec.Meta(ge=0)]
+    snr_db: float | None = None
+    modulation: Annotated[float, msgspec.Meta(ge=0)]
+    level_db: float
+    way: Literal["ladder", "online", "fallback"] = "ladder"
+    waited_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    arrangement: Count = 0
+    answer: Name
+    right: Name
+    correct: bool
+    reaction_time_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    plays: Count | None = None
+    started: Moment | None = None
+    answered: Moment | None = None
+
+
+_FIELDS = Answered.__struct_fields__
+_AFTER = _FIELDS.index("dimension") + 1
+LEAST_REACHED = 1e-3  # SD; what stands for a change of nothing or less, which has no logarithm
+_PARTS = ("layer", "component", "sign")
+COLUMNS = (*_FIELDS[:_AFTER], *_PARTS, *_FIELDS[_AFTER:])
+
+
+def read_answered(path: Path) -> list[Answered]:
+    """Read and check a trial table; columns beyond `COLUMNS` are left aside.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be read, lacks a column, a cell is not of its kind, cells of a row do not fit each other, a listener has two
+        answers to one trial, or one has two lists.
+    """
+    trials = []
+    answered: dict[tuple[str, int], int] = {}
+    lists: dict[str, int] = {}
+    for line, row in enumerate(read_table(path, required=COLUMNS), start=2):
+        trial = record_from(path, line, {name: row[name] for name in _FIELDS}, Answered)
+        where = f"{path}, row {line}: listener {trial.listener}, trial {trial.trial}"
+        if wrong := _wrong(trial, row):
+            raise AudioMetamerError(f"{where}: {wrong}")
+        if (first := answered.setdefault((trial.listener, trial.trial), line)) != line:
+            raise AudioMetamerError(f"{where} is also in row {first}; there must be one answer to each trial")
+        if (own := lists.setdefault(trial.listener, trial.list)) != trial.list:
+            raise AudioMetamerError(f"{where} is of list {trial.list}, earlier ones are of list {own}; a listener has one list")
+        trials.append(trial)
+    return trials
+
+
+def write_answered(path: Path, trials: Iterable[Answered]) -> None:
+    """Write a trial table, which spreadsheets run nothing of (see `audiometamer.experiment.analysis.trials.write_trials`)."""
+    write_table(path, COLUMNS, map(row_of, trials))
+
+
+def row_of(trial: Answered) -> dict[str, Any]:
+    """A row of the table, by column."""
+    return {**cells(trial), **_parts(trial.dimension)}
+
+
+def _parts(dimension: str) -> dict[str, Any]:
+    layer, component, sign = Dimension.parse(dimension)
+    return {"layer": layer, "component": component, "sign": "+" if sign > 0 else "-"}
+
+
+def _wrong(trial: Answered, row: Mapping[str, str]) -> str | None:
+    """What does not fit within a row, if anything."""
+    for name in _FIELDS:
+        value = getattr(trial, name)
+        if isinstance(value, float) and name != "modulation" and not math.isfinite(value):
+            return f"{name} is {value:g}; it must be finite"
+    try:
+        parts = _parts(trial.dimension)
+    except AudioMetamerError as error:
+        return str(error)
+    for name, part in parts.items():
+        if row[name] != str(part):
+            return f"{name} is {row[name]!r}, and the dimension is {trial.dimension}"
+    if trial.correct != (trial.answer == trial.right):
+        return f"correct is {str(trial.correct).lower()}, the answer is {trial.answer!r} and the right one {trial.right!r}"
+    if trial.started and trial.answered and trial.answered < trial.started:
+        return f"answered at {trial.answered} before it started, at {trial.started}"
+    return None

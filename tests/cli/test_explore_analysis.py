@@ -1,0 +1,102 @@
+"""``audiometamer explore analyse``: of a folder that listeners answered and of a table alone, and what is refused."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from command_line import refused
+from tiny_built import presented, take, write_design
+from tiny_listeners import course, ladder, sensitivities
+
+from audiometamer.cli import main
+from audiometamer.experiment.folder import DATABASE
+from audiometamer.experiment.messages import Answer, Form
+from audiometamer.experiment.store import Store
+from audiometamer.exploration import build as building
+from audiometamer.exploration.analysis.sensitivity import Decision
+from audiometamer.exploration.simulate import simulate
+from audiometamer.exploration.trials import write_answered
+from audiometamer.tables import read_table
+
+MOMENT = datetime(2026, 11, 2, 12, tzinfo=UTC)
+QUICK = ("--resamples", "10")
+
+
+@pytest.fixture(autouse=True)
+def in_a_new_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    of = ladder(["relu0/0/+", "relu2/0/-"])
+    known = sensitivities(of, {"relu0/0/+": 0.4, "relu2/0/-": 0.8}, Decision().d_prime)
+    write_answered(Path("trials.tsv"), simulate(course(of, most_trials=30), 1, known, Decision(), seed=0))
+
+
+def answer_everything(folder):
+    """One listener, who is right where the change is above 0.3 SD, and at the headphone check."""
+    read = building.read_exploration(folder)
+    heard = take(read.course)
+    store = Store(folder / DATABASE, read)
+    listener = store.listener(store.enrol())
+    store.keep(listener, Form(key="consent" * 3, form="consent"))
+
+    def give(trial, right, *, correct):
+        other = next(option for option in read.options(trial) if option != right)
+        store.keep(
+            listener,
+            Answer(
+                key=f"answer-{trial.trial:016d}", trial=trial.trial, stimulus=trial.stimulus, answer=right if correct else other,
+                reaction_time_ms=500.0, plays=1, started=MOMENT, answered=MOMENT,
+            ),
+        )  # fmt: skip
+
+    for trial in read.trials(1):
+        give(trial, read.key[trial.stimulus].answer, correct=True)
+    for decided, _, correct in heard:
+        store.decide(listener, decided)
+        give(decided.trial, decided.answer, correct=correct)
+    store.close()
+    return heard
+
+
+def test_of_a_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(building, "write_page", lambda folder: folder.mkdir())
+    assert main(["explore", "build", str(write_design(tmp_path)), "--out", "built"]) == 0
+    heard = answer_everything(tmp_path / "built")
+    assert main(["explore", "analyse", "built", *QUICK]) == 0
+    told = capsys.readouterr().out
+    main_trials = [presented(one.decided) for one in heard if one.decided.trial.kind == "main"]
+    assert f"1 listeners; none excluded; 1 analysed.\n{len(main_trials)} trials of 3 dimensions." in told
+    rows = read_table(Path("analysis/thresholds.tsv"))
+    assert [row["dimension"] for row in rows] == ["relu0/0/+", "relu0/0/-", "relu1/2/+"]
+    assert all(0.2 < float(row["threshold"]) < 0.4 for row in rows)
+    assert all(row["procedure"] for row in rows)  # the design says which procedures there were
+
+
+def test_of_a_table(capsys):
+    assert main(["explore", "analyse", "trials.tsv", *QUICK, "--d-prime", "1", "--decision", "independent", "--lapse", "0"]) == 0
+    told = capsys.readouterr().out
+    assert "d′ = 1.00 (abx-independent, 0 lapses)" in told
+    assert "sensitivity.png, summary.txt" in told
+    assert Path("analysis/summary.txt").read_text() in told
+    assert [row["procedure"] for row in read_table(Path("analysis/thresholds.tsv"))] == ["", ""]
+    assert "analysis/summary.txt exists; choose another --out, or --overwrite it" in refused(
+        capsys, "explore", "analyse", "trials.tsv"
+    )
+    assert main(["explore", "analyse", "trials.tsv", *QUICK, "--overwrite", "--task", "odd-one-out"]) == 0
+    assert "(oddity-differencing, 0.02 lapses)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing.tsv"], "nothing.tsv cannot be read as a table"),
+        (["trials.tsv", "--target", "0.4"], "a threshold at 0.4 correct; abx-differencing has one between 0.5 and 0.98"),
+        (
+            ["trials.tsv", "--target", "0.8", "--d-prime", "1"],
+            "--target is 0.8 and --d-prime is 1; a threshold is at one of them",
+        ),
+        (["trials.tsv", "--listeners", "nobody.tsv"], "nobody.tsv cannot be read as a table"),
+        (["."], "lists.json"),
+    ],
+)
+def test_what_is_refused(capsys, arguments, said):
+    assert said in refused(capsys, "explore", "analyse", *arguments)

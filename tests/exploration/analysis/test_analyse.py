@@ -1,0 +1,76 @@
+"""The whole analysis: what it leaves out, what it writes, and that others can read it."""
+
+import msgspec
+import tiny_listeners
+
+from audiometamer.exploration.analysis.analyse import analyse, levels, summary, write_analysis
+from audiometamer.exploration.analysis.sensitivity import Decision
+from audiometamer.exploration.procedures import d_prime
+from audiometamer.exploration.simulate import simulate
+from audiometamer.exploration.trials import read_answered
+from audiometamer.tables import read_table
+
+DECISION = Decision()
+DIMENSIONS = ("relu0/0/+", "relu0/0/-", "relu2/0/+")
+
+
+def explored(listeners=2):
+    ladder = tiny_listeners.ladder(DIMENSIONS)
+    course = tiny_listeners.course(ladder, most_trials=25)
+    known = tiny_listeners.sensitivities(ladder, {"relu0/0/+": 0.4, "relu0/0/-": 0.8, "relu2/0/+": 60.0}, DECISION.d_prime)
+    trials = [trial for number in range(1, listeners + 1) for trial in simulate(course, number, known, DECISION, seed=2)]
+    return trials, course
+
+
+def test_what_is_written(tmp_path):
+    trials, course = explored()
+    found = analyse(trials, procedures=course.procedures, resamples=10)
+    paths = write_analysis(found, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
+    main = [trial for trial in trials if trial.kind == "main"]
+    assert [(each.listener, each.trial, each.correct) for each in read_answered(tmp_path / "trials.tsv")] == [
+        (each.listener, each.trial, each.correct) for each in main
+    ]
+    rows = read_table(tmp_path / "thresholds.tsv")
+    assert [(row["dimension"], row["listener"]) for row in rows] == [(name, who) for name in DIMENSIONS for who in ("", "1", "2")]
+    assert sum(int(row["trials"]) for row in rows if not row["listener"]) == len(main)
+    assert all(float(row["low"]) <= float(row["threshold"]) <= float(row["high"]) for row in rows)
+    assert len(read_table(tmp_path / "layers.tsv")) == 2 * 3 * 3 - 3  # relu2 has one sign
+    assert len(read_table(tmp_path / "comparisons.tsv")) == 3
+    assert (tmp_path / "sensitivity.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "summary.txt").read_text() == summary(found)
+
+
+def test_the_same_seed_tells_the_same():
+    trials, course = explored()
+    first, second = (analyse(trials, procedures=course.procedures, resamples=10, seed=4) for _ in range(2))
+    assert first.thresholds == second.thresholds
+
+
+def test_who_fails_the_catch_trials_is_left_out():
+    trials, _ = explored(3)
+    one = next(trial for trial in trials if trial.listener == "3" and trial.kind == "main")
+    for k in range(40):
+        trials.append(msgspec.structs.replace(one, trial=1000 + k, kind="catch", answer="0", correct=False))
+    found = analyse(trials, resamples=0)
+    assert {trial.listener for trial in found.trials} == {"1", "2"}
+    assert summary(found).startswith(
+        "3 listeners; 1 excluded: 1 by catch trials (less than 50 % right); 2 analysed.\n"
+        f"{len(found.trials)} trials of 3 dimensions. Threshold: the reached change at which 0.794 is correct, d′ = 2.40"
+    )
+    assert "relu2/0/+" in summary(found)
+
+
+def test_levels_tell_proportions_and_d_prime():
+    trials = [trial for trial in explored()[0] if trial.kind == "main"]
+    rows = levels(trials, DECISION)
+    assert [(row.dimension, row.made) for row in rows] == sorted({(trial.dimension, trial.made) for trial in trials})
+    assert sum(row.correct for row in rows) == sum(trial.correct for trial in trials)
+    for row in rows:
+        assert row.proportion == row.correct / row.trials
+        if row.proportion >= 0.98:
+            assert row.d_prime is None
+        elif row.proportion <= 0.5:
+            assert row.d_prime == 0.0
+        else:
+            assert row.d_prime == float(d_prime(row.proportion, task="abx-differencing", lapse=0.02))

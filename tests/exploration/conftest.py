@@ -1,0 +1,29 @@
+"""Explorations that no test changes: one whose ladder is made up, and one whose sounds can be made on-line."""
+
+import pytest
+import tiny_models
+from tiny_built import write_design, write_online_design
+
+from audiometamer.exploration import build as building
+
+
+@pytest.fixture(scope="session")
+def exploration(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exploration")
+    building.build(write_design(folder), folder / "built")
+    return folder / "built"
+
+
+@pytest.fixture(scope="session")
+def online_design(tmp_path_factory):
+    """A design beside what it needs; other designs may be written beside it."""
+    return write_online_design(tmp_path_factory.mktemp("online"), tiny_models.sound_model())
+
+
+@pytest.fixture(scope="session")
+def online(exploration, online_design):
+    """With the page of the other, which takes seconds to be put together."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(building, "write_page", lambda page: page.symlink_to(exploration / "page"))
+        building.build(online_design, online_design.parent / "built")
+    return online_design.parent / "built"

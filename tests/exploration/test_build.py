@@ -1,0 +1,176 @@
+"""The folder of an exploration: all that it needs, nothing that a page may not know, and refused where it was changed."""
+
+import json
+import shutil
+import stat
+
+import pytest
+import soundfile
+from tiny_built import DESIGN, DIMENSIONS, ONLINE, take, write_design
+from tiny_ladder import record, write_rung
+
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.experiment.folder import read_experiment
+from audiometamer.exploration import build as building
+from audiometamer.exploration.build import build, read_exploration, served_exploration
+
+
+@pytest.fixture
+def without_page(monkeypatch):
+    """Putting the page together takes seconds."""
+    monkeypatch.setattr(building, "write_page", lambda folder: folder.mkdir())
+
+
+def files(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "results.secret" and path.parts[-2] != "page"
+    }
+
+
+def test_what_lies_in_the_folder(exploration):
+    there = {path.name for path in exploration.iterdir()}
+    assert there == {
+        "design.toml", "key.json", "ladder", "lists.json", "page", "results.secret", "sounds", "texts"
+    }  # fmt: skip
+    lists = json.loads((exploration / "lists.json").read_text())
+    assert lists["course"] == "explore"
+    assert len(lists["listeners"]) == 4
+    assert {trial["kind"] for one in lists["listeners"] for trial in one["trials"]} == {"headphones"}
+    assert len(list((exploration / "sounds").iterdir())) == 3
+    for name in ("key.json", "results.secret"):
+        assert stat.S_IMODE((exploration / name).stat().st_mode) == 0o600
+    assert "three sounds" in (exploration / "texts" / "instructions.md").read_text()
+
+
+def test_it_needs_nothing_outside_itself(tmp_path, without_page):
+    built = build(write_design(tmp_path), tmp_path / "built")
+    heard = take(built.course)
+    shutil.rmtree(tmp_path / "ladder")
+    (tmp_path / "built").rename(tmp_path / "elsewhere")
+    read = read_exploration(tmp_path / "elsewhere")
+    assert take(read.course) == heard
+    assert read.course.sound(heard[0].decided)[:4] == b"RIFF"
+
+
+def test_the_same_design_gives_the_same_files(tmp_path, without_page):
+    path = write_design(tmp_path)
+    for name in "ab":
+        build(path, tmp_path / name)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert (tmp_path / "a" / "results.secret").read_text() != (tmp_path / "b" / "results.secret").read_text()
+
+
+def test_only_what_is_chosen_is_copied(tmp_path, without_page):
+    text = DESIGN.replace('folder = "ladder"', 'folder = "ladder"\nchoose = ["relu1/2/+"]')
+    built = build(write_design(tmp_path, text), tmp_path / "built")
+    assert built.rungs == 12
+    assert {path.name[:5] for path in (tmp_path / "built" / "ladder").glob("*/*.wav")} == {"relu1", "origi"}
+    assert read_exploration(tmp_path / "built").course.dimensions == [DIMENSIONS[2]]
+
+
+def test_levels_are_lowered_so_that_no_roved_sound_clips(tmp_path, without_page):
+    text = DESIGN.replace("[practice]", "[task]\nrove = 6\n\n[sounds]\nlevel = -9\n\n[practice]")
+    with pytest.warns(AudioMetamerWarning, match="would clip: the whole set is lowered by"):
+        built = build(write_design(tmp_path, text), tmp_path / "built")
+    assert built.course.design.sounds.level < -9
+    for one in take(built.course, trials=10):
+        built.course.sound(one.decided)  # would say that it clips
+
+
+def test_the_noise_is_as_loud_as_the_sounds(exploration):
+    noise, rate = soundfile.read(exploration / "sounds" / "calibrationnoise.wav")
+    assert rate == 48_000
+    assert (noise**2).mean() ** 0.5 == pytest.approx(10 ** (-30 / 20), rel=1e-3)
+
+
+def test_nothing_is_overwritten(exploration, tmp_path):
+    with pytest.raises(AudioMetamerError, match="exists; nothing is overwritten: choose another --out"):
+        build(write_design(tmp_path), exploration)
+
+
+def test_each_kind_is_for_its_own_command(exploration, tmp_path):
+    with pytest.raises(AudioMetamerError, match="is for `audiometamer explore`"):
+        read_experiment(exploration)
+    shutil.copytree(exploration, tmp_path / "e", ignore=shutil.ignore_patterns("page"))
+    lists = json.loads((tmp_path / "e" / "lists.json").read_text())
+    (tmp_path / "e" / "lists.json").write_text(json.dumps(lists | {"course": ""}))
+    with pytest.raises(AudioMetamerError, match="is no exploration; it is for `audiometamer experiment`"):
+        read_exploration(tmp_path / "e")
+    with pytest.raises(AudioMetamerError, match=r"is no experiment: it has no lists\.json"):
+        read_exploration(tmp_path)
+
+
+def test_a_ladder_that_was_changed_is_found_when_it_is_served(exploration, tmp_path):
+    shutil.copytree(exploration, tmp_path / "e", ignore=shutil.ignore_patterns("page"))
+    (missing,) = (tmp_path / "e" / "ladder" / "bell").glob("*relu1*0.4.wav")
+    missing.unlink()
+    with pytest.raises(AudioMetamerError, match="has no signal beside it"):
+        read_exploration(tmp_path / "e")
+    for path in (tmp_path / "e" / "ladder").glob("*/relu1*"):
+        path.unlink()
+    with pytest.raises(AudioMetamerError, match=r"design.toml: ladder: .* has no dimension 'relu1/2/\+'"):
+        read_exploration(tmp_path / "e")
+
+
+def test_a_sound_that_is_gone_is_told_with_its_name(tmp_path, without_page):
+    course = build(write_design(tmp_path), tmp_path / "built").course
+    decided = take(course, trials=1)[0].decided
+    (tmp_path / "built" / decided.about["sound"]).write_bytes(b"nothing")
+    with pytest.raises(AudioMetamerError, match=r"0.8.wav"):
+        course.sound(decided)
+
+
+def test_a_silent_sound_is_refused(tmp_path, without_page):
+    path = write_design(tmp_path)
+    silent = write_rung(tmp_path / "ladder", record("relu0/0/+", "vowel", 0.1)).path
+    soundfile.write(silent, [0.0] * 1000, 4000, subtype="FLOAT")
+    with pytest.raises(AudioMetamerError, match="is silent; it cannot be brought to a level"):
+        build(path, tmp_path / "built")
+    assert not (tmp_path / "built").exists()
+
+
+def test_what_is_made_online_is_copied_and_checked(online):
+    assert {path.name for path in (online / "dimensions").iterdir()} == {"relu0", "relu1"}
+    with served_exploration(online, device="cpu") as read:
+        assert read.course.maker is not None
+    assert read_exploration(online).course.maker is None
+
+
+def test_the_same_weights_under_another_name(online_design, tmp_path, without_page):
+    design = online_design.with_name("nameless.toml")
+    design.write_text(ONLINE.replace("sound_model", "nameless_model"))
+    assert build(design, tmp_path / "built").rungs == 12
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("", "making.model: there is no model 'tiny'"),
+        ('model = "tiny_models:none"', "making.model: .*none"),
+        ('model = "tiny_built:other_model"', "making.model: the dimensions of relu0 are of tiny with weights .*find its own"),
+    ],
+)
+def test_models_that_are_not_that_of_the_ladder(online_design, tmp_path, model, told):
+    design = online_design.with_name("other.toml")
+    design.write_text(ONLINE.replace('model = "tiny_models:sound_model"', model))
+    with pytest.raises(AudioMetamerError, match=told):
+        build(design, tmp_path / "built")
+
+
+def test_dimensions_that_are_not_those_of_the_ladder(online_design, tmp_path):
+    shutil.copytree(online_design.parent / "dimensions" / "relu0", online_design.parent / "fewer" / "relu0")
+    design = online_design.with_name("fewer.toml")
+    design.write_text(ONLINE.replace('dimensions = "dimensions"', 'dimensions = "fewer"'))
+    with pytest.raises(AudioMetamerError, match=r"making.dimensions: .* has signals moved at relu1; the dimensions are of relu0"):
+        build(design, tmp_path / "built")
+
+
+def test_a_model_whose_weights_changed_is_refused_when_it_is_served(online, tmp_path):
+    shutil.copytree(online, tmp_path / "e", ignore=shutil.ignore_patterns("page"))
+    design = tmp_path / "e" / "design.toml"
+    design.write_text(design.read_text().replace("tiny_models:sound_model", "tiny_built:other_model"))
+    told = "design.toml: making: the dimensions of relu0 are of tiny with weights"
+    with pytest.raises(AudioMetamerError, match=told), served_exploration(tmp_path / "e", device="cpu"):
+        pass

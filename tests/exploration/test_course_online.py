@@ -1,0 +1,155 @@
+"""Sounds that are made on-line: never waited for longer than the design says, and of the ladder where none came."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import soundfile
+from tiny_built import DESIGN, course_of, of_kind, presented, take
+from tiny_ladder import record, write_rung
+
+from audiometamer.experiment.course import Heard
+from audiometamer.exploration.making import Wish
+
+ONLINE = DESIGN.replace("[practice]", '[making]\nway = "online"\ndimensions = "x"\nlongest_wait = 0.3\nahead = 2\n\n[practice]')
+STEPS = "reversals = 4\nsteps = [1.3]"
+
+
+class Workshop:
+    """Makes what it is told to, or nothing, and remembers who asked for what."""
+
+    def __init__(self, make=None, coming=True):
+        self.make, self.coming = make, coming
+        self.wanted, self.dropped, self.asleep = {}, set(), 0.0
+
+    def want(self, dimension, reference, wished, *, urgency=0.0):
+        self.wanted[Wish.of(dimension, reference, wished)] = urgency
+        self.dropped.discard(Wish.of(dimension, reference, wished))
+
+    def drop(self, dimension, reference, wished):
+        self.dropped.add(Wish.of(dimension, reference, wished))
+
+    def comes(self, *_wish):
+        return self.coming
+
+    def wait(self, dimension, reference, wished, *, timeout=0.0):
+        self.asleep += timeout
+        return self.make and self.make(dimension, reference, wished)
+
+
+@pytest.fixture
+def course(tmp_path):
+    return course_of(tmp_path, ONLINE.replace("reversals = 4", STEPS))
+
+
+def having(course, maker):
+    return dataclasses.replace(course, maker=maker)
+
+
+def fine(course):
+    """A trial whose change the ladder does not have, and what was heard before."""
+    heard = take(course)
+    k = next(k for k, one in enumerate(heard) if one.decided.about["wished"] != one.decided.about["made"])
+    return course.next(1, heard[:k]), heard[:k]
+
+
+def test_a_sound_that_comes_in_time_is_played(course, tmp_path):
+    def make(dimension, reference, wished):
+        return write_rung(tmp_path / "made", record(dimension, reference, wished, reached=0.9 * wished))
+
+    wanted, _ = fine(course)
+    about = presented(having(course, Workshop(make)).decide(wanted, lambda: 0.12345, lambda: False))
+    assert (about.way, about.made, about.waited) == ("online", about.wished, 0.123)
+    assert about.reached == pytest.approx(0.9 * about.wished)
+    assert about.sound.startswith("made/")
+    assert about.original.startswith("ladder/")
+    assert (tmp_path / about.sound).is_file()
+
+
+def test_one_that_does_not_come_is_the_nearest_of_the_ladder_after_the_longest_wait(course):
+    wanted, _ = fine(course)
+    maker = Workshop()
+    about = presented(having(course, maker).decide(wanted, lambda: maker.asleep, lambda: False))
+    assert about.way == "fallback"
+    assert about.made == course.ladder.nearest(about.dimension, about.reference, about.wished).record.wished
+    assert 0.3 < about.waited < 0.45
+    assert max(maker.wanted.values()) > 0.25  # the longer somebody waits, the more urgent
+
+
+def test_nobody_waits_while_the_trial_before_is_heard(course):
+    wanted, _ = fine(course)
+    maker = Workshop()
+    waited = lambda: max(0.0, maker.asleep - 5)  # noqa: E731 (they listen for 5 s)
+    about = presented(having(course, maker).decide(wanted, waited, lambda: False))
+    assert about.way == "fallback"
+    assert maker.asleep > 5.3
+    assert about.waited < 0.45
+
+
+def test_one_that_cannot_be_made_is_not_waited_for(course):
+    wanted, _ = fine(course)
+    maker = Workshop(coming=False)
+    about = presented(having(course, maker).decide(wanted, lambda: 0.0, lambda: False))
+    assert about.way == "fallback"
+    assert maker.asleep < 0.1
+
+
+def test_who_is_gone_is_told_nothing(course):
+    wanted, _ = fine(course)
+    assert having(course, Workshop()).decide(wanted, lambda: 0.0, lambda: True) is None
+
+
+def test_what_the_ladder_has_is_not_made_again(course):
+    maker = Workshop()
+    about = presented(having(course, maker).decide(course.next(1, []), lambda: 0.0, lambda: False))
+    assert (about.way, about.wished, maker.wanted) == ("ladder", 0.8, {})
+
+
+def test_what_may_come_is_told_ahead_and_what_will_not_is_taken_back(course):
+    """Whatever the answers are: all that is played was told before, and what was told and cannot come was taken back."""
+    maker = Workshop()
+    online = having(course, maker)
+    heard, told = [], 0
+    pattern = itertools.cycle([True, True, False])
+    while (wanted := online.next(1, heard)) is not None:
+        decided = course.decide(wanted, lambda: 0.0, lambda: False)
+        about = presented(decided)
+        wish = Wish.of(about.dimension, about.reference, about.wished)
+        if heard and about.made != about.wished:
+            assert wish in maker.wanted
+            assert wish not in maker.dropped
+            assert maker.wanted[wish] == -1
+            told += 1
+        online.ahead(1, heard, decided)
+        heard.append(Heard(decided, "", next(pattern)))
+    assert told > 10
+    played = {Wish.of(about.dimension, about.reference, about.wished) for about in of_kind(heard, "main")}
+    assert maker.wanted.keys() - played <= maker.dropped | online._foreseen(1, heard[:-1], heard[-1].decided).keys()
+
+
+def test_nothing_is_told_ahead_if_the_design_says_so(tmp_path):
+    course = course_of(tmp_path, ONLINE.replace("ahead = 2", "ahead = 0").replace("reversals = 4", STEPS))
+    maker = Workshop()
+    _, heard = fine(course)
+    having(course, maker).ahead(1, heard[:-1], heard[-1].decided)
+    assert maker.wanted == {}
+
+
+def test_a_sound_with_a_higher_peak_than_all_others_makes_its_trial_softer(tmp_path):
+    text = ONLINE.replace("reversals = 4", STEPS).replace("[practice]", "[sounds]\nlevel = -12\n\n[practice]")
+    course = course_of(tmp_path, text)
+
+    def make(dimension, reference, wished):
+        rung = write_rung(tmp_path / "made", record(dimension, reference, wished))
+        click = np.zeros(1000, np.float32)
+        click[500] = 1
+        soundfile.write(rung.path, click, 4000, subtype="FLOAT")
+        return rung
+
+    wanted, _ = fine(course)
+    decided = having(course, Workshop(make)).decide(wanted, lambda: 0.0, lambda: False)
+    gains = presented(decided).rove_db
+    assert len(set(gains)) == 1
+    assert gains[0] < -10
+    course.sound(decided)  # would say that it clips

@@ -1,0 +1,83 @@
+"""The trial table of an exploration: what is written is read back, and what is wrong is told in a line."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.exploration.trials import COLUMNS, Answered, read_answered, write_answered
+
+MOMENT = datetime(2026, 11, 2, 12, 0, 6, tzinfo=UTC)
+
+
+def answered(**changed):
+    trial = {
+        "listener": "1", "list": 0, "trial": 7, "kind": "main", "dimension": "relu2/3/-", "reference": "=clip", "wished": 0.5,
+        "made": 0.41, "reached": 0.4, "leakage": 0.01, "snr_db": 24.5, "modulation": 0.05, "level_db": 0.0, "way": "fallback",
+        "waited_s": 1.5, "arrangement": 2, "answer": "1", "right": "2", "correct": False, "reaction_time_ms": 812.5, "plays": 1,
+        "started": MOMENT, "answered": MOMENT,
+    }  # fmt: skip
+    return Answered(**(trial | changed))
+
+
+def test_trials_come_back(tmp_path):
+    path = tmp_path / "trials.tsv"
+    trials = [
+        answered(),
+        answered(trial=8, snr_db=None, plays=None, started=None),
+        answered(listener="-2", answer="2", correct=True),
+    ]
+    write_answered(path, trials)
+    header, first, *_ = path.read_text().splitlines()
+    assert header.split("\t") == list(COLUMNS)
+    assert header.startswith("listener\tlist\ttrial\tkind\tdimension\tlayer\tcomponent\tsign\treference\twished\tmade\treached")
+    assert first.split("\t")[:11] == ["1", "0", "7", "main", "relu2/3/-", "relu2", "3", "-", "'=clip", "0.5", "0.41"]
+    assert read_answered(path) == trials
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        ("listener", "", "Object missing required field `listener`"),
+        ("list", "-1", "Expected `int` >= 0 - at `$.list`"),
+        ("kind", "headphones", "Invalid enum value 'headphones' - at `$.kind`"),
+        ("dimension", "relu2", "'relu2' is no dimension; it would be layer/component/sign, as in relu2/3/+"),
+        ("layer", "relu3", "layer is 'relu3', and the dimension is relu2/3/-"),
+        ("component", "4", "component is '4', and the dimension is relu2/3/-"),
+        ("sign", "+", "sign is '+', and the dimension is relu2/3/-"),
+        ("wished", "0", "Expected `float` > 0.0 - at `$.wished`"),
+        ("made", "much", "Expected `float`, got `str` - at `$.made`"),
+        ("reached", "nan", "reached is nan; it must be finite"),
+        ("leakage", "-1", "Expected `float` >= 0.0 - at `$.leakage`"),
+        ("snr_db", "inf", "snr_db is inf; it must be finite"),
+        ("way", "radio", "Invalid enum value 'radio' - at `$.way`"),
+        ("correct", "true", "correct is true, the answer is '1' and the right one '2'"),
+        ("correct", "perhaps", "Expected `bool`, got `str` - at `$.correct`"),
+        ("answered", "2026-11-02T12:00:05Z", "before it started"),
+        ("answered", "yesterday", "Invalid RFC3339 encoded datetime - at `$.answered`"),
+    ],
+)
+def test_every_column_is_checked(tmp_path, column, cell, said):
+    path = tmp_path / "trials.tsv"
+    write_answered(path, [answered()])
+    header, row = (line.split("\t") for line in path.read_text().splitlines())
+    row[header.index(column)] = cell
+    path.write_text("\n".join("\t".join(line) for line in (header, row)))
+    with pytest.raises(AudioMetamerError) as error:
+        read_answered(path)
+    assert said in str(error.value)
+    assert str(error.value).startswith(f"{path}, row 2: ")
+    assert "\n" not in str(error.value)
+
+
+def test_tables_that_do_not_fit(tmp_path):
+    path = tmp_path / "trials.tsv"
+    write_answered(path, [answered(), answered(trial=8), answered()])
+    with pytest.raises(AudioMetamerError, match="row 4: listener 1, trial 7 is also in row 2; there must be one answer"):
+        read_answered(path)
+    write_answered(path, [answered(), answered(trial=8, list=3)])
+    with pytest.raises(AudioMetamerError, match="trial 8 is of list 3, earlier ones are of list 0; a listener has one list"):
+        read_answered(path)
+    path.write_text("listener\ttrial\n1\t1\n")
+    with pytest.raises(AudioMetamerError, match="has no column list, kind, dimension, layer"):
+        read_answered(path)
