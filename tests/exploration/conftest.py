@@ -1,5 +1,7 @@
 """Explorations that no test changes: one whose ladder is made up, and one whose sounds can be made on-line."""
 
+import shutil
+
 import pytest
 import tiny_models
 from tiny_built import write_design, write_online_design
@@ -12,6 +14,15 @@ def exploration(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exploration")
     building.build(write_design(folder), folder / "built")
     return folder / "built"
+
+
+@pytest.fixture(scope="session")
+def short(exploration, tmp_path_factory):
+    """The same with two dimensions for each listener and a third of the trials."""
+    folder = shutil.copytree(exploration, tmp_path_factory.mktemp("short") / "built")
+    text = (folder / "design.toml").read_text().replace("each = 3", "each = 2").replace("most_trials = 12", "most_trials = 6")
+    (folder / "design.toml").write_text(text)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -34,11 +34,11 @@ def test_links_and_tables_are_those_of_any_experiment(exploration, tmp_path, cap
     assert (tmp_path / "out" / "trials.tsv").read_text().startswith("listener\tlist\ttrial\tkind\tdimension\tlayer")
 
 
-def test_rehearse_tells_what_came_of_it(exploration, tmp_path, capsys, monkeypatch):
+def test_rehearse_tells_what_came_of_it(short, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     out = tmp_path / "rehearsal"
     options = ["--listeners", "1", "--d-prime", "500", "--d-prime", "relu0/0/-=0", "--lapse", "0", "--no-sounds"]
-    assert main(["explore", "rehearse", str(exploration), "--out", str(out), *options]) == 0
+    assert main(["explore", "rehearse", str(short), "--out", str(out), *options]) == 0
     told = capsys.readouterr().out
     assert "1 listeners (1 finished)" in told
     assert "0 lost, 0 there twice" in told

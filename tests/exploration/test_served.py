@@ -75,10 +75,10 @@ def test_from_consent_to_the_tables(exploration, tmp_path):
     assert all(found[0] == 0.8 and {0.2, 0.4} <= set(found) and 0.1 not in found[-3:] for found in levels.values())
 
 
-def test_simulated_listeners_and_a_server_that_is_killed(exploration, tmp_path):
-    read = read_exploration(exploration)
+def test_simulated_listeners_and_a_server_that_is_killed(short, tmp_path):
+    read = read_exploration(short)
     reply = Informed(read, tmp_path / "r" / "answers.db", by_rule)
-    found = rehearse(read, tmp_path / "r", reply, listeners=2, kills=1, pace=0.02, serve=SERVE)
+    found = rehearse(read, tmp_path / "r", reply, listeners=2, kills=1, pace=0.05, serve=SERVE)
     assert (found.ends, found.lost, found.twice) == ({"finished": 2}, 0, 0)
     for listener in (1, 2):
         heard = trials_of(tmp_path / "r" / "answers.db", read, listener)
@@ -126,11 +126,11 @@ def browsed(folder, database, probability):
     return trials_of(database, read)
 
 
-def test_the_real_page_with_a_ladder(exploration, tmp_path):
-    heard = browsed(exploration, tmp_path / "answers.db", by_rule)
+def test_the_real_page_with_a_ladder(short, tmp_path):
+    heard = browsed(short, tmp_path / "answers.db", by_rule)
     assert {about.way for about in of_kind(heard, "main")} == {"ladder"}
     assert all(one.correct == (presented(one.decided).reached > 0.3) for one in heard)
-    assert read_exploration(exploration).course.next(1, heard) is None
+    assert read_exploration(short).course.next(1, heard) is None
 
 
 def test_the_real_page_with_sounds_made_online(online, tmp_path):
