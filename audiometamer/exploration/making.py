@@ -13,7 +13,7 @@ from audiometamer.exploration.ladder import Ladder, Rung, read_rungs, save_moved
 from audiometamer.exploration.moving import Move, Moved, move
 from audiometamer.models import Model
 
-_SIDE_BY_SIDE = 8  # on an accelerator; on a CPU a batch takes about as long as its signals one after the other
+_SIDE_BY_SIDE = 8  # on an accelerator; on a CPU little is won by it, and who waits for one signal waits for all
 _log = logging.getLogger(__name__)
 
 
