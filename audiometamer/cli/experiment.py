@@ -27,8 +27,6 @@ from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.power import listeners_needed
 from audiometamer.experiment.simulated import NetworkListener, Person, Reply, rankings_by
 from audiometamer.experiment.store import Store
-from audiometamer.exploration.build import COURSE as EXPLORATION
-from audiometamer.exploration.build import read_exploration
 from audiometamer.files import only_writer
 
 _path = click.Path(path_type=Path)
@@ -195,7 +193,11 @@ def _store(folder: Path, database: Path | None) -> Store:
 def _of_any_kind(folder: Path) -> Experiment:
     """An experiment, or an exploration: listeners have links and answers in both."""
     lists, _ = read_lists(folder)
-    return read_exploration(folder) if lists.course == EXPLORATION else read_experiment(folder)
+    if not lists.course:
+        return read_experiment(folder)
+    from audiometamer.exploration.build import read_exploration
+
+    return read_exploration(folder)
 
 
 @experiment.command()
