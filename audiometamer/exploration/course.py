@@ -25,6 +25,7 @@ from audiometamer.exploration.making import Maker, Wish
 from audiometamer.exploration.presented import Presented, Way
 from audiometamer.exploration.procedures import Answer, Interleaving, Procedure
 from audiometamer.exploration.trial_sounds import headroom_db, trial_wav
+from audiometamer.exploration.trials import LEAST_REACHED
 from audiometamer.stimuli.export import opaque_name
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ _KINDS = ("practice", "main", "catch")  # a kind's place in it is its number in 
 _DEAL, _TURNS, _CATCH, _ROVE, _REFERENCE, _ARRANGEMENT, _DIMENSION = range(10, 17)
 _SECONDS_TO_LOOK = 0.05  # between two looks whether a listener has waited too long
 _AS_GOOD = 1.02  # ratio of two changes; what is reached differs as much from what is wished
-_LEAST_REACHED = 1e-3  # SD; where a change came out at nothing or less, which has no logarithm
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -254,7 +254,7 @@ def _answers(heard: Sequence[Heard], presented: Sequence[Presented]) -> Iterator
     """Those that are of the procedures."""
     for one, about in zip(heard, presented, strict=True):
         if one.decided.trial.kind == "main":
-            yield Answer(about.dimension, max(about.reached, _LEAST_REACHED), one.correct)
+            yield Answer(about.dimension, max(about.reached, LEAST_REACHED), one.correct)
 
 
 def _answered(decided: Decided, *, correct: bool) -> Heard:
