@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Answers, Catch, Demonstration, Design, Practice
-from audiometamer.experiment.lists import alternatives, draw, feather2023, latin
+from audiometamer.experiment.lists import ARRANGEMENTS, alternatives, arranged, draw, feather2023, latin
 from audiometamer.experiment.offer import NATURAL, Condition
 
 few = settings(max_examples=60, deadline=None)
@@ -158,3 +158,17 @@ def test_alternatives_hold_the_right_answer_and_others(answers, data):
     assert len(set(found)) == n
     assert answer in found
     assert set(found) <= set(answers)
+
+
+@pytest.mark.parametrize(("kind", "sounds"), [("abx", 2), ("odd-one-out", 1)])
+def test_arrangements_are_all_that_there_are_and_each_has_its_right_answer(kind, sounds):
+    found = [arranged(kind, k) for k in range(ARRANGEMENTS[kind])]
+    assert len({tuple(order) for order, _ in found}) == len(found)
+    for order, right in found:
+        assert sorted(set(order)) == [0, 1]
+        if kind == "abx":
+            assert order[0] != order[1]
+            assert order[2] == order[int(right) - 1]
+        else:
+            assert order.count(order[int(right) - 1]) == sounds
+    assert {right for _, right in found} == {"1", "2", "3"} - ({"3"} if kind == "abx" else set())

@@ -181,3 +181,19 @@ def test_what_does_not_belong_together_is_told_in_a_line(maker, tiny, dimensions
     record.write_text(whole[:-50])
     with pytest.raises(AudioMetamerError, match="is not the record of a moved signal"):
         Maker(tiny, dimensions, ladder, maker.folder)
+
+
+def test_whether_a_signal_will_come(maker, gate, monkeypatch):
+    opened, begun = gate
+    assert not maker.comes(FIRST, "sound30", 0.1), "nobody asked for it"
+    maker.want(FIRST, "sound30", 0.1)
+    assert maker.comes(FIRST, "sound30", 0.1)
+    wait_for(lambda: begun)
+    assert maker.comes(FIRST, "sound30", 0.1), "it is in the making"
+    opened.release()
+    assert maker.wait(FIRST, "sound30", 0.1, timeout=30) is not None
+    assert maker.comes(FIRST, "sound30", 0.1)
+    monkeypatch.setattr(making, "move", None)
+    maker.want(SECOND, "sound30", 0.1)
+    assert maker.wait(SECOND, "sound30", 0.1, timeout=30) is None
+    assert not maker.comes(SECOND, "sound30", 0.1), "it cannot be made"

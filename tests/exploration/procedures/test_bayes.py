@@ -190,3 +190,9 @@ def test_a_grid_has_its_ends_exactly():
     assert grid(1, 3, 5) == (1, 1.5, 2, 2.5, 3)
     with pytest.raises(AudioMetamerError, match="1 levels from 0 to 1; there must be two or more, and they must rise"):
         grid(0, 1, 1)
+
+
+def test_what_is_done_is_the_share_of_the_trials():
+    levels = grid(1, 10, 5)
+    procedure = psi(levels=levels, thresholds=levels, slopes=(1.0,), guess=0.5, trials=4)
+    assert [procedure.done([Trial(1, True)] * n) for n in range(5)] == [0, 0.25, 0.5, 0.75, 1]
