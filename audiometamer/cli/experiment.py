@@ -174,16 +174,9 @@ def _reply(read: Experiment, accuracy: tuple[str, ...], lapse: float, model_name
     """How simulated listeners answer."""
     if model_name is not None:
         return NetworkListener(read.key, rankings_by(options.opened_model(model_name, device), read))
-    return Person(read.key, dict(map(_chosen, accuracy)), lapse=lapse)
-
-
-def _chosen(text: str) -> tuple[str, float]:
-    """A condition and its accuracy, from ``CONDITION=P``."""
-    condition, _, value = text.rpartition("=")
-    try:
-        return condition, float(value)
-    except ValueError as error:
-        raise AudioMetamerError(f"--accuracy is {text!r}; it must be CONDITION=P, as in relu0=0.8") from error
+    expected = "CONDITION=P, as in relu0=0.8"
+    chosen = dict(serving.named_number(text, option="--accuracy", expected=expected) for text in accuracy)
+    return Person(read.key, chosen, lapse=lapse)
 
 
 def _store(folder: Path, database: Path | None) -> Store:

@@ -267,18 +267,11 @@ def serve(folder: Path, device: str, **asked: Any) -> None:
 def rehearse(folder: Path, out: Path, listeners: int, chosen: tuple[str, ...], lapse: float, **asked: Any) -> None:
     """Let simulated listeners, whose sensitivity is known, go through the exploration EXPERIMENT at once."""
     read = read_exploration(folder)
-    reply = Informed(read, out / layout.DATABASE, sensitive(read, dict(map(_sensitivity, chosen)), lapse=lapse))
+    expected = "a number, or DIMENSION=D as in relu2/0/+=3"
+    sensitivities = dict(serving.named_number(text, option="--d-prime", expected=expected) for text in chosen)
+    reply = Informed(read, out / layout.DATABASE, sensitive(read, sensitivities, lapse=lapse))
     serve = (sys.executable, "-m", "audiometamer", "explore", "serve")
     serving.rehearse_and_tell(read, out, reply, listeners=listeners, serve=serve, **asked)
-
-
-def _sensitivity(text: str) -> tuple[str, float]:
-    """A dimension, or nothing, and d′ along it, from ``DIMENSION=D``."""
-    dimension, _, value = text.rpartition("=")
-    try:
-        return dimension, float(value)
-    except ValueError as error:
-        raise AudioMetamerError(f"--d-prime is {text!r}; it must be a number, or DIMENSION=D as in relu2/0/+=3") from error
 
 
 @explore.command()

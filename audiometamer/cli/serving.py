@@ -89,3 +89,12 @@ def rehearse_and_tell(read: Experiment, out: Path, reply: Reply, *, listeners: i
     click.echo(f"{found.lost} lost, {found.twice} there twice, {found.again} sent more than once: {out}")
     if asked["kills"]:
         click.echo(f"the server was killed: {found.kills}")
+
+
+def named_number(text: str, *, option: str, expected: str) -> tuple[str, float]:
+    """A name, or nothing, and a number, from ``NAME=NUMBER``."""
+    name, _, value = text.rpartition("=")
+    try:
+        return name, float(value)
+    except ValueError as error:
+        raise AudioMetamerError(f"{option} is {text!r}; it must be {expected}") from error

@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache, cached_property, partial
@@ -214,12 +213,8 @@ class LadderWorker:
         return batch, []
 
     def _wait(self) -> bool:
-        """Wait until the other workers' claims have shown whether they live; whether any has not yet, or was given back."""
-        others = [_key(each.path) for each in self._missing()]
-        silent = [key for key in others if self.claims.is_silent(key)]  # of all of them: each is timed from the first look on
-        if silent:
-            time.sleep(self.claims.beat / 2)
-        return bool(silent) or any(self.claims.is_free(key) for key in others)
+        """Wait for the other workers; whether there may be something to do afterwards."""
+        return self.claims.wait([_key(each.path) for each in self._missing()])
 
     def _make(self, batch: Sequence[PlannedMove]) -> None:
         """Make signals of one layer together; if that fails, each by itself, and tell of those that fail then."""

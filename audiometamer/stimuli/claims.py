@@ -5,7 +5,7 @@ import platform
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -135,6 +135,13 @@ class Claims:
     def is_silent(self, key: str) -> bool:
         """Whether an item is claimed by a worker that has not yet been seen alive; it may be gone."""
         return not self.is_free(key) and (self._is_stale(key) or not self._seen[key][2])
+
+    def wait(self, keys: Sequence[str]) -> bool:
+        """Wait until others' claims have shown whether they live; whether any has not yet, or was given back."""
+        silent = [key for key in keys if self.is_silent(key)]  # of all of them: each is timed from the first look on
+        if silent:
+            time.sleep(self.beat / 2)
+        return bool(silent) or any(self.is_free(key) for key in keys)
 
     def _is_stale(self, key: str) -> bool:
         claim = read_claim(self.folder / key)

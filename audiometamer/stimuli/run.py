@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -87,12 +86,8 @@ class Worker:
         return attempted
 
     def _wait(self) -> bool:
-        """Wait until the other workers' claims have shown whether they live; whether any has not yet, or was given back."""
-        others = [item.key for item in self.expansion.items if self._next_attempt(item) is not None]
-        silent = [key for key in others if self.claims.is_silent(key)]  # of all of them: each is timed from the first look on
-        if silent:
-            time.sleep(self.claims.beat / 2)
-        return bool(silent) or any(self.claims.is_free(key) for key in others)
+        """Wait for the other workers; whether there may be something to do afterwards."""
+        return self.claims.wait([item.key for item in self.expansion.items if self._next_attempt(item) is not None])
 
     def _next_attempt(self, item: Planned) -> int | None:
         """The number of the attempt that an item wants, from 0; None if it is done with, or failed in this run."""
