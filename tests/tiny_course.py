@@ -80,7 +80,7 @@ class Staircase:
         trial = Trial(wanted.trial, wanted.kind, name)
         return Decided(trial, str(1 + int(name, 16) % 2), {**wanted.about, "made": made, "waited": round(waited(), 3)})
 
-    def sound(self, decided):
+    def stimulus(self, decided):
         path = self.folder / "levels" / f"{decided.about['level']}.wav"
         return path.read_bytes() if decided.trial.kind == "catch" else path
 

@@ -74,7 +74,7 @@ def answer_message(trial, answer, **changes) -> dict:
     message = {
         "kind": "answer", "key": key_of("trial", trial.trial), "trial": trial.trial, "stimulus": trial.stimulus, "answer": answer,
         "reaction_time_ms": 812.5, "plays": 1, "started": "2026-03-01T10:00:00.000+01:00", "answered": "2026-03-01T09:00:02Z",
-        "audio": {"sample_rate": 48000},
+        "playback": {"sample_rate": 48000},
     }  # fmt: skip
     return {**message, **changes}
 

@@ -24,18 +24,35 @@ def record(dimension="relu0/0/+", clip="vowel", wished=0.2, **known):
     return replace(whole, **known)
 
 
-def write_rung(folder, known):
-    """A moved signal, its record and its reference: noise with the wished change as its first sample."""
-    path = folder / safe_name(known.clip) / f"{safe_name(known.dimension)}{known.wished:g}.wav"
-    reference = 0.1 * torch.randn(1000, generator=torch.Generator().manual_seed(sum(known.clip.encode())))
-    write_signal(path.with_name("original.wav"), reference, RATE)
-    write_signal(path, torch.cat([torch.tensor([known.wished]), reference[1:]]), RATE)
+def sound(clip):
+    """Noise."""
+    return 0.1 * torch.randn(1000, generator=torch.Generator().manual_seed(sum(clip.encode())))
+
+
+def image(clip, channels=1):
+    """Noise of 3 rows and 4 columns, in 16 bits."""
+    generator = torch.Generator().manual_seed(sum(clip.encode()))
+    return torch.randint(2**16, (channels, 3, 4), generator=generator) / (2**16 - 1)
+
+
+def write_rung(folder, known, reference=None):
+    """A moved signal, its record and its reference, noise by default: moved, it has the wished change as its first value."""
+    reference = sound(known.clip) if reference is None else reference
+    ending = ".wav" if reference.ndim == 1 else ".png"
+    path = folder / safe_name(known.clip) / f"{safe_name(known.dimension)}{known.wished:g}{ending}"
+    moved = reference.clone()
+    moved.view(-1)[0] = known.wished
+    write_signal(path.with_name(f"original{ending}"), reference, RATE)
+    write_signal(path, moved, RATE)
     write_json(path.with_suffix(".json"), known)
     return Rung(known, path)
 
 
-def write_ladder(folder, dimensions=("relu0/0/+", "relu0/0/-"), clips=("vowel", "noise"), changes=(0.1, 0.2, 0.4)):
+def write_ladder(folder, dimensions=("relu0/0/+", "relu0/0/-"), clips=("vowel", "noise"), changes=(0.1, 0.2, 0.4), signal=sound):
     """All of all."""
     return [
-        write_rung(folder, record(dimension, clip, change)) for dimension in dimensions for clip in clips for change in changes
+        write_rung(folder, record(dimension, clip, change), signal(clip))
+        for dimension in dimensions
+        for clip in clips
+        for change in changes
     ]

@@ -34,7 +34,7 @@ _REHEARSED = (
         "--pace", type=click.FloatRange(0), default=0.0, show_default=True, help="1: as slow as people; 0: without a pause."
     ),
     click.option(
-        "--sounds/--no-sounds", "load_sounds", default=True, show_default=True, help="Load every sound before it is answered."
+        "--load/--no-load", default=True, show_default=True, help="Load every sound, or image, before it is answered."
     ),
     click.option(
         "--browser", "chromium", metavar="PROGRAM", help="Chromium: listeners go through the page itself; needs playwright."

@@ -196,7 +196,7 @@ def _read_psychopy(file: Path, experiment: Experiment, response: str | None, rea
             told = {
                 "kind": "answer", "key": _key(number, participant, row["trial"]), "trial": int(row["trial"]),
                 "stimulus": row["stim_id"], "answer": row[response].strip(), "reaction_time_ms": 1000 * float(row[seconds]),
-                "plays": 1, "started": date, "answered": date, "audio": {"source": "PsychoPy"},
+                "plays": 1, "started": date, "answered": date, "playback": {"source": "PsychoPy"},
             }  # fmt: skip
             messages.append(msgspec.convert(told, Answer))
         except (ValueError, msgspec.ValidationError) as error:

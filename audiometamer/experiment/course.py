@@ -35,7 +35,7 @@ class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
     Parameters
     ----------
     trial : Trial
-        Number, kind, options, and the name of the sound: one that says nothing, and stands for this sound alone.
+        Number, kind, options, and the name of what is heard or seen: one that says nothing, and stands for this alone.
     answer : str
         The right one.
     about : dict
@@ -86,8 +86,8 @@ class Course(Protocol):
             None only if `gone()`; the same is wanted again later.
         """
 
-    def sound(self, decided: Decided) -> Path | bytes:
-        """The WAV of a trial; always the same for the same trial."""
+    def stimulus(self, decided: Decided) -> Path | bytes:
+        """The WAV of a trial, or the PNG of one on images; always the same for the same trial."""
 
     def progress(self, number: int, heard: Sequence[Heard]) -> float:
         """How much of it is done, from 0 to 1."""

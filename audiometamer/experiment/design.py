@@ -124,6 +124,22 @@ class Sounds(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return Settings(**msgspec.structs.asdict(self), seed=seed)
 
 
+class Images(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How images are shown, in experiments on images.
+
+    Parameters
+    ----------
+    seconds : float
+        How long each is seen. Default 0.5.
+    scale : int, optional
+        So many of the page's pixels (CSS) for one of the image, across and down; fewer where the window is too small. Default:
+        as many as fit 400 of them.
+    """
+
+    seconds: Annotated[float, Meta(gt=0, le=60)] = 0.5
+    scale: Count | None = None
+
+
 class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The headphone check, before everything else.
 
@@ -284,8 +300,13 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def gap(self) -> float:
-        """Silence between the sounds of one trial, s."""
+        """Pause between the sounds, or images, of one trial, s."""
         return GAP_SECONDS
+
+    @property
+    def shown(self) -> Images | None:
+        """How images are shown; None where sounds are played."""
+        return None
 
     @property
     def gates(self) -> dict[str, Headphones | Demonstration]:

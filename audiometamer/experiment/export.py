@@ -153,7 +153,7 @@ class Answers:
                 speaker=entry.speaker, answer=answer.answer, correct=answer.answer == entry.answer,
                 reaction_time_ms=answer.reaction_time_ms, plays=answer.plays,
                 started=None if backwards else answer.started.astimezone(UTC), answered=answer.answered.astimezone(UTC),
-                network_correct=self._network_correct(entry), browser=browser, audio=_json(answer.audio),
+                network_correct=self._network_correct(entry), browser=browser, playback=_json(answer.playback),
             )  # fmt: skip
 
     def _network_correct(self, entry: Entry) -> bool | None:

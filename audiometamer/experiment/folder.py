@@ -141,6 +141,12 @@ class Experiment:
             raise AudioMetamerError(f"{self.folder / SECRET} is empty; it must hold what opens the results")
         return found
 
+    @cached_property
+    def sounds(self) -> dict[str, Path]:
+        """The files of all sounds that were made beforehand, by name; the noise that sets the level among them."""
+        noise = [CALIBRATION] if self.design.shown is None else []
+        return {name: self.folder / SOUNDS / f"{name}.wav" for name in (*self.key, *noise)}
+
     def trials(self, number: int) -> list[Trial]:
         """The list of this number, from 1."""
         return self.lists.listeners[number - 1].trials

@@ -25,12 +25,12 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
         From 1.
     stimulus, answer : str
     reaction_time_ms : float
-        From the end of the sound.
+        From the end of the sound, or of the last image.
     plays : int
-        How often the sound was played.
+        How often the sound was played, or the images shown.
     started, answered : datetime
         With their time zone; of the listener's clock.
-    audio : dict
+    playback : dict
         What is known of the playback: sample rate, latency, missed loads, ….
     """
 
@@ -42,7 +42,7 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     plays: Annotated[int, Meta(ge=0, le=1000)]
     started: Moment
     answered: Moment
-    audio: Details = {}
+    playback: Details = {}
 
 
 class Form(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="kind", tag="form"):

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -122,7 +122,7 @@ def pack(folder: Path, out: Path, *, to: Form, address: str = "") -> Path | None
         if path is not None and path.exists():
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --out")
     experiment = read_experiment(folder)
-    if lacking := [path for path in _sounds(experiment) if not path.is_file()]:
+    if lacking := [path for path in experiment.sounds.values() if not path.is_file()]:
         raise AudioMetamerError(f"{lacking[0]} does not exist; build the experiment again")
     if to == "jatos":
         _write_jatos(experiment, out)
@@ -165,10 +165,6 @@ def _derived(experiment: Experiment, what: str) -> str:
     return hmac.new(experiment.secret.encode(), what.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def _sounds(experiment: Experiment) -> list[Path]:
-    return [experiment.folder / layout.SOUNDS / f"{name}.wav" for name in (*experiment.key, layout.CALIBRATION)]
-
-
 def _write_page(experiment: Experiment, folder: Path, *, head: str, any_list: bool = False) -> None:
     """Page, study, lists, sounds and pictures; nothing in them names a condition or an answer."""
     page, names = experiment.folder / layout.PAGE, list_names(experiment)
@@ -184,12 +180,12 @@ def _write_page(experiment: Experiment, folder: Path, *, head: str, any_list: bo
     write_json(folder / STUDY, study)
     for one, name in zip(experiment.lists.listeners, names, strict=True):
         write_text(folder / LISTS / f"{name}.json", json_text(_list(experiment, one, study.salt)))
-    _copy(_sounds(experiment), folder / layout.SOUNDS)
+    _copy(experiment.sounds.values(), folder / layout.SOUNDS)
     if experiment.design.answers.pictures is not None:
         shutil.copytree(experiment.folder / layout.PICTURES, folder / layout.PICTURES)
 
 
-def _copy(files: list[Path], folder: Path) -> None:
+def _copy(files: Iterable[Path], folder: Path) -> None:
     folder.mkdir()
     for path in files:
         shutil.copyfile(path, folder / path.name)
@@ -273,7 +269,7 @@ def _jas(experiment: Experiment, assets: str) -> dict[str, Any]:
 
 def _write_psychopy(experiment: Experiment, folder: Path) -> None:
     """A condition file for each list, the sounds, and the closed list."""
-    _copy(_sounds(experiment), folder / "stimuli")
+    _copy(experiment.sounds.values(), folder / "stimuli")
     if experiment.design.answers.pictures is not None:
         shutil.copytree(experiment.folder / layout.PICTURES, folder / layout.PICTURES)
     for one in experiment.lists.listeners:

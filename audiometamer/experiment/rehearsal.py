@@ -68,7 +68,7 @@ def rehearse(
     listeners: int,
     seed: int = 0,
     pace: float = 0.0,
-    load_sounds: bool = True,
+    load: bool = True,
     chromium: str | None = None,
     kills: int = 0,
     serve: Sequence[str] = SERVE,
@@ -89,8 +89,8 @@ def rehearse(
         Of their answers. Default 0.
     pace : float
         So many times the reaction time is waited before each answer. Default 0: none.
-    load_sounds : bool
-        Load every sound before it is answered. Default True.
+    load : bool
+        Load every sound, or image, before it is answered. Default True.
     chromium : str, optional
         The browser, where listeners go through the page itself; see `audiometamer.experiment.browser`. Default: they talk to the
         server without a page.
@@ -128,7 +128,7 @@ def rehearse(
             def take(number: int) -> None:
                 with Client(server.address, tokens[number], patience=_PATIENCE * (1 + kills)) as client:
                     report = crowd.confirmed(number + 1)
-                    crowd.end(take_part(client, reply, seed=seed + number, pace=pace, load_sounds=load_sounds, report=report))
+                    crowd.end(take_part(client, reply, seed=seed + number, pace=pace, load=load, report=report))
 
             crowd.run(take, listeners)
     return _result(crowd, experiment, database, kills=server.kills, seconds=time.perf_counter() - start)

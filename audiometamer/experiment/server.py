@@ -1,4 +1,4 @@
-"""The experiment over HTTP: the page, the sounds, and answers that are confirmed only after they are on disk.
+"""The experiment over HTTP: the page, the sounds or images, and answers that are confirmed only after they are on disk.
 
 What a page may ask for. JSON both ways; ``Authorization: Bearer <token>`` where a token is named; a link to a listener is
 ``/#<token>``, whose part after ``#`` browsers keep to themselves. Nothing names a condition, or an answer before it is given.
@@ -17,6 +17,8 @@ What a page may ask for. JSON both ways; ``Authorization: Bearer <token>`` where
     `audiometamer.experiment.deciding`.
 ``GET /sounds/<stimulus>.wav`` (token)
     A sound of the listener's own trials, or ``calibrationnoise``, by which the level is set.
+``GET /images/<stimulus>.png`` (token)
+    In their place, where images are shown: those of one trial, one below the other.
 ``GET /pictures/<k>.png``
     Of the kth possible answer, from 1, where answers have pictures.
 ``POST /api/messages`` (token) an answer, a form or events; see `audiometamer.experiment.messages`
@@ -125,7 +127,8 @@ def create_app(
             Route("/", served.index),
             Route("/page/{file:path}", served.page),
             Route("/pictures/{file}", served.picture),
-            Route("/sounds/{file}", served.sound),
+            Route("/sounds/{name}.wav", served.sound),
+            Route("/images/{name}.png", served.image),
             Route("/api/enrol", served.enrol, methods=["POST"]),
             Route("/api/session", served.session),
             Route("/api/trials/{trial:int}", served.trial),
@@ -149,8 +152,7 @@ class _Server:
         # Whatever is asked for is looked up here: no path is ever made from an address.
         self.pages = _files(experiment.folder / layout.PAGE)
         self.pictures = _files(experiment.folder / layout.PICTURES)
-        self.sounds = {name: experiment.folder / layout.SOUNDS / f"{name}.wav" for name in (*experiment.key, layout.CALIBRATION)}
-        if lacking := [path for path in self.sounds.values() if not path.is_file()]:
+        if lacking := [path for path in experiment.sounds.values() if not path.is_file()]:
             raise AudioMetamerError(f"{lacking[0]} does not exist; build the experiment again")
         self.decode_message = msgspec.json.Decoder(PageMessage).decode
         self.decode_enrolment = msgspec.json.Decoder(Enrolment).decode
@@ -165,25 +167,30 @@ class _Server:
         return _file(self.pictures, request.path_params["file"])
 
     async def sound(self, request: Request) -> Response:
-        """A sound of the listener's own trials: of others, not even that they are there is told."""
+        return await self._stimulus(request, "audio/wav", there=self.experiment.design.shown is None)
+
+    async def image(self, request: Request) -> Response:
+        return await self._stimulus(request, "image/png", there=self.experiment.design.shown is not None)
+
+    async def _stimulus(self, request: Request, kind: str, *, there: bool) -> Response:
+        """What the listener's own trials play or show: of others, not even that it is there is told."""
         state = await self._state(request)
-        name, _, ending = request.path_params["file"].partition(".")
-        found = await run_in_threadpool(self._own_sound, state, name) if ending == "wav" else None
+        found = await run_in_threadpool(self._own_stimulus, state, request.path_params["name"]) if there else None
         if found is None:
-            raise HTTPException(404, "there is no such sound")
+            raise HTTPException(404, "there is no such stimulus")
         # Kept by the browser: who reloads the page late in a long experiment does not load everything again. For this listener
         # alone: an experiment that is built again, louder for instance, gives other sounds under the same names.
         headers = {"Cache-Control": "private, max-age=86400", "Vary": "Authorization"}
         if isinstance(found, bytes):
-            return Response(found, headers=headers, media_type="audio/wav")
-        return FileResponse(found, media_type="audio/wav", headers=headers)
+            return Response(found, headers=headers, media_type=kind)
+        return FileResponse(found, media_type=kind, headers=headers)
 
-    def _own_sound(self, state: State, name: str) -> Path | bytes | None:
+    def _own_stimulus(self, state: State, name: str) -> Path | bytes | None:
         if name in (layout.CALIBRATION, *(trial.stimulus for trial in self.experiment.trials(state.number))):
-            return self.sounds[name]
+            return self.experiment.sounds.get(name)
         course = self.experiment.course
-        decided = None if course is None else self.store.decided_sound(state.listener, name)
-        return None if course is None or decided is None else course.sound(decided)
+        decided = None if course is None else self.store.decided_stimulus(state.listener, name)
+        return None if course is None or decided is None else course.stimulus(decided)
 
     async def enrol(self, request: Request) -> Response:
         asked = await read_json(request, self.decode_enrolment)

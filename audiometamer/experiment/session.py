@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 from markdown_it import MarkdownIt
 
-from audiometamer.experiment.design import INTERVALS, Question
+from audiometamer.experiment.design import INTERVALS, Images, Question
 from audiometamer.experiment.folder import Experiment, Trial
 from audiometamer.experiment.headphones import GAP_SECONDS, N_INTERVALS
 from audiometamer.experiment.store import Person, State
@@ -49,10 +49,13 @@ class Task(msgspec.Struct, frozen=True):
     answers : list of str
         The closed list.
     intervals : int
-        How many sounds one trial plays, all in one file and of one length.
+        How many sounds one trial plays, all in one file and of one length; or images, one below the other.
     gap_seconds : float
         Between them.
     pictures : bool
+        Whether answers have pictures.
+    images : Images or None
+        How images are shown; None where sounds are played.
     """
 
     kind: str
@@ -61,6 +64,7 @@ class Task(msgspec.Struct, frozen=True):
     intervals: int
     gap_seconds: float
     pictures: bool
+    images: Images | None
 
 
 class HeadphoneTask(msgspec.Struct, frozen=True):
@@ -137,9 +141,16 @@ def session_of(experiment: Experiment, state: State, person: Person | None) -> S
 
 
 def _task(experiment: Experiment) -> Task:
-    asked = experiment.design.answers
+    design = experiment.design
+    asked = design.answers
     return Task(
-        asked.kind, asked.of, experiment.answers, INTERVALS.get(asked.kind, 1), experiment.design.gap, asked.pictures is not None
+        kind=asked.kind,
+        of=asked.of,
+        answers=experiment.answers,
+        intervals=INTERVALS.get(asked.kind, 1),
+        gap_seconds=design.gap,
+        pictures=asked.pictures is not None,
+        images=design.shown,
     )
 
 

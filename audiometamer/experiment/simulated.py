@@ -251,6 +251,10 @@ class Client(AbstractContextManager["Client"]):
         """A WAV file."""
         return self.request("GET", f"/sounds/{stimulus}.wav")[0]
 
+    def image(self, stimulus: str) -> bytes:
+        """A PNG file."""
+        return self.request("GET", f"/images/{stimulus}.png")[0]
+
     def send(self, message: dict[str, Any]) -> tuple[Confirmed, dict[str, Any]]:
         """Send a message until it is confirmed; the confirmation, and what the server says with it."""
         start = time.perf_counter()
@@ -334,7 +338,7 @@ def take_part(
     *,
     seed: int,
     pace: float = 0.0,
-    load_sounds: bool = True,
+    load: bool = True,
     report: Callable[[Confirmed], None] = lambda _: None,
 ) -> str:
     """Go through an experiment, from wherever the listener is, to its end.
@@ -348,8 +352,8 @@ def take_part(
         Of the answers.
     pace : float
         So many times the reaction time is waited before each answer. Default 0: none.
-    load_sounds : bool
-        Load every sound before it is answered. Default True.
+    load : bool
+        Load every sound, or image, before it is answered. Default True.
     report : function of Confirmed
         Called for every message that was confirmed.
 
@@ -366,14 +370,16 @@ def take_part(
         report(confirmed)
         return told
 
-    for form, content in (("browser", {"agent": "simulated"}), ("consent", {}), ("level", {})):
+    shown = session["task"]["images"] is not None
+    forms: dict[str, dict[str, Any]] = {"browser": {"agent": "simulated"}, "consent": {}} | ({} if shown else {"level": {}})
+    for form, content in forms.items():
         if form not in state["forms"]:
             state = send(form_message(form, content))["state"]
     with _Trials(client, session) as trials:
         while state["over"] is None:
             trial = trials.take(state["next"])
-            if load_sounds:
-                client.sound(trial["stimulus"])
+            if load:
+                (client.image if shown else client.sound)(trial["stimulus"])
             trials.look_ahead(state["next"] + 1)
             task = session["headphones"] if trial["kind"] == "headphones" else session["task"]
             answer, milliseconds = reply(trial["stimulus"], trial.get("options") or task["answers"], generator)
@@ -406,6 +412,6 @@ def answer_message(trial: Mapping[str, Any], answer: str, milliseconds: float) -
     answered = datetime.now(UTC)
     return {
         "kind": "answer", "key": _key(), "trial": trial["trial"], "stimulus": trial["stimulus"], "answer": answer,
-        "reaction_time_ms": round(milliseconds, 3), "plays": 1, "audio": {},
+        "reaction_time_ms": round(milliseconds, 3), "plays": 1, "playback": {},
         "started": (answered - timedelta(milliseconds=milliseconds)).isoformat(), "answered": answered.isoformat(),
     }  # fmt: skip

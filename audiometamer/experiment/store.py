@@ -59,7 +59,7 @@ CREATE TABLE decided (
     content TEXT NOT NULL,
     PRIMARY KEY (listener, trial)
 ) STRICT;
-CREATE INDEX decided_sounds ON decided (listener, stimulus);
+CREATE INDEX decided_stimuli ON decided (listener, stimulus);
 CREATE INDEX forms ON messages (listener) WHERE kind = 'form';
 """  # beside the others, where trials are decided on the way
 
@@ -391,8 +391,8 @@ class Store:
         found = db.execute("SELECT content FROM decided WHERE listener = ? AND trial = ?", (listener, trial)).fetchone()
         return None if found is None else _read(found[0], Decided)
 
-    def decided_sound(self, listener: int, stimulus: str) -> Decided | None:
-        """A trial that was decided for a listener and plays this sound; None if there is none."""
+    def decided_stimulus(self, listener: int, stimulus: str) -> Decided | None:
+        """A trial that was decided for a listener and has this stimulus; None if there is none."""
         with self._alone() as db:
             found = db.execute("SELECT content FROM decided WHERE listener = ? AND stimulus = ?", (listener, stimulus)).fetchone()
         return None if found is None else _read(found[0], Decided)

@@ -17,11 +17,12 @@ from audiometamer.experiment.build import COPIED_TEXTS, check_trials, headphone_
 from audiometamer.experiment.folder import Experiment, List, Lists, read_lists, write_private
 from audiometamer.experiment.pages import write_page
 from audiometamer.exploration.course import ExplorationCourse
-from audiometamer.exploration.design import ExplorationDesign, read_exploration_design
+from audiometamer.exploration.design import ExplorationDesign, read_exploration_design, suited
 from audiometamer.exploration.dimensions import Dimension, Dimensions, folder_of_layer, load_all
 from audiometamer.exploration.ladder import Ladder, Rung, read_ladder
 from audiometamer.exploration.making import Maker
 from audiometamer.files import json_text, whole_folder, write_text
+from audiometamer.images import read_png
 from audiometamer.loading import load_model
 from audiometamer.stimuli.export import NOISE, Sounds, write_pcm
 from audiometamer.stimuli.plan import as_seen
@@ -63,15 +64,14 @@ def build(design: Path, out: Path) -> Built:
     ------
     AudioMetamerError
         If `out` exists, something is wrong with the design, the ladder does not have what it asks for, the dimensions or the
-        model are not those of the ladder, or a sound cannot be read, is silent or would clip.
+        model are not those of the ladder, a sound cannot be read, is silent or would clip, or an image cannot be read.
     """
     if out.exists():
         raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
-    asked = read_exploration_design(design)
+    read = read_exploration_design(design)
     with within(design, "ladder.folder"):
-        ladder = read_ladder(design.parent / asked.ladder.folder)
-        if ladder.sample_rate is None:
-            raise AudioMetamerError(f"{ladder.folder} holds no sounds; only sounds are played to listeners")
+        ladder = read_ladder(design.parent / read.ladder.folder)
+    asked = suited(design, read, ladder)
     with within(design, "ladder"):
         chosen = asked.chosen(ladder)
     with within(design, "procedure"):
@@ -83,8 +83,12 @@ def build(design: Path, out: Path) -> Built:
         _copy(ladder.folder, rungs, folder / LADDER)
         for layer, found in dimensions.items():
             found.save(folder_of_layer(folder / DIMENSIONS, layer))
-        with within(design, "sounds"):
-            resolved = _write_sounds(folder, _resolved(design, asked, chosen, ladder))
+        resolved = _resolved(design, asked, chosen, ladder)
+        if asked.shown is None:
+            with within(design, "sounds"):
+                resolved = _write_sounds(folder, resolved)
+        else:
+            _check_images(rungs)
         write_texts(folder, design, asked)
         write_page(folder / layout.PAGE)
         checks = headphone_checks(asked)
@@ -179,6 +183,14 @@ def _copy(source: Path, rungs: Sequence[Rung], folder: Path) -> None:
         to = folder / file.relative_to(source)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, to)
+
+
+def _check_images(rungs: Sequence[Rung]) -> None:
+    """Raise if an image cannot be read, or has not the size of its reference."""
+    sizes = {original: read_png(original).shape for original in {rung.original for rung in rungs}}
+    for rung in rungs:
+        if (shape := read_png(rung.path).shape) != (size := sizes[rung.original]):
+            raise AudioMetamerError(f"{rung.path} has shape {tuple(shape)} and its reference {tuple(size)}: make it again")
 
 
 def _write_sounds(folder: Path, design: ExplorationDesign) -> ExplorationDesign:

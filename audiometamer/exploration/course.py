@@ -24,7 +24,7 @@ from audiometamer.exploration.ladder import Ladder, Rung
 from audiometamer.exploration.making import Maker, Wish
 from audiometamer.exploration.presented import Presented, Way
 from audiometamer.exploration.procedures import Answer, Interleaving, Procedure
-from audiometamer.exploration.trial_sounds import headroom_db, trial_wav
+from audiometamer.exploration.trial_stimuli import headroom_db, trial_png, trial_wav
 from audiometamer.exploration.trials import LEAST_REACHED
 from audiometamer.stimuli.export import opaque_name
 
@@ -149,13 +149,18 @@ class ExplorationCourse:
 
     def _lowered(self, asked: Asked, made: Rung) -> Asked:
         """A trial all of whose sounds are so much softer that one which was not there when levels were set does not clip."""
+        if self.design.shown is not None:
+            return asked
         excess = max(asked.rove_db) - headroom_db(made.path, self.design)
         lower = math.ceil(100 * max(excess, 0.0)) / 100
         return msgspec.structs.replace(asked, rove_db=[round(gain - lower, 2) for gain in asked.rove_db])
 
-    def sound(self, decided: Decided) -> bytes:
-        """The sounds of a trial as one WAV; see `audiometamer.exploration.trial_sounds`."""
-        return trial_wav(self.folder, _presented(decided), self.design, name=decided.trial.stimulus)
+    def stimulus(self, decided: Decided) -> bytes:
+        """The sounds of a trial as one WAV, or its images as one PNG; see `audiometamer.exploration.trial_stimuli`."""
+        presented = _presented(decided)
+        if self.design.shown is not None:
+            return trial_png(self.folder, presented, self.design)
+        return trial_wav(self.folder, presented, self.design, name=decided.trial.stimulus)
 
     def progress(self, number: int, heard: Sequence[Heard]) -> float:
         """The mean over the list's procedures of how much of each is done."""
@@ -229,10 +234,10 @@ class ExplorationCourse:
             number=asked.number, dimension=asked.dimension, reference=asked.reference, wished=asked.wished, made=found.wished,
             reached=found.reached, leakage=found.leakage, snr_db=found.physical.snr_db, modulation=found.physical.modulation,
             level_db=found.physical.level_db, way=way, waited=round(waited, 3), arrangement=asked.arrangement,
-            rove_db=asked.rove_db, original=self._name(self.ladder.nearest(*asked.wish).original), sound=self._name(rung.path),
+            rove_db=asked.rove_db, original=self._name(self.ladder.nearest(*asked.wish).original), moved=self._name(rung.path),
         )  # fmt: skip
-        # Of what is heard: a list that is given to another listener may have other sounds in the same trials.
-        heard = (wanted.trial, presented.original, presented.sound, presented.arrangement, presented.rove_db)
+        # Of what is presented: a list that is given to another listener may have other sounds in the same trials.
+        heard = (wanted.trial, presented.original, presented.moved, presented.arrangement, presented.rove_db)
         name = opaque_name(f"{asked.number} {heard}", self.design.seed)
         _, right = arranged(self.design.task.kind, asked.arrangement)
         return Decided(Trial(wanted.trial, wanted.kind, name), right, msgspec.to_builtins(presented))

@@ -11,7 +11,19 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.design import Answers, CommonDesign, Count, Number, Text, once, raise_first, read_common
+from audiometamer.experiment.design import (
+    Answers,
+    CommonDesign,
+    Count,
+    Headphones,
+    Images,
+    Number,
+    Sounds,
+    Text,
+    once,
+    raise_first,
+    read_common,
+)
 from audiometamer.exploration.dimensions import sides
 from audiometamer.exploration.ladder import Ladder
 from audiometamer.exploration.procedures import Procedure, QuestPlus, Staircase, grid, weighted
@@ -29,6 +41,7 @@ _KEYS = {
 }
 _EXAMPLES = Path(__file__).parent / "texts"
 _GUESS = {"abx": 1 / 2, "odd-one-out": 1 / 3}
+_LONGER_SIDE = 400  # of the page's pixels (CSS): images are shown as large as fits into so many, if a design does not say more
 _LEVELS = 40  # of psi and quest+, where any level can be made, and of the thresholds that they think of
 
 
@@ -106,7 +119,7 @@ class Task(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     kind : {"abx", "odd-one-out"}
         Whether the third sound is the first or the second; which of three sounds differs. Default "abx".
     gap : float
-        Silence between the sounds, s. Default 0.5.
+        Pause between the sounds or images, s. Default 0.5.
     rove : float
         Each sound is louder or softer by a random number of dB, up to so many. Default 0.
     """
@@ -171,6 +184,8 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
     ----------
     ladder, procedure, task, making, practice, catch
         Tables of their own.
+    images : Images, optional
+        Of a ladder of images, where `sounds`, `headphones` and ``task.rove`` have no place. Default: those of `Images`.
     title, listeners, seed, sounds, headphones, breaks, questions, texts, completion
         As in `audiometamer.experiment.design.CommonDesign`.
     """
@@ -181,6 +196,7 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
     making: Making = Making()
     practice: Practice = Practice()
     catch: Catch = Catch()
+    images: Images | None = None
 
     @property
     def answers(self) -> Answers:
@@ -189,12 +205,18 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
 
     @property
     def gap(self) -> float:
-        """Silence between the sounds of one trial, s."""
+        """Pause between the sounds, or images, of one trial, s."""
         return self.task.gap
+
+    @property
+    def shown(self) -> Images | None:
+        """How images are shown; None where sounds are played."""
+        return self.images
 
     def example(self, text: str) -> Path:
         """The file of one of the texts, where the design names none."""
-        return _EXAMPLES / (f"instructions-{self.task.kind}.md" if text == "instructions" else f"{text}.md")
+        name = f"instructions-{self.task.kind}" if text == "instructions" else text
+        return _EXAMPLES / ("sounds" if self.shown is None else "images") / f"{name}.md"
 
     def chosen(self, ladder: Ladder) -> list[str]:
         """The dimensions that are explored, in the order of the ladder.
@@ -276,6 +298,35 @@ def read_exploration_design(path: Path) -> ExplorationDesign:
     design = read_common(path, ExplorationDesign)
     raise_first(path, _checks(design))
     return design
+
+
+def suited(path: Path, design: ExplorationDesign, ladder: Ladder) -> ExplorationDesign:
+    """A design that lies at `path`, for what the ladder holds: of images, it says how they are shown, and nothing of sounds.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the ladder holds neither sounds nor images, or the design has settings of the one and the ladder holds the other.
+    """
+    holds, none = ladder.holds, Headphones(test="none")
+    of_sounds, of_images = (f"{ladder.folder} holds {holds}; this is for {others}" for others in ("sounds", "images"))
+    checks = (
+        (
+            "ladder.folder",
+            holds in ("sounds", "images"),
+            f"{ladder.folder} holds neither sounds nor images: nobody compares them",
+        ),
+        ("images", holds == "images" or design.images is None, of_images),
+        ("sounds", holds == "sounds" or design.sounds == Sounds(), of_sounds),
+        ("headphones", holds == "sounds" or design.headphones in (Headphones(), none), of_sounds),
+        ("task.rove", holds == "sounds" or not design.task.rove, of_sounds),
+    )
+    raise_first(path, checks)
+    if holds == "sounds":
+        return design
+    images = design.images or Images()
+    scale = images.scale or max(_LONGER_SIDE // max(ladder.all[0].read().shape[1:]), 1)
+    return msgspec.structs.replace(design, images=msgspec.structs.replace(images, scale=scale), headphones=none)
 
 
 def _checks(design: ExplorationDesign) -> Iterator[tuple[str, bool, str]]:

@@ -135,8 +135,12 @@ class Ladder:
         """In Hz; None of signals that are no sounds."""
         import soundfile
 
-        path = self.all[0].original
-        return int(soundfile.info(path).samplerate) if path.suffix == ".wav" else None
+        return int(soundfile.info(self.all[0].original).samplerate) if self.holds == "sounds" else None
+
+    @property
+    def holds(self) -> str:
+        """What its signals are: ``sounds``, ``images``, or others, which nobody hears or sees."""
+        return {".wav": "sounds", ".png": "images"}.get(self.all[0].path.suffix, "other signals")
 
     @property
     def model(self) -> str:

@@ -8,7 +8,7 @@ Way = Literal["ladder", "online", "fallback"]
 
 
 class Presented(msgspec.Struct, frozen=True):
-    """What was played in a trial, as the store keeps it.
+    """What was played or shown in a trial, as the store keeps it.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ class Presented(msgspec.Struct, frozen=True):
     arrangement : int
         Which of the possible orders of the sounds; see `audiometamer.experiment.lists.arranged`.
     rove_db : list of float
-        Gain of each interval, in dB.
-    original, sound : str
+        Gain of each interval, in dB; 0 of images.
+    original, moved : str
         Files of the reference and of the moved signal, as seen from the experiment's folder.
     """
 
@@ -56,4 +56,4 @@ class Presented(msgspec.Struct, frozen=True):
     arrangement: int
     rove_db: list[float]
     original: str
-    sound: str
+    moved: str

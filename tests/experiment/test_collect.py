@@ -250,7 +250,7 @@ def test_results_of_psychopy(experiment, store, ran):
     assert {trial.reaction_time_ms for trial in answers.trials} == {812.5}
     assert [trial.kind for trial in answers.trials] == [trial.kind for trial in experiment.trials(2)]
     assert all(trial.correct for trial in answers.trials)
-    assert json.loads(answers.trials[0].audio) == {"source": "PsychoPy"}
+    assert json.loads(answers.trials[0].playback) == {"source": "PsychoPy"}
 
 
 @pytest.mark.parametrize(

@@ -291,7 +291,7 @@ def test_an_answer_that_was_taken_back_is_not_remembered(client, store):
     ask(client, token, 4)
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}")
-    message = answer_message(store.decided(1, 4).trial, right(store, 4), audio={f"k{k}": "x" * 4000 for k in range(10)})
+    message = answer_message(store.decided(1, 4).trial, right(store, 4), playback={f"k{k}": "x" * 4000 for k in range(10)})
     assert client.post("/api/messages", headers=bearing(token), json=message).status_code == 503
     assert len(store.heard(1)) == 2
     store._db.execute("PRAGMA max_page_count = 100000")

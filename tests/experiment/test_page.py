@@ -264,7 +264,7 @@ def test_a_whole_experiment_by_keyboard(session):
     assert [answer.answer for answer in answers] == [s.right(trial) for trial in s.trials]
     assert all(answer.plays == 1 and 0 < answer.reaction_time_ms < 10_000 for answer in answers)
     assert all((answer.answered - answer.started).total_seconds() > 0 for answer in answers)
-    assert answers[0].audio["sample_rate"] >= 8000
+    assert answers[0].playback["sample_rate"] >= 8000
     [row] = read_answers(s.database, s.experiment).listeners
     assert row.finished
     assert row.questionnaire["age"] == "41"

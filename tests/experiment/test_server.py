@@ -237,8 +237,8 @@ def test_bodies_that_are_not_as_described_are_refused(client, store, token, body
     [
         {"trial": 0}, {"trial": 1.5}, {"trial": "1"}, {"trial": 10**30}, {"reaction_time_ms": -1}, {"reaction_time_ms": None},
         {"reaction_time_ms": 1e12}, {"plays": -1}, {"plays": 10**6}, {"answer": 3}, {"answer": "x" * 201}, {"correct": True},
-        {"started": "yesterday"}, {"started": "2026-03-01T10:00:00"}, {"audio": {"k" * 65: 1}},
-        {"audio": {str(k): k for k in range(65)}}, {"stimulus": "x" * 65}, {"key": "k" * 65},
+        {"started": "yesterday"}, {"started": "2026-03-01T10:00:00"}, {"playback": {"k" * 65: 1}},
+        {"playback": {str(k): k for k in range(65)}}, {"stimulus": "x" * 65}, {"key": "k" * 65},
     ],
 )  # fmt: skip
 def test_values_out_of_range_are_refused(client, store, experiment, change):
@@ -314,7 +314,7 @@ def test_a_full_disk_asks_to_come_again(client, store, experiment):
     token, trials = agreed(client, store)
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}")
-    message = answer_message(trials[0], right(experiment, trials[0]), audio={f"k{k}": "x" * 4000 for k in range(12)})
+    message = answer_message(trials[0], right(experiment, trials[0]), playback={f"k{k}": "x" * 4000 for k in range(12)})
     refusal(send(client, token, message), 503)
     store._db.execute("PRAGMA max_page_count = 100000")
     assert send(client, token, message).status_code == 200

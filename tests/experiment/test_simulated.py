@@ -175,7 +175,7 @@ def test_a_rehearsal_from_the_command_line(folder, tmp_path, capsys):
 
 
 def test_a_rehearsal_with_a_server_that_is_killed(folder, tmp_path, capsys):
-    arguments = ["--listeners", "4", "--no-sounds", "--kills", "1", "--pace", "0.2"]
+    arguments = ["--listeners", "4", "--no-load", "--kills", "1", "--pace", "0.2"]
     assert main(["experiment", "rehearse", str(folder), "--out", str(tmp_path / "r"), *arguments]) == 0
     told = capsys.readouterr().out
     assert "4 listeners (4 finished), 56 answers confirmed in" in told
@@ -210,7 +210,7 @@ def test_a_listener_who_breaks_down_is_not_passed_over(experiment, tmp_path):
         raise RuntimeError("a bug in this listener")
 
     with pytest.raises(RuntimeError, match="a bug in this listener"):
-        rehearse(experiment, tmp_path / "r", reply, listeners=1, load_sounds=False)
+        rehearse(experiment, tmp_path / "r", reply, listeners=1, load=False)
 
 
 @pytest.mark.parametrize(

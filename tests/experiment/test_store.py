@@ -146,7 +146,7 @@ def test_the_same_message_again_changes_nothing(store):
 
 
 @pytest.mark.parametrize("change", [
-    {"answer": None}, {"reaction_time_ms": 1.0}, {"plays": 2}, {"started": "2026-03-01T09:00:00.001Z"}, {"audio": {}},
+    {"answer": None}, {"reaction_time_ms": 1.0}, {"plays": 2}, {"started": "2026-03-01T09:00:00.001Z"}, {"playback": {}},
     {"trial": 2}, {"stimulus": "zzzzzzzz"},
 ])  # fmt: skip
 def test_another_message_under_the_same_key_is_refused(store, change):
@@ -277,7 +277,7 @@ def test_a_full_disk_keeps_nothing_and_can_be_asked_again(store):
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}")
     big = {f"k{k}": "x" * 4000 for k in range(20)}
-    message = answer_message(trials[0], right(store, trials[0]), audio=big)
+    message = answer_message(trials[0], right(store, trials[0]), playback=big)
     with pytest.raises(UnavailableError, match="database or disk is full"):
         keep(store, listener, message)
     assert store.state(listener).next == 1
@@ -288,7 +288,7 @@ def test_a_full_disk_keeps_nothing_and_can_be_asked_again(store):
 def test_a_write_that_fails_half_way_keeps_nothing(store):
     """The operating system refuses to let the journal grow, as on a disk that fills up."""
     listener, trials = enrolled(store)
-    message = answer_message(trials[0], right(store, trials[0]), audio={f"k{k}": "x" * 4000 for k in range(20)})
+    message = answer_message(trials[0], right(store, trials[0]), playback={f"k{k}": "x" * 4000 for k in range(20)})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     size = store.path.with_name("answers.db-wal").stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10_000, hard))

@@ -51,7 +51,7 @@ def test_it_needs_nothing_outside_itself(tmp_path, without_page):
     (tmp_path / "built").rename(tmp_path / "elsewhere")
     read = read_exploration(tmp_path / "elsewhere")
     assert take(read.course) == heard
-    assert read.course.sound(heard[0].decided)[:4] == b"RIFF"
+    assert read.course.stimulus(heard[0].decided)[:4] == b"RIFF"
 
 
 def test_the_same_design_gives_the_same_files(tmp_path, without_page):
@@ -76,7 +76,7 @@ def test_levels_are_lowered_so_that_no_roved_sound_clips(tmp_path, without_page)
         built = build(write_design(tmp_path, text), tmp_path / "built")
     assert built.course.design.sounds.level < -9
     for one in take(built.course, trials=10):
-        built.course.sound(one.decided)  # would say that it clips
+        built.course.stimulus(one.decided)  # would say that it clips
 
 
 def test_the_noise_is_as_loud_as_the_sounds(exploration):
@@ -117,9 +117,9 @@ def test_a_ladder_that_was_changed_is_found_when_it_is_served(exploration, tmp_p
 def test_a_sound_that_is_gone_is_told_with_its_name(tmp_path, without_page):
     course = build(write_design(tmp_path), tmp_path / "built").course
     decided = take(course, trials=1)[0].decided
-    (tmp_path / "built" / decided.about["sound"]).write_bytes(b"nothing")
+    (tmp_path / "built" / decided.about["moved"]).write_bytes(b"nothing")
     with pytest.raises(AudioMetamerError, match=r"0.8.wav"):
-        course.sound(decided)
+        course.stimulus(decided)
 
 
 def test_a_silent_sound_is_refused(tmp_path, without_page):

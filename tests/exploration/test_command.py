@@ -37,7 +37,7 @@ def test_links_and_tables_are_those_of_any_experiment(exploration, tmp_path, cap
 def test_rehearse_tells_what_came_of_it(short, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     out = tmp_path / "rehearsal"
-    options = ["--listeners", "1", "--d-prime", "500", "--d-prime", "relu0/0/-=0", "--lapse", "0", "--no-sounds"]
+    options = ["--listeners", "1", "--d-prime", "500", "--d-prime", "relu0/0/-=0", "--lapse", "0", "--no-load"]
     assert main(["explore", "rehearse", str(short), "--out", str(out), *options]) == 0
     told = capsys.readouterr().out
     assert "1 listeners (1 finished)" in told

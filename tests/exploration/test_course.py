@@ -116,8 +116,8 @@ def test_names_tell_nothing_and_stand_for_one_sound(course, heard):
     # A list that is given away has other sounds in its trials if its next listener answers otherwise.
     other = take(course, right=lambda _: False)
     for one, two in zip(heard, other, strict=False):
-        same = (presented(one.decided).sound, presented(one.decided).arrangement) == (
-            presented(two.decided).sound, presented(two.decided).arrangement
+        same = (presented(one.decided).moved, presented(one.decided).arrangement) == (
+            presented(two.decided).moved, presented(two.decided).arrangement
         )  # fmt: skip
         assert (one.decided.trial.stimulus == two.decided.trial.stimulus) == same
 
@@ -192,12 +192,12 @@ def test_a_trial_is_its_sounds_in_their_order_with_gaps_between(folder, task):
     gaps = 0
     for one in take(course, trials=8):
         about = presented(one.decided)
-        wav = course.sound(one.decided)
-        assert wav == course.sound(one.decided)
+        wav = course.stimulus(one.decided)
+        assert wav == course.stimulus(one.decided)
         sound, rate = soundfile.read(io.BytesIO(wav))
         assert rate == 48_000
         assert soundfile.info(io.BytesIO(wav)).subtype == "PCM_24"
-        pair = [as_presented(folder / file, course.design.sounds.settings(1)) for file in (about.original, about.sound)]
+        pair = [as_presented(folder / file, course.design.sounds.settings(1)) for file in (about.original, about.moved)]
         n, gap = len(pair[0]), round(0.3 * rate)
         assert len(sound) == 3 * n + 2 * gap
         intervals = [sound[k * (n + gap) :][:n] for k in range(3)]

@@ -62,9 +62,9 @@ def test_a_sound_that_comes_in_time_is_played(course, tmp_path):
     about = presented(having(course, Workshop(make)).decide(wanted, lambda: 0.12345, lambda: False))
     assert (about.way, about.made, about.waited) == ("online", about.wished, 0.123)
     assert about.reached == pytest.approx(0.9 * about.wished)
-    assert about.sound.startswith("made/")
+    assert about.moved.startswith("made/")
     assert about.original.startswith("ladder/")
-    assert (tmp_path / about.sound).is_file()
+    assert (tmp_path / about.moved).is_file()
 
 
 def test_one_that_does_not_come_is_the_nearest_of_the_ladder_after_the_longest_wait(course):
@@ -152,4 +152,4 @@ def test_a_sound_with_a_higher_peak_than_all_others_makes_its_trial_softer(tmp_p
     gains = presented(decided).rove_db
     assert len(set(gains)) == 1
     assert gains[0] < -10
-    course.sound(decided)  # would say that it clips
+    course.stimulus(decided)  # would say that it clips

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_built import DESIGN, course_of, write_design
 from tiny_ladder import record, write_ladder, write_rung
@@ -119,13 +120,19 @@ def test_what_only_some_references_have_is_not_asked_for(tmp_path):
     assert course.design.levels(course.ladder, "relu0/0/+") == (0.1, 0.2, 0.4)
 
 
-def test_a_ladder_of_images_is_refused(tmp_path):
+def test_a_ladder_of_other_signals_is_refused(tmp_path):
     for rung in write_ladder(tmp_path / "ladder"):
         for path in (rung.path, rung.original):
             path.unlink(missing_ok=True)
-            path.with_suffix(".png").write_bytes(b"")
-    with pytest.raises(AudioMetamerError, match=r"ladder.folder: .* holds no sounds; only sounds are played to listeners"):
+            np.save(path.with_suffix(".npy"), np.zeros(3))
+    with pytest.raises(AudioMetamerError, match=r"ladder.folder: .* holds neither sounds nor images: nobody compares them"):
         build(write_design(tmp_path), tmp_path / "out")
+
+
+def test_how_images_are_shown_is_not_for_sounds(tmp_path):
+    path = write_design(tmp_path, f"{DESIGN}\n[images]\nseconds = 0.2\n")
+    with pytest.raises(AudioMetamerError, match=r"images: .* holds sounds; this is for images"):
+        build(path, tmp_path / "out")
 
 
 def test_the_design_of_the_documentation(tmp_path):

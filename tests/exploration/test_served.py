@@ -141,7 +141,7 @@ def test_the_real_page_with_sounds_made_online(online, tmp_path):
     assert {about.way for about in main} <= {"ladder", "online", "fallback"}
     assert all(about.made == pytest.approx(about.wished, rel=1e-5) for about in made)
     assert all(about.waited < 0.5 + 1 for about in main)
-    assert all((online / about.sound).is_file() and about.sound.startswith("made/") for about in made)
+    assert all((online / about.moved).is_file() and about.moved.startswith("made/") for about in made)
 
 
 def test_kill_minus_9_while_sounds_are_made(online, tmp_path):

@@ -39,7 +39,7 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     "plays": {"Description": "How often the sound was played."},
     "network_correct": {"Description": "Whether the network that the metamer was made for recognises this sound."},
     "browser": {"Description": "The listener's browser."},
-    "audio": {"Description": "What the browser told of its sound, as JSON."},
+    "playback": {"Description": "What the browser told of how the sound was played, as JSON."},
 }
 _PARTICIPANT = {
     "participant_id": "The listener.",

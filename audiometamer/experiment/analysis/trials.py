@@ -54,8 +54,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         UTC.
     network_correct : bool or None
         Whether the model that the metamer was made for recognises this very sound.
-    browser, audio : str
-        Of the listener; `audio` is JSON.
+    browser, playback : str
+        Of the listener; `playback` is JSON.
     """
 
     listener: str
@@ -77,7 +77,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     answered: Moment | None = None
     network_correct: bool | None = None
     browser: str = ""
-    audio: str = ""
+    playback: str = ""
 
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):

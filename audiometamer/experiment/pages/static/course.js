@@ -1,4 +1,4 @@
-/** Trials that are decided on the way: asked for while the one before is heard, so that nobody waits for their sounds. */
+/** Trials that are decided on the way: asked for while the one before is heard, so that nobody waits for their sounds or images. */
 
 import { say } from "./elements.js";
 import { persist } from "./retry.js";
@@ -6,12 +6,12 @@ import { NO_CONNECTION } from "./words.js";
 
 export class Course {
   #transport;
-  #sounds;
+  #stimuli;
   #ahead = { number: 0, told: null };
 
-  constructor(transport, sounds) {
+  constructor(transport, stimuli) {
     this.#transport = transport;
-    this.#sounds = sounds;
+    this.#stimuli = stimuli;
   }
 
   /** A trial whose turn comes next: if it can be decided now, and whatever fails, it is asked for again at its turn. */
@@ -36,7 +36,7 @@ export class Course {
   }
 
   #expected(told) {
-    if (told.trial) this.#sounds.expect(told.trial.stimulus);
+    if (told.trial) this.#stimuli.expect(told.trial.stimulus);
     return told;
   }
 }

@@ -1,12 +1,13 @@
-/** The page of a listening experiment: finds its transport, asks for the session, and runs what is left of it. */
+/** The page of an experiment: finds its transport, asks for the session, and runs what is left of it. */
 
 import { say } from "./elements.js";
 import { Outbox } from "./outbox.js";
 import { persist } from "./retry.js";
+import { Images } from "./images.js";
 import { Sounds } from "./sounds.js";
 import { screens } from "./timeline.js";
 import { Server } from "./transport.js";
-import { CANNOT_GO_ON, LOADED, NO_CONNECTION } from "./words.js";
+import { CANNOT_GO_ON, NO_CONNECTION } from "./words.js";
 
 async function main() {
   const offline = document.querySelector('meta[name="transport"]')?.content === "offline";
@@ -17,8 +18,10 @@ async function main() {
   const session = await persist(() => transport.session(), waiting);
   document.title = session.title;
   const left = session.trials.slice(session.state.next === null ? session.trials.length : session.state.next - 1);
-  const sounds = new Sounds(transport, (what, details) => outbox.note(what, details), left.map((trial) => trial.stimulus));
-  if (left.length) await sounds.preload((share) => say(LOADED(share)));
+  const Kind = session.task.images ? Images : Sounds;
+  const note = (what, details) => outbox.note(what, details);
+  const stimuli = new Kind(transport, note, left.map((trial) => trial.stimulus), session.task.images);
+  if (left.length) await stimuli.preload((share) => say(stimuli.words.LOADED(share)));
   say("");
   watch(outbox);
   const screen = document.querySelector("#screen");
@@ -26,7 +29,7 @@ async function main() {
   // jsPsych makes the screen a stop of the tab key, at which nothing can be done.
   const on_trial_start = () => screen.removeAttribute("tabindex");
   const jsPsych = initJsPsych({ display_element: screen, use_webaudio: false, on_trial_start, on_finish: () => {} });
-  const timeline = screens({ jsPsych, session, sounds, outbox, transport });
+  const timeline = screens({ jsPsych, session, stimuli, outbox, transport });
   await (window.simulatedListener ? jsPsych.simulate(timeline, window.simulatedListener.mode ?? "visual") : jsPsych.run(timeline));
 }
 

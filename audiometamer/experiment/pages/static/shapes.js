@@ -38,7 +38,7 @@ const MESSAGES = {
     plays: whole(0, 1000),
     started: moment,
     answered: moment,
-    audio: optional(details),
+    playback: optional(details),
   }),
   form: fields({
     kind: text(16),

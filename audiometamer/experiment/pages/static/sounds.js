@@ -1,24 +1,16 @@
-/** Sounds: loaded before they are needed, and played through the audio clock. */
+/** Sounds, played through the audio clock. */
 
-import { persist } from "./retry.js";
+import { Stimuli, milliseconds } from "./stimuli.js";
+import { SOUNDS } from "./words.js";
 
-const AHEAD = 24; // sounds that are kept ready
-const AT_ONCE = 2; // all at once, none of them would be there in time over a slow connection
 const LEAD = 0.05; // s from the order to play to the first sample, so that it is never late
 const LATE = 0.1; // s more than the sound's own length, by the computer's clock, are told
 
-export class Sounds {
-  #transport;
-  #note;
-  #order;
-  #loading = new Map();
-  #lanes = Array(AT_ONCE).fill(Promise.resolve());
+export class Sounds extends Stimuli {
+  words = SOUNDS;
 
-  /** `order`: names in the order in which they will be heard; `note(what, details)` is told of problems. */
   constructor(transport, note, order) {
-    this.#transport = transport;
-    this.#note = note;
-    this.#order = order;
+    super((name) => transport.sound(name), note, order);
     this.context = new AudioContext();
     // Browsers let a page be heard once the listener has touched something, some of them only from within that very event.
     for (const kind of ["click", "keydown", "pointerup"]) addEventListener(kind, () => this.unlocked());
@@ -33,42 +25,15 @@ export class Sounds {
     return this.context.state === "running";
   }
 
-  /** Load the first sounds; `report(share)` is told how many are there. */
-  async preload(report) {
-    const names = this.#order.slice(0, AHEAD);
-    let loaded = 0;
-    await Promise.all(names.map((name) => this.#load(name).then(() => report((loaded += 1) / names.length))));
+  /** What is known of how this browser plays sounds. */
+  about() {
+    const { sampleRate: sample_rate, destination, baseLatency } = this.context;
+    return { sample_rate, channels: destination.maxChannelCount, base_latency_ms: milliseconds(baseLatency) };
   }
 
-  /** Another sound will be heard after all others; it is loaded now. */
-  expect(name) {
-    if (!this.#order.includes(name)) this.#order.push(name);
-    this.#load(name).catch(() => {}); // whoever waits for it is told of its failure
-  }
-
-  #load(name) {
-    if (!this.#loading.has(name)) {
-      const missed = (error, attempt) => this.#note("missed load", { stimulus: name, attempt, reason: error.message });
-      const [lane, ...others] = this.#lanes;
-      const loaded = lane.then(() => persist(() => this.#transport.sound(name), missed));
-      this.#lanes = [...others, loaded.catch(() => {})];
-      this.#loading.set(name, loaded);
-    }
-    return this.#loading.get(name);
-  }
-
-  /** From now on `name` and those after it are needed. */
-  #advance(name) {
-    const k = this.#order.indexOf(name);
-    if (k < 0) return;
-    for (const before of this.#order.slice(0, k)) this.#loading.delete(before);
-    // Whoever waits for one of these is told of its failure.
-    for (const after of this.#order.slice(k, k + AHEAD)) this.#load(after).catch(() => {});
-  }
-
-  async #buffer(name) {
-    this.#advance(name);
-    return this.context.decodeAudioData(await (await this.#load(name)).arrayBuffer());
+  /** Nothing is to be seen of a sound. */
+  stage() {
+    return [];
   }
 
   /**
@@ -79,9 +44,9 @@ export class Sounds {
    * `interval(k)` as the kth of `intervals` begins.
    */
   async play(name, { intervals = 1, gap = 0, interval = () => {}, begins = () => {}, most = Infinity } = {}) {
-    const buffer = await this.#buffer(name);
+    const buffer = await this.context.decodeAudioData(await (await this.take(name)).arrayBuffer());
     if (!(await this.unlocked())) {
-      this.#note("playback interrupted", { stimulus: name, state: this.context.state }); // while it was loaded
+      this.note("playback interrupted", { stimulus: name, state: this.context.state }); // while it was loaded
       return { complete: false };
     }
     const seconds = Math.min(buffer.duration, most);
@@ -100,7 +65,7 @@ export class Sounds {
     this.context.onstatechange = null;
     timers.forEach(clearTimeout);
     const late = (performance.now() - began) / 1000 - LEAD - seconds;
-    const audio = {
+    const playback = {
       sample_rate: this.context.sampleRate,
       base_latency_ms: milliseconds(this.context.baseLatency),
       output_latency_ms: milliseconds(this.context.outputLatency),
@@ -108,9 +73,9 @@ export class Sounds {
     };
     if (!complete) {
       source.stop();
-      this.#note("playback interrupted", { stimulus: name, state: this.context.state });
-    } else if (late > LATE) this.#note("playback late", { stimulus: name, late_ms: audio.late_ms });
-    return { complete, ended: this.#moment(starts + seconds), audio };
+      this.note("playback interrupted", { stimulus: name, state: this.context.state });
+    } else if (late > LATE) this.note("playback late", { stimulus: name, late_ms: playback.late_ms });
+    return { complete, ended: this.#moment(starts + seconds), playback };
   }
 
   /** When a moment of the audio clock was at the ear, in ms as of performance.now(). */
@@ -122,7 +87,7 @@ export class Sounds {
 
   /** Play a sound over and over; the function that is returned ends it, and tells for how many s it was heard. */
   async loop(name) {
-    const buffer = await this.context.decodeAudioData(await (await this.#load(name)).arrayBuffer());
+    const buffer = await this.context.decodeAudioData(await (await this.load(name)).arrayBuffer());
     const source = new AudioBufferSourceNode(this.context, { buffer, loop: true });
     source.connect(this.context.destination);
     const starts = this.context.currentTime;
@@ -132,8 +97,4 @@ export class Sounds {
       return this.context.currentTime - starts;
     };
   }
-}
-
-function milliseconds(seconds) {
-  return seconds === undefined ? null : Math.round(1e5 * seconds) / 100;
 }

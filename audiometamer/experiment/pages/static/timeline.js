@@ -15,10 +15,10 @@ import * as words from "./words.js";
 const PLUGINS = { typed: Typed, choice: Choice, abx: Intervals, "odd-one-out": Intervals };
 const COMPARED = { abx: ["A", "B", "X"] };
 
-export function screens({ jsPsych, session, sounds, outbox, transport }) {
+export function screens({ jsPsych, session, stimuli, outbox, transport }) {
   const { state, trials, task, headphones } = session;
   const left = state.over ? [] : trials.slice(state.next - 1);
-  const course = session.course ? new Course(transport, sounds) : null;
+  const course = session.course ? new Course(transport, stimuli) : null;
   let told = { state }; // by the server, of the last answer
   let ending = session;
 
@@ -49,17 +49,22 @@ export function screens({ jsPsych, session, sounds, outbox, transport }) {
   function before() {
     const asked = session.questions.filter((question) => question.when === "before");
     const agree = async () => {
-      await form("browser")(browser(sounds.context));
+      await form("browser")({ ...browser(), ...stimuli.about() });
       await form("consent")({});
       lookAhead(state.next);
     };
     return [
       ...(state.forms.includes("consent") ? [] : [{ type: Text, content: session.texts.consent, button: words.AGREE, then: agree }]),
       ...(state.forms.includes("questions-before") ? [] : questions(asked, form("questions-before"))),
-      state.forms.includes("level")
-        ? { type: Text, content: words.WELCOME_BACK }
-        : { type: Level, sounds, save: form("level") },
+      ...start(),
     ];
+  }
+
+  /** Who comes back is greeted; who is new sets the volume, where there are sounds. */
+  function start() {
+    const isBack = state.forms.includes(task.images ? "consent" : "level");
+    if (isBack) return [{ type: Text, content: stimuli.words.WELCOME_BACK }];
+    return task.images ? [] : [{ type: Level, sounds: stimuli, save: form("level") }];
   }
 
   /** What is said before a trial that is the first of its kind, of all or after a rest. */
@@ -94,7 +99,7 @@ export function screens({ jsPsych, session, sounds, outbox, transport }) {
     const common = {
       number: () => now().trial,
       stimulus: () => now().stimulus,
-      sounds,
+      stimuli,
       played: () => {
         lookAhead(now().trial + 1);
         return outbox.played(now().trial);
@@ -104,14 +109,14 @@ export function screens({ jsPsych, session, sounds, outbox, transport }) {
     };
     if (kind === "headphones") {
       const { test, answers, gap_seconds: gap } = headphones;
-      return { ...common, type: Intervals, answers, prompt: words.PROMPTS[test], labels: words.INTERVALS[test], intervals: answers.length, gap };
+      return { ...common, type: Intervals, answers, prompt: stimuli.words.PROMPTS[test], labels: words.INTERVALS[test], intervals: answers.length, gap };
     }
     const compared = task.kind in words.INTERVALS;
     return {
       ...common,
       type: PLUGINS[task.kind],
       answers: () => (now().options?.length ? now().options : task.answers),
-      prompt: words.PROMPTS[compared ? task.kind : task.of],
+      prompt: stimuli.words.PROMPTS[compared ? task.kind : task.of],
       ...(task.pictures && { picture: (one) => transport.picture(task.answers.indexOf(one) + 1) }),
       ...(compared && {
         labels: words.INTERVALS[task.kind], intervals: task.intervals, gap: task.gap_seconds, names: COMPARED[task.kind] ?? [],
@@ -137,7 +142,7 @@ export function screens({ jsPsych, session, sounds, outbox, transport }) {
     const begins = () => now.kind !== previous?.kind;
     return {
       timeline: [
-        { type: Waiting, until: next },
+        { type: Waiting, until: next, message: stimuli.words.ONE_MOMENT },
         where(() => !isInstructed(previous), instructions()),
         where(begins, { type: Text, content: () => words.KINDS[now.kind], button: words.BEGIN }),
         where(() => now.rest && !begins(), { type: Text, content: () => words.REST_AT(now.progress) }),
@@ -215,7 +220,7 @@ function showProgress(share) {
 }
 
 /** What is known of the listener's browser. */
-function browser(context) {
+function browser() {
   return {
     agent: navigator.userAgent,
     language: navigator.language,
@@ -224,9 +229,6 @@ function browser(context) {
     window: `${innerWidth}x${innerHeight}`,
     pixel_ratio: devicePixelRatio,
     touch: navigator.maxTouchPoints > 0,
-    sample_rate: context.sampleRate,
-    channels: context.destination.maxChannelCount,
-    base_latency_ms: Math.round(1000 * (context.baseLatency ?? 0)),
     simulated: Boolean(window.simulatedListener),
   };
 }

@@ -7,8 +7,8 @@ import { FINISH } from "./words.js";
 export { Refused } from "./retry.js";
 
 const PATIENCE = 20_000; // ms for one request
-const PATIENCE_FOR_SOUNDS = 120_000; // some of them are of 1 MB, and some connections slow
-const PATIENCE_FOR_TRIALS = 60_000; // their sounds may have to be made
+const PATIENCE_FOR_FILES = 120_000; // some sounds are of 1 MB, and some connections slow
+const PATIENCE_FOR_TRIALS = 60_000; // what they play may have to be made
 const LATER = [408, 500, 502, 503, 504]; // sending the same again may help
 /** What services say of a listener in the address; whatever else stands there is not asked for. */
 const SERVICES = {
@@ -57,9 +57,18 @@ export class Server {
     return (await request(path, { token: this.token, patience: PATIENCE_FOR_TRIALS })).json();
   }
 
-  async sound(stimulus) {
-    const found = await (await request(`sounds/${stimulus}.wav`, { token: this.token, patience: PATIENCE_FOR_SOUNDS })).blob();
-    if (!found.type.startsWith("audio/")) throw new Error(`${found.type} in the place of a sound`); // of a hotel's network
+  sound(stimulus) {
+    return this.#file(`sounds/${stimulus}.wav`, "audio/");
+  }
+
+  /** The images of a trial, one below the other. */
+  image(stimulus) {
+    return this.#file(`images/${stimulus}.png`, "image/");
+  }
+
+  async #file(path, kind) {
+    const found = await (await request(path, { token: this.token, patience: PATIENCE_FOR_FILES })).blob();
+    if (!found.type.startsWith(kind)) throw new Error(`${found.type} in the place of ${path}`); // of a hotel's network
     return found;
   }
 

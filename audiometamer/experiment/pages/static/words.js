@@ -5,20 +5,11 @@ export const CONTINUE = "Continue";
 export const FINISH = "Finish";
 export const SUBMIT = "Submit";
 export const AGREE = "I agree and want to take part";
-export const PLAY = "Play the sound";
-export const PLAY_AGAIN = "The sound was interrupted. Play it again";
-export const LISTEN = "Listen…";
-export const NO_SOUND = "This browser plays no sound yet. Please check that headphones are connected, and try again.";
-export const LOADING = "The sound is loading…";
-export const ONE_MOMENT = "One moment please, the next sound is being made…";
 export const KEPT_HERE =
   "Your answer is kept in this browser and will be sent as soon as the server can be reached. Please leave this page open.";
 export const ALL_ANSWERS = (n) => `All ${n} possible answers`;
 export const CHOOSE = "Choose …";
 export const REQUIRED = " (needed)";
-
-export const WELCOME_BACK = `<h1>Welcome back</h1>
-<p>You can go on where you were. Put your headphones on, and set the volume as it was before.</p>`;
 
 export const LEVEL = `<h1>Set the volume</h1>
 <ol>
@@ -56,17 +47,42 @@ export const CLOSE = "You may close this page.";
 export const CANNOT_GO_ON = (reason) =>
   `The experiment cannot go on: ${reason}. What was confirmed is saved. Please tell the experimenter, or try this link again later.`;
 export const NO_CONNECTION = "The server cannot be reached. Trying again…";
-export const LOADED = (share) => `Loading the sounds: ${Math.round(100 * share)} %`;
 
-/** What is asked after a sound, and how its answers are called, by the kind of task. */
-export const PROMPTS = {
-  word: "Which word did you hear?",
-  speaker: "Who was speaking?",
-  abx: "Which one was the last sound the same as?",
-  "odd-one-out": "Which one was different?",
-  huggins: "Which one had the tone?",
-  antiphase: "Which one was the softest?",
+/** What is said of sounds, and asked after one, by the kind of task. */
+export const SOUNDS = {
+  PLAY: "Play the sound",
+  PLAY_AGAIN: "The sound was interrupted. Play it again",
+  ATTEND: "Listen…",
+  BLOCKED: "This browser plays no sound yet. Please check that headphones are connected, and try again.",
+  LOADING: "The sound is loading…",
+  LOADED: (share) => `Loading the sounds: ${Math.round(100 * share)} %`,
+  ONE_MOMENT: "One moment please, the next sound is being made…",
+  WELCOME_BACK: `<h1>Welcome back</h1>
+<p>You can go on where you were. Put your headphones on, and set the volume as it was before.</p>`,
+  PROMPTS: {
+    word: "Which word did you hear?",
+    speaker: "Who was speaking?",
+    abx: "Which one was the last sound the same as?",
+    "odd-one-out": "Which one was different?",
+    huggins: "Which one had the tone?",
+    antiphase: "Which one was the softest?",
+  },
 };
+
+/** The same of images. */
+export const IMAGES = {
+  PLAY_AGAIN: "The images were interrupted. Show them again",
+  LOADING: "The images are loading…",
+  ONE_MOMENT: "One moment please, the next image is being made…",
+  WELCOME_BACK: `<h1>Welcome back</h1>
+<p>You can go on where you were.</p>`,
+  PROMPTS: {
+    abx: "Which one was the last image the same as?",
+    "odd-one-out": "Which one was different?",
+  },
+};
+
+/** How answers are called that are intervals. */
 export const INTERVALS = {
   abx: ["The first", "The second"],
   "odd-one-out": ["The first", "The second", "The third"],

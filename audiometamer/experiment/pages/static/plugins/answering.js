@@ -1,25 +1,24 @@
-/** What all plugins share that ask about a sound: it is played once, then the question appears, then the answer is timed. */
+/** What all plugins share that ask about a sound, or images: it is played once, then the question appears, then the answer is timed. */
 
 import { element, next, say } from "../elements.js";
-import { LISTEN, LOADING, NO_SOUND, PLAY, PLAY_AGAIN } from "../words.js";
 
 const { ParameterType } = jsPsychModule;
-const BEFORE = 600; // ms of silence before a sound
-const PATIENCE = 500; // ms after which it is said that a sound is loading
+const BEFORE = 600; // ms of silence before a sound, and of nothing before images
+const PATIENCE = 500; // ms after which it is said that something is loading
 const DAY = 86_400_000; // ms; whoever comes back to a laptop that slept for longer has taken this long
 
 export const parameters = {
   /** Which trial of the listener's list. */
   number: { type: ParameterType.INT },
-  /** Name of the sound. */
+  /** Name of what is heard or seen. */
   stimulus: { type: ParameterType.STRING },
   /** The possible answers. */
   answers: { type: ParameterType.STRING, array: true },
   /** The question. */
   prompt: { type: ParameterType.STRING },
-  /** See sounds.js. */
-  sounds: { type: ParameterType.OBJECT },
-  /** Told that the sound begins, it tells how often it has been played by now. */
+  /** See sounds.js and images.js. */
+  stimuli: { type: ParameterType.OBJECT },
+  /** Told that it begins, it tells how often it has been played by now. */
   played: { type: ParameterType.FUNCTION },
   /** Keeps the answer; the trial ends when it is kept. */
   save: { type: ParameterType.FUNCTION },
@@ -29,12 +28,12 @@ export const data = {
   trial: { type: ParameterType.INT },
   stimulus: { type: ParameterType.STRING },
   answer: { type: ParameterType.STRING },
-  /** From the end of the sound. */
+  /** From the end of the sound, or of the last image. */
   reaction_time_ms: { type: ParameterType.FLOAT },
   plays: { type: ParameterType.INT },
   started: { type: ParameterType.STRING },
   answered: { type: ParameterType.STRING },
-  audio: { type: ParameterType.COMPLEX },
+  playback: { type: ParameterType.COMPLEX },
 };
 
 export class Answering {
@@ -57,7 +56,7 @@ export class Answering {
       plays: heard.plays,
       started,
       answered: new Date().toISOString(),
-      audio: heard.audio,
+      playback: heard.playback,
     });
   }
 
@@ -67,11 +66,13 @@ export class Answering {
     return result;
   }
 
-  /** Play the sound; again only if something else came between, a telephone call for instance. */
+  /** Play it; again only if something else came between, a telephone call for instance. */
   async #hear(display, trial) {
+    const { stimuli } = trial;
+    const { PLAY, PLAY_AGAIN, LOADING } = stimuli.words;
     let plays = 0;
     for (let label = PLAY; ; label = PLAY_AGAIN) {
-      if (label === PLAY_AGAIN || !(await trial.sounds.unlocked())) await this.#ordered(display, trial.sounds, label);
+      if (label === PLAY_AGAIN || !(await stimuli.unlocked())) await this.#ordered(display, stimuli, label);
       const marks = this.listen(display, trial);
       const timer = setTimeout(say, PATIENCE + BEFORE, LOADING);
       const loaded = () => {
@@ -83,26 +84,26 @@ export class Answering {
         loaded();
         plays = trial.played();
       };
-      const heard = await trial.sounds.play(trial.stimulus, { ...marks, most: this.most, begins });
+      const heard = await stimuli.play(trial.stimulus, { ...marks, most: this.most, begins });
       loaded();
       if (heard.complete) return { ...heard, plays };
     }
   }
 
-  /** Wait until the listener wants the sound, and the browser plays it. */
-  async #ordered(display, sounds, label) {
+  /** Wait until the listener wants it, and the browser plays it. */
+  async #ordered(display, stimuli, label) {
     const button = element("button", { className: "main", textContent: label });
     display.replaceChildren(element("p", { className: "listen" }, button));
     button.focus();
-    for (let heard = false; !heard; say(heard ? "" : NO_SOUND)) {
+    for (let heard = false; !heard; say(heard ? "" : stimuli.words.BLOCKED)) {
       await next(button, "click");
-      heard = await sounds.unlocked();
+      heard = await stimuli.unlocked();
     }
   }
 
-  /** What is seen while the sound is heard; how it is to be played. */
-  listen(display) {
-    display.replaceChildren(element("p", { className: "listen", textContent: LISTEN }));
+  /** What is seen while it is played; how it is to be played. */
+  listen(display, trial) {
+    display.replaceChildren(element("p", { className: "listen", textContent: trial.stimuli.words.ATTEND }));
     return {};
   }
 
@@ -116,7 +117,7 @@ export class Answering {
     if (mode === "data-only") {
       on_load();
       const now = new Date().toISOString();
-      return this.#saved(trial, { answer, reaction_time_ms, plays: 1, started: now, answered: now, audio: {} });
+      return this.#saved(trial, { answer, reaction_time_ms, plays: 1, started: now, answered: now, playback: {} });
     }
     this.most = listener?.seconds ?? Infinity;
     const display = this.jsPsych.getDisplayElement();

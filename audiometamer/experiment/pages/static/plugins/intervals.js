@@ -1,4 +1,4 @@
-/** Which of some sounds, heard one after the other: ABX, odd one out, and the headphone checks. */
+/** Which of some sounds or images, one after the other: ABX, odd one out, and the headphone checks. */
 
 import { element } from "../elements.js";
 import { Choice } from "./choice.js";
@@ -11,9 +11,9 @@ export class Intervals extends Choice {
     name: "intervals",
     parameters: {
       ...Choice.info.parameters,
-      /** How many sounds are heard. */
+      /** How many they are. */
       intervals: { type: ParameterType.INT },
-      /** Silence between them, s. */
+      /** Pause between them, s. */
       gap: { type: ParameterType.FLOAT },
       /** How they are called. */
       names: { type: ParameterType.STRING, array: true, default: [] },
@@ -22,7 +22,8 @@ export class Intervals extends Choice {
 
   listen(display, trial) {
     const marks = Array.from({ length: trial.intervals }, (_, k) => element("span", { textContent: trial.names[k] ?? k + 1 }));
-    display.replaceChildren(element("div", { className: "intervals", "aria-hidden": "true" }, ...marks));
+    const row = element("div", { className: "intervals", "aria-hidden": "true" }, ...marks);
+    display.replaceChildren(...trial.stimuli.stage(trial.stimulus, trial.intervals), row);
     const interval = (now) => marks.forEach((mark, k) => mark.classList.toggle("now", k === now));
     return { intervals: trial.intervals, gap: trial.gap, interval };
   }

@@ -1,7 +1,7 @@
 /** The listener sets the volume by a noise as loud as all sounds. */
 
 import { element, lead, next, say } from "../elements.js";
-import { CONTINUE, LEVEL, NO_SOUND, NOISE_OFF, NOISE_ON } from "../words.js";
+import { CONTINUE, LEVEL, NOISE_OFF, NOISE_ON, SOUNDS } from "../words.js";
 
 const { ParameterType } = jsPsychModule;
 const LEAST = 1; // s of noise before it goes on
@@ -35,7 +35,7 @@ export class Level {
         stop = null;
       } else {
         const heard = await trial.sounds.unlocked();
-        say(heard ? "" : NO_SOUND);
+        say(heard ? "" : SOUNDS.BLOCKED);
         if (!heard) return;
         stop = await trial.sounds.loop(NOISE);
         setTimeout(() => (on.disabled = false), 1000 * LEAST);

@@ -1,7 +1,6 @@
 /** Nothing to do until something is there. */
 
 import { say } from "../elements.js";
-import { ONE_MOMENT } from "../words.js";
 
 const { ParameterType } = jsPsychModule;
 const PATIENCE = 500; // ms after which it is said that there is something to wait for
@@ -13,6 +12,8 @@ export class Waiting {
     parameters: {
       /** Returns a promise of what is waited for. */
       until: { type: ParameterType.FUNCTION },
+      /** What is said if that takes a while. */
+      message: { type: ParameterType.STRING },
     },
     data: {},
   };
@@ -24,7 +25,7 @@ export class Waiting {
   async trial(display, trial, on_load) {
     display.replaceChildren();
     on_load();
-    const timer = setTimeout(say, PATIENCE, ONE_MOMENT);
+    const timer = setTimeout(say, PATIENCE, trial.message);
     await trial.until();
     clearTimeout(timer);
     say("");

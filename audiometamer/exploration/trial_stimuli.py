@@ -1,12 +1,16 @@
-"""The sounds of one trial: a reference and the moved signal, in the order of the trial, as one WAV."""
+"""What one trial plays or shows: a reference and the moved signal, in the order of the trial, in one file."""
 
+import io
 from pathlib import Path
 
 import numpy as np
+import torch
+from PIL import Image
 
 from audiometamer.experiment.lists import arranged
 from audiometamer.exploration.design import ExplorationDesign
 from audiometamer.exploration.presented import Presented
+from audiometamer.images import read_png
 from audiometamer.stimuli.export import Sound, pcm_wav, presented
 
 
@@ -30,13 +34,36 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
         If a file is missing or is no sound that can be presented, or a sample would clip.
     """
     settings = design.sounds.settings(design.seed)
-    pair = [presented(folder / file, settings) for file in (trial.original, trial.sound)]
+    pair = [presented(folder / file, settings) for file in (trial.original, trial.moved)]
     order, _ = arranged(design.task.kind, trial.arrangement)
     gap = np.zeros(round(design.gap * settings.sample_rate))
     pieces: list[Sound] = []
     for k, decibels in zip(order, trial.rove_db, strict=True):
         pieces += [pair[k] * float(10 ** (decibels / 20)), gap]
     return pcm_wav(np.concatenate(pieces[:-1]), settings, name=name)
+
+
+def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> bytes:
+    """A PNG with all images of a trial, one below the other, in the 8 bits that screens show.
+
+    Parameters
+    ----------
+    folder : path
+        Of the experiment.
+    trial : Presented
+    design : ExplorationDesign
+
+    Raises
+    ------
+    AudioMetamerError
+        If a file is missing or is no image.
+    """
+    pair = [read_png(folder / file) for file in (trial.original, trial.moved)]
+    order, _ = arranged(design.task.kind, trial.arrangement)
+    pixels = torch.cat([pair[k] for k in order], dim=1).mul(255).round().byte().permute(1, 2, 0).numpy()
+    written = io.BytesIO()
+    Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(written, format="PNG")
+    return written.getvalue()
 
 
 def headroom_db(sound: Path, design: ExplorationDesign) -> float:

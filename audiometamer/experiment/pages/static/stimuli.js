@@ -1,0 +1,57 @@
+/** What trials play or show: files that are loaded before they are needed. */
+
+import { persist } from "./retry.js";
+
+const AHEAD = 24; // files that are kept ready
+const AT_ONCE = 2; // all at once, none of them would be there in time over a slow connection
+
+export class Stimuli {
+  #fetch;
+  #order;
+  #loading = new Map();
+  #lanes = Array(AT_ONCE).fill(Promise.resolve());
+
+  /** `fetch(name)`: a file; `note(what, details)` is told of problems; `order`: names in the order in which they will be needed. */
+  constructor(fetch, note, order) {
+    this.#fetch = fetch;
+    this.note = note;
+    this.#order = order;
+  }
+
+  /** Load the first files; `report(share)` is told how many are there. */
+  async preload(report) {
+    const names = this.#order.slice(0, AHEAD);
+    let loaded = 0;
+    await Promise.all(names.map((name) => this.load(name).then(() => report((loaded += 1) / names.length))));
+  }
+
+  /** Another file will be needed after all others; it is loaded now. */
+  expect(name) {
+    if (!this.#order.includes(name)) this.#order.push(name);
+    this.load(name).catch(() => {}); // whoever waits for it is told of its failure
+  }
+
+  load(name) {
+    if (!this.#loading.has(name)) {
+      const missed = (error, attempt) => this.note("missed load", { stimulus: name, attempt, reason: error.message });
+      const [lane, ...others] = this.#lanes;
+      const loaded = lane.then(() => persist(() => this.#fetch(name), missed));
+      this.#lanes = [...others, loaded.catch(() => {})];
+      this.#loading.set(name, loaded);
+    }
+    return this.#loading.get(name);
+  }
+
+  /** The file whose turn it is: from now on it and those after it are needed. */
+  take(name) {
+    const k = this.#order.indexOf(name);
+    if (k >= 0) {
+      for (const before of this.#order.slice(0, k)) this.#loading.delete(before);
+      // Whoever waits for one of these is told of its failure.
+      for (const after of this.#order.slice(k, k + AHEAD)) this.load(after).catch(() => {});
+    }
+    return this.load(name);
+  }
+}
+
+export const milliseconds = (seconds) => (seconds === undefined ? null : Math.round(1e5 * seconds) / 100);
