@@ -38,7 +38,7 @@ class Components:
         return Components(self.weights[:, :number], self.scores[:, :number], self.explained[:number])
 
 
-def principal_components(products: Values, components: int) -> Components:
+def principal_components(products: Values, components: int, *, rounding: float = 0.0) -> Components:
     """Principal components, scaled so that scores have a standard deviation of 1.
 
     With K the inner products of centred rows and K = U Λ Uᵀ, component j explains λⱼ / Σλ, the scores are √n U, and the weights
@@ -50,6 +50,8 @@ def principal_components(products: Values, components: int) -> Components:
         Inner products of the rows, centred or not.
     components : int
         How many at most; there are no more than the rank of the centred rows.
+    rounding : float
+        Relative error of the rows themselves: what differs by no more is the same. Default 0.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def principal_components(products: Values, components: int) -> Components:
     values, vectors = np.linalg.eigh((centred + centred.T) / 2)
     values, vectors = values[::-1], vectors[:, ::-1]
     # Inner products of rows have rounding errors of the size of the rows, not of their deviations from the mean.
-    least = len(products) * np.finfo(np.float64).eps * float(np.diag(products).max())
+    least = len(products) * max(np.finfo(np.float64).eps, rounding**2) * float(np.diag(products).max())
     rank = int((values > least).sum())
     if rank == 0:
         raise AudioMetamerError(

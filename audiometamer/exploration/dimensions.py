@@ -35,6 +35,7 @@ from audiometamer.pairwise import gram as inner_products
 
 COMPONENT_METHODS = ("ica", "pca")
 _RECORD, _TENSORS = "dimensions.json", "dimensions.safetensors"
+_ROUNDING = 8 * float(np.finfo(np.float32).eps)  # of the same activations, in another place of a batch
 _MOST_OF_ONE = 0.5  # of a component's variance, by one signal of the bank, before that is told
 _PER_COMPONENT = 5  # signals of the bank, at least, for each independent component
 
@@ -417,7 +418,7 @@ def find_dimensions(
 def _found(origin: DimensionsRecord, layer: str, store: RowStore, number: int, kept: int, memory: float) -> Dimensions:
     """Dimensions of one layer, from the Gram matrices of the bank as rows."""
     rows = store.matrix()
-    found = principal_components(inner_products(rows, memory), number)
+    found = principal_components(inner_products(rows, memory), number, rounding=_ROUNDING)
     if origin.method == "ica":
         found = independent_components(found, seed=origin.seed)
     strongest = found.strongest(kept)

@@ -127,7 +127,7 @@ def test_only_what_a_service_tells_is_passed_on():
 
 def test_a_page_in_the_place_of_a_sound_is_asked_for_again():
     (_, _, told) = run(LINK, answering({"type": "text/html", "text": "<h1>Hotel</h1>"}), {"do": "sound"})
-    assert told == {"refused": None, "message": "text/html in the place of a sound"}
+    assert told == {"refused": None, "message": "text/html in the place of sounds/abc.wav"}
 
 
 def test_a_slow_connection_is_not_asked_for_all_sounds_at_once():

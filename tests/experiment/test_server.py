@@ -170,7 +170,7 @@ def test_a_sound_is_served_only_to_who_hears_it(client, store, experiment):
     others = sorted({trial.stimulus for trial in experiment.trials(2)} - own)
     assert client.get(f"/sounds/{others[0]}.wav", headers=bearing(other)).status_code == 200
     for name in (others[0], "zzzzzzzz", others[0].upper()):
-        assert refusal(client.get(f"/sounds/{name}.wav", headers=bearing(one)), 404) == "there is no such sound"
+        assert refusal(client.get(f"/sounds/{name}.wav", headers=bearing(one)), 404) == "there is no such stimulus"
     assert client.get("/sounds/calibrationnoise.wav", headers=bearing(one)).status_code == 200
     assert client.get(f"/sounds/{min(own)}.txt", headers=bearing(one)).status_code == 404
     assert client.get(f"/sounds/{min(own)}.wav").status_code == 401

@@ -40,6 +40,10 @@ def test_no_more_components_than_the_rank():
     assert principal_components(rows @ rows.T, 100).explained.sum() == pytest.approx(1)
     with pytest.raises(AudioMetamerError, match="are the same at this layer"):
         principal_components(np.ones((5, 5)) * 3.7, 2)
+    rounded = 3.7 * np.ones((5, 9)) * (1 + 1e-7 * np.random.default_rng(0).choice([-1, 0, 1], (5, 9)))
+    assert principal_components(rounded @ rounded.T, 2).explained.size == 2
+    with pytest.raises(AudioMetamerError, match="all signals of the bank are the same"):
+        principal_components(rounded @ rounded.T, 2, rounding=1e-6)
 
 
 def test_independent_components_are_the_sources_and_those_of_scikit_learn():

@@ -65,18 +65,19 @@ def test_a_signal_does_not_depend_on_who_shares_its_batch(model, dimensions, mov
 
 
 def test_steps_that_are_too_large_end_no_farther_than_they_began(model, dimensions, monkeypatch):
-    """Thousands of times as large as they should be: the last signal is far off, the nearest is not."""
+    """Thousands of times as large as they should be: the last signal is anywhere, the nearest is not."""
     wished = all_moves(sounds(2, first=30), [Dimension("relu0", 1, -1), Dimension("relu1", 2, -1)], [0.05, 0.2])
 
-    def farthest(**settings):
-        wild = replace(METHODS["default"], rate=lambda _, distance: 3000 * distance, **settings)
+    def distances(**settings):
+        wild = replace(METHODS["default"], rate=lambda _, distance: 1e5 * distance, **settings)
         monkeypatch.setitem(METHODS, "default", wild)
         records = [each.record for each in move(model, dimensions, wished)]
-        return max(((r.reached - r.wished) ** 2 + r.leakage**2) ** 0.5 / r.wished for r in records)
+        return torch.tensor([((r.reached - r.wished) ** 2 + r.leakage**2) ** 0.5 / r.wished for r in records])
 
-    assert farthest() <= 1.0001
+    nearest = distances()
+    assert nearest.max() <= 1.0001
     monkeypatch.setattr(moving, "_LOST", float("inf"))
-    assert farthest(nearest=False) > 1.2
+    assert nearest.mean() < distances(nearest=False).mean()
 
 
 def test_the_published_steps_go_there_too(model, dimensions, moves):
