@@ -93,15 +93,24 @@ class Waveform(Gaussian):
 
 @dataclass(frozen=True)
 class Image(Gaussian):
-    """Pixels in [0, 1], started from noise of mean 0.5 and standard deviation 0.05 (Feather et al. 2023)."""
+    """Pixels in [0, 1], started from noise of mean 0.5 and standard deviation 0.05 (Feather et al. 2023).
+
+    Parameters
+    ----------
+    mean, deviation, low, high : float
+        As of `Gaussian`.
+    steps : int
+        From black to white, of the files. Default: of 16 bits.
+    """
 
     mean: float = 0.5
     deviation: float = 0.05
     low: float = 0.0
     high: float = 1.0
+    steps: int = STEPS_16_BIT
 
     def as_written(self, signals: Tensor) -> Tensor:
-        return (signals.double() * STEPS_16_BIT).round().div(STEPS_16_BIT).float()
+        return (signals.double() * self.steps).round().div(self.steps).float()
 
 
 @dataclass(frozen=True)

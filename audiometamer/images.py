@@ -17,7 +17,7 @@ from audiometamer.files import whole_file
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-STEPS_16_BIT = 2**16 - 1
+STEPS_8_BIT, STEPS_16_BIT = 2**8 - 1, 2**16 - 1
 _COLOURS = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "I;16": "I;16", "I;16B": "I;16"}
 
 
@@ -123,7 +123,7 @@ def _pixels(path: Path) -> Tensor:
         raise AudioMetamerError(f"{path} cannot be read as an image: {error}") from error
     if deep is not None:
         values = deep
-    largest = STEPS_16_BIT if values.dtype == np.uint16 else 255
+    largest = STEPS_16_BIT if values.dtype == np.uint16 else STEPS_8_BIT
     pixels = torch.from_numpy((values / largest).astype(np.float32))
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ def take_part(
     reply : Reply
         How they answer.
     program : str
-        Chromium.
+        Chromium: its name or its path.
     seed : int
         Of the answers.
     pace : float
@@ -78,7 +79,7 @@ async def _take_part(
     arguments = [*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]  # Chromium has no sandbox for root
     async with async_playwright() as playwright:
         try:
-            browser = await playwright.chromium.launch(executable_path=program, args=arguments)
+            browser = await playwright.chromium.launch(executable_path=shutil.which(program) or program, args=arguments)
         except Error as error:
             raise AudioMetamerError(f"{program} does not start: {str(error).splitlines()[0]}") from error
         try:

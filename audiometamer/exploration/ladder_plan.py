@@ -12,7 +12,7 @@ from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.dimensions import Dimension, Dimensions, chosen_dimensions, load_all
 from audiometamer.exploration.ladder import moved_path
-from audiometamer.exploration.moving import METHODS, STEPS
+from audiometamer.exploration.moving import METHODS, STEPS, as_presented
 from audiometamer.loading import load_model
 from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models import Model
@@ -162,7 +162,7 @@ def planned_ladder(path: Path, plan: LadderPlan) -> tuple[PlannedLadder, Model, 
     own = {dimension: _drawn(excerpts, plan, dimension) for dimension in chosen}
     with within(path, "signals"):
         drawn = [excerpt for excerpt in dict.fromkeys(excerpts) if any(excerpt in each for each in own.values())]
-        clips = dict(zip(drawn, read_excerpts(model, drawn), strict=True))
+        clips = {excerpt: as_presented(model, clip) for excerpt, clip in zip(drawn, read_excerpts(model, drawn), strict=True)}
     moves = [
         PlannedMove(dimension, name, change, moved_path(model, name, dimension, change))
         for turn in range(plan.references or len(excerpts))

@@ -6,7 +6,7 @@ it is. What was wished and what was reached are both kept: listeners are measure
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import msgspec
@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from audiometamer.audio import Clip
+from audiometamer.domains import Domain, Image
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.dimensions import Dimension, Dimensions, check_dimension
 from audiometamer.exploration.physical import Physical, physical_distances
 from audiometamer.folding import folded
+from audiometamer.images import STEPS_8_BIT
 from audiometamer.matching.loop import match
 from audiometamer.matching.losses import half_squared_error
 from audiometamer.matching.optimizers import Adam, Cosine, NormalizedDescent, Optimizer
@@ -200,7 +202,8 @@ def move(
 ) -> list[Moved]:
     """Move signals, each along one dimension by a wished change.
 
-    All coordinates that the dimensions of the layer keep are matched: one is to change, the others are to stay.
+    All coordinates that the dimensions of the layer keep are matched: one is to change, the others are to stay. References and
+    moved signals are as they will be presented; see `as_presented`.
 
     Parameters
     ----------
@@ -239,6 +242,7 @@ def move(
             raise AudioMetamerError(
                 f"the change along {each.dimension} is {each.change}; it must be above 0 (the sign says where)"
             )
+    moves = [each._replace(clip=as_presented(model, each.clip)) for each in moves]
     found: dict[int, Moved] = {}
     for layer in dict.fromkeys(each.dimension.layer for each in moves):
         dimensions[layer].check(model)
@@ -250,6 +254,15 @@ def move(
             if progress is not None:
                 progress(len(found))
     return [found[i] for i in range(len(moves))]
+
+
+def as_presented(model: Model, clip: Clip) -> Clip:
+    """A signal as it will be heard or seen: an image in the 8 bits that screens show, for rounding moves coordinates, too."""
+    return replace(clip, samples=_presented(model).as_written(clip.samples))
+
+
+def _presented(model: Model) -> Domain:
+    return replace(model.domain, steps=STEPS_8_BIT) if isinstance(model.domain, Image) else model.domain
 
 
 class _Round(NamedTuple):
@@ -305,7 +318,8 @@ class _Mover:
             size = size * torch.where(lost, _SMALLER, _LARGER)
         if self.method.nearest:
             signals = nearest
-        written = model.domain.as_written(model.domain.project(signals))
+        domain = _presented(model)
+        written = domain.as_written(domain.project(signals))
         seconds = (time.monotonic() - began) / len(moves)
         before, after = own.of(model, references), own.of(model, written.to(references))
         distances = physical_distances(model, references, written.to(references))

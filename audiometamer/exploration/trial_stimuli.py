@@ -10,7 +10,7 @@ from PIL import Image
 from audiometamer.experiment.lists import arranged
 from audiometamer.exploration.design import ExplorationDesign
 from audiometamer.exploration.presented import Presented
-from audiometamer.images import read_png
+from audiometamer.images import STEPS_8_BIT, read_png
 from audiometamer.stimuli.export import Sound, pcm_wav, presented
 
 
@@ -44,7 +44,7 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
 
 
 def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> bytes:
-    """A PNG with all images of a trial, one below the other, in the 8 bits that screens show.
+    """A PNG with all images of a trial, one below the other, in the 8 bits of a ladder of images.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> byte
     """
     pair = [read_png(folder / file) for file in (trial.original, trial.moved)]
     order, _ = arranged(design.task.kind, trial.arrangement)
-    pixels = torch.cat([pair[k] for k in order], dim=1).mul(255).round().byte().permute(1, 2, 0).numpy()
+    pixels = torch.cat([pair[k] for k in order], dim=1).mul(STEPS_8_BIT).round().byte().permute(1, 2, 0).numpy()
     written = io.BytesIO()
     Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(written, format="PNG")
     return written.getvalue()
