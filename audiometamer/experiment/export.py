@@ -140,7 +140,7 @@ class Answers:
         return [trial for one in self.enrolled for trial in self._trials(one)]
 
     def _trials(self, one: Enrolled) -> Iterator[Trial]:
-        browser = _json(self.form(one.listener, "browser"))
+        browser = json_cell(self.form(one.listener, "browser"))
         for trial, _, answer, decided in self.given(one.listener):
             if decided is not None:
                 continue
@@ -153,7 +153,7 @@ class Answers:
                 speaker=entry.speaker, answer=answer.answer, correct=answer.answer == entry.answer,
                 reaction_time_ms=answer.reaction_time_ms, plays=answer.plays,
                 started=None if backwards else answer.started.astimezone(UTC), answered=answer.answered.astimezone(UTC),
-                network_correct=self._network_correct(entry), browser=browser, playback=_json(answer.playback),
+                network_correct=self._network_correct(entry), browser=browser, playback=json_cell(answer.playback),
             )  # fmt: skip
 
     def _network_correct(self, entry: Entry) -> bool | None:
@@ -187,7 +187,7 @@ class Answers:
     def events(self) -> list[EventRow]:
         """A row for each event."""
         return [
-            EventRow(str(one.listener), event.trial, event.what, event.when.astimezone(UTC), _json(event.details))
+            EventRow(str(one.listener), event.trial, event.what, event.when.astimezone(UTC), json_cell(event.details))
             for one in self.enrolled
             for message in self.messages[one.listener] if isinstance(message, Events)
             for event in message.events
@@ -289,5 +289,6 @@ def tsv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _json(content: Mapping[str, Any]) -> str:
+def json_cell(content: Mapping[str, Any]) -> str:
+    """What a cell of a table holds that is not a single value: JSON in a line, keys in order."""
     return msgspec.json.encode(content, order="deterministic").decode()

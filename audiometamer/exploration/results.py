@@ -7,7 +7,7 @@ from typing import cast
 import msgspec
 
 from audiometamer.experiment.course import Decided
-from audiometamer.experiment.export import Answers, tsv
+from audiometamer.experiment.export import Answers, json_cell, tsv
 from audiometamer.experiment.messages import Answer
 from audiometamer.exploration.course import Kind
 from audiometamer.exploration.presented import Presented
@@ -38,4 +38,5 @@ def _answered(listener: str, decided: Decided, message: Answer) -> Answered:
         arrangement=about.arrangement, answer=message.answer, right=decided.answer, correct=message.answer == decided.answer,
         reaction_time_ms=message.reaction_time_ms, plays=message.plays,
         started=None if backwards else message.started.astimezone(UTC), answered=message.answered.astimezone(UTC),
+        playback=json_cell(message.playback),
     )  # fmt: skip

@@ -56,9 +56,11 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     correct : bool
     reaction_time_ms : float or None
     plays : int or None
-        How often the sound was played.
+        How often the sound was played, or the images shown.
     started, answered : datetime or None
         UTC.
+    playback : str
+        What the browser told of how the sound was played, or for how long images were on the screen: JSON.
     """
 
     listener: Name
@@ -84,6 +86,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     plays: Count | None = None
     started: Moment | None = None
     answered: Moment | None = None
+    playback: str = ""
 
 
 _FIELDS = Answered.__struct_fields__

@@ -70,6 +70,7 @@ def test_from_consent_to_the_tables(exploration, tmp_path):
         assert (row.dimension, row.reference, row.way) == (about.dimension, about.reference, "ladder")
         assert (row.wished, row.reached) == pytest.approx((about.wished, about.reached))
         assert row.correct == (about.reached > 0.3)
+        assert json.loads(row.playback) == {"sample_rate": 48000}
     # Between 0.2, which is never heard, and 0.4, which always is, the staircases turn.
     levels = {name: [about.made for about in of_kind(heard, "main") if about.dimension == name] for name in DIMENSIONS}
     assert all(found[0] == 0.8 and {0.2, 0.4} <= set(found) and 0.1 not in found[-3:] for found in levels.values())
