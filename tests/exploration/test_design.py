@@ -9,6 +9,7 @@ from tiny_built import DESIGN, course_of, write_design
 from tiny_ladder import record, write_ladder, write_rung
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.design import Images
 from audiometamer.exploration.build import build
 from audiometamer.exploration.design import ExplorationDesign, LadderChoice, ProcedureSettings, read_exploration_design
 from audiometamer.exploration.procedures import QuestPlus, Staircase
@@ -147,6 +148,6 @@ def test_the_design_of_the_documentation(tmp_path):
         shortest.catch,
     )
     assert read.procedure_over((0.1, 0.2)) == shortest.procedure_over((0.1, 0.2))
-    for kind in map(type, (read.ladder, read.procedure, read.task, read.making, read.practice, read.catch)):
+    for kind in (*map(type, (read.ladder, read.procedure, read.task, read.making, read.practice, read.catch)), Images):
         assert all(name in shown for name in kind.__struct_fields__), "every key is shown"
         assert all(name in kind.__doc__ for name in kind.__struct_fields__), "and explained"
