@@ -4,12 +4,11 @@ import shutil
 
 import pytest
 import tiny_course
+from page_session import PageSession
 from playwright.sync_api import expect, sync_playwright
 
 from audiometamer.experiment.design import Breaks
 from audiometamer.experiment.export import read_answers
-from audiometamer.experiment.rehearsal import address_of, start_server
-from audiometamer.experiment.store import Store
 
 QUESTION = "Which one was the last sound the same as?"
 ARGUMENTS = ["--no-sandbox", "--mute-audio", "--autoplay-policy=no-user-gesture-required"]  # programs touch nothing
@@ -22,36 +21,6 @@ new MutationObserver(() => {
   }
 }).observe(document, { subtree: true, childList: true });
 """
-
-
-class Session:
-    """A server with one listener's link, and a browser."""
-
-    def __init__(self, context, folder, database):
-        self.context, self.database = context, database
-        self.experiment = tiny_course.read_course(folder)
-        self.store = Store(database, self.experiment)
-        self.link = f"#{self.store.enrol()}"
-        self.server = start_server(folder, database, serve=tiny_course.SERVE)
-        self.address = address_of(self.server)
-        self.complaints, self.asked = [], []
-
-    def open(self, script=""):
-        page = self.context.new_page()
-        page.set_default_timeout(30_000)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self.asked.append(request.url.removeprefix(self.address)))
-        page.add_init_script(SEEN + script)
-        page.goto(f"{self.address}/{self.link}")
-        return page
-
-    def right(self, n):
-        return self.store.decided(1, n).answer
-
-    def close(self):
-        self.server.kill()
-        self.server.communicate()
-        self.store.close()
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +39,14 @@ def session(browser, folder, tmp_path):
     settings = {"practice": 2, "trials": 6, "catch": 3, "makes": 0.8, "longest_wait": 5.0, "breaks": Breaks(3)}
     made = tiny_course.write_course(tmp_path / "experiment", page=folder / "page", **settings)
     with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
-        one = Session(context, made, tmp_path / "answers.db")
+        one = PageSession(context, tiny_course.read_course(made), tmp_path / "answers.db", tiny_course.SERVE)
         yield one
         one.close()
     assert one.complaints == []
+
+
+def right(session, n):
+    return session.store.decided(1, n).answer
 
 
 def press(page, heading, key=None):
@@ -98,15 +71,15 @@ def begin(page):
 
 
 def test_a_listener_who_reloads_and_opens_another_window(session):
-    page = session.open()
+    page = session.open(SEEN)
     begin(page)
     press(page, "Are your headphones on?")
     press(page, "Which one had the tone?", "2")
     press(page, "What to do")
     press(page, "Practice")
-    press(page, QUESTION, lambda: session.right(2))
+    press(page, QUESTION, lambda: right(session, 2))
     press(page, "Right")
-    press(page, QUESTION, lambda: {"1": "2", "2": "1"}[session.right(3)])
+    press(page, QUESTION, lambda: {"1": "2", "2": "1"}[right(session, 3)])
     press(page, "Not quite")
     press(page, "The main part")
     assert page.locator("#progress").evaluate("(bar) => bar.value") == 0
@@ -119,10 +92,10 @@ def test_a_listener_who_reloads_and_opens_another_window(session):
         press(page, heading)
     asked(page)
     assert session.store.decided(1, 4) == decided
-    other = session.open()
+    other = session.open(SEEN)
     for heading in ("Welcome back", "What to do", "The main part"):
         press(other, heading)
-    press(page, QUESTION, session.right(4))
+    press(page, QUESTION, right(session, 4))
     expect(page.get_by_role("heading", name=QUESTION)).to_be_hidden()
     press(other, QUESTION, "1")
     press(other, "Welcome back")
@@ -131,7 +104,7 @@ def test_a_listener_who_reloads_and_opens_another_window(session):
 
     assert "One moment please, the next sound is being made…" in page.evaluate("seen")
     page.close()
-    page = session.open("window.simulatedListener = {answer: () => ({answer: '2', reaction_time_ms: 20})};")
+    page = session.open(SEEN + "window.simulatedListener = {answer: () => ({answer: '2', reaction_time_ms: 20})};")
     expect(page.get_by_role("heading", name="Your answers are saved.")).to_be_visible(timeout=60_000)
     found = read_answers(session.database, session.experiment)
     assert [answer.trial for answer in found.answers(1)] == list(range(1, 12))

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import tiny_exploration
+from page_session import PageSession
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from starlette.testclient import TestClient
@@ -233,30 +234,6 @@ def test_images_made_online(tmp_path, without_page):
     assert all(about.made == pytest.approx(about.wished, rel=1e-5) and about.reached > 0 for about in made)
 
 
-class Session:
-    """A server with one listener's link, and a browser."""
-
-    def __init__(self, context, folder, database):
-        self.context, self.read = context, read_exploration(folder)
-        self.store = Store(database, self.read)
-        self.link = f"#{self.store.enrol()}"
-        self.server = start_server(folder, database, serve=SERVE)
-        self.address, self.complaints = address_of(self.server), []
-
-    def open(self, script=SEEN):
-        page = self.context.new_page()
-        page.set_default_timeout(30_000)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.add_init_script(script)
-        page.goto(f"{self.address}/{self.link}")
-        return page
-
-    def close(self):
-        self.server.kill()
-        self.server.communicate()
-        self.store.close()
-
-
 @pytest.fixture(scope="module")
 def browser():
     program = shutil.which("chromium")
@@ -270,7 +247,7 @@ def browser():
 @pytest.fixture
 def session(browser, exploration, tmp_path):
     with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
-        one = Session(context, exploration, tmp_path / "answers.db")
+        one = PageSession(context, read_exploration(exploration), tmp_path / "answers.db", SERVE)
         yield one
         one.close()
     assert one.complaints == []
@@ -286,14 +263,14 @@ def asked(page):
 
 
 def test_what_is_seen(session):
-    page = session.open()
+    page = session.open(SEEN)
     press(page, "Before you begin")
     press(page, "What to do")  # no volume is set
     press(page, "Practice")
     asked(page)
     decided = session.store.decided(1, 1)
     seen = page.evaluate("seen")
-    stacked = np.asarray(Image.open(io.BytesIO(session.read.course.stimulus(decided))))
+    stacked = np.asarray(Image.open(io.BytesIO(session.experiment.course.stimulus(decided))))
     drawn = [one for one in seen if one["name"] == "drawImage"]
     assert [(one["width"], one["height"], one["css"]) for one in drawn] == [(4, 3, 400)] * 3
     for k, one in enumerate(drawn):
@@ -313,7 +290,7 @@ def test_what_is_seen(session):
     page.reload()
     press(page, "Welcome back")
     page.close()
-    (answer,) = read_answers(session.store.path, session.read).answers(1)
+    (answer,) = read_answers(session.database, session.experiment).answers(1)
     playback = answer.playback
     assert playback["width_px"] == 400
     assert 0 < playback["frame_ms"] < 100
@@ -340,14 +317,14 @@ window.leave = () => { window.away = true; document.dispatchEvent(new Event("vis
     asked(page)
     page.keyboard.press("1")
     expect(page.locator("button.main")).to_be_visible()
-    (answer,) = read_answers(session.store.path, session.read).answers(1)
+    (answer,) = read_answers(session.database, session.experiment).answers(1)
     assert answer.plays == 2
 
 
 def test_a_listener_who_goes_to_the_end(session):
     page = session.open("window.simulatedListener = {seconds: 0.1, answer: () => ({answer: '2', reaction_time_ms: 5})};")
     expect(page.get_by_role("heading", name="Your answers are saved.")).to_be_visible(timeout=60_000)
-    heard = read_answers(session.store.path, session.read).heard(1)
-    assert session.read.course.next(1, heard) is None
+    heard = read_answers(session.database, session.experiment).heard(1)
+    assert session.experiment.course.next(1, heard) is None
     assert {one.decided.trial.kind for one in heard} == {"practice", "main", "catch"}
     assert all(one.correct == (one.decided.answer == "2") for one in heard)
