@@ -70,7 +70,7 @@ class ExplorationCourse:
     maker : Maker, optional
         Who makes sounds on-line. Default: nobody, and all sounds are of the ladder.
     rendered : Latest
-        WAVs by the name of their sound, which stands for one sound alone.
+        WAVs that are ready, by the names of their sounds; each name stands for one sound alone.
     """
 
     folder: Path
@@ -115,7 +115,7 @@ class ExplorationCourse:
         made = self.maker.wait(*asked.wish)
         if made is None:
             began = time.monotonic()
-            self.sound(self._decided(wanted, asked, nearest, "fallback", 0.0))  # it is ready when the wait ends
+            self._render(self._decided(wanted, asked, nearest, "fallback", 0.0))
             made = self._made(self.maker, asked, waited, gone, to_render=time.monotonic() - began)
         if made is None:
             return None if gone() else self._decided(wanted, asked, nearest, "fallback", waited())
@@ -124,7 +124,7 @@ class ExplorationCourse:
     def _made(
         self, maker: Maker, asked: Asked, waited: Callable[[], float], gone: Callable[[], bool], *, to_render: float
     ) -> Rung | None:
-        """A sound that is made on-line, if it can be rendered, in as many s as another was just now, before the longest wait ends.
+        """A sound that is made on-line, if it comes so long before the longest wait ends that it can be rendered by then.
 
         Who waits longer comes first.
         """
@@ -171,7 +171,11 @@ class ExplorationCourse:
     def sound(self, decided: Decided) -> bytes:
         """The sounds of a trial as one WAV; see `audiometamer.exploration.trial_sounds`."""
         name = decided.trial.stimulus
-        return self.rendered(name, lambda: trial_wav(self.folder, _presented(decided), self.design, name=name))
+        return self.rendered.get(name) or trial_wav(self.folder, _presented(decided), self.design, name=name)
+
+    def _render(self, decided: Decided) -> None:
+        """Have the sound of a trial ready that may be asked for soon."""
+        self.rendered.keep(decided.trial.stimulus, self.sound(decided))
 
     def progress(self, number: int, heard: Sequence[Heard]) -> float:
         """The mean over the list's procedures of how much of each is done."""

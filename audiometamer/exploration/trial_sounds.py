@@ -1,7 +1,6 @@
 """The sounds of one trial: a reference and the moved signal, in the order of the trial, as one WAV."""
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,29 +12,27 @@ from audiometamer.stimuli.export import Sound, pcm_wav, presented
 
 
 class Latest:
-    """WAVs that were rendered last: what was rendered while a listener waited is only sent afterwards.
+    """The WAVs that were kept last, by name. May be used by several threads.
 
     Parameters
     ----------
     most : int
-        How many are kept. Default 32.
+        How many. Default 32.
     """
 
     def __init__(self, most: int = 32) -> None:
-        self.most, self._kept = most, dict[str, bytes]()
-        self._lock = threading.Lock()
+        self.most, self._kept, self._lock = most, dict[str, bytes](), threading.Lock()
 
-    def __call__(self, name: str, render: Callable[[], bytes]) -> bytes:
-        """The WAV of a name, rendered if it is not kept; other threads may do so at the same time."""
+    def get(self, name: str) -> bytes | None:
+        """The WAV of a name, if it is kept."""
+        return self._kept.get(name)
+
+    def keep(self, name: str, wav: bytes) -> None:
+        """Keep a WAV, in the place of the one that is here longest if there are too many."""
         with self._lock:
-            kept = self._kept.get(name)
-        wav = render() if kept is None else kept
-        with self._lock:
-            self._kept.pop(name, None)
             self._kept[name] = wav
             if len(self._kept) > self.most:
                 del self._kept[next(iter(self._kept))]
-        return wav
 
 
 def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name: str) -> bytes:
