@@ -128,11 +128,11 @@ class ExplorationCourse:
 
         Who waits longer comes first.
         """
-        longest = max(self.design.making.longest_wait - to_render, _SECONDS_TO_LOOK)
+        longest = max(self.design.making.longest_wait - to_render - _SECONDS_TO_LOOK, 0.0)
         while True:
             maker.want(*asked.wish, urgency=waited())
-            rung = maker.wait(*asked.wish, timeout=min(_SECONDS_TO_LOOK, longest - waited()))
-            if rung is not None or waited() >= longest or gone() or not maker.comes(*asked.wish):
+            rung = maker.wait(*asked.wish, timeout=_SECONDS_TO_LOOK)
+            if rung is not None or waited() > longest or gone() or not maker.comes(*asked.wish):
                 return rung
 
     def _foretell(self, maker: Maker, number: int, heard: Sequence[Heard], pending: Decided) -> None:
