@@ -98,7 +98,8 @@ def latencies(read: Experiment, *, listeners: int, trials: int, reaction_time: f
         server = start_server(read.folder, database, serve=SERVE)
         try:
             reply = Informed(read, database, sensitive(read, {}))
-            people = [Listener(address_of(server), token, reply, seed) for seed, token in enumerate(tokens)]
+            address = address_of(server)
+            people = [Listener(address, token, reply, seed) for seed, token in enumerate(tokens)]
             list(threads.map(lambda one: one.take_part(trials, reaction_time=reaction_time), people))
         finally:
             server.kill()
