@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
     from audiometamer.exploration.making import Mover, Wish
 
 _RESTARTS = 3
-_NICER = (
-    2  # of the 19 steps by which a process gives way on Unix; with each it has a fifth less of the time for which others compete
-)
+_NICER = 2  # of 19 steps; with each, on Unix, a process has a fifth less of the time for which others compete
 _PATIENCE = 5.0  # s for a process that is asked to end; then it is killed
 
 
@@ -101,8 +98,10 @@ class Apart:
     def _lost(self) -> str:
         """Start another process in the place of one that ended, unless that happened too often; what happened."""
         with self._lock:
+            if self._closed:
+                return "the process that moves signals was ended"
             told = f"the process that moves signals {self._how_it_ended()}"
-            if self._closed or self._restarts == _RESTARTS:
+            if self._restarts == _RESTARTS:
                 return f"{told}; it is not started again"
             self._restarts += 1
             self._start()
@@ -156,6 +155,8 @@ def _interrupts_held() -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
+    from multiprocessing import resource_tracker
+
     resource_tracker.ensure_running()  # which would end the holding
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

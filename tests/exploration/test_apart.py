@@ -209,7 +209,7 @@ def count(*_):
     heard += 1
 
 signal.signal(signal.SIGINT, count)
-threading.Thread(target=interrupt).start()
+threading.Thread(target=interrupt, daemon=True).start()
 mover = Apart(tiny_movers.patient)
 over = 1
 print(heard > 10, mover([Wish("relu0/0/+", "hello", 0.1)])[0].startswith("hello"))
