@@ -11,7 +11,7 @@ from audiometamer.errors import AudioMetamerError
 
 
 class Teller:
-    """Makes nothing, and says of each wish what it is, its own process and its priority; some wishes are its end."""
+    """Makes nothing, and says of each wish what it is, its own process, its priority, and how long threads spin; some wishes are its end."""
 
     batch_size = 3
 
@@ -22,7 +22,7 @@ class Teller:
             if wish.reference == "slow":
                 Path(wish.dimension).touch()
                 time.sleep(60)
-        return [f"{wish}, {os.getpid()}, {psutil.Process().nice()}" for wish in wishes]
+        return [f"{wish}, {os.getpid()}, {psutil.Process().nice()}, {os.environ['GOMP_SPINCOUNT']}" for wish in wishes]
 
     def close(self):
         pass

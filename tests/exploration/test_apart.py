@@ -70,10 +70,15 @@ def test_what_is_made_is_what_is_made_here(folder, tiny, tmp_path):
     assert "has no reference 'song'" in told
 
 
-def test_it_gives_way(teller):
+def test_it_gives_way(teller, monkeypatch):
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     (told,) = teller([HELLO])
-    assert told == f"hello along relu0/0/+ by 0.1, {teller.pid}, {psutil.Process().nice() + 2}"
+    assert told == f"hello along relu0/0/+ by 0.1, {teller.pid}, {psutil.Process().nice() + 2}, 5000"
     assert teller.pid != os.getpid()
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    other = Apart(tiny_movers.Teller)
+    assert other([HELLO])[0].endswith(", 7"), "whoever sets it knows better"
+    other.close()
 
 
 @pytest.mark.parametrize(
