@@ -5,11 +5,14 @@ answers some time after its end. The server runs in a process of its own, on thi
 """
 
 import io
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +31,7 @@ from audiometamer.exploration.rehearsal import sensitive
 from benchmarks.measuring import table
 
 SERVE = (sys.executable, "-m", "audiometamer", "explore", "serve")
+BUSY = "import time\nend = time.monotonic() + 3600\nwhile time.monotonic() < end: pass"  # ends, should nobody end it
 
 
 class Ready(NamedTuple):
@@ -54,7 +58,7 @@ class Listener:
             ready = self._drawn(drawn, state["next"]) or self._asked(state["next"])
             while len(self.seconds) < trials and ready is not None:
                 ahead = thread.submit(self._ahead, state["next"] + 1)
-                time.sleep(soundfile.info(io.BytesIO(ready.sound)).duration + reaction_time)
+                time.sleep(max(soundfile.info(io.BytesIO(ready.sound)).duration + reaction_time, 0))
                 options = session["headphones" if ready.trial["kind"] == "headphones" else "task"]["answers"]
                 given, milliseconds = self.reply(ready.trial["stimulus"], options, self.generator)
                 message = answer_message(ready.trial, given, milliseconds)
@@ -94,7 +98,8 @@ def latencies(read: Experiment, *, listeners: int, trials: int, reaction_time: f
         server = start_server(read.folder, database, serve=SERVE)
         try:
             reply = Informed(read, database, sensitive(read, {}))
-            people = [Listener(address_of(server), token, reply, seed) for seed, token in enumerate(tokens)]
+            address = address_of(server)
+            people = [Listener(address, token, reply, seed) for seed, token in enumerate(tokens)]
             list(threads.map(lambda one: one.take_part(trials, reaction_time=reaction_time), people))
         finally:
             server.kill()
@@ -104,16 +109,36 @@ def latencies(read: Experiment, *, listeners: int, trials: int, reaction_time: f
     return np.concatenate([one.seconds for one in people]), ways
 
 
+@contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """While the block runs, so many other processes compute without a pause."""
+    running = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for one in running:
+            one.kill()
+            one.wait()
+
+
 @click.command()
 @click.argument("folders", metavar="EXPERIMENT…", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--listeners", type=click.IntRange(1), default=1, show_default=True, help="At once.")
 @click.option("--trials", type=click.IntRange(1), default=50, show_default=True, help="Of each, at most.")
-@click.option("--reaction-time", type=float, default=1.5, show_default=True, help="s from the end of a sound to the answer.")
-def main(folders: tuple[Path, ...], listeners: int, trials: int, reaction_time: float) -> None:
+@click.option(
+    "--reaction-time",
+    type=float,
+    default=1.5,
+    show_default=True,
+    help="s from the end of a sound to the answer; below 0: before.",
+)
+@click.option("--busy", "others", type=click.IntRange(0), default=0, show_default=True, help="Processes that compute meanwhile.")
+def main(folders: tuple[Path, ...], listeners: int, trials: int, reaction_time: float, others: int) -> None:
     """Print a table of how long the next sound takes in explorations."""
     rows: list[tuple[object, ...]] = [("experiment", "trials", "ladder, online, fallback", "median (s)", "95 % (s)", "worst (s)")]
     for folder in folders:
-        seconds, ways = latencies(read_exploration(folder), listeners=listeners, trials=trials, reaction_time=reaction_time)
+        with busy(others):
+            seconds, ways = latencies(read_exploration(folder), listeners=listeners, trials=trials, reaction_time=reaction_time)
         told = ", ".join(str(ways[way]) for way in ("ladder", "online", "fallback"))
         found = [f"{value:.3f}" for value in (np.median(seconds), np.quantile(seconds, 0.95), seconds.max())]
         rows.append((folder.name, len(seconds), told, *found))

@@ -3,24 +3,26 @@
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
 from audiometamer.experiment.build import COPIED_TEXTS, check_trials, headphone_checks, write_checks, write_texts
 from audiometamer.experiment.folder import Experiment, List, Lists, read_lists, write_private
 from audiometamer.experiment.pages import write_page
+from audiometamer.exploration.apart import Apart
 from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.design import ExplorationDesign, read_exploration_design, suited
 from audiometamer.exploration.dimensions import Dimension, Dimensions, folder_of_layer, load_all
 from audiometamer.exploration.ladder import Ladder, Rung, read_ladder
 from audiometamer.exploration.making import Maker
+from audiometamer.exploration.workshop import open_workshop
 from audiometamer.files import json_text, whole_folder, write_text
 from audiometamer.images import read_png
 from audiometamer.loading import load_model
@@ -120,7 +122,7 @@ def read_exploration(folder: Path) -> Experiment:
 
 @contextmanager
 def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experiment]:
-    """The same for listeners: where the design says so, with somebody who makes sounds on-line as long as the block lasts.
+    """The same for listeners: where the design says so, with a process that makes sounds on-line as long as the block lasts.
 
     Raises
     ------
@@ -134,10 +136,14 @@ def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experi
     if making.way == "ladder":
         yield read
         return
-    with within(folder / layout.DESIGN, "making"):
-        model = load_model(making.model or course.ladder.model).to(choose_device(device))
-        maker = Maker(model, load_all(folder / DIMENSIONS), course.ladder, folder / MADE)
-    with maker:
+    opened = partial(
+        open_workshop, making.model or course.ladder.model, device,
+        dimensions=folder / DIMENSIONS, ladder=folder / LADDER, folder=folder / MADE,
+    )  # fmt: skip
+    with ExitStack() as stack:
+        with within(folder / layout.DESIGN, "making"):
+            mover = stack.enter_context(closing(Apart(opened)))
+            maker = stack.enter_context(Maker(mover, course.ladder, folder / MADE))
         yield replace(read, course=replace(course, maker=maker))
 
 

@@ -6,8 +6,9 @@ the number of the list and how much was heard; only how far a signal is moved fo
 
 import math
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -24,7 +25,7 @@ from audiometamer.exploration.ladder import Ladder, Rung
 from audiometamer.exploration.making import Maker, Wish
 from audiometamer.exploration.presented import Presented, Way
 from audiometamer.exploration.procedures import Answer, Interleaving, Procedure
-from audiometamer.exploration.trial_stimuli import headroom_db, trial_png, trial_wav
+from audiometamer.exploration.trial_stimuli import Latest, headroom_db, trial_png, trial_wav
 from audiometamer.exploration.trials import LEAST_REACHED
 from audiometamer.stimuli.export import opaque_name
 
@@ -68,12 +69,15 @@ class ExplorationCourse:
     ladder : Ladder
     maker : Maker, optional
         Who makes sounds on-line. Default: nobody, and all sounds are of the ladder.
+    rendered : Latest
+        Files of trials that are ready, by the names of their stimuli.
     """
 
     folder: Path
     design: ExplorationDesign
     ladder: Ladder
     maker: Maker | None = None
+    rendered: Latest = field(default_factory=Latest, compare=False, repr=False)
 
     def next(self, number: int, heard: Sequence[Heard]) -> Wanted | None:
         """What comes next: practice, then the procedures' trials with catch trials among them; None when all have ended."""
@@ -107,17 +111,28 @@ class ExplorationCourse:
         nearest = self.ladder.nearest(*asked.wish)
         if self.maker is None or _is_as_good(nearest, asked):
             return self._decided(wanted, asked, nearest, "ladder", waited())
-        made = self._made(self.maker, asked, waited, gone)
+        self.maker.want(*asked.wish, urgency=waited())
+        made = self.maker.wait(*asked.wish)
+        if made is None:
+            began = time.monotonic()
+            self._render(self._decided(wanted, asked, nearest, "fallback", 0.0))
+            made = self._made(self.maker, asked, waited, gone, to_render=time.monotonic() - began)
         if made is None:
             return None if gone() else self._decided(wanted, asked, nearest, "fallback", waited())
         return self._decided(wanted, self._lowered(asked, made), made, "online", waited())
 
-    def _made(self, maker: Maker, asked: Asked, waited: Callable[[], float], gone: Callable[[], bool]) -> Rung | None:
-        """A sound that is made on-line, if it comes before the listener has waited too long; who waits longer comes first."""
+    def _made(
+        self, maker: Maker, asked: Asked, waited: Callable[[], float], gone: Callable[[], bool], *, to_render: float
+    ) -> Rung | None:
+        """A sound that is made on-line, if it comes so long before the longest wait ends that it can be rendered by then.
+
+        Who waits longer comes first.
+        """
+        longest = max(self.design.making.longest_wait - to_render - _SECONDS_TO_LOOK, 0.0)
         while True:
             maker.want(*asked.wish, urgency=waited())
             rung = maker.wait(*asked.wish, timeout=_SECONDS_TO_LOOK)
-            if rung is not None or waited() > self.design.making.longest_wait or gone() or not maker.comes(*asked.wish):
+            if rung is not None or waited() > longest or gone() or not maker.comes(*asked.wish):
                 return rung
 
     def _foretell(self, maker: Maker, number: int, heard: Sequence[Heard], pending: Decided) -> None:
@@ -157,10 +172,16 @@ class ExplorationCourse:
 
     def stimulus(self, decided: Decided) -> bytes:
         """The sounds of a trial as one WAV, or its images as one PNG; see `audiometamer.exploration.trial_stimuli`."""
-        presented = _presented(decided)
+        name, presented = decided.trial.stimulus, _presented(decided)
+        if (ready := self.rendered.get(name)) is not None:
+            return ready
         if self.design.shown is not None:
             return trial_png(self.folder, presented, self.design)
-        return trial_wav(self.folder, presented, self.design, name=decided.trial.stimulus)
+        return trial_wav(self.folder, presented, self.design, name=name)
+
+    def _render(self, decided: Decided) -> None:
+        """Have the file of a trial ready that may be asked for soon."""
+        self.rendered.keep(decided.trial.stimulus, self.stimulus(decided))
 
     def progress(self, number: int, heard: Sequence[Heard]) -> float:
         """The mean over the list's procedures of how much of each is done."""

@@ -1,19 +1,15 @@
-"""Moved signals made on the way, while listeners hear others: in a thread, the most urgent first."""
+"""Moved signals made on the way, while listeners hear others: which are made next, and who waits for them."""
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
-from audiometamer.devices import is_accelerator
-from audiometamer.errors import AudioMetamerError, one_line
-from audiometamer.exploration.dimensions import Dimension, Dimensions
-from audiometamer.exploration.ladder import Ladder, Rung, read_rungs, save_moved
-from audiometamer.exploration.moving import Move, Moved, move
-from audiometamer.models import Model
+from audiometamer.errors import AudioMetamerError
+from audiometamer.exploration.dimensions import Dimension
+from audiometamer.exploration.ladder import Ladder, Rung, read_rungs
 
-_SIDE_BY_SIDE = 8  # on an accelerator; on a CPU little is won by it, and who waits for one signal waits for all
 _log = logging.getLogger(__name__)
 
 
@@ -33,38 +29,46 @@ class Wish(NamedTuple):
         return f"{self.reference} along {self.dimension} by {self.change:g}"
 
 
-class Maker:
-    """Makes moved signals for many listeners, one batch after the other, in a thread of its own.
+class Mover(Protocol):
+    """Who makes moved signals: `audiometamer.exploration.workshop` in this process, `audiometamer.exploration.apart` in another.
 
-    What it made lies in its folder as in a ladder, and is found there by the next one. What it cannot make it tells once in the
+    Parameters
+    ----------
+    batch_size : int
+        Signals side by side at most.
+    """
+
+    batch_size: int
+
+    def __call__(self, wishes: Sequence[Wish]) -> list[Rung | str]:
+        """Make signals of one layer and write them; of each that cannot be made, a line that says why. It raises nothing."""
+
+    def close(self) -> None:
+        """Make no more. May be called from another thread meanwhile, and several times; it comes back soon if it can."""
+
+
+class Maker:
+    """Has moved signals made for many listeners, one batch after the other; a thread waits for who makes them.
+
+    What was made lies in its folder as in a ladder, and is found there by the next one. What cannot be made it tells once in the
     log, and leaves to the ladder. All methods may be called from any thread; they come back at once, but for `wait` and `close`.
 
     Parameters
     ----------
-    model : Model
-        On the device where it will compute; nobody else uses it meanwhile.
-    dimensions : mapping of str to Dimensions
-        By layer.
+    mover : Mover
+        Closed with this; it writes into `folder`.
     ladder : Ladder
-        Its references are moved, by its method and in as many steps.
+        Whose references are moved.
     folder : path
-    batch_size : int, optional
-        Signals side by side at most. Default: 8 on an accelerator, 1 on a CPU, where those who wait would wait for all.
 
     Raises
     ------
     AudioMetamerError
-        If model, dimensions and ladder do not belong together, or what lies in the folder is of others.
+        If what lies in the folder was made with other weights or dimensions.
     """
 
-    def __init__(
-        self, model: Model, dimensions: Mapping[str, Dimensions], ladder: Ladder, folder: Path, *, batch_size: int | None = None
-    ) -> None:
-        ladder.check(dimensions)
-        for layer in ladder.dimensions_sha256:
-            dimensions[layer].check(model)
-        self.model, self.dimensions, self.ladder, self.folder = model, dimensions, ladder, folder
-        self.batch_size = batch_size or (_SIDE_BY_SIDE if is_accelerator(model.device) else 1)
+    def __init__(self, mover: Mover, ladder: Ladder, folder: Path) -> None:
+        self.mover, self.ladder, self.folder = mover, ladder, folder
         self._made = {Wish.of(rung.record.dimension, rung.record.clip, rung.record.wished): rung for rung in self._found()}
         self._waiting: dict[Wish, float] = {}  # with their urgency, in the order in which they were wished for
         self._in_the_making: set[Wish] = set()
@@ -129,10 +133,11 @@ class Maker:
             return not self._closed and (wish in self._made or wish in self._waiting or wish in self._in_the_making)
 
     def close(self) -> None:
-        """End the thread, after the batch that it is making; nobody waits any longer."""
+        """End; nobody waits any longer, and what is in the making may be left."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self.mover.close()
         self._thread.join()
 
     def __enter__(self) -> Self:
@@ -153,7 +158,7 @@ class Maker:
 
     def _work(self) -> None:
         while batch := self._next():
-            self._make(batch)
+            self._note(batch, self.mover(batch))
 
     def _next(self) -> list[Wish]:
         """The most urgent wish and others of its layer, once there are any; none when this is closed."""
@@ -163,38 +168,25 @@ class Maker:
                 return []
             in_order = sorted(self._waiting, key=lambda wish: -self._waiting[wish])
             layers = [Dimension.parse(wish.dimension).layer for wish in in_order]
-            batch = [wish for wish, layer in zip(in_order, layers, strict=True) if layer == layers[0]][: self.batch_size]
+            batch = [wish for wish, layer in zip(in_order, layers, strict=True) if layer == layers[0]][: self.mover.batch_size]
             for wish in batch:
                 del self._waiting[wish]
             self._in_the_making.update(batch)
             return batch
 
-    def _make(self, batch: Sequence[Wish]) -> None:
-        """Make signals together; if that fails, each by itself."""
-        try:
-            made = [save_moved(self.model, moved, self.folder) for moved in self._moved(batch)]
-        except Exception as error:  # noqa: BLE001 (whatever it is, listeners go on with the ladder)
-            if len(batch) > 1:
-                for wish in batch:
-                    self._make([wish])
-            else:
-                self._failed(batch[0], error)
-            return
+    def _note(self, batch: Sequence[Wish], made: Sequence[Rung | str]) -> None:
+        """What came of a batch."""
         with self._changed:
-            self._made |= zip(batch, made, strict=True)
+            for wish, rung in zip(batch, made, strict=True):
+                if isinstance(rung, Rung):
+                    self._made[wish] = rung
+                else:
+                    self._in_vain.add(wish)
+                    self._tell(wish, rung)
             self._in_the_making.difference_update(batch)
             self._changed.notify_all()
 
-    def _moved(self, batch: Sequence[Wish]) -> list[Moved]:
-        record = self.ladder.all[0].record
-        moves = [Move(self.ladder.clip(wish.reference), Dimension.parse(wish.dimension), wish.change) for wish in batch]
-        return move(self.model, self.dimensions, moves, method=record.method, steps=record.steps, batch_size=len(batch))
-
-    def _failed(self, wish: Wish, error: Exception) -> None:
-        if (told := one_line(error) or type(error).__name__) not in self._told:
-            self._told.add(told)
-            _log.error("could not move %s; the nearest of the ladder is taken for this and its like: %s", wish, told)
-        with self._changed:
-            self._in_vain.add(wish)
-            self._in_the_making.discard(wish)
-            self._changed.notify_all()
+    def _tell(self, wish: Wish, why: str) -> None:
+        if why not in self._told and not self._closed:
+            self._told.add(why)
+            _log.error("could not move %s; the nearest of the ladder is taken for this and its like: %s", wish, why)

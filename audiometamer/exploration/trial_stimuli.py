@@ -1,6 +1,7 @@
 """What one trial plays or shows: a reference and the moved signal, in the order of the trial, in one file."""
 
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,30 @@ from audiometamer.exploration.design import ExplorationDesign
 from audiometamer.exploration.presented import Presented
 from audiometamer.images import STEPS_8_BIT, read_png
 from audiometamer.stimuli.export import Sound, pcm_wav, presented
+
+
+class Latest:
+    """Files that were kept last, by name, which each stands for one file alone. May be used by several threads.
+
+    Parameters
+    ----------
+    most : int
+        How many. Default 32.
+    """
+
+    def __init__(self, most: int = 32) -> None:
+        self.most, self._kept, self._lock = most, dict[str, bytes](), threading.Lock()
+
+    def get(self, name: str) -> bytes | None:
+        """The file of a name, if it is kept."""
+        return self._kept.get(name)
+
+    def keep(self, name: str, file: bytes) -> None:
+        """Keep a file, in the place of the one that is here longest if there are too many."""
+        with self._lock:
+            self._kept[name] = file
+            if len(self._kept) > self.most:
+                del self._kept[next(iter(self._kept))]
 
 
 def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,13 +11,16 @@ from tiny_built import DESIGN, course_of, of_kind, presented, take
 from tiny_ladder import record, write_rung
 
 from audiometamer.experiment.course import Heard
+from audiometamer.exploration import course as course_module
 from audiometamer.exploration.making import Wish
+from audiometamer.exploration.trial_stimuli import Latest, trial_wav
 
 ONLINE = DESIGN.replace("[practice]", '[making]\nway = "online"\ndimensions = "x"\nlongest_wait = 0.3\nahead = 2\n\n[practice]')
 STEPS = "reversals = 4\nsteps = [1.3]"
+TEXT = ONLINE.replace("reversals = 4", STEPS)
 
 
-class Workshop:
+class FakeMaker:
     """Makes what it is told to, or nothing, and remembers who asked for what."""
 
     def __init__(self, make=None, coming=True):
@@ -40,11 +44,26 @@ class Workshop:
 
 @pytest.fixture
 def course(tmp_path):
-    return course_of(tmp_path, ONLINE.replace("reversals = 4", STEPS))
+    return course_of(tmp_path, TEXT)
 
 
 def having(course, maker):
     return dataclasses.replace(course, maker=maker)
+
+
+@pytest.fixture
+def rendered(monkeypatch):
+    """What was rendered, by the name of its WAV; each takes as many s as is said, by a clock of its own."""
+    clock, names = SimpleNamespace(seconds=0.0, each=0.0), []
+
+    def slowly(*arguments, name):
+        names.append(name)
+        clock.seconds += clock.each
+        return trial_wav(*arguments, name=name)
+
+    monkeypatch.setattr(course_module, "time", SimpleNamespace(monotonic=lambda: clock.seconds))
+    monkeypatch.setattr(course_module, "trial_wav", slowly)
+    return clock, names
 
 
 def fine(course):
@@ -59,7 +78,7 @@ def test_a_sound_that_comes_in_time_is_played(course, tmp_path):
         return write_rung(tmp_path / "made", record(dimension, reference, wished, reached=0.9 * wished))
 
     wanted, _ = fine(course)
-    about = presented(having(course, Workshop(make)).decide(wanted, lambda: 0.12345, lambda: False))
+    about = presented(having(course, FakeMaker(make)).decide(wanted, lambda: 0.12345, lambda: False))
     assert (about.way, about.made, about.waited) == ("online", about.wished, 0.123)
     assert about.reached == pytest.approx(0.9 * about.wished)
     assert about.moved.startswith("made/")
@@ -67,29 +86,60 @@ def test_a_sound_that_comes_in_time_is_played(course, tmp_path):
     assert (tmp_path / about.moved).is_file()
 
 
-def test_one_that_does_not_come_is_the_nearest_of_the_ladder_after_the_longest_wait(course):
+def test_one_that_does_not_come_is_the_nearest_of_the_ladder_after_the_longest_wait(course, rendered):
     wanted, _ = fine(course)
-    maker = Workshop()
+    maker = FakeMaker()
     about = presented(having(course, maker).decide(wanted, lambda: maker.asleep, lambda: False))
     assert about.way == "fallback"
     assert about.made == course.ladder.nearest(about.dimension, about.reference, about.wished).record.wished
-    assert 0.3 < about.waited < 0.45
-    assert max(maker.wanted.values()) > 0.25  # the longer somebody waits, the more urgent
+    # Looks are 0.05 s apart: the last one that is not after 0.3 s.
+    assert 0.25 < about.waited <= 0.301
+    assert max(maker.wanted.values()) > 0.2  # the longer somebody waits, the more urgent
 
 
-def test_nobody_waits_while_the_trial_before_is_heard(course):
+def test_the_sound_is_ready_when_the_longest_wait_ends(course, rendered):
+    """The nearest is rendered while the listener waits; another is not waited for so long that it were rendered too late."""
+    clock, names = rendered
+    clock.each = 0.11
     wanted, _ = fine(course)
-    maker = Workshop()
+    maker = FakeMaker()
+    online = having(course, maker)
+    decided = online.decide(wanted, lambda: maker.asleep, lambda: False)
+    assert names == [decided.trial.stimulus]
+    assert 0.14 < presented(decided).waited <= 0.19
+    sound = online.stimulus(decided)
+    assert names == [decided.trial.stimulus]
+    assert sound == course_of(course.folder, TEXT).stimulus(decided), "as of a server that was started again meanwhile"
+    assert len(names) == 2
+
+
+def test_nothing_is_rendered_for_one_that_is_there_already(course, rendered, tmp_path):
+    wanted, _ = fine(course)
+    maker = FakeMaker(lambda *wish: write_rung(tmp_path / "made", record(*wish)))
+    having(course, maker).decide(wanted, lambda: 0.0, lambda: False)
+    assert rendered[1] == []
+
+
+def test_of_wavs_the_latest_are_kept():
+    kept = Latest(2)
+    for k in range(3):
+        kept.keep(str(k), bytes([k]))
+    assert [kept.get(str(k)) for k in range(3)] == [None, b"\x01", b"\x02"]
+
+
+def test_nobody_waits_while_the_trial_before_is_heard(course, rendered):
+    wanted, _ = fine(course)
+    maker = FakeMaker()
     waited = lambda: max(0.0, maker.asleep - 5)  # noqa: E731 (they listen for 5 s)
     about = presented(having(course, maker).decide(wanted, waited, lambda: False))
     assert about.way == "fallback"
-    assert maker.asleep > 5.3
-    assert about.waited < 0.45
+    assert 5.25 < maker.asleep <= 5.301
+    assert 0.25 < about.waited <= 0.301
 
 
 def test_one_that_cannot_be_made_is_not_waited_for(course):
     wanted, _ = fine(course)
-    maker = Workshop(coming=False)
+    maker = FakeMaker(coming=False)
     about = presented(having(course, maker).decide(wanted, lambda: 0.0, lambda: False))
     assert about.way == "fallback"
     assert maker.asleep < 0.1
@@ -97,18 +147,18 @@ def test_one_that_cannot_be_made_is_not_waited_for(course):
 
 def test_who_is_gone_is_told_nothing(course):
     wanted, _ = fine(course)
-    assert having(course, Workshop()).decide(wanted, lambda: 0.0, lambda: True) is None
+    assert having(course, FakeMaker()).decide(wanted, lambda: 0.0, lambda: True) is None
 
 
 def test_what_the_ladder_has_is_not_made_again(course):
-    maker = Workshop()
+    maker = FakeMaker()
     about = presented(having(course, maker).decide(course.next(1, []), lambda: 0.0, lambda: False))
     assert (about.way, about.wished, maker.wanted) == ("ladder", 0.8, {})
 
 
 def test_what_may_come_is_told_ahead_and_what_will_not_is_taken_back(course):
     """Whatever the answers are: all that is played was told before, and what was told and cannot come was taken back."""
-    maker = Workshop()
+    maker = FakeMaker()
     online = having(course, maker)
     heard, told = [], 0
     pattern = itertools.cycle([True, True, False])
@@ -130,7 +180,7 @@ def test_what_may_come_is_told_ahead_and_what_will_not_is_taken_back(course):
 
 def test_nothing_is_told_ahead_if_the_design_says_so(tmp_path):
     course = course_of(tmp_path, ONLINE.replace("ahead = 2", "ahead = 0").replace("reversals = 4", STEPS))
-    maker = Workshop()
+    maker = FakeMaker()
     _, heard = fine(course)
     having(course, maker).ahead(1, heard[:-1], heard[-1].decided)
     assert maker.wanted == {}
@@ -148,7 +198,7 @@ def test_a_sound_with_a_higher_peak_than_all_others_makes_its_trial_softer(tmp_p
         return rung
 
     wanted, _ = fine(course)
-    decided = having(course, Workshop(make)).decide(wanted, lambda: 0.0, lambda: False)
+    decided = having(course, FakeMaker(make)).decide(wanted, lambda: 0.0, lambda: False)
     gains = presented(decided).rove_db
     assert len(set(gains)) == 1
     assert gains[0] < -10

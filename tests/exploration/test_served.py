@@ -2,9 +2,12 @@
 
 import json
 import shutil
+import signal
+import subprocess
 import time
 from contextlib import contextmanager
 
+import psutil
 import pytest
 from starlette.testclient import TestClient
 from tiny_built import DIMENSIONS, SERVE, of_kind, presented
@@ -165,9 +168,64 @@ def test_kill_minus_9_while_sounds_are_made(online, tmp_path):
     restarted.communicate()
 
 
-def test_a_server_of_sounds_that_are_made_ends_its_thread(online):
+def test_the_process_that_makes_sounds_is_killed(online, tmp_path, capfd):
+    """Listeners go on with the ladder, the log tells it, and what comes after is made by another process."""
+    folder = shutil.copytree(online, tmp_path / "e", symlinks=True, ignore=shutil.ignore_patterns("made"))
+    database = tmp_path / "answers.db"
+    with served(folder, database) as (address, token, server), Client(address, token) as client:
+        (child,) = children(server)
+        child.kill()
+        reply = Informed(read_exploration(folder), database, lambda decided: 1.0 if decided.about["wished"] > 0.3 else 0.0)
+        assert take_part(client, reply, seed=1, pace=0.5) == "finished"
+        assert children(server) != [child]
+    ways = [about.way for about in of_kind(trials_of(database, read_exploration(folder)), "main")]
+    assert "fallback" in ways
+    assert "online" in ways
+    assert ways.index("fallback") < ways.index("online")
+    told = capfd.readouterr().err
+    assert told.count("could not move") == 1
+    assert "the process that moves signals was killed (SIGKILL); it is started again (1 of 3)" in told
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_with_a_server_ends_what_makes_its_sounds(online, tmp_path, how):
+    with served(online, tmp_path / "answers.db") as (_, _, server):
+        (child,) = children(server)
+        server.send_signal(how)
+        server.wait(60)
+        psutil.wait_procs([child], timeout=60)
+        assert not child.is_running()
+
+
+def children(server):
+    """The processes that it started, but for the one by which Python keeps account of them."""
+    started = psutil.Process(server.pid).children()
+    return [process for process in started if "resource_tracker" not in " ".join(process.cmdline())]
+
+
+def test_a_server_of_sounds_that_are_made_ends_its_thread_and_its_process(online):
     with served_exploration(online, device="cpu") as read:
         maker = read.course.maker
+        assert psutil.pid_exists(maker.mover.pid)
         began = time.monotonic()
     assert not maker._thread.is_alive()
+    assert not psutil.pid_exists(maker.mover.pid)
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("tiny_built:other_model", "design.toml: making: the dimensions of relu0 are of tiny with weights"),
+        ("tiny_models:none", "design.toml: making: model 'tiny_models:none': tiny_models has no function none"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_told_in_a_line_by_the_command(online, tmp_path, model, told):
+    folder = shutil.copytree(online, tmp_path / "e", symlinks=True)
+    design = folder / "design.toml"
+    design.write_text(design.read_text().replace("tiny_models:sound_model", model))
+    ended = subprocess.run([*SERVE, str(folder), "--port", "0"], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("audiometamer: error: ")
+    assert told in line
