@@ -1,4 +1,4 @@
-"""Movers that need no model: what processes of `test_apart` open."""
+"""Movers that need no model: what processes of `test_mover_process` open."""
 
 import os
 import signal

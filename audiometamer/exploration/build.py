@@ -16,13 +16,13 @@ from audiometamer.experiment import folder as layout
 from audiometamer.experiment.build import COPIED_TEXTS, check_trials, headphone_checks, write_checks, write_texts
 from audiometamer.experiment.folder import Experiment, List, Lists, read_lists, write_private
 from audiometamer.experiment.pages import write_page
-from audiometamer.exploration.apart import Apart
 from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.design import ExplorationDesign, read_exploration_design, suited
 from audiometamer.exploration.dimensions import Dimension, Dimensions, folder_of_layer, load_all
 from audiometamer.exploration.ladder import Ladder, Rung, read_ladder
 from audiometamer.exploration.making import Maker
-from audiometamer.exploration.workshop import open_workshop
+from audiometamer.exploration.model_mover import open_model_mover
+from audiometamer.exploration.mover_process import MoverProcess
 from audiometamer.files import json_text, whole_folder, write_text
 from audiometamer.images import read_png
 from audiometamer.loading import load_model
@@ -137,12 +137,12 @@ def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experi
         yield read
         return
     opened = partial(
-        open_workshop, making.model or course.ladder.model, device,
+        open_model_mover, making.model or course.ladder.model, device,
         dimensions=folder / DIMENSIONS, ladder=folder / LADDER, folder=folder / MADE,
     )  # fmt: skip
     with ExitStack() as stack:
         with within(folder / layout.DESIGN, "making"):
-            mover = stack.enter_context(closing(Apart(opened)))
+            mover = stack.enter_context(closing(MoverProcess(opened)))
             maker = stack.enter_context(Maker(mover, course.ladder, folder / MADE))
         yield replace(read, course=replace(course, maker=maker))
 

@@ -30,7 +30,7 @@ class Wish(NamedTuple):
 
 
 class Mover(Protocol):
-    """Who makes moved signals: `audiometamer.exploration.workshop` in this process, `audiometamer.exploration.apart` in another.
+    """Who makes moved signals: `audiometamer.exploration.model_mover` in this process, `audiometamer.exploration.mover_process` in another.
 
     Parameters
     ----------

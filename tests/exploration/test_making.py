@@ -9,12 +9,12 @@ import torch
 from tiny_exploration import sound_dimensions, sounds
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration import workshop
+from audiometamer.exploration import model_mover
 from audiometamer.exploration.dimensions import Dimension
 from audiometamer.exploration.ladder import all_moves, read_ladder, read_rungs, write_moved
 from audiometamer.exploration.making import Maker
+from audiometamer.exploration.model_mover import ModelMover
 from audiometamer.exploration.moving import Move, move
-from audiometamer.exploration.workshop import Workshop
 
 FIRST, SECOND, DEEP = "relu0/0/+", "relu0/1/-", "relu1/0/+"
 
@@ -35,21 +35,21 @@ def ladder(tiny, dimensions, tmp_path_factory):
 @pytest.fixture
 def maker(tiny, dimensions, ladder, tmp_path):
     made = tmp_path / "made"
-    with Maker(Workshop(tiny, dimensions, ladder, made, batch_size=2), ladder, made) as opened:
+    with Maker(ModelMover(tiny, dimensions, ladder, made, batch_size=2), ladder, made) as opened:
         yield opened
 
 
 @pytest.fixture
 def gate(monkeypatch):
     """Batches as they are begun; each waits until the gate is opened once more."""
-    real, opened, begun = workshop.move, threading.Semaphore(0), []
+    real, opened, begun = model_mover.move, threading.Semaphore(0), []
 
     def waiting(model, dimensions, moves, **options):
         begun.append([(str(each.dimension), each.clip.name, each.change) for each in moves])
         assert opened.acquire(timeout=30)
         return real(model, dimensions, moves, **options)
 
-    monkeypatch.setattr(workshop, "move", waiting)
+    monkeypatch.setattr(model_mover, "move", waiting)
     return opened, begun
 
 
@@ -69,7 +69,7 @@ def test_what_is_made_is_what_move_makes_and_is_found_again(maker, tiny, dimensi
     (expected,) = move(tiny, dimensions, [Move(ladder.clip("sound30"), Dimension.parse(FIRST), 0.123457)], steps=3)
     torch.testing.assert_close(rung.read(), expected.samples, rtol=1e-3, atol=1e-4)
     maker.close()
-    monkeypatch.setattr(workshop, "move", None)  # nothing is made
+    monkeypatch.setattr(model_mover, "move", None)  # nothing is made
     with Maker(maker.mover, ladder, maker.folder) as later:
         later.want(FIRST, "sound30", wished)
         assert later.wait(FIRST, "sound30", wished) == rung
@@ -115,14 +115,14 @@ def test_what_is_in_the_making_is_not_made_again(maker, gate):
 
 def test_a_fault_is_told_once_and_leaves_the_ladder(maker, gate, monkeypatch, caplog):
     opened, begun = gate
-    calm = workshop.move
+    calm = model_mover.move
 
     def poisoned(model, dimensions, moves, **options):
         if any(each.clip.name == "sound31" for each in moves):
             raise ZeroDivisionError("no gradient\nat all")
         return calm(model, dimensions, moves, **options)
 
-    monkeypatch.setattr(workshop, "move", poisoned)
+    monkeypatch.setattr(model_mover, "move", poisoned)
     with caplog.at_level(logging.ERROR):
         maker.want(DEEP, "sound30", 0.1)
         wait_for(lambda: begun)
@@ -171,7 +171,7 @@ def test_what_does_not_belong_together_is_told_in_a_line(maker, tiny, dimensions
         ("has no dimension 'relu9/0/", lambda: maker.want("relu9/0/+", "sound30", 0.1)),
         ("has no reference 'song' moved along", lambda: maker.want(FIRST, "song", 0.1)),
         ("a change of 0 is wished for", lambda: maker.want(FIRST, "sound30", 0)),
-        ("with other dimensions", lambda: Workshop(tiny, fewer, ladder, maker.folder)),
+        ("with other dimensions", lambda: ModelMover(tiny, fewer, ladder, maker.folder)),
     ):
         with pytest.raises(AudioMetamerError, match=match):
             ask()
@@ -196,7 +196,7 @@ def test_whether_a_signal_will_come(maker, gate, monkeypatch):
     opened.release()
     assert maker.wait(FIRST, "sound30", 0.1, timeout=30) is not None
     assert maker.comes(FIRST, "sound30", 0.1)
-    monkeypatch.setattr(workshop, "move", None)
+    monkeypatch.setattr(model_mover, "move", None)
     maker.want(SECOND, "sound30", 0.1)
     assert maker.wait(SECOND, "sound30", 0.1, timeout=30) is None
     assert not maker.comes(SECOND, "sound30", 0.1), "it cannot be made"

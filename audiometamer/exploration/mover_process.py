@@ -22,7 +22,7 @@ _SPINS = "5000"  # a tenth of a ms; of a GNU OpenMP thread that waits for anothe
 _PATIENCE = 5.0  # s for a process that is asked to end; then it is killed
 
 
-class Apart:
+class MoverProcess:
     """Implements `audiometamer.exploration.making.Mover` by another one, in another process.
 
     The process opens that mover itself. It leaves Ctrl-C to this one, and ends when this one does, however that is. If it ends

@@ -15,7 +15,7 @@ from audiometamer.models import Model
 _SIDE_BY_SIDE = 8  # on an accelerator; on a CPU little is won by it, and who waits for one signal waits for all
 
 
-class Workshop:
+class ModelMover:
     """Implements `audiometamer.exploration.making.Mover`.
 
     Parameters
@@ -63,12 +63,12 @@ class Workshop:
         return move(self.model, self.dimensions, moves, method=record.method, steps=record.steps, batch_size=len(moves))
 
 
-def open_workshop(model: str, device: str, *, dimensions: Path, ladder: Path, folder: Path) -> Workshop:
+def open_model_mover(model: str, device: str, *, dimensions: Path, ladder: Path, folder: Path) -> ModelMover:
     """The same, by the name of the model and of its device and from folders: all that another process can be told.
 
     Raises
     ------
     AudioMetamerError
-        If the model cannot be loaded, or there is no such device; and as `Workshop`, `load_all` and `read_ladder`.
+        If the model cannot be loaded, or there is no such device; and as `ModelMover`, `load_all` and `read_ladder`.
     """
-    return Workshop(load_model(model).to(choose_device(device)), load_all(dimensions), read_ladder(ladder), folder)
+    return ModelMover(load_model(model).to(choose_device(device)), load_all(dimensions), read_ladder(ladder), folder)

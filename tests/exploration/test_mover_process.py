@@ -17,11 +17,11 @@ import torch
 from tiny_built import TESTS, write_online_design
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.apart import Apart
 from audiometamer.exploration.dimensions import load_all
 from audiometamer.exploration.ladder import read_ladder
 from audiometamer.exploration.making import Maker, Wish
-from audiometamer.exploration.workshop import Workshop, open_workshop
+from audiometamer.exploration.model_mover import ModelMover, open_model_mover
+from audiometamer.exploration.mover_process import MoverProcess
 
 HELLO, DEADLY = Wish("relu0/0/+", "hello", 0.1), Wish("relu0/0/+", "deadly", 0.1)
 
@@ -34,7 +34,7 @@ def folder(tmp_path_factory, tiny):
 
 @pytest.fixture
 def teller():
-    opened = Apart(tiny_movers.Teller)
+    opened = MoverProcess(tiny_movers.Teller)
     yield opened
     opened.close()
 
@@ -48,14 +48,14 @@ def wait_for(condition):
 
 def test_what_is_made_is_what_is_made_here(folder, tiny, tmp_path):
     opened = partial(
-        open_workshop, "tiny_models:sound_model", "cpu", dimensions=folder / "dimensions", ladder=folder / "ladder",
+        open_model_mover, "tiny_models:sound_model", "cpu", dimensions=folder / "dimensions", ladder=folder / "ladder",
         folder=tmp_path / "there",
     )  # fmt: skip
     ladder = read_ladder(folder / "ladder")
-    here = Workshop(tiny, load_all(folder / "dimensions"), ladder, tmp_path / "here")
+    here = ModelMover(tiny, load_all(folder / "dimensions"), ladder, tmp_path / "here")
     dimension = ladder.dimensions[0]
     wishes = [Wish(dimension, ladder.references(dimension)[0], 0.3), Wish(dimension, "song", 0.3)]
-    there = Apart(opened)
+    there = MoverProcess(opened)
     try:
         assert there.batch_size == here.batch_size == 1
         made, told = there(wishes)
@@ -76,7 +76,7 @@ def test_it_gives_way(teller, monkeypatch):
     assert told == f"hello along relu0/0/+ by 0.1, {teller.pid}, {psutil.Process().nice() + 2}, 5000"
     assert teller.pid != os.getpid()
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
-    other = Apart(tiny_movers.Teller)
+    other = MoverProcess(tiny_movers.Teller)
     assert other([HELLO])[0].endswith(", 7"), "whoever sets it knows better"
     other.close()
 
@@ -90,7 +90,7 @@ def test_it_gives_way(teller, monkeypatch):
 )
 def test_one_that_cannot_be_opened_is_told_in_a_line(opened, told):
     with pytest.raises(AudioMetamerError, match=f"^{told}$"):
-        Apart(opened)
+        MoverProcess(opened)
 
 
 def test_one_that_is_killed_is_started_again_three_times(teller):
@@ -115,7 +115,7 @@ def test_one_that_is_killed_while_it_has_nothing_to_do(teller):
 
 
 def test_one_that_cannot_be_opened_again(tmp_path):
-    mover = Apart(partial(tiny_movers.gone_the_second_time, tmp_path))
+    mover = MoverProcess(partial(tiny_movers.gone_the_second_time, tmp_path))
     told = [mover([DEADLY])[0].removeprefix("the process that moves signals ") for _ in range(5)]
     mover.close()
     assert told == [
@@ -133,10 +133,10 @@ def test_listeners_go_on_with_the_ladder(folder, tmp_path, caplog):
     dimension = ladder.dimensions[0]
     reference = ladder.references(dimension)[0]
     opened = partial(
-        open_workshop, "tiny_models:sound_model", "cpu", dimensions=folder / "dimensions", ladder=folder / "ladder",
+        open_model_mover, "tiny_models:sound_model", "cpu", dimensions=folder / "dimensions", ladder=folder / "ladder",
         folder=tmp_path / "made",
     )  # fmt: skip
-    with caplog.at_level(logging.ERROR), Maker(Apart(opened), ladder, tmp_path / "made") as maker:
+    with caplog.at_level(logging.ERROR), Maker(MoverProcess(opened), ladder, tmp_path / "made") as maker:
         os.kill(maker.mover.pid, signal.SIGKILL)
         maker.want(dimension, reference, 0.3)
         assert maker.wait(dimension, reference, 0.3, timeout=60) is None
@@ -155,7 +155,7 @@ def test_closing_leaves_what_is_in_the_making(tmp_path, caplog):
     (tmp_path / "0").mkdir()
     dimension, found = f"{tmp_path}/0/+", []
     anything = SimpleNamespace(nearest=lambda *_: None)
-    with caplog.at_level(logging.ERROR), Maker(Apart(tiny_movers.Teller), anything, tmp_path / "made") as maker:
+    with caplog.at_level(logging.ERROR), Maker(MoverProcess(tiny_movers.Teller), anything, tmp_path / "made") as maker:
         maker.want(dimension, "slow", 1.0)
         waiter = threading.Thread(target=lambda: found.append(maker.wait(dimension, "slow", 1.0, timeout=50)))
         waiter.start()
@@ -172,7 +172,7 @@ PARENT = f"""
 import os, signal, sys, threading, time
 sys.path.append({TESTS!r})
 import tiny_movers
-from audiometamer.exploration.apart import Apart
+from audiometamer.exploration.mover_process import MoverProcess
 from audiometamer.exploration.making import Wish
 """
 
@@ -186,7 +186,7 @@ def run(code, *arguments):
 
 
 SLOW = """
-mover = Apart(tiny_movers.Teller)
+mover = MoverProcess(tiny_movers.Teller)
 print(mover.pid, flush=True)
 mover([Wish(sys.argv[1], "slow", 1.0)])
 """
@@ -215,7 +215,7 @@ def count(*_):
 
 signal.signal(signal.SIGINT, count)
 threading.Thread(target=interrupt, daemon=True).start()
-mover = Apart(tiny_movers.patient)
+mover = MoverProcess(tiny_movers.patient)
 over = 1
 print(heard > 10, mover([Wish("relu0/0/+", "hello", 0.1)])[0].startswith("hello"))
 mover.close()
