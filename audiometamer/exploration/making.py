@@ -30,7 +30,7 @@ class Wish(NamedTuple):
 
 
 class Mover(Protocol):
-    """Who makes moved signals: `audiometamer.exploration.model_mover` in this process, `audiometamer.exploration.mover_process` in another.
+    """Who makes moved signals, in this process (`audiometamer.exploration.model_mover`) or another (`…mover_process`).
 
     Parameters
     ----------
