@@ -11,7 +11,7 @@ from audiometamer.errors import AudioMetamerError
 
 
 class Teller:
-    """Makes nothing, and says of each wish what it is, its own process, its priority, and how long threads spin; some wishes are its end."""
+    """Makes nothing: tells each wish, its process, its priority and how long threads spin; some wishes are its end."""
 
     batch_size = 3
 
