@@ -38,6 +38,7 @@ _KINDS = ("practice", "main", "catch")  # a kind's place in it is its number in 
 # Of what is drawn, each from numbers of its own: np.random.default_rng([seed, _, list, …]).
 _DEAL, _TURNS, _CATCH, _ROVE, _REFERENCE, _ARRANGEMENT, _DIMENSION = range(10, 17)
 _SECONDS_TO_LOOK = 0.05  # between two looks whether a listener has waited too long
+_SECONDS_TO_SEND = 0.1  # for an answer to be kept and a sound to be sent, by a machine with far more to do than it can
 _AS_GOOD = 1.02  # ratio of two changes; what is reached differs as much from what is wished
 
 
@@ -124,11 +125,11 @@ class ExplorationCourse:
     def _made(
         self, maker: Maker, asked: Asked, waited: Callable[[], float], gone: Callable[[], bool], *, to_render: float
     ) -> Rung | None:
-        """A sound that is made on-line, if it comes so long before the longest wait ends that it can be rendered by then.
+        """A sound that is made on-line, if it comes so long before the longest wait ends that it is rendered and sent by then.
 
         Who waits longer comes first.
         """
-        longest = max(self.design.making.longest_wait - to_render - _SECONDS_TO_LOOK, 0.0)
+        longest = max(self.design.making.longest_wait - to_render - _SECONDS_TO_LOOK - _SECONDS_TO_SEND, 0.0)
         while True:
             maker.want(*asked.wish, urgency=waited())
             rung = maker.wait(*asked.wish, timeout=_SECONDS_TO_LOOK)
