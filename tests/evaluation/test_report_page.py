@@ -271,7 +271,12 @@ def test_a_narrow_window_has_no_sideways_scroll(opened, report, width):
 
 def test_sounds_and_pictures_are_loaded_when_they_are_wanted(opened, report):
     page = opened(report, viewport={"width": 1440, "height": 900})
-    page.wait_for_load_state("networkidle")
+    shown = page.evaluate("""async () => {
+        const seen = [...document.images].filter((image) => image.getBoundingClientRect().top < innerHeight);
+        await Promise.all(seen.map((image) => image.decode()));
+        return seen.length;
+    }""")
+    assert shown
     assert not any(url.endswith(".wav") for url in page.asked)
     page.get_by_role("button", name="Next").scroll_into_view_if_needed()
     assert {"file"} == {url.split(":")[0] for url in page.asked}
