@@ -111,22 +111,25 @@ class Claims:
             try:
                 temporary.write_bytes(content)
                 os.link(temporary, path)  # whole from its first moment, and only if it is not there
+                self.held.add(key)
             except FileExistsError:
                 return False
+            except KeyboardInterrupt:  # it may have come just before the claim was noted
+                self.release(key)
+                raise
             finally:
                 temporary.unlink(missing_ok=True)
         except OSError as error:
             raise AudioMetamerError(f"could not write {path}: {error.strerror or error}") from error
-        self.held.add(key)
         return True
 
     def release(self, key: str) -> None:
         """Give a claim back, if it still is this worker's."""
-        self.held.discard(key)
         claim = read_claim(self.folder / key)
         if claim is not None and claim.is_ours:
             with suppress(OSError):  # of a disk that is read-only now; it is stale when this process has ended
                 (self.folder / key).unlink(missing_ok=True)
+        self.held.discard(key)  # last: interrupted before, it is given back at the end
 
     def is_free(self, key: str) -> bool:
         """Whether nobody claims an item."""

@@ -34,6 +34,57 @@ def test_a_claim_has_one_holder_until_it_is_given_back(tmp_path):
     assert not list((tmp_path / "claims").iterdir())
 
 
+def interrupted_before(line, work):
+    """Do the work, with Ctrl-C before a line that claims execute, as they lie in time; whether that line was reached."""
+    left = line
+
+    def of_claims(frame, event, _):
+        nonlocal left
+        if event == "line":
+            if left == 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+            left -= 1
+        return of_claims
+
+    def trace(frame, *_):
+        return of_claims if frame.f_code.co_qualname.startswith("Claims.") else None
+
+    sys.settrace(trace)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+def test_interrupted_at_any_moment_it_gives_its_claims_back(tmp_path):
+    def take_and_release():
+        claims.take("a")
+        claims.take("b")
+        claims.release("a")
+
+    for line in range(1000):
+        claims = Claims(tmp_path / str(line))
+        with claims.alive():
+            reached = interrupted_before(line, take_and_release)
+        assert not list(claims.folder.glob("[!.]*")), line
+        if not reached:
+            break
+    assert 20 < line < 999
+
+
+def test_what_another_holds_is_not_given_back(tmp_path):
+    claims = Claims(tmp_path)
+    with claims.alive():
+        write(tmp_path, "a", host="elsewhere", pid=1)
+        assert not claims.take("a")
+        claims.release("a")
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["a"]
+
+
 def test_a_claim_of_a_dead_process_is_taken_over(tmp_path):
     write(tmp_path, "a", host=platform.node(), pid=dead_process())
     assert not is_running(tmp_path / "a")
