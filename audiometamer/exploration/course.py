@@ -112,7 +112,7 @@ class ExplorationCourse:
         nearest = self.ladder.nearest(*asked.wish)
         if self.maker is None or _is_as_good(nearest, asked):
             return self._decided(wanted, asked, nearest, "ladder", waited())
-        self.maker.want(*asked.wish, urgency=waited())
+        self.maker.want(*asked.wish, urgency=waited(), listener=asked.number)
         made = self.maker.wait(*asked.wish)
         if made is None:
             began = time.monotonic()
@@ -131,9 +131,9 @@ class ExplorationCourse:
         """
         longest = max(self.design.making.longest_wait - to_render - _SECONDS_TO_LOOK - _SECONDS_TO_SEND, 0.0)
         while True:
-            maker.want(*asked.wish, urgency=waited())
+            maker.want(*asked.wish, urgency=waited(), listener=asked.number)
             rung = maker.wait(*asked.wish, timeout=_SECONDS_TO_LOOK)
-            if rung is not None or waited() > longest or gone() or not maker.comes(*asked.wish):
+            if rung is not None or waited() > longest or gone() or not maker.can_come(*asked.wish):
                 return rung
 
     def _foretell(self, maker: Maker, number: int, heard: Sequence[Heard], pending: Decided) -> None:
@@ -141,9 +141,9 @@ class ExplorationCourse:
         before = self._foreseen(number, heard[:-1], heard[-1].decided) if heard else {}
         now = self._foreseen(number, heard, pending)
         for wish in before.keys() - now.keys():
-            maker.drop(*wish)
+            maker.drop(*wish, listener=number)
         for wish, turns in now.items():
-            maker.want(*wish, urgency=-turns)
+            maker.want(*wish, urgency=-turns, listener=number)
 
     def _foreseen(self, number: int, heard: Sequence[Heard], pending: Decided) -> dict[Wish, int]:
         """Sounds that the ladder lacks and the next few trials may need, and after how many trials.

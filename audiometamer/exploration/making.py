@@ -70,7 +70,7 @@ class Maker:
     def __init__(self, mover: Mover, ladder: Ladder, folder: Path) -> None:
         self.mover, self.ladder, self.folder = mover, ladder, folder
         self._made = {Wish.of(rung.record.dimension, rung.record.clip, rung.record.wished): rung for rung in self._found()}
-        self._waiting: dict[Wish, float] = {}  # with their urgency, in the order in which they were wished for
+        self._waiting: dict[Wish, dict[int, float]] = {}  # how urgent for whom, in the order in which they were wished for
         self._in_the_making: set[Wish] = set()
         self._in_vain: set[Wish] = set()
         self._told: set[str] = set()
@@ -79,8 +79,8 @@ class Maker:
         self._thread = threading.Thread(target=self._work, name="maker", daemon=True)
         self._thread.start()
 
-    def want(self, dimension: str, reference: str, wished: float, *, urgency: float = 0.0) -> None:
-        """Ask for a signal, or, if it is asked for already, tell how urgent it is now.
+    def want(self, dimension: str, reference: str, wished: float, *, urgency: float = 0.0, listener: int = 0) -> None:
+        """Ask for a signal, or, if a listener has asked for it already, tell how urgent it is now.
 
         Parameters
         ----------
@@ -90,6 +90,8 @@ class Maker:
             Above 0.
         urgency : float
             The larger the sooner; of two that are equally urgent, the one that was asked for first. Default 0.
+        listener : int
+            For whom; who else asks for it is not concerned. Default 0.
 
         Raises
         ------
@@ -100,13 +102,17 @@ class Maker:
         wish = Wish.of(dimension, reference, wished)
         with self._changed:
             if wish not in self._made and wish not in self._in_vain and wish not in self._in_the_making:
-                self._waiting[wish] = urgency
+                self._waiting.setdefault(wish, {})[listener] = urgency
                 self._changed.notify_all()
 
-    def drop(self, dimension: str, reference: str, wished: float) -> None:
-        """Ask no more for a signal that nobody waits for; if it is in the making, it will be made."""
+    def drop(self, dimension: str, reference: str, wished: float, *, listener: int = 0) -> None:
+        """Ask no more for a signal for a listener; if it is in the making, or others ask for it, it will be made."""
+        wish = Wish.of(dimension, reference, wished)
         with self._changed:
-            self._waiting.pop(Wish.of(dimension, reference, wished), None)
+            askers = self._waiting.get(wish, {})
+            askers.pop(listener, None)
+            if not askers:
+                self._waiting.pop(wish, None)
             self._changed.notify_all()
 
     def wait(self, dimension: str, reference: str, wished: float, *, timeout: float = 0.0) -> Rung | None:
@@ -126,11 +132,10 @@ class Maker:
             )
             return self._made.get(wish)
 
-    def comes(self, dimension: str, reference: str, wished: float) -> bool:
-        """Whether the signal is made, or will be: it is asked for, and nothing is known that prevents it."""
-        wish = Wish.of(dimension, reference, wished)
+    def can_come(self, dimension: str, reference: str, wished: float) -> bool:
+        """Whether nothing is known that keeps the signal from being made, whoever asks for it."""
         with self._changed:
-            return not self._closed and (wish in self._made or wish in self._waiting or wish in self._in_the_making)
+            return not self._closed and Wish.of(dimension, reference, wished) not in self._in_vain
 
     def close(self) -> None:
         """End; nobody waits any longer, and what is in the making may be left."""
@@ -166,7 +171,7 @@ class Maker:
             self._changed.wait_for(lambda: self._closed or self._waiting)
             if self._closed:
                 return []
-            in_order = sorted(self._waiting, key=lambda wish: -self._waiting[wish])
+            in_order = sorted(self._waiting, key=lambda wish: -max(self._waiting[wish].values()))
             layers = [Dimension.parse(wish.dimension).layer for wish in in_order]
             batch = [wish for wish, layer in zip(in_order, layers, strict=True) if layer == layers[0]][: self.mover.batch_size]
             for wish in batch:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from tiny_ladder import record, write_rung
 
 from audiometamer.experiment.course import Heard
 from audiometamer.exploration import course as course_module
-from audiometamer.exploration.making import Wish
+from audiometamer.exploration.making import Maker, Wish
 from audiometamer.exploration.trial_stimuli import Latest, trial_wav
 
 ONLINE = DESIGN.replace("[practice]", '[making]\nway = "online"\ndimensions = "x"\nlongest_wait = 0.3\nahead = 2\n\n[practice]')
@@ -27,14 +28,14 @@ class FakeMaker:
         self.make, self.coming = make, coming
         self.wanted, self.dropped, self.asleep = {}, set(), 0.0
 
-    def want(self, dimension, reference, wished, *, urgency=0.0):
+    def want(self, dimension, reference, wished, *, urgency=0.0, listener=0):
         self.wanted[Wish.of(dimension, reference, wished)] = urgency
         self.dropped.discard(Wish.of(dimension, reference, wished))
 
-    def drop(self, dimension, reference, wished):
+    def drop(self, dimension, reference, wished, *, listener=0):
         self.dropped.add(Wish.of(dimension, reference, wished))
 
-    def comes(self, *_wish):
+    def can_come(self, *_wish):
         return self.coming
 
     def wait(self, dimension, reference, wished, *, timeout=0.0):
@@ -143,6 +144,43 @@ def test_one_that_cannot_be_made_is_not_waited_for(course):
     about = presented(having(course, maker).decide(wanted, lambda: 0.0, lambda: False))
     assert about.way == "fallback"
     assert maker.asleep < 0.1
+
+
+class SlowMover:
+    """Makes a signal when it is let."""
+
+    batch_size = 1
+
+    def __init__(self, folder):
+        self.folder, self.let = folder, threading.Event()
+
+    def __call__(self, wishes):
+        assert self.let.wait(30)
+        return [write_rung(self.folder, record(*wish)) for wish in wishes]
+
+    def close(self):
+        self.let.set()
+
+
+def test_what_another_listener_drops_still_comes_for_who_waits(course, tmp_path):
+    """Two listeners may foresee the same sound; the first to know that it does not come for them takes it back."""
+    wanted, _ = fine(course)
+    wish = Wish.of(*(wanted.about[key] for key in ("dimension", "reference", "wished")))
+    mover, looks = SlowMover(tmp_path / "made"), itertools.count()
+
+    def waited():
+        look = next(looks)
+        if look == 4:
+            maker.drop(*wish, listener=2)  # between two looks of this one
+        if look == 6:
+            mover.let.set()
+        return 0.0
+
+    with Maker(mover, course.ladder, tmp_path / "made") as maker:
+        maker.want(wish.dimension, wish.reference, 2 * wish.change, urgency=1)  # what is in the making meanwhile
+        maker.want(*wish, listener=2)
+        about = presented(having(course, maker).decide(wanted, waited, lambda: False))
+    assert (about.way, about.made) == ("online", wish.change)
 
 
 def test_who_is_gone_is_told_nothing(course):

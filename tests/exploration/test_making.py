@@ -102,6 +102,22 @@ def test_the_most_urgent_first_and_batches_of_one_layer(maker, gate):
     assert len(read_rungs(maker.folder)) == 6
 
 
+def test_what_one_listener_drops_is_made_for_the_others(maker, gate):
+    opened, begun = gate
+    maker.want(FIRST, "sound30", 0.1)
+    wait_for(lambda: begun)
+    for listener, urgency in ((1, 3), (2, 0)):
+        maker.want(FIRST, "sound31", 0.2, urgency=urgency, listener=listener)
+    maker.want(DEEP, "sound30", 0.2, urgency=2)
+    maker.want(SECOND, "sound30", 0.2, urgency=1, listener=1)
+    maker.drop(FIRST, "sound31", 0.2, listener=1)  # for whom it was the most urgent
+    maker.drop(SECOND, "sound30", 0.2, listener=2)  # who had not asked
+    for _ in range(3):
+        opened.release()
+    assert maker.wait(FIRST, "sound31", 0.2, timeout=30) is not None
+    assert begun[1:] == [[(DEEP, "sound30", 0.2)], [(SECOND, "sound30", 0.2), (FIRST, "sound31", 0.2)]]
+
+
 def test_what_is_in_the_making_is_not_made_again(maker, gate):
     opened, begun = gate
     maker.want(FIRST, "sound30", 0.1)
@@ -186,17 +202,12 @@ def test_what_does_not_belong_together_is_told_in_a_line(maker, tiny, dimensions
         Maker(maker.mover, ladder, maker.folder)
 
 
-def test_whether_a_signal_will_come(maker, gate, monkeypatch):
-    opened, begun = gate
-    assert not maker.comes(FIRST, "sound30", 0.1), "nobody asked for it"
-    maker.want(FIRST, "sound30", 0.1)
-    assert maker.comes(FIRST, "sound30", 0.1)
-    wait_for(lambda: begun)
-    assert maker.comes(FIRST, "sound30", 0.1), "it is in the making"
-    opened.release()
-    assert maker.wait(FIRST, "sound30", 0.1, timeout=30) is not None
-    assert maker.comes(FIRST, "sound30", 0.1)
+def test_whether_a_signal_can_come(maker, monkeypatch):
+    assert maker.can_come(FIRST, "sound30", 0.1)
     monkeypatch.setattr(model_mover, "move", None)
-    maker.want(SECOND, "sound30", 0.1)
-    assert maker.wait(SECOND, "sound30", 0.1, timeout=30) is None
-    assert not maker.comes(SECOND, "sound30", 0.1), "it cannot be made"
+    maker.want(FIRST, "sound30", 0.1)
+    assert maker.wait(FIRST, "sound30", 0.1, timeout=30) is None
+    assert not maker.can_come(FIRST, "sound30", 0.1), "it could not be made"
+    assert maker.can_come(SECOND, "sound30", 0.1)
+    maker.close()
+    assert not maker.can_come(SECOND, "sound30", 0.1)

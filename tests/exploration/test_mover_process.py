@@ -140,7 +140,7 @@ def test_listeners_go_on_with_the_ladder(folder, tmp_path, caplog):
         os.kill(maker.mover.pid, signal.SIGKILL)
         maker.want(dimension, reference, 0.3)
         assert maker.wait(dimension, reference, 0.3, timeout=60) is None
-        assert not maker.comes(dimension, reference, 0.3)
+        assert not maker.can_come(dimension, reference, 0.3)
         maker.want(dimension, reference, 0.31)
         assert maker.wait(dimension, reference, 0.31, timeout=60).record.wished == 0.31
     (told,) = (record.getMessage() for record in caplog.records)
