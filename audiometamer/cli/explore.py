@@ -18,8 +18,9 @@ from audiometamer.experiment import folder as layout
 from audiometamer.experiment.analysis.exclusions import Rules
 from audiometamer.experiment.simulated import Informed
 from audiometamer.exploration.analysis import analyse as analysing
+from audiometamer.exploration.analysis.analyse import attentive
 from audiometamer.exploration.analysis.reading import read_given
-from audiometamer.exploration.analysis.sensitivity import TARGET, Decision, at_d_prime
+from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime
 from audiometamer.exploration.build import build as build_folder
 from audiometamer.exploration.build import read_exploration, served_exploration
 from audiometamer.exploration.calibration import Calibrated, calibrate
@@ -263,19 +264,27 @@ def serve(folder: Path, device: str, **asked: Any) -> None:
     help="Of a listener, for a change of one standard deviation: 2, or relu2/0/+=3; may be given several times.  [default: 2]",
 )  # fmt: skip
 @click.option("--lapse", type=click.FloatRange(0, 0.3), default=0.02, show_default=True, help="Share of wrong answers anyhow.")
+@options.device
 @serving.rehearsed
-def rehearse(folder: Path, out: Path, listeners: int, chosen: tuple[str, ...], lapse: float, **asked: Any) -> None:
-    """Let simulated listeners, whose sensitivity is known, go through the exploration EXPERIMENT at once."""
+def rehearse(
+    folder: Path, out: Path, listeners: int, chosen: tuple[str, ...], lapse: float, device: str, **asked: Any
+) -> None:  # fmt: skip
+    """Let simulated listeners, whose sensitivity is known, go through the exploration EXPERIMENT at once.
+
+    Answers and tables are in --out: audiometamer explore analyse EXPERIMENT --answers OUT/answers.db. Sounds that are made
+    on-line stay in EXPERIMENT, where listeners' trials will find them.
+    """
     read = read_exploration(folder)
     expected = "a number, or DIMENSION=D as in relu2/0/+=3"
     sensitivities = dict(serving.named_number(text, option="--d-prime", expected=expected) for text in chosen)
     reply = Informed(read, out / layout.DATABASE, sensitive(read, sensitivities, lapse=lapse))
-    serve = (sys.executable, "-m", "audiometamer", "explore", "serve")
+    serve = (sys.executable, "-m", "audiometamer", "explore", "serve", "--device", device)
     serving.rehearse_and_tell(read, out, reply, listeners=listeners, serve=serve, **asked)
 
 
 @explore.command()
 @click.argument("answers", metavar="EXPERIMENT|TRIALS.tsv", type=_path)
+@serving.answers
 @click.option("--listeners", type=_path, help="With a table of trials: the table of listeners, who was excluded among them.")
 @click.option("--task", type=click.Choice(list(_TASKS)), help="Of the listeners.  [default: that of EXPERIMENT, or abx]")
 @click.option(
@@ -283,20 +292,25 @@ def rehearse(folder: Path, out: Path, listeners: int, chosen: tuple[str, ...], l
     help="Whether listeners compare the sounds of a trial with each other, or know both.",
 )  # fmt: skip
 @click.option(
-    "--target", type=float, help="A threshold is where so many answers are correct.  [default: 0.794]", show_default=False
-)
+    "--target", type=float,
+    help="A threshold is where so many answers are correct.  [default: what procedures of EXPERIMENT look for, or 0.794]",
+)  # fmt: skip
 @click.option("--d-prime", "d_prime", type=click.FloatRange(0, min_open=True), help="Rather than --target: where d′ is so large.")
 @click.option("--lapse", type=click.FloatRange(0, 0.3), default=0.02, show_default=True, help="Share of wrong answers anyhow.")
 @click.option("--headphones", type=click.IntRange(0), help="Headphone trials to get right; default: as in the design, or 5.")
-@click.option("--catch", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of catch trials to get right.")
+@click.option(
+    "--catch", type=click.FloatRange(0, 1),
+    help="Share of catch trials to get right.  [default: halfway from chance to all, 0.75 for abx]",
+)  # fmt: skip
 @click.option("--finished", is_flag=True, help="Leave out listeners who did not finish.")
 @click.option("--resamples", type=click.IntRange(0), default=400, show_default=True, help="Of the bootstrap; 0: χ² alone.")
 @_seed
 @options.out("analysis")
 @click.option("--overwrite", is_flag=True, help="Replace the analysis that is there.")
 def analyse(
-    answers: Path, listeners: Path | None, task: str | None, decision: str, target: float | None, d_prime: float | None,
-    lapse: float, headphones: int | None, catch: float, finished: bool, resamples: int, seed: int, out: Path, overwrite: bool,
+    answers: Path, database: Path | None, listeners: Path | None, task: str | None, decision: str, target: float | None,
+    d_prime: float | None, lapse: float, headphones: int | None, catch: float | None, finished: bool, resamples: int, seed: int,
+    out: Path, overwrite: bool,
 ) -> None:  # fmt: skip
     """Thresholds of the listeners of an exploration, along each dimension, with intervals; layers compared; a map.
 
@@ -305,14 +319,14 @@ def analyse(
     """
     if target is not None and d_prime is not None:
         raise AudioMetamerError(f"--target is {target:g} and --d-prime is {d_prime:g}; a threshold is at one of them")
-    given = read_given(answers, listeners)
+    given = read_given(answers, listeners=listeners, database=database)
     model = f"{_TASKS[task or given.task or 'abx']}-{decision}"
     if d_prime is not None:
         chosen = at_d_prime(d_prime, task=model, lapse=lapse)
     else:
-        chosen = Decision(task=model, lapse=lapse, target=TARGET if target is None else target)
+        chosen = Decision(task=model, lapse=lapse, target=given.target if target is None else target)
     least = [number for number in (headphones, given.headphones, Rules().headphones) if number is not None]
-    rules = Rules(headphones=least[0], catch=catch, finished=finished)
+    rules = Rules(headphones=least[0], catch=attentive(chosen) if catch is None else catch, finished=finished)
     with only_writer(out):
         options.check_free(out / "summary.txt", overwrite=overwrite)
         found = analysing.analyse(

@@ -231,10 +231,27 @@ class ExplorationCourse:
         return "catch" if at == self._generator(_CATCH, number, stretch).integers(every) else "main"
 
     def _easiest(self, number: int, kind: Kind, heard: Sequence[Heard]) -> tuple[str, float]:
-        """The dimension of a trial that is no procedure's, each in its turn, and the largest change that its references have."""
-        n = sum(one.decided.trial.kind == kind for one in heard)
-        dimension = self._draw(n, self.dealt(number), _DIMENSION, number, _KINDS.index(kind))
+        """The dimension of a trial that is no procedure's, and the largest change that its references have.
+
+        Of practice, each in its turn; of catch trials, the one that changes signals most, as all who attend must notice it.
+        """
+        if kind == "catch":
+            dimension = min(self.dealt(number), key=self._likeness.__getitem__)
+        else:
+            n = sum(one.decided.trial.kind == kind for one in heard)
+            dimension = self._draw(n, self.dealt(number), _DIMENSION, number, _KINDS.index(kind))
         return dimension, common_changes(self.ladder, dimension)[-1]
+
+    @cached_property
+    def _likeness(self) -> dict[str, float]:
+        """How alike references and signals with the largest change are, by dimension: median SNR, in dB."""
+        return {dimension: statistics.median(self._snrs(dimension)) for dimension in self.dimensions}
+
+    def _snrs(self, dimension: str) -> Iterator[float]:
+        largest = common_changes(self.ladder, dimension)[-1]
+        for reference in self.ladder.references(dimension):
+            snr_db = self.ladder.nearest(dimension, reference, largest).record.physical.snr_db
+            yield math.inf if snr_db is None else snr_db
 
     def _draw(self, n: int, things: Sequence[T], *keys: int) -> T:
         """The nth of an endless row in which all things come once, in random order, before any comes again."""

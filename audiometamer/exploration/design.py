@@ -26,7 +26,7 @@ from audiometamer.experiment.design import (
 )
 from audiometamer.exploration.dimensions import sides
 from audiometamer.exploration.ladder import Ladder
-from audiometamer.exploration.procedures import Procedure, QuestPlus, Staircase, grid, weighted
+from audiometamer.exploration.procedures import TARGET, Procedure, QuestPlus, Staircase, grid, weighted
 
 Above = Annotated[float, Meta(gt=0)]
 Seconds = Annotated[float, Meta(ge=0, le=60)]
@@ -166,7 +166,9 @@ class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Trials at the largest changes among the others, by which inattentive listeners are found in the analysis.
+    """Trials among the others that nobody who attends gets wrong: of a listener's dimensions, the one that changes signals most.
+
+    They are at its largest change. The analysis leaves out who gets many of them wrong.
 
     Parameters
     ----------
@@ -215,7 +217,8 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
 
     def example(self, text: str) -> Path:
         """The file of one of the texts, where the design names none."""
-        name = f"instructions-{self.task.kind}" if text == "instructions" else text
+        roved = "-roved" if self.task.rove else ""
+        name = f"instructions-{self.task.kind}{roved}" if text == "instructions" else text
         return _EXAMPLES / ("sounds" if self.shown is None else "images") / f"{name}.md"
 
     def chosen(self, ladder: Ladder) -> list[str]:
@@ -266,13 +269,13 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
             settings = {"start": most, "steps": (rung**2, rung), "reversals": 12, "discard": 4, "most_trials": 100}
             settings |= {"least": least, "most": most, "spacing": "log", **asked.given(*_STEPPED)}
             if asked.kind == "weighted":
-                return weighted(0.794 if asked.target is None else asked.target, **settings)
+                return weighted(TARGET if asked.target is None else asked.target, **settings)
             return Staircase(**{"down": 3, "first_down": 1, **settings, **asked.given("down", "first_down")})
         fine = grid(least, most, _LEVELS, spacing="log")
         settings = {
             "levels": levels if self.making.way == "ladder" else fine, "thresholds": fine, "guess": _GUESS[self.task.kind],
             "slopes": grid(0.5, 8, 10, spacing="log"), "lapses": (0.02,) if asked.kind == "psi" else (0.01, 0.03, 0.1),
-            "target": 0.794, "trials": 40, "spacing": "log",
+            "trials": 40, "spacing": "log",
         }  # fmt: skip
         return QuestPlus(**{**settings, **asked.given(*_ESTIMATED)})
 

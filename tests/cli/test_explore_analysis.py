@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from command_line import refused
-from tiny_built import presented, take, write_design
+from tiny_built import DESIGN, presented, take, write_design
 from tiny_listeners import course, ladder, sensitivities
 
 from audiometamer.cli import main
@@ -71,6 +71,19 @@ def test_of_a_folder(tmp_path, monkeypatch, capsys):
     assert all(row["procedure"] for row in rows)  # the design says which procedures there were
 
 
+def test_of_answers_that_are_elsewhere_at_the_target_of_the_design(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(building, "write_page", lambda folder: folder.mkdir())
+    two_down = DESIGN.replace("[procedure]", "[procedure]\ndown = 2\nfirst_down = 2")
+    assert main(["explore", "build", str(write_design(tmp_path, two_down)), "--out", "built"]) == 0
+    answer_everything(tmp_path / "built")
+    (tmp_path / "built" / DATABASE).rename("elsewhere.db")
+    with_answers = ("explore", "analyse", "built", *QUICK, "--answers", "elsewhere.db")
+    assert main([*with_answers]) == 0
+    assert "Threshold: the reached change at which 0.707 is correct" in capsys.readouterr().out
+    assert main([*with_answers, "--target", "0.75", "--out", "at_0.75"]) == 0
+    assert "Threshold: the reached change at which 0.750 is correct" in capsys.readouterr().out
+
+
 def test_of_a_table(capsys):
     assert main(["explore", "analyse", "trials.tsv", *QUICK, "--d-prime", "1", "--decision", "independent", "--lapse", "0"]) == 0
     told = capsys.readouterr().out
@@ -95,6 +108,7 @@ def test_of_a_table(capsys):
             "--target is 0.8 and --d-prime is 1; a threshold is at one of them",
         ),
         (["trials.tsv", "--listeners", "nobody.tsv"], "nobody.tsv cannot be read as a table"),
+        (["trials.tsv", "--answers", "answers.db"], "trials.tsv is no folder of an exploration; answers in answers.db"),
         (["."], "lists.json"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from command_line import refused
 from tiny_built import write_design
 
-from audiometamer.cli import main
+from audiometamer.cli import main, serving
 from audiometamer.exploration import build as building
 from audiometamer.exploration.trials import read_answered
 
@@ -44,6 +44,14 @@ def test_rehearse_tells_what_came_of_it(short, tmp_path, capsys, monkeypatch):
     assert "0 lost, 0 there twice" in told
     trials = read_answered(out / "trials.tsv")
     assert all(trial.correct for trial in trials if trial.dimension != "relu0/0/-")
+
+
+def test_rehearse_serves_on_the_device_that_is_asked_for(exploration, tmp_path, monkeypatch):
+    served = []
+    monkeypatch.setattr(serving, "rehearse_and_tell", lambda *_, serve, **__: served.append(serve[-3:]))
+    for options in ([], ["--device", "cpu"]):
+        assert main(["explore", "rehearse", str(exploration), "--out", str(tmp_path / "r"), *options]) == 0
+    assert served == [("serve", "--device", "auto"), ("serve", "--device", "cpu")]
 
 
 @pytest.mark.parametrize(

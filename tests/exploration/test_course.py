@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 from tiny_built import CHANGES, CLIPS, DESIGN, DIMENSIONS, course_of, decide, of_kind, presented, take
+from tiny_ladder import record, write_rung
 
 from audiometamer.experiment.course import Decided, Heard
 from audiometamer.exploration.course import Asked
+from audiometamer.exploration.physical import Physical
 from audiometamer.exploration.procedures import Answer, Interleaving, QuestPlus, Staircase
 from audiometamer.stimuli.export import presented as as_presented
 
@@ -55,7 +57,19 @@ def test_each_stretch_has_one_catch_trial_at_the_largest_change(heard):
     assert len({stretch.index("catch") for stretch in stretches}) > 1
     catches = of_kind(heard, "catch")
     assert {about.wished for about in catches} == {CHANGES[-1]}
-    assert {about.dimension for about in catches[:3]} == set(DIMENSIONS)
+
+
+def test_catch_trials_are_of_the_dimension_that_changes_sounds_most(tmp_path):
+    """As nobody who attends may fail there: by the median SNR of its largest change, among those of the listener."""
+    loudest = {"relu0/0/+": (20, 1, 19), "relu0/0/-": (12, 13, 14), "relu1/2/+": (16, 17, 2)}  # dB, of three references
+    for dimension, of_references in loudest.items():
+        for clip, snr_db in zip(CLIPS, of_references, strict=True):
+            for change in CHANGES:
+                physical = Physical(snr_db if change == CHANGES[-1] else -10, 0.1, 0.0, 0.5)
+                write_rung(tmp_path / "ladder", record(dimension, clip, change, physical=physical))
+    for settings, dimension in (("", "relu0/0/-"), ('choose = ["relu0/0/+", "relu1/2/+"]', "relu1/2/+")):
+        course = course_of(tmp_path, DESIGN.replace('folder = "ladder"', f'folder = "ladder"\n{settings}'))
+        assert {about.dimension for about in of_kind(take(course), "catch")} == {dimension}
 
 
 def test_levels_are_those_of_the_procedures_and_other_trials_are_none_of_theirs(course, heard):

@@ -9,7 +9,7 @@ from tiny_built import DESIGN, course_of, write_design
 from tiny_ladder import record, write_ladder, write_rung
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.design import Images
+from audiometamer.experiment.design import Images, read_text
 from audiometamer.exploration.build import build
 from audiometamer.exploration.design import ExplorationDesign, LadderChoice, ProcedureSettings, read_exploration_design
 from audiometamer.exploration.procedures import QuestPlus, Staircase
@@ -151,3 +151,14 @@ def test_the_design_of_the_documentation(tmp_path):
     for kind in (*map(type, (read.ladder, read.procedure, read.task, read.making, read.practice, read.catch)), Images):
         assert all(name in shown for name in kind.__struct_fields__), "every key is shown"
         assert all(name in kind.__doc__ for name in kind.__struct_fields__), "and explained"
+
+
+@pytest.mark.parametrize("kind", ["abx", "odd-one-out"])
+def test_instructions_tell_that_loudness_is_no_difference_where_it_is_roved(tmp_path, kind):
+    def instructions(rove):
+        path = write_design(tmp_path, DESIGN + f'[task]\nkind = "{kind}"\nrove = {rove}\n')
+        return read_text(path, read_exploration_design(path), "instructions")
+
+    assert "louder" not in instructions(0.0)
+    told = "Some sounds are louder than others. That is no difference: pay no attention to it.\n\n"
+    assert instructions(3.0).replace(told, "", 1) == instructions(0.0)

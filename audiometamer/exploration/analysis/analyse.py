@@ -93,7 +93,7 @@ def analyse(
     decision : Decision, optional
         Default: ABX by differencing, at 0.794 correct.
     rules : Rules, optional
-        Of exclusion.
+        Of exclusion. Default: those of `Rules`, but of catch trials the share that `attentive` tells.
     procedures : mapping of str to Procedure, optional
         By dimension: for their own thresholds, and to run them anew for the intervals.
     resamples : int
@@ -111,11 +111,16 @@ def analyse(
         If no listener or no trial is left.
     """
     decision = decision or Decision()
-    excluded = exclude(trials, listeners, rules)
+    excluded = exclude(trials, listeners, rules or Rules(catch=attentive(decision)))
     heard = [trial for trial in trials if trial.kind == "main" and trial.listener in excluded.kept]
     found = thresholds(heard, decision, procedures=procedures, resamples=resamples, seed=seed)
     means, differences = layer_means(found.rows), layer_differences(found.rows)
     return Analysis(heard, decision, excluded, found, levels(heard, decision), means, differences)
+
+
+def attentive(decision: Decision) -> float:
+    """The share of catch trials that tells listeners who attend from those who guess: halfway from chance to all of them."""
+    return (1 + decision.guess) / 2
 
 
 def levels(trials: Sequence[Answered], decision: Decision) -> list[Level]:

@@ -10,7 +10,7 @@ from audiometamer.experiment.export import read_answers
 from audiometamer.experiment.folder import DATABASE
 from audiometamer.exploration.build import read_exploration
 from audiometamer.exploration.course import ExplorationCourse
-from audiometamer.exploration.procedures import Procedure
+from audiometamer.exploration.procedures import TARGET, Procedure
 from audiometamer.exploration.results import answered
 from audiometamer.exploration.trials import Answered, read_answered
 
@@ -26,6 +26,8 @@ class Given(NamedTuple):
         By dimension; none with a trial table alone.
     task : str or None
         ``abx`` or ``odd-one-out``; None with a trial table alone.
+    target : float
+        Proportion correct at the thresholds that its procedures look for; 0.794 with a trial table alone.
     headphones : int or None
         Trials of the headphone check to get right, by the design; None with a trial table alone.
     """
@@ -34,11 +36,20 @@ class Given(NamedTuple):
     listeners: list[Listener]
     procedures: Mapping[str, Procedure]
     task: str | None = None
+    target: float = TARGET
     headphones: int | None = None
 
 
-def read_given(path: Path, listeners: Path | None = None) -> Given:
+def read_given(path: Path, *, listeners: Path | None = None, database: Path | None = None) -> Given:
     """Read the folder of an exploration, or a table of trials; and a table of listeners, which goes before the folder's own.
+
+    Parameters
+    ----------
+    path : path
+        Of either.
+    listeners : path, optional
+    database : path, optional
+        Of a folder: where its answers are. Default: within.
 
     Raises
     ------
@@ -47,11 +58,13 @@ def read_given(path: Path, listeners: Path | None = None) -> Given:
     """
     known = read_listeners(listeners) if listeners else []
     if not path.is_dir():
+        if database is not None:
+            raise AudioMetamerError(f"{path} is no folder of an exploration; answers in {database} can only be read with one")
         return Given(read_answered(path), known, {})
     experiment = read_exploration(path)
-    found, course = read_answers(path / DATABASE, experiment), experiment.course
+    found, course = read_answers(database or path / DATABASE, experiment), experiment.course
     if not isinstance(course, ExplorationCourse):
         raise AudioMetamerError(f"{path} is no exploration; it is for `audiometamer experiment`")
-    design = course.design
-    trials, known = list(answered(found)), known or found.listeners
-    return Given(trials, known, course.procedures, design.task.kind, design.headphones.minimum)
+    design, procedures = course.design, course.procedures
+    (target,) = {procedure.target for procedure in procedures.values()}
+    return Given(list(answered(found)), known or found.listeners, procedures, design.task.kind, target, design.headphones.minimum)

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.procedures import TASKS, d_prime, proportion_correct
+from audiometamer.exploration.procedures import TARGET, TASKS, d_prime, proportion_correct
 
 Values = NDArray[np.float64]
 
-TARGET = 0.5 ** (1 / 3)  # proportion correct
 _EVEN = 1e-9  # probabilities are kept this far from 0 and 1
 _BEYOND = 4.0  # times the smallest and the largest change, that a threshold is looked for
 _STEP = 0.05  # of the thresholds that are looked at, in natural logarithms

@@ -6,11 +6,11 @@ What comes next is a function of settings, seed and the answers so far: keep the
 from audiometamer.exploration.procedures.bayes import QuestPlus, psi
 from audiometamer.exploration.procedures.interleaving import Answer, Interleaving, Turn
 from audiometamer.exploration.procedures.levels import Spacing, grid
-from audiometamer.exploration.procedures.protocol import Estimate, Procedure, Trial
+from audiometamer.exploration.procedures.protocol import TARGET, Estimate, Procedure, Trial
 from audiometamer.exploration.procedures.staircases import Staircase, weighted
 from audiometamer.exploration.procedures.tasks import TASKS, Task, d_prime, proportion_correct
 
 __all__ = [
-    "Answer", "Estimate", "Interleaving", "Procedure", "QuestPlus", "Spacing", "Staircase", "TASKS", "Task", "Trial", "Turn",
-    "d_prime", "grid", "proportion_correct", "psi", "weighted",
+    "Answer", "Estimate", "Interleaving", "Procedure", "QuestPlus", "Spacing", "Staircase", "TARGET", "TASKS", "Task", "Trial",
+    "Turn", "d_prime", "grid", "proportion_correct", "psi", "weighted",
 ]  # fmt: skip

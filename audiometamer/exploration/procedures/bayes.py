@@ -13,7 +13,7 @@ from scipy.special import entr
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.psychometric import QUANTILES, SHAPES, Shape
 from audiometamer.exploration.procedures.levels import Spacing, Values, level_at, positions
-from audiometamer.exploration.procedures.protocol import Estimate, Trial
+from audiometamer.exploration.procedures.protocol import TARGET, Estimate, Trial
 
 _EVEN = 1e-12  # probabilities are kept this far from 0 and 1: no answer may be impossible to all listeners
 _TIE = 1e-12  # nats; levels that tell as much but for rounding, which differs among machines
@@ -46,7 +46,8 @@ class QuestPlus:
     guess : float
         The proportion correct at chance: `Task.guess` of the task.
     target : float
-        The proportion correct that defines the threshold that is estimated; default √½, as two-down one-up has it.
+        The proportion correct that defines the threshold that is estimated; default 0.794, as three-down one-up
+        has it.
     trials : int
         The procedure ends after so many; default 60.
     shape : str
@@ -65,7 +66,7 @@ class QuestPlus:
     slopes: Sequence[float]
     lapses: Sequence[float] = (0.02,)
     guess: float
-    target: float = 0.5**0.5
+    target: float = TARGET
     trials: int = 60
     shape: Shape = "logistic"
     spacing: Spacing = "linear"

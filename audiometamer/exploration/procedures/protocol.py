@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+TARGET = 0.5 ** (1 / 3)  # proportion correct at a threshold: 0.794, where three down and one up settles (Levitt 1971)
+
 
 class Trial(NamedTuple):
     """A trial that was answered.
@@ -42,6 +44,10 @@ class Procedure(Protocol):
 
     It steps on the levels that it wished for, and estimates from those that were reached.
     """
+
+    @property
+    def target(self) -> float:
+        """The proportion correct at the threshold that it looks for."""
 
     def next(self, trials: Sequence[Trial]) -> float | None:
         """The level of the next trial, or None when the procedure has ended."""

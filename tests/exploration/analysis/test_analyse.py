@@ -1,9 +1,10 @@
 """The whole analysis: what it leaves out, what it writes, and that others can read it."""
 
 import msgspec
+import pytest
 import tiny_listeners
 
-from audiometamer.exploration.analysis.analyse import analyse, levels, summary, write_analysis
+from audiometamer.exploration.analysis.analyse import analyse, attentive, levels, summary, write_analysis
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.procedures import d_prime
 from audiometamer.exploration.simulate import simulate
@@ -47,6 +48,11 @@ def test_the_same_seed_tells_the_same():
     assert first.thresholds == second.thresholds
 
 
+@pytest.mark.parametrize(("task", "least"), [("abx-differencing", 3 / 4), ("oddity-independent", 2 / 3)])
+def test_of_catch_trials_more_are_to_be_right_than_by_guessing(task, least):
+    assert attentive(Decision(task=task)) == pytest.approx(least)
+
+
 def test_who_fails_the_catch_trials_is_left_out():
     trials, _ = explored(3)
     one = next(trial for trial in trials if trial.listener == "3" and trial.kind == "main")
@@ -55,7 +61,7 @@ def test_who_fails_the_catch_trials_is_left_out():
     found = analyse(trials, resamples=0)
     assert {trial.listener for trial in found.trials} == {"1", "2"}
     assert summary(found).startswith(
-        "3 listeners; 1 excluded: 1 by catch trials (less than 50 % right); 2 analysed.\n"
+        "3 listeners; 1 excluded: 1 by catch trials (less than 75 % right); 2 analysed.\n"
         f"{len(found.trials)} trials of 3 dimensions. Threshold: the reached change at which 0.794 is correct, d′ = 2.40"
     )
     assert "relu2/0/+" in summary(found)

@@ -112,7 +112,7 @@ def test_the_estimate_is_of_the_reached_levels():
         reached = level + 2 + rng.standard_normal()
         trials.append(Trial(reached, bool(rng.random() < listener(reached))))
     estimate = procedure.threshold(trials)
-    assert estimate.low < listener.level(math.sqrt(0.5)) < estimate.high
+    assert estimate.low < listener.level(0.5 ** (1 / 3)) < estimate.high
     assert estimate.high - estimate.low < 4
     assert len(trials) == 150
 

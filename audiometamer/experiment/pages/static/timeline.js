@@ -13,7 +13,6 @@ import { Refused, persist } from "./retry.js";
 import * as words from "./words.js";
 
 const PLUGINS = { typed: Typed, choice: Choice, abx: Intervals, "odd-one-out": Intervals };
-const COMPARED = { abx: ["A", "B", "X"] };
 
 export function screens({ jsPsych, session, stimuli, outbox, transport }) {
   const { state, trials, task, headphones } = session;
@@ -119,7 +118,7 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
       prompt: stimuli.words.PROMPTS[compared ? task.kind : task.of],
       ...(task.pictures && { picture: (one) => transport.picture(task.answers.indexOf(one) + 1) }),
       ...(compared && {
-        labels: words.INTERVALS[task.kind], intervals: task.intervals, gap: task.gap_seconds, names: COMPARED[task.kind] ?? [],
+        labels: words.INTERVALS[task.kind], intervals: task.intervals, gap: task.gap_seconds,
       }),
     };
   }

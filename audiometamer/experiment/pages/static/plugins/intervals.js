@@ -15,13 +15,11 @@ export class Intervals extends Choice {
       intervals: { type: ParameterType.INT },
       /** Pause between them, s. */
       gap: { type: ParameterType.FLOAT },
-      /** How they are called. */
-      names: { type: ParameterType.STRING, array: true, default: [] },
     },
   };
 
   listen(display, trial) {
-    const marks = Array.from({ length: trial.intervals }, (_, k) => element("span", { textContent: trial.names[k] ?? k + 1 }));
+    const marks = Array.from({ length: trial.intervals }, (_, k) => element("span", { textContent: k + 1 }));
     const row = element("div", { className: "intervals", "aria-hidden": "true" }, ...marks);
     display.replaceChildren(...trial.stimuli.stage(trial.stimulus, trial.intervals), row);
     const interval = (now) => marks.forEach((mark, k) => mark.classList.toggle("now", k === now));
