@@ -301,11 +301,32 @@ class _Mover:
 
         with torch.no_grad():
             target = coordinates(references).scatter_add(1, component[:, None], (sign * change)[:, None])
+        signals, errors = self._rounds(coordinates, references, target, change, moves)
+        domain = _presented(model)
+        written = domain.as_written(domain.project(signals))
+        seconds = (time.monotonic() - began) / len(moves)
+        before, after = own.of(model, references), own.of(model, written.to(references))
+        distances = physical_distances(model, references, written.to(references))
+        for i, each in enumerate(moves):
+            told = self._record(each, before[i], after[i], distances[i], [float(e[i]) for e in errors], seconds)
+            yield Moved(written[i].cpu(), each.clip, told)
+
+    def _rounds(
+        self,
+        coordinates: Callable[[Tensor], Tensor],
+        references: Tensor,
+        target: Tensor,
+        change: Tensor,
+        moves: Sequence[Move],
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Signals nearer to the target round by round, and their errors before each; a round without a step is passed over."""
         signals = nearest = references
         size, errors = torch.ones_like(change), []
         least = torch.full_like(change, torch.inf)
         for k in range(self.method.rounds):
             steps = self.steps * (k + 1) // self.method.rounds - self.steps * k // self.method.rounds
+            if not steps:
+                continue
             found = self._round(coordinates, signals, target, change, steps, size)
             errors.append(found.before)
             if not bool(found.before.isfinite().all()):
@@ -316,16 +337,7 @@ class _Mover:
             lost = found.after > _LOST * least
             signals = torch.where(_rows(lost, nearest), nearest, found.signals)
             size = size * torch.where(lost, _SMALLER, _LARGER)
-        if self.method.nearest:
-            signals = nearest
-        domain = _presented(model)
-        written = domain.as_written(domain.project(signals))
-        seconds = (time.monotonic() - began) / len(moves)
-        before, after = own.of(model, references), own.of(model, written.to(references))
-        distances = physical_distances(model, references, written.to(references))
-        for i, each in enumerate(moves):
-            told = self._record(each, before[i], after[i], distances[i], [float(e[i]) for e in errors], seconds)
-            yield Moved(written[i].cpu(), each.clip, told)
+        return nearest if self.method.nearest else signals, errors
 
     def _round(
         self,

@@ -75,4 +75,4 @@ def modulation_distance(reference: Tensor, signal: Tensor) -> float:
 def _modulations(x: Tensor) -> Tensor:
     dims = (-2, -1) if x.ndim > 1 else (-1,)
     x = x.double()
-    return torch.fft.rfftn(x - x.mean(dims, keepdim=True), dim=dims).abs()
+    return torch.fft.fftn(x - x.mean(dims, keepdim=True), dim=dims).abs()

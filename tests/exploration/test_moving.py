@@ -59,6 +59,13 @@ def test_sounds_are_moved_and_nothing_else_changes(model, dimensions, moves, mov
         assert record.physical.snr_db > 5
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_so_few_steps_that_a_round_has_none_go_the_right_way(model, dimensions, moves, steps):
+    for each in move(model, dimensions, moves, steps=steps):
+        assert 0 < each.record.reached < 2 * each.record.wished
+        assert len(each.record.errors) == steps
+
+
 def test_a_signal_does_not_depend_on_who_shares_its_batch(model, dimensions, moves, moved):
     (alone,) = move(model, dimensions, moves[3:4], steps=80)
     torch.testing.assert_close(alone.samples, moved[3].samples, rtol=1e-3, atol=1e-4)
@@ -147,6 +154,10 @@ def test_modulation_distance_of_closed_forms():
     assert modulation_distance(wave, 1.5 * wave) == pytest.approx(0.5)
     faster = torch.cos(2 * torch.pi * 9 * time).repeat(8, 1)
     assert modulation_distance(wave, faster) == pytest.approx(2**0.5)  # two different lines of the same length
+    frequency = torch.arange(8)[:, None] / 8
+    spectral, temporal = torch.cos(2 * torch.pi * 2 * frequency).expand(8, 64), torch.cos(2 * torch.pi * 5 * time).expand(8, 64)
+    joint = torch.cos(2 * torch.pi * (3 * frequency - 7 * time))
+    assert [modulation_distance(wave, wave + 0.2 * x) for x in (spectral, temporal, joint)] == pytest.approx([0.2] * 3)
     assert modulation_distance(torch.zeros(8, 64), wave) == float("inf")
     assert modulation_distance(torch.zeros(4, 4), torch.ones(4, 4)) == 0
 
