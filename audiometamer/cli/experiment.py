@@ -157,26 +157,26 @@ def collect(
     "--accuracy", multiple=True, metavar="CONDITION=P",
     help="Of a listener: relu0=0.8, cochcnn-word/relu0=0.8, natural=0.95 or headphones=1; may be given several times.",
 )  # fmt: skip
-@click.option("--lapse", type=float, default=0.02, show_default=True, help="Probability of an answer at random.")
+@click.option("--guesses", type=float, default=0.02, show_default=True, help="Probability of an answer at random.")
 @click.option("--model", "model_name", help="A network as listener, in the place of --accuracy.")
 @options.device
 @serving.rehearsed
 def rehearse(
-    folder: Path, out: Path, listeners: int, accuracy: tuple[str, ...], lapse: float, model_name: str | None, device: str,
+    folder: Path, out: Path, listeners: int, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str,
     **asked: Any,
 ) -> None:  # fmt: skip
     """Let simulated listeners go through EXPERIMENT at once, and hold what was confirmed against what is on disk."""
     read = read_experiment(folder)
-    serving.rehearse_and_tell(read, out, _reply(read, accuracy, lapse, model_name, device), listeners=listeners, **asked)
+    serving.rehearse_and_tell(read, out, _reply(read, accuracy, guesses, model_name, device), listeners=listeners, **asked)
 
 
-def _reply(read: Experiment, accuracy: tuple[str, ...], lapse: float, model_name: str | None, device: str) -> Reply:
+def _reply(read: Experiment, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str) -> Reply:
     """How simulated listeners answer."""
     if model_name is not None:
         return NetworkListener(read.key, rankings_by(options.opened_model(model_name, device), read))
     expected = "CONDITION=P, as in relu0=0.8"
     chosen = dict(serving.named_number(text, option="--accuracy", expected=expected) for text in accuracy)
-    return Person(read.key, chosen, lapse=lapse)
+    return Person(read.key, chosen, guesses=guesses)
 
 
 def _store(folder: Path, database: Path | None) -> Store:

@@ -38,6 +38,7 @@ from audiometamer.exploration.ladder import all_moves
 from audiometamer.exploration.ladder_plan import planned_ladder, read_ladder_plan
 from audiometamer.exploration.ladder_run import run_ladder
 from audiometamer.exploration.moving import METHODS, STEPS, Moved, move
+from audiometamer.exploration.procedures import DECISIONS, model_of
 from audiometamer.exploration.rehearsal import sensitive
 from audiometamer.files import only_writer
 from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
@@ -45,7 +46,6 @@ from audiometamer.metamers.files import folder_of
 from audiometamer.models import Model
 
 _path = click.Path(path_type=Path)
-_TASKS = {"abx": "abx", "odd-one-out": "oddity"}  # as designs name them, and models of decisions
 _number = click.option("--signals-at-most", "number", type=click.IntRange(1), help="So many of SIGNALS, at random.")
 _seed = click.option("--seed", type=int, default=0, show_default=True, help="Of what is random.")
 
@@ -286,9 +286,8 @@ def rehearse(
 @click.argument("answers", metavar="EXPERIMENT|TRIALS.tsv", type=_path)
 @serving.answers
 @click.option("--listeners", type=_path, help="With a table of trials: the table of listeners, who was excluded among them.")
-@click.option("--task", type=click.Choice(list(_TASKS)), help="Of the listeners.  [default: that of EXPERIMENT, or abx]")
 @click.option(
-    "--decision", type=click.Choice(["differencing", "independent"]), default="differencing", show_default=True,
+    "--decision", type=click.Choice(DECISIONS), default="differencing", show_default=True,
     help="Whether listeners compare the sounds of a trial with each other, or know both.",
 )  # fmt: skip
 @click.option(
@@ -308,7 +307,7 @@ def rehearse(
 @options.out("analysis")
 @click.option("--overwrite", is_flag=True, help="Replace the analysis that is there.")
 def analyse(
-    answers: Path, database: Path | None, listeners: Path | None, task: str | None, decision: str, target: float | None,
+    answers: Path, database: Path | None, listeners: Path | None, decision: str, target: float | None,
     d_prime: float | None, lapse: float, headphones: int | None, catch: float | None, finished: bool, resamples: int, seed: int,
     out: Path, overwrite: bool,
 ) -> None:  # fmt: skip
@@ -320,7 +319,7 @@ def analyse(
     if target is not None and d_prime is not None:
         raise AudioMetamerError(f"--target is {target:g} and --d-prime is {d_prime:g}; a threshold is at one of them")
     given = read_given(answers, listeners=listeners, database=database)
-    model = f"{_TASKS[task or given.task or 'abx']}-{decision}"
+    model = model_of(given.trials[0].task, decision=decision)
     if d_prime is not None:
         chosen = at_d_prime(d_prime, task=model, lapse=lapse)
     else:

@@ -40,8 +40,8 @@ class Reply(Protocol):
 class Person:
     """A listener with a chosen accuracy in each condition.
 
-    With probability `lapse` the answer is drawn from all options, whatever was heard; otherwise it is right with the probability
-    of the condition, and one of the wrong options if not. Reaction times are log-normal.
+    With probability `guesses` the answer is drawn from all options, whatever was heard; otherwise it is right with the
+    probability of the condition, and one of the wrong options if not. Reaction times are log-normal.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Person:
     accuracy : mapping of str to float
         By ``<model>/<layer>``, ``<layer>``, ``natural`` or ``headphones``; the first that fits counts. Default: 0.5 everywhere,
         but 1 for natural clips and headphones.
-    lapse : float
+    guesses : float
         Default 0.02.
     reaction_time_ms : float
         Median. Default 1500.
@@ -60,12 +60,12 @@ class Person:
 
     key: Mapping[str, Entry]
     accuracy: Mapping[str, float] = field(default_factory=dict)
-    lapse: float = 0.02
+    guesses: float = 0.02
     reaction_time_ms: float = 1500.0
     spread: float = 0.4
 
     def __post_init__(self) -> None:
-        for name, value in {**self.accuracy, "lapse": self.lapse}.items():
+        for name, value in {**self.accuracy, "guesses": self.guesses}.items():
             if not 0 <= value <= 1:
                 raise AudioMetamerError(f"{name} is {value}; it must be from 0 to 1")
         known = set(_DEFAULTS).union(*(_names(entry) for entry in self.key.values()))
@@ -75,7 +75,7 @@ class Person:
     def __call__(self, stimulus: str, options: Sequence[str], generator: np.random.Generator) -> tuple[str, float]:
         entry = self.key[stimulus]
         wrong = [option for option in options if option != entry.answer]
-        if generator.random() < self.lapse or not wrong:
+        if generator.random() < self.guesses or not wrong:
             answer = options[int(generator.integers(len(options)))]
         elif generator.random() < self.expected(entry):
             answer = entry.answer
@@ -84,7 +84,7 @@ class Person:
         return answer, self.reaction_time_ms * math.exp(self.spread * float(generator.standard_normal()))
 
     def expected(self, entry: Entry) -> float:
-        """The accuracy of a condition, before lapses."""
+        """The accuracy of a condition, before guesses."""
         named = [name for name in _names(entry) if name in self.accuracy]
         return self.accuracy[named[0]] if named else _DEFAULTS.get(_names(entry)[0], 0.5)
 

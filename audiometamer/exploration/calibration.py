@@ -88,7 +88,7 @@ def wished_for(table: Sequence[Calibrated], dimension: str, reached: float) -> f
         known = ", ".join(dict.fromkeys(row.dimension for row in table))
         raise AudioMetamerError(f"the calibration has no dimension {dimension!r}; it has {known or 'none'}")
     points = [(0.0, 0.0)]
-    points += [point for i, point in enumerate(rows) if point[1] > max(0.0, *(earlier for _, earlier in rows[:i]), 0.0)]
+    points += [point for i, point in enumerate(rows) if point[1] > max([0.0, *(earlier for _, earlier in rows[:i])])]
     if not 0 <= reached <= points[-1][1]:
         raise AudioMetamerError(
             f"{dimension} was calibrated for reached changes from 0 to {points[-1][1]:.3g}, not for {reached:g}"

@@ -26,7 +26,7 @@ from audiometamer.exploration.making import Maker, Wish
 from audiometamer.exploration.presented import Presented, Way
 from audiometamer.exploration.procedures import Answer, Interleaving, Procedure
 from audiometamer.exploration.trial_stimuli import Latest, headroom_db, trial_png, trial_wav
-from audiometamer.exploration.trials import LEAST_REACHED
+from audiometamer.exploration.trials import level_of
 from audiometamer.stimuli.export import opaque_name
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class ExplorationCourse:
         """``trials.tsv``; see `audiometamer.exploration.results`."""
         from audiometamer.exploration.results import table_of
 
-        return table_of(answers)
+        return table_of(answers, task=self.design.task.kind)
 
     @cached_property
     def dimensions(self) -> list[str]:
@@ -298,7 +298,7 @@ def _answers(heard: Sequence[Heard], presented: Sequence[Presented]) -> Iterator
     """Those that are of the procedures."""
     for one, about in zip(heard, presented, strict=True):
         if one.decided.trial.kind == "main":
-            yield Answer(about.dimension, max(about.reached, LEAST_REACHED), one.correct)
+            yield Answer(about.dimension, level_of(about.reached), one.correct)
 
 
 def _answered(decided: Decided, *, correct: bool) -> Heard:

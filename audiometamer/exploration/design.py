@@ -26,7 +26,7 @@ from audiometamer.experiment.design import (
 )
 from audiometamer.exploration.dimensions import sides
 from audiometamer.exploration.ladder import Ladder
-from audiometamer.exploration.procedures import TARGET, Procedure, QuestPlus, Staircase, grid, weighted
+from audiometamer.exploration.procedures import TARGET, TASKS, Procedure, QuestPlus, Staircase, grid, model_of, weighted
 
 Above = Annotated[float, Meta(gt=0)]
 Seconds = Annotated[float, Meta(ge=0, le=60)]
@@ -40,7 +40,6 @@ _KEYS = {
     "quest+": _ESTIMATED,
 }
 _EXAMPLES = Path(__file__).parent / "texts"
-_GUESS = {"abx": 1 / 2, "odd-one-out": 1 / 3}
 _LONGER_SIDE = 400  # of the page's pixels (CSS): images are shown as large as fits into so many, if a design does not say more
 _LEVELS = 40  # of psi and quest+, where any level can be made, and of the thresholds that they think of
 
@@ -217,9 +216,9 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
 
     def example(self, text: str) -> Path:
         """The file of one of the texts, where the design names none."""
-        roved = "-roved" if self.task.rove else ""
-        name = f"instructions-{self.task.kind}{roved}" if text == "instructions" else text
-        return _EXAMPLES / ("sounds" if self.shown is None else "images") / f"{name}.md"
+        kind, roved = ("sounds", self.task.rove > 0) if self.shown is None else ("images", False)
+        name = f"instructions-{self.task.kind}{'-roved' if roved else ''}" if text == "instructions" else text
+        return _EXAMPLES / kind / f"{name}.md"
 
     def chosen(self, ladder: Ladder) -> list[str]:
         """The dimensions that are explored, in the order of the ladder.
@@ -273,9 +272,9 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
             return Staircase(**{"down": 3, "first_down": 1, **settings, **asked.given("down", "first_down")})
         fine = grid(least, most, _LEVELS, spacing="log")
         settings = {
-            "levels": levels if self.making.way == "ladder" else fine, "thresholds": fine, "guess": _GUESS[self.task.kind],
-            "slopes": grid(0.5, 8, 10, spacing="log"), "lapses": (0.02,) if asked.kind == "psi" else (0.01, 0.03, 0.1),
-            "trials": 40, "spacing": "log",
+            "levels": levels if self.making.way == "ladder" else fine, "thresholds": fine,
+            "guess": TASKS[model_of(self.task.kind)].guess, "slopes": grid(0.5, 8, 10, spacing="log"),
+            "lapses": (0.02,) if asked.kind == "psi" else (0.01, 0.03, 0.1), "trials": 40, "spacing": "log",
         }  # fmt: skip
         return QuestPlus(**{**settings, **asked.given(*_ESTIMATED)})
 

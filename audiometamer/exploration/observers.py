@@ -49,6 +49,7 @@ class LinearObserver:
             raise AudioMetamerError(f"an observer's noise is {self.noise}; it must be above 0")
 
     def d_prime(self, references: Tensor, signals: Tensor) -> Tensor:
+        """Sensitivity [shape=(batch,)] to the difference between signals and references [shape=(batch, ...)]."""
         with torch.no_grad():
             difference = (self.features(signals).double() - self.features(references).double()).flatten(1)
         if self.template is None:
@@ -111,12 +112,13 @@ class CoordinateObserver:
             )
 
     def d_prime(self, references: Tensor, signals: Tensor) -> Tensor:
+        """Sensitivity [shape=(batch,)] to the difference between signals and references [shape=(batch, ...)]."""
         change = self.dimensions.of(self.model, signals) - self.dimensions.of(self.model, references)
         return (self.sensitivities.double().to(change.device) * change.double()).norm(dim=1)
 
 
 def abx_answers(
-    d_prime: NDArray[np.float64] | Tensor | float, rng: np.random.Generator, *, differencing: bool = False, lapse: float = 0.0
+    d_prime: NDArray[np.float64] | Tensor | float, rng: np.random.Generator, *, differencing: bool = False, guesses: float = 0.0
 ) -> NDArray[np.bool_]:
     """Whether simulated listeners are right in trials of ABX: drawn by the decision model, not by its formula.
 
@@ -131,17 +133,18 @@ def abx_answers(
     differencing : bool
         Whether the answer is the one of A and B that is nearer to X. Default: that of the ideal observer, who knows both means
         and decides on the order of A and B and on X apart from each other.
-    lapse : float
-        Share of trials that are answered by chance. Default 0.
+    guesses : float
+        Share of trials that are answered by chance, half of them right: twice the lapse rate of
+        `audiometamer.exploration.procedures.proportion_correct`, which is the share that is wrong. Default 0.
 
     Returns
     -------
     array of bool [shape=(...)]
     """
-    if not 0 <= lapse <= 1:
-        raise AudioMetamerError(f"the share of lapses is {lapse}; it must be between 0 and 1")
+    if not 0 <= guesses <= 1:
+        raise AudioMetamerError(f"the share of guesses is {guesses}; it must be between 0 and 1")
     size = np.asarray(d_prime, dtype=np.float64)
-    b_is_larger, x_is_b, lapsed = (rng.random(size.shape) < p for p in (0.5, 0.5, lapse))
+    b_is_larger, x_is_b, guessed = (rng.random(size.shape) < p for p in (0.5, 0.5, guesses))
     a, b, x = (size * mean + rng.standard_normal(size.shape) for mean in (~b_is_larger, b_is_larger, x_is_b == b_is_larger))
     says_b = np.abs(x - b) < np.abs(x - a) if differencing else (b > a) == (x > size / 2)
-    return np.asarray(np.where(lapsed, rng.random(size.shape) < 0.5, says_b == x_is_b))
+    return np.asarray(np.where(guessed, rng.random(size.shape) < 0.5, says_b == x_is_b))

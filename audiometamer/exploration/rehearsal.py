@@ -9,9 +9,8 @@ from audiometamer.experiment.course import Decided
 from audiometamer.experiment.folder import Experiment
 from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.presented import Presented
-from audiometamer.exploration.procedures import proportion_correct
+from audiometamer.exploration.procedures import model_of, proportion_correct
 
-TASKS = {"abx": "abx-differencing", "odd-one-out": "oddity-differencing"}
 D_PRIME = 2.0
 
 
@@ -44,7 +43,7 @@ def sensitive(read: Experiment, d_primes: Mapping[str, float], *, lapse: float =
             raise AudioMetamerError(f"{read.folder} has no dimension {dimension!r}; it has {', '.join(known)}")
         if not 0 <= value < float("inf"):
             raise AudioMetamerError(f"d′ is {value:g}; it must be 0 or more")
-    task = TASKS[read.course.design.task.kind]
+    task = model_of(read.course.design.task.kind)
 
     def probability(decided: Decided) -> float:
         about = msgspec.convert(decided.about, Presented)

@@ -10,8 +10,9 @@ import torch
 
 from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.course import Course, Decided, Heard
+from audiometamer.experiment.course import Heard
 from audiometamer.exploration.analysis.sensitivity import Decision, Values
+from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.ladder import Ladder, Rung
 from audiometamer.exploration.observers import Observer
 from audiometamer.exploration.presented import Presented
@@ -47,14 +48,19 @@ def true_threshold(ladder: Ladder, sensitivity: Mapping[Sound, float], dimension
     """The reached change at which an observer's proportion correct, mean over the references of a dimension, is the target.
 
     Between the changes of the ladder, d′ of each reference is interpolated, both in logarithms; beyond them it goes
-    in proportion to the change. No answers are drawn and nothing is fitted. A threshold more than tenfold beyond the ladder is 0
-    or infinite.
+    in proportion to the change. No answers are drawn and nothing is fitted. Signals that the observer cannot tell from their
+    reference at all are passed over; a reference of which there is no other is answered by chance. A threshold more than
+    tenfold beyond the ladder is 0 or infinite.
     """
     curves = [_curve(ladder.of(dimension, name), sensitivity) for name in ladder.references(dimension)]
-    ends = [float(end) for end in (min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves))]
+    heard = [curve for curve in curves if curve is not None]
+    if not heard:
+        return math.inf
+    ends = [float(end) for end in (min(x[0] for x, _ in heard), max(x[-1] for x, _ in heard))]
 
     def excess(change: float) -> float:
-        return float(np.mean([decision.proportion(math.exp(_line(change, *curve))) for curve in curves])) - decision.target
+        d = [0.0 if curve is None else math.exp(_line(change, *curve)) for curve in curves]
+        return float(np.mean(decision.proportion(d))) - decision.target
 
     first, last = ends[0] - math.log(10), ends[1] + math.log(10)
     if not excess(first) < 0 < excess(last):
@@ -62,13 +68,12 @@ def true_threshold(ladder: Ladder, sensitivity: Mapping[Sound, float], dimension
     return math.exp(scipy.optimize.brentq(excess, first, last))
 
 
-def _curve(rungs: Sequence[Rung], sensitivity: Mapping[Sound, float]) -> tuple[Values, Values]:
-    """Logarithms of reached change and d′, where both rise: a larger wish may reach less."""
-    points = sorted(
-        (math.log(each.record.reached), math.log(sensitivity[each.record.dimension, each.record.clip, each.record.wished]))
-        for each in rungs
-        if each.record.reached > 0
-    )
+def _curve(rungs: Sequence[Rung], sensitivity: Mapping[Sound, float]) -> tuple[Values, Values] | None:
+    """Logarithms of reached change and d′, where both rise: a larger wish may reach less. None where nothing can be noticed."""
+    known = [(each.record.reached, sensitivity[each.record.dimension, each.record.clip, each.record.wished]) for each in rungs]
+    points = sorted((math.log(reached), math.log(d)) for reached, d in known if reached > 0 and d > 0)
+    if not points:
+        return None
     x, y = np.array(points).T
     new = np.concatenate([[True], np.diff(x) > 1e-3])
     return x[new], y[new]
@@ -79,14 +84,20 @@ def _line(at: float, x: Values, y: Values) -> float:
 
 
 def simulate(
-    course: Course, number: int, sensitivity: Mapping[Sound, float], decision: Decision, *, seed: int, listener: str = ""
+    course: ExplorationCourse,
+    number: int,
+    sensitivity: Mapping[Sound, float],
+    decision: Decision,
+    *,
+    seed: int,
+    listener: str = "",
 ) -> list[Answered]:
     """The answers of one simulated listener, from the first comparison to the last, as a course decides them one by one.
 
     Parameters
     ----------
-    course : Course
-        Of an exploration, of sounds of the ladder alone.
+    course : ExplorationCourse
+        Of signals of the ladder alone.
     number : int
         Of the list.
     sensitivity : mapping
@@ -108,17 +119,5 @@ def simulate(
         correct = bool(rng.random() < decision.proportion(d))
         answer = decided.answer if correct else _WRONG
         heard.append(Heard(decided, answer, correct))
-        rows.append(_row(listener or str(number), number, decided, about, answer))
+        rows.append(Answered.to(decided, listener=listener or str(number), task=course.design.task.kind, answer=answer))
     return rows
-
-
-def _row(listener: str, number: int, decided: Decided, about: Presented, answer: str) -> Answered:
-    kind = decided.trial.kind
-    if kind not in ("practice", "catch", "main"):
-        raise AudioMetamerError(f"trial {decided.trial.trial} of list {number} is of kind {kind!r}, which is no comparison")
-    return Answered(
-        listener=listener, list=number, trial=decided.trial.trial, kind=kind, dimension=about.dimension,
-        reference=about.reference, wished=about.wished, made=about.made, reached=about.reached, leakage=about.leakage,
-        snr_db=about.snr_db, modulation=about.modulation, level_db=about.level_db, way=about.way, waited_s=about.waited,
-        arrangement=about.arrangement, answer=answer, right=decided.answer, correct=answer == decided.answer,
-    )  # fmt: skip

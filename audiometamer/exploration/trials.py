@@ -3,13 +3,15 @@
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.trials import Count, Moment, cells, record_from
+from audiometamer.experiment.course import Decided
 from audiometamer.exploration.dimensions import Dimension
+from audiometamer.exploration.presented import Presented
 from audiometamer.tables import read_table, write_table
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
@@ -31,6 +33,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
         Its number among the listener's.
     kind : str
         ``practice``, ``catch`` or ``main``; only the last are trials of the adaptive procedures.
+    task : str
+        What the listener was asked: ``abx`` or ``odd-one-out``, of three.
     dimension : str
         As `Dimension` is written: ``relu2/3/+``.
     reference : str
@@ -67,6 +71,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     list: Count
     trial: Count
     kind: Literal["practice", "catch", "main"]
+    task: Literal["abx", "odd-one-out"]
     dimension: Name
     reference: Name
     wished: Above
@@ -88,12 +93,28 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     answered: Moment | None = None
     playback: str = ""
 
+    @classmethod
+    def to(cls, decided: Decided, *, listener: str, task: str, answer: str, **told: Any) -> Self:
+        """The answer of a listener to what a course has decided, and what else is told of it."""
+        about = msgspec.convert(decided.about, Presented)
+        shared = {name: getattr(about, name) for name in cls.__struct_fields__ if name in Presented.__struct_fields__}
+        row = {
+            "listener": listener, "list": about.number, "trial": decided.trial.trial, "kind": decided.trial.kind, "task": task,
+            **shared, "waited_s": about.waited, "answer": answer, "right": decided.answer, "correct": answer == decided.answer,
+        }  # fmt: skip
+        return msgspec.convert({**row, **told}, cls)
+
 
 _FIELDS = Answered.__struct_fields__
+_RIGHT = {"abx": ("1", "2"), "odd-one-out": ("1", "2", "3")}  # which interval
 _AFTER = _FIELDS.index("dimension") + 1
-LEAST_REACHED = 1e-3  # SD; what stands for a change of nothing or less, which has no logarithm
 _PARTS = ("layer", "component", "sign")
 COLUMNS = (*_FIELDS[:_AFTER], *_PARTS, *_FIELDS[_AFTER:])
+
+
+def level_of(reached: float) -> float:
+    """Of a trial, as procedures are told it: the reached change; none where the sound went to the other side, or nowhere."""
+    return reached if reached > 0 else math.nan
 
 
 def read_answered(path: Path) -> list[Answered]:
@@ -103,9 +124,9 @@ def read_answered(path: Path) -> list[Answered]:
     ------
     AudioMetamerError
         If it cannot be read, lacks a column, a cell is not of its kind, cells of a row do not fit each other, a listener has two
-        answers to one trial, or one has two lists.
+        answers to one trial, or one has two lists, or trials are of two tasks.
     """
-    trials = []
+    trials: list[Answered] = []
     answered: dict[tuple[str, int], int] = {}
     lists: dict[str, int] = {}
     for line, row in enumerate(read_table(path, required=COLUMNS), start=2):
@@ -117,6 +138,10 @@ def read_answered(path: Path) -> list[Answered]:
             raise AudioMetamerError(f"{where} is also in row {first}; there must be one answer to each trial")
         if (own := lists.setdefault(trial.listener, trial.list)) != trial.list:
             raise AudioMetamerError(f"{where} is of list {trial.list}, earlier ones are of list {own}; a listener has one list")
+        if trials and trial.task != trials[0].task:
+            raise AudioMetamerError(
+                f"{where} is {trial.task}, earlier ones are {trials[0].task}; they cannot be analysed together"
+            )
         trials.append(trial)
     return trials
 
@@ -149,6 +174,8 @@ def _wrong(trial: Answered, row: Mapping[str, str]) -> str | None:
     for name, part in parts.items():
         if row[name] != str(part):
             return f"{name} is {row[name]!r}, and the dimension is {trial.dimension}"
+    if trial.right not in _RIGHT[trial.task]:
+        return f"right is {trial.right!r}; of {trial.task} it is one of {', '.join(_RIGHT[trial.task])}"
     if trial.correct != (trial.answer == trial.right):
         return f"correct is {str(trial.correct).lower()}, the answer is {trial.answer!r} and the right one {trial.right!r}"
     if trial.started and trial.answered and trial.answered < trial.started:

@@ -44,19 +44,19 @@ def answers(person, stimulus, n=4000):
     ("stimulus", "accuracy"),
     [("natural", 0.9), ("early", 0.7), ("late", 0.2), ("other", 0.4), ("check", 1.0), ("standin", 0.9)],
 )
-@pytest.mark.parametrize("lapse", [0.0, 0.2])
-def test_the_accuracy_is_that_of_the_condition(stimulus, accuracy, lapse):
-    person = Person(KEY, {"natural": 0.9, "relu0": 0.7, "relu9": 0.2, "other/relu9": 0.4}, lapse=lapse)
+@pytest.mark.parametrize("guesses", [0.0, 0.2])
+def test_the_accuracy_is_that_of_the_condition(stimulus, accuracy, guesses):
+    person = Person(KEY, {"natural": 0.9, "relu0": 0.7, "relu9": 0.2, "other/relu9": 0.4}, guesses=guesses)
     right = np.mean([answer == "a" for answer, _ in answers(person, stimulus)])
-    expected = (1 - lapse) * accuracy + lapse / len(OPTIONS)
+    expected = (1 - guesses) * accuracy + guesses / len(OPTIONS)
     assert right == pytest.approx(expected, abs=4 * np.sqrt(0.25 / 4000))
 
 
-def test_wrong_answers_and_lapses_are_spread_over_the_options():
-    counts = Counter(answer for answer, _ in answers(Person(KEY, {"relu0": 0.0}, lapse=0), "early"))
+def test_wrong_answers_and_guesses_are_spread_over_the_options():
+    counts = Counter(answer for answer, _ in answers(Person(KEY, {"relu0": 0.0}, guesses=0), "early"))
     assert set(counts) == set("bcde")
     assert all(n == pytest.approx(1000, abs=110) for n in counts.values())
-    counts = Counter(answer for answer, _ in answers(Person(KEY, lapse=1.0), "natural"))
+    counts = Counter(answer for answer, _ in answers(Person(KEY, guesses=1.0), "natural"))
     assert all(counts[option] == pytest.approx(800, abs=100) for option in OPTIONS)
 
 
@@ -67,10 +67,10 @@ def test_reaction_times_are_log_normal():
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "lapse", "told"),
+    ("accuracy", "guesses", "told"),
     [
         ({"relu0": 1.1}, 0, "relu0 is 1.1; it must be from 0 to 1"),
-        ({}, -0.1, "lapse is -0.1; it must be from 0 to 1"),
+        ({}, -0.1, "guesses is -0.1; it must be from 0 to 1"),
         (
             {"relu1": 1},
             0,
@@ -78,9 +78,9 @@ def test_reaction_times_are_log_normal():
         ),
     ],
 )
-def test_a_listener_that_cannot_be(accuracy, lapse, told):
+def test_a_listener_that_cannot_be(accuracy, guesses, told):
     with pytest.raises(AudioMetamerError, match=told):
-        Person(KEY, accuracy, lapse=lapse)
+        Person(KEY, accuracy, guesses=guesses)
 
 
 def test_a_network_gives_the_likeliest_of_the_possible_answers():
@@ -158,7 +158,7 @@ def test_a_rehearsal_from_the_command_line(folder, tmp_path, capsys):
         "3",
         "--accuracy",
         "relu1=0",
-        "--lapse",
+        "--guesses",
         "0",
     ]
     assert main(arguments) == 0
@@ -188,7 +188,7 @@ def test_a_rehearsal_through_the_page_and_its_analysis(folder, tmp_path, capsys)
     out, analysis = tmp_path / "rehearsal", tmp_path / "analysis"
     chromium = shutil.which("chromium")
     assert chromium, "this test takes part in Chromium: apt-get install chromium"
-    arguments = ["--listeners", "2", "--accuracy", "relu1=0", "--lapse", "0", "--browser", chromium]
+    arguments = ["--listeners", "2", "--accuracy", "relu1=0", "--guesses", "0", "--browser", chromium]
     assert main(["experiment", "rehearse", str(folder), "--out", str(out), *arguments]) == 0
     assert "0 lost, 0 there twice" in capsys.readouterr().out
     tables = [str(out / "trials.tsv"), "--listeners", str(out / "listeners.tsv"), "--resamples", "20", "--permutations", "20"]
@@ -219,7 +219,7 @@ def test_a_listener_who_breaks_down_is_not_passed_over(experiment, tmp_path):
         (["--listeners", 7], "7 listeners are wanted, and there are 6 lists"),
         (["--accuracy", "relu0"], "--accuracy is 'relu0'; it must be CONDITION=P, as in relu0=0.8"),
         (["--accuracy", "relu7=1"], "there is no condition 'relu7'"),
-        (["--lapse", "2"], "lapse is 2.0; it must be from 0 to 1"),
+        (["--guesses", "2"], "guesses is 2.0; it must be from 0 to 1"),
         (["--model", "tiny_models:tensor_model"], "tiny_models:tensor_model"),
     ],
 )

@@ -31,7 +31,7 @@ def test_links_and_tables_are_those_of_any_experiment(exploration, tmp_path, cap
     assert main(["experiment", "release", str(exploration), *database, "1", "--reason", "left"]) == 0
     assert main(["experiment", "export", str(exploration), *database, "--out", str(tmp_path / "out")]) == 0
     assert "0 answers of 2 listeners" in capsys.readouterr().out
-    assert (tmp_path / "out" / "trials.tsv").read_text().startswith("listener\tlist\ttrial\tkind\tdimension\tlayer")
+    assert (tmp_path / "out" / "trials.tsv").read_text().startswith("listener\tlist\ttrial\tkind\ttask\tdimension\tlayer")
 
 
 def test_rehearse_tells_what_came_of_it(short, tmp_path, capsys, monkeypatch):

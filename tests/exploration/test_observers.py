@@ -28,7 +28,7 @@ def test_abx_answers_are_as_often_right_as_theory_says(d_prime):
     assert abx_answers(np.full(n, d), np.random.default_rng(0)).mean() == pytest.approx(ideal, abs=spread)
     nearer = norm.cdf(d / 2**0.5) * norm.cdf(d / 6**0.5) + norm.cdf(-d / 2**0.5) * norm.cdf(-d / 6**0.5)
     assert abx_answers(np.full(n, d), np.random.default_rng(1), differencing=True).mean() == pytest.approx(nearer, abs=spread)
-    lapsing = abx_answers(np.full(n, d), np.random.default_rng(2), lapse=0.2).mean()
+    lapsing = abx_answers(np.full(n, d), np.random.default_rng(2), guesses=0.2).mean()
     assert lapsing == pytest.approx(0.8 * ideal + 0.1, abs=spread)
 
 
@@ -36,8 +36,8 @@ def test_answers_are_of_the_seed():
     first, second = (abx_answers(torch.linspace(0, 2, 50), np.random.default_rng(7)) for _ in range(2))
     assert (first == second).all()
     assert abx_answers(5.0, np.random.default_rng(0)).shape == ()
-    with pytest.raises(AudioMetamerError, match=r"the share of lapses is 1\.5; it must be between 0 and 1"):
-        abx_answers(1.0, np.random.default_rng(0), lapse=1.5)
+    with pytest.raises(AudioMetamerError, match=r"the share of guesses is 1\.5; it must be between 0 and 1"):
+        abx_answers(1.0, np.random.default_rng(0), guesses=1.5)
 
 
 def test_a_linear_observer_by_hand():

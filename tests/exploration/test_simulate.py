@@ -27,6 +27,19 @@ def test_one_sensitivity_has_its_threshold():
         assert true_threshold(ladder, {sound: factor * d for sound, d in known.items()}, "relu0/0/+", DECISION) == beyond
 
 
+def test_what_is_not_noticed_at_all_is_passed_over():
+    """A change that rounding took back has d′ 0; a reference of which all were has a listener who guesses."""
+    ladder = tiny_listeners.ladder(DIMENSIONS, references=2)
+    known = tiny_listeners.sensitivities(ladder, dict.fromkeys(DIMENSIONS, 0.4), DECISION.d_prime)
+    assert true_threshold(ladder, {**known, ("relu0/0/+", "clip0", 0.1): 0.0}, "relu0/0/+", DECISION) == pytest.approx(0.4)
+    deaf = {sound: 0.0 if sound[1] == "clip0" else d for sound, d in known.items()}
+    assert true_threshold(ladder, deaf, "relu0/0/+", DECISION) == math.inf  # (0.5 + 0.98) / 2 is less than the target
+    easier = Decision(target=0.7)
+    change = true_threshold(ladder, deaf, "relu0/0/+", easier)
+    assert (0.5 + float(easier.proportion(DECISION.d_prime * change / 0.4))) / 2 == pytest.approx(0.7)
+    assert true_threshold(ladder, dict.fromkeys(known, 0.0), "relu0/0/+", easier) == math.inf
+
+
 def test_references_that_differ_are_averaged_as_proportions():
     ladder = tiny_listeners.ladder(["relu0/0/+"], references=2)
     factor = {"clip0": 2.0, "clip1": 6.0}

@@ -12,10 +12,10 @@ MOMENT = datetime(2026, 11, 2, 12, 0, 6, tzinfo=UTC)
 
 def answered(**changed):
     trial = {
-        "listener": "1", "list": 0, "trial": 7, "kind": "main", "dimension": "relu2/3/-", "reference": "=clip", "wished": 0.5,
-        "made": 0.41, "reached": 0.4, "leakage": 0.01, "snr_db": 24.5, "modulation": 0.05, "level_db": 0.0, "way": "fallback",
-        "waited_s": 1.5, "arrangement": 2, "answer": "1", "right": "2", "correct": False, "reaction_time_ms": 812.5, "plays": 1,
-        "started": MOMENT, "answered": MOMENT,
+        "listener": "1", "list": 0, "trial": 7, "kind": "main", "task": "abx", "dimension": "relu2/3/-",
+        "reference": "=clip", "wished": 0.5, "made": 0.41, "reached": 0.4, "leakage": 0.01, "snr_db": 24.5, "modulation": 0.05,
+        "level_db": 0.0, "way": "fallback", "waited_s": 1.5, "arrangement": 2, "answer": "1", "right": "2", "correct": False,
+        "reaction_time_ms": 812.5, "plays": 1, "started": MOMENT, "answered": MOMENT,
     }  # fmt: skip
     return Answered(**(trial | changed))
 
@@ -30,8 +30,10 @@ def test_trials_come_back(tmp_path):
     write_answered(path, trials)
     header, first, *_ = path.read_text().splitlines()
     assert header.split("\t") == list(COLUMNS)
-    assert header.startswith("listener\tlist\ttrial\tkind\tdimension\tlayer\tcomponent\tsign\treference\twished\tmade\treached")
-    assert first.split("\t")[:11] == ["1", "0", "7", "main", "relu2/3/-", "relu2", "3", "-", "'=clip", "0.5", "0.41"]
+    assert header.startswith(
+        "listener\tlist\ttrial\tkind\ttask\tdimension\tlayer\tcomponent\tsign\treference\twished\tmade\treached"
+    )
+    assert first.split("\t")[:12] == ["1", "0", "7", "main", "abx", "relu2/3/-", "relu2", "3", "-", "'=clip", "0.5", "0.41"]
     assert read_answered(path) == trials
 
 
@@ -41,6 +43,9 @@ def test_trials_come_back(tmp_path):
         ("listener", "", "Object missing required field `listener`"),
         ("list", "-1", "Expected `int` >= 0 - at `$.list`"),
         ("kind", "headphones", "Invalid enum value 'headphones' - at `$.kind`"),
+        ("task", "", "Object missing required field `task`"),
+        ("task", "2afc", "Invalid enum value '2afc' - at `$.task`"),
+        ("right", "3", "right is '3'; of abx it is one of 1, 2"),
         ("dimension", "relu2", "'relu2' is no dimension; it would be layer/component/sign, as in relu2/3/+"),
         ("layer", "relu3", "layer is 'relu3', and the dimension is relu2/3/-"),
         ("component", "4", "component is '4', and the dimension is relu2/3/-"),
@@ -78,6 +83,9 @@ def test_tables_that_do_not_fit(tmp_path):
     write_answered(path, [answered(), answered(trial=8, list=3)])
     with pytest.raises(AudioMetamerError, match="trial 8 is of list 3, earlier ones are of list 0; a listener has one list"):
         read_answered(path)
+    write_answered(path, [answered(), answered(trial=8, task="odd-one-out")])
+    with pytest.raises(AudioMetamerError, match="trial 8 is odd-one-out, earlier ones are abx; they cannot be analysed together"):
+        read_answered(path)
     path.write_text("listener\ttrial\n1\t1\n")
-    with pytest.raises(AudioMetamerError, match="has no column list, kind, dimension, layer"):
+    with pytest.raises(AudioMetamerError, match="has no column list, kind, task, dimension, layer"):
         read_answered(path)

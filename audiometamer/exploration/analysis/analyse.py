@@ -1,6 +1,7 @@
 """The whole analysis of an exploration, from its trial table to a folder of tables, a picture and a summary in words."""
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.exclusions import Exclusions, Rules, exclude
 from audiometamer.experiment.analysis.trials import Listener, write_listeners
 from audiometamer.exploration.analysis.figures import draw_sensitivity
@@ -15,20 +17,20 @@ from audiometamer.exploration.analysis.layers import LayerDifference, LayerMean,
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.analysis.thresholds import Threshold, Thresholds, thresholds
 from audiometamer.exploration.dimensions import Dimension
-from audiometamer.exploration.procedures import Procedure, d_prime
+from audiometamer.exploration.procedures import DECISIONS, Procedure, d_prime, model_of
 from audiometamer.exploration.trials import Answered, write_answered
 from audiometamer.files import write_text
 from audiometamer.tables import write_table
 
 
 class Level(msgspec.Struct, frozen=True):
-    """A row of ``levels.tsv``: all answers of all listeners to a dimension's sounds of one wished change.
+    """A row of ``levels.tsv``: all answers of all listeners to a dimension's sounds of about one wished change.
 
     Parameters
     ----------
     dimension : str
     made : float
-        The wished change of these sounds.
+        The wished change of these sounds. Those made on-line may have any: they count to the nearest third of an octave from 1.
     reached : float
         Mean over the trials.
     trials, correct : int
@@ -91,7 +93,7 @@ def analyse(
     listeners : iterable of Listener, optional
         What is known of listeners beyond their trials.
     decision : Decision, optional
-        Default: ABX by differencing, at 0.794 correct.
+        Default: that of the trials' task by differencing, at 0.794 correct.
     rules : Rules, optional
         Of exclusion. Default: those of `Rules`, but of catch trials the share that `attentive` tells.
     procedures : mapping of str to Procedure, optional
@@ -108,9 +110,14 @@ def analyse(
     Raises
     ------
     AudioMetamerError
-        If no listener or no trial is left.
+        If no listener or no trial is left, or the decision is none of the trials' task.
     """
-    decision = decision or Decision()
+    if not trials:
+        raise AudioMetamerError("there are no trials to analyse")
+    task = trials[0].task
+    decision = decision or Decision(task=model_of(task))
+    if decision.task not in {model_of(task, decision=each) for each in DECISIONS}:
+        raise AudioMetamerError(f"listeners' task was {task}; {decision.task} is no model of it")
     excluded = exclude(trials, listeners, rules or Rules(catch=attentive(decision)))
     heard = [trial for trial in trials if trial.kind == "main" and trial.listener in excluded.kept]
     found = thresholds(heard, decision, procedures=procedures, resamples=resamples, seed=seed)
@@ -127,7 +134,7 @@ def levels(trials: Sequence[Answered], decision: Decision) -> list[Level]:
     """Proportion correct and d′ at each wished change of each dimension, in the order of both."""
     groups: dict[tuple[str, float], list[Answered]] = {}
     for trial in trials:
-        groups.setdefault((trial.dimension, trial.made), []).append(trial)
+        groups.setdefault((trial.dimension, _about(trial)), []).append(trial)
     rows = []
     for dimension, made in sorted(groups, key=lambda key: (Dimension.parse(key[0]).order, key[1])):
         own = groups[dimension, made]
@@ -136,6 +143,13 @@ def levels(trials: Sequence[Answered], decision: Decision) -> list[Level]:
         reached = float(np.mean([trial.reached for trial in own]))
         rows.append(Level(dimension, made, reached, len(own), right, proportion, _sensitivity(proportion, decision)))
     return rows
+
+
+def _about(trial: Answered) -> float:
+    """The wished change, to six digits as in files' names; in thirds of octaves where it was chosen for one trial."""
+    if trial.way != "online":
+        return trial.made
+    return float(f"{2 ** (round(3 * math.log2(trial.made)) / 3):g}")
 
 
 def _sensitivity(proportion: float, decision: Decision) -> float | None:
@@ -192,8 +206,8 @@ def summary(analysis: Analysis) -> str:
     width = max(len(row.dimension) for row in rows)
     for row in rows:
         snr = "" if row.snr_db is None else f"  {row.snr_db:5.1f} dB"
-        interval = f"({row.low:.3g}–{row.high:.3g})"
-        lines.append(f"  {row.dimension:<{width}}  {row.threshold:6.3g} {interval:<15}{snr}  {row.flag}".rstrip())
+        interval = "" if row.threshold is None else f"{row.threshold:6.3g} ({row.low:.3g}–{row.high:.3g})"
+        lines.append(f"  {row.dimension:<{width}}  {interval:<22}{snr}  {row.flag}".rstrip())
     lines += ["", "Layers, mean over dimensions (95 % interval over dimensions):"]
     for layer, own in itertools.groupby((mean for mean in analysis.layers if not mean.sign), key=lambda mean: mean.layer):
         means = list(own)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,26 @@ from audiometamer.files import whole_file
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
 _BRIGHT = 0.6  # luminance above which black can be read better than white
+
+
+class _Measure(NamedTuple):
+    """What a row of panels shows."""
+
+    label: str
+    value: Callable[[Threshold], float | None]
+    colours: str
+    logarithmic: bool
+    written: str
+
+
+_MEASURES = (
+    _Measure("threshold (SD)", lambda row: row.threshold, "viridis_r", True, "{:.2g}"),
+    _Measure("SNR at threshold (dB)", lambda row: row.snr_db, "viridis", False, "{:.0f}"),
+)
 
 
 def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
@@ -30,9 +47,7 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
         Of all listeners together; others are left aside.
     path : path
     """
-    from matplotlib.colors import LogNorm, Normalize
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullLocator
 
     rows = [row for row in rows if not row.listener]
     layers = list(dict.fromkeys(row.layer for row in rows))
@@ -40,46 +55,50 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
     signs = [sign for sign in "+-" if any(row.sign == sign for row in rows)]
     size = (0.52 * len(components) * len(signs) + 2.6, 2 * (0.42 * len(layers) + 0.75) + 0.4)
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(2, len(signs), squeeze=False, sharex=True, sharey=True)
-    measures: list[tuple[str, Callable[[Threshold], float | None], str, type[Normalize], str]] = [
-        ("threshold (SD)", lambda row: row.threshold, "viridis_r", LogNorm, "{:.2g}"),
-        ("SNR at threshold (dB)", lambda row: row.snr_db, "viridis", Normalize, "{:.0f}"),
-    ]
+    panels = figure.subplots(len(_MEASURES), len(signs), squeeze=False, sharex=True, sharey=True)
     for axes, sign in zip(panels[0], signs, strict=True):
         axes.set_title(f"sign {'+' if sign == '+' else '−'}", fontsize=10)
-    for line, (label, value, colours, scale, written) in zip(panels, measures, strict=True):
-        known = [number for row in rows if not row.flag and (number := value(row)) is not None] or [1.0]
-        norm = scale(min(known), max(known) * (1 + 1e-6))
+    for line, measure in zip(panels, _MEASURES, strict=True):
+        norm = _norm(rows, measure)
         for axes, sign in zip(line, signs, strict=True):
             own = {(row.layer, row.component): row for row in rows if row.sign == sign}
-            cells = [[own.get((layer, k)) for k in components] for layer in layers]
-            image = _panel(axes, cells, value, colours, norm, written)
+            image = _panel(axes, [[own.get((layer, k)) for k in components] for layer in layers], measure, norm)
             axes.set_xticks(range(len(components)), [str(k) for k in components])
             axes.set_yticks(range(len(layers)), layers)
             axes.tick_params(length=0, labelsize=8)
             axes.spines[:].set_visible(False)
-        bar = figure.colorbar(image, ax=list(line), label=label, pad=0.01)
-        bar.ax.tick_params(labelsize=8)
-        bar.ax.yaxis.set_major_formatter("{x:g}")
-        if scale is LogNorm:
-            bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            bar.ax.yaxis.set_minor_locator(NullLocator())
+        _add_colour_bar(figure, list(line), image, measure)
     figure.supxlabel("component", fontsize=10)
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=150)
 
 
-def _panel(
-    axes: "Axes",
-    cells: Sequence[Sequence[Threshold | None]],
-    value: Callable[[Threshold], float | None],
-    colours: str,
-    norm: "Normalize",
-    written: str,
-) -> "AxesImage":
+def _norm(rows: Sequence[Threshold], measure: _Measure) -> "Normalize":
+    """From the lowest to the highest of the values that are measurements."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    known = [number for row in rows if not row.flag and (number := measure.value(row)) is not None] or [1.0]
+    least, most = min(known), max(known)
+    if least == most:  # one colour has no scale
+        most += 1e-6 * (abs(most) or 1.0)
+    return LogNorm(least, most) if measure.logarithmic else Normalize(least, most)
+
+
+def _add_colour_bar(figure: "Figure", line: Sequence["Axes"], image: "AxesImage", measure: _Measure) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    bar = figure.colorbar(image, ax=list(line), label=measure.label, pad=0.01)
+    bar.ax.tick_params(labelsize=8)
+    bar.ax.yaxis.set_major_formatter("{x:g}")
+    if measure.logarithmic:
+        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        bar.ax.yaxis.set_minor_locator(NullLocator())
+
+
+def _panel(axes: "Axes", cells: Sequence[Sequence[Threshold | None]], measure: _Measure, norm: "Normalize") -> "AxesImage":
     """A coloured cell with its number for each dimension that was explored; hatched without a number if it is flagged."""
-    numbers = [[math.nan if row is None or row.flag else _known(value(row)) for row in line] for line in cells]
-    image = axes.imshow(np.array(numbers), cmap=colours, norm=norm, aspect="auto")
+    numbers = [[math.nan if row is None or row.flag else _number(measure.value(row)) for row in line] for line in cells]
+    image = axes.imshow(np.array(numbers), cmap=measure.colours, norm=norm, aspect="auto")
     for y, (line, own) in enumerate(zip(cells, numbers, strict=True)):
         for x, (row, number) in enumerate(zip(line, own, strict=True)):
             if row is not None and row.flag:
@@ -89,9 +108,11 @@ def _panel(
             elif not math.isnan(number):
                 red, green, blue, _ = image.cmap(norm(number))
                 bright = 0.299 * red + 0.587 * green + 0.114 * blue > _BRIGHT
-                axes.text(x, y, written.format(number), ha="center", va="center", fontsize=7, color="k" if bright else "w")
+                axes.text(
+                    x, y, measure.written.format(number), ha="center", va="center", fontsize=7, color="k" if bright else "w"
+                )
     return image
 
 
-def _known(value: float | None) -> float:
+def _number(value: float | None) -> float:
     return math.nan if value is None else value

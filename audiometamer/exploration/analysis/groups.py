@@ -49,6 +49,11 @@ class Group:
         """Of those whose sound went to the dimension's side."""
         return counted([(trial.listener, trial.reached, trial.correct) for trial in self.trials])
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether any sound had gone to the dimension's side."""
+        return len(self.counts.trials) > 0
+
     @cached_property
     def fits(self) -> Fits:
         """The one function that is fitted to them."""
@@ -73,7 +78,7 @@ def counted(answers: Sequence[tuple[str, float, bool]]) -> Counts:
 def groups(trials: Sequence[Answered], decision: Decision) -> Iterator[Group]:
     """Of every dimension all listeners' trials, then, if there are several listeners, each one's.
 
-    Dimensions come in their order; see `Dimension.order`. Where no sound went to a dimension's side, there is no group.
+    Dimensions come in their order; see `Dimension.order`.
     """
     by_dimension: dict[Dimension, list[Answered]] = {}
     for trial in sorted(trials, key=lambda trial: (trial.listener, trial.trial)):
@@ -81,7 +86,6 @@ def groups(trials: Sequence[Answered], decision: Decision) -> Iterator[Group]:
     for dimension in sorted(by_dimension, key=lambda each: each.order):
         own = by_dimension[dimension]
         names = list(dict.fromkeys(trial.listener for trial in own))
-        found = [Group(dimension, "", own, decision)]
+        yield Group(dimension, "", own, decision)
         if len(names) > 1:
-            found += [Group(dimension, name, [trial for trial in own if trial.listener == name], decision) for name in names]
-        yield from (group for group in found if len(group.counts.trials))
+            yield from (Group(dimension, each, [trial for trial in own if trial.listener == each], decision) for each in names)

@@ -24,8 +24,6 @@ class Given(NamedTuple):
     listeners : list of Listener
     procedures : mapping of str to Procedure
         By dimension; none with a trial table alone.
-    task : str or None
-        ``abx`` or ``odd-one-out``; None with a trial table alone.
     target : float
         Proportion correct at the thresholds that its procedures look for; 0.794 with a trial table alone.
     headphones : int or None
@@ -35,7 +33,6 @@ class Given(NamedTuple):
     trials: list[Answered]
     listeners: list[Listener]
     procedures: Mapping[str, Procedure]
-    task: str | None = None
     target: float = TARGET
     headphones: int | None = None
 
@@ -66,5 +63,7 @@ def read_given(path: Path, *, listeners: Path | None = None, database: Path | No
     if not isinstance(course, ExplorationCourse):
         raise AudioMetamerError(f"{path} is no exploration; it is for `audiometamer experiment`")
     design, procedures = course.design, course.procedures
+    if not (trials := list(answered(found, task=design.task.kind))):
+        raise AudioMetamerError(f"{database or path / DATABASE} holds no answers to comparisons")
     (target,) = {procedure.target for procedure in procedures.values()}
-    return Given(list(answered(found)), known or found.listeners, procedures, design.task.kind, target, design.headphones.minimum)
+    return Given(trials, known or found.listeners, procedures, target, design.headphones.minimum)

@@ -13,7 +13,7 @@ from audiometamer.exploration.analysis.groups import Group, groups
 from audiometamer.exploration.analysis.sensitivity import EXPONENTS, Decision
 from audiometamer.exploration.analysis.uncertainty import dispersion, most_lost
 from audiometamer.exploration.procedures import Procedure, Trial
-from audiometamer.exploration.trials import LEAST_REACHED, Answered
+from audiometamer.exploration.trials import Answered, level_of
 
 
 class Threshold(msgspec.Struct, frozen=True):
@@ -31,20 +31,22 @@ class Threshold(msgspec.Struct, frozen=True):
         How many there are; of the trials, how many are right.
     backwards : int
         In how many trials the sound had gone to the other side, or nowhere: they are not used.
-    threshold, low, high : float
+    threshold, low, high : float or None
         The reached change at which the target proportion is correct, in standard deviations of the bank, and its 95 % interval;
-        0 or infinity where that has no end.
-    exponent : float
-        d′ is proportional to the change to the power of this.
-    snr_db, snr_low, snr_high : float or None
+        0 or infinity where that has no end. None where no sound had gone to the dimension's side.
+    exponent : float or None
+        d′ is proportional to the change to the power of this, from 0.25 to 4; where it is 4, answers jump from chance to
+        right between two changes, and it may be larger.
+    snr_db, snr_at_low, snr_at_high : float or None
         Of the cochleagram at threshold and at the ends of its interval; the lower the SNR, the more was changed unheard.
-    modulation, modulation_low, modulation_high : float or None
+    modulation, modulation_at_low, modulation_at_high : float or None
         The same of the distance of modulation spectra.
     procedure : float or None
-        What the adaptive procedure itself tells, geometric mean over listeners, of its own target.
+        What the adaptive procedure itself tells, of its own target: the geometric mean over the listeners whose procedure did
+        not run into the end of its range. Trials that were backwards do not enter into it.
     flag : str
         ``beyond``: the threshold is beyond the changes that were heard, and no measurement; ``no slope``: answers hardly depend
-        on the change; else empty.
+        on the change; ``backwards``: all sounds had gone to the other side, or nowhere; else empty.
     """
 
     dimension: str
@@ -57,16 +59,16 @@ class Threshold(msgspec.Struct, frozen=True):
     trials: int
     correct: int
     backwards: int
-    threshold: float
-    low: float
-    high: float
-    exponent: float
+    threshold: float | None
+    low: float | None
+    high: float | None
+    exponent: float | None
     snr_db: float | None
-    snr_low: float | None
-    snr_high: float | None
+    snr_at_low: float | None
+    snr_at_high: float | None
     modulation: float | None
-    modulation_low: float | None
-    modulation_high: float | None
+    modulation_at_low: float | None
+    modulation_at_high: float | None
     procedure: float | None
     flag: str
 
@@ -125,24 +127,28 @@ def thresholds(
         raise AudioMetamerError("no trials of the main part to analyse")
     rng, known = np.random.default_rng(seed), procedures or {}
     found = list(groups(trials, decision))
-    if not found:
+    measured = [group for group in found if group.is_measured]
+    if not measured:
         raise AudioMetamerError(f"none of the sounds of {len(trials)} trials had gone to its dimension's side")
-    single, together = ([group for group in found if (len(group.listeners) > 1) is many] for many in (False, True))
+    single, together = ([group for group in measured if (len(group.listeners) > 1) is many] for many in (False, True))
     spread = dispersion(together)
     of_one = most_lost(single, known, resamples=resamples, rng=rng)
     of_all = spread * most_lost(together, known, resamples=resamples, rng=rng)
     rows = []
     for group in found:
         lost = of_one if len(group.listeners) == 1 else of_all
-        rows.append(_threshold(group, group.fits.interval(lost), known.get(str(group.dimension))))
+        rows.append(_threshold(group, lost, known.get(str(group.dimension))))
     return Thresholds(rows, spread, of_one, of_all)
 
 
-def _threshold(group: Group, interval: tuple[float, float], procedure: Procedure | None) -> Threshold:
+def _threshold(group: Group, lost: float, procedure: Procedure | None) -> Threshold:
     layer, component, sign = group.dimension
-    ends = (group.threshold, *interval)
-    snr_db, snr_low, snr_high = _at(group.trials, _snr, ends)
-    modulation, modulation_low, modulation_high = (
+    exponent = None
+    ends: tuple[float | None, ...] = (None, None, None)
+    if group.is_measured:
+        exponent, ends = float(group.fits.exponent[0]), (group.threshold, *group.fits.interval(lost))
+    snr_db, snr_at_low, snr_at_high = _at(group.trials, _snr, ends)
+    modulation, modulation_at_low, modulation_at_high = (
         None if value is None else math.exp(value) for value in _at(group.trials, _log_modulation, ends)
     )
     return Threshold(
@@ -151,13 +157,15 @@ def _threshold(group: Group, interval: tuple[float, float], procedure: Procedure
         references=len({trial.reference for trial in group.trials}), trials=len(group.trials),
         correct=sum(trial.correct for trial in group.trials),
         backwards=sum(trial.reached <= 0 for trial in group.trials), threshold=ends[0], low=ends[1], high=ends[2],
-        exponent=float(group.fits.exponent[0]), snr_db=snr_db, snr_low=snr_low, snr_high=snr_high, modulation=modulation,
-        modulation_low=modulation_low, modulation_high=modulation_high, procedure=_told_by(procedure, group.trials),
-        flag=_flag(group),
+        exponent=exponent, snr_db=snr_db, snr_at_low=snr_at_low, snr_at_high=snr_at_high, modulation=modulation,
+        modulation_at_low=modulation_at_low, modulation_at_high=modulation_at_high,
+        procedure=_told_by(procedure, group.trials), flag=_flag(group),
     )  # fmt: skip
 
 
 def _flag(group: Group) -> str:
+    if not group.is_measured:
+        return "backwards"
     if group.fits.exponent[0] == EXPONENTS[0]:
         return "no slope"
     inside = group.counts.changes.min() <= group.threshold <= group.counts.changes.max()
@@ -172,7 +180,9 @@ def _log_modulation(trial: Answered) -> float | None:
     return math.log(trial.modulation) if 0 < trial.modulation < math.inf else None
 
 
-def _at(trials: Sequence[Answered], value: Callable[[Answered], float | None], thresholds: Sequence[float]) -> list[float | None]:
+def _at(
+    trials: Sequence[Answered], value: Callable[[Answered], float | None], thresholds: Sequence[float | None]
+) -> list[float | None]:
     """A physical value at some changes, from the trials' own sounds: the mean over references of lines of one common slope.
 
     Against the logarithm of the reached change, by least squares over trials, which are most where the threshold is. A change
@@ -190,20 +200,22 @@ def _at(trials: Sequence[Answered], value: Callable[[Answered], float | None], t
         return [None] * len(thresholds)
     slope = float(within @ y / (within @ within))
     level = float(np.mean(mean_y - slope * mean_x))
-    return [level + slope * math.log(at) if 0 < at < math.inf else None for at in thresholds]
+    return [level + slope * math.log(at) if at is not None and 0 < at < math.inf else None for at in thresholds]
 
 
 def _told_by(procedure: Procedure | None, trials: Sequence[Answered]) -> float | None:
-    """Geometric mean over listeners of what a procedure estimates, of those of whom it tells a threshold."""
+    """Geometric mean over listeners of what a procedure estimates, of those of whom it tells a threshold within its range."""
     if procedure is None:
         return None
     by_listener: dict[str, list[Trial]] = {}
     for trial in trials:
-        by_listener.setdefault(trial.listener, []).append(Trial(max(trial.reached, LEAST_REACHED), trial.correct))
+        by_listener.setdefault(trial.listener, []).append(Trial(level_of(trial.reached), trial.correct))
     told = []
     for own in by_listener.values():
         try:
-            told.append(procedure.threshold(own).level)
+            estimate = procedure.threshold(own)
         except AudioMetamerError:  # broken off before it could tell one
             continue
+        if not estimate.at_bound:
+            told.append(estimate.level)
     return statistics.geometric_mean(told) if told else None

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from audiometamer.exploration.analysis.groups import Counts, Group, counted
-from audiometamer.exploration.analysis.sensitivity import fit
+from audiometamer.exploration.analysis.sensitivity import Values, fit
 from audiometamer.exploration.procedures import Procedure, Trial
-from audiometamer.exploration.trials import LEAST_REACHED
+from audiometamer.exploration.trials import level_of
 
 CHI2 = 3.841459  # 95 % of χ² with one degree of freedom
 
@@ -77,7 +77,7 @@ def _replayed(group: Group, procedure: Procedure, rng: np.random.Generator) -> C
     for trial in group.trials:
         reached.setdefault(trial.reference, {})[trial.made] = trial.reached
     sounds = [(np.log(list(own)), np.array(list(own.values()))) for own in reached.values()]
-    correct = [group.fits.proportion(np.maximum(own, LEAST_REACHED), group.decision) for _, own in sounds]
+    correct = [_correct(group, own) for _, own in sounds]
     answers = []
     for listener in group.listeners:
         trials, order = list[Trial](), list[int]()
@@ -87,5 +87,12 @@ def _replayed(group: Group, procedure: Procedure, rng: np.random.Generator) -> C
             nearest = int(np.abs(sounds[of][0] - np.log(wished)).argmin())
             level, right = float(sounds[of][1][nearest]), bool(rng.random() < correct[of][nearest])
             answers.append((listener, level, right))
-            trials.append(Trial(max(level, LEAST_REACHED), right))
+            trials.append(Trial(level_of(level), right))
     return counted(answers)
+
+
+def _correct(group: Group, changes: Values) -> Values:
+    """By the group's function; at chance where the change is none."""
+    found = np.full(changes.shape, group.decision.guess)
+    found[changes > 0] = group.fits.proportion(changes[changes > 0], group.decision)
+    return found

@@ -8,9 +8,9 @@ from audiometamer.exploration.procedures.interleaving import Answer, Interleavin
 from audiometamer.exploration.procedures.levels import Spacing, grid
 from audiometamer.exploration.procedures.protocol import TARGET, Estimate, Procedure, Trial
 from audiometamer.exploration.procedures.staircases import Staircase, weighted
-from audiometamer.exploration.procedures.tasks import TASKS, Task, d_prime, proportion_correct
+from audiometamer.exploration.procedures.tasks import DECISIONS, TASKS, Task, d_prime, model_of, proportion_correct
 
 __all__ = [
-    "Answer", "Estimate", "Interleaving", "Procedure", "QuestPlus", "Spacing", "Staircase", "TARGET", "TASKS", "Task", "Trial",
-    "Turn", "d_prime", "grid", "proportion_correct", "psi", "weighted",
+    "Answer", "DECISIONS", "Estimate", "Interleaving", "Procedure", "QuestPlus", "Spacing", "Staircase", "TARGET", "TASKS",
+    "Task", "Trial", "Turn", "d_prime", "grid", "model_of", "proportion_correct", "psi", "weighted",
 ]  # fmt: skip

@@ -135,8 +135,9 @@ class QuestPlus:
 
     def posterior(self, trials: Sequence[Trial]) -> Values:
         """How likely each listener is after the trials [shape=(listeners,)]; thresholds vary slowest, lapses fastest."""
-        right = np.array([trial.correct for trial in trials], bool)
-        answers = self.correct(np.array([trial.level for trial in trials], float))
+        told = [trial for trial in trials if not np.isnan(trial.level)]
+        right = np.array([trial.correct for trial in told], bool)
+        answers = self.correct(np.array([trial.level for trial in told], float))
         np.subtract(1, answers, out=answers, where=~right[:, None])
         log_likelihood = np.log(answers, out=answers).sum(0)
         likelihood = np.exp(log_likelihood - log_likelihood.max())

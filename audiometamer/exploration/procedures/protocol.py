@@ -12,7 +12,8 @@ class Trial(NamedTuple):
     Parameters
     ----------
     level : float
-        Where it was presented: the level that was reached, where it differs from the one that was wished.
+        Where it was presented: the level that was reached, where it differs from the one that was wished. NaN where it was
+        none of the scale: what comes next follows from the answer, but no threshold does.
     correct : bool
     """
 

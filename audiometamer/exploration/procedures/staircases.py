@@ -110,7 +110,8 @@ class Staircase:
     def threshold(self, trials: Sequence[Trial]) -> Estimate:
         """The mean of the reached levels at the reversals, geometric if `spacing` is ``log``; it has no interval.
 
-        The last even number of reversals that are not discarded is taken, so that peaks and valleys weigh the same. Their spread
+        The last even number of reversals that are not discarded is taken, so that peaks and valleys weigh the same, also where
+        the level of one is none of the scale. Their spread
         is no measure of the error: they depend on each other, and all of them on where the staircase happened to be. For an
         interval, fit a psychometric function to the trials.
 
@@ -121,13 +122,14 @@ class Staircase:
         """
         counted = self._replayed(trials)[1][self.discard :]
         counted = counted[len(counted) % 2 :]
-        if not counted:
+        reached = [trials[reversal.trial].level for reversal in counted]
+        sides = [[level for level in reached[k::2] if not np.isnan(level)] for k in (0, 1)]
+        if not all(sides):
             raise AudioMetamerError(
                 f"{len(trials)} trials without two reversals after the first {self.discard} have no threshold; "
                 f"{sum(trial.correct for trial in trials)} answers are correct"
             )
-        reached = positions([trials[reversal.trial].level for reversal in counted], self.spacing)
-        mean = level_at(float(reached.mean()), self.spacing)
+        mean = level_at(float(np.mean([positions(side, self.spacing).mean() for side in sides])), self.spacing)
         return Estimate(mean, float("nan"), float("nan"), any(reversal.at_bound for reversal in counted))
 
     def done(self, trials: Sequence[Trial]) -> float:

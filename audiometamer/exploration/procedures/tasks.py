@@ -18,6 +18,8 @@ from scipy.special import ndtr, roots_legendre
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.procedures.levels import Values
 
+DECISIONS = ("differencing", "independent")
+_FAMILIES = {"abx": "abx", "odd-one-out": "oddity"}  # tasks as experiments name them, and their models
 _FARTHEST = 40.0  # a d′ at which every task's proportion correct is 1 to all digits
 
 
@@ -105,6 +107,18 @@ def _checked(task: str, lapse: float) -> Task:
     if not 0 <= lapse < 1 - TASKS[task].guess:
         raise AudioMetamerError(f"a lapse rate of {lapse:g}; {task} takes one from 0 to below {1 - TASKS[task].guess:.4g}")
     return TASKS[task]
+
+
+def model_of(task: str, *, decision: str = "differencing") -> str:
+    """Which of `TASKS` is the model of a task of an experiment.
+
+    Parameters
+    ----------
+    task : {"abx", "odd-one-out"}
+    decision : {"differencing", "independent"}
+        Default "differencing", for references that change.
+    """
+    return f"{_FAMILIES[task]}-{decision}"
 
 
 def _two_interval(d: Values) -> Values:

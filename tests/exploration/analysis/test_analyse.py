@@ -4,6 +4,7 @@ import msgspec
 import pytest
 import tiny_listeners
 
+from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.analysis.analyse import analyse, attentive, levels, summary, write_analysis
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.procedures import d_prime
@@ -65,6 +66,52 @@ def test_who_fails_the_catch_trials_is_left_out():
         f"{len(found.trials)} trials of 3 dimensions. Threshold: the reached change at which 0.794 is correct, d′ = 2.40"
     )
     assert "relu2/0/+" in summary(found)
+
+
+def test_a_dimension_that_tells_nothing_is_seen_everywhere(tmp_path):
+    trials = [
+        msgspec.structs.replace(trial, reached=-trial.reached) if trial.dimension == "relu2/0/+" else trial
+        for trial in explored()[0]
+    ]
+    found = analyse(trials, resamples=0)
+    (line,) = (line for line in summary(found).splitlines() if line.strip().startswith("relu2/0/+"))
+    assert line.split() == ["relu2/0/+", "backwards"]
+    assert {(each.layer, each.dimensions, each.left_out) for each in found.layers if each.layer == "relu2"} == {("relu2", 0, 1)}
+    write_analysis(found, tmp_path)
+    (row,) = (row for row in read_table(tmp_path / "thresholds.tsv") if (row["dimension"], row["listener"]) == ("relu2/0/+", ""))
+    assert (row["threshold"], row["low"], row["snr_db"], row["flag"]) == ("", "", "", "backwards")
+
+
+@pytest.mark.parametrize("snr_db", [-5.0, 0.0, 5.0])
+def test_one_value_alone_is_drawn(tmp_path, snr_db):
+    """Found where the only SNR was negative: the scale's end was below its beginning."""
+    trials = [msgspec.structs.replace(trial, snr_db=snr_db) for trial in explored()[0] if trial.dimension == "relu0/0/+"]
+    write_analysis(analyse(trials, resamples=0), tmp_path)
+    assert (tmp_path / "sensitivity.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "summary.txt").exists()
+
+
+def test_the_decision_is_of_the_task():
+    trials = [msgspec.structs.replace(trial, task="odd-one-out") for trial in explored()[0]]
+    assert analyse(trials, resamples=0).decision.task == "oddity-differencing"
+    assert analyse(trials, decision=Decision(task="oddity-independent"), resamples=0).decision.task == "oddity-independent"
+    with pytest.raises(AudioMetamerError, match="listeners' task was odd-one-out; abx-differencing is no model of it"):
+        analyse(trials, decision=DECISION)
+    with pytest.raises(AudioMetamerError, match="there are no trials to analyse"):
+        analyse([])
+
+
+def test_sounds_made_for_one_trial_are_told_together():
+    """In thirds of octaves from 1: 2^(-1/3) = 0.793701, 2^(-2/3) = 0.629961."""
+    one = next(trial for trial in explored()[0] if trial.kind == "main")
+    made = {"online": (0.64, 0.62, 0.75, 0.8), "ladder": (0.8, 0.66), "fallback": (0.66,)}
+    trials = [
+        msgspec.structs.replace(one, way=way, made=change, reached=2 * change) for way, own in made.items() for change in own
+    ]
+    found = [(row.made, row.trials, row.reached) for row in levels(trials, DECISION)]
+    assert found == [
+        (0.629961, 2, pytest.approx(1.26)), (0.66, 2, pytest.approx(1.32)), (0.793701, 2, pytest.approx(1.55)), (0.8, 1, 1.6),
+    ]  # fmt: skip
 
 
 def test_levels_tell_proportions_and_d_prime():

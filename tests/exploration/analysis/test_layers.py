@@ -15,8 +15,8 @@ def row(layer, component, sign, threshold, *, listener="", flag=""):
     return Threshold(
         dimension=f"{layer}/{component}/{sign}", layer=layer, component=component, sign=sign, listener=listener, listeners=1,
         references=1, trials=10, correct=8, backwards=0, threshold=threshold, low=threshold / 2, high=2 * threshold, exponent=1.0,
-        snr_db=10 - 20 * math.log10(threshold), snr_low=None, snr_high=None, modulation=threshold**2, modulation_low=None,
-        modulation_high=None, procedure=None, flag=flag,
+        snr_db=10 - 20 * math.log10(threshold), snr_at_low=None, snr_at_high=None, modulation=threshold**2,
+        modulation_at_low=None, modulation_at_high=None, procedure=None, flag=flag,
     )  # fmt: skip
 
 

@@ -27,9 +27,10 @@ def answers(right, *, dimension=ONE, listener="1", of=20, changes=tiny_listeners
         for k in range(of):
             found.append(
                 Answered(
-                    listener=listener, list=1, trial=len(found), kind="main", dimension=dimension, reference=f"clip{k % 2}",
-                    wished=change, made=change, reached=change * (1 + k % 2), leakage=0.0, modulation=0.2 * change,
-                    snr_db=10 - 20 * math.log10(change), level_db=0.0, answer="1", right="1" if k < n else "2", correct=k < n,
+                    listener=listener, list=1, trial=len(found), kind="main", task="abx", dimension=dimension,
+                    reference=f"clip{k % 2}", wished=change, made=change, reached=change * (1 + k % 2), leakage=0.0,
+                    modulation=0.2 * change, snr_db=10 - 20 * math.log10(change), level_db=0.0, answer="1",
+                    right="1" if k < n else "2", correct=k < n,
                 )
             )  # fmt: skip
     return found
@@ -42,8 +43,8 @@ def test_physical_units_are_read_where_the_threshold_is():
     assert (row.listener, row.listeners, row.references, row.trials, row.correct, row.flag) == ("", 1, 2, 160, 123, "")
     for change, snr, modulation in (
         (row.threshold, row.snr_db, row.modulation),
-        (row.low, row.snr_low, row.modulation_low),
-        (row.high, row.snr_high, row.modulation_high),
+        (row.low, row.snr_at_low, row.modulation_at_low),
+        (row.high, row.snr_at_high, row.modulation_at_high),
     ):
         assert snr == pytest.approx(10 - 20 * math.log10(change) + 10 * math.log10(2))
         assert modulation == pytest.approx(0.2 * change / 2**0.5)
@@ -78,7 +79,7 @@ def test_all_listeners_come_before_each():
 
 
 def test_the_procedure_tells_its_own():
-    staircase = Staircase(start=2.7, least=0.1, most=2.7, steps=(1.6,), reversals=2, discard=0, spacing="log")
+    staircase = Staircase(start=2.7, least=0.1, most=27, steps=(1.6,), reversals=2, discard=0, spacing="log")
     trials = answers((1,) * 8, of=1)
     rows = thresholds(trials, DECISION, procedures={ONE: staircase}, resamples=0).rows
     assert rows[0].procedure is None  # no reversal: broken off
@@ -88,6 +89,33 @@ def test_the_procedure_tells_its_own():
     rows = thresholds([*played, *other], DECISION, procedures={ONE: staircase}, resamples=0).rows
     expected = [staircase.threshold([Trial(factor * (1.0 + k), right) for k, right in enumerate(one)]).level for factor in (1, 4)]
     assert [row.procedure for row in rows] == pytest.approx([math.sqrt(expected[0] * expected[1]), *expected])
+
+
+def test_what_the_procedure_tells_is_of_sounds_that_went_its_way():
+    """Down after one right answer, up after a wrong one, by a factor of 2 from 1.6: reversals at 0.4, 0.8, 0.4, 0.8, …"""
+    staircase = Staircase(start=1.6, least=0.1, most=6.4, steps=(2,), down=1, reversals=6, discard=0, spacing="log")
+    reached, right = (1.6, 0.8, 0.4, 0.8, 0.4, 0.8, 0.4, 0.8), (True, True, False, True, False, True, False, True)
+    of = answers((1,) * 8, of=1)[0]
+    straight = [
+        msgspec.structs.replace(of, trial=k, reached=x, correct=y) for k, (x, y) in enumerate(zip(reached, right, strict=True))
+    ]
+
+    def told(trials):
+        return thresholds(trials, DECISION, procedures={ONE: staircase}, resamples=0).rows[0].procedure
+
+    assert told(straight) == pytest.approx((0.4 * 0.8) ** 0.5)
+    for trial, gone in ((4, -0.1), (6, 0.1)):  # one valley goes the other way, another lower than was wished
+        straight[trial] = msgspec.structs.replace(straight[trial], reached=gone)
+    assert told(straight) == pytest.approx(((0.4 * 0.1) ** 0.5 * 0.8) ** 0.5)
+
+
+def test_a_procedure_at_the_end_of_its_range_tells_nothing():
+    staircase = Staircase(start=2.7, least=0.1, most=2.7, steps=(3,), down=1, reversals=4, discard=0, spacing="log")
+    of = answers((1,) * 8, of=1)[0]
+    deaf = [msgspec.structs.replace(of, trial=k, reached=1.0 + k, correct=right) for k, right in enumerate([False, True] * 5)]
+    assert staircase.threshold([Trial(each.reached, each.correct) for each in deaf[:5]]).at_bound
+    rows = thresholds(deaf[:5], DECISION, procedures={ONE: staircase}, resamples=0).rows
+    assert rows[0].procedure is None
 
 
 def test_dispersion_is_the_deviance_of_a_common_threshold():
@@ -134,6 +162,15 @@ def test_sounds_that_went_the_other_way_are_left_out():
     assert (row.trials, row.backwards, row.threshold, row.snr_db) == (190, 30, expected.threshold, expected.snr_db)
     with pytest.raises(AudioMetamerError, match="none of the sounds of 30 trials had gone to its dimension's side"):
         thresholds(backwards, DECISION)
+
+
+def test_a_dimension_whose_sounds_all_went_the_other_way_is_told():
+    trials = answers((10, 11, 12, 14, 17, 19, 20, 20))
+    lost = [msgspec.structs.replace(each, dimension="relu4/0/-", reached=-each.reached) for each in trials]
+    first, second = thresholds([*trials, *lost], DECISION, resamples=20).rows
+    assert first == thresholds(trials, DECISION, resamples=20).rows[0]
+    assert (second.dimension, second.flag, second.trials, second.backwards) == ("relu4/0/-", "backwards", 160, 160)
+    assert (second.threshold, second.low, second.high, second.exponent, second.snr_db) == (None,) * 5
 
 
 def test_no_trials():
