@@ -67,7 +67,8 @@ def main(folder: Path, out: Path, experiments: int, resamples: int) -> None:
         truths = {dimension: true_threshold(ladder, sensitivity, dimension, DECISION) for dimension in ladder.dimensions}
         runs = [experiment(ladder, sensitivity, seed=seed, resamples=resamples) for seed in range(experiments)]
         write_analysis(runs[0], out / name.replace("/", "-"))
-        found = [[Recovered(row, truths[row.dimension]) for row in run.thresholds.rows] for run in runs]
+        measured = [[row for row in run.thresholds.rows if row.flag != "backwards"] for run in runs]
+        found = [[Recovered(row, truths[row.dimension]) for row in own] for own in measured]
         rows += [(name, *told) for told in summarised(found)]
         drawn[name] = [each for each in found[0] if not each.row.listener]
     print(table(HEAD, *rows))

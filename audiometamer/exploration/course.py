@@ -103,7 +103,7 @@ class ExplorationCourse:
         """What comes after `pending` if that is the same whatever the answer; a maker is told what may come then and later."""
         if self.maker is not None:
             self._foretell(self.maker, number, heard, pending)
-        right, wrong = (self.next(number, [*heard, _answered(pending, correct=correct)]) for correct in (True, False))
+        right, wrong = (self.next(number, [*heard, _as_if_answered(pending, correct=correct)]) for correct in (True, False))
         return right if right == wrong else None
 
     def decide(self, wanted: Wanted, waited: Callable[[], float], gone: Callable[[], bool]) -> Decided | None:
@@ -152,7 +152,7 @@ class ExplorationCourse:
         """
         found: dict[Wish, int] = {}
         for correct in (True, False):
-            then = [*heard, _answered(pending, correct=correct)]
+            then = [*heard, _as_if_answered(pending, correct=correct)]
             for turns in range(1, self.design.making.ahead + 1):
                 if (wanted := self.next(number, then)) is None:
                     break
@@ -160,7 +160,7 @@ class ExplorationCourse:
                 nearest = self.ladder.nearest(*asked.wish)
                 if not _is_as_good(nearest, asked):
                     found.setdefault(Wish.of(*asked.wish), turns)
-                then.append(_answered(self._decided(wanted, asked, nearest, "ladder", 0.0), correct=True))
+                then.append(_as_if_answered(self._decided(wanted, asked, nearest, "ladder", 0.0), correct=True))
         return found
 
     def _lowered(self, asked: Asked, made: Rung) -> Asked:
@@ -301,7 +301,7 @@ def _answers(heard: Sequence[Heard], presented: Sequence[Presented]) -> Iterator
             yield Answer(about.dimension, level_of(about.reached), one.correct)
 
 
-def _answered(decided: Decided, *, correct: bool) -> Heard:
+def _as_if_answered(decided: Decided, *, correct: bool) -> Heard:
     """As if a trial had been answered."""
     return Heard(decided, decided.answer if correct else "", correct)
 
