@@ -24,7 +24,7 @@ from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime
 from audiometamer.exploration.build import build as build_folder
 from audiometamer.exploration.build import read_exploration, served_exploration
 from audiometamer.exploration.calibration import Calibrated, calibrate
-from audiometamer.exploration.catalogue import write_catalogue
+from audiometamer.exploration.catalogue import calibrate_places, move_to, write_catalogue
 from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.dimensions import (
     COMPONENT_METHODS,
@@ -120,8 +120,9 @@ def dimensions(
 )
 @click.option("--strongest", type=click.IntRange(1), default=3, show_default=True, help="Of each layer, by default.")
 @click.option(
-    "--changes", default="1,2", show_default=True, metavar="A,B,…", help="How far, in standard deviations of natural signals."
+    "--changes", metavar="A,B,…", help="How far, in standard deviations of natural signals, to either side.  [default: 1,2]"
 )
+@click.option("--coordinates", metavar="A,B,…", help="Where to, rather than how far: the same coordinates for all, as in -2,0,2.")
 @_number
 @_seed
 @click.option("--method", type=click.Choice(list(METHODS)), default="default", show_default=True, help="Of moving.")
@@ -131,37 +132,60 @@ def dimensions(
 @options.out("catalogue")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 def catalogue(out: Path, **asked: Any) -> None:
-    """Move SIGNALS along dimensions by a few changes, to hear and to see what these are: files, moves.tsv, and pictures."""
-    model, moved = _moved(out, **asked)
-    pictures = write_catalogue(model, moved, out)
-    _print_calibrated(calibrate(each.record for each in moved))
+    """Move SIGNALS along dimensions by a few changes, or to a few coordinates, to hear and to see what these are.
+
+    Writes files, moves.tsv, and pictures into --out.
+    """
+    model, moved, coordinates = _moved(out, **asked)
+    pictures = write_catalogue(model, moved, out, coordinates=coordinates)
+    _print_calibrated(calibrate_places(moved, coordinates) if coordinates else calibrate(each.record for each in moved))
     click.echo(f"table: {out / 'moves.tsv'}   pictures: {', '.join(picture.name for picture in pictures)}")
 
 
 def _moved(
-    out: Path, *, signals: tuple[Path, ...], model_name: str, folder: Path, names: tuple[str, ...], strongest: int, changes: str,
-    number: int | None, seed: int, method: str, steps: int, device: str, batch_size: int, overwrite: bool,
-) -> tuple[Model, list[Moved]]:  # fmt: skip
-    """A model, and signals moved as options say."""
+    out: Path, *, signals: tuple[Path, ...], model_name: str, folder: Path, names: tuple[str, ...], strongest: int,
+    changes: str | None, coordinates: str | None, number: int | None, seed: int, method: str, steps: int, device: str,
+    batch_size: int, overwrite: bool,
+) -> tuple[Model, list[Moved], list[float] | None]:  # fmt: skip
+    """A model, signals moved as options say, and the coordinates that they were moved to if options say that."""
+    if changes is not None and coordinates is not None:
+        raise AudioMetamerError(f"--changes is {changes!r} and --coordinates is {coordinates!r}; give one of them")
     options.check_free(folder_of(out) / "moves.tsv", overwrite=overwrite)
+    sizes = _numbers("1,2" if changes is None else changes, option="--changes")
+    places = None if coordinates is None else _numbers(coordinates, option="--coordinates")
+    chosen = options.split_names(names)
+    if places is not None and (sided := [name for name in chosen if name.endswith(("/+", "/-"))]):
+        raise AudioMetamerError(f"--choose is {sided[0]!r}; with --coordinates, which are on both sides, it is {sided[0][:-2]!r}")
     model = options.opened_model(model_name, device)
     dimensions = load_all(folder)
     for found in dimensions.values():
         found.check(model)
-    try:
-        sizes = [float(change) for change in changes.split(",") if change]
-    except ValueError as error:
-        raise AudioMetamerError(f"--changes is {changes!r}; it takes numbers with commas, as in 0.5,1,2") from error
+    along = chosen_dimensions(dimensions, chosen, strongest=strongest)
     clips = list(read_excerpts(model, _drawn(find_excerpts(model, signals), number, seed)))
-    moves = all_moves(clips, chosen_dimensions(dimensions, options.split_names(names), strongest=strongest), sizes)
-    if not moves:
-        raise AudioMetamerError(f"--changes is {changes!r}: there is nothing to move")
+    total = len(clips) * (len(along) * len(sizes) if places is None else len({each[:2] for each in along}) * len(places))
     with tracked() as tracker:
-        moved = move(
-            model, dimensions, moves, method=method, steps=steps, batch_size=batch_size,
-            progress=lambda done: tracker(done / len(moves), f"{done} of {len(moves)} moved signals"),
-        )  # fmt: skip
-    return model, moved
+
+        def progress(done: int) -> None:
+            tracker(done / total, f"{done} of {total} moved signals")
+
+        if places is None:
+            moves = all_moves(clips, along, sizes)
+            moved = move(model, dimensions, moves, method=method, steps=steps, batch_size=batch_size, progress=progress)
+            return model, moved, None
+        return model, *move_to(
+            model, dimensions, clips, along, places, method=method, steps=steps, batch_size=batch_size, progress=progress
+        )
+
+
+def _numbers(text: str, *, option: str) -> list[float]:
+    """Those of an option, each once."""
+    try:
+        numbers = list(dict.fromkeys(float(number) for number in text.split(",") if number))
+    except ValueError as error:
+        raise AudioMetamerError(f"{option} is {text!r}; it takes numbers with commas, as in 0.5,1,2") from error
+    if not numbers:
+        raise AudioMetamerError(f"{option} is {text!r}: there is nothing to move")
+    return numbers
 
 
 def _drawn(items: list[Excerpt], number: int | None, seed: int) -> list[Excerpt]:

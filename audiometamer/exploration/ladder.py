@@ -255,13 +255,27 @@ def moved_path(model: Model, clip: str, dimension: Dimension | str, change: floa
     return Path(safe_name(clip)) / f"{safe_name(str(dimension))}{change:g}{_suffix(model)}"
 
 
+def place_path(model: Model, clip: str, dimension: Dimension | str, coordinate: float) -> Path:
+    """Where a signal lies that was moved to a coordinate, whichever side that was."""
+    name = str(dimension).removesuffix("/+").removesuffix("/-")
+    return Path(safe_name(clip)) / f"{safe_name(name)}@{coordinate:g}{_suffix(model)}"
+
+
 def original_path(model: Model, clip: str) -> Path:
     """Where the reference lies."""
     return Path(safe_name(clip)) / f"original{_suffix(model)}"
 
 
-def save_moved(model: Model, moved: Moved, folder: Path) -> Rung:
+def save_moved(model: Model, moved: Moved, folder: Path, *, coordinate: float | None = None) -> Rung:
     """Write a moved signal, and then its record: a signal without one is unfinished work.
+
+    Parameters
+    ----------
+    model : Model
+    moved : Moved
+    folder : path
+    coordinate : float, optional
+        Where it was to come to: its file is named after that. Default: after its wished change, as in a ladder.
 
     Raises
     ------
@@ -269,14 +283,25 @@ def save_moved(model: Model, moved: Moved, folder: Path) -> Rung:
         If the operating system refuses.
     """
     record = moved.record
-    path = folder / moved_path(model, record.clip, record.dimension, record.wished)
+    if coordinate is None:
+        path = folder / moved_path(model, record.clip, record.dimension, record.wished)
+    else:
+        path = folder / place_path(model, record.clip, record.dimension, coordinate)
     write_signal(path, moved.samples, model.sample_rate)
     write_json(path.with_suffix(".json"), record)
     return Rung(record, path)
 
 
-def write_moved(model: Model, moved: Sequence[Moved], out: Path) -> None:
+def write_moved(model: Model, moved: Sequence[Moved], out: Path, *, coordinates: Sequence[float] | None = None) -> None:
     """Write moved signals, their references, and a table of them.
+
+    Parameters
+    ----------
+    model : Model
+    moved : sequence of Moved
+    out : path
+    coordinates : sequence of float, optional
+        Of each, where it was to come to. A reference that is there has a row of the table, and no file but its own.
 
     Raises
     ------
@@ -289,7 +314,17 @@ def write_moved(model: Model, moved: Sequence[Moved], out: Path) -> None:
             raise AudioMetamerError(f"two different signals are named {each.record.clip}; rename one of them")
     for name, clip in clips.items():
         write_signal(out / original_path(model, name), clip.samples, model.sample_rate)
-    write_moves(out, [save_moved(model, each, out) for each in moved])
+    if coordinates is None:
+        write_moves(out, [save_moved(model, each, out) for each in moved])
+        return
+    rows = []
+    for each, coordinate in zip(moved, coordinates, strict=True):
+        if each.record.wished == 0:
+            rung = Rung(each.record, out / original_path(model, each.record.clip))
+        else:
+            rung = save_moved(model, each, out, coordinate=coordinate)
+        rows.append({**_row(out, rung), "coordinate": coordinate})
+    write_table(out / MOVES, (*COLUMNS, "coordinate"), rows)
 
 
 def write_moves(out: Path, rungs: Iterable[Rung]) -> None:

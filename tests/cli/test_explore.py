@@ -56,6 +56,24 @@ def test_from_a_bank_to_a_ladder(found, capsys):
     assert "moves.tsv exists; choose another --out, or --overwrite it" in refused(capsys, *shown)
 
 
+def test_a_catalogue_of_coordinates(found, capsys):
+    placed = ["explore", "catalogue", "bank/sound10.wav", "bank/sound11.wav", *MODEL, "--choose", "relu0/0", "--steps", "5"]
+    assert main([*placed, "--coordinates", "-1,0.5"]) == 0
+    assert "4 of 4 moved signals" in capsys.readouterr().err
+    rows = read_table(found / "catalogue" / "moves.tsv")
+    assert [(row["file"], row["coordinate"]) for row in rows] == [
+        (f"sound{k}/relu0_0@{place}.wav", place) for k in (10, 11) for place in ("-1", "0.5")
+    ]
+    for row in rows:  # the table has six digits
+        wished = float(f"{row['sign']}{row['wished']}")
+        assert float(row["before"]) + wished == pytest.approx(float(row["coordinate"]), abs=1e-4)
+    both = refused(capsys, *placed, "--coordinates", "0", "--changes", "1", "--out", "other")
+    assert "--changes is '1' and --coordinates is '0'; give one of them" in both
+    placed[placed.index("relu0/0")] = "relu0/0/+"
+    sided = refused(capsys, *placed, "--coordinates", "0", "--out", "other")
+    assert "--choose is 'relu0/0/+'; with --coordinates, which are on both sides, it is 'relu0/0'" in sided
+
+
 def test_what_is_wrong_is_told_in_a_line(found, capsys):
     sound = "bank/sound0.wav"
     again = ("explore", "dimensions", "bank", *MODEL, "--layers", "relu0")
