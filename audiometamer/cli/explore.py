@@ -24,7 +24,7 @@ from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime
 from audiometamer.exploration.build import build as build_folder
 from audiometamer.exploration.build import read_exploration, served_exploration
 from audiometamer.exploration.calibration import Calibrated, calibrate
-from audiometamer.exploration.catalogue import calibrate_places, move_to, write_catalogue
+from audiometamer.exploration.catalogue import calibrate_places, check_replaced, move_to, write_catalogue
 from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.dimensions import (
     COMPONENT_METHODS,
@@ -34,7 +34,7 @@ from audiometamer.exploration.dimensions import (
     folder_of_layer,
     load_all,
 )
-from audiometamer.exploration.ladder import all_moves
+from audiometamer.exploration.ladder import all_moves, distinct_clips
 from audiometamer.exploration.ladder_plan import planned_ladder, read_ladder_plan
 from audiometamer.exploration.ladder_run import run_ladder
 from audiometamer.exploration.moving import METHODS, STEPS, Moved, move
@@ -130,27 +130,28 @@ def dimensions(
 @options.device
 @options.batch_size
 @options.out("catalogue")
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
-def catalogue(out: Path, **asked: Any) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace the catalogue that is there, with all its files.")
+def catalogue(out: Path, overwrite: bool, **asked: Any) -> None:
     """Move SIGNALS along dimensions by a few changes, or to a few coordinates, to hear and to see what these are.
 
     Writes files, moves.tsv, and pictures into --out.
     """
-    model, moved, coordinates = _moved(out, **asked)
-    pictures = write_catalogue(model, moved, out, coordinates=coordinates)
+    options.check_free(folder_of(out) / "moves.tsv", overwrite=overwrite)
+    check_replaced(out)
+    model, moved, coordinates = _moved(**asked)
+    pictures = write_catalogue(model, moved, out, coordinates=coordinates, overwrite=overwrite)
     _print_calibrated(calibrate_places(moved, coordinates) if coordinates else calibrate(each.record for each in moved))
     click.echo(f"table: {out / 'moves.tsv'}   pictures: {', '.join(picture.name for picture in pictures)}")
 
 
 def _moved(
-    out: Path, *, signals: tuple[Path, ...], model_name: str, folder: Path, names: tuple[str, ...], strongest: int,
+    *, signals: tuple[Path, ...], model_name: str, folder: Path, names: tuple[str, ...], strongest: int,
     changes: str | None, coordinates: str | None, number: int | None, seed: int, method: str, steps: int, device: str,
-    batch_size: int, overwrite: bool,
+    batch_size: int,
 ) -> tuple[Model, list[Moved], list[float] | None]:  # fmt: skip
     """A model, signals moved as options say, and the coordinates that they were moved to if options say that."""
     if changes is not None and coordinates is not None:
         raise AudioMetamerError(f"--changes is {changes!r} and --coordinates is {coordinates!r}; give one of them")
-    options.check_free(folder_of(out) / "moves.tsv", overwrite=overwrite)
     sizes = _numbers("1,2" if changes is None else changes, option="--changes")
     places = None if coordinates is None else _numbers(coordinates, option="--coordinates")
     chosen = options.split_names(names)
@@ -161,7 +162,7 @@ def _moved(
     for found in dimensions.values():
         found.check(model)
     along = chosen_dimensions(dimensions, chosen, strongest=strongest)
-    clips = list(read_excerpts(model, _drawn(find_excerpts(model, signals), number, seed)))
+    clips = distinct_clips(read_excerpts(model, _drawn(find_excerpts(model, signals), number, seed)))
     total = len(clips) * (len(along) * len(sizes) if places is None else len({each[:2] for each in along}) * len(places))
     with tracked() as tracker:
 

@@ -12,12 +12,13 @@ import msgspec
 import torch
 
 from audiometamer.audio import Clip
+from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.calibration import Calibrated, calibrate
 from audiometamer.exploration.dimensions import Dimension, Dimensions, check_dimension
-from audiometamer.exploration.ladder import write_moved
+from audiometamer.exploration.ladder import MOVES, write_moved
 from audiometamer.exploration.moving import STEPS, Move, Moved, MovedRecord, as_presented, move
 from audiometamer.exploration.physical import Physical
-from audiometamer.files import whole_file
+from audiometamer.files import whole_file, whole_folder
 from audiometamer.metamers.figure import draw_signals
 from audiometamer.metamers.files import safe_name
 from audiometamer.models import Model
@@ -129,10 +130,33 @@ def calibrate_places(moved: Sequence[Moved], coordinates: Sequence[float]) -> li
     )
 
 
+def check_replaced(folder: Path) -> None:
+    """Raise if there is anything in a folder that is not of a catalogue, and would be lost with it.
+
+    Raises
+    ------
+    AudioMetamerError
+        If so.
+    """
+    there = sorted(folder.iterdir()) if folder.exists() else []
+    if there and not (folder / MOVES).exists():
+        raise AudioMetamerError(f"{folder} is not empty and holds no catalogue; choose another --out")
+    for path in there:
+        if not (path.name == MOVES or path.suffix == ".png" or any(path.glob("original.*"))):
+            raise AudioMetamerError(f"{folder} holds {path.name}, which is not of a catalogue; choose another --out")
+
+
 def write_catalogue(
-    model: Model, moved: Sequence[Moved], out: Path, *, coordinates: Sequence[float] | None = None
-) -> list[Path]:  # fmt: skip
+    model: Model,
+    moved: Sequence[Moved],
+    out: Path,
+    *,
+    coordinates: Sequence[float] | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
     """Write moved signals with their table, and for each component a picture of them; returns the pictures.
+
+    The folder is whole or absent.
 
     Parameters
     ----------
@@ -143,14 +167,25 @@ def write_catalogue(
     out : path
     coordinates : sequence of float, optional
         Of each, where it was to come to, as `move_to` returns them. Default: they were moved by changes.
+    overwrite : bool
+        Whether a catalogue that is there makes room for it, with all its files. Default False.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the folder is not empty and not to be overwritten, or holds more than a catalogue; if signals have the same name and
+        differ; if a file cannot be written.
     """
-    write_moved(model, moved, out, coordinates=coordinates)
+    check_replaced(out)
     pictures = []
-    for layer, component in dict.fromkeys(map(_component, moved)):
-        own = [i for i, each in enumerate(moved) if _component(each) == (layer, component)]
-        pictures.append(out / f"{safe_name(f'{layer}/{component}')}.png")
-        places = None if coordinates is None else [coordinates[i] for i in own]
-        draw_component(model, [moved[i] for i in own], pictures[-1], coordinates=places)
+    with whole_folder(out, replace=overwrite) as folder:
+        write_moved(model, moved, folder, coordinates=coordinates)
+        for layer, component in dict.fromkeys(map(_component, moved)):
+            own = [i for i, each in enumerate(moved) if _component(each) == (layer, component)]
+            places = None if coordinates is None else [coordinates[i] for i in own]
+            name = f"{safe_name(f'{layer}/{component}')}.png"
+            draw_component(model, [moved[i] for i in own], folder / name, coordinates=places)
+            pictures.append(out / name)
     return pictures
 
 

@@ -250,6 +250,24 @@ def all_moves(clips: Sequence[Clip], dimensions: Sequence[Dimension], changes: S
     return [Move(clip, dimension, change) for dimension, clip, change in itertools.product(dimensions, clips, changes)]
 
 
+def distinct_clips(clips: Iterable[Clip]) -> list[Clip]:
+    """Each once.
+
+    Raises
+    ------
+    AudioMetamerError
+        If two have the same name and differ, or files of both would lie in one folder.
+    """
+    found: dict[str, Clip] = {}
+    at: dict[Path, str] = {}  # as file systems tell names apart
+    for clip in clips:
+        if not found.setdefault(clip.name, clip).samples.equal(clip.samples):
+            raise AudioMetamerError(f"two different signals are named {clip.name}; rename one of them")
+        if (first := at.setdefault(Path(safe_name(clip.name)), clip.name)) != clip.name:
+            raise AudioMetamerError(f"{first} and {clip.name} would both lie in {safe_name(clip.name)}; rename one of them")
+    return list(found.values())
+
+
 def moved_path(model: Model, clip: str, dimension: Dimension | str, change: float) -> Path:
     """Where a moved signal lies in its folder."""
     return Path(safe_name(clip)) / f"{safe_name(str(dimension))}{change:g}{_suffix(model)}"
@@ -306,14 +324,10 @@ def write_moved(model: Model, moved: Sequence[Moved], out: Path, *, coordinates:
     Raises
     ------
     AudioMetamerError
-        If two clips have the same name and differ, or a file cannot be written.
+        As `distinct_clips`, or if a file cannot be written.
     """
-    clips: dict[str, Clip] = {}
-    for each in moved:
-        if not clips.setdefault(each.record.clip, each.clip).samples.equal(each.clip.samples):
-            raise AudioMetamerError(f"two different signals are named {each.record.clip}; rename one of them")
-    for name, clip in clips.items():
-        write_signal(out / original_path(model, name), clip.samples, model.sample_rate)
+    for clip in distinct_clips(each.clip for each in moved):
+        write_signal(out / original_path(model, clip.name), clip.samples, model.sample_rate)
     if coordinates is None:
         write_moves(out, [save_moved(model, each, out) for each in moved])
         return

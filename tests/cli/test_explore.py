@@ -74,6 +74,35 @@ def test_a_catalogue_of_coordinates(found, capsys):
     assert "--choose is 'relu0/0/+'; with --coordinates, which are on both sides, it is 'relu0/0'" in sided
 
 
+def test_a_catalogue_takes_the_place_of_the_one_before(found, capsys):
+    old = ["explore", "catalogue", "bank/sound10.wav", *MODEL, "--steps", "3", "--choose"]
+    assert main([*old, "relu0/0,relu1/1/-", "--changes", "0.3,0.6"]) == 0
+    new = ["explore", "catalogue", "bank/sound11.wav", *MODEL, "--steps", "3", "--choose", "relu0/1/+", "--changes", "0.4"]
+    (found / "catalogue" / "notes.txt").write_text("mine")
+    assert "catalogue holds notes.txt, which is not of a catalogue" in refused(capsys, *new, "--overwrite")
+    (found / "catalogue" / "notes.txt").unlink()
+    assert main([*new, "--overwrite"]) == 0
+    assert sorted(path.relative_to(found / "catalogue").as_posix() for path in (found / "catalogue").rglob("*.*")) == [
+        "moves.tsv", "relu0_1.png", "sound11/original.wav", "sound11/relu0_1_+0.4.json", "sound11/relu0_1_+0.4.wav",
+    ]  # fmt: skip
+    assert not [path.name for path in found.iterdir() if path.name.startswith(".")]
+    assert "bank is not empty and holds no catalogue" in refused(capsys, *new, "--overwrite", "--out", "bank")
+    assert "bank is not empty and holds no catalogue" in refused(capsys, *new, "--out", "bank")
+
+
+def test_sounds_of_one_name_are_told_before_any_is_moved(found, capsys, monkeypatch):
+    from audiometamer.cli import explore
+
+    monkeypatch.setattr(explore, "move", None)
+    for name in ("sound0", "a_b", "a b"):
+        (found / "more").mkdir(exist_ok=True)
+        (found / "more" / f"{name}.wav").write_bytes((found / "bank" / f"sound{5 + len(name)}.wav").read_bytes())
+    moving = ("explore", "catalogue", "bank/sound0.wav", *MODEL)
+    assert "two different signals are named sound0; rename one of them" in refused(capsys, *moving, "more/sound0.wav")
+    told = refused(capsys, *moving, "more/a b.wav", "more/a_b.wav")
+    assert "a b and a_b would both lie in a_b; rename one of them" in told
+
+
 def test_what_is_wrong_is_told_in_a_line(found, capsys):
     sound = "bank/sound0.wav"
     again = ("explore", "dimensions", "bank", *MODEL, "--layers", "relu0")
