@@ -29,6 +29,8 @@ from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.dimensions import (
     COMPONENT_METHODS,
     Dimension,
+    Dimensions,
+    check_found,
     chosen_dimensions,
     find_dimensions,
     folder_of_layer,
@@ -75,24 +77,34 @@ def dimensions(
 ) -> None:  # fmt: skip
     """Find dimensions of layers of a model over BANK: natural sounds or photographs, their folders, or tables with a column path.
 
-    Recordings that are longer than the model takes give several sounds. Writes a folder for each layer into --out.
+    Recordings that are longer than the model takes give several sounds. Writes a folder for each layer into --out, as soon as
+    its dimensions are found: the same command goes on where it was interrupted.
     """
     model = options.opened_model(model_name, device)
-    layers = options.split_names(layer_names) or list(model.layers)
+    layers = list(dict.fromkeys(options.split_names(layer_names) or model.layers))
     for layer in layers:
         model.tap(layer)
-        if (folder := folder_of_layer(folder_of(out), layer)).exists():
-            raise AudioMetamerError(f"{folder} exists; choose another --out")
+    folders = {layer: folder_of_layer(folder_of(out), layer) for layer in layers}
+    found = {layer: Dimensions.load(folder) for layer, folder in folders.items() if folder.exists()}
     excerpts = _drawn(find_excerpts(model, bank), number, seed)
-    with tracked() as tracker:
-        found = find_dimensions(
-            model, read_excerpts(model, excerpts), layers, method=method, components=components, kept=kept,
-            keep_frequency=False if average_frequency else None, seed=seed, batch_size=batch_size, memory=memory * 1e9,
-            progress=lambda done: tracker(done / len(excerpts), f"{done} of {len(excerpts)} signals"),
+    keep_frequency = False if average_frequency else None
+    if found:
+        check_found(
+            found.values(), model, read_excerpts(model, excerpts), method=method, components=components, kept=kept,
+            keep_frequency=keep_frequency, seed=seed,
         )  # fmt: skip
+        click.echo(f"there already: {', '.join(found)}")
+    if missing := [layer for layer in layers if layer not in found]:
+        with tracked() as tracker:
+            found |= find_dimensions(
+                model, read_excerpts(model, excerpts), missing, method=method, components=components, kept=kept,
+                keep_frequency=keep_frequency, seed=seed, batch_size=batch_size, memory=memory * 1e9,
+                progress=lambda done: tracker(done / len(excerpts), f"{done} of {len(excerpts)} signals"),
+                found=lambda own: own.save(folders[own.record.layer]),
+            )  # fmt: skip
     table = plain_table("layer", numbers=("Gram matrix", "found", "variance of all", "kept", "variance of each"))
-    for layer, own in found.items():
-        own.save(folder_of_layer(out, layer))
+    for layer in layers:
+        own = found[layer]
         origin, side = own.record, own.directions.shape[1]
         shares = " ".join(f"{100 * share:.1f}" for share in origin.explained)
         table.add_row(

@@ -5,7 +5,8 @@ from command_line import refused
 from conftest import make_clip
 
 import audiometamer as am
-from audiometamer.cli import main
+from audiometamer.cli import explore, main
+from audiometamer.exploration import dimensions
 from audiometamer.tables import read_table
 
 MODEL = ("--model", "tiny_models:sound_model")
@@ -20,6 +21,50 @@ def found(tmp_path, monkeypatch):
     (tmp_path / "bank.csv").write_text("path\n" + "".join(f"bank/sound{k}.wav\n" for k in range(10)))
     assert main(["explore", "dimensions", "bank.csv", *MODEL, "--layers", "relu0,relu1", "--method", "pca", "--kept", "3"]) == 0
     return tmp_path
+
+
+def test_dimensions_go_on_where_they_were_interrupted(found, capsys, monkeypatch):
+    asked = ("explore", "dimensions", "bank.csv", *MODEL, "--layers", "relu0,relu1", "--method", "pca", "--kept", "3")
+    whole = {path.name: path.read_bytes() for path in (found / "dimensions").glob("relu1/*")}
+    with monkeypatch.context() as patch:
+        real = dimensions._found
+        patch.setattr(
+            dimensions, "_found", lambda origin, layer, *more: 1 / 0 if layer == "relu1" else real(origin, layer, *more)
+        )
+        with pytest.raises(ZeroDivisionError):
+            main([*asked, "--out", "again"])
+    assert [path.name for path in (found / "again").iterdir()] == ["relu0"]
+    written = (found / "again" / "relu0" / "dimensions.json").stat().st_mtime_ns
+    asked_for, find = [], explore.find_dimensions
+    monkeypatch.setattr(explore, "find_dimensions", lambda *a, **options: asked_for.append(a[2]) or find(*a, **options))
+    capsys.readouterr()
+    for _ in range(2):  # the second time all are there
+        assert main([*asked, "--out", "again"]) == 0
+        out = capsys.readouterr().out
+        assert "relu0      12 × 12" in out
+        assert "relu1        8 × 8" in out
+    assert asked_for == [["relu1"]]
+    assert "there already: relu0, relu1" in out
+    assert (found / "again" / "relu0" / "dimensions.json").stat().st_mtime_ns == written
+    assert {path.name: path.read_bytes() for path in (found / "again").glob("relu1/*")} == whole
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (("--model", "permuted:tiny_models:sound_model:1"), "other weights"),
+        (("--average-frequency",), "frequencies averaged, or kept, otherwise"),
+        (("--method", "ica"), "another method"),
+        (("--seed", "1"), "another seed"),
+        (("--signals-at-most", "9"), "another bank"),
+        (("--components", "8"), "another number of components"),
+        (("--kept", "2"), "another number of them kept"),
+    ],
+)
+def test_dimensions_of_other_settings_are_refused_before_any_are_found(found, capsys, monkeypatch, other, told):
+    monkeypatch.setattr(explore, "find_dimensions", None)
+    asked = ("explore", "dimensions", "bank.csv", *MODEL, "--layers", "final,relu1", "--method", "pca", "--kept", "3")
+    assert f"dimensions of relu1 are there, found with {told}; choose another --out" in refused(capsys, *asked, *other)
 
 
 def test_from_a_bank_to_a_ladder(found, capsys):
@@ -91,8 +136,6 @@ def test_a_catalogue_takes_the_place_of_the_one_before(found, capsys):
 
 
 def test_sounds_of_one_name_are_told_before_any_is_moved(found, capsys, monkeypatch):
-    from audiometamer.cli import explore
-
     monkeypatch.setattr(explore, "move", None)
     for name in ("sound0", "a_b", "a b"):
         (found / "more").mkdir(exist_ok=True)
@@ -105,8 +148,8 @@ def test_sounds_of_one_name_are_told_before_any_is_moved(found, capsys, monkeypa
 
 def test_what_is_wrong_is_told_in_a_line(found, capsys):
     sound = "bank/sound0.wav"
-    again = ("explore", "dimensions", "bank", *MODEL, "--layers", "relu0")
-    assert "relu0 exists; choose another --out" in refused(capsys, *again)
+    again = ("explore", "dimensions", "bank", *MODEL, "--layers", "relu0", "--method", "pca", "--kept", "3")
+    assert "dimensions of relu0 are there, found with another bank; choose another --out" in refused(capsys, *again)
     assert "nowhere does not exist" in refused(capsys, "explore", "dimensions", "nowhere", *MODEL, "--out", "other")
     assert "has no layer 'relu9'" in refused(capsys, "explore", "dimensions", "bank", *MODEL, "--layers", "relu9")
     few = ("explore", "dimensions", sound, *MODEL, "--layers", "relu0", "--out", "other")
