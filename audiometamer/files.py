@@ -137,6 +137,9 @@ def in_turn(lock: Path) -> Iterator[None]:
 def only_writer(out: Path) -> Iterator[None]:
     """Hold a folder for one run; a second run into it is refused.
 
+    The file ``.lock`` stays: a run that has opened it as another ends would hold a file that is not there any more, and a third
+    run would take a new one beside it.
+
     Raises
     ------
     AudioMetamerError
@@ -156,4 +159,3 @@ def only_writer(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        (out / ".lock").unlink(missing_ok=True)

@@ -4,10 +4,11 @@ import errno
 import threading
 import time
 
+import filelock
 import pytest
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import in_turn, is_temporary, whole_file, whole_folder
+from audiometamer.files import in_turn, is_temporary, only_writer, whole_file, whole_folder
 
 
 def test_a_file_appears_when_its_block_ends_well(tmp_path):
@@ -92,3 +93,20 @@ def test_who_holds_a_lock_is_waited_for(tmp_path):
         (tmp_path / "file").write_text("")
         with in_turn(tmp_path / "file" / ".lock"):
             pass
+
+
+def test_a_run_that_begins_as_another_ends_is_the_only_one(tmp_path, monkeypatch):
+    release, second = filelock.FileLock.release, only_writer(tmp_path / "out")
+
+    def release_and_let_the_second_in(lock, force=False):
+        release(lock, force)
+        monkeypatch.undo()
+        second.__enter__()
+
+    with only_writer(tmp_path / "out"):
+        monkeypatch.setattr(filelock.FileLock, "release", release_and_let_the_second_in)
+    with pytest.raises(AudioMetamerError, match="another run is writing into"), only_writer(tmp_path / "out"):
+        pass
+    second.__exit__(None, None, None)
+    with only_writer(tmp_path / "out"):
+        pass
