@@ -174,7 +174,9 @@ def _moved(
     for found in dimensions.values():
         found.check(model)
     along = chosen_dimensions(dimensions, chosen, strongest=strongest)
-    clips = distinct_clips(read_excerpts(model, _drawn(find_excerpts(model, signals), number, seed)))
+    if not (excerpts := _drawn(find_excerpts(model, signals), number, seed)):
+        raise AudioMetamerError(f"there are no recordings or photographs in {', '.join(map(str, signals))}")
+    clips = distinct_clips(read_excerpts(model, excerpts))
     total = len(clips) * (len(along) * len(sizes) if places is None else len({each[:2] for each in along}) * len(places))
     with tracked() as tracker:
 

@@ -157,6 +157,10 @@ def test_what_is_wrong_is_told_in_a_line(found, capsys):
     moving = ("explore", "catalogue", sound, *MODEL)
     assert "--changes is '1,x'; it takes numbers" in refused(capsys, *moving, "--changes", "1,x")
     assert "--changes is '': there is nothing to move" in refused(capsys, *moving, "--changes", "")
+    (found / "empty").mkdir()
+    for places in ("--changes", "--coordinates"):
+        nothing = ("explore", "catalogue", "empty", *MODEL, places, "1")
+        assert "there are no recordings or photographs in empty" in refused(capsys, *nothing)
     assert "'relu0' names no dimension" in refused(capsys, *moving, "--choose", "relu0")
     assert "no dimensions of layer 'final'" in refused(capsys, *moving, "--choose", "final/0")
     assert "elsewhere holds no dimensions" in refused(capsys, *moving, "--dimensions", "elsewhere")
