@@ -49,17 +49,40 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out`, renamed to it if the block ends well, and removed if it does not."""
-    folder = temporary_beside(out)
+def whole_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A folder beside `out`, renamed to it if the block ends well, and removed if it does not.
+
+    Parameters
+    ----------
+    out : path
+    replace : bool
+        Whether the folder that is there, with all that is in it, makes room once the block has ended well. Default False.
+
+    Yields
+    ------
+    Path
+        Where to write.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the operating system refuses, or the folder is there, is not empty and is not to be replaced.
+    """
+    at = out.resolve()  # a link stays one; "." has no name
+    folder, old = temporary_beside(at), temporary_beside(at)
     try:
         folder.mkdir(parents=True)
         yield folder
-        folder.replace(out)
+        if at.exists() and (replace or not any(at.iterdir())):
+            at.replace(old)
+        folder.replace(at)
     except OSError as error:
         raise AudioMetamerError(f"could not write {out}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if old.exists() and not at.exists():
+            old.replace(at)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -114,6 +137,9 @@ def in_turn(lock: Path) -> Iterator[None]:
 def only_writer(out: Path) -> Iterator[None]:
     """Hold a folder for one run; a second run into it is refused.
 
+    The file ``.lock`` stays: a run that has opened it as another ends would hold a file that is not there any more, and a third
+    run would take a new one beside it.
+
     Raises
     ------
     AudioMetamerError
@@ -133,4 +159,3 @@ def only_writer(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        (out / ".lock").unlink(missing_ok=True)

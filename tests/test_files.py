@@ -4,10 +4,11 @@ import errno
 import threading
 import time
 
+import filelock
 import pytest
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import in_turn, is_temporary, whole_file
+from audiometamer.files import in_turn, is_temporary, only_writer, whole_file, whole_folder
 
 
 def test_a_file_appears_when_its_block_ends_well(tmp_path):
@@ -46,6 +47,33 @@ def test_what_is_being_written_is_told_by_its_name(tmp_path):
     assert not is_temporary("01234567-x")
 
 
+def test_a_folder_makes_room_for_a_new_one_that_is_whole(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with whole_folder(out) as folder:
+        (folder / "old").write_text("old")
+    with pytest.raises(AudioMetamerError, match=r"could not write .*out: "), whole_folder(out) as folder:
+        (folder / "new").write_text("new")
+    with pytest.raises(ValueError, match="half"), whole_folder(out, replace=True):
+        raise ValueError("half")
+    real = type(out).replace
+
+    def refusing(path, target):
+        if (path / "new").exists():
+            raise OSError(errno.EACCES, "Permission denied")
+        return real(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(AudioMetamerError, match="Permission denied"):  # noqa: PT012
+        patch.setattr(type(out), "replace", refusing)
+        with whole_folder(out, replace=True) as folder:
+            (folder / "new").write_text("new")
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["out", "out/old"]
+    (tmp_path / "link").symlink_to(out)
+    with whole_folder(tmp_path / "link", replace=True) as folder:
+        (folder / "new").write_text("new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "out"]
+    assert [path.name for path in out.iterdir()] == ["new"]
+
+
 def test_who_holds_a_lock_is_waited_for(tmp_path):
     seen = []
 
@@ -65,3 +93,20 @@ def test_who_holds_a_lock_is_waited_for(tmp_path):
         (tmp_path / "file").write_text("")
         with in_turn(tmp_path / "file" / ".lock"):
             pass
+
+
+def test_a_run_that_begins_as_another_ends_is_the_only_one(tmp_path, monkeypatch):
+    release, second = filelock.FileLock.release, only_writer(tmp_path / "out")
+
+    def release_and_let_the_second_in(lock, force=False):
+        release(lock, force)
+        monkeypatch.undo()
+        second.__enter__()
+
+    with only_writer(tmp_path / "out"):
+        monkeypatch.setattr(filelock.FileLock, "release", release_and_let_the_second_in)
+    with pytest.raises(AudioMetamerError, match="another run is writing into"), only_writer(tmp_path / "out"):
+        pass
+    second.__exit__(None, None, None)
+    with only_writer(tmp_path / "out"):
+        pass

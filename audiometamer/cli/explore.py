@@ -24,17 +24,19 @@ from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime
 from audiometamer.exploration.build import build as build_folder
 from audiometamer.exploration.build import read_exploration, served_exploration
 from audiometamer.exploration.calibration import Calibrated, calibrate
-from audiometamer.exploration.catalogue import write_catalogue
+from audiometamer.exploration.catalogue import calibrate_places, check_replaced, move_to, write_catalogue
 from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.dimensions import (
     COMPONENT_METHODS,
     Dimension,
+    Dimensions,
+    check_found,
     chosen_dimensions,
     find_dimensions,
     folder_of_layer,
     load_all,
 )
-from audiometamer.exploration.ladder import all_moves
+from audiometamer.exploration.ladder import all_moves, distinct_clips
 from audiometamer.exploration.ladder_plan import planned_ladder, read_ladder_plan
 from audiometamer.exploration.ladder_run import run_ladder
 from audiometamer.exploration.moving import METHODS, STEPS, Moved, move
@@ -75,24 +77,34 @@ def dimensions(
 ) -> None:  # fmt: skip
     """Find dimensions of layers of a model over BANK: natural sounds or photographs, their folders, or tables with a column path.
 
-    Recordings that are longer than the model takes give several sounds. Writes a folder for each layer into --out.
+    Recordings that are longer than the model takes give several sounds. Writes a folder for each layer into --out, as soon as
+    its dimensions are found: the same command goes on where it was interrupted.
     """
     model = options.opened_model(model_name, device)
-    layers = options.split_names(layer_names) or list(model.layers)
+    layers = list(dict.fromkeys(options.split_names(layer_names) or model.layers))
     for layer in layers:
         model.tap(layer)
-        if (folder := folder_of_layer(folder_of(out), layer)).exists():
-            raise AudioMetamerError(f"{folder} exists; choose another --out")
+    folders = {layer: folder_of_layer(folder_of(out), layer) for layer in layers}
+    found = {layer: Dimensions.load(folder) for layer, folder in folders.items() if folder.exists()}
     excerpts = _drawn(find_excerpts(model, bank), number, seed)
-    with tracked() as tracker:
-        found = find_dimensions(
-            model, read_excerpts(model, excerpts), layers, method=method, components=components, kept=kept,
-            keep_frequency=False if average_frequency else None, seed=seed, batch_size=batch_size, memory=memory * 1e9,
-            progress=lambda done: tracker(done / len(excerpts), f"{done} of {len(excerpts)} signals"),
+    keep_frequency = False if average_frequency else None
+    if found:
+        check_found(
+            found.values(), model, read_excerpts(model, excerpts), method=method, components=components, kept=kept,
+            keep_frequency=keep_frequency, seed=seed,
         )  # fmt: skip
+        click.echo(f"there already: {', '.join(found)}")
+    if missing := [layer for layer in layers if layer not in found]:
+        with tracked() as tracker:
+            found |= find_dimensions(
+                model, read_excerpts(model, excerpts), missing, method=method, components=components, kept=kept,
+                keep_frequency=keep_frequency, seed=seed, batch_size=batch_size, memory=memory * 1e9,
+                progress=lambda done: tracker(done / len(excerpts), f"{done} of {len(excerpts)} signals"),
+                found=lambda own: own.save(folders[own.record.layer]),
+            )  # fmt: skip
     table = plain_table("layer", numbers=("Gram matrix", "found", "variance of all", "kept", "variance of each"))
-    for layer, own in found.items():
-        own.save(folder_of_layer(out, layer))
+    for layer in layers:
+        own = found[layer]
         origin, side = own.record, own.directions.shape[1]
         shares = " ".join(f"{100 * share:.1f}" for share in origin.explained)
         table.add_row(
@@ -120,8 +132,9 @@ def dimensions(
 )
 @click.option("--strongest", type=click.IntRange(1), default=3, show_default=True, help="Of each layer, by default.")
 @click.option(
-    "--changes", default="1,2", show_default=True, metavar="A,B,…", help="How far, in standard deviations of natural signals."
+    "--changes", metavar="A,B,…", help="How far, in standard deviations of natural signals, to either side.  [default: 1,2]"
 )
+@click.option("--coordinates", metavar="A,B,…", help="Where to, rather than how far: the same coordinates for all, as in -2,0,2.")
 @_number
 @_seed
 @click.option("--method", type=click.Choice(list(METHODS)), default="default", show_default=True, help="Of moving.")
@@ -129,39 +142,65 @@ def dimensions(
 @options.device
 @options.batch_size
 @options.out("catalogue")
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
-def catalogue(out: Path, **asked: Any) -> None:
-    """Move SIGNALS along dimensions by a few changes, to hear and to see what these are: files, moves.tsv, and pictures."""
-    model, moved = _moved(out, **asked)
-    pictures = write_catalogue(model, moved, out)
-    _print_calibrated(calibrate(each.record for each in moved))
+@click.option("--overwrite", is_flag=True, help="Replace the catalogue that is there, with all its files.")
+def catalogue(out: Path, overwrite: bool, **asked: Any) -> None:
+    """Move SIGNALS along dimensions by a few changes, or to a few coordinates, to hear and to see what these are.
+
+    Writes files, moves.tsv, and pictures into --out.
+    """
+    options.check_free(folder_of(out) / "moves.tsv", overwrite=overwrite)
+    check_replaced(out)
+    model, moved, coordinates = _moved(**asked)
+    pictures = write_catalogue(model, moved, out, coordinates=coordinates, overwrite=overwrite)
+    _print_calibrated(calibrate_places(moved, coordinates) if coordinates else calibrate(each.record for each in moved))
     click.echo(f"table: {out / 'moves.tsv'}   pictures: {', '.join(picture.name for picture in pictures)}")
 
 
 def _moved(
-    out: Path, *, signals: tuple[Path, ...], model_name: str, folder: Path, names: tuple[str, ...], strongest: int, changes: str,
-    number: int | None, seed: int, method: str, steps: int, device: str, batch_size: int, overwrite: bool,
-) -> tuple[Model, list[Moved]]:  # fmt: skip
-    """A model, and signals moved as options say."""
-    options.check_free(folder_of(out) / "moves.tsv", overwrite=overwrite)
+    *, signals: tuple[Path, ...], model_name: str, folder: Path, names: tuple[str, ...], strongest: int,
+    changes: str | None, coordinates: str | None, number: int | None, seed: int, method: str, steps: int, device: str,
+    batch_size: int,
+) -> tuple[Model, list[Moved], list[float] | None]:  # fmt: skip
+    """A model, signals moved as options say, and the coordinates that they were moved to if options say that."""
+    if changes is not None and coordinates is not None:
+        raise AudioMetamerError(f"--changes is {changes!r} and --coordinates is {coordinates!r}; give one of them")
+    sizes = _numbers("1,2" if changes is None else changes, option="--changes")
+    places = None if coordinates is None else _numbers(coordinates, option="--coordinates")
+    chosen = options.split_names(names)
+    if places is not None and (sided := [name for name in chosen if name.endswith(("/+", "/-"))]):
+        raise AudioMetamerError(f"--choose is {sided[0]!r}; with --coordinates, which are on both sides, it is {sided[0][:-2]!r}")
     model = options.opened_model(model_name, device)
     dimensions = load_all(folder)
     for found in dimensions.values():
         found.check(model)
-    try:
-        sizes = [float(change) for change in changes.split(",") if change]
-    except ValueError as error:
-        raise AudioMetamerError(f"--changes is {changes!r}; it takes numbers with commas, as in 0.5,1,2") from error
-    clips = list(read_excerpts(model, _drawn(find_excerpts(model, signals), number, seed)))
-    moves = all_moves(clips, chosen_dimensions(dimensions, options.split_names(names), strongest=strongest), sizes)
-    if not moves:
-        raise AudioMetamerError(f"--changes is {changes!r}: there is nothing to move")
+    along = chosen_dimensions(dimensions, chosen, strongest=strongest)
+    if not (excerpts := _drawn(find_excerpts(model, signals), number, seed)):
+        raise AudioMetamerError(f"there are no recordings or photographs in {', '.join(map(str, signals))}")
+    clips = distinct_clips(read_excerpts(model, excerpts))
+    total = len(clips) * (len(along) * len(sizes) if places is None else len({each[:2] for each in along}) * len(places))
     with tracked() as tracker:
-        moved = move(
-            model, dimensions, moves, method=method, steps=steps, batch_size=batch_size,
-            progress=lambda done: tracker(done / len(moves), f"{done} of {len(moves)} moved signals"),
-        )  # fmt: skip
-    return model, moved
+
+        def progress(done: int) -> None:
+            tracker(done / total, f"{done} of {total} moved signals")
+
+        if places is None:
+            moves = all_moves(clips, along, sizes)
+            moved = move(model, dimensions, moves, method=method, steps=steps, batch_size=batch_size, progress=progress)
+            return model, moved, None
+        return model, *move_to(
+            model, dimensions, clips, along, places, method=method, steps=steps, batch_size=batch_size, progress=progress
+        )
+
+
+def _numbers(text: str, *, option: str) -> list[float]:
+    """Those of an option, each once."""
+    try:
+        numbers = list(dict.fromkeys(float(number) for number in text.split(",") if number))
+    except ValueError as error:
+        raise AudioMetamerError(f"{option} is {text!r}; it takes numbers with commas, as in 0.5,1,2") from error
+    if not numbers:
+        raise AudioMetamerError(f"{option} is {text!r}: there is nothing to move")
+    return numbers
 
 
 def _drawn(items: list[Excerpt], number: int | None, seed: int) -> list[Excerpt]:

@@ -38,6 +38,16 @@ _RECORD, _TENSORS = "dimensions.json", "dimensions.safetensors"
 _ROUNDING = 8 * float(np.finfo(np.float32).eps)  # of the same activations, in another place of a batch
 _MOST_OF_ONE = 0.5  # of a component's variance, by one signal of the bank, before that is told
 _PER_COMPONENT = 5  # signals of the bank, at least, for each independent component
+_SETTINGS = {  # what is told of dimensions that were found otherwise
+    "weights_sha256": "other weights",
+    "keep_frequency": "frequencies averaged, or kept, otherwise",
+    "method": "another method",
+    "seed": "another seed",
+    "bank": "another bank",
+    "bank_sha256": "another bank",
+    "looked_for": "another number of components",
+    "kept": "another number of them kept",
+}
 
 
 class Dimension(NamedTuple):
@@ -99,6 +109,8 @@ class DimensionsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Of their samples.
     tensors_sha256 : str
         Of directions, offsets and the bank's coordinates.
+    looked_for : int, optional
+        How many were looked for: fewer are found where the bank has a lower rank. None in folders of versions that did not tell.
     """
 
     model: str
@@ -113,6 +125,7 @@ class DimensionsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bank: list[str]
     bank_sha256: str
     tensors_sha256: str
+    looked_for: int | None = None
 
 
 @dataclass(frozen=True)
@@ -329,6 +342,7 @@ def find_dimensions(
     batch_size: int = 8,
     memory: float = 1e9,
     progress: Callable[[int], None] | None = None,
+    found: Callable[[Dimensions], None] | None = None,
 ) -> dict[str, Dimensions]:
     """Find dimensions of layers from a bank of natural signals.
 
@@ -358,6 +372,8 @@ def find_dimensions(
         Bytes for Gram matrices at most. Default 1e9.
     progress : callable, optional
         Told the number of signals done.
+    found : callable, optional
+        Given the dimensions of each layer as soon as they are found.
 
     Returns
     -------
@@ -375,12 +391,8 @@ def find_dimensions(
     AudioMetamerWarning
         If a component is mostly one signal of the bank, or FastICA did not settle.
     """
-    if method not in COMPONENT_METHODS:
-        raise AudioMetamerError(f"there is no method {method!r}; there are {', '.join(COMPONENT_METHODS)}")
-    for name, value in (("components", components), ("kept", kept)):
-        if value < 1:
-            raise AudioMetamerError(f"{name} is {value}; it must be at least 1")
-    keep = model.sample_rate is not None if keep_frequency is None else keep_frequency
+    _check_numbers(method, components=components, kept=kept)
+    keep = _keeps_frequency(model, keep_frequency)
     names, digests = [], []
     with tempfile.TemporaryDirectory() as folder:
         stores = {layer: RowStore(Path(folder) / str(i), memory / 2 / len(layers)) for i, layer in enumerate(layers)}
@@ -393,32 +405,119 @@ def find_dimensions(
                 stores[layer].append(rows)
             if progress is not None:
                 progress(len(names))
-        most = len(names) // _PER_COMPONENT if method == "ica" else len(names) - 1
-        if most < 1:
-            needed = _PER_COMPONENT if method == "ica" else 2
-            raise AudioMetamerError(f"the bank has {len(names)} signal(s); {method} needs at least {needed}")
         origin = DimensionsRecord(
-            model.name,
-            model.weights_sha256(),
-            "",
-            keep,
-            method,
-            seed,
-            0,
-            [],
-            0.0,
-            names,
-            hashlib.sha256("".join(digests).encode()).hexdigest(),
-            "",
+            model=model.name,
+            weights_sha256=model.weights_sha256(),
+            layer="",
+            keep_frequency=keep,
+            method=method,
+            seed=seed,
+            components=0,
+            explained=[],
+            explained_by_all=0.0,
+            bank=names,
+            bank_sha256=_sha256_of_bank(digests),
+            tensors_sha256="",
+            looked_for=_number(len(names), components, method),
         )
-        number = min(components, most)
-        return {layer: _found(origin, layer, stores[layer], number, kept, memory / 2) for layer in layers}
+        all_found = {}
+        for layer in layers:
+            all_found[layer] = _found(origin, layer, stores[layer], kept, memory / 2)
+            if found is not None:
+                found(all_found[layer])
+        return all_found
 
 
-def _found(origin: DimensionsRecord, layer: str, store: RowStore, number: int, kept: int, memory: float) -> Dimensions:
+def check_found(
+    found: Iterable[Dimensions],
+    model: Model,
+    bank: Iterable[Clip],
+    *,
+    method: str = "ica",
+    components: int = 100,
+    kept: int = 10,
+    keep_frequency: bool | None = None,
+    seed: int = 0,
+) -> None:
+    """Raise if `find_dimensions` would find others than were found before: what is there need not be found again.
+
+    Parameters
+    ----------
+    found : iterable of Dimensions
+    model, bank, method, components, kept, keep_frequency, seed
+        As of `find_dimensions`. The bank is read only if all else is the same.
+
+    Raises
+    ------
+    AudioMetamerError
+        If so, telling what differs first.
+    """
+    _check_numbers(method, components=components, kept=kept)
+    records = [each.record for each in found]
+    settings = {
+        "weights_sha256": model.weights_sha256(),
+        "keep_frequency": _keeps_frequency(model, keep_frequency),
+        "method": method,
+        "seed": seed,
+    }
+    for there in records:
+        _check_same(there, settings)
+    names, digests = [], []
+    for clip in bank:
+        names.append(clip.name)
+        digests.append(sha256_of(clip.samples))
+    settings = {
+        "bank": names,
+        "bank_sha256": _sha256_of_bank(digests),
+        "looked_for": _number(len(names), components, method),
+    }
+    for there in records:
+        _check_same(msgspec.structs.replace(there, looked_for=there.looked_for or there.components), settings)
+        if len(there.explained) != min(kept, there.components):
+            raise _found_otherwise(there, "kept")
+
+
+def _check_same(there: DimensionsRecord, settings: Mapping[str, object]) -> None:
+    for name, wanted in settings.items():
+        if getattr(there, name) != wanted:
+            raise _found_otherwise(there, name)
+
+
+def _found_otherwise(there: DimensionsRecord, setting: str) -> AudioMetamerError:
+    return AudioMetamerError(f"dimensions of {there.layer} are there, found with {_SETTINGS[setting]}; choose another --out")
+
+
+def _check_numbers(method: str, **numbers: int) -> None:
+    if method not in COMPONENT_METHODS:
+        raise AudioMetamerError(f"there is no method {method!r}; there are {', '.join(COMPONENT_METHODS)}")
+    for name, value in numbers.items():
+        if value < 1:
+            raise AudioMetamerError(f"{name} is {value}; it must be at least 1")
+
+
+def _keeps_frequency(model: Model, asked: bool | None) -> bool:
+    return model.sample_rate is not None if asked is None else asked
+
+
+def _sha256_of_bank(digests: Sequence[str]) -> str:
+    """Of its signals' own."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _number(signals: int, components: int, method: str) -> int:
+    """How many components are looked for in a bank of so many signals."""
+    most = signals // _PER_COMPONENT if method == "ica" else signals - 1
+    if most < 1:
+        needed = _PER_COMPONENT if method == "ica" else 2
+        raise AudioMetamerError(f"the bank has {signals} signal(s); {method} needs at least {needed}")
+    return min(components, most)
+
+
+def _found(origin: DimensionsRecord, layer: str, store: RowStore, kept: int, memory: float) -> Dimensions:
     """Dimensions of one layer, from the Gram matrices of the bank as rows."""
+    assert origin.looked_for is not None
     rows = store.matrix()
-    found = principal_components(inner_products(rows, memory), number, rounding=_ROUNDING)
+    found = principal_components(inner_products(rows, memory), origin.looked_for, rounding=_ROUNDING)
     if origin.method == "ica":
         found = independent_components(found, seed=origin.seed)
     strongest = found.strongest(kept)

@@ -250,9 +250,33 @@ def all_moves(clips: Sequence[Clip], dimensions: Sequence[Dimension], changes: S
     return [Move(clip, dimension, change) for dimension, clip, change in itertools.product(dimensions, clips, changes)]
 
 
+def distinct_clips(clips: Iterable[Clip]) -> list[Clip]:
+    """Each once.
+
+    Raises
+    ------
+    AudioMetamerError
+        If two have the same name and differ, or files of both would lie in one folder.
+    """
+    found: dict[str, Clip] = {}
+    at: dict[Path, str] = {}  # as file systems tell names apart
+    for clip in clips:
+        if not found.setdefault(clip.name, clip).samples.equal(clip.samples):
+            raise AudioMetamerError(f"two different signals are named {clip.name}; rename one of them")
+        if (first := at.setdefault(Path(safe_name(clip.name)), clip.name)) != clip.name:
+            raise AudioMetamerError(f"{first} and {clip.name} would both lie in {safe_name(clip.name)}; rename one of them")
+    return list(found.values())
+
+
 def moved_path(model: Model, clip: str, dimension: Dimension | str, change: float) -> Path:
     """Where a moved signal lies in its folder."""
     return Path(safe_name(clip)) / f"{safe_name(str(dimension))}{change:g}{_suffix(model)}"
+
+
+def place_path(model: Model, clip: str, dimension: Dimension | str, coordinate: float) -> Path:
+    """Where a signal lies that was moved to a coordinate, whichever side that was."""
+    name = str(dimension).removesuffix("/+").removesuffix("/-")
+    return Path(safe_name(clip)) / f"{safe_name(name)}@{coordinate:g}{_suffix(model)}"
 
 
 def original_path(model: Model, clip: str) -> Path:
@@ -260,8 +284,16 @@ def original_path(model: Model, clip: str) -> Path:
     return Path(safe_name(clip)) / f"original{_suffix(model)}"
 
 
-def save_moved(model: Model, moved: Moved, folder: Path) -> Rung:
+def save_moved(model: Model, moved: Moved, folder: Path, *, coordinate: float | None = None) -> Rung:
     """Write a moved signal, and then its record: a signal without one is unfinished work.
+
+    Parameters
+    ----------
+    model : Model
+    moved : Moved
+    folder : path
+    coordinate : float, optional
+        Where it was to come to: its file is named after that. Default: after its wished change, as in a ladder.
 
     Raises
     ------
@@ -269,27 +301,44 @@ def save_moved(model: Model, moved: Moved, folder: Path) -> Rung:
         If the operating system refuses.
     """
     record = moved.record
-    path = folder / moved_path(model, record.clip, record.dimension, record.wished)
+    if coordinate is None:
+        path = folder / moved_path(model, record.clip, record.dimension, record.wished)
+    else:
+        path = folder / place_path(model, record.clip, record.dimension, coordinate)
     write_signal(path, moved.samples, model.sample_rate)
     write_json(path.with_suffix(".json"), record)
     return Rung(record, path)
 
 
-def write_moved(model: Model, moved: Sequence[Moved], out: Path) -> None:
+def write_moved(model: Model, moved: Sequence[Moved], out: Path, *, coordinates: Sequence[float] | None = None) -> None:
     """Write moved signals, their references, and a table of them.
+
+    Parameters
+    ----------
+    model : Model
+    moved : sequence of Moved
+    out : path
+    coordinates : sequence of float, optional
+        Of each, where it was to come to. A reference that is there has a row of the table, and no file but its own.
 
     Raises
     ------
     AudioMetamerError
-        If two clips have the same name and differ, or a file cannot be written.
+        As `distinct_clips`, or if a file cannot be written.
     """
-    clips: dict[str, Clip] = {}
-    for each in moved:
-        if not clips.setdefault(each.record.clip, each.clip).samples.equal(each.clip.samples):
-            raise AudioMetamerError(f"two different signals are named {each.record.clip}; rename one of them")
-    for name, clip in clips.items():
-        write_signal(out / original_path(model, name), clip.samples, model.sample_rate)
-    write_moves(out, [save_moved(model, each, out) for each in moved])
+    for clip in distinct_clips(each.clip for each in moved):
+        write_signal(out / original_path(model, clip.name), clip.samples, model.sample_rate)
+    if coordinates is None:
+        write_moves(out, [save_moved(model, each, out) for each in moved])
+        return
+    rows = []
+    for each, coordinate in zip(moved, coordinates, strict=True):
+        if each.record.wished == 0:
+            rung = Rung(each.record, out / original_path(model, each.record.clip))
+        else:
+            rung = save_moved(model, each, out, coordinate=coordinate)
+        rows.append({**_row(out, rung), "coordinate": coordinate})
+    write_table(out / MOVES, (*COLUMNS, "coordinate"), rows)
 
 
 def write_moves(out: Path, rungs: Iterable[Rung]) -> None:

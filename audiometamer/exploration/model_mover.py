@@ -60,7 +60,9 @@ class ModelMover:
     def _moved(self, wishes: Sequence[Wish]) -> list[Moved]:
         record = self.ladder.all[0].record
         moves = [Move(self.ladder.clip(wish.reference), Dimension.parse(wish.dimension), wish.change) for wish in wishes]
-        return move(self.model, self.dimensions, moves, method=record.method, steps=record.steps, batch_size=len(moves))
+        return move(
+            self.model, self.dimensions, moves, method=record.method, steps=record.steps, batch_size=len(moves), check=False
+        )  # they were checked when the model was opened
 
 
 def open_model_mover(model: str, device: str, *, dimensions: Path, ladder: Path, folder: Path) -> ModelMover:

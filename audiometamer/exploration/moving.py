@@ -199,6 +199,7 @@ def move(
     steps: int = STEPS,
     batch_size: int = 8,
     progress: Callable[[int], None] | None = None,
+    check: bool = True,
 ) -> list[Moved]:
     """Move signals, each along one dimension by a wished change.
 
@@ -220,6 +221,9 @@ def move(
         Default 8.
     progress : callable, optional
         Told the number of signals done.
+    check : bool
+        Whether to make sure that the dimensions are of the model, for which all its weights may have to be read. False: who calls
+        has done so. Default True.
 
     Returns
     -------
@@ -245,7 +249,8 @@ def move(
     moves = [each._replace(clip=as_presented(model, each.clip)) for each in moves]
     found: dict[int, Moved] = {}
     for layer in dict.fromkeys(each.dimension.layer for each in moves):
-        dimensions[layer].check(model)
+        if check:
+            dimensions[layer].check(model)
         mover = _Mover(model, folded(model, layer), dimensions[layer], METHODS[method], steps)
         places = [i for i, each in enumerate(moves) if each.dimension.layer == layer]
         for first in range(0, len(places), batch_size):

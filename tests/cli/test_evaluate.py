@@ -27,8 +27,8 @@ def test_it_writes_a_table_pictures_and_dissimilarities(capsys):
     attack = ("--attack", "waveform:linf:0.1,0.3", "--attack", "waveform:l2:0.5", "--attack-steps", "20")
     assert main([*RUN, *MODELS, "--labels", "clips.csv", *attack]) == 0
     assert sorted(str(path) for path in Path("evaluation").rglob("*.*")) == [
-        "evaluation/attacks.png", "evaluation/evaluation.tsv", "evaluation/layers_maker.png", "evaluation/rdms/echo/maker.npz",
-        "evaluation/rdms/rival/maker.npz", "evaluation/recognition.png",
+        "evaluation/.lock", "evaluation/attacks.png", "evaluation/evaluation.tsv", "evaluation/layers_maker.png",
+        "evaluation/rdms/echo/maker.npz", "evaluation/rdms/rival/maker.npz", "evaluation/recognition.png",
     ]  # fmt: skip
     out = capsys.readouterr()
     assert "letter: accuracy of the other networks, % (95 % interval)" in out.out

@@ -39,7 +39,8 @@ def test_analyse(capsys):
     assert "6 listeners; 2 excluded: 1 by the experimenter; 1 at the headphone check (fewer than 5 right); 4 analysed." in told
     assert "Analysis of variance: listeners and network, one" in told
     assert sorted(path.name for path in Path("analysis").iterdir()) == [
-        "anova.tsv", "bids", "listeners.tsv", "logistic.tsv", "recognition.png", "recognition.tsv", "summary.txt", "trials.tsv",
+        ".lock", "anova.tsv", "bids", "listeners.tsv", "logistic.tsv", "recognition.png", "recognition.tsv", "summary.txt",
+        "trials.tsv",
     ]  # fmt: skip
     assert Path("analysis/summary.txt").read_text() in told
     assert "holds an analysis; choose another --out, or --overwrite it" in refused(capsys, "experiment", "analyse", "trials.tsv")

@@ -1,5 +1,8 @@
 """Dimensions: Gram matrices by hand, coordinates of the bank, folders, and what is refused."""
 
+from dataclasses import replace
+
+import msgspec
 import numpy as np
 import pytest
 import tiny_models
@@ -8,7 +11,15 @@ from tiny_exploration import image_dimensions, image_model, images, sound_dimens
 
 import audiometamer as am
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.exploration.dimensions import Dimension, Dimensions, chosen_dimensions, find_dimensions, gram_matrices, load_all
+from audiometamer.exploration.dimensions import (
+    Dimension,
+    Dimensions,
+    check_found,
+    chosen_dimensions,
+    find_dimensions,
+    gram_matrices,
+    load_all,
+)
 
 
 def test_a_dimension_is_written_and_read():
@@ -98,6 +109,21 @@ def test_images_have_dimensions_too():
     found = image_dimensions(image_model())["relu"]
     assert found.directions.shape == (3, 5, 5)
     assert found.record.keep_frequency is False
+
+
+def test_what_is_there_is_told_from_what_would_be_found():
+    model, bank = image_model(), images(24)
+    found = image_dimensions(model, components=30)["relu"]
+    assert (found.record.looked_for, found.record.components) == (23, 15)  # 24 signals; a Gram matrix of 5 has 15 numbers
+    check_found([found], model, bank, method="pca", components=23, kept=3)
+    for wrong in ({"components": 15}, {"kept": 4}, {"seed": 1}, {"bank": bank[:-1]}, {"bank": [*bank[:-1], images(1)[0]]}):
+        asked = {"bank": bank, "method": "pca", "components": 30, "kept": 3} | wrong
+        with pytest.raises(
+            AudioMetamerError, match=r"^dimensions of relu are there, found with another .*; choose another --out$"
+        ):
+            check_found([found], model, **asked)
+    before = replace(found, record=msgspec.structs.replace(found.record, looked_for=None))  # as versions before wrote it
+    check_found([before], model, bank, method="pca", components=15, kept=3)
 
 
 def test_what_is_wrong_is_told_in_a_line():

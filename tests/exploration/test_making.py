@@ -12,7 +12,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration import model_mover
 from audiometamer.exploration.dimensions import Dimension
 from audiometamer.exploration.ladder import all_moves, read_ladder, read_rungs, write_moved
-from audiometamer.exploration.making import Maker
+from audiometamer.exploration.making import Maker, Wish
 from audiometamer.exploration.model_mover import ModelMover
 from audiometamer.exploration.moving import Move, move
 
@@ -58,6 +58,20 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def test_weights_are_read_once_rather_than_for_each_signal(tiny, dimensions, ladder, tmp_path, monkeypatch):
+    read, real = [], type(tiny).weights_sha256
+    monkeypatch.setattr(type(tiny), "weights_sha256", lambda model: read.append(model) or real(model))
+    mover = ModelMover(tiny, dimensions, ladder, tmp_path)
+    opened = len(read)
+    assert opened > 0
+    for change in (0.1, 0.2):
+        (rung,) = mover([Wish.of(FIRST, "sound30", change)])
+        assert rung.record.wished == change
+    assert len(read) == opened
+    move(tiny, dimensions, [Move(sounds(1)[0], Dimension.parse(FIRST), 0.1)], steps=3)  # who calls it may not have looked
+    assert len(read) == opened + 1
 
 
 def test_what_is_made_is_what_move_makes_and_is_found_again(maker, tiny, dimensions, ladder, monkeypatch):

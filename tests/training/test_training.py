@@ -30,8 +30,8 @@ def log_of(folder):
 
 def test_a_recipe_becomes_a_model_folder(unbroken):
     assert {p.name for p in unbroken.iterdir()} == {
-        "confusion-speaker.png", "confusion-word.png", "events", "learning_curve.png", "log.csv", "model.toml", "null.json",
-        "recipe.toml", "weights.safetensors",
+        ".lock", "confusion-speaker.png", "confusion-word.png", "events", "learning_curve.png", "log.csv", "model.toml",
+        "null.json", "recipe.toml", "weights.safetensors",
     }  # fmt: skip
     model = am.load_model(unbroken)
     card = model.card
