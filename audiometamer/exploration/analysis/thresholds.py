@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -42,8 +43,10 @@ class Threshold(msgspec.Struct, frozen=True):
     modulation, modulation_at_low, modulation_at_high : float or None
         The same of the distance of modulation spectra.
     procedure : float or None
-        What the adaptive procedure itself tells, of its own target: the geometric mean over the listeners whose procedure did
-        not run into the end of its range. Trials that were backwards do not enter into it.
+        What the adaptive procedure itself tells, of its own target: the geometric mean over listeners. Trials that were
+        backwards do not enter into it.
+    at_bound : int or None
+        Of how many of these listeners the procedure ran into the end of its range, so that it may tell too little.
     flag : str
         ``beyond``: the threshold is beyond the changes that were heard, and no measurement; ``no slope``: answers hardly depend
         on the change; ``backwards``: all sounds had gone to the other side, or nowhere; else empty.
@@ -70,6 +73,7 @@ class Threshold(msgspec.Struct, frozen=True):
     modulation_at_low: float | None
     modulation_at_high: float | None
     procedure: float | None
+    at_bound: int | None
     flag: str
 
 
@@ -143,6 +147,7 @@ def thresholds(
 
 def _threshold(group: Group, lost: float, procedure: Procedure | None) -> Threshold:
     layer, component, sign = group.dimension
+    told, at_bound = _told_by(procedure, group.trials)
     exponent = None
     ends: tuple[float | None, ...] = (None, None, None)
     if group.is_measured:
@@ -159,7 +164,7 @@ def _threshold(group: Group, lost: float, procedure: Procedure | None) -> Thresh
         backwards=sum(trial.reached <= 0 for trial in group.trials), threshold=ends[0], low=ends[1], high=ends[2],
         exponent=exponent, snr_db=snr_db, snr_at_low=snr_at_low, snr_at_high=snr_at_high, modulation=modulation,
         modulation_at_low=modulation_at_low, modulation_at_high=modulation_at_high,
-        procedure=_told_by(procedure, group.trials), flag=_flag(group),
+        procedure=told, at_bound=at_bound, flag=_flag(group),
     )  # fmt: skip
 
 
@@ -203,19 +208,17 @@ def _at(
     return [level + slope * math.log(at) if at is not None and 0 < at < math.inf else None for at in thresholds]
 
 
-def _told_by(procedure: Procedure | None, trials: Sequence[Answered]) -> float | None:
-    """Geometric mean over listeners of what a procedure estimates, of those of whom it tells a threshold within its range."""
+def _told_by(procedure: Procedure | None, trials: Sequence[Answered]) -> tuple[float, int] | tuple[None, None]:
+    """Geometric mean over listeners of what a procedure estimates, and how many of the estimates are at its bounds."""
     if procedure is None:
-        return None
+        return None, None
     by_listener: dict[str, list[Trial]] = {}
     for trial in trials:
         by_listener.setdefault(trial.listener, []).append(Trial(level_of(trial.reached), trial.correct))
     told = []
     for own in by_listener.values():
-        try:
-            estimate = procedure.threshold(own)
-        except AudioMetamerError:  # broken off before it could tell one
-            continue
-        if not estimate.at_bound:
-            told.append(estimate.level)
-    return statistics.geometric_mean(told) if told else None
+        with suppress(AudioMetamerError):  # broken off before it could tell one
+            told.append(procedure.threshold(own))
+    if not told:
+        return None, None
+    return statistics.geometric_mean(each.level for each in told), sum(each.at_bound for each in told)

@@ -16,7 +16,7 @@ def row(layer, component, sign, threshold, *, listener="", flag=""):
         dimension=f"{layer}/{component}/{sign}", layer=layer, component=component, sign=sign, listener=listener, listeners=1,
         references=1, trials=10, correct=8, backwards=0, threshold=threshold, low=threshold / 2, high=2 * threshold, exponent=1.0,
         snr_db=10 - 20 * math.log10(threshold), snr_at_low=None, snr_at_high=None, modulation=threshold**2,
-        modulation_at_low=None, modulation_at_high=None, procedure=None, flag=flag,
+        modulation_at_low=None, modulation_at_high=None, procedure=None, at_bound=None, flag=flag,
     )  # fmt: skip
 
 

@@ -109,13 +109,19 @@ def test_what_the_procedure_tells_is_of_sounds_that_went_its_way():
     assert told(straight) == pytest.approx(((0.4 * 0.1) ** 0.5 * 0.8) ** 0.5)
 
 
-def test_a_procedure_at_the_end_of_its_range_tells_nothing():
+def test_who_ran_into_the_end_of_a_range_is_counted():
     staircase = Staircase(start=2.7, least=0.1, most=2.7, steps=(3,), down=1, reversals=4, discard=0, spacing="log")
     of = answers((1,) * 8, of=1)[0]
-    deaf = [msgspec.structs.replace(of, trial=k, reached=1.0 + k, correct=right) for k, right in enumerate([False, True] * 5)]
-    assert staircase.threshold([Trial(each.reached, each.correct) for each in deaf[:5]]).at_bound
-    rows = thresholds(deaf[:5], DECISION, procedures={ONE: staircase}, resamples=0).rows
-    assert rows[0].procedure is None
+    right = {"deaf": (False, True, False, True, False), "keen": (True, True, False, True, False, True)}
+    trials = [
+        msgspec.structs.replace(of, listener=name, trial=k, reached=1.0 + k, correct=correct)
+        for name, own in right.items()
+        for k, correct in enumerate(own)
+    ]
+    rows = thresholds(trials, DECISION, procedures={ONE: staircase}, resamples=0).rows
+    assert [(row.listener, row.at_bound) for row in rows] == [("", 1), ("deaf", 1), ("keen", 0)]
+    assert rows[0].procedure == pytest.approx((rows[1].procedure * rows[2].procedure) ** 0.5)
+    assert thresholds(trials, DECISION, resamples=0).rows[0].at_bound is None
 
 
 def test_dispersion_is_the_deviance_of_a_common_threshold():
