@@ -139,6 +139,8 @@ def check_replaced(folder: Path) -> None:
         If so.
     """
     there = sorted(folder.iterdir()) if folder.exists() else []
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise AudioMetamerError(f"a catalogue takes the place of a whole folder, and you are in {folder}; choose another --out")
     if there and not (folder / MOVES).exists():
         raise AudioMetamerError(f"{folder} is not empty and holds no catalogue; choose another --out")
     for path in there:

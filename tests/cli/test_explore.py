@@ -133,6 +133,7 @@ def test_a_catalogue_takes_the_place_of_the_one_before(found, capsys):
     assert not [path.name for path in found.iterdir() if path.name.startswith(".")]
     assert "bank is not empty and holds no catalogue" in refused(capsys, *new, "--overwrite", "--out", "bank")
     assert "bank is not empty and holds no catalogue" in refused(capsys, *new, "--out", "bank")
+    assert "takes the place of a whole folder, and you are in ." in refused(capsys, *new, "--overwrite", "--out", ".")
 
 
 def test_sounds_of_one_name_are_told_before_any_is_moved(found, capsys, monkeypatch):
