@@ -193,9 +193,9 @@ def _moved(
 
 
 def _numbers(text: str, *, option: str) -> list[float]:
-    """Those of an option, each once."""
+    """Those of an option, each once to six digits, as files are named."""
     try:
-        numbers = list(dict.fromkeys(float(number) for number in text.split(",") if number))
+        numbers = list({f"{float(number):g}": float(number) for number in text.split(",") if number}.values())
     except ValueError as error:
         raise AudioMetamerError(f"{option} is {text!r}; it takes numbers with commas, as in 0.5,1,2") from error
     if not numbers:

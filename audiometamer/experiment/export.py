@@ -222,13 +222,15 @@ def read_answers(database: Path, experiment: Experiment) -> Answers:
     Raises
     ------
     AudioMetamerError
-        If there is no such database, or it cannot be read.
+        If there is no such database, it cannot be read, or it holds the answers of another experiment.
     """
     if not database.is_file():
         raise AudioMetamerError(f"{database} does not exist: nobody has answered yet")
     try:
         with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as db:
             db.execute("BEGIN")
+            if db.execute("SELECT value FROM about WHERE name = 'experiment'").fetchone() != (experiment.fingerprint,):
+                raise AudioMetamerError(f"{database} holds the answers of another experiment than {experiment.folder}")
             columns = ", ".join(f'"{name}"' for name in Enrolled.__struct_fields__)
             enrolled = [Enrolled(*row) for row in db.execute(f"SELECT {columns} FROM listeners ORDER BY listener")]  # noqa: S608 (our names)
             messages: dict[int, list[Message]] = {one.listener: [] for one in enrolled}

@@ -1,5 +1,6 @@
 """An experiment's folder: where things lie in it, and what is read back from it."""
 
+import hashlib
 import stat
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,13 +53,15 @@ class Lists(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Parameters
     ----------
+    stimuli_sha256 : str or None
+        Of the set's manifest, or, for an exploration, of all files of its ladder.
     course : str
         The command that decides on the way what follows them, as in ``explore``. Default: none; nothing follows.
     """
 
     seed: int
     audiometamer: str
-    set_manifest_sha256: str | None
+    stimuli_sha256: str | None
     listeners: list[List]
     course: str = ""
 
@@ -132,6 +135,14 @@ class Experiment:
     def texts(self) -> dict[str, str]:
         """Consent, instructions and debriefing, in Markdown."""
         return {name: read_text(self.folder / DESIGN, self.design, name) for name in TEXTS}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything by which answers are understood."""
+        digest = hashlib.sha256()
+        for name in (DESIGN, KEY, LISTS):
+            digest.update((self.folder / name).read_bytes())
+        return digest.hexdigest()
 
     @cached_property
     def secret(self) -> str:

@@ -17,7 +17,7 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.course import Decided, Heard
 from audiometamer.experiment.design import Question
-from audiometamer.experiment.folder import DESIGN, KEY, LISTS, Experiment, Trial
+from audiometamer.experiment.folder import Experiment, Trial
 from audiometamer.experiment.messages import Answer, Form, Message
 
 T = TypeVar("T")
@@ -167,7 +167,7 @@ class Store:
 
     def _make_tables(self) -> None:
         """Tables where there are none; otherwise they must be ours, of this version and of this experiment."""
-        fingerprint = _fingerprint(self.experiment)
+        fingerprint = self.experiment.fingerprint
         with self._transaction() as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version == 0:
@@ -569,11 +569,3 @@ def _json(content: Any) -> str:
 
 def _read(content: str, kind: type[T]) -> T:
     return msgspec.json.decode(content, type=kind)
-
-
-def _fingerprint(experiment: Experiment) -> str:
-    """Of everything by which answers are understood."""
-    digest = hashlib.sha256()
-    for name in (DESIGN, KEY, LISTS):
-        digest.update((experiment.folder / name).read_bytes())
-    return digest.hexdigest()

@@ -1,5 +1,6 @@
 """Build an exploration from a ladder and a design: the folder that listeners are served from, and read it back."""
 
+import hashlib
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ from audiometamer.images import read_png
 from audiometamer.loading import load_model
 from audiometamer.stimuli.export import NOISE, Sounds, write_pcm
 from audiometamer.stimuli.plan import as_seen
+from audiometamer.stimuli.verify import file_sha256
 from audiometamer.toml_files import toml_text, within
 from audiometamer.version import __version__
 
@@ -98,7 +100,7 @@ def build(design: Path, out: Path) -> Built:
         write_private(folder / layout.KEY, json_text(checks))
         write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")
         lists = [List(k, check_trials(k, [*checks], asked)[0]) for k in range(1, asked.listeners + 1)]
-        write_text(folder / layout.LISTS, json_text(Lists(asked.seed, __version__, None, lists, COURSE)))
+        write_text(folder / layout.LISTS, json_text(Lists(asked.seed, __version__, _sha256_of(folder / LADDER), lists, COURSE)))
     return Built(ExplorationCourse(out, resolved, read_ladder(out / LADDER)), len(rungs))
 
 
@@ -191,6 +193,14 @@ def _copy(source: Path, rungs: Sequence[Rung], folder: Path) -> None:
         shutil.copyfile(file, to)
 
 
+def _sha256_of(folder: Path) -> str:
+    """Of the names and the contents of all files: answers to other signals are of another experiment."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()} {file_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
 def _check_images(rungs: Sequence[Rung]) -> None:
     """Raise if an image cannot be read, or has not the size of its reference."""
     sizes = {original: read_png(original).shape for original in {rung.original for rung in rungs}}
@@ -200,13 +210,14 @@ def _check_images(rungs: Sequence[Rung]) -> None:
 
 
 def _write_sounds(folder: Path, design: ExplorationDesign) -> ExplorationDesign:
-    """The headphone check and the noise by which the level is set; the design with the level at which no trial clips."""
+    """The headphone check and a noise as loud as the loudest sounds; the design with the level at which no trial clips."""
     asked, rove = design.sounds, design.task.rove
     files = sorted(path.relative_to(folder).as_posix() for path in (folder / LADDER).rglob("*.wav"))
     loudest = msgspec.structs.replace(asked, level=asked.level + rove).settings(design.seed)
     sounds = Sounds(folder, loudest, files)
     lowered = msgspec.structs.replace(asked, level=asked.level - sounds.lowered_db)
-    resolved, rms = msgspec.structs.replace(design, sounds=lowered), float(10 ** (lowered.level / 20))
-    write_pcm(folder / layout.SOUNDS / f"{layout.CALIBRATION}.wav", sounds.noise * rms, lowered.settings(design.seed), name=NOISE)
+    resolved, settings = msgspec.structs.replace(design, sounds=lowered), lowered.settings(design.seed)
+    rms, loudest_rms = (float(10 ** (level / 20)) for level in (lowered.level, lowered.level + rove))
+    write_pcm(folder / layout.SOUNDS / f"{layout.CALIBRATION}.wav", sounds.noise * loudest_rms, settings, name=NOISE)
     write_checks(folder / layout.SOUNDS, headphone_checks(design), resolved, rms=rms)
     return resolved

@@ -22,6 +22,7 @@ from audiometamer.files import whole_file, whole_folder
 from audiometamer.metamers.figure import draw_signals
 from audiometamer.metamers.files import safe_name
 from audiometamer.models import Model
+from audiometamer.tables import read_table
 
 _THERE = 0.01  # standard deviations from a coordinate, and less: nothing is to be moved
 
@@ -131,21 +132,39 @@ def calibrate_places(moved: Sequence[Moved], coordinates: Sequence[float]) -> li
 
 
 def check_replaced(folder: Path) -> None:
-    """Raise if there is anything in a folder that is not of a catalogue, and would be lost with it.
+    """Raise if there is anything in a folder that is not of its catalogue, and would be lost with it.
 
     Raises
     ------
     AudioMetamerError
         If so.
     """
-    there = sorted(folder.iterdir()) if folder.exists() else []
     if Path.cwd().is_relative_to(folder.resolve()):
         raise AudioMetamerError(f"a catalogue takes the place of a whole folder, and you are in {folder}; choose another --out")
-    if there and not (folder / MOVES).exists():
+    there = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not there:
+        return
+    if not (folder / MOVES).is_file():
         raise AudioMetamerError(f"{folder} is not empty and holds no catalogue; choose another --out")
+    known = _files(folder)
     for path in there:
-        if not (path.name == MOVES or path.suffix == ".png" or any(path.glob("original.*"))):
-            raise AudioMetamerError(f"{folder} holds {path.name}, which is not of a catalogue; choose another --out")
+        if path not in known:
+            raise AudioMetamerError(
+                f"{folder} holds {path.relative_to(folder)}, which is not of a catalogue; choose another --out"
+            )
+
+
+def _files(folder: Path) -> set[Path]:
+    """All that a catalogue consists of, by its table."""
+    rows = read_table(folder / MOVES, required=("file", "layer", "component"))
+    signals = {folder / row["file"] for row in rows}
+    pictures = {folder / _picture(row["layer"], row["component"]) for row in rows}
+    originals = {path.with_name(f"original{path.suffix}") for path in signals}
+    return {folder / MOVES, *pictures, *signals, *originals, *(path.with_suffix(".json") for path in signals)}
+
+
+def _picture(layer: str, component: int | str) -> str:
+    return f"{safe_name(f'{layer}/{component}')}.png"
 
 
 def write_catalogue(
@@ -185,7 +204,7 @@ def write_catalogue(
         for layer, component in dict.fromkeys(map(_component, moved)):
             own = [i for i, each in enumerate(moved) if _component(each) == (layer, component)]
             places = None if coordinates is None else [coordinates[i] for i in own]
-            name = f"{safe_name(f'{layer}/{component}')}.png"
+            name = _picture(layer, component)
             draw_component(model, [moved[i] for i in own], folder / name, coordinates=places)
             pictures.append(out / name)
     return pictures

@@ -119,6 +119,9 @@ class ExplorationCourse:
             self._render(self._decided(wanted, asked, nearest, "fallback", 0.0))
             made = self._made(self.maker, asked, waited, gone, to_render=time.monotonic() - began)
         if made is None:
+            self.maker.want(
+                *asked.wish, urgency=-math.inf, listener=asked.number
+            )  # nobody waits; the same may be wished for again
             return None if gone() else self._decided(wanted, asked, nearest, "fallback", waited())
         return self._decided(wanted, self._lowered(asked, made), made, "online", waited())
 

@@ -172,7 +172,7 @@ class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     Parameters
     ----------
     every : int
-        One, at a random place, of so many trials; 0: none. Default 20.
+        One, at a random place, of so many trials, two or more; 0: none. Default 20.
     """
 
     every: Number = 20
@@ -260,7 +260,22 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         return found
 
     def procedure_over(self, levels: Sequence[float]) -> Procedure:
-        """The procedure of a dimension; raises `AudioMetamerError` if its settings do not fit each other or the levels."""
+        """The procedure of a dimension.
+
+        Raises
+        ------
+        AudioMetamerError
+            If its settings do not fit each other, the levels or the task.
+        """
+        found, guess = self._procedure_over(levels), TASKS[model_of(self.task.kind)].guess
+        if not guess < found.target:
+            raise AudioMetamerError(
+                f"the procedure looks for {found.target:.3g} correct; of {self.task.kind}, {guess:.3g} is right by guessing: "
+                "it must be above that"
+            )
+        return found
+
+    def _procedure_over(self, levels: Sequence[float]) -> Procedure:
         asked = self.procedure
         least, most = asked.least or levels[0], asked.most or levels[-1]
         if asked.kind in ("staircase", "weighted"):
@@ -341,6 +356,10 @@ def _checks(design: ExplorationDesign) -> Iterator[tuple[str, bool, str]]:
     yield "procedure.most", (asked.least or 0) < (asked.most or math.inf), f"it must be above least, {asked.least}"
     for name in ("dimensions", "model"):
         yield f"making.{name}", making.way == "online" or getattr(making, name) is None, "it is for way = 'online'"
+    yield "catch.every", design.catch.every != 1, "1 would leave no trial to the procedures; 0 is for none, 2 or more for some"
+    yield "task.rove", design.sounds.level + design.task.rove <= 0, (
+        f"with sounds.level = {design.sounds.level:g}, the loudest sounds would be above full scale"
+    )  # fmt: skip
     yield "making.dimensions", making.way == "ladder" or making.dimensions is not None, (
         "way = 'online' needs the folder of explore dimensions"
     )  # fmt: skip

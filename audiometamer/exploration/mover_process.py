@@ -43,7 +43,10 @@ class MoverProcess:
         self._opened = opened
         self._lock = threading.Lock()  # so that none is started once this is closed
         self._closed, self._restarts = False, 0
-        self._start()
+        try:
+            self._start()
+        except OSError as error:
+            raise AudioMetamerError(f"the process that moves signals could not be started: {error.strerror or error}") from error
         try:
             self.batch_size = self._ready()
         except (EOFError, OSError) as error:
@@ -79,12 +82,17 @@ class MoverProcess:
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self._connection, other = context.Pipe()
-        self._process = context.Process(target=_work, args=(other,), name="mover", daemon=True)
-        self._is_ready = False
-        with _interrupts_held():
-            self._process.start()
-        other.close()
+        connection, other = context.Pipe()
+        process = context.Process(target=_work, args=(other,), name="mover", daemon=True)
+        try:
+            with _interrupts_held():
+                process.start()
+        except OSError:
+            connection.close()
+            raise
+        finally:
+            other.close()
+        self._connection, self._process, self._is_ready = connection, process, False
         with suppress(OSError):  # a process that has ended already is noticed where it is waited for
             self._connection.send(self._opened)
 
@@ -105,7 +113,10 @@ class MoverProcess:
             if self._restarts == _RESTARTS:
                 return f"{told}; it is not started again"
             self._restarts += 1
-            self._start()
+            try:
+                self._start()
+            except OSError as error:  # of memory, for instance; it may be there at the next wish
+                return f"{told}; it could not be started again: {error.strerror or error} ({self._restarts} of {_RESTARTS})"
             return f"{told}; it is started again ({self._restarts} of {_RESTARTS})"
 
     def _how_it_ended(self) -> str:

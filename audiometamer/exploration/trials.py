@@ -55,6 +55,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
         How long the listener waited for the sound.
     arrangement : int
         Order of the intervals.
+    rove_db : list of float
+        Gain of each interval, in dB; as JSON. Empty where nothing is known of it.
     answer, right : str
         The listener's, and the right one.
     correct : bool
@@ -84,6 +86,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     way: Literal["ladder", "online", "fallback"] = "ladder"
     waited_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     arrangement: Count = 0
+    rove_db: str = ""
     answer: Name
     right: Name
     correct: bool
@@ -100,7 +103,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
         shared = {name: getattr(about, name) for name in cls.__struct_fields__ if name in Presented.__struct_fields__}
         row = {
             "listener": listener, "list": about.number, "trial": decided.trial.trial, "kind": decided.trial.kind, "task": task,
-            **shared, "waited_s": about.waited, "answer": answer, "right": decided.answer, "correct": answer == decided.answer,
+            **shared, "rove_db": msgspec.json.encode(about.rove_db).decode(), "waited_s": about.waited, "answer": answer,
+            "right": decided.answer, "correct": answer == decided.answer,
         }  # fmt: skip
         return msgspec.convert({**row, **told}, cls)
 

@@ -112,6 +112,9 @@ def test_a_catalogue_of_coordinates(found, capsys):
     for row in rows:  # the table has six digits
         wished = float(f"{row['sign']}{row['wished']}")
         assert float(row["before"]) + wished == pytest.approx(float(row["coordinate"]), abs=1e-4)
+    near = [*placed, "--coordinates", "1,1.0000001", "--out", "near"]
+    assert main(near) == 0
+    assert len(read_table(found / "near" / "moves.tsv")) == 2, "a row for each file"
     both = refused(capsys, *placed, "--coordinates", "0", "--changes", "1", "--out", "other")
     assert "--changes is '1' and --coordinates is '0'; give one of them" in both
     placed[placed.index("relu0/0")] = "relu0/0/+"
@@ -126,6 +129,10 @@ def test_a_catalogue_takes_the_place_of_the_one_before(found, capsys):
     (found / "catalogue" / "notes.txt").write_text("mine")
     assert "catalogue holds notes.txt, which is not of a catalogue" in refused(capsys, *new, "--overwrite")
     (found / "catalogue" / "notes.txt").unlink()
+    for name in ("my_figure.png", "sound10/my_notes.txt"):
+        (found / "catalogue" / name).write_text("mine")
+        assert f"catalogue holds {name}, which is not of a catalogue" in refused(capsys, *new, "--overwrite")
+        (found / "catalogue" / name).unlink()
     assert main([*new, "--overwrite"]) == 0
     assert sorted(path.relative_to(found / "catalogue").as_posix() for path in (found / "catalogue").rglob("*.*")) == [
         "moves.tsv", "relu0_1.png", "sound11/original.wav", "sound11/relu0_1_+0.4.json", "sound11/relu0_1_+0.4.wav",

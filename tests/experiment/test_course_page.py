@@ -70,6 +70,44 @@ def begin(page):
     page.get_by_role("button", name="Continue").click()
 
 
+def stays(page, told):
+    """What the page says, and still says when a message that somebody waits would have come."""
+    expect(page.get_by_role("status")).to_contain_text(told, timeout=30_000)
+    page.wait_for_timeout(1500)
+    expect(page.get_by_role("status")).to_contain_text(told)
+
+
+def test_why_it_cannot_go_on_stays_on_the_page(session):
+    page = session.open()
+    replies = [(500, "the server cannot do this now; the experimenter finds the reason in its log"), (422, "there is no trial 2")]
+
+    def refuse(route):
+        status, error = replies.pop(0) if len(replies) > 1 and "waiting" in route.request.url else replies[-1]
+        route.fulfill(status=status, json={"error": error})
+
+    page.route("**/api/trials/2*", refuse)
+    begin(page)
+    press(page, "Are your headphones on?")
+    press(page, "Which one had the tone?", "2")
+    expect(page.get_by_role("status")).to_have_text(
+        "The server cannot do this now; the experimenter finds the reason in its log. Trying again…", timeout=30_000
+    )
+    stays(page, "The experiment cannot go on: there is no trial 2.")
+    session.complaints.clear()
+
+
+def test_a_sound_that_is_none_is_told(session):
+    page = session.open()
+    begin(page)
+    page.route("**/sounds/*.wav", lambda route: route.fulfill(status=200, content_type="audio/wav", body=b"no sound"))
+    press(page, "Are your headphones on?")
+    press(page, "Which one had the tone?", "2")
+    press(page, "What to do")
+    press(page, "Practice")
+    stays(page, "The experiment cannot go on: ")
+    session.complaints.clear()
+
+
 def test_a_listener_who_reloads_and_opens_another_window(session):
     page = session.open(SEEN)
     begin(page)

@@ -6,11 +6,13 @@ import stat
 
 import pytest
 import soundfile
-from tiny_built import DESIGN, DIMENSIONS, ONLINE, take, write_design
-from tiny_ladder import record, write_rung
+from tiny_built import CLIPS, DESIGN, DIMENSIONS, ONLINE, take, write_design
+from tiny_ladder import record, write_ladder, write_rung
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.experiment.export import read_answers
 from audiometamer.experiment.folder import read_experiment
+from audiometamer.experiment.store import Store
 from audiometamer.exploration import build as building
 from audiometamer.exploration.build import build, read_exploration, served_exploration
 
@@ -75,6 +77,9 @@ def test_levels_are_lowered_so_that_no_roved_sound_clips(tmp_path, without_page)
     with pytest.warns(AudioMetamerWarning, match="would clip: the whole set is lowered by"):
         built = build(write_design(tmp_path, text), tmp_path / "built")
     assert built.course.design.sounds.level < -9
+    noise, _ = soundfile.read(tmp_path / "built" / "sounds" / "calibrationnoise.wav")
+    loudest = built.course.design.sounds.level + 6
+    assert (noise**2).mean() ** 0.5 == pytest.approx(10 ** (loudest / 20), rel=1e-3), "nobody is to be surprised by a louder one"
     for one in take(built.course, trials=10):
         built.course.stimulus(one.decided)  # would say that it clips
 
@@ -83,6 +88,19 @@ def test_the_noise_is_as_loud_as_the_sounds(exploration):
     noise, rate = soundfile.read(exploration / "sounds" / "calibrationnoise.wav")
     assert rate == 48_000
     assert (noise**2).mean() ** 0.5 == pytest.approx(10 ** (-30 / 20), rel=1e-3)
+
+
+def test_answers_are_of_the_ladder_too(tmp_path, without_page):
+    """The same design over other signals is another experiment: its levels are not those that were answered."""
+    ladders = {"a": (0.1, 0.2, 0.4, 0.8), "b": (0.5, 1.0, 2.0, 3.9)}
+    for name, changes in ladders.items():
+        write_ladder(tmp_path / name / "ladder", DIMENSIONS, CLIPS, changes)
+        build(write_design(tmp_path / name), tmp_path / name / "built")
+    first, second = (read_exploration(tmp_path / name / "built") for name in ladders)
+    Store(tmp_path / "answers.db", first).close()
+    for read in (Store, read_answers):
+        with pytest.raises(AudioMetamerError, match=r"answers.db holds the answers of another experiment than .*b/built"):
+            read(tmp_path / "answers.db", second)
 
 
 def test_nothing_is_overwritten(exploration, tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import threading
 from types import SimpleNamespace
 
@@ -26,10 +27,11 @@ class FakeMaker:
 
     def __init__(self, make=None, coming=True):
         self.make, self.coming = make, coming
-        self.wanted, self.dropped, self.asleep = {}, set(), 0.0
+        self.wanted, self.dropped, self.asleep, self.urgencies = {}, set(), 0.0, []
 
     def want(self, dimension, reference, wished, *, urgency=0.0, listener=0):
         self.wanted[Wish.of(dimension, reference, wished)] = urgency
+        self.urgencies.append(urgency)
         self.dropped.discard(Wish.of(dimension, reference, wished))
 
     def drop(self, dimension, reference, wished, *, listener=0):
@@ -95,7 +97,8 @@ def test_one_that_does_not_come_is_the_nearest_of_the_ladder_after_the_longest_w
     assert about.made == course.ladder.nearest(about.dimension, about.reference, about.wished).record.wished
     # Looks are 0.05 s apart, and 0.1 s is left to send the sound: the last look that is not after 0.2 s.
     assert 0.149 < about.waited <= 0.201
-    assert max(maker.wanted.values()) > 0.09  # the longer somebody waits, the more urgent
+    assert max(maker.urgencies) > 0.09  # the longer somebody waits, the more urgent
+    assert maker.wanted == {Wish.of(about.dimension, about.reference, about.wished): -math.inf}  # now nobody does
 
 
 def test_the_sound_is_ready_when_the_longest_wait_ends(course, rendered):

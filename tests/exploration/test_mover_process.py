@@ -1,6 +1,8 @@
 """Signals moved in another process: what it makes, how it is told of errors, and every way in which one of the two can end."""
 
+import errno
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -105,6 +107,23 @@ def test_one_that_is_killed_is_started_again_three_times(teller):
     last = "the process that moves signals was killed (SIGKILL); it is not started again"
     assert teller([DEADLY]) == [last]
     assert teller([HELLO]) == [last]
+
+
+def test_one_that_cannot_be_started_again_for_lack_of_memory(teller, monkeypatch):
+    """Likeliest just after it was killed for its memory; later there may be some."""
+    start, lacking = multiprocessing.process.BaseProcess.start, [OSError(errno.ENOMEM, "Cannot allocate memory")] * 2
+
+    def started(process):
+        if lacking:
+            raise lacking.pop()
+        start(process)
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", started)
+    killed = "the process that moves signals was killed (SIGKILL); it"
+    for k in (1, 2):
+        assert teller([DEADLY]) == [f"{killed} could not be started again: Cannot allocate memory ({k} of 3)"]
+    assert teller([HELLO]) == [f"{killed} is started again (3 of 3)"]
+    assert teller([HELLO])[0].startswith("hello")
 
 
 def test_one_that_is_killed_while_it_has_nothing_to_do(teller):

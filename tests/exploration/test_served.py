@@ -73,6 +73,7 @@ def test_from_consent_to_the_tables(exploration, tmp_path):
         assert (row.dimension, row.reference, row.way) == (about.dimension, about.reference, "ladder")
         assert (row.wished, row.reached) == pytest.approx((about.wished, about.reached))
         assert row.correct == (about.reached > 0.3)
+        assert json.loads(row.rove_db) == about.rove_db == [0.0, 0.0, 0.0]
         assert json.loads(row.playback) == {"sample_rate": 48000}
     # Between 0.2, which is never heard, and 0.4, which always is, the staircases turn.
     levels = {name: [about.made for about in of_kind(heard, "main") if about.dimension == name] for name in DIMENSIONS}

@@ -2,7 +2,7 @@
 
 import { say } from "./elements.js";
 import { persist } from "./retry.js";
-import { NO_CONNECTION } from "./words.js";
+import { NO_CONNECTION, notNow } from "./words.js";
 
 export class Course {
   #transport;
@@ -30,7 +30,10 @@ export class Course {
   async take(number) {
     const { number: known, told } = this.#ahead;
     if (known === number && told?.trial) return told;
-    const now = this.#expected(await persist(() => this.#transport.trial(number, { waiting: true }), () => say(NO_CONNECTION)));
+    const now = this.#expected(await persist(
+      () => this.#transport.trial(number, { waiting: true }),
+      (error) => say(error.told ? notNow(error.told) : NO_CONNECTION),
+    ));
     if (!now.trial) throw new Error(`the server tells no trial ${number}`);
     return now;
   }

@@ -122,6 +122,8 @@ async function request(path, { token, json, patience = PATIENCE, ...options } = 
   const response = await fetch(path, { ...options, headers, body, signal: AbortSignal.timeout(patience) });
   if (response.ok) return response;
   const told = await response.json().catch(() => null);
-  if (!told?.error || LATER.includes(response.status)) throw new Error(told?.error ?? `${response.status} ${response.statusText}`);
+  if (!told?.error || LATER.includes(response.status)) {
+    throw Object.assign(new Error(told?.error ?? `${response.status} ${response.statusText}`), { told: told?.error });
+  }
   throw new Refused(response.status, told.error, told.state);
 }

@@ -16,7 +16,7 @@ export const LEVEL = `<h1>Set the volume</h1>
 <li>Please put your headphones on, in a quiet place.</li>
 <li>Turn the volume of your device far down.</li>
 <li>Play the noise, and turn the volume up until it is loud and clear, but comfortable.</li>
-<li>Do not change the volume after that. All sounds are about as loud as this noise.</li>
+<li>Do not change the volume after that. No sound will be louder than this noise.</li>
 </ol>`;
 export const NOISE_ON = "Play the noise";
 export const NOISE_OFF = "Stop the noise";
@@ -46,6 +46,8 @@ export const HERE_ALONE = "Your answers are in this browser alone. Please save t
 export const CLOSE = "You may close this page.";
 export const CANNOT_GO_ON = (reason) =>
   `The experiment cannot go on: ${reason}. What was confirmed is saved. Please tell the experimenter, or try this link again later.`;
+/** The server has said why it cannot do something, which may be mended. */
+export const notNow = (why) => `${why[0].toUpperCase()}${why.slice(1)}. Trying again…`;
 export const NO_CONNECTION = "The server cannot be reached. Trying again…";
 
 /** What is said of sounds, and asked after one, by the kind of task. */

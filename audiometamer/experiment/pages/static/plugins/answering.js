@@ -84,7 +84,7 @@ export class Answering {
         loaded();
         plays = trial.played();
       };
-      const heard = await stimuli.play(trial.stimulus, { ...marks, most: this.most, begins });
+      const heard = await stimuli.play(trial.stimulus, { ...marks, most: this.most, begins }).finally(() => clearTimeout(timer));
       loaded();
       if (heard.complete) return { ...heard, plays };
     }

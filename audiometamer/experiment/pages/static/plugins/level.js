@@ -1,4 +1,4 @@
-/** The listener sets the volume by a noise as loud as all sounds. */
+/** The listener sets the volume by a noise as loud as the loudest sounds. */
 
 import { element, lead, next, say } from "../elements.js";
 import { CONTINUE, LEVEL, NOISE_OFF, NOISE_ON, SOUNDS } from "../words.js";

@@ -26,8 +26,11 @@ export class Waiting {
     display.replaceChildren();
     on_load();
     const timer = setTimeout(say, PATIENCE, trial.message);
-    await trial.until();
-    clearTimeout(timer);
+    try {
+      await trial.until();
+    } finally {
+      clearTimeout(timer); // or it would hide why the experiment cannot go on
+    }
     say("");
   }
 
