@@ -5,7 +5,7 @@ import time
 import torch
 
 import audiometamer as am
-from audiometamer.exploration.dimensions import find_dimensions
+from audiometamer.exploration.finding import find_dimensions
 from audiometamer.exploration.moving import Move, move
 from benchmarks.front_end import sounds
 from benchmarks.measuring import table

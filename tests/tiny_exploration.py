@@ -7,7 +7,7 @@ from torch import nn
 
 import audiometamer as am
 from audiometamer.domains import Image
-from audiometamer.exploration.dimensions import find_dimensions
+from audiometamer.exploration.finding import find_dimensions
 from audiometamer.images import Picture
 
 

@@ -27,15 +27,13 @@ from audiometamer.exploration.calibration import Calibrated, calibrate
 from audiometamer.exploration.catalogue import calibrate_places, check_replaced, move_to, write_catalogue
 from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.dimensions import (
-    COMPONENT_METHODS,
     Dimension,
     Dimensions,
-    check_found,
     chosen_dimensions,
-    find_dimensions,
     folder_of_layer,
     load_all,
 )
+from audiometamer.exploration.finding import COMPONENT_METHODS, check_found, find_dimensions
 from audiometamer.exploration.ladder import all_moves, distinct_clips
 from audiometamer.exploration.ladder_plan import planned_ladder, read_ladder_plan
 from audiometamer.exploration.ladder_run import run_ladder

@@ -6,7 +6,7 @@ from conftest import make_clip
 
 import audiometamer as am
 from audiometamer.cli import explore, main
-from audiometamer.exploration import dimensions
+from audiometamer.exploration import finding
 from audiometamer.tables import read_table
 
 MODEL = ("--model", "tiny_models:sound_model")
@@ -27,10 +27,8 @@ def test_dimensions_go_on_where_they_were_interrupted(found, capsys, monkeypatch
     asked = ("explore", "dimensions", "bank.csv", *MODEL, "--layers", "relu0,relu1", "--method", "pca", "--kept", "3")
     whole = {path.name: path.read_bytes() for path in (found / "dimensions").glob("relu1/*")}
     with monkeypatch.context() as patch:
-        real = dimensions._found
-        patch.setattr(
-            dimensions, "_found", lambda origin, layer, *more: 1 / 0 if layer == "relu1" else real(origin, layer, *more)
-        )
+        real = finding._found
+        patch.setattr(finding, "_found", lambda origin, layer, *more: 1 / 0 if layer == "relu1" else real(origin, layer, *more))
         with pytest.raises(ZeroDivisionError):
             main([*asked, "--out", "again"])
     assert [path.name for path in (found / "again").iterdir()] == ["relu0"]
