@@ -18,7 +18,6 @@ from audiometamer.experiment import folder as layout
 from audiometamer.experiment.analysis.exclusions import Rules
 from audiometamer.experiment.simulated import Informed
 from audiometamer.exploration.analysis import analyse as analysing
-from audiometamer.exploration.analysis.analyse import attentive
 from audiometamer.exploration.analysis.reading import read_given
 from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime
 from audiometamer.exploration.build import build as build_folder
@@ -362,7 +361,7 @@ def analyse(
     else:
         chosen = Decision(task=model, lapse=lapse, target=given.target if target is None else target)
     least = [number for number in (headphones, given.headphones, Rules().headphones) if number is not None]
-    rules = Rules(headphones=least[0], catch=attentive(chosen) if catch is None else catch, finished=finished)
+    rules = Rules(headphones=least[0], catch=analysing.attentive(chosen) if catch is None else catch, finished=finished)
     with only_writer(out):
         options.check_free(out / "summary.txt", overwrite=overwrite)
         found = analysing.analyse(

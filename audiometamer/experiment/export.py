@@ -19,6 +19,7 @@ from audiometamer.experiment.analysis.trials import LISTENER_COLUMNS, TRIAL_COLU
 from audiometamer.experiment.course import Decided, Heard
 from audiometamer.experiment.folder import ConditionKey, Entry, Experiment, write_private
 from audiometamer.experiment.messages import Answer, Events, Form, Message
+from audiometamer.experiment.store import check_experiment
 from audiometamer.files import write_text
 
 TRIALS, LISTENERS, EVENTS, PARTICIPANTS = "trials.tsv", "listeners.tsv", "events.tsv", "participants.tsv"
@@ -229,8 +230,7 @@ def read_answers(database: Path, experiment: Experiment) -> Answers:
     try:
         with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as db:
             db.execute("BEGIN")
-            if db.execute("SELECT value FROM about WHERE name = 'experiment'").fetchone() != (experiment.fingerprint,):
-                raise AudioMetamerError(f"{database} holds the answers of another experiment than {experiment.folder}")
+            check_experiment(db, database, experiment)
             columns = ", ".join(f'"{name}"' for name in Enrolled.__struct_fields__)
             enrolled = [Enrolled(*row) for row in db.execute(f"SELECT {columns} FROM listeners ORDER BY listener")]  # noqa: S608 (our names)
             messages: dict[int, list[Message]] = {one.listener: [] for one in enrolled}

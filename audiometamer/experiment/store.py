@@ -167,19 +167,18 @@ class Store:
 
     def _make_tables(self) -> None:
         """Tables where there are none; otherwise they must be ours, of this version and of this experiment."""
-        fingerprint = self.experiment.fingerprint
         with self._transaction() as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version == 0:
                 schema = _SCHEMA + ("" if self.experiment.course is None else _COURSE_SCHEMA)
                 for statement in schema.strip().removesuffix(";").split(";\n"):
                     db.execute(statement)
-                db.execute("INSERT INTO about VALUES ('experiment', ?)", (fingerprint,))
+                db.execute("INSERT INTO about VALUES ('experiment', ?)", (self.experiment.fingerprint,))
                 db.execute(f"PRAGMA user_version = {_VERSION}")
             elif version != _VERSION:
                 raise AudioMetamerError(f"{self.path} has tables of version {version}; this is for version {_VERSION}")
-            elif db.execute("SELECT value FROM about WHERE name = 'experiment'").fetchone() != (fingerprint,):
-                raise AudioMetamerError(f"{self.path} holds the answers of another experiment than {self.experiment.folder}")
+            else:
+                check_experiment(db, self.path, self.experiment)
 
     def close(self) -> None:
         """Close the database; nothing is lost without it."""
@@ -560,6 +559,12 @@ def _now(*, shift: float = 0) -> str:
 def _hash(token: str) -> bytes:
     """Tokens are 256 random bits: a plain hash of them is as hard to turn back as a slow one."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def check_experiment(db: sqlite3.Connection, path: Path, experiment: Experiment) -> None:
+    """Raise if a database, which lies at `path`, holds the answers of another experiment."""
+    if db.execute("SELECT value FROM about WHERE name = 'experiment'").fetchone() != (experiment.fingerprint,):
+        raise AudioMetamerError(f"{path} holds the answers of another experiment than {experiment.folder}")
 
 
 def _json(content: Any) -> str:

@@ -205,6 +205,11 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         return Answers(kind=self.task.kind)
 
     @property
+    def guess(self) -> float:
+        """The proportion of answers that is right by chance."""
+        return TASKS[model_of(self.task.kind)].guess
+
+    @property
     def gap(self) -> float:
         """Pause between the sounds, or images, of one trial, s."""
         return self.task.gap
@@ -267,11 +272,11 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         AudioMetamerError
             If its settings do not fit each other, the levels or the task.
         """
-        found, guess = self._procedure_over(levels), TASKS[model_of(self.task.kind)].guess
-        if not guess < found.target:
+        found = self._procedure_over(levels)
+        if not self.guess < found.target:
             raise AudioMetamerError(
-                f"the procedure looks for {found.target:.3g} correct; of {self.task.kind}, {guess:.3g} is right by guessing: "
-                "it must be above that"
+                f"the procedure looks for {found.target:.3g} correct; of {self.task.kind}, {self.guess:.3g} is right by "
+                "guessing: it must be above that"
             )
         return found
 
@@ -288,7 +293,7 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         fine = grid(least, most, _LEVELS, spacing="log")
         settings = {
             "levels": levels if self.making.way == "ladder" else fine, "thresholds": fine,
-            "guess": TASKS[model_of(self.task.kind)].guess, "slopes": grid(0.5, 8, 10, spacing="log"),
+            "guess": self.guess, "slopes": grid(0.5, 8, 10, spacing="log"),
             "lapses": (0.02,) if asked.kind == "psi" else (0.01, 0.03, 0.1), "trials": 40, "spacing": "log",
         }  # fmt: skip
         return QuestPlus(**{**settings, **asked.given(*_ESTIMATED)})

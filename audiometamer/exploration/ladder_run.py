@@ -171,6 +171,7 @@ class LadderWorker:
 
     @cached_property
     def _opened(self) -> tuple[Model, dict[str, Dimensions]]:
+        """Checked against each other, once."""
         model, dimensions = open_ladder_plan(self.planned.path, self.planned.plan)
         return model.to(self.device), dimensions
 
@@ -243,7 +244,7 @@ class LadderWorker:
         plan = self.planned.plan
         clips = {name: self._reference(name) for name in dict.fromkeys(each.reference for each in batch)}
         moves = [Move(clips[each.reference], each.dimension, each.change) for each in batch]
-        return move(model, dimensions, moves, method=plan.method, steps=plan.steps, batch_size=len(batch))
+        return move(model, dimensions, moves, method=plan.method, steps=plan.steps, batch_size=len(batch), check=False)
 
     def _reference(self, name: str) -> Clip:
         """As it was written into the ladder's folder: what is moved is what listeners compare with."""

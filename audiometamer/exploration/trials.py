@@ -10,6 +10,7 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.trials import Count, Moment, cells, record_from
 from audiometamer.experiment.course import Decided
+from audiometamer.experiment.folder import interval_answers
 from audiometamer.exploration.dimensions import Dimension
 from audiometamer.exploration.presented import Presented
 from audiometamer.tables import read_table, write_table
@@ -55,8 +56,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
         How long the listener waited for the sound.
     arrangement : int
         Order of the intervals.
-    rove_db : list of float
-        Gain of each interval, in dB; as JSON. Empty where nothing is known of it.
+    rove_db : str
+        Gain of each interval, in dB: a list in JSON. Empty where nothing is known of it.
     answer, right : str
         The listener's, and the right one.
     correct : bool
@@ -110,7 +111,6 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _FIELDS = Answered.__struct_fields__
-_RIGHT = {"abx": ("1", "2"), "odd-one-out": ("1", "2", "3")}  # which interval
 _AFTER = _FIELDS.index("dimension") + 1
 _PARTS = ("layer", "component", "sign")
 COLUMNS = (*_FIELDS[:_AFTER], *_PARTS, *_FIELDS[_AFTER:])
@@ -128,7 +128,7 @@ def read_answered(path: Path) -> list[Answered]:
     ------
     AudioMetamerError
         If it cannot be read, lacks a column, a cell is not of its kind, cells of a row do not fit each other, a listener has two
-        answers to one trial, or one has two lists, or trials are of two tasks.
+        answers to one trial or two lists, or trials are of two tasks.
     """
     trials: list[Answered] = []
     answered: dict[tuple[str, int], int] = {}
@@ -178,8 +178,8 @@ def _wrong(trial: Answered, row: Mapping[str, str]) -> str | None:
     for name, part in parts.items():
         if row[name] != str(part):
             return f"{name} is {row[name]!r}, and the dimension is {trial.dimension}"
-    if trial.right not in _RIGHT[trial.task]:
-        return f"right is {trial.right!r}; of {trial.task} it is one of {', '.join(_RIGHT[trial.task])}"
+    if trial.right not in (possible := interval_answers(trial.task)):
+        return f"right is {trial.right!r}; of {trial.task} it is one of {', '.join(possible)}"
     if trial.correct != (trial.answer == trial.right):
         return f"correct is {str(trial.correct).lower()}, the answer is {trial.answer!r} and the right one {trial.right!r}"
     if trial.started and trial.answered and trial.answered < trial.started:

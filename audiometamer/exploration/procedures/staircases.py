@@ -111,9 +111,8 @@ class Staircase:
         """The mean of the reached levels at the reversals, geometric if `spacing` is ``log``; it has no interval.
 
         The last even number of reversals that are not discarded is taken, so that peaks and valleys weigh the same, also where
-        the level of one is none of the scale. Their spread
-        is no measure of the error: they depend on each other, and all of them on where the staircase happened to be. For an
-        interval, fit a psychometric function to the trials.
+        the level of one is none of the scale. Their spread is no measure of the error: they depend on each other, and all of
+        them on where the staircase happened to be. For an interval, fit a psychometric function to the trials.
 
         Raises
         ------
