@@ -40,6 +40,8 @@ def make_and_note(path, notes, gate):
     save = ladder_run.save_moved
 
     def noting(model, moved, folder):
+        if not notes.exists():
+            gate.wait(60)  # until the other has one too, however busy the machine is
         with notes.open("a") as file:
             file.write(f"{moved.record.clip} {moved.record.dimension} {moved.record.wished}\n")
         return save(model, moved, folder)

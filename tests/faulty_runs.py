@@ -69,6 +69,8 @@ def make_and_note(path, notes, gate, seed):
     save = run_module.save_item
 
     def noting(folder, item, metamer, *, attempt):
+        if not notes.exists():
+            gate.wait(60)  # until the other has one too, however busy the machine is
         with notes.open("a") as file:
             file.write(f"{item.key}\n")
         return save(folder, item, metamer, attempt=attempt)
