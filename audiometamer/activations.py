@@ -3,9 +3,9 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import count
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from audiometamer.errors import AudioMetamerError
 from audiometamer.parts import Part
 
-_LAYER = re.compile(r"(?P<path>[^@\[\]/]*)(@(?P<call>\d+))?(\[(?P<key>[^\]]+)\])?(/(?P<part>.+))?")
+_LAYER = re.compile(r"(?P<path>[^@\[\]/]*)(@(?P<call>\d+))?(\[(?P<key>[^\[\]]+(\]\[[^\[\]]+)*)\])?(/(?P<part>.+))?")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Tap:
     call : int or None
         Which of its calls in one forward pass, from 0; None: the only one.
     key : str or None
-        Which item of a tuple or dict that it returns; None: the only tensor.
+        Which item of a tuple, dict or dataclass that it returns, ``1.0`` for the first item of the second; None: the only tensor.
     part : Part
         What of it is meant. Default: all.
     given : bool
@@ -49,7 +49,13 @@ class Tap:
         if found is None:
             raise AudioMetamerError(f"layer {text!r} is not of the form module, module@call, module[key] or module/part")
         call = None if found["call"] is None else int(found["call"])
-        return cls(found["path"], call, found["key"], Part.parse(found["part"] or ""))
+        key = found["key"] and found["key"].replace("][", ".")
+        return cls(found["path"], call, key, Part.parse(found["part"] or ""))
+
+    def __str__(self) -> str:
+        call = "" if self.call is None else f"@{self.call}"
+        key = "" if self.key is None else f"[{self.key}]"
+        return f"{self.path}{call}{key}{self.part}"
 
     def before(self) -> "Tap":
         """All of what the same module is given in the same call."""
@@ -85,7 +91,9 @@ class _Recording:
             raise _AllRecorded
 
 
-def record_taps(root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, Tap]) -> dict[str, Tensor]:
+def record_taps(
+    root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, Tap], *, optional: Collection[str] = ()
+) -> dict[str, Tensor]:
     """Run a forward pass of a module and return the whole outputs of some of its places; it stops after the last one.
 
     Parameters
@@ -96,6 +104,8 @@ def record_taps(root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, 
         Runs the forward pass.
     taps : mapping of str to Tap
         By the name to return it under.
+    optional : collection of str
+        Names of those that are left out if the forward pass does not reach them. Default: none.
 
     Returns
     -------
@@ -113,9 +123,10 @@ def record_taps(root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, 
         try:
             forward()
         except _AllRecorded:
-            return {layer: recording.outputs[layer] for layer in taps}
-    missed = [layer for layer in taps if layer not in recording.outputs]
-    raise AudioMetamerError(f"the forward pass never came to {', '.join(missed)}")
+            pass
+    if missed := [layer for layer in taps if layer not in recording.outputs and layer not in optional]:
+        raise AudioMetamerError(f"the forward pass never came to {', '.join(missed)}")
+    return {layer: recording.outputs[layer] for layer in taps if layer in recording.outputs}
 
 
 def _hook(module: nn.Module, path: str, recording: _Recording, *, given: bool) -> RemovableHandle:
@@ -126,25 +137,104 @@ def _hook(module: nn.Module, path: str, recording: _Recording, *, given: bool) -
         recording.take(path, next(calls), value, given=given)
 
     if given:
-        return module.register_forward_pre_hook(lambda _module, args: take(args[0] if args else None))
+        return module.register_forward_pre_hook(lambda _, args, kwargs: take(first_given(args, kwargs)), with_kwargs=True)
     return module.register_forward_hook(lambda _module, _args, output: take(output))
 
 
-def calls_in_order(root: nn.Module, forward: Callable[[], Any]) -> list[Tap]:
-    """Every call of a submodule in one forward pass, by dotted name and number, in the order in which they end."""
-    calls: list[Tap] = []
+def first_given(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """What a module is called with: its first argument, or the first tensor among those given by name; None if there is none."""
+    return args[0] if args else next((value for value in kwargs.values() if isinstance(value, Tensor)), None)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a tensor: its shape, whether it is complex, and whether a gradient could pass from it to the signal."""
+
+    shape: tuple[int, ...]
+    is_complex: bool
+    attached: bool
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What a call of a module returned: in words, and the tensors in it by key, see `flattened`."""
+
+    form: str
+    tensors: dict[str, Outline]
+
+    @classmethod
+    def of(cls, output: Any) -> "Returned":
+        outlines = {key: Outline(tuple(t.shape), t.is_complex(), t.requires_grad) for key, t in flattened(output).items()}
+        return cls(_form(output), outlines)
+
+
+# What every call of a module in one forward pass returned, in the order in which the calls ended.
+Trace = dict[Tap, Returned]
+
+
+@contextmanager
+def traced(root: nn.Module) -> Iterator[Trace]:
+    """While this lasts, note what every call of a submodule returns, and of the module itself, whose path is empty."""
+    trace: Trace = {}
     counts: Counter[str] = Counter()
     with ExitStack() as hooks:
         for path, module in root.named_modules(remove_duplicate=False):
-            if path:
 
-                def hook(*_: Any, path: str = path) -> None:
-                    calls.append(Tap(path, counts[path]))
-                    counts[path] += 1
+            def hook(_module: nn.Module, _args: Any, output: Any, path: str = path) -> None:
+                trace[Tap(path, counts[path])] = Returned.of(output)
+                counts[path] += 1
 
-                hooks.callback(module.register_forward_hook(hook).remove)
-        forward()
-    return calls
+            hooks.callback(module.register_forward_hook(hook).remove)
+        yield trace
+
+
+def flattened(output: Any) -> dict[str, Tensor]:
+    """All floating-point and complex tensors in an output, however nested, by key: ``1.0`` for the first item of the second.
+
+    A tensor that is the whole output has the key "".
+    """
+    if isinstance(output, Tensor):
+        return {"": output} if output.is_floating_point() or output.is_complex() else {}
+    return {
+        f"{key}.{inner}" if inner else key: tensor
+        for key, value in _items(output).items()
+        for inner, tensor in flattened(value).items()
+    }
+
+
+def _items(output: Any) -> dict[str, Any]:
+    """The items of a tuple, list, mapping or dataclass by key; nothing of anything else."""
+    if isinstance(output, Mapping):
+        return {str(key): value for key, value in output.items()}
+    if isinstance(output, (tuple, list)):
+        return {str(key): value for key, value in enumerate(output)}
+    if is_dataclass(output) and not isinstance(output, type):
+        return {each.name: getattr(output, each.name) for each in fields(output)}
+    return {}
+
+
+def _form(output: Any) -> str:
+    return "tensor" if isinstance(output, Tensor) else f"{type(output).__name__} of {len(_items(output))}"
+
+
+def chosen_key(layer: str, form: str, keys: Collection[str], key: str | None) -> str:
+    """Which of the tensors that a module returned a layer means: the one it names, the only one, or the only one not nested.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no such tensor, or there are several and the layer does not say which.
+    """
+    outer = [each for each in keys if "." not in each]
+    if key is None and (len(keys) == 1 or len(outer) == 1):
+        return outer[0] if outer else next(iter(keys))
+    if key is not None and key in keys:
+        return key
+    if "" in keys:
+        raise AudioMetamerError(f"layer {layer!r}: the module returns one tensor, not a tuple or dict")
+    base = layer.split("[")[0]
+    choices = ", ".join(f"{base}[{k}]" for k in keys) or "it holds no floating-point tensor"
+    raise AudioMetamerError(f"layer {layer!r} returns a {form}; say which: {choices}")
 
 
 def unknown_layer(layer: str, known: Iterable[str], *, where: str) -> AudioMetamerError:
@@ -155,21 +245,6 @@ def unknown_layer(layer: str, known: Iterable[str], *, where: str) -> AudioMetam
 
 
 def _tensor_of(layer: str, output: Any, key: str | None) -> Tensor:
-    """The tensor that a tap means, out of whatever a module returned."""
-    if isinstance(output, Tensor):
-        if key is not None:
-            raise AudioMetamerError(f"layer {layer!r}: the module returns one tensor, not a tuple or dict")
-        return output
-    items: dict[str, Any] = {}
-    if isinstance(output, Mapping):
-        items = {str(k): v for k, v in output.items()}
-    elif isinstance(output, (tuple, list)):
-        items = {str(k): v for k, v in enumerate(output)}
-    tensors = {k: v for k, v in items.items() if isinstance(v, Tensor)}
-    if key is None and len(tensors) == 1:
-        return next(iter(tensors.values()))
-    if key in tensors:
-        return tensors[str(key)]
-    base = layer.split("[")[0]
-    choices = ", ".join(f"{base}[{k}]" for k in tensors) or "none of its items is a tensor"
-    raise AudioMetamerError(f"layer {layer!r} returns a {type(output).__name__} of {len(items)}; say which: {choices}")
+    """The tensor that a tap means, out of whatever a module returned or was given."""
+    tensors = flattened(output)
+    return tensors[chosen_key(layer, _form(output), tensors, key)]

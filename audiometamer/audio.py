@@ -18,6 +18,7 @@ from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import whole_file
+from audiometamer.whole_numbers import whole
 
 if TYPE_CHECKING:
     import soundfile
@@ -89,7 +90,7 @@ def read_clip(
         If the file is missing, empty, truncated, not audio or a folder; if it is silent or holds NaN or infinity; if it is
         longer than `duration` and no `start` is given; if `start` lies outside it; if `length` is not between 0 and `duration`.
     """
-    path = Path(path)
+    path, sample_rate = Path(path), whole(sample_rate, "sample_rate", least=1)
     channels, rate = read_samples(path)
     notices = []
     if channels.shape[1] > 1:

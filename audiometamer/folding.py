@@ -9,7 +9,7 @@ product. Values change by rounding only.
 import copy
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from audiometamer.activations import first_given
 from audiometamer.errors import AudioMetamerWarning
 from audiometamer.models import Model, record
 
@@ -127,7 +128,7 @@ class _Trace:
         with ExitStack() as hooks:
             for path, module in model.named_modules():
                 if type(module) in _NORMS:
-                    hooks.callback(module.register_forward_hook(partial(trace.take, path)).remove)
+                    hooks.callback(module.register_forward_hook(partial(trace.take, path), with_kwargs=True).remove)
                 elif isinstance(module, _CONVOLUTIONS):
                     hooks.callback(module.register_forward_hook(partial(trace.give, path)).remove)
             silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype, device=model.device, requires_grad=True)
@@ -140,10 +141,12 @@ class _Trace:
         self.calls[path] += 1
         self.given[path] = output
 
-    def take(self, path: str, module: nn.BatchNorm2d, args: tuple[Any, ...], _output: Tensor) -> None:
+    def take(
+        self, path: str, module: nn.BatchNorm2d, args: tuple[Any, ...], kwargs: Mapping[str, Any], _output: Tensor
+    ) -> None:
         self.calls[path] += 1
         if module.track_running_stats and not module.training:
-            self.taken[path] = args[0]
+            self.taken[path] = first_given(args, kwargs)
 
     def foldable(self) -> list[tuple[str, str]]:
         """Paths of convolutions, and of the normalisations after them, that can become one."""

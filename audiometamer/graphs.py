@@ -5,7 +5,7 @@ that takes these two.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from audiometamer.domains import BinaryFeatures, Features
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models import Model
+from audiometamer.places import own_layers
 
 # Bounds of real features, in deviations from their mean: outside of what metamers reach, and the noise that a model is tried on,
 # a twentieth of their distance, has the features' own deviation.
@@ -44,9 +45,7 @@ class OnFixedGraph(nn.Module):
         super().__init__()
         self.network, self.items_per_signal = network, nodes
         self.register_buffer("edge_index", edge_index, persistent=False)
-        own = getattr(network, "layers", None)
-        if not isinstance(own, Mapping):
-            own = {path: path for path, _ in network.named_modules() if path}
+        own = own_layers(network) or {path: path for path, _ in network.named_modules() if path}
         self.layers = {layer: f"network.{path}" for layer, path in own.items()}
         self.train(network.training)
 

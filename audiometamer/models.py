@@ -1,22 +1,31 @@
 """A model: front end, network, and what is needed to use them. Wraps any module and says what is wrong with it."""
 
 import hashlib
+import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from audiometamer.activations import Tap, calls_in_order, record_taps, split_layer, unknown_layer
+from audiometamer.activations import Tap, chosen_key, flattened, record_taps, split_layer, traced, unknown_layer
+from audiometamer.answers import Names, check_names, class_names, logits_in
 from audiometamer.cards import Card
 from audiometamer.cochleagram import Cochleagram
+from audiometamer.complex_values import as_real
 from audiometamer.domains import Domain, Gaussian, Waveform
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, one_line
 from audiometamer.images import Picture
+from audiometamer.inference import with_gradients
+from audiometamer.input_forms import mend_of
 from audiometamer.networks.heads import Heads
+from audiometamer.parts import Part
+from audiometamer.places import Calls, Place, calls_in, expanded, own_layers, uncalled
 from audiometamer.straight_through import straight_through_relu
+from audiometamer.whole_numbers import whole
 
 _PROBE_SEED = 0
 
@@ -35,7 +44,7 @@ class Model(nn.Module):
     ----------
     network : Module
         Takes what the front end gives, or signals if there is none. Returns logits [shape=(batch, classes)], a dict of them by
-        task, or anything else if no labels are wanted.
+        task, or anything else if no labels are given.
     front_end : Module, optional
         Signals [shape=(batch, *signal_shape)] to the network's input; its output is the layer ``cochleagram``, or ``front_end``
         if it is not a `Cochleagram`.
@@ -50,11 +59,14 @@ class Model(nn.Module):
     bounds : tuple of float
         Range of the signals; what lies outside is clamped first. Default (−1, 1).
     labels : sequence of str, or mapping of str to them
-        Names of the classes, or of each task's. Default: numbers.
-    layers : mapping of str to str
+        Names of the classes, or of each task's; as many as the network has. In place of a sequence, a mapping of the classes'
+        numbers to their names. Default: numbers.
+    layers : mapping of str to str, or sequence of str
         Names for places in the network (``{"relu0": "features.0"}``), listed in order. Default: the network's own attribute
-        `layers`, or the names of all its submodules. Any dotted module name works besides, and so do ``module@k``, its k-th call
-        from 0, and ``module[key]``, an item of the tuple or dict that it returns. After any of them, ``/channels=0:32``,
+        `layers` if it is such a mapping, or all submodules that a forward pass calls, in that order. What cannot be recorded is
+        left out, see `left_out`. Any dotted module name works besides, and so do ``module@k``, its k-th call from 0, and
+        ``module[key]``, an item of the tuple or dict that it returns; where there are several, they are listed so. A batch in
+        another dimension than the first is moved to the front. After any of them, ``/channels=0:32``,
         ``/frames=10:20``, ``/units=3.5.9`` and ``/average=time`` mean a part of the layer; see `audiometamer.parts.Part`.
     domain : Domain, optional
         What its signals are. Default: `Waveform` if there is a sample rate, or `Gaussian.within` the bounds.
@@ -68,9 +80,9 @@ class Model(nn.Module):
     Raises
     ------
     AudioMetamerError
-        If the network is TorchScript; is in train mode; has trainable parameters, or tensors on several devices or of several
+        If the network is TorchScript or compiled; is in train mode; has trainable parameters, or tensors on several devices or of several
         floating types; fails on noise; gives an output that does not depend on its input, or that depends on the rest of the
-        batch; or if no gradient, or a gradient of zero, reaches the input.
+        batch; if the labels do not fit its output; or if no gradient, or a gradient of zero, reaches the input.
 
     Warns
     -----
@@ -88,50 +100,81 @@ class Model(nn.Module):
         level: float | None = 0.1,
         signal_shape: Sequence[int] | None = None,
         bounds: tuple[float, float] = (-1.0, 1.0),
-        labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
-        layers: Mapping[str, str] | None = None,
+        labels: Names | Mapping[int, str] | None = None,
+        layers: Mapping[str, str] | Sequence[str] | None = None,
         domain: Domain | None = None,
         picture: Picture | None = None,
         name: str | None = None,
         check: bool = True,
     ) -> None:
         super().__init__()
+        sample_rate = None if sample_rate is None else whole(sample_rate, "sample_rate", least=1)
         if signal_shape is None:
             if sample_rate is None or duration is None:
                 raise AudioMetamerError("a model needs sample_rate and duration (sounds) or signal_shape (anything else)")
             signal_shape = (round(sample_rate * duration),)
-        for path, module in network.named_modules():
-            if isinstance(module, torch.jit.ScriptModule):
-                what = f"its module {path}" if path else "the network"
-                raise AudioMetamerError(f"{what} is a TorchScript module, which takes no hooks; give the original nn.Module")
+        _refuse_what_takes_no_hooks(network)
         self.front_end = front_end
         self.network = network
         self.sample_rate, self.duration, self.level = sample_rate, duration, level
         self.signal_shape, self.bounds = tuple(signal_shape), bounds
         self.domain = domain or (Gaussian.within(bounds) if sample_rate is None else Waveform())
         self.picture = picture
-        self.labels = labels
+        self.labels = class_names(labels)
         self.name = name or type(network).__name__
         self.card: Card | None = None
         self.folder: Path | None = None  # where it was loaded from
-        self._layers = self._named_layers(layers)
-        self._calls: list[Tap] | None = None
+        self._own = own_layers(network) if layers is None else _named(layers)
+        self._calls: Calls | None = None
+        self._places: dict[str, Place] | None = None
         if check:
             check_model(self)
-
-    def _named_layers(self, layers: Mapping[str, str] | None) -> dict[str, str]:
-        named = {}
-        if self.front_end is not None:
-            named["cochleagram" if isinstance(self.front_end, Cochleagram) else "front_end"] = "front_end"
-        own = layers or getattr(self.network, "layers", None)
-        if not isinstance(own, Mapping):
-            own = {path: path for path, _ in self.network.named_modules() if path}
-        return named | {layer: f"network.{path}" for layer, path in own.items()}
 
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers that the model lists, from input to output."""
-        return tuple(self._layers)
+        return tuple(name for name, place in self.places().items() if not place.left_out)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Why the others are not listed: their names, and what is wrong with each."""
+        return {name: place.left_out for name, place in self.places().items() if place.left_out}
+
+    def places(self, *, every: bool = False) -> dict[str, Place]:
+        """All places that have names, by name, also those that cannot be recorded.
+
+        Parameters
+        ----------
+        every : bool
+            Whether to name all modules of the network, also if it or the caller named some. Default False.
+        """
+        if every or self._places is None:
+            modules, calls = dict(self.named_modules(remove_duplicate=False)), self._traced()
+            by_module = every or self._own is None
+            places = expanded(self._all_modules() if by_module else self._own_taps(), calls, modules)
+            if by_module:
+                order = {call: i for i, call in enumerate(calls)}
+                of_call = {name: order.get(Tap(p.tap.path, p.tap.call or 0), len(order)) for name, p in places.items()}
+                places = dict(sorted(places.items(), key=lambda named: of_call[named[0]]))
+            if every:
+                return places
+            self._places = places
+        return self._places
+
+    def named_taps(self) -> dict[str, Tap]:
+        """Where the layers that the model lists are, by name."""
+        return {name: place.tap for name, place in self.places().items() if not place.left_out}
+
+    def _ears(self) -> dict[str, Tap]:
+        if self.front_end is None:
+            return {}
+        return {"cochleagram" if isinstance(self.front_end, Cochleagram) else "front_end": Tap("front_end")}
+
+    def _own_taps(self) -> dict[str, Tap]:
+        return self._ears() | {name: Tap.parse(f"network.{text}") for name, text in (self._own or {}).items()}
+
+    def _all_modules(self) -> dict[str, Tap]:
+        return self._ears() | {path: Tap(f"network.{path}") for path, _ in self.network.named_modules() if path}
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -186,30 +229,52 @@ class Model(nn.Module):
         Raises
         ------
         AudioMetamerError
-            If there is no such layer, naming the nearest; or if its module is called several times and no ``@k`` says which.
+            If there is no such layer, naming the nearest; if it cannot be recorded; or if its module is called several times, or
+            returns several tensors, and no ``@k`` or ``[key]`` says which.
         """
         whole, part = split_layer(layer)
-        tap = Tap.parse(self._layers.get(whole, f"network.{whole}") + part)
+        tap = self._tap_of(whole)
+        if part:
+            tap = replace(tap, part=Part.parse(f"{tap.part}{part}".removeprefix("/")))
         modules = dict(self.named_modules(remove_duplicate=False))
         if tap.path not in modules:
-            known = [*self._layers, *(path.removeprefix("network.") for path in modules if path.startswith("network."))]
+            known = [*self.places(), *(path.removeprefix("network.") for path in modules if path.startswith("network."))]
             raise unknown_layer(whole, dict.fromkeys(known), where=self.name)
-        calls = sum(call.path == tap.path for call in self.calls())
+        calls = sum(call.path == tap.path for call in self._traced())
         if calls == 0:
-            raise AudioMetamerError(f"layer {layer!r} is never called in a forward pass of {self.name}")
+            raise AudioMetamerError(f"layer {layer!r} {uncalled(modules[tap.path])} of {self.name}")
         if tap.call is None and calls > 1:
             choices = ", ".join(f"{whole}@{k}" for k in range(calls))
             raise AudioMetamerError(f"layer {layer!r} is called {calls} times in a forward pass; say which: {choices}")
         if tap.call is not None and tap.call >= calls:
             raise AudioMetamerError(f"layer {layer!r}: the module is called {calls} time(s), numbered from 0")
+        if unfit := self._place(layer, tap).unfit:
+            raise AudioMetamerError(f"layer {layer!r} {unfit}")
         return tap
 
+    def _tap_of(self, whole: str) -> Tap:
+        """What the name of a layer stands for."""
+        if (place := self.places().get(whole)) is not None:
+            return place.tap
+        name = re.split(r"[@\[]", whole)[0]
+        base = f"network.{name}" if name not in self._own_taps() else str(self._own_taps()[name])
+        return Tap.parse(base + whole[len(name) :])
+
+    def _place(self, layer: str, tap: Tap) -> Place:
+        """What is known of the tensor that a tap of a call means."""
+        call = self._traced().get(Tap(tap.path, tap.call or 0))
+        if call is None or (tap.given and len(call.places) != 1):
+            return Place(tap)  # outside of the network, or nothing is known but that the batch is first
+        return call.places[chosen_key(layer, call.form, call.places, tap.key)]
+
     def calls(self) -> list[Tap]:
-        """Every call of a submodule in one forward pass, in order; found out once, with silence."""
+        """Every call of a submodule in one forward pass, in the order in which they end; found out once, with noise."""
+        return [call for call in self._traced() if call.path]
+
+    def _traced(self) -> Calls:
         if self._calls is None:
-            silence = torch.zeros(1, *self.signal_shape, dtype=self.dtype, device=self.device)
-            with torch.no_grad():
-                self._calls = calls_in_order(self, lambda: self(silence))
+            try_on_noise(self)
+        assert self._calls is not None  # tracing it is what trying does
         return self._calls
 
     def relu_pooled_by(self, layer: str) -> Tap | None:
@@ -226,33 +291,27 @@ class Model(nn.Module):
             found = record_taps(self, lambda: self(noise), taps)
         return relu if torch.equal(found["relu"], found["layer"]) else None
 
-    def activations(self, signals: Tensor, taps: Mapping[str, Tap]) -> dict[str, Tensor]:
+    def activations(self, signals: Tensor, taps: Mapping[str, Tap], *, optional: Collection[str] = ()) -> dict[str, Tensor]:
         """Activations [shape=(batch, ...)] for signals [shape=(batch, *signal_shape)]; see `record_taps`.
 
         Raises
         ------
         AudioMetamerError
-            If a layer's first dimension is not the batch, or it has no such part.
+            If the batch of a layer is not found, or it has no such part.
         """
-        whole = record_taps(self, lambda: self(signals), taps)
-        return {layer: self.of_each_signal(layer, taps[layer], whole[layer], len(signals)) for layer in taps}
+        whole = record_taps(self, lambda: self(signals), taps, optional=optional)
+        return {layer: self.of_each_signal(layer, taps[layer], output, len(signals)) for layer, output in whole.items()}
 
     def of_each_signal(self, layer: str, tap: Tap, output: Tensor, batch: int) -> Tensor:
-        """What a place returned for a batch of signals, [shape=(batch, ...)]: its items by signal, the part that is meant."""
-        items = getattr(self.network, "items_per_signal", 1)
-        if output.ndim > 0 and items > 1 and len(output) == items * batch:
-            output = output.unflatten(0, (batch, items))
-        if output.ndim == 0 or len(output) != batch:
-            raise AudioMetamerError(
-                f"layer {layer!r} has shape {tuple(output.shape)} for {batch} signal(s): its first dimension is not the batch; "
-                "if it is several items of each signal, the network needs an attribute items_per_signal"
-            )
-        return tap.part(output)
+        """What a place returned for a batch of signals, [shape=(batch, ...)]: the part that is meant, complex values as pairs."""
+        try:
+            return replace(self._place(layer, tap), tap=tap).of_each_signal(output, batch)
+        except AudioMetamerError as error:
+            raise AudioMetamerError(f"layer {layer!r}: {error}") from error
 
     def logits(self, output: Any) -> dict[str, Tensor]:
         """The model's output as logits [shape=(batch, classes)] by task; empty if it is not of that form."""
-        outputs = dict(output) if isinstance(output, Mapping) else {self.tasks[0]: output}
-        return {task: t for task, t in outputs.items() if isinstance(t, Tensor) and t.ndim == 2}
+        return logits_in(output, self.tasks[0])
 
     def tasks_told_by(self, layer: str, tasks: Iterable[str]) -> list[str]:
         """Those tasks whose labels follow from a layer: its own for a read-out beside others, all for any other layer."""
@@ -284,6 +343,7 @@ def record(model: Model, inputs: Tensor, layers: Sequence[str] | str, *, straigh
     Returns
     -------
     dict of str to Tensor [shape=(batch, ...)]
+        Complex activations as pairs of real and imaginary parts, [shape=(batch, ..., 2)].
 
     Raises
     ------
@@ -299,6 +359,69 @@ def record(model: Model, inputs: Tensor, layers: Sequence[str] | str, *, straigh
     return {layer: relus[layer].part(straight_through_relu(a)) if layer in relus else a for layer, a in found.items()}
 
 
+def _named(layers: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
+    names = [layers] if isinstance(layers, str) else layers
+    named = dict(names) if isinstance(names, Mapping) else {name: name for name in names}
+    if wrong := [text for pair in named.items() for text in pair if not isinstance(text, str)]:
+        raise AudioMetamerError(f"layers holds {wrong[0]!r}; it must map names to dotted names of modules, or list these")
+    return named
+
+
+def _refuse_what_takes_no_hooks(network: nn.Module) -> None:
+    for path, module in network.named_modules():
+        what = f"its module {path}" if path else "the network"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise AudioMetamerError(f"{what} is a TorchScript module, which takes no hooks; give the original nn.Module")
+        if "_orig_mod" in module._modules:
+            raise AudioMetamerError(
+                f"{what} was compiled by torch.compile, which takes no hooks; give the network that was compiled (net._orig_mod) "
+                "and compiled=True"
+            )
+        if getattr(module, "_compiled_call_impl", None) is not None:
+            raise AudioMetamerError(
+                f"{what} was compiled in place by .compile(), which takes no hooks; give it as it was before and compiled=True"
+            )
+
+
+@with_gradients
+def try_on_noise(model: Model) -> tuple[Tensor, Any, Any]:
+    """Give a model two noises, and the first of them alone, and note what its modules return.
+
+    Returns
+    -------
+    tuple of Tensor [shape=(2, *signal_shape)] and the outputs for both, and for the first alone
+    """
+    generator = torch.Generator().manual_seed(_PROBE_SEED)
+    middle, spread = sum(model.bounds) / 2, (model.bounds[1] - model.bounds[0]) / 20
+    noise = middle + spread * torch.randn(2, *model.signal_shape, generator=generator, dtype=torch.float64)
+    signals = noise.to(dtype=model.dtype, device=model.device).requires_grad_()
+    try:
+        with traced(model) as two:
+            both = model(signals)
+        with traced(model) as one:
+            alone = model(signals[:1].detach())
+    except AudioMetamerError:
+        raise
+    except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, AssertionError) as error:
+        given = _heard(model, signals)
+        failed = f"{model.name} fails on noise of shape {(2, *model.signal_shape)}, {model.dtype}"
+        if given is not None and (mend := mend_of(model.network, given)) is not None:
+            raise AudioMetamerError(f"{failed}; {mend}") from error
+        raise AudioMetamerError(f"{failed}: {one_line(error)}") from error
+    model._calls = calls_in(one, two, items=getattr(model.network, "items_per_signal", 1))
+    return signals, both, alone
+
+
+def _heard(model: Model, signals: Tensor) -> Tensor | None:
+    """What the network is given; None if the front end fails on it."""
+    heard = model.limited(signals.detach())
+    try:
+        return heard if model.front_end is None else model.front_end(heard)
+    except (RuntimeError, TypeError, ValueError, IndexError):
+        return None
+
+
+@with_gradients
 def check_model(model: Model) -> None:
     """Try a model on noise and raise if its metamers would be meaningless; see `Model`."""
     network, name = model.network, model.name
@@ -308,6 +431,8 @@ def check_model(model: Model) -> None:
         raise AudioMetamerError(
             f"{len(trainable)} parameters of {name} require gradients (first: {trainable[0]}); call .requires_grad_(False) on it"
         )
+    if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers())):
+        raise AudioMetamerError(f"{name} was built under torch.inference_mode, which autograd refuses; build it outside of that")
     for kind, values in (
         ("devices", {str(t.device) for t in model._tensors()}),
         ("floating types", {str(t.dtype) for t in model._tensors() if t.is_floating_point()}),
@@ -316,28 +441,15 @@ def check_model(model: Model) -> None:
             raise AudioMetamerError(f"{name} has parameters of several {kind}: {', '.join(sorted(values))}; move it to one")
 
     generator = torch.Generator().manual_seed(_PROBE_SEED)
-    middle, spread = sum(model.bounds) / 2, (model.bounds[1] - model.bounds[0]) / 20
-    noise = middle + spread * torch.randn(2, *model.signal_shape, generator=generator, dtype=torch.float64)
-    signals = noise.to(dtype=model.dtype, device=model.device).requires_grad_()
-    try:
-        outputs = _floating(model(signals))
-        alone = _floating(model(signals[:1].detach()))
-    except AudioMetamerError:
-        raise
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        shape = (2, *model.signal_shape)
-        raise AudioMetamerError(f"{name} fails on noise of shape {shape}, {model.dtype}: {one_line(error)}") from error
+    signals, output, output_alone = try_on_noise(model)
+    outputs = [as_real(out) for out in flattened(output).values()]
     if not outputs:
         raise AudioMetamerError(f"{name} returns no floating-point tensor")
     if any(not torch.isfinite(out).all() for out in outputs):
         raise AudioMetamerError(f"the output of {name} for noise is not finite")
-    if all(torch.equal(out[0], out[1]) for out in outputs if len(out) == 2):
-        raise AudioMetamerError(f"the output of {name} does not depend on its input: it is the same for two different noises")
-    for both, one in zip(outputs, alone, strict=True):
-        if both.shape[1:] == one.shape[1:] and not torch.allclose(
-            both[:1], one, rtol=1e-2, atol=1e-3 * float(one.detach().abs().max())
-        ):
-            raise AudioMetamerError(f"the output of {name} for a signal depends on the others in the batch, or on chance")
+    _check_rows(model, flattened(output), flattened(output_alone))
+    if model.labels is not None:
+        check_names(name, model.labels, output)
     attached = [out for out in outputs if out.requires_grad]
     if not attached:
         raise AudioMetamerError(f"no gradient reaches the input of {name}: its output is detached (no_grad, numpy, argmax?)")
@@ -361,21 +473,22 @@ def check_model(model: Model) -> None:
         )
 
 
+def _check_rows(model: Model, both: Mapping[str, Tensor], alone: Mapping[str, Tensor]) -> None:
+    """Raise if the outputs for two signals are the same, or that for one depends on the other."""
+    places = {key: place for key, place in model._traced()[Tap("", 0)].places.items() if not place.unfit}
+    rows = {key: place.of_each_signal(both[key], 2) for key, place in places.items()}
+    if rows and all(torch.equal(*row) for row in rows.values()):
+        raise AudioMetamerError(f"the output of {model.name} does not depend on its input: it is the same for two different noises")
+    for key, place in places.items():
+        one = place.of_each_signal(alone[key], 1)
+        if not torch.allclose(rows[key][:1], one, rtol=1e-2, atol=1e-3 * float(one.detach().abs().max())):
+            raise AudioMetamerError(f"the output of {model.name} for a signal depends on the others in the batch, or on chance")
+
+
 def _moves_at_the_start(model: Model) -> bool:
     """Whether a gradient reaches the signal that a synthesis starts from."""
     start = model.domain.start(model.signal_shape, seeds=[_PROBE_SEED], dtype=model.dtype, device=model.device)
     signals = start.requires_grad_()
-    outputs = [out for out in _floating(model(model.domain.signals(signals))) if out.requires_grad]
+    outputs = [as_real(out) for out in flattened(model(model.domain.signals(signals))).values() if out.requires_grad]
     (gradient,) = torch.autograd.grad(torch.as_tensor(sum(out.square().sum() + out.sum() for out in outputs)), signals)
     return bool(gradient.any())
-
-
-def _floating(output: Any) -> list[Tensor]:
-    """All floating-point tensors in an output, however nested."""
-    if isinstance(output, Tensor):
-        return [output] if output.is_floating_point() else []
-    if isinstance(output, Mapping):
-        return [tensor for value in output.values() for tensor in _floating(value)]
-    if isinstance(output, (tuple, list)):
-        return [tensor for value in output for tensor in _floating(value)]
-    return []

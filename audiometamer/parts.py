@@ -59,6 +59,9 @@ class Part:
             found[key] = value
         return cls(**found)
 
+    def __str__(self) -> str:
+        return "".join(f"/{each.name}={value}" for each in fields(self) if (value := getattr(self, each.name)) is not None)
+
     def __call__(self, activations: Tensor) -> Tensor:
         """The part of activations [shape=(batch, channels, ..., time)], differentiable.
 

@@ -4,7 +4,7 @@ The photograph is resized and cut once, as the network's makers do; scaling by m
 the gradient comes back to the pixels.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from audiometamer.domains import Image
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.images import Picture
 from audiometamer.models import Model
+from audiometamer.places import own_layers
 
 
 class Standardised(nn.Module):
@@ -61,7 +62,7 @@ def image_model(
     mean, deviation : sequence of float
         Of the pixels in [0, 1] that it was trained on, by channel. Default: ImageNet's.
     labels, layers, name
-        See `Model`; the default layers are the network's children.
+        See `Model`; the default layers are the network's children, and those of its lists and dicts of modules.
     """
     return Model(
         network.eval().requires_grad_(False),
@@ -71,9 +72,17 @@ def image_model(
         domain=Image(),
         picture=picture,
         labels={"image": list(labels)} if labels is not None and not isinstance(labels, Mapping) else labels,
-        layers=layers or getattr(network, "layers", None) or {child: child for child, _ in network.named_children()},
+        layers=layers or own_layers(network) or list(_children(network)),
         name=name,
     )
+
+
+def _children(network: nn.Module) -> Iterator[str]:
+    for name, child in network.named_children():
+        if isinstance(child, nn.ModuleList | nn.ModuleDict):
+            yield from (f"{name}.{inner}" for inner in _children(child))
+        else:
+            yield name
 
 
 def name_of(name: str, file: str) -> str:

@@ -67,7 +67,7 @@ def joined(models: Mapping[str, Model]) -> Model:
                 both = f"{getattr(first, what)} and {getattr(model, what)}"
                 raise AudioMetamerError(f"{first_name} and {name} cannot be joined: their {what} are {both}")
     layers = {
-        f"{name}.{layer}": f"joined.{k}.{path}" for k, (name, m) in enumerate(same.items()) for layer, path in m._layers.items()
+        f"{name}.{layer}": f"joined.{k}.{tap}" for k, (name, m) in enumerate(same.items()) for layer, tap in m.named_taps().items()
     }
     labels = {
         f"{name}.{task}": m.labels[task] if isinstance(m.labels, Mapping) else m.labels

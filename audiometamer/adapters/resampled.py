@@ -68,7 +68,9 @@ def resampled(model: Model, sample_rate: int | None) -> Model:
         level=model.level,
         bounds=model.bounds,
         labels=model.labels,
-        layers={layer: path.removeprefix("network.") for layer, path in model._layers.items() if path != "front_end"},
+        layers={
+            layer: str(tap).removeprefix("network.") for layer, tap in model.named_taps().items() if tap.path.startswith("network.")
+        },
         domain=model.domain,
         name=model.name,
     )

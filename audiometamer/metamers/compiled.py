@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from audiometamer.activations import Tap
+from audiometamer.activations import Tap, first_given
 from audiometamer.errors import AudioMetamerError, first_line
 from audiometamer.models import Model
 
@@ -45,7 +45,9 @@ def compiled(model: Model, taps: Mapping[str, Tap]) -> Iterator[Callable[[Tensor
         module = model.get_submodule(tap.path)
         if tap.given:
             overwritten = bool(getattr(module, "inplace", False))
-            return module.register_forward_pre_hook(lambda _module, args: take(layer, args[0], copy=overwritten))
+            return module.register_forward_pre_hook(
+                lambda _module, args, kwargs: take(layer, first_given(args, kwargs), copy=overwritten), with_kwargs=True
+            )
         return module.register_forward_hook(lambda _module, _args, output: take(layer, output))
 
     def network(heard: Tensor) -> dict[str, Tensor]:

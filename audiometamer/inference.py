@@ -1,0 +1,19 @@
+"""Gradients where the caller has turned them off."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def with_gradients(function: _F) -> _F:
+    """A function, or a generator function, for whose own steps gradients are on, also under `no_grad` and `inference_mode`."""
+    return torch.inference_mode(False)(torch.enable_grad()(function))
+
+
+def ordinary(tensor: Tensor) -> Tensor:
+    """A tensor that autograd can save: a copy of one that was made under `inference_mode`."""
+    return tensor.clone() if tensor.is_inference() else tensor

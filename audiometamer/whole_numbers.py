@@ -1,0 +1,36 @@
+"""Whole numbers as callers give them: Python's and numpy's, and floats that are whole."""
+
+import operator
+from typing import Any
+
+from audiometamer.errors import AudioMetamerError
+
+
+def whole(value: Any, name: str, *, least: int | None = None) -> int:
+    """A number as a Python integer.
+
+    Parameters
+    ----------
+    value : int, numpy integer, or whole float
+    name : str
+        What it is, for the message.
+    least : int, optional
+        Smallest allowed value.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is no whole number, or too small.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        try:
+            number = int(value)
+        except (TypeError, ValueError, OverflowError):
+            number = None
+        if number is None or number != value or isinstance(value, str):
+            raise AudioMetamerError(f"{name} is {value!r}; it must be a whole number") from None
+    if least is not None and number < least:
+        raise AudioMetamerError(f"{name} is {number}; it must be at least {least}")
+    return number
