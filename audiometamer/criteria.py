@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiometamer.complex_values import as_real
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import write_json
 from audiometamer.models import Model, record
@@ -25,9 +26,14 @@ QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
 _CEILING = {"snr_db": math.inf, "pearson_r2": 1.0, "spearman_rho": 1.0}
 
 
+def _values(activation: Tensor) -> Tensor:
+    """All values of an activation as one list, of complex ones the real and the imaginary parts."""
+    return as_real(activation).double().flatten()
+
+
 def snr_db(target: Tensor, activation: Tensor) -> float:
     """Signal-to-noise ratio 10·log10(Σ target² / Σ (target − activation)²), in dB; infinite if they are equal."""
-    t, a = target.double().flatten(), activation.double().flatten()
+    t, a = _values(target), _values(activation)
     signal, noise = float(t.square().sum()), float((t - a).square().sum())
     if noise == 0:
         return math.inf
@@ -41,14 +47,14 @@ def published_snr_db(target: Tensor, activation: Tensor) -> float:
 
 def pearson_r2(target: Tensor, activation: Tensor) -> float:
     """Squared Pearson correlation; 0 if either is constant."""
-    t, a = (x.double().flatten() - x.double().mean() for x in (target, activation))
+    t, a = (x - x.mean() for x in map(_values, (target, activation)))
     norms = float(t.norm() * a.norm())
     return min(float(t @ a) / norms, 1.0) ** 2 if norms > 0 else 0.0
 
 
 def spearman_rho(target: Tensor, activation: Tensor) -> float:
     """Spearman rank correlation, equal values sharing their mean rank; 0 if either is constant."""
-    ranks = [scipy.stats.rankdata(x.detach().double().flatten().cpu().numpy()) for x in (target, activation)]
+    ranks = [scipy.stats.rankdata(_values(x.detach()).cpu().numpy()) for x in (target, activation)]
     t, a = (r - r.mean() for r in ranks)
     norms = math.sqrt(float(t @ t) * float(a @ a))
     return max(-1.0, min(float(t @ a) / norms, 1.0)) if norms > 0 else 0.0
@@ -60,7 +66,7 @@ def similarity(target: Tensor, activation: Tensor) -> dict[str, float]:
     Parameters
     ----------
     target, activation : Tensor [shape=(...)]
-        Of equal shape; all values are compared as one list.
+        Of equal shape; all values are compared as one list, of complex ones the real and the imaginary parts.
 
     Raises
     ------

@@ -27,6 +27,7 @@ from audiometamer.places import Calls, Place, calls_in, expanded, own_layers, un
 from audiometamer.straight_through import straight_through_relu
 from audiometamer.whole_numbers import whole
 
+NO_LABEL = "(logits not finite)"
 _PROBE_SEED = 0
 
 
@@ -327,6 +328,10 @@ class Model(nn.Module):
         """Name of a class of a task; its number if the model has no labels."""
         labels = self.labels.get(task) if isinstance(self.labels, Mapping) else self.labels
         return str(index) if labels is None else str(labels[index])
+
+    def heard(self, task: str, logits: Tensor) -> str:
+        """The label of the largest of a task's logits [shape=(classes,)]; `NO_LABEL` if they are not all finite."""
+        return self.label(task, int(logits.argmax())) if bool(torch.isfinite(logits).all()) else NO_LABEL
 
 
 def record(model: Model, inputs: Tensor, layers: Sequence[str] | str, *, straight_through: bool = False) -> dict[str, Tensor]:

@@ -9,10 +9,13 @@ from torch import Tensor
 
 from audiometamer.domains import Domain
 from audiometamer.errors import AudioMetamerError
+from audiometamer.inference import ordinary, with_gradients
 from audiometamer.matching.losses import Activations, Loss, relative_l2
 from audiometamer.matching.optimizers import Optimizer, State
 
 Forward = Callable[[Tensor], Activations]
+# Signals to a number for each, [shape=(batch,)], that is added to its loss.
+Penalty = Callable[[Tensor], Tensor]
 # Step number and the active signals' losses to which of them should stop; asked at reports only.
 StoppingRule = Callable[[int, Tensor], Tensor]
 # Step number, indices of the active signals and their losses; called at reports.
@@ -67,6 +70,7 @@ class Match:
     losses: Tensor
 
 
+@with_gradients
 def match(
     forward: Forward,
     target: Activations,
@@ -76,6 +80,7 @@ def match(
     optimizer: Optimizer,
     steps: int,
     loss: Loss = relative_l2,
+    penalty: Penalty | None = None,
     stop: StoppingRule | None = None,
     report: Report | None = None,
     report_every: int = 25,
@@ -101,6 +106,8 @@ def match(
         Most steps that a signal takes.
     loss : callable
         Activations and target to Tensor [shape=(batch,)]. Default `relative_l2`.
+    penalty : callable, optional
+        Signals to Tensor [shape=(batch,)], added to the loss. Default: none.
     stop : callable, optional
         Which signals stop before their last step. Default: none.
     report : callable, optional
@@ -119,10 +126,13 @@ def match(
     Raises
     ------
     AudioMetamerError
-        If a loss is not finite, or the gradient does not reach the signals.
+        If the optimiser is none of these; if the loss is no real number for each signal, or not finite; or if the gradient does
+        not reach the signals.
     """
+    check_optimizer(optimizer)
+    _check_lengths(start, target)
     if halfway is None:
-        parameters = domain.project(start.detach())
+        parameters = domain.project(ordinary(start.detach()))
         halfway = Halfway(0, parameters, optimizer.init(parameters), [], parameters.new_empty(len(parameters), 0))
     parameters, state = halfway.parameters, halfway.state
     active = torch.arange(len(parameters), device=parameters.device)
@@ -135,10 +145,7 @@ def match(
     for step in range(halfway.step, steps):
         if save is not None:
             save(active, partial(_halfway, step, active, parameters, state, loss_steps, curves))
-        parameters.requires_grad_()
-        losses = loss(forward(domain.signals(parameters)), target)
-        gradients = _gradients(losses, parameters)
-        parameters, losses = parameters.detach(), losses.detach()
+        losses, gradients = losses_and_gradients(forward, target, parameters, domain=domain, loss=loss, penalty=penalty)
         if step % report_every == 0:
             if not torch.isfinite(losses).all():
                 raise AudioMetamerError(f"the loss is not finite after {step} steps: {losses.tolist()}")
@@ -169,11 +176,54 @@ def _halfway(step: int, active: Tensor, parameters: Tensor, state: State, loss_s
     return Halfway(step, parameters.detach().clone(), state, list(loss_steps), losses.cpu())
 
 
-def _gradients(losses: Tensor, signals: Tensor) -> Tensor:
+def losses_and_gradients(
+    forward: Forward, target: Activations, parameters: Tensor, *, domain: Domain, loss: Loss, penalty: Penalty | None = None
+) -> tuple[Tensor, Tensor]:
+    """The loss of each signal [shape=(batch,)], and its gradient at what is stepped [shape=(batch, ...)]; see `match`."""
+    parameters = parameters.detach().requires_grad_()
+    signals = domain.signals(parameters)
+    losses = one_each(loss(forward(signals), target), "loss", parameters)
+    if penalty is not None:
+        losses = losses + one_each(penalty(signals), "penalty", parameters)
     if not losses.requires_grad:
         raise AudioMetamerError("the activations do not depend on the signal by differentiable steps: no gradient reaches it")
-    (gradients,) = torch.autograd.grad(losses.sum(), signals)
-    return gradients
+    (gradients,) = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)
+    if gradients is None:
+        raise AudioMetamerError("the loss is not computed from the signal: no gradient reaches it")
+    return losses.detach(), gradients
+
+
+def one_each(values: Tensor, what: str, signals: Tensor) -> Tensor:
+    """What a loss or a penalty returned, if that is a real number for each signal of a batch."""
+    if not isinstance(values, Tensor):
+        raise AudioMetamerError(f"the {what} returns a {type(values).__name__}; it must return a Tensor [shape=(batch,)]")
+    if values.shape != signals.shape[:1]:
+        raise AudioMetamerError(
+            f"the {what} has shape {tuple(values.shape)} for {len(signals)} signal(s); it must be ({len(signals)},), a number for "
+            "each: sum over all dimensions but the first"
+        )
+    if not values.is_floating_point():
+        raise AudioMetamerError(f"the {what} is {values.dtype}; it must be real and floating, such as {signals.dtype}")
+    return values
+
+
+def check_optimizer(optimizer: object) -> None:
+    """Raise if something is no `Optimizer`, one of `torch.optim` for instance."""
+    if isinstance(optimizer, type) or not all(callable(getattr(optimizer, name, None)) for name in ("init", "step")):
+        name = getattr(optimizer, "__name__", type(optimizer).__name__)
+        raise AudioMetamerError(
+            f"the optimiser is {name}, without init(signals) and step(step, signals, gradients, state); give one of "
+            "audiometamer.matching, such as Adam(Halving(0.01))"
+        )
+
+
+def _check_lengths(start: Tensor, target: Activations) -> None:
+    for tensor in [target] if isinstance(target, Tensor) else target.values():
+        if start.ndim == 0 or tensor.ndim == 0 or len(tensor) != len(start):
+            raise AudioMetamerError(
+                f"the start has shape {tuple(start.shape)} and the target {tuple(tensor.shape)}; their first dimension must be the "
+                "same number of signals"
+            )
 
 
 def _select(activations: Activations, kept: Tensor) -> Activations:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from audiometamer.complex_values import as_real
 from audiometamer.errors import AudioMetamerError
 from audiometamer.straight_through import straight_through_relu
 
@@ -23,8 +24,8 @@ def _one(activations: Activations) -> Tensor:
 
 
 def _rows(activations: Activations) -> Tensor:
-    """One layer's activations as a row for each example, [shape=(batch, units)]."""
-    tensor = _one(activations)
+    """One layer's activations as a row of real numbers for each example, [shape=(batch, units)]."""
+    tensor = as_real(_one(activations))
     return tensor.reshape(len(tensor), -1)
 
 

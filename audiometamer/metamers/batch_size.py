@@ -24,7 +24,7 @@ def fitting_batch_size(model: Model, layers: Sequence[str] | str) -> int:
     layers : sequence of str, or str
     """
     most = _MOST if is_accelerator(model.device) else _MOST_ON_A_CPU
-    fitting = _SHARE * free_memory(model.device) / (_PEAK * bytes_kept(model, layers))
+    fitting = _SHARE * free_memory(model.device) / (_PEAK * max(1, bytes_kept(model, layers)))
     return max(1, min(most, int(fitting)))
 
 

@@ -3,8 +3,12 @@
 import msgspec
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What determines a metamer, besides the machine. Two results with equal settings are the same result."""
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What determines a metamer, besides the machine. Two results with equal settings are the same result.
+
+    `loss`, `penalty` and `domain` are names, of the caller's own with the start of a SHA-256, see `audiometamer.identity`; a
+    penalty or a domain that was not given is empty.
+    """
 
     clip: str
     clip_sha256: str
@@ -15,3 +19,5 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     method: str
     steps: int
     loss: str
+    penalty: str = ""
+    domain: str = ""

@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -15,22 +15,27 @@ from torch import Tensor
 from audiometamer.adapters.joined import Joined
 from audiometamer.audio import Clip
 from audiometamer.cochleagram import Cochleagram
+from audiometamer.complex_values import as_real
 from audiometamer.criteria import NullDistribution, judge_all, similarity, worst
 from audiometamer.devices import tensor_float32
 from audiometamer.domains import Domain
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.folding import folded, twin_of
-from audiometamer.matching.loop import Halfway, match
+from audiometamer.identity import identity_of
+from audiometamer.inference import ordinary, with_gradients
+from audiometamer.matching.loop import Halfway, Penalty, losses_and_gradients, match
 from audiometamer.matching.losses import Activations, Loss, combined, rectified, relative_l2
 from audiometamer.matching.methods import Attempt, Method, load_method, stuck_after
 from audiometamer.metamers import compiled as compilation
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import Evidence, Try, sha256_of, versions
+from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
 from audiometamer.metamers.readings import reading
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
 from audiometamer.models import Model, record
+from audiometamer.whole_numbers import whole
 
 _REPORT_EVERY = 20
 _STREAM = 2**32  # start noise of later attempts is drawn from seed + attempt · this: no user's seed comes near
@@ -120,13 +125,14 @@ class _Job:
 
 def synthesize(
     model: Model,
-    clips: Sequence[Clip | GivenTarget] | Clip | GivenTarget,
-    layers: Sequence[str] | str | None = None,
+    clips: Source | Iterable[Source],
+    layers: Iterable[str] | str | None = None,
     *,
     method: str = "default",
     steps: int | None = None,
-    seed: int | Sequence[int] = 0,
+    seed: int | Iterable[int] = 0,
     loss: Loss | None = None,
+    penalty: Penalty | None = None,
     null: NullDistribution | None = None,
     domain: Domain | None = None,
     batch_size: int | None = None,
@@ -140,21 +146,25 @@ def synthesize(
     Parameters
     ----------
     model : Model
-    clips : Clip or sequence of them
-        As the model takes them: `read_clip` with its sample rate, duration and level, or `read_image` with its picture. Or
-        `GivenTarget`: activations from elsewhere.
-    layers : str or sequence of str, optional
+    clips : Clip, path, tensor or array, or iterable of them
+        As the model takes them: `read_clip` with its sample rate, duration and level, or `read_image` with its picture. A path
+        is read so; a tensor or an array is a signal [shape=signal_shape] or a batch of them, called ``clip0``, ``clip1``, ….
+        Or `GivenTarget`: activations from elsewhere.
+    layers : str or iterable of str, optional
         Default: all that the model lists. ``relu1+relu3`` is matched at both at once; ``relu2/channels=0:32`` or
         ``relu2/average=time`` in a part of it (see `Model`).
     method : {"default", "feather2023"}
         See `audiometamer.matching.methods`. Default "default".
     steps : int, optional
         Of an attempt. Default: the method's own.
-    seed : int or sequence of int
+    seed : int or iterable of int
         One metamer for each; the same noise starts every layer and clip. Default 0.
     loss : callable
-        Activations and target, Tensor [shape=(batch, ...)] each, to Tensor [shape=(batch,)]. Default: the
-        method's own.
+        Activations and target, Tensor [shape=(batch, ...)] each, to Tensor [shape=(batch,)]; complex activations come as pairs
+        of real numbers in a last dimension. Default: the method's own.
+    penalty : callable, optional
+        Signals [shape=(batch, *signal_shape)] to Tensor [shape=(batch,)], added to the loss: what a signal should not be besides
+        unlike the target, such as ``lambda x: 0.1 * x.diff().square().sum(1)``, which keeps it smooth. Default: none.
     null : NullDistribution, optional
         To judge by. Default: the one that comes with the model, if it does.
     domain : Domain, optional
@@ -180,14 +190,10 @@ def synthesize(
     Raises
     ------
     AudioMetamerError
-        If a clip does not fit the model, or a layer or method is unknown.
+        If a clip does not fit the model, a layer or method is unknown, or a step cannot be taken: before the first one.
     """
-    jobs = [
-        (clip, layer, s)
-        for layer in _as_list(layers, model.layers)
-        for clip in ([clips] if isinstance(clips, Clip | GivenTarget) else clips)
-        for s in ([seed] if isinstance(seed, int) else seed)
-    ]
+    listed, seeds = as_clips(model, clips), as_seeds(seed)
+    jobs = [(clip, layer, s) for layer in as_layers(layers, model.layers) for clip in listed for s in seeds]
     place = {(id(clip), layer, s): k for k, (clip, layer, s) in enumerate(jobs)}
     found = iterate_metamers(
         model,
@@ -195,6 +201,7 @@ def synthesize(
         method=method,
         steps=steps,
         loss=loss,
+        penalty=penalty,
         null=null,
         domain=domain,
         batch_size=batch_size,
@@ -206,6 +213,7 @@ def synthesize(
     return sorted(found, key=lambda m: place[id(m.clip), m.evidence.settings.layer, m.evidence.settings.seed])
 
 
+@with_gradients
 def iterate_metamers(
     model: Model,
     jobs: Sequence[tuple[Clip | GivenTarget, str, int]],
@@ -213,6 +221,7 @@ def iterate_metamers(
     method: str = "default",
     steps: int | None = None,
     loss: Loss | None = None,
+    penalty: Penalty | None = None,
     null: NullDistribution | None = None,
     domain: Domain | None = None,
     batch_size: int | None = None,
@@ -227,8 +236,9 @@ def iterate_metamers(
     other, so that no batch is kept small or waiting by its hardest signals.
     """
     procedure = load_method(method)
-    if steps is not None and steps < 1:
-        raise AudioMetamerError(f"steps is {steps}; it must be at least 1")
+    steps = procedure.steps if steps is None else whole(steps, "steps", least=1)
+    if batch_size is not None:
+        batch_size = whole(batch_size, "batch_size", least=1)
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):
         for place in places(layer):
             model.tap(place)
@@ -238,8 +248,9 @@ def iterate_metamers(
     run = _Run(
         model,
         procedure,
-        steps or procedure.steps,
+        steps,
         loss,
+        penalty,
         null or default_null(model),
         domain or model.domain,
         progress,
@@ -248,6 +259,7 @@ def iterate_metamers(
         compiled,
         checkpoints,
     )
+    run.try_out(jobs)
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):
         yield from run.metamers([_Job(*job) for job in jobs if job[1] == layer], batch_size)
 
@@ -266,11 +278,12 @@ def settings_of(
     method: str,
     steps: int | None,
     loss: Loss | None = None,
+    penalty: Penalty | None = None,
+    domain: Domain | None = None,
     weights_sha256: str | None = None,
 ) -> Settings:
     """What will determine a metamer; equal settings give the same one. `weights_sha256`: the model's, if known already."""
     procedure = load_method(method)
-    minimised = loss or procedure.loss
     return Settings(
         clip=clip.name,
         clip_sha256=sha256_of(*([clip.samples] if isinstance(clip, Clip) else map(clip.at, places(layer)))),
@@ -280,7 +293,9 @@ def settings_of(
         seed=seed,
         method=method,
         steps=steps or procedure.steps,
-        loss=getattr(minimised, "__name__", type(minimised).__name__),
+        loss=identity_of(loss or procedure.loss),
+        penalty="" if penalty is None else identity_of(penalty),
+        domain="" if domain is None or domain == model.domain else identity_of(domain),
     )
 
 
@@ -313,6 +328,7 @@ class _Run:
     method: Method
     steps: int
     loss: Loss | None
+    penalty: Penalty | None
     null: NullDistribution | None
     domain: Domain
     progress: Callable[[Progress], None] | None
@@ -320,6 +336,53 @@ class _Run:
     tf32: bool
     compiled: bool
     checkpoints: Checkpoints | None
+
+    def try_out(self, jobs: Sequence[tuple[Clip | GivenTarget, str, int]]) -> None:
+        """Raise if a target cannot be computed, or a step towards one not be taken, for any of the clips and layers."""
+        layers: dict[int, list[str]] = {}
+        clips = {id(clip): clip for clip, _, _ in jobs}
+        for clip, layer, _ in jobs:
+            layers.setdefault(id(clip), []).append(layer)
+        for key, clip in clips.items():
+            names = list(dict.fromkeys(place for layer in layers[key] for place in places(layer)))
+            for place, values in self._target(clip, names).items():
+                if not torch.isfinite(values).all():
+                    raise AudioMetamerError(f"the activations of {clip.name!r} at {place} are not all finite numbers")
+            if isinstance(clip, Clip):
+                self._check_logits(clip)
+        for clip, layer, seed in {layer: job for job in reversed(jobs) for layer in [job[1]]}.values():
+            self._try_step(clip, layer, seed)
+
+    def _check_logits(self, clip: Clip) -> None:
+        with torch.no_grad():
+            logits = self.model.logits(self.model(self._natural(clip)[None]))
+        for task, values in logits.items():
+            if not torch.isfinite(values).all():
+                raise AudioMetamerError(f"the logits of {self.model.name} for {clip.name!r} ({task}) are not all finite numbers")
+
+    def _try_step(self, clip: Clip | GivenTarget, layer: str, seed: int) -> None:
+        """The first step towards a layer, for two signals."""
+        model, shape = self.model, (2, *self.model.signal_shape)
+        start = self.domain.start(model.signal_shape, seeds=[seed, seed + 1], dtype=model.dtype, device=model.device)
+        signals = self.domain.signals(self.domain.project(start))
+        for what, found in (("starts with", start), ("gives", signals)):
+            if tuple(found.shape) != shape:
+                name = type(self.domain).__name__
+                raise AudioMetamerError(f"the domain {name} {what} shape {tuple(found.shape)} for 2 signals; it must be {shape}")
+        target = {place: torch.stack([t, t]) for place, t in self._target(clip, places(layer)).items()}
+        with self._pass(model, layer, compiled=False) as matched:
+            loss = self._loss(self.method.attempts[0], layer, matched.unrectified)
+            try:
+                losses, gradients = losses_and_gradients(
+                    matched.activations, target, start, domain=self.domain, loss=loss, penalty=self.penalty
+                )
+            except torch.OutOfMemoryError:  # the batches are cut until they fit
+                return
+            except AudioMetamerError as error:
+                raise AudioMetamerError(f"layer {layer}: {error}") from error
+        for what, values in (("loss", losses), ("gradient", gradients)):
+            if not torch.isfinite(values).all():
+                raise AudioMetamerError(f"layer {layer}: the {what} is not finite at the start of {clip.name!r}")
 
     def metamers(self, jobs: Sequence[_Job], batch_size: int | None) -> Iterator[Metamer]:
         """Metamers of jobs at one layer, in the order in which they are done."""
@@ -329,7 +392,8 @@ class _Run:
 
             @cache
             def forward(layer: str, gradient_clip: float) -> _Pass:
-                return stack.enter_context(self._pass(self._clipped(twin(layer), gradient_clip), layer))
+                clipped = self._clipped(twin(layer), gradient_clip)
+                return stack.enter_context(self._pass(clipped, layer, compiled=self.compiled))
 
             yield from self._batches(jobs, batch_size, forward)
 
@@ -350,14 +414,14 @@ class _Run:
         return another
 
     @contextmanager
-    def _pass(self, twin: Model, layer: str) -> Iterator[_Pass]:
-        if self.compiled and twin is self.model:
+    def _pass(self, twin: Model, layer: str, *, compiled: bool) -> Iterator[_Pass]:
+        if compiled and twin is self.model:
             twin = twin_of(twin)
         readings = {place: reading(twin, place, unrectified=bool(self.method.margin)) for place in places(layer)}
         taps = {name: tap for each in readings.values() for name, tap in each.taps.items()}
         with ExitStack() as stack:
             forward: Callable[[Tensor], dict[str, Tensor]] = partial(twin.activations, taps=taps)
-            if self.compiled and all(tap.path.startswith("network.") for tap in taps.values()):
+            if compiled and all(tap.path.startswith("network.") for tap in taps.values()):
                 forward = stack.enter_context(compilation.compiled(twin, taps))
 
             def activations(signals: Tensor) -> dict[str, Tensor]:
@@ -473,6 +537,7 @@ class _Run:
                 optimizer=attempt.optimizer(steps),
                 steps=steps,
                 loss=loss,
+                penalty=self.penalty,
                 stop=stuck_after(stuck_step) if len(self.method.attempts) > 1 and not attempt.goes_on else None,
                 report=report,
                 report_every=_REPORT_EVERY,
@@ -515,7 +580,7 @@ class _Run:
         if isinstance(clip, Clip):
             with torch.no_grad():
                 return {place: a[0] for place, a in record(model, self._natural(clip)[None], names).items()}
-        given = {place: clip.at(place).to(dtype=model.dtype, device=model.device) for place in names}
+        given = {place: ordinary(as_real(clip.at(place)).to(dtype=model.dtype, device=model.device)) for place in names}
         silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype, device=model.device)
         with torch.no_grad():
             own = record(model, silence, names)
@@ -536,11 +601,13 @@ class _Run:
             method=self.method.name,
             steps=self.steps,
             loss=self.loss,
+            penalty=self.penalty,
+            domain=self.domain,
             weights_sha256=self.weights_sha256,
         )
 
     def _natural(self, clip: Clip) -> Tensor:
-        return clip.samples.to(dtype=self.model.dtype, device=self.model.device).view(self.model.signal_shape)
+        return ordinary(clip.samples.to(dtype=self.model.dtype, device=self.model.device).view(self.model.signal_shape))
 
     def _loss(self, attempt: Attempt, layer: str, unrectified: Sequence[str]) -> Loss:
         """What is minimised: the mean over the layers that are matched at once."""
@@ -548,21 +615,27 @@ class _Run:
         of_rectified = rectified(loss, self.method.margin, straight_through=attempt.straight_through)
         return combined({place: of_rectified if place in unrectified else loss for place in places(layer)})
 
+    def _everywhere(self, signals: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """Activations at the layers that the model lists, as far as these signals have any there, and at those in `names`."""
+        listed = self.model.layers
+        taps = {layer: self.model.tap(layer) for layer in dict.fromkeys([*listed, *names])}
+        found = self.model.activations(signals, taps, optional=set(listed) - set(names))
+        return {layer: a for layer, a in found.items() if layer in names or bool(torch.isfinite(a).all())}
+
     def _evidence(self, job: _Job, signal: Tensor) -> Evidence:
         """What is known of a signal [shape=signal_shape] as the metamer of a job."""
         model, names = self.model, places(job.layer)
         labels = {}
         if isinstance(job.clip, Clip):
-            layers = list(dict.fromkeys([*model.layers, *names]))
             natural = self._natural(job.clip)
             pair = torch.stack([natural, signal.to(natural)])
             with torch.no_grad():
-                activations = record(model, pair, layers)
+                activations = self._everywhere(pair, names)
                 logits = model.logits(model(pair))
             measured = {layer: similarity(a[0], a[1]) for layer, a in activations.items()}
             told = {task for place in names for task in model.tasks_told_by(place, logits)}
             for task in (task for task in logits if task in told):
-                clip_label, metamer_label = (model.label(task, int(i)) for i in logits[task].argmax(1))
+                clip_label, metamer_label = (model.heard(task, values) for values in logits[task])
                 labels[task] = (clip_label, metamer_label)
         else:
             with torch.no_grad():
@@ -615,9 +688,3 @@ def _check_clip(model: Model, clip: Clip) -> None:
         f"clip {clip.name!r} has {shape} samples at {clip.sample_rate} Hz; {model.name} takes {model.signal_shape[0]} at "
         f"{model.sample_rate} Hz: read it with read_clip(path, sample_rate={model.sample_rate}, duration={model.duration})"
     )
-
-
-def _as_list(layers: Sequence[str] | str | None, default: Sequence[str]) -> list[str]:
-    if layers is None:
-        return list(default)
-    return [layers] if isinstance(layers, str) else list(layers)

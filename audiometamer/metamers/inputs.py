@@ -1,0 +1,103 @@
+"""What callers of a synthesis may give: clips in any form, layers, seeds."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiometamer.audio import Clip
+from audiometamer.errors import AudioMetamerError
+from audiometamer.metamers.clips import read_for
+from audiometamer.metamers.targets import GivenTarget
+from audiometamer.models import Model
+from audiometamer.whole_numbers import whole
+
+Source = Clip | GivenTarget | Tensor | NDArray[Any] | str | os.PathLike[str]
+
+
+def as_clips(model: Model, clips: Source | Iterable[Source]) -> list[Clip | GivenTarget]:
+    """Clips and targets as a list.
+
+    Parameters
+    ----------
+    model : Model
+        Which is to take them.
+    clips : Clip, GivenTarget, Tensor, array or path, or iterable of them
+        A tensor or an array is a signal of the model's shape, or a batch of them; they are named ``clip0``, ``clip1``, …, by
+        their place. A path is read as the model takes it.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is none, one has another shape or type, or values outside of the model's bounds.
+    """
+    alone = isinstance(clips, Clip | GivenTarget | str | os.PathLike)
+    if isinstance(clips, Tensor | np.ndarray) and clips.ndim <= len(model.signal_shape):
+        alone = True
+    sources = [clips] if alone else list(_iterated(clips, "clips"))
+    if not sources:
+        raise AudioMetamerError("there are no clips: the list of them is empty")
+    return [_as_clip(model, cast(Source, source), number) for number, source in enumerate(sources)]
+
+
+def _as_clip(model: Model, source: Source, number: int) -> Clip | GivenTarget:
+    if isinstance(source, GivenTarget):
+        return source
+    if isinstance(source, Clip):
+        samples = _samples(source.name, source.samples)
+        return source if samples is source.samples else replace(source, samples=samples)
+    if isinstance(source, str | os.PathLike):
+        return read_for(model, Path(source))
+    if not isinstance(source, Tensor | np.ndarray):
+        raise AudioMetamerError(f"a clip is a {type(source).__name__}; it must be a Clip, a GivenTarget, a tensor or a path")
+    clip = Clip(f"clip{number}", _samples(f"clip{number}", source).float().cpu(), model.sample_rate)
+    if tuple(clip.samples.shape) != model.signal_shape:
+        raise AudioMetamerError(f"{clip.name} has shape {tuple(clip.samples.shape)}; {model.name} takes {model.signal_shape}")
+    low, high = model.bounds
+    if clip.samples.min() < low or clip.samples.max() > high:
+        found = f"from {float(clip.samples.min()):.4g} to {float(clip.samples.max()):.4g}"
+        raise AudioMetamerError(f"{clip.name} has values {found}; {model.name} takes {low:g} to {high:g}")
+    return clip
+
+
+def _samples(name: str, values: Any) -> Tensor:
+    """Samples as a tensor; raise unless they are finite floating-point numbers."""
+    samples = values.detach() if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+    if not samples.is_floating_point():
+        raise AudioMetamerError(f"clip {name!r} holds {samples.dtype}; it must hold floating-point samples")
+    if not torch.isfinite(samples).all():
+        raise AudioMetamerError(f"clip {name!r} holds {int((~torch.isfinite(samples)).sum())} NaN or infinite samples")
+    return values if isinstance(values, Tensor) and not values.requires_grad else samples.float()
+
+
+def as_layers(layers: Iterable[str] | str | None, default: Sequence[str]) -> list[str]:
+    """Names of layers as a list."""
+    names = list(default) if layers is None else [layers] if isinstance(layers, str) else list(_iterated(layers, "layers"))
+    if not names:
+        raise AudioMetamerError("there are no layers to match: the list of them is empty")
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise AudioMetamerError(f"layer {wrong[0]!r} is no name; layers are strings")
+    return names
+
+
+def as_seeds(seed: Iterable[Any] | Any) -> list[int]:
+    """Seeds as a list of Python integers."""
+    try:
+        seeds = list(seed)
+    except TypeError:  # one number, perhaps numpy's
+        seeds = [seed]
+    if not seeds:
+        raise AudioMetamerError("there are no seeds: the list of them is empty")
+    return [whole(each, "seed") for each in seeds]
+
+
+def _iterated(values: Any, what: str) -> Iterable[Any]:
+    if not isinstance(values, Iterable):
+        raise AudioMetamerError(f"{what} is a {type(values).__name__}; it must be one of them or a list")
+    return values
