@@ -1,9 +1,64 @@
-"""Tables on the terminal."""
+"""What is printed: any character on any terminal, strings as they are, tables that cut nothing."""
 
+import codecs
+import io
+import sys
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Column, Table
+from rich.text import Text
+
+_ERRORS = "audiometamer.spelled"
+_SPELLED = {
+    "ρ": "rho", "σ": "sigma", "²": "2", "±": "+/-", "×": "x", "…": "...", "–": "-", "−": "-", "→": "->", "‘": "'", "’": "'",
+}  # fmt: skip
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    """Characters that an encoding lacks, in ASCII: as a word, or as Python escapes them."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    return "".join(_SPELLED.get(c) or c.encode("ascii", "backslashreplace").decode() for c in lacking), error.end
+
+
+codecs.register_error(_ERRORS, _spelled)
+
+
+class _Ascii(io.TextIOWrapper):
+    encoding = "latin-1"  # click writes UTF-8 to a stream that says it is ASCII
+
+
+def print_any_character() -> None:
+    """Let standard output and error spell what their encoding lacks, rather than fail."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        if codecs.lookup(stream.encoding).name == "ascii":
+            buffered = stream.line_buffering
+            setattr(sys, name, _Ascii(stream.detach(), encoding="ascii", errors=_ERRORS, line_buffering=buffered))
+        else:
+            stream.reconfigure(errors=_ERRORS)
+
+
+class PlainConsole(Console):
+    """A console that takes strings as they are: no markup, no emoji codes, and control characters are escaped."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        kept = {key: options[key] for key in ("style", "justify", "overflow") if key in options}
+        return Text(self.shown(text), **kept)
+
+    def shown(self, text: str) -> str:
+        """A string as it will be printed, which decides how wide it is."""
+        escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return escaped.encode(self.encoding, _ERRORS).decode(self.encoding)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to `audiometamer.cli.main`."""
+        raise BrokenPipeError
 
 
 def plain_table(*words: Column | str, numbers: Iterable[str] = ()) -> Table:
@@ -14,8 +69,9 @@ def plain_table(*words: Column | str, numbers: Iterable[str] = ()) -> Table:
     return table
 
 
-def print_table(table: Table, *, least_width: int = 0) -> None:
-    """Print a table as wide as the terminal, or wider: a pipe counts as 80 columns, which would fold a row of many numbers."""
-    console = Console()
-    console.width = max(console.width, least_width)
+def print_table(table: Table) -> None:
+    """Print a table, a line for each row: rather wider than the terminal, or the 80 columns of a pipe, than cut."""
+    console = PlainConsole()
+    natural = Measurement.get(console, console.options.update(max_width=sys.maxsize), table).maximum
+    console.width = max(console.width, natural)
     console.print(table)

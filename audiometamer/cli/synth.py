@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 from rich.table import Column
+from rich.text import Text
 
 from audiometamer.audio import Clip
 from audiometamer.cli import options
@@ -166,11 +167,11 @@ def _print_metamers(metamers: Sequence[Metamer]) -> None:
         style = {"passed": "green", "failed": "red"}.get(word, "")
         table.add_row(
             e.settings.clip, e.settings.layer, str(e.settings.seed), "inf" if snr is None else f"{snr:.1f}",
-            f"{measured['spearman_rho']:.4f}", f"{measured['pearson_r2']:.4f}", f"[{style}]{word}[/]" if style else word,
+            f"{measured['spearman_rho']:.4f}", f"{measured['pearson_r2']:.4f}", Text(word, style=style),
             ", ".join(clip for clip, _ in labels), ", ".join(label for _, label in labels),
             str(sum(t.steps for t in e.tries)), f"{e.seconds:.1f}",
         )  # fmt: skip
-    print_table(table, least_width=110)
+    print_table(table)
     failed = sum(m.passed is False for m in metamers)
     judged = sum(m.passed is not None for m in metamers)
     click.echo(f"{judged - failed} of {judged} metamers passed their verdict" if judged else "no null distribution: no verdicts")
