@@ -1,16 +1,18 @@
 """The command line: parses, calls, prints. One file for each group of commands; no science."""
 
+import errno
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import click
 
 from audiometamer.cli.groups import Group
-from audiometamer.cli.printing import print_any_character
+from audiometamer.cli.streams import forget_output, print_any_character
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.version import __version__
 
@@ -42,13 +44,25 @@ class _Commands(Group):
         assert isinstance(command, click.Command)
         return command
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _faults_of_output():  # of --help and --version
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _faults_of_output():
             return super().invoke(ctx)
-        except BrokenPipeError:
-            if not _reader_is_gone():
-                raise
-            ctx.exit(_BROKEN_PIPE)
+
+
+@contextmanager
+def _faults_of_output() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise click.exceptions.Exit(_BROKEN_PIPE) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise AudioMetamerError(f"the output cannot be written: {error.strerror}") from error
 
 
 @click.group(cls=_Commands, headings=_HEADINGS, context_settings={"help_option_names": ["-h", "--help"]})
@@ -102,28 +116,13 @@ def run() -> None:
     print_any_character()
     try:
         status = main()
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:  # before a command has begun, or after it has ended
         click.echo("audiometamer: interrupted", err=True)
         status = _INTERRUPTED
     except BrokenPipeError:
         status = _BROKEN_PIPE
-    if status == _BROKEN_PIPE:
-        _forget_output()
+    if status:
+        forget_output()
     sys.exit(status)
-
-
-def _reader_is_gone() -> bool:
-    """Whether whoever was to read standard output or error reads no more."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        return True
-    return False
-
-
-def _forget_output() -> None:
-    """Let what is still to be printed go nowhere: the interpreter's end would complain of it."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())

@@ -1,7 +1,5 @@
-"""What is printed: any character on any terminal, strings as they are, tables that cut nothing."""
+"""What is printed: strings as they are, and tables that cut nothing."""
 
-import codecs
-import io
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -11,37 +9,7 @@ from rich.measure import Measurement
 from rich.table import Column, Table
 from rich.text import Text
 
-_ERRORS = "audiometamer.spelled"
-_SPELLED = {
-    "ρ": "rho", "σ": "sigma", "²": "2", "±": "+/-", "×": "x", "…": "...", "–": "-", "−": "-", "→": "->", "‘": "'", "’": "'",
-}  # fmt: skip
-
-
-def _spelled(error: UnicodeError) -> tuple[str, int]:
-    """Characters that an encoding lacks, in ASCII: as a word, or as Python escapes them."""
-    assert isinstance(error, UnicodeEncodeError)
-    lacking = error.object[error.start : error.end]
-    return "".join(_SPELLED.get(c) or c.encode("ascii", "backslashreplace").decode() for c in lacking), error.end
-
-
-codecs.register_error(_ERRORS, _spelled)
-
-
-class _Ascii(io.TextIOWrapper):
-    encoding = "latin-1"  # click writes UTF-8 to a stream that says it is ASCII
-
-
-def print_any_character() -> None:
-    """Let standard output and error spell what their encoding lacks, rather than fail."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if not isinstance(stream, io.TextIOWrapper):
-            continue
-        if codecs.lookup(stream.encoding).name == "ascii":
-            buffered = stream.line_buffering
-            setattr(sys, name, _Ascii(stream.detach(), encoding="ascii", errors=_ERRORS, line_buffering=buffered))
-        else:
-            stream.reconfigure(errors=_ERRORS)
+from audiometamer.cli.streams import ERRORS
 
 
 class PlainConsole(Console):
@@ -54,7 +22,7 @@ class PlainConsole(Console):
     def shown(self, text: str) -> str:
         """A string as it will be printed, which decides how wide it is."""
         escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-        return escaped.encode(self.encoding, _ERRORS).decode(self.encoding)
+        return escaped.encode(self.encoding, ERRORS).decode(self.encoding)
 
     def on_broken_pipe(self) -> None:
         """Leave it to `audiometamer.cli.main`."""
