@@ -1,7 +1,9 @@
 """What is printed: strings as they are, and tables that cut nothing."""
 
+import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from textwrap import fill
 from typing import Any
 
 from rich.console import Console
@@ -43,3 +45,18 @@ def print_table(table: Table) -> None:
     natural = Measurement.get(console, console.options.update(max_width=sys.maxsize), table).maximum
     console.width = max(console.width, natural)
     console.print(table)
+
+
+def shortened(names: Sequence[str], most: int = 20) -> str:
+    """Names with commas; of very many, the first and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:most])}, and {rest} more"
+
+
+def paragraph(text: str, *, indent: int = 2) -> str:
+    """Text that is folded between words to the width of the terminal, and indented."""
+    left = " " * indent
+    return fill(
+        text, shutil.get_terminal_size().columns, initial_indent=left, subsequent_indent=2 * left, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
