@@ -3,10 +3,14 @@
 import difflib
 import hashlib
 import importlib
+import importlib.util
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +18,7 @@ from torch import Tensor, nn
 from audiometamer import networks
 from audiometamer.cards import Card, read_card
 from audiometamer.cochleagram import front_end
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.files import whole_file
 from audiometamer.models import Model
 from audiometamer.resources import zoo_folder
@@ -196,15 +200,25 @@ def save_weights(network: nn.Module, path: Path) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def _imported(name: str) -> ModuleType:
+    """A module; its package may also lie in the current folder, which is then searched after all others, now and later."""
+    package, here = name.partition(".")[0], str(Path.cwd())
+    elsewhere = package in sys.modules or importlib.util.find_spec(package) is not None
+    if not elsewhere and PathFinder.find_spec(package, [here]) is not None:
+        sys.path.append(here)
+    return importlib.import_module(name)
+
+
 def _load_function(text: str) -> Model:
     module_name, function_name = text.split(":")
     try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise AudioMetamerError(f"model {text!r}: {module_name} cannot be imported ({error})") from error
+        module = _imported(module_name)
+    except (ImportError, SyntaxError) as error:
+        raise AudioMetamerError(f"model {text!r}: {module_name} cannot be imported ({one_line(error)})") from error
     function = getattr(module, function_name, None)
     if not callable(function):
-        raise AudioMetamerError(f"model {text!r}: {module_name} has no function {function_name}")
+        where = getattr(module, "__file__", None) or "built in"
+        raise AudioMetamerError(f"model {text!r}: {module_name} ({where}) has no function {function_name}")
     model = function()
     if isinstance(model, Model):
         return model

@@ -1,7 +1,9 @@
-"""Where the zoo and the clips are: inside the installed package, or at the root of a checkout."""
+"""Where the zoo and the clips are, inside the installed package or at the root of a checkout; and the command itself."""
 
+import sys
 from pathlib import Path
 
+COMMAND = (sys.executable, "-P", "-m", "audiometamer")  # -P: a file ./random.py of the current folder is not what we mean
 _PACKAGE = Path(__file__).parent
 
 

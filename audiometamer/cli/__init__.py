@@ -1,34 +1,40 @@
 """The command line: parses, calls, prints. One file for each group of commands; no science."""
 
+import errno
+import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import click
 
+from audiometamer.cli.groups import Group
+from audiometamer.cli.streams import forget_output, print_any_character
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.version import __version__
 
 _RESUMING = ("demo", "run", "synth", "train", "explore ladder")  # commands that keep what they have finished
-_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+_INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + SIGINT and SIGPIPE, as shells count
 
 
-# In the order in which --help lists them; where each lies, and its name there if that is another.
-_COMMANDS = {
-    "demo": "demo", "synth": "synth", "models": "models", "layers": "models", "record": "record", "null": "null",
-    "train": "train", "test-model": "accuracy:test_model", "evaluate": "evaluate", "invariance": "invariance", "report": "report",
-    "import-checkpoint": "import_checkpoint", "benchmark": "benchmark", "plan": "plan", "run": "plan", "status": "status",
-    "submit": "plan", "stimuli": "stimuli", "experiment": "experiment", "explore": "explore",
+# Where each command lies, and its name there if that is another, under the headings of --help and in its order.
+_HEADINGS = {
+    "Make metamers": {"demo": "demo", "synth": "synth", "record": "record", "report": "report", "benchmark": "benchmark"},
+    "Models": {
+        "models": "models", "layers": "models", "null": "null", "train": "train", "test-model": "accuracy:test_model",
+        "import-checkpoint": "import_checkpoint", "evaluate": "evaluate", "invariance": "invariance",
+    },
+    "Stimulus sets": {"plan": "plan", "run": "plan", "submit": "plan", "status": "status", "stimuli": "stimuli"},
+    "Experiments": {"experiment": "experiment", "explore": "explore"},
 }  # fmt: skip
+_COMMANDS = {name: where for commands in _HEADINGS.values() for name, where in commands.items()}
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """Commands that are loaded when they are asked for: none waits for what only others need."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
-        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's)
         if cmd_name not in _COMMANDS:
@@ -38,15 +44,37 @@ class _Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _faults_of_output():  # of --help and --version
+            return super().make_context(*args, **extra)
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+    def invoke(self, ctx: click.Context) -> Any:
+        with _faults_of_output():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _faults_of_output() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise click.exceptions.Exit(_BROKEN_PIPE) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise AudioMetamerError(f"the output cannot be written: {error.strerror}") from error
+
+
+@click.group(cls=_Commands, headings=_HEADINGS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="audiometamer")
 def audiometamer() -> None:
     """Make model metamers: sounds that a layer of a neural network cannot tell from a natural one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 1 if differences were found, 2 after bad input, 130 after Ctrl-C.
+    """Run the command line and return its exit status.
+
+    It is 0; 1 if differences were found; 2 after bad input; 130 after Ctrl-C; 141 if whoever reads the output has gone.
 
     Parameters
     ----------
@@ -66,10 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = show  # type: ignore[assignment]  # mypy wants the parameters' names repeated
         try:
             status = audiometamer.main(args=None if arguments is None else list(arguments), standalone_mode=False)
-        except click.exceptions.Abort:
+        except click.exceptions.Abort as abort:
+            if isinstance(abort.__cause__, EOFError):  # a file that ended early, which click takes for Ctrl-D
+                raise abort.__cause__ from None
             words = " ".join(sys.argv[1:] if arguments is None else arguments)
-            kept = "; what was finished is kept, and the same command goes on from there" if words.startswith(_RESUMING) else ""
-            click.echo(f"\naudiometamer: interrupted{kept}", err=True)
+            kept = "; what was finished is kept, and the same command resumes there" if words.startswith(_RESUMING) else ""
+            click.echo(f"audiometamer: interrupted{kept}", err=True)
             return _INTERRUPTED
         except click.ClickException as error:
             error.show()
@@ -81,5 +111,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run() -> None:
-    """Entry point of the console script."""
-    sys.exit(main())
+    """Entry point of the console script and of ``python -m audiometamer``."""
+    os.environ["PYTHONSAFEPATH"] = "1"  # of processes that we start: none imports a file for its name, as ./random.py
+    print_any_character()
+    try:
+        status = main()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:  # before a command has begun, or after it has ended
+        click.echo("audiometamer: interrupted", err=True)
+        status = _INTERRUPTED
+    except BrokenPipeError:
+        status = _BROKEN_PIPE
+    if status:
+        forget_output()
+    sys.exit(status)

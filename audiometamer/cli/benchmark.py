@@ -50,7 +50,7 @@ def benchmark(
                 f"{timed.step / timed.network:.2f}" if alone else "", f"{seconds:.1f}", f"{seconds * per_layer / 3600:.2f}",
             )  # fmt: skip
     click.echo(machine(model.device))
-    print_table(table, least_width=100)
+    print_table(table)
     click.echo(
         f"{clips} clip(s) × {len(layers)} layer(s) × {len(seeds)} seed(s) of {model.name}: about {total / 3600:.2f} hours, at "
         f"{procedure.expected_steps * (steps or procedure.steps) // procedure.steps} steps a metamer, all attempts counted"

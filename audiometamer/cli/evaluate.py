@@ -80,7 +80,7 @@ def _print_recognition(rows: Sequence[Row]) -> None:
             table.add_row(layer, *("" if cell is None else _percent(cell) for cell in cells))
         who = "the other networks" if shown[0].judge == OTHERS else shown[0].judge
         click.echo(f"{task}: {measure.replace('_', ' ')} of {who}, % (95 % interval), by the network that made the metamers")
-        print_table(table, least_width=100)
+        print_table(table)
 
 
 def _percent(row: Row) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.cli import options, serving
+from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
@@ -33,7 +34,14 @@ _path = click.Path(path_type=Path)
 _stimulus_set = click.argument("stimulus_set", metavar="SET", type=_path)
 
 
-@click.group()
+@click.group(
+    cls=Group,
+    headings={
+        "Prepare": ("power", "build", "rehearse"),
+        "Run": ("serve", "links", "release", "pack", "collect"),
+        "Analyse": ("export", "analyse"),
+    },
+)  # fmt: skip
 def experiment() -> None:
     """Listening experiments: from a stimulus set to listeners' answers and their analysis."""
 
@@ -69,7 +77,7 @@ def _tell(built: Built) -> None:
         numbers = [count[condition] for count in heard]
         span = f"{min(numbers)}–{max(numbers)}" if min(numbers) != max(numbers) else str(numbers[0])
         table.add_row(str(condition), span, str(sum(numbers)), str(missing[condition]))
-    print_table(table, least_width=100)
+    print_table(table)
 
 
 @experiment.command()

@@ -2,7 +2,6 @@
 
 import itertools
 import random
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from audiometamer.cli import options, serving, slurm
+from audiometamer.cli.groups import Group
 from audiometamer.cli.plan import plan_file
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
@@ -43,13 +43,21 @@ from audiometamer.files import only_writer
 from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.metamers.files import folder_of
 from audiometamer.models import Model
+from audiometamer.resources import COMMAND
 
 _path = click.Path(path_type=Path)
 _number = click.option("--signals-at-most", "number", type=click.IntRange(1), help="So many of SIGNALS, at random.")
 _seed = click.option("--seed", type=int, default=0, show_default=True, help="Of what is random.")
 
 
-@click.group()
+@click.group(
+    cls=Group,
+    headings={
+        "Find and move": ("dimensions", "catalogue", "ladder", "submit"),
+        "Listen": ("build", "rehearse", "serve"),
+        "Analyse": ("analyse",),
+    },
+)  # fmt: skip
 def explore() -> None:
     """Along which dimensions of a layer can signals be moved, and how far, before a listener notices?"""
 
@@ -112,7 +120,7 @@ def dimensions(
             str(len(own)),
             f"{shares} %",
         )
-    print_table(table, least_width=130)
+    print_table(table)
     click.echo(f"{len(excerpts)} signals: {out}")
 
 
@@ -215,7 +223,7 @@ def _print_calibrated(calibrated: Sequence[Calibrated]) -> None:
             row.dimension, f"{row.wished:g}", f"{row.reached:.3f}", f"{row.reached_low:.3f}", f"{row.reached_high:.3f}",
             f"{row.leakage:.3f}", f"{row.snr_db:.1f}", f"{row.modulation:.3f}",
         )  # fmt: skip
-    print_table(table, least_width=100)
+    print_table(table)
 
 
 @explore.command()
@@ -265,7 +273,7 @@ def build(design: Path, out: Path) -> None:
         levels = [asked.levels(course.ladder, name) for name in names]
         least, most = f"{min(one[0] for one in levels):g}", f"{max(one[-1] for one in levels):g}"
         table.add_row(layer, str(len(names)), references, _span(map(len, levels)), least, most)
-    print_table(table, least_width=80)
+    print_table(table)
     click.echo(f"{asked.listeners} listeners, each with {asked.ladder.each} of {len(course.dimensions)} dimensions: {out}")
     if read_exploration_design(design).texts.consent is None:
         click.echo(f"the consent is an example that no ethics committee has seen: {out / layout.TEXTS_FOLDER / 'consent.md'}")
@@ -314,7 +322,7 @@ def rehearse(
     expected = "a number, or DIMENSION=D as in relu2/0/+=3"
     sensitivities = dict(serving.named_number(text, option="--d-prime", expected=expected) for text in chosen)
     reply = Informed(read, out / layout.DATABASE, sensitive(read, sensitivities, lapse=lapse))
-    serve = (sys.executable, "-m", "audiometamer", "explore", "serve", "--device", device)
+    serve = (*COMMAND, "explore", "serve", "--device", device)
     serving.rehearse_and_tell(read, out, reply, listeners=listeners, serve=serve, **asked)
 
 

@@ -94,6 +94,6 @@ def _print_measured(measured: dict[str, list[Invariance]]) -> None:
                 f"{max(found.singular_values, default=0.0):.4g}", f"{found.effective_rank:.1f}", f"{found.log_volume:.1f}",
                 "–" if share is None else f"{100 * share:.1f} %",
             )  # fmt: skip
-    print_table(table, least_width=130)
+    print_table(table)
     if any(not found.exact for layers in measured.values() for found in layers):
         click.echo("where the dimension is a range, effective rank and log-volume are of the largest singular values only")

@@ -7,26 +7,31 @@ import torch
 
 from audiometamer.cards import read_card
 from audiometamer.cli import options
-from audiometamer.cli.printing import plain_table, print_table
+from audiometamer.cli.printing import paragraph, plain_table, print_table
+from audiometamer.files import json_text
 from audiometamer.loading import zoo
 from audiometamer.models import record
 from audiometamer.resources import zoo_folder
 
 
 @click.command()
-def models() -> None:
-    """List the models that come with audiometamer."""
-    table = plain_table("name", "network", "classes", "right in quiet", "MB", "what it is")
-    for name in zoo():
-        folder = zoo_folder() / name
-        card = read_card(folder)
+@click.option("--json", "as_json", is_flag=True, help="Whole cards, as JSON.")
+def models(as_json: bool) -> None:
+    """List the models that come with audiometamer: what they are, their vocabulary and limits."""
+    cards = {name: read_card(zoo_folder() / name) for name in zoo()}
+    if as_json:
+        click.echo(json_text(cards))
+        return
+    for name, card in cards.items():
         quiet = [f"{task} {scores['quiet']['percent']} %" for task, scores in card.accuracy.items() if "quiet" in scores]
-        table.add_row(
-            name, card.network.name, ", ".join(f"{len(v)} {task}s" for task, v in card.labels.items()),
-            ", ".join(quiet), f"{(folder / card.weights.file).stat().st_size / 1e6:.1f}",
-            card.description,
-        )  # fmt: skip
-    print_table(table)
+        size = (zoo_folder() / name / card.weights.file).stat().st_size / 1e6
+        click.secho(name, bold=True)
+        click.echo(paragraph(f"{card.description} {size:.1f} MB; right in quiet: {', '.join(quiet) or 'not measured'}."))
+        for task, labels in card.labels.items():
+            click.echo(paragraph(f"{len(labels)} {task}s: {', '.join(labels)}"))
+        for limit in card.limits:
+            click.echo(paragraph(f"Limit: {limit}"))
+        click.echo()
 
 
 @click.command()

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from audiometamer.cli import options, slurm
+from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.cli.status import tell
@@ -30,7 +31,7 @@ attempts = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def plan() -> None:
     """A plan says which stimuli to make: a TOML file."""
 
@@ -48,7 +49,7 @@ def check(path: Path, device: str, measure: bool) -> None:
     for row in found.rows:
         time = (spell(row.seconds),) if row.seconds is not None else ()
         table.add_row(row.model, row.layer, str(row.items), str(row.there), *time)
-    print_table(table, least_width=100)
+    print_table(table)
     click.echo(
         f"{counted(found.items, 'item')} of {counted(found.clips, 'clip')} in {output_folder(path, plan)}, {found.there} of them "
         f"there already; {_spell_bytes(found.n_bytes)} of disk in all"

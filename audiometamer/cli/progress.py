@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from audiometamer.cli.printing import PlainConsole
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -29,11 +30,16 @@ def tracked() -> Iterator[Tracker]:
         TextColumn("{task.percentage:3.0f}%"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = PlainConsole(stderr=True)
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=1.0)
-        yield lambda done, message: bar.update(task, completed=max(done, bar.tasks[task].completed), description=message)
+
+        def show(done: float, message: str) -> None:
+            bar.update(task, completed=max(done, bar.tasks[task].completed), description=console.shown(message))
+
+        yield show
 
 
 class _PlainLines:

@@ -27,7 +27,7 @@ def tell(found: Status) -> None:
     for model, layers in found.layers.items():
         for layer, counts in layers.items():
             table.add_row(model, layer, *(str(counts[state]) for state in STATES))
-    print_table(table, least_width=100)
+    print_table(table)
     for trouble in found.errors[:10]:
         click.echo(f"{trouble.folder}: {trouble.message}")
     if len(found.errors) > 10:

@@ -7,6 +7,7 @@ from typing import Literal, cast
 import click
 
 from audiometamer.cli import options
+from audiometamer.cli.groups import Group
 from audiometamer.errors import AudioMetamerError
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting
@@ -19,7 +20,7 @@ _DIFFERENT = 1  # as diff and grep tell it; 2 is bad input
 _stimulus_set = click.argument("stimulus_set", metavar="SET", type=click.Path(path_type=Path))
 
 
-@click.group()
+@click.group(cls=Group)
 def stimuli() -> None:
     """Stimulus sets: what `audiometamer run` made, for an experiment or another laboratory."""
 

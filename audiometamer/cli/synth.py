@@ -6,16 +6,19 @@ from pathlib import Path
 
 import click
 from rich.table import Column
+from rich.text import Text
 
 from audiometamer.audio import Clip
 from audiometamer.cli import options
-from audiometamer.cli.printing import plain_table, print_table
+from audiometamer.cli.printing import plain_table, print_table, shortened
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import only_writer
 from audiometamer.label_files import grouped, read_groups
+from audiometamer.metamers import hearing
 from audiometamer.metamers.clips import check_names, read_clips
+from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
     checkpoint_path,
@@ -128,6 +131,9 @@ def make(
         weights = model.weights_sha256()
         chosen = [settings_of(model, *job, method=method, steps=steps, weights_sha256=weights) for job in jobs]
         todo = [job for job, settings in zip(jobs, chosen, strict=True) if overwrite or not is_finished(out, settings)]
+        for clip in clips:
+            for doubt in hearing.notices(model, clip, hearing.heard(model, clip)) if isinstance(clip, Clip) else ():
+                click.echo(f"note: {doubt}", err=True)
         if len(todo) < len(jobs):
             click.echo(f"{len(jobs) - len(todo)} of {len(jobs)} metamers are in {out} already")
         done = 0
@@ -152,6 +158,7 @@ def make(
             draw_figure(model, first, clip_folder(out, clip.name, model.name) / "figure.png")
         index = write_index(out)
     _print_metamers(metamers)
+    _print_vocabulary(model)
     click.echo(f"metamers, figures and records: {out}   list: {index}")
 
 
@@ -161,16 +168,30 @@ def _print_metamers(metamers: Sequence[Metamer]) -> None:
     for m in metamers:
         e = m.evidence
         measured = e.similarity[e.settings.layer]
-        snr, labels = measured["snr_db"], list(e.verdict.labels.values())
+        snr = measured["snr_db"]
         word = verdict_word(m.passed)
         style = {"passed": "green", "failed": "red"}.get(word, "")
         table.add_row(
             e.settings.clip, e.settings.layer, str(e.settings.seed), "inf" if snr is None else f"{snr:.1f}",
-            f"{measured['spearman_rho']:.4f}", f"{measured['pearson_r2']:.4f}", f"[{style}]{word}[/]" if style else word,
-            ", ".join(clip for clip, _ in labels), ", ".join(label for _, label in labels),
+            f"{measured['spearman_rho']:.4f}", f"{measured['pearson_r2']:.4f}", Text(word, style=style),
+            _heard(e, 0), _heard(e, 1),
             str(sum(t.steps for t in e.tries)), f"{e.seconds:.1f}",
         )  # fmt: skip
-    print_table(table, least_width=110)
+    print_table(table)
     failed = sum(m.passed is False for m in metamers)
     judged = sum(m.passed is not None for m in metamers)
     click.echo(f"{judged - failed} of {judged} metamers passed their verdict" if judged else "no null distribution: no verdicts")
+
+
+def _heard(evidence: Evidence, which: int) -> str:
+    """What the clip, 0, or the metamer, 1, is heard as, with its probability."""
+    probable = {task: f" {pair[which]:.2f}" for task, pair in evidence.probabilities.items()}
+    return ", ".join(pair[which] + probable.get(task, "") for task, pair in evidence.verdict.labels.items())
+
+
+def _print_vocabulary(model: Model) -> None:
+    """What the network chooses from, and what its card says of its limits."""
+    for task, names in hearing.vocabulary(model).items():
+        click.echo(f"{model.name} knows {len(names)} labels of task {task}: {shortened(names)}")
+    for limit in [] if model.card is None else model.card.limits:
+        click.echo(f"limit: {limit}")

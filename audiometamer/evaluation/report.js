@@ -35,7 +35,8 @@ const rows = page.metamers.map((m) => {
   const row = {
     m, original, clip: original.clip, model: original.model, layer: m.layer, seed: String(m.seed), verdict: m.verdict,
     snr: snr === null ? Infinity : snr, rho, r2, // an infinite SNR is null in JSON
-    heard: m.labels.map(([, clip, metamer]) => (clip === metamer ? clip : `${clip} → ${metamer}`)).join(", "),
+    heard: m.labels.map(([, clip, metamer, probable]) =>
+      (clip === metamer ? clip : `${clip} → ${metamer}`) + (probable && ` (${probable})`)).join(", "),
     final: m.attempts[m.kept].losses.at(-1) ?? Infinity,
   };
   row.words = [row.clip, row.model, row.layer, `seed ${row.seed}`, row.verdict, row.heard, m.method, m.signal.name]
@@ -221,7 +222,8 @@ function details(row) {
       line("largest of random pairs",
         [limit("snr_db", row.snr, 1), limit("spearman_rho", row.rho, 3), limit("pearson_r2", row.r2, 3)])));
   const facts = [
-    ...m.labels.map(([task, clip, metamer]) => [`Heard as (${task})`, `original ${clip}, metamer ${metamer}`]),
+    ...m.labels.map(([task, clip, metamer, probable, classes]) => [`Heard as (${task})`,
+      `original ${clip}, metamer ${metamer}` + (probable && `; probability ${probable.replace(";", " and")}, of ${classes} labels`)]),
     ["Method", `${m.method}, loss ${m.loss}`],
     ...m.attempts.map((a, i) => [`Attempt ${i + 1}${i === m.kept ? " (kept)" : ""}`,
       `${a.what}: ${a.outcome}, ${counted(a.steps, "step")}`]),

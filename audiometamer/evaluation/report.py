@@ -228,8 +228,22 @@ def _original(places: _Places, path: Path, evidence: Evidence) -> _Original:
     figure = path.with_name("figure.png")
     return _Original(
         evidence.settings.clip, evidence.settings.model, places.signal(path, _rms(path)),
-        places.url(figure) if figure.exists() else None, evidence.clip_notices,
+        places.url(figure) if figure.exists() else None, _notices(evidence),
     )  # fmt: skip
+
+
+def _notices(evidence: Evidence) -> list[str]:
+    """What is to be known of the clip, and of what the model does not know."""
+    return [*evidence.clip_notices, *(f"{evidence.settings.model}: {limit}" for limit in evidence.limits)]
+
+
+def _labels(evidence: Evidence) -> list[list[str]]:
+    """By task: what the clip and the metamer are heard as, how probably, and among how many labels; the last two may be empty."""
+    rows = []
+    for task, pair in evidence.verdict.labels.items():
+        probable = "; ".join(f"{p:.2f}" for p in evidence.probabilities.get(task, ()))
+        rows.append([task, *pair, probable, str(evidence.classes.get(task, ""))])
+    return rows
 
 
 def _row(places: _Places, path: Path, evidence: Evidence, original: int) -> _Row:
@@ -240,7 +254,7 @@ def _row(places: _Places, path: Path, evidence: Evidence, original: int) -> _Row
     }
     return _Row(
         original, places.signal(path, evidence.rms), places.url(path.with_suffix(".json")), settings.layer, settings.seed,
-        verdict_word(verdict.passed), [[task, *pair] for task, pair in verdict.labels.items()],
+        verdict_word(verdict.passed), _labels(evidence),
         {metric: _rounded(value) for metric, value in verdict.margin.items()}, similarity, settings.method, settings.loss,
         [_attempt(t) for t in evidence.tries], evidence.kept, round(evidence.seconds, 1), evidence.peak,
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -21,8 +20,9 @@ from audiometamer.experiment.folder import DATABASE, Experiment
 from audiometamer.experiment.messages import Answer
 from audiometamer.experiment.simulated import Client, Confirmed, Reply, take_part
 from audiometamer.experiment.store import Store
+from audiometamer.resources import COMMAND
 
-SERVE = (sys.executable, "-m", "audiometamer", "experiment", "serve")
+SERVE = (*COMMAND, "experiment", "serve")
 _PATIENCE = 60.0  # s for a message to be confirmed, and for each time that the server is killed
 _MOST_SECONDS_ALIVE = 1.0  # of a server that is to be killed
 

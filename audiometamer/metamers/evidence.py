@@ -50,6 +50,12 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         How the steps were computed; see `synthesize`.
     domain : str
         What the signal is: ``Waveform``, ``Image``, or another class of `audiometamer.domains`.
+    probabilities : dict of str to list
+        By task: the probability of the clip's label, and that of the metamer's.
+    classes : dict of str to int
+        By task: the number of labels that the network chooses from.
+    limits : list of str
+        What the model's card says of what it does not know.
     """
 
     settings: Settings
@@ -68,6 +74,9 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tf32: bool = False
     compiled: bool = False
     domain: str = "Waveform"
+    probabilities: dict[str, tuple[float, float]] = {}
+    classes: dict[str, int] = {}
+    limits: list[str] = []
 
 
 def sha256_of(*tensors: Tensor) -> str:

@@ -30,7 +30,7 @@ from audiometamer.version import __version__
 
 INDEX_COLUMNS = (
     "file", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
-    "method", "steps", "seconds", "rms", "peak",
+    "method", "steps", "seconds", "rms", "peak", "probability_clip", "probability_metamer",
 )  # fmt: skip
 TARGET = "target.safetensors"
 _LONGEST = 150  # bytes of a name; file systems take 255
@@ -176,6 +176,8 @@ def write_index(out: Path) -> Path:
             "label_clip": "|".join(clip for clip, _ in labels), "label_metamer": "|".join(m for _, m in labels),
             "method": settings.method, "steps": sum(t.steps for t in evidence.tries), "seconds": f"{evidence.seconds:.1f}",
             "rms": f"{evidence.rms:.4f}", "peak": f"{evidence.peak:.4f}",
+            "probability_clip": "|".join(f"{clip:.4f}" for clip, _ in evidence.probabilities.values()),
+            "probability_metamer": "|".join(f"{metamer:.4f}" for _, metamer in evidence.probabilities.values()),
         })  # fmt: skip
     path = out / "index.tsv"
     write_table(path, INDEX_COLUMNS, rows)

@@ -27,6 +27,7 @@ from audiometamer.matching.loop import Halfway, Penalty, losses_and_gradients, m
 from audiometamer.matching.losses import Activations, Loss, combined, rectified, relative_l2
 from audiometamer.matching.methods import Attempt, Method, load_method, stuck_after
 from audiometamer.metamers import compiled as compilation
+from audiometamer.metamers import hearing
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import Evidence, Try, sha256_of, versions
 from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
@@ -625,7 +626,9 @@ class _Run:
     def _evidence(self, job: _Job, signal: Tensor) -> Evidence:
         """What is known of a signal [shape=signal_shape] as the metamer of a job."""
         model, names = self.model, places(job.layer)
-        labels = {}
+        labels: dict[str, tuple[str, str]] = {}
+        probable: dict[str, tuple[float, float]] = {}
+        doubts: list[str] = []
         if isinstance(job.clip, Clip):
             natural = self._natural(job.clip)
             pair = torch.stack([natural, signal.to(natural)])
@@ -637,6 +640,7 @@ class _Run:
             for task in (task for task in logits if task in told):
                 clip_label, metamer_label = (model.heard(task, values) for values in logits[task])
                 labels[task] = (clip_label, metamer_label)
+            probable, doubts = hearing.compared(model, job.clip, {task: logits[task] for task in labels})
         else:
             with torch.no_grad():
                 found = record(model, signal.to(dtype=model.dtype, device=model.device)[None], names)
@@ -655,13 +659,16 @@ class _Run:
             rms=float(signal.square().mean().sqrt()),
             peak=float(signal.abs().max()),
             sample_rate=model.sample_rate,
-            clip_notices=list(job.clip.notices),
+            clip_notices=[*job.clip.notices, *doubts],
             device=str(model.device),
             dtype=str(model.dtype).removeprefix("torch."),
             versions=versions(),
             tf32=self.tf32,
             compiled=self.compiled,
             domain=type(self.domain).__name__,
+            probabilities=probable,
+            classes={task: len(names) for task, names in hearing.vocabulary(model).items() if task in probable},
+            limits=[] if model.card is None else model.card.limits,
         )
 
 

@@ -3,13 +3,13 @@
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
+from audiometamer.resources import COMMAND
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +80,7 @@ def log_folder(plan: Path) -> Path:
 
 def worker_command(plan: Path, resources: Resources) -> list[str]:
     """What makes items of a plan, under any scheduler, as often and in as many places at once as you like."""
-    command = [sys.executable, "-m", "audiometamer", *resources.command.split(), str(plan.resolve())]
+    command = [*COMMAND, *resources.command.split(), str(plan.resolve())]
     if resources.device != "auto":
         command += ["--device", resources.device]
     if resources.gpus > 1:

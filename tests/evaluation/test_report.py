@@ -149,7 +149,7 @@ def edit_index(folder, old, new):
         (lambda f: (f / "index.tsv").write_bytes(b"\xff\xfe\x00"), r"index\.tsv cannot be read as a table: .*utf-8"),
         (lambda f: (f / "index.tsv").write_bytes(b""), r"index\.tsv is no list of metamers of this version"),
         (lambda f: edit_index(f, "\tseed\t", "\tseeds\t"), r"its columns differ \(seed, seeds\)"),
-        (lambda f: edit_index(f, "\tpassed", ""), r"index\.tsv, line 2: 15 cells; there should be 16"),
+        (lambda f: edit_index(f, "\tpassed", ""), r"index\.tsv, line 2: 17 cells; there should be 18"),
         (lambda f: edit_index(f, "vowel/tiny/final", "../../final"), r"line 2: \.\./\.\./final_seed0.wav lies outside"),
         (lambda f: edit_index(f, "vowel/tiny/final", "/etc/final"), r"line 2: /etc/final_seed0.wav lies outside"),
         (lambda f: (f / "index.tsv").write_text((f / "index.tsv").read_text().split("\n")[0]), r"lists no metamers"),

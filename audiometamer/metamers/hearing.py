@@ -1,0 +1,122 @@
+"""What a network knows: how probable it finds its label for a sound, and whether the sound holds anything that it could know."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from scipy.signal import welch
+from torch import Tensor
+
+from audiometamer.audio import Clip
+from audiometamer.models import Model
+
+LOW_PROBABILITY = 0.9
+"""A label below this is doubtful: 97 % of test words, and 26 % of running speech, reach it in the networks of the zoo."""
+
+BAND_HZ, EMPTY_DB = 4000.0, -60.0
+"""A clip is empty above 4 kHz if this share of its power, or less, lies there.
+
+A telephone or a sample rate of 8 kHz leaves less than -90 dB; speech that was recorded with more has at least -50 dB.
+"""
+_LEAST_RATE = 10_000  # Hz of a model that hears enough above 4 kHz
+_FRAME = 1024
+
+
+def probabilities(model: Model, logits: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """The probability of each signal's most likely label, by task, of tasks whose labels have names.
+
+    Parameters
+    ----------
+    model : Model
+    logits : mapping of str to Tensor [shape=(batch, classes)]
+        Of which the softmax is taken; the sigmoid where a sound can have several labels; nothing if they are probabilities.
+        Classes that share a label, as in a coarser grouping, share its probability.
+
+    Returns
+    -------
+    dict of str to list of float
+    """
+    several = [] if model.card is None else model.card.multi_label
+    named = model.named_labels()
+    return {
+        task: (x.double().sigmoid().amax(1) if task in several else _likeliest(x.double(), named[task])).tolist()
+        for task, x in logits.items()
+        if task in named
+    }
+
+
+def _likeliest(logits: Tensor, names: Sequence[str]) -> Tensor:
+    """The probability of the label of the largest logit; [shape=(batch,)]."""
+    ones = torch.ones(len(logits), dtype=logits.dtype, device=logits.device)
+    are_probabilities = bool((logits >= 0).all()) and torch.allclose(logits.sum(1), ones, atol=1e-4)
+    of_class = logits if are_probabilities else logits.softmax(1)
+    label = torch.tensor([names.index(name) for name in names], device=logits.device)
+    of_label = torch.zeros_like(of_class).index_add_(1, label, of_class)
+    return of_label.gather(1, label[logits.argmax(1)][:, None])[:, 0]
+
+
+def compared(model: Model, clip: Clip, logits: Mapping[str, Tensor]) -> tuple[dict[str, tuple[float, float]], list[str]]:
+    """The probabilities of a clip's label and its metamer's by task, from logits of these two; and `notices` of the clip."""
+    found = {task: (of_clip, of_metamer) for task, (of_clip, of_metamer) in probabilities(model, logits).items()}
+    return found, notices(model, clip, {task: of_clip for task, (of_clip, _) in found.items()})
+
+
+def vocabulary(model: Model) -> dict[str, list[str]]:
+    """The labels that a network chooses from, by task, each once."""
+    return {task: list(dict.fromkeys(names)) for task, names in model.named_labels().items()}
+
+
+def notices(model: Model, clip: Clip, found: Mapping[str, float]) -> list[str]:
+    """What makes it doubtful that a clip holds anything the network knows.
+
+    Parameters
+    ----------
+    model : Model
+    clip : Clip
+    found : mapping of str to float
+        The probability of the clip's label by task.
+
+    Returns
+    -------
+    list of str
+        Empty if there is nothing to doubt.
+    """
+    doubts = []
+    for task, probability in found.items():
+        if probability < LOW_PROBABILITY:
+            doubts.append(
+                f"{clip.name}: the {task} that {model.name} finds likeliest has a probability of {probability:.2f}, below "
+                f"{LOW_PROBABILITY}; the clip may hold none of the {len(vocabulary(model)[task])} that it knows"
+            )
+    share = share_above(clip, BAND_HZ) if (model.sample_rate or 0) >= _LEAST_RATE else math.inf
+    if share < EMPTY_DB:
+        doubts.append(
+            f"{clip.name}: no sound above {BAND_HZ / 1000:g} kHz ({share:.0f} dB of its power), though {model.name} takes "
+            f"{model.sample_rate} Hz: a telephone, or a recording at 8 kHz?"
+        )
+    return doubts
+
+
+def share_above(clip: Clip, frequency: float) -> float:
+    """The share of a sound's power above a frequency in Hz, in dB: 10·log10(P_above / P).
+
+    By Welch's method, in Hann windows of 1024 samples, of all between the first and the last sample that are not zero: the edge
+    to the silence that pads a short clip is no part of the recording.
+    """
+    samples = clip.samples.double().flatten().numpy()
+    sounding = np.flatnonzero(samples)
+    if not len(sounding):
+        return math.inf
+    recording = samples[sounding[0] : sounding[-1] + 1]
+    frequencies, power = welch(recording, clip.sample_rate or 1, nperseg=min(_FRAME, len(recording)))
+    total = power.sum()
+    return 10 * math.log10(max(power[frequencies > frequency].sum(), np.finfo(float).tiny) / total) if total else math.inf
+
+
+def heard(model: Model, clip: Clip) -> dict[str, float]:
+    """The probability of a clip's label by task; see `probabilities`."""
+    signal = clip.samples.to(dtype=model.dtype, device=model.device).view(1, *model.signal_shape)
+    with torch.no_grad():
+        found = probabilities(model, model.logits(model(signal)))
+    return {task: of_each[0] for task, of_each in found.items()}
