@@ -121,6 +121,8 @@ def export(folder: Path, database: Path | None, out: Path) -> None:
     """Write the answers of EXPERIMENT as tables, while the server runs or after."""
     answers = read_answers(database or folder / layout.DATABASE, _of_any_kind(folder))
     write_tables(answers, out)
+    for notice in answers.notices:
+        click.echo(notice, err=True)
     click.echo(f"{answers.total} answers of {len(answers.enrolled)} listeners: {out}")
 
 

@@ -13,9 +13,10 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.folder import Experiment
+from audiometamer.experiment.identity import identity
 from audiometamer.experiment.messages import Answer, Events, Form, Message
 from audiometamer.experiment.pack import list_names
-from audiometamer.experiment.store import Person, RefusedError, Store
+from audiometamer.experiment.store import Person, RefusedError, Store, UnnamedError
 from audiometamer.tables import read_table
 
 _MOST_BYTES = 1 << 28  # of one listener's results, once they are unpacked
@@ -112,6 +113,8 @@ def collect(
 def _admit(sent: Sent, store: Store) -> Collected:
     try:
         listener = store.admit(sent.person, sent.number, sent.messages)
+    except UnnamedError as error:
+        raise AudioMetamerError(f"{sent.file}: {error}: its participant is {sent.person.participant[:60]!r}") from error
     except RefusedError as error:
         raise AudioMetamerError(
             f"{sent.file}, list {sent.number}: {error}; nothing of this listener was taken from it"
@@ -187,9 +190,10 @@ def _read_psychopy(file: Path, experiment: Experiment, response: str | None, rea
     rows = [row for row in rows if row["stim_id"]]
     if not rows or len({(row["participant"], row["date"], row["list"]) for row in rows}) != 1:
         raise AudioMetamerError(f"{file} must hold the trials of one participant, date and list")
-    participant, date, number = rows[0]["participant"], _moment(rows[0]["date"], file), rows[0]["list"]
-    if not participant or not number.isdecimal() or not 1 <= int(number) <= len(experiment.lists.listeners):
-        raise AudioMetamerError(f"{file}: participant {participant!r} and list {number!r} are none of this experiment's")
+    given, date, number = rows[0]["participant"], _moment(rows[0]["date"], file), rows[0]["list"]
+    participant = identity(given)
+    if participant is None or not number.isdecimal() or not 1 <= int(number) <= len(experiment.lists.listeners):
+        raise AudioMetamerError(f"{file}: participant {given!r} and list {number!r} are none of this experiment's")
     messages: list[Message] = [Form(key=_key(number, participant, "consent"), form="consent", content={"source": "PsychoPy"})]
     for line, row in enumerate(rows, start=1):
         try:
@@ -208,7 +212,7 @@ def _moment(text: str, file: Path) -> datetime:
     """When PsychoPy began, in the time zone of this machine."""
     try:
         return datetime.strptime(text, _DATE).astimezone()
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise AudioMetamerError(f"{file}: date is {text!r}; it must be as PsychoPy writes it: 2026-03-01_10h15.30.123") from error
 
 

@@ -5,8 +5,8 @@ import io
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from audiometamer.experiment import folder as layout
 from audiometamer.experiment.analysis.trials import LISTENER_COLUMNS, TRIAL_COLUMNS, Listener, Trial, cells
 from audiometamer.experiment.course import Decided, Heard
 from audiometamer.experiment.folder import ConditionKey, Entry, Experiment, write_private
-from audiometamer.experiment.messages import Answer, Events, Form, Message
+from audiometamer.experiment.messages import Answer, Events, Form, Message, in_utc, moments, takes_place
 from audiometamer.experiment.store import check_experiment
 from audiometamer.files import write_text
 
@@ -45,7 +45,7 @@ class EventRow(msgspec.Struct, frozen=True):
     listener: str
     trial: int | None
     what: str
-    when: datetime
+    when: datetime | None
     details: str
 
 
@@ -95,12 +95,27 @@ class Answers:
         By listener; answers in the order of their trials, others in that of their arrival.
     decided : dict of (int, int) to Decided
         By listener and trial; empty where all trials were drawn beforehand.
+    unreadable : list of str
+        What was kept by an earlier version or changed since, and is left out: a line each.
     """
 
     experiment: Experiment
     enrolled: list[Enrolled]
     messages: dict[int, list[Message]]
     decided: dict[tuple[int, int], Decided]
+    unreadable: list[str] = field(default_factory=list)
+
+    @cached_property
+    def notices(self) -> list[str]:
+        """What the tables lack, a line for each message with a date out of range, whose cell is empty, or that cannot be read."""
+        dated = ((listener, message) for listener, messages in self.messages.items() for message in messages)
+        return [
+            *self.unreadable,
+            *(
+                f"listener {listener}, {_named(message)}: a date outside the years 1970 to 2199; its cell is empty"
+                for listener, message in dated if not all(map(takes_place, moments(message)))
+            ),
+        ]  # fmt: skip
 
     def answers(self, listener: int) -> list[Answer]:
         """The answers of one listener, in order."""
@@ -147,13 +162,13 @@ class Answers:
                 continue
             entry = self.experiment.key[answer.stimulus]
             model, layer, seed = _condition(entry)
-            backwards = answer.answered < answer.started  # the listener's clock was set meanwhile
+            started, answered = started_answered(answer)
             yield Trial(
                 listener=str(one.listener), trial=answer.trial, kind=trial.kind, stimulus=answer.stimulus,
                 clip=entry.clip, model=model, layer=layer, seed=seed, missing=entry.missing, word=entry.word,
                 speaker=entry.speaker, answer=answer.answer, correct=answer.answer == entry.answer,
                 reaction_time_ms=answer.reaction_time_ms, plays=answer.plays,
-                started=None if backwards else answer.started.astimezone(UTC), answered=answer.answered.astimezone(UTC),
+                started=started, answered=answered,
                 network_correct=self._network_correct(entry), browser=browser, playback=json_cell(answer.playback),
             )  # fmt: skip
 
@@ -188,7 +203,7 @@ class Answers:
     def events(self) -> list[EventRow]:
         """A row for each event."""
         return [
-            EventRow(str(one.listener), event.trial, event.what, event.when.astimezone(UTC), json_cell(event.details))
+            EventRow(str(one.listener), event.trial, event.what, in_utc(event.when), json_cell(event.details))
             for one in self.enrolled
             for message in self.messages[one.listener] if isinstance(message, Events)
             for event in message.events
@@ -234,17 +249,21 @@ def read_answers(database: Path, experiment: Experiment) -> Answers:
             columns = ", ".join(f'"{name}"' for name in Enrolled.__struct_fields__)
             enrolled = [Enrolled(*row) for row in db.execute(f"SELECT {columns} FROM listeners ORDER BY listener")]  # noqa: S608 (our names)
             messages: dict[int, list[Message]] = {one.listener: [] for one in enrolled}
+            unreadable: list[str] = []
             decoder = msgspec.json.Decoder(Message)
-            for listener, content in db.execute(
-                "SELECT listener, content FROM messages ORDER BY listener, trial, received, rowid"
+            for listener, key, content in db.execute(
+                "SELECT listener, key, content FROM messages ORDER BY listener, trial, received, rowid"
             ):
-                messages[listener].append(decoder.decode(content))
+                try:
+                    messages[listener].append(decoder.decode(content))
+                except msgspec.MsgspecError as error:
+                    unreadable.append(f"listener {listener}, message {key}: it cannot be read and is left out: {error}")
             sql = "SELECT listener, trial, content FROM decided"
             rows = db.execute(sql) if experiment.course is not None else ()
             decided = {(listener, trial): msgspec.json.decode(content, type=Decided) for listener, trial, content in rows}
     except (sqlite3.Error, msgspec.MsgspecError) as error:
         raise AudioMetamerError(f"{database} cannot be read: {error}") from error
-    return Answers(experiment, enrolled, messages, decided)
+    return Answers(experiment, enrolled, messages, decided, unreadable)
 
 
 def read_decided(database: Path, stimulus: str) -> Decided:
@@ -273,6 +292,16 @@ def write_tables(answers: Answers, out: Path) -> None:
     for table in (TRIALS, LISTENERS, EVENTS):
         write_text(out / table, answers.text(table))
     write_private(out / PARTICIPANTS, answers.text(PARTICIPANTS))
+
+
+def started_answered(answer: Answer) -> tuple[datetime | None, datetime | None]:
+    """When a trial began and was answered, in UTC; empty where it is not known, as if the listener's clock was set meanwhile."""
+    started, answered = in_utc(answer.started), in_utc(answer.answered)
+    return (None if started and answered and answered < started else started), answered
+
+
+def _named(message: Message) -> str:
+    return f"trial {message.trial}" if isinstance(message, Answer) else f"message {message.key}"
 
 
 def _condition(entry: Entry) -> tuple[str, str, int | None]:

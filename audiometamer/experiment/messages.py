@@ -1,12 +1,14 @@
 """What a listener's page sends: answers, forms and events, each under a key of its own; read from JSON and checked."""
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 MOST_LETTERS = 200  # of an answer
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)  # between which experiments take place
 Key = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{16,64}\Z")]
 Moment = Annotated[datetime, Meta(tz=True)]
 Scalar = Annotated[str, Meta(max_length=4000)] | int | float | bool | None
@@ -70,3 +72,21 @@ class Events(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
 
 
 Message = Answer | Form | Events
+
+
+def moments(message: Message) -> Iterator[datetime]:
+    """All dates of a message."""
+    if isinstance(message, Answer):
+        yield from (message.started, message.answered)
+    elif isinstance(message, Events):
+        yield from (event.when for event in message.events)
+
+
+def takes_place(moment: datetime) -> bool:
+    """Whether a date is of the years 1970 to 2199, in UTC: others may not even exist there."""
+    return _FIRST <= moment < _LAST
+
+
+def in_utc(moment: datetime) -> datetime | None:
+    """A date in UTC; None where it is out of range, as a message may be that was kept by an earlier version."""
+    return moment.astimezone(UTC) if takes_place(moment) else None

@@ -57,6 +57,7 @@ def _shown(answers: Answers) -> str:
         f"{len(people) - finished - excluded} under way; {answers.total} answers"
     )
     return f"""<p>{counts}</p>
+{"".join(f'<p role="note">{escape(notice)}</p>' for notice in answers.notices)}
 {_main_trials(answers)}
 <h2>Listeners</h2>
 {_table(("listener", "list", "group", "answers", "headphones", "practice", "state"), _listeners(answers))}

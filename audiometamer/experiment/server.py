@@ -72,6 +72,7 @@ from audiometamer.experiment.store import (
     Store,
     UnavailableError,
     UnknownListenerError,
+    UnnamedError,
 )
 
 Service = Literal["prolific", "mturk", "anyone"]
@@ -83,7 +84,8 @@ _TYPES = {
     ".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2",
 }  # fmt: skip
 _STATUS: dict[type[AudioMetamerError], int] = {
-    RefusedError: 422, UnknownListenerError: 401, CompleteError: 409, ConflictError: 409, ExcessError: 429, UnavailableError: 503,
+    RefusedError: 422, UnknownListenerError: 401, UnnamedError: 403, CompleteError: 409, ConflictError: 409, ExcessError: 429,
+    UnavailableError: 503,
 }  # fmt: skip
 _log = logging.getLogger(__name__)
 
@@ -291,10 +293,7 @@ def _person(asked: Enrolment) -> Person:
         return Person("anyone", secrets.token_hex(16), {})
     if asked.parameters.get("assignmentId") == _PREVIEW:
         raise HTTPException(403, "this is a preview; it begins when the task is accepted")
-    participant = asked.parameters.get(_PARTICIPANT[asked.service], "")
-    if not participant:
-        raise HTTPException(403, f"{asked.service} does not say who this is")
-    return Person(asked.service, participant, asked.parameters)
+    return Person(asked.service, asked.parameters.get(_PARTICIPANT[asked.service], ""), asked.parameters)
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -18,7 +18,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.course import Decided, Heard
 from audiometamer.experiment.design import Question
 from audiometamer.experiment.folder import Experiment, Trial
-from audiometamer.experiment.messages import Answer, Form, Message
+from audiometamer.experiment.identity import identity
+from audiometamer.experiment.messages import Answer, Form, Message, moments, takes_place
 
 T = TypeVar("T")
 _VERSION = 1  # of the tables
@@ -82,6 +83,10 @@ class CompleteError(RefusedError):
 
 class ExcessError(RefusedError):
     """A listener sent far too much."""
+
+
+class UnnamedError(RefusedError):
+    """Nothing says who somebody is: a service left its placeholder, for example."""
 
 
 class UnavailableError(AudioMetamerError):
@@ -227,9 +232,12 @@ class Store:
         ------
         CompleteError
             If every list has its listener.
+        UnnamedError
+            If the person's name is nobody's; see `audiometamer.experiment.identity`.
         UnavailableError
         """
         token = secrets.token_urlsafe(32)
+        person = None if person is None else _identified(person)
         with self._transaction() as db:
             listener = self._known(db, person)
             if listener is None:
@@ -299,9 +307,12 @@ class Store:
         ------
         ConflictError
             If the list has another listener, who was not excluded, or this listener has another list; and as `keep`.
+        UnnamedError
+            As `enrol`.
         RefusedError, ExcessError, UnavailableError
             As `keep`.
         """
+        person = _identified(person)
         with self._transaction() as db:
             listener = self._known(db, person) or self._new(db, person, group, number)
             if self._state(db, listener).number != number:
@@ -433,7 +444,8 @@ class Store:
             If another message has this key, the trial is answered, it is not this trial's turn, there was no consent, or the
             experiment is over.
         RefusedError
-            If it is not a possible answer, or not to what this listener heard; if a form is not as the design asks for it.
+            If it is not a possible answer, or not to what this listener heard; if a form is not as the design asks for it; if a
+            date is out of range.
         ExcessError
             If the listener sent too many forms and events.
         UnavailableError
@@ -459,6 +471,8 @@ class Store:
             raise ConflictError("another message was kept under this key")
 
     def _check(self, db: sqlite3.Connection, state: State, message: Message) -> None:
+        if not all(map(takes_place, moments(message))):
+            raise RefusedError("it holds a date outside the years 1970 to 2199")
         if isinstance(message, Answer):
             self._check_answer(db, state, message)
             return
@@ -525,6 +539,14 @@ def _check_under_way(state: State) -> None:
         raise ConflictError("there was no consent")
     if state.excluded is not None:
         raise ConflictError("the experiment is over")
+
+
+def _identified(person: Person) -> Person:
+    """The same person under the one form of their name."""
+    participant = identity(person.participant)
+    if participant is None:
+        raise UnnamedError(f"{person.service} does not say who this is")
+    return person._replace(participant=participant)
 
 
 def _judged(decided: Decided, answer: str) -> Heard:

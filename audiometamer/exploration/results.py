@@ -1,10 +1,9 @@
 """The answers to an exploration as a table: a row for each trial that was decided on the way."""
 
 from collections.abc import Iterator
-from datetime import UTC
 
 from audiometamer.experiment.course import Decided
-from audiometamer.experiment.export import Answers, json_cell, tsv
+from audiometamer.experiment.export import Answers, json_cell, started_answered, tsv
 from audiometamer.experiment.messages import Answer
 from audiometamer.exploration.trials import COLUMNS, Answered, row_of
 
@@ -23,9 +22,8 @@ def answered(answers: Answers, *, task: str) -> Iterator[Answered]:
 
 
 def _row(listener: str, task: str, decided: Decided, message: Answer) -> Answered:
-    backwards = message.answered < message.started  # the listener's clock was set meanwhile
+    started, answered_at = started_answered(message)
     return Answered.to(
         decided, listener=listener, task=task, answer=message.answer, reaction_time_ms=message.reaction_time_ms,
-        plays=message.plays, started=None if backwards else message.started.astimezone(UTC),
-        answered=message.answered.astimezone(UTC), playback=json_cell(message.playback),
+        plays=message.plays, started=started, answered=answered_at, playback=json_cell(message.playback),
     )  # fmt: skip

@@ -117,10 +117,12 @@ function jatosPage({ workerId, query = {} }) {
 globalThis.localStorage = new Storage();
 const { transport } = await import(pathToFileURL(`${folder}/page/offline.js`));
 const { sha256 } = await import(pathToFileURL(`${folder}/page/sha256.js`));
+const { identity } = await import(pathToFileURL(`${folder}/page/identity.js`));
 const open = new Map();
 
 const doing = {
   sha256: ({ texts }) => texts.map(sha256),
+  identity: ({ names }) => names.map(identity),
   browser: () => void (globalThis.localStorage = new Storage()), // another one
   full: ({ full }) => void (globalThis.localStorage.full = full),
   fail: ({ what, times }) => void (server.failing[what] = times),

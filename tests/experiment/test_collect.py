@@ -90,12 +90,13 @@ def test_a_changed_file_is_refused_with_its_name_and_changes_nothing(experiment,
         (lambda m: [*m[:3], {**m[3], "stimulus": m[4]["stimulus"]}, *m[4:]], "trial 3 plays another sound"),
         (lambda m: [*m[:3], {**m[3], "answer": "nothing"}, *m[4:]], "this is none of the possible answers"),
         (lambda m: [*m[:-1], {**m[-1], "content": {"age": "old"}}], "the answer to age must be a number"),
+        (lambda m: [*m[:3], {**m[3], "answered": "9999-12-31T23:59:59-01:00"}, *m[4:]], "it holds a date outside the years"),
         (lambda m: [*m, {**m[-2], "trial": 99, "key": key_of("more")}], "there is no trial 99; there are 14"),
     ],
 )
 def test_what_the_server_would_refuse_is_refused_all_messages(experiment, store, saved, change, told):
     path = saved(2, change(all_messages(experiment, 2)))
-    with pytest.raises(AudioMetamerError, match=rf"answers-2\.jsonl, list 2: {told}; nothing of this listener was taken"):
+    with pytest.raises(AudioMetamerError, match=rf"answers-2\.jsonl, list 2: {told}.*; nothing of this listener was taken"):
         collect(experiment, [path], store)
     assert contents(store) == []
     assert read_answers(store.path, experiment).enrolled == []
@@ -218,6 +219,13 @@ def test_zips_that_cannot_be_read(experiment, store, tmp_path, monkeypatch):
     assert contents(store) == []
 
 
+@pytest.mark.parametrize("listener", ["undefined", "", " ", "{{%PROLIFIC_PID%}}", "x" * 257])
+def test_answers_of_nobody_are_refused(experiment, store, saved, listener):
+    with pytest.raises(AudioMetamerError, match=r"answers-1\.jsonl: static does not say who this is: its participant is '"):
+        collect(experiment, [saved(1, listener=listener)], store)
+    assert contents(store) == []
+
+
 @pytest.fixture
 def ran(folder, experiment, tmp_path):
     """What PsychoPy saves: the columns of the condition file, its own, and rows without a trial beside the loop."""
@@ -234,7 +242,7 @@ def ran(folder, experiment, tmp_path):
         with path.open("w", encoding="utf-8-sig", newline="") as file:
             writer = csv.DictWriter(file, [*rows[0], *extra], restval="")
             writer.writeheader()
-            writer.writerows([extra, *(row | extra for row in rows), extra])
+            writer.writerows([extra, *(extra | row for row in rows), extra])
         return path
 
     return run
@@ -245,6 +253,8 @@ def test_results_of_psychopy(experiment, store, ran):
     for _ in range(2):
         (one,) = collect(experiment, [path], store, response="key_resp.keys")
         assert (one.listener, one.number, one.answers) == (1, 2, len(experiment.trials(2)))
+    (again,) = collect(experiment, [ran(2, participant=" p1 ")], store, response="key_resp.keys")
+    assert again.listener == 1
     answers = read_answers(store.path, experiment)
     assert answers.listeners[0].finished
     assert {trial.reaction_time_ms for trial in answers.trials} == {812.5}
@@ -263,6 +273,9 @@ def test_results_of_psychopy(experiment, store, ran):
         ({"stim_id": "zzz"}, "list 2: trial 1 plays another sound"),
         ({"list": "9"}, "participant 'p1' and list '9' are none of this experiment's"),
         ({"list": "two"}, "participant 'p1' and list 'two' are none"),
+        ({"participant": "undefined"}, "participant 'undefined' and list '2' are none of this experiment's"),
+        ({"date": "0001-01-01_00h00.00.000"}, "a date outside the years 1970 to 2199|date is '0001"),
+        ({"date": "9999-12-31_23h59.59.000"}, "a date outside the years 1970 to 2199|date is '9999"),
         ({"stim_id": ""}, "must hold the trials of one participant, date and list"),
     ],
 )

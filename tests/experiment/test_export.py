@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sqlite3
 import stat
 
 import msgspec
@@ -11,9 +12,10 @@ from tiny_experiment import LAYERS, answer_message, form_message, key_of
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.trials import read_listeners, read_trials
-from audiometamer.experiment.export import LISTENERS, PARTICIPANTS, TRIALS, read_answers, write_tables
+from audiometamer.experiment.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, read_answers, write_tables
 from audiometamer.experiment.messages import Message
-from audiometamer.experiment.store import Person
+from audiometamer.experiment.results import results_page
+from audiometamer.experiment.store import Person, RefusedError
 
 # What the analysis reads
 TRIAL_TABLE = (
@@ -132,3 +134,40 @@ def test_a_clock_that_was_set_back_does_not_spoil_the_table(store, tmp_path):
     (read,) = read_trials(tmp_path / TRIALS)
     assert read.started is None
     assert read.reaction_time_ms == 812.5
+
+
+BAD = ("9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00", "1969-12-31T23:59:59Z", "2200-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize("moment", BAD)
+def test_dates_that_no_experiment_has_are_refused(store, moment):
+    listener = store.listener(store.enrol())
+    keep(store, listener, form_message("consent"))
+    trial = store.experiment.trials(1)[0]
+    event = {"kind": "events", "key": key_of("events"), "events": [{"what": "blur", "when": moment}]}
+    for message in (answer_message(trial, "1", started=moment), answer_message(trial, "1", answered=moment), event):
+        with pytest.raises(RefusedError, match="a date outside the years 1970 to 2199"):
+            keep(store, listener, message)
+    assert store.state(listener).next == 1
+
+
+@pytest.mark.parametrize("moment", BAD)
+def test_rows_that_were_kept_before_are_named_and_their_cells_are_empty(answered, store, experiment, moment):
+    with sqlite3.connect(store.path) as db:
+        replaced = "replace(replace(content, '2026-03-01T10:00:00+01:00', :bad), '2026-03-01T09:00:02Z', :bad)"
+        db.execute(f"UPDATE messages SET content = {replaced} WHERE kind = 'answer' AND trial = 2", {"bad": moment})
+        db.execute("UPDATE messages SET content = replace(content, '2026-03-01T09:00:00Z', ?) WHERE kind = 'events'", (moment,))
+        db.execute("UPDATE messages SET content = '{' WHERE kind = 'answer' AND trial = 3")
+    found = read_answers(store.path, experiment)
+    row = rows(found.text(TRIALS))[1]
+    assert (row["trial"], row["started"], row["answered"]) == ("2", "", "")
+    assert row["correct"] == rows(answered.text(TRIALS))[1]["correct"]
+    assert [one["when"] for one in rows(found.text(EVENTS))] == ["", ""]
+    assert len(rows(found.text(TRIALS))) == len(rows(answered.text(TRIALS))) - 1
+    broken, *dated = found.notices
+    assert broken.startswith(f"listener 1, message {key_of('trial', 3)}: it cannot be read and is left out")
+    assert sorted(dated) == [
+        f"listener 1, {what}: a date outside the years 1970 to 2199; its cell is empty"
+        for what in (f"message {key_of('events')}", "trial 2")
+    ]
+    assert all(notice.replace("'", "&#x27;") in results_page("x", found) for notice in dated)

@@ -76,6 +76,16 @@ def test_who_comes_again_goes_on_at_the_same_trial(jatos, experiment, store, tmp
     assert [(one.number, one.answers) for one in collect(experiment, [file], store)] == [(1, len(experiment.trials(1)))]
 
 
+def test_who_comes_under_a_placeholder_is_refused_and_blanks_make_nobody_else(jatos):
+    told = run_page(jatos, [
+        *(coming(k, query={"PROLIFIC_PID": name}) for k, name in enumerate(["{{%PROLIFIC_PID%}}", "undefined", " ", ""])),
+        coming(8, query={"PROLIFIC_PID": "abc"}), coming(9, query={"PROLIFIC_PID": " abc "}),
+    ])  # fmt: skip
+    nobody = {"refused": 403, "message": "prolific does not say who this is", "state": None}
+    assert told[:4] == [nobody] * 4
+    assert told[4] == told[5]
+
+
 def test_a_closed_channel_is_waited_for(jatos, experiment):
     told = run_page(jatos, [
         {"do": "fail", "what": "channel", "times": 3}, coming(1), {"do": "fail", "what": "channel", "times": 30}, coming(2),

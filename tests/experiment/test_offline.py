@@ -168,6 +168,14 @@ def draw_message(chance, experiment, number, turn):
     return chance.choice(ODD)
 
 
+MOMENTS = [
+    "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00", "0000-01-01T00:00:00Z", "1969-12-31T23:59:59.999Z",
+    "1970-01-01T00:00:00Z", "1970-01-01T00:00:00+00:01", "2199-12-31T23:59:59.999Z", "2200-01-01T00:00:00Z",
+    "2200-01-01T00:30:00+01:00", "2026-02-29T00:00:00Z", "2024-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2000-02-29T00:00:00Z",
+    "2026-02-30T00:00:00Z", "2026-04-31T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-01-00T00:00:00Z",
+    "2026-01-01T24:00:00Z", "2026-01-01T23:60:00Z", "2026-01-01T23:59:60Z", "2026-01-01T00:00:00+24:00",
+    "2026-01-01T00:00:00+23:59",
+]  # fmt: skip
 ANSWER = {
     "kind": "answer", "key": key_of("odd"), "trial": 1, "stimulus": "x", "answer": "1", "reaction_time_ms": 1, "plays": 1,
     "started": "2026-03-01T10:00:00Z", "answered": "2026-03-01T10:00:00Z",
@@ -182,6 +190,11 @@ ODD: list = [
     {**ANSWER, "started": "yesterday"}, {**ANSWER, "started": "2026-03-01T10:00:00"}, {**ANSWER, "playback": {"k" * 65: 1}},
     {**ANSWER, "playback": {str(k): k for k in range(65)}}, {**ANSWER, "playback": {"a": [1]}}, {**ANSWER, "playback": []},
     {**ANSWER, "stimulus": "x" * 65}, {"kind": "form", "key": key_of("odd"), "form": "confession"},
+    *({**ANSWER, "answered": moment} for moment in MOMENTS), *({**ANSWER, "started": moment} for moment in MOMENTS),
+    *(
+        {"kind": "events", "key": key_of("when", k), "events": [{"what": "blur", "when": moment}]}
+        for k, moment in enumerate(MOMENTS)
+    ),
     {"kind": "form", "key": key_of("odd"), "form": "browser", "content": {"a": "x" * 4001}},
     {"kind": "form", "key": key_of("odd"), "form": "browser", "content": {"a": {"b": 1}}},
     {"kind": "form", "key": key_of("odd2"), "form": "browser", "content": {"a": "x" * 4000, "b": None, "c": 0.5}},

@@ -443,7 +443,7 @@ def test_who_comes_from_prolific(experiment, store):
     tokens = [enrol(client, "prolific", PROLIFIC_PID=pid, STUDY_ID="s").json()["token"] for pid in ("a", "b", "a")]
     assert [store.listener(token) for token in tokens] == [1, 2, 1]
     assert store.person(2).parameters == {"PROLIFIC_PID": "b", "STUDY_ID": "s"}
-    for parameters in ({}, {"PROLIFIC_PID": ""}, {"workerId": "x"}):
+    for parameters in ({}, {"PROLIFIC_PID": ""}, {"workerId": "x"}, {"PROLIFIC_PID": "{{%PROLIFIC_PID%}}"}):
         assert refusal(enrol(client, "prolific", **parameters), 403) == "prolific does not say who this is"
     assert enrol(client, "prolific", PROLIFIC_PID="x" * 257).status_code == 422
     for k in range(4):

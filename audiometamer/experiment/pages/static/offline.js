@@ -1,6 +1,7 @@
 /** The transport without a server of ours: a static folder, whose answers are saved as a file, or a JATOS study. */
 
 import { element } from "./elements.js";
+import { identity } from "./identity.js";
 import { BEGINNING, Rules } from "./rules.js";
 import { sha256 } from "./sha256.js";
 import { Refused } from "./transport.js";
@@ -220,8 +221,10 @@ async function seated(jatos, study, listener) {
 
 /** Who this is, in a form that tells nobody else: all pages of a batch see the batch session. */
 function listenerOf(jatos, study) {
-  const service = jatos.urlQueryParameters?.PROLIFIC_PID;
-  return sha256(`${study.salt} ${service ? `prolific ${service}` : `worker ${jatos.workerId}`}`).slice(0, 32);
+  const given = jatos.urlQueryParameters?.PROLIFIC_PID;
+  const participant = given === undefined ? null : identity(given);
+  if (given !== undefined && participant === null) throw new Refused(403, "prolific does not say who this is");
+  return sha256(`${study.salt} ${participant === null ? `worker ${jatos.workerId}` : `prolific ${participant}`}`).slice(0, 32);
 }
 
 /** What this browser calls its listener of a list. */

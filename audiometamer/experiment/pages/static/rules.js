@@ -2,7 +2,7 @@
 
 import { sha256 } from "./sha256.js";
 import { Refused } from "./transport.js";
-import { isMessage } from "./shapes.js";
+import { isMessage, takesPlace } from "./shapes.js";
 
 /** Before the first message. `right`: answers by kind of trial; `others`: forms and events; `kept`: a digest of each message, by its key. */
 export const BEGINNING = { answered: 0, right: {}, forms: [], others: 0, stopped: false, kept: {} };
@@ -21,6 +21,7 @@ export class Rules {
     const same = state.kept[message.key];
     if (same === digest) return state;
     if (same !== undefined) this.#conflict(state, "another message was kept under this key");
+    if (!takesPlace(message)) throw new Refused(422, "it holds a date outside the years 1970 to 2199");
     const kept = { ...state.kept, [message.key]: digest };
     if (message.kind === "answer") return { ...this.#answered(state, message), kept };
     if (state.others >= this.study.most_messages) {

@@ -5,8 +5,15 @@ const matching = (pattern) => (value) => typeof value === "string" && pattern.te
 const number = (least, most) => (value) => Number.isFinite(value) && value >= least && value <= most;
 const whole = (least, most) => (value) => Number.isSafeInteger(value) && value >= least && value <= most;
 const oneOf = (...values) => (value) => values.includes(value);
-const moment = (value) =>
-  typeof value === "string" && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value) && !Number.isNaN(Date.parse(value));
+const MOMENT = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+/** A date that there is: JavaScript alone would take the 30th of February for the 2nd of March. */
+const moment = (value) => {
+  const [, ...numbers] = (typeof value === "string" && MOMENT.exec(value)) || [];
+  if (!numbers.length) return false;
+  const [year, month, day, hour, minute, second] = numbers.map(Number);
+  const days = new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate(); // of the month; the calendar repeats itself
+  return year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= days && hour < 24 && minute < 60 && second < 60;
+};
 const list = (least, most, of) => (value) => Array.isArray(value) && value.length >= least && value.length <= most && value.every(of);
 const optional = (of) => Object.assign((value) => of(value), { optional: true });
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
@@ -52,4 +59,12 @@ const MESSAGES = {
 /** Whether the server would take it for a message. */
 export function isMessage(value) {
   return isObject(value) && Object.hasOwn(MESSAGES, value.kind) && MESSAGES[value.kind](value);
+}
+
+const [FIRST, LAST] = [Date.UTC(1970, 0), Date.UTC(2200, 0)];
+
+/** Whether all dates of a message are of the years 1970 to 2199, in UTC. */
+export function takesPlace({ kind, started, answered, events }) {
+  const moments = { answer: [started, answered], events: events?.map(({ when }) => when) }[kind] ?? [];
+  return moments.map(Date.parse).every((at) => at >= FIRST && at < LAST);
 }
