@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 from audiometamer import networks
 from audiometamer.cards import Card, read_card
 from audiometamer.cochleagram import front_end
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, some_of
 from audiometamer.files import whole_file
-from audiometamer.models import Model
+from audiometamer.models import Model, check_weights
+from audiometamer.networks.heads import Outputs
 from audiometamer.resources import zoo_folder
 
 # the module of audiometamer.adapters whose load(REST) gives the model PREFIX:REST
@@ -113,14 +115,21 @@ def zoo() -> list[str]:
     return sorted(card.parent.name for card in zoo_folder().glob("*/model.toml"))
 
 
+def network_of(name: str, outputs: Outputs, **options: Any) -> nn.Module:
+    """A network of `audiometamer.networks` by the name of its class, with random weights."""
+    if name not in networks.__all__:
+        raise AudioMetamerError(f"there is no network {name!r}; there are {', '.join(networks.__all__)}")
+    network_class: Callable[..., nn.Module] = getattr(networks, name)
+    return network_class(outputs, **options)
+
+
 def build(card: Card) -> Model:
     """The model of a card, with random weights, not yet checked."""
-    if card.network.name not in networks.__all__:
-        raise AudioMetamerError(f"there is no network {card.network.name!r}; there are {', '.join(networks.__all__)}")
-    network_class: Callable[..., nn.Module] = getattr(networks, card.network.name)
     outputs = {task: len(labels) for task, labels in card.labels.items()}
     try:
-        network = network_class(next(iter(outputs.values())) if len(outputs) == 1 else outputs, **card.network.options)
+        network = network_of(
+            card.network.name, next(iter(outputs.values())) if len(outputs) == 1 else outputs, **card.network.options
+        )
         ears = front_end(card.front_end.preset, **card.front_end.options)
     except TypeError as error:
         raise AudioMetamerError(f"the card of {card.name}: {error}") from error
@@ -173,17 +182,30 @@ def fitted(card: Card, weights: Mapping[str, Tensor], source: Path) -> Model:
     """
     with torch.random.fork_rng(devices=[]):  # the weights it is built with do not matter
         model = build(card)
-    own = model.network.state_dict()
-    wrong = {
-        "missing": sorted(own.keys() - weights.keys()),
-        "left over": sorted(weights.keys() - own.keys()),
-        "of another shape": sorted(k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape),
-    }
-    if told := "; ".join(f"{what}: {', '.join(keys)}" for what, keys in wrong.items() if keys):
-        raise AudioMetamerError(f"{source} does not fit {card.network.name}: {told}")
-    model.network.load_state_dict(weights)
+    load_state(model.network, weights, source)
     model.eval().requires_grad_(False)
     return model
+
+
+def load_state(network: nn.Module, weights: Mapping[str, Tensor], source: str | os.PathLike[str]) -> None:
+    """Give a network its weights; the counters of batches, which nothing depends on in use, may be missing.
+
+    Raises
+    ------
+    AudioMetamerError
+        If they do not fit, with up to three of the tensors that are missing, left over or of another shape, or are not finite.
+    """
+    own = network.state_dict()
+    state = {key: weights.get(key, tensor) for key, tensor in own.items()}
+    wrong = {
+        "missing": [key for key in own if key not in weights and not key.endswith("num_batches_tracked")],
+        "left over": [key for key in weights if key not in own],
+        "of another shape": [key for key in own if state[key].shape != own[key].shape],
+    }
+    if told := "; ".join(f"{what}: {some_of(keys)}" for what, keys in wrong.items() if keys):
+        raise AudioMetamerError(f"{source} does not fit {type(network).__name__}: {told}")
+    network.load_state_dict(state)
+    check_weights(network, os.fspath(source))
 
 
 def save_weights(network: nn.Module, path: Path) -> str:

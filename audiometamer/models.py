@@ -13,7 +13,7 @@ from audiometamer.activations import Tap, calls_in_order, record_taps, split_lay
 from audiometamer.cards import Card
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.domains import Domain, Gaussian, Waveform
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, one_line
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, one_line, some_of
 from audiometamer.images import Picture
 from audiometamer.networks.heads import Heads
 from audiometamer.straight_through import straight_through_relu
@@ -299,6 +299,15 @@ def record(model: Model, inputs: Tensor, layers: Sequence[str] | str, *, straigh
     return {layer: relus[layer].part(straight_through_relu(a)) if layer in relus else a for layer, a in found.items()}
 
 
+def check_weights(network: nn.Module, source: str) -> None:
+    """Raise if a weight of a network, which came from `source`, is not a finite number; buffers may hold −∞, as masks do."""
+    finite = {name: tensor.isfinite() for name, tensor in network.named_parameters()}
+    finite |= {name: b.isfinite() | b.isneginf() for name, b in network.named_buffers() if b.is_floating_point()}
+    if wrong := {name: int((~good).sum()) for name, good in finite.items() if not good.all()}:
+        told = some_of([f"{name} ({n} of {finite[name].numel()})" for name, n in wrong.items()])
+        raise AudioMetamerError(f"{source} has weights that are not finite: {told}")
+
+
 def check_model(model: Model) -> None:
     """Try a model on noise and raise if its metamers would be meaningless; see `Model`."""
     network, name = model.network, model.name
@@ -314,6 +323,7 @@ def check_model(model: Model) -> None:
     ):
         if len(values) > 1:
             raise AudioMetamerError(f"{name} has parameters of several {kind}: {', '.join(sorted(values))}; move it to one")
+    check_weights(network, name)
 
     generator = torch.Generator().manual_seed(_PROBE_SEED)
     middle, spread = sum(model.bounds) / 2, (model.bounds[1] - model.bounds[0]) / 20

@@ -56,7 +56,7 @@ class PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if kind := _TYPES.get((module, name)):
             return kind
-        if make := _MAKERS.get((module, name)):
+        if make := _MAKERS.get(f"{module}.{name}"):
             return lambda *values: make(*values)  # new each time: a pickle could set attributes of what it is given
         raise pickle.UnpicklingError(f"it asks for {module + '.' + name!r}, and only plain containers and scalars are read")
 
@@ -123,12 +123,15 @@ _TYPES: dict[tuple[str, str], type] = {
     ("collections", "OrderedDict"): OrderedDict,
     **{(module, kind.__name__): kind for module in _BUILTINS for kind in (set, frozenset)},
 }
-_MAKERS: dict[tuple[str, str], Callable[..., Any]] = {
-    ("_codecs", "encode"): _encoded,
-    ("numpy", "dtype"): _Type,
-    ("numpy", "ndarray"): _Array,  # only named beside _reconstruct
-    **{(module, "bytes"): _no_bytes for module in _BUILTINS},
-    **{(f"{core}.multiarray", "scalar"): _scalar for core in _CORES},
-    **{(f"{core}.multiarray", "_reconstruct"): _empty_array for core in _CORES},
-    **{(f"{core}.numeric", "_frombuffer"): _values for core in _CORES},
+NUMPY_VALUES: dict[str, Callable[..., Any]] = {
+    "numpy.dtype": _Type,
+    "numpy.ndarray": _Array,  # only named beside _reconstruct
+    **{f"{core}.multiarray.scalar": _scalar for core in _CORES},
+    **{f"{core}.multiarray._reconstruct": _empty_array for core in _CORES},
+    **{f"{core}.numeric._frombuffer": _values for core in _CORES},
+}
+_MAKERS: dict[str, Callable[..., Any]] = {
+    "_codecs.encode": _encoded,
+    **{f"{module}.bytes": _no_bytes for module in _BUILTINS},
+    **NUMPY_VALUES,
 }

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audiometamer.checkpoints import read_checkpoint
+from audiometamer.checkpoints import network_state, read_checkpoint
 from audiometamer.domains import Image
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.images import Picture
+from audiometamer.loading import load_state
 from audiometamer.models import Model
 
 
@@ -92,12 +93,18 @@ def downloaded(make: Callable[[], Any], name: str) -> Any:
 
 def with_weights(make: Callable[[int], nn.Module], file: str, known: Sequence[str]) -> tuple[nn.Module, Sequence[str] | None]:
     """A network of a file's weights, and its labels: the known ones if it has as many classes."""
-    weights = read_checkpoint(file)
-    last = list(weights.values())[-1]  # a classifier ends with the bias of its read-out
-    classes = len(last) if last.ndim == 1 else len(known)
-    network = make(classes)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise AudioMetamerError(f"{file} does not fit {type(network).__name__}: {one_line(error)}") from error
+    content = read_checkpoint(file, way_out="load it yourself and save its state dict alone with torch.save")
+    network = make(len(known))
+    weights = network_state(content, network.state_dict(), file)
+    classes = _classes(network, weights, len(known))
+    if classes != len(known):
+        network = make(classes)
+    load_state(network, weights, file)
     return network, known if classes == len(known) else None
+
+
+def _classes(network: nn.Module, weights: Mapping[str, Tensor], known: int) -> int:
+    """How many classes weights are for: the length of what differs from a network of `known` classes in its length alone."""
+    shapes = [(tensor.shape, weights[key].shape) for key, tensor in network.state_dict().items() if key in weights]
+    others = {new[0] for own, new in shapes if own and new and own[0] == known != new[0] and own[1:] == new[1:]}
+    return others.pop() if len(others) == 1 else known
