@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from audiometamer.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, some_of
@@ -137,7 +137,9 @@ class _Found(NamedTuple):
         return {key.removeprefix(self.prefix): t for key, t in self.tensors.items() if key.startswith(self.prefix)}
 
 
-def network_state(content: Any, keys: Collection[str], source: str | os.PathLike[str] = "the checkpoint") -> dict[str, Tensor]:
+def network_state(
+    content: Any, keys: Collection[str], source: str | os.PathLike[str] = "the checkpoint"
+) -> tuple[dict[str, Tensor], str]:
     """The tensors of a network in whatever was saved, by the names that the bare network has for them.
 
     State dicts are looked for at any depth of dicts, and behind any prefix that their keys share (``module.`` of DataParallel,
@@ -153,6 +155,12 @@ def network_state(content: Any, keys: Collection[str], source: str | os.PathLike
         Of the network's state dict.
     source : path
         For messages.
+
+    Returns
+    -------
+    dict of str to Tensor
+    str
+        The source, and where in it they were found; for messages.
 
     Raises
     ------
@@ -180,11 +188,14 @@ def network_state(content: Any, keys: Collection[str], source: str | os.PathLike
             stacklevel=2,
         )
     stray = [key for key, t in state.items() if key not in keys and t.ndim == 0 and "." not in key]  # an epoch, an accuracy
-    return {key: t for key, t in state.items() if key not in stray}
+    place = f"{source} (under {best.name!r})" if best.name else str(source)
+    return {key: t for key, t in state.items() if key not in stray}, place
 
 
 def _state_dicts(content: Any, place: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Everything in nested dicts that holds tensors by name, and where it is."""
+    """Everything in nested dicts that holds tensors by name, and where it is; a whole module has its state dict."""
+    if isinstance(content, nn.Module):
+        content = content.state_dict()
     if not isinstance(content, Mapping):
         return
     if tensors := {str(key): value for key, value in content.items() if isinstance(value, Tensor)}:
@@ -245,7 +256,7 @@ def import_checkpoint(
         raise AudioMetamerError(f"{out} exists already; name a new folder")
     with torch.device("meta"):
         keys = network_of(NETWORKS[network], 1).state_dict().keys()
-    found = network_state(read_checkpoint(path, trust=trust), keys, path)
+    found, source = network_state(read_checkpoint(path, trust=trust), keys, path)
     state = {key: tensor for key, tensor in found.items() if not _DROPPED.search(key)}
     labels = _fitting_labels(path, state, labels)
     card = Card(
@@ -261,7 +272,7 @@ def import_checkpoint(
         description=f"{NETWORKS[network]}, imported from {Path(path).name}",
         limits=["Imported: its accuracy has not been measured here."],
     )
-    model = fitted(card, state, Path(path))
+    model = fitted(card, state, source)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

@@ -172,13 +172,13 @@ def _load_folder(folder: Path) -> Model:
     return model
 
 
-def fitted(card: Card, weights: Mapping[str, Tensor], source: Path) -> Model:
+def fitted(card: Card, weights: Mapping[str, Tensor], source: str | os.PathLike[str]) -> Model:
     """The model of a card with a state dict, ready for use; not yet checked.
 
     Raises
     ------
     AudioMetamerError
-        If the state dict, which came from `source`, does not fit, naming what is missing, left over or of another shape.
+        If the state dict, which came from `source`, does not fit; see `load_state`.
     """
     with torch.random.fork_rng(devices=[]):  # the weights it is built with do not matter
         model = build(card)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audiometamer.activations import Tap, calls_in_order, record_taps, split_layer, unknown_layer
+from audiometamer.activations import Tap, calls_in_order, record_taps, split_layer, split_place, unknown_layer
 from audiometamer.cards import Card
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.domains import Domain, Gaussian, Waveform
@@ -138,6 +138,14 @@ class Model(nn.Module):
         """What the network is asked: the keys of its labels, or ``word`` alone if they are not named."""
         return tuple(self.labels) if isinstance(self.labels, Mapping) else ("word",)
 
+    def canonical(self, layer: str) -> str:
+        """The name under which a layer is recorded: one that the network's attribute `aliases` knows becomes the model's own.
+
+        ``relu0_fakerelu+relu1_fakerelu/channels=0:32``, as the published code names layers, is ``relu0+relu1/channels=0:32``.
+        """
+        known: Mapping[str, str] = getattr(self.network, "aliases", {})
+        return "+".join(known.get(name, name) + rest for name, rest in map(split_place, layer.split("+"))) if known else layer
+
     def named_labels(self) -> dict[str, list[str]]:
         """Names of the classes by task; empty if they have none."""
         if self.labels is None:
@@ -188,7 +196,7 @@ class Model(nn.Module):
         AudioMetamerError
             If there is no such layer, naming the nearest; or if its module is called several times and no ``@k`` says which.
         """
-        whole, part = split_layer(layer)
+        whole, part = split_layer(self.canonical(layer))
         tap = Tap.parse(self._layers.get(whole, f"network.{whole}") + part)
         modules = dict(self.named_modules(remove_duplicate=False))
         if tap.path not in modules:

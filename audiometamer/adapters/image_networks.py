@@ -95,11 +95,11 @@ def with_weights(make: Callable[[int], nn.Module], file: str, known: Sequence[st
     """A network of a file's weights, and its labels: the known ones if it has as many classes."""
     content = read_checkpoint(file, way_out="load it yourself and save its state dict alone with torch.save")
     network = make(len(known))
-    weights = network_state(content, network.state_dict(), file)
+    weights, source = network_state(content, network.state_dict(), file)
     classes = _classes(network, weights, len(known))
     if classes != len(known):
         network = make(classes)
-    load_state(network, weights, file)
+    load_state(network, weights, source)
     return network, known if classes == len(known) else None
 
 

@@ -184,7 +184,7 @@ def synthesize(
     """
     jobs = [
         (clip, layer, s)
-        for layer in _as_list(layers, model.layers)
+        for layer in dict.fromkeys(map(model.canonical, _as_list(layers, model.layers)))
         for clip in ([clips] if isinstance(clips, Clip | GivenTarget) else clips)
         for s in ([seed] if isinstance(seed, int) else seed)
     ]
@@ -229,6 +229,7 @@ def iterate_metamers(
     procedure = load_method(method)
     if steps is not None and steps < 1:
         raise AudioMetamerError(f"steps is {steps}; it must be at least 1")
+    jobs = [(clip, model.canonical(layer), s) for clip, layer, s in jobs]
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):
         for place in places(layer):
             model.tap(place)
