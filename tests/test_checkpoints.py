@@ -207,7 +207,8 @@ def test_what_does_not_fit_is_named(tmp_path, write):
     content = published(network("cochcnn9"))
     content["model"]["module.model.1.conv9.weight"] = content["model"].pop("module.model.1.conv2.weight")
     content["model"]["module.model.1.conv3.weight"] = torch.zeros(2, 2)
-    message = r"checkpoint\.pt \(under 'model\.module\.model\.1'\) does not fit CochCNN9: missing: conv2.weight; left over: conv9.weight; of another shape: conv3.weight$"
+    where = r"checkpoint\.pt \(under 'model\.module\.model\.1'\) does not fit CochCNN9: "
+    message = where + r"missing: conv2.weight; left over: conv9.weight; of another shape: conv3.weight$"
     with pytest.raises(am.AudioMetamerError, match=message):
         import_checkpoint(write(content), network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "new")
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt"}

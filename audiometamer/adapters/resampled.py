@@ -70,5 +70,6 @@ def resampled(model: Model, sample_rate: int | None) -> Model:
         labels=model.labels,
         layers={layer: path.removeprefix("network.") for layer, path in model._layers.items() if path != "front_end"},
         domain=model.domain,
+        untrained=model.untrained,
         name=model.name,
     )
