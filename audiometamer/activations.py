@@ -68,6 +68,13 @@ def split_layer(text: str) -> tuple[str, str]:
     return (text[: found.start()], text[found.start() :]) if found else (text, "")
 
 
+def split_place(text: str) -> tuple[str, str]:
+    """A layer's name, and what follows of a call, a key or a `Part`."""
+    whole, part = split_layer(text)
+    found = re.search(r"[@\[]", whole)
+    return (whole[: found.start()], whole[found.start() :] + part) if found else (whole, part)
+
+
 class _AllRecorded(Exception):  # noqa: N818 (it is no error)
     """Ends the forward pass: everything asked for has been recorded."""
 

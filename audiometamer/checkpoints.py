@@ -1,26 +1,31 @@
-"""Published checkpoints (Feather et al. 2023): from their files to the folder of a model."""
+"""Checkpoints: the weights of a network in whatever was saved, and a published file (Feather et al. 2023) as a model's folder."""
 
+import argparse
 import os
 import pickle
 import re
 import shutil
 import struct
 import tempfile
-from collections.abc import Mapping
+import warnings
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from audiometamer.cards import Card, FrontEndCard, NetworkCard, WeightsCard
-from audiometamer.errors import AudioMetamerError, first_line
-from audiometamer.loading import fitted, save_weights
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, some_of
+from audiometamer.loading import fitted, network_of, save_weights
+from audiometamer.plain_pickle import NUMPY_VALUES
 
 NETWORKS = {"cochcnn9": "CochCNN9", "cochresnet50": "CochResNet50", "spectemp": "SpecTemp"}
+ALIASES = {"kell2018": "cochcnn9", "resnet50": "cochresnet50", "spectemp_filts_time_average_coch1": "spectemp"}  # published
 
-_KEPT = re.compile(r"module\.model\.")
+_COPIES = re.compile(r"(^|[._])(attacker|ema|teacher|momentum|swa)", re.IGNORECASE)  # of the network that is meant
 _DROPPED = re.compile(r"preproc|full_rep|\.all_Hts$")  # front ends and filters, which are rebuilt
 _READ_OUT = re.compile(r"(?:classification|fc)(\.(?P<task>.+))?\.weight")
 _PUBLISHED_TASK = re.compile(r"signal/(?P<task>.+)_int")
@@ -30,21 +35,24 @@ _BEGINNINGS = (b"PK\x03\x04", b"\x80")  # of what torch.save writes: a zip, or b
 _NO_PICKLE = (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, struct.error)
 
 
-def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, by the names they have there.
+def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, way_out: str = "say so with --trust") -> Any:
+    """What a file of weights holds.
 
     Parameters
     ----------
     path : path
-        A file that `torch.save` wrote: a state dict, or a dict with one under ``model``.
+        A file that `torch.save` wrote, or one that ends in ``.safetensors``. Scalars and arrays of numpy in it become numbers and
+        lists.
     trust : bool
         Whether the file may run programs of its own while it is read. Only for files whose maker you trust. Default False.
+    way_out : str
+        What the reader of an error can do who trusts the file's maker.
 
     Raises
     ------
     AudioMetamerError
-        If the file cannot be read, holds no state dict, or needs more than tensors and plain containers and is not trusted: then
-        with the names that it asks for.
+        If the file cannot be read, or needs more than tensors and plain values and is not trusted: then with the names that it
+        asks for.
     """
     path = Path(path)
     if not path.is_file():
@@ -54,11 +62,14 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> dic
             beginning = file.read(20)
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
     if not beginning.startswith(_BEGINNINGS):
         why = f"it begins with {beginning!r}" if beginning else "it is empty (0 bytes)"
         raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {why}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace, *((make, name) for name, make in NUMPY_VALUES.items())]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         asked_for = _names_asked_for(path, error)
         if not asked_for:
@@ -66,17 +77,21 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False) -> dic
         if not trust:
             raise AudioMetamerError(
                 f"{path} asks for more than tensors and plain containers: {asked_for}. Reading it would run what it names; if "
-                "you trust whoever made it, say so with --trust"
+                f"you trust whoever made it, {way_out}"
             ) from error
-        content = _read_trusted(path)
+        return _read_trusted(path)
     except _NO_PICKLE as error:
         raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {_reason(error)}") from error
-    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
-        content = content["model"]
-    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
-    if not tensors:
-        raise AudioMetamerError(f"{path} holds no state dict, neither by itself nor under 'model'")
-    return tensors
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise AudioMetamerError(f"{path} is not a safetensors file: {first_line(error)}") from error
 
 
 def _read_trusted(path: Path) -> Any:
@@ -101,17 +116,105 @@ def _reason(error: Exception) -> str:
     return reason.split("\n")[0] or first_line(error)
 
 
-def network_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's own part of a published state dict, by the names of the bare network.
+class _Found(NamedTuple):
+    """Tensors whose keys, after a prefix, are a network's."""
 
-    Keeps ``module.model.…`` and ``module.model.1.…``; drops the front end, rebuilt filters, and ``module.attacker``, which holds
-    all of it once more. A state dict without any such name is taken as that of a bare network.
+    place: str
+    prefix: str
+    fitting: int
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def name(self) -> str:
+        return ".".join(filter(None, (self.place, self.prefix.rstrip("."))))
+
+    @property
+    def is_copy(self) -> bool:
+        return _COPIES.search(self.name) is not None
+
+    def state(self) -> dict[str, Tensor]:
+        """All that is under the prefix, by the names of the bare network."""
+        return {key.removeprefix(self.prefix): t for key, t in self.tensors.items() if key.startswith(self.prefix)}
+
+
+def network_state(
+    content: Any, keys: Collection[str], source: str | os.PathLike[str] = "the checkpoint"
+) -> tuple[dict[str, Tensor], str]:
+    """The tensors of a network in whatever was saved, by the names that the bare network has for them.
+
+    State dicts are looked for at any depth of dicts, and behind any prefix that their keys share (``module.`` of DataParallel,
+    ``model.`` of Lightning, ``_orig_mod.`` of compiled networks, …), and the one with most of the network's keys is taken; a copy
+    (``attacker``, ``ema``, …) only if there is nothing else. What is beside it (a normalizer, an optimizer, a best accuracy) is
+    left out; other tensors under the same prefix are kept.
+
+    Parameters
+    ----------
+    content : object
+        See `read_checkpoint`.
+    keys : collection of str
+        Of the network's state dict.
+    source : path
+        For messages.
+
+    Returns
+    -------
+    dict of str to Tensor
+    str
+        The source, and where in it they were found; for messages.
+
+    Raises
+    ------
+    AudioMetamerError
+        If none of the keys is there.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If there are several such sets of different values, naming the one that is taken.
     """
-    if not any(_KEPT.match(key) for key in tensors):
-        return dict(tensors)
-    state = {key[len("module.model.") :]: t for key, t in tensors.items() if _KEPT.match(key) and not _DROPPED.search(key)}
-    numbered = all(key.startswith("1.") for key in state)
-    return {key.removeprefix("1.") if numbered else key: tensor for key, tensor in state.items()}
+    found = [one for place, tensors in _state_dicts(content) for one in _behind_prefixes(place, tensors, set(keys))]
+    if not found:
+        held = [key for _, tensors in _state_dicts(content) for key in tensors]
+        what = f"its tensors are {some_of(held)}" if held else "it holds no tensors by name"
+        raise AudioMetamerError(f"{source} holds no state dict of this network: {what}; the network's are {some_of(list(keys))}")
+    most = max(one.fitting for one in found)
+    best = min((one for one in found if one.fitting > most / 2), key=lambda one: (one.is_copy, -one.fitting))
+    state = best.state()
+    equals = [one for one in found if one.fitting == best.fitting and one is not best and not one.is_copy]
+    if twins := [one.name for one in equals if not _equal(one.state(), state)]:
+        warnings.warn(
+            f"{source} holds the weights of several such networks; those under {best.name!r} are taken, not {some_of(twins)}",
+            AudioMetamerWarning,
+            stacklevel=2,
+        )
+    stray = [key for key, t in state.items() if key not in keys and t.ndim == 0 and "." not in key]  # an epoch, an accuracy
+    place = f"{source} (under {best.name!r})" if best.name else str(source)
+    return {key: t for key, t in state.items() if key not in stray}, place
+
+
+def _state_dicts(content: Any, place: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Everything in nested dicts that holds tensors by name, and where it is; a whole module has its state dict."""
+    if isinstance(content, nn.Module):
+        content = content.state_dict()
+    if not isinstance(content, Mapping):
+        return
+    if tensors := {str(key): value for key, value in content.items() if isinstance(value, Tensor)}:
+        yield place, tensors
+    for key, value in content.items():
+        yield from _state_dicts(value, f"{place}.{key}" if place else str(key))
+
+
+def _behind_prefixes(place: str, tensors: Mapping[str, Tensor], keys: set[str]) -> list[_Found]:
+    """All prefixes behind which some of the network's keys are found."""
+    counts: Counter[str] = Counter()
+    for key in tensors:
+        parts = key.split(".")
+        counts.update(key[: len(key) - len(rest)] for i in range(len(parts)) if (rest := ".".join(parts[i:])) in keys)
+    return [_Found(place, prefix, n, tensors) for prefix, n in counts.items()]
+
+
+def _equal(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 def import_checkpoint(
@@ -129,6 +232,7 @@ def import_checkpoint(
     path : path
         The checkpoint.
     network : {"cochcnn9", "cochresnet50", "spectemp"}
+        Or as the published code names them: kell2018, resnet50, spectemp_filts_time_average_coch1.
     labels : mapping of str to list of str
         Names of classes, in order, by task: the one task, or each head's part of its key in the checkpoint, where ``word`` also
         fits ``signal/word_int``. More tasks than the checkpoint has are allowed where it is clear which ones are meant: for a
@@ -144,12 +248,16 @@ def import_checkpoint(
         If the checkpoint cannot be read or does not fit the network, naming what is missing, left over or of another shape; if
         labels do not fit; if `out` exists or cannot be made.
     """
+    network = ALIASES.get(network, network)
     if network not in NETWORKS:
         raise AudioMetamerError(f"there is no network {network!r}; there are {', '.join(NETWORKS)}")
     out = Path(out)
     if out.exists():
         raise AudioMetamerError(f"{out} exists already; name a new folder")
-    state = network_state(read_checkpoint(path, trust=trust))
+    with torch.device("meta"):
+        keys = network_of(NETWORKS[network], 1).state_dict().keys()
+    found, source = network_state(read_checkpoint(path, trust=trust), keys, path)
+    state = {key: tensor for key, tensor in found.items() if not _DROPPED.search(key)}
     labels = _fitting_labels(path, state, labels)
     card = Card(
         name=out.name,
@@ -164,7 +272,7 @@ def import_checkpoint(
         description=f"{NETWORKS[network]}, imported from {Path(path).name}",
         limits=["Imported: its accuracy has not been measured here."],
     )
-    model = fitted(card, state, Path(path))
+    model = fitted(card, state, source)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

@@ -147,7 +147,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         AudioMetamerError
             If there are fewer than two sounds.
         """
-        names = list(layers or model.layers)
+        names = list(dict.fromkeys(map(model.canonical, layers or model.layers)))
         with tempfile.TemporaryDirectory() as folder:
             stores = {layer: RowStore(Path(folder) / str(i), memory / len(names)) for i, layer in enumerate(names)}
             n_sounds = 0

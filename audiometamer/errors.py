@@ -1,5 +1,7 @@
 """The one family of errors that audiometamer raises on purpose, and how those of other libraries are told in one line."""
 
+from collections.abc import Sequence
+
 
 class AudioMetamerError(Exception):
     """Something the caller can mend; the message says what, with the value, and what would be right."""
@@ -21,3 +23,9 @@ def one_line(error: BaseException) -> str:
 def first_line(error: BaseException) -> str:
     """What another library's error says before its advice or its trace; its class if it says nothing."""
     return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Up to three names, and how many more there are: what a line has room for."""
+    first = ", ".join(names[:3])
+    return f"{first} and {len(names) - 3} more" if len(names) > 3 else first

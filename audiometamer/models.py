@@ -3,7 +3,7 @@
 import hashlib
 import re
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audiometamer.activations import Tap, chosen_key, flattened, record_taps, split_layer, traced, unknown_layer
+from audiometamer.activations import Tap, chosen_key, flattened, record_taps, split_layer, split_place, traced, unknown_layer
 from audiometamer.answers import Names, check_names, class_names, logits_in
 from audiometamer.cards import Card
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.complex_values import as_real
 from audiometamer.domains import Domain, Gaussian, Waveform
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, one_line
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, one_line, some_of
 from audiometamer.images import Picture
 from audiometamer.inference import with_gradients
 from audiometamer.input_forms import mend_of
@@ -73,6 +73,9 @@ class Model(nn.Module):
         What its signals are. Default: `Waveform` if there is a sample rate, or `Gaussian.within` the bounds.
     picture : Picture, optional
         How photographs become its signals. Needed for images.
+    untrained : callable, optional
+        Makes the network anew, with the weights from which it is trained: what ``random:`` controls take. Default: they ask its
+        modules; see `audiometamer.controls`.
     name : str
         For folders and reports. Default: the network's class.
     check : bool
@@ -105,6 +108,7 @@ class Model(nn.Module):
         layers: Mapping[str, str] | Sequence[str] | None = None,
         domain: Domain | None = None,
         picture: Picture | None = None,
+        untrained: Callable[[], nn.Module] | None = None,
         name: str | None = None,
         check: bool = True,
     ) -> None:
@@ -121,6 +125,7 @@ class Model(nn.Module):
         self.signal_shape, self.bounds = tuple(signal_shape), bounds
         self.domain = domain or (Gaussian.within(bounds) if sample_rate is None else Waveform())
         self.picture = picture
+        self.untrained = untrained
         self.labels = class_names(labels)
         self.name = name or type(network).__name__
         self.card: Card | None = None
@@ -182,6 +187,14 @@ class Model(nn.Module):
         """What the network is asked: the keys of its labels, or ``word`` alone if they are not named."""
         return tuple(self.labels) if isinstance(self.labels, Mapping) else ("word",)
 
+    def canonical(self, layer: str) -> str:
+        """The name under which a layer is recorded: one that the network's attribute `aliases` knows becomes the model's own.
+
+        ``relu0_fakerelu+relu1_fakerelu/channels=0:32``, as the published code names layers, is ``relu0+relu1/channels=0:32``.
+        """
+        known: Mapping[str, str] = getattr(self.network, "aliases", {})
+        return "+".join(known.get(name, name) + rest for name, rest in map(split_place, layer.split("+"))) if known else layer
+
     def named_labels(self) -> dict[str, list[str]]:
         """Names of the classes by task; empty if they have none."""
         if self.labels is None:
@@ -233,7 +246,7 @@ class Model(nn.Module):
             If there is no such layer, naming the nearest; if it cannot be recorded; or if its module is called several times, or
             returns several tensors, and no ``@k`` or ``[key]`` says which.
         """
-        whole, part = split_layer(layer)
+        whole, part = split_layer(self.canonical(layer))
         tap = self._tap_of(whole)
         if part:
             tap = replace(tap, part=Part.parse(f"{tap.part}{part}".removeprefix("/")))
@@ -364,6 +377,15 @@ def record(model: Model, inputs: Tensor, layers: Sequence[str] | str, *, straigh
     return {layer: relus[layer].part(straight_through_relu(a)) if layer in relus else a for layer, a in found.items()}
 
 
+def check_weights(network: nn.Module, source: str) -> None:
+    """Raise if a weight of a network, which came from `source`, is not a finite number; buffers may hold −∞, as masks do."""
+    finite = {name: tensor.isfinite() for name, tensor in network.named_parameters()}
+    finite |= {name: b.isfinite() | b.isneginf() for name, b in network.named_buffers() if b.is_floating_point()}
+    if wrong := {name: int((~good).sum()) for name, good in finite.items() if not good.all()}:
+        told = some_of([f"{name} ({n} of {finite[name].numel()})" for name, n in wrong.items()])
+        raise AudioMetamerError(f"{source} has weights that are not finite: {told}")
+
+
 def _named(layers: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
     names = [layers] if isinstance(layers, str) else layers
     named = dict(names) if isinstance(names, Mapping) else {name: name for name in names}
@@ -444,6 +466,7 @@ def check_model(model: Model) -> None:
     ):
         if len(values) > 1:
             raise AudioMetamerError(f"{name} has parameters of several {kind}: {', '.join(sorted(values))}; move it to one")
+    check_weights(network, name)
 
     generator = torch.Generator().manual_seed(_PROBE_SEED)
     signals, output, output_alone = try_on_noise(model)

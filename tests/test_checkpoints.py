@@ -1,10 +1,14 @@
 """Checkpoints in the published layout, with random weights: both forms of keys, the duplicates, the front-end buffers."""
 
+import argparse
 import pickle
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import audiometamer as am
 from audiometamer.checkpoints import import_checkpoint, network_state, read_checkpoint
@@ -77,7 +81,7 @@ def test_the_task_of_noises_has_several_labels(tmp_path, write):
 
 def test_a_bare_state_dict(write):
     made = network("cochcnn9")
-    state = network_state(read_checkpoint(write(made.state_dict())))
+    state, _ = network_state(read_checkpoint(write(made.state_dict())), made.state_dict())
     assert state.keys() == made.state_dict().keys()
 
 
@@ -86,17 +90,142 @@ def test_what_is_not_plain_needs_trust(write, newer):
     path = write(published(network("cochcnn9"), extra={"made by": NotPlain()}), _use_new_zipfile_serialization=newer)
     with pytest.raises(am.AudioMetamerError, match=r"test_checkpoints.NotPlain.*--trust"):
         read_checkpoint(path)
-    assert "module.preproc.mean" in read_checkpoint(path, trust=True)
+    assert "module.preproc.mean" in read_checkpoint(path, trust=True)["model"]
+
+
+PREFIXES = ("", "module.", "model.", "module.model.", "_orig_mod.", "network.", "encoder.net.0.", "student.backbone.")
+
+
+@pytest.mark.parametrize("under", [(), ("state_dict",), ("model",), ("model_state_dict",), ("checkpoint", "net")])
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_weights_are_found_in_whatever_was_saved(write, under, prefix):
+    state = network("cochresnet50").state_dict()
+    content = {prefix + key: tensor for key, tensor in state.items()}
+    if prefix:
+        content |= {"n_averaged": torch.tensor(3), "normalizer.new_mean": torch.zeros(3, 1, 1), "criterion.weight": torch.ones(3)}
+    for key in reversed(under):
+        content = {
+            key: content,
+            "epoch": 90,
+            "best_acc1": torch.tensor(70.1),
+            "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}},
+        }
+    found, _ = network_state(read_checkpoint(write(content)), state)
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[key], state[key]) for key in state)
+
+
+def test_the_network_itself_is_preferred_to_its_copies(write):
+    state = network("cochcnn9").state_dict()
+    ema = {key: tensor + 1 for key, tensor in state.items()}
+    twins = {f"module.attacker.model.{key}": tensor + 1 for key, tensor in state.items()}
+    for content in ({"model_ema": ema, "model": state}, {"teacher": ema, "student": state}, {"model": twins | state}):
+        found, _ = network_state(read_checkpoint(write(content)), state.keys())
+        assert all(torch.equal(found[key], state[key]) for key in state)
+    alone, _ = network_state(read_checkpoint(write({"state_dict_ema": ema, "epoch": 3})), state.keys())
+    assert all(torch.equal(alone[key], ema[key]) for key in state)
+
+
+def test_two_equally_good_networks_are_told(write):
+    state = network("cochcnn9").state_dict()
+    content = {"left": state, "right": {key: tensor + 1 for key, tensor in state.items()}}
+    with pytest.warns(am.AudioMetamerWarning, match="those under 'left' are taken, not right"):
+        assert torch.equal(network_state(read_checkpoint(write(content)), state.keys())[0]["conv0.weight"], state["conv0.weight"])
+    content["right"] = dict(state)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert network_state(read_checkpoint(write(content)), state.keys())[0].keys() == state.keys()
+
+
+def test_numbers_of_numpy_and_arguments_stand_beside_weights(write):
+    state = network("cochcnn9").state_dict()
+    content = {
+        "model": state,
+        "best": np.float64(0.7),
+        "history": np.arange(3.0),
+        "classes": np.int64(3),
+        "args": argparse.Namespace(lr=0.1, arch="kell2018"),
+    }
+    read = read_checkpoint(write(content))
+    assert (read["best"], read["history"], read["classes"], read["args"].lr) == (0.7, [0.0, 1.0, 2.0], 3, 0.1)
+    assert network_state(read, state.keys())[0].keys() == state.keys()
+
+
+def test_safetensors(tmp_path):
+    state = network("cochcnn9").state_dict()
+    save_file(state, tmp_path / "weights.safetensors")
+    assert torch.equal(read_checkpoint(tmp_path / "weights.safetensors")["conv0.weight"], state["conv0.weight"])
+    (tmp_path / "weights.safetensors").write_bytes(b"PK\x03\x04 and so on")
+    with pytest.raises(am.AudioMetamerError, match=r"weights\.safetensors is not a safetensors file: "):
+        read_checkpoint(tmp_path / "weights.safetensors")
+
+
+def test_a_whole_module_needs_trust(write):
+    path = write(torch.nn.Linear(2, 3))
+    with pytest.raises(am.AudioMetamerError, match=r"torch\.nn\.modules\.linear\.Linear.*; if you trust whoever made it, say so"):
+        read_checkpoint(path)
+    assert network_state(read_checkpoint(path, trust=True), ["weight", "bias"])[0].keys() == {"weight", "bias"}
+
+
+def test_half_precision_and_no_counters_of_batches(tmp_path, write):
+    made = network("cochcnn9")
+    state = {key: tensor.half() for key, tensor in made.state_dict().items() if not key.endswith("num_batches_tracked")}
+    import_checkpoint(write(state), network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "half")
+    imported = am.load_model(tmp_path / "half").network
+    assert imported.conv0.weight.dtype == torch.float32
+    assert torch.equal(imported.conv0.weight, made.conv0.weight.half().float())
+
+
+@pytest.mark.parametrize(("key", "bad"), [("classification.weight", float("nan")), ("batchnorm1.running_var", float("inf"))])
+def test_weights_that_are_not_finite(tmp_path, write, key, bad):
+    state = network("cochcnn9").state_dict()
+    state[key].flatten()[1] = bad
+    path = write(state)
+    with pytest.raises(am.AudioMetamerError, match=rf"checkpoint\.pt has weights that are not finite: {key} \(1 of \d+\)$"):
+        import_checkpoint(path, network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "new")
+    assert {p.name for p in tmp_path.iterdir()} == {"checkpoint.pt"}
+
+
+@pytest.mark.parametrize(
+    ("published_name", "ours", "layers"),
+    [
+        ("kell2018", "cochcnn9", {"relu0_fakerelu": "relu0", "relufc_fakerelu": "relufc"}),
+        ("resnet50", "cochresnet50", {"conv1_relu1_fake_relu": "conv1_relu1", "layer4_fake_relu": "layer4"}),
+    ],
+)
+def test_published_names(tmp_path, write, published_name, ours, layers):
+    import_checkpoint(write(published(network(ours))), network=published_name, labels={"word": WORDS}, out=tmp_path / "imported")
+    model = am.load_model(tmp_path / "imported")
+    assert model.card.network.name == type(network(ours)).__name__
+    sound = 0.1 * torch.randn(1, 40_000, generator=torch.Generator().manual_seed(1))
+    for alias, layer in {"input_after_preproc": "cochleagram", "avgpool": "avgpool", **layers}.items():
+        assert model.canonical(alias) == layer
+        assert torch.equal(am.record(model, sound, alias)[alias], am.record(model, sound, layer)[layer])
 
 
 def test_what_does_not_fit_is_named(tmp_path, write):
     content = published(network("cochcnn9"))
     content["model"]["module.model.1.conv9.weight"] = content["model"].pop("module.model.1.conv2.weight")
     content["model"]["module.model.1.conv3.weight"] = torch.zeros(2, 2)
-    message = r"missing: conv2.weight; left over: conv9.weight; of another shape: conv3.weight$"
+    where = r"checkpoint\.pt \(under 'model\.module\.model\.1'\) does not fit CochCNN9: "
+    message = where + r"missing: conv2.weight; left over: conv9.weight; of another shape: conv3.weight$"
     with pytest.raises(am.AudioMetamerError, match=message):
         import_checkpoint(write(content), network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "new")
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt"}
+
+
+def test_what_does_not_fit_is_told_briefly(tmp_path, write):
+    odd = {f"module.encoder.block{i}.weight": torch.zeros(2) for i in range(300)}
+    message = (
+        r"its tensors are module\.encoder\.block0\.weight, .* and 297 more; the network's are batchnorm0\.weight, .* and 21 more$"
+    )
+    with pytest.raises(am.AudioMetamerError, match=message) as told:
+        import_checkpoint(write(odd), network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "new")
+    assert len(str(told.value).removeprefix(str(tmp_path))) < 300
+    half = dict(list(network("cochcnn9").state_dict().items())[:10])
+    with pytest.raises(am.AudioMetamerError, match=r"holds no read-out|missing: .* more") as told:
+        import_checkpoint(write(half), network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "new")
+    assert len(str(told.value).removeprefix(str(tmp_path))) < 300
 
 
 def test_labels_must_fit(tmp_path, write):
@@ -130,7 +259,7 @@ def test_other_files(tmp_path, write):
     with pytest.raises(am.AudioMetamerError, match=r"plain\.pkl is not a file that torch"):
         read_checkpoint(tmp_path / "plain.pkl")
     with pytest.raises(am.AudioMetamerError, match="holds no state dict"):
-        read_checkpoint(write({"epoch": 3}))
+        network_state(read_checkpoint(write({"epoch": 3})), ["weight"])
     with pytest.raises(am.AudioMetamerError, match=r"is not a file$"):
         read_checkpoint(tmp_path)
 
@@ -177,7 +306,9 @@ def test_the_command(tmp_path, write, capsys):
     labels.write_text("\n".join(WORDS))
     command = ["import-checkpoint", str(path), "--network", "cochcnn9", "--labels", str(labels), "--out", str(out)]
     assert main(command) == 0
-    assert "is a model" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "is a model" in told.out
+    assert f"audiometamer null SOUNDS --model {out} --out {out}/null.json" in told.err
     assert main(command) == 2
     assert "exists already" in capsys.readouterr().err
     labels.with_suffix(".pckl").write_bytes(pickle.dumps({"word_idx_to_word": dict(enumerate(WORDS))}))

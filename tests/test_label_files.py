@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import io
 import os
 import pickle
 
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import audiometamer as am
-from audiometamer.label_files import _PlainUnpickler, read_label_file
+from audiometamer.label_files import read_label_file
+from audiometamer.plain_pickle import PlainUnpickler
 
 PUBLISHED = {
     "word_idx_to_word": {0: "__nullSignal__", 2: "above", 1: "about"},
@@ -38,10 +40,15 @@ def test_the_published_file(tmp_path, ending, protocol):
         ("words", "yes", {"word": ["yes"]}),
         ("tasks.toml", "word = ['yes', 'no']\nspeaker = ['anna']", {"word": ["yes", "no"], "speaker": ["anna"]}),
         ("tasks.json", '{"speaker": ["anna", "bert"]}', {"speaker": ["anna", "bert"]}),
+        ("words.txt", "yes\r\n\r\n no \r\n\n", {"word": ["yes", "no"]}),
+        ("words.csv", "word\nyes\nno\n", {"word": ["yes", "no"]}),
+        ("words.csv", 'index,mid,display_name\n1,/m/2,"up, down"\n0,/m/1,yes\n', {"word": ["yes", "up, down"]}),
+        ("words.tsv", "word\tspeaker\nyes\tanna\nno\tbert\n\nup\t\n", {"word": ["yes", "no", "up"], "speaker": ["anna", "bert"]}),
     ],
 )
-def test_text_files(tmp_path, name, text, labels):
-    (tmp_path / name).write_text(text, encoding="utf-8")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_text_files(tmp_path, name, text, labels, encoding):
+    (tmp_path / name).write_text(text, encoding=encoding, newline="")
     assert read_label_file(str(tmp_path / name)) == labels
 
 
@@ -67,14 +74,127 @@ def test_a_malicious_pickle_is_refused_before_it_runs(tmp_path, protocol):
     assert trace.exists()
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize(
-    "value", [np.float64(1), np.zeros(2), np.dtype("i4"), collections.defaultdict(int), complex(1, 2), print]
+    "value",
+    [
+        np.array([{}], dtype=object),
+        np.zeros(2, dtype=[("a", "i4")]),
+        np.datetime64("2020-01-01"),
+        np.complex128(1j),
+        np.ma.masked_array([1, 2]),
+        np.load,
+        collections.defaultdict(int),
+        complex(1, 2),
+        print,
+        getattr,
+    ],
 )
-def test_what_is_not_plain_is_refused(tmp_path, value):
+def test_what_is_not_plain_is_refused(tmp_path, value, protocol):
     path = tmp_path / "labels.pckl"
-    path.write_bytes(pickle.dumps({"word_idx_to_word": {0: "yes"}, "more": value}))
-    with pytest.raises(am.AudioMetamerError, match="only plain containers and scalars are read"):
+    path.write_bytes(pickle.dumps({"word_idx_to_word": {0: "yes"}, "more": value}, protocol))
+    with pytest.raises(am.AudioMetamerError, match=r"labels\.pckl .*only plain \w+ and \w+ are read") as caught:
         read_label_file(path)
+    assert "\n" not in str(caught.value)
+
+
+def like_the_published(content):
+    """Python's protocol 3 as the published file was written: numpy 1's module, and the arguments of its dtype as integers."""
+    written = pickle.dumps(content, 3)
+    return written.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n").replace(b"\x89\x88\x87", b"K\x00K\x01\x87")
+
+
+def test_the_published_structure(tmp_path):
+    """The first bytes are those of the published file, but for the number and the word."""
+    names = {"word": ["__nullSignal__", *(f"word{i}" for i in range(300))], "speaker": ["0x0077be", "anna", "unknown"]}
+    content = {}
+    for task, known in names.items():
+        content[f"{task}_to_idx"] = {name: np.int64(i) for i, name in reversed(list(enumerate(known)))}
+        content[f"{task}_idx_to_{task}"] = {np.int64(i): name for i, name in enumerate(known)}
+    written = like_the_published(content)
+    assert written.startswith(
+        b"\x80\x03}q\x00(X\x0b\x00\x00\x00word_to_idxq\x01}q\x02(X\x07\x00\x00\x00word299q\x03"
+        b"cnumpy.core.multiarray\nscalar\nq\x04cnumpy\ndtype\nq\x05X\x02\x00\x00\x00i8q\x06K\x00K\x01\x87q\x07Rq\x08"
+        b"(K\x03X\x01\x00\x00\x00<q\tNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\nb"
+        b"C\x08,\x01\x00\x00\x00\x00\x00\x00q\x0b\x86q\x0cRq\r"
+    )
+    assert read_label_file(write(tmp_path / "word_and_speaker_encodings_jsinv3.pckl", written)) == names
+
+
+NUMPY = {
+    np.int64(-3): np.str_("ä"),
+    np.uint64(2**63): np.bool_(True),
+    "float": (np.float16(0.5), np.float32(0.1), np.float64(0.1), np.bytes_(b"ab")),
+    "rows": np.arange(6, dtype=">i2").reshape(2, 3),
+    "columns": np.asfortranarray([[1.5, 2.5], [3.5, 4.5]]),
+    "text": np.array(["a", "bcd"]),
+    "one": np.array(7),
+    "empty": np.zeros((0, 10**12), np.int8),
+    "bytes": (b"", b"\xff\x00"),
+}
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("core", [b"numpy.core", b"numpy._core"])
+def test_numbers_text_and_arrays_of_numpy(protocol, core):
+    written = pickle.dumps(NUMPY, protocol)
+    if protocol < 4:  # later ones write the length before the name
+        written = written.replace(b"cnumpy._core", b"c" + core)
+    read = PlainUnpickler(io.BytesIO(written)).load()
+    assert read == {
+        -3: "ä",
+        2**63: True,
+        "float": (0.5, float(np.float32(0.1)), 0.1, b"ab"),
+        "rows": [[0, 1, 2], [3, 4, 5]],
+        "columns": [[1.5, 2.5], [3.5, 4.5]],
+        "text": ["a", "bcd"],
+        "one": [7],
+        "empty": [],
+        "bytes": (b"", b"\xff\x00"),
+    }
+    assert type(next(iter(read))) is int
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        b"\x80\x04\x8c\x05numpy\x8c\x09load.name\x93.",  # a chain of attributes
+        b"\x80\x03cnumpy\nload\nX\x05\x00\x00\x00a.npy\x85R.",
+        b"\x80\x03cnumpy\ndtype\nX\x01\x00\x00\x00O\x85R.",  # objects
+        b"\x80\x03cnumpy\ndtype\nX\x10\x00\x00\x00os.system('true')\x85R.",
+        b"\x80\x03c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R.",
+        b"\x80\x03cbuiltins\nbytes\nJ\xff\xff\xff\x7f\x85R.",  # two gigabytes of zeros
+        # an array of 2^31 − 1 numbers, of which eight bytes are there; and as many empty rows
+        b"\x80\x03cnumpy.core.numeric\n_frombuffer\n(C\x08AAAAAAAAcnumpy\ndtype\nX\x02\x00\x00\x00i8\x85RJ\xff\xff\xff\x7f\x85tR.",
+        b"\x80\x03cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\nX\x0a\x00\x00\x00U999999999\x85RC\x01A\x86R.",
+    ],
+)
+def test_attacks_are_refused_in_a_line(tmp_path, attack):
+    path = write(tmp_path / "labels.pckl", attack)
+    with pytest.raises(am.AudioMetamerError, match=r"labels\.pckl is not a pickle that can be read: ") as caught:
+        read_label_file(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_cannot_change_how_others_are_read(tmp_path):
+    """BUILD sets attributes of what a name stands for: here, of the function that rebuilds scalars."""
+    path = write(
+        tmp_path / "labels.pckl", b"\x80\x03cnumpy.core.multiarray\nscalar\nN}X\x0c\x00\x00\x00__defaults__K\x01\x85s\x86b."
+    )
+    with pytest.raises(am.AudioMetamerError):
+        read_label_file(path)
+    assert PlainUnpickler(io.BytesIO(pickle.dumps(np.int64(5)))).load() == 5
+
+
+def test_a_pickle_of_python_2(tmp_path):
+    """Its text is bytes: names in UTF-8, and the bytes of numbers."""
+    dtype = b"cnumpy\ndtype\n(U\x02i8I0\nI1\ntR(I3\nU\x01<NNNI-1\nI-1\nI0\ntb"
+    number = b"cnumpy.core.multiarray\nscalar\n(" + dtype + b"U\x08%s\0\0\0\0\0\0\0tR"
+    names = b"(d" + number % b"\x00" + b"U\x03n\xc3\xb6s" + number % b"\x01" + b"U\x03yess"
+    path = write(tmp_path / "labels.pckl", b"\x80\x02(dU\x10word_idx_to_word" + names + b"s.")
+    assert read_label_file(path) == {"word": ["nö", "yes"]}
+    large = b"\x80\x02" + number % b"\xfe" + b"."  # 254 is no text
+    assert PlainUnpickler(io.BytesIO(large)).load() == 254
 
 
 def test_persistent_names_are_refused(tmp_path):
@@ -96,7 +216,7 @@ def test_plain_content_is_what_pickle_reads(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "plain.pckl"
     path.write_bytes(pickle.dumps(content, 4))
     with path.open("rb") as file:
-        assert _PlainUnpickler(file).load() == content
+        assert PlainUnpickler(file).load() == content
 
 
 @given(st.integers(0, 200), st.integers(0, 255))
@@ -128,7 +248,14 @@ def write(path, content):
         ("a.pckl", {"word_idx_to_word": {0: 1}}, "a.pckl is not a list of labels: Expected `str`, got `int`"),
         ("a.toml", b"word = 3", "a.toml is not a list of labels: Expected `array`, got `int`"),
         ("a.json", b"[", "a.json is not a list of labels"),
-        ("a.txt", b"\xff", "a.txt is not a list of labels: .*utf-8"),
+        ("a.txt", "yes\nnö\n".encode("latin-1"), r"a.txt is not UTF-8 \(.* at byte 5\); save it as UTF-8"),
+        ("a.toml", b"word = ['n\xf6']", "a.toml is not UTF-8"),
+        ("a.txt", b"yes\nno\nno\n", "a.txt: classes 1 and 2 of word are both called 'no'"),
+        ("a.json", b'{"word": ["yes", "yes "]}', "a.json: classes 0 and 1 of word are both called 'yes'"),
+        ("a.pckl", {"word_idx_to_word": {0: "yes", 1: "yes"}}, "a.pckl: classes 0 and 1 of word are both called 'yes'"),
+        ("a.toml", b"word = ['yes', ' ']", "a.toml: class 1 of word has a blank name"),
+        ("a.csv", b"index,word\n1,yes\n2,no\n", "a.csv is not a list of labels: its column index is not 0, 1, …, 1, each once"),
+        ("a.csv", b"index,word\nx,yes\n", "a.csv is not a list of labels: invalid literal for int"),
     ],
 )
 def test_what_is_no_label_file(tmp_path, name, content, message):

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audiometamer.checkpoints import read_checkpoint
+from audiometamer.checkpoints import network_state, read_checkpoint
 from audiometamer.domains import Image
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.images import Picture
+from audiometamer.loading import load_state
 from audiometamer.models import Model
 from audiometamer.places import own_layers
 
@@ -49,6 +50,7 @@ def image_model(
     deviation: Sequence[float] = (0.229, 0.224, 0.225),
     labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     layers: Mapping[str, str] | None = None,
+    untrained: Callable[[], nn.Module] | None = None,
     name: str | None = None,
 ) -> Model:
     """A network of images as a model.
@@ -61,7 +63,7 @@ def image_model(
         How photographs are resized and cut for it.
     mean, deviation : sequence of float
         Of the pixels in [0, 1] that it was trained on, by channel. Default: ImageNet's.
-    labels, layers, name
+    labels, layers, untrained, name
         See `Model`; the default layers are the network's children, and those of its lists and dicts of modules.
     """
     return Model(
@@ -73,6 +75,7 @@ def image_model(
         picture=picture,
         labels={"image": list(labels)} if labels is not None and not isinstance(labels, Mapping) else labels,
         layers=layers or own_layers(network) or list(_children(network)),
+        untrained=untrained,
         name=name,
     )
 
@@ -99,14 +102,20 @@ def downloaded(make: Callable[[], Any], name: str) -> Any:
         raise AudioMetamerError(f"the weights of {name} cannot be had: {reason}; give a file of them as {name}@FILE") from error
 
 
-def with_weights(make: Callable[[int], nn.Module], file: str, known: Sequence[str]) -> tuple[nn.Module, Sequence[str] | None]:
-    """A network of a file's weights, and its labels: the known ones if it has as many classes."""
-    weights = read_checkpoint(file)
-    last = list(weights.values())[-1]  # a classifier ends with the bias of its read-out
-    classes = len(last) if last.ndim == 1 else len(known)
-    network = make(classes)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise AudioMetamerError(f"{file} does not fit {type(network).__name__}: {one_line(error)}") from error
-    return network, known if classes == len(known) else None
+def with_weights(make: Callable[[int], nn.Module], file: str, usual: int) -> tuple[nn.Module, int]:
+    """A network of a file's weights, and its number of classes; `usual`: of most files."""
+    content = read_checkpoint(file, way_out="load it yourself and save its state dict alone with torch.save")
+    network = make(usual)
+    weights, source = network_state(content, network.state_dict(), file)
+    classes = _classes(network, weights, usual)
+    if classes != usual:
+        network = make(classes)
+    load_state(network, weights, source)
+    return network, classes
+
+
+def _classes(network: nn.Module, weights: Mapping[str, Tensor], usual: int) -> int:
+    """How many classes weights are for: the length of what differs from a network of `usual` classes in its length alone."""
+    shapes = [(tensor.shape, weights[key].shape) for key, tensor in network.state_dict().items() if key in weights]
+    others = {new[0] for own, new in shapes if own and new and own[0] == usual != new[0] and own[1:] == new[1:]}
+    return others.pop() if len(others) == 1 else usual

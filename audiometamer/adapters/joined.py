@@ -18,6 +18,11 @@ class Joined(nn.Module):
         super().__init__()
         self.names = list(models)
         self.joined = nn.ModuleList(models.values())
+        self.aliases = {
+            f"{name}.{alias}": f"{name}.{layer}"
+            for name, model in models.items()
+            for alias, layer in getattr(model.network, "aliases", {}).items()
+        }
 
     @property
     def models(self) -> dict[str, Model]:

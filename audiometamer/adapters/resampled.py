@@ -72,5 +72,6 @@ def resampled(model: Model, sample_rate: int | None) -> Model:
             layer: str(tap).removeprefix("network.") for layer, tap in model.named_taps().items() if tap.path.startswith("network.")
         },
         domain=model.domain,
+        untrained=model.untrained,
         name=model.name,
     )

@@ -25,13 +25,19 @@ def load(text: str) -> Model:
     names = timm.data.ImageNetInfo()
     known = [names.index_to_description(i) for i in range(names.num_classes())]
     if file:
-        network, labels = with_weights(lambda n: timm.create_model(name, num_classes=n), file, known)
+        network, classes = with_weights(lambda n: timm.create_model(name, num_classes=n), file, len(known))
     else:
         network = downloaded(lambda: timm.create_model(name, pretrained=True), name)
-        labels = known if network.num_classes == len(known) else None
+        classes = network.num_classes
     settings = timm.data.resolve_model_data_config(network)
     channels, height, width = settings["input_size"]
     picture = Picture((channels, height, width), math.floor(height / settings["crop_pct"]), settings["interpolation"])
     return image_model(
-        network, picture, mean=settings["mean"], deviation=settings["std"], labels=labels, name=name_of(name, file)
+        network,
+        picture,
+        mean=settings["mean"],
+        deviation=settings["std"],
+        labels=known if classes == len(known) else None,
+        untrained=lambda: timm.create_model(name, num_classes=classes),
+        name=name_of(name, file),
     )

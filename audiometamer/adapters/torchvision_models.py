@@ -23,8 +23,17 @@ def load(text: str) -> Model:
     settings = weights.transforms()
     height = settings.crop_size[0]
     picture = Picture((3, height, height), settings.resize_size[0], settings.interpolation.value)
+    known = weights.meta["categories"]
     if file:
-        network, labels = with_weights(lambda n: models.get_model(name, num_classes=n), file, weights.meta["categories"])
+        network, classes = with_weights(lambda n: models.get_model(name, num_classes=n), file, len(known))
     else:
-        network, labels = downloaded(lambda: models.get_model(name, weights=weights), name), weights.meta["categories"]
-    return image_model(network, picture, mean=settings.mean, deviation=settings.std, labels=labels, name=name_of(name, file))
+        network, classes = downloaded(lambda: models.get_model(name, weights=weights), name), len(known)
+    return image_model(
+        network,
+        picture,
+        mean=settings.mean,
+        deviation=settings.std,
+        labels=known if classes == len(known) else None,
+        untrained=lambda: models.get_model(name, num_classes=classes),
+        name=name_of(name, file),
+    )

@@ -31,7 +31,7 @@ def benchmark(
 ) -> None:
     """Time a model's steps on this device, and tell the expected hours for a number of clips, at each layer and seed."""
     model, procedure = options.opened_model(model_name, device), load_method(method)
-    layers = options.split_names(layer_names) or list(model.layers)
+    layers = options.layers_of(model, layer_names)
     per_layer = clips * len(seeds)
     table = plain_table(
         "layer", numbers=("sounds at once", "network alone (ms)", "step (ms)", "ratio", "a metamer (s)", "all (h)")

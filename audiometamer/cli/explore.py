@@ -86,7 +86,7 @@ def dimensions(
     its dimensions are found: the same command goes on where it was interrupted.
     """
     model = options.opened_model(model_name, device)
-    layers = list(dict.fromkeys(options.split_names(layer_names) or model.layers))
+    layers = options.layers_of(model, layer_names)
     for layer in layers:
         model.tap(layer)
     folders = {layer: folder_of_layer(folder_of(out), layer) for layer in layers}

@@ -1,5 +1,6 @@
 """``audiometamer import-checkpoint``: a published checkpoint becomes a model."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -10,15 +11,24 @@ from audiometamer.label_files import read_label_file
 
 @click.command("import-checkpoint")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--network", type=click.Choice(list(checkpoints.NETWORKS)), required=True)
+@click.option(
+    "--network", type=click.Choice([*checkpoints.NETWORKS, *checkpoints.ALIASES]), required=True, metavar="NAME",
+    help=f"{', '.join(checkpoints.NETWORKS)}; or the name in the published code: {', '.join(checkpoints.ALIASES)}.",
+)  # fmt: skip
 @click.option(
     "--labels", "labels_file", type=click.Path(path_type=Path), required=True,
-    help="Names of the classes in order: a text file with one on each line; for several tasks, a TOML or JSON file with a list "
-    "for each; or the published label file (.pckl), of which nothing but plain containers is read.",
+    help="Names of the classes in order: a text file with one on each line; a CSV with a column for each task; a TOML or JSON "
+    "file with a list for each; or the published label file (.pckl), of which nothing but plain values is read.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new model.")
 @click.option("--trust", is_flag=True, help="Read the file even if it runs programs of its own; for makers that you trust.")
 def import_checkpoint(file: Path, network: str, labels_file: Path, out: Path, trust: bool) -> None:
     """Make a model's folder from FILE, a checkpoint of Feather et al. (2023), or any state dict of one of these networks."""
     checkpoints.import_checkpoint(file, network=network, labels=read_label_file(labels_file), out=out, trust=trust)
-    click.echo(f"{out} is a model: audiometamer synth MY.wav --model {out}")
+    folder = shlex.quote(str(out))
+    click.echo(f"{out} is a model: audiometamer synth MY.wav --model {folder}")
+    click.echo(
+        "note: no null distribution comes with it, and without one no metamer gets a verdict; measure it on natural sounds: "
+        f"audiometamer null SOUNDS --model {folder} --out {shlex.quote(str(out / 'null.json'))}",
+        err=True,
+    )

@@ -47,7 +47,7 @@ def invariance(
     table_file = folder_of(out) / "invariance.tsv"
     options.check_free(table_file, overwrite=overwrite)
     model = options.opened_model(model_name, device).to(_DTYPES[dtype])
-    layers = options.split_names(layer_names) or list(model.layers)
+    layers = options.layers_of(model, layer_names)
     for layer in layers:
         model.tap(layer)
     signals = {name: signal for path in sounds for name, signal in _signals(model, path).items()}

@@ -69,6 +69,11 @@ def opened_model(name: str, device_name: str) -> "Model":
     return load_model(name).to(choose_device(device_name))
 
 
+def layers_of(model: "Model", values: tuple[str, ...]) -> list[str]:
+    """The layers of an option, by the names under which they are recorded; default: all that the model lists."""
+    return list(dict.fromkeys(map(model.canonical, split_names(values) or model.layers)))
+
+
 def split_names(values: tuple[str, ...]) -> list[str]:
     """Names given several times, or with commas, or both."""
     return [name for value in values for name in value.split(",") if name]

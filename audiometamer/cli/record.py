@@ -40,7 +40,7 @@ def record(
     model = options.opened_model(model_name, device)
     (natural,) = read_clips(model, [clip], start=start, length=duration)
     signal = natural.samples.to(dtype=model.dtype, device=model.device).view(1, *model.signal_shape)
-    layers = options.split_names(layer_names) or list(model.layers)
+    layers = options.layers_of(model, layer_names)
     with torch.no_grad():
         activations = {layer: a[0] for layer, a in record_activations(model, signal, layers).items()}
     save_activations(out, activations)

@@ -98,11 +98,11 @@ def synth(
     if groups_file is not None:
         model.labels = grouped(model.named_labels(), read_groups(groups_file))
     check_names(targets)
-    given = [read_target(path) for path in targets]
-    default_layers = list(dict.fromkeys(layer for target in given for layer in target.activations)) or list(model.layers)
+    given = [read_target(path).named_by(model.canonical) for path in targets]
+    of_targets = tuple(dict.fromkeys(layer for target in given for layer in target.activations))
     make(
         model, given or read_clips(model, clips, start=start, length=duration),
-        layers=options.split_names(layer_names) or default_layers, seeds=seeds, method=method, steps=steps,
+        layers=options.layers_of(model, layer_names or of_targets), seeds=seeds, method=method, steps=steps,
         batch_size=batch_size, null=None if null_file is None else NullDistribution.load(null_file), out=out, overwrite=overwrite,
         tf32=tf32, compiled=compiled,
     )  # fmt: skip

@@ -193,8 +193,8 @@ def synthesize(
     AudioMetamerError
         If a clip does not fit the model, a layer or method is unknown, or a step cannot be taken: before the first one.
     """
-    listed, seeds = as_clips(model, clips), as_seeds(seed)
-    jobs = [(clip, layer, s) for layer in as_layers(layers, model.layers) for clip in listed for s in seeds]
+    listed, seeds, wanted = as_clips(model, clips), as_seeds(seed), as_layers(layers, model.layers)
+    jobs = [(clip, layer, s) for layer in dict.fromkeys(map(model.canonical, wanted)) for clip in listed for s in seeds]
     place = {(id(clip), layer, s): k for k, (clip, layer, s) in enumerate(jobs)}
     found = iterate_metamers(
         model,
@@ -240,6 +240,7 @@ def iterate_metamers(
     steps = procedure.steps if steps is None else whole(steps, "steps", least=1)
     if batch_size is not None:
         batch_size = whole(batch_size, "batch_size", least=1)
+    jobs = [(clip, model.canonical(layer), s) for clip, layer, s in jobs]
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):
         for place in places(layer):
             model.tap(place)

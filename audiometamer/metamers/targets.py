@@ -1,8 +1,8 @@
 """Targets that are given as activations, not by a natural signal."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -31,6 +31,10 @@ class GivenTarget:
     name: str
     activations: Mapping[str, Tensor]
     notices: tuple[str, ...] = ()
+
+    def named_by(self, canonical: Callable[[str], str]) -> "GivenTarget":
+        """The same, each layer by another name; see `Model.canonical`."""
+        return replace(self, activations={canonical(layer): tensor for layer, tensor in self.activations.items()})
 
     def at(self, layer: str) -> Tensor:
         """The activations of one layer.

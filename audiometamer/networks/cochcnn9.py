@@ -1,5 +1,8 @@
 """CochCNN9: the convolutional network of Kell et al. (2018), as trained on PyTorch by Feather et al. (2023)."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +16,7 @@ class CochCNN9(nn.Module):
     """Cochleagram to word (speaker, …) logits through five convolutions and one fully connected layer.
 
     Names of modules, and so state-dict keys, are those of the published checkpoints (``kell2018``); at ``width=1`` with 794
-    outputs there are 110,221,980 parameters.
+    outputs there are 110,221,980 parameters. The published code's names of layers (``relu0_fakerelu``) are `aliases` of ours.
 
     Parameters
     ----------
@@ -34,6 +37,11 @@ class CochCNN9(nn.Module):
     AudioMetamerError
         If `width` leaves a layer without channels.
     """
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "input_after_preproc": "cochleagram",
+        **{f"{relu}_fakerelu": relu for relu in ("relu0", "relu1", "relu2", "relu3", "relu4", "relufc")},
+    }
 
     def __init__(
         self,

@@ -1,5 +1,8 @@
 """CochResNet50: ResNet-50 (He et al. 2016) on cochleagrams, as in Feather et al. (2023)."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -50,7 +53,7 @@ class CochResNet50(nn.Module):
     """Cochleagram to word (speaker, …) logits through a ResNet-50 with one input channel.
 
     State-dict keys are torchvision's and the published checkpoints'; at ``width=1`` with 794 outputs there are 25,128,666
-    parameters. Any size of cochleagram is taken.
+    parameters. Any size of cochleagram is taken. The published code's names of layers (``layer1_fake_relu``) are `aliases`.
 
     Parameters
     ----------
@@ -70,6 +73,11 @@ class CochResNet50(nn.Module):
     AudioMetamerError
         If `width` leaves a layer without channels.
     """
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "input_after_preproc": "cochleagram",
+        **{f"{relu}_fake_relu": relu for relu in ("conv1_relu1", "layer1", "layer2", "layer3", "layer4")},
+    }
 
     def __init__(
         self,

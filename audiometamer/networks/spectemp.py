@@ -1,5 +1,8 @@
 """SpecTemp: a spectrotemporal filterbank that is not learned, with a linear read-out (Feather et al. 2023)."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -76,6 +79,8 @@ class SpecTemp(nn.Module):
     cochleagram_shape : tuple of int
         (filters, frames). Default (211, 390), which gives 111 × 211 = 23,421 averaged powers.
     """
+
+    aliases: ClassVar[Mapping[str, str]] = {"input_after_preproc": "cochleagram", "spectempfilter_power": "power"}
 
     def __init__(self, outputs: Outputs = 794, *, cochleagram_shape: tuple[int, int] = (211, 390)) -> None:
         super().__init__()

@@ -294,7 +294,7 @@ def layers_of(path: Path, plan: Plan, entry: PlannedModel, model: Model, *, plac
         with within(path, f"{where}[{k}]"):
             for one in places(layer):
                 model.tap(one)
-    return named or list(model.layers)
+    return list(dict.fromkeys(map(model.canonical, named or model.layers)))
 
 
 def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Sequence[list[str]], folder: Path) -> Path:
