@@ -11,7 +11,7 @@ from audiometamer.cli import attacking, options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.training import testing
-from audiometamer.training.sources import open_source
+from audiometamer.training.sources import open_sources
 
 
 def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]) -> None:
@@ -64,7 +64,7 @@ def test_model(
     out = out or Path("test-model") / model.name
     table = out / "accuracy.tsv"
     options.check_free(table, overwrite=overwrite)
-    recordings = [recording for source in data for recording in open_source(source)]
+    recordings = open_sources(data, click.echo)
     wanted = testing.conditions(snrs, adversaries)
     scores: dict[str, testing.Scores] = {}
     with tracked() as tracker:

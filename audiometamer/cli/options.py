@@ -40,8 +40,8 @@ fitting_batch_size = click.option(
 )
 data = click.option(
     "--data", multiple=True, required=True, metavar="[KIND:]PATH",
-    help="A data set: a folder with a clips.csv, a folder tree of classes, Speech Commands, LibriSpeech, or the published HDF5 "
-    "files; may be given several times.",
+    help="A data set: a folder with a clips.csv, a folder tree of classes, Speech Commands, Common Voice, LibriSpeech, VCTK, "
+    "TIMIT, or the published HDF5 files; may be given several times.",
 )  # fmt: skip
 null_file = click.option(
     "--null", "null_file", type=click.Path(path_type=Path), help="Null distribution to judge by; default: the model's own."

@@ -71,6 +71,30 @@ class AudioFile:
         return checked(samples.mean(axis=1).astype(np.float32), self.name), rate
 
 
+@dataclass(frozen=True, slots=True)
+class AudioPart:
+    """A part of a recording in a file, between two times in s."""
+
+    path: Path
+    split: str
+    labels: Mapping[str, tuple[str, ...]]
+    start: float
+    stop: float
+    background: None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.path} from {self.start:.4f} to {self.stop:.4f} s"
+
+    @property
+    def seconds(self) -> float:
+        return self.stop - self.start
+
+    def read(self) -> tuple[Samples, int]:
+        samples, rate = AudioFile(self.path, self.split).read()
+        return checked(samples[round(self.start * rate) : round(self.stop * rate)], self.name), rate
+
+
 def checked(samples: Samples, name: str, *, may_be_silent: bool = False) -> Samples:
     """The samples, if there is sound in them.
 

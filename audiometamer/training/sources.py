@@ -9,43 +9,56 @@ A data set is named by its path, if that shows its layout, or as ``KIND:PATH``:
     ``PATH/<split>/<class>/…`` with audio files at any depth; ``PATH/background/…`` without classes. The classes are words, or of
     another task: ``tree.speaker:PATH``. Without folders of splits, ``PATH/<class>/…``: of each class, in the order of the SHA-256
     of their paths below PATH, the first recording is for training, the next tenth (at least one) is test, the next tenth valid,
-    and the rest training.
-``speechcommands``
-    Speech Commands, version 0.01 or 0.02, as unpacked, with its own lists of splits; tasks ``word`` and ``speaker``.
-``librispeech``
-    LibriSpeech, every subset that is there; task ``speaker``. Its own splits share no speakers, so none could be learned and
-    tested: here, of each speaker's utterances in order, every tenth from the tenth is test and every tenth from the fifth is
-    valid; of fewer than ten, but more than one, the last is test.
+    and the rest training. Splits may be in capitals, and be called training, validation, val, dev or testing;
+    ``_background_noise_`` is background too.
+``speechcommands``, ``commonvoice``, ``librispeech``, ``vctk``, ``timit``, ``timit.word``
+    Published data sets as unpacked, under any name: see `audiometamer.training.layouts`.
 ``hdf5``
     The layout of the published training set: see `audiometamer.training.published_hdf5`.
 """
 
 import csv
 import hashlib
-import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.training import layouts
+from audiometamer.training.listing import AUDIO, audio_files
 from audiometamer.training.published_hdf5 import FILES, open_published_hdf5
 from audiometamer.training.recordings import SPLITS, AudioFile, Recording
 
 KINDS = {
     "clips": "a folder with clips.csv",
-    "speechcommands": "a folder with SpeechCommands/speech_commands_v0.02",
-    "librispeech": "a folder with LibriSpeech/<subset>",
+    "speechcommands": "a folder of words with validation_list.txt and testing_list.txt",
+    "commonvoice": "a folder with clips/ and train.tsv",
+    "librispeech": "files like 1272/128104/1272-128104-0000.flac",
+    "vctk": "files like wav48/p225/p225_001.wav",
+    "timit": "files like TRAIN/DR1/FCJF0/SA1.WAV",
     "hdf5": f"a folder with {FILES['train']}",
     "tree": "a folder with audio files in <split>/<class>/ or <class>/",
 }
 
-AUDIO = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64")
-SUBSETS = ("train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other")
-
-_SPEC = re.compile(r"(?P<kind>clips|tree(\.(?P<task>\w+))?|speechcommands|librispeech|hdf5):(?P<path>.+)")
+_SPLIT_NAMES = {
+    "train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
+    "test": "test", "testing": "test", "background": "background", "_background_noise_": "background",
+}  # fmt: skip
+_SPEC = re.compile(rf"(?P<kind>{'|'.join(KINDS)})(\.(?P<task>\w+))?:(?P<path>.+)")
 _NOT_TASKS = {"path", "split", "source", "seconds", "sample_rate", ""}
+
+
+def open_sources(specs: Sequence[str], told: Callable[[str], None] = lambda _: None) -> list[Recording]:
+    """The recordings of several data sets; `told` is given a line for each, with what was recognised in it."""
+    recordings: list[Recording] = []
+    for spec in specs:
+        kind, own = _opened(spec)
+        told(f"{spec}: {kind}; {summary(own)}")
+        recordings += own
+    return recordings
 
 
 def open_source(spec: str) -> list[Recording]:
@@ -54,7 +67,7 @@ def open_source(spec: str) -> list[Recording]:
     Parameters
     ----------
     spec : str
-        A path, or ``KIND:PATH`` with one of the kinds ``clips``, ``tree``, ``speechcommands``, ``librispeech`` and ``hdf5``.
+        A path, or ``KIND:PATH`` with one of the kinds above.
 
     Returns
     -------
@@ -67,29 +80,50 @@ def open_source(spec: str) -> list[Recording]:
         If the path does not exist or shows no known layout, if what is there does not fit its kind, or if a library that reads
         it is not installed.
     """
+    return _opened(spec)[1]
+
+
+def summary(recordings: Sequence[Recording]) -> str:
+    """How many recordings there are in each split, and how many classes of each task."""
+    splits = {split: sum(r.split == split for r in recordings) for split in SPLITS}
+    classes: dict[str, set[str]] = defaultdict(set)
+    for recording in recordings:
+        for task, labels in recording.labels.items():
+            classes[task].update(labels)
+    counts = [f"{n} {split}" for split, n in splits.items() if n]
+    return "; ".join([", ".join(counts), *(f"{task}: {len(labels)} classes" for task, labels in classes.items())])
+
+
+def _opened(spec: str) -> tuple[str, list[Recording]]:
+    """The kind of a data set and its recordings."""
     found = _SPEC.fullmatch(spec)
     path = Path(found["path"] if found else spec).expanduser()
     if not path.exists():
         raise AudioMetamerError(
-            f"{path} does not exist; a data set is PATH or KIND:PATH, with the kinds {', '.join(KINDS)} or tree.TASK"
+            f"{path} does not exist; a data set is PATH or KIND:PATH, with the kinds {', '.join(KINDS)}, tree.TASK or timit.word"
         )
-    kind = found["kind"].partition(".")[0] if found else _recognised(path)
-    if kind == "tree":
-        return _tree(path, task=(found and found["task"]) or "word")
-    openers = {"clips": _clips, "speechcommands": _speech_commands, "librispeech": _librispeech, "hdf5": open_published_hdf5}
-    return openers[kind](path)
+    kind = found["kind"] if found else _recognised(path)
+    openers: dict[str, Callable[[Path], list[Recording]]] = {
+        "clips": _clips, "speechcommands": layouts.speech_commands, "commonvoice": layouts.common_voice,
+        "hdf5": open_published_hdf5, "tree": partial(_tree, task="word"), "timit.word": layouts.timit_words,
+    }  # fmt: skip
+    if task := found and found["task"]:
+        openers["tree"] = partial(_tree, task=task)
+        if kind != "tree" and (kind := f"{kind}.{task}") not in openers:
+            raise AudioMetamerError(f"{kind}: is no kind of data set; only tree.TASK: and timit.word: name a task")
+    opener = openers.get(kind) or partial(layouts.read_speech, kind)
+    return kind, _some(opener(path), f"{path} holds no recordings that can be used")
 
 
 def _recognised(path: Path) -> str:
     if path.suffix.lower() == ".csv" or (path / "clips.csv").exists():
         return "clips"
-    if _speech_commands_folder(path):
-        return "speechcommands"
-    if _librispeech_folder(path):
-        return "librispeech"
+    files = audio_files(path) if path.is_dir() else []
+    if layout := layouts.recognised_layout(path, files):
+        return layout
     if any(next(path.glob(pattern), None) for pattern in FILES.values()):
         return "hdf5"
-    if any(file.parent != path for file in _audio(path)):
+    if any(file.parent != path for file in files):
         return "tree"
     raise AudioMetamerError(f"{path} is none of these: " + "; ".join(f"{looks} ({kind})" for kind, looks in KINDS.items()))
 
@@ -123,19 +157,20 @@ def _clip(row: Mapping[Any, str | None], table: Path, line: int) -> Recording:
 
 
 def _tree(path: Path, task: str) -> list[Recording]:
-    files = [(file, file.relative_to(path).parts) for file in _audio(path)]
-    with_splits = any(parts[0] in ("train", "valid", "test") for _, parts in files)
+    files = [(file, file.relative_to(path).parts) for file in audio_files(path)]
+    with_splits = any(parts[0].lower() in ("train", "valid", "test") for _, parts in files)
     recordings: list[Recording] = []
     classes: dict[str, list[Path]] = defaultdict(list)
     for file, (top, *below) in files:
-        if top == "background" and below:
-            recordings.append(AudioFile(file, "background"))
-        elif with_splits and top not in SPLITS:
+        split = _SPLIT_NAMES.get(top.lower())
+        if split == "background" and below:
+            recordings.append(AudioFile(file, split))
+        elif with_splits and split is None:
             raise AudioMetamerError(f"{path / top} is none of the splits {', '.join(SPLITS)}, which lie beside it")
         elif len(below) < 1 + with_splits:
             raise AudioMetamerError(f"{file} lies in no folder of a class: it would be {file.parent / '<class>' / file.name}")
-        elif with_splits:
-            recordings.append(AudioFile(file, top, {task: (below[0],)}))
+        elif with_splits and split is not None:
+            recordings.append(AudioFile(file, split, {task: (below[0],)}))
         else:
             classes[top].append(file)
     for name, members in classes.items():
@@ -149,85 +184,6 @@ def _divided(root: Path, files: list[Path]) -> Iterator[tuple[Path, str]]:
     tenth = max(len(files) // 10, 1)
     splits = ["train"] + ["test"] * tenth + ["valid"] * tenth + ["train"] * len(files)
     return zip(files, splits, strict=False)
-
-
-def _speech_commands(path: Path) -> list[Recording]:
-    folder = _speech_commands_folder(path)
-    if folder is None:
-        raise AudioMetamerError(f"{path} is not {KINDS['speechcommands']}, nor one of these folders")
-    data_set = _torchaudio("SPEECHCOMMANDS")
-    recordings: list[Recording] = []
-    for split, subset in {"train": "training", "valid": "validation", "test": "testing"}.items():
-        try:
-            part = data_set(folder.parent, url=folder.name, folder_in_archive="", subset=subset)
-            utterances = [part.get_metadata(i) for i in range(len(part))]
-        except (OSError, ValueError) as error:
-            raise AudioMetamerError(f"{folder} is not Speech Commands as it was published: {error}") from error
-        for file, _, word, speaker, _ in utterances:
-            if not (folder.parent / file).is_file():
-                raise AudioMetamerError(f"{folder.parent / file} does not exist, but the list of the {subset} subset names it")
-            recordings.append(AudioFile(folder.parent / file, split, {"word": (word,), "speaker": (speaker,)}))
-    recordings += [AudioFile(file, "background") for file in sorted((folder / "_background_noise_").glob("*.wav"))]
-    return _some(recordings, f"{folder} holds no recordings")
-
-
-def _speech_commands_folder(path: Path) -> Path | None:
-    """Where the words of the newest version at a path are."""
-    versions = "speech_commands_v0.02", "speech_commands_v0.01"
-    below = [folder / version for version in versions for folder in (path / "SpeechCommands", path)]
-    return next((folder for folder in (*below, path) if folder.name in versions and folder.is_dir()), None)
-
-
-def _librispeech(path: Path) -> list[Recording]:
-    folder = _librispeech_folder(path)
-    if folder is None:
-        raise AudioMetamerError(f"{path} is not {KINDS['librispeech']} ({', '.join(SUBSETS)}), nor LibriSpeech itself")
-    data_set = _torchaudio("LIBRISPEECH")
-    speakers: dict[int, list[tuple[int, int, Path]]] = defaultdict(list)
-    for subset in SUBSETS:
-        if (folder / subset).is_dir():
-            try:
-                part = data_set(folder, url=subset, folder_in_archive="")
-                utterances = [part.get_metadata(i) for i in range(len(part))]
-            except (OSError, ValueError) as error:
-                raise AudioMetamerError(f"{folder / subset} is not LibriSpeech as it was published: {error}") from error
-            for file, _, _, speaker, chapter, number in utterances:
-                speakers[speaker].append((chapter, number, folder / file))
-    recordings: list[Recording] = []
-    for speaker, utterances in sorted(speakers.items()):
-        for i, (_, _, file) in enumerate(sorted(utterances)):
-            recordings.append(AudioFile(file, _turn(i, len(utterances)), {"speaker": (str(speaker),)}))
-    return _some(recordings, f"{folder} holds no utterances")
-
-
-def _librispeech_folder(path: Path) -> Path | None:
-    """Where the subsets at a path are."""
-    return next((f for f in (path / "LibriSpeech", path) if any((f / subset).is_dir() for subset in SUBSETS)), None)
-
-
-def _turn(i: int, n: int) -> str:
-    if i % 10 == 9 or (1 < n < 10 and i == n - 1):
-        return "test"
-    return "valid" if i % 10 == 4 else "train"
-
-
-def _torchaudio(name: str) -> Any:
-    try:
-        import torchaudio.datasets
-    except (ImportError, OSError) as error:
-        raise AudioMetamerError(
-            f"this data set needs torchaudio, which could not be imported ({error}); install the release that fits torch"
-        ) from error
-    return getattr(torchaudio.datasets, name)
-
-
-def _audio(folder: Path) -> list[Path]:
-    """Audio files at any depth, in order; what has a leading dot is the system's, no recording."""
-    found = []
-    for where, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(where, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in AUDIO]
-    return sorted(found)
 
 
 def _some(recordings: list[Recording], otherwise: str) -> list[Recording]:

@@ -28,13 +28,14 @@ from audiometamer.files import only_writer, whole_file
 from audiometamer.loading import build, save_weights
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
+from audiometamer.training.copies import without_copies
 from audiometamer.training.corpus import Batch, Corpus, Task, TrainingSet
 from audiometamer.training.distributed import Processes, is_first_process, processes, share_batch_norm
 from audiometamer.training.journal import EventFiles, Row, draw_learning_curve, write_table
 from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe, read_recipe
 from audiometamer.training.recordings import Recording
-from audiometamer.training.sources import open_source
+from audiometamer.training.sources import open_sources
 from audiometamer.training.testing import Condition, TestSet
 
 Progress = Callable[[float, str], None]
@@ -50,6 +51,7 @@ def train(
     device: str = "auto",
     workers: int = 1,
     progress: Progress | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> Path:
     """Train a recipe's network; go on where an interrupted run has stopped, if `out` holds its checkpoint.
 
@@ -70,6 +72,8 @@ def train(
         Processes that make batches meanwhile; 0 makes them in between. Default 1.
     progress : callable, optional
         Told the share that is done, and what is going on.
+    told : callable, optional
+        Given a line on each data set: what was recognised, and what was left out.
 
     Returns
     -------
@@ -83,17 +87,19 @@ def train(
     """
     recipe, out = read_recipe(recipe_path), Path(out)
     if not is_first_process():
-        return _train(recipe, data, out, device, workers, _silent)
+        return _train(recipe, data, out, device, workers, _silent, _silent)
     _check_folder(out, recipe_path)
     with only_writer(out):
         if not (out / "recipe.toml").exists():
             with whole_file(out / "recipe.toml") as temporary:
                 shutil.copy(recipe_path, temporary)
-        return _train(recipe, data, out, device, workers, progress or _silent)
+        return _train(recipe, data, out, device, workers, progress or _silent, told or _silent)
 
 
-def _train(recipe: Recipe, data: Sequence[str], out: Path, device: str, workers: int, tell: Progress) -> Path:
-    recordings = [recording for source in data for recording in open_source(source)]
+def _train(
+    recipe: Recipe, data: Sequence[str], out: Path, device: str, workers: int, tell: Progress, told: Callable[[str], None]
+) -> Path:
+    recordings = without_copies(open_sources(data, told), told)
     tasks = _tasks(recipe, recordings)
     tell(0.0, f"reading {len(recordings)} recordings")
     corpus = Corpus(recordings, tasks, sample_rate=recipe.sample_rate)
@@ -110,7 +116,7 @@ def _train(recipe: Recipe, data: Sequence[str], out: Path, device: str, workers:
     return out
 
 
-def _silent(done: float, message: str) -> None:
+def _silent(*_: object) -> None:
     """Tell nobody."""
 
 

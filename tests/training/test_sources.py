@@ -1,7 +1,7 @@
 """Data sets of every layout, in miniature."""
 
 import csv
-import sys
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 import audiometamer as am
-from audiometamer.training.sources import open_source
+from audiometamer.training.copies import without_copies
+from audiometamer.training.sources import open_source, open_sources
 
 
 def write_sound(path, rate=16_000):
@@ -171,14 +172,85 @@ def test_speech_commands(tmp_path, speech_commands):
     assert all(len(recording.read()[0]) == 160 for recording in recordings)
 
 
-def test_speech_commands_that_do_not_fit(tmp_path, speech_commands, monkeypatch):
-    fails(f"speechcommands:{speech_commands / 'bed'}", "is not a folder with SpeechCommands/speech_commands_v0.02")
+def test_speech_commands_that_do_not_fit(tmp_path, speech_commands):
+    fails(f"speechcommands:{speech_commands / 'bed'}", "bed is not Speech Commands: it holds neither validation_list.txt and")
     (speech_commands / "bed/0b_nohash_1.wav").unlink()
-    fails(tmp_path, r"bed/0b_nohash_1\.wav does not exist, but the list of the validation subset names it")
+    fails(tmp_path, r"bed/0b_nohash_1\.wav does not exist, but validation_list\.txt names it")
     (speech_commands / "testing_list.txt").unlink()
-    fails(tmp_path, r"is not Speech Commands as it was published: .*testing_list\.txt")
-    monkeypatch.setitem(sys.modules, "torchaudio", None)
-    fails(tmp_path, "needs torchaudio, which could not be imported")
+    fails(tmp_path, r"speech_commands_v0\.02 has no testing_list\.txt, but the other list")
+
+
+def test_speech_commands_under_another_name(tmp_path, speech_commands):
+    """The archive has no folder of its own: the words lie where it was unpacked."""
+    folder = speech_commands.rename(tmp_path / "speech_data")
+    (folder / "testing_list.txt").write_bytes(
+        b"\xef\xbb\xbfcat/0c_nohash_0.wav\r\n\r\nmarvin/0d_nohash_0.wav\r\n"
+    )  # a word left out
+    for spec in (folder, f"speechcommands:{folder}", tmp_path):
+        assert {path: split for path, (split, _) in contents(folder, open_source(str(spec))).items()} == {
+            "bed/0a_nohash_0.wav": "train", "cat/0a_nohash_0.wav": "train", "bed/0b_nohash_1.wav": "valid",
+            "cat/0c_nohash_0.wav": "test", "_background_noise_/pink_noise.wav": "background",
+        }  # fmt: skip
+
+
+def test_speech_commands_without_lists_keep_a_speaker_in_one_split(tmp_path):
+    # by the function which_set in the README of the data set
+    expected = {
+        "0a7c2a8d": "train", "0132a06d": "train", "1a9afd33": "valid", "bb05582b": "test", "0ab3b47d": "valid", "0c40e715": "test",
+    }  # fmt: skip
+    for speaker in expected:
+        for word in ("yes", "no"):
+            write_sound(tmp_path / "mini" / word / f"{speaker}_nohash_1.wav")
+    found = open_source(str(tmp_path / "mini"))
+    assert len(found) == 2 * len(expected)
+    assert {r.labels["speaker"][0]: r.split for r in found} == expected
+
+
+def test_lists_that_share_a_speaker_are_noticed(tmp_path, speech_commands):
+    (speech_commands / "testing_list.txt").write_text("cat/0a_nohash_0.wav\n")
+    with pytest.warns(am.AudioMetamerWarning, match=r"1 speakers are in several splits \(first: 0a\)"):
+        assert len(open_source(str(tmp_path))) == 5
+
+
+def tone_of(path, frequency):
+    """A sound that no other is a copy of."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.sin(np.arange(1600) * frequency), 16_000)
+
+
+def test_each_real_folder_and_file_is_there_once(tmp_path):
+    for word in ("yes", "no"):
+        for k in range(3):
+            tone_of(tmp_path / "set" / word / f"{k}.wav", 0.1 + k)
+    (tmp_path / "set/yes/up").symlink_to("..")
+    (tmp_path / "set/aaa").symlink_to("yes")
+    (tmp_path / "set/no/again.wav").symlink_to("0.wav")
+    write_sound(tmp_path / "elsewhere/deep/3.wav")
+    (tmp_path / "set/maybe").symlink_to("../elsewhere")
+    (tmp_path / "set/no/4.WAV").symlink_to("../../elsewhere/deep/3.wav")
+    (tmp_path / "set/no/broken.wav").symlink_to("nowhere.wav")
+    found = contents(tmp_path / "set", open_source(str(tmp_path / "set")))
+    assert sorted(found) == [
+        "maybe/deep/3.wav", "no/0.wav", "no/1.wav", "no/2.wav", "yes/0.wav", "yes/1.wav", "yes/2.wav",
+    ]  # fmt: skip
+
+
+def test_empty_files_are_left_out_with_a_line(tmp_path):
+    write_sound(tmp_path / "yes/1.wav")
+    write_sound(tmp_path / "no/1.wav")
+    (tmp_path / "no/2.wav").touch()
+    (tmp_path / "no/._1.wav").touch()
+    with pytest.warns(am.AudioMetamerWarning, match=r"1 file is empty \(0 bytes\) and left out: .*no/2\.wav") as caught:
+        assert len(open_source(f"tree:{tmp_path}")) == 2
+    assert len(caught) == 1
+
+
+def test_splits_in_capitals_and_by_other_names(tmp_path):
+    for name in ("TRAIN/yes/1.WAV", "Dev/yes/1.wav", "TEST/no/1.Flac", "_background_noise_/hum.wav"):
+        write_sound(tmp_path / name)
+    assert {path: split for path, (split, _) in contents(tmp_path, open_source(str(tmp_path))).items()} == {
+        "TRAIN/yes/1.WAV": "train", "Dev/yes/1.wav": "valid", "TEST/no/1.Flac": "test", "_background_noise_/hum.wav": "background",
+    }  # fmt: skip
 
 
 def utterance(folder, subset, speaker, chapter, number):
@@ -210,18 +282,138 @@ def test_librispeech(tmp_path):
         assert found[many[9]] == ("test", {"speaker": ("19",)})
 
 
-def test_librispeech_that_does_not_fit(tmp_path, monkeypatch):
-    (tmp_path / "LibriSpeech").mkdir()
-    fails(f"librispeech:{tmp_path}", r"is not a folder with LibriSpeech/<subset> \(train-clean-100, .*\)")
+def test_librispeech_under_another_name_and_a_subset_alone(tmp_path):
     path = utterance(tmp_path, "dev-clean", 3, 1, 0)
-    (path.parent / "3-1.trans.txt").unlink()
-    fails(tmp_path, r"dev-clean is not LibriSpeech as it was published: .*3-1\.trans\.txt")
-    (path.parent / "3-1.trans.txt").write_text("")
-    fails(tmp_path, r"dev-clean is not LibriSpeech as it was published: .*3-1-0000")
-    (tmp_path / "LibriSpeech/dev-clean/3").rename(tmp_path / "elsewhere")
-    fails(tmp_path, "holds no utterances")
-    monkeypatch.setitem(sys.modules, "torchaudio.datasets", None)
-    fails(tmp_path, "needs torchaudio, which could not be imported")
+    (path.parent / "3-1.trans.txt").unlink()  # what was said is not asked for
+    renamed = (tmp_path / "LibriSpeech").rename(tmp_path / "libri")
+    for folder in (renamed, renamed / "dev-clean", renamed / "dev-clean/3"):
+        assert [(r.path.name, r.labels) for r in open_source(str(folder))] == [("3-1-0000.flac", {"speaker": ("3",)})]
+    (tmp_path / "nothing").mkdir()
+    fails(f"librispeech:{tmp_path / 'nothing'}", r"no files with names as in librispeech, 1272/128104/1272-128104-0000\.flac")
+
+
+def test_vctk_takes_one_of_two_microphones(tmp_path):
+    for number in range(1, 11):
+        for mic in (1, 2):
+            write_sound(tmp_path / f"wav48_silence_trimmed/p225/p225_{number:03}_mic{mic}.flac")
+    found = contents(tmp_path, open_source(str(tmp_path)))
+    assert len(found) == 10
+    assert found["wav48_silence_trimmed/p225/p225_005_mic1.flac"] == ("valid", {"speaker": ("p225",)})
+    assert found["wav48_silence_trimmed/p225/p225_010_mic1.flac"] == ("test", {"speaker": ("p225",)})
+
+
+@pytest.fixture
+def timit(tmp_path):
+    """Two speakers of TRAIN, one of TEST, in NIST's format, with the times of their words."""
+    for n, speaker in enumerate(("TRAIN/DR1/FCJF0", "TRAIN/DR8/MKRG0", "TEST/DR2/MABW0")):
+        for k, sentence in enumerate(("SA1", "SA2", "SX10", "SX9")):
+            place = tmp_path / "TIMIT" / speaker
+            place.mkdir(parents=True, exist_ok=True)
+            sound = np.sin(np.arange(8000) * (0.1 + 0.01 * n + 0.001 * k))
+            soundfile.write(place / f"{sentence}.WAV", sound, 16_000, format="NIST", subtype="PCM_16")
+            (place / f"{sentence}.WRD").write_text("0 1600 She\n1600 4800 had\n")
+            (place / f"{sentence}.PHN").write_text("0 1600 sh\n")
+    return tmp_path / "TIMIT"
+
+
+def test_timit_as_it_is_shipped(timit):
+    for folder in (timit, timit.parent, f"timit:{timit}"):
+        found = contents(timit, open_source(str(folder)))
+        assert len(found) == 12
+        # SX9 comes before SX10: the last of four is test
+        assert found["TRAIN/DR1/FCJF0/SX10.WAV"] == ("test", {"speaker": ("fcjf0",), "sentence": ("sx10",)})
+        assert found["TEST/DR2/MABW0/SA1.WAV"] == ("train", {"speaker": ("mabw0",), "sentence": ("sa1",)})
+    samples, rate = next(r for r in open_source(str(timit)) if r.path.name == "SA1.WAV").read()
+    assert (rate, len(samples)) == (16_000, 8000)
+    soundfile.write(timit / "TRAIN/DR1/FCJF0/SA1.WAV.wav", samples, rate)  # as others have converted it
+    assert len(open_source(str(timit))) == 12
+
+
+def test_timit_words_are_cut_out(timit):
+    found = open_source(f"timit.word:{timit}")
+    assert Counter((r.split, *r.labels["word"]) for r in found) == {
+        ("train", "she"): 8, ("train", "had"): 8, ("test", "she"): 4, ("test", "had"): 4,
+    }  # fmt: skip
+    had = next(r for r in found if r.labels == {"word": ("had",)})
+    samples, rate = had.read()
+    whole, _ = soundfile.read(had.path)
+    assert (had.seconds, rate) == (0.2, 16_000)
+    np.testing.assert_allclose(samples, whole[1600:4800], atol=1e-6)
+    assert len({r.name for r in found}) == 24
+    (timit / "TEST/DR2/MABW0/SA2.WRD").write_text("0 sh\n")
+    fails(f"timit.word:{timit}", r"SA2\.WRD is not a list of first sample, last sample and word")
+    (timit / "TEST/DR2/MABW0/SA2.WRD").unlink()
+    fails(f"timit.word:{timit}", r"SA2\.WAV has no SA2\.WRD beside it")
+    fails(f"timit.phone:{timit}", r"^timit\.phone: is no kind of data set; only tree\.TASK: and timit\.word: name a task")
+
+
+@pytest.fixture
+def common_voice(tmp_path):
+    """Rows as they are published: quotation marks in sentences are no quoting."""
+    folder = tmp_path / "cv-corpus-17.0/en"
+    header = "client_id\tpath\tsentence\tup_votes\n"
+    for split, rows in {
+        "train": [("a" * 128, "1.mp3", "Yes!"), ("a" * 128, "2.mp3", '"No" he said')],
+        "dev": [("b" * 128, "3.mp3", "no")],
+        "test": [("c" * 128, "4", "zéro")],
+        "validated": [("a" * 128, "1.mp3", "Yes!")],
+    }.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{split}.tsv").write_text(header + "".join("\t".join((*row, "2")) + "\n" for row in rows), encoding="utf-8")
+    for k in range(1, 5):
+        write_sound(folder / f"clips/{k}.mp3")
+    return folder
+
+
+def test_common_voice(tmp_path, common_voice):
+    expected = {
+        "clips/1.mp3": ("train", {"speaker": ("a" * 12,), "word": ("yes",)}),
+        "clips/2.mp3": ("train", {"speaker": ("a" * 12,)}),
+        "clips/3.mp3": ("valid", {"speaker": ("b" * 12,), "word": ("no",)}),
+        "clips/4.mp3": ("test", {"speaker": ("c" * 12,), "word": ("zéro",)}),
+    }
+    for spec in (common_voice, tmp_path, f"commonvoice:{common_voice.parent}"):
+        assert contents(common_voice, open_source(str(spec))) == expected
+    assert contents(common_voice, open_source(str(common_voice / "dev.tsv"))) == {"clips/3.mp3": expected["clips/3.mp3"]}
+    (common_voice / "clips/2.mp3").unlink()
+    with pytest.warns(am.AudioMetamerWarning, match=r"1 of 4 clips that .* lists are not there: .*clips/2\.mp3"):
+        assert len(open_source(str(common_voice))) == 3
+
+
+def test_common_voice_that_does_not_fit(tmp_path, common_voice):
+    fails(
+        f"commonvoice:{common_voice / 'clips'}", r"clips is not Common Voice: no table with the columns client_id, path, sentence"
+    )
+    (tmp_path / "cv-corpus-17.0/de").mkdir()
+    (tmp_path / "cv-corpus-17.0/de/train.tsv").write_text("client_id\tpath\tsentence\na\t1.mp3\tja\n")
+    fails(tmp_path, r"holds several data sets of Common Voice \(cv-corpus-17\.0/de, cv-corpus-17\.0/en\)")
+    fails(tmp_path / "cv-corpus-17.0/de", r"none of the 1 clips that .*de lists is there: .*clips/1\.mp3")
+    for name in ("train", "dev", "test"):
+        (common_voice / f"{name}.tsv").unlink()
+    fails(common_voice, r"none of train\.tsv, dev\.tsv, test\.tsv; name one, as in commonvoice:.*validated\.tsv")
+
+
+def test_a_line_says_what_was_recognised(tmp_path, speech_commands):
+    lines = []
+    open_sources([str(tmp_path), f"tree.speaker:{speech_commands}"], lines.append)
+    assert lines[0] == f"{tmp_path}: speechcommands; 2 train, 1 valid, 1 test, 1 background; word: 2 classes; speaker: 3 classes"
+    assert lines[1].startswith(f"tree.speaker:{speech_commands}: tree; ")
+
+
+def test_copies_in_a_split_that_is_tested_on_are_left_out(tmp_path):
+    for k, name in enumerate(("train/yes/a.wav", "train/no/b.wav", "valid/no/c.wav", "test/yes/d.wav")):
+        tone_of(tmp_path / name, 0.1 + k)
+    for copy, of in (("train/yes/z.wav", "test/yes/d.wav"), ("train/no/y.wav", "valid/no/c.wav"), ("valid/yes/d.wav", "test/yes/d.wav"),
+                     ("train/no/twice.wav", "train/no/b.wav")):  # fmt: skip
+        (tmp_path / copy).parent.mkdir(exist_ok=True)
+        shutil.copy(tmp_path / of, tmp_path / copy)
+    lines = []
+    kept = without_copies(open_source(str(tmp_path)), lines.append)
+    assert sorted(contents(tmp_path, kept)) == [
+        "test/yes/d.wav", "train/no/b.wav", "train/no/twice.wav", "train/yes/a.wav", "valid/no/c.wav",
+    ]  # fmt: skip
+    assert len(lines) == 1
+    assert lines[0].startswith("note: 3 recordings are left out, being copies of others in a split that is tested on: ")
 
 
 def test_hdf5_is_recognised(tmp_path):

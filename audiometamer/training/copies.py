@@ -1,0 +1,56 @@
+"""Recordings that are there twice, under two names: none is trained on and tested on."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from audiometamer.training.recordings import AudioFile, Recording
+
+_SAMPLE = 4096  # bytes that are compared first
+_KEPT_FIRST = ("test", "valid", "train")
+
+
+def without_copies(recordings: Sequence[Recording], told: Callable[[str], None]) -> list[Recording]:
+    """Recordings without those whose file is the same, byte for byte, as another's in a split that is tested on.
+
+    Of copies in several splits, those in test stay, else those in valid; copies within a split all do. A line that says how many
+    were left out goes to `told`.
+    """
+    files = [r for r in recordings if isinstance(r, AudioFile) and r.split in _KEPT_FIRST]
+    left_out: dict[Path, Path] = {}  # and what it is a copy of
+    for same in _groups(_groups(_groups([files], _size), _middle), _whole):
+        kept = min(same, key=lambda r: _KEPT_FIRST.index(r.split))
+        left_out |= {r.path: kept.path for r in same if r.split != kept.split and r.path != kept.path}
+    if left_out:
+        copy, original = next(iter(left_out.items()))
+        told(
+            f"note: {len(left_out)} recordings are left out, being copies of others in a split that is tested on: {copy} is "
+            f"{original}"
+        )
+    return [r for r in recordings if not (isinstance(r, AudioFile) and r.path in left_out)]
+
+
+def _groups(groups: Iterable[list[AudioFile]], key: Callable[[Path], object]) -> list[list[AudioFile]]:
+    """Groups of recordings that may be the same, divided further; only those with several splits."""
+    divided = []
+    for group in groups:
+        by_key: dict[object, list[AudioFile]] = defaultdict(list)
+        for recording in group:
+            by_key[key(recording.path)].append(recording)
+        divided += [found for found in by_key.values() if len({r.split for r in found}) > 1]
+    return divided
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _middle(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(_size(path) - _SAMPLE, 0) // 2)
+        return file.read(_SAMPLE)
+
+
+def _whole(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()

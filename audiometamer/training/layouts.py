@@ -1,0 +1,265 @@
+"""Published data sets in their usual layouts, under whatever name they have been unpacked.
+
+``speechcommands``
+    Speech Commands, version 0.01 or 0.02, recognised by ``validation_list.txt`` and ``testing_list.txt``, or without these lists
+    by names like ``yes/0a7c2a8d_nohash_0.wav``: then a speaker's split follows from the hash that the lists were made by (Warden
+    2018). Tasks ``word`` and ``speaker``; ``_background_noise_`` is background.
+``commonvoice``
+    Common Voice: ``clips/`` beside ``train.tsv``, ``dev.tsv`` and ``test.tsv``; or one such table. Task ``speaker`` (the first 12
+    characters of client_id), and ``word`` for sentences of one word.
+``librispeech``, ``vctk``, ``timit``
+    Read sentences by speaker; task ``speaker``, for TIMIT also ``sentence`` (sa1, sx217, …). Their own splits share no speakers,
+    so none could be learned and tested: here, of each speaker's utterances in order, every tenth from the tenth is test and every
+    tenth from the fifth is valid; of fewer than ten, but more than one, the last is test.
+``timit.word``
+    The words of TIMIT, cut out by its .WRD files; its own splits, every tenth of the speakers of TRAIN being valid.
+"""
+
+import csv
+import hashlib
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.training.listing import audio_files
+from audiometamer.training.recordings import AudioFile, AudioPart, Recording
+
+_LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}
+_NOHASH = re.compile(r"(?P<speaker>.+)_nohash_\d+\.\w+")
+_TABLES = {"train": "train.tsv", "valid": "dev.tsv", "test": "test.tsv"}
+_COLUMNS = {"client_id", "path", "sentence"}
+_TIMIT_RATE = 16_000  # Hz, of the sample numbers in .WRD files
+
+# what an utterance's path ends with; the parts of its name after the speaker put the utterances in order
+_UTTERANCE = {
+    "librispeech": re.compile(r"/(?P<speaker>\d+)/(?P<chapter>\d+)/(?P=speaker)[-_](?P=chapter)[-_](?P<number>[\d_]+)\.\w+$"),
+    "vctk": re.compile(r"/wav48[^/]*/(?P<speaker>[a-z]\d+)/(?P=speaker)_(?P<number>\d+)(_mic\d)?\.\w+$", re.IGNORECASE),
+    "timit": re.compile(
+        r"/(?P<split>train|test)/dr\d/(?P<speaker>[fm]\w{3}\d)/(?P<sentence>s[aix]\d+)\.\w+(\.wav)?$", re.IGNORECASE
+    ),
+}
+
+_EXAMPLES = {
+    "librispeech": "1272/128104/1272-128104-0000.flac",
+    "vctk": "wav48/p225/p225_001.wav",
+    "timit": "TRAIN/DR1/FCJF0/SA1.WAV",
+}
+
+
+def recognised_layout(path: Path, files: Sequence[Path]) -> str | None:
+    """The layout of what lies at a path, with its audio files, or None."""
+    if common_voice_tables(path):
+        return "commonvoice"
+    if speech_commands_folder(path):
+        return "speechcommands"
+    return next((kind for kind, form in _UTTERANCE.items() if any(form.search(_absolute(file)) for file in files)), None)
+
+
+def speech_commands(path: Path) -> list[Recording]:
+    """The recordings of Speech Commands."""
+    folder = speech_commands_folder(path)
+    if folder is None:
+        raise AudioMetamerError(
+            f"{path} is not Speech Commands: it holds neither {' and '.join(_LISTS.values())} nor files like "
+            "yes/0a7c2a8d_nohash_0.wav"
+        )
+    splits = _listed_splits(folder)
+    recordings: list[Recording] = []
+    for file in audio_files(folder):
+        word, *rest = file.relative_to(folder).parts
+        if word == "_background_noise_":
+            recordings.append(AudioFile(file, "background"))
+        elif len(rest) == 1 and not word.startswith("_"):
+            speaker = found["speaker"] if (found := _NOHASH.fullmatch(file.name)) else file.stem
+            split = _split_by_hash(speaker) if splits is None else splits.get(f"{word}/{file.name}", "train")
+            recordings.append(AudioFile(file, split, {"word": (word,), "speaker": (speaker,)}))
+    _tell_shared_speakers(folder, recordings)
+    return recordings
+
+
+def speech_commands_folder(path: Path) -> Path | None:
+    """Where the words of the newest version at a path are."""
+    versions = "speech_commands_v0.02", "speech_commands_v0.01"
+    below = [folder / version for version in versions for folder in (path / "SpeechCommands", path)]
+    folders = [folder for folder in (*below, path, *sorted(path.glob("*/"))) if folder.is_dir()]
+    with_lists = (folder for folder in folders if any((folder / name).is_file() for name in _LISTS.values()))
+    with_names = (folder for folder in folders if next(folder.glob("*/*_nohash_*"), None))
+    return next(with_lists, None) or next(with_names, None)
+
+
+def _listed_splits(folder: Path) -> dict[str, str] | None:
+    """The split of each file that a list names, as ``word/file``; None if there are no lists."""
+    lists = {split: folder / name for split, name in _LISTS.items()}
+    missing = [path.name for path in lists.values() if not path.is_file()]
+    if len(missing) == len(lists):
+        return None
+    if missing:
+        raise AudioMetamerError(f"{folder} has no {missing[0]}, but the other list of Speech Commands")
+    splits = {}
+    for split, path in lists.items():
+        for line in path.read_text(encoding="utf-8-sig").splitlines():
+            name = line.strip().replace("\\", "/")
+            if name and (folder / name).parent.is_dir() and not (folder / name).is_file():  # words may be left out, as a whole
+                raise AudioMetamerError(f"{folder / name} does not exist, but {path.name} names it")
+            splits[name] = split
+    return splits
+
+
+def _split_by_hash(speaker: str) -> str:
+    """The split of a speaker as Speech Commands' own ``which_set`` finds it, with 10 % for each of valid and test."""
+    largest = 2**27 - 1
+    percent = int(hashlib.sha1(speaker.encode(), usedforsecurity=False).hexdigest(), 16) % (largest + 1) * (100 / largest)
+    return "valid" if percent < 10 else "test" if percent < 20 else "train"
+
+
+def _tell_shared_speakers(folder: Path, recordings: Sequence[Recording]) -> None:
+    splits: dict[str, set[str]] = defaultdict(set)
+    for recording in recordings:
+        for speaker in recording.labels.get("speaker", ()):
+            splits[speaker].add(recording.split)
+    if shared := sorted(speaker for speaker, where in splits.items() if len(where) > 1):
+        warnings.warn(
+            f"{folder}: by its lists, {len(shared)} speakers are in several splits (first: {shared[0]}), so scores are too high",
+            AudioMetamerWarning,
+            stacklevel=4,
+        )
+
+
+def common_voice_tables(path: Path) -> dict[str, Path]:
+    """The tables of Common Voice at a path, by split; empty if it is none."""
+    if path.is_file():
+        split = next((split for split, name in _TABLES.items() if path.name == name), "train")
+        return {split: path} if path.suffix.lower() == ".tsv" and _header(path) >= _COLUMNS else {}
+    folders = {table.parent for depth in ("", "*/", "*/*/") for table in path.glob(f"{depth}*.tsv") if _header(table) >= _COLUMNS}
+    if len(folders) > 1:
+        names = ", ".join(sorted(str(folder.relative_to(path)) for folder in folders))
+        raise AudioMetamerError(f"{path} holds several data sets of Common Voice ({names}); name one of these folders")
+    if not folders:
+        return {}
+    (folder,) = folders
+    tables = {split: folder / name for split, name in _TABLES.items() if (folder / name).is_file()}
+    if not tables:
+        raise AudioMetamerError(
+            f"{folder} holds tables of Common Voice, but none of {', '.join(_TABLES.values())}; name one, as in "
+            f"commonvoice:{folder / 'validated.tsv'}"
+        )
+    return tables
+
+
+def common_voice(path: Path) -> list[Recording]:
+    """The recordings of Common Voice that its tables list and that are there."""
+    tables = common_voice_tables(path)
+    if not tables:
+        raise AudioMetamerError(f"{path} is not Common Voice: no table with the columns {', '.join(sorted(_COLUMNS))}")
+    recordings: list[Recording] = []
+    absent: list[Path] = []
+    for split, table in tables.items():
+        clips = table.parent / "clips"
+        for row in _rows(table):
+            file = clips / (row["path"] if Path(row["path"]).suffix else f"{row['path']}.mp3")
+            if not file.is_file():
+                absent.append(file)
+                continue
+            labels = {"speaker": (row["client_id"][:12],)}
+            if word := _only_word(row["sentence"]):
+                labels["word"] = (word,)
+            recordings.append(AudioFile(file, split, labels))
+    if absent and recordings:
+        total = len(absent) + len(recordings)
+        warnings.warn(
+            f"{len(absent)} of {total} clips that {path} lists are not there: {absent[0]}", AudioMetamerWarning, stacklevel=3
+        )
+    elif absent:
+        raise AudioMetamerError(f"none of the {len(absent)} clips that {path} lists is there: {absent[0]}")
+    return recordings
+
+
+def _header(table: Path) -> set[str]:
+    with table.open(encoding="utf-8-sig", errors="replace") as file:
+        return set(file.readline().rstrip("\r\n").split("\t"))
+
+
+def _rows(table: Path) -> Iterator[Mapping[str, str]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, restval=""):
+                if row["path"]:
+                    yield row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AudioMetamerError(f"{table} cannot be read as a table of Common Voice: {error}") from error
+
+
+def _only_word(sentence: str) -> str | None:
+    """The word of a sentence of one, in small letters and without punctuation."""
+    words = re.findall(r"[\w'’-]+", sentence.lower())
+    return words[0] if len(words) == 1 else None
+
+
+def read_speech(kind: str, path: Path) -> list[Recording]:
+    """The utterances of LibriSpeech, VCTK or TIMIT."""
+    recordings: list[Recording] = []
+    for speaker, utterances in _speakers(kind, path).items():
+        for i, (found, file) in enumerate(utterances):
+            labels = {"speaker": (speaker,)} | ({"sentence": (found["sentence"].lower(),)} if kind == "timit" else {})
+            recordings.append(AudioFile(file, _turn(i, len(utterances)), labels))
+    return recordings
+
+
+def timit_words(path: Path) -> list[Recording]:
+    """The words of TIMIT, as its .WRD files cut its sentences."""
+    recordings: list[Recording] = []
+    of_train = 0
+    for utterances in _speakers("timit", path).values():
+        split = utterances[0][0]["split"].lower()
+        if split == "train":
+            of_train += 1
+            split = "train" if of_train % 10 else "valid"
+        for _, file in utterances:
+            recordings += [
+                AudioPart(file, split, {"word": (word,)}, first / _TIMIT_RATE, last / _TIMIT_RATE)
+                for first, last, word in _cuts(file)
+            ]
+    return recordings
+
+
+def _cuts(file: Path) -> list[tuple[int, int, str]]:
+    """First sample, end and word of each word of a sentence."""
+    stem = file.name.partition(".")[0]
+    table = next((path for ending in (".WRD", ".wrd") if (path := file.with_name(stem + ending)).is_file()), None)
+    if table is None:
+        raise AudioMetamerError(f"{file} has no {stem}.WRD beside it, which tells where its words are")
+    try:
+        rows = [line.split() for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [(int(first), int(last), word.lower()) for first, last, word in rows]
+    except ValueError as error:
+        raise AudioMetamerError(f"{table} is not a list of first sample, last sample and word: {error}") from error
+
+
+def _speakers(kind: str, path: Path) -> dict[str, list[tuple[re.Match[str], Path]]]:
+    """By speaker: the utterances in order, each once, though there may be files of two microphones or formats."""
+    found: dict[str, dict[tuple[int | str, ...], tuple[re.Match[str], Path]]] = defaultdict(dict)
+    for file in audio_files(path):
+        if match := _UTTERANCE[kind].search(_absolute(file)):
+            utterance = "/".join(match[name] for name in ("chapter", "number", "sentence") if name in match.re.groupindex)
+            found[match["speaker"].lower()].setdefault(_natural(utterance), (match, file))
+    if not found:
+        raise AudioMetamerError(f"{path} holds no files with names as in {kind}, {_EXAMPLES[kind]}")
+    return {speaker: [found[speaker][key] for key in sorted(found[speaker])] for speaker in sorted(found, key=_natural)}
+
+
+def _natural(text: str) -> tuple[int | str, ...]:
+    """What puts names of one form in the order of their numbers."""
+    return tuple(int(part) if part.isdigit() else part for part in re.findall(r"\d+|[a-z]+", text.lower()))
+
+
+def _absolute(file: Path) -> str:
+    return file.absolute().as_posix()
+
+
+def _turn(i: int, n: int) -> str:
+    if i % 10 == 9 or (1 < n < 10 and i == n - 1):
+        return "test"
+    return "valid" if i % 10 == 4 else "train"
