@@ -130,9 +130,9 @@ def test_without_flock_a_lock_is_a_file_that_only_one_can_create(tmp_path, monke
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with only_writer(tmp_path / "out"):
-        with pytest.raises(AudioMetamerError, match="another run is writing into"), only_writer(tmp_path / "out"):
-            pass
+    held, refused = only_writer(tmp_path / "out"), pytest.raises(AudioMetamerError, match="another run is writing into")
+    with held, refused, only_writer(tmp_path / "out"):
+        pass
     with only_writer(tmp_path / "out"), in_turn(tmp_path / "another"):
         pass
     assert not recwarn.list

@@ -36,9 +36,9 @@ const rows = page.metamers.map((m) => {
     m, original, clip: original.clip, model: original.model, layer: m.layer, seed: String(m.seed), verdict: m.verdict,
     snr: snr === null ? Infinity : snr, rho, r2, // an infinite SNR is null in JSON
     heard: m.labels.map(([, clip, metamer]) => (clip === metamer ? clip : `${clip} → ${metamer}`)).join(", "),
-    final: m.attempts[m.kept].losses.at(-1) ?? Infinity,
+    final: m.attempts[m.kept]?.losses.at(-1) ?? Infinity,
   };
-  row.words = [row.clip, row.model, row.layer, `seed ${row.seed}`, row.verdict, row.heard, m.method, m.signal.name]
+  row.words = [row.clip, row.model, row.layer, `seed ${row.seed}`, row.verdict, row.heard, m.method, m.attempt, m.signal.name]
     .join(" ").toLowerCase();
   row.order = [ranks.clip.get(row.clip), ranks.model.get(row.model), ranks.layer.get(row.layer), m.seed];
   return row;
@@ -204,6 +204,12 @@ function toggleDetails(button, row) {
   }
 }
 
+const madeBy = {
+  first: "the first attempt, from noise", "new noise": "a later attempt, from other noise",
+  continued: "an attempt that continued an earlier one's signal",
+  "layer before": "first matching the layer before",
+};
+
 function details(row) {
   const { m, original } = row;
   const limit = (metric, value, n) => {
@@ -223,6 +229,7 @@ function details(row) {
   const facts = [
     ...m.labels.map(([task, clip, metamer]) => [`Heard as (${task})`, `original ${clip}, metamer ${metamer}`]),
     ["Method", `${m.method}, loss ${m.loss}`],
+    ...(m.attempt ? [["Made by", madeBy[m.attempt] ?? m.attempt]] : []),
     ...m.attempts.map((a, i) => [`Attempt ${i + 1}${i === m.kept ? " (kept)" : ""}`,
       `${a.what}: ${a.outcome}, ${counted(a.steps, "step")}`]),
     ["Time", `${m.seconds} s`],
