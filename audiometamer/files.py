@@ -1,11 +1,13 @@
 """Files that are either whole or absent."""
 
+import errno
 import os
 import re
 import secrets
 import shutil
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError, WritingError
 
+# How flock answers where there are no locks: a mount without them, NFS without a lock daemon.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
 
@@ -112,20 +116,38 @@ def is_temporary(name: str) -> bool:
 
 
 @contextmanager
-def in_turn(lock: Path) -> Iterator[None]:
-    """Hold a lock, and wait for whoever holds it.
+def in_turn(lock: Path, *, timeout: float = -1) -> Iterator[None]:
+    """Hold a lock; where the file system has none, filelock holds a file that only one process can create.
+
+    Parameters
+    ----------
+    lock : path
+        Its file.
+    timeout : float
+        Seconds to wait for whoever holds it. Default: as long as it takes.
 
     Raises
     ------
+    TimeoutError
+        If somebody else still holds it.
     AudioMetamerError
-        If its file cannot be made.
+        If its file cannot be made, or the file system has no locks.
     """
     from filelock import FileLock
 
-    held = FileLock(lock)
+    held = FileLock(lock, timeout=timeout)
     try:
-        held.acquire()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "flock not supported", UserWarning)  # filelock has found another way
+            held.acquire()
+    except TimeoutError:
+        raise
     except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise AudioMetamerError(
+                f"the file system of {lock.parent} has no locks ({error.strerror}; NFS without a lock daemon?): choose a folder "
+                "on another one"
+            ) from error
         raise AudioMetamerError(f"could not write {lock}: {error.strerror or error}") from error
     try:
         yield
@@ -145,17 +167,46 @@ def only_writer(out: Path) -> Iterator[None]:
     AudioMetamerError
         If another run is writing into it, or it cannot be made.
     """
-    from filelock import FileLock, Timeout
-
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise AudioMetamerError(f"another run is writing into {out}; wait for it, or choose another --out") from error
     except OSError as error:
         raise AudioMetamerError(f"could not write into {out}: {error.strerror or error}") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(in_turn(out / ".lock", timeout=0))
+        except TimeoutError as error:
+            raise AudioMetamerError(f"another run is writing into {out}; wait for it, or choose another --out") from error
         yield
+
+
+def create(path: Path, content: bytes) -> None:
+    """Write a file that must not be there yet: of several who try at once, one succeeds.
+
+    It is whole from its first moment where the file system has hard links. Where it has none, it may be seen empty for a moment.
+
+    Raises
+    ------
+    FileExistsError
+        If it is there.
+    OSError
+        If it cannot be written.
+    """
+    temporary = temporary_beside(path)
+    try:
+        temporary.write_bytes(content)
+        try:
+            os.link(temporary, path)
+            return
+        except FileExistsError:
+            raise
+        except OSError:  # exFAT, many network shares and FUSE mounts have no links, and answer in many ways
+            pass
     finally:
-        lock.release()
+        temporary.unlink(missing_ok=True)
+    with path.open("xb") as file:
+        try:
+            file.write(content)
+            file.flush()
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise

@@ -1,6 +1,8 @@
 """Files are whole or absent."""
 
 import errno
+import fcntl
+import os
 import threading
 import time
 
@@ -8,7 +10,7 @@ import filelock
 import pytest
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import in_turn, is_temporary, only_writer, whole_file, whole_folder
+from audiometamer.files import create, in_turn, is_temporary, only_writer, whole_file, whole_folder
 
 
 def test_a_file_appears_when_its_block_ends_well(tmp_path):
@@ -92,6 +94,61 @@ def test_who_holds_a_lock_is_waited_for(tmp_path):
     with pytest.raises(AudioMetamerError, match=r"could not write .*file/\.lock: File exists"):  # noqa: PT012
         (tmp_path / "file").write_text("")
         with in_turn(tmp_path / "file" / ".lock"):
+            pass
+
+
+@pytest.mark.parametrize("number", [None, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
+def test_of_many_who_create_a_file_one_does(tmp_path, monkeypatch, number):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    if number is not None:
+        monkeypatch.setattr(os, "link", refuse)
+    won, gate = [], threading.Barrier(6)
+
+    def try_it(k):
+        gate.wait()
+        try:
+            create(tmp_path / "file", f"{k}".encode())
+        except FileExistsError:
+            return
+        won.append(f"{k}")
+
+    threads = [threading.Thread(target=try_it, args=(k,)) for k in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [(tmp_path / "file").read_text()] == won
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_without_flock_a_lock_is_a_file_that_only_one_can_create(tmp_path, monkeypatch, recwarn):
+    """Lustre that is mounted without them, say."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    held, refused = only_writer(tmp_path / "out"), pytest.raises(AudioMetamerError, match="another run is writing into")
+    with held, refused, only_writer(tmp_path / "out"):
+        pass
+    with only_writer(tmp_path / "out"), in_turn(tmp_path / "another"):
+        pass
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_where_no_lock_is_to_be_had_one_line_says_so(tmp_path, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for lock in (only_writer(tmp_path), in_turn(tmp_path / ".lock"), in_turn(tmp_path / ".lock", timeout=1)):
+        with (
+            pytest.raises(AudioMetamerError, match=rf"the file system of {tmp_path} has no locks \({os.strerror(number)};"),
+            lock,
+        ):
             pass
 
 

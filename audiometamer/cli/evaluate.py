@@ -33,6 +33,7 @@ from audiometamer.metamers.files import folder_of
 @attacking.attack_steps
 @click.option("--rdms/--no-rdms", default=True, show_default=True, help="Dissimilarities of all pairs of sounds, at every layer.")
 @click.option("--only-passed", is_flag=True, help="Leave out metamers that did not pass their verdict.")
+@click.option("--selection", type=click.Path(path_type=Path), help="Evaluate only the files in this table of `stimuli select`.")
 @click.option("--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Of the bootstrap over clips.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
 @options.device
@@ -41,9 +42,10 @@ from audiometamer.metamers.files import folder_of
 @click.option("--overwrite", is_flag=True, help="Replace the table and the pictures that are there.")
 def evaluate(
     folders: tuple[Path, ...], model_names: tuple[str, ...], labels: Path | None, attacks: tuple[str, ...], attack_steps: int,
-    rdms: bool, only_passed: bool, resamples: int, seed: int, device: str, batch_size: int, out: Path, overwrite: bool,
+    rdms: bool, only_passed: bool, selection: Path | None, resamples: int, seed: int, device: str, batch_size: int, out: Path,
+    overwrite: bool,
 ) -> None:  # fmt: skip
-    """Ask networks what they hear in the metamers of folders that `audiometamer synth` has written, and in their clips.
+    """Ask networks what they hear in metamers and their clips. DIR is a folder of `audiometamer synth` or a set of `run`.
 
     Writes evaluation.tsv, pictures, and with --attack also how networks do on clips under attack.
     """
@@ -58,7 +60,7 @@ def evaluate(
             )
         rows = evaluate_models(
             folders, models, labels=labels, attacks=adversaries, rdms=out / "rdms" if rdms else None, only_passed=only_passed,
-            batch_size=batch_size, resamples=resamples, seed=seed, progress=tracker,
+            selection=selection,             batch_size=batch_size, resamples=resamples, seed=seed, progress=tracker,
         )  # fmt: skip
         write_table(table, rows)
         pictures = draw_pictures(rows, out, chance=chance_of(models))

@@ -1,11 +1,15 @@
 """``audiometamer report``: a page to look and listen through a folder of metamers."""
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 from audiometamer.cli.progress import tracked
 from audiometamer.evaluation.report import make_report
+from audiometamer.loading import load_model
+from audiometamer.models import Model
+from audiometamer.stimuli.plan import open_model, planned_models
 
 
 @click.command()
@@ -15,13 +19,28 @@ from audiometamer.evaluation.report import make_report
     "--evaluation", type=click.Path(path_type=Path),
     help="Folder with evaluation.tsv and pictures to show as well; default: FOLDER, if it has any.",
 )  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Draw cochleagrams again that are there already.")
-def report(folder: Path, out: Path | None, evaluation: Path | None, overwrite: bool) -> None:
+@click.option(
+    "--figures", is_flag=True,
+    help="Draw the figure of each clip and model that has none, as those of a set: a second or so each.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Draw cochleagrams and figures again that are there already.")
+def report(folder: Path, out: Path | None, evaluation: Path | None, figures: bool, overwrite: bool) -> None:
     """Make one HTML page of a FOLDER of metamers, with players, cochleagrams, verdicts and loss curves.
 
+    FOLDER is the --out folder of `audiometamer synth`, or a set that `audiometamer run` made, also of one that is not finished.
     It opens with a double click, without a network. Sounds stay where they are; cochleagrams are drawn into a folder beside the
     page. A report made before is replaced; any other file of that name is not.
     """
+    opener = partial(_opened, folder) if figures else None
     with tracked() as tracker:
-        page = make_report(folder, out=out, evaluation=evaluation, redraw=overwrite, progress=tracker)
+        page = make_report(folder, out=out, evaluation=evaluation, redraw=overwrite, progress=tracker, open_model=opener)
     click.echo(f"report: {page}")
+
+
+def _opened(folder: Path, name: str) -> Model:
+    """A model by its name in the records: as the plans of a set know it, or else as `--model` takes it."""
+    for path, entry in planned_models(folder):
+        model, _ = open_model(path, entry, place="models")
+        if model.name == name:
+            return model
+    return load_model(name)

@@ -9,6 +9,7 @@ import click
 from audiometamer.cli import options
 from audiometamer.cli.groups import Group
 from audiometamer.errors import AudioMetamerError
+from audiometamer.metamers.results import ATTEMPTS
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting
 from audiometamer.stimuli.set import counted, write_set
@@ -137,6 +138,11 @@ def _wanted(text: str) -> tuple[str, tuple[str, ...]]:
 @click.option(
     "--only", multiple=True, metavar="COLUMN=A,B,…", help="Select from items with these values of a column of the index or clips."
 )
+@click.option(
+    "--without-attempt", "without_attempts", multiple=True, type=click.Choice(ATTEMPTS),
+    help="Leave out metamers that came about in this way: by the first attempt, from new noise, by continuing an earlier "
+    "attempt, or by first matching the layer before; may be given several times.",
+)  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of every draw.")
 def select(
     stimulus_set: Path,
@@ -148,13 +154,14 @@ def select(
     level_within: float | None,
     duration_within: float | None,
     only: tuple[str, ...],
+    without_attempts: tuple[str, ...],
     seed: int,
 ) -> None:
     """Choose items of SET that passed their verdict, balanced and matched, and write the choice down with its rules."""
     rules = selecting.Rules(
         among=cast("Literal['complete', 'largest']", among), balance=tuple(options.split_names(balance)),
         may_drop=tuple(options.split_names(may_drop)), most_clips=most_clips, level_within=level_within,
-        duration_within=duration_within, only=dict(map(_wanted, only)), seed=seed,
+        duration_within=duration_within, only=dict(map(_wanted, only)), without_attempts=without_attempts, seed=seed,
     )  # fmt: skip
     n = selecting.write_selection(stimulus_set, out, rules).counts
     clips, conditions = counted(n["selected_clips"], "clip"), counted(n["conditions"], "condition")

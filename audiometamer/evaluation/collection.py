@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiometamer.audio import Clip, resample
+from audiometamer.audio import resample
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import TARGET, read_evidence, read_index, read_metamer
+from audiometamer.metamers.files import read_signal
+from audiometamer.metamers.results import Result, read_results
 from audiometamer.models import Model
+from audiometamer.tables import read_table
 
 _ROUNDING = 1e-4  # a clip's level is what its model was given, to within this
 
@@ -27,7 +28,7 @@ class Natural:
     ----------
     clip : str
     path : path
-        Of a metamer of it.
+        Of its samples.
     sample_rate : int or None
         Hz; None if it is no sound.
     shape : tuple of int
@@ -40,7 +41,7 @@ class Natural:
 
     def read(self) -> Tensor:
         """Its samples, [shape=shape]."""
-        return _read_natural(self.path)
+        return read_signal(self.path)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Made:
 
     def read(self) -> Tensor:
         """Its samples, [shape as the clip's]."""
-        return read_metamer(self.path).samples
+        return read_signal(self.path)
 
 
 @dataclass
@@ -110,48 +111,54 @@ class Collection:
         return {(made.clip, task): label for made in own for task, label in made.labels.items()}
 
 
-def read_collection(folders: Iterable[Path], *, only_passed: bool = False) -> Collection:
-    """The metamers that `audiometamer synth` has written into folders.
+def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selection: Path | None = None) -> Collection:
+    """The metamers that `audiometamer synth` or `audiometamer run` has written into folders.
 
     Parameters
     ----------
     folders : iterable of path
     only_passed : bool
         Whether those that did not pass their verdict are left out. Default False.
+    selection : path, optional
+        A table with the column ``file``, as `audiometamer stimuli select` writes it: the only ones that are wanted. Default: all.
 
     Raises
     ------
     AudioMetamerError
-        If a folder holds no index, or one that does not fit its files; if two metamers are of the same clip, model, layer and
+        If a folder holds no metamers, or a file of theirs is missing; if two metamers are of the same clip, model, layer and
         seed; if metamers of one model's name were made with different weights; if different sounds have the same clip's name.
     """
     collection, seen = Collection(), dict[tuple[str, str, str, int], Path]()
     naturals: dict[tuple[str, str], int] = {}  # by clip and SHA-256
     models_layers: dict[str, list[str]] = {}
+    chosen = None if selection is None else {row["file"] for row in read_table(selection, required=["file"])}
     folders = list(dict.fromkeys(folder.resolve() for folder in folders))
-    for folder in folders:
-        for path in read_index(folder):
-            if path.with_name(TARGET).exists():
-                warnings.warn(f"{path} matches given activations and no clip; it is left out", AudioMetamerWarning, stacklevel=2)
-                continue
-            for needed in (path, path.with_suffix(".json"), path.with_name(f"original{path.suffix}")):
-                if not needed.is_file():
-                    raise AudioMetamerError(f"{needed} does not exist, but {folder / 'index.tsv'} lists it")
-            evidence = read_evidence(path)
-            settings = evidence.settings
-            place = (settings.clip, settings.model, settings.layer, settings.seed)
-            if (before := seen.setdefault(place, path)) != path:
-                raise AudioMetamerError(f"{before} and {path} are both the metamer of {place}; evaluate their folders separately")
-            if collection.weights.setdefault(settings.model, settings.weights_sha256) != settings.weights_sha256:
-                raise AudioMetamerError(f"{path} was made by other weights of {settings.model} than those before it")
-            if only_passed and evidence.verdict.passed is not True:
-                continue
-            natural = (settings.clip, settings.clip_sha256)
-            if natural not in naturals:
-                naturals[natural] = len(collection.naturals)
-                _add_natural(collection, path, evidence)
-            models_layers.setdefault(settings.model, list(evidence.similarity))
-            collection.metamers.append(_made(path, naturals[natural], evidence))
+    for result in (result for folder in folders for result in read_results(folder)):
+        if chosen is not None and result.file not in chosen:
+            continue
+        path, evidence = result.path, result.evidence
+        if not result.of_clip:
+            warnings.warn(f"{path} matches given activations and no clip; it is left out", AudioMetamerWarning, stacklevel=2)
+            continue
+        for needed in (path, result.folder / result.original):
+            if not needed.is_file():
+                raise AudioMetamerError(f"{needed} does not exist, but {result.folder / result.record} does")
+        settings = evidence.settings
+        place = (settings.clip, settings.model, settings.layer, result.seed)
+        if (before := seen.setdefault(place, path)) != path:
+            remedy = "name one of them in a --selection (audiometamer stimuli select), or evaluate their folders separately"
+            raise AudioMetamerError(f"{before} and {path} are both the metamer of {place}; {remedy}")
+        if collection.weights.setdefault(settings.model, settings.weights_sha256) != settings.weights_sha256:
+            raise AudioMetamerError(f"{path} was made by other weights of {settings.model} than those before it")
+        if only_passed and result.passed is not True:
+            continue
+        natural = (settings.clip, settings.clip_sha256)
+        if natural not in naturals:
+            naturals[natural] = len(collection.naturals)
+            _add_natural(collection, result)
+        models_layers.setdefault(settings.model, list(evidence.similarity))
+        labels = {task: clip for task, (clip, _) in evidence.verdict.labels.items()}
+        collection.metamers.append(Made(path, naturals[natural], *place, result.passed, labels, evidence.similarity))
     if not collection.metamers:
         passed = " that passed its verdict" if only_passed else ""
         raise AudioMetamerError(f"there is no metamer of a clip{passed} in {', '.join(map(str, folders))}: nothing to evaluate")
@@ -161,21 +168,9 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False) -> Co
     return collection
 
 
-def _made(path: Path, natural: int, evidence: Evidence) -> Made:
-    settings, verdict = evidence.settings, evidence.verdict
-    labels = {task: clip for task, (clip, _) in verdict.labels.items()}
-    place = (settings.clip, settings.model, settings.layer, settings.seed)
-    return Made(path, natural, *place, verdict.passed, labels, evidence.similarity)
-
-
-def _read_natural(path: Path) -> Tensor:
-    clip = read_metamer(path).clip
-    assert isinstance(clip, Clip)
-    return clip.samples
-
-
-def _add_natural(collection: Collection, path: Path, evidence: Evidence) -> None:
-    samples = _read_natural(path)
+def _add_natural(collection: Collection, result: Result) -> None:
+    path, evidence = result.folder / result.original, result.evidence
+    samples = read_signal(path)
     natural = Natural(evidence.settings.clip, path, evidence.sample_rate, tuple(samples.shape))
     for other in collection.naturals:
         if (other.clip, other.sample_rate, other.shape) == (natural.clip, natural.sample_rate, natural.shape):

@@ -37,6 +37,7 @@ def evaluate(
     attacks: Sequence[Adversary] = (),
     rdms: str | os.PathLike[str] | None = None,
     only_passed: bool = False,
+    selection: str | os.PathLike[str] | None = None,
     batch_size: int = 8,
     resamples: int = 10_000,
     seed: int = 0,
@@ -50,7 +51,7 @@ def evaluate(
     Parameters
     ----------
     folders : iterable of path
-        As `audiometamer synth` writes them; of several models, or clips, or seeds.
+        As `audiometamer synth` or `audiometamer run` makes them; of several models, or clips, or seeds.
     models : sequence of Model
         Those that judge.
     labels : path, optional
@@ -61,6 +62,8 @@ def evaluate(
         Folder for the dissimilarities, ``<judge>/<generator>.npz``. Default: they are left out.
     only_passed : bool
         Whether metamers that did not pass their verdict are left out. Default False.
+    selection : path, optional
+        Table of the metamers to evaluate, from `audiometamer stimuli select`. Default: all.
     batch_size : int
         Sounds in one forward pass. Default 8.
     resamples, seed : int
@@ -85,7 +88,9 @@ def evaluate(
         If folders, labels and models are not as they should be, or do not fit each other; but for damaged sounds, all before any
         is heard.
     """
-    collection = read_collection((Path(folder) for folder in folders), only_passed=only_passed)
+    collection = read_collection(
+        map(Path, folders), only_passed=only_passed, selection=None if selection is None else Path(selection)
+    )
     judges = _checked(models, collection, batch_size=batch_size, with_layers=rdms is not None)
     check_attackable(judges, attacks)
     truths = None if labels is None else _truths(Path(labels), judges, collection)

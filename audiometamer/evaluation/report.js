@@ -37,9 +37,9 @@ const rows = page.metamers.map((m) => {
     snr: snr === null ? Infinity : snr, rho, r2, // an infinite SNR is null in JSON
     heard: m.labels.map(([, clip, metamer, probable]) =>
       (clip === metamer ? clip : `${clip} → ${metamer}`) + (probable && ` (${probable})`)).join(", "),
-    final: m.attempts[m.kept].losses.at(-1) ?? Infinity,
+    final: m.attempts[m.kept]?.losses.at(-1) ?? Infinity,
   };
-  row.words = [row.clip, row.model, row.layer, `seed ${row.seed}`, row.verdict, row.heard, m.method, m.signal.name]
+  row.words = [row.clip, row.model, row.layer, `seed ${row.seed}`, row.verdict, row.heard, m.method, m.attempt, m.signal.name]
     .join(" ").toLowerCase();
   row.order = [ranks.clip.get(row.clip), ranks.model.get(row.model), ranks.layer.get(row.layer), m.seed];
   return row;
@@ -205,6 +205,12 @@ function toggleDetails(button, row) {
   }
 }
 
+const madeBy = {
+  first: "the first attempt, from noise", "new noise": "a later attempt, from other noise",
+  continued: "an attempt that continued an earlier one's signal",
+  "layer before": "first matching the layer before",
+};
+
 function details(row) {
   const { m, original } = row;
   const limit = (metric, value, n) => {
@@ -225,6 +231,7 @@ function details(row) {
     ...m.labels.map(([task, clip, metamer, probable, classes]) => [`Heard as (${task})`,
       `original ${clip}, metamer ${metamer}` + (probable && `; probability ${probable.replace(";", " and")}, of ${classes} labels`)]),
     ["Method", `${m.method}, loss ${m.loss}`],
+    ...(m.attempt ? [["Made by", madeBy[m.attempt] ?? m.attempt]] : []),
     ...m.attempts.map((a, i) => [`Attempt ${i + 1}${i === m.kept ? " (kept)" : ""}`,
       `${a.what}: ${a.outcome}, ${counted(a.steps, "step")}`]),
     ["Time", `${m.seconds} s`],

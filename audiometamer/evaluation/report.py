@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -20,7 +21,10 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.evaluation.thumbnails import Painter
 from audiometamer.files import whole_file
 from audiometamer.metamers.evidence import Evidence, Try
-from audiometamer.metamers.files import read_evidence, read_index
+from audiometamer.metamers.figure import draw_figure
+from audiometamer.metamers.files import evidence_of, metamer_of
+from audiometamer.metamers.results import REPORT, Result, kept_try, read_results
+from audiometamer.models import Model
 from audiometamer.tables import read_cells
 from audiometamer.verdicts import verdict_word
 from audiometamer.version import __version__
@@ -73,6 +77,7 @@ class _Row(msgspec.Struct, frozen=True):
     similarity: dict[str, list[float | None]]
     method: str
     loss: str
+    attempt: str
     attempts: list[_Attempt]
     kept: int
     seconds: float
@@ -139,6 +144,7 @@ def make_report(
     evaluation: str | os.PathLike[str] | None = None,
     redraw: bool = False,
     progress: Progress = _told_nobody,
+    open_model: Callable[[str], Model] | None = None,
 ) -> Path:
     """Write a page to look and listen through a folder of metamers.
 
@@ -149,7 +155,7 @@ def make_report(
     Parameters
     ----------
     folder : path
-        The --out folder of synth, with its ``index.tsv``.
+        The --out folder of `audiometamer synth`, or a set that `audiometamer run` made.
     out : path, optional
         The page. Default: ``report.html`` in `folder`. A page made here before is replaced, any other file is not.
     evaluation : path, optional
@@ -158,6 +164,9 @@ def make_report(
         Whether cochleagrams are drawn again that are there already. Default False.
     progress : callable
         Told the share that is done and what is going on.
+    open_model : callable, optional
+        From a model's name in the records to the model, to draw the figure of each clip and model that has none yet, beside the
+        cochleagrams; it takes a second or so each. Default: only figures that `synth` has drawn are shown.
 
     Returns
     -------
@@ -167,8 +176,8 @@ def make_report(
     Raises
     ------
     AudioMetamerError
-        If the list, a record, a sound or the evaluation cannot be read, or was written by another version; if there is a file at
-        `out` that is not such a page.
+        If the folder holds no metamers; if a record, a sound or the evaluation cannot be read, or was written by another version;
+        if there is a file at `out` that is not such a page.
 
     Warns
     -----
@@ -176,13 +185,12 @@ def make_report(
         If sounds are missing; the page names all of them.
     """
     folder = Path(folder)
-    places = _Places(folder, folder / "report.html" if out is None else Path(out))
+    places = _Places(folder, folder / REPORT if out is None else Path(out))
     _check_replaceable(places.page)
-    listed = read_index(folder)
-    if not listed:
-        raise AudioMetamerError(f"{folder / 'index.tsv'} lists no metamers; there is nothing to report")
+    listed = read_results(folder)
     shown = _read_evaluation(places, folder if evaluation is None else Path(evaluation), asked=evaluation is not None)
-    originals, rows = _read_metamers(places, listed, redraw=redraw, progress=progress)
+    figures = None if open_model is None else _Figures(cache(open_model), redraw)
+    originals, rows = _read_metamers(places, listed, redraw=redraw, figures=figures, progress=progress)
     signals = [original.signal for original in originals] + [row.signal for row in rows]
     missing = [signal.name for signal in signals if signal.url is None]
     if missing:
@@ -205,30 +213,56 @@ def _check_replaceable(page: Path) -> None:
 
 
 def _read_metamers(
-    places: _Places, listed: Sequence[Path], *, redraw: bool, progress: Progress
+    places: _Places, listed: Sequence[Result], *, redraw: bool, figures: "_Figures | None", progress: Progress
 ) -> tuple[list[_Original], list[_Row]]:
-    """Originals and metamers; those of one clip and model share a folder, an original and the scale of their cochleagrams."""
-    groups: dict[Path, list[tuple[Path, Evidence]]] = {}
-    for path in listed:
-        groups.setdefault(path.parent, []).append((path, read_evidence(path)))
+    """Originals and metamers; those of one clip and model share an original and the scale of their cochleagrams."""
+    groups: dict[tuple[str, str, str], list[Result]] = {}
+    for result in listed:
+        settings = result.evidence.settings
+        groups.setdefault((settings.clip, settings.model, result.original), []).append(result)
     painter = Painter()
     originals: list[_Original] = []
     rows: list[_Row] = []
     for metamers in groups.values():
-        files = [metamers[0][0].with_stem("original"), *(path for path, _ in metamers)]
+        files = [places.folder / metamers[0].original, *(result.path for result in metamers)]
         sounds = [file for file in files if file.suffix == ".wav" and file.exists()]
         painter.draw(sounds, [places.picture(sound) for sound in sounds], anew=redraw)
-        originals.append(_original(places, files[0], metamers[0][1]))
-        rows += [_row(places, path, evidence, len(originals) - 1) for path, evidence in metamers]
+        evidences = [evidence_of(result) for result in metamers]
+        figure = _figure(places, metamers, figures)
+        originals.append(_original(places, files[0], evidences[0], figure))
+        for result, evidence in zip(metamers, evidences, strict=True):
+            rows.append(_row(places, result, evidence, len(originals) - 1))
         progress(len(rows) / len(listed), f"{len(rows)} of {len(listed)} metamers")
     return originals, rows
 
 
-def _original(places: _Places, path: Path, evidence: Evidence) -> _Original:
-    figure = path.with_name("figure.png")
+@dataclass(frozen=True)
+class _Figures:
+    """How figures are drawn that are not there."""
+
+    open_model: Callable[[str], Model]
+    redraw: bool
+
+
+def _figure(places: _Places, metamers: Sequence[Result], figures: _Figures | None) -> Path | None:
+    """The figure of one clip's metamers of a model: as `synth` drew it, or as a report did, or does now; None if there is none.
+
+    Of several seeds it shows the first.
+    """
+    drawn = metamers[0].figure
+    if drawn.exists():
+        return drawn
+    drawn = places.picture(drawn)
+    if figures is not None and (figures.redraw or not drawn.exists()):
+        shown = [metamer_of(result) for result in metamers if result.seed == min(each.seed for each in metamers)]
+        draw_figure(figures.open_model(metamers[0].evidence.settings.model), shown, drawn)
+    return drawn if drawn.exists() else None
+
+
+def _original(places: _Places, path: Path, evidence: Evidence, figure: Path | None) -> _Original:
     return _Original(
         evidence.settings.clip, evidence.settings.model, places.signal(path, _rms(path)),
-        places.url(figure) if figure.exists() else None, _notices(evidence),
+        None if figure is None else places.url(figure), _notices(evidence),
     )  # fmt: skip
 
 
@@ -246,17 +280,18 @@ def _labels(evidence: Evidence) -> list[list[str]]:
     return rows
 
 
-def _row(places: _Places, path: Path, evidence: Evidence, original: int) -> _Row:
+def _row(places: _Places, result: Result, evidence: Evidence, original: int) -> _Row:
+    path, kept = result.path, kept_try(result.evidence)
     settings, verdict = evidence.settings, evidence.verdict
     similarity = {
         layer: [_rounded(measured[metric]) for metric in ("snr_db", "spearman_rho", "pearson_r2")]
         for layer, measured in evidence.similarity.items()
     }
     return _Row(
-        original, places.signal(path, evidence.rms), places.url(path.with_suffix(".json")), settings.layer, settings.seed,
+        original, places.signal(path, evidence.rms), places.url(result.folder / result.record), settings.layer, settings.seed,
         verdict_word(verdict.passed), _labels(evidence),
         {metric: _rounded(value) for metric, value in verdict.margin.items()}, similarity, settings.method, settings.loss,
-        [_attempt(t) for t in evidence.tries], evidence.kept, round(evidence.seconds, 1), evidence.peak,
+        result.evidence.attempt, [_attempt(t) for t in evidence.tries], kept, round(evidence.seconds, 1), evidence.peak,
     )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Design
 from audiometamer.metamers.clips import NATURAL as NATURAL_LAYER
-from audiometamer.stimuli.layout import CLIPS, Item, read_items
+from audiometamer.metamers.results import Result, read_results
+from audiometamer.stimuli.layout import CLIPS
 from audiometamer.stimuli.set import read_clips
 from audiometamer.tables import read_table
 from audiometamer.toml_files import within
@@ -46,26 +47,14 @@ class Source(NamedTuple):
     recognised_by: dict[str, str]
 
 
-class Made(NamedTuple):
-    """A finished item, and where it lies in the set."""
+def condition_of(made: Result) -> Condition:
+    """What a metamer is heard as; its seed is the one that was planned."""
+    settings = made.evidence.settings
+    return Condition(settings.model, settings.layer, made.seed)
 
-    folder: str
-    item: Item
 
-    @property
-    def file(self) -> str:
-        """The signal, as it lies in the set."""
-        return f"{self.folder}/{self.item.file}"
-
-    @property
-    def clip(self) -> str:
-        return self.item.evidence.settings.clip
-
-    @property
-    def condition(self) -> Condition:
-        """With the seed that was planned: the first of those that were tried."""
-        settings = self.item.evidence.settings
-        return Condition(settings.model, settings.layer, self.item.attempts[0] if self.item.attempts else settings.seed)
+def _clip(made: Result) -> str:
+    return made.evidence.settings.clip
 
 
 @dataclass(frozen=True)
@@ -118,24 +107,24 @@ def read_offer(stimulus_set: Path, path: Path, design: Design) -> Offer:
         If the set has no sounds, not the models, layers, seeds or columns that the design names, two items for one clip at one
         condition, or no clip that has them all.
     """
-    items = [Made(folder, item) for folder, item in read_items(stimulus_set)]
+    items = [made for made in read_results(stimulus_set) if made.of_clip]
     if not items:
-        raise AudioMetamerError(f"{stimulus_set} holds no finished item; `audiometamer run` makes them")
-    if silent := [made.file for made in items if made.item.evidence.sample_rate is None]:
+        raise AudioMetamerError(f"{stimulus_set} holds no metamer of a clip; an experiment plays clips and their metamers")
+    if silent := [made.file for made in items if made.evidence.sample_rate is None]:
         raise AudioMetamerError(f"{stimulus_set / silent[0]} is no sound; an experiment plays sounds")
     wanted = _wanted(items, path, design)
     cells = _cells(_selected(wanted, path, design))
     originals, conditions = _originals(items), list(dict.fromkeys(condition for _, condition in cells))
     labels = _natural_labels(items, design.answers.of)
     sources = {(clip, NATURAL): Source(file, labels[clip]) for clip, file in originals.items()}
-    missing, there = [], {(made.clip, made.condition) for made in wanted}
+    missing, there = [], {(_clip(made), condition_of(made)) for made in wanted}
     for clip, condition in itertools.product(originals, conditions):
         if (made := cells.get((clip, condition))) is None:
             missing.append(Missing(clip, condition, "not selected" if (clip, condition) in there else "not made"))
-        elif made.item.passed is False and not design.conditions.failed:
+        elif made.passed is False and not design.conditions.failed:
             missing.append(Missing(clip, condition, "failed its verdict"))
         else:
-            label = made.item.evidence.verdict.labels.get(design.answers.of)
+            label = made.evidence.verdict.labels.get(design.answers.of)
             sources[clip, condition] = Source(made.file, {} if label is None else {condition.model: label[1]})
     clips = sorted(originals)
     if design.conditions.missing == "leave-out":
@@ -146,13 +135,13 @@ def read_offer(stimulus_set: Path, path: Path, design: Design) -> Offer:
     return Offer([NATURAL, *conditions] if design.natural else conditions, clips, sources, missing, about)
 
 
-def _wanted(items: Sequence[Made], path: Path, design: Design) -> list[Made]:
+def _wanted(items: Sequence[Result], path: Path, design: Design) -> list[Result]:
     """The items of the models, layers and seeds that a design names, in this order."""
     for field_ in Condition._fields:
         wanted = getattr(design.conditions, f"{field_}s")
         if wanted is None:
             continue
-        there = dict.fromkeys(getattr(made.condition, field_) for made in items)
+        there = dict.fromkeys(getattr(condition_of(made), field_) for made in items)
         for k, one in enumerate(wanted):
             if one not in there:
                 nearest = difflib.get_close_matches(str(one), map(str, there), n=3) or [str(other) for other in there][:3]
@@ -160,29 +149,29 @@ def _wanted(items: Sequence[Made], path: Path, design: Design) -> list[Made]:
                     f"{path}: conditions.{field_}s[{k}]: the set has no {field_} {one!r}; the nearest are {', '.join(nearest)}"
                 )
         order = {one: k for k, one in enumerate(wanted)}
-        items = [made for made in items if getattr(made.condition, field_) in order]
-        items.sort(key=lambda made: order[getattr(made.condition, field_)])
+        items = [made for made in items if getattr(condition_of(made), field_) in order]
+        items.sort(key=lambda made: order[getattr(condition_of(made), field_)])
         if not items:
             raise AudioMetamerError(f"{path}: conditions.{field_}s: the set has none of these for the models and layers before")
     return list(items)
 
 
-def _cells(items: Sequence[Made]) -> dict[tuple[str, Condition], Made]:
+def _cells(items: Sequence[Result]) -> dict[tuple[str, Condition], Result]:
     """The item of each clip at each condition; conditions by model, then layer, then seed, each as they first come."""
     orders = [
-        {value: k for k, value in enumerate(dict.fromkeys(column))} for column in zip(*(m.condition for m in items), strict=True)
+        {value: k for k, value in enumerate(dict.fromkeys(column))} for column in zip(*map(condition_of, items), strict=True)
     ]
-    found: dict[tuple[str, Condition], Made] = {}
-    for made in sorted(items, key=lambda made: [order[value] for order, value in zip(orders, made.condition, strict=True)]):
-        if (other := found.setdefault((made.clip, made.condition), made)) is not made:
+    found: dict[tuple[str, Condition], Result] = {}
+    for made in sorted(items, key=lambda made: [order[value] for order, value in zip(orders, condition_of(made), strict=True)]):
+        if (other := found.setdefault((_clip(made), condition_of(made)), made)) is not made:
             raise AudioMetamerError(
-                f"{other.folder} and {made.folder} are both {made.clip} at {made.condition}; name one of them in a selection "
+                f"{other.file} and {made.file} are both {_clip(made)} at {condition_of(made)}; name one of them in a selection "
                 f"(audiometamer stimuli select --only method=…, and conditions.selection of the design)"
             )
     return found
 
 
-def _selected(items: Sequence[Made], path: Path, design: Design) -> Sequence[Made]:
+def _selected(items: Sequence[Result], path: Path, design: Design) -> Sequence[Result]:
     """Those that the selection of a design names, if it has one."""
     if design.conditions.selection is None:
         return items
@@ -195,22 +184,22 @@ def _selected(items: Sequence[Made], path: Path, design: Design) -> Sequence[Mad
     return found
 
 
-def _originals(items: Sequence[Made]) -> dict[str, str]:
+def _originals(items: Sequence[Result]) -> dict[str, str]:
     """The natural sound of each clip: where models take it at several rates, that of the highest."""
-    found: dict[str, Item] = {}
+    found: dict[str, Result] = {}
     for made in items:
-        best = found.setdefault(made.clip, made.item)
-        if (made.item.evidence.sample_rate or 0) > (best.evidence.sample_rate or 0):
-            found[made.clip] = made.item
-    return {clip: item.original for clip, item in sorted(found.items())}
+        best = found.setdefault(_clip(made), made)
+        if (made.evidence.sample_rate or 0) > (best.evidence.sample_rate or 0):
+            found[_clip(made)] = made
+    return {clip: made.original for clip, made in sorted(found.items())}
 
 
-def _natural_labels(items: Sequence[Made], task: str) -> dict[str, dict[str, str]]:
+def _natural_labels(items: Sequence[Result], task: str) -> dict[str, dict[str, str]]:
     """What each model takes each clip for."""
-    found: dict[str, dict[str, str]] = {made.clip: {} for made in items}
+    found: dict[str, dict[str, str]] = {_clip(made): {} for made in items}
     for made in items:
-        if label := made.item.evidence.verdict.labels.get(task):
-            found[made.clip][made.condition.model] = label[0]
+        if label := made.evidence.verdict.labels.get(task):
+            found[_clip(made)][made.evidence.settings.model] = label[0]
     return found
 
 

@@ -20,7 +20,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.dimensions import Dimension, Dimensions
 from audiometamer.exploration.moving import Move, Moved, MovedRecord
 from audiometamer.files import write_json
-from audiometamer.metamers.files import read_signal, safe_name, suffix_of, write_signal
+from audiometamer.metamers.files import read_signal, safe_name, write_signal
+from audiometamer.metamers.results import suffix_of
 from audiometamer.models import Model
 from audiometamer.tables import write_table
 

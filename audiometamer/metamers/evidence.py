@@ -14,7 +14,24 @@ from audiometamer.version import __version__
 
 
 class Try(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One attempt at a metamer: how, from which noise (None: the best signal before), how far it came, its loss on the way."""
+    """One attempt at a metamer: how, from which noise, how far it came, its loss on the way.
+
+    Parameters
+    ----------
+    attempt : str
+        Its name in the method.
+    start_seed : int or None
+        Of the noise it began from; None if it continued an earlier attempt.
+    steps : int
+    outcome : str
+    snr_db : float or None
+        At the wanted layer; None is infinite.
+    loss_steps, losses : list
+    continues : int or None
+        The attempt whose signal it continued, from 0; None if it began from noise, and in records of version 0.1.
+    layer : str or None
+        The layer that it matched in the place of the wanted one.
+    """
 
     attempt: str
     start_seed: int | None
@@ -23,6 +40,15 @@ class Try(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     snr_db: float | None
     loss_steps: list[int]
     losses: list[float]
+    continues: int | None = None
+    layer: str | None = None
+
+
+class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A verdict of before, and the SHA-256 of what it was judged by (None: not recorded)."""
+
+    verdict: Verdict
+    judged_by: str | None
 
 
 class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +82,11 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         By task: the number of labels that the network chooses from.
     limits : list of str
         What the model's card says of what it does not know.
+    judged_by : str or None
+        SHA-256 of the null distribution and the labels that the verdict is by; see `audiometamer.metamers.judging.judge_sha256`.
+        None in records of version 0.1.
+    earlier_verdicts : list of Judged
+        Those before the latest null distribution or labels, from the first on.
     """
 
     settings: Settings
@@ -77,6 +108,8 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     probabilities: dict[str, tuple[float, float]] = {}
     classes: dict[str, int] = {}
     limits: list[str] = []
+    judged_by: str | None = None
+    earlier_verdicts: list[Judged] = []
 
 
 def sha256_of(*tensors: Tensor) -> str:

@@ -1,4 +1,4 @@
-"""Metamers on disk: ``OUT/<clip>/<model>/<layer>_seed<k>.wav`` with a JSON beside each, and ``OUT/index.tsv``.
+"""Metamers of `synth` on disk: ``OUT/<clip>/<model>/<layer>_seed<k>.wav``, a JSON beside each, and ``OUT/index.tsv``.
 
 Sounds are float32 WAVs, images PNGs of 16 bits, and signals of any other kind ``.npy`` files.
 """
@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import struct
-import warnings
 from pathlib import Path
 
 import msgspec
@@ -17,22 +16,30 @@ import torch
 from torch import Tensor
 
 from audiometamer.audio import Clip, write_wav
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file, write_json
 from audiometamer.images import read_png, write_png
 from audiometamer.metamers.evidence import Evidence
+from audiometamer.metamers.results import (
+    INDEX,
+    TARGET,
+    UNFINISHED,
+    Result,
+    iterate_results,
+    other_version,
+    result_at,
+    suffix_of,
+)
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
-from audiometamer.tables import read_cells, write_table
+from audiometamer.tables import write_table
 from audiometamer.verdicts import verdict_word
-from audiometamer.version import __version__
 
 INDEX_COLUMNS = (
     "file", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
-    "method", "steps", "seconds", "rms", "peak", "probability_clip", "probability_metamer",
+    "method", "attempt", "steps", "seconds", "rms", "peak", "probability_clip", "probability_metamer",
 )  # fmt: skip
-TARGET = "target.safetensors"
 _LONGEST = 150  # bytes of a name; file systems take 255
 
 
@@ -48,7 +55,7 @@ def clip_folder(out: Path, clip: str, model: str) -> Path:
 
 def checkpoint_path(out: Path, settings: Settings) -> Path:
     """Where an unfinished metamer is kept."""
-    return record_path(out, settings).with_suffix(".unfinished.safetensors")
+    return record_path(out, settings).with_suffix(UNFINISHED)
 
 
 def save_metamer(out: Path, metamer: Metamer) -> Path:
@@ -77,41 +84,42 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
 
 def read_evidence(path: Path) -> Evidence:
     """Read the JSON beside a signal."""
-    record = path.with_suffix(".json")
+    return evidence_of(result_at(path))
+
+
+class _Held(msgspec.Struct):
+    """An ``item.json``, which holds more."""
+
+    evidence: Evidence
+
+
+def evidence_of(result: Result) -> Evidence:
+    """All that is known of a metamer."""
+    record = result.folder / result.record
     try:
-        return msgspec.json.decode(record.read_bytes(), type=Evidence)
+        content = record.read_bytes()
+        if result.in_set:
+            return msgspec.json.decode(content, type=_Held).evidence
+        return msgspec.json.decode(content, type=Evidence)
     except (OSError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(f"{record} is not the record of a metamer{_other_version(record)}: {error}") from error
-
-
-class _Versions(msgspec.Struct):
-    versions: dict[str, str]
-
-
-def _other_version(record: Path) -> str:
-    """Words for the version of audiometamer that wrote a record, if it tells and is not this one."""
-    try:
-        found = msgspec.json.decode(record.read_bytes(), type=_Versions).versions.get("audiometamer", __version__)
-    except (OSError, msgspec.MsgspecError):
-        return ""
-    return "" if found == __version__ else f" of this version ({__version__}; {found} wrote it)"
+        raise AudioMetamerError(f"{record} is not the record of a metamer{other_version(record)}: {error}") from error
 
 
 def read_metamer(path: Path) -> Metamer:
-    """Read back what `save_metamer` wrote; `path` is the signal's, or its JSON's."""
-    evidence = read_evidence(path)
-    path = path.with_suffix(suffix_of(evidence.domain))
-    name, notices, rate = evidence.settings.clip, tuple(evidence.clip_notices), evidence.sample_rate
-    if (given := path.with_name(TARGET)).exists():
-        clip: Clip | GivenTarget = GivenTarget(name, read_target(given).activations, notices)
+    """Read back what `save_metamer`, or a run of a plan, wrote; `path` is the signal's, or its record's."""
+    return metamer_of(result_at(path))
+
+
+def metamer_of(result: Result) -> Metamer:
+    """A metamer of a folder, whole."""
+    evidence, original = evidence_of(result), result.folder / result.original
+    name, notices = evidence.settings.clip, tuple(evidence.clip_notices)
+    clip: Clip | GivenTarget
+    if result.of_clip:
+        clip = Clip(name, read_signal(original), evidence.sample_rate, notices)
     else:
-        clip = Clip(name, read_signal(path.with_name(f"original{path.suffix}")), rate, notices)
-    return Metamer(read_signal(path), clip, evidence)
-
-
-def suffix_of(domain: str) -> str:
-    """How a file of a signal ends, by the class of its domain."""
-    return {"Waveform": ".wav", "Image": ".png"}.get(domain, ".npy")
+        clip = GivenTarget(name, read_target(original).activations, notices)
+    return Metamer(read_signal(result.path), clip, evidence)
 
 
 def write_signal(path: Path, signal: Tensor, sample_rate: int | None) -> None:
@@ -161,69 +169,27 @@ def is_finished(out: Path, settings: Settings) -> bool:
 
 def write_index(out: Path) -> Path:
     """Write ``index.tsv``, a row for each record under `out`, those that failed their verdict among them."""
-    rows = []
-    for record in _records(out):
-        evidence = read_evidence(record)
-        settings, verdict = evidence.settings, evidence.verdict
-        matched = evidence.similarity[settings.layer]
-        labels = list(verdict.labels.values()) or [("", "")]
-        rows.append({
-            "file": record.with_suffix(suffix_of(evidence.domain)).relative_to(out).as_posix(),
-            "clip": settings.clip, "model": settings.model, "layer": settings.layer, "seed": settings.seed,
-            "verdict": verdict_word(verdict.passed),
-            "snr_db": _number(matched["snr_db"]), "spearman_rho": _number(matched["spearman_rho"]),
-            "pearson_r2": _number(matched["pearson_r2"]),
-            "label_clip": "|".join(clip for clip, _ in labels), "label_metamer": "|".join(m for _, m in labels),
-            "method": settings.method, "steps": sum(t.steps for t in evidence.tries), "seconds": f"{evidence.seconds:.1f}",
-            "rms": f"{evidence.rms:.4f}", "peak": f"{evidence.peak:.4f}",
-            "probability_clip": "|".join(f"{clip:.4f}" for clip, _ in evidence.probabilities.values()),
-            "probability_metamer": "|".join(f"{metamer:.4f}" for _, metamer in evidence.probabilities.values()),
-        })  # fmt: skip
-    path = out / "index.tsv"
-    write_table(path, INDEX_COLUMNS, rows)
+    path = out / INDEX
+    write_table(path, INDEX_COLUMNS, map(_row, iterate_results(out)))
     return path
 
 
-def read_index(out: Path) -> list[Path]:
-    """The files that ``index.tsv`` lists, in its order.
-
-    Raises
-    ------
-    AudioMetamerError
-        If it is missing, is not text, has other columns than this version writes, or names a file outside `out`.
-
-    Warns
-    -----
-    AudioMetamerWarning
-        If there are records that it does not list: the run that made them has not finished.
-    """
-    path = out / "index.tsv"
-    if not path.exists():
-        raise AudioMetamerError(f"{path} does not exist; it is written when synth has finished: give the --out folder of one")
-    header, rows = read_cells(path)
-    if tuple(header) != INDEX_COLUMNS:
-        differing = sorted(set(INDEX_COLUMNS) ^ set(header)) or ["in another order"]
-        raise AudioMetamerError(
-            f"{path} is no list of metamers of this version, {__version__}: its columns differ ({', '.join(differing)}); "
-            f"the synth command that made it writes it anew"
-        )
-    for line, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise AudioMetamerError(f"{path}, line {line}: {len(row)} cells; there should be {len(header)}")
-        if Path(row[0]).is_absolute() or ".." in Path(row[0]).parts:
-            raise AudioMetamerError(f"{path}, line {line}: {row[0]} lies outside {out}; files are named as they lie in it")
-    files = [out / row[0] for row in rows]
-    unlisted = set(_records(out)) - {file.with_suffix(".json") for file in files}
-    if unlisted:
-        warnings.warn(
-            f"{len(unlisted)} metamers in {out} are left out: they are not in its index.tsv, written when synth has finished",
-            AudioMetamerWarning, stacklevel=2,
-        )  # fmt: skip
-    return files
-
-
-def _records(out: Path) -> list[Path]:
-    return sorted(out.glob("*/*/*.json"))
+def _row(result: Result) -> dict[str, str | int]:
+    evidence = result.evidence
+    settings, verdict = evidence.settings, evidence.verdict
+    matched = evidence.similarity[settings.layer]
+    labels = list(verdict.labels.values()) or [("", "")]
+    return {
+        "file": result.file, "clip": settings.clip, "model": settings.model, "layer": settings.layer, "seed": settings.seed,
+        "verdict": verdict_word(verdict.passed),
+        "snr_db": _number(matched["snr_db"]), "spearman_rho": _number(matched["spearman_rho"]),
+        "pearson_r2": _number(matched["pearson_r2"]),
+        "label_clip": "|".join(clip for clip, _ in labels), "label_metamer": "|".join(m for _, m in labels),
+        "method": settings.method, "attempt": evidence.attempt, "steps": sum(t.steps for t in evidence.tries),
+        "seconds": f"{evidence.seconds:.1f}", "rms": f"{evidence.rms:.4f}", "peak": f"{evidence.peak:.4f}",
+        "probability_clip": "|".join(f"{clip:.4f}" for clip, _ in evidence.probabilities.values()),
+        "probability_metamer": "|".join(f"{metamer:.4f}" for _, metamer in evidence.probabilities.values()),
+    }  # fmt: skip
 
 
 def safe_name(name: str) -> str:

@@ -562,8 +562,10 @@ class _Run:
                 evidence.similarity[layer]["snr_db"],
                 matched.loss_steps[: len(curve)],
                 curve,
+                continues=job.best[1].kept if attempt.goes_on else None,
+                layer=matched_layer if attempt.layer_before else None,
             )
-            outcomes.append((job, tried, (signal.cpu(), replace(evidence, kept=number))))
+            outcomes.append((job, tried, (signal.cpu(), replace(evidence, kept=len(job.tries)))))
         for job, tried, result in outcomes:
             job.tries.append(tried)
             job.results.append(result)

@@ -14,7 +14,7 @@ import msgspec
 import psutil
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import in_turn, temporary_beside
+from audiometamer.files import create, in_turn
 from audiometamer.stimuli.layout import LOCK
 
 BEAT = 5.0  # seconds between two signs of life of a worker
@@ -46,6 +46,9 @@ class Claim(msgspec.Struct, frozen=True):
     def is_ours(self) -> bool:
         """Whether it is this process's."""
         return self.token == _token(os.getpid())
+
+
+_BEING_WRITTEN = Claim("", 0, 0.0, "")
 
 
 def _is_gone(pid: int) -> bool:
@@ -105,20 +108,16 @@ class Claims:
     def _create(self, key: str) -> bool:
         path = self.folder / key
         content = msgspec.json.encode(Claim(platform.node(), os.getpid(), time.time(), _token(os.getpid())))
-        temporary = temporary_beside(path)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
-                temporary.write_bytes(content)
-                os.link(temporary, path)  # whole from its first moment, and only if it is not there
+                create(path, content)
                 self.held.add(key)
             except FileExistsError:
                 return False
             except KeyboardInterrupt:  # it may have come just before the claim was noted
                 self.release(key)
                 raise
-            finally:
-                temporary.unlink(missing_ok=True)
         except OSError as error:
             raise AudioMetamerError(f"could not write {path}: {error.strerror or error}") from error
         return True
@@ -162,22 +161,20 @@ class Claims:
 
     def _take_over(self, key: str) -> bool:
         """Remove a stale claim and lay one's own; one worker at a time, that nobody removes a claim just laid."""
-        from filelock import FileLock, Timeout
-
         stale = read_claim(self.folder / key)
         try:
-            with FileLock(self.folder / LOCK, timeout=self.beat):
+            with in_turn(self.folder / LOCK, timeout=self.beat):
                 if stale is not None and read_claim(self.folder / key) == stale and self._is_stale(key):
                     (self.folder / key).unlink(missing_ok=True)
                 return self._create(key)
-        except Timeout:
+        except TimeoutError:
             return False
 
 
 def read_claim(path: Path) -> Claim | None:
-    """A claim; None if there is none."""
+    """A claim; None if there is none. One that is being written, or whose worker was killed just then, is nobody's yet."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Claim)
+        return msgspec.json.decode(content, type=Claim) if (content := path.read_bytes()) else _BEING_WRITTEN
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:

@@ -16,10 +16,10 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.methods import load_method
 from audiometamer.metamers.evidence import sha256_of
 from audiometamer.metamers.files import safe_name
+from audiometamer.metamers.results import ITEMS
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import default_null, settings_of
 from audiometamer.models import Model
-from audiometamer.stimuli.layout import ITEMS
 from audiometamer.stimuli.plan import Plan, Source, layers_of, open_model, output_folder, sources
 from audiometamer.toml_files import within
 

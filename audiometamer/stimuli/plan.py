@@ -280,6 +280,12 @@ def open_model(path: Path, entry: PlannedModel, *, place: str) -> tuple[Model, N
         return model, None if entry.null is None else NullDistribution.load(path.parent / entry.null)
 
 
+def planned_models(stimulus_set: Path) -> list[tuple[Path, PlannedModel]]:
+    """The models of a set's plans, the latest plan's first, each with the file of its plan."""
+    plans = sorted(stimulus_set.glob("plan*.toml"), key=lambda path: (len(path.name), path.name), reverse=True)
+    return [(path, entry) for path in plans for entry in read_plan(path).models]
+
+
 def as_seen(path: Path, name: str) -> str:
     """A folder of a model that lies beside the plan is named as seen from there."""
     beside = path.parent / name

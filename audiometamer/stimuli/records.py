@@ -12,10 +12,11 @@ from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.files import write_json
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import safe_name, suffix_of, write_signal
+from audiometamer.metamers.files import safe_name, write_signal
+from audiometamer.metamers.results import PLANNED, RECORD, Wanted, suffix_of
 from audiometamer.metamers.synthesis import Metamer, merit
 from audiometamer.stimuli.items import Identity, Planned
-from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, PLANNED, RECORD, Failure, Wanted
+from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, Failure
 from audiometamer.tables import write_table
 
 

@@ -17,13 +17,14 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingE
 from audiometamer.files import in_turn
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import sha256_of
+from audiometamer.metamers.results import read_item
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, iterate_metamers, places
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models import Model
 from audiometamer.stimuli.claims import Claims
 from audiometamer.stimuli.items import Expansion, Planned, identity_of
-from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, LOCK, is_complete, read_failure, read_item
+from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, LOCK, is_complete, read_failure
 from audiometamer.stimuli.plan import open_model, write_resolved
 from audiometamer.stimuli.records import save_failure, save_item, write_planned
 from audiometamer.stimuli.set import conclude
@@ -96,9 +97,9 @@ class Worker:
             return None
         if not is_complete(at):
             return 0
-        if self.attempts == 1 or (found := read_item(at)) is None or found.passed is not False:
+        if self.attempts == 1 or (found := read_item(self.expansion.folder, at)) is None or found.passed is not False:
             return None
-        return len(found.attempts) if len(found.attempts) < self.attempts else None
+        return len(found.seeds) if len(found.seeds) < self.attempts else None
 
     def _make_of_model(self, entry: int, items: Sequence[Planned]) -> bool:
         """Items of one model; whether any was attempted."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import write_json
+from audiometamer.metamers.results import ATTEMPTS
 from audiometamer.stimuli.balance import Family, largest_balanced, most_balanced
 from audiometamer.stimuli.layout import CLIPS
 from audiometamer.stimuli.set import COLUMNS, Row, read_clips, read_rows
@@ -48,6 +49,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         All durations lie in a window of so many seconds. Default: any.
     only : dict of str to tuple of str
         By column of ``index.tsv`` or ``clips.tsv``, the values to select from. Default: all.
+    without_attempts : tuple of str
+        Metamers that came about in these ways are left out, as if they had failed: of ``first``, ``new noise``, ``continued`` and
+        ``layer before``; see `audiometamer.metamers.results.attempt_word`. Default: none.
     seed : int
         Of every draw. Default 0.
     """
@@ -59,6 +63,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     level_within: float | None = None
     duration_within: float | None = None
     only: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    without_attempts: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -72,6 +77,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
             (
                 self.duration_within is None or self.duration_within >= 0,
                 f"duration within is {self.duration_within} s; it must be 0 or more",
+            ),
+            (
+                set(self.without_attempts) <= set(ATTEMPTS),
+                f"without attempts is {', '.join(self.without_attempts)}; there are {', '.join(ATTEMPTS)}",
             ),
             (self.seed >= 0, f"seed is {self.seed}; it must be 0 or more"),
         )
@@ -126,10 +135,15 @@ def select_rows(rows: Sequence[Row], clips: dict[str, dict[str, str]], rules: Ru
     """As `select`, from rows of an index and what is known of the clips by name and column."""
     rows = sorted(_only(rows, clips, rules.only), key=lambda row: row.file)
     conditions = {condition: k for k, condition in enumerate(dict.fromkeys(map(_condition, rows)))}
-    passed = [Candidate(row, conditions[_condition(row)]) for row in rows if row.verdict == "passed"]
+    passed = [
+        Candidate(row, conditions[_condition(row)])
+        for row in rows
+        if row.verdict == "passed" and row.attempt not in rules.without_attempts
+    ]
     if not passed:
         told = ", ".join(f"{n} {verdict}" for verdict, n in Counter(row.verdict for row in rows).items())
-        raise AudioMetamerError(f"no item passed its verdict ({told}): there is nothing to select from")
+        made = f" without attempts {', '.join(rules.without_attempts)}" if rules.without_attempts else ""
+        raise AudioMetamerError(f"no item passed its verdict{made} ({told}): there is nothing to select from")
     names = {row.clip for row in rows}
     values = {column: _values(column, names, clips) for column in (*rules.balance, *rules.may_drop)}
     search = _Search(rules, passed, len(conditions), values)

@@ -12,13 +12,12 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import in_turn, is_temporary, whole_file, write_json, write_text
+from audiometamer.metamers.results import INDEX, ITEMS, Result, check_set, is_set, iterate_results, read_results
 from audiometamer.stimuli.claims import forget_dead, stamp
 from audiometamer.stimuli.layout import (
     CLAIMS,
     CLIPS,
     DESCRIPTION,
-    INDEX,
-    ITEMS,
     LICENCES,
     LOCK,
     MANIFEST,
@@ -26,10 +25,7 @@ from audiometamer.stimuli.layout import (
     OWN_COLUMNS,
     PARQUET,
     README,
-    Item,
-    check_set,
     name_of,
-    read_items,
 )
 from audiometamer.stimuli.verify import lists_all, write_manifest
 from audiometamer.tables import read_table, write_table
@@ -61,6 +57,9 @@ class Row(msgspec.Struct, frozen=True):
     label_clip, label_metamer : str
         What the model takes clip and metamer for; several tasks are separated by ``|``.
     method, loss : str
+    attempt : str
+        How it came about: ``first``, ``new noise``, ``continued`` or ``layer before``; see
+        `audiometamer.metamers.results.attempt_word`.
     steps : int
     seconds : float
         Of synthesis.
@@ -92,6 +91,7 @@ class Row(msgspec.Struct, frozen=True):
     label_metamer: str
     method: str
     loss: str
+    attempt: str
     steps: int
     seconds: float
     sample_rate: int | None
@@ -115,14 +115,11 @@ def read_rows(stimulus_set: Path) -> list[Row]:
     AudioMetamerError
         If there is no item, or a record or a sound cannot be read.
     """
-    rows = _rows(stimulus_set)
-    if not rows:
-        raise AudioMetamerError(f"{stimulus_set} holds no finished item; `audiometamer run` makes them")
-    return rows
+    return _rows(stimulus_set, read_results(stimulus_set))
 
 
-def _rows(stimulus_set: Path) -> list[Row]:
-    rows = [_row(stimulus_set, folder, item) for folder, item in read_items(stimulus_set)]
+def _rows(stimulus_set: Path, results: Iterable[Result]) -> list[Row]:
+    rows = list(map(_row, results))
     for original, row in {row.original: row for row in rows}.items():
         if not (stimulus_set / original).exists():
             raise AudioMetamerError(
@@ -132,28 +129,28 @@ def _rows(stimulus_set: Path) -> list[Row]:
     return rows
 
 
-def _row(stimulus_set: Path, folder: str, item: Item) -> Row:
+def _row(result: Result) -> Row:
     from audiometamer.audio import announced_seconds
 
-    file, evidence = f"{folder}/{item.file}", item.evidence
+    evidence = result.evidence
     settings, labels = evidence.settings, evidence.verdict.labels.values()
     matched = evidence.similarity.get(settings.layer, {})
     sound = evidence.sample_rate is not None
     return Row(
-        file=file, key=item.key, clip=settings.clip, model=settings.model, layer=settings.layer, seed=settings.seed,
-        verdict=verdict_word(evidence.verdict.passed),
+        file=result.file, key=result.key, clip=settings.clip, model=settings.model, layer=settings.layer, seed=settings.seed,
+        verdict=verdict_word(evidence.verdict.passed), attempt=evidence.attempt,
         snr_db=math.inf if "snr_db" in matched and matched["snr_db"] is None else matched.get("snr_db"),
         spearman_rho=matched.get("spearman_rho"), pearson_r2=matched.get("pearson_r2"),
         label_clip="|".join(clip for clip, _ in labels), label_metamer="|".join(metamer for _, metamer in labels),
         method=settings.method, loss=settings.loss, steps=settings.steps, seconds=evidence.seconds,
-        sample_rate=evidence.sample_rate, duration=announced_seconds(stimulus_set / file) if sound else None,
-        rms=evidence.rms, peak=evidence.peak, attempts=len(item.attempts), original=item.original,
+        sample_rate=evidence.sample_rate, duration=announced_seconds(result.path) if sound else None,
+        rms=evidence.rms, peak=evidence.peak, attempts=len(result.seeds), original=result.original,
         clip_sha256=settings.clip_sha256, weights_sha256=settings.weights_sha256,
     )  # fmt: skip
 
 
 def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None = None) -> list[Row]:
-    """Write all that a set says of itself from the items on disk; the manifest last.
+    """Write all that a set says of itself from the items on disk; the manifest last. Of a folder of `synth`: of its clips alone.
 
     ``index.tsv`` (and ``index.parquet`` where pyarrow is installed), ``clips.tsv``, ``LICENCES.tsv``,
     ``dataset_description.json``, ``README.md`` and ``MANIFEST.sha256``.
@@ -178,9 +175,10 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
         If there is no item, if something cannot be read or written, if two rows of `clips` tell different things of one clip,
         or if it tells of none of the set's clips.
     """
-    check_set(stimulus_set)
+    if not stimulus_set.is_dir():
+        check_set(stimulus_set)
     with in_turn(stimulus_set / LOCK):
-        rows = read_rows(stimulus_set)
+        rows = _rows(stimulus_set, read_results(stimulus_set, warn=False))
         told = {} if clips is None else _named(clips)
         if clips is not None and not any(row.clip in told for row in rows):
             raise AudioMetamerError(
@@ -208,7 +206,7 @@ def conclude(stimulus_set: Path, *, clips: Path) -> None:
         if stamp(stimulus_set / MANIFEST) != before and about == known and lists_all(stimulus_set):
             return
         _remove_leftovers(stimulus_set)
-        if rows := _rows(stimulus_set):
+        if rows := _rows(stimulus_set, iterate_results(stimulus_set)):
             _write(stimulus_set, rows, about)
 
 
@@ -228,9 +226,11 @@ def _write(stimulus_set: Path, rows: Sequence[Row], about: Mapping[str, Mapping[
     used = {clip: about.get(clip, {}) for clip in dict.fromkeys(row.clip for row in rows)}
     rights = [{"clip": clip, **{right: told.get(right) or UNKNOWN for right in RIGHTS}} for clip, told in used.items()]
     columns = dict.fromkeys(column for told in used.values() for column in told)
-    write_table(stimulus_set / INDEX, COLUMNS, map(msgspec.structs.asdict, rows))
     write_table(stimulus_set / CLIPS, ("clip", *columns), [{"clip": clip, **told} for clip, told in used.items()])
     write_table(stimulus_set / LICENCES, ("clip", *RIGHTS), rights)
+    if not is_set(stimulus_set):  # of `synth`, which writes an index of its own
+        return
+    write_table(stimulus_set / INDEX, COLUMNS, map(msgspec.structs.asdict, rows))
     _write_parquet(stimulus_set / PARQUET, rows)
     described = _read_description(stimulus_set / DESCRIPTION)
     title = name or described.get("Name") or stimulus_set.resolve().name

@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.metamers.results import read_item, read_planned
 from audiometamer.stimuli.claims import is_running
-from audiometamer.stimuli.layout import CLAIMS, Failure, read_failure, read_item, read_planned
+from audiometamer.stimuli.layout import CLAIMS, Failure, read_failure
 
 STATES = ("passed", "failed", "unjudged", "running", "error", "to do")
 
@@ -65,7 +66,7 @@ def read_status(folder: Path) -> Status:
     claimed = {path.name for path in claims.glob("*")}
     for item in wanted:
         try:
-            state, failure = _state(folder / item.folder, claims / item.key if item.key in claimed else None)
+            state, failure = _state(folder, folder / item.folder, claims / item.key if item.key in claimed else None)
         except AudioMetamerError as error:
             state, failure = "error", Failure(str(error), type(error).__name__, "")
         if failure is not None:
@@ -81,10 +82,10 @@ def _all_states(found: "Counter[str]") -> dict[str, int]:
     return {state: found[state] for state in STATES}
 
 
-def _state(at: Path, claim: Path | None) -> tuple[str, Failure | None]:
+def _state(stimulus_set: Path, at: Path, claim: Path | None) -> tuple[str, Failure | None]:
     if claim is not None and is_running(claim):
         return "running", None
-    if (item := read_item(at)) is not None:
+    if (item := read_item(stimulus_set, at)) is not None:
         return {True: "passed", False: "failed", None: "unjudged"}[item.passed], None
     failure = read_failure(at)
     return ("to do", None) if failure is None else ("error", failure)

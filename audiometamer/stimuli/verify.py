@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import is_temporary, whole_file
-from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, ERROR, ITEMS, LOCK, MANIFEST, ORIGINALS, PLANNED, RECORD
+from audiometamer.metamers.results import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
+from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, ERROR, LOCK, MANIFEST, ORIGINALS
 
 _LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)")
 # GNU coreutils writes names that hold these with a backslash before the line.
@@ -27,8 +28,9 @@ class Difference(NamedTuple):
 def write_manifest(stimulus_set: Path) -> Path:
     """Write ``MANIFEST.sha256``, the last file of a set: over every file but itself, what is not finished, and what runs need.
 
-    Runs need ``claims/``, ``.lock``, checkpoints, and the folder of a cluster's logs. A signal that differs from the manifest
-    that was there, while its record does not, is damaged: it keeps the sum that it had, and a warning tells.
+    Runs need ``claims/``, ``.lock``, checkpoints, and the folder of a cluster's logs. A report is no part of a set. A signal that
+    differs from the manifest that was there, while its record does not, is damaged: it keeps the sum that it had, and a warning
+    tells.
 
     Raises
     ------
@@ -138,7 +140,8 @@ def _files(stimulus_set: Path, *, finished: bool = False) -> Iterator[str]:
         at = Path(folder).relative_to(stimulus_set)
         if at == Path():
             subfolders[:] = [name for name in subfolders if name != CLAIMS and not name.endswith("-logs")]
-            names = [name for name in names if name not in (LOCK, MANIFEST)]
+            subfolders[:] = [name for name in subfolders if name != REPORT_FILES]
+            names = [name for name in names if name not in (LOCK, MANIFEST, REPORT)]
         elif finished and at.parts[0] == ITEMS and len(at.parts) > 3 and RECORD not in names:  # an item, or an attempt at it
             names = [name for name in names if name == ERROR]
         links = [name for name in subfolders if Path(folder, name).is_symlink()]  # which are not walked into

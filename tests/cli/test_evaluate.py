@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from command_line import refused
-from tiny_evaluation import changed_record, sound, write_metamer
+from tiny_evaluation import sound, write_metamer
 
 from audiometamer.cli import main
 from audiometamer.files import only_writer
@@ -58,42 +58,20 @@ def test_one_run_at_a_time(capsys):
         assert "another run is writing into evaluation" in refused(capsys, *RUN, *MODELS)
 
 
-def index(change):
-    path = Path("metamers/index.tsv")
-    path.write_text(change(path.read_text()))
-
-
 def record():
     return next(Path("metamers").glob("x/maker/out_seed0.json"))
 
 
 BAD = {
-    "no index": (lambda: Path("metamers/index.tsv").unlink(), "index.tsv does not exist; it is written when synth has finished"),
-    "empty index": (
-        lambda: index(lambda _: ""),
-        "index.tsv is no list of metamers of this version",
-    ),
-    "other columns": (
-        lambda: index(lambda text: text.replace("verdict", "judgement")),
-        "its columns differ (judgement, verdict)",
-    ),
-    "half a row": (lambda: index(lambda text: text[:-40]), "index.tsv, line 5: "),
-    "no rows": (lambda: index(lambda text: text.splitlines()[0] + "\n"), "there is no metamer of a clip in"),
-    "not text": (lambda: Path("metamers/index.tsv").write_bytes(b"\xff\xfe\xff"), "index.tsv cannot be read"),
-    "no JSON": (lambda: record().unlink(), "out_seed0.json does not exist"),
     "no WAV": (lambda: record().with_suffix(".wav").unlink(), "out_seed0.wav does not exist"),
     "no original": (lambda: record().with_name("original.wav").unlink(), "original.wav does not exist"),
     "corrupt JSON": (
         lambda: record().write_text("{"),
         "out_seed0.json is not the record of a metamer: ",
     ),
-    "an unknown field": (
-        lambda: changed_record(record(), colour="red"),
-        "is not the record of a metamer: Object contains unknown",
-    ),
     "a missing field": (lambda: record().write_text('{"kept": 0}'), "Object missing required field `settings`"),
     "corrupt WAV": (lambda: record().with_suffix(".wav").write_bytes(b"RIFF"), "out_seed0.wav cannot be read"),
-    "no folder": (lambda: Path("metamers").rename("elsewhere"), "index.tsv does not exist"),
+    "no folder": (lambda: Path("metamers").rename("elsewhere"), "metamers does not exist; give the --out folder"),
 }
 
 

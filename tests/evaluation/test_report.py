@@ -9,6 +9,7 @@ import pytest
 import scipy.io.wavfile
 from command_line import refused
 from PIL import Image
+from tiny_plan import write_plan
 from tiny_report import HOSTILE, write_folder
 
 import audiometamer as am
@@ -16,6 +17,10 @@ from audiometamer.cli import main
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.evaluation.report import make_report
 from audiometamer.evaluation.thumbnails import Painter
+from audiometamer.metamers.results import iterate_results
+from audiometamer.stimuli.items import expand
+from audiometamer.stimuli.plan import read_plan
+from audiometamer.stimuli.run import run
 
 RATE = 16_000
 
@@ -137,30 +142,15 @@ def test_a_picture_that_it_did_not_draw_is_never_replaced(folder, capsys):
     assert picture.read_bytes() == before
 
 
-def edit_index(folder, old, new):
-    index = folder / "index.tsv"
-    index.write_text(index.read_text().replace(old, new))
-
-
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda f: (f / "index.tsv").unlink(), r"index\.tsv does not exist; it is written when synth has finished"),
-        (lambda f: (f / "index.tsv").write_bytes(b"\xff\xfe\x00"), r"index\.tsv cannot be read as a table: .*utf-8"),
-        (lambda f: (f / "index.tsv").write_bytes(b""), r"index\.tsv is no list of metamers of this version"),
-        (lambda f: edit_index(f, "\tseed\t", "\tseeds\t"), r"its columns differ \(seed, seeds\)"),
-        (lambda f: edit_index(f, "\tpassed", ""), r"index\.tsv, line 2: 17 cells; there should be 18"),
-        (lambda f: edit_index(f, "vowel/tiny/final", "../../final"), r"line 2: \.\./\.\./final_seed0.wav lies outside"),
-        (lambda f: edit_index(f, "vowel/tiny/final", "/etc/final"), r"line 2: /etc/final_seed0.wav lies outside"),
-        (lambda f: (f / "index.tsv").write_text((f / "index.tsv").read_text().split("\n")[0]), r"lists no metamers"),
-        (lambda f: (f / "vowel/tiny/final_seed0.json").unlink(), r"final_seed0\.json is not the record .*No such file"),
         (lambda f: (f / "vowel/tiny/final_seed0.json").write_text("{"), r"final_seed0\.json is not the record of a metamer"),
         (lambda f: (f / "vowel/tiny/final_seed0.wav").write_bytes(b"no sound"), r"final_seed0\.wav cannot be read as audio"),
         (lambda f: (f / "evaluation.tsv").write_text("a\tb\n1\n"), r"evaluation\.tsv, line 2: 1 cells; there should be 2"),
         (lambda f: (f / "curve.png").write_bytes(b"no picture"), r"curve\.png is not a picture"),
     ],
 )  # fmt: skip
-@pytest.mark.filterwarnings("ignore:.*are left out:audiometamer.AudioMetamerWarning")
 def test_what_is_corrupt_is_one_line(folder, capsys, spoil, words):
     spoil(folder)
     assert re.search(words, refused(capsys, "report", folder))
@@ -202,11 +192,105 @@ def test_missing_sounds_are_named(folder, capsys):
     assert data_of(folder / "report.html")["missing"] == ["vowel/tiny/original.wav"]
 
 
-def test_metamers_that_the_list_does_not_hold_are_told(folder, capsys):
-    lines = (folder / "index.tsv").read_text().splitlines(keepends=True)
-    (folder / "index.tsv").write_text("".join(lines[:-1]))
+def edit_index(folder, change):
+    index = folder / "index.tsv"
+    index.write_text(change(index.read_text()))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda f: edit_index(f, lambda text: text.split("\n")[0]),
+        lambda f: edit_index(f, lambda text: "\n".join(text.split("\n")[:-2])),
+        lambda f: edit_index(f, lambda text: text.replace("\tattempt\t", "\t").replace("\tfirst\t", "\t")),  # of version 0.1
+        lambda f: edit_index(f, lambda _: ""),
+    ],
+)
+def test_the_list_is_made_of_the_records_and_not_needed(folder, spoil, capsys):
+    spoil(folder)
     assert main(["report", str(folder)]) == 0
-    assert f"note: 1 metamers in {folder} are left out: they are not in its index.tsv" in capsys.readouterr().err
+    assert [row["layer"] for row in data_of(folder / "report.html")["metamers"]] == ["final", "relu0"]
+    assert "note:" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "note", "shown"),
+    [
+        (lambda f: (f / "index.tsv").unlink(), "it has no index.tsv yet: the run that makes it was interrupted", 2),
+        (
+            lambda f: (f / "vowel/tiny/relu1_seed0.unfinished.safetensors").touch(),
+            "1 of its metamers are not made",
+            2,
+        ),
+        (lambda f: (f / "vowel/tiny/final_seed0.json").unlink(), "1 metamers that index.tsv lists have no record any more", 1),
+    ],
+)
+def test_what_is_not_finished_is_shown_as_far_as_it_is(folder, spoil, note, shown, capsys):
+    spoil(folder)
+    assert main(["report", str(folder)]) == 0
+    assert len(data_of(folder / "report.html")["metamers"]) == shown
+    error = capsys.readouterr().err
+    assert note in error
+    assert error.count("note:") == 1
+
+
+def test_a_set_has_the_same_page_and_on_demand_the_same_figures(tmp_path, capsys):
+    path = write_plan(tmp_path, n_clips=2)
+    run(expand(path, read_plan(path)), device="cpu")
+    assert main(["report", str(tmp_path / "set")]) == 0
+    data = data_of(tmp_path / "set" / "report.html")
+    items = list(iterate_results(tmp_path / "set"))
+    assert [(row["layer"], row["seed"], row["attempt"]) for row in data["metamers"]] == 2 * [
+        ("relu0", 0, "first"), ("relu0", 1, "first"),
+    ]  # fmt: skip
+    assert [row["original"] for row in data["metamers"]] == [0, 0, 1, 1]
+    for row, item in zip(data["metamers"], items, strict=True):
+        assert (row["signal"]["name"], row["record"]) == (item.file, item.record)
+        assert data["originals"][row["original"]]["signal"]["name"] == item.original
+        assert (tmp_path / "set" / row["signal"]["picture"]).exists()
+    assert [original["figure"] for original in data["originals"]] == [None, None]
+    assert main(["report", str(tmp_path / "set"), "--figures"]) == 0
+    figures = [original["figure"] for original in data_of(tmp_path / "set" / "report.html")["originals"]]
+    assert figures == [f"report_files/items/c{k}/tiny/figure.png" for k in range(2)]
+    with Image.open(tmp_path / "set" / figures[0]) as image:
+        assert image.size[0] == 1100
+    assert main(["stimuli", "verify", str(tmp_path / "set")]) == 0  # what is drawn of a set is no part of it
+    capsys.readouterr()
+
+
+def test_the_records_own_words_are_not_the_lists(tmp_path):
+    """A record of the first version: attempts that were left out are counted in `kept`; its SNR says which it was."""
+    folder = write_folder(tmp_path / "metamers", clips=["vowel"], models=["tiny"], layers=["relu0"], seeds=[0])
+    path = folder / "vowel" / "tiny" / "relu0_seed0.json"
+    record = json.loads(path.read_text())
+    tried = record["tries"][0] | {"attempt": "longer: growth, then momentum"}
+    for field in ("continues", "layer"):
+        del tried[field]
+    path.write_text(json.dumps(record | {"tries": [tried | {"snr_db": -1.0}, tried], "kept": 3}))
+    (row,) = data_of(make_report(folder))["metamers"]
+    assert (row["kept"], row["attempt"]) == (1, "new noise")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("nowhere", "nowhere does not exist; give the --out folder of `audiometamer synth`, or a set"),
+        ("metamers/index.tsv", "index.tsv is a file; give the --out folder"),
+        ("metamers/vowel", r"vowel lies in a folder of metamers; give that: .*metamers"),
+        ("metamers/vowel/tiny", r"tiny lies in a folder of metamers; give that: .*metamers"),
+        (".", r"holds folders of metamers \(metamers\); give one of them"),
+        ("empty", "empty holds no metamers; give the --out folder"),
+        ("evaluation", "evaluation is an evaluation, no folder of metamers"),
+        ("planned", "planned holds no finished metamer yet; the command that made it resumes"),
+    ],
+)
+def test_another_folder_is_told_what_it_is(folder, tmp_path, capsys, given, words):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / "evaluation.tsv").write_text("")
+    if given == "planned":
+        (tmp_path / "planned" / "items").mkdir(parents=True)
+    assert re.search(words, refused(capsys, "report", tmp_path / given))
 
 
 def test_only_pictures_whose_sound_changed_in_time_are_drawn(folder):

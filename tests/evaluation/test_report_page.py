@@ -13,6 +13,7 @@ from playwright.sync_api import sync_playwright
 from tiny_report import HOSTILE, LAYERS, MODELS, SECONDS, SEEDS, write_folder
 
 from audiometamer.evaluation.report import make_report
+from audiometamer.metamers.files import write_index
 
 N_ROWS = 2 * len(LAYERS) * len(MODELS) * len(SEEDS)
 PLAYING = "button.signal[aria-pressed=true]"
@@ -318,9 +319,10 @@ def test_what_is_missing_is_named_and_pictures_and_arrays_have_links(opened, tmp
         (array / f"{name}.npy").write_bytes(b"")
         Image.new("I;16", (8, 8), 40_000).save(image / f"{name}.png")
         (sound / f"{name}.wav").unlink()
-    index = folder / "index.tsv"
-    listed = index.read_text().replace("array/final_seed0.wav", "array/final_seed0.npy")
-    index.write_text(listed.replace("image/final_seed0.wav", "image/final_seed0.png"))
+    for at, domain in ((array, "Real"), (image, "Image")):
+        record = at / "final_seed0.json"
+        record.write_text(record.read_text().replace('"Waveform"', f'"{domain}"'))
+    write_index(folder)
     missing = ["vowel/sound/original.wav", "vowel/sound/final_seed0.wav"]
     with pytest.warns(UserWarning, match=r"2 file\(s\) are missing in .*: " + ", ".join(map(re.escape, missing))):
         page = opened(make_report(folder))

@@ -363,7 +363,7 @@ def test_a_selection_says_which_of_two_items_is_meant(tmp_path, shared):
 
 def test_an_empty_set_is_refused(tmp_path):
     (tmp_path / "set" / "items").mkdir(parents=True)
-    assert "set holds no finished item" in refused(tmp_path, stimuli=tmp_path / "set")
+    assert "set holds no finished metamer yet" in refused(tmp_path, stimuli=tmp_path / "set")
 
 
 def test_pictures_are_no_sounds(tmp_path):

@@ -1,5 +1,6 @@
 """Claims: one holder, and a new one only when the old is gone."""
 
+import errno
 import json
 import os
 import platform
@@ -17,6 +18,10 @@ from audiometamer.stimuli.claims import Claims, forget_dead, is_running
 def write(folder, key, *, host, pid):
     folder.mkdir(exist_ok=True)
     (folder / key).write_text(json.dumps({"host": host, "pid": pid, "since": 0.0, "token": "of another"}))
+
+
+def without_links(*_, **__):
+    raise OSError(errno.EPERM, "Operation not permitted")  # as exFAT answers
 
 
 def dead_process():
@@ -157,6 +162,29 @@ def test_claims_beat_while_their_worker_lives(tmp_path):
             assert time.monotonic() < end
             time.sleep(0.01)
     assert not (tmp_path / "a").exists()
+
+
+def test_without_links_claims_are_taken_and_given_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", without_links)
+    first, second = Claims(tmp_path), Claims(tmp_path)
+    with first.alive():
+        assert first.take("a")
+        assert not second.take("a")
+        assert json.loads((tmp_path / "a").read_text())["pid"] == os.getpid()
+    assert second.take("a")
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["a"]
+
+
+def test_a_claim_that_is_being_written_is_anothers_until_it_is_silent(tmp_path):
+    """Without links it may be seen empty; its worker may have been killed just then."""
+    (tmp_path / "a").touch()
+    claims = Claims(tmp_path, silence=0.05)
+    assert not claims.take("a")
+    assert not forget_dead(tmp_path)
+    assert is_running(tmp_path / "a")
+    time.sleep(0.1)
+    assert claims.take("a")
+    assert json.loads((tmp_path / "a").read_text())["pid"] == os.getpid()
 
 
 def test_of_many_who_take_over_one_wins(tmp_path):

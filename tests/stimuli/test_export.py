@@ -372,7 +372,7 @@ def corrupt(stimuli: Path) -> None:
         (corrupt, {}, r"\.wav is truncated"),
         (lambda s: tiny.write_item(s, samples=np.zeros(100)), {"ramp": 1.0}, r"metamer\.wav is silent"),
         (lambda s: None, {"ramp": 200.0}, r"lasts 250 ms; two ramps of 200 ms do not fit"),
-        (lambda s: [p.unlink() for p in s.rglob("item.json")], {}, "holds no finished item"),
+        (lambda s: [p.unlink() for p in s.rglob("item.json")], {}, "holds no finished metamer yet"),
         (lambda s: (s / "selection.tsv").write_text("clip\nx\n"), {}, r"has no column file; it has clip"),
         (lambda s: (s / "selection.tsv").write_text("file\nx.wav\n"), {}, r"names x\.wav, which is no finished item"),
     ],

@@ -25,8 +25,8 @@ from audiometamer.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.cli import main
 from audiometamer.files import is_temporary
 from audiometamer.loading import build, save_weights
+from audiometamer.metamers.results import RECORD, Wanted, iterate_results, read_planned
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.layout import RECORD, Wanted, read_items, read_planned
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.run import run
 from audiometamer.stimuli.status import read_status
@@ -49,7 +49,7 @@ def completed(folder):
 
 def assert_is_whole(folder):
     """Everything that the plan asks for is there once, and what the set says of itself is true."""
-    made = sorted(item.key for _, item in read_items(folder))
+    made = sorted(item.key for item in iterate_results(folder))
     assert made == sorted(item.key for item in read_planned(folder))
     assert list(verify(folder)) == []
     with (folder / "index.tsv").open(newline="") as file:

@@ -19,9 +19,10 @@ from tiny_plan import PLAN, write_plan
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.criteria import METRICS, MetricNull, NullDistribution
+from audiometamer.metamers.results import RECORD, iterate_results
 from audiometamer.metamers.unfinished import load_unfinished
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.layout import CHECKPOINT, RECORD, read_failure, read_items
+from audiometamer.stimuli.layout import CHECKPOINT, read_failure
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.records import read_record
 from audiometamer.stimuli.run import RETRY_STRIDE, Worker, prepare, run
@@ -35,7 +36,7 @@ def opened(path):
 
 
 def made(folder):
-    return {item.key: (folder / at / item.file).read_bytes() for at, item in read_items(folder)}
+    return {item.key: item.path.read_bytes() for item in iterate_results(folder)}
 
 
 def written(folder):
@@ -56,14 +57,14 @@ def whole(plan):
 
 
 def test_a_run_makes_what_the_plan_asks_for(plan, whole, capsys):
-    found = list(read_items(whole))
-    assert [(i.evidence.settings.clip, i.evidence.settings.seed) for _, i in found] == [
+    found = list(iterate_results(whole))
+    assert [(i.evidence.settings.clip, i.evidence.settings.seed) for i in found] == [
         (f"c{k}", seed) for k in range(3) for seed in (0, 1)
     ]
-    for folder, item in found:
-        record = read_record(whole / folder / RECORD)
+    for item in found:
+        record = read_record(whole / item.record)
         assert record.key == record.identity.key == item.key
-        assert folder.split("/")[-1] == f"relu0_seed{record.identity.settings.seed}-{item.key}"
+        assert item.record.split("/")[-2] == f"relu0_seed{record.identity.settings.seed}-{item.key}"
         original = scipy.io.wavfile.read(whole / item.original)[1]
         natural = am.read_clip(plan.parent / f"{record.identity.settings.clip}.wav", sample_rate=4000, duration=0.25)
         np.testing.assert_array_equal(original, natural.samples.numpy())
@@ -82,7 +83,7 @@ def test_a_run_ends_with_what_the_set_says_of_itself(whole):
         with (whole / name).open(newline="") as file:
             return list(csv.DictReader(file, delimiter="\t"))
 
-    assert [row["key"] for row in table("index.tsv")] == [item.key for _, item in read_items(whole)]
+    assert [row["key"] for row in table("index.tsv")] == [item.key for item in iterate_results(whole)]
     assert table("clips.tsv") == [{"clip": f"c{k}", "word": "yes" if k % 2 else "no", "licence": "CC0"} for k in range(3)]
     assert [row["licence"] for row in table("LICENCES.tsv")] == ["CC0"] * 3
     assert json.loads((whole / "dataset_description.json").read_text())["License"] == "CC0"
@@ -108,7 +109,7 @@ def test_a_changed_plan_makes_only_what_changed(tmp_path):
     run(opened(path), device="cpu")
     after = written(tmp_path / "set")
     assert before.items() <= after.items()
-    assert len(list(read_items(tmp_path / "set"))) == 4
+    assert len(list(iterate_results(tmp_path / "set"))) == 4
     assert (tmp_path / "set" / "plan-2.toml").exists()
 
 
@@ -146,14 +147,15 @@ def test_failed_items_are_tried_with_other_seeds_and_all_attempts_kept(tmp_path,
     path = write_plan(tmp_path, PLAN.replace("[[models]]", '[[models]]\nnull = "null.json"').replace("= 20", "= 4"), n_clips=1)
     assert main(["run", str(path), "--device", "cpu", "--retry", "failed", "--attempts", "3"]) == 0
     assert "2 of them failed their verdict" in capsys.readouterr().out
-    for at, item in read_items(tmp_path / "set"):
+    for item in iterate_results(tmp_path / "set"):
+        at = (tmp_path / "set" / item.record).parent
         seed = item.evidence.settings.seed % RETRY_STRIDE
-        assert item.attempts == [seed, seed + RETRY_STRIDE, seed + 2 * RETRY_STRIDE]
-        attempts = [read_record(tmp_path / "set" / at / "attempts" / str(k) / RECORD) for k in range(3)]
-        assert [r.evidence.settings.seed for r in attempts] == item.attempts
-        files = {(tmp_path / "set" / at / "attempts" / str(k) / r.file).resolve() for k, r in enumerate(attempts)}
+        assert item.seeds == [seed, seed + RETRY_STRIDE, seed + 2 * RETRY_STRIDE]
+        attempts = [read_record(at / "attempts" / str(k) / RECORD) for k in range(3)]
+        assert [r.evidence.settings.seed for r in attempts] == item.seeds
+        files = {(at / "attempts" / str(k) / r.file).resolve() for k, r in enumerate(attempts)}
         assert len(files) == 3
-        assert (tmp_path / "set" / at / item.file).resolve() in files
+        assert item.path.resolve() in files
         best = max(attempts, key=lambda r: r.evidence.similarity["relu0"]["snr_db"])
         assert best.evidence.settings.seed == item.evidence.settings.seed
 
@@ -206,7 +208,7 @@ def test_a_finished_item_has_no_checkpoint(tmp_path):
         worker.work()
     assert len(list(expansion.folder.rglob(CHECKPOINT))) == 2
     run(expansion, device="cpu")
-    assert len(list(read_items(expansion.folder))) == 2
+    assert len(list(iterate_results(expansion.folder))) == 2
     assert not list(expansion.folder.rglob(CHECKPOINT))
 
 

@@ -17,17 +17,35 @@ from audiometamer.stimuli.select import Rules, select, select_rows, write_select
 from audiometamer.stimuli.set import Row, write_set
 
 
-def row(clip, layer="a", *, seed=0, verdict="passed", rms=0.1, duration=2.0, model="m", steps=1):
+def row(clip, layer="a", *, attempt="first", seed=0, verdict="passed", rms=0.1, duration=2.0, model="m", steps=1):
     return Row(
         file=f"items/{clip}/{model}/{layer}_seed{seed}-{steps}/metamer.wav", key="", clip=clip, model=model, layer=layer,
         seed=seed, verdict=verdict, snr_db=None, spearman_rho=None, pearson_r2=None, label_clip="", label_metamer="",
-        method="", loss="", steps=steps, seconds=0.0, sample_rate=4000, duration=duration, rms=rms, peak=1.0, attempts=1,
-        original="", clip_sha256="", weights_sha256="",
+        method="", loss="", attempt=attempt, steps=steps, seconds=0.0, sample_rate=4000, duration=duration, rms=rms, peak=1.0,
+        attempts=1, original="", clip_sha256="", weights_sha256="",
     )  # fmt: skip
 
 
 def chosen(*args, **rules):
     return [(r.clip, r.layer) for r in select_rows(*args, Rules(**rules)).rows]
+
+
+def test_ways_of_making_can_be_left_out_and_their_condition_stays():
+    rows = [
+        row("x"),
+        row("x", "b"),
+        row("y", attempt="layer before"),
+        row("y", "b"),
+        row("z", attempt="continued"),
+        row("z", "b"),
+    ]
+    assert len(chosen(rows, {})) == 6
+    assert {clip for clip, _ in chosen(rows, {}, without_attempts=("layer before",))} == {"x", "z"}
+    assert {clip for clip, _ in chosen(rows, {}, without_attempts=("layer before", "continued"))} == {"x"}
+    with pytest.raises(AudioMetamerError, match="no clip passed at all 2 conditions"):
+        chosen(rows[2:4], {}, without_attempts=("layer before",))
+    with pytest.raises(AudioMetamerError, match="without attempts is again; there are first, new noise, continued, layer before"):
+        Rules(without_attempts=("again",))
 
 
 def level_of(row):

@@ -10,12 +10,12 @@ import tiny_stimuli as written
 
 import audiometamer as am
 from audiometamer.errors import AudioMetamerError
-from audiometamer.metamers.evidence import Evidence
+from audiometamer.metamers.evidence import Evidence, Try
+from audiometamer.metamers.results import Summary, Tried, iterate_results
 from audiometamer.metamers.settings import Settings
 from audiometamer.stimuli import set as described
 from audiometamer.stimuli.export import Settings as ExportSettings
 from audiometamer.stimuli.export import export
-from audiometamer.stimuli.layout import Summary, read_items
 from audiometamer.stimuli.select import Rules, select
 from audiometamer.stimuli.verify import verify
 
@@ -35,8 +35,8 @@ def test_the_index_has_a_row_for_each_item(stimuli):
     rows = table(stimuli / "index.tsv")
     assert list(rows[0]) == [
         "file", "key", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip",
-        "label_metamer", "method", "loss", "steps", "seconds", "sample_rate", "duration", "rms", "peak", "attempts", "original",
-        "clip_sha256", "weights_sha256",
+        "label_metamer", "method", "loss", "attempt", "steps", "seconds", "sample_rate", "duration", "rms", "peak", "attempts",
+        "original", "clip_sha256", "weights_sha256",
     ]  # fmt: skip
     assert [(row["clip"], row["layer"], row["verdict"]) for row in rows] == [
         ("one_rms", "relu0", "passed"), ("one_rms", "relu1", "passed"), ("one_slt", "relu0", "passed"),
@@ -212,6 +212,7 @@ def test_what_synthesis_says_of_itself_is_read(tmp_path, tiny, tiny_clip):
 
 def test_the_record_knows_the_fields_of_evidence():
     assert set(Summary.__struct_fields__) <= set(Evidence.__struct_fields__)
+    assert set(Tried.__struct_fields__) <= set(Try.__struct_fields__)
     assert Settings in Summary.__annotations__.values()
 
 
@@ -227,10 +228,10 @@ def test_bad_sets_are_told_in_a_line(stimuli, tmp_path):
     with pytest.raises(AudioMetamerError, match="nowhere is no stimulus set: it does not exist"):
         described.write_set(tmp_path / "nowhere")
     (tmp_path / "other").mkdir()
-    with pytest.raises(AudioMetamerError, match="has no folder items"):
-        list(read_items(tmp_path / "other"))
+    with pytest.raises(AudioMetamerError, match="other holds no metamers; give the --out folder"):
+        list(iterate_results(tmp_path / "other"))
     (tmp_path / "other" / "items").mkdir()
-    with pytest.raises(AudioMetamerError, match="holds no finished item"):
+    with pytest.raises(AudioMetamerError, match="holds no finished metamer yet"):
         described.write_set(tmp_path / "other")
     sound = next(stimuli.glob("items/*/*/*/metamer.wav"))
     sound.write_bytes(sound.read_bytes()[:20])

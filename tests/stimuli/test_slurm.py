@@ -20,10 +20,10 @@ from tiny_plan import PLAN, write_plan
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.exploration.ladder import read_ladder
+from audiometamer.metamers.results import iterate_results
 from audiometamer.stimuli.claims import read_claim
 from audiometamer.stimuli.cluster import Resources, submit
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.layout import RECORD, read_items
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.records import read_record
 from audiometamer.stimuli.run import run
@@ -79,7 +79,7 @@ def notes(path):
 
 def made(path):
     folder = path.parent / "set"
-    return {item.key: scipy.io.wavfile.read(folder / at / item.file)[1] for at, item in read_items(folder)}
+    return {item.key: scipy.io.wavfile.read(item.path)[1] for item in iterate_results(folder)}
 
 
 def claimed_by(path):
@@ -119,8 +119,8 @@ def test_an_array_makes_what_run_makes(whole, tmp_path, monkeypatch, capsys):
     assert states(ended(job)) == ["COMPLETED"] * 3
     assert_made_once(path, whole, 6)
     assert {gpu for _, _, gpu in notes(path)} == {"0", "1"}
-    for at, _ in read_items(folder / "set"):  # those GPUs are none, so torch finds no other device
-        assert read_record(folder / "set" / at / RECORD).evidence.device == "cpu"
+    for item in iterate_results(folder / "set"):  # those GPUs are none, so torch finds no other device
+        assert read_record(folder / "set" / item.record).evidence.device == "cpu"
     assert log(path, job).count("module load cuda/12\n") == 3
     assert log(path, job).count("6 of 6 items") >= 1
 

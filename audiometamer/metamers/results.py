@@ -1,0 +1,378 @@
+"""A folder of metamers, written by ``audiometamer synth`` or ``audiometamer run``: what it holds, read without torch.
+
+``OUT/<clip>/<model>/<layer>_seed<k>.json``, beside its signal, is a metamer of `synth`;
+``SET/items/<clip>/<model>/<layer>_seed<k>-<key>/item.json`` one of a stimulus set. Records are the truth; lists are made of them.
+"""
+
+import csv
+import hashlib
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.metamers.settings import Settings
+from audiometamer.tables import read_cells
+from audiometamer.verdicts import Verdict
+from audiometamer.version import __version__
+
+ITEMS, RECORD, PLANNED = "items", "item.json", "planned.tsv"  # of a set
+INDEX, TARGET, FIGURE, UNFINISHED = "index.tsv", "target.safetensors", "figure.png", ".unfinished.safetensors"
+REPORT, REPORT_FILES = "report.html", "report_files"
+# How a metamer came about, from the plainest way on.
+ATTEMPTS = ("first", "new noise", "continued", "layer before")
+_GIVE = "give the --out folder of `audiometamer synth`, or a set that `audiometamer run` made"
+# What else may be given by mistake, by a file that is there.
+_OTHERS = {
+    "evaluation.tsv": "an evaluation", "lists.json": "an experiment", "model.toml": "a model", "selection.tsv": "a selection",
+    "moves.tsv": "a ladder of moved sounds", "sounds.tsv": "an export", "conditions.csv": "an export",
+}  # fmt: skip
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """Of one attempt at a metamer, what says how it was made; see `audiometamer.metamers.evidence.Try`."""
+
+    attempt: str = ""
+    start_seed: int | None = None
+    steps: int = 0
+    snr_db: float | None = None
+    continues: int | None = None
+    layer: str | None = None
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Of a metamer's evidence, what a table of thousands needs; the rest, its loss curves first, is passed over in reading."""
+
+    settings: Settings
+    verdict: Verdict
+    similarity: dict[str, dict[str, float | None]]
+    seconds: float
+    rms: float
+    peak: float
+    sample_rate: int | None
+    tries: list[Tried] = []
+    kept: int = 0
+    domain: str = "Waveform"
+    probabilities: dict[str, tuple[float, float]] = {}
+    judged_by: str | None = None
+
+    @property
+    def attempt(self) -> str:
+        """Which of `ATTEMPTS` made it; empty if nothing is known."""
+        return attempt_word(self.tries, kept_try(self))
+
+
+def kept_try(evidence: Summary) -> int:
+    """Which attempt gave the signal, from 0.
+
+    Version 0.1 counted those that its method left out, too; that its SNR is the signal's tells which it was.
+    """
+    tries, snr = evidence.tries, evidence.similarity.get(evidence.settings.layer, {}).get("snr_db")
+    likely = [k for k in (evidence.kept, *range(len(tries))) if k < len(tries) and tries[k].snr_db == snr]
+    return likely[0] if likely else min(evidence.kept, max(len(tries) - 1, 0))
+
+
+def attempt_word(tries: Sequence[Tried], kept: int) -> str:
+    """How the signal of an attempt came about.
+
+    Returns
+    -------
+    str
+        ``first``: by the first attempt, from noise. ``new noise``: by a later one, from other noise. ``continued``: from the
+        signal of an attempt before it. ``layer before``: it, or what it continued, first matched the layer before. Empty
+        without attempts.
+    """
+    if not tries:
+        return ""
+    chain = [kept]
+    while tries[chain[-1]].start_seed is None and chain[-1] > 0:
+        chain.append(_continued(tries, chain[-1]))
+    if any(tries[k].layer is not None or tries[k].attempt.startswith("by the layer before") for k in chain):
+        return "layer before"
+    if tries[kept].start_seed is None:
+        return "continued"
+    return "new noise" if kept else "first"
+
+
+def _continued(tries: Sequence[Tried], k: int) -> int:
+    """What an attempt continued; version 0.1 did not say so: the latest that began from noise, to be on the safe side."""
+    if (before := tries[k].continues) is not None and 0 <= before < k:
+        return before
+    return max((j for j in range(k) if tries[j].start_seed is not None), default=0)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished metamer.
+
+    Parameters
+    ----------
+    folder : path
+        Of all metamers.
+    file : str
+        The signal, as it lies in the folder: of several seeds that were tried, the best one's.
+    record : str
+        The JSON, likewise.
+    original : str
+        The natural signal, or the activations that were given in its place, likewise.
+    key : str
+        The first 12 hexadecimal digits of its identity.
+    seeds : list of int
+        All that were tried, first the one that was asked for.
+    evidence : Summary
+    """
+
+    folder: Path
+    file: str
+    record: str
+    original: str
+    key: str
+    seeds: list[int]
+    evidence: Summary
+
+    @property
+    def path(self) -> Path:
+        """Where the signal is."""
+        return self.folder / self.file
+
+    @property
+    def figure(self) -> Path:
+        """Where the figure of its clip and model is, if it was drawn."""
+        at = (self.folder / self.record).parent
+        return (at.parent if self.in_set else at) / FIGURE
+
+    @property
+    def in_set(self) -> bool:
+        """Whether it is an item of a stimulus set."""
+        return Path(self.record).name == RECORD
+
+    @property
+    def of_clip(self) -> bool:
+        """Whether it is a metamer of a clip, not of given activations."""
+        return Path(self.original).name != TARGET
+
+    @property
+    def seed(self) -> int:
+        """The one that was asked for."""
+        return self.seeds[0] if self.seeds else self.evidence.settings.seed
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether its verdict was passed; None if there was nothing to judge by."""
+        return self.evidence.verdict.passed
+
+
+class _Item(msgspec.Struct, frozen=True):
+    """An ``item.json`` in brief; `audiometamer.stimuli.records.Record` is the whole of it."""
+
+    key: str
+    file: str
+    original: str
+    attempts: list[int]
+    evidence: Summary
+
+
+class Wanted(NamedTuple):
+    """A row of ``planned.tsv``: an item that the latest plan of a set asks for, and its folder as it lies in the set."""
+
+    key: str
+    clip: str
+    model: str
+    layer: str
+    seed: int
+    folder: str
+
+
+_items = msgspec.json.Decoder(_Item)
+_summaries = msgspec.json.Decoder(Summary)
+
+
+def read_results(folder: Path, *, warn: bool = True) -> list[Result]:
+    """All finished metamers of a folder, in the order of their names; with `warn`, what is not finished or gone is told.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is no folder of metamers, holds none yet, or a record cannot be read.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If its run was interrupted, or has not finished.
+    """
+    found = list(iterate_results(folder))
+    if not found:
+        raise AudioMetamerError(f"{folder} holds no finished metamer yet; the command that made it resumes where it stopped")
+    if warn:
+        _warn_of_unfinished(folder, found)
+    return found
+
+
+def iterate_results(folder: Path) -> Iterator[Result]:
+    """As `read_results`, one by one and without a warning; nothing if none is finished."""
+    if is_set(folder):
+        yield from (result for at in sorted(folder.glob(f"{ITEMS}/*/*/*/{RECORD}")) if (result := read_item(folder, at.parent)))
+        return
+    records = records_of(folder)
+    if not records and not any(folder.glob(f"*/*/*{UNFINISHED}")):
+        raise AudioMetamerError(_no_results(folder))
+    yield from map(_read_beside, [folder] * len(records), records)
+
+
+def is_set(folder: Path) -> bool:
+    """Whether a folder is a stimulus set, as `audiometamer run` makes it."""
+    items = folder / ITEMS  # a clip may be called items, too
+    return (folder / PLANNED).exists() or (items.is_dir() and not any(items.glob("*/*.json")))
+
+
+def check_set(folder: Path) -> None:
+    """Raise if a folder is no stimulus set."""
+    if is_set(folder):
+        return
+    if records_of(folder):
+        raise AudioMetamerError(
+            f"{folder} is no stimulus set, but metamers of `audiometamer synth`; give a set of `audiometamer run`"
+        )
+    missing = f"has no folder {ITEMS}" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
+    raise AudioMetamerError(f"{folder} is no stimulus set: it {missing}; give the folder that `audiometamer run` made")
+
+
+def records_of(out: Path) -> list[Path]:
+    """The records that `synth` has written into a folder."""
+    return sorted(out.glob("*/*/*_seed*.json"))
+
+
+def read_item(stimulus_set: Path, at: Path) -> Result | None:
+    """The item in a folder of a set; None if it is not complete.
+
+    Raises
+    ------
+    AudioMetamerError
+        If its record is there, but not as it should be.
+    """
+    record = at / RECORD
+    try:
+        item = _items.decode(record.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        told = f"{record} is not the record of an item{other_version(record)}: {error}"
+        raise AudioMetamerError(f"{told}; delete it, and `audiometamer run` makes it again") from error
+    lies = at.relative_to(stimulus_set).as_posix()
+    return Result(stimulus_set, f"{lies}/{item.file}", f"{lies}/{RECORD}", item.original, item.key, item.attempts, item.evidence)
+
+
+def result_at(path: Path) -> Result:
+    """The metamer whose signal, or record, lies at `path`."""
+    own = path if path.name == RECORD else path.with_name(RECORD)
+    if not own.exists():
+        return _read_beside(path.parents[2], path.with_suffix(".json"))
+    parts = own.absolute().parts
+    root = Path(*parts[: len(parts) - 1 - parts[::-1].index(ITEMS)]) if ITEMS in parts else own.parent
+    if (found := read_item(root, own.absolute().parent)) is None:
+        raise AudioMetamerError(f"{own} does not exist")
+    return found
+
+
+def _read_beside(out: Path, record: Path) -> Result:
+    """A metamer of `synth`, by the JSON beside its signal."""
+    try:
+        summary = _summaries.decode(record.read_bytes())
+    except (OSError, msgspec.MsgspecError) as error:
+        raise AudioMetamerError(f"{record} is not the record of a metamer{other_version(record)}: {error}") from error
+    signal = record.with_suffix(suffix_of(summary.domain))
+    target = record.with_name(TARGET)
+    original = target if target.exists() else record.with_name(f"original{signal.suffix}")
+    signal_file, record_file, original_file = (path.relative_to(out).as_posix() for path in (signal, record, original))
+    key = hashlib.sha256(msgspec.json.encode(summary.settings, order="deterministic")).hexdigest()[:12]
+    return Result(out, signal_file, record_file, original_file, key, [summary.settings.seed], summary)
+
+
+def suffix_of(domain: str) -> str:
+    """How a file of a signal ends, by the class of its domain."""
+    return {"Waveform": ".wav", "Image": ".png"}.get(domain, ".npy")
+
+
+class _Versions(msgspec.Struct):
+    versions: dict[str, str] = {}
+    evidence: "_Versions | None" = None
+
+
+def other_version(record: Path) -> str:
+    """Words for the version of audiometamer that wrote a record, if it says so and is not this one."""
+    try:
+        whole = msgspec.json.decode(record.read_bytes(), type=_Versions)
+    except (OSError, msgspec.MsgspecError):
+        return ""
+    found = (whole.evidence or whole).versions.get("audiometamer", __version__)
+    return "" if found == __version__ else f" of this version ({__version__}; {found} wrote it)"
+
+
+def read_planned(stimulus_set: Path) -> list[Wanted]:
+    """What the latest plan of a set asks for.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no list of it: the folder is no set, or its run never began.
+    """
+    path = stimulus_set / PLANNED
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file, delimiter="\t"))
+        if tuple(header) != Wanted._fields:
+            raise ValueError(f"its columns are {', '.join(header)}")
+        return [Wanted(key, clip, model, layer, int(seed), folder) for key, clip, model, layer, seed, folder in rows]
+    except FileNotFoundError as error:
+        check_set(stimulus_set)
+        raise AudioMetamerError(
+            f"{stimulus_set} is no stimulus set: it has no {PLANNED}, which `audiometamer run` writes"
+        ) from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise AudioMetamerError(f"{path} cannot be read: {error}") from error
+
+
+def _warn_of_unfinished(folder: Path, found: Sequence[Result]) -> None:
+    """Say what is not made yet, and what was made and is gone."""
+    there = {Path(result.record).parent.as_posix() for result in found}
+    planned = read_planned(folder) if (folder / PLANNED).exists() else []
+    told = ""
+    if missing := sum(wanted.folder not in there for wanted in planned) or sum(1 for _ in folder.glob(f"*/*/*{UNFINISHED}")):
+        told = f"{missing} of its metamers are not made yet"
+    elif not is_set(folder) and not (folder / INDEX).exists():
+        told = f"it has no {INDEX} yet: the run that makes it was interrupted, or still runs"
+    elif gone := sorted(_listed(folder) - {result.file for result in found}):
+        told = f"{len(gone)} metamers that {INDEX} lists have no record any more ({gone[0]}{', …' * (len(gone) > 1)})"
+    if told:
+        warnings.warn(f"{folder}: {told}; the {len(found)} finished ones are read", AudioMetamerWarning, stacklevel=3)
+
+
+def _listed(folder: Path) -> set[str]:
+    """The files that a folder's list names; none if it has no list, or another version's."""
+    header, rows = read_cells(folder / INDEX) if (folder / INDEX).exists() else ([], [])
+    return {row[header.index("file")] for row in rows if len(row) == len(header)} if "file" in header else set()
+
+
+def _no_results(folder: Path) -> str:
+    """One line: what a folder is instead, and what to give."""
+    if not folder.is_dir():
+        return f"{folder} {'is a file' if folder.exists() else 'does not exist'}; {_GIVE}"
+    if (outer := _around(folder.absolute())) is not None:
+        return f"{folder} lies in a folder of metamers; give that: {outer}"
+    inner = [path.name for path in sorted(folder.iterdir()) if is_set(path) or (path / INDEX).exists()]
+    if inner:
+        return f"{folder} holds folders of metamers ({', '.join(inner[:3])}{', …' * (len(inner) > 3)}); give one of them"
+    kind = next((what for file, what in _OTHERS.items() if (folder / file).exists()), None)
+    return f"{folder} is {kind}, no folder of metamers; {_GIVE}" if kind else f"{folder} holds no metamers; {_GIVE}"
+
+
+def _around(folder: Path) -> Path | None:
+    """The folder of metamers that a folder of some of them lies in."""
+    for depth, outer in enumerate([folder, *folder.parents][1:5], start=1):
+        if is_set(outer) or (depth < 3 and any(folder.glob("*/" * (2 - depth) + "*_seed*.json"))):
+            return outer
+    return None
