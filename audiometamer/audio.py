@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import scipy.io.wavfile
 import torch
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import whole_file
+from audiometamer.files import excerpt_name, file_sha256, whole_file
 
 if TYPE_CHECKING:
     import soundfile
@@ -25,6 +26,32 @@ if TYPE_CHECKING:
 _SILENCE_RMS = 1e-7  # below the least significant bit of 16-bit audio by 50 dB
 _ROLL_OFF = 0.9475937167399596  # of the lower Nyquist frequency: where resampling begins to attenuate
 _MOST_PHASES = 1000  # torchaudio builds one kernel for each
+_LARGEST_HASHED = 2**25  # bytes; hashing more would take longer than reading an excerpt
+
+
+class ClipSource(msgspec.Struct, frozen=True):
+    """The file that a clip was read from, and which part of it.
+
+    Parameters
+    ----------
+    path : str
+        As given.
+    sha256 : str or None
+        SHA-256 of the file; None for pipes and files of more than 32 MiB.
+    start, duration : float or None
+        The part that was taken, in seconds of the recording, without padding; None for an image.
+    """
+
+    path: str
+    sha256: str | None
+    start: float | None
+    duration: float | None
+
+    @classmethod
+    def of(cls, path: Path, start: float | None = None, duration: float | None = None) -> "ClipSource":
+        """The source at a path, with its hash."""
+        small = path.is_file() and path.stat().st_size <= _LARGEST_HASHED
+        return cls(str(path), file_sha256(path) if small else None, start, duration)
 
 
 @dataclass(frozen=True)
@@ -34,19 +61,22 @@ class Clip:
     Parameters
     ----------
     name : str
-        Names the folder of its metamers; the file's name without its ending.
+        Names the folder of its metamers: the file's name without its ending, and which excerpt of it, as in ``speech@1.5s``.
     samples : Tensor [shape=(samples,)]
         float32; of an image, [shape=(channels, height, width)].
     sample_rate : int or None
         Hz; None for what is not a sound.
     notices : tuple of str
         What was done to the recording beyond resampling and setting the level; one line each.
+    source : ClipSource or None
+        The file it was read from.
     """
 
     name: str
     samples: Tensor
     sample_rate: int | None
     notices: tuple[str, ...] = ()
+    source: ClipSource | None = None
 
 
 def read_clip(
@@ -82,6 +112,7 @@ def read_clip(
     Returns
     -------
     Clip
+        Named after the file: ``speech``; from a `start` above 0, ``speech@1.5s``; of a `length` of its own, ``speech@1.5-2s``.
 
     Raises
     ------
@@ -99,6 +130,7 @@ def read_clip(
         raise AudioMetamerError(f"{path} holds {np.count_nonzero(~np.isfinite(samples))} NaN or infinite samples")
 
     samples = _cut(path, samples, rate, start=start, length=length, duration=duration)
+    source = ClipSource.of(path, start or 0.0, len(samples) / rate)
     samples = samples.astype(np.float32)
     if level is not None:
         samples = samples - samples.mean()
@@ -117,7 +149,8 @@ def read_clip(
             notices.append(f"{path}: at RMS {level:g} its peak is {peak:.2f}; samples beyond ±1 are limited by the models")
     for notice in notices:
         warnings.warn(notice, AudioMetamerWarning, stacklevel=2)
-    return Clip(path.stem, torch.from_numpy(np.ascontiguousarray(samples)), sample_rate, tuple(notices))
+    name = excerpt_name(path, start, None if length == duration else length)
+    return Clip(name, torch.from_numpy(np.ascontiguousarray(samples)), sample_rate, tuple(notices), source)
 
 
 def read_samples(path: Path) -> tuple[NDArray[np.float64], int]:

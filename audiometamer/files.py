@@ -1,5 +1,6 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent; their sums; what excerpts of them are called."""
 
+import hashlib
 import os
 import re
 import secrets
@@ -159,3 +160,27 @@ def only_writer(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, read a piece at a time."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def excerpt_name(path: Path, start: float | None, length: float | None) -> str:
+    """The name of an excerpt of a file: ``a``, ``a@1.5s`` (from 1.5 s on) or ``a@1.5-2s`` (from 1.5 to 2 s).
+
+    Parameters
+    ----------
+    path : path
+    start, length : float or None
+        Seconds, as asked for. None, like a start of 0, leaves the name as it is.
+    """
+    begin = start or 0.0
+    if length is not None:
+        return f"{path.stem}@{begin:.10g}-{begin + length:.10g}s"
+    return f"{path.stem}@{begin:.10g}s" if begin else path.stem

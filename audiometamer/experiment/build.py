@@ -30,10 +30,9 @@ from audiometamer.experiment.lists import Planned, alternatives, arranged, draw
 from audiometamer.experiment.messages import MOST_LETTERS
 from audiometamer.experiment.offer import NATURAL, Condition, Offer, answers_of, read_offer, told
 from audiometamer.experiment.pages import write_page
-from audiometamer.files import json_text, whole_folder, write_text
+from audiometamer.files import file_sha256, json_text, whole_folder, write_text
 from audiometamer.stimuli.export import NOISE, Settings, Sounds, opaque_name, write_pcm
 from audiometamer.stimuli.layout import MANIFEST
-from audiometamer.stimuli.verify import file_sha256
 from audiometamer.tables import write_table
 from audiometamer.toml_files import toml_text, within
 from audiometamer.version import __version__

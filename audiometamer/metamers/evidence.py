@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audiometamer.audio import ClipSource
 from audiometamer.metamers.settings import Settings
 from audiometamer.verdicts import Verdict
 from audiometamer.version import __version__
@@ -50,6 +51,8 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         How the steps were computed; see `synthesize`.
     domain : str
         What the signal is: ``Waveform``, ``Image``, or another class of `audiometamer.domains`.
+    source : ClipSource or None
+        The file that the clip was read from, and which part of it; None if it was given as samples or activations.
     """
 
     settings: Settings
@@ -68,6 +71,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tf32: bool = False
     compiled: bool = False
     domain: str = "Waveform"
+    source: ClipSource | None = None
 
 
 def sha256_of(*tensors: Tensor) -> str:

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from audiometamer.audio import Clip, announced_seconds
@@ -47,14 +46,14 @@ def find_excerpts(model: Model, sources: Sequence[Path]) -> list[Excerpt]:
 
 
 def read_excerpts(model: Model, excerpts: Iterable[Excerpt]) -> Iterator[Clip]:
-    """Excerpts as a model takes them, named after their file and the second where they begin.
+    """Excerpts as a model takes them, named as `audiometamer.read_clip` names them.
 
     Padding is no news here; silence is an error that names the file.
     """
     for path, start in excerpts:
         with warnings.catch_warnings(action="ignore", category=AudioMetamerWarning):
             clip = read_for(model, path, start=start)
-        yield replace(clip, name=f"{clip.name}@{start:g}s") if start else clip
+        yield clip
 
 
 def _files(model: Model, source: Path) -> list[Path]:

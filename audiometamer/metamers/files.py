@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,7 @@ from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
+from audiometamer.models import Model
 from audiometamer.tables import read_cells, write_table
 from audiometamer.verdicts import verdict_word
 from audiometamer.version import __version__
@@ -44,6 +46,15 @@ def record_path(out: Path, settings: Settings) -> Path:
 def clip_folder(out: Path, clip: str, model: str) -> Path:
     """The folder of one clip's metamers of one model."""
     return out / safe_name(clip) / safe_name(model)
+
+
+def named_as_before(out: Path, model: Model, clip: Clip) -> Clip:
+    """A clip under the name that its metamers in `out` have: earlier versions named every excerpt after its file alone."""
+    if clip.source is None or clip.sample_rate is None:
+        return clip
+    stem = Path(clip.source.path).stem
+    before = clip_folder(out, stem, model.name) / "original.wav"
+    return replace(clip, name=stem) if before.exists() and torch.equal(read_signal(before), clip.samples) else clip
 
 
 def checkpoint_path(out: Path, settings: Settings) -> Path:
@@ -105,7 +116,7 @@ def read_metamer(path: Path) -> Metamer:
     if (given := path.with_name(TARGET)).exists():
         clip: Clip | GivenTarget = GivenTarget(name, read_target(given).activations, notices)
     else:
-        clip = Clip(name, read_signal(path.with_name(f"original{path.suffix}")), rate, notices)
+        clip = Clip(name, read_signal(path.with_name(f"original{path.suffix}")), rate, notices, evidence.source)
     return Metamer(read_signal(path), clip, evidence)
 
 

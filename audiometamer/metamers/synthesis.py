@@ -589,6 +589,7 @@ class _Run:
             tf32=self.tf32,
             compiled=self.compiled,
             domain=type(self.domain).__name__,
+            source=job.clip.source if isinstance(job.clip, Clip) else None,
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import whole_folder, write_json, write_text
+from audiometamer.files import file_sha256, whole_folder, write_json, write_text
 from audiometamer.metamers.clips import NATURAL
 from audiometamer.stimuli.set import (
     RIGHTS,
@@ -23,7 +23,7 @@ from audiometamer.stimuli.set import (
     read_clips,
     read_rows,
 )
-from audiometamer.stimuli.verify import file_sha256, manifest_sha256
+from audiometamer.stimuli.verify import manifest_sha256
 from audiometamer.tables import read_table, write_table
 from audiometamer.version import __version__
 

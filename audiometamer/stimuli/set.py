@@ -2,7 +2,6 @@
 
 import importlib.util
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from audiometamer.stimuli.layout import (
     README,
     Item,
     check_set,
+    clip_tables,
     name_of,
     read_items,
 )
@@ -250,9 +250,8 @@ def read_clips(stimulus_set: Path) -> dict[str, dict[str, str]]:
 
 def _known(stimulus_set: Path) -> dict[str, dict[str, str]]:
     """What the set tells of its clips: the tables of its plans, from the first on, and ``clips.tsv``; the later are believed."""
-    tables = [path for path in stimulus_set.glob("clips*.csv") if re.fullmatch(r"clips(-\d+)?\.csv", path.name)]
     known: dict[str, dict[str, str]] = {}
-    for path in sorted(tables, key=lambda path: (len(path.name), path.name)):
+    for path in clip_tables(stimulus_set):
         known = _merged(known, _named(path))
     return _merged(known, read_clips(stimulus_set))
 
