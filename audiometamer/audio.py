@@ -56,14 +56,14 @@ class ClipSource(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Clip:
-    """A natural signal as a model takes it: a recording, mono, at its sample rate, length and level; or an image.
+    """A natural signal as a model takes it: a recording at its sample rate, length, level and channels; or an image.
 
     Parameters
     ----------
     name : str
         Names the folder of its metamers: the file's name without its ending, and which excerpt of it, as in ``speech@1.5s``.
     samples : Tensor [shape=(samples,)]
-        float32; of an image, [shape=(channels, height, width)].
+        float32; of two channels, [shape=(2, samples)], left first; of an image, [shape=(channels, height, width)].
     sample_rate : int or None
         Hz; None for what is not a sound.
     notices : tuple of str
@@ -84,6 +84,7 @@ def read_clip(
     *,
     sample_rate: int = 20_000,
     duration: float | None = 2.0,
+    channels: int = 1,
     level: float | None = 0.1,
     start: float | None = None,
     length: float | None = None,
@@ -101,8 +102,12 @@ def read_clip(
         Hz. Default 20000.
     duration : float or None
         Seconds; None takes the whole recording. Default 2.
+    channels : {1, 2}
+        1 mixes all channels down to one. 2 takes a recording of two channels as it is, for binaural models. Default 1.
     level : float or None
-        RMS of the result over its whole length, after its mean is removed; None leaves both. Default 0.1 (Feather et al. 2023).
+        RMS of the result over its whole length, after its mean is removed; None leaves both. Each channel has its own mean; the
+        RMS is over both together, and both have the same gain, so that their difference in level stays. Default 0.1 (Feather et
+        al. 2023).
     start : float or None
         Seconds into the recording where the clip begins. None: from the beginning, and the recording may not be longer than
         `duration`.
@@ -118,38 +123,39 @@ def read_clip(
     ------
     AudioMetamerError
         If the file is missing, empty, truncated, not audio or a folder; if it is silent or holds NaN or infinity; if it is
-        longer than `duration` and no `start` is given; if `start` lies outside it; if `length` is not between 0 and `duration`.
+        longer than `duration` and no `start` is given; if `channels` is 2 and it has another number; if `start` lies outside it;
+        if `length` is not between 0 and `duration`.
     """
     path = Path(path)
-    channels, rate = read_samples(path)
+    recorded, rate = read_samples(path)
     notices = []
-    if channels.shape[1] > 1:
-        notices.append(f"{path}: {channels.shape[1]} channels were mixed down to one")
-    samples = channels.mean(axis=1)
-    if not np.isfinite(samples).all():
-        raise AudioMetamerError(f"{path} holds {np.count_nonzero(~np.isfinite(samples))} NaN or infinite samples")
+    if channels == 1 and recorded.shape[1] > 1:
+        notices.append(f"{path}: {recorded.shape[1]} channels were mixed down to one")
+    heard = _as_channels(path, recorded, channels)
+    if not np.isfinite(heard).all():
+        raise AudioMetamerError(f"{path} holds {np.count_nonzero(~np.isfinite(heard))} NaN or infinite samples")
 
-    samples = _cut(path, samples, rate, start=start, length=length, duration=duration)
-    source = ClipSource.of(path, start or 0.0, len(samples) / rate)
-    samples = samples.astype(np.float32)
+    heard = _cut(path, heard, rate, start=start, length=length, duration=duration)
+    source = ClipSource.of(path, start or 0.0, heard.shape[-1] / rate)
+    samples = heard.astype(np.float32)
     if level is not None:
-        samples = samples - samples.mean()
+        samples = samples - samples.mean(axis=-1, keepdims=True)
     if _rms(samples) < _SILENCE_RMS:
         raise AudioMetamerError(f"{path} is silent{'' if start is None else f' from {start} s on'}; a clip must have sound")
     samples = resample(samples, rate, sample_rate)
     if duration is not None:
         n_samples = round(duration * sample_rate)
-        missing = n_samples - len(samples)
+        missing = n_samples - samples.shape[-1]
         if missing > 0.001 * sample_rate:
-            notices.append(f"{path}: {len(samples) / sample_rate:.3f} s were padded with silence to {duration:g} s")
-        samples = np.pad(samples, (max(missing, 0) // 2, max(missing, 0) - max(missing, 0) // 2))[:n_samples]
+            notices.append(f"{path}: {samples.shape[-1] / sample_rate:.3f} s were padded with silence to {duration:g} s")
+        samples = fitted(samples, n_samples)
     if level is not None:  # the mean is gone already; taking it again would lift the silence of the padding off zero
         samples = np.asarray(samples * (level / _rms(samples)), dtype=np.float32)
         if (peak := float(np.abs(samples).max())) > 1:
             notices.append(f"{path}: at RMS {level:g} its peak is {peak:.2f}; samples beyond ±1 are limited by the models")
     for notice in notices:
         warnings.warn(notice, AudioMetamerWarning, stacklevel=2)
-    name = excerpt_name(path, start, None if length == duration else length)
+    name = excerpt_name(path.stem, start, None if length == duration else length)
     return Clip(name, torch.from_numpy(np.ascontiguousarray(samples)), sample_rate, tuple(notices), source)
 
 
@@ -197,6 +203,28 @@ def _opened(path: Path) -> "Iterator[soundfile.SoundFile]":
         raise AudioMetamerError(f"{path} cannot be read as audio: {reason}") from error
 
 
+def _as_channels(path: Path, recorded: NDArray[np.float64], channels: int) -> NDArray[np.float64]:
+    """A recording [shape=(samples, channels)] mixed down [shape=(samples,)], or both of its channels [shape=(2, samples)]."""
+    if channels not in (1, 2):
+        raise AudioMetamerError(f"channels is {channels!r}; it must be 1 or 2")
+    if channels == 1:
+        mixed: NDArray[np.float64] = recorded.mean(axis=1)
+        return mixed
+    if (found := recorded.shape[1]) != 2:
+        mend = (
+            "repeat its channel, as in `ffmpeg -i IN -ac 2 OUT.wav`" if found == 1 else "write the two that are meant to a file"
+        )
+        raise AudioMetamerError(f"{path} has {found} channel{'s' * (found != 1)}, and two are wanted: {mend}")
+    return recorded.T
+
+
+def fitted(samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
+    """Samples [shape=(..., samples)] cut at their end to a number of samples, or padded with equal silence before and after."""
+    missing = max(n_samples - samples.shape[-1], 0)
+    sides = [(0, 0)] * (samples.ndim - 1) + [(missing // 2, missing - missing // 2)]
+    return np.pad(samples, sides)[..., :n_samples]
+
+
 def _cut(
     path: Path,
     samples: NDArray[np.float64],
@@ -206,19 +234,19 @@ def _cut(
     length: float | None,
     duration: float | None,
 ) -> NDArray[np.float64]:
-    """The part of a recording that was asked for, shape=(samples,); raises rather than cut unasked."""
-    seconds = len(samples) / rate
+    """The part of a recording that was asked for, shape=(..., samples); raises rather than cut unasked."""
+    seconds = samples.shape[-1] / rate
     if length is not None and not 0 < length <= (duration or seconds):
         raise AudioMetamerError(f"duration is {length} s; it must be above 0 and at most the model's, {duration or seconds:g} s")
     if start is not None and not 0 <= start < seconds:
         raise AudioMetamerError(f"start is {start} s, but {path} runs from 0 to {seconds:.3f} s")
     wanted = length or duration
-    if start is None and length is None and duration is not None and len(samples) > round(duration * rate) + 1:
+    if start is None and length is None and duration is not None and samples.shape[-1] > round(duration * rate) + 1:
         raise AudioMetamerError(
             f"{path} lasts {seconds:.3f} s and the model takes {duration:g} s; say where to begin with start (--start SECONDS)"
         )
     first = round((start or 0) * rate)
-    return samples[first:] if wanted is None else samples[first : first + round(wanted * rate)]
+    return samples[..., first:] if wanted is None else samples[..., first : first + round(wanted * rate)]
 
 
 def set_level(samples: NDArray[np.float32], level: float) -> NDArray[np.float32]:
@@ -233,7 +261,7 @@ def _rms(samples: NDArray[np.float32]) -> float:
 
 
 def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
-    """Band-limited resampling; shape=(samples,) in and out, rates in Hz.
+    """Band-limited resampling; shape=(..., samples) in and out, rates in Hz.
 
     By the windowed sinc of `torchaudio` (Kaiser window); of the whole recording in the Fourier domain where the rates have so
     small a common divisor that the sinc would be needed at more than 1000 phases.
@@ -254,24 +282,25 @@ def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[
 def resample_by_fourier(
     samples: NDArray[np.floating[Any]], rate: int, new_rate: int, *, roll_off: float = _ROLL_OFF
 ) -> NDArray[np.float64]:
-    """One transform of the whole, with a half-cosine roll-off; shape=(samples,) in and out, rates in Hz.
+    """One transform of the whole, with a half-cosine roll-off; shape=(..., samples) in and out, rates in Hz.
 
     Parameters
     ----------
-    samples : array [shape=(samples,)]
+    samples : array [shape=(..., samples)]
     rate, new_rate : int
     roll_off : float
         Where it begins to attenuate, of the lower Nyquist frequency, where it ends. Nearer 1, it rings longer. Default 0.948.
     """
     step, new_step = rate // math.gcd(rate, new_rate), new_rate // math.gcd(rate, new_rate)
     # 0.1 s of zeros at the end lie, on the circle, before the beginning too; whole steps make the new length a whole number.
-    n_steps = math.ceil((len(samples) + 0.1 * rate) / step)
+    n_samples = samples.shape[-1]
+    n_steps = math.ceil((n_samples + 0.1 * rate) / step)
     n_bins = n_steps * min(step, new_step) // 2 + 1
-    spectrum = np.fft.rfft(samples.astype(np.float64), n_steps * step)[:n_bins]
+    spectrum = np.fft.rfft(samples.astype(np.float64), n_steps * step)[..., :n_bins]
     frequencies = np.arange(n_bins) * 2 / (n_steps * min(step, new_step))  # of the lower Nyquist frequency
     spectrum *= 0.5 + 0.5 * np.cos(np.pi * np.clip((frequencies - roll_off) / (1 - roll_off), 0, 1))
     resampled: NDArray[np.float64] = np.fft.irfft(spectrum, n_steps * new_step) * (new_step / step)
-    return resampled[: -(-len(samples) * new_step // step)]
+    return resampled[..., : -(-n_samples * new_step // step)]
 
 
 def resample_by_sinc(samples: Tensor, rate: int, new_rate: int) -> Tensor:
@@ -302,12 +331,12 @@ def resample_by_sinc(samples: Tensor, rate: int, new_rate: int) -> Tensor:
 
 
 def write_wav(path: str | os.PathLike[str], samples: Tensor | NDArray[np.float32], sample_rate: int) -> None:
-    """Write a mono float32 WAV; the same samples always give the same bytes.
+    """Write a float32 WAV of one or two channels; the same samples always give the same bytes.
 
     Parameters
     ----------
     path : path
-    samples : Tensor or array [shape=(samples,)]
+    samples : Tensor or array [shape=(samples,) or (2, samples)]
         Values beyond ±1 are kept: float WAVs hold them without clipping.
     sample_rate : int
         Hz.
@@ -315,12 +344,12 @@ def write_wav(path: str | os.PathLike[str], samples: Tensor | NDArray[np.float32
     Raises
     ------
     AudioMetamerError
-        If a sample is not finite, if the shape is not (samples,), or if the file cannot be written.
+        If a sample is not finite, if the shape is another, or if the file cannot be written.
     """
     data = np.asarray(torch.as_tensor(samples).detach().cpu().numpy(), dtype=np.float32)
-    if data.ndim != 1:
-        raise AudioMetamerError(f"a WAV takes samples of shape (samples,); these have shape {data.shape}")
+    if data.ndim != 1 and data.shape[:-1] != (2,):
+        raise AudioMetamerError(f"a WAV takes samples of shape (samples,) or (2, samples); these have shape {data.shape}")
     if not np.isfinite(data).all():
         raise AudioMetamerError(f"{path} was not written: {np.count_nonzero(~np.isfinite(data))} samples are NaN or infinite")
     with whole_file(path) as temporary:
-        scipy.io.wavfile.write(temporary, sample_rate, data)
+        scipy.io.wavfile.write(temporary, sample_rate, data.T)

@@ -128,7 +128,7 @@ def suffix_of(domain: str) -> str:
 def write_signal(path: Path, signal: Tensor, sample_rate: int | None) -> None:
     """Write a signal [shape=signal_shape] as the ending of its file says."""
     if path.suffix == ".wav" and sample_rate is not None:
-        write_wav(path, signal.flatten(), sample_rate)
+        write_wav(path, signal.reshape(-1, signal.shape[-1]).squeeze(0), sample_rate)
     elif path.suffix == ".png":
         write_png(path, signal)
     else:
@@ -141,7 +141,7 @@ def read_signal(path: Path) -> Tensor:
     try:
         if path.suffix == ".png":
             return read_png(path)
-        values = np.load(path) if path.suffix == ".npy" else scipy.io.wavfile.read(path)[1].copy()
+        values = np.load(path) if path.suffix == ".npy" else scipy.io.wavfile.read(path)[1].T.copy()
     except (OSError, ValueError, struct.error) as error:
         raise AudioMetamerError(f"{path} cannot be read: {error}") from error
     return torch.from_numpy(values)

@@ -173,7 +173,7 @@ def name_of(row: Mapping[str, str], start: float | None = None, duration: float 
         Seconds, where the row has none of its own.
     """
     part = seconds_of(row, "start", start), seconds_of(row, "duration", duration)
-    return row.get("name") or excerpt_name(Path(row.get("path", "")), *part)
+    return row.get("name") or excerpt_name(Path(row.get("path", "")).stem, *part)
 
 
 def seconds_of(row: Mapping[str, str], column: str, default: float | None) -> float | None:

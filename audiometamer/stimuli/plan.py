@@ -270,7 +270,7 @@ def named_as_before(chosen: Sequence[Source], stimulus_set: Path) -> list[Source
 
     def named(source: Source) -> Source:
         before = msgspec.structs.replace(source, name=source.path.stem)
-        by_itself = source.name == excerpt_name(source.path, source.start, source.duration)
+        by_itself = source.name == excerpt_name(source.path.stem, source.start, source.duration)
         return before if by_itself and before.name not in taken and _own_cells(before, stimulus_set) in known else source
 
     return sorted(map(named, chosen), key=lambda source: source.name)
