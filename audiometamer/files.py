@@ -17,6 +17,12 @@ from audiometamer.errors import AudioMetamerError, WritingError
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
 
+def readable(path: str | os.PathLike[str]) -> str:
+    """A path as text that can be shown and stored: bytes that are not UTF-8 are read as Latin-1, or else replaced by �."""
+    latin = re.sub("[\udca0-\udcff]", lambda byte: chr(ord(byte[0]) - 0xDC00), os.fspath(path))
+    return re.sub("[\ud800-\udfff]", "�", latin)
+
+
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary name in the folder of `path`, renamed to `path` if the block ends well and removed if it does not.

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from audiometamer.audio import Clip, announced_seconds
+from audiometamer.audio import Clip, seconds_of
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.metamers.clips import read_for
 from audiometamer.models import Model
@@ -40,7 +40,7 @@ def find_excerpts(model: Model, sources: Sequence[Path]) -> list[Excerpt]:
             continue
         if model.duration is None:
             raise AudioMetamerError(f"{model.name} takes neither sounds nor images: it has no duration and no picture")
-        seconds, duration = announced_seconds(file), model.duration
+        seconds, duration = seconds_of(file), model.duration
         found += [(file, duration * k) for k in range(max(int(seconds / duration), 1))]
     return found
 

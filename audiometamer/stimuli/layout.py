@@ -172,11 +172,11 @@ def name_of(row: Mapping[str, str], start: float | None = None, duration: float 
     start, duration : float or None
         Seconds, where the row has none of its own.
     """
-    part = seconds_of(row, "start", start), seconds_of(row, "duration", duration)
+    part = seconds_in(row, "start", start), seconds_in(row, "duration", duration)
     return row.get("name") or excerpt_name(Path(row.get("path", "")).stem, *part)
 
 
-def seconds_of(row: Mapping[str, str], column: str, default: float | None) -> float | None:
+def seconds_in(row: Mapping[str, str], column: str, default: float | None) -> float | None:
     """The seconds in a cell of a table of clips, or the default where it is empty.
 
     Raises

@@ -24,7 +24,7 @@ from audiometamer.matching.methods import load_method
 from audiometamer.metamers.clips import read_for
 from audiometamer.metamers.synthesis import places
 from audiometamer.models import Model
-from audiometamer.stimuli.layout import OWN_COLUMNS, clip_tables, name_of, seconds_of
+from audiometamer.stimuli.layout import OWN_COLUMNS, clip_tables, name_of, seconds_in
 from audiometamer.tables import read_table
 from audiometamer.toml_files import read_toml, toml_text, within
 
@@ -201,8 +201,8 @@ def sources(path: Path, clips: Clips) -> list[Source]:
             Source(
                 name_of(row, clips.start, clips.duration),
                 Path(row["path"]),
-                seconds_of(row, "start", clips.start),
-                seconds_of(row, "duration", clips.duration),
+                seconds_in(row, "start", clips.start),
+                seconds_in(row, "duration", clips.duration),
                 {column: cell for column, cell in row.items() if column not in OWN_COLUMNS},
             )
             for row in rows

@@ -133,7 +133,7 @@ def _rows(stimulus_set: Path) -> list[Row]:
 
 
 def _row(stimulus_set: Path, folder: str, item: Item) -> Row:
-    from audiometamer.audio import announced_seconds
+    from audiometamer.audio import seconds_of
 
     file, evidence = f"{folder}/{item.file}", item.evidence
     settings, labels = evidence.settings, evidence.verdict.labels.values()
@@ -146,7 +146,7 @@ def _row(stimulus_set: Path, folder: str, item: Item) -> Row:
         spearman_rho=matched.get("spearman_rho"), pearson_r2=matched.get("pearson_r2"),
         label_clip="|".join(clip for clip, _ in labels), label_metamer="|".join(metamer for _, metamer in labels),
         method=settings.method, loss=settings.loss, steps=settings.steps, seconds=evidence.seconds,
-        sample_rate=evidence.sample_rate, duration=announced_seconds(stimulus_set / file) if sound else None,
+        sample_rate=evidence.sample_rate, duration=seconds_of(stimulus_set / file) if sound else None,
         rms=evidence.rms, peak=evidence.peak, attempts=len(item.attempts), original=item.original,
         clip_sha256=settings.clip_sha256, weights_sha256=settings.weights_sha256,
     )  # fmt: skip
