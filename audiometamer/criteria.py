@@ -152,8 +152,9 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             stores = {layer: RowStore(Path(folder) / str(i), memory / len(names)) for i, layer in enumerate(names)}
             n_sounds = 0
             for batch in _batches(sounds, batch_size):
+                signals = batch.to(device=model.device, dtype=model.dtype).view(len(batch), *model.signal_shape)
                 with torch.no_grad():
-                    activations = record(model, batch.to(device=model.device, dtype=model.dtype), names)
+                    activations = record(model, signals, names)
                 for layer, rows in activations.items():
                     stores[layer].append(rows.flatten(1).float().cpu().numpy())
                 n_sounds += len(batch)

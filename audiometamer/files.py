@@ -1,6 +1,7 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent; their sums; what excerpts of them are called."""
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -18,6 +19,12 @@ from audiometamer.errors import AudioMetamerError, WritingError
 # How flock answers where there are no locks: a mount without them, NFS without a lock daemon.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
+
+
+def readable(path: str | os.PathLike[str]) -> str:
+    """A path as text that can be shown and stored: bytes that are not UTF-8 are read as Latin-1, or else replaced by �."""
+    latin = re.sub("[\udca0-\udcff]", lambda byte: chr(ord(byte[0]) - 0xDC00), os.fspath(path))
+    return re.sub("[\ud800-\udfff]", "�", latin)
 
 
 @contextmanager
@@ -210,3 +217,28 @@ def create(path: Path, content: bytes) -> None:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, read a piece at a time."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def excerpt_name(name: str, start: float | None, length: float | None) -> str:
+    """The name of an excerpt of a recording: ``a``, ``a@1.5s`` (from 1.5 s on) or ``a@1.5-2s`` (from 1.5 to 2 s).
+
+    Parameters
+    ----------
+    name : str
+        Name of the recording.
+    start, length : float or None
+        Seconds, as asked for. None, like a start of 0, leaves the name as it is.
+    """
+    begin = start or 0.0
+    if length is not None:
+        return f"{name}@{begin:.10g}-{begin + length:.10g}s"
+    return f"{name}@{begin:.10g}s" if begin else name

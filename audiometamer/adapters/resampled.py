@@ -27,7 +27,7 @@ class Resampled(nn.Module):
         self.rate, self.new_rate, self.samples = rate, new_rate, samples
 
     def forward(self, sounds: Tensor) -> Tensor:
-        """Sounds [shape=(batch, samples)] to the front end's output."""
+        """Sounds [shape=(batch, ..., samples)] to the front end's output."""
         heard = resample_by_sinc(sounds, self.rate, self.new_rate)
         heard = F.pad(heard, (0, self.samples - heard.shape[-1]))
         return heard if self.front_end is None else self.front_end(heard)
@@ -59,12 +59,12 @@ def resampled(model: Model, sample_rate: int | None) -> Model:
         raise AudioMetamerError(f"{model.name} takes no sounds: it has no sample rate to change to {sample_rate} Hz")
     if sample_rate <= 0:
         raise AudioMetamerError(f"sample_rate is {sample_rate} Hz; it must be above 0")
-    (samples,) = model.signal_shape
     return Model(
         model.network,
-        front_end=Resampled(model.front_end, rate=sample_rate, new_rate=model.sample_rate, samples=samples),
+        front_end=Resampled(model.front_end, rate=sample_rate, new_rate=model.sample_rate, samples=model.signal_shape[-1]),
         sample_rate=sample_rate,
         duration=model.duration,
+        signal_shape=(*model.signal_shape[:-1], round(sample_rate * model.duration)),
         level=model.level,
         bounds=model.bounds,
         labels=model.labels,

@@ -25,6 +25,7 @@ from audiometamer.metamers.files import (
     clip_folder,
     folder_of,
     is_finished,
+    named_as_before,
     read_metamer,
     record_path,
     save_metamer,
@@ -125,6 +126,7 @@ def make(
 ) -> None:
     """Synthesise, save, draw and list; used by `synth` and `demo`."""
     with only_writer(folder_of(out)):
+        clips = [named_as_before(out, model, clip) if isinstance(clip, Clip) else clip for clip in clips]
         jobs = [(clip, layer, seed) for layer in dict.fromkeys(layers) for clip in clips for seed in dict.fromkeys(seeds)]
         for place in dict.fromkeys(place for layer in layers for place in places(layer)):
             model.tap(place)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiometamer.audio import resample
+from audiometamer.audio import fitted, resample
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.metamers.files import read_signal
 from audiometamer.metamers.results import Result, read_results
@@ -203,7 +203,11 @@ def check_presentable(model: Model, naturals: Sequence[Natural]) -> list[str]:
                     f"{model.name} takes signals of shape {model.signal_shape}; {natural.path}: {natural.shape}"
                 )
             continue
-        has, takes = math.prod(natural.shape) / natural.sample_rate, math.prod(model.signal_shape) / model.sample_rate
+        if (channels := math.prod(natural.shape[:-1])) != model.channels:
+            raise AudioMetamerError(
+                f"{model.name} takes sounds of {model.channels} channel(s), and {natural.path} has {channels}: leave either out"
+            )
+        has, takes = natural.shape[-1] / natural.sample_rate, model.signal_shape[-1] / model.sample_rate
         one_sample = 1 / min(natural.sample_rate, model.sample_rate)
         if has > takes + 1.5 * one_sample:
             raise AudioMetamerError(
@@ -227,11 +231,9 @@ def as_taken(model: Model, samples: Tensor, sample_rate: int | None) -> Tensor:
     """
     if sample_rate is None or model.sample_rate is None:
         return samples.reshape(model.signal_shape)
-    heard = resample(np.asarray(samples.flatten(), dtype=np.float32), sample_rate, model.sample_rate)
-    wanted = math.prod(model.signal_shape)
-    missing = max(wanted - len(heard), 0)
-    padded = np.pad(heard, (missing // 2, missing - missing // 2))[:wanted]
-    return torch.from_numpy(np.ascontiguousarray(padded)).reshape(model.signal_shape)
+    channels = samples.reshape(model.channels, -1)
+    heard = fitted(resample(np.asarray(channels, dtype=np.float32), sample_rate, model.sample_rate), model.signal_shape[-1])
+    return torch.from_numpy(np.ascontiguousarray(heard)).reshape(model.signal_shape)
 
 
 def gain_for(model: Model, natural: Tensor) -> float:

@@ -47,24 +47,32 @@ class Painter:
         todo = [(s, p) for s, p in zip(sounds, pictures, strict=True) if anew or not _is_drawn(s, p)]
         if not todo:
             return
-        top = float(self._cochleagram(sounds[0]).max())
+        top = max(float(half.max()) for half in self._cochleagrams(sounds[0]))
         for sound, picture in todo:
             if picture.exists() and not _is_ours(picture):
                 raise AudioMetamerError(f"{picture} is in the way and was not drawn by audiometamer report; choose another --out")
-            _write(picture, self._cochleagram(sound) / (top or 1.0), changed=sound.stat().st_mtime_ns)
+            shares = [half / (top or 1.0) for half in self._cochleagrams(sound)]
+            _write(picture, shares, changed=sound.stat().st_mtime_ns)
 
-    def _cochleagram(self, path: Path) -> Tensor:
-        """Pooled to the size of the picture, [shape=(rows, columns)], from the sound's first instant to its last."""
+    def _cochleagrams(self, path: Path) -> list[Tensor]:
+        """One of each channel, or of more than two mixed down, from the sound's first instant to its last.
+
+        Returns
+        -------
+        list of Tensor [shape=(rows, columns)]
+            Pooled to the picture's size, all together.
+        """
         channels, rate = read_samples(path)
         if rate not in self._ears:
             self._ears[rate] = Cochleagram.for_rate(rate)
         ear = self._ears[rate]
         half = ear.lowpass.window_size // 2
-        sound = pad(torch.from_numpy(channels.mean(axis=1).astype(np.float32)), (half, half))
+        heard = channels if channels.shape[1] == 2 else channels.mean(axis=1, keepdims=True)
+        sound = pad(torch.from_numpy(heard.T.astype(np.float32)), (half, half))
         with torch.no_grad():
-            values = ear(sound[None])
-        size = (min(values.shape[1], _MOST_ROWS), min(values.shape[2], _MOST_COLUMNS))
-        return adaptive_avg_pool2d(values, size)[0]
+            values = ear(sound)
+        size = (min(values.shape[1], _MOST_ROWS // len(values)), min(values.shape[2], _MOST_COLUMNS))
+        return list(adaptive_avg_pool2d(values, size))
 
 
 def _is_drawn(sound: Path, picture: Path) -> bool:
@@ -81,15 +89,22 @@ def _is_ours(picture: Path) -> bool:
         return False
 
 
-def _write(path: Path, shares: Tensor, *, changed: int) -> None:
-    """A 4-bit PNG of shares of the brightest colour, [shape=(rows, columns)], low rows at the bottom."""
+def _write(path: Path, shares: Sequence[Tensor], *, changed: int) -> None:
+    """A 4-bit PNG of shares of the brightest colour, [shape=(rows, columns)] of each channel, low rows at the bottom.
+
+    Two channels lie one above the other with a line between them, and are marked L and R.
+    """
     import matplotlib
-    from PIL import Image
+    from PIL import Image, ImageDraw
     from PIL.PngImagePlugin import PngInfo
 
     palette = matplotlib.colormaps["magma"](np.linspace(0, 1, _LEVELS), bytes=True)[:, :3]
-    levels = (shares.flip(0) * (_LEVELS - 1)).round().clamp(0, _LEVELS - 1).to(torch.uint8).numpy()
+    height = len(shares[0]) + 1
+    rows = torch.cat([row for channel in shares for row in (channel.flip(0), torch.ones_like(channel[:1]))])[:-1]
+    levels = (rows * (_LEVELS - 1)).round().clamp(0, _LEVELS - 1).to(torch.uint8).numpy()
     image = Image.fromarray(levels)
+    for k, mark in enumerate("LR" if len(shares) == 2 else ""):
+        ImageDraw.Draw(image).text((2, k * height), mark, fill=_LEVELS - 1)
     image.putpalette(palette.tobytes())
     about = PngInfo()
     about.add_text("Software", _SOFTWARE)

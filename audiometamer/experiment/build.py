@@ -30,10 +30,9 @@ from audiometamer.experiment.lists import Planned, alternatives, arranged, draw
 from audiometamer.experiment.messages import MOST_LETTERS
 from audiometamer.experiment.offer import NATURAL, Condition, Offer, answers_of, read_offer, told
 from audiometamer.experiment.pages import write_page
-from audiometamer.files import json_text, whole_folder, write_text
-from audiometamer.stimuli.export import NOISE, Settings, Sounds, opaque_name, write_pcm
+from audiometamer.files import file_sha256, json_text, whole_folder, write_text
+from audiometamer.stimuli.export import NOISE, Settings, Sounds, in_sequence, opaque_name, write_pcm
 from audiometamer.stimuli.layout import MANIFEST
-from audiometamer.stimuli.verify import file_sha256
 from audiometamer.tables import write_table
 from audiometamer.toml_files import toml_text, within
 from audiometamer.version import __version__
@@ -254,10 +253,9 @@ def _write_sounds(folder: Path, stimulus_set: Path, names: Mapping[Stimulus, str
     parts = {name: _parts(stimulus, offer, design.answers.kind)[0] for stimulus, name in names.items()}
     settings = design.sounds.settings(design.seed)
     sounds = Sounds(stimulus_set, settings, sorted({file for files in parts.values() for file in files}))
-    gap = np.zeros(round(GAP_SECONDS * settings.sample_rate))
     for name in sorted(parts):
-        pieces = [piece for file in parts[name] for piece in (sounds.read(file), gap)][:-1]
-        write_pcm(folder / f"{name}.wav", np.concatenate(pieces), settings, name=name)
+        whole = in_sequence([sounds.read(file) for file in parts[name]], GAP_SECONDS, settings)
+        write_pcm(folder / f"{name}.wav", whole, settings, name=name)
     write_pcm(folder / f"{layout.CALIBRATION}.wav", sounds.noise * sounds.rms, settings, name=NOISE)
     return sounds.rms
 

@@ -24,12 +24,11 @@ from audiometamer.exploration.ladder import Ladder, Rung, read_ladder
 from audiometamer.exploration.making import Maker
 from audiometamer.exploration.model_mover import open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
-from audiometamer.files import json_text, whole_folder, write_text
+from audiometamer.files import file_sha256, json_text, whole_folder, write_text
 from audiometamer.images import read_png
 from audiometamer.loading import load_model
 from audiometamer.stimuli.export import NOISE, Sounds, write_pcm
 from audiometamer.stimuli.plan import as_seen
-from audiometamer.stimuli.verify import file_sha256
 from audiometamer.toml_files import toml_text, within
 from audiometamer.version import __version__
 

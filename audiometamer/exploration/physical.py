@@ -48,10 +48,10 @@ def physical_distances(model: Model, references: Tensor, signals: Tensor) -> lis
 
 
 def seen(model: Model, signals: Tensor) -> Tensor:
-    """Cochleagrams [shape=(batch, frequency, time)] of sounds; other signals as they are."""
+    """Cochleagrams [shape=(batch, ..., frequency, time)] of sounds; other signals as they are."""
     if model.sample_rate is None:
         return signals
-    cochleagrams: Tensor = ear_of(model)(signals.flatten(1))
+    cochleagrams: Tensor = ear_of(model)(signals)
     return cochleagrams
 
 

@@ -12,7 +12,7 @@ from audiometamer.experiment.lists import arranged
 from audiometamer.exploration.design import ExplorationDesign
 from audiometamer.exploration.presented import Presented
 from audiometamer.images import STEPS_8_BIT, read_png
-from audiometamer.stimuli.export import Sound, pcm_wav, presented
+from audiometamer.stimuli.export import in_sequence, pcm_wav, presented
 
 
 class Latest:
@@ -61,11 +61,8 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
     settings = design.sounds.settings(design.seed)
     pair = [presented(folder / file, settings) for file in (trial.original, trial.moved)]
     order, _ = arranged(design.task.kind, trial.arrangement)
-    gap = np.zeros(round(design.gap * settings.sample_rate))
-    pieces: list[Sound] = []
-    for k, decibels in zip(order, trial.rove_db, strict=True):
-        pieces += [pair[k] * float(10 ** (decibels / 20)), gap]
-    return pcm_wav(np.concatenate(pieces[:-1]), settings, name=name)
+    intervals = [pair[k] * float(10 ** (decibels / 20)) for k, decibels in zip(order, trial.rove_db, strict=True)]
+    return pcm_wav(in_sequence(intervals, design.gap, settings), settings, name=name)
 
 
 def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> bytes:

@@ -45,7 +45,10 @@ def read_for(
     if model.sample_rate is None or model.duration is None:
         raise AudioMetamerError(f"{model.name} takes neither sounds nor images: it has no sample rate and no picture")
     level = model.level if level is None else level
-    return read_clip(path, sample_rate=model.sample_rate, duration=model.duration, level=level, start=start, length=length)
+    return read_clip(
+        path, sample_rate=model.sample_rate, duration=model.duration, channels=model.channels, level=level, start=start,
+        length=length,
+    )  # fmt: skip
 
 
 def check_names(paths: Sequence[Path]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audiometamer.audio import ClipSource
 from audiometamer.metamers.settings import Settings
 from audiometamer.verdicts import Verdict
 from audiometamer.version import __version__
@@ -87,6 +88,8 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         None in records of version 0.1.
     earlier_verdicts : list of Judged
         Those before the latest null distribution or labels, from the first on.
+    source : ClipSource or None
+        The file that the clip was read from, and which part of it; None if it was given as samples or activations.
     """
 
     settings: Settings
@@ -110,6 +113,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: list[str] = []
     judged_by: str | None = None
     earlier_verdicts: list[Judged] = []
+    source: ClipSource | None = None
 
 
 def sha256_of(*tensors: Tensor) -> str:

@@ -2,10 +2,9 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from audiometamer.audio import Clip, announced_seconds
+from audiometamer.audio import Clip, seconds_of
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.metamers.clips import read_for
 from audiometamer.models import Model
@@ -41,20 +40,20 @@ def find_excerpts(model: Model, sources: Sequence[Path]) -> list[Excerpt]:
             continue
         if model.duration is None:
             raise AudioMetamerError(f"{model.name} takes neither sounds nor images: it has no duration and no picture")
-        seconds, duration = announced_seconds(file), model.duration
+        seconds, duration = seconds_of(file), model.duration
         found += [(file, duration * k) for k in range(max(int(seconds / duration), 1))]
     return found
 
 
 def read_excerpts(model: Model, excerpts: Iterable[Excerpt]) -> Iterator[Clip]:
-    """Excerpts as a model takes them, named after their file and the second where they begin.
+    """Excerpts as a model takes them, named as `audiometamer.read_clip` names them.
 
     Padding is no news here; silence is an error that names the file.
     """
     for path, start in excerpts:
         with warnings.catch_warnings(action="ignore", category=AudioMetamerWarning):
             clip = read_for(model, path, start=start)
-        yield replace(clip, name=f"{clip.name}@{start:g}s") if start else clip
+        yield clip
 
 
 def _files(model: Model, source: Path) -> list[Path]:

@@ -73,7 +73,10 @@ def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
 
 
 def draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]") -> None:
-    """Each signal on its axis: a cochleagram, all of the first one's range, or an image."""
+    """Each signal on its axis: a cochleagram, all of the first one's range, or an image.
+
+    Of a two-channel sound there are two, one above the other.
+    """
     if model.sample_rate is None:
         for signal, axis in zip(signals, axes, strict=True):
             axis.imshow(signal.permute(1, 2, 0).numpy(), vmin=0, vmax=1, cmap="gray", interpolation="nearest")
@@ -82,11 +85,32 @@ def draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]"
         return
     ear = ear_of(model)
     with torch.no_grad():
-        cochleagrams = [ear(s.flatten().to(dtype=model.dtype, device=model.device)) for s in signals]
-    for k, (cochleagram, axis) in enumerate(zip(cochleagrams, axes, strict=True), start=1):
-        ear.plot(cochleagram, axis, vmin=0, vmax=float(cochleagrams[0].max()))
-        if k < len(cochleagrams):
-            axis.set_xlabel("")
+        cochleagrams = [ear(s.reshape(model.channels, -1).to(dtype=model.dtype, device=model.device)) for s in signals]
+    for k, (channels, axis) in enumerate(zip(cochleagrams, axes, strict=True), start=1):
+        for cochleagram, place in zip(channels, _places(axis, len(channels)), strict=True):
+            ear.plot(cochleagram, place, vmin=0, vmax=float(cochleagrams[0].max()))
+            if k < len(cochleagrams) or place is not axis:
+                place.set_xlabel("")
+        if k == len(cochleagrams):
+            axis.set_xlabel("time (s)")
+
+
+def _places(axis: "Axes", channels: int) -> "list[Axes]":
+    """Where the channels of a sound are drawn on an axis: the left one in its upper half."""
+    if channels == 1:
+        return [axis]
+    axis.spines[:].set_visible(False)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.set_ylabel("frequency (Hz)", labelpad=24)
+    axis.xaxis.labelpad = 14
+    left, right = (axis.inset_axes((0, bottom, 1, 0.46)) for bottom in (0.54, 0))
+    left.tick_params(labelbottom=False)
+    for place, name in ((left, "left"), (right, "right")):
+        place.tick_params(labelsize=6)
+        place.yaxis.label.set_visible(False)
+        place.text(0.995, 0.9, name, fontsize=8, color="white", ha="right", va="top", transform=place.transAxes)
+    return [left, right]
 
 
 def ear_of(model: Model) -> Cochleagram:

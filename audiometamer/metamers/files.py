@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -33,6 +34,7 @@ from audiometamer.metamers.results import (
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
+from audiometamer.models import Model
 from audiometamer.tables import write_table
 from audiometamer.verdicts import verdict_word
 
@@ -51,6 +53,15 @@ def record_path(out: Path, settings: Settings) -> Path:
 def clip_folder(out: Path, clip: str, model: str) -> Path:
     """The folder of one clip's metamers of one model."""
     return out / safe_name(clip) / safe_name(model)
+
+
+def named_as_before(out: Path, model: Model, clip: Clip) -> Clip:
+    """A clip under the name that its metamers in `out` have: earlier versions named every excerpt after its file alone."""
+    if clip.source is None or clip.sample_rate is None:
+        return clip
+    stem = Path(clip.source.path).stem
+    before = clip_folder(out, stem, model.name) / "original.wav"
+    return replace(clip, name=stem) if before.exists() and torch.equal(read_signal(before), clip.samples) else clip
 
 
 def checkpoint_path(out: Path, settings: Settings) -> Path:
@@ -116,7 +127,7 @@ def metamer_of(result: Result) -> Metamer:
     name, notices = evidence.settings.clip, tuple(evidence.clip_notices)
     clip: Clip | GivenTarget
     if result.of_clip:
-        clip = Clip(name, read_signal(original), evidence.sample_rate, notices)
+        clip = Clip(name, read_signal(original), evidence.sample_rate, notices, evidence.source)
     else:
         clip = GivenTarget(name, read_target(original).activations, notices)
     return Metamer(read_signal(result.path), clip, evidence)
@@ -125,7 +136,7 @@ def metamer_of(result: Result) -> Metamer:
 def write_signal(path: Path, signal: Tensor, sample_rate: int | None) -> None:
     """Write a signal [shape=signal_shape] as the ending of its file says."""
     if path.suffix == ".wav" and sample_rate is not None:
-        write_wav(path, signal.flatten(), sample_rate)
+        write_wav(path, signal.reshape(-1, signal.shape[-1]).squeeze(0), sample_rate)
     elif path.suffix == ".png":
         write_png(path, signal)
     else:
@@ -138,7 +149,7 @@ def read_signal(path: Path) -> Tensor:
     try:
         if path.suffix == ".png":
             return read_png(path)
-        values = np.load(path) if path.suffix == ".npy" else scipy.io.wavfile.read(path)[1].copy()
+        values = np.load(path) if path.suffix == ".npy" else scipy.io.wavfile.read(path)[1].T.copy()
     except (OSError, ValueError, struct.error) as error:
         raise AudioMetamerError(f"{path} cannot be read: {error}") from error
     return torch.from_numpy(values)

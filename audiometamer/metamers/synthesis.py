@@ -672,6 +672,7 @@ class _Run:
             probabilities=probable,
             classes={task: len(names) for task, names in hearing.vocabulary(model).items() if task in probable},
             limits=[] if model.card is None else model.card.limits,
+            source=job.clip.source if isinstance(job.clip, Clip) else None,
         )
 
 
@@ -683,7 +684,10 @@ def merit(evidence: Evidence) -> tuple[bool, int, float]:
 
 def _check_clip(model: Model, clip: Clip) -> None:
     low, high = model.bounds
-    if clip.sample_rate == model.sample_rate and clip.samples.numel() == math.prod(model.signal_shape):
+    fits = clip.samples.numel() == math.prod(model.signal_shape)
+    if model.sample_rate is not None:  # twice the samples of one channel are not two channels
+        fits &= clip.samples.shape[-1:] == model.signal_shape[-1:]
+    if fits and clip.sample_rate == model.sample_rate:
         if clip.sample_rate is None and not bool(((clip.samples >= low) & (clip.samples <= high)).all()):
             found = f"from {float(clip.samples.min()):.4g} to {float(clip.samples.max()):.4g}"
             raise AudioMetamerError(f"clip {clip.name!r} has values {found}; {model.name} takes {low:g} to {high:g}")
@@ -694,7 +698,9 @@ def _check_clip(model: Model, clip: Clip) -> None:
             f"clip {clip.name!r} has shape {shape}" + (f" at {clip.sample_rate} Hz" if clip.sample_rate else "")
             + f"; {model.name} takes signals of shape {' × '.join(map(str, model.signal_shape))} and no sample rate"
         )  # fmt: skip
+    both = f", channels={model.channels}" if model.channels > 1 else ""
     raise AudioMetamerError(
-        f"clip {clip.name!r} has {shape} samples at {clip.sample_rate} Hz; {model.name} takes {model.signal_shape[0]} at "
-        f"{model.sample_rate} Hz: read it with read_clip(path, sample_rate={model.sample_rate}, duration={model.duration})"
+        f"clip {clip.name!r} has {shape} samples at {clip.sample_rate} Hz; {model.name} takes "
+        f"{' × '.join(map(str, model.signal_shape))} at {model.sample_rate} Hz: read it with read_clip(path, "
+        f"sample_rate={model.sample_rate}, duration={model.duration}{both})"
     )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import whole_folder, write_json, write_text
+from audiometamer.files import file_sha256, whole_folder, write_json, write_text
 from audiometamer.metamers.clips import NATURAL
 from audiometamer.stimuli.set import (
     RIGHTS,
@@ -23,7 +23,7 @@ from audiometamer.stimuli.set import (
     read_clips,
     read_rows,
 )
-from audiometamer.stimuli.verify import file_sha256, manifest_sha256
+from audiometamer.stimuli.verify import manifest_sha256
 from audiometamer.tables import read_table, write_table
 from audiometamer.version import __version__
 
@@ -301,7 +301,7 @@ class Sounds:
         warnings.warn(f"{loudest} would clip: the whole set is lowered by {excess:.2f} dB", AudioMetamerWarning, stacklevel=2)
 
     def read(self, set_file: str) -> Sound:
-        """A sound as listeners hear it: at the rate of the export, ramped, at its level; shape=(samples,)."""
+        """A sound as listeners hear it: at the rate of the export, ramped, at its level; shape=(samples,) or (samples, 2)."""
         return presented(self.stimulus_set / set_file, self.settings) * self.gain
 
     def write_calibration(self, folder: Path, file_of: Callable[[str], str]) -> float:
@@ -312,27 +312,42 @@ class Sounds:
 
 
 def presented(path: Path, settings: Settings) -> Sound:
-    """A sound as listeners hear it, whatever its peak: at the rate of the settings, ramped, at their level; shape=(samples,).
+    """A sound as listeners hear it, whatever its peak: at the rate of the settings, ramped, at their level.
+
+    The level of a two-channel sound is that of both channels together; both have the same gain.
+
+    Returns
+    -------
+    array [shape=(samples,) or (samples, 2)]
 
     Raises
     ------
     AudioMetamerError
-        If it cannot be read, has several channels, samples that are not finite, or none but zeros, or is shorter than two ramps.
+        If it cannot be read, has more than two channels, samples that are not finite, or none but zeros, or is shorter than two
+        ramps.
     """
     from audiometamer.audio import read_samples, resample_by_fourier
 
     samples, rate = read_samples(path)
-    if samples.shape[1] != 1 or not np.isfinite(samples).all():
-        raise AudioMetamerError(f"{path} must have one channel and finite samples; it has {samples.shape[1]} channels")
-    sound = samples[:, 0]
+    if samples.shape[1] > 2 or not np.isfinite(samples).all():
+        raise AudioMetamerError(f"{path} must have one or two channels and finite samples; it has {samples.shape[1]} channels")
+    sound = samples[:, 0] if samples.shape[1] == 1 else samples
     if rate != settings.sample_rate:
-        sound = resample_by_fourier(sound, rate, settings.sample_rate, roll_off=_ROLL_OFF)
+        sound = resample_by_fourier(sound.T, rate, settings.sample_rate, roll_off=_ROLL_OFF).T
     if settings.level is not None:
-        sound = sound - sound.mean()
+        sound = sound - sound.mean(axis=0)
     sound = _ramped(sound, settings, path)
     if not sound.any():
         raise AudioMetamerError(f"{path} is silent; it cannot be brought to a level")
     return sound * (settings.factor or 10 ** ((settings.level or 0.0) / 20) / _rms(sound))
+
+
+def in_sequence(sounds: Sequence[Sound], gap: float, settings: Settings) -> Sound:
+    """Sounds one after the other, with a silence of `gap` s between them; mono ones among two-channel ones play at both ears."""
+    channels = max(sound.ndim for sound in sounds)
+    whole = [sound if sound.ndim == channels else np.stack([sound, sound], axis=1) for sound in sounds]
+    silence = np.zeros((round(gap * settings.sample_rate), *whole[0].shape[1:]))
+    return np.concatenate([piece for sound in whole for piece in (sound, silence)][:-1])
 
 
 def _write(entry: Entry, sounds: Sounds, folder: Path) -> Entry:
@@ -355,6 +370,7 @@ def _ramped(sound: Sound, settings: Settings, path: Path) -> Sound:
             f"{path} lasts {1000 * len(sound) / settings.sample_rate:.0f} ms; two ramps of {settings.ramp:g} ms do not fit in it"
         )
     rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(n) + 0.5) / max(n, 1))
+    rise = rise.reshape(n, *[1] * (sound.ndim - 1))
     sound = sound.copy()
     sound[:n] *= rise
     sound[len(sound) - n :] *= rise[::-1]
@@ -366,8 +382,9 @@ def _spectrum(sound: Sound) -> NDArray[np.float64]:
     import scipy.signal
 
     size = 2 * (_BINS - 1)
-    padded = np.pad(sound, (0, max(size - len(sound), 0)))
-    power: NDArray[np.float64] = scipy.signal.welch(padded, nperseg=size, detrend=False)[1]
+    channels = sound.T.reshape(-1, len(sound))
+    padded = np.pad(channels, ((0, 0), (0, max(size - len(sound), 0))))
+    power: NDArray[np.float64] = scipy.signal.welch(padded, nperseg=size, detrend=False)[1].mean(axis=0)
     return power / power.sum()
 
 

@@ -20,7 +20,7 @@ from audiometamer.metamers.results import ITEMS
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import default_null, settings_of
 from audiometamer.models import Model
-from audiometamer.stimuli.plan import Plan, Source, layers_of, open_model, output_folder, sources
+from audiometamer.stimuli.plan import Plan, Source, layers_of, named_as_before, open_model, output_folder, sources
 from audiometamer.toml_files import within
 
 
@@ -119,6 +119,8 @@ def expand(path: Path, plan: Plan, *, visit: Callable[[Model, Sequence[str]], No
         If a model, layer or clip is not as it should be; the place in the plan is named.
     """
     chosen = sources(path, plan.clips)
+    with within(path, "clips"):
+        chosen = named_as_before(chosen, output_folder(path, plan))
     items: list[Planned] = []
     layers: list[list[str]] = []
     names: dict[str, int] = {}

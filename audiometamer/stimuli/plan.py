@@ -1,6 +1,7 @@
 """A plan: a TOML file that says which stimuli to make; read, and every key of it checked."""
 
 import csv
+import dataclasses
 import difflib
 import io
 import itertools
@@ -16,14 +17,15 @@ from msgspec import Meta
 from audiometamer.audio import Clip
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import write_text
+from audiometamer.files import excerpt_name, write_text
 from audiometamer.label_files import grouped, read_groups
 from audiometamer.loading import load_model
 from audiometamer.matching.methods import load_method
 from audiometamer.metamers.clips import read_for
 from audiometamer.metamers.synthesis import places
 from audiometamer.models import Model
-from audiometamer.stimuli.layout import OWN_COLUMNS, name_of
+from audiometamer.stimuli.layout import OWN_COLUMNS, clip_tables, name_of, seconds_in
+from audiometamer.tables import read_table
 from audiometamer.toml_files import read_toml, toml_text, within
 
 Count = Annotated[int, Meta(ge=1)]
@@ -129,7 +131,7 @@ class Source(msgspec.Struct, frozen=True):
     def read(self, model: Model, level: float | None) -> Clip:
         """The clip as a model takes it."""
         clip = read_for(model, self.path, level=level, start=self.start, length=self.duration)
-        return Clip(self.name, clip.samples, clip.sample_rate, clip.notices)
+        return dataclasses.replace(clip, name=self.name)
 
 
 def read_plan(path: Path) -> Plan:
@@ -197,10 +199,10 @@ def sources(path: Path, clips: Clips) -> list[Source]:
     with within(path, "clips"):
         found = [
             Source(
-                name_of(row),
+                name_of(row, clips.start, clips.duration),
                 Path(row["path"]),
-                _seconds(row, "start", clips.start),
-                _seconds(row, "duration", clips.duration),
+                seconds_in(row, "start", clips.start),
+                seconds_in(row, "duration", clips.duration),
                 {column: cell for column, cell in row.items() if column not in OWN_COLUMNS},
             )
             for row in rows
@@ -243,15 +245,6 @@ def _selected(rows: Sequence[dict[str, str]], select: Mapping[str, str | list[st
     return list(rows)
 
 
-def _seconds(row: Mapping[str, str], column: str, default: float | None) -> float | None:
-    if not (cell := row.get(column)):
-        return default
-    try:
-        return float(cell)
-    except ValueError as error:
-        raise AudioMetamerError(f"{row['path']}: {column} is {cell!r}; it must be a number of seconds") from error
-
-
 def _check_sources(found: Sequence[Source]) -> None:
     if not found:
         raise AudioMetamerError("no clip is chosen")
@@ -267,6 +260,20 @@ def _check_sources(found: Sequence[Source]) -> None:
                 f"{seen[source.name]} and {source.path} would both be called {source.name!r}; rename one, or give the table a "
                 "column name"
             )
+
+
+def named_as_before(chosen: Sequence[Source], stimulus_set: Path) -> list[Source]:
+    """Sources sorted by name; those that a set knows by their file's name alone, as earlier versions named excerpts, keep it."""
+    rows = [row for table in clip_tables(stimulus_set) for row in read_table(table)]
+    known = {tuple(row.get(column) for column in OWN_COLUMNS) for row in rows}
+    taken = {source.name for source in chosen}
+
+    def named(source: Source) -> Source:
+        before = msgspec.structs.replace(source, name=source.path.stem)
+        by_itself = source.name == excerpt_name(source.path.stem, source.start, source.duration)
+        return before if by_itself and before.name not in taken and _own_cells(before, stimulus_set) in known else source
+
+    return sorted(map(named, chosen), key=lambda source: source.name)
 
 
 def open_model(path: Path, entry: PlannedModel, *, place: str) -> tuple[Model, NullDistribution | None]:
@@ -338,9 +345,14 @@ def _clips_table(chosen: Sequence[Source], folder: Path) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*OWN_COLUMNS, *columns])
     for source in chosen:
-        path = Path(os.path.relpath(source.path, folder)).as_posix()
-        writer.writerow([source.name, path, source.start, source.duration, *(source.columns.get(c, "") for c in columns)])
+        writer.writerow([*_own_cells(source, folder), *(source.columns.get(c, "") for c in columns)])
     return text.getvalue()
+
+
+def _own_cells(source: Source, folder: Path) -> tuple[str, ...]:
+    """A source's cells in the columns `OWN_COLUMNS` of a table in a folder."""
+    seconds = ["" if value is None else str(value) for value in (source.start, source.duration)]
+    return (source.name, Path(os.path.relpath(source.path, folder)).as_posix(), *seconds)
 
 
 def _filled_in(path: Path, plan: Plan, layers: Sequence[list[str]], folder: Path, table: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from audiometamer.stimuli.layout import (
     OWN_COLUMNS,
     PARQUET,
     README,
+    clip_tables,
     name_of,
 )
 from audiometamer.stimuli.verify import lists_all, write_manifest
@@ -130,7 +130,7 @@ def _rows(stimulus_set: Path, results: Iterable[Result]) -> list[Row]:
 
 
 def _row(result: Result) -> Row:
-    from audiometamer.audio import announced_seconds
+    from audiometamer.audio import seconds_of
 
     evidence = result.evidence
     settings, labels = evidence.settings, evidence.verdict.labels.values()
@@ -143,7 +143,7 @@ def _row(result: Result) -> Row:
         spearman_rho=matched.get("spearman_rho"), pearson_r2=matched.get("pearson_r2"),
         label_clip="|".join(clip for clip, _ in labels), label_metamer="|".join(metamer for _, metamer in labels),
         method=settings.method, loss=settings.loss, steps=settings.steps, seconds=evidence.seconds,
-        sample_rate=evidence.sample_rate, duration=announced_seconds(result.path) if sound else None,
+        sample_rate=evidence.sample_rate, duration=seconds_of(result.path) if sound else None,
         rms=evidence.rms, peak=evidence.peak, attempts=len(result.seeds), original=result.original,
         clip_sha256=settings.clip_sha256, weights_sha256=settings.weights_sha256,
     )  # fmt: skip
@@ -250,9 +250,8 @@ def read_clips(stimulus_set: Path) -> dict[str, dict[str, str]]:
 
 def _known(stimulus_set: Path) -> dict[str, dict[str, str]]:
     """What the set tells of its clips: the tables of its plans, from the first on, and ``clips.tsv``; the later are believed."""
-    tables = [path for path in stimulus_set.glob("clips*.csv") if re.fullmatch(r"clips(-\d+)?\.csv", path.name)]
     known: dict[str, dict[str, str]] = {}
-    for path in sorted(tables, key=lambda path: (len(path.name), path.name)):
+    for path in clip_tables(stimulus_set):
         known = _merged(known, _named(path))
     return _merged(known, read_clips(stimulus_set))
 

@@ -1,6 +1,5 @@
 """``MANIFEST.sha256``: the sum of every file of a set, as ``sha256sum -c`` takes it; and what has changed since."""
 
-import hashlib
 import os
 import re
 import warnings
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import is_temporary, whole_file
+from audiometamer.files import file_sha256, is_temporary, whole_file
 from audiometamer.metamers.results import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
 from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, ERROR, LOCK, MANIFEST, ORIGINALS
 
@@ -152,15 +151,6 @@ def manifest_sha256(stimulus_set: Path) -> str | None:
     """The SHA-256 of a set's manifest, by which it is known; None if it has none."""
     path = stimulus_set / MANIFEST
     return file_sha256(path) if path.exists() else None
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, read a piece at a time."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _line(digest: str, file: str) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audiometamer.audio import announced_seconds, read_samples
+from audiometamer.audio import read_samples, seconds_of
 from audiometamer.errors import AudioMetamerError
 
 Samples = NDArray[np.float32]
@@ -64,7 +64,7 @@ class AudioFile:
 
     @property
     def seconds(self) -> float:
-        return announced_seconds(self.path)
+        return seconds_of(self.path)
 
     def read(self) -> tuple[Samples, int]:
         samples, rate = read_samples(self.path)

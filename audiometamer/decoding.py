@@ -1,0 +1,290 @@
+"""Decode sound files block by block: only the part that is wanted, and to the end where the header does not know it.
+
+libsndfile decodes what it can; the program ``ffmpeg``, where it is installed, the rest.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from audiometamer.containers import FaultyFileError, is_placeholder, parts
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import readable
+
+Samples = NDArray[np.float64]
+
+MAX_RATE = 1_000_000  # Hz; ultrasonic recorders reach half of it
+MAX_CHANNELS = 1024  # as in libsndfile
+
+_BLOCK = 1 << 16  # samples at a time, of all channels together
+_MAX_PIPE = 4 << 30  # bytes
+_HEADERLESS = {
+    ".raw", ".pcm", ".dat", ".vox", ".g722", ".s8", ".u8", ".s16", ".s24", ".s32", ".f32", ".f64", ".sw", ".sb", ".uw", ".ub", ".ul",
+    ".al",
+}  # fmt: skip
+_NO_LENGTH = 1 << 40  # samples; what libsndfile announces where a header has none
+_ROUNDED = {"MP3", "SDS"}  # formats in which libsndfile announces whole packets
+_SYSTEM, _MALFORMED = 2, 3  # libsndfile's codes of errors that no other decoder mends
+_N_FRAMES = re.compile(r"^\s*Frames\s*: (\d+)$", re.MULTILINE)
+_EXACT = re.compile("PCM_.*|FLOAT|DOUBLE|ULAW|ALAW")  # subtypes in which libsndfile finds a sample without decoding those before
+_SHORTFALL = re.compile(  # libsndfile corrects lengths that the file does not hold and says so only in its log
+    r"^\s*(?:data|SSND|BODY|Data Size|Data length)\s*:?\s*(-?\w+)\s*\(?should be|^riff : (-?\d+) \(should be"
+    r"|seems to be truncated. \d+ <--> (\d+)|does not match value from 'ds64' chunk of (\d+)",
+    re.MULTILINE,
+)
+
+
+class Sound(ABC):
+    """A sound file that is open, to be read once.
+
+    Attributes
+    ----------
+    rate : int
+        Hz.
+    channels : int
+    n_frames : int or None
+        How many samples each channel has; None while that is unknown.
+    """
+
+    def __init__(self, *, rate: int, channels: int, n_frames: int | None) -> None:
+        if not 0 < rate <= MAX_RATE:
+            raise FaultyFileError(f"has a sample rate of {rate} Hz; it must be between 1 and {MAX_RATE}")
+        if not 0 < channels <= MAX_CHANNELS:
+            raise FaultyFileError(f"has {channels} channels; it must have between 1 and {MAX_CHANNELS}")
+        self.rate, self.channels, self.n_frames = rate, channels, n_frames
+
+    def read(self, first: int = 0, count: int | None = None) -> Samples:
+        """At most `count` samples from the `first` on, [shape=(frames, channels)]; `n_frames` is known if it ends before."""
+        found: list[Samples] = []
+        missing = sys.maxsize if count is None else count
+        position, blocks = self._from(first)
+        for block in blocks:
+            wanted = block[max(first - position, 0) :][:missing]
+            position += len(block)
+            missing -= len(wanted)
+            found.append(wanted)
+            if not missing:
+                break
+        else:
+            self.n_frames = position
+        return np.concatenate(found) if found else np.empty((0, self.channels))
+
+    def count(self) -> int:
+        """How many samples each channel has, if need be by decoding all of them."""
+        if self.n_frames is None:
+            position, blocks = self._from(0)
+            self.n_frames = position + sum(map(len, blocks))
+        return self.n_frames
+
+    @abstractmethod
+    def _from(self, first: int) -> tuple[int, Iterator[Samples]]:
+        """A position that is not behind `first`, and the blocks from there to the end."""
+
+
+class _Forward(soundfile.SoundFile):
+    """A file whose reading neither seeks, which fails in some formats, nor stops where the header says that it ends."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _Decoded(Sound):
+    """What libsndfile decodes: files that hold one sound after the other."""
+
+    def __init__(self, files: list[soundfile.SoundFile]) -> None:
+        first = files[0]
+        if any((file.samplerate, file.channels) != (first.samplerate, first.channels) for file in files):
+            raise FaultyFileError("changes its sample rate or its number of channels in the middle")
+        announced = sum(_announced(file) for file in files)
+        super().__init__(rate=first.samplerate, channels=first.channels, n_frames=announced if announced < _NO_LENGTH else None)
+        self._files = files
+
+    def _from(self, first: int) -> tuple[int, Iterator[Samples]]:
+        file, *more = self._files
+        if self.n_frames is None or more or not _EXACT.fullmatch(file.subtype):
+            return 0, self._blocks(0)
+        position = file.seek(min(first, self.n_frames))
+        return position, self._blocks(position)
+
+    def _blocks(self, position: int) -> Iterator[Samples]:
+        for file in self._files:
+            while len(block := file.read(out=np.empty((max(_BLOCK // self.channels, 1), self.channels)))):
+                yield block
+                position += len(block)
+        if self.n_frames is not None and position < self.n_frames and self._files[0].format not in _ROUNDED:
+            raise _truncated(position)
+
+
+def _announced(file: soundfile.SoundFile) -> int:
+    """How many samples a header tells; raises if the file is shorter than that."""
+    for told in (next(filter(None, match)) for match in _SHORTFALL.findall(file.extra_info)):
+        if not is_placeholder(int(told, 0)):
+            raise _truncated(file.frames)
+    for field in _N_FRAMES.findall(file.extra_info):
+        if file.frames < int(field) and file.format not in _ROUNDED:
+            raise _truncated(file.frames)
+    return int(file.frames)
+
+
+def _truncated(n_frames: int) -> FaultyFileError:
+    return FaultyFileError(f"is truncated: its header announces more samples than it holds ({n_frames})")
+
+
+class _Piped(Sound):
+    """What ``ffmpeg`` decodes of a file that libsndfile does not know."""
+
+    def __init__(self, stream: IO[bytes], failure: Callable[[], str]) -> None:
+        header = stream.read(24)
+        if len(header) < 24:
+            raise EOFError
+        _, offset, _, _, rate, channels = struct.unpack(">6I", header)  # an AU file
+        stream.read(offset - 24)
+        super().__init__(rate=rate, channels=channels, n_frames=None)
+        self._stream, self._failure = stream, failure
+
+    def _from(self, first: int) -> tuple[int, Iterator[Samples]]:  # noqa: ARG002
+        return 0, self._blocks()
+
+    def _blocks(self) -> Iterator[Samples]:
+        n_bytes = 4 * self.channels
+        while block := self._stream.read(n_bytes * max(_BLOCK // self.channels, 1)):
+            whole = block[: len(block) // n_bytes * n_bytes]
+            yield np.frombuffer(whole, ">f4").astype(np.float64).reshape(-1, self.channels)
+        if failure := self._failure():
+            raise FaultyFileError(f"cannot be read to its end: {failure}")
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[Sound]:
+    """A sound file, or a pipe, open for reading; whatever is wrong with it is one line.
+
+    Parameters
+    ----------
+    path : path
+        ``-`` is the standard input.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is missing, empty, a folder or a device, if nothing here decodes it, or if it ends before its header says and that
+        is noticed.
+    """
+    name = readable(path)
+    try:
+        with ExitStack() as stack:
+            yield _decoder(stack, stack.enter_context(_file(os.fspath(path))), name)
+    except AudioMetamerError:
+        raise
+    except FaultyFileError as fault:
+        raise AudioMetamerError(f"{name} {fault}") from fault
+    except Exception as error:  # of libsndfile, soundfile, the operating system: no list of what they raise would be complete
+        raise AudioMetamerError(f"{name} cannot be read as audio: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split()).removesuffix(".")
+
+
+@contextmanager
+def _file(path: str) -> Iterator[BinaryIO]:
+    """A regular file; what comes through a pipe is put into one."""
+    if path == "-":
+        with _spooled(sys.stdin.buffer) as file:
+            yield file
+        return
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 (the path of a pipe may be no Path)
+    except FileNotFoundError as error:
+        raise FaultyFileError("does not exist") from error
+    if stat.S_ISDIR(mode):
+        raise FaultyFileError("is a folder; name an audio file in it")
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        raise FaultyFileError("is a device; name an audio file or a pipe")
+    with Path(path).open("rb") as file:
+        if stat.S_ISREG(mode):
+            yield file
+            return
+        with _spooled(file) as copy:
+            yield copy
+
+
+@contextmanager
+def _spooled(pipe: BinaryIO) -> Iterator[BinaryIO]:
+    """All that comes through a pipe, as a temporary file."""
+    with tempfile.NamedTemporaryFile() as copy:
+        while block := pipe.read(1 << 20):
+            copy.write(block)
+            if copy.tell() > _MAX_PIPE:
+                raise FaultyFileError(f"is a pipe of more than {_MAX_PIPE >> 30} GiB; give a file")
+        copy.flush()
+        yield cast("BinaryIO", copy)
+
+
+def _decoder(stack: ExitStack, file: BinaryIO, name: str) -> Sound:
+    if not os.fstat(file.fileno()).st_size:
+        raise FaultyFileError("is empty (0 bytes)")
+    files = [stack.enter_context(part) for part in parts(file)]
+    try:
+        return _Decoded([stack.enter_context(_forward(part)) for part in files])
+    except soundfile.LibsndfileError as error:
+        if error.code in (_SYSTEM, _MALFORMED):
+            raise
+        reason = _reason(error)
+    if Path(name).suffix.lower() in _HEADERLESS:
+        raise FaultyFileError(
+            f"has no header that tells its sample rate and format; convert it first: "
+            f"sox -r RATE -e signed -b 16 -c 1 -t raw {shlex.quote(name)} {shlex.quote(str(Path(name).with_suffix('.wav')))}"
+        )
+    if shutil.which("ffmpeg") is None:
+        converted = shlex.quote(str(Path(name).with_suffix(".converted.wav")))
+        raise FaultyFileError(
+            f"cannot be read as audio: {reason}; install ffmpeg, or convert it: ffmpeg -i {shlex.quote(name)} {converted}"
+        )
+    return stack.enter_context(_by_ffmpeg(file.name, reason))
+
+
+def _forward(file: BinaryIO) -> _Forward:
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
+    return _Forward(file.fileno(), closefd=False)
+
+
+@contextmanager
+def _by_ffmpeg(path: str, reason: str) -> Iterator[Sound]:
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-protocol_whitelist", "file", "-i", f"file:{Path(path).absolute()}"]
+    command += ["-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "-"]
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as process,
+    ):
+
+        def failure() -> str:
+            status = process.wait()
+            errors.seek(0)
+            lines = errors.read().decode(errors="replace").split("\n")
+            return next((line.strip() for line in lines if line.strip()), f"status {status}" if status else "")
+
+        assert process.stdout is not None
+        try:
+            yield _Piped(process.stdout, failure)
+        except EOFError as error:
+            raise FaultyFileError(
+                f"cannot be read as audio: {reason}; ffmpeg: {failure() or 'there is no sound in it'}"
+            ) from error
+        finally:
+            process.kill()
