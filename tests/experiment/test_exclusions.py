@@ -100,7 +100,9 @@ def test_names_that_differ_in_blanks_or_letter_case_only(name):
 
 
 def test_who_is_not_in_the_table_of_listeners_is_named():
-    assert exclude(answers(3, 1), [Listener(listener="2")]).notes == ["2 with trials are not in the table of listeners: 1, 3."]
+    assert exclude(answers(3, 1), [Listener(listener="2")]).notes == [
+        "Not in the table of listeners, though with trials: 2 listeners (1, 3)."
+    ]
     assert exclude(answers(3, 1)).notes == []
 
 

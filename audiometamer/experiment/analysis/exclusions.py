@@ -196,6 +196,12 @@ def people(n: int) -> str:
     return f"{n} listener{'s' * (n != 1)}"
 
 
+def named(names: Sequence[str], most: int = 10) -> str:
+    """Some listeners' names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def sizes(groups: Mapping[str, int]) -> str:
     """Groups with how many are in each."""
     return ", ".join(f"{group or 'without a group'} {n}" for group, n in groups.items())
@@ -272,7 +278,7 @@ def _matched(table: Sequence[Listener], answered: Sequence[str]) -> tuple[list[L
             known.append(listener)
     rest = [name for names in absent.values() for name in names]
     if table and rest:
-        notes.append(f"{len(rest)} with trials are not in the table of listeners: {', '.join(rest)}.")
+        notes.append(f"Not in the table of listeners, though with trials: {people(len(rest))} ({named(rest)}).")
     return known + [Listener(listener=name) for name in rest], notes
 
 

@@ -1,33 +1,41 @@
 """Recognition against layer, as in the papers: listeners and networks, natural clips first."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiometamer.drawing import line_style, percent_by_layer
+from audiometamer.drawing import line_style, percent_by_layer, save_figure
 from audiometamer.experiment.analysis.recognition import Row
-from audiometamer.files import whole_file
 from audiometamer.metamers.clips import NATURAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 3
+_INCHES = 4.8, 4.0  # of a panel, at least
+_INCHES_A_LAYER = 0.36
+_TITLE = 40  # characters in a line
 
 
-def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = None) -> None:
-    """Draw ``recognition.png``: a panel for each model, with its listeners and itself; if there are several, one to compare.
+def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = None) -> list[Path]:
+    """Draw ``recognition.png``, ``.pdf`` and ``.svg``: a panel for each model, with its listeners and itself, and one for all.
 
     Parameters
     ----------
     rows : sequence of Row
         In the order in which layers are drawn.
     path : path
+        Of the PNG.
     chance : float, optional
         Proportion that is right by chance; drawn as a line.
+
+    Returns
+    -------
+    list of path
     """
     from matplotlib.figure import Figure
 
@@ -39,16 +47,28 @@ def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = 
         titles.append("listeners, all models")
     columns = min(len(panels), _COLUMNS)
     down = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.8 * columns + 0.4, 4.0 * down), layout="constrained")
+    most_layers = max(len({row.layer for line in lines.values() for row in line}) for lines in panels)
+    width, height = max(_INCHES[0], _INCHES_A_LAYER * most_layers + 0.8), _INCHES[1]
+    figure = Figure(figsize=(width * columns + 0.4, height * down + 0.3), layout="constrained")
     places = list(figure.subplots(down, columns, squeeze=False, sharey=True).flat)
     for k, (axes, lines, title) in enumerate(zip(places, panels, titles, strict=False)):
         _panel(axes, lines, chance, first=0 if k < len(models) else 2)  # observers and models look different
-        axes.set_title(title)
+        axes.set_title(textwrap.fill(title, _TITLE), fontsize=11)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
-    figure.supylabel("recognised (%), mean and 95 % interval over listeners", fontsize=10)
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    figure.supylabel("recognised (%)", fontsize=10)
+    figure.supxlabel(_caption(rows), fontsize=9)
+    return save_figure(figure, path)
+
+
+def _caption(rows: Sequence[Row]) -> str:
+    """How many listeners there are, and what bars are."""
+    counts = sorted({row.listeners for row in rows if row.observer == "human" and row.value is not None})
+    n = f"{counts[0]}–{counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+    text = f"n = {n} listener{'s' * (n != '1')}, mean"
+    if any(row.low is not None for row in rows):
+        text += "; bars: 95 % bootstrap intervals over listeners"
+    return text
 
 
 def _of(rows: Sequence[Row], model: str, observer: str) -> list[Row]:
@@ -65,13 +85,12 @@ def _panel(axes: "Axes", lines: dict[str, list[Row]], chance: float | None, *, f
             if part:
                 _line(axes, [layers.index(row.layer) + shift for row in part], part, first + k, label)
     if chance is not None:
-        axes.axhline(100 * chance, color="0.4", linestyle=":", linewidth=1)
-        axes.text(len(layers) - 0.4, 100 * chance, "chance", ha="right", va="bottom", fontsize=8, color="0.3")
+        axes.axhline(100 * chance, color="0.4", linestyle=":", linewidth=1.2, label=f"chance ({100 * chance:.3g} %)", zorder=1)
     missing = {(row.model, row.layer): row.missing for rows in lines.values() for row in rows}
     absent = {layer: sum(number for (_, at), number in missing.items() if at == layer) for layer in layers}
     ticks = [f"{layer} ({absent[layer]} missing)" if absent[layer] else layer for layer in layers]
     percent_by_layer(axes, ticks)
-    axes.legend(fontsize=8, loc="lower left", framealpha=0.9, edgecolor="none")
+    axes.legend(fontsize=9, loc="best", framealpha=0.9, edgecolor="none")
 
 
 def _line(axes: "Axes", places: Sequence[float], rows: Sequence[Row], k: int, label: str | None) -> None:
