@@ -1,6 +1,7 @@
 """The whole analysis: what it counts, tests and writes."""
 
 import csv
+import dataclasses
 import re
 
 import matplotlib.image
@@ -8,12 +9,15 @@ import msgspec
 import numpy as np
 import pytest
 from tiny_answers import LAYERS, answers, check
+from tiny_experiment import WORDS
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.analyse import ANOVA_COLUMNS, analyse, summary, write_analysis
 from audiometamer.experiment.analysis.anova import anova
+from audiometamer.experiment.analysis.chance import Chance, chance_of
 from audiometamer.experiment.analysis.exclusions import Rules
 from audiometamer.experiment.analysis.trials import Listener, read_listeners, read_trials
+from audiometamer.experiment.design import Answers
 from audiometamer.tables import read_table
 
 FAST = {"resamples": 200, "permutations": 50}
@@ -179,10 +183,25 @@ def test_nothing_depends_on_the_order_of_rows():
         assert [effect.f for effect in test.effects] == pytest.approx([effect.f for effect in shuffled.tests[name].effects])
 
 
+@pytest.mark.parametrize(
+    ("answers", "chance"),
+    [
+        ({}, Chance(1 / len(WORDS), "1 of 12 words that can be typed")),
+        ({"kind": "choice"}, Chance(1 / len(WORDS), "1 of 12 answers shown")),
+        ({"kind": "choice", "alternatives": 4}, Chance(1 / 4, "1 of 4 answers shown")),
+        ({"kind": "abx"}, Chance(1 / 2, "1 of 2 intervals")),
+        ({"kind": "odd-one-out"}, Chance(1 / 3, "1 of 3 intervals")),
+    ],
+)
+def test_chance_is_what_the_design_offers(experiment, answers, chance):
+    design = msgspec.structs.replace(experiment.design, answers=Answers(**answers))
+    assert chance_of(dataclasses.replace(experiment, design=design)) == chance
+
+
 def test_what_is_written(tmp_path):
     trials = answers(6, 5, models=("one", "two")) + check("6", "catch", 0, 16)
     found = analyse(trials, [Listener(listener="1", questionnaire={"age": "30"})], rules=Rules(catch=0.75), **FAST)
-    paths = write_analysis(found, tmp_path, chance=1 / 16)
+    paths = write_analysis(found, tmp_path, chance=Chance(1 / 16))
     assert [path.name for path in paths] == [
         "trials.tsv", "listeners.tsv", "sample.tsv", "recognition.tsv", "anova.tsv", "recognition.png", "recognition.pdf",
         "recognition.svg", "summary.txt",
@@ -207,6 +226,7 @@ def test_what_is_written(tmp_path):
     )
     assert f"layer: F(3, 12) = {first.f:.5g}" in words
     assert "Noise ceiling" in words
+    assert "\nChance: 6.25 % (as given).\n" in words
     picture = matplotlib.image.imread(paths[5])
     assert picture.shape[1] > 2.5 * picture.shape[0]  # two models and their comparison, side by side
     assert picture.min() < 0.5 < picture.max()

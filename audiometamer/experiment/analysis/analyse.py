@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.anova import Effect, anova
+from audiometamer.experiment.analysis.chance import Chance
 from audiometamer.experiment.analysis.exclusions import Exclusions, Rules, Stage, exclude, named, people, sizes
 from audiometamer.experiment.analysis.figures import draw_recognition
 from audiometamer.experiment.analysis.recognition import (
@@ -240,7 +241,7 @@ def _ceiling(human: Scores, seed: int) -> SplitHalf | None:
         return None
 
 
-def write_analysis(analysis: Analysis, out: Path, *, chance: float | None = None) -> list[Path]:
+def write_analysis(analysis: Analysis, out: Path, *, chance: Chance | None = None) -> list[Path]:
     """Write an analysis as tables, a figure and words.
 
     Parameters
@@ -249,8 +250,8 @@ def write_analysis(analysis: Analysis, out: Path, *, chance: float | None = None
     out : path
         Folder for ``trials.tsv``, ``listeners.tsv``, ``sample.tsv``, ``recognition.tsv``, ``anova.tsv``, ``recognition.png``,
         ``.pdf`` and ``.svg``, ``summary.txt``.
-    chance : float, optional
-        Proportion that is right by chance, for the figure.
+    chance : Chance, optional
+        What is right by chance; a line in the figure.
 
     Returns
     -------
@@ -265,8 +266,10 @@ def write_analysis(analysis: Analysis, out: Path, *, chance: float | None = None
     write_listeners(out / "listeners.tsv", analysis.exclusions.listeners)
     for name, (columns, rows) in tables.items():
         write_table(out / name, columns, rows)
-    figures = draw_recognition(analysis.recognition, out / "recognition.png", chance=chance)
-    write_text(out / "summary.txt", summary(analysis))
+    figures = draw_recognition(
+        analysis.recognition, out / "recognition.png", chance=None if chance is None else chance.proportion
+    )
+    write_text(out / "summary.txt", summary(analysis, chance=chance))
     return [*(out / name for name in ("trials.tsv", "listeners.tsv", *tables)), *figures, out / "summary.txt"]
 
 
@@ -283,14 +286,15 @@ def _anova_rows(tests: Mapping[str, Anova]) -> Iterator[dict[str, Any]]:
             yield {**about, "note": test.note}
 
 
-def summary(analysis: Analysis) -> str:
-    """The analysis in words: who was left out, recognition, tests, noise ceiling."""
+def summary(analysis: Analysis, *, chance: Chance | None = None) -> str:
+    """The analysis in words: who was left out, recognition, chance, tests, noise ceiling."""
     lines = [analysis.exclusions.statement, *analysis.exclusions.details, *analysis.notes, ""]
     lines.append("Recognised, % (95 % percentile bootstrap interval over listeners; number of listeners, trials):")
     shown: dict[str, dict[str, str]] = {}
     for row in analysis.recognition:
         shown.setdefault(f"{row.model} {row.layer}", {})[row.observer] = _percent(row)
     lines += _in_columns([[condition, *(f"{name} {cell}" for name, cell in rows.items())] for condition, rows in shown.items()])
+    lines.append("Chance: not known." if chance is None else f"Chance: {100 * chance.proportion:.3g} % ({chance.source}).")
     for name, test in analysis.tests.items():
         of_each = f": {sizes(test.groups)}" if test.groups else ""
         lines += ["", f"Analysis of variance: {name} ({people(test.listeners)}{of_each})"]

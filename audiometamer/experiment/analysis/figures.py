@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 3
-_INCHES = 4.8, 4.0  # of a panel, at least
+_INCHES = 4.8, 3.6  # of a panel, at least
 _INCHES_A_LAYER = 0.36
+_INCHES_A_LETTER = 0.056  # in height, of the longest name of a layer
 _TITLE = 40  # characters in a line
+_LETTERS_AN_INCH = 13  # of the caption
 
 
 def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = None) -> list[Path]:
@@ -45,10 +47,11 @@ def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = 
     if len(models) > 1:
         panels.append({model: _of(rows, model, "human") for model in models})
         titles.append("listeners, all models")
-    columns = min(len(panels), _COLUMNS)
+    columns = 2 if len(panels) == 4 else min(len(panels), _COLUMNS)
     down = -(-len(panels) // columns)
-    most_layers = max(len({row.layer for line in lines.values() for row in line}) for lines in panels)
-    width, height = max(_INCHES[0], _INCHES_A_LAYER * most_layers + 0.8), _INCHES[1]
+    layers = [{row.layer for line in lines.values() for row in line} for lines in panels]
+    width = max(_INCHES[0], _INCHES_A_LAYER * max(map(len, layers)) + 0.8)
+    height = _INCHES[1] + _INCHES_A_LETTER * max(len(layer) for names in layers for layer in names)
     figure = Figure(figsize=(width * columns + 0.4, height * down + 0.3), layout="constrained")
     places = list(figure.subplots(down, columns, squeeze=False, sharey=True).flat)
     for k, (axes, lines, title) in enumerate(zip(places, panels, titles, strict=False)):
@@ -57,7 +60,7 @@ def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = 
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     figure.supylabel("recognised (%)", fontsize=10)
-    figure.supxlabel(_caption(rows), fontsize=9)
+    figure.supxlabel(textwrap.fill(_caption(rows), int(_LETTERS_AN_INCH * figure.get_figwidth())), fontsize=9)
     return save_figure(figure, path)
 
 
@@ -65,9 +68,10 @@ def _caption(rows: Sequence[Row]) -> str:
     """How many listeners there are, and what bars are."""
     counts = sorted({row.listeners for row in rows if row.observer == "human" and row.value is not None})
     n = f"{counts[0]}–{counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    text = f"n = {n} listener{'s' * (n != '1')}, mean"
-    if any(row.low is not None for row in rows):
-        text += "; bars: 95 % bootstrap intervals over listeners"
+    text = f"Mean of n = {n} listener{'s' * (n != '1')}"
+    known = [row.low is not None for row in rows if row.value is not None and row.listeners > 1]
+    if any(known):
+        text += "; bars: 95 % bootstrap intervals over listeners" + ", none where all are alike" * (not all(known))
     return text
 
 
@@ -90,7 +94,9 @@ def _panel(axes: "Axes", lines: dict[str, list[Row]], chance: float | None, *, f
     absent = {layer: sum(number for (_, at), number in missing.items() if at == layer) for layer in layers}
     ticks = [f"{layer} ({absent[layer]} missing)" if absent[layer] else layer for layer in layers]
     percent_by_layer(axes, ticks)
-    axes.legend(fontsize=9, loc="best", framealpha=0.9, edgecolor="none")
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda k: labels[k].startswith("chance"))
+    axes.legend([handles[k] for k in order], [labels[k] for k in order], fontsize=9, framealpha=0.9, edgecolor="none")
 
 
 def _line(axes: "Axes", places: Sequence[float], rows: Sequence[Row], k: int, label: str | None) -> None:

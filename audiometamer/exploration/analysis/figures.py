@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from audiometamer.drawing import save_figure
 from audiometamer.exploration.analysis.thresholds import Threshold
-from audiometamer.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,17 +35,22 @@ _MEASURES = (
 )
 
 
-def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
-    """Draw ``sensitivity.png``: above, thresholds in standard deviations of natural signals; below, their cochleagrams' SNR.
+def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> list[Path]:
+    """Draw ``sensitivity.png``, ``.pdf`` and ``.svg``: above, thresholds in standard deviations of natural signals; below, SNRs.
 
-    Dark: a listener notices little. Layers from top to bottom, components from left to right, a panel for each sign. A
-    threshold that is no measurement is hatched.
+    SNRs are of cochleagrams. Dark: a listener notices little. Layers from top to bottom, components from left to right, a panel
+    for each sign. A threshold that is no measurement is hatched.
 
     Parameters
     ----------
     rows : sequence of Threshold
         Of all listeners together; others are left aside.
     path : path
+        Of the PNG.
+
+    Returns
+    -------
+    list of path
     """
     from matplotlib.figure import Figure
 
@@ -68,9 +73,11 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
             axes.tick_params(length=0, labelsize=8)
             axes.spines[:].set_visible(False)
         _add_colour_bar(figure, list(line), image, measure)
-    figure.supxlabel("component", fontsize=10)
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    most = sorted({row.listeners for row in rows})
+    n = f"{most[0]}–{most[-1]}" if len(most) > 1 else f"{most[0]}"
+    flagged = "; hatched: not measured" if any(row.flag for row in rows) else ""
+    figure.supxlabel(f"component\nn = {n} listener{'s' * (n != '1')}{flagged}", fontsize=9)
+    return save_figure(figure, path)
 
 
 def _norm(rows: Sequence[Threshold], measure: _Measure) -> "Normalize":
