@@ -72,30 +72,48 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> list[Path]:
             axes.set_yticks(range(len(layers)), layers)
             axes.tick_params(length=0, labelsize=8)
             axes.spines[:].set_visible(False)
-        _add_colour_bar(figure, list(line), image, measure)
+        _add_colour_bar(figure, list(line), image, measure, known=_known(rows, measure))
     most = sorted({row.listeners for row in rows})
     n = f"{most[0]}–{most[-1]}" if len(most) > 1 else f"{most[0]}"
     flagged = "; hatched: not measured" if any(row.flag for row in rows) else ""
     figure.supxlabel(f"component\nn = {n} listener{'s' * (n != '1')}{flagged}", fontsize=9)
+    figure.supylabel("layer", fontsize=9)
     return save_figure(figure, path)
+
+
+def _known(rows: Sequence[Threshold], measure: _Measure) -> list[float]:
+    """The values that are measurements."""
+    return [number for row in rows if not row.flag and (number := measure.value(row)) is not None]
 
 
 def _norm(rows: Sequence[Threshold], measure: _Measure) -> "Normalize":
     """From the lowest to the highest of the values that are measurements."""
     from matplotlib.colors import LogNorm, Normalize
 
-    known = [number for row in rows if not row.flag and (number := measure.value(row)) is not None] or [1.0]
+    known = _known(rows, measure) or [1.0]
     least, most = min(known), max(known)
     if least == most:  # one colour has no scale
         most += 1e-6 * (abs(most) or 1.0)
     return LogNorm(least, most) if measure.logarithmic else Normalize(least, most)
 
 
-def _add_colour_bar(figure: "Figure", line: Sequence["Axes"], image: "AxesImage", measure: _Measure) -> None:
+def _add_colour_bar(
+    figure: "Figure", line: Sequence["Axes"], image: "AxesImage", measure: _Measure, *, known: Sequence[float]
+) -> None:
+    """What colours mean; where nothing was measured, that."""
     from matplotlib.ticker import LogLocator, NullLocator
 
+    if not known:
+        line[-1].annotate(
+            f"{measure.label}:\nnot measured", (1.03, 0.5), xycoords="axes fraction", rotation=90, va="center", fontsize=9
+        )
+        return
     bar = figure.colorbar(image, ax=list(line), label=measure.label, pad=0.01)
     bar.ax.tick_params(labelsize=8)
+    if len(set(known)) == 1:
+        bar.set_ticks([known[0]], labels=[f"{known[0]:.3g}"])
+        bar.ax.yaxis.set_minor_locator(NullLocator())
+        return
     bar.ax.yaxis.set_major_formatter("{x:g}")
     if measure.logarithmic:
         bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
