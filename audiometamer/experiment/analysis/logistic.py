@@ -104,13 +104,11 @@ def mixed_logistic(
     found = model.fit_vb(mean=start, sd=np.full(len(start), 0.5))  # its own start is drawn
     errors = _standard_errors(model, found)
     p = np.maximum(2 * scipy.special.ndtr(-np.abs(found.fe_mean / errors)), LEAST_P)
-    rows = zip(model.exog_names, found.fe_mean, errors, found.fe_mean - _Z * errors, found.fe_mean + _Z * errors, p, strict=True)
-    coefficients = [Coefficient(name, *map(float, numbers)) for name, *numbers in rows]
-    notes = _separated(model.exog, model.endog)
-    coefficients = [
-        one._replace(low=_NAN, high=_NAN, p=_NAN, note=note) if note else one
-        for one, note in zip(coefficients, notes, strict=True)
-    ]
+    coefficients = []
+    for k, (name, note) in enumerate(zip(model.exog_names, _separated(model.exog, model.endog), strict=True)):
+        estimate, se = float(found.fe_mean[k]), float(errors[k])
+        ends = (_NAN, _NAN, _NAN) if note else (estimate - _Z * se, estimate + _Z * se, float(p[k]))
+        coefficients.append(Coefficient(name, estimate, se, *ends, note=note))
     return coefficients + [
         Coefficient(f"sd({name})", float(np.exp(log)), note="no standard error: the approximation makes it too small")
         for name, log in zip(vary, found.vcp_mean, strict=True)
