@@ -1,15 +1,22 @@
 """What pictures of results have in common: how lines are told apart, and how their axes look."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from audiometamer.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe & Ito (2008), which colour-blind readers can tell apart; markers say the same again.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _MARKERS = "osD^vP*X"
 _DASHES = ("-", "--", ":")  # of the first seven lines, of the next seven, …
+_FORMATS = {  # and what would differ from one writing to the next
+    ".png": {"Software": None}, ".pdf": {"CreationDate": None, "Creator": None, "Producer": None}, ".svg": {"Date": None},
+}  # fmt: skip
 
 
 def line_style(k: int) -> dict[str, Any]:
@@ -30,3 +37,28 @@ def percent_by_layer(axes: "Axes", names: Sequence[str]) -> None:
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set(xlabel="matched layer", ylim=(-3, 103), xlim=(-0.6, len(names) - 0.4))
     tidy(axes)
+
+
+def save_figure(figure: "Figure", path: Path, *, dpi: int = 150) -> list[Path]:
+    """Write a figure as PNG, PDF and SVG: the same figure gives the same bytes, and text in vectors stays text.
+
+    Parameters
+    ----------
+    figure : Figure
+    path : path
+        Of the PNG; the others are beside it.
+    dpi : int
+        Of the PNG; default 150.
+
+    Returns
+    -------
+    list of path
+    """
+    import matplotlib as mpl
+
+    paths = [path.with_suffix(suffix) for suffix in _FORMATS]
+    for one, metadata in zip(paths, _FORMATS.values(), strict=True):
+        settings = mpl.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "audiometamer"})
+        with settings, whole_file(one) as temporary:
+            figure.savefig(temporary, dpi=dpi, metadata=metadata, format=one.suffix[1:])
+    return paths

@@ -1,6 +1,8 @@
 """Tables as text: tab-separated if the name of the file ends in ``.tsv``, else with commas."""
 
 import csv
+import difflib
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +10,8 @@ from typing import Any
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
+
+_SEPARATORS = "\t,;"  # semicolons: spreadsheets where commas separate decimals
 
 
 def read_cells(path: Path, *, encoding: str = "utf-8") -> tuple[list[str], list[list[str]]]:
@@ -18,31 +22,51 @@ def read_cells(path: Path, *, encoding: str = "utf-8") -> tuple[list[str], list[
     AudioMetamerError
         If it cannot be read.
     """
+    return _cells(path, encoding, [_delimiter(path)])
+
+
+def _cells(
+    path: Path, encoding: str, separators: Sequence[str], required: Sequence[str] = ()
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows, by the first separator under which the header has the required columns; by the first of all if none is."""
     try:
         with path.open(encoding=encoding, newline="") as file:
-            header, *rows = list(csv.reader(file, delimiter=_delimiter(path), strict=True)) or [[]]
+            text = file.read()
+        headers = {each: next(csv.reader(io.StringIO(text, newline=""), delimiter=each), []) for each in separators}
+        fitting = (each for each, header in headers.items() if {*required} <= {column.strip() for column in header})
+        separator = next(fitting, separators[0])
+        header, *rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise AudioMetamerError(f"{path} cannot be read as a table: {error}") from error
     return header, rows
 
 
 def read_table(path: Path, *, required: Sequence[str] = ()) -> list[dict[str, str]]:
-    """Rows of a table with a header, by column.
+    """Rows of a table with a header, by column; its cells may be separated by tabs, commas or semicolons.
 
     Raises
     ------
     AudioMetamerError
         If it cannot be read, has no rows, lacks a required column, or a row has more or fewer cells than the header.
     """
-    header, rows = read_cells(path, encoding="utf-8-sig")  # as spreadsheets save it
+    header, rows = _cells(path, "utf-8-sig", (_delimiter(path), *_SEPARATORS), required)  # as spreadsheets save it
+    header = [column.strip() for column in header]
     if missing := [column for column in required if column not in header]:
-        raise AudioMetamerError(f"{path} has no column {', '.join(missing)}; it has {', '.join(header) or 'none'}")
+        told = [f"{column} (nearest: {near})" if (near := nearest(column, header)) else column for column in missing]
+        raise AudioMetamerError(f"{path} has no column {', '.join(told)}; it has {', '.join(header) or 'none'}")
     if not rows:
         raise AudioMetamerError(f"{path} has no rows")
     for line, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise AudioMetamerError(f"{path}, row {line}: {len(row)} cells; there should be {len(header)}")
     return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """The one of the known names that `name` may stand for, whatever its letter case."""
+    folded = {each.casefold(): each for each in reversed(known)}
+    close = difflib.get_close_matches(name.strip().casefold(), folded, n=1, cutoff=0.8)
+    return folded[close[0]] if close else None
 
 
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:

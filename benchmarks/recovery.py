@@ -47,9 +47,15 @@ class Recovered(NamedTuple):
         return math.log(self.row.threshold / self.true)
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """From 0, or to infinity, where it has no end."""
+        return self.row.low or 0.0, self.row.high or math.inf
+
+    @property
     def held(self) -> bool:
         """Whether the interval holds the truth."""
-        return self.row.low <= self.true <= self.row.high
+        low, high = self.interval
+        return low <= self.true <= high
 
 
 @click.command()
@@ -141,7 +147,7 @@ def summarised(found: list[list[Recovered]]) -> Iterator[tuple[object, ...]]:
             _ranks([[(each.true, each.row.threshold) for each in run] for run in runs]),
             f"{100 * math.expm1(errors.mean()):+.0f} %", f"{100 * math.expm1(errors.std()):.0f} %",
             f"{100 * np.mean([each.held for each in flat]):.1f} %",
-            f"× {np.median([each.row.high / max(each.row.low, 1e-3) for each in good]):.1f}",
+            f"× {np.median([each.interval[1] / max(each.interval[0], 1e-3) for each in good]):.1f}",
             _ranks([[(each.true, each.row.procedure or math.nan) for each in run] for run in own]),
             f"{100 * math.expm1(np.mean(own_errors)):+.0f} %",
         )  # fmt: skip
@@ -167,8 +173,8 @@ def draw(drawn: Mapping[str, list[Recovered]], path: Path) -> None:
             own = [each for each in found if each.row.layer == layer]
             x, y = ([value(each) for each in own] for value in (lambda e: e.true, lambda e: e.row.threshold))
             around = [
-                [e.row.threshold - max(e.row.low, 1e-3) for e in own],
-                [min(e.row.high, 99.0) - e.row.threshold for e in own],
+                [e.row.threshold - max(e.interval[0], 1e-3) for e in own],
+                [min(e.interval[1], 99.0) - e.row.threshold for e in own],
             ]
             style = line_style(k) | {"linestyle": "none"}
             axes.errorbar(x, y, yerr=around, label=layer, markersize=4.5, elinewidth=0.8, capsize=0, **style)

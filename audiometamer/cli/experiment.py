@@ -208,7 +208,8 @@ def _of_any_kind(folder: Path) -> Experiment:
 @click.option("--listeners", type=_path, help="The table of listeners: who was excluded, groups, headphone checks.")
 @click.option(
     "--experiment", "folder", type=_path,
-    help="The folder of `experiment build`: its design gives the minimum of both checks, its key what networks recognise.",
+    help="The folder of `experiment build`: its design gives the minimum of both checks and the chance level, its key what "
+    "networks recognise.",
 )  # fmt: skip
 @click.option("--key", type=_path, help="Its key.json alone: what each network recognises of shared natural clips.")
 @click.option(
@@ -219,8 +220,11 @@ def _of_any_kind(folder: Path) -> Experiment:
 @click.option("--demonstration", type=click.IntRange(0), help="Demonstration trials to get right; likewise.")
 @click.option("--catch", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of catch trials to get right.")
 @click.option("--finished", is_flag=True, help="Leave out listeners who did not finish.")
+@click.option(
+    "--fastest", type=click.FloatRange(0), metavar="MS", help="Leave out listeners with a shorter median reaction time."
+)
 @click.option("--count-missing", is_flag=True, help="Count natural clips that were played for missing metamers, as in 2023.")
-@click.option("--chance", type=click.FloatRange(0, 1), help="Share that is right by chance, drawn as a line.")
+@click.option("--chance", type=click.FloatRange(0, 1), help="Proportion right by chance, drawn as a line; default: the design's.")
 @click.option("--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Of the bootstrap over listeners.")
 @click.option("--permutations", type=click.IntRange(0), default=10_000, show_default=True, help="Of each test.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of bootstrap, permutations and split halves.")
@@ -230,15 +234,17 @@ def _of_any_kind(folder: Path) -> Experiment:
 @click.option("--overwrite", is_flag=True, help="Replace the analysis that is there.")
 def analyse(
     trials: Path, listeners: Path | None, folder: Path | None, key: Path | None, layer_names: tuple[str, ...],
-    headphones: int | None, demonstration: int | None, catch: float, finished: bool, count_missing: bool,
-    chance: float | None, resamples: int, permutations: int, seed: int, logistic: bool, bids: bool, out: Path,
-    overwrite: bool,
+    headphones: int | None, demonstration: int | None, catch: float, finished: bool, fastest: float | None,
+    count_missing: bool, chance: float | None, resamples: int, permutations: int, seed: int, logistic: bool, bids: bool,
+    out: Path, overwrite: bool,
 ) -> None:  # fmt: skip
     """Analyse the answers of an experiment: exclusions, recognition with intervals, tests, a figure.
 
-    Writes trials.tsv, listeners.tsv, recognition.tsv, anova.tsv, recognition.png and summary.txt into --out.
+    Writes trials.tsv, listeners.tsv, sample.tsv, recognition.tsv, anova.tsv, recognition.png, .pdf and .svg, and summary.txt
+    into --out.
     """
     from audiometamer.experiment.analysis import analyse as analysing
+    from audiometamer.experiment.analysis.chance import Chance, chance_of
     from audiometamer.experiment.analysis.logistic import mixed_logistic, write_logistic
     from audiometamer.experiment.analysis.recognition import read_recognised
     from audiometamer.loading import load_model, zoo
@@ -247,7 +253,12 @@ def analyse(
     known = read_listeners(listeners) if listeners else []
     key = key or (folder and folder / layout.KEY)
     recognised = read_recognised(key) if key else None
-    rules = _rules(folder, {"headphones": headphones, "demonstration": demonstration}, catch=catch, finished=finished)
+    rules = _rules(
+        folder, {"headphones": headphones, "demonstration": demonstration}, catch=catch, finished=finished, fastest_ms=fastest
+    )
+    level = None if chance is None else Chance(chance)
+    if level is None and folder is not None:
+        level = chance_of(read_experiment(folder))
     models = {trial.model: None for trial in answers if trial.model}
     if order := options.split_names(layer_names):
         layers = dict.fromkeys(models, order)
@@ -260,22 +271,22 @@ def analyse(
             answers, known, rules=rules, layers=layers, recognised=recognised, count_missing=count_missing,
             resamples=resamples, permutations=permutations, seed=seed,
         )  # fmt: skip
-        paths = analysing.write_analysis(found, out, chance=chance)
+        paths = analysing.write_analysis(found, out, chance=level)
         if logistic:
             paths.append(write_logistic(out / "logistic.tsv", mixed_logistic(found.trials)))
         if bids:
             paths.append(write_beh(out / "bids", answers, found.exclusions.listeners))
-    click.echo(analysing.summary(found))
+    click.echo(analysing.summary(found, chance=level))
     click.echo(f"{out}: {', '.join(path.name for path in paths)}")
 
 
-def _rules(folder: Path | None, asked: Mapping[str, int | None], *, catch: float, finished: bool) -> Rules:
+def _rules(folder: Path | None, asked: Mapping[str, int | None], **others: Any) -> Rules:
     """What is asked for goes before what the design says, and that before the usual."""
-    chosen = {name: least for name, least in asked.items() if least is not None}
+    chosen: dict[str, Any] = {name: least for name, least in asked.items() if least is not None}
     if folder is not None:
         design = read_design(folder / layout.DESIGN)
         chosen = {"headphones": design.headphones.minimum, "demonstration": design.demonstration.minimum, **chosen}
-    return Rules(catch=catch, finished=finished, **chosen)
+    return Rules(**others, **chosen)
 
 
 @experiment.command()

@@ -357,8 +357,8 @@ def analyse(
 ) -> None:  # fmt: skip
     """Thresholds of the listeners of an exploration, along each dimension, with intervals; layers compared; a map.
 
-    Writes thresholds.tsv, levels.tsv, layers.tsv, comparisons.tsv, trials.tsv, listeners.tsv, sensitivity.png and summary.txt
-    into --out.
+    Writes thresholds.tsv, levels.tsv, layers.tsv, comparisons.tsv, sample.tsv, trials.tsv, listeners.tsv, sensitivity.png, .pdf
+    and .svg, and summary.txt into --out.
     """
     if target is not None and d_prime is not None:
         raise AudioMetamerError(f"--target is {target:g} and --d-prime is {d_prime:g}; a threshold is at one of them")

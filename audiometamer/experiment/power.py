@@ -24,11 +24,14 @@ class Power(NamedTuple):
     power : float
     se : float
         Standard error of `power` by the number of experiments.
+    untested : float
+        Share of experiments in which there is no F, as listeners do not differ; they do not find the effect.
     """
 
     listeners: int
     power: float
     se: float
+    untested: float = 0.0
 
 
 def power(
@@ -90,17 +93,18 @@ def power(
         )
     rng = np.random.default_rng((seed, listeners))
     groups = np.zeros(listeners, np.intp)
-    found, done, chunk = 0, 0, max(_AT_ONCE // (listeners * table.size), 1)
+    found, untested, done, chunk = 0, 0, 0, max(_AT_ONCE // (listeners * table.size), 1)
     while done < experiments:
         number = min(chunk, experiments - done)
         logits = scipy.special.logit(table) + spread * rng.standard_normal((number, listeners, *[1] * table.ndim))
         logits = logits + scatter * rng.standard_normal((number, listeners, *table.shape))
         right = rng.binomial(trials, (1 - lapse) * scipy.special.expit(logits)) / trials
         p = f_ratio(right, groups, within=within).p_gg
-        found += int((p < alpha).sum())  # NaN, no effect and no error, is not found
+        found += int((p < alpha).sum())
+        untested += int(np.isnan(p).sum())
         done += number
     share = found / experiments
-    return Power(listeners, share, math.sqrt(share * (1 - share) / experiments))
+    return Power(listeners, share, math.sqrt(share * (1 - share) / experiments), untested / experiments)
 
 
 def listeners_needed(accuracy: ArrayLike, *, wanted: float = 0.8, most: int = 500, **settings: Any) -> list[Power]:
@@ -136,7 +140,8 @@ def listeners_needed(accuracy: ArrayLike, *, wanted: float = 0.8, most: int = 50
     low, high = 1, 2
     while not enough(high):
         if high >= most:
-            raise AudioMetamerError(f"{high} listeners have a power of {tried[high].power:.3g}; {wanted:g} was wanted")
+            untested = f" ({100 * share:.0f} % have no F: listeners do not differ)" if (share := tried[high].untested) else ""
+            raise AudioMetamerError(f"{high} listeners have a power of {tried[high].power:.3g}{untested}; {wanted:g} was wanted")
         low, high = high, min(2 * high, most)
     while high - low > 1:
         middle = (low + high) // 2

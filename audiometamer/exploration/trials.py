@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.trials import Count, Moment, cells, record_from
+from audiometamer.experiment.analysis.trials import Count, Moment, cells, note_unused, record_from, required_columns, tidy
 from audiometamer.experiment.course import Decided
 from audiometamer.experiment.folder import interval_answers
 from audiometamer.exploration.dimensions import Dimension
@@ -97,6 +97,9 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     answered: Moment | None = None
     playback: str = ""
 
+    def __post_init__(self) -> None:
+        tidy(self, "listener")
+
     @classmethod
     def to(cls, decided: Decided, *, listener: str, task: str, answer: str, **told: Any) -> Self:
         """The answer of a listener to what a course has decided, and what else is told of it."""
@@ -122,19 +125,27 @@ def level_of(reached: float) -> float:
 
 
 def read_answered(path: Path) -> list[Answered]:
-    """Read and check a trial table; columns beyond `COLUMNS` are left aside.
+    """Read and check a trial table; a column that may be empty may be missing.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If there are columns beyond `COLUMNS`, which are ignored.
 
     Raises
     ------
     AudioMetamerError
-        If it cannot be read, lacks a column, a cell is not of its kind, cells of a row do not fit each other, a listener has two
-        answers to one trial or two lists, or trials are of two tasks.
+        If it cannot be read, lacks a column that every trial needs, a cell is not of its kind, cells of a row do not fit each
+        other, a listener has two answers to one trial or two lists, or trials are of two tasks.
     """
     trials: list[Answered] = []
     answered: dict[tuple[str, int], int] = {}
     lists: dict[str, int] = {}
-    for line, row in enumerate(read_table(path, required=COLUMNS), start=2):
-        trial = record_from(path, line, {name: row[name] for name in _FIELDS}, Answered)
+    needed = {*required_columns(Answered), *_PARTS}
+    rows = read_table(path, required=[name for name in COLUMNS if name in needed])
+    note_unused(path, [name for name in rows[0] if name not in COLUMNS])
+    for line, row in enumerate(rows, start=2):
+        trial = record_from(path, line, {name: row[name] for name in _FIELDS if name in row}, Answered)
         where = f"{path}, row {line}: listener {trial.listener}, trial {trial.trial}"
         if wrong := _wrong(trial, row):
             raise AudioMetamerError(f"{where}: {wrong}")

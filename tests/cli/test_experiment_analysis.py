@@ -36,16 +36,17 @@ def test_analyse(capsys):
     )
     assert main(["experiment", "analyse", "trials.tsv", *options]) == 0
     told = capsys.readouterr().out
-    assert "6 listeners; 2 excluded: 1 by the experimenter; 1 at the headphone check (fewer than 5 right); 4 analysed." in told
+    assert "2 excluded: 1 by the experimenter; 1 at the headphone check (fewer than 5 right); 4 analysed." in told
+    assert "Headphone check: 1 failed, 5 not given." in told
     assert "Analysis of variance: listeners and network, one" in told
     assert sorted(path.name for path in Path("analysis").iterdir()) == [
-        ".lock", "anova.tsv", "bids", "listeners.tsv", "logistic.tsv", "recognition.png", "recognition.tsv", "summary.txt",
-        "trials.tsv",
+        ".lock", "anova.tsv", "bids", "listeners.tsv", "logistic.tsv", "recognition.pdf", "recognition.png", "recognition.svg",
+        "recognition.tsv", "sample.tsv", "summary.txt", "trials.tsv",
     ]  # fmt: skip
     assert Path("analysis/summary.txt").read_text() in told
     assert "holds an analysis; choose another --out, or --overwrite it" in refused(capsys, "experiment", "analyse", "trials.tsv")
     assert main(["experiment", "analyse", "trials.tsv", "--headphones", "0", "--overwrite", *FAST]) == 0
-    assert "6 listeners; none excluded; 6 analysed." in capsys.readouterr().out
+    assert "6 listeners with answers; finished: not recorded; none excluded; 6 analysed." in capsys.readouterr().out
 
 
 def test_layers_of_the_zoo_come_in_their_own_order(capsys):

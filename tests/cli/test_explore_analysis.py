@@ -64,7 +64,8 @@ def test_of_a_folder(tmp_path, monkeypatch, capsys):
     assert main(["explore", "analyse", "built", *QUICK]) == 0
     told = capsys.readouterr().out
     main_trials = [presented(one.decided) for one in heard if one.decided.trial.kind == "main"]
-    assert f"1 listeners; none excluded; 1 analysed.\n{len(main_trials)} trials of 3 dimensions." in told
+    assert "1 listener enrolled, 1 started; 1 finished; none excluded; 1 analysed.\nHeadphone check: 1 passed.\n" in told
+    assert f"\n{len(main_trials)} trials of 3 dimensions." in told
     rows = read_table(Path("analysis/thresholds.tsv"))
     assert [row["dimension"] for row in rows] == ["relu0/0/+", "relu0/0/-", "relu1/2/+"]
     assert all(0.2 < float(row["threshold"]) < 0.4 for row in rows)
@@ -88,7 +89,7 @@ def test_of_a_table(capsys):
     assert main(["explore", "analyse", "trials.tsv", *QUICK, "--d-prime", "1", "--decision", "independent", "--lapse", "0"]) == 0
     told = capsys.readouterr().out
     assert "d′ = 1.00 (abx-independent, 0 lapses)" in told
-    assert "sensitivity.png, summary.txt" in told
+    assert "sensitivity.png, sensitivity.pdf, sensitivity.svg, summary.txt" in told
     assert Path("analysis/summary.txt").read_text() in told
     assert [row["procedure"] for row in read_table(Path("analysis/thresholds.tsv"))] == ["", ""]
     assert "analysis/summary.txt exists; choose another --out, or --overwrite it" in refused(

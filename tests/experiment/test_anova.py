@@ -114,10 +114,32 @@ def test_nothing_changes_with_level_of_all_listeners_or_with_units():
 
 
 def test_listeners_who_agree_in_all():
-    (effect,) = anova(np.tile([0.9, 0.5, 0.1], (4, 1)), within=["layer"])
-    assert (effect.f, effect.p, effect.p_gg, effect.partial_eta2) == (math.inf, 0, 0, 1)
+    (effect,) = anova(np.tile([0.9, 0.5, 0.1], (4, 1)), within=["layer"], permutations=20_000)
+    assert all(math.isnan(x) for x in (effect.f, effect.p, effect.epsilon, effect.p_gg, effect.partial_eta2))
+    assert effect.note == "no variance between listeners in this effect"
+    assert (effect.df, effect.df_error) == (2, 6)
+    exact = 1 / 6**3  # the other three listeners must have the order that the first has
+    assert effect.p_permutation == pytest.approx(exact, abs=4 * math.sqrt(exact / 20_000))
     (none,) = anova(np.full((4, 3), 0.7), within=["layer"], permutations=9)
-    assert all(math.isnan(x) for x in (none.f, none.p, none.p_gg, none.partial_eta2, none.p_permutation))
+    assert all(math.isnan(x) for x in (none.f, none.p, none.epsilon, none.p_gg, none.partial_eta2, none.p_permutation))
+    assert none.note == "no variance within listeners"
+
+
+def test_groups_whose_listeners_agree():
+    values = [[1, 0], [1, 0], [0.5, 0.5], [0.5, 0.5]]  # all means are 0.5; differences are 1 or 0, all alike within groups
+    group, layer, both = anova(values, within=["layer"], between="group", groups=list("aabb"), permutations=9)
+    assert group.note == "no variance between listeners of a group"
+    assert layer.note == "no variance between listeners in this effect"
+    assert both.note == "no variance between listeners of a group in this effect"
+    assert all(math.isnan(effect.f) and math.isnan(effect.p) for effect in (group, layer, both))
+
+
+def test_p_is_never_zero():
+    rng = np.random.default_rng(0)
+    values = np.tile(np.arange(20.0), (200, 1)) + 0.01 * rng.standard_normal((200, 20))
+    (effect,) = anova(values, within=["layer"])
+    assert 0 < effect.p_gg <= effect.p + 1e-300
+    assert effect.note == ""
 
 
 def test_permutations_of_two_levels_are_signs():
@@ -164,12 +186,12 @@ def test_permutation_p_is_never_zero_and_does_not_depend_on_how_many_are_made_at
     [
         ([[1, 2], [3, np.nan]], {"within": ["layer"]}, "1 of 4 values are missing or not finite, the first of listener 1"),
         ([[1], [2]], {"within": ["layer"]}, "the factor layer has 1 level; an analysis of variance needs two or more"),
-        ([[1, 2]], {"within": ["layer"]}, "1 listeners in 1 groups leave no error"),
+        ([[1, 2]], {"within": ["layer"]}, "1 listener: there is no error; there must be 2 or more"),
         ([[1, 2], [3, 4]], {"within": ["layer", "model"]}, "values of shape (2, 2) for the within factors layer, model"),
         ([[1, 2], [3, 4]], {"within": ["layer"], "between": "group"}, "both its name and the listeners' groups"),
         ([[1, 2], [3, 4]], {"within": ["layer"], "between": "group", "groups": ["a"]}, "1 groups for 2 listeners"),
         ([[1, 2], [3, 4]], {"within": ["layer"], "between": "group", "groups": ["a", "a"]}, "the factor group has 1 group"),
-        ([[1, 2], [3, 4]], {"within": ["layer"], "between": "group", "groups": ["a", "b"]}, "2 listeners in 2 groups leave no"),
+        ([[1, 2], [3, 4]], {"within": ["layer"], "between": "group", "groups": ["a", "b"]}, "2 listeners in 2 groups"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_analysed(values, design, message):

@@ -77,14 +77,27 @@ def test_a_condition_that_is_always_right_stays_finite():
     listener, layer, correct = simulated(6, 10)
     fixed = mixed_logistic(as_trials(listener, layer, correct | (layer == 0)), vary=["listener"])[:3]
     assert all(abs(c.estimate) < 20 and np.isfinite(c.se) for c in fixed)
+    assert all(np.isnan([c.low, c.high, c.p]).all() for c in fixed)
+    compared = "not computed: all 60 answers are right in the reference condition"
+    assert [c.note for c in fixed] == ["not computed: all 60 answers are right", compared, compared]
+
+
+def test_a_condition_that_is_always_wrong_has_no_p_and_others_have():
+    listener, layer, correct = simulated(6, 10)
+    intercept, final, relu0, spread = mixed_logistic(as_trials(listener, layer, correct & (layer != 2)), vary=["listener"])
+    assert (final.name, final.note) == ("condition[T.one final]", "not computed: all 60 answers are wrong")
+    assert np.isnan([final.low, final.high, final.p]).all()
+    assert intercept.note == relu0.note == ""
+    assert 0 < relu0.p < 1
+    assert spread.note == "no standard error: the approximation makes it too small"
 
 
 def test_written(tmp_path):
     path = write_logistic(tmp_path / "logistic.tsv", mixed_logistic(as_trials(*simulated(4, 8))))
     header, first, *_, last = path.read_text().splitlines()
-    assert header == "name\testimate\tse\tlow\thigh\tp"
+    assert header == "name\testimate\tse\tlow\thigh\tp\tnote"
     assert first.startswith("Intercept\t")
-    assert last.split("\t")[2:] == ["", "", "", ""]
+    assert last.split("\t")[2:6] == ["", "", "", ""]
 
 
 @pytest.mark.parametrize(
@@ -101,8 +114,10 @@ def test_formulas_that_do_not_fit(formula, message):
 
 def test_nothing_to_tell_apart():
     listener, layer, correct = simulated(4, 8)
-    with pytest.raises(AudioMetamerError, match="a mixed logistic model of 96 answers that are all right or all wrong"):
-        mixed_logistic(as_trials(listener, layer, correct | True))
+    for answers, word in ((correct | True, "right"), (correct & False, "wrong")):
+        (line,) = mixed_logistic(as_trials(listener, layer, answers))
+        assert line.note == f"not computed: all 96 answers are {word}"
+        assert np.isnan(line[1:6]).all()
 
 
 def test_without_statsmodels(monkeypatch):

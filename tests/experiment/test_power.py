@@ -42,8 +42,14 @@ def test_spread_lapses_and_scatter():
     plain = power([0.7, 0.5], **options).power
     assert power([0.7, 0.5], **options, lapse=0.5).power < plain
     assert power([0.7, 0.5], **options, scatter=1.0).power < plain
-    assert power([1 - 1e-12, 1e-12], **options, spread=0.0).power == 1  # no error at all
-    assert power([1 - 1e-12, 1 - 1e-12], **options, spread=0.0).power == 0  # no effect either
+
+
+@pytest.mark.parametrize("accuracy", [[1 - 1e-12, 1e-12], [1 - 1e-12, 1 - 1e-12]])
+def test_experiments_in_which_listeners_do_not_differ_find_nothing(accuracy):
+    found = power(accuracy, listeners=10, trials=20, experiments=50, spread=0.0)
+    assert (found.power, found.untested) == (0, 1)
+    with pytest.raises(AudioMetamerError, match=r"4 listeners have a power of 0 \(100 % have no F: listeners do not differ\)"):
+        listeners_needed(accuracy, trials=20, experiments=50, spread=0.0, most=4)
 
 
 def test_the_smallest_number_that_has_it(monkeypatch):

@@ -130,7 +130,7 @@ def test_split_halves_of_noise_of_known_size():
 
 def test_split_halves_at_the_ends():
     agree = split_half(np.tile([0.1, 0.5, 0.9], (5, 1)))
-    assert agree == pytest.approx((1, 1, 1))
+    assert agree == pytest.approx((1, 1, 1, 5))
     assert np.isnan(split_half(np.full((4, 3), 0.5)).ceiling)
     with pytest.raises(
         AudioMetamerError, match="a noise ceiling of 3 listeners and 3 conditions; there must be at least 4 and 3"

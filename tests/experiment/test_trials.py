@@ -8,7 +8,7 @@ import tiny_answers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.experiment.analysis.trials import (
     LISTENER_COLUMNS,
     TRIAL_COLUMNS,
@@ -104,12 +104,19 @@ def test_trials_that_cannot_be(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("column", "cell", "message"),
     [
-        ("correct", "perhaps", "row 2: Expected `bool`, got `str` - at `$.correct`"),
+        ("correct", "perhaps", "row 2: correct is 'perhaps'; it must be true or false"),
         ("correct", "", "row 2: Object missing required field `correct`"),
-        ("kind", "warm-up", "row 2: Invalid enum value 'warm-up' - at `$.kind`"),
-        ("trial", "-1", "row 2: Expected `int` >= 0 - at `$.trial`"),
-        ("reaction_time_ms", "-5", "row 2: Expected `float` >= 0.0 - at `$.reaction_time_ms`"),
-        ("started", "2026-11-02T12:00:06", "row 2: Expected `datetime` with a timezone component - at `$.started`"),
+        ("kind", "warm-up", "row 2: kind is 'warm-up'; it must be one of headphones, practice, demonstration, catch, main"),
+        ("trial", "-1", "row 2: trial is '-1'; it must be a whole number >= 0"),
+        ("reaction_time_ms", "-5", "row 2: reaction_time_ms is '-5'; it must be a number >= 0.0 (decimals after a point)"),
+        ("reaction_time_ms", "812,5", "row 2: reaction_time_ms is '812,5'; it must be a number (decimals after a point)"),
+        ("seed", "1.5", "row 2: seed is '1.5'; it must be a whole number"),
+        (
+            "started",
+            "2026-11-02T12:00:06",
+            "row 2: started is '2026-11-02T12:00:06'; it must be a time with its zone, as in 2026-",
+        ),
+        ("started", "noon", "row 2: started is 'noon'; it must be a time with its zone, as in 2026-11-02T12:00:06Z"),
     ],
 )
 def test_cells_that_cannot_be_read(tmp_path, column, cell, message):
@@ -125,8 +132,64 @@ def test_cells_that_cannot_be_read(tmp_path, column, cell, message):
 
 def test_a_missing_column(tmp_path):
     (tmp_path / "trials.tsv").write_text("listener\ttrial\n1\t1\n")
-    with pytest.raises(AudioMetamerError, match="has no column kind, stimulus"):
+    with pytest.raises(AudioMetamerError, match="has no column kind, correct; it has listener, trial"):
         read_trials(tmp_path / "trials.tsv")
+
+
+def test_columns_that_are_empty_may_be_missing_and_others_are_ignored_with_a_notice(tmp_path):
+    path = tmp_path / "trials.tsv"
+    path.write_text(
+        "correct\tlistener\taudio\ttrial \tkind\tclip\tlayer\ntrue\t1\t{}\t1\tmain\tc\tnatural\nfalse\t1\t{}\t2\tpractice\t\t \n"
+    )
+    with pytest.warns(AudioMetamerWarning, match=r"trials\.tsv: ignored, as they are not known: columns audio"):
+        found = read_trials(path)
+    assert found == [
+        Trial(listener="1", trial=1, kind="main", clip="c", layer="natural", correct=True),
+        Trial(listener="1", trial=2, kind="practice", correct=False),
+    ]
+
+
+def test_a_required_column_that_is_misspelt_is_named_with_the_nearest(tmp_path):
+    (tmp_path / "trials.tsv").write_text("Listener\ttrail\tkind\tcorrect\n1\t1\tmain\ttrue\n")
+    with pytest.raises(AudioMetamerError, match=r"no column listener \(nearest: Listener\), trial \(nearest: trail\); it has"):
+        read_trials(tmp_path / "trials.tsv")
+
+
+@pytest.mark.parametrize("name", ["trials.tsv", "trials.csv", "trials.txt"])
+@pytest.mark.parametrize("separator", "\t,;")
+@pytest.mark.parametrize("line", ["\n", "\r\n"])
+def test_what_spreadsheets_export(tmp_path, name, separator, line):
+    rows = [
+        ["listener", "trial", "kind", "correct", "reaction_time_ms", "answer"],
+        ["Zo\N{LATIN SMALL LETTER E WITH DIAERESIS}", "1", "practice", "TRUE", "812.5", '"one, two; three"'],
+    ]
+    text = "\ufeff" + "".join(separator.join(row) + line for row in rows)
+    (tmp_path / name).write_text(text, newline="", encoding="utf-8")
+    (trial,) = read_trials(tmp_path / name)
+    assert (trial.listener, trial.correct, trial.reaction_time_ms) == ("Zo\N{LATIN SMALL LETTER E WITH DIAERESIS}", True, 812.5)
+    assert trial.answer == "one, two; three"
+
+
+def test_names_that_look_alike_are_equal(tmp_path):
+    path = tmp_path / "listeners.tsv"
+    path.write_text(
+        "listener\tgroup\nZoe\N{COMBINING DIAERESIS}\tyoung \n 2\tvery\N{NO-BREAK SPACE} old\n3\t \n", encoding="utf-8"
+    )
+    assert [(one.listener, one.group) for one in read_listeners(path)] == [
+        ("Zo\N{LATIN SMALL LETTER E WITH DIAERESIS}", "young"), ("2", "very old"), ("3", ""),
+    ]  # fmt: skip
+    trial = Trial(listener=" 2", trial=1, kind="main", clip="c", model="m ", layer=" relu0", correct=True)
+    assert (trial.listener, trial.model, trial.layer) == ("2", "m", "relu0")
+
+
+def test_a_column_of_listeners_that_is_nearly_known_is_not_passed_over(tmp_path):
+    (tmp_path / "listeners.tsv").write_text("listener\tGroup\tage\n1\told\t70\n")
+    with pytest.warns(AudioMetamerWarning) as notices:
+        (found,) = read_listeners(tmp_path / "listeners.tsv")
+    assert [str(notice.message).partition(": ")[2] for notice in notices] == [
+        "column Group is taken for a question; if it is group, call it that"
+    ]
+    assert (found.group, found.questionnaire) == ("", {"Group": "old", "age": "70"})
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.contrasts import Codes, Ratio, Values, f_ratio
+from audiometamer.experiment.analysis.exclusions import people
 from audiometamer.experiment.analysis.permutation import permutation_p
 
 
@@ -20,11 +21,11 @@ class Effect(NamedTuple):
     name : str
         Of the factor, or of several: ``observer × layer``.
     f : float
-        F; infinite if listeners do not differ in the effect, NaN if there is no effect either.
+        F; NaN, as are `p`, `epsilon`, `p_gg` and `partial_eta2`, if it cannot be computed.
     df, df_error : int
         Its degrees of freedom.
     p : float
-        If the contrasts are spherical.
+        If the contrasts are spherical; at least 2.2e-308.
     epsilon : float
         Greenhouse and Geisser's; 1 if there is a single contrast.
     p_gg : float
@@ -32,9 +33,11 @@ class Effect(NamedTuple):
     partial_eta2 : float
         Effect / (effect + error), of the sums of squares.
     p_permutation : float
-        NaN if no permutations were asked for.
+        NaN if no permutations were asked for, or values do not differ at all.
     effect, error : float
         Sums of squares.
+    note : str
+        Why F cannot be computed; else empty.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Effect(NamedTuple):
     p_permutation: float
     effect: float
     error: float
+    note: str = ""
 
 
 def anova(
@@ -102,21 +106,33 @@ def anova(
                 table, codes, within=factors, between=crossed, permutations=permutations, seed=(seed, number)
             )
         named = [between] * crossed + [within[k] for k in factors]
-        effects.append(_effect(" × ".join(map(str, named)), ratio, p_permutation))
+        effects.append(_effect(" × ".join(map(str, named)), ratio, p_permutation, between=crossed, within=bool(factors)))
     return effects
 
 
-def _effect(name: str, ratio: Ratio, p_permutation: float) -> Effect:
+def _effect(name: str, ratio: Ratio, p_permutation: float, *, between: bool, within: bool) -> Effect:
     effect, error = float(ratio.effect[0]), float(ratio.error[0])
-    total = effect + error
+    nan = float("nan")
     return Effect(
-        name, float(ratio.f[0]), ratio.df, ratio.df_error,
+        name, float(ratio.f[0]) if error else nan, ratio.df, ratio.df_error,
         p=float(ratio.p[0]),
         epsilon=float(ratio.epsilon[0]),
         p_gg=float(ratio.p_gg[0]),
-        partial_eta2=effect / total if total else float("nan"),
+        partial_eta2=effect / (effect + error) if error else nan,
         p_permutation=p_permutation, effect=effect, error=error,
+        note="" if error else _why_not(effect, between=between, within=within),
     )  # fmt: skip
+
+
+def _why_not(effect: float, *, between: bool, within: bool) -> str:
+    """Why there is no F without error."""
+    if not within:
+        return "no variance between listeners of a group"
+    if not effect:
+        return "no variance within listeners"
+    return (
+        "no variance between listeners of a group in this effect" if between else "no variance between listeners in this effect"
+    )
 
 
 def _checked(values: Values, within: Sequence[str], between: str | None, groups: Sequence[object] | None) -> Codes:
@@ -146,6 +162,7 @@ def _checked(values: Values, within: Sequence[str], between: str | None, groups:
         codes = np.array([names.index(group) for group in groups], np.intp)
         if len(names) < 2:
             raise AudioMetamerError(f"the factor {between} has {len(names)} group; an analysis of variance needs two or more")
-    if listeners <= len(np.unique(codes)):
-        raise AudioMetamerError(f"{listeners} listeners in {len(np.unique(codes))} groups leave no error; there must be more")
+    if listeners <= (n_groups := len(np.unique(codes))):
+        of = "" if groups is None else f" in {n_groups} groups"
+        raise AudioMetamerError(f"{people(listeners)}{of}: there is no error; there must be {max(n_groups, 1) + 1} or more")
     return codes

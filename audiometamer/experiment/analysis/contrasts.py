@@ -6,6 +6,7 @@ from zero by, or groups of listeners from each other; the error is how much list
 (Maxwell & Delaney 2004, ch. 11 to 14; O'Brien & Kaiser 1985, Psychological Bulletin 97, 316).
 """
 
+import sys
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
+LEAST_P = sys.float_info.min  # smaller ones cannot be told from 0, which no probability here is
 _ROUNDING = 1e-24  # of the sum of squares of all values: what is smaller is zero
 
 
@@ -26,7 +28,7 @@ class Ratio(NamedTuple):
     Parameters
     ----------
     f : array
-        Infinite if there is an effect and no error, NaN if there is neither.
+        Infinite if there is an effect and no error, NaN if there is neither: neither is a result, and p is NaN in both.
     effect, error : array
         Sums of squares.
     df, df_error : int
@@ -55,7 +57,7 @@ class Ratio(NamedTuple):
 
     def _tail(self, factor: float | Values) -> Values:
         tail = scipy.special.fdtrc(factor * self.df, factor * self.df_error, self.f)
-        return np.where(np.isinf(self.f), 0.0, tail)  # whatever epsilon, which is NaN there
+        return np.where(np.isfinite(self.f), np.maximum(tail, LEAST_P), np.nan)
 
 
 def f_ratio(tables: Values, groups: Codes, *, within: Collection[int] = (), between: bool = False) -> Ratio:

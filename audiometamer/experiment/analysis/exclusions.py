@@ -1,13 +1,24 @@
-"""Who is left out, by rules that are stated before the answers are seen, and how many."""
+"""Who is analysed and who is not: rules that are stated before the answers are seen, and how many listeners each leaves out."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, get_args
 
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.trials import Kind, Listener
+
+Check = Literal["passed", "failed", "not completed", "not given", "no criterion"]
+_UNANSWERED = "no answers in the main part"
+_CHECK = "headphone check "
+_CHECKS: tuple[Kind, ...] = ("headphones", "demonstration")  # that a listener who leaves may break off
+_BY_RULE = re.compile(
+    r"(headphones|demonstration|catch|reaction time): [\d.]+ (?:of|ms)|(not finished)$"
+)  # reasons that are ours
 
 
 class Judged(Protocol):
@@ -19,47 +30,198 @@ class Judged(Protocol):
     def kind(self) -> Kind: ...
     @property
     def correct(self) -> bool: ...
+    @property
+    def reaction_time_ms(self) -> float | None: ...
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a listener must reach; None switches a rule off, and a rule leaves alone who had no such trial.
+    """What a listener must reach; None switches a rule off, and listeners without such trials pass it.
 
     Parameters
     ----------
     headphones : int or None
-        Trials of the headphone check, right; default 5 (of six, Woods et al. 2017).
+        Correct trials of the headphone check; default 5 (of six, Woods et al. 2017).
     demonstration : int or None
-        Trials of the demonstration, right; default 5 (of twelve, Feather et al. 2023, online).
+        Correct trials of the demonstration; default 5 (of twelve, Feather et al. 2023, online).
     catch : float or None
-        Share of the catch trials, right; default 0.5.
+        Proportion of catch trials correct; default 0.5.
     finished : bool
         Whether the last trial must have been answered; default False.
+    fastest_ms : float or None
+        Shortest median reaction time in the main part, ms; default None.
     """
 
     headphones: int | None = 5
     demonstration: int | None = 5
     catch: float | None = 0.5
     finished: bool = False
+    fastest_ms: float | None = None
 
 
-class Exclusions(NamedTuple):
+class Stage(msgspec.Struct, frozen=True):
+    """A row of ``sample.tsv``: how many listeners came so far.
+
+    Parameters
+    ----------
+    group : str
+        Group of listeners; empty: all.
+    stage : str
+        ``enrolled``, ``started`` (gave an answer), ``finished``, ``excluded`` and ``excluded: RULE``, ``no answers in the main
+        part``, ``analysed``; or ``headphone check RESULT``.
+    count : int
+    listeners : str
+        Who they are.
+    """
+
+    group: str
+    stage: str
+    count: int
+    listeners: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What became of a listener.
+
+    Parameters
+    ----------
+    listener : Listener
+        With `excluded` and `reason` filled in.
+    started, answered : bool
+        Whether there is any answer, and one in the main part.
+    failed : dict of str to str
+        What was found, by the rule that was not met, here or as the table of listeners has it.
+    here : frozenset of str
+        Which of these are not met by the trials at hand.
+    headphones : str
+        How the headphone check went.
+    """
+
+    listener: Listener
+    started: bool
+    answered: bool
+    failed: dict[str, str]
+    here: frozenset[str]
+    headphones: Check
+
+    @property
+    def analysed(self) -> bool:
+        """Whether the listener's answers count."""
+        return self.answered and not self.failed
+
+
+@dataclass(frozen=True)
+class Exclusions:
     """What the rules make of the listeners.
 
     Parameters
     ----------
-    listeners : list of Listener
-        All of them, with `excluded` and `reason` filled in.
-    statement : str
-        Who was left out and why, in a sentence or two with counts.
+    standings : list of Standing
+        Of all listeners.
+    rules : Rules
+    enrolled : bool
+        Whether a table of listeners names all who were enrolled; else only those are known who answered.
+    notes : list of str
+        Where the table of listeners and the trials disagree.
     """
 
-    listeners: list[Listener]
-    statement: str
+    standings: list[Standing]
+    rules: Rules
+    enrolled: bool = True
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """All of them, with `excluded` and `reason` filled in."""
+        return [standing.listener for standing in self.standings]
 
     @property
     def kept(self) -> frozenset[str]:
-        """The names of those who were not excluded."""
-        return frozenset(listener.listener for listener in self.listeners if not listener.excluded)
+        """The names of those who are analysed: not excluded, with an answer in the main part."""
+        return frozenset(standing.listener.listener for standing in self.standings if standing.analysed)
+
+    @property
+    def stages(self) -> list[Stage]:
+        """How many listeners came how far: all, then each group if there are any."""
+        groups = dict.fromkeys(listener.group for listener in self.listeners if listener.group)
+        return [
+            Stage(group, stage, len(names), ", ".join(names))
+            for group in ("", *groups)
+            for stage, names in _stages([one for one in self.standings if group in ("", one.listener.group)]).items()
+        ]
+
+    @property
+    def statement(self) -> str:
+        """Who was left out and why, in a sentence with counts."""
+        count = {stage: len(names) for stage, names in _stages(self.standings).items()}
+        is_known = any(listener.finished is not None for listener in self.listeners)
+        why = list(self._why())
+        return "; ".join([
+            f"{people(count['enrolled'])} enrolled, {count['started']} started" if self.enrolled
+            else f"{people(count['started'])} with answers",
+            f"{count['finished']} finished" if is_known else "finished: not recorded",
+            f"{count['excluded']} excluded: {'; '.join(why)}" if why else "none excluded",
+            *([f"{count[_UNANSWERED]} gave {_UNANSWERED}"] if count[_UNANSWERED] else []),
+            f"{count['analysed']} analysed.",
+        ])  # fmt: skip
+
+    def _why(self) -> Iterator[str]:
+        """How many listeners each rule excludes; its criterion where all of them miss it by the trials at hand."""
+        for rule, (words, criterion) in _words(self.rules).items():
+            excluded = [one for one in self.standings if rule in one.failed]
+            if excluded:
+                stated = criterion and all(rule in one.here for one in excluded)
+                yield f"{len(excluded)} {words}" + f" ({criterion})" * bool(stated)
+        if several := sum(len(one.failed) > 1 for one in self.standings):
+            yield f"{several} of these for more than one reason"
+
+    @property
+    def details(self) -> list[str]:
+        """What else a reader needs of the sample: headphone check, and sizes of groups."""
+        checks = {stage: len(names) for stage, names in _stages(self.standings).items() if stage.startswith(_CHECK)}
+        told = ", ".join(f"{n} {stage.removeprefix(_CHECK)}" for stage, n in checks.items())
+        if checks == {f"{_CHECK}not given": len(self.standings)}:
+            told = "not given"
+        lines = [f"Headphone check: {told}."]
+        groups = {group: 0 for listener in self.listeners if (group := listener.group)}
+        for standing in self.standings if groups else ():
+            groups[standing.listener.group] = groups.get(standing.listener.group, 0) + standing.analysed
+        if groups:
+            lines.append("Analysed by group: " + sizes(groups) + ".")
+        return lines
+
+
+def people(n: int) -> str:
+    """How many listeners, in words."""
+    return f"{n} listener{'s' * (n != 1)}"
+
+
+def named(names: Sequence[str], most: int = 10) -> str:
+    """Some listeners' names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def sizes(groups: Mapping[str, int]) -> str:
+    """Groups with how many are in each."""
+    return ", ".join(f"{group or 'without a group'} {n}" for group, n in groups.items())
+
+
+def _stages(standings: Sequence[Standing]) -> dict[str, list[str]]:
+    """The names of those who came to each stage; rules and results of the headphone check only where there are any."""
+    rules = dict.fromkeys(rule for one in standings for rule in one.failed)
+    checks = [check for check in get_args(Check) if any(one.headphones == check for one in standings)]
+    reached = {
+        "enrolled": standings,
+        "started": [one for one in standings if one.started],
+        "finished": [one for one in standings if one.listener.finished],
+        "excluded": [one for one in standings if one.failed],
+        **{f"excluded: {rule}": [one for one in standings if rule in one.failed] for rule in rules},
+        _UNANSWERED: [one for one in standings if not one.failed and not one.answered],
+        "analysed": [one for one in standings if one.analysed],
+        **{f"{_CHECK}{check}": [one for one in standings if one.headphones == check] for check in checks},
+    }
+    return {stage: [one.listener.listener for one in those] for stage, those in reached.items()}
 
 
 def exclude(trials: Sequence[Judged], listeners: Iterable[Listener] = (), rules: Rules | None = None) -> Exclusions:
@@ -77,8 +239,7 @@ def exclude(trials: Sequence[Judged], listeners: Iterable[Listener] = (), rules:
     Returns
     -------
     Exclusions
-        A listener is counted once, under the first rule not met: the experimenter's word, headphones, demonstration, catch
-        trials, finished; `reason` names all.
+        A listener who fails several rules counts under each of them, and once in the total.
 
     Raises
     ------
@@ -86,41 +247,91 @@ def exclude(trials: Sequence[Judged], listeners: Iterable[Listener] = (), rules:
         If nobody is left.
     """
     rules = rules or Rules()
-    known = {listener.listener: listener for listener in listeners}
-    known |= {name: Listener(listener=name) for name in dict.fromkeys(t.listener for t in trials) if name not in known}
-    judged, first = [], Counter[str]()
-    for listener in known.values():
-        failed = _failed([trial for trial in trials if trial.listener == listener.listener], listener, rules)
-        reason = "; ".join(failed.values())
-        judged.append(msgspec.structs.replace(listener, excluded=bool(failed), reason=reason))
-        first.update(list(failed)[:1])
-    statement = _statement(len(judged), first, rules)
-    if all(listener.excluded for listener in judged):
-        raise AudioMetamerError(f"nobody is left to be analysed: {statement}")
-    return Exclusions(judged, statement)
+    by_listener: dict[str, list[Judged]] = defaultdict(list)
+    for trial in trials:
+        by_listener[trial.listener].append(trial)
+    table = list(listeners)
+    known, notes = _matched(table, list(by_listener))
+    whole = {kind: max((_count(own, kind)[1] for own in by_listener.values()), default=0) for kind in _CHECKS}
+    standings = [_standing(one, by_listener.get(one.listener, []), rules, whole) for one in known]
+    found = Exclusions(standings, rules, bool(table), notes)
+    if not found.kept:
+        raise AudioMetamerError(f"nobody is left to be analysed: {found.statement}")
+    return found
 
 
-def _failed(trials: Sequence[Judged], listener: Listener, rules: Rules) -> dict[str, str]:
-    """What was not met, by rule."""
-    failed = {}
-    if listener.excluded:
-        failed["experimenter"] = listener.reason or "by the experimenter"
-    headphones = _count(trials, "headphones")
-    if not headphones[1] and listener.headphones_correct is not None:
-        headphones = (listener.headphones_correct, listener.headphones_trials or 0)
-    demonstration, catch = _count(trials, "demonstration"), _count(trials, "catch")
-    catch_least = None if rules.catch is None else rules.catch * catch[1]
-    checks = (
-        ("headphones", headphones, rules.headphones),
-        ("demonstration", demonstration, rules.demonstration),
-        ("catch", catch, catch_least),
-    )
-    for name, (right, of), least in checks:
-        if of and least is not None and right < least:
-            failed[name] = f"{name}: {right} of {of} right"
+def _matched(table: Sequence[Listener], answered: Sequence[str]) -> tuple[list[Listener], list[str]]:
+    """The listeners of the table, under the names that their trials have, and those who only have trials; and notes."""
+    names = {listener.listener for listener in table}
+    absent: dict[str, list[str]] = defaultdict(list)
+    for name in answered:
+        if name not in names:
+            absent[name.casefold()].append(name)
+    known, notes, there = [], [], {*answered}
+    for listener in table:
+        same = absent.get(listener.listener.casefold(), [])
+        if listener.listener not in there and len(same) == 1:
+            absent.pop(listener.listener.casefold())
+            notes.append(f"Listener {listener.listener} of the table of listeners is taken for {same[0]} of the trials.")
+            known.append(msgspec.structs.replace(listener, listener=same[0]))
+        else:
+            known.append(listener)
+    rest = [name for names in absent.values() for name in names]
+    if table and rest:
+        notes.append(f"Not in the table of listeners, though with trials: {people(len(rest))} ({named(rest)}).")
+    return known + [Listener(listener=name) for name in rest], notes
+
+
+def _standing(listener: Listener, trials: Sequence[Judged], rules: Rules, whole: Mapping[Kind, int]) -> Standing:
+    """What becomes of a listener; `whole` is how many trials each check has. One that was broken off is not failed."""
+    answered = any(trial.kind == "main" for trial in trials)
+    counts = {kind: _count(trials, kind) for kind in (*_CHECKS, "catch")}
+    if not counts["headphones"][1] and listener.headphones_correct is not None:
+        counts["headphones"] = (listener.headphones_correct, listener.headphones_trials or 0)
+    broken_off = {kind for kind in _CHECKS if 0 < counts[kind][1] < whole[kind] and not answered}
+    told = _told(listener) if listener.excluded else {}
+    here = {rule: words for rule, words in _failed(trials, counts, listener, rules) if rule not in broken_off or rule in told}
+    failed = here | told
+    check: Check = "passed"
+    if "headphones" in failed:
+        check = "failed"
+    elif not counts["headphones"][1]:
+        check = "not given"
+    elif "headphones" in broken_off:
+        check = "not completed"
+    elif rules.headphones is None:
+        check = "no criterion"
+    reason = "; ".join(failed.values()) or ("" if answered else _UNANSWERED)
+    row = msgspec.structs.replace(listener, excluded=bool(failed), reason=reason)
+    return Standing(row, bool(trials), answered, failed, frozenset(here), check)
+
+
+def _told(listener: Listener) -> dict[str, str]:
+    """Why the table of listeners excludes somebody, by rule; what no check of ours says is the experimenter's."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for part in filter(None, listener.reason.split("; ")):
+        match = _BY_RULE.match(part)
+        found[(match[1] or "finished") if match else "experimenter"].append(part)
+    return {rule: "; ".join(parts) for rule, parts in found.items()} or {"experimenter": "by the experimenter"}
+
+
+def _failed(
+    trials: Sequence[Judged], counts: Mapping[Kind, tuple[int, int]], listener: Listener, rules: Rules
+) -> Iterator[tuple[str, str]]:
+    """Each rule that is not met, and what was found."""
+    catch_least = None if rules.catch is None else rules.catch * counts["catch"][1]
+    least: dict[Kind, float | None] = {
+        "headphones": rules.headphones, "demonstration": rules.demonstration, "catch": catch_least,
+    }  # fmt: skip
+    for kind, needed in least.items():
+        right, of = counts[kind]
+        if of and needed is not None and right < needed:
+            yield kind, f"{kind}: {right} of {of} right"
     if rules.finished and listener.finished is False:
-        failed["finished"] = "not finished"
-    return failed
+        yield "finished", "not finished"
+    times = [trial.reaction_time_ms for trial in trials if trial.kind == "main" and trial.reaction_time_ms is not None]
+    if rules.fastest_ms is not None and times and (median := statistics.median(times)) < rules.fastest_ms:
+        yield "reaction time", f"reaction time: {median:g} ms, the median"
 
 
 def _count(trials: Iterable[Judged], kind: Kind) -> tuple[int, int]:
@@ -129,15 +340,16 @@ def _count(trials: Iterable[Judged], kind: Kind) -> tuple[int, int]:
     return sum(right), len(right)
 
 
-def _statement(n_listeners: int, excluded: Counter[str], rules: Rules) -> str:
-    why = {
-        "experimenter": "by the experimenter",
-        "headphones": f"at the headphone check (fewer than {rules.headphones} right)",
-        "demonstration": f"at the demonstration (fewer than {rules.demonstration} right)",
-        "catch": f"by catch trials (less than {100 * (rules.catch or 0):g} % right)",
-        "finished": "because they did not finish",
+def _words(rules: Rules) -> dict[str, tuple[str, str]]:
+    """By rule, the words under which listeners are counted, and the criterion; empty if the rule is off."""
+    return {
+        "experimenter": ("by the experimenter", ""),
+        "headphones": ("at the headphone check", "" if rules.headphones is None else f"fewer than {rules.headphones} right"),
+        "demonstration": (
+            "at the demonstration",
+            "" if rules.demonstration is None else f"fewer than {rules.demonstration} right",
+        ),
+        "catch": ("by catch trials", "" if rules.catch is None else f"less than {100 * rules.catch:g} % right"),
+        "finished": ("because they did not finish", ""),
+        "reaction time": ("by reaction time", "" if rules.fastest_ms is None else f"median below {rules.fastest_ms:g} ms"),
     }
-    counted = "; ".join(f"{excluded[rule]} {words}" for rule, words in why.items() if excluded[rule])
-    left = n_listeners - excluded.total()
-    told = f"{excluded.total()} excluded: {counted}" if counted else "none excluded"
-    return f"{n_listeners} listeners; {told}; {left} analysed."

@@ -1,33 +1,43 @@
 """Recognition against layer, as in the papers: listeners and networks, natural clips first."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiometamer.drawing import line_style, percent_by_layer
+from audiometamer.drawing import line_style, percent_by_layer, save_figure
 from audiometamer.experiment.analysis.recognition import Row
-from audiometamer.files import whole_file
 from audiometamer.metamers.clips import NATURAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 3
+_INCHES = 4.8, 3.6  # of a panel, at least
+_INCHES_A_LAYER = 0.36
+_INCHES_A_LETTER = 0.056  # in height, of the longest name of a layer
+_TITLE = 40  # characters in a line
+_LETTERS_AN_INCH = 13  # of the caption
 
 
-def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = None) -> None:
-    """Draw ``recognition.png``: a panel for each model, with its listeners and itself; if there are several, one to compare.
+def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = None) -> list[Path]:
+    """Draw ``recognition.png``, ``.pdf`` and ``.svg``: a panel for each model, with its listeners and itself, and one for all.
 
     Parameters
     ----------
     rows : sequence of Row
         In the order in which layers are drawn.
     path : path
+        Of the PNG.
     chance : float, optional
         Proportion that is right by chance; drawn as a line.
+
+    Returns
+    -------
+    list of path
     """
     from matplotlib.figure import Figure
 
@@ -37,18 +47,32 @@ def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = 
     if len(models) > 1:
         panels.append({model: _of(rows, model, "human") for model in models})
         titles.append("listeners, all models")
-    columns = min(len(panels), _COLUMNS)
+    columns = 2 if len(panels) == 4 else min(len(panels), _COLUMNS)
     down = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.8 * columns + 0.4, 4.0 * down), layout="constrained")
+    layers = [{row.layer for line in lines.values() for row in line} for lines in panels]
+    width = max(_INCHES[0], _INCHES_A_LAYER * max(map(len, layers)) + 0.8)
+    height = _INCHES[1] + _INCHES_A_LETTER * max(len(layer) for names in layers for layer in names)
+    figure = Figure(figsize=(width * columns + 0.4, height * down + 0.3), layout="constrained")
     places = list(figure.subplots(down, columns, squeeze=False, sharey=True).flat)
     for k, (axes, lines, title) in enumerate(zip(places, panels, titles, strict=False)):
         _panel(axes, lines, chance, first=0 if k < len(models) else 2)  # observers and models look different
-        axes.set_title(title)
+        axes.set_title(textwrap.fill(title, _TITLE), fontsize=11)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
-    figure.supylabel("recognised (%), mean and 95 % interval over listeners", fontsize=10)
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    figure.supylabel("recognised (%)", fontsize=10)
+    figure.supxlabel(textwrap.fill(_caption(rows), int(_LETTERS_AN_INCH * figure.get_figwidth())), fontsize=9)
+    return save_figure(figure, path)
+
+
+def _caption(rows: Sequence[Row]) -> str:
+    """How many listeners there are, and what bars are."""
+    counts = sorted({row.listeners for row in rows if row.observer == "human" and row.value is not None})
+    n = f"{counts[0]}–{counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+    text = f"Mean of n = {n} listener{'s' * (n != '1')}"
+    known = [row.low is not None for row in rows if row.value is not None and row.listeners > 1]
+    if any(known):
+        text += "; bars: 95 % bootstrap intervals over listeners" + ", none where all are alike" * (not all(known))
+    return text
 
 
 def _of(rows: Sequence[Row], model: str, observer: str) -> list[Row]:
@@ -65,13 +89,14 @@ def _panel(axes: "Axes", lines: dict[str, list[Row]], chance: float | None, *, f
             if part:
                 _line(axes, [layers.index(row.layer) + shift for row in part], part, first + k, label)
     if chance is not None:
-        axes.axhline(100 * chance, color="0.4", linestyle=":", linewidth=1)
-        axes.text(len(layers) - 0.4, 100 * chance, "chance", ha="right", va="bottom", fontsize=8, color="0.3")
+        axes.axhline(100 * chance, color="0.4", linestyle=":", linewidth=1.2, label=f"chance ({100 * chance:.3g} %)", zorder=1)
     missing = {(row.model, row.layer): row.missing for rows in lines.values() for row in rows}
     absent = {layer: sum(number for (_, at), number in missing.items() if at == layer) for layer in layers}
     ticks = [f"{layer} ({absent[layer]} missing)" if absent[layer] else layer for layer in layers]
     percent_by_layer(axes, ticks)
-    axes.legend(fontsize=8, loc="lower left", framealpha=0.9, edgecolor="none")
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda k: labels[k].startswith("chance"))
+    axes.legend([handles[k] for k in order], [labels[k] for k in order], fontsize=9, framealpha=0.9, edgecolor="none")
 
 
 def _line(axes: "Axes", places: Sequence[float], rows: Sequence[Row], k: int, label: str | None) -> None:

@@ -9,7 +9,10 @@ from audiometamer.evaluation.bootstrap import Bootstrap, Values
 
 
 class Means(NamedTuple):
-    """Means over listeners and their 95 % intervals, NaN where there is no listener, or no two for an interval.
+    """Means over listeners and their 95 % intervals.
+
+    NaN where there is no listener; the interval also where there are no two that differ: resamples would all be the same, which
+    says nothing of other listeners.
 
     Parameters
     ----------
@@ -49,7 +52,8 @@ def mean_over_listeners(values: ArrayLike, *, resamples: int = 10_000, seed: int
         value = filled.sum(0) / counts
         resampled = drawn @ filled / (drawn @ there.astype(float))
     low, high = np.full((2, table.shape[1]), np.nan)
-    for k in np.flatnonzero(counts > 1):
+    differ = [len(np.unique(column[held])) > 1 for column, held in zip(table.T, there.T, strict=True)]
+    for k in np.flatnonzero(differ):
         held = resampled[np.isfinite(resampled[:, k]), k]  # some drew nobody who heard this condition
         low[k], high[k] = np.percentile(held, [2.5, 97.5])
     return Means(value, low, high, counts)

@@ -9,6 +9,7 @@ import scipy.special
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.analysis.contrasts import LEAST_P
 from audiometamer.experiment.analysis.trials import Trial, trial_frame
 from audiometamer.metamers.clips import NATURAL
 from audiometamer.tables import write_table
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _PRIOR_SD = 10.0  # of the coefficients, in log odds: hardly any, but one that is right everywhere stays finite
 _PRIOR_LOG_SD = 1.0  # of the logarithm of the standard deviations of listeners and clips, around 0
 _Z = 1.959964  # of a 95 % interval
+_NAN = float("nan")
 
 
 class Coefficient(NamedTuple):
@@ -29,18 +31,21 @@ class Coefficient(NamedTuple):
     name : str
         As the formula makes it; ``sd(listener)``: the standard deviation of listeners.
     estimate : float
-        Log odds.
+        Log odds; NaN if nothing can be fitted.
     se, low, high, p : float
-        Standard error, 95 % interval, and Wald's p value of no effect; NaN for a standard deviation, as the approximation makes
-        them too small.
+        Standard error, 95 % interval, and Wald's p value of no effect, at least 2.2e-308. NaN where they mean nothing (see
+        `note`).
+    note : str
+        Why something is not computed; else empty.
     """
 
     name: str
-    estimate: float
-    se: float
-    low: float
-    high: float
-    p: float
+    estimate: float = _NAN
+    se: float = _NAN
+    low: float = _NAN
+    high: float = _NAN
+    p: float = _NAN
+    note: str = ""
 
 
 def mixed_logistic(
@@ -66,16 +71,18 @@ def mixed_logistic(
     Returns
     -------
     list of Coefficient
-        Fixed effects, then the standard deviations of the random intercepts.
+        Fixed effects, then the standard deviations of the random intercepts. If all answers are right, or all wrong, a single
+        line without numbers, which says so.
 
     Raises
     ------
     AudioMetamerError
-        If statsmodels is not installed, the formula does not fit the table, or answers are all right or all wrong.
+        If statsmodels is not installed, or the formula does not fit the table.
 
     Notes
     -----
-    A condition in which every answer is right has no finite odds; a weak prior (normal, 10 log odds) keeps its estimate finite.
+    A condition in which every answer is right has no finite odds. A weak prior (normal, 10 log odds) keeps its estimate finite,
+    but says nothing of how sure it is: it has no interval and no p, nor has any difference from it.
     """
     try:
         import patsy
@@ -86,7 +93,7 @@ def mixed_logistic(
         ) from error
     frame = _frame(trials)
     if frame["correct"].nunique() < 2:
-        raise AudioMetamerError(f"a mixed logistic model of {len(frame)} answers that are all right or all wrong")
+        return [Coefficient("(all)", note=f"not computed: {_alike(frame['correct'].to_numpy())}")]
     intercepts = {name: f"0 + C({name})" for name in vary}
     try:
         model = BinomialBayesMixedGLM.from_formula(formula, intercepts, frame, vcp_p=_PRIOR_LOG_SD, fe_p=_PRIOR_SD)
@@ -96,14 +103,39 @@ def mixed_logistic(
     start = np.zeros(fixed + kinds + random)
     found = model.fit_vb(mean=start, sd=np.full(len(start), 0.5))  # its own start is drawn
     errors = _standard_errors(model, found)
-    p = 2 * scipy.special.ndtr(-np.abs(found.fe_mean / errors))
-    rows = zip(model.exog_names, found.fe_mean, errors, found.fe_mean - _Z * errors, found.fe_mean + _Z * errors, p, strict=True)
-    coefficients = [Coefficient(name, *map(float, numbers)) for name, *numbers in rows]
-    nan = float("nan")
-    coefficients += [
-        Coefficient(f"sd({name})", float(np.exp(log)), *[nan] * 4) for name, log in zip(vary, found.vcp_mean, strict=True)
+    p = np.maximum(2 * scipy.special.ndtr(-np.abs(found.fe_mean / errors)), LEAST_P)
+    coefficients = []
+    for k, (name, note) in enumerate(zip(model.exog_names, _separated(model.exog, model.endog), strict=True)):
+        estimate, se = float(found.fe_mean[k]), float(errors[k])
+        ends = (_NAN, _NAN, _NAN) if note else (estimate - _Z * se, estimate + _Z * se, float(p[k]))
+        coefficients.append(Coefficient(name, estimate, se, *ends, note=note))
+    return coefficients + [
+        Coefficient(f"sd({name})", float(np.exp(log)), note="no standard error: the approximation makes it too small")
+        for name, log in zip(vary, found.vcp_mean, strict=True)
     ]
-    return coefficients
+
+
+def _separated(design: NDArray[np.float64], correct: NDArray[np.float64]) -> list[str]:
+    """For each column of the design, why the answers tell no finite value of its coefficient; else nothing.
+
+    A column of zeros and ones marks a condition; where all others are zero is the one that it is compared with.
+    """
+    varying = np.ptp(design, axis=0) > 0
+    reference = _alike(correct[~design[:, varying].any(axis=1)])
+    notes = []
+    for column, varies in zip(design.T, varying, strict=True):
+        own = _alike(correct[column == 1]) if varies and set(np.unique(column)) == {0.0, 1.0} else ""
+        other = f"{reference} in the reference condition" if reference and varies else reference
+        notes.append(f"not computed: {own or other}" if own or other else "")
+    return notes
+
+
+def _alike(correct: NDArray[np.float64]) -> str:
+    """Whether answers are all right or all wrong, in words; nothing if they differ, or there are none."""
+    right = int(np.sum(correct))
+    if not len(correct) or 0 < right < len(correct):
+        return ""
+    return f"all {len(correct)} answers are {'right' if right else 'wrong'}"
 
 
 def write_logistic(path: Path, coefficients: Sequence[Coefficient]) -> Path:

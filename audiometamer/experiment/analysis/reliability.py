@@ -19,11 +19,14 @@ class SplitHalf(NamedTuple):
         Of all listeners together, by Spearman and Brown: 2r / (1 + r).
     ceiling : float
         √reliability: the highest correlation that a noiseless prediction can reach with the means of all; NaN if r < 0.
+    listeners : int
+        How many there are.
     """
 
     correlation: float
     reliability: float
     ceiling: float
+    listeners: int
 
 
 def split_half(values: ArrayLike, *, splits: int = 1000, seed: int = 0) -> SplitHalf:
@@ -68,4 +71,4 @@ def split_half(values: ArrayLike, *, splits: int = 1000, seed: int = 0) -> Split
     known = correlations[np.isfinite(correlations)]
     r = float(known.mean()) if len(known) else float("nan")
     reliability = 2 * r / (1 + r) if r > -1 else float("nan")
-    return SplitHalf(r, reliability, reliability**0.5 if reliability >= 0 else float("nan"))
+    return SplitHalf(r, reliability, reliability**0.5 if reliability >= 0 else float("nan"), listeners)

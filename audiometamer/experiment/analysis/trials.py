@@ -1,16 +1,18 @@
 """The trial table and the table of listeners: reading, checking, writing."""
 
 import re
+import unicodedata
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.metamers.clips import NATURAL
-from audiometamer.tables import read_table, write_table
+from audiometamer.tables import nearest, read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +24,11 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 
 _FORMULA = re.compile(r"'*[=+\-@＝＋－＠]")  # what a spreadsheet would run, perhaps already guarded
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_REFUSED = re.compile(r"(?:Expected `(\w+)[^`]*`( >=? [\d.]+)?)?.* - at `\$\.(\w+)`")  # as msgspec says it
+_WANTED = {
+    "bool": "true or false", "int": "a whole number{}", "float": "a number{} (decimals after a point)",
+    "datetime": "a time with its zone, as in 2026-11-02T12:00:06Z",
+}  # fmt: skip
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,15 +86,20 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     browser: str = ""
     playback: str = ""
 
+    def __post_init__(self) -> None:
+        tidy(self, "listener", "model", "layer")
+
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
     """One listener; its fields are the columns of the table, in this order, and the questionnaire's come after them.
+
+    Blanks around names do not count, nor does how an accent is encoded: ``"young "`` and ``"young"`` are one group.
 
     Parameters
     ----------
     listener : str
     group : str
-        Of listeners, if the experiment compares some.
+        Group of listeners, if the experiment compares some.
     headphones_correct, headphones_trials : int or None
         Of the headphone check; empty if there was none.
     practice_correct : int or None
@@ -96,7 +108,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     excluded : bool
         By the experimenter, or by a rule of the analysis.
     reason : str
-        Why.
+        Why the listener is excluded, or not analysed.
     questionnaire : dict of str to str
         Answers by column.
     """
@@ -111,23 +123,39 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     questionnaire: dict[str, str] = {}
 
+    def __post_init__(self) -> None:
+        tidy(self, "listener", "group")
+
+
+def tidy(record: msgspec.Struct, *names: str) -> None:
+    """Make names that look alike equal: blanks at the ends go, several become one, and accents are composed (NFC)."""
+    for name in names:
+        msgspec.structs.force_setattr(record, name, " ".join(unicodedata.normalize("NFC", getattr(record, name)).split()))
+
 
 TRIAL_COLUMNS = Trial.__struct_fields__
 LISTENER_COLUMNS = tuple(name for name in Listener.__struct_fields__ if name != "questionnaire")
 
 
 def read_trials(path: Path) -> list[Trial]:
-    """Read and check a trial table; columns beyond those of `Trial` are left aside.
+    """Read and check a trial table; a column that may be empty may be missing.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If there are columns beyond those of `Trial`, which are ignored.
 
     Raises
     ------
     AudioMetamerError
-        If it cannot be read, lacks a column, a cell is not of its kind, a trial that was not for practice names no layer, an
+        If it cannot be read, lacks a column that every trial needs, a cell is not of its kind, a main trial names no layer, an
         answer came before its trial, or a listener has two answers to one trial.
     """
-    rows = read_table(path, required=TRIAL_COLUMNS)
+    rows = read_table(path, required=required_columns(Trial))
+    note_unused(path, [name for name in rows[0] if name not in TRIAL_COLUMNS])
     trials = [
-        record_from(path, line, {name: row[name] for name in TRIAL_COLUMNS}, Trial) for line, row in enumerate(rows, start=2)
+        record_from(path, line, {name: row[name] for name in TRIAL_COLUMNS if name in row}, Trial)
+        for line, row in enumerate(rows, start=2)
     ]
     answered: dict[tuple[str, int], int] = {}
     for line, trial in enumerate(trials, start=2):
@@ -143,6 +171,17 @@ def read_trials(path: Path) -> list[Trial]:
     return trials
 
 
+def required_columns(kind: type[msgspec.Struct]) -> list[str]:
+    """The columns that a table of these records must have: those of fields without a default."""
+    return [field.name for field in msgspec.structs.fields(kind) if field.required]
+
+
+def note_unused(path: Path, columns: Sequence[str]) -> None:
+    """Warn of columns that no analysis knows."""
+    if columns:
+        warnings.warn(f"{path}: ignored, as they are not known: columns {', '.join(columns)}", AudioMetamerWarning, stacklevel=3)
+
+
 def write_trials(path: Path, trials: Iterable[Trial]) -> None:
     """Write a trial table.
 
@@ -153,7 +192,12 @@ def write_trials(path: Path, trials: Iterable[Trial]) -> None:
 
 
 def read_listeners(path: Path) -> list[Listener]:
-    """Read and check a table of listeners.
+    """Read and check a table of listeners; unknown columns are answers to the questionnaire.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If one of these is nearly the name of a column that is missing.
 
     Raises
     ------
@@ -161,7 +205,9 @@ def read_listeners(path: Path) -> list[Listener]:
         If it cannot be read, has no column ``listener``, a cell is not of its kind, or a listener is there twice.
     """
     listeners: dict[str, Listener] = {}
-    for line, row in enumerate(read_table(path, required=["listener"]), start=2):
+    rows = read_table(path, required=required_columns(Listener))
+    _note_mistaken(path, list(rows[0]))
+    for line, row in enumerate(rows, start=2):
         about = {name: row.pop(name) for name in LISTENER_COLUMNS if name in row}
         answers = {unguarded(name): unguarded(cell) for name, cell in row.items()}
         listener = record_from(path, line, {**about, "questionnaire": answers}, Listener)
@@ -173,6 +219,17 @@ def read_listeners(path: Path) -> list[Listener]:
             )
         listeners[listener.listener] = listener
     return list(listeners.values())
+
+
+def _note_mistaken(path: Path, header: Sequence[str]) -> None:
+    absent = [name for name in LISTENER_COLUMNS if name not in header]
+    for name in header:
+        if name not in LISTENER_COLUMNS and (meant := nearest(name, absent)):
+            warnings.warn(
+                f"{path}: column {name} is taken for a question; if it is {meant}, call it that",
+                AudioMetamerWarning,
+                stacklevel=3,
+            )
 
 
 def write_listeners(path: Path, listeners: Iterable[Listener]) -> None:
@@ -224,9 +281,24 @@ def _text(text: str) -> str:
 
 
 def record_from(path: Path, line: int, row: Mapping[str, Any], kind: type[Record]) -> Record:
-    """A row of a table, its empty cells left to their defaults."""
-    filled = {name: unguarded(cell) if isinstance(cell, str) else cell for name, cell in row.items() if cell != ""}
+    """A row of a table, its blank cells left to their defaults."""
+    filled = {
+        name: unguarded(cell) if isinstance(cell, str) else cell
+        for name, cell in row.items() if not isinstance(cell, str) or cell.strip()
+    }  # fmt: skip
     try:
         return msgspec.convert(filled, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise AudioMetamerError(f"{path}, row {line}: {error}") from error
+        raise AudioMetamerError(f"{path}, row {line}: {_refusal(str(error), filled, kind)}") from error
+
+
+def _refusal(words: str, row: Mapping[str, Any], kind: type[msgspec.Struct]) -> str:
+    """What msgspec says of a row, with the column, what is in its cell, and what would be right."""
+    if (known := _REFUSED.fullmatch(words)) is None:
+        return words
+    type_name, least, column = known.groups()
+    if words.startswith("Invalid enum value"):
+        wanted = "one of " + ", ".join(get_args(get_type_hints(kind)[column]))
+    else:
+        wanted = _WANTED.get(type_name or "datetime", f"of type {type_name}").format(least or "")
+    return f"{column} is {row[column]!r}; it must be {wanted}"

@@ -1,4 +1,4 @@
-"""The whole analysis of an exploration, from its trial table to a folder of tables, a picture and a summary in words."""
+"""The whole analysis of an exploration, from its trial table to a folder of tables, a figure and a summary in words."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.exclusions import Exclusions, Rules, exclude
+from audiometamer.experiment.analysis.exclusions import Exclusions, Rules, Stage, exclude
 from audiometamer.experiment.analysis.trials import Listener, write_listeners
 from audiometamer.exploration.analysis.figures import draw_sensitivity
 from audiometamer.exploration.analysis.layers import LayerDifference, LayerMean, layer_differences, layer_means
@@ -159,14 +159,14 @@ def _sensitivity(proportion: float, decision: Decision) -> float | None:
 
 
 def write_analysis(analysis: Analysis, out: Path) -> list[Path]:
-    """Write an analysis as tables, a picture and words.
+    """Write an analysis as tables, a figure and words.
 
     Parameters
     ----------
     analysis : Analysis
     out : path
         Folder for ``thresholds.tsv``, ``levels.tsv``, ``layers.tsv``, ``comparisons.tsv``, ``trials.tsv``, ``listeners.tsv``,
-        ``sensitivity.png`` and ``summary.txt``.
+        ``sample.tsv``, ``sensitivity.png``, ``.pdf`` and ``.svg``, and ``summary.txt``.
 
     Returns
     -------
@@ -177,43 +177,63 @@ def write_analysis(analysis: Analysis, out: Path) -> list[Path]:
         "levels.tsv": (Level, analysis.levels),
         "layers.tsv": (LayerMean, analysis.layers),
         "comparisons.tsv": (LayerDifference, analysis.differences),
+        "sample.tsv": (Stage, analysis.exclusions.stages),
     }
     for name, (kind, rows) in tables.items():
         write_table(out / name, kind.__struct_fields__, map(msgspec.structs.asdict, rows))
     write_answered(out / "trials.tsv", analysis.trials)
     write_listeners(out / "listeners.tsv", analysis.exclusions.listeners)
-    draw_sensitivity(analysis.thresholds.rows, out / "sensitivity.png")
+    figures = draw_sensitivity(analysis.thresholds.rows, out / "sensitivity.png")
     write_text(out / "summary.txt", summary(analysis))
-    return [out / name for name in (*tables, "trials.tsv", "listeners.tsv", "sensitivity.png", "summary.txt")]
+    return [*(out / name for name in (*tables, "trials.tsv", "listeners.tsv")), *figures, out / "summary.txt"]
+
+
+_WHY_NOT = {
+    "beyond": "outside the changes that were heard", "no slope": "answers hardly depend on the change",
+    "backwards": "no sound went to this side",
+}  # fmt: skip
 
 
 def summary(analysis: Analysis) -> str:
     """The analysis in words: who was left out, what a threshold is, thresholds of all listeners, layers compared."""
     decision, found = analysis.decision, analysis.thresholds
     rows = [row for row in found.rows if not row.listener]
+    spread = f"Listeners differ {found.dispersion:.2f} times as much as by chance alone"
+    if all(row.listeners < 2 for row in rows):
+        spread = "How much listeners differ: not computed: no two heard the same dimension"
     lines = [
         analysis.exclusions.statement,
+        *analysis.exclusions.details,
+        *analysis.exclusions.notes,
         f"{len(analysis.trials)} trials of {len(rows)} dimensions. Threshold: the reached change at which {decision.target:.3f} "
         f"is correct, d′ = {decision.d_prime:.2f} ({decision.task}, {decision.lapse:g} lapses).",
-        f"Listeners differ {found.dispersion:.2f} times as much as by chance alone; intervals are of thresholds that lose at "
-        f"most {found.lost_of_all / 2:.2f} of log likelihood (of single listeners {found.lost_of_one / 2:.2f}).",
+        f"{spread}; intervals are of thresholds that lose at most {found.lost_of_all / 2:.2f} of log likelihood (of single "
+        f"listeners {found.lost_of_one / 2:.2f}).",
     ]
     if backwards := sum(trial.reached <= 0 for trial in analysis.trials):
         lines.append(
             f"In {backwards} trials the sound had gone to the other side of its dimension, or nowhere; they are left out."
         )
-    lines += ["", "Threshold in SD (95 % interval), and SNR there:"]
+    lines += ["", "Threshold in SD (95 % interval; number of listeners, trials), and SNR there:"]
     width = max(len(row.dimension) for row in rows)
     for row in rows:
-        snr = "" if row.snr_db is None else f"  {row.snr_db:5.1f} dB"
-        interval = "" if row.threshold is None else f"{row.threshold:6.3g} ({row.low:.3g}–{row.high:.3g})"
-        lines.append(f"  {row.dimension:<{width}}  {interval:<22}{snr}  {row.flag}".rstrip())
+        value = f"not measured: {_WHY_NOT[row.flag]}" if row.flag else f"{row.threshold:6.3g}"
+        snr = "" if row.flag or row.snr_db is None else f"  {row.snr_db:5.1f} dB"
+        lines.append(f"  {row.dimension:<{width}}  {value} ({_interval(row)}; {row.listeners}, {row.trials}){snr}")
     lines += ["", "Layers, mean over dimensions (95 % interval over dimensions):"]
     for layer, own in itertools.groupby((mean for mean in analysis.layers if not mean.sign), key=lambda mean: mean.layer):
         means = list(own)
         left = f"; left out: {means[0].left_out}" if means[0].left_out else ""
-        lines.append(f"  {layer}: " + ", ".join(map(_told, means)) + left)
+        of = f"{means[0].dimensions} dimension{'s' * (means[0].dimensions != 1)}"
+        lines.append(f"  {layer} ({of}): " + ", ".join(map(_told, means)) + left)
     return "\n".join(lines) + "\n"
+
+
+def _interval(row: Threshold) -> str:
+    if row.low is None or row.high is None:
+        end = f"from {row.low:.3g} up" if row.low is not None else f"up to {row.high:.3g}" if row.high is not None else ""
+        return end or "no interval"
+    return f"{row.low:.3g}–{row.high:.3g}"
 
 
 def _told(mean: LayerMean) -> str:
@@ -221,5 +241,5 @@ def _told(mean: LayerMean) -> str:
     name, unit = names[mean.unit]
     if mean.value is None:
         return f"no {name}"
-    interval = "" if mean.low is None or mean.high is None else f" ({mean.low:.3g}–{mean.high:.3g})"
+    interval = " (no interval)" if mean.low is None or mean.high is None else f" ({mean.low:.3g}–{mean.high:.3g})"
     return f"{name} {mean.value:.3g}{unit}{interval}"

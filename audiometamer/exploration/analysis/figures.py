@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from audiometamer.drawing import save_figure
 from audiometamer.exploration.analysis.thresholds import Threshold
-from audiometamer.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,17 +35,22 @@ _MEASURES = (
 )
 
 
-def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
-    """Draw ``sensitivity.png``: above, thresholds in standard deviations of natural signals; below, their cochleagrams' SNR.
+def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> list[Path]:
+    """Draw ``sensitivity.png``, ``.pdf`` and ``.svg``: above, thresholds in standard deviations of natural signals; below, SNRs.
 
-    Dark: a listener notices little. Layers from top to bottom, components from left to right, a panel for each sign. A
-    threshold that is no measurement is hatched.
+    SNRs are of cochleagrams. Dark: a listener notices little. Layers from top to bottom, components from left to right, a panel
+    for each sign. A threshold that is no measurement is hatched.
 
     Parameters
     ----------
     rows : sequence of Threshold
         Of all listeners together; others are left aside.
     path : path
+        Of the PNG.
+
+    Returns
+    -------
+    list of path
     """
     from matplotlib.figure import Figure
 
@@ -67,28 +72,48 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> None:
             axes.set_yticks(range(len(layers)), layers)
             axes.tick_params(length=0, labelsize=8)
             axes.spines[:].set_visible(False)
-        _add_colour_bar(figure, list(line), image, measure)
-    figure.supxlabel("component", fontsize=10)
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+        _add_colour_bar(figure, list(line), image, measure, known=_known(rows, measure))
+    most = sorted({row.listeners for row in rows})
+    n = f"{most[0]}–{most[-1]}" if len(most) > 1 else f"{most[0]}"
+    flagged = "; hatched: not measured" if any(row.flag for row in rows) else ""
+    figure.supxlabel(f"component\nn = {n} listener{'s' * (n != '1')}{flagged}", fontsize=9)
+    figure.supylabel("layer", fontsize=9)
+    return save_figure(figure, path)
+
+
+def _known(rows: Sequence[Threshold], measure: _Measure) -> list[float]:
+    """The values that are measurements."""
+    return [number for row in rows if not row.flag and (number := measure.value(row)) is not None]
 
 
 def _norm(rows: Sequence[Threshold], measure: _Measure) -> "Normalize":
     """From the lowest to the highest of the values that are measurements."""
     from matplotlib.colors import LogNorm, Normalize
 
-    known = [number for row in rows if not row.flag and (number := measure.value(row)) is not None] or [1.0]
+    known = _known(rows, measure) or [1.0]
     least, most = min(known), max(known)
     if least == most:  # one colour has no scale
         most += 1e-6 * (abs(most) or 1.0)
     return LogNorm(least, most) if measure.logarithmic else Normalize(least, most)
 
 
-def _add_colour_bar(figure: "Figure", line: Sequence["Axes"], image: "AxesImage", measure: _Measure) -> None:
+def _add_colour_bar(
+    figure: "Figure", line: Sequence["Axes"], image: "AxesImage", measure: _Measure, *, known: Sequence[float]
+) -> None:
+    """What colours mean; where nothing was measured, that."""
     from matplotlib.ticker import LogLocator, NullLocator
 
+    if not known:
+        line[-1].annotate(
+            f"{measure.label}:\nnot measured", (1.03, 0.5), xycoords="axes fraction", rotation=90, va="center", fontsize=9
+        )
+        return
     bar = figure.colorbar(image, ax=list(line), label=measure.label, pad=0.01)
     bar.ax.tick_params(labelsize=8)
+    if len(set(known)) == 1:
+        bar.set_ticks([known[0]], labels=[f"{known[0]:.3g}"])
+        bar.ax.yaxis.set_minor_locator(NullLocator())
+        return
     bar.ax.yaxis.set_major_formatter("{x:g}")
     if measure.logarithmic:
         bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

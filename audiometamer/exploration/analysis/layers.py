@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import scipy.stats
 
+from audiometamer.experiment.analysis.contrasts import LEAST_P
 from audiometamer.exploration.analysis.thresholds import Threshold
 
 
@@ -100,7 +101,7 @@ def layer_differences(rows: Sequence[Threshold]) -> list[LayerDifference]:
         (mean_a, error_a, df_a), (mean_b, error_b, df_b) = (_mean(_values(own, unit)) for own in (a, b))
         difference, error = mean_a - mean_b, math.hypot(error_a, error_b)
         df = error**4 / (error_a**4 / df_a + error_b**4 / df_b) if error > 0 else math.nan
-        p = float(2 * scipy.stats.t.sf(abs(difference) / error, df)) if error > 0 else math.nan
+        p = max(float(2 * scipy.stats.t.sf(abs(difference) / error, df)), LEAST_P) if error > 0 else math.nan
         differences.append(LayerDifference(first, second, unit.name, *_interval(difference, error, df, unit), _known(p)))
     return differences
 

@@ -33,8 +33,8 @@ class Threshold(msgspec.Struct, frozen=True):
     backwards : int
         In how many trials the sound had gone to the other side, or nowhere: they are not used.
     threshold, low, high : float or None
-        The reached change at which the target proportion is correct, in standard deviations of the bank, and its 95 % interval;
-        0 or infinity where that has no end. None where no sound had gone to the dimension's side.
+        The reached change at which the target proportion is correct, in standard deviations of the bank, and its 95 % interval.
+        None where no sound had gone to the dimension's side, and at an end that the interval does not have (see `no_end`).
     exponent : float or None
         d′ is proportional to the change to the power of this, from 0.25 to 4; where it is 4, answers jump from chance to
         right between two changes, and it may be larger.
@@ -48,8 +48,10 @@ class Threshold(msgspec.Struct, frozen=True):
     at_bound : int or None
         Of how many of these listeners the procedure ran into the end of its range, so that it may tell too little.
     flag : str
-        ``beyond``: the threshold is beyond the changes that were heard, and no measurement; ``no slope``: answers hardly depend
-        on the change; ``backwards``: all sounds had gone to the other side, or nowhere; else empty.
+        Why the threshold is no measurement: ``beyond``, it lies outside the changes that were heard; ``no slope``, answers hardly
+        depend on the change; ``backwards``, all sounds had gone to the other side, or nowhere; else empty.
+    no_end : str
+        Which end the interval does not have: ``low``, ``high`` or ``both``; else empty.
     """
 
     dimension: str
@@ -75,6 +77,7 @@ class Threshold(msgspec.Struct, frozen=True):
     procedure: float | None
     at_bound: int | None
     flag: str
+    no_end: str = ""
 
 
 class Thresholds(NamedTuple):
@@ -148,10 +151,13 @@ def thresholds(
 def _threshold(group: Group, lost: float, procedure: Procedure | None) -> Threshold:
     layer, component, sign = group.dimension
     told, at_bound = _told_by(procedure, group.trials)
-    exponent = None
-    ends: tuple[float | None, ...] = (None, None, None)
+    exponent, no_end = None, ""
+    ends: list[float | None] = [None, None, None]
     if group.is_measured:
-        exponent, ends = float(group.fits.exponent[0]), (group.threshold, *group.fits.interval(lost))
+        low, high = group.fits.interval(lost)
+        no_end = {(True, False): "low", (False, True): "high", (True, True): "both"}.get((low <= 0, high == math.inf), "")
+        exponent = float(group.fits.exponent[0])
+        ends = [group.threshold, low if low > 0 else None, high if high < math.inf else None]
     snr_db, snr_at_low, snr_at_high = _at(group.trials, _snr, ends)
     modulation, modulation_at_low, modulation_at_high = (
         None if value is None else math.exp(value) for value in _at(group.trials, _log_modulation, ends)
@@ -164,7 +170,7 @@ def _threshold(group: Group, lost: float, procedure: Procedure | None) -> Thresh
         backwards=sum(trial.reached <= 0 for trial in group.trials), threshold=ends[0], low=ends[1], high=ends[2],
         exponent=exponent, snr_db=snr_db, snr_at_low=snr_at_low, snr_at_high=snr_at_high, modulation=modulation,
         modulation_at_low=modulation_at_low, modulation_at_high=modulation_at_high,
-        procedure=told, at_bound=at_bound, flag=_flag(group),
+        procedure=told, at_bound=at_bound, flag=_flag(group), no_end=no_end,
     )  # fmt: skip
 
 
@@ -190,8 +196,8 @@ def _at(
 ) -> list[float | None]:
     """A physical value at some changes, from the trials' own sounds: the mean over references of lines of one common slope.
 
-    Against the logarithm of the reached change, by least squares over trials, which are most where the threshold is. A change
-    that is 0 or infinite has none; nor has any, if there are not two sounds of a reference to tell a slope.
+    Against the logarithm of the reached change, by least squares over trials, which are most where the threshold is. None if
+    there are not two sounds of a reference to tell a slope.
     """
     sounds = [(trial.reference, trial.reached, value(trial)) for trial in trials if trial.reached > 0]
     known = [(reference, math.log(reached), z) for reference, reached, z in sounds if z is not None]
@@ -205,7 +211,7 @@ def _at(
         return [None] * len(thresholds)
     slope = float(within @ y / (within @ within))
     level = float(np.mean(mean_y - slope * mean_x))
-    return [level + slope * math.log(at) if at is not None and 0 < at < math.inf else None for at in thresholds]
+    return [None if at is None else level + slope * math.log(at) for at in thresholds]
 
 
 def _told_by(procedure: Procedure | None, trials: Sequence[Answered]) -> tuple[float, int] | tuple[None, None]:

@@ -1,5 +1,7 @@
 """The whole analysis: what it leaves out, what it writes, and that others can read it."""
 
+import re
+
 import msgspec
 import pytest
 import tiny_listeners
@@ -36,7 +38,12 @@ def test_what_is_written(tmp_path):
     rows = read_table(tmp_path / "thresholds.tsv")
     assert [(row["dimension"], row["listener"]) for row in rows] == [(name, who) for name in DIMENSIONS for who in ("", "1", "2")]
     assert sum(int(row["trials"]) for row in rows if not row["listener"]) == len(main)
-    assert all(float(row["low"]) <= float(row["threshold"]) <= float(row["high"]) for row in rows)
+    for row in rows:
+        assert float(row["low"] or 0) <= float(row["threshold"]) <= float(row["high"] or "inf")
+        assert (row["low"] == "", row["high"] == "") == (row["no_end"] in ("low", "both"), row["no_end"] in ("high", "both"))
+    assert any(row["no_end"] == "high" for row in rows if row["dimension"] == "relu2/0/+")  # no change of it is heard
+    for path in tmp_path.glob("*.t??"):
+        assert not re.search(r"\b(nan|inf)\b", path.read_text()), path
     assert len(read_table(tmp_path / "layers.tsv")) == 2 * 3 * 3 - 3  # relu2 has one sign
     assert len(read_table(tmp_path / "comparisons.tsv")) == 3
     assert (tmp_path / "sensitivity.png").read_bytes()[:4] == b"\x89PNG"
@@ -62,7 +69,8 @@ def test_who_fails_the_catch_trials_is_left_out():
     found = analyse(trials, resamples=0)
     assert {trial.listener for trial in found.trials} == {"1", "2"}
     assert summary(found).startswith(
-        "3 listeners; 1 excluded: 1 by catch trials (less than 75 % right); 2 analysed.\n"
+        "3 listeners with answers; finished: not recorded; 1 excluded: 1 by catch trials (less than 75 % right); 2 analysed.\n"
+        "Headphone check: not given.\n"
         f"{len(found.trials)} trials of 3 dimensions. Threshold: the reached change at which 0.794 is correct, d′ = 2.40"
     )
     assert "relu2/0/+" in summary(found)
@@ -75,11 +83,19 @@ def test_a_dimension_that_tells_nothing_is_seen_everywhere(tmp_path):
     ]
     found = analyse(trials, resamples=0)
     (line,) = (line for line in summary(found).splitlines() if line.strip().startswith("relu2/0/+"))
-    assert line.split() == ["relu2/0/+", "backwards"]
+    assert line == "  relu2/0/+  not measured: no sound went to this side (no interval; 2, 50)"
     assert {(each.layer, each.dimensions, each.left_out) for each in found.layers if each.layer == "relu2"} == {("relu2", 0, 1)}
     write_analysis(found, tmp_path)
     (row,) = (row for row in read_table(tmp_path / "thresholds.tsv") if (row["dimension"], row["listener"]) == ("relu2/0/+", ""))
     assert (row["threshold"], row["low"], row["snr_db"], row["flag"]) == ("", "", "", "backwards")
+
+
+def test_answers_that_are_all_right_measure_nothing():
+    trials = [msgspec.structs.replace(trial, answer=trial.right, correct=True) for trial in explored(1)[0]]
+    words = summary(analyse(trials, resamples=0))
+    assert words.count("not measured: outside the changes that were heard (up to ") == 3
+    assert "How much listeners differ: not computed: no two heard the same dimension" in words
+    assert "relu0 (0 dimensions): no threshold, no SNR, no modulation distance; left out: 2" in words
 
 
 @pytest.mark.parametrize("snr_db", [-5.0, 0.0, 5.0])

@@ -1,0 +1,31 @@
+"""What would be right by chance, from the answers that a design offers."""
+
+from typing import NamedTuple
+
+from audiometamer.experiment.folder import Experiment
+
+
+class Chance(NamedTuple):
+    """The proportion that is right by chance.
+
+    Parameters
+    ----------
+    proportion : float
+    source : str
+        What it is computed from, in words.
+    """
+
+    proportion: float
+    source: str = "as given"
+
+
+def chance_of(experiment: Experiment) -> Chance:
+    """The chance level of an experiment's main trials: one over the number of answers among which a listener chooses.
+
+    Where answers are typed, that is the list's length: the level of a listener who types one of its words at random. Listeners
+    who guess common words may do better.
+    """
+    answers = experiment.design.answers
+    number = answers.alternatives or len(experiment.answers)
+    what = {"typed": "words that can be typed", "choice": "answers shown"}.get(answers.kind, "intervals")
+    return Chance(1 / number, f"1 of {number} {what}")
