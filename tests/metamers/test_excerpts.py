@@ -14,11 +14,10 @@ import audiometamer as am
 from audiometamer.audio import ClipSource
 from audiometamer.cli import main
 from audiometamer.files import excerpt_name
-from audiometamer.metamers.files import read_metamer, save_metamer
+from audiometamer.metamers.files import evidence_of, read_metamer, save_metamer
+from audiometamer.metamers.results import read_results
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.layout import read_items
 from audiometamer.stimuli.plan import read_plan
-from audiometamer.stimuli.records import read_record
 from audiometamer.tables import read_table
 
 READ = {"sample_rate": 4000, "duration": 0.25}
@@ -142,14 +141,11 @@ def test_a_plan_takes_several_excerpts_of_one_recording(recording, capsys):
     with pytest.warns(am.AudioMetamerWarning, match="padded with silence"):
         assert [item.identity.settings.clip for item in items()] == ["a", "a@0.25s", "a@0.5-0.6s", "a@0.5s"]
     assert main(["run", "plan.toml"]) == 0
-    found = dict(read_items(Path("set")))
+    found = [evidence_of(result) for result in read_results(Path("set"))]
     assert len(found) == 4
-    records = [read_record(Path("set") / folder / "item.json") for folder in found]
-    starts = {
-        record.evidence.settings.clip: (record.evidence.source.start, record.evidence.source.duration) for record in records
-    }
+    starts = {evidence.settings.clip: (evidence.source.start, evidence.source.duration) for evidence in found}
     assert starts == {"a": (0.0, 0.25), "a@0.25s": (0.25, 0.25), "a@0.5-0.6s": (0.5, 0.1), "a@0.5s": (0.5, 0.25)}
-    assert {record.evidence.source.path for record in records} == {"a.wav"}
+    assert {evidence.source.path for evidence in found} == {"a.wav"}
     told = {row["clip"]: row["word"] for row in read_table(Path("set/clips.tsv"))}
     assert told == {"a": "no", "a@0.25s": "yes", "a@0.5-0.6s": "", "a@0.5s": ""}
 
