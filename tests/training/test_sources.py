@@ -223,6 +223,7 @@ def test_each_real_folder_and_file_is_there_once(tmp_path):
         for k in range(3):
             tone_of(tmp_path / "set" / word / f"{k}.wav", 0.1 + k)
     (tmp_path / "set/yes/up").symlink_to("..")
+    (tmp_path / "set/yes/out").symlink_to("../..")
     (tmp_path / "set/aaa").symlink_to("yes")
     (tmp_path / "set/no/again.wav").symlink_to("0.wav")
     write_sound(tmp_path / "elsewhere/deep/3.wav")
@@ -368,10 +369,10 @@ def common_voice(tmp_path):
 
 def test_common_voice(tmp_path, common_voice):
     expected = {
-        "clips/1.mp3": ("train", {"speaker": ("a" * 12,), "word": ("yes",)}),
-        "clips/2.mp3": ("train", {"speaker": ("a" * 12,)}),
-        "clips/3.mp3": ("valid", {"speaker": ("b" * 12,), "word": ("no",)}),
-        "clips/4.mp3": ("test", {"speaker": ("c" * 12,), "word": ("zéro",)}),
+        "clips/1.mp3": ("train", {"speaker": ("a" * 128,), "word": ("yes",)}),
+        "clips/2.mp3": ("train", {"speaker": ("a" * 128,)}),
+        "clips/3.mp3": ("valid", {"speaker": ("b" * 128,), "word": ("no",)}),
+        "clips/4.mp3": ("test", {"speaker": ("c" * 128,), "word": ("zéro",)}),
     }
     for spec in (common_voice, tmp_path, f"commonvoice:{common_voice.parent}"):
         assert contents(common_voice, open_source(str(spec))) == expected
@@ -399,6 +400,9 @@ def test_a_line_says_what_was_recognised(tmp_path, speech_commands):
     open_sources([str(tmp_path), f"tree.speaker:{speech_commands}"], lines.append)
     assert lines[0] == f"{tmp_path}: speechcommands; 2 train, 1 valid, 1 test, 1 background; word: 2 classes; speaker: 3 classes"
     assert lines[1].startswith(f"tree.speaker:{speech_commands}: tree; ")
+    write_sound(tmp_path / "more/of/it.wav")
+    open_sources([f"speechcommands:{tmp_path}"], lines.append)
+    assert lines[2].endswith("; 1 other audio files are not used")
 
 
 def test_copies_in_a_split_that_is_tested_on_are_left_out(tmp_path):
