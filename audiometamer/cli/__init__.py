@@ -2,7 +2,9 @@
 
 import errno
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.version import __version__
 
 _RESUMING = ("demo", "run", "synth", "train", "explore ladder")  # commands that keep what they have finished
+_INTERRUPTION = "audiometamer: interrupted"
 _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + SIGINT and SIGPIPE, as shells count
 
 
@@ -40,7 +43,8 @@ class _Commands(Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _, name = _COMMANDS[cmd_name].partition(":")
-        command = getattr(import_module(f"{__name__}.{module}"), name or cmd_name.replace("-", "_"))
+        with _ended_by_interrupt():
+            command = getattr(import_module(f"{__name__}.{module}"), name or cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 
@@ -51,6 +55,24 @@ class _Commands(Group):
     def invoke(self, ctx: click.Context) -> Any:
         with _faults_of_output():
             return super().invoke(ctx)
+
+
+@contextmanager
+def _ended_by_interrupt() -> Iterator[None]:
+    """End the process at Ctrl-C: libraries that are being imported catch the exception, and go on half imported."""
+
+    def end(*_: object) -> None:
+        os.write(2, f"{_INTERRUPTION}\n".encode())
+        os._exit(_INTERRUPTED)
+
+    if threading.current_thread() is not threading.main_thread():  # which alone takes signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -99,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise abort.__cause__ from None
             words = " ".join(sys.argv[1:] if arguments is None else arguments)
             kept = "; what was finished is kept, and the same command resumes there" if words.startswith(_RESUMING) else ""
-            click.echo(f"audiometamer: interrupted{kept}", err=True)
+            click.echo(f"{_INTERRUPTION}{kept}", err=True)
             return _INTERRUPTED
         except click.ClickException as error:
             error.show()
@@ -119,7 +141,7 @@ def run() -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except KeyboardInterrupt:  # before a command has begun, or after it has ended
-        click.echo("audiometamer: interrupted", err=True)
+        click.echo(_INTERRUPTION, err=True)
         status = _INTERRUPTED
     except BrokenPipeError:
         status = _BROKEN_PIPE

@@ -5,8 +5,8 @@
     by names like ``yes/0a7c2a8d_nohash_0.wav``: then a speaker's split follows from the hash that the lists were made by (Warden
     2018). Tasks ``word`` and ``speaker``; ``_background_noise_`` is background.
 ``commonvoice``
-    Common Voice: ``clips/`` beside ``train.tsv``, ``dev.tsv`` and ``test.tsv``; or one such table. Task ``speaker`` (the first 12
-    characters of client_id), and ``word`` for sentences of one word.
+    Common Voice: ``clips/`` beside ``train.tsv``, ``dev.tsv`` and ``test.tsv``; or one such table. Task ``speaker``
+    (client_id), and ``word`` for sentences of one word.
 ``librispeech``, ``vctk``, ``timit``
     Read sentences by speaker; task ``speaker``, for TIMIT also ``sentence`` (sa1, sx217, …). Their own splits share no speakers,
     so none could be learned and tested: here, of each speaker's utterances in order, every tenth from the tenth is test and every
@@ -163,7 +163,7 @@ def common_voice(path: Path) -> list[Recording]:
             if not file.is_file():
                 absent.append(file)
                 continue
-            labels = {"speaker": (row["client_id"][:12],)}
+            labels = {"speaker": (row["client_id"],)}
             if word := _only_word(row["sentence"]):
                 labels["word"] = (word,)
             recordings.append(AudioFile(file, split, labels))

@@ -15,16 +15,26 @@ AUDIO = (
 def audio_files(folder: Path) -> list[Path]:
     """Audio files at any depth, in order, by the ending of their names in any case; names with a leading dot are the system's.
 
-    Each real folder and file is there once: a link, if to something else in `folder`, adds nothing.
+    Each real folder and file is there once: a link to something else in `folder`, or to what `folder` lies in, adds nothing.
 
     Warns
     -----
     AudioMetamerWarning
         If files are empty; they are left out.
     """
+    found = listed_files(folder)
+    empty = {file for file in found if file.stat().st_size == 0}
+    if empty:
+        count = "1 file is" if len(empty) == 1 else f"{len(empty)} files are"
+        warnings.warn(f"{count} empty (0 bytes) and left out: {min(empty)}", AudioMetamerWarning, stacklevel=2)
+    return [file for file in found if file not in empty]
+
+
+def listed_files(folder: Path) -> list[Path]:
+    """As `audio_files`, with the empty ones and without a line on them."""
     found: list[Path] = []
     linked: list[Path] = []
-    folders, links, seen = deque([folder]), deque[Path](), set[tuple[int, int]]()
+    folders, links, seen = deque([folder]), deque[Path](), {_place(parent) for parent in folder.resolve().parents}
     while folders or links:  # links last: of what lies at two places, the real one is taken
         where = folders.popleft() if folders else links.popleft()
         if (place := _place(where)) in seen:
@@ -44,18 +54,10 @@ def audio_files(folder: Path) -> list[Path]:
         if (place := _place(file)) not in known:
             known.add(place)
             found.append(file)
-    return sorted(_not_empty(found))
+    return sorted(found)
 
 
 def _place(path: Path) -> tuple[int, int]:
     """What is the same for all names of a folder or file."""
     found = path.stat()
     return found.st_dev, found.st_ino
-
-
-def _not_empty(files: list[Path]) -> list[Path]:
-    empty = [file for file in files if file.stat().st_size == 0]
-    if empty:
-        count = "1 file is" if len(empty) == 1 else f"{len(empty)} files are"
-        warnings.warn(f"{count} empty (0 bytes) and left out: {empty[0]}", AudioMetamerWarning, stacklevel=3)
-    return [file for file in files if file not in set(empty)]

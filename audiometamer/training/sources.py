@@ -28,9 +28,9 @@ from typing import Any
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.training import layouts
-from audiometamer.training.listing import AUDIO, audio_files
+from audiometamer.training.listing import AUDIO, audio_files, listed_files
 from audiometamer.training.published_hdf5 import FILES, open_published_hdf5
-from audiometamer.training.recordings import SPLITS, AudioFile, Recording
+from audiometamer.training.recordings import SPLITS, AudioFile, AudioPart, Recording
 
 KINDS = {
     "clips": "a folder with clips.csv",
@@ -55,8 +55,8 @@ def open_sources(specs: Sequence[str], told: Callable[[str], None] = lambda _: N
     """The recordings of several data sets; `told` is given a line for each, with what was recognised in it."""
     recordings: list[Recording] = []
     for spec in specs:
-        kind, own = _opened(spec)
-        told(f"{spec}: {kind}; {summary(own)}")
+        kind, path, own = _opened(spec)
+        told(f"{spec}: {kind}; {summary(own)}{_others(kind, path, own)}")
         recordings += own
     return recordings
 
@@ -80,7 +80,7 @@ def open_source(spec: str) -> list[Recording]:
         If the path does not exist or shows no known layout, if what is there does not fit its kind, or if a library that reads
         it is not installed.
     """
-    return _opened(spec)[1]
+    return _opened(spec)[-1]
 
 
 def summary(recordings: Sequence[Recording]) -> str:
@@ -94,8 +94,17 @@ def summary(recordings: Sequence[Recording]) -> str:
     return "; ".join([", ".join(counts), *(f"{task}: {len(labels)} classes" for task, labels in classes.items())])
 
 
-def _opened(spec: str) -> tuple[str, list[Recording]]:
-    """The kind of a data set and its recordings."""
+def _others(kind: str, path: Path, recordings: Sequence[Recording]) -> str:
+    """How many audio files lie there that a published layout does not name, if any."""
+    if kind in ("clips", "tree", "hdf5") or not path.is_dir():
+        return ""
+    used = {r.path.resolve() for r in recordings if isinstance(r, AudioFile | AudioPart)}
+    others = [file for file in listed_files(path) if file.stat().st_size and file.resolve() not in used]
+    return f"; {len(others)} other audio files are not used" if others else ""
+
+
+def _opened(spec: str) -> tuple[str, Path, list[Recording]]:
+    """The kind of a data set, where it is, and its recordings."""
     found = _SPEC.fullmatch(spec)
     path = Path(found["path"] if found else spec).expanduser()
     if not path.exists():
@@ -112,13 +121,13 @@ def _opened(spec: str) -> tuple[str, list[Recording]]:
         if kind != "tree" and (kind := f"{kind}.{task}") not in openers:
             raise AudioMetamerError(f"{kind}: is no kind of data set; only tree.TASK: and timit.word: name a task")
     opener = openers.get(kind) or partial(layouts.read_speech, kind)
-    return kind, _some(opener(path), f"{path} holds no recordings that can be used")
+    return kind, path, _some(opener(path), f"{path} holds no recordings that can be used")
 
 
 def _recognised(path: Path) -> str:
     if path.suffix.lower() == ".csv" or (path / "clips.csv").exists():
         return "clips"
-    files = audio_files(path) if path.is_dir() else []
+    files = listed_files(path) if path.is_dir() else []
     if layout := layouts.recognised_layout(path, files):
         return layout
     if any(next(path.glob(pattern), None) for pattern in FILES.values()):

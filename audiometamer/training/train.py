@@ -142,7 +142,10 @@ def _tasks(recipe: Recipe, recordings: Sequence[Recording]) -> dict[str, Task]:
             sounds = [sound for r in recordings if r.split in splits for sound in (r, r.background) if sound is not None]
             labels = sorted({label for sound in sounds for label in sound.labels.get(name, ())})
         if len(labels) < (1 if task.multi else 2):
-            raise AudioMetamerError(f"task {name} has {len(labels)} classes in split 'train'; is there a column {name}?")
+            there = ", ".join(sorted({task for recording in recordings for task in recording.labels})) or "none"
+            raise AudioMetamerError(
+                f"task {name} has {len(labels)} classes in split 'train'; the data have labels of task {there}"
+            )
         tasks[name] = Task(tuple(labels), task.multi)
     return tasks
 

@@ -164,7 +164,7 @@ def test_nothing_is_overwritten(unbroken, data, recipe, tmp_path):
         ("epochs = 2", "epochs = 0", "is not a recipe: Expected `int` >= 1 - at `.*epochs`"),
         ("batch_size = 4", "batch_size = 400", "batch_size is 400, but there are 13 recordings in all"),
         ('"high"]', '"high", "middle"]', "no recording of split 'train' has the word middle"),
-        ("[tasks.speaker]", "[tasks.singer]", "task singer has 0 classes in split 'train'; is there a column singer?"),
+        ("[tasks.speaker]", "[tasks.singer]", "task singer has 0 classes in split 'train'; the data have labels of task "),
         ('balanced = "speaker"', 'balanced = "sounds"', "balanced is 'sounds'; it must be one of the tasks with one label"),
         ('name = "CochCNN9"', 'name = "Net"', "no network 'Net'"),
         ("epochs = 2", "epochs = 2\nseed = -1", "Expected `int` >= 0"),
