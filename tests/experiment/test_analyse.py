@@ -16,6 +16,7 @@ from audiometamer.experiment.analysis.analyse import ANOVA_COLUMNS, analyse, sum
 from audiometamer.experiment.analysis.anova import anova
 from audiometamer.experiment.analysis.chance import Chance, chance_of
 from audiometamer.experiment.analysis.exclusions import Rules
+from audiometamer.experiment.analysis.figures import draw_recognition
 from audiometamer.experiment.analysis.trials import Listener, read_listeners, read_trials
 from audiometamer.experiment.design import Answers
 from audiometamer.tables import read_table
@@ -230,3 +231,21 @@ def test_what_is_written(tmp_path):
     picture = matplotlib.image.imread(paths[5])
     assert picture.shape[1] > 2.5 * picture.shape[0]  # two models and their comparison, side by side
     assert picture.min() < 0.5 < picture.max()
+
+
+def in_figure(folder, rows, **options):
+    """The texts of a figure of recognition."""
+    svg = draw_recognition(rows, folder / "recognition.png", **options)[2].read_text()
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+
+
+def test_the_figure_names_chance_its_axes_and_how_many_listeners(tmp_path):
+    found = analyse(answers(5, 4), **FAST)
+    texts = in_figure(tmp_path, found.recognition, chance=1 / 793)
+    assert {"recognised (%)", "matched layer", "human", "network", "chance (0.126 %)", "natural", *LAYERS} <= {*texts}
+    assert any(text.startswith("Mean of n = 5 listeners; bars: 95 % bootstrap intervals over") for text in texts)
+    assert "chance (0.126 %)" not in in_figure(tmp_path, found.recognition)
+    single = analyse(answers(1, 4), **FAST)
+    assert "Mean of n = 1 listener" in in_figure(tmp_path, single.recognition)
+    gap = analyse([t for t in answers(5, 4) if (t.listener, t.layer) != ("2", "relu1")], **FAST)
+    assert any(text.startswith("Mean of n = 4–5 listeners; bars") for text in in_figure(tmp_path, gap.recognition))

@@ -134,6 +134,7 @@ def tidy(record: msgspec.Struct, *names: str) -> None:
 
 
 TRIAL_COLUMNS = Trial.__struct_fields__
+_EXPORTED = ("counted_as",)  # of `experiment export`, for people: `correct` follows from it
 LISTENER_COLUMNS = tuple(name for name in Listener.__struct_fields__ if name != "questionnaire")
 
 
@@ -152,7 +153,7 @@ def read_trials(path: Path) -> list[Trial]:
         answer came before its trial, or a listener has two answers to one trial.
     """
     rows = read_table(path, required=required_columns(Trial))
-    note_unused(path, [name for name in rows[0] if name not in TRIAL_COLUMNS])
+    note_unused(path, [name for name in rows[0] if name not in (*TRIAL_COLUMNS, *_EXPORTED)])
     trials = [
         record_from(path, line, {name: row[name] for name in TRIAL_COLUMNS if name in row}, Trial)
         for line, row in enumerate(rows, start=2)
