@@ -157,7 +157,7 @@ def test_nothing_that_is_no_number_is_told_as_a_result(tmp_path, accuracy, liste
             assert not re.search(r"\b(nan|inf|None)\b|p = 0(?![.\d])|100\.0–100\.0|\t0\.0*\t0\.0*\t", path.read_text()), path
     words = summary(found)
     assert words.count("not computed") >= len(found.tests)
-    why = "1 listener: there is no error; there must be 2 or more" if listeners == 1 else "no variance"
+    why = "a single listener" if listeners == 1 else "no variance"
     assert f"not computed: {why}" in words
     rows = read_table(tmp_path / "anova.tsv", required=ANOVA_COLUMNS)
     assert {row["test"] for row in rows} == set(found.tests)
@@ -165,10 +165,27 @@ def test_nothing_that_is_no_number_is_told_as_a_result(tmp_path, accuracy, liste
     assert all(row.low is None and row.high is None for row in found.recognition)
 
 
+def test_groups_that_are_not_compared():
+    """The only old listener fails the headphone check."""
+    groups = [Listener(listener=str(k), group="young" if k > 1 else "old", finished=k > 2) for k in range(1, 6)]
+    found = analyse(answers(5, 3) + check("1", "headphones", 0, 6), groups, **FAST)
+    assert "No test of groups: of those who are analysed, all who have a group are young." in found.notes
+    assert found.exclusions.details[1:] == [
+        "Analysed, though not finished: 1 listener (2).", "Analysed by group: old 0, young 4.",
+    ]  # fmt: skip
+
+
+def test_nobody_has_all_conditions():
+    gaps = {"1": "natural", "2": "relu0", "3": "relu1", "4": "final"}
+    found = analyse([trial for trial in answers(4, 3) if gaps[trial.listener] != trial.layer], **FAST)
+    assert {test[0::3] for test in found.tests.values()} == {(0, "no listener has trials at every condition")}
+    assert [row.listeners for row in found.recognition] == [3] * 8
+
+
 def test_a_single_listener():
     single = analyse(answers(1, 3), **FAST)
     assert single.ceiling is None
-    assert single.tests["listeners, one"] == (1, {}, [], "1 listener: there is no error; there must be 2 or more")
+    assert single.tests["listeners, one"] == (1, {}, [], "a single listener")
     assert "natural" in summary(single)
     assert "Noise ceiling: not computed: it needs at least 4 listeners and 3 conditions." in summary(single)
 

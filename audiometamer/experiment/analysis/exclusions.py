@@ -183,6 +183,9 @@ class Exclusions:
         if checks == {f"{_CHECK}not given": len(self.standings)}:
             told = "not given"
         lines = [f"Headphone check: {told}."]
+        unfinished = [one.listener.listener for one in self.standings if one.analysed and one.listener.finished is False]
+        if unfinished:
+            lines.append(f"Analysed, though not finished: {people(len(unfinished))} ({named(unfinished)}).")
         groups = {group: 0 for listener in self.listeners if (group := listener.group)}
         for standing in self.standings if groups else ():
             groups[standing.listener.group] = groups.get(standing.listener.group, 0) + standing.analysed
