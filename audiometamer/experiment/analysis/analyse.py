@@ -87,6 +87,7 @@ def analyse(
     listeners: Iterable[Listener] = (),
     *,
     rules: Rules | None = None,
+    persons: Mapping[str, str] | None = None,
     layers: Mapping[str, Sequence[str]] | None = None,
     recognised: Recognised | None = None,
     count_missing: bool = False,
@@ -103,7 +104,9 @@ def analyse(
     listeners : iterable of Listener, optional
         What is known of listeners beyond their trials.
     rules : Rules, optional
-        Of exclusion.
+        Rules of exclusion.
+    persons : mapping of str to str, optional
+        Who listeners are, by listener; see `exclude`.
     layers : mapping of str to sequence of str, optional
         By model, in which order its layers come; default: as first met.
     recognised : mapping, optional
@@ -129,7 +132,7 @@ def analyse(
     if main and not count_missing and all(trial.missing for trial in main):
         raise AudioMetamerError(f"none of {len(main)} trials had a metamer; count_missing counts the natural clips instead")
     answers = [trial for trial in trials if count_missing or trial.kind != "main" or not trial.missing]
-    excluded = exclude(answers, listeners, rules)
+    excluded = exclude(answers, listeners, rules, persons=persons)
     heard = [trial for trial in main if trial.listener in excluded.kept]
     conditions = conditions_of(heard, layers)
     missing = Counter(Condition(trial.model, trial.layer) for trial in heard if trial.missing)

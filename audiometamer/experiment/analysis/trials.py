@@ -222,6 +222,18 @@ def read_listeners(path: Path) -> list[Listener]:
     return list(listeners.values())
 
 
+def read_persons(path: Path) -> dict[str, str]:
+    """Who listeners are to the service that they came from, by listener, from ``participants.tsv``; nobody who is not named.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be read, or lacks a column.
+    """
+    rows = read_table(path, required=["listener", "service", "participant"])
+    return {row["listener"].strip(): f"{row['service']} {row['participant']}" for row in rows if row["participant"].strip()}
+
+
 def _note_mistaken(path: Path, header: Sequence[str]) -> None:
     absent = [name for name in LISTENER_COLUMNS if name not in header]
     for name in header:
