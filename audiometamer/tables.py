@@ -14,27 +14,26 @@ from audiometamer.files import whole_file
 _SEPARATORS = "\t,;"  # semicolons: spreadsheets where commas separate decimals
 
 
-def read_cells(path: Path, *, encoding: str = "utf-8") -> tuple[list[str], list[list[str]]]:
+def read_cells(path: Path, *, encoding: str = "utf-8", required: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
     """Header and rows, as they are; both empty if the file is.
+
+    Parameters
+    ----------
+    path : path
+    encoding : str
+        Default UTF-8.
+    required : sequence of str
+        Columns by which tabs, commas and semicolons are told apart. Default: none; the file's name says what separates cells.
 
     Raises
     ------
     AudioMetamerError
         If it cannot be read.
     """
-    return _cells(path, encoding, [_delimiter(path)])
-
-
-def _cells(
-    path: Path, encoding: str, separators: Sequence[str], required: Sequence[str] = ()
-) -> tuple[list[str], list[list[str]]]:
-    """Header and rows, by the first separator under which the header has the required columns; by the first of all if none is."""
     try:
         with path.open(encoding=encoding, newline="") as file:
             text = file.read()
-        headers = {each: next(csv.reader(io.StringIO(text, newline=""), delimiter=each), []) for each in separators}
-        fitting = (each for each, header in headers.items() if {*required} <= {column.strip() for column in header})
-        separator = next(fitting, separators[0])
+        separator = _separator(path, text, required)
         header, *rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise AudioMetamerError(f"{path} cannot be read as a table: {error}") from error
@@ -49,7 +48,7 @@ def read_table(path: Path, *, required: Sequence[str] = ()) -> list[dict[str, st
     AudioMetamerError
         If it cannot be read, has no rows, lacks a required column, or a row has more or fewer cells than the header.
     """
-    header, rows = _cells(path, "utf-8-sig", (_delimiter(path), *_SEPARATORS), required)  # as spreadsheets save it
+    header, rows = read_cells(path, encoding="utf-8-sig", required=required)  # as spreadsheets save it
     header = [column.strip() for column in header]
     if missing := [column for column in required if column not in header]:
         told = [f"{column} (nearest: {near})" if (near := nearest(column, header)) else column for column in missing]
@@ -75,6 +74,16 @@ def write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, 
         writer = csv.DictWriter(file, tuple(columns), restval="", delimiter=_delimiter(path), lineterminator="\n")
         writer.writeheader()
         writer.writerows({column: _cell(value) for column, value in row.items()} for row in rows)
+
+
+def _separator(path: Path, text: str, required: Sequence[str]) -> str:
+    """The one by which the header has the required columns; if there is none, that of the file's name."""
+    usual = _delimiter(path)
+    for separator in (usual, *_SEPARATORS):
+        header = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+        if {*required} <= {column.strip() for column in header}:
+            return separator
+    return usual
 
 
 def _delimiter(path: Path) -> str:

@@ -16,7 +16,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
 from audiometamer.experiment.analysis.bids import write_beh
 from audiometamer.experiment.analysis.exclusions import Rules
-from audiometamer.experiment.analysis.trials import read_listeners, read_trials
+from audiometamer.experiment.analysis.trials import read_listeners, read_persons, read_trials
 from audiometamer.experiment.build import Built
 from audiometamer.experiment.build import build as build_folder
 from audiometamer.experiment.collect import collect as collect_files
@@ -207,6 +207,10 @@ def _of_any_kind(folder: Path) -> Experiment:
 @click.argument("trials", metavar="TRIALS.tsv", type=_path)
 @click.option("--listeners", type=_path, help="The table of listeners: who was excluded, groups, headphone checks.")
 @click.option(
+    "--participants", type=_path,
+    help="participants.tsv of `experiment export`: of several listeners who are one person, the first is analysed.",
+)  # fmt: skip
+@click.option(
     "--experiment", "folder", type=_path,
     help="The folder of `experiment build`: its design gives the minimum of both checks and the chance level, its key what "
     "networks recognise.",
@@ -233,10 +237,10 @@ def _of_any_kind(folder: Path) -> Experiment:
 @options.out("analysis")
 @click.option("--overwrite", is_flag=True, help="Replace the analysis that is there.")
 def analyse(
-    trials: Path, listeners: Path | None, folder: Path | None, key: Path | None, layer_names: tuple[str, ...],
-    headphones: int | None, demonstration: int | None, catch: float, finished: bool, fastest: float | None,
-    count_missing: bool, chance: float | None, resamples: int, permutations: int, seed: int, logistic: bool, bids: bool,
-    out: Path, overwrite: bool,
+    trials: Path, listeners: Path | None, participants: Path | None, folder: Path | None, key: Path | None,
+    layer_names: tuple[str, ...], headphones: int | None, demonstration: int | None, catch: float, finished: bool,
+    fastest: float | None, count_missing: bool, chance: float | None, resamples: int, permutations: int, seed: int,
+    logistic: bool, bids: bool, out: Path, overwrite: bool,
 ) -> None:  # fmt: skip
     """Analyse the answers of an experiment: exclusions, recognition with intervals, tests, a figure.
 
@@ -251,6 +255,7 @@ def analyse(
 
     answers = read_trials(trials)
     known = read_listeners(listeners) if listeners else []
+    persons = read_persons(participants) if participants else None
     key = key or (folder and folder / layout.KEY)
     recognised = read_recognised(key) if key else None
     rules = _rules(
@@ -268,7 +273,7 @@ def analyse(
         if (out / "summary.txt").exists() and not overwrite:
             raise AudioMetamerError(f"{out} holds an analysis; choose another --out, or --overwrite it")
         found = analysing.analyse(
-            answers, known, rules=rules, layers=layers, recognised=recognised, count_missing=count_missing,
+            answers, known, rules=rules, persons=persons, layers=layers, recognised=recognised, count_missing=count_missing,
             resamples=resamples, permutations=permutations, seed=seed,
         )  # fmt: skip
         paths = analysing.write_analysis(found, out, chance=level)

@@ -190,7 +190,8 @@ class Answers:
         replies = {**self.form(one.listener, "questions-before"), **self.form(one.listener, "questions-after")}
         asked = {question.name: replies.get(question.name) for question in self.experiment.design.questions}
         return Listener(
-            listener=str(one.listener), group=one.group, headphones_correct=sum(checks), headphones_trials=len(checks),
+            listener=str(one.listener), group=one.group,
+            headphones_correct=sum(checks) if checks else None, headphones_trials=len(checks) or None,
             practice_correct=sum(answer.correct for answer in given if answer.trial.kind == "practice"),
             finished=one.finished is not None, excluded=one.excluded is not None, reason=one.excluded or "",
             questionnaire={

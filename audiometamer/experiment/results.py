@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from audiometamer.experiment.analysis.exclusions import people
 from audiometamer.experiment.analysis.trials import Trial
 from audiometamer.experiment.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, Answers, Enrolled
 
@@ -49,13 +50,11 @@ def results_page(title: str, answers: Answers | None, *, refused: bool = False) 
 
 
 def _shown(answers: Answers) -> str:
-    people = answers.enrolled
-    finished = sum(one.finished is not None for one in people)
-    excluded = sum(one.excluded is not None for one in people)
-    counts = (
-        f"{len(people)} listeners of {len(answers.experiment.lists.listeners)} lists: {finished} finished, {excluded} excluded, "
-        f"{len(people) - finished - excluded} under way; {answers.total} answers"
-    )
+    enrolled = answers.enrolled
+    states = Counter("excluded" if one.excluded is not None else _state(answers, one) for one in enrolled)
+    told = ", ".join(f"{states[state]} {state}" for state in ("finished", "excluded", "under way", "not started"))
+    lists = len(answers.experiment.lists.listeners)
+    counts = f"{people(len(enrolled))} enrolled for {lists} lists: {told}; {answers.total} answers"
     return f"""<p>{counts}</p>
 {"".join(f'<p role="note">{escape(notice)}</p>' for notice in answers.notices)}
 {_main_trials(answers)}
@@ -87,12 +86,19 @@ def _conditions(trials: Iterable[Trial]) -> list[list[object]]:
 def _listeners(answers: Answers) -> list[list[object]]:
     rows = []
     for one, row in zip(answers.enrolled, answers.listeners, strict=True):
-        state = row.reason or ("finished" if row.finished else "under way")
+        headphones = f"{row.headphones_correct} of {row.headphones_trials}" if row.headphones_trials else "not given"
         rows.append([
-            one.listener, one.list, one.group, _how_far(answers, one),
-            f"{row.headphones_correct} of {row.headphones_trials}", f"{row.practice_correct} right", state,
+            one.listener, one.list, one.group, _how_far(answers, one), headphones, f"{row.practice_correct} right",
+            row.reason or _state(answers, one),
         ])  # fmt: skip
     return rows
+
+
+def _state(answers: Answers, one: Enrolled) -> str:
+    """How far a listener is who was not excluded."""
+    if one.finished is not None:
+        return "finished"
+    return "under way" if answers.answers(one.listener) else "not started"
 
 
 def _how_far(answers: Answers, one: Enrolled) -> str:

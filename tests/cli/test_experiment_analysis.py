@@ -49,6 +49,16 @@ def test_analyse(capsys):
     assert "6 listeners with answers; finished: not recorded; none excluded; 6 analysed." in capsys.readouterr().out
 
 
+def test_rules_that_are_asked_for(capsys):
+    Path("participants.tsv").write_text("listener\tservice\tparticipant\n3\tprolific\ta\n4\tprolific\ta\n5\t\t\n6\t\t\n")
+    asked = ("--participants", "participants.tsv", "--fastest", "920", "--chance", "0.0625")  # medians are of 901 to 916 ms
+    assert "6 by reaction time (median below 920 ms)" in refused(capsys, "experiment", "analyse", "trials.tsv", *asked)
+    assert main(["experiment", "analyse", "trials.tsv", *asked[:2], *asked[4:], *FAST]) == 0
+    told = capsys.readouterr().out
+    assert "2 excluded: 1 at the headphone check (fewer than 5 right); 1 for taking part again; 4 analysed." in told
+    assert "Chance: 6.25 % (as given)." in told
+
+
 def test_layers_of_the_zoo_come_in_their_own_order(capsys):
     trials = [
         msgspec.structs.replace(trial, model="cochcnn-word" if trial.model else "")

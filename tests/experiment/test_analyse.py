@@ -16,6 +16,7 @@ from audiometamer.experiment.analysis.analyse import ANOVA_COLUMNS, analyse, sum
 from audiometamer.experiment.analysis.anova import anova
 from audiometamer.experiment.analysis.chance import Chance, chance_of
 from audiometamer.experiment.analysis.exclusions import Rules
+from audiometamer.experiment.analysis.figures import draw_recognition
 from audiometamer.experiment.analysis.trials import Listener, read_listeners, read_trials
 from audiometamer.experiment.design import Answers
 from audiometamer.tables import read_table
@@ -156,7 +157,7 @@ def test_nothing_that_is_no_number_is_told_as_a_result(tmp_path, accuracy, liste
             assert not re.search(r"\b(nan|inf|None)\b|p = 0(?![.\d])|100\.0–100\.0|\t0\.0*\t0\.0*\t", path.read_text()), path
     words = summary(found)
     assert words.count("not computed") >= len(found.tests)
-    why = "1 listener: there is no error; there must be 2 or more" if listeners == 1 else "no variance"
+    why = "a single listener" if listeners == 1 else "no variance"
     assert f"not computed: {why}" in words
     rows = read_table(tmp_path / "anova.tsv", required=ANOVA_COLUMNS)
     assert {row["test"] for row in rows} == set(found.tests)
@@ -164,10 +165,27 @@ def test_nothing_that_is_no_number_is_told_as_a_result(tmp_path, accuracy, liste
     assert all(row.low is None and row.high is None for row in found.recognition)
 
 
+def test_groups_that_are_not_compared():
+    """The only old listener fails the headphone check."""
+    groups = [Listener(listener=str(k), group="young" if k > 1 else "old", finished=k > 2) for k in range(1, 6)]
+    found = analyse(answers(5, 3) + check("1", "headphones", 0, 6), groups, **FAST)
+    assert "No test of groups: of those who are analysed, all who have a group are young." in found.notes
+    assert found.exclusions.details[1:] == [
+        "Analysed, though not finished: 1 listener (2).", "Analysed by group: old 0, young 4.",
+    ]  # fmt: skip
+
+
+def test_nobody_has_all_conditions():
+    gaps = {"1": "natural", "2": "relu0", "3": "relu1", "4": "final"}
+    found = analyse([trial for trial in answers(4, 3) if gaps[trial.listener] != trial.layer], **FAST)
+    assert {test[0::3] for test in found.tests.values()} == {(0, "no listener has trials at every condition")}
+    assert [row.listeners for row in found.recognition] == [3] * 8
+
+
 def test_a_single_listener():
     single = analyse(answers(1, 3), **FAST)
     assert single.ceiling is None
-    assert single.tests["listeners, one"] == (1, {}, [], "1 listener: there is no error; there must be 2 or more")
+    assert single.tests["listeners, one"] == (1, {}, [], "a single listener")
     assert "natural" in summary(single)
     assert "Noise ceiling: not computed: it needs at least 4 listeners and 3 conditions." in summary(single)
 
@@ -230,3 +248,21 @@ def test_what_is_written(tmp_path):
     picture = matplotlib.image.imread(paths[5])
     assert picture.shape[1] > 2.5 * picture.shape[0]  # two models and their comparison, side by side
     assert picture.min() < 0.5 < picture.max()
+
+
+def in_figure(folder, rows, **options):
+    """The texts of a figure of recognition."""
+    svg = draw_recognition(rows, folder / "recognition.png", **options)[2].read_text()
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+
+
+def test_the_figure_names_chance_its_axes_and_how_many_listeners(tmp_path):
+    found = analyse(answers(5, 4), **FAST)
+    texts = in_figure(tmp_path, found.recognition, chance=1 / 793)
+    assert {"recognised (%)", "matched layer", "human", "network", "chance (0.126 %)", "natural", *LAYERS} <= {*texts}
+    assert any(text.startswith("Mean of n = 5 listeners; bars: 95 % bootstrap intervals over") for text in texts)
+    assert "chance (0.126 %)" not in in_figure(tmp_path, found.recognition)
+    single = analyse(answers(1, 4), **FAST)
+    assert "Mean of n = 1 listener" in in_figure(tmp_path, single.recognition)
+    gap = analyse([t for t in answers(5, 4) if (t.listener, t.layer) != ("2", "relu1")], **FAST)
+    assert any(text.startswith("Mean of n = 4–5 listeners; bars") for text in in_figure(tmp_path, gap.recognition))

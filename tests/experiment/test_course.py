@@ -386,7 +386,7 @@ def test_the_results_page_tells_how_far_listeners_are(client, store):
     token = begun(client, store)
     go_on(client, store, token, range(2, 7))
     page = client.post("/results", data={"secret": store.experiment.secret}).text
-    assert "1 listeners of 3 lists: 0 finished, 0 excluded, 1 under way; 6 answers" in page
+    assert "1 listener enrolled for 3 lists: 0 finished, 0 excluded, 1 under way, 0 not started; 6 answers" in page
     assert "6 (25 %)" in page
     assert "Main trials" not in page
     table = client.post("/results/trials.tsv", data={"secret": store.experiment.secret}).text

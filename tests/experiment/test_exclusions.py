@@ -3,10 +3,13 @@
 import msgspec
 import pytest
 from tiny_answers import answers, check
+from tiny_experiment import answer_message, form_message
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.exclusions import Rules, exclude
 from audiometamer.experiment.analysis.trials import Listener
+from audiometamer.experiment.export import read_answers
+from audiometamer.experiment.messages import Message
 
 
 def test_each_rule_with_counts():
@@ -54,7 +57,9 @@ def test_who_never_came_or_left_before_the_main_part_is_not_analysed():
     assert [one.reason for one in found.listeners] == ["", ""] + ["no answers in the main part"] * 4
     assert not any(one.excluded for one in found.listeners)
     assert [(row.group, row.count) for row in found.stages if row.stage == "analysed"] == [("", 2), ("a", 2), ("b", 0)]
-    assert found.details == ["Headphone check: not given.", "Analysed by group: a 2, b 0."]
+    assert found.details == [
+        "Headphone check: not given.", "Analysed, though not finished: 1 listener (2).", "Analysed by group: a 2, b 0.",
+    ]  # fmt: skip
 
 
 def test_who_was_stopped_at_a_check_was_not_excluded_by_the_experimenter():
@@ -128,3 +133,36 @@ def test_nobody_is_left():
         match="nobody is left to be analysed: 1 listener with answers; finished: not recorded; 1 excluded: 1 at the headphone",
     ):
         exclude(answers(1, 1) + check("1", "headphones", 1, 6))
+
+
+def test_the_same_person_counts_once():
+    """Listener 1 left before the main part, 2 and 4 are that person again; nobody knows who 3 and 5 are."""
+    trials = [trial for trial in answers(5, 1) if trial.listener != "1"] + check("1", "practice", 3, 3)
+    found = exclude(trials, persons={"1": "prolific a", "2": "prolific a", "4": "prolific a"})
+    assert found.kept == {"2", "3", "5"}
+    assert {one.listener: one.reason for one in found.listeners}["4"] == "repeated: the same person as listener 2"
+    assert "1 excluded: 1 for taking part again; 1 gave no answers in the main part; 3 analysed." in found.statement
+    again = exclude(trials, found.listeners)  # what an analysis wrote
+    assert again.statement.endswith(found.statement.partition("; ")[2].partition("; ")[2])
+
+
+def test_who_fails_the_headphone_check_of_an_experiment_is_told_by_it(store):
+    """The server stops the listener, the export says why, and the analysis has it under the check."""
+    for right in (0, 2):
+        listener = store.listener(store.enrol())
+        store.keep(listener, msgspec.convert(form_message("consent"), Message))
+        for trial in store.experiment.trials(store.state(listener).number):
+            entry = store.experiment.key[trial.stimulus]
+            wrong = next(option for option in store.experiment.options(trial) if option != entry.answer)
+            answer = wrong if trial.kind == "headphones" and not right else entry.answer
+            store.keep(listener, msgspec.convert(answer_message(trial, answer), Message))
+            if store.state(listener).excluded:
+                break
+    store.enrol()
+    exported = read_answers(store.path, store.experiment)
+    found = exclude(exported.trials, exported.listeners, Rules(headphones=1, demonstration=1))
+    assert found.statement == (
+        "3 listeners enrolled, 2 started; 1 finished; 1 excluded: 1 at the headphone check (fewer than 1 right); 1 gave no "
+        "answers in the main part; 1 analysed."
+    )
+    assert found.details == ["Headphone check: 1 passed, 1 failed, 1 not given."]

@@ -86,6 +86,7 @@ def test_the_table_of_listeners(answered):
     assert (first["finished"], first["excluded"], first["reason"], first["age"]) == ("true", "false", "", "'-30")
     assert first["remarks"] == "'=HYPERLINK(1) fine \u2028 "
     assert (second["group"], second["finished"], second["age"]) == ("simulated", "false", "")
+    assert (second["headphones_correct"], second["headphones_trials"]) == ("", "")  # the check was not given
 
 
 def test_who_took_part_is_in_a_table_of_its_own(answered, tmp_path):

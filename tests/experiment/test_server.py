@@ -347,7 +347,8 @@ def test_results_are_for_who_has_the_secret(client, store, experiment):
     assert asked.status_code == 200
     assert 'type="password"' in asked.text
     shown = client.post("/results", data={"secret": experiment.secret})
-    assert "1 listeners of 6 lists: 0 finished, 0 excluded, 1 under way; 0 answers" in shown.text
+    assert "1 listener enrolled for 6 lists: 0 finished, 0 excluded, 0 under way, 1 not started; 0 answers" in shown.text
+    assert "<td>not given</td>" in shown.text
     table = client.post("/results/trials.tsv", data={"secret": experiment.secret})
     assert table.text.startswith("listener\ttrial\tkind")
     assert table.headers["content-disposition"] == 'attachment; filename="trials.tsv"'

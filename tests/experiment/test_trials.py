@@ -16,6 +16,7 @@ from audiometamer.experiment.analysis.trials import (
     Trial,
     guarded,
     read_listeners,
+    read_persons,
     read_trials,
     trial_frame,
     unguarded,
@@ -204,6 +205,11 @@ def test_listeners_that_cannot_be(tmp_path, rows, message):
     (tmp_path / "listeners.tsv").write_text(rows)
     with pytest.raises(AudioMetamerError, match=message):
         read_listeners(tmp_path / "listeners.tsv")
+
+
+def test_persons(tmp_path):
+    (tmp_path / "participants.tsv").write_text("listener\tservice\tparticipant\tparameters\n1\tprolific\ta\t{}\n2\t\t\t{}\n")
+    assert read_persons(tmp_path / "participants.tsv") == {"1": "prolific a"}
 
 
 def test_frame():

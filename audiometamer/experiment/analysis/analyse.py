@@ -87,6 +87,7 @@ def analyse(
     listeners: Iterable[Listener] = (),
     *,
     rules: Rules | None = None,
+    persons: Mapping[str, str] | None = None,
     layers: Mapping[str, Sequence[str]] | None = None,
     recognised: Recognised | None = None,
     count_missing: bool = False,
@@ -103,7 +104,9 @@ def analyse(
     listeners : iterable of Listener, optional
         What is known of listeners beyond their trials.
     rules : Rules, optional
-        Of exclusion.
+        Rules of exclusion.
+    persons : mapping of str to str, optional
+        Who listeners are, by listener; see `exclude`.
     layers : mapping of str to sequence of str, optional
         By model, in which order its layers come; default: as first met.
     recognised : mapping, optional
@@ -129,7 +132,7 @@ def analyse(
     if main and not count_missing and all(trial.missing for trial in main):
         raise AudioMetamerError(f"none of {len(main)} trials had a metamer; count_missing counts the natural clips instead")
     answers = [trial for trial in trials if count_missing or trial.kind != "main" or not trial.missing]
-    excluded = exclude(answers, listeners, rules)
+    excluded = exclude(answers, listeners, rules, persons=persons)
     heard = [trial for trial in main if trial.listener in excluded.kept]
     conditions = conditions_of(heard, layers)
     missing = Counter(Condition(trial.model, trial.layer) for trial in heard if trial.missing)
@@ -140,21 +143,24 @@ def analyse(
         scores["network"] = networks
     groups = {listener.listener: listener.group for listener in excluded.listeners if listener.listener in excluded.kept}
     tests, notes = _tests(_designs(scores, groups), permutations=permutations, seed=seed)
-    notes[:0] = [*excluded.notes, *_group_notes(groups)]
+    several = len({listener.group for listener in excluded.listeners}) > 1
+    notes[:0] = [*excluded.notes, *_group_notes(groups, several=several)]
     if missing:
         notes.insert(0, _missing_note(missing, len(heard), count_missing=count_missing))
     rows = recognition(scores, missing, resamples=resamples, seed=seed)
     return Analysis(counted, excluded, rows, tests, _ceiling(scores["human"], seed), notes)
 
 
-def _group_notes(groups: Mapping[str, str]) -> Iterator[str]:
-    """What may be wrong with the listeners' groups: names that differ in letter case, listeners without one."""
+def _group_notes(groups: Mapping[str, str], *, several: bool) -> Iterator[str]:
+    """What may be wrong with the groups of those who are analysed; `several`: whether all listeners have more than one."""
     names = list(dict.fromkeys(group for group in groups.values() if group))
     for first, second in itertools.combinations(names, 2):
         if first.casefold() == second.casefold():
             yield f"Groups {first} and {second} differ in letter case only; they count as two."
     without = [listener for listener, group in groups.items() if not group]
-    if names and without:
+    if len(names) == 1 and several:
+        yield f"No test of groups: of those who are analysed, all who have a group are {names[0]}."
+    elif names and without:
         yield f"{people(len(without))} without a group ({named(without)}); left out of the tests of groups."
 
 
@@ -222,6 +228,8 @@ def _test(design: _Design, kept: Sequence[int], *, permutations: int, seed: int)
     """An analysis of variance of some rows, or why there is none."""
     groups = None if design.groups is None else [design.groups[k] for k in kept]
     listeners, of_each = len({design.listeners[k] for k in kept}), dict(Counter(groups or ()))
+    if listeners < 2:
+        return Anova(listeners, of_each, [], "a single listener" if listeners else "no listener has trials at every condition")
     try:
         effects = anova(
             design.values[kept], within=design.within, between=design.between, groups=groups, permutations=permutations, seed=seed
@@ -294,7 +302,11 @@ def summary(analysis: Analysis, *, chance: Chance | None = None) -> str:
     for row in analysis.recognition:
         shown.setdefault(f"{row.model} {row.layer}", {})[row.observer] = _percent(row)
     lines += _in_columns([[condition, *(f"{name} {cell}" for name, cell in rows.items())] for condition, rows in shown.items()])
-    lines.append("Chance: not known." if chance is None else f"Chance: {100 * chance.proportion:.3g} % ({chance.source}).")
+    lines.append(
+        "Chance: not known without the experiment."
+        if chance is None
+        else f"Chance: {100 * chance.proportion:.3g} % ({chance.source})."
+    )
     for name, test in analysis.tests.items():
         of_each = f": {sizes(test.groups)}" if test.groups else ""
         lines += ["", f"Analysis of variance: {name} ({people(test.listeners)}{of_each})"]

@@ -16,9 +16,8 @@ Check = Literal["passed", "failed", "not completed", "not given", "no criterion"
 _UNANSWERED = "no answers in the main part"
 _CHECK = "headphone check "
 _CHECKS: tuple[Kind, ...] = ("headphones", "demonstration")  # that a listener who leaves may break off
-_BY_RULE = re.compile(
-    r"(headphones|demonstration|catch|reaction time): [\d.]+ (?:of|ms)|(not finished)$"
-)  # reasons that are ours
+# Reasons that the server or an earlier analysis gave
+_BY_RULE = re.compile(r"(headphones|demonstration|catch|reaction time|repeated): (?:[\d.]+ (?:of|ms)|the same)|(not finished)$")
 
 
 class Judged(Protocol):
@@ -183,6 +182,9 @@ class Exclusions:
         if checks == {f"{_CHECK}not given": len(self.standings)}:
             told = "not given"
         lines = [f"Headphone check: {told}."]
+        unfinished = [one.listener.listener for one in self.standings if one.analysed and one.listener.finished is False]
+        if unfinished:
+            lines.append(f"Analysed, though not finished: {people(len(unfinished))} ({named(unfinished)}).")
         groups = {group: 0 for listener in self.listeners if (group := listener.group)}
         for standing in self.standings if groups else ():
             groups[standing.listener.group] = groups.get(standing.listener.group, 0) + standing.analysed
@@ -224,7 +226,13 @@ def _stages(standings: Sequence[Standing]) -> dict[str, list[str]]:
     return {stage: [one.listener.listener for one in those] for stage, those in reached.items()}
 
 
-def exclude(trials: Sequence[Judged], listeners: Iterable[Listener] = (), rules: Rules | None = None) -> Exclusions:
+def exclude(
+    trials: Sequence[Judged],
+    listeners: Iterable[Listener] = (),
+    rules: Rules | None = None,
+    *,
+    persons: Mapping[str, str] | None = None,
+) -> Exclusions:
     """Apply the rules.
 
     Parameters
@@ -235,6 +243,8 @@ def exclude(trials: Sequence[Judged], listeners: Iterable[Listener] = (), rules:
         What is known of them beyond their trials: who was excluded by the experimenter, and the headphone check of those whose
         trials do not hold it. Default: nothing.
     rules : Rules, optional
+    persons : mapping of str to str, optional
+        By listener, who they are: of several listeners who are the same person, the first with answers in the main part stays.
 
     Returns
     -------
@@ -253,7 +263,14 @@ def exclude(trials: Sequence[Judged], listeners: Iterable[Listener] = (), rules:
     table = list(listeners)
     known, notes = _matched(table, list(by_listener))
     whole = {kind: max((_count(own, kind)[1] for own in by_listener.values()), default=0) for kind in _CHECKS}
-    standings = [_standing(one, by_listener.get(one.listener, []), rules, whole) for one in known]
+    first: dict[str, str] = {}  # by person
+    standings = []
+    for one in known:
+        own = by_listener[one.listener]
+        same = None
+        if (person := (persons or {}).get(one.listener)) and _has_answered(own):
+            same = first.setdefault(person, one.listener)
+        standings.append(_standing(one, own, rules, whole, same=same))
     found = Exclusions(standings, rules, bool(table), notes)
     if not found.kept:
         raise AudioMetamerError(f"nobody is left to be analysed: {found.statement}")
@@ -282,15 +299,28 @@ def _matched(table: Sequence[Listener], answered: Sequence[str]) -> tuple[list[L
     return known + [Listener(listener=name) for name in rest], notes
 
 
-def _standing(listener: Listener, trials: Sequence[Judged], rules: Rules, whole: Mapping[Kind, int]) -> Standing:
-    """What becomes of a listener; `whole` is how many trials each check has. One that was broken off is not failed."""
-    answered = any(trial.kind == "main" for trial in trials)
+def _has_answered(trials: Iterable[Judged]) -> bool:
+    """Whether there is an answer in the main part."""
+    return any(trial.kind == "main" for trial in trials)
+
+
+def _standing(
+    listener: Listener, trials: Sequence[Judged], rules: Rules, whole: Mapping[Kind, int], *, same: str | None
+) -> Standing:
+    """What becomes of a listener.
+
+    `whole` is how many trials each check has; one that was broken off is not failed. `same` is the first listener who is the
+    same person.
+    """
+    answered = _has_answered(trials)
     counts = {kind: _count(trials, kind) for kind in (*_CHECKS, "catch")}
     if not counts["headphones"][1] and listener.headphones_correct is not None:
         counts["headphones"] = (listener.headphones_correct, listener.headphones_trials or 0)
     broken_off = {kind for kind in _CHECKS if 0 < counts[kind][1] < whole[kind] and not answered}
     told = _told(listener) if listener.excluded else {}
     here = {rule: words for rule, words in _failed(trials, counts, listener, rules) if rule not in broken_off or rule in told}
+    if same not in (None, listener.listener):
+        here["repeated"] = f"repeated: the same person as listener {same}"
     failed = here | told
     check: Check = "passed"
     if "headphones" in failed:
@@ -351,5 +381,6 @@ def _words(rules: Rules) -> dict[str, tuple[str, str]]:
         ),
         "catch": ("by catch trials", "" if rules.catch is None else f"less than {100 * rules.catch:g} % right"),
         "finished": ("because they did not finish", ""),
+        "repeated": ("for taking part again", ""),
         "reaction time": ("by reaction time", "" if rules.fastest_ms is None else f"median below {rules.fastest_ms:g} ms"),
     }

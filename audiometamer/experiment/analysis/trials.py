@@ -134,6 +134,7 @@ def tidy(record: msgspec.Struct, *names: str) -> None:
 
 
 TRIAL_COLUMNS = Trial.__struct_fields__
+_EXPORTED = ("counted_as",)  # of `experiment export`, for people: `correct` follows from it
 LISTENER_COLUMNS = tuple(name for name in Listener.__struct_fields__ if name != "questionnaire")
 
 
@@ -152,7 +153,7 @@ def read_trials(path: Path) -> list[Trial]:
         answer came before its trial, or a listener has two answers to one trial.
     """
     rows = read_table(path, required=required_columns(Trial))
-    note_unused(path, [name for name in rows[0] if name not in TRIAL_COLUMNS])
+    note_unused(path, [name for name in rows[0] if name not in (*TRIAL_COLUMNS, *_EXPORTED)])
     trials = [
         record_from(path, line, {name: row[name] for name in TRIAL_COLUMNS if name in row}, Trial)
         for line, row in enumerate(rows, start=2)
@@ -219,6 +220,18 @@ def read_listeners(path: Path) -> list[Listener]:
             )
         listeners[listener.listener] = listener
     return list(listeners.values())
+
+
+def read_persons(path: Path) -> dict[str, str]:
+    """Who listeners are to the service that they came from, by listener, from ``participants.tsv``; nobody who is not named.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be read, or lacks a column.
+    """
+    rows = read_table(path, required=["listener", "service", "participant"])
+    return {row["listener"].strip(): f"{row['service']} {row['participant']}" for row in rows if row["participant"].strip()}
 
 
 def _note_mistaken(path: Path, header: Sequence[str]) -> None:
