@@ -19,10 +19,12 @@ from audiometamer.experiment.analysis.exclusions import Rules
 from audiometamer.experiment.analysis.trials import read_listeners, read_persons, read_trials
 from audiometamer.experiment.build import Built
 from audiometamer.experiment.build import build as build_folder
+from audiometamer.experiment.catalogue import shipped, shipped_file
 from audiometamer.experiment.collect import collect as collect_files
 from audiometamer.experiment.design import read_design
 from audiometamer.experiment.export import read_answers, write_tables
 from audiometamer.experiment.folder import Experiment, read_experiment, read_lists
+from audiometamer.experiment.identity import identity
 from audiometamer.experiment.pack import Form
 from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.power import listeners_needed
@@ -63,8 +65,7 @@ def build(stimulus_set: Path, design: Path, out: Path) -> None:
         instead = "left out" if built.design.conditions.missing == "leave-out" else "played as natural clips instead"
         clips = len({one.clip for one in built.offer.missing})
         click.echo(f"{len(built.offer.missing)} metamers of {clips} clips are missing, {instead}: {out / layout.MISSING}")
-    if read_design(design).texts.consent is None:
-        click.echo(f"the consent is an example that no ethics committee has seen: {out / layout.TEXTS_FOLDER / 'consent.md'}")
+    serving.tell_of_ends(read_design(design), out)
     click.echo(f"key, for your eyes alone: {out / layout.KEY}   secret of the results page: {out / layout.SECRET}")
 
 
@@ -81,6 +82,15 @@ def _tell(built: Built) -> None:
 
 
 @experiment.command()
+@click.option(
+    "--language", type=click.Choice(shipped()), default="en", show_default=True, help="Of the sentences to translate from."
+)
+def sentences(language: str) -> None:
+    """Print the page's own sentences as TOML: translate them and name the file in texts.sentences of a design."""
+    click.echo(shipped_file(language).read_text(encoding="utf-8"), nl=False)
+
+
+@experiment.command()
 @serving.folder
 @serving.served
 def serve(folder: Path, **asked: Any) -> None:
@@ -92,14 +102,21 @@ def serve(folder: Path, **asked: Any) -> None:
 @serving.folder
 @serving.answers
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="How many listeners.")
-@click.option("--address", default="http://127.0.0.1:8000", show_default=True, help="Where listeners reach the server.")
-@click.option("--group", default="", help="Of these listeners, if the experiment compares some; default: none.")
-def links(folder: Path, database: Path | None, count: int, address: str, group: str) -> None:
+@click.option("--address", "--url", help="Where listeners reach the server; default: where EXPERIMENT was last served.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Of a server on this machine, in the place of --address.")
+@click.option("--group", help="Of these listeners, if the experiment compares some; default: none.")
+def links(folder: Path, database: Path | None, count: int, address: str | None, port: int | None, group: str | None) -> None:
     """Print links for new listeners of EXPERIMENT. Each is shown this once: only its hash is kept."""
+    if address is not None and port is not None:
+        raise AudioMetamerError(f"--address is {address} and --port is {port}; give one of them")
+    named = "" if group is None else identity(group)
+    if named is None:
+        raise AudioMetamerError(f"--group is {group!r}; it must be a name")
     store = _store(folder, database)
+    reached = address or (serving.local(port) if port is not None else serving.reached_at(store.address))
     for _ in range(count):
-        token = store.enrol(group=group)
-        click.echo(f"{store.listener(token)}\t{address.rstrip('/')}/#{token}")
+        token = store.enrol(group=named)
+        click.echo(f"{store.listener(token)}\t{reached.rstrip('/')}/#{token}")
 
 
 @experiment.command()

@@ -275,8 +275,7 @@ def build(design: Path, out: Path) -> None:
         table.add_row(layer, str(len(names)), references, _span(map(len, levels)), least, most)
     print_table(table)
     click.echo(f"{asked.listeners} listeners, each with {asked.ladder.each} of {len(course.dimensions)} dimensions: {out}")
-    if read_exploration_design(design).texts.consent is None:
-        click.echo(f"the consent is an example that no ethics committee has seen: {out / layout.TEXTS_FOLDER / 'consent.md'}")
+    serving.tell_of_ends(read_exploration_design(design), out)
     click.echo(f"links for listeners: audiometamer experiment links {out}   secret of the results page: {out / layout.SECRET}")
 
 

@@ -1,5 +1,6 @@
 """What commands share that serve experiments and rehearse them."""
 
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +11,7 @@ from audiometamer.cli.options import Decorator
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
+from audiometamer.experiment.design import TEXTS, CommonDesign
 from audiometamer.experiment.export import read_answers, write_tables
 from audiometamer.experiment.folder import Experiment
 from audiometamer.experiment.rehearsal import rehearse
@@ -18,12 +20,14 @@ from audiometamer.experiment.simulated import Reply
 _path = click.Path(path_type=Path)
 folder = click.argument("folder", metavar="EXPERIMENT", type=_path)
 answers = click.option("--answers", "database", type=_path, help="Where they are kept; default: answers.db in EXPERIMENT.")
+_PORT = 8000
+_EVERYWHERE = ("http://0.0.0.0:", "http://[::]:")  # addresses at which a server takes listeners, and which none of them can open
 _SERVED = (
     answers,
     click.option(
         "--host", default="127.0.0.1", show_default=True, help="Who may come: 127.0.0.1 is this machine, 0.0.0.0 everybody."
     ),
-    click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free."),
+    click.option("--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True, help="0: any that is free."),
     click.option(
         "--open", "open_to", type=click.Choice(["prolific", "mturk", "anyone"]),
         help="Take listeners without a link of their own; default: links alone.",
@@ -76,6 +80,41 @@ def serve(read: Experiment, *, database: Path | None, host: str, port: int, open
         click.echo(f"{address} (results: {address}/results)")
 
     serve_experiment(read, host=host, port=port, open_to=cast("Service | None", open_to), database=database, started=started)
+
+
+def tell_of_ends(asked: CommonDesign, out: Path) -> None:
+    """What a design leaves open that listeners would notice: texts that are examples, ends without a way back to a service."""
+    texts, ends = asked.texts, asked.completion
+    if texts.consent is None:
+        click.echo(f"the consent is an example that no ethics committee has seen: {out / layout.TEXTS_FOLDER / 'consent.md'}")
+    if texts.sentences is not None and (examples := [name for name in TEXTS if getattr(texts, name) is None]):
+        click.echo(f"{', '.join(examples)}: examples in {texts.language!r}, and not in the language of {texts.sentences}")
+    stops = [kind for kind, gate in asked.gates.items() if gate.trials and gate.otherwise == "stop"]
+    if "headphones" in stops and not asked.checks:
+        stops.remove("headphones")
+    if ends.finished is not None and ends.stopped is None and stops:
+        click.echo(
+            f"who fails the check {' or '.join(stops)} is sent nowhere and gets no code: name an address in completion.stopped"
+        )
+
+
+def local(port: int) -> str:
+    """A server on this machine, for listeners at this machine."""
+    return f"http://127.0.0.1:{port}"
+
+
+def reached_at(served: str | None) -> str:
+    """Where listeners reach a server, of whose address no more is known than what it wrote down itself."""
+    if served is None:
+        click.echo(
+            f"not served yet: these links are for a server on this machine at port {_PORT}; for another, give --address", err=True
+        )
+        return local(_PORT)
+    if not served.startswith(_EVERYWHERE):
+        return served
+    name = f"http://{socket.gethostname()}:{served.rpartition(':')[2]}"
+    click.echo(f"if listeners do not reach this machine as {name}, give --address", err=True)
+    return name
 
 
 def rehearse_and_tell(read: Experiment, out: Path, reply: Reply, *, listeners: int, **asked: Any) -> None:

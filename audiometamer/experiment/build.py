@@ -1,5 +1,6 @@
 """Build an experiment from a stimulus set and a design: lists, key, sounds, texts and page, all before the first listener."""
 
+import difflib
 import re
 import secrets
 import shutil
@@ -22,6 +23,7 @@ from audiometamer.experiment.design import (
     Texts,
     read_answers,
     read_design,
+    read_sentences,
     read_text,
 )
 from audiometamer.experiment.folder import ConditionKey, Entry, List, Lists, Trial, interval_answers, write_private
@@ -37,7 +39,6 @@ from audiometamer.tables import write_table
 from audiometamer.toml_files import toml_text, within
 from audiometamer.version import __version__
 
-COPIED_TEXTS = Texts(**{name: f"{layout.TEXTS_FOLDER}/{name}.md" for name in TEXTS})
 _HEADPHONES = {"huggins": huggins, "antiphase": antiphase}
 
 
@@ -108,7 +109,7 @@ def build(stimulus_set: Path, design: Path, out: Path) -> Built:
         write_checks(folder / layout.SOUNDS, checks, resolved, rms=rms)
         write_texts(folder, design, asked)
         _write_answers(folder, design, asked, answers)
-        write_page(folder / layout.PAGE)
+        write_page(folder / layout.PAGE, read_sentences(design, asked))
         write_text(folder / layout.DESIGN, toml_text(resolved))
         write_table(folder / layout.MISSING, ("clip", "model", "layer", "seed", "reason", "instead"), _missing_rows(offer, asked))
         write_private(folder / layout.KEY, json_text({name: key[name] for name in sorted(key)}))
@@ -134,10 +135,16 @@ def _answers(path: Path, design: Design, offer: Offer) -> list[str]:
                 raise AudioMetamerError(
                     f"it lacks {lacking[0]!r}, the right answer to a clip" + f", and {len(lacking) - 1} more" * (len(lacking) > 1)
                 )
-        _check_answers(answers, typed=design.answers.kind == "typed")
+    with within(path, "answers.equal"):
+        answers = _with_equals(answers, design)
+    with within(path, "answers.names"):
+        _check_known(design.answers.names, answers)
+    with within(path, "answers.list"):
+        _check_answers(answers, design)
     with within(path, "answers.alternatives"):
-        if (design.answers.alternatives or 0) > len(answers):
-            raise AudioMetamerError(f"{design.answers.alternatives} are wanted of a list of {len(answers)}")
+        different = min(len(design.answers.others(answer, answers)) for answer in answers) + 1
+        if (design.answers.alternatives or 0) > different:
+            raise AudioMetamerError(f"{design.answers.alternatives} are wanted of a list of {different}")
     with within(path, "answers.pictures"):
         for answer in answers if design.answers.pictures is not None else ():
             if not (picture := path.parent / str(design.answers.pictures) / f"{answer}.png").is_file():
@@ -145,15 +152,34 @@ def _answers(path: Path, design: Design, offer: Offer) -> list[str]:
     return answers
 
 
-def _check_answers(answers: Sequence[str], *, typed: bool) -> None:
+def _with_equals(answers: Sequence[str], design: Design) -> list[str]:
+    """The list, and the words that count as one of it where answers are typed."""
+    equal = design.answers.equal
+    _check_known(equal, answers)
+    more = [word for words in equal.values() for word in words if word not in answers]
+    if more and design.answers.kind != "typed":
+        raise AudioMetamerError(f"{more[0]!r} is not in the list of answers, and nobody can choose it")
+    return [*answers, *more]
+
+
+def _check_known(words: Iterable[str], answers: Sequence[str]) -> None:
+    for word in words:
+        if word not in answers:
+            nearest = difflib.get_close_matches(word, answers, n=1)
+            raise AudioMetamerError(f"{word!r} is none of the answers" + (f"; did you mean {nearest[0]!r}?" if nearest else ""))
+
+
+def _check_answers(answers: Sequence[str], design: Design) -> None:
     if len(answers) < 2:
         raise AudioMetamerError(f"{answers[0]!r} is the only answer; there must be at least two")
     if too_long := [answer for answer in answers if len(answer) > MOST_LETTERS]:
         raise AudioMetamerError(f"{too_long[0][:20]!r}… has {len(too_long[0])} letters; an answer may have {MOST_LETTERS}")
     entries: dict[str, str] = {}
-    for answer in answers if typed else ():
-        if (other := entries.setdefault(_as_typed(answer), answer)) != answer:
-            raise AudioMetamerError(f"{other!r} and {answer!r} are the same to who types them; keep one of them")
+    for answer in answers:
+        shown = design.answers.shown(answer)
+        for entry in {_as_typed(answer), _as_typed(shown)} if design.answers.kind == "typed" else {shown}:
+            if (other := entries.setdefault(entry, answer)) != answer:
+                raise AudioMetamerError(f"{other!r} and {answer!r} are the same to listeners; keep one of them")
 
 
 def _as_typed(answer: str) -> str:
@@ -185,7 +211,7 @@ def _resolved(design: Design, offer: Offer, planned: Sequence[Sequence[Planned]]
         conditions=conditions,
         answers=answers,
         clips=msgspec.structs.replace(design.clips, once=design.once),
-        texts=COPIED_TEXTS,
+        texts=copied_texts(design),
     )
 
 
@@ -244,7 +270,9 @@ def _list(
     for one in planned:
         name = sounds[Stimulus(one.clip, one.condition, one.arrangement)]
         n = design.answers.alternatives
-        trials.append(Trial(0, one.kind, name, [] if n is None else alternatives(key[name].answer, answers, n, generator)))
+        right = key[name].answer
+        options = [] if n is None else alternatives(right, design.answers.others(right, answers), n, generator)
+        trials.append(Trial(0, one.kind, name, options))
     return List(number, [msgspec.structs.replace(trial, trial=k) for k, trial in enumerate(trials, start=1)])
 
 
@@ -278,6 +306,11 @@ def write_checks(folder: Path, checks: Mapping[str, Entry], design: CommonDesign
                 f"lower sounds.level by {20 * np.log10(peak) + 0.1:.1f} dB"
             )
         write_pcm(folder / f"{name}.wav", sound, settings, name=name)
+
+
+def copied_texts(design: CommonDesign) -> Texts:
+    """The texts as a built folder has them; the page's own sentences are in its page."""
+    return Texts(**{name: f"{layout.TEXTS_FOLDER}/{name}.md" for name in TEXTS}, language=design.texts.language)
 
 
 def write_texts(folder: Path, path: Path, design: CommonDesign) -> None:

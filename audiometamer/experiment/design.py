@@ -1,7 +1,8 @@
 """The design of an experiment: a TOML file that says who hears what and what is asked; read, and every key of it checked."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -11,19 +12,21 @@ from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.trials import LISTENER_COLUMNS
+from audiometamer.experiment.catalogue import TEXTS as TEXTS_FOLDER
+from audiometamer.experiment.catalogue import Catalogue, read_catalogue, shipped_catalogue, shipped_file
 from audiometamer.experiment.headphones import GAP_SECONDS
 from audiometamer.stimuli.export import Settings
-from audiometamer.toml_files import read_toml, within
+from audiometamer.toml_files import Problem, attempted, read_toml
 
 Count = Annotated[int, Meta(ge=1)]
 Number = Annotated[int, Meta(ge=0)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 Text = Annotated[str, Meta(min_length=1)]
+Words = list[Text]
 Name = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\Z")]
 Choice = Literal["typed", "choice", "abx", "odd-one-out"]
 INTERVALS: dict[str, int] = {"abx": 3, "odd-one-out": 3}  # sounds of one trial, one after the other
 TEXTS = ("consent", "instructions", "debriefing")
-_EXAMPLES = Path(__file__).parent / "texts"
 
 
 class Conditions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -87,6 +90,11 @@ class Answers(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Of a choice: the right answer and others drawn from the list, so many in all. Default: the whole list.
     pictures : str, optional
         Of a choice: a folder with ``<answer>.png`` for each possible answer.
+    names : dict of str to str
+        What listeners see in the place of an answer. Default: the answer, with spaces for underscores.
+    equal : dict of str to list of str
+        Words that count as an answer, as in ``two = ["too", "to"]``; where answers are typed, they need not be in the list.
+        Answers of the list among them count as one.
     """
 
     kind: Choice = "typed"
@@ -94,6 +102,26 @@ class Answers(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     list: str | None = None
     alternatives: Annotated[int, Meta(ge=2)] | None = None
     pictures: str | None = None
+    names: dict[str, Text] = {}
+    equal: dict[str, Words] = {}
+
+    def shown(self, answer: str) -> str:
+        """What listeners see in the place of an answer."""
+        return self.names.get(answer, answer.replace("_", " "))
+
+    @property
+    def counted(self) -> dict[str, str]:
+        """The words that count as another, and that other."""
+        return {word: answer for answer, words in self.equal.items() for word in words}
+
+    def same(self, one: str, other: str) -> bool:
+        """Whether two answers count as the same."""
+        return not self.others(one, [other])
+
+    def others(self, answer: str, answers: Iterable[str]) -> Words:
+        """Those of some answers that do not count as this one."""
+        counted = self.counted
+        return [other for other in answers if counted.get(other, other) != counted.get(answer, answer)]
 
 
 class Sounds(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -248,11 +276,24 @@ class Question(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Texts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Markdown files, as seen from the design's folder. Default: short examples, which an ethics committee has not seen."""
+    """What listeners read.
+
+    Parameters
+    ----------
+    consent, instructions, debriefing : str, optional
+        Markdown files, as seen from the design's folder. Default: short examples, which no ethics committee has seen.
+    language : str
+        Of these examples and of the page's own sentences: ``en`` or ``de``. Default "en".
+    sentences : str, optional
+        A file with the page's own sentences in another language, as seen from the design's folder: that of `audiometamer
+        experiment sentences`, translated. Default: those of `language`.
+    """
 
     consent: str | None = None
     instructions: str | None = None
     debriefing: str | None = None
+    language: str = "en"
+    sentences: str | None = None
 
 
 class Completion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -319,8 +360,10 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return 0 if self.headphones.test == "none" else self.headphones.trials
 
     def example(self, text: str) -> Path:
-        """The file of one of the texts, where the design names none."""
-        return _EXAMPLES / f"{text}.md"
+        """The file of one of the texts, where the design names none: instructions are those of the task."""
+        answers = self.answers
+        task = answers.kind if self.compares else f"{answers.kind}-{answers.of}"
+        return TEXTS_FOLDER / self.texts.language / (f"instructions-{task}.md" if text == "instructions" else f"{text}.md")
 
     @property
     def compares(self) -> bool:
@@ -374,6 +417,7 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
 
 
 D = TypeVar("D", bound=CommonDesign)
+Check = tuple[str, bool, str]  # a place, whether it is good, and the message if it is not
 # Columns of the table of listeners that a question may not take.
 TAKEN = (*LISTENER_COLUMNS, "questionnaire", "list", "enrolled")
 
@@ -385,39 +429,38 @@ def read_design(path: Path) -> Design:
     ------
     AudioMetamerError
         If it or a file that it names cannot be read, has an unknown key, a value of a wrong type or out of range, or keys that
-        contradict each other; the place is named as in ``questions[1].options``, counted from 0.
+        contradict each other; all that is wrong is listed, each with its place, as in ``questions[1].options``, counted from 0.
     """
-    design = read_common(path, Design)
-    raise_first(path, _checks(design))
-    if design.answers.list is not None:
-        with within(path, "answers.list"):
-            read_answers(path.parent / design.answers.list)
-    return design
+    return read_common(path, Design, _checks)
 
 
-def read_common(path: Path, kind: type[D]) -> D:
-    """Read a design of some kind and check what all of them have; raises as `read_design`."""
-    design = read_toml(path, kind)
-    raise_first(path, _common_checks(design))
-    with within(path, "sounds"):
-        design.sounds.settings(design.seed)
-    for k, question in enumerate(design.questions):
-        with within(path, f"questions[{k}]"):
-            _check_question(question, design.questions[:k])
-    for name in TEXTS:
-        with within(path, f"texts.{name}"):
-            read_text(path, design, name)
-    return design
+def read_common(path: Path, kind: type[D], checks: Callable[[D], Iterable[Check]] = lambda _design: ()) -> D:
+    """Read a design of some kind and check what all of them have, and `checks`; raises as `read_design`."""
+
+    def problems(design: D) -> Iterator[Problem]:
+        yield from failed((*_common_checks(design), *checks(design)))
+        yield from attempted("sounds", lambda: design.sounds.settings(design.seed))
+        for k, question in enumerate(design.questions):
+            yield from attempted(f"questions[{k}]", partial(_check_question, question, design.questions[:k]))
+        unknown = [*attempted("texts.language", partial(shipped_file, design.texts.language))]
+        yield from unknown
+        for name in TEXTS:
+            if getattr(design.texts, name) is not None or not unknown:
+                yield from attempted(f"texts.{name}", partial(read_text, path, design, name))
+        if design.texts.sentences is not None:
+            yield from attempted("texts.sentences", partial(read_sentences, path, design))
+        if design.answers.list is not None:
+            yield from attempted("answers.list", partial(read_answers, path.parent / design.answers.list))
+
+    return read_toml(path, kind, problems)
 
 
-def raise_first(path: Path, checks: Iterable[tuple[str, bool, str]]) -> None:
-    """Raise what the first of several checks says that is not good: places in a design, whether they are, and the message."""
-    for place, good, message in checks:
-        if not good:
-            raise AudioMetamerError(f"{path}: {place}: {message}")
+def failed(checks: Iterable[Check]) -> Iterator[Problem]:
+    """The problems of the checks that are not good."""
+    return (Problem(place, message) for place, good, message in checks if not good)
 
 
-def _common_checks(design: CommonDesign) -> Iterator[tuple[str, bool, str]]:
+def _common_checks(design: CommonDesign) -> Iterator[Check]:
     """Places, whether they agree with the others, and what is to be said if they do not."""
     for kind, gate in design.gates.items():
         yield f"{kind}.minimum", not gate.trials or gate.minimum <= gate.trials, (
@@ -428,14 +471,18 @@ def _common_checks(design: CommonDesign) -> Iterator[tuple[str, bool, str]]:
         yield f"completion.{name}", address is None or _is_https(address), f"{address!r} is no address that begins with https://"
 
 
-def _checks(design: Design) -> Iterator[tuple[str, bool, str]]:
+def _checks(design: Design) -> Iterator[Check]:
     """As `_common_checks`, of what is drawn beforehand."""
     conditions, answers = design.conditions, design.answers
     for name in ("models", "layers", "seeds"):
         yield f"conditions.{name}", *once(getattr(conditions, name) or [])
     yield "answers.alternatives", answers.alternatives is None or answers.kind == "choice", "it is for kind = 'choice'"
     yield "answers.pictures", answers.pictures is None or answers.kind == "choice", "it is for kind = 'choice'"
-    yield "answers.list", answers.list is None or not design.compares, f"kind = {answers.kind!r} has its own answers"
+    for name in ("list", "names", "equal"):
+        yield f"answers.{name}", not getattr(answers, name) or not design.compares, f"kind = {answers.kind!r} has its own answers"
+    yield "answers.equal", *once([word for words in answers.equal.values() for word in words])
+    for answer in sorted(answers.equal.keys() & answers.counted.keys()):
+        yield f"answers.equal.{answer}", False, f"it counts as {answers.counted[answer]!r} already; put all of them into one list"
     yield "conditions.natural", not (design.natural and design.compares), (
         f"kind = {answers.kind!r} compares metamers with natural clips; these are no condition of their own"
     )  # fmt: skip
@@ -486,6 +533,12 @@ def read_text(path: Path, design: CommonDesign, name: str) -> str:
     if not text.strip():
         raise AudioMetamerError(f"{found} is empty")
     return text
+
+
+def read_sentences(path: Path, design: CommonDesign) -> Catalogue:
+    """The page's own sentences of a design that lies at `path`."""
+    named = design.texts.sentences
+    return shipped_catalogue(design.texts.language) if named is None else read_catalogue(path.parent / named)
 
 
 def read_answers(path: Path) -> list[str]:

@@ -23,6 +23,7 @@ from audiometamer.experiment.store import check_experiment
 from audiometamer.files import write_text
 
 TRIALS, LISTENERS, EVENTS, PARTICIPANTS = "trials.tsv", "listeners.tsv", "events.tsv", "participants.tsv"
+COUNTED_AS = "counted_as"  # the column of trials, where some answers count as others, with what each answer counts as
 
 
 class Enrolled(msgspec.Struct, frozen=True):
@@ -70,17 +71,15 @@ class Given(NamedTuple):
     message : Answer
     decided : Decided or None
         None of trials of the list.
+    correct : bool
+        Whether it counts as the right answer.
     """
 
     trial: layout.Trial
     right: str
     message: Answer
     decided: Decided | None
-
-    @property
-    def correct(self) -> bool:
-        """Whether it is the right answer."""
-        return self.message.answer == self.right
+    correct: bool
 
 
 @dataclass(frozen=True)
@@ -128,9 +127,10 @@ class Answers:
     def _judged(self, one: Enrolled, answer: Answer) -> Given:
         trials = self.experiment.trials(one.list)
         if answer.trial <= len(trials):
-            return Given(trials[answer.trial - 1], self.experiment.key[answer.stimulus].answer, answer, None)
+            right = self.experiment.key[answer.stimulus].answer
+            return Given(trials[answer.trial - 1], right, answer, None, self.experiment.correct(answer.stimulus, answer.answer))
         decided = self.decided[one.listener, answer.trial]
-        return Given(decided.trial, decided.answer, answer, decided)
+        return Given(decided.trial, decided.answer, answer, decided, answer.answer == decided.answer)
 
     def given(self, listener: int) -> list[Given]:
         """The answers of one listener with what they were given to, in order."""
@@ -157,7 +157,7 @@ class Answers:
 
     def _trials(self, one: Enrolled) -> Iterator[Trial]:
         browser = json_cell(self.form(one.listener, "browser"))
-        for trial, _, answer, decided in self.given(one.listener):
+        for trial, _, answer, decided, correct in self.given(one.listener):
             if decided is not None:
                 continue
             entry = self.experiment.key[answer.stimulus]
@@ -166,7 +166,7 @@ class Answers:
             yield Trial(
                 listener=str(one.listener), trial=answer.trial, kind=trial.kind, stimulus=answer.stimulus,
                 clip=entry.clip, model=model, layer=layer, seed=seed, missing=entry.missing, word=entry.word,
-                speaker=entry.speaker, answer=answer.answer, correct=answer.answer == entry.answer,
+                speaker=entry.speaker, answer=answer.answer, correct=correct,
                 reaction_time_ms=answer.reaction_time_ms, plays=answer.plays,
                 started=started, answered=answered,
                 network_correct=self._network_correct(entry), browser=browser, playback=json_cell(answer.playback),
@@ -177,7 +177,7 @@ class Answers:
         if not isinstance(entry.condition, ConditionKey) or self.experiment.design.compares:
             return None
         label = entry.recognised_by.get(entry.condition.model)
-        return None if label is None else label == entry.answer
+        return None if label is None else self.experiment.design.answers.same(label, entry.answer)
 
     @cached_property
     def listeners(self) -> list[Listener]:
@@ -230,7 +230,11 @@ class Answers:
             PARTICIPANTS: (ParticipantRow.__struct_fields__, self.participants),
         }
         columns, records = tables[table]
-        return tsv(columns, map(cells, records))
+        rows = list(map(cells, records))
+        if table == TRIALS and (counted := self.experiment.design.answers.counted):
+            columns = (*columns, COUNTED_AS)
+            rows = [{**row, COUNTED_AS: counted.get(row["answer"], row["answer"])} for row in rows]
+        return tsv(columns, rows)
 
 
 def read_answers(database: Path, experiment: Experiment) -> Answers:

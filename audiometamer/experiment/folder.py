@@ -170,7 +170,7 @@ class Experiment:
 
     def correct(self, stimulus: str, answer: str) -> bool:
         """Whether this is the right answer to this sound."""
-        return answer == self.key[stimulus].answer
+        return self.design.answers.same(answer, self.key[stimulus].answer)
 
 
 def interval_answers(kind: str) -> list[str]:

@@ -163,9 +163,8 @@ def _among(trials: Sequence[Planned], catches: Sequence[Planned], generator: np.
     return found if catches else list(trials)
 
 
-def alternatives(answer: str, answers: Sequence[str], n: int, generator: np.random.Generator) -> list[str]:
-    """The right answer and n - 1 others of a list, in random order."""
-    others = [other for other in answers if other != answer]
+def alternatives(answer: str, others: Sequence[str], n: int, generator: np.random.Generator) -> list[str]:
+    """The right answer and n - 1 of the others, in random order."""
     chosen = [answer, *(others[k] for k in generator.choice(len(others), n - 1, replace=False))]
     return [chosen[k] for k in generator.permutation(n)]
 

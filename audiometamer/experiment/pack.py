@@ -15,9 +15,10 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
+from audiometamer.experiment.catalogue import html_of
 from audiometamer.experiment.design import Question
 from audiometamer.experiment.folder import Experiment, List, read_experiment, write_private
-from audiometamer.experiment.session import HeadphoneTask, PageTrial, Session, Task, html_of, session_of
+from audiometamer.experiment.session import HeadphoneTask, PageTrial, Session, Task, session_of
 from audiometamer.experiment.store import MOST_MESSAGES, State
 from audiometamer.files import json_text, whole_file, whole_folder, write_json, write_text
 from audiometamer.tables import write_table
@@ -27,7 +28,7 @@ Form = Literal["static", "jatos", "psychopy"]
 INDEX, STUDY, LISTS = "index.html", "study.json", "lists"
 _CHARSET = re.compile(r'<meta charset="[^"]*">')
 _CHECKED = ("headphones", "practice", "demonstration")  # whose answers the page itself must judge
-PSYCHOPY_COLUMNS = ("stim_file", "stim_id", "duration", "list", "trial", "kind", "options", "correct_answer")
+PSYCHOPY_COLUMNS = ("stim_file", "stim_id", "duration", "list", "trial", "kind", "options", "correct_answer", "also_correct")
 _WORKERS = ["Jatos", "PersonalSingle", "PersonalMultiple", "GeneralSingle", "GeneralMultiple", "MT", "MTSandbox"]
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the same experiment makes the same file
 
@@ -77,6 +78,8 @@ class Study(msgspec.Struct, frozen=True):
         Beyond the answers, of one listener.
     lists : list of str
         Names of the lists, where the page itself takes one that is free.
+    counted : dict of str to str
+        Words that count as another, and that other.
     """
 
     audiometamer: str
@@ -90,6 +93,7 @@ class Study(msgspec.Struct, frozen=True):
     salt: str
     most_messages: int
     lists: list[str]
+    counted: dict[str, str]
 
 
 def pack(folder: Path, out: Path, *, to: Form, address: str = "") -> Path | None:
@@ -210,6 +214,7 @@ def _study(experiment: Experiment, lists: list[str]) -> Study:
         salt=_derived(experiment, "answers"),
         most_messages=MOST_MESSAGES,
         lists=lists,
+        counted=design.answers.counted,
     )
 
 
@@ -284,14 +289,15 @@ def _psychopy_rows(experiment: Experiment, one: List) -> Iterator[dict[str, obje
     """A row for each trial; catch trials are main trials here too, and the list is told in every row."""
     import soundfile
 
-    own, told = experiment.trials(one.number), _session(experiment, one.number)
+    own, told, design = experiment.trials(one.number), _session(experiment, one.number), experiment.design
     for trial, shown in zip(own, told.trials, strict=True):
         options = experiment.options(trial) if trial.options or trial.kind == "headphones" or experiment.design.compares else ""
         sound = soundfile.info(experiment.folder / layout.SOUNDS / f"{trial.stimulus}.wav")
         yield {
             "stim_file": f"stimuli/{trial.stimulus}.wav", "stim_id": trial.stimulus, "duration": sound.duration,
             "list": one.number, "trial": trial.trial, "kind": shown.kind, "options": options,
-            "correct_answer": experiment.key[trial.stimulus].answer,
+            "correct_answer": (right := experiment.key[trial.stimulus].answer),
+            "also_correct": [one for one in experiment.answers if one != right and design.answers.same(one, right)] or "",
         }  # fmt: skip
 
 
@@ -306,7 +312,7 @@ is stands only in the key of the experiment, which is not here.
 - `{LISTS}/list_001.csv`, …: one for each listener, to be read by a loop of type "sequential". Columns, which become variables:
   `stim_file`, the sound; `stim_id`, its name; `duration`, s; `list` and `trial`, their numbers; `kind`: headphones, practice
   (tell the right answer afterwards), demonstration or main; `options`: the answers, where these are not the closed list;
-  `correct_answer`.
+  `correct_answer`; `also_correct`: other answers that count as it.
 - `stimuli/`: the sounds, and `{layout.CALIBRATION}.wav` to set the level by.
 - `{layout.ANSWERS}`: the closed list. `{layout.TEXTS_FOLDER}/`: consent, instructions and debriefing.
 

@@ -27,7 +27,8 @@ What a page may ask for. JSON both ways; ``Authorization: Bearer <token>`` where
 ``GET /results``, ``POST /results``, ``POST /results/<table>.tsv`` (secret as field `secret` of a form, or as Bearer token)
     For the experimenter.
 
-Refusals are {"error": one line, "state"}, the state only with 409: 400 no JSON, 401 no such token, 403 not open, 404 nothing is
+Refusals are {"error": one line, "code", "state"}, the code only where the page's catalogue has a sentence for it, the state only
+with 409: 400 no JSON, 401 no such token, 403 not open, 404 nothing is
 there, 409 does not go with what is there (go on from `state`), 413 too large, 415 wrong type, 422 not as described, 429 far too
 many; with these, sending the same again does not help. After 503 and where no answer came, send the same again, later and later.
 """
@@ -83,11 +84,25 @@ _TYPES = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
     ".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2",
 }  # fmt: skip
+_log = logging.getLogger(__name__)
+
+
+class ClosedError(RefusedError):
+    """Who comes without a link has no place here."""
+
+    code = "closed"
+
+
+class PreviewError(RefusedError):
+    """Somebody only looks at a task."""
+
+    code = "preview"
+
+
 _STATUS: dict[type[AudioMetamerError], int] = {
     RefusedError: 422, UnknownListenerError: 401, UnnamedError: 403, CompleteError: 409, ConflictError: 409, ExcessError: 429,
-    UnavailableError: 503,
+    UnavailableError: 503, ClosedError: 403, PreviewError: 403,
 }  # fmt: skip
-_log = logging.getLogger(__name__)
 
 
 class Enrolment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -197,7 +212,7 @@ class _Server:
     async def enrol(self, request: Request) -> Response:
         asked = await read_json(request, self.decode_enrolment)
         if asked.service != self.open_to:
-            raise HTTPException(403, f"the experiment is not open to {asked.service}")
+            raise ClosedError(f"the experiment is not open to {asked.service}")
         token = await run_in_threadpool(self.store.enrol, person=_person(asked))
         return _json({"token": token})
 
@@ -237,7 +252,8 @@ class _Server:
         if not isinstance(message, Answer):
             return None
         kind, right = self._asked(state, message)
-        return {"correct": message.answer == right, "answer": right} if kind == "practice" else None
+        correct = self.experiment.design.answers.same(message.answer, right)
+        return {"correct": correct, "answer": right} if kind == "practice" else None
 
     def _asked(self, state: State, answer: Answer) -> tuple[str, str]:
         """Kind and right answer of the trial that was answered."""
@@ -292,7 +308,7 @@ def _person(asked: Enrolment) -> Person:
     if asked.service == "anyone":
         return Person("anyone", secrets.token_hex(16), {})
     if asked.parameters.get("assignmentId") == _PREVIEW:
-        raise HTTPException(403, "this is a preview; it begins when the task is accepted")
+        raise PreviewError("this is a preview; it begins when the task is accepted")
     return Person(asked.service, asked.parameters.get(_PARTICIPANT[asked.service], ""), asked.parameters)
 
 
@@ -313,8 +329,14 @@ def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = N
     return Response(msgspec.json.encode(content), status, headers, media_type="application/json")
 
 
-def _error(status: int, message: str, *, state: PageState | None = None, headers: Mapping[str, str] | None = None) -> Response:
-    content: dict[str, Any] = {"error": message} if state is None else {"error": message, "state": state}
+def _error(
+    status: int, message: str, *, code: str = "", state: PageState | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    content: dict[str, Any] = {"error": message}
+    if code:
+        content["code"] = code
+    if state is not None:
+        content["state"] = state
     return _json(content, status, headers)
 
 
@@ -324,9 +346,10 @@ async def _refusal(_request: Request, error: Exception) -> Response:
     if status in (500, 503):
         _log.error("%s", error)
     if status == 500:
-        return _error(500, "the server cannot do this now; the experimenter finds the reason in its log")
+        return _error(500, "the server cannot do this now; the experimenter finds the reason in its log", code="failed")
     headers = {503: {"Retry-After": "1"}, 401: {"WWW-Authenticate": "Bearer"}}.get(status)
-    return _error(status, "the answers cannot be reached now" if status == 503 else str(error), headers=headers)
+    message = "the answers cannot be reached now" if status == 503 else str(error)
+    return _error(status, message, code=getattr(error, "code", ""), headers=headers)
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:
@@ -372,7 +395,9 @@ def serve(
         )
         server = uvicorn.Server(config)
         with _listen(host, port) as listening:
-            started(address_at(host, listening.getsockname()[1]))
+            address = address_at(host, listening.getsockname()[1])
+            store.address = address
+            started(address)
             server.run(sockets=[listening])
 
 

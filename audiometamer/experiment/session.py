@@ -3,8 +3,8 @@
 from typing import Literal
 
 import msgspec
-from markdown_it import MarkdownIt
 
+from audiometamer.experiment.catalogue import html_of
 from audiometamer.experiment.design import INTERVALS, Images, Question
 from audiometamer.experiment.folder import Experiment, Trial
 from audiometamer.experiment.headphones import GAP_SECONDS, N_INTERVALS
@@ -13,7 +13,6 @@ from audiometamer.experiment.store import Person, State
 MTURK = (
     "https://www.mturk.com https://worker.mturk.com https://workersandbox.mturk.com"  # where it shows tasks, and takes them back
 )
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 class PageState(msgspec.Struct, frozen=True):
@@ -56,6 +55,8 @@ class Task(msgspec.Struct, frozen=True):
         Whether answers have pictures.
     images : Images or None
         How images are shown; None where sounds are played.
+    names : dict of str to str
+        What is shown in the place of an answer, where that is not the answer itself.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Task(msgspec.Struct, frozen=True):
     gap_seconds: float
     pictures: bool
     images: Images | None
+    names: dict[str, str]
 
 
 class HeadphoneTask(msgspec.Struct, frozen=True):
@@ -116,11 +118,6 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     course: bool = False
 
 
-def html_of(text: str) -> str:
-    """Markdown as HTML; tags in it are shown, not followed."""
-    return str(_MARKDOWN.render(text))
-
-
 def session_of(experiment: Experiment, state: State, person: Person | None) -> Session:
     """All that the page needs of one listener."""
     design, trials = experiment.design, experiment.trials(state.number)
@@ -151,6 +148,7 @@ def _task(experiment: Experiment) -> Task:
         gap_seconds=design.gap,
         pictures=asked.pictures is not None,
         images=design.shown,
+        names={answer: asked.shown(answer) for answer in experiment.answers if asked.shown(answer) != answer},
     )
 
 

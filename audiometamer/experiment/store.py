@@ -66,7 +66,13 @@ CREATE INDEX forms ON messages (listener) WHERE kind = 'form';
 
 
 class RefusedError(AudioMetamerError):
-    """A message was not kept, and sending it again does not help: it says what is wrong with it."""
+    """A message was not kept, and sending it again does not help: it says what is wrong with it.
+
+    `code` is the sentence of the catalogue (``errors.…``) that explains it to a listener; empty where it can only be the fault of
+    the page.
+    """
+
+    code = ""
 
 
 class ConflictError(RefusedError):
@@ -76,21 +82,31 @@ class ConflictError(RefusedError):
 class UnknownListenerError(RefusedError):
     """No listener has this token."""
 
+    code = "unknown_link"
+
 
 class CompleteError(RefusedError):
     """Every list has its listener."""
+
+    code = "complete"
 
 
 class ExcessError(RefusedError):
     """A listener sent far too much."""
 
+    code = "excess"
+
 
 class UnnamedError(RefusedError):
     """Nothing says who somebody is: a service left its placeholder, for example."""
 
+    code = "unnamed"
+
 
 class UnavailableError(AudioMetamerError):
     """The disk is full or the database is locked: nothing was kept; the same message may be sent again later."""
+
+    code = "unavailable"
 
 
 class State(NamedTuple):
@@ -184,6 +200,18 @@ class Store:
                 raise AudioMetamerError(f"{self.path} has tables of version {version}; this is for version {_VERSION}")
             else:
                 check_experiment(db, self.path, self.experiment)
+
+    @property
+    def address(self) -> str | None:
+        """Where these answers were last served; None if they never were."""
+        with self._alone() as db:
+            found = db.execute("SELECT value FROM about WHERE name = 'address'").fetchone()
+        return None if found is None else str(found[0])
+
+    @address.setter
+    def address(self, address: str) -> None:
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO about VALUES ('address', ?)", (address,))
 
     def close(self) -> None:
         """Close the database; nothing is lost without it."""

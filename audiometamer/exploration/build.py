@@ -14,7 +14,8 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
-from audiometamer.experiment.build import COPIED_TEXTS, check_trials, headphone_checks, write_checks, write_texts
+from audiometamer.experiment.build import check_trials, copied_texts, headphone_checks, write_checks, write_texts
+from audiometamer.experiment.design import read_sentences
 from audiometamer.experiment.folder import Experiment, List, Lists, read_lists, write_private
 from audiometamer.experiment.pages import write_page
 from audiometamer.exploration.course import ExplorationCourse
@@ -93,7 +94,7 @@ def build(design: Path, out: Path) -> Built:
         else:
             _check_images(rungs)
         write_texts(folder, design, asked)
-        write_page(folder / layout.PAGE)
+        write_page(folder / layout.PAGE, read_sentences(design, asked))
         checks = headphone_checks(asked)
         write_text(folder / layout.DESIGN, toml_text(resolved))
         write_private(folder / layout.KEY, json_text(checks))
@@ -174,7 +175,7 @@ def _resolved(path: Path, design: ExplorationDesign, chosen: Sequence[str], ladd
             dimensions=DIMENSIONS if online else None,
             model=_from_anywhere(as_seen(path, design.making.model or ladder.model)) if online else None,
         ),
-        texts=COPIED_TEXTS,
+        texts=copied_texts(design),
     )
 
 

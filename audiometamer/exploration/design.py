@@ -13,6 +13,7 @@ from msgspec import Meta
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import (
     Answers,
+    Check,
     CommonDesign,
     Count,
     Headphones,
@@ -20,13 +21,14 @@ from audiometamer.experiment.design import (
     Number,
     Sounds,
     Text,
+    failed,
     once,
-    raise_first,
     read_common,
 )
 from audiometamer.exploration.dimensions import sides
 from audiometamer.exploration.ladder import Ladder
 from audiometamer.exploration.procedures import TARGET, TASKS, Procedure, QuestPlus, Staircase, grid, model_of, weighted
+from audiometamer.toml_files import raise_problems
 
 Above = Annotated[float, Meta(gt=0)]
 Seconds = Annotated[float, Meta(ge=0, le=60)]
@@ -223,7 +225,7 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         """The file of one of the texts, where the design names none."""
         kind, roved = ("sounds", self.task.rove > 0) if self.shown is None else ("images", False)
         name = f"instructions-{self.task.kind}{'-roved' if roved else ''}" if text == "instructions" else text
-        return _EXAMPLES / kind / f"{name}.md"
+        return _EXAMPLES / self.texts.language / kind / f"{name}.md"
 
     def chosen(self, ladder: Ladder) -> list[str]:
         """The dimensions that are explored, in the order of the ladder.
@@ -317,9 +319,7 @@ def common_changes(ladder: Ladder, dimension: str) -> list[float]:
 
 def read_exploration_design(path: Path) -> ExplorationDesign:
     """Read a design and check everything that can be checked without its ladder; raises as `experiment.design.read_design`."""
-    design = read_common(path, ExplorationDesign)
-    raise_first(path, _checks(design))
-    return design
+    return read_common(path, ExplorationDesign, _checks)
 
 
 def suited(path: Path, design: ExplorationDesign, ladder: Ladder) -> ExplorationDesign:
@@ -343,7 +343,7 @@ def suited(path: Path, design: ExplorationDesign, ladder: Ladder) -> Exploration
         ("headphones", holds == "sounds" or design.headphones in (Headphones(), none), of_sounds),
         ("task.rove", holds == "sounds" or not design.task.rove, of_sounds),
     )
-    raise_first(path, checks)
+    raise_problems(path, failed(checks))
     if holds == "sounds":
         return design
     images = design.images or Images()
@@ -351,7 +351,7 @@ def suited(path: Path, design: ExplorationDesign, ladder: Ladder) -> Exploration
     return msgspec.structs.replace(design, images=msgspec.structs.replace(images, scale=scale), headphones=none)
 
 
-def _checks(design: ExplorationDesign) -> Iterator[tuple[str, bool, str]]:
+def _checks(design: ExplorationDesign) -> Iterator[Check]:
     """Places, whether they agree with the others, and what is to be said if they do not."""
     asked, making = design.procedure, design.making
     for name in dict.fromkeys(itertools.chain.from_iterable(_KEYS.values())):

@@ -58,7 +58,7 @@ def answer_everything(folder):
 
 
 def test_of_a_folder(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(building, "write_page", lambda folder: folder.mkdir())
+    monkeypatch.setattr(building, "write_page", lambda folder, _sentences: folder.mkdir())
     assert main(["explore", "build", str(write_design(tmp_path)), "--out", "built"]) == 0
     heard = answer_everything(tmp_path / "built")
     assert main(["explore", "analyse", "built", *QUICK]) == 0
@@ -73,7 +73,7 @@ def test_of_a_folder(tmp_path, monkeypatch, capsys):
 
 
 def test_of_answers_that_are_elsewhere_at_the_target_of_the_design(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(building, "write_page", lambda folder: folder.mkdir())
+    monkeypatch.setattr(building, "write_page", lambda folder, _sentences: folder.mkdir())
     two_down = DESIGN.replace("[procedure]", "[procedure]\ndown = 2\nfirst_down = 2")
     assert main(["explore", "build", str(write_design(tmp_path, two_down)), "--out", "built"]) == 0
     answer_everything(tmp_path / "built")

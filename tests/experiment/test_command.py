@@ -5,10 +5,12 @@ import sys
 
 import pytest
 from command_line import refused
-from tiny_experiment import write_design, write_stimuli
+from tiny_experiment import DESIGN, write_design, write_stimuli
 
 from audiometamer.cli import main
+from audiometamer.experiment.export import read_answers
 from audiometamer.experiment.folder import read_experiment
+from audiometamer.experiment.rehearsal import address_of, start_server
 from audiometamer.experiment.store import Store
 
 
@@ -31,6 +33,11 @@ def test_build_tells_what_is_heard_and_what_is_missing(tmp_path, capsys, monkeyp
         "tiny relu0, seed 0": ["2–3", "14", "0"],
         "tiny relu1, seed 0": ["2–3", "14", "1"],
     }
+    assert "gets no code" not in told
+    ends = DESIGN + '[completion]\nfinished = "https://lab.example/done"\n'
+    write_design(tmp_path, ends)
+    assert main(["experiment", "build", "set", "--design", "design.toml", "--out", "other"]) == 0
+    assert "who fails the check headphones or demonstration is sent nowhere and gets no code" in capsys.readouterr().out
     assert "exp exists; nothing is overwritten" in refused(
         capsys, "experiment", "build", "set", "--design", "design.toml", "--out", "exp"
     )
@@ -47,6 +54,51 @@ def test_links_are_shown_once_and_open_the_experiment(own, capsys):
         assert store.listener(token) == int(listener)
     store.close()
     assert "all 6 lists have their listeners" in refused(capsys, "experiment", "links", own, "--count", "4")
+
+
+@pytest.mark.parametrize(
+    ("served", "asked", "link", "told"),
+    [
+        (None, (), "http://127.0.0.1:8000/", "not served yet"),
+        ("http://127.0.0.1:8617", (), "http://127.0.0.1:8617/", ""),
+        ("http://127.0.0.1:8617", ("--port", "8618"), "http://127.0.0.1:8618/", ""),
+        ("http://127.0.0.1:8617", ("--url", "https://hear.example"), "https://hear.example/", ""),
+        ("http://lab:8617", (), "http://lab:8617/", ""),
+        ("http://0.0.0.0:8617", (), f"http://{socket.gethostname()}:8617/", "give --address"),
+        ("http://[::]:8617", (), f"http://{socket.gethostname()}:8617/", "give --address"),
+    ],
+)
+def test_links_know_where_it_was_served(own, capsys, served, asked, link, told):
+    store = Store(own / "answers.db", read_experiment(own))
+    if served:
+        store.address = "http://127.0.0.1:1"
+        store.address = served
+    store.close()
+    assert main(["experiment", "links", str(own), *asked]) == 0
+    found = capsys.readouterr()
+    assert found.out.split("\t")[1].startswith(f"{link}#")
+    assert told in found.err
+    assert bool(found.err) == bool(told)
+
+
+def test_the_server_writes_down_where_it_listens(folder, tmp_path):
+    server = start_server(folder, tmp_path / "answers.db")
+    try:
+        address = address_of(server)
+        store = Store(tmp_path / "answers.db", read_experiment(folder))
+        assert store.address == address
+        store.close()
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def test_a_group_is_a_name(own, capsys):
+    assert main(["experiment", "links", str(own), "--group", " young "]) == 0
+    assert [one.group for one in read_answers(own / "answers.db", read_experiment(own)).enrolled] == ["young"]
+    capsys.readouterr()
+    assert "--group is ' '; it must be a name" in refused(capsys, "experiment", "links", own, "--group", " ")
+    assert "give one of them" in refused(capsys, "experiment", "links", own, "--port", 1, "--address", "http://x")
 
 
 def test_a_list_is_released(own, capsys):

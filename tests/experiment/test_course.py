@@ -239,7 +239,7 @@ def test_what_nobody_waits_for_is_not_decided(experiment, store, monkeypatch, wh
                 asked = thread.submit(ask, client, token, 2, waiting=False, status=503)
                 time.sleep(0.1)
                 ending.append(True)
-                assert asked.result(5) == {"error": "the answers cannot be reached now"}
+                assert asked.result(5) == {"error": "the answers cannot be reached now", "code": "unavailable"}
         else:
             monkeypatch.setattr("starlette.requests.Request.is_disconnected", gone)
             assert ask(client, token, 2, waiting=False)["trial"] is None

@@ -83,16 +83,16 @@ def test_why_it_cannot_go_on_stays_on_the_page(session):
 
     def refuse(route):
         status, error = replies.pop(0) if len(replies) > 1 and "waiting" in route.request.url else replies[-1]
-        route.fulfill(status=status, json={"error": error})
+        route.fulfill(status=status, json={"error": error, "code": "failed" if status == 500 else ""})
 
     page.route("**/api/trials/2*", refuse)
     begin(page)
     press(page, "Are your headphones on?")
     press(page, "Which one had the tone?", "2")
     expect(page.get_by_role("status")).to_have_text(
-        "The server cannot do this now; the experimenter finds the reason in its log. Trying again…", timeout=30_000
+        "The server has a problem that only the experimenter can solve. Trying again…", timeout=30_000
     )
-    stays(page, "The experiment cannot go on: there is no trial 2.")
+    stays(page, "The experiment cannot continue: Something went wrong (there is no trial 2).")
     session.complaints.clear()
 
 
@@ -104,7 +104,7 @@ def test_a_sound_that_is_none_is_told(session):
     press(page, "Which one had the tone?", "2")
     press(page, "What to do")
     press(page, "Practice")
-    stays(page, "The experiment cannot go on: ")
+    stays(page, "The experiment cannot continue: ")
     session.complaints.clear()
 
 

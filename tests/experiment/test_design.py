@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
+from unittest.mock import ANY
 
 import msgspec
 import pytest
 from tiny_experiment import DESIGN, write_design
 
+from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import TEXTS, Design, read_answers, read_design, read_text
 
@@ -21,9 +23,15 @@ def mistake(folder, text):
     with pytest.raises(AudioMetamerError) as error:
         read_design(path)
     message = str(error.value)
-    assert "\n" not in message
     assert message.startswith(str(path))
     return message.removeprefix(f"{path}").replace(f"{folder}/", "")
+
+
+def mistakes(folder, text):
+    """The lines of all that is wrong, and what it is, under the places."""
+    headline, *listed = mistake(folder, text).splitlines()
+    assert headline == f": {len(listed)} things are wrong:"
+    return [re.fullmatch(r"  (?:line (\d+): )?(.*)", line).groups() for line in listed]
 
 
 @pytest.mark.parametrize(
@@ -45,10 +53,6 @@ def mistake(folder, text):
         (with_table("[answers]\nalternatives = 3"), ": answers.alternatives: it is for kind = 'choice'"),
         (with_table("[answers]\npictures = 'p'"), ": answers.pictures: it is for kind = 'choice'"),
         (with_table("[answers]\nlist = 'no.txt'"), ": answers.list: no.txt cannot be read as text: No such file"),
-        (with_table("[answers]\nkind = 'abx'"), ": catch.trials: kind = 'abx' compares metamers, catch trials are natural"),
-        (("[catch]\ntrials = 2", "[answers]\nkind = 'abx'\n[catch]\ntrials = 0"), ": practice.conditions: kind = 'abx' compares"),
-        (with_table("[answers]\nkind = 'abx'\n[conditions]\nnatural = true"), ": conditions.natural: kind = 'abx'"),
-        (with_table("[answers]\nkind = 'abx'\n[conditions]\nmissing = 'natural'"), ": conditions.missing: kind = 'abx'"),
         (with_table("[texts]\nconsent = 'no.md'"), ": texts.consent: no.md cannot be read as text: No such file"),
         (with_table("[completion]\nfinished = 'javascript:x'"), ": completion.finished: 'javascript:x' is no address"),
         (with_table("[completion]\nstopped = 'https://['"), ": completion.stopped: 'https://[' is no address"),
@@ -65,7 +69,56 @@ def mistake(folder, text):
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_place(tmp_path, change, told):
     assert change[0] in DESIGN
-    assert mistake(tmp_path, DESIGN.replace(change[0], change[1], 1)).startswith(told)
+    message = mistake(tmp_path, DESIGN.replace(change[0], change[1], 1))
+    assert message.startswith(told)
+    assert "\n" not in message
+
+
+def test_all_mistakes_are_told_at_once_with_their_lines(tmp_path):
+    text = """titel = "Words"
+listeners = "six"
+colour = 1
+[headphones]
+minimum = 7
+[practice]
+trials = -1
+[answers]
+kind = "abx"
+[conditions]
+natural = true
+missing = "natural"
+layers = ["a", "a"]
+[texts]
+consent = "no.md"
+debriefing = \"\"\"
+[not.a.table]
+\"\"\"
+[[questions]]
+name = "age"
+text = "How old?"
+[[questions]]
+name = "age"
+text = "How old?"
+kind = "colour"
+"""
+    assert mistakes(tmp_path, text) == [
+        (None, "catch.trials: kind = 'abx' compares metamers, catch trials are natural clips; set it to 0"),
+        (None, "demonstration.conditions: kind = 'abx' compares metamers; it must be all"),
+        ("1", "there is no key 'titel'; did you mean 'title'?"),
+        ("2", "listeners: must be an integer, not a string"),
+        ("3", "there is no key 'colour'"),
+        ("5", "headphones.minimum: 7 right answers of 6 trials cannot be reached"),
+        ("7", "practice.trials: must be an integer >= 0"),
+        ("11", "conditions.natural: kind = 'abx' compares metamers with natural clips; these are no condition of their own"),
+        ("12", "conditions.missing: kind = 'abx' cannot compare a clip with itself; it must be leave-out"),
+        ("13", "conditions.layers: 'a' is there twice"),
+        ("15", "texts.consent: no.md cannot be read as text: No such file or directory"),
+        ("16", ANY),
+        ("25", "questions[1].kind: Invalid enum value 'colour'; choose 'text', 'number' or 'choice'"),
+    ]
+    assert (
+        main(["experiment", "build", str(tmp_path), "--design", str(tmp_path / "design.toml"), "--out", str(tmp_path / "e")]) == 2
+    )
 
 
 def test_a_design_that_cannot_be_read(tmp_path):

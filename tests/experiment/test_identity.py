@@ -18,7 +18,8 @@ NOBODY = [
 SOMEBODY = {
     "5f0000000000000000000001": "5f0000000000000000000001", " 5f0000000000000000000001 ": "5f0000000000000000000001",
     "5f0000000000000000000001\u00a0\r\n": "5f0000000000000000000001", "A1B2C3": "A1B2C3", "P  01": "P 01", "0": "0",
-    "Zoe\u0308": "Zo\u00eb", "王芳": "王芳", "o'brien@lab.example": "o'brien@lab.example", "nullah": "nullah", "a_b-c.d": "a_b-c.d",
+    "Zoe\u0308": "Zo\u00eb", "王芳": "王芳", "o'brien@lab.example": "o'brien@lab.example",
+    "nullah": "nullah", "a_b-c.d": "a_b-c.d",
     "x" * MOST_LETTERS: "x" * MOST_LETTERS, "\U0001f600" * MOST_LETTERS: "\U0001f600" * MOST_LETTERS,
 }  # fmt: skip
 

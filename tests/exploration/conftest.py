@@ -35,6 +35,6 @@ def online_design(tmp_path_factory):
 def online(exploration, online_design):
     """With the page of the other, which takes seconds to be put together."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(building, "write_page", lambda page: page.symlink_to(exploration / "page"))
+        patched.setattr(building, "write_page", lambda page, _sentences: page.symlink_to(exploration / "page"))
         building.build(online_design, online_design.parent / "built")
     return online_design.parent / "built"

@@ -20,7 +20,7 @@ from audiometamer.exploration.build import build, read_exploration, served_explo
 @pytest.fixture
 def without_page(monkeypatch):
     """Putting the page together takes seconds."""
-    monkeypatch.setattr(building, "write_page", lambda folder: folder.mkdir())
+    monkeypatch.setattr(building, "write_page", lambda folder, _sentences: folder.mkdir())
 
 
 def files(folder):

@@ -13,7 +13,7 @@ from audiometamer.exploration.trials import read_answered
 
 def test_build_tells_what_will_be_explored(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(building, "write_page", lambda folder: folder.mkdir())
+    monkeypatch.setattr(building, "write_page", lambda folder, _sentences: folder.mkdir())
     write_design(tmp_path)
     assert main(["explore", "build", "design.toml", "--out", "exp"]) == 0
     told = capsys.readouterr().out

@@ -103,7 +103,7 @@ for (const name of ["drawImage", "clearRect"]) {
 
 @pytest.fixture
 def without_page(monkeypatch):
-    monkeypatch.setattr(building, "write_page", lambda folder: folder.mkdir())
+    monkeypatch.setattr(building, "write_page", lambda folder, _sentences: folder.mkdir())
 
 
 def images_design(folder, text=DESIGN, signal=image):

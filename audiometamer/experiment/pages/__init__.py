@@ -2,21 +2,29 @@
 
 import shutil
 import tempfile
+from html import escape
 from pathlib import Path
 
+import msgspec
+
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.catalogue import Catalogue
+from audiometamer.files import write_text
 
 JSPSYCH = "jspsych.js"
+INDEX, SENTENCES = "index.html", "sentences.js"
 _HERE = Path(__file__).parent
 _LOCK = ("package.json", "package-lock.json")
 
 
-def write_page(folder: Path, *, jspsych: Path | None = None) -> None:
-    """Write the page into a new folder; it is the same for every experiment, and all else comes by the server.
+def write_page(folder: Path, catalogue: Catalogue, *, jspsych: Path | None = None) -> None:
+    """Write the page into a new folder; it is the same for every experiment in one language, and all else comes by the server.
 
     Parameters
     ----------
     folder : path
+    catalogue : Catalogue
+        The page's own sentences.
     jspsych : path, optional
         The browser build of jsPsych. Default: npm is asked for the version of the lock file, whose hash it checks; what it has
         brought once it finds again without a network.
@@ -27,11 +35,23 @@ def write_page(folder: Path, *, jspsych: Path | None = None) -> None:
         If npm is not installed or cannot bring jsPsych.
     """
     shutil.copytree(_HERE / "static", folder)
+    _write_sentences(folder, catalogue)
     if jspsych is None:
         with tempfile.TemporaryDirectory() as temporary:
             shutil.copyfile(fetch_jspsych(Path(temporary)), folder / JSPSYCH)
     else:
         shutil.copyfile(jspsych, folder / JSPSYCH)
+
+
+def _write_sentences(folder: Path, catalogue: Catalogue) -> None:
+    """The sentences as a module that the page loads with all others, and those of `index.html` itself."""
+    page = {key.removeprefix("page."): text for key, text in catalogue.sentences.items() if key.startswith("page.")}
+    index = (folder / INDEX).read_text(encoding="utf-8")
+    for name, text in {**page, "language": catalogue.language}.items():
+        index = index.replace(f"{{{name}}}", escape(text))
+    write_text(folder / INDEX, index)
+    sentences = msgspec.json.format(msgspec.json.encode(catalogue.rendered), indent=2).decode()
+    write_text(folder / SENTENCES, f"export const SENTENCES = {sentences};\n")
 
 
 def fetch_jspsych(folder: Path) -> Path:

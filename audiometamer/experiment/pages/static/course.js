@@ -2,7 +2,7 @@
 
 import { say } from "./elements.js";
 import { persist } from "./retry.js";
-import { NO_CONNECTION, notNow } from "./words.js";
+import { notYet } from "./words.js";
 
 export class Course {
   #transport;
@@ -32,7 +32,7 @@ export class Course {
     if (known === number && told?.trial) return told;
     const now = this.#expected(await persist(
       () => this.#transport.trial(number, { waiting: true }),
-      (error) => say(error.told ? notNow(error.told) : NO_CONNECTION),
+      (error) => say(notYet(error)),
     ));
     if (!now.trial) throw new Error(`the server tells no trial ${number}`);
     return now;

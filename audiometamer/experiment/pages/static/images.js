@@ -2,7 +2,6 @@
 
 import { element } from "./elements.js";
 import { Stimuli, milliseconds } from "./stimuli.js";
-import { IMAGES } from "./words.js";
 
 const LATE = 2; // frames by which an image may be seen too long or too short before it is told
 const NOTHING = -1;
@@ -11,7 +10,7 @@ const END = -2;
 export class Images extends Stimuli {
   #shown;
   #opened;
-  words = IMAGES;
+  kind = "images";
 
   /** `shown`: for how many `seconds` each is seen, and the `scale`: how many pixels of the page one of the image takes. */
   constructor(transport, note, order, shown) {

@@ -7,11 +7,11 @@ import { Images } from "./images.js";
 import { Sounds } from "./sounds.js";
 import { screens } from "./timeline.js";
 import { Server } from "./transport.js";
-import { CANNOT_GO_ON, NO_CONNECTION } from "./words.js";
+import { explained, notYet, percent, sentence } from "./words.js";
 
 async function main() {
   const offline = document.querySelector('meta[name="transport"]')?.content === "offline";
-  const waiting = () => say(NO_CONNECTION);
+  const waiting = (error) => say(notYet(error));
   const transport = await persist(async () => (offline ? (await import("./offline.js")).transport() : Server.open()), waiting);
   const outbox = new Outbox(transport, say);
   await outbox.rest();
@@ -21,7 +21,7 @@ async function main() {
   const Kind = session.task.images ? Images : Sounds;
   const note = (what, details) => outbox.note(what, details);
   const stimuli = new Kind(transport, note, left.map((trial) => trial.stimulus), session.task.images);
-  if (left.length) await stimuli.preload((share) => say(stimuli.words.LOADED(share)));
+  if (left.length) await stimuli.preload((share) => say(stimuli.sentence("loaded", { percent: percent(share) })));
   say("");
   watch(outbox);
   const screen = document.querySelector("#screen");
@@ -43,7 +43,7 @@ function watch(outbox) {
 /** The last word where nothing can go on. */
 function stop(error) {
   document.querySelector("#screen").replaceChildren();
-  say(CANNOT_GO_ON(error?.message ?? String(error)));
+  say(sentence("notices.cannot_go_on", { reason: explained(error) }));
 }
 
 addEventListener("unhandledrejection", ({ reason }) => stop(reason));

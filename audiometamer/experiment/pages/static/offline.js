@@ -5,7 +5,7 @@ import { identity } from "./identity.js";
 import { BEGINNING, Rules } from "./rules.js";
 import { sha256 } from "./sha256.js";
 import { Refused } from "./transport.js";
-import { FINISH, HERE_ALONE, SAVE } from "./words.js";
+import { sentence } from "./words.js";
 
 /** The transport of this page, once it knows whose list this is. Throws `Refused`, or another error where trying again may help. */
 export async function transport() {
@@ -64,9 +64,9 @@ class Offline {
 class Browser extends Offline {
   static async open(study) {
     const token = location.hash.slice(1);
-    if (!token) throw new Refused(401, "Please open the whole link that you were given, with everything after the # sign.");
+    if (!token) throw refusal(401, "whole_link");
     const name = sha256(token).slice(0, 32);
-    const list = await json(`lists/${name}.json`, "This link is none of this experiment's; please open it just as you were given it.");
+    const list = await json(`lists/${name}.json`, "no_list");
     return new Browser(study, list, { name, listener: listenerHere(name), service: "static" });
   }
 
@@ -116,7 +116,7 @@ class Browser extends Offline {
   }
 
   async end({ completion }) {
-    const save = button(SAVE, () => {
+    const save = button(sentence("buttons.save"), () => {
       const address = URL.createObjectURL(new Blob([this.file()], { type: "application/jsonl" }));
       const download = `answers-${this.header.list.slice(0, 8)}-${this.header.listener.slice(0, 8)}.jsonl`;
       element("a", { href: address, download }).click();
@@ -124,8 +124,8 @@ class Browser extends Offline {
       this.saved = true;
     });
     const place = document.querySelector("#end");
-    place.append(element("p", { textContent: HERE_ALONE }), save);
-    if (completion) place.append(" ", element("a", { href: completion.address, textContent: FINISH }));
+    place.append(element("p", { textContent: sentence("end.here_alone") }), save);
+    if (completion) place.append(" ", element("a", { href: completion.address, textContent: sentence("buttons.finish") }));
   }
 }
 
@@ -173,7 +173,7 @@ class Jatos extends Offline {
   }
 
   async end({ state, completion }) {
-    const done = button(FINISH, () => {
+    const done = button(sentence("buttons.finish"), () => {
       done.disabled = true;
       if (completion) this.jatos.endStudyAndRedirect(completion.address, true, state.over);
       else this.jatos.endStudy(true, state.over);
@@ -207,7 +207,9 @@ async function seated(jatos, study, listener) {
     if (own) return own[1];
     const taken = seats.filter(([, seat]) => !seat.state.stopped).map(([, seat]) => seat.list);
     const free = study.lists.find((name) => !taken.includes(name));
-    if (free === undefined) throw new Refused(409, `all ${study.lists.length} lists have their listeners`);
+    if (free === undefined) {
+      throw new Refused(409, `all ${study.lists.length} lists have their listeners`, { code: "complete" });
+    }
     const seat = { list: free, state: BEGINNING };
     try {
       await asked(jatos.batchSession.set(seatOf(listener), seat));
@@ -223,7 +225,9 @@ async function seated(jatos, study, listener) {
 function listenerOf(jatos, study) {
   const given = jatos.urlQueryParameters?.PROLIFIC_PID;
   const participant = given === undefined ? null : identity(given);
-  if (given !== undefined && participant === null) throw new Refused(403, "prolific does not say who this is");
+  if (given !== undefined && participant === null) {
+    throw new Refused(403, "prolific does not say who this is", { code: "unnamed" });
+  }
   return sha256(`${study.salt} ${participant === null ? `worker ${jatos.workerId}` : `prolific ${participant}`}`).slice(0, 32);
 }
 
@@ -237,7 +241,7 @@ function listenerHere(name) {
     }
     return localStorage.getItem(place);
   } catch {
-    throw new Refused(403, "This browser must be allowed to keep data of this page: your answers are kept there until you save them.");
+    throw refusal(403, "no_storage");
   }
 }
 
@@ -250,15 +254,20 @@ async function asked(promise) {
   }
 }
 
+/** A refusal of the page itself, in the words of the catalogue. */
+function refusal(status, code) {
+  return new Refused(status, sentence(`errors.${code}`), { code });
+}
+
 async function json(path, missing) {
   return (await found(path, missing)).json();
 }
 
-/** A file beside the page; `missing` is what a listener is told if there is none. */
-async function found(path, missing = `There is no ${path}.`) {
+/** A file beside the page; `missing`: the code of what a listener is told if there is none. */
+async function found(path, missing = "no_file") {
   const response = await fetch(path);
   if (response.ok) return response;
-  if (response.status === 404) throw new Refused(404, missing);
+  if (response.status === 404) throw refusal(404, missing);
   throw new Error(`${path}: ${response.status} ${response.statusText}`);
 }
 

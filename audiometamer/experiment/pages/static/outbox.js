@@ -1,7 +1,7 @@
 /** What is to be sent: kept in this browser until it is confirmed, sent in order, and sent again until it is. */
 
 import { Refused, persist } from "./retry.js";
-import { KEPT_HERE } from "./words.js";
+import { sentence } from "./words.js";
 
 const MOST_EVENTS = 100; // in one message
 const NO_STORAGE = "no storage";
@@ -92,7 +92,7 @@ export class Outbox {
       };
       const told = await persist(attempt, (error, attempts) => {
         if (attempts === 1) this.note("message not confirmed", { reason: error.message });
-        if (attempts === 2) this.#say(KEPT_HERE);
+        if (attempts === 2) this.#say(sentence("notices.kept_here"));
       });
       this.#forget(message);
       return told;

@@ -5,11 +5,11 @@ const LONGEST = 30_000;
 
 /** The other side has said no: sending the same again does not help. */
 export class Refused extends Error {
-  constructor(status, message, state = null) {
+  /** `code`: of the sentence by which it is explained to a listener; `state`: how far the listener really is. */
+  constructor(status, message, { state = null, code = null } = {}) {
     super(message);
     this.name = "Refused";
-    this.status = status;
-    this.state = state;
+    Object.assign(this, { status, state, code });
   }
 }
 

@@ -25,7 +25,7 @@ export class Rules {
     const kept = { ...state.kept, [message.key]: digest };
     if (message.kind === "answer") return { ...this.#answered(state, message), kept };
     if (state.others >= this.study.most_messages) {
-      throw new Refused(429, `more than ${this.study.most_messages} forms and events are not kept`);
+      throw new Refused(429, `more than ${this.study.most_messages} forms and events are not kept`, { code: "excess" });
     }
     const others = state.others + 1;
     if (message.kind === "events") return { ...state, others, kept };
@@ -62,8 +62,15 @@ export class Rules {
     return trial.options?.length ? trial.options : this.study.task.answers;
   }
 
-  /** Whether an answer is the right one, where the page may know. */
+  /** Whether an answer counts as the right one, where the page may know. */
   #isRight(trial, answer) {
+    const { counted = {} } = this.study;
+    const standing = (word) => (Object.hasOwn(counted, word) ? counted[word] : word);
+    const same = new Set([answer, standing(answer), ...Object.keys(counted)].filter((word) => standing(word) === standing(answer)));
+    return [...same].some((word) => this.#isThis(trial, word));
+  }
+
+  #isThis(trial, answer) {
     return trial.right !== undefined && sha256(`${this.study.salt} ${trial.stimulus} ${answer}`).slice(0, 32) === trial.right;
   }
 
@@ -71,8 +78,8 @@ export class Rules {
   feedback(message) {
     const trial = message.kind === "answer" ? this.trials[message.trial - 1] : null;
     if (trial?.kind !== "practice") return null;
-    const answer = this.#options(trial).find((option) => this.#isRight(trial, option));
-    return { correct: message.answer === answer, answer };
+    const answer = this.#options(trial).find((option) => this.#isThis(trial, option));
+    return { correct: this.#isRight(trial, message.answer), answer };
   }
 
   /** How far a listener is, as the page is told. */
@@ -83,7 +90,7 @@ export class Rules {
   }
 
   #conflict(state, message) {
-    throw new Refused(409, message, this.told(state));
+    throw new Refused(409, message, { state: this.told(state) });
   }
 }
 

@@ -1,13 +1,12 @@
 /** Sounds, played through the audio clock. */
 
 import { Stimuli, milliseconds } from "./stimuli.js";
-import { SOUNDS } from "./words.js";
 
 const LEAD = 0.05; // s from the order to play to the first sample, so that it is never late
 const LATE = 0.1; // s more than the sound's own length, by the computer's clock, are told
 
 export class Sounds extends Stimuli {
-  words = SOUNDS;
+  kind = "sounds";
 
   constructor(transport, note, order) {
     super((name) => transport.sound(name), note, order);

@@ -1,6 +1,7 @@
 /** What trials play or show: files that are loaded before they are needed. */
 
 import { persist } from "./retry.js";
+import { sentence } from "./words.js";
 
 const AHEAD = 24; // files that are kept ready
 const AT_ONCE = 2; // all at once, none of them would be there in time over a slow connection
@@ -16,6 +17,11 @@ export class Stimuli {
     this.#fetch = fetch;
     this.note = note;
     this.#order = order;
+  }
+
+  /** What is said of sounds, or of images. */
+  sentence(name, values) {
+    return sentence(`${this.kind}.${name}`, values);
   }
 
   /** Load the first files; `report(share)` is told how many are there. */

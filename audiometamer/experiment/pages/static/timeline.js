@@ -10,8 +10,9 @@ import { Text } from "./plugins/text.js";
 import { Typed } from "./plugins/typed.js";
 import { Waiting } from "./plugins/waiting.js";
 import { Refused, persist } from "./retry.js";
-import * as words from "./words.js";
+import { intervals, percent, sentence, sentenceAround, withinSentence } from "./words.js";
 
+const WELL = 0.75; // of the practice trials right, and it is said that it went well
 const PLUGINS = { typed: Typed, choice: Choice, abx: Intervals, "odd-one-out": Intervals };
 
 export function screens({ jsPsych, session, stimuli, outbox, transport }) {
@@ -20,6 +21,7 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
   const course = session.course ? new Course(transport, stimuli) : null;
   let told = { state }; // by the server, of the last answer
   let ending = session;
+  let practised = 0; // trials that were right, since the page was opened
 
   /** Where the server knows better how far we are, begin anew from there. */
   async function agreed(action) {
@@ -34,6 +36,7 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
 
   async function send(message) {
     told = await agreed(() => outbox.send(message));
+    practised += Boolean(told.feedback?.correct);
     if (told.state.over) jsPsych.abortTimelineByName("trials");
   }
 
@@ -53,7 +56,7 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
       lookAhead(state.next);
     };
     return [
-      ...(state.forms.includes("consent") ? [] : [{ type: Text, content: session.texts.consent, button: words.AGREE, then: agree }]),
+      ...(state.forms.includes("consent") ? [] : [{ type: Text, content: session.texts.consent, button: sentence("buttons.agree"), then: agree }]),
       ...(state.forms.includes("questions-before") ? [] : questions(asked, form("questions-before"))),
       ...start(),
     ];
@@ -62,35 +65,46 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
   /** Who comes back is greeted; who is new sets the volume, where there are sounds. */
   function start() {
     const isBack = state.forms.includes(task.images ? "consent" : "level");
-    if (isBack) return [{ type: Text, content: stimuli.words.WELCOME_BACK }];
+    if (isBack) return [{ type: Text, content: stimuli.sentence("welcome_back") }];
     return task.images ? [] : [{ type: Level, sounds: stimuli, save: form("level") }];
   }
 
   /** What is said before a trial that is the first of its kind, of all or after a rest. */
   function introductions(trial, previous) {
-    if (trial.kind === "headphones") return previous ? [] : [{ type: Text, content: words.HEADPHONES[headphones.test] }];
-    const rest = session.breaks.includes(previous?.trial) ? [words.REST(...progress(previous))] : [];
+    if (trial.kind === "headphones") return previous ? [] : [{ type: Text, content: sentence(`screens.${headphones.test}`) }];
+    const rest = session.breaks.includes(previous?.trial) ? [sentence("screens.rest", progress(previous))] : [];
     if (trial.kind === previous?.kind) return rest.map((content) => ({ type: Text, content }));
-    return [...(isInstructed(previous) ? [] : [instructions()]), { type: Text, content: words.KINDS[trial.kind], button: words.BEGIN }];
+    return [...(isInstructed(previous) ? [] : [instructions()]), beginning(() => trial.kind)];
+  }
+
+  /** What is said before the first trial of a kind. */
+  const beginning = (kind) => ({ type: Text, content: () => sentence(`screens.${introduced(kind())}`), button: sentence("buttons.begin") });
+
+  function introduced(kind) {
+    const practice = trials.filter((trial) => trial.kind === "practice").length;
+    return kind === "demonstration" && practice && practised >= WELL * practice ? "demonstration_practised" : kind;
   }
 
   const isInstructed = (previous) => previous && previous.kind !== "headphones";
   const instructions = () => ({ type: Text, content: [fragment(session.texts.instructions), ...allAnswers(task)] });
 
+  /** What a listener sees in the place of an answer. */
+  const name = (given) => task.names?.[given] ?? given;
+
   function feedback() {
     const { correct, answer: right } = told.feedback;
-    const shown = fragment(correct ? words.RIGHT : words.WRONG);
-    shown.querySelector("strong").textContent = label(right);
-    return shown;
-  }
-
-  function label(given) {
-    return words.INTERVALS[task.kind]?.[given - 1]?.toLowerCase() ?? given;
+    const answer = element("strong", { dir: "auto", translate: false, textContent: withinSentence(task.kind, name(right)) });
+    const judged = correct ? "right" : "wrong";
+    return element(
+      "section", {},
+      element("h1", { className: judged, textContent: sentence(`feedback.${judged}`) }),
+      element("p", {}, ...sentenceAround("feedback.answer", { answer })),
+    );
   }
 
   function progress(trial) {
     const main = trials.filter((other) => other.kind === "main");
-    return [main.filter((other) => other.trial <= trial.trial).length, main.length];
+    return { done: main.filter((other) => other.trial <= trial.trial).length, all: main.length };
   }
 
   /** `now()`: the trial of this kind. */
@@ -108,18 +122,18 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
     };
     if (kind === "headphones") {
       const { test, answers, gap_seconds: gap } = headphones;
-      return { ...common, type: Intervals, answers, prompt: stimuli.words.PROMPTS[test], labels: words.INTERVALS[test], intervals: answers.length, gap };
+      return { ...common, type: Intervals, answers, prompt: stimuli.sentence(`prompts.${test}`), label: labelled(intervals(test)), intervals: answers.length, gap };
     }
-    const compared = task.kind in words.INTERVALS;
+    const labels = intervals(task.kind);
+    const compared = labels.length > 0;
     return {
       ...common,
       type: PLUGINS[task.kind],
       answers: () => (now().options?.length ? now().options : task.answers),
-      prompt: stimuli.words.PROMPTS[compared ? task.kind : task.of],
+      prompt: stimuli.sentence(`prompts.${compared ? task.kind : task.of}`),
       ...(task.pictures && { picture: (one) => transport.picture(task.answers.indexOf(one) + 1) }),
-      ...(compared && {
-        labels: words.INTERVALS[task.kind], intervals: task.intervals, gap: task.gap_seconds,
-      }),
+      label: compared ? labelled(labels) : name,
+      ...(compared && { intervals: task.intervals, gap: task.gap_seconds }),
     };
   }
 
@@ -141,10 +155,10 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
     const begins = () => now.kind !== previous?.kind;
     return {
       timeline: [
-        { type: Waiting, until: next, message: stimuli.words.ONE_MOMENT },
+        { type: Waiting, until: next, message: stimuli.sentence("one_moment") },
         where(() => !isInstructed(previous), instructions()),
-        where(begins, { type: Text, content: () => words.KINDS[now.kind], button: words.BEGIN }),
-        where(() => now.rest && !begins(), { type: Text, content: () => words.REST_AT(now.progress) }),
+        where(begins, beginning(() => now.kind)),
+        where(() => now.rest && !begins(), { type: Text, content: () => sentence("screens.rest_about", { percent: percent(now.progress) }) }),
         asked("decided", () => now),
         where(() => now.kind === "practice", { type: Text, content: feedback }),
       ],
@@ -155,13 +169,16 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
   function after() {
     const last = session.questions.filter((question) => question.when === "after");
     return [
-      ...(state.forms.includes("questions-after") ? [] : questions(last, form("questions-after"))),
+      ...(state.forms.includes("questions-after") ? [] : questions(last, form("questions-after"))).map((screen) => ({
+        timeline: [screen],
+        conditional_function: () => told.state.over !== "stopped", // who is not asked to go on is asked nothing more
+      })),
       {
         type: Text,
         on_start: () => showProgress(null),
         content: async () => {
           ending = await persist(() => transport.session());
-          return (ending.state.over === "stopped" ? words.STOPPED : "") + ending.texts.debriefing;
+          return (ending.state.over === "stopped" ? sentence("screens.stopped") : "") + ending.texts.debriefing;
         },
       },
       { type: End, content: () => ending, transport },
@@ -187,9 +204,9 @@ class End {
 
   async trial(display, trial, on_load) {
     const place = element("div", { id: "end" });
-    display.replaceChildren(element("h1", { textContent: words.SAVED, id: "saved" }), place);
+    display.replaceChildren(element("h1", { textContent: sentence("end.saved"), id: "saved" }), place);
     await trial.transport.end(trial.content);
-    if (!place.childElementCount) place.append(element("p", { textContent: words.CLOSE }));
+    if (!place.childElementCount) place.append(element("p", { textContent: sentence("end.close") }));
     on_load();
     await new Promise(() => {}); // it stays on the screen
   }
@@ -204,11 +221,14 @@ function fragment(html) {
   return made;
 }
 
+/** The numbers of intervals, by what they are called. */
+const labelled = (labels) => (answer) => labels[answer - 1];
+
 /** The closed list to look at, where it is typed. */
-function allAnswers({ kind, answers }) {
+function allAnswers({ kind, answers, names = {} }) {
   if (kind !== "typed") return [];
-  const list = element("ul", { className: "words" }, ...answers.map((answer) => element("li", { textContent: answer, dir: "auto", translate: false })));
-  return [element("details", {}, element("summary", { textContent: words.ALL_ANSWERS(answers.length) }), list)];
+  const list = element("ul", { className: "words" }, ...answers.map((answer) => element("li", { textContent: names[answer] ?? answer, dir: "auto", translate: false })));
+  return [element("details", {}, element("summary", { textContent: sentence("typed.all_answers", { number: answers.length }) }), list)];
 }
 
 /** The bar at the top: how much of it is done, from 0 to 1. */

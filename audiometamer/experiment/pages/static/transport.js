@@ -2,7 +2,7 @@
 
 import { element } from "./elements.js";
 import { Refused } from "./retry.js";
-import { FINISH } from "./words.js";
+import { sentence } from "./words.js";
 
 export { Refused } from "./retry.js";
 
@@ -82,11 +82,11 @@ export class Server {
     if (!completion) return;
     const place = document.querySelector("#end");
     if (!completion.fields || !Object.keys(completion.fields).length) {
-      place.append(element("a", { className: "button main", href: completion.address, textContent: FINISH }));
+      place.append(element("a", { className: "button main", href: completion.address, textContent: sentence("buttons.finish") }));
       return;
     }
     const fields = Object.entries(completion.fields).map(([name, value]) => element("input", { type: "hidden", name, value }));
-    const button = element("button", { className: "main", textContent: FINISH });
+    const button = element("button", { className: "main", textContent: sentence("buttons.finish") });
     place.append(element("form", { method: "post", action: completion.address }, ...fields, button));
   }
 }
@@ -123,7 +123,8 @@ async function request(path, { token, json, patience = PATIENCE, ...options } = 
   if (response.ok) return response;
   const told = await response.json().catch(() => null);
   if (!told?.error || LATER.includes(response.status)) {
-    throw Object.assign(new Error(told?.error ?? `${response.status} ${response.statusText}`), { told: told?.error });
+    const { error, code } = told ?? {};
+    throw Object.assign(new Error(error ?? `${response.status} ${response.statusText}`), { told: Boolean(error), code });
   }
-  throw new Refused(response.status, told.error, told.state);
+  throw new Refused(response.status, told.error, told);
 }

@@ -14,6 +14,8 @@ export const parameters = {
   stimulus: { type: ParameterType.STRING },
   /** The possible answers. */
   answers: { type: ParameterType.STRING, array: true },
+  /** What is shown in the place of an answer. */
+  label: { type: ParameterType.FUNCTION },
   /** The question. */
   prompt: { type: ParameterType.STRING },
   /** See sounds.js and images.js. */
@@ -69,12 +71,11 @@ export class Answering {
   /** Play it; again only if something else came between, a telephone call for instance. */
   async #hear(display, trial) {
     const { stimuli } = trial;
-    const { PLAY, PLAY_AGAIN, LOADING } = stimuli.words;
     let plays = 0;
-    for (let label = PLAY; ; label = PLAY_AGAIN) {
-      if (label === PLAY_AGAIN || !(await stimuli.unlocked())) await this.#ordered(display, stimuli, label);
+    for (let label = "play"; ; label = "play_again") {
+      if (label === "play_again" || !(await stimuli.unlocked())) await this.#ordered(display, stimuli, stimuli.sentence(label));
       const marks = this.listen(display, trial);
-      const timer = setTimeout(say, PATIENCE + BEFORE, LOADING);
+      const timer = setTimeout(say, PATIENCE + BEFORE, stimuli.sentence("loading"));
       const loaded = () => {
         clearTimeout(timer);
         say("");
@@ -95,7 +96,7 @@ export class Answering {
     const button = element("button", { className: "main", textContent: label });
     display.replaceChildren(element("p", { className: "listen" }, button));
     button.focus();
-    for (let heard = false; !heard; say(heard ? "" : stimuli.words.BLOCKED)) {
+    for (let heard = false; !heard; say(heard ? "" : stimuli.sentence("blocked"))) {
       await next(button, "click");
       heard = await stimuli.unlocked();
     }
@@ -103,7 +104,7 @@ export class Answering {
 
   /** What is seen while it is played; how it is to be played. */
   listen(display, trial) {
-    display.replaceChildren(element("p", { className: "listen", textContent: trial.stimuli.words.ATTEND }));
+    display.replaceChildren(element("p", { className: "listen", textContent: trial.stimuli.sentence("attend") }));
     return {};
   }
 

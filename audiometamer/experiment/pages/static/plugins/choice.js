@@ -12,8 +12,6 @@ export class Choice extends Answering {
     version: "1.0.0",
     parameters: {
       ...parameters,
-      /** What the buttons say; the answers themselves if there is none. */
-      labels: { type: ParameterType.STRING, array: true, default: [] },
       /** The address of the picture of an answer. */
       picture: { type: ParameterType.FUNCTION, default: null },
     },
@@ -23,11 +21,10 @@ export class Choice extends Answering {
   ask(display, trial) {
     const keyed = trial.answers.length <= MOST_KEYS;
     const buttons = trial.answers.map((answer, k) => {
-      const label = trial.labels[k] ?? answer;
       const button = element("button", { value: answer, ...(keyed && { "aria-keyshortcuts": String(k + 1) }) });
       if (trial.picture) button.append(element("img", { src: trial.picture(answer), alt: "" }));
       if (keyed) button.append(element("kbd", { textContent: `${k + 1} `, "aria-hidden": "true" }));
-      button.append(element("bdi", { translate: false, textContent: label }));
+      button.append(element("bdi", { translate: false, textContent: trial.label(answer) }));
       return button;
     });
     const question = element("h1", { id: "question", textContent: trial.prompt });

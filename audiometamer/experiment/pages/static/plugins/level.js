@@ -1,7 +1,7 @@
 /** The listener sets the volume by a noise as loud as the loudest sounds. */
 
 import { element, lead, next, say } from "../elements.js";
-import { CONTINUE, LEVEL, NOISE_OFF, NOISE_ON, SOUNDS } from "../words.js";
+import { sentence } from "../words.js";
 
 const { ParameterType } = jsPsychModule;
 const LEAST = 1; // s of noise before it goes on
@@ -21,9 +21,9 @@ export class Level {
 
   async trial(display, trial, on_load) {
     const text = element("article");
-    text.innerHTML = LEVEL;
-    const noise = element("button", { textContent: NOISE_ON, "aria-pressed": "false" });
-    const on = element("button", { className: "main", textContent: CONTINUE, disabled: true });
+    text.innerHTML = sentence("screens.level");
+    const noise = element("button", { textContent: sentence("buttons.noise_on"), "aria-pressed": "false" });
+    const on = element("button", { className: "main", textContent: sentence("buttons.continue"), disabled: true });
     display.replaceChildren(text, element("p", {}, noise), element("p", {}, on));
     lead(text.querySelector("h1"));
     let stop = null;
@@ -35,12 +35,12 @@ export class Level {
         stop = null;
       } else {
         const heard = await trial.sounds.unlocked();
-        say(heard ? "" : SOUNDS.BLOCKED);
+        say(heard ? "" : trial.sounds.sentence("blocked"));
         if (!heard) return;
         stop = await trial.sounds.loop(NOISE);
         setTimeout(() => (on.disabled = false), 1000 * LEAST);
       }
-      noise.textContent = stop ? NOISE_OFF : NOISE_ON;
+      noise.textContent = sentence(stop ? "buttons.noise_off" : "buttons.noise_on");
       noise.setAttribute("aria-pressed", String(Boolean(stop)));
     };
     noise.addEventListener("click", () => (turn = turn.then(toggle)));

@@ -1,7 +1,7 @@
 /** Questions that are asked once. */
 
 import { element, lead } from "../elements.js";
-import { CHOOSE, CONTINUE, QUESTIONS, REQUIRED } from "../words.js";
+import { sentence } from "../words.js";
 
 const { ParameterType } = jsPsychModule;
 
@@ -22,8 +22,8 @@ export class Questions {
   }
 
   async trial(display, trial, on_load) {
-    const heading = element("h1", { textContent: QUESTIONS });
-    const button = element("button", { className: "main", textContent: CONTINUE });
+    const heading = element("h1", { textContent: sentence("questions.heading") });
+    const button = element("button", { className: "main", textContent: sentence("buttons.continue") });
     const form = element("form", {}, heading, ...trial.questions.map(field), element("p", {}, button));
     display.replaceChildren(form);
     lead(heading);
@@ -59,13 +59,13 @@ export class Questions {
 
 /** A question with its label; a choice of few is a group of buttons, of many a list. */
 function field({ name, text, kind, options, required }) {
-  const asked = required ? text + REQUIRED : text;
+  const asked = required ? text + sentence("questions.required") : text;
   if (kind === "choice" && options.length <= 6) {
     const radios = options.map((value) => element("label", {}, element("input", { type: "radio", name, value, required }), value));
     return element("fieldset", {}, element("legend", { textContent: asked }), ...radios);
   }
   const id = `question-${name}`;
-  const options_ = kind === "choice" && ["", ...options].map((value) => element("option", { value, textContent: value || CHOOSE }));
+  const options_ = kind === "choice" && ["", ...options].map((value) => element("option", { value, textContent: value || sentence("questions.choose") }));
   const input = options_
     ? element("select", { id, name, required }, ...options_)
     : element("input", { id, name, required, type: kind === "number" ? "number" : "text", step: "any", maxLength: 4000 });

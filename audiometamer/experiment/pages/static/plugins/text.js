@@ -1,7 +1,7 @@
 /** A text to be read, and a button to go on. */
 
 import { element, lead, next } from "../elements.js";
-import { CONTINUE } from "../words.js";
+import { sentence } from "../words.js";
 
 const { ParameterType } = jsPsychModule;
 
@@ -12,7 +12,7 @@ export class Text {
     parameters: {
       /** HTML of ours or made of the experimenter's Markdown, or elements; or a promise of either. */
       content: { type: ParameterType.COMPLEX },
-      button: { type: ParameterType.STRING, default: CONTINUE },
+      button: { type: ParameterType.STRING, default: null },
       /** What is done before it goes on. */
       then: { type: ParameterType.FUNCTION, default: null },
     },
@@ -28,7 +28,7 @@ export class Text {
     const text = element("article");
     if (typeof content === "string") text.innerHTML = content;
     else text.append(...[content].flat());
-    const button = element("button", { className: "main", textContent: trial.button });
+    const button = element("button", { className: "main", textContent: trial.button ?? sentence("buttons.continue") });
     display.replaceChildren(text, element("p", {}, button));
     const heading = text.querySelector("h1, h2");
     if (heading) lead(heading);

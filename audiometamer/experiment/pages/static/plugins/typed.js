@@ -1,33 +1,38 @@
 /** A word, typed; the list completes it, and only words of the list are taken. */
 
 import { element } from "../elements.js";
-import { SUBMIT } from "../words.js";
+import { sentence } from "../words.js";
 import { Answering, data, parameters } from "./answering.js";
 
 const MOST_SHOWN = 6;
+const MOST_NEAREST = 3;
 const WORD = { dir: "auto", translate: false }; // a browser's translation of it would be another answer
 
 export class Typed extends Answering {
   static info = { name: "typed", version: "1.0.0", parameters, data };
 
   ask(display, trial) {
-    const entries = new Map(trial.answers.map((answer) => [plain(answer), answer]));
+    const words = trial.answers.map(trial.label);
+    const entries = new Map([...trial.answers, ...words].map((word, k) => [plain(word), trial.answers[k % words.length]]));
     const input = element("input", {
       id: "answer", type: "text", role: "combobox", autocomplete: "off", autocapitalize: "off", autocorrect: "off",
       spellcheck: false, enterkeyhint: "done", dir: "auto", "aria-expanded": "false", "aria-controls": "entries", "aria-autocomplete": "list",
+      "aria-describedby": "hint",
     });
+    const hint = element("p", { id: "hint", "aria-live": "polite", dir: "auto" });
     const list = element("ul", { id: "entries", role: "listbox", "aria-label": trial.prompt });
-    const submit = element("button", { className: "main", textContent: SUBMIT, disabled: true });
+    const submit = element("button", { className: "main", textContent: sentence("buttons.submit"), disabled: true });
     const label = element("label", { htmlFor: "answer" }, element("h1", { textContent: trial.prompt }));
-    const form = element("form", {}, label, element("div", { className: "combobox" }, input, list), element("p", {}, submit));
+    const form = element("form", {}, label, element("div", { className: "combobox" }, input, hint, list), element("p", {}, submit));
     let marked = -1;
+    let only = null; // the word that completes what was typed, if there is one alone
 
-    const show = (words) => {
-      marked = -1;
+    const show = (shown) => {
+      [marked, only] = [-1, null];
       list.replaceChildren(
-        ...words.map((word, k) => element("li", { id: `entry${k}`, role: "option", textContent: word, "aria-selected": "false", ...WORD })),
+        ...shown.map((word, k) => element("li", { id: `entry${k}`, role: "option", textContent: word, "aria-selected": "false", ...WORD })),
       );
-      input.setAttribute("aria-expanded", String(words.length > 0));
+      input.setAttribute("aria-expanded", String(shown.length > 0));
       input.removeAttribute("aria-activedescendant");
     };
     const mark = (k) => {
@@ -41,21 +46,34 @@ export class Typed extends Answering {
       input.value = word;
       show([]);
       check();
+      hint.textContent = "";
       input.focus();
+    };
+    /** Why it cannot be submitted, and what can. */
+    const advise = (typed, completing) => {
+      const word = input.value.trim();
+      if (!typed || !submit.disabled) return "";
+      if (completing.length) return completing.length > 1 ? sentence("typed.choose") : sentence("typed.only", { word: completing[0] });
+      return sentence(list.childElementCount ? "typed.nearest" : "typed.none", { typed: word });
     };
 
     input.addEventListener("input", () => {
       const typed = plain(input.value);
       check();
-      show(typed && submit.disabled ? completions(trial.answers, typed) : completions(trial.answers, typed).slice(1));
+      const completing = completions(words, typed).filter((word) => plain(word) !== typed);
+      show(completing.length || !typed || !submit.disabled ? completing : nearest(words, typed));
+      only = submit.disabled && completing.length === 1 ? completing[0] : null;
+      hint.textContent = advise(typed, completing);
     });
     input.addEventListener("keydown", (event) => {
+      if (event.isComposing) return;
       const n = list.children.length;
       if (n && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
         const step = event.key === "ArrowDown" ? 1 : -1;
         mark(marked < 0 ? (step > 0 ? 0 : n - 1) : (marked + step + n) % n);
       } else if (event.key === "Escape") show([]);
       else if ((event.key === "Enter" || event.key === "Tab") && marked >= 0) take(list.children[marked].textContent);
+      else if (event.key === "Enter" && only !== null) take(only);
       else return;
       if (event.key !== "Tab") event.preventDefault();
     });
@@ -92,6 +110,26 @@ function completions(answers, typed) {
   const found = answers.filter((answer) => plain(answer).includes(typed));
   const begins = (answer) => plain(answer).startsWith(typed);
   return [...found.filter(begins), ...found.filter((answer) => !begins(answer))].slice(0, MOST_SHOWN);
+}
+
+/** The entries that are most like what was typed; those that are not much like it are none. */
+function nearest(answers, typed) {
+  const far = answers.map((answer) => ({ answer, steps: distance(plain(answer), typed) }));
+  const most = Math.max(1, Math.floor(typed.length / 2));
+  return far.filter(({ steps }) => steps <= most).sort((a, b) => a.steps - b.steps).slice(0, MOST_NEAREST).map(({ answer }) => answer);
+}
+
+/** How many letters must be changed, put in or left out to make one word of another (Levenshtein). */
+function distance(one, other) {
+  let row = Array.from({ length: other.length + 1 }, (_, k) => k);
+  for (let i = 1; i <= one.length; i += 1) {
+    const next = [i];
+    for (let k = 1; k <= other.length; k += 1) {
+      next.push(Math.min(next[k - 1] + 1, row[k] + 1, row[k - 1] + (one[i - 1] !== other[k - 1])));
+    }
+    row = next;
+  }
+  return row.at(-1);
 }
 
 /** What counts of a word that is typed: not its case, in whatever language, nor which apostrophe a telephone has. */
