@@ -76,7 +76,7 @@ def test_a_batch_in_another_dimension_is_moved_to_the_front():
 def test_complex_activations_come_as_pairs_and_their_imaginary_part_counts():
     model = model_of(own_networks.Complex())
     x = noise(0)
-    found = am.record(model, x[None], ["spectrum", "spectrum/frames=0:3"])
+    found = am.record(model, x[None], ["spectrum"])
     torch.testing.assert_close(found["spectrum"][0], torch.view_as_real(torch.fft.rfft(x)))
     # A shift around the circle leaves all magnitudes and turns every phase.
     shifted = am.record(model, x.roll(7)[None], "spectrum")["spectrum"]
@@ -159,7 +159,7 @@ def test_a_layer_that_only_some_signals_reach_fails_no_metamer_of_another():
 
         def forward(self, x):
             h = self.heard(x).mean(-1)
-            return self.read_out(self.extra(h) if float(x.abs().max()) < 0.9 and float(x.abs().max()) > 0.05 else h)
+            return self.read_out(self.extra(h) if float(x.detach().abs().max()) > 0.05 else h)
 
     model = model_of(Loud())
     assert "extra" in model.layers
