@@ -169,7 +169,9 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if n_sounds < 2:
                 raise AudioMetamerError(f"a null distribution needs at least 2 sounds; there are {n_sounds}")
             found = {layer: _compare_all(stores[layer], memory) for layer in names if finite[layer] == n_sounds}
-            found = {layer: metrics for layer, metrics in found.items() if all(math.isfinite(m.maximum) for m in metrics.values())}
+            found = {
+                layer: metrics for layer, metrics in found.items() if all(math.isfinite(m.maximum) for m in metrics.values())
+            }
         _check_measured(names, found, asked=bool(layers))
         return cls(n_sounds * (n_sounds - 1) // 2, n_sounds, source, found)
 

@@ -68,7 +68,9 @@ def joined(models: Mapping[str, Model]) -> Model:
                 both = f"{getattr(first, what)} and {getattr(model, what)}"
                 raise AudioMetamerError(f"{first_name} and {name} cannot be joined: their {what} are {both}")
     layers = {
-        f"{name}.{layer}": f"joined.{k}.{tap}" for k, (name, m) in enumerate(same.items()) for layer, tap in m.named_taps().items()
+        f"{name}.{layer}": f"joined.{k}.{tap}"
+        for k, (name, m) in enumerate(same.items())
+        for layer, tap in m.named_taps().items()
     }
     labels = {}
     if any(model.labels is not None for model in same.values()):

@@ -94,7 +94,9 @@ class Judge:
         found = {task: np.concatenate(blocks) for task, blocks in logits.items()}
         for task, values in found.items():
             if not np.isfinite(values).all():
-                raise AudioMetamerError(f"the logits of {self.model.name} ({task}) are not all finite numbers, so it hears nothing")
+                raise AudioMetamerError(
+                    f"the logits of {self.model.name} ({task}) are not all finite numbers, so it hears nothing"
+                )
         return found, unlike
 
     @torch.no_grad()
