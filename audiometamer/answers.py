@@ -72,11 +72,15 @@ def check_names(name: str, labels: Names, output: Any) -> None:
     """
     found = logits_in(output, next(iter(labels)) if isinstance(labels, Mapping) and len(labels) == 1 else _ONLY_TASK)
     if not found:
-        raise AudioMetamerError(f"labels were given, but {name} returns {_told(output)}, no logits (batch, classes); {_mend(output)}")
+        raise AudioMetamerError(
+            f"labels were given, but {name} returns {_told(output)}, no logits (batch, classes); {_mend(output)}"
+        )
     answered = ", ".join(f"{task} ({logits.shape[1]} classes)" for task, logits in found.items())
     if not isinstance(labels, Mapping):
         if len(found) > 1:
-            raise AudioMetamerError(f"the labels are one list, and {name} answers several tasks, {answered}: give a list for each")
+            raise AudioMetamerError(
+                f"the labels are one list, and {name} answers several tasks, {answered}: give a list for each"
+            )
         labels = {task: labels for task in found}
     if labels.keys() != found.keys():
         raise AudioMetamerError(f"the labels are of the tasks {', '.join(labels)}; {name} answers {answered}: name these")

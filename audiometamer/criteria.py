@@ -3,6 +3,7 @@
 import math
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.complex_values import as_real
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import write_json
-from audiometamer.models import Model, record
+from audiometamer.models import Model
 from audiometamer.pairwise import RowStore, correlations, gram
 from audiometamer.verdicts import Verdict
 
@@ -132,7 +133,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sounds : iterable of Tensor [shape=signal_shape]
             N different sounds give N (N − 1) / 2 pairs.
         layers : sequence of str, optional
-            Default: all that the model lists.
+            Default: all that the model lists and that can be measured; what is left out is named in an `AudioMetamerWarning`.
         source : str
             What the sounds are; kept with the result.
         batch_size : int
@@ -148,21 +149,30 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             If there are fewer than two sounds.
         """
         names = list(dict.fromkeys(map(model.canonical, layers or model.layers)))
+        if not names:
+            raise AudioMetamerError(f"{model.name} lists no layers to measure; name some")
+        taps, optional = {layer: model.tap(layer) for layer in names}, () if layers else names
+        finite = dict.fromkeys(names, 0)  # sounds whose activations are
         with tempfile.TemporaryDirectory() as folder:
             stores = {layer: RowStore(Path(folder) / str(i), memory / len(names)) for i, layer in enumerate(names)}
             n_sounds = 0
             for batch in _batches(sounds, batch_size):
-                signals = batch.to(device=model.device, dtype=model.dtype).view(len(batch), *model.signal_shape)
                 with torch.no_grad():
-                    activations = record(model, signals, names)
+                    given = batch.to(device=model.device, dtype=model.dtype)
+                    activations = model.activations(given, taps, optional=optional)
                 for layer, rows in activations.items():
+                    finite[layer] += int(torch.isfinite(rows.flatten(1)).all(1).sum())
                     stores[layer].append(rows.flatten(1).float().cpu().numpy())
                 n_sounds += len(batch)
                 if progress is not None:
                     progress(n_sounds)
             if n_sounds < 2:
                 raise AudioMetamerError(f"a null distribution needs at least 2 sounds; there are {n_sounds}")
-            found = {layer: _compare_all(stores[layer], memory) for layer in names}
+            found = {layer: _compare_all(stores[layer], memory) for layer in names if finite[layer] == n_sounds}
+            found = {
+                layer: metrics for layer, metrics in found.items() if all(math.isfinite(m.maximum) for m in metrics.values())
+            }
+        _check_measured(names, found, asked=bool(layers))
         return cls(n_sounds * (n_sounds - 1) // 2, n_sounds, source, found)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -233,6 +243,16 @@ def judge_all(
 def worst(similarities: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The smallest value of each metric."""
     return {metric: min(values[metric] for values in similarities) for metric in METRICS}
+
+
+def _check_measured(names: Sequence[str], found: Mapping[str, Any], *, asked: bool) -> None:
+    """Raise if an asked layer, or every layer, has no null distribution; otherwise warn of those that have none."""
+    if not (without := [layer for layer in names if layer not in found]):
+        return
+    why = f"no null distribution at {', '.join(without)}: activations are not finite there, or the same for different sounds"
+    if asked or not found:
+        raise AudioMetamerError(why)
+    warnings.warn(why, AudioMetamerWarning, stacklevel=3)
 
 
 def _compare_all(store: RowStore, memory: float) -> dict[str, MetricNull]:

@@ -141,9 +141,7 @@ class _Trace:
         self.calls[path] += 1
         self.given[path] = output
 
-    def take(
-        self, path: str, module: nn.BatchNorm2d, args: tuple[Any, ...], kwargs: Mapping[str, Any], _output: Tensor
-    ) -> None:
+    def take(self, path: str, module: nn.BatchNorm2d, args: tuple[Any, ...], kwargs: Mapping[str, Any], _output: Tensor) -> None:
         self.calls[path] += 1
         if module.track_running_stats and not module.training:
             self.taken[path] = first_given(args, kwargs)

@@ -60,7 +60,9 @@ def _parts(value: Any) -> Iterator[Any]:
         yield from (v for v in used if isinstance(v, _PLAIN) or getattr(v, "__module__", "") == value.__module__)
     elif isinstance(value, partial):
         yield from (value.func, value.args, value.keywords)
-    elif isinstance(value, type) or not (isinstance(value, Mapping | list | tuple | set | frozenset) or hasattr(value, "__dict__")):
+    elif isinstance(value, type) or not (
+        isinstance(value, Mapping | list | tuple | set | frozenset) or hasattr(value, "__dict__")
+    ):
         yield getattr(value, "__qualname__", type(value).__qualname__)
     elif isinstance(value, Mapping):
         yield from (part for pair in sorted(value.items(), key=lambda pair: str(pair[0])) for part in pair)

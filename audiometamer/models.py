@@ -528,7 +528,9 @@ def _check_rows(model: Model, both: Mapping[str, Tensor], alone: Mapping[str, Te
     places = {key: place for key, place in model._traced()[Tap("", 0)].places.items() if not place.unfit}
     rows = {key: place.of_each_signal(both[key], 2) for key, place in places.items()}
     if rows and all(torch.equal(*row) for row in rows.values()):
-        raise AudioMetamerError(f"the output of {model.name} does not depend on its input: it is the same for two different noises")
+        raise AudioMetamerError(
+            f"the output of {model.name} does not depend on its input: it is the same for two different noises"
+        )
     for key, place in places.items():
         one = place.of_each_signal(alone[key], 1)
         if not torch.allclose(rows[key][:1], one, rtol=1e-2, atol=1e-3 * float(one.detach().abs().max())):

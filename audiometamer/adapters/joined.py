@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from audiometamer.adapters.resampled import resampled
@@ -72,14 +73,13 @@ def joined(models: Mapping[str, Model]) -> Model:
                 both = f"{getattr(first, what)} and {getattr(model, what)}"
                 raise AudioMetamerError(f"{first_name} and {name} cannot be joined: their {what} are {both}")
     layers = {
-        f"{name}.{layer}": f"joined.{k}.{tap}" for k, (name, m) in enumerate(same.items()) for layer, tap in m.named_taps().items()
+        f"{name}.{layer}": f"joined.{k}.{tap}"
+        for k, (name, m) in enumerate(same.items())
+        for layer, tap in m.named_taps().items()
     }
-    labels = {
-        f"{name}.{task}": m.labels[task] if isinstance(m.labels, Mapping) else m.labels
-        for name, m in same.items()
-        for task in m.tasks
-        if m.labels is not None
-    }
+    labels = {}
+    if any(model.labels is not None for model in same.values()):
+        labels = {f"{name}.{task}": names for name, model in same.items() for task, names in _names(model).items()}
     return Model(
         Joined(same).eval(),
         sample_rate=highest,
@@ -93,6 +93,16 @@ def joined(models: Mapping[str, Model]) -> Model:
         picture=first.picture,
         name="+".join(models),
     )
+
+
+def _names(model: Model) -> dict[str, list[str]]:
+    """The labels of a model by task; the numbers of its classes if it has none."""
+    if model.labels is not None:
+        return model.named_labels()
+    silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype, device=model.device)
+    with torch.no_grad():
+        logits = model.logits(model(silence))
+    return {task: [str(i) for i in range(values.shape[1])] for task, values in logits.items()}
 
 
 def load(text: str) -> Model:

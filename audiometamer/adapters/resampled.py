@@ -69,7 +69,9 @@ def resampled(model: Model, sample_rate: int | None) -> Model:
         bounds=model.bounds,
         labels=model.labels,
         layers={
-            layer: str(tap).removeprefix("network.") for layer, tap in model.named_taps().items() if tap.path.startswith("network.")
+            layer: str(tap).removeprefix("network.")
+            for layer, tap in model.named_taps().items()
+            if tap.path.startswith("network.")
         },
         domain=model.domain,
         untrained=model.untrained,

@@ -92,7 +92,7 @@ def wrap(
         front_end=family.front_end(extractor),
         sample_rate=extractor.sampling_rate,
         duration=duration,
-        labels={"class": [id2label[i] for i in sorted(id2label)]} if type(network).__name__.endswith(_CLASSIFIERS) else None,
+        labels={"class": id2label} if type(network).__name__.endswith(_CLASSIFIERS) else None,
         domain=family.domain,
         name=name or type(network).__name__,
     )

@@ -1,16 +1,17 @@
 """``audiometamer models`` and ``audiometamer layers``: what there is."""
 
-from collections import Counter
+import itertools
+import math
+from collections.abc import Mapping
 
 import click
-import torch
 
 from audiometamer.cards import read_card
 from audiometamer.cli import options
 from audiometamer.cli.printing import paragraph, plain_table, print_table
 from audiometamer.files import json_text
 from audiometamer.loading import zoo
-from audiometamer.models import record
+from audiometamer.places import Place
 from audiometamer.resources import zoo_folder
 
 
@@ -38,19 +39,24 @@ def models(as_json: bool) -> None:
 @click.argument("model_name", metavar="MODEL", default=options.DEFAULT_MODEL)
 @click.option("--all", "every", is_flag=True, help="Every module, not only the layers that the model lists.")
 def layers(model_name: str, every: bool) -> None:
-    """List the layers of a MODEL: their names, shapes and numbers of units."""
+    """List the layers of a MODEL: their names, shapes and numbers of units, and what cannot be matched, with the reason."""
     model = options.opened_model(model_name, "cpu")
-    names = list(model.layers)
-    if every:
-        calls = Counter(call.path for call in model.calls())
-        for path, number in calls.items():
-            if path.startswith("network."):
-                name = path.removeprefix("network.")
-                names += [name] if number == 1 else [f"{name}@{k}" for k in range(number)]
-    silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype)
+    named = model.places() | (model.places(every=True) if every else {})
     table = plain_table("layer", "module", "shape", numbers=["units"])
-    for name in dict.fromkeys(names):
-        activation = record(model, silence, name)[name][0]
-        shape = " × ".join(str(n) for n in activation.shape)
-        table.add_row(name, model.tap(name).path, shape, f"{activation.numel():,}")
+    for name, place in named.items():
+        if not place.left_out:
+            shape = " × ".join(str(n) for n in place.shape)
+            table.add_row(name, place.tap.path, shape, f"{math.prod(place.shape):,}")
     print_table(table)
+    for dimension, several in itertools.groupby(sorted(_batch_elsewhere(named)), key=lambda found: found[0]):
+        names = ", ".join(name for _, name in several)
+        click.echo(f"batch in dimension {dimension}, counted from 0, and moved to the front: {names}")
+    left_out = {name: place.left_out for name, place in named.items() if place.left_out}
+    if left_out:
+        click.echo(f"{len(left_out)} left out:")
+    for name, reason in left_out.items():
+        click.echo(f"  {name} {reason}")
+
+
+def _batch_elsewhere(named: Mapping[str, Place]) -> list[tuple[int, str]]:
+    return [(place.batch, name) for name, place in named.items() if place.batch and not place.left_out]

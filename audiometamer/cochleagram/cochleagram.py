@@ -12,6 +12,7 @@ from audiometamer.cochleagram.filters import CosineFilterbank, FloatArray
 from audiometamer.domains import Waveform
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching import Adam, Cosine, match
+from audiometamer.whole_numbers import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,9 +91,11 @@ class Cochleagram(nn.Module):
         oversampling: float = 20.0,
     ) -> None:
         super().__init__()
+        sample_rate, frame_rate = whole(sample_rate, "sample_rate", least=1), whole(frame_rate, "frame_rate", least=1)
+        n_filters, window_size = whole(n_filters, "n_filters", least=1), whole(window_size, "window_size", least=1)
         if high_limit > sample_rate / 2:
             raise AudioMetamerError(f"high_limit is {high_limit} Hz; it must not exceed half the sample rate of {sample_rate} Hz")
-        if frame_rate < 1 or sample_rate % frame_rate:
+        if sample_rate % frame_rate:
             raise AudioMetamerError(f"frame_rate is {frame_rate} Hz; it must divide the sample rate of {sample_rate} Hz")
         if envelope not in ("hilbert", "rectified"):
             raise AudioMetamerError(f"envelope is {envelope!r}; it must be 'hilbert' or 'rectified'")

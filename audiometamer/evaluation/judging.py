@@ -83,15 +83,21 @@ class Judge:
             stores = {layer: RowStore(folder / str(i), self.memory / len(layers)) for i, layer in enumerate(layers)}
             for first in range(0, n_signals, self.batch_size):
                 batch = torch.stack([next(signals) for _ in range(min(self.batch_size, n_signals - first))])
-                found = self._activations(batch.to(dtype=self.model.dtype, device=self.model.device))
+                activations = self._activations(batch.to(dtype=self.model.dtype, device=self.model.device))
                 for task in logits:
-                    logits[task].append(found[f"{task}:"].double().cpu().numpy())
+                    logits[task].append(activations[f"{task}:"].double().cpu().numpy())
                 for layer, store in stores.items():
-                    store.append(found[layer].flatten(1).float().cpu().numpy())
+                    store.append(activations[layer].flatten(1).float().cpu().numpy())
                 if told is not None:
                     told(len(batch))
             unlike = {layer: _dissimilarities(store, self.memory) for layer, store in stores.items()}
-        return {task: np.concatenate(blocks) for task, blocks in logits.items()}, unlike
+        found = {task: np.concatenate(blocks) for task, blocks in logits.items()}
+        for task, values in found.items():
+            if not np.isfinite(values).all():
+                raise AudioMetamerError(
+                    f"the logits of {self.model.name} ({task}) are not all finite numbers, so it hears nothing"
+                )
+        return found, unlike
 
     @torch.no_grad()
     def _activations(self, batch: Tensor) -> dict[str, Tensor]:
