@@ -25,6 +25,8 @@ from audiometamer.plain_pickle import NUMPY_VALUES
 NETWORKS = {"cochcnn9": "CochCNN9", "cochresnet50": "CochResNet50", "spectemp": "SpecTemp"}
 ALIASES = {"kell2018": "cochcnn9", "resnet50": "cochresnet50", "spectemp_filts_time_average_coch1": "spectemp"}  # published
 
+BARE = "load it yourself and save its state dict alone with torch.save"  # where there is no way to say that a file is trusted
+
 _COPIES = re.compile(r"(^|[._])(attacker|ema|teacher|momentum|swa)", re.IGNORECASE)  # of the network that is meant
 _DROPPED = re.compile(r"preproc|full_rep|\.all_Hts$")  # front ends and filters, which are rebuilt
 _READ_OUT = re.compile(r"(?:classification|fc)(\.(?P<task>.+))?\.weight")
@@ -106,7 +108,7 @@ def _read_trusted(path: Path) -> Any:
 def _names_asked_for(path: Path, error: Exception) -> str:
     """What a checkpoint needs beyond tensors and plain containers; empty for a pickle that needs nothing and is no checkpoint."""
     try:
-        return ", ".join(torch.serialization.get_unsafe_globals_in_checkpoint(path)) or _reason(error)
+        return some_of(sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))) or _reason(error)
     except (ValueError, RuntimeError):  # not of torch's newer format: only the first name is known
         return ", ".join(re.findall(r"GLOBAL ([\w.]+)", str(error)))
 

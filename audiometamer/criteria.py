@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.complex_values import as_real
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, some_of
 from audiometamer.files import write_json
 from audiometamer.models import Model
-from audiometamer.pairwise import RowStore, correlations, gram
+from audiometamer.pairwise import Different, RowStore, correlations, gram
 from audiometamer.verdicts import Verdict
 
 METRICS = ("snr_db", "pearson_r2", "spearman_rho")
 QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
+_LARGEST = np.finfo(np.float64).max  # stands for an infinite SNR, which JSON cannot hold
 _CEILING = {"snr_db": math.inf, "pearson_r2": 1.0, "spearman_rho": 1.0}
 
 
@@ -117,6 +118,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         *,
         layers: Sequence[str] | None = None,
         source: str = "",
+        names: Iterable[str] | None = None,
         batch_size: int = 16,
         memory: float = 1e9,
         progress: Any = None,
@@ -131,11 +133,13 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ----------
         model : Model
         sounds : iterable of Tensor [shape=signal_shape]
-            N different sounds give N (N − 1) / 2 pairs.
+            N different sounds give N (N − 1) / 2 pairs. One that is another again, to 60 dB, is left out.
         layers : sequence of str, optional
             Default: all that the model lists and that can be measured; what is left out is named in an `AudioMetamerWarning`.
         source : str
             What the sounds are; kept with the result.
+        names : iterable of str, optional
+            Name of each sound, for notices. Default: their numbers, from 0.
         batch_size : int
             Sounds in one forward pass. Default 16.
         memory : float
@@ -146,37 +150,56 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises
         ------
         AudioMetamerError
-            If there are fewer than two sounds.
+            If there are fewer than two different sounds, or activations are not finite.
+
+        Warns
+        -----
+        AudioMetamerWarning
+            If sounds are left out, naming each with the one it repeats.
         """
-        names = list(dict.fromkeys(map(model.canonical, layers or model.layers)))
-        if not names:
+        wanted = list(dict.fromkeys(map(model.canonical, layers or model.layers)))
+        if not wanted:
             raise AudioMetamerError(f"{model.name} lists no layers to measure; name some")
-        taps, optional = {layer: model.tap(layer) for layer in names}, () if layers else names
-        finite = dict.fromkeys(names, 0)  # sounds whose activations are
+        taps, optional = {layer: model.tap(layer) for layer in wanted}, () if layers else wanted
+        finite = dict.fromkeys(wanted, 0)  # sounds whose activations are
         with tempfile.TemporaryDirectory() as folder:
-            stores = {layer: RowStore(Path(folder) / str(i), memory / len(names)) for i, layer in enumerate(names)}
-            n_sounds = 0
-            for batch in _batches(sounds, batch_size):
+            stores = {layer: RowStore(Path(folder) / str(i), memory / len(wanted)) for i, layer in enumerate(wanted)}
+            n_sounds, different = 0, Different(names)
+            for batch in _batches(different.of(sounds), batch_size):
                 with torch.no_grad():
-                    given = batch.to(device=model.device, dtype=model.dtype)
-                    activations = model.activations(given, taps, optional=optional)
+                    signals = batch.to(device=model.device, dtype=model.dtype).view(len(batch), *model.signal_shape)
+                    activations = model.activations(signals, taps, optional=optional)
                 for layer, rows in activations.items():
                     finite[layer] += int(torch.isfinite(rows.flatten(1)).all(1).sum())
                     stores[layer].append(rows.flatten(1).float().cpu().numpy())
                 n_sounds += len(batch)
                 if progress is not None:
                     progress(n_sounds)
+            if different.repeats:
+                told = some_of([f"{name} is {other}" for name, other in different.repeats])
+                warnings.warn(f"{len(different.repeats)} repeated sound(s) left out: {told}", AudioMetamerWarning, stacklevel=2)
+                source = f"{source}; {len(different.repeats)} repeated left out".removeprefix("; ")
             if n_sounds < 2:
-                raise AudioMetamerError(f"a null distribution needs at least 2 sounds; there are {n_sounds}")
-            found = {layer: _compare_all(stores[layer], memory) for layer in names if finite[layer] == n_sounds}
+                raise AudioMetamerError(f"a null distribution needs at least 2 different sounds; there are {n_sounds}")
+            found = {layer: _compare_all(stores[layer], memory) for layer in wanted if finite[layer] == n_sounds}
             found = {
                 layer: metrics for layer, metrics in found.items() if all(math.isfinite(m.maximum) for m in metrics.values())
             }
-        _check_measured(names, found, asked=bool(layers))
+        _check_measured(wanted, found, asked=bool(layers))
         return cls(n_sounds * (n_sounds - 1) // 2, n_sounds, source, found)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write as JSON."""
+        """Write as JSON, if `load` can read it.
+
+        Raises
+        ------
+        AudioMetamerError
+            If it holds numbers that are not finite; nothing is written.
+        """
+        try:
+            msgspec.json.decode(msgspec.json.encode(self), type=type(self))
+        except msgspec.MsgspecError as error:
+            raise AudioMetamerError(f"{path} is not written: it could not be read again ({error})") from error
         write_json(Path(path), self)
 
     @classmethod
@@ -185,7 +208,9 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         try:
             return msgspec.json.decode(Path(path).read_bytes(), type=cls)
         except (OSError, msgspec.MsgspecError) as error:
-            raise AudioMetamerError(f"{path} is not a null distribution: {error}") from error
+            raise AudioMetamerError(
+                f"{path} is not a null distribution: {first_line(error)}; measure it again with `audiometamer null`"
+            ) from error
 
 
 def judge(measured: Mapping[str, float], null: Mapping[str, MetricNull] | None, labels: Mapping[str, tuple[str, str]]) -> Verdict:
@@ -266,7 +291,7 @@ def _compare_all(store: RowStore, memory: float) -> dict[str, MetricNull]:
         "pearson_r2": correlations(products, sums, rows.shape[1]) ** 2,
         "spearman_rho": correlations(gram(ranks, memory, shift=middle), np.zeros(len(rows)), rows.shape[1]),
     }
-    return {metric: MetricNull(float(v.max()), _quantiles(v)) for metric, v in values.items()}
+    return {metric: MetricNull(float(np.clip(v.max(), -_LARGEST, _LARGEST)), _quantiles(v)) for metric, v in values.items()}
 
 
 def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:

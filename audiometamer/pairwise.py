@@ -1,9 +1,16 @@
 """Every pair of many activations compared, without holding them all in memory."""
 
+from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+_SAME = 1e-3  # of a signal's norm: two that differ by less, 60 dB below, are one recording
+_PROJECTIONS = 64
 
 
 class RowStore:
@@ -29,6 +36,41 @@ class RowStore:
         if not self.in_file:
             return np.concatenate(self.rows)
         return np.memmap(self.path, dtype=np.float32, mode="r", shape=(self.n_rows, self.width))
+
+
+class Different:
+    """Lets each of many signals pass once; `repeats`: the names of the others, each with that of the one it repeats.
+
+    Signals are compared by random projections, whose distances are theirs to about a tenth (Johnson & Lindenstrauss 1984), so
+    that copies of another bit depth or level are found too.
+
+    Parameters
+    ----------
+    names : iterable of str or None
+        Of the signals. Default: their numbers, from 0.
+    """
+
+    def __init__(self, names: Iterable[str] | None = None) -> None:
+        self.names: Iterator[str] = iter(names) if names is not None else map(str, count())
+        self.repeats: list[tuple[str, str]] = []
+
+    def of(self, signals: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Those that are none of the signals before; all of one shape."""
+        sketches: list[NDArray[np.float64]] = []
+        known: list[str] = []
+        for number, signal in enumerate(signals):
+            name = next(self.names, str(number))
+            values = signal.detach().cpu().double().flatten()
+            if not sketches:
+                projection = torch.randn(_PROJECTIONS, len(values), generator=torch.Generator().manual_seed(0)).double()
+            sketch = (projection @ values).numpy()
+            distances = np.linalg.norm(np.reshape(sketches, (-1, _PROJECTIONS)) - sketch, axis=1)
+            if sketches and distances.min() <= _SAME * np.linalg.norm(sketch):
+                self.repeats.append((name, known[int(distances.argmin())]))
+                continue
+            sketches.append(sketch)
+            known.append(name)
+            yield signal
 
 
 def gram(rows: NDArray[np.float32], memory: float, shift: float = 0.0) -> NDArray[np.float64]:

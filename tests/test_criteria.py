@@ -1,6 +1,7 @@
 """Similarity, null distributions and verdicts, against scipy, by hand and pair by pair."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -80,8 +81,63 @@ def test_the_null_is_saved_and_read_back(tiny, sounds, tmp_path):
 
 
 def test_one_sound_makes_no_pair(tiny, sounds):
-    with pytest.raises(am.AudioMetamerError, match="at least 2 sounds; there are 1"):
+    with pytest.raises(am.AudioMetamerError, match="at least 2 different sounds; there are 1"):
         NullDistribution.measure(tiny, sounds[:1])
+
+
+def test_a_sound_twice_is_left_out(tiny, sounds):
+    """Also one of 16 bits, or of another level set back: what a copy differs by is no difference between sounds."""
+    copies = [*sounds, sounds[1], (sounds[2] * 32768).round() / 32768, sounds[0] * 1.0001]
+    names = [f"{letter}.wav" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    n = len(sounds)
+    told = rf"3 repeated sound\(s\) left out: {names[n]} is b\.wav, {names[n + 1]} is c\.wav, {names[n + 2]} is a\.wav$"
+    with pytest.warns(am.AudioMetamerWarning, match=told):
+        null = NullDistribution.measure(tiny, iter(copies), names=names, source="vowels")
+    alone = NullDistribution.measure(tiny, iter(sounds), source="vowels; 3 repeated left out")
+    assert null == alone
+    with pytest.warns(am.AudioMetamerWarning, match="1 is 0"), pytest.raises(am.AudioMetamerError, match="2 different sounds"):
+        NullDistribution.measure(tiny, [sounds[0], sounds[0]])
+
+
+class Constant(torch.nn.Module):
+    """A layer that is the same for all sounds, one that is silent, one that tells them apart."""
+
+    def __init__(self):
+        super().__init__()
+        self.same, self.silent, self.told = (torch.nn.Identity() for _ in range(3))
+
+    def forward(self, x):
+        first = x[:, :4]
+        return self.told(first + self.same(0 * first + 0.3) + self.silent(0 * first))
+
+
+def test_layers_that_are_the_same_for_all_sounds_can_be_judged_and_read_again(tmp_path):
+    model = am.Model(Constant().eval(), signal_shape=(8,))
+    null = NullDistribution.measure(model, torch.randn(5, 8, generator=torch.Generator().manual_seed(0)))
+    null.save(tmp_path / "null.json")
+    assert NullDistribution.load(tmp_path / "null.json") == null
+    same, silent = null.layers["same"], null.layers["silent"]
+    assert (same["snr_db"].maximum, same["pearson_r2"].maximum, same["spearman_rho"].maximum) == (sys.float_info.max, 0, 0)
+    assert silent["snr_db"].maximum == -sys.float_info.max
+    equal = {"snr_db": math.inf, "pearson_r2": 0.0, "spearman_rho": 0.0}  # as `similarity` of two constants is
+    assert judge(equal, same, {}).beyond_null == {"snr_db": True, "pearson_r2": False, "spearman_rho": False}
+    assert not judge(equal | {"snr_db": 300.0}, same, {}).beyond_null["snr_db"]
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path):
+    broken = NullDistribution(1, 2, "", {"relu": {"snr_db": MetricNull(math.nan, {})}})
+    with pytest.raises(
+        am.AudioMetamerError, match=r"null\.json is not written: it could not be read again \(Expected `float`, got `null`"
+    ):
+        broken.save(tmp_path / "null.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_activations_that_are_not_finite_are_refused(tiny):
+    sounds = torch.randn(3, 1000)
+    sounds[1, 5] = math.nan
+    with pytest.raises(am.AudioMetamerError, match="the activations of cochleagram are not finite numbers for all of the sounds"):
+        NullDistribution.measure(tiny, sounds)
 
 
 def null_of(snr, r2, rho):

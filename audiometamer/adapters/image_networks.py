@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audiometamer.checkpoints import network_state, read_checkpoint
+from audiometamer.checkpoints import BARE, network_state, read_checkpoint
 from audiometamer.domains import Image
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.images import Picture
@@ -104,7 +104,7 @@ def downloaded(make: Callable[[], Any], name: str) -> Any:
 
 def with_weights(make: Callable[[int], nn.Module], file: str, usual: int) -> tuple[nn.Module, int]:
     """A network of a file's weights, and its number of classes; `usual`: of most files."""
-    content = read_checkpoint(file, way_out="load it yourself and save its state dict alone with torch.save")
+    content = read_checkpoint(file, way_out=BARE)
     network = make(usual)
     weights, source = network_state(content, network.state_dict(), file)
     classes = _classes(network, weights, usual)

@@ -1,11 +1,16 @@
 """Audio networks of Hugging Face transformers as models: wav2vec 2.0, HuBERT, the encoder of Whisper, AST."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from audiometamer.adapters.packages import imported
 from audiometamer.adapters.resampled import resampled
 from audiometamer.adapters.transformers_families import FAMILIES, Network
-from audiometamer.errors import AudioMetamerError, one_line
+from audiometamer.checkpoints import BARE, network_state, read_checkpoint
+from audiometamer.errors import AudioMetamerError, one_line, some_of
+from audiometamer.loading import load_state
 from audiometamer.models import Model
 
 _CLASSIFIERS = ("ForAudioClassification", "ForSequenceClassification")
@@ -45,15 +50,40 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
         classifies, transcribes = architecture.endswith(_CLASSIFIERS), architecture.endswith("ForCTC")
         kind = "AutoModelForAudioClassification" if classifies else "AutoModelForCTC" if transcribes else "AutoModel"
         extractor = transformers.AutoFeatureExtractor.from_pretrained(name)
-        network, report = getattr(transformers, kind).from_pretrained(name, config=config, output_loading_info=True)
+        with _quiet(transformers.logging):
+            network, report = getattr(transformers, kind).from_pretrained(
+                name, config=config, output_loading_info=True, ignore_mismatched_sizes=True
+            )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise AudioMetamerError(f"transformers cannot load {name!r}: {one_line(error)}") from error
     # Only training masks spectra.
-    if missing := [key for key in report["missing_keys"] if not key.endswith("masked_spec_embed")]:
-        raise AudioMetamerError(f"{name} lacks {len(missing)} weights of a {type(network).__name__} (first: {missing[0]})")
+    if missing := sorted(key for key in report["missing_keys"] if not key.endswith("masked_spec_embed")):
+        found = _weights_in(Path(name))
+        if found is None or 2 * len(missing) < len(network.state_dict()):
+            raise AudioMetamerError(f"{name} lacks {len(missing)} weights of a {type(network).__name__}: {some_of(missing)}")
+        load_state(network, *network_state(read_checkpoint(found, way_out=BARE), network.state_dict(), found))
+    elif wrong := sorted(key for key, *_ in report["mismatched_keys"]):
+        raise AudioMetamerError(f"{name} does not fit {type(network).__name__}: of another shape: {some_of(wrong)}")
     network = network.get_encoder() if config.model_type == "whisper" and kind == "AutoModel" else network
     network.float().eval().requires_grad_(False)
     return wrap(network, extractor, duration=duration, sample_rate=sample_rate, name=name.rstrip("/").split("/")[-1])
+
+
+def _weights_in(folder: Path) -> Path | None:
+    """The file of weights in a folder, if it is one alone; transformers does not look behind prefixes such as ``module.``."""
+    files = [folder / name for name in ("model.safetensors", "pytorch_model.bin")]
+    return next((file for file in files if file.is_file()), None)
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """No tables of what fits and what does not, while this lasts: it is told in a line."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def wrap(

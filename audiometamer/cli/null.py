@@ -10,7 +10,9 @@ from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import METRICS, NullDistribution
-from audiometamer.metamers.excerpts import find_excerpts, read_excerpts
+from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
+
+_ENDLESS = 1e9  # dB: pairs that are equal
 
 
 @click.command()
@@ -52,13 +54,19 @@ def null(
     with tracked() as tracker:
         distribution = NullDistribution.measure(
             model, (clip.samples for clip in read_excerpts(model, excerpts[:n_sounds])),
-            layers=options.split_names(layer_names) or None,
+            layers=options.split_names(layer_names) or None, names=map(_name, excerpts[:n_sounds]),
             source=f"{n_sounds} of {len(excerpts)} excerpts of {', '.join(str(s) for s in sounds)}", batch_size=batch_size,
             memory=memory * 1e9, progress=lambda done: tracker(done / n_sounds, f"{done} of {n_sounds} sounds"),
         )  # fmt: skip
     distribution.save(out)
     table = plain_table("layer", *(f"largest {metric}" for metric in METRICS))
     for layer, metrics in distribution.layers.items():
-        table.add_row(layer, *(f"{metrics[metric].maximum:.4f}" for metric in METRICS))
+        largest = (metrics[metric].maximum for metric in METRICS)
+        table.add_row(layer, *("∞" if value > _ENDLESS else f"{value:.4f}" for value in largest))
     print_table(table)
     click.echo(f"{distribution.pairs} pairs of {distribution.sounds} sounds: {out}")
+
+
+def _name(excerpt: Excerpt) -> str:
+    path, start = excerpt
+    return f"{path}@{start:g}s" if start else str(path)

@@ -503,6 +503,7 @@ def _finish(run: Run, split: str, hours: float) -> None:
         model,
         (torch.from_numpy(different.excerpt(recipe.epochs, k)[0]) for k in range(n_sounds)),
         source=f"{n_sounds} excerpts of the training recordings with background, as augmented in training",
+        names=(different.recordings[k].name for k in different.order(recipe.epochs)),
     )
     null.save(out / "null.json")
     card = msgspec.structs.replace(

@@ -3,6 +3,7 @@
 import json
 import urllib.error
 
+import numpy as np
 import pytest
 import torch
 from command_line import refused
@@ -75,10 +76,49 @@ def test_weights_that_cannot_be_had_or_do_not_fit(monkeypatch, weights):
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuses)
     with pytest.raises(am.AudioMetamerError, match=r"weights of resnet18 cannot be had: .*no route.*resnet18@FILE"):
         am.load_model("torchvision:resnet18")
-    with pytest.raises(am.AudioMetamerError, match=r"mine.pth does not fit ResNet"):
+    with pytest.raises(am.AudioMetamerError, match=r"mine.pth holds no state dict of this network: its tensors are features"):
         am.load_model(f"torchvision:resnet18@{weights}")
     with pytest.raises(am.AudioMetamerError, match="is not a file"):
         am.load_model("torchvision:resnet18@nowhere.pth")
+
+
+def test_forms_of_checkpoints(tmp_path):
+    """DataParallel, the examples of PyTorch, MadryLab's robustness, Lightning, torch.compile: with numbers beside them."""
+    torch.manual_seed(0)
+    state = models.squeezenet1_1(num_classes=5).state_dict()
+    twins = {prefix + key: tensor for key, tensor in state.items() for prefix in ("module.model.", "module.attacker.model.")}
+    forms = {
+        "parallel": {f"module.{key}": tensor for key, tensor in state.items()},
+        "example": {"epoch": 9, "state_dict": {f"module.{k}": t for k, t in state.items()}, "best_acc1": torch.tensor(70.1)},
+        "robust": {"model": twins | {"module.normalizer.new_mean": torch.zeros(3, 1, 1)}, "epoch": 3},
+        "lightning": {"state_dict": {f"model.{key}": tensor for key, tensor in state.items()}, "best": np.float64(0.7)},
+        "compiled": {f"_orig_mod.{key}": tensor.half() for key, tensor in state.items()},
+    }
+    for name, content in forms.items():
+        torch.save(content, tmp_path / f"{name}.pt")
+        found = am.load_model(f"torchvision:squeezenet1_1@{tmp_path / name}.pt").network.state_dict()
+        assert all(torch.allclose(found[key], state[key], atol=1e-3) for key in state)
+
+
+def test_weights_that_no_command_could_be_told_to_trust(tmp_path):
+    network = models.squeezenet1_1(num_classes=5)
+    torch.save(network, tmp_path / "whole.pt")
+    with pytest.raises(am.AudioMetamerError, match=r"asks for .* and \d more\. .* save its state dict alone") as told:
+        am.load_model(f"torchvision:squeezenet1_1@{tmp_path / 'whole.pt'}")
+    assert "--trust" not in str(told.value)
+    with torch.no_grad():
+        network.classifier[1].bias[2] = torch.nan
+    torch.save(network.state_dict(), tmp_path / "nan.pt")
+    with pytest.raises(am.AudioMetamerError, match=r"nan\.pt has weights that are not finite: classifier\.1\.bias \(1 of 5\)"):
+        am.load_model(f"torchvision:squeezenet1_1@{tmp_path / 'nan.pt'}")
+
+
+def test_a_control_is_made_by_the_library(weights):
+    """SqueezeNet draws its last convolution from a normal distribution of standard deviation 0.01, and biases of 0."""
+    control = am.load_model(f"random:torchvision:squeezenet1_1@{weights}:0").network
+    assert control.classifier[1].weight.std() == pytest.approx(0.01, rel=0.1)
+    assert control.classifier[1].bias.eq(0).all()
+    assert not torch.equal(control.features[0].weight, torch.load(weights)["features.0.weight"])
 
 
 def test_a_package_that_is_missing_names_its_extra(monkeypatch):

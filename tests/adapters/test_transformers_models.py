@@ -7,6 +7,7 @@ import foreign_models
 import pytest
 import torch
 import transformers
+from safetensors.torch import save_file
 
 import audiometamer as am
 from audiometamer.adapters import transformers_models
@@ -124,7 +125,34 @@ def test_missing_weights(tmp_path):
     extractor.save_pretrained(tmp_path)
     path = tmp_path / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"architectures": ["Wav2Vec2ForSequenceClassification"]}))
-    fails(tmp_path, r"lacks \d weights of a Wav2Vec2ForSequenceClassification \(first: (projector|classifier)\.")
+    fails(tmp_path, r"lacks \d weights of a Wav2Vec2ForSequenceClassification: (projector|classifier)\.")
+
+
+def test_weights_behind_a_prefix_or_of_another_shape(tmp_path, capfd):
+    kind, config, extractor, _ = cases()["hubert transcribing"]
+    network = kind(config)
+    network.save_pretrained(tmp_path)
+    extractor.save_pretrained(tmp_path)
+    state = {f"module.model.{key}": tensor.contiguous() for key, tensor in network.state_dict().items()}
+    save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    model = am.load_model(f"transformers:{tmp_path}")
+    assert all(torch.equal(t, state[f"module.{key}"]) for key, t in model.network.state_dict().items())
+    state = {key.removeprefix("module.model."): tensor for key, tensor in state.items()} | {"lm_head.weight": torch.zeros(1, 1)}
+    save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    fails(tmp_path, r"does not fit HubertForCTC: of another shape: lm_head\.weight$")
+    state["lm_head.weight"] = torch.full_like(network.lm_head.weight, torch.nan)
+    save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    fails(tmp_path, r"has weights that are not finite: model\.lm_head\.weight")
+    assert "MISMATCH" not in capfd.readouterr().err
+
+
+def test_a_control_is_made_by_its_configuration(tmp_path):
+    kind, config, extractor, _ = cases()["wav2vec2 words"]
+    kind(config).save_pretrained(tmp_path)
+    extractor.save_pretrained(tmp_path)
+    model, control = (am.load_model(f"{prefix}transformers:{tmp_path}{seed}") for prefix, seed in (("", ""), ("random:", ":0")))
+    own, anew = model.network.state_dict(), control.network.state_dict()
+    assert [key for key in own if torch.equal(own[key], anew[key]) and own[key].unique().numel() > 1] == []
 
 
 def test_feature_extractors_of_numpy_are_told():
