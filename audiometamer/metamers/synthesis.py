@@ -15,7 +15,7 @@ from torch import Tensor
 from audiometamer.adapters.joined import Joined
 from audiometamer.audio import Clip
 from audiometamer.cochleagram import Cochleagram
-from audiometamer.criteria import NullDistribution, judge_all, similarity, worst
+from audiometamer.criteria import NullDistribution, judge_all, judge_sha256, similarity, worst
 from audiometamer.devices import tensor_float32
 from audiometamer.domains import Domain
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
@@ -27,6 +27,7 @@ from audiometamer.metamers import compiled as compilation
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import Evidence, Try, sha256_of, versions
 from audiometamer.metamers.readings import reading
+from audiometamer.metamers.results import kept_try
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
@@ -257,6 +258,13 @@ def places(layer: str) -> list[str]:
     return list(dict.fromkeys(layer.split("+")))
 
 
+def layer_before(model: Model, layer: str) -> str | None:
+    """The layer that a model lists before another, or None."""
+    listed = list(model.layers)
+    place = listed.index(layer) if layer in listed else 0
+    return listed[place - 1] if place else None
+
+
 def settings_of(
     model: Model,
     clip: Clip | GivenTarget,
@@ -333,12 +341,6 @@ class _Run:
 
             yield from self._batches(jobs, batch_size, forward)
 
-    def _layer_before(self, layer: str) -> str | None:
-        """The layer that the model lists before another, or None."""
-        listed = list(self.model.layers)
-        place = listed.index(layer) if layer in listed else 0
-        return listed[place - 1] if place else None
-
     def _clipped(self, twin: Model, gradient_clip: float) -> Model:
         """A twin of the model whose cochleagram's compression has a smaller derivative, if it can be had."""
         ears = self.model.front_end
@@ -368,7 +370,7 @@ class _Run:
 
     def _batches(self, jobs: Sequence[_Job], batch_size: int, forward: Callable[[str, float], _Pass]) -> Iterator[Metamer]:
         """The attempts at jobs of one layer; `forward` gives the pass to a layer by its gradient clip."""
-        attempts, before = self.method.attempts, self._layer_before(jobs[0].layer)
+        attempts, before = self.method.attempts, layer_before(self.model, jobs[0].layer)
         waiting: dict[tuple[int, int], list[_Job]] = {}  # by the number of their attempt and its next step
         for job in jobs:
             waiting.setdefault(self._resumed(job), []).append(job)
@@ -429,7 +431,7 @@ class _Run:
         model, layer = self.model, jobs[0].layer
         attempt = self.method.attempts[number]
         steps = self.steps * attempt.stretch
-        matched_layer = self._layer_before(layer) if attempt.layer_before else layer
+        matched_layer = layer_before(model, layer) if attempt.layer_before else layer
         assert matched_layer is not None  # or no job would want this attempt
         matched_pass = pass_to(matched_layer, attempt.gradient_clip)
         target = self._targets(jobs, matched_layer)
@@ -553,7 +555,7 @@ class _Run:
     def _evidence(self, job: _Job, signal: Tensor) -> Evidence:
         """What is known of a signal [shape=signal_shape] as the metamer of a job."""
         model, names = self.model, places(job.layer)
-        labels = {}
+        labels: dict[str, tuple[str, str]] = {}
         if isinstance(job.clip, Clip):
             layers = list(dict.fromkeys([*model.layers, *names]))
             natural = self._natural(job.clip)
@@ -562,10 +564,7 @@ class _Run:
                 activations = record(model, pair, layers)
                 logits = model.logits(model(pair))
             measured = {layer: similarity(a[0], a[1]) for layer, a in activations.items()}
-            told = {task for place in names for task in model.tasks_told_by(place, logits)}
-            for task in (task for task in logits if task in told):
-                clip_label, metamer_label = (model.label(task, int(i)) for i in logits[task].argmax(1))
-                labels[task] = (clip_label, metamer_label)
+            labels = labels_heard(model, logits, names)
         else:
             with torch.no_grad():
                 found = record(model, signal.to(dtype=model.dtype, device=model.device)[None], names)
@@ -591,7 +590,59 @@ class _Run:
             tf32=self.tf32,
             compiled=self.compiled,
             domain=type(self.domain).__name__,
+            judged_by=judge_sha256(model, self.null),
         )
+
+
+def labels_heard(model: Model, logits: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """The labels of a clip and its metamer, by the tasks that the matched layers tell something of.
+
+    Parameters
+    ----------
+    model : Model
+    logits : mapping of str to Tensor [shape=(2, classes)]
+        Of clip and metamer, by task.
+    names : sequence of str
+        The layers that are matched at once.
+    """
+    told = {task for place in names for task in model.tasks_told_by(place, logits)}
+    labels = {}
+    for task in (task for task in logits if task in told):
+        clip_label, metamer_label = (model.label(task, int(i)) for i in logits[task].argmax(1))
+        labels[task] = (clip_label, metamer_label)
+    return labels
+
+
+def resumption(model: Model, metamer: Metamer, settings: Settings) -> Unfinished | None:
+    """Where the synthesis of a metamer resumes that has failed by another judge than it was made by.
+
+    Its attempts so far count, and the best signal so far is the one to continue from.
+
+    Parameters
+    ----------
+    model : Model
+    metamer : Metamer
+        With its new verdict.
+    settings : Settings
+        Its own, as they are computed now.
+
+    Returns
+    -------
+    Unfinished or None
+        None if it has not failed, or its method has no other attempt for it.
+    """
+    evidence, method = metamer.evidence, load_method(settings.method)
+    tries = evidence.tries
+    kept = kept_try([tried.snr_db for tried in tries], evidence.kept, evidence.similarity[settings.layer]["snr_db"])
+    best = metamer.samples, replace(evidence, kept=kept)
+    job = _Job(metamer.clip, settings.layer, settings.seed, tries, [best])
+    number, before = -1, layer_before(model, settings.layer)
+    for tried in tries:
+        number = next((k for k in range(number + 1, len(method.attempts)) if method.attempts[k].name == tried.attempt), number)
+    following = next((k for k in range(number + 1, len(method.attempts)) if job.wants(method.attempts[k], before)), None)
+    if following is None:
+        return None
+    return Unfinished(settings, method.fingerprint(), following, tries, best, None, evidence.seconds)
 
 
 def merit(evidence: Evidence) -> tuple[bool, int, float]:

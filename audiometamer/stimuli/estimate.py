@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audiometamer.benchmark import time_step
+from audiometamer.criteria import NullDistribution
 from audiometamer.devices import choose_device
 from audiometamer.matching.methods import load_method
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.synthesis import places
 from audiometamer.models import Model
-from audiometamer.stimuli.items import expand
+from audiometamer.stimuli.items import Visit, expand
 from audiometamer.stimuli.layout import is_complete
 from audiometamer.stimuli.plan import Plan
 
@@ -64,7 +65,13 @@ class Estimate:
 
 
 def estimate(
-    path: Path, plan: Plan, *, device: str = "auto", measure: bool = True, report: Callable[[float, str], None] | None = None
+    path: Path,
+    plan: Plan,
+    *,
+    device: str = "auto",
+    measure: bool = True,
+    report: Callable[[float, str], None] | None = None,
+    visit: Visit | None = None,
 ) -> Estimate:
     """Expand a plan, and time a few steps at every layer.
 
@@ -78,12 +85,16 @@ def estimate(
         Whether to time steps. Default True.
     report : callable, optional
         Told the share of the models that is done, and the layer.
+    visit : callable, optional
+        Shown each model; see `audiometamer.stimuli.items.expand`.
     """
     method, chosen = load_method(plan.method), choose_device(device)
     each: dict[tuple[str, str], float | None] = {}
     sizes: dict[str, int] = {}
 
-    def visit(model: Model, layers: Sequence[str]) -> None:
+    def look_at(entry: int, model: Model, null: NullDistribution | None, layers: Sequence[str]) -> None:
+        if visit is not None:
+            visit(entry, model, null, layers)
         done = len(sizes) / len(plan.models)
         sizes[model.name] = 4 * math.prod(model.signal_shape)
         model.to(chosen)
@@ -96,7 +107,7 @@ def estimate(
                 timed = [time_step(model, place, batch_size=size).of_one_metamer(method, plan.steps) for place in places(layer)]
                 each[model.name, layer] = max(timed)  # of layers that are matched at once, the deepest
 
-    expansion = expand(path, plan, visit=visit)
+    expansion = expand(path, plan, visit=look_at)
     planned, there = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for item in expansion.items:
         at = item.identity.settings.model, item.identity.settings.layer
