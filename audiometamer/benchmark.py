@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.activations import record_taps
+from audiometamer.criteria import similarity
 from audiometamer.devices import describe, synchronize
 from audiometamer.domains import Waveform
 from audiometamer.folding import folded
@@ -78,15 +79,17 @@ def time_step(model: Model, layer: str, *, batch_size: int, repeats: int = 3) ->
     noise = sum(model.bounds) / 2 + 0.1 * torch.randn(batch_size, *model.signal_shape, generator=generator)
     signals = noise.to(dtype=model.dtype, device=model.device)
 
-    def evidence() -> Tensor:
+    def evidence() -> list[dict[str, float]]:
+        """Of one signal, as a synthesis records it."""
+        pair = torch.cat([signals[:1], signals[-1:]])
         with torch.no_grad():
-            record(model, torch.cat([signals, signals]), model.layers)
-            model(torch.cat([signals, signals]))
-            return signals
+            activations = record(model, pair, model.layers)
+            model(pair)
+        return [similarity(a[0], a[1]) for a in activations.values()]
 
     work = [network_alone(model, layer, signals), step_of(model, layer, signals), evidence]
     network, steps, recorded = medians([_finished(w, model.device) for w in work], repeats=repeats)
-    return StepTime(layer, batch_size, network, steps / STEPS, recorded)
+    return StepTime(layer, batch_size, network, steps / STEPS, batch_size * recorded)
 
 
 def step_of(model: Model, layer: str, signals: Tensor) -> Work:

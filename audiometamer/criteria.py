@@ -1,5 +1,6 @@
 """When is a signal a metamer? Similarity of activations, the null distribution of random pairs, the verdict."""
 
+import hashlib
 import math
 import os
 import tempfile
@@ -211,6 +212,11 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise AudioMetamerError(
                 f"{path} is not a null distribution: {first_line(error)}; measure it again with `audiometamer null`"
             ) from error
+
+
+def judge_sha256(model: Model, null: NullDistribution | None) -> str:
+    """SHA-256 of what verdicts are by: a null distribution, and the model's labels."""
+    return hashlib.sha256(msgspec.json.encode([null, model.named_labels()], order="deterministic")).hexdigest()
 
 
 def judge(measured: Mapping[str, float], null: Mapping[str, MetricNull] | None, labels: Mapping[str, tuple[str, str]]) -> Verdict:

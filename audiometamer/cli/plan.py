@@ -1,8 +1,9 @@
 """``audiometamer plan check``, ``run`` and ``submit``: sets of thousands of metamers."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.cli.status import tell
+from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerWarning
+from audiometamer.metamers.judging import null_notice
+from audiometamer.metamers.synthesis import default_null
+from audiometamer.models import Model
 from audiometamer.stimuli.estimate import estimate
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.plan import output_folder, read_plan, sources
+from audiometamer.stimuli.plan import Plan, layers_of, open_model, output_folder, read_plan, sources
 from audiometamer.stimuli.run import run as run_plan
 from audiometamer.stimuli.set import counted
 from audiometamer.stimuli.status import read_status
@@ -44,7 +49,8 @@ def check(path: Path, device: str, measure: bool) -> None:
     """Check every key of PLAN; list what it would make, how long that takes and how much disk, and what is there already."""
     plan = read_plan(path)
     with tracked() as tracker, _few_notes():
-        found = estimate(path, plan, device=device, measure=measure, report=tracker)
+        tell = partial(_tell_without_null, plan)
+        found = estimate(path, plan, device=device, measure=measure, report=tracker, visit=tell)
     table = plain_table("model", "layer", numbers=("items", "there", *(("time left",) if measure else ())))
     for row in found.rows:
         time = (spell(row.seconds),) if row.seconds is not None else ()
@@ -56,6 +62,12 @@ def check(path: Path, device: str, measure: bool) -> None:
     )
     if found.seconds is not None:
         click.echo(f"about {spell(found.seconds)} of one worker on this device")
+
+
+def _tell_without_null(plan: Plan, entry: int, model: Model, null: NullDistribution | None, layers: Sequence[str]) -> None:
+    """Say before the work, not after it, that metamers of a model will not be judged."""
+    if (notice := null_notice(model, null, layers, name=plan.models[entry].name)) is not None:
+        click.echo(f"note: {notice}", err=True)
 
 
 @contextmanager
@@ -88,8 +100,9 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
     What is finished is kept: the same command goes on where it was interrupted. Several runs share the work. Each ends with the
     set's index, licences, README and manifest.
     """
+    plan = read_plan(path)
     with _few_notes():
-        expansion = expand(path, read_plan(path))
+        expansion = expand(path, plan, visit=partial(_tell_without_null, plan))
     with tracked() as tracker:
         run_plan(expansion, device=device, workers=workers, attempts=attempts if retry else 1, report=tracker)
     tell(read_status(expansion.folder))
@@ -102,5 +115,10 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
 @attempts
 def submit(path: Path, retry: str | None, attempts: int, **asked: Any) -> None:
     """Make what PLAN asks for on a Slurm cluster: write an array script beside it, and start it."""
-    sources(path, read_plan(path).clips)  # what is wrong with it is told here rather than in a log
+    plan = read_plan(path)
+    sources(path, plan.clips)  # what is wrong with it is told here rather than in a log
+    for k, entry in enumerate(plan.models):
+        model, null = open_model(path, entry, place=f"models[{k}]")
+        layers = layers_of(path, plan, entry, model, place=f"models[{k}]")
+        _tell_without_null(plan, k, model, null or default_null(model), layers)
     slurm.submit(path, attempts=attempts if retry else 1, **asked)

@@ -24,14 +24,17 @@ from audiometamer.metamers.files import (
     checkpoint_path,
     clip_folder,
     folder_of,
+    is_attempted_again,
     is_finished,
+    keep_attempt,
     named_as_before,
     read_metamer,
     record_path,
     save_metamer,
     write_index,
 )
-from audiometamer.metamers.synthesis import Metamer, Progress, iterate_metamers, places, settings_of
+from audiometamer.metamers.judging import judge_saved, null_notice
+from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, settings_of
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models import Model
@@ -101,10 +104,13 @@ def synth(
     check_names(targets)
     given = [read_target(path).named_by(model.canonical) for path in targets]
     of_targets = tuple(dict.fromkeys(layer for target in given for layer in target.activations))
+    null = default_null(model) if null_file is None else NullDistribution.load(null_file)
+    layers = options.layers_of(model, layer_names or of_targets)
+    if (notice := null_notice(model, null, layers, name=model_name)) is not None:
+        click.echo(f"note: {notice}", err=True)
     make(
         model, given or read_clips(model, clips, start=start, length=duration),
-        layers=options.layers_of(model, layer_names or of_targets), seeds=seeds, method=method, steps=steps,
-        batch_size=batch_size, null=None if null_file is None else NullDistribution.load(null_file), out=out, overwrite=overwrite,
+        layers=layers, seeds=seeds, method=method, steps=steps, batch_size=batch_size, null=null, out=out, overwrite=overwrite,
         tf32=tf32, compiled=compiled,
     )  # fmt: skip
 
@@ -125,6 +131,7 @@ def make(
     compiled: bool = False,
 ) -> None:
     """Synthesise, save, draw and list; used by `synth` and `demo`."""
+    null = null or default_null(model)
     with only_writer(folder_of(out)):
         clips = [named_as_before(out, model, clip) if isinstance(clip, Clip) else clip for clip in clips]
         jobs = [(clip, layer, seed) for layer in dict.fromkeys(layers) for clip in clips for seed in dict.fromkeys(seeds)]
@@ -132,12 +139,18 @@ def make(
             model.tap(place)
         weights = model.weights_sha256()
         chosen = [settings_of(model, *job, method=method, steps=steps, weights_sha256=weights) for job in jobs]
-        todo = [job for job, settings in zip(jobs, chosen, strict=True) if overwrite or not is_finished(out, settings)]
         for clip in clips:
             for doubt in hearing.notices(model, clip, hearing.heard(model, clip)) if isinstance(clip, Clip) else ():
                 click.echo(f"note: {doubt}", err=True)
-        if len(todo) < len(jobs):
-            click.echo(f"{len(jobs) - len(todo)} of {len(jobs)} metamers are in {out} already")
+        there = [] if overwrite else [settings for settings in chosen if is_finished(out, settings)]
+        judged = [metamer for settings in there if (metamer := judge_saved(model, out, settings, null)) is not None]
+        again = [settings for settings in there if is_attempted_again(out, settings)]
+        todo = [job for job, settings in zip(jobs, chosen, strict=True) if settings not in there or settings in again]
+        if there:
+            click.echo(f"{len(there)} of {len(jobs)} metamers are in {out} already")
+        if judged:
+            passed = sum(metamer.passed is True for metamer in judged)
+            click.echo(f"{len(judged)} of them were judged anew: {passed} passed; {len(again)} are attempted again")
         done = 0
         with tracked() as tracker:
 
@@ -151,6 +164,8 @@ def make(
                 progress=progress, checkpoints=Checkpoints(partial(checkpoint_path, out)),
             )  # fmt: skip
             for metamer in found:
+                if metamer.evidence.settings in again:
+                    keep_attempt(out, metamer.evidence.settings)
                 save_metamer(out, metamer)
                 done += 1
                 tracker(done / len(todo), f"{metamer.evidence.settings.layer}: {verdict_word(metamer.passed)}")

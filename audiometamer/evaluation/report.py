@@ -23,7 +23,7 @@ from audiometamer.files import whole_file
 from audiometamer.metamers.evidence import Evidence, Try
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import evidence_of, metamer_of
-from audiometamer.metamers.results import REPORT, Result, kept_try, read_results
+from audiometamer.metamers.results import REPORT, Result, read_results
 from audiometamer.models import Model
 from audiometamer.tables import read_cells
 from audiometamer.verdicts import verdict_word
@@ -281,7 +281,7 @@ def _labels(evidence: Evidence) -> list[list[str]]:
 
 
 def _row(places: _Places, result: Result, evidence: Evidence, original: int) -> _Row:
-    path, kept = result.path, kept_try(result.evidence)
+    path = result.path
     settings, verdict = evidence.settings, evidence.verdict
     similarity = {
         layer: [_rounded(measured[metric]) for metric in ("snr_db", "spearman_rho", "pearson_r2")]
@@ -291,7 +291,8 @@ def _row(places: _Places, result: Result, evidence: Evidence, original: int) -> 
         original, places.signal(path, evidence.rms), places.url(result.folder / result.record), settings.layer, settings.seed,
         verdict_word(verdict.passed), _labels(evidence),
         {metric: _rounded(value) for metric, value in verdict.margin.items()}, similarity, settings.method, settings.loss,
-        result.evidence.attempt, [_attempt(t) for t in evidence.tries], kept, round(evidence.seconds, 1), evidence.peak,
+        result.evidence.attempt, [_attempt(t) for t in evidence.tries], result.evidence.gave, round(evidence.seconds, 1),
+        evidence.peak,
     )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits : list of str
         What the model's card says of what it does not know.
     judged_by : str or None
-        SHA-256 of the null distribution and the labels that the verdict is by; see `audiometamer.metamers.judging.judge_sha256`.
+        SHA-256 of the null distribution and the labels that the verdict is by; see `audiometamer.criteria.judge_sha256`.
         None in records of version 0.1.
     earlier_verdicts : list of Judged
         Those before the latest null distribution or labels, from the first on.

@@ -4,8 +4,10 @@ Sounds are float32 WAVs, images PNGs of 16 bits, and signals of any other kind `
 """
 
 import hashlib
+import itertools
 import os
 import re
+import shutil
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +95,19 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     return path
 
 
+def keep_attempt(out: Path, settings: Settings) -> None:
+    """Copy a metamer that is attempted again into ``attempts/``, with its record, before what comes of it takes its place."""
+    record = record_path(out, settings)
+    for number in itertools.count():
+        kept = record.parent / "attempts" / f"{record.stem}-{number}.json"
+        if not kept.exists():
+            break
+    signal = record.with_suffix(suffix_of(read_evidence(record).domain))
+    for source, copy in ((signal, kept.with_suffix(signal.suffix)), (record, kept)):
+        with whole_file(copy) as temporary:
+            shutil.copyfile(source, temporary)
+
+
 def read_evidence(path: Path) -> Evidence:
     """Read the JSON beside a signal."""
     return evidence_of(result_at(path))
@@ -176,6 +191,12 @@ def is_finished(out: Path, settings: Settings) -> bool:
     raise AudioMetamerError(
         f"{path} exists and was made with another {', '.join(differing)}; choose another --out, or --overwrite it"
     )
+
+
+def is_attempted_again(out: Path, settings: Settings) -> bool:
+    """Whether a finished metamer has failed by a new judge, and its method has not yet made all attempts at it."""
+    record = record_path(out, settings)
+    return checkpoint_path(out, settings).exists() and read_evidence(record).verdict.passed is False
 
 
 def write_index(out: Path) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.metamers.settings import Settings
@@ -63,17 +64,22 @@ class Summary(msgspec.Struct, frozen=True):
     @property
     def attempt(self) -> str:
         """Which of `ATTEMPTS` made it; empty if nothing is known."""
-        return attempt_word(self.tries, kept_try(self))
+        return attempt_word(self.tries, self.gave)
+
+    @property
+    def gave(self) -> int:
+        """The attempt that gave the signal, from 0."""
+        snr = self.similarity.get(self.settings.layer, {}).get("snr_db")
+        return kept_try([tried.snr_db for tried in self.tries], self.kept, snr)
 
 
-def kept_try(evidence: Summary) -> int:
-    """Which attempt gave the signal, from 0.
+def kept_try(snrs: Sequence[float | None], kept: int, snr: float | None) -> int:
+    """Which attempt gave a signal, from 0, by the attempts' SNRs, what its record says, and its own SNR.
 
     Version 0.1 counted those that its method left out, too; that its SNR is the signal's tells which it was.
     """
-    tries, snr = evidence.tries, evidence.similarity.get(evidence.settings.layer, {}).get("snr_db")
-    likely = [k for k in (evidence.kept, *range(len(tries))) if k < len(tries) and tries[k].snr_db == snr]
-    return likely[0] if likely else min(evidence.kept, max(len(tries) - 1, 0))
+    likely = [k for k in (kept, *range(len(snrs))) if k < len(snrs) and snrs[k] == snr]
+    return likely[0] if likely else min(kept, max(len(snrs) - 1, 0))
 
 
 def attempt_word(tries: Sequence[Tried], kept: int) -> str:
@@ -166,6 +172,12 @@ class Result:
         return self.evidence.verdict.passed
 
 
+class _JudgedBy(msgspec.Struct, frozen=True):
+    """In version 0.1 what an item was judged by was part of its identity."""
+
+    judge_sha256: str | None = None
+
+
 class _Item(msgspec.Struct, frozen=True):
     """An ``item.json`` in brief; `audiometamer.stimuli.records.Record` is the whole of it."""
 
@@ -174,6 +186,7 @@ class _Item(msgspec.Struct, frozen=True):
     original: str
     attempts: list[int]
     evidence: Summary
+    identity: _JudgedBy = _JudgedBy()
 
 
 class Wanted(NamedTuple):
@@ -262,19 +275,21 @@ def read_item(stimulus_set: Path, at: Path) -> Result | None:
     except (OSError, msgspec.MsgspecError) as error:
         told = f"{record} is not the record of an item{other_version(record)}: {error}"
         raise AudioMetamerError(f"{told}; delete it, and `audiometamer run` makes it again") from error
-    lies = at.relative_to(stimulus_set).as_posix()
-    return Result(stimulus_set, f"{lies}/{item.file}", f"{lies}/{RECORD}", item.original, item.key, item.attempts, item.evidence)
+    lies, evidence = at.relative_to(stimulus_set).as_posix(), item.evidence
+    if evidence.judged_by is None and item.identity.judge_sha256 is not None:
+        evidence = replace(evidence, judged_by=item.identity.judge_sha256)
+    return Result(stimulus_set, f"{lies}/{item.file}", f"{lies}/{RECORD}", item.original, item.key, item.attempts, evidence)
 
 
 def result_at(path: Path) -> Result:
     """The metamer whose signal, or record, lies at `path`."""
-    own = path if path.name == RECORD else path.with_name(RECORD)
-    if not own.exists():
-        return _read_beside(path.parents[2], path.with_suffix(".json"))
-    parts = own.absolute().parts
-    root = Path(*parts[: len(parts) - 1 - parts[::-1].index(ITEMS)]) if ITEMS in parts else own.parent
-    if (found := read_item(root, own.absolute().parent)) is None:
-        raise AudioMetamerError(f"{own} does not exist")
+    path = path.absolute()
+    at = path.parent
+    if not (at / RECORD).exists():
+        return _read_beside(at.parents[1], path.with_suffix(".json"))
+    item = at.parents[1] if at.name.isdigit() else at  # an attempt lies in attempts/<number> of its item
+    if (found := read_item(item.parents[3], at)) is None:
+        raise AudioMetamerError(f"{at / RECORD} does not exist")
     return found
 
 

@@ -16,7 +16,7 @@ from audiometamer.adapters.joined import Joined
 from audiometamer.audio import Clip
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.complex_values import as_real
-from audiometamer.criteria import NullDistribution, judge_all, similarity, worst
+from audiometamer.criteria import NullDistribution, judge_all, judge_sha256, similarity, worst
 from audiometamer.devices import tensor_float32
 from audiometamer.domains import Domain
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
@@ -32,6 +32,7 @@ from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import Evidence, Try, sha256_of, versions
 from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
 from audiometamer.metamers.readings import reading
+from audiometamer.metamers.results import kept_try
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
@@ -271,6 +272,13 @@ def places(layer: str) -> list[str]:
     return list(dict.fromkeys(layer.split("+")))
 
 
+def layer_before(model: Model, layer: str) -> str | None:
+    """The layer that a model lists before another, or None."""
+    listed = list(model.layers)
+    place = listed.index(layer) if layer in listed else 0
+    return listed[place - 1] if place else None
+
+
 def settings_of(
     model: Model,
     clip: Clip | GivenTarget,
@@ -399,12 +407,6 @@ class _Run:
 
             yield from self._batches(jobs, batch_size, forward)
 
-    def _layer_before(self, layer: str) -> str | None:
-        """The layer that the model lists before another, or None."""
-        listed = list(self.model.layers)
-        place = listed.index(layer) if layer in listed else 0
-        return listed[place - 1] if place else None
-
     def _clipped(self, twin: Model, gradient_clip: float) -> Model:
         """A twin of the model whose cochleagram's compression has a smaller derivative, if it can be had."""
         ears = self.model.front_end
@@ -434,7 +436,7 @@ class _Run:
 
     def _batches(self, jobs: Sequence[_Job], batch_size: int, forward: Callable[[str, float], _Pass]) -> Iterator[Metamer]:
         """The attempts at jobs of one layer; `forward` gives the pass to a layer by its gradient clip."""
-        attempts, before = self.method.attempts, self._layer_before(jobs[0].layer)
+        attempts, before = self.method.attempts, layer_before(self.model, jobs[0].layer)
         waiting: dict[tuple[int, int], list[_Job]] = {}  # by the number of their attempt and its next step
         for job in jobs:
             waiting.setdefault(self._resumed(job), []).append(job)
@@ -495,7 +497,7 @@ class _Run:
         model, layer = self.model, jobs[0].layer
         attempt = self.method.attempts[number]
         steps = self.steps * attempt.stretch
-        matched_layer = self._layer_before(layer) if attempt.layer_before else layer
+        matched_layer = layer_before(model, layer) if attempt.layer_before else layer
         assert matched_layer is not None  # or no job would want this attempt
         matched_pass = pass_to(matched_layer, attempt.gradient_clip)
         target = self._targets(jobs, matched_layer)
@@ -639,10 +641,7 @@ class _Run:
                 activations = self._everywhere(pair, names)
                 logits = model.logits(model(pair))
             measured = {layer: similarity(a[0], a[1]) for layer, a in activations.items()}
-            told = {task for place in names for task in model.tasks_told_by(place, logits)}
-            for task in (task for task in logits if task in told):
-                clip_label, metamer_label = (model.heard(task, values) for values in logits[task])
-                labels[task] = (clip_label, metamer_label)
+            labels = labels_heard(model, logits, names)
             probable, doubts = hearing.compared(model, job.clip, {task: logits[task] for task in labels})
         else:
             with torch.no_grad():
@@ -673,7 +672,59 @@ class _Run:
             classes={task: len(names) for task, names in hearing.vocabulary(model).items() if task in probable},
             limits=[] if model.card is None else model.card.limits,
             source=job.clip.source if isinstance(job.clip, Clip) else None,
+            judged_by=judge_sha256(model, self.null),
         )
+
+
+def labels_heard(model: Model, logits: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """The labels of a clip and its metamer, by the tasks that the matched layers tell something of.
+
+    Parameters
+    ----------
+    model : Model
+    logits : mapping of str to Tensor [shape=(2, classes)]
+        Of clip and metamer, by task.
+    names : sequence of str
+        The layers that are matched at once.
+    """
+    told = {task for place in names for task in model.tasks_told_by(place, logits)}
+    labels = {}
+    for task in (task for task in logits if task in told):
+        clip_label, metamer_label = (model.heard(task, values) for values in logits[task])
+        labels[task] = (clip_label, metamer_label)
+    return labels
+
+
+def resumption(model: Model, metamer: Metamer, settings: Settings) -> Unfinished | None:
+    """Where the synthesis of a metamer resumes that has failed by another judge than it was made by.
+
+    Its attempts so far count, and the best signal so far is the one to continue from.
+
+    Parameters
+    ----------
+    model : Model
+    metamer : Metamer
+        With its new verdict.
+    settings : Settings
+        Its own, as they are computed now.
+
+    Returns
+    -------
+    Unfinished or None
+        None if it has not failed, or its method has no other attempt for it.
+    """
+    evidence, method = metamer.evidence, load_method(settings.method)
+    tries = evidence.tries
+    kept = kept_try([tried.snr_db for tried in tries], evidence.kept, evidence.similarity[settings.layer]["snr_db"])
+    best = metamer.samples, replace(evidence, kept=kept)
+    job = _Job(metamer.clip, settings.layer, settings.seed, tries, [best])
+    number, before = -1, layer_before(model, settings.layer)
+    for tried in tries:
+        number = next((k for k in range(number + 1, len(method.attempts)) if method.attempts[k].name == tried.attempt), number)
+    following = next((k for k in range(number + 1, len(method.attempts)) if job.wants(method.attempts[k], before)), None)
+    if following is None:
+        return None
+    return Unfinished(settings, method.fingerprint(), following, tries, best, None, evidence.seconds)
 
 
 def merit(evidence: Evidence) -> tuple[bool, int, float]:

@@ -11,20 +11,25 @@ import torch
 from msgspec.structs import replace
 
 from audiometamer.audio import Clip
-from audiometamer.criteria import NullDistribution
+from audiometamer.criteria import NullDistribution, judge_sha256
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.methods import load_method
 from audiometamer.metamers.evidence import sha256_of
 from audiometamer.metamers.files import safe_name
-from audiometamer.metamers.results import ITEMS
+from audiometamer.metamers.judging import covers, is_out_of_date
+from audiometamer.metamers.results import ITEMS, RECORD, Result
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import default_null, settings_of
 from audiometamer.models import Model
+from audiometamer.stimuli.layout import is_complete
 from audiometamer.stimuli.plan import Plan, Source, layers_of, named_as_before, open_model, output_folder, sources
 from audiometamer.toml_files import within
 
+# Shown a model of a plan by its number, what its metamers are judged by, and the layers.
+Visit = Callable[[int, Model, NullDistribution | None, Sequence[str]], None]
 
-class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Everything that decides an item's samples, besides rounding.
 
     Parameters
@@ -34,19 +39,24 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Of the method's content; see `Method.fingerprint`.
     structure_sha256 : str
         Of the model's structure: front end, network, domain.
-    judge_sha256 : str
-        Of the null distribution and the labels: a synthesis tries again until it passes by them.
+    judge_sha256 : str or None
+        What an item of version 0.1 was judged by. It is no part of the identity any more: an item is judged anew instead.
     """
 
     settings: Settings
     method_sha256: str
     structure_sha256: str
-    judge_sha256: str
+    judge_sha256: str | None = None
 
     @property
     def key(self) -> str:
         """The first 12 digits of its SHA-256."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:12]
+        decides = replace(self, judge_sha256=None)
+        return hashlib.sha256(msgspec.json.encode(decides, order="deterministic")).hexdigest()[:12]
+
+    def is_same(self, other: "Identity") -> bool:
+        """Whether another stands for the same item."""
+        return replace(self, judge_sha256=None) == replace(other, judge_sha256=None)
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -59,12 +69,18 @@ class Planned(msgspec.Struct, frozen=True):
     source : Source
     entry : int
         Which of the plan's models.
+    judge_sha256 : str
+        Null distribution and labels that it is to be judged by; see `audiometamer.criteria.judge_sha256`.
+    has_null : bool
+        Whether that null distribution says anything of its layer.
     """
 
     key: str
     identity: Identity
     source: Source
     entry: int
+    judge_sha256: str
+    has_null: bool
 
     @property
     def folder(self) -> str:
@@ -72,6 +88,10 @@ class Planned(msgspec.Struct, frozen=True):
         settings = self.identity.settings
         leaf = safe_name(f"{settings.layer}_seed{settings.seed}")
         return f"{ITEMS}/{safe_name(settings.clip)}/{safe_name(settings.model)}/{leaf}-{self.key}"
+
+    def is_to_be_judged(self, found: Result) -> bool:
+        """Whether the verdict of the item, as it lies in the set, is to be given anew."""
+        return is_out_of_date(found.evidence, self.judge_sha256, has_null=self.has_null)
 
 
 @dataclass(frozen=True)
@@ -102,7 +122,7 @@ class Expansion:
         return output_folder(self.path, self.plan)
 
 
-def expand(path: Path, plan: Plan, *, visit: Callable[[Model, Sequence[str]], None] | None = None) -> Expansion:
+def expand(path: Path, plan: Plan, *, visit: Visit | None = None) -> Expansion:
     """All items of a plan; every model is loaded in its turn, and every clip read.
 
     Parameters
@@ -111,7 +131,7 @@ def expand(path: Path, plan: Plan, *, visit: Callable[[Model, Sequence[str]], No
         Of the plan.
     plan : Plan
     visit : callable, optional
-        Shown each model with its layers while it is loaded.
+        Shown each model, its null distribution and its layers while it is loaded.
 
     Raises
     ------
@@ -134,34 +154,64 @@ def expand(path: Path, plan: Plan, *, visit: Callable[[Model, Sequence[str]], No
         if (taken := _format(model)) not in heard:
             with within(path, "clips"):
                 heard[taken] = {source.name: sha256_of(source.read(model, plan.level).samples) for source in chosen}
-        whole = identity_of(model, null, layers[k][0], plan)
+        null = null or default_null(model)
+        whole, judge = identity_of(model, layers[k][0], plan), judge_sha256(model, null)
         for layer in layers[k]:
             for source in chosen:
                 for seed in plan.seeds:
                     own = {"clip": source.name, "clip_sha256": heard[taken][source.name], "layer": layer, "seed": seed}
                     settings = replace(whole.settings, **own)
                     identity = replace(whole, settings=settings)
-                    items.append(Planned(identity.key, identity, source, k))
+                    items.append(Planned(identity.key, identity, source, k, judge, covers(null, layer)))
         if visit is not None:
-            visit(model, layers[k])
-    return Expansion(path, plan, chosen, layers, items)
+            visit(k, model, null, layers[k])
+    return Expansion(path, plan, chosen, layers, _as_made(output_folder(path, plan), items))
+
+
+def _as_made(stimulus_set: Path, items: Sequence[Planned]) -> list[Planned]:
+    """Items with the keys that they have in the set: in earlier versions what judges an item, too, decided its key."""
+    there: dict[Path, dict[str, list[Path]]] = {}  # folders of items by that of their model, and their name but for the key
+    found = []
+    for item in items:
+        at = stimulus_set / item.folder
+        if at.parent not in there:
+            folders = there[at.parent] = {}
+            for beside in sorted(at.parent.iterdir()) if at.parent.is_dir() else ():
+                folders.setdefault(beside.name.rpartition("-")[0], []).append(beside)
+        others = [] if is_complete(at) else there[at.parent].get(at.name.rpartition("-")[0], [])
+        same = (key for beside in others if (key := _key_of(beside, item.identity)) is not None)
+        found.append(replace(item, key=next(same, item.key)))
+    return found
+
+
+class _Identified(msgspec.Struct):
+    """An ``item.json``, which holds more."""
+
+    key: str
+    identity: Identity
+
+
+def _key_of(at: Path, identity: Identity) -> str | None:
+    """The key of the complete item in a folder if it is the same item; None if it is not."""
+    try:
+        found = msgspec.json.decode((at / RECORD).read_bytes(), type=_Identified)
+    except (OSError, msgspec.MsgspecError):  # not complete, or of another version: it is not taken for what is wanted
+        return None
+    return found.key if found.identity.is_same(identity) else None
 
 
 def _format(model: Model) -> object:
     return model.sample_rate, model.duration, model.level, model.picture, model.signal_shape
 
 
-def identity_of(model: Model, null: NullDistribution | None, layer: str, plan: Plan) -> Identity:
+def identity_of(model: Model, layer: str, plan: Plan) -> Identity:
     """What decides the samples of a model's items, by the one of silence with seed 0."""
     silence = Clip("", torch.zeros(model.signal_shape), model.sample_rate)
-    judge = null or default_null(model)
     structure = f"{model!r} {model.domain!r} {model.bounds} {model.signal_shape} {model.sample_rate}"
     # A module that shows another object may show where in memory it lies: that is no part of what it is.
     structure = re.sub(r" at 0x[0-9a-fA-F]+", "", structure)
-    judged_by = msgspec.json.encode([judge, model.named_labels()], order="deterministic")
     return Identity(
         settings_of(model, silence, layer, 0, method=plan.method, steps=plan.steps),
         load_method(plan.method).fingerprint(),
         hashlib.sha256(structure.encode()).hexdigest(),
-        hashlib.sha256(judged_by).hexdigest(),
     )

@@ -1,7 +1,8 @@
 """Write the items of a set; the record of each last, by rename, so that an item is whole or absent."""
 
+import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.files import write_json
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import safe_name, write_signal
-from audiometamer.metamers.results import PLANNED, RECORD, Wanted, suffix_of
+from audiometamer.metamers.files import metamer_of, safe_name, write_signal
+from audiometamer.metamers.results import PLANNED, RECORD, Wanted, result_at, suffix_of
 from audiometamer.metamers.synthesis import Metamer, merit
+from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.stimuli.items import Identity, Planned
 from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, Failure
 from audiometamer.tables import write_table
@@ -80,6 +82,39 @@ def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) ->
     write_json(at / RECORD, record)
     (at / ERROR).unlink(missing_ok=True)
     (at / CHECKPOINT).unlink(missing_ok=True)
+
+
+def judge_item(
+    folder: Path,
+    item: Planned,
+    judged: Callable[[Metamer], Metamer],
+    resume: Callable[[Metamer], Unfinished | None],
+) -> None:
+    """Give all attempts at an item a new verdict, each record rewritten whole; the best becomes the item.
+
+    Parameters
+    ----------
+    folder : path
+        The set.
+    item : Planned
+    judged : callable
+        A metamer to the same with its new verdict.
+    resume : callable
+        A metamer that failed to where its synthesis resumes, which is kept as a checkpoint; None if there is nothing to resume.
+    """
+    at = folder / item.folder
+    attempts = sorted((at / ATTEMPTS).glob(f"*/{RECORD}"), key=lambda path: int(path.parent.name))
+    metamers = [judged(metamer_of(result_at(path))) for path in attempts or [at / RECORD]]
+    best = max(range(len(metamers)), key=lambda k: merit(metamers[k].evidence))
+    if (unfinished := resume(metamers[best])) is not None:
+        save_unfinished(at / CHECKPOINT, unfinished)  # first: a verdict that is written is not given again
+    whole = replace(read_record(at / RECORD), evidence=metamers[best].evidence)
+    for path, metamer in zip(attempts, metamers, strict=False):
+        write_json(path, replace(read_record(path), evidence=metamer.evidence))
+    if attempts:
+        lies = os.path.normpath(attempts[best].parent.relative_to(at) / read_record(attempts[best]).file)
+        whole = replace(whole, file=Path(lies).as_posix())
+    write_json(at / RECORD, whole)
 
 
 def _save_original(folder: Path, item: Planned, metamer: Metamer) -> str:

@@ -7,26 +7,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from msgspec.structs import replace
 
 from audiometamer.audio import Clip
-from audiometamer.criteria import NullDistribution
+from audiometamer.criteria import NullDistribution, judge_sha256
 from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
 from audiometamer.files import in_turn
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import sha256_of
+from audiometamer.metamers.judging import judged_anew
 from audiometamer.metamers.results import read_item
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer, Progress, iterate_metamers, places
-from audiometamer.metamers.unfinished import Checkpoints
+from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
+from audiometamer.metamers.unfinished import Checkpoints, Unfinished
 from audiometamer.models import Model
 from audiometamer.stimuli.claims import Claims
 from audiometamer.stimuli.items import Expansion, Planned, identity_of
 from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, LOCK, is_complete, read_failure
 from audiometamer.stimuli.plan import open_model, write_resolved
-from audiometamer.stimuli.records import save_failure, save_item, write_planned
+from audiometamer.stimuli.records import judge_item, save_failure, save_item, write_planned
 from audiometamer.stimuli.set import conclude
 from audiometamer.stimuli.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
 
@@ -68,6 +71,7 @@ class Worker:
         self.claims = Claims(self.expansion.folder / CLAIMS)
         folder = self.expansion.folder
         self._in_vain: set[str] = set()
+        self._done: set[str] = set()
         self._old_failures = {item.key: read_failure(folder / item.folder) for item in self.expansion.items}
 
     def work(self) -> int:
@@ -90,16 +94,27 @@ class Worker:
         """Wait for the other workers; whether there may be something to do afterwards."""
         return self.claims.wait([item.key for item in self.expansion.items if self._next_attempt(item) is not None])
 
-    def _next_attempt(self, item: Planned) -> int | None:
-        """The number of the attempt that an item wants, from 0; None if it is done with, or failed in this run."""
-        at = self.expansion.folder / item.folder
-        if item.key in self._in_vain or read_failure(at) != self._old_failures[item.key]:
+    def _next_attempt(self, item: Planned) -> "_Attempt | None":
+        """What an item wants; None if it is done with, or failed in this run."""
+        at, seed = self.expansion.folder / item.folder, item.identity.settings.seed
+        if item.key in self._in_vain or item.key in self._done or read_failure(at) != self._old_failures[item.key]:
             return None
-        if not is_complete(at):
-            return 0
-        if self.attempts == 1 or (found := read_item(self.expansion.folder, at)) is None or found.passed is not False:
+        try:
+            found = read_item(self.expansion.folder, at)
+        except AudioMetamerError:  # `status` names it; to delete it is not for a run to decide
+            self._done.add(item.key)
             return None
-        return len(found.seeds) if len(found.seeds) < self.attempts else None
+        if found is None:
+            return _Attempt(0, seed)
+        number = len(found.seeds)
+        if item.is_to_be_judged(found):
+            return _Attempt(number, seed, judge=True)
+        if found.passed is False and (at / CHECKPOINT).exists():  # by a new judge: its synthesis resumes
+            return _Attempt(number, found.evidence.settings.seed)
+        if found.passed is False and number < self.attempts:
+            return _Attempt(number, seed + number * RETRY_STRIDE)
+        self._done.add(item.key)
+        return None
 
     def _make_of_model(self, entry: int, items: Sequence[Planned]) -> bool:
         """Items of one model; whether any was attempted."""
@@ -132,19 +147,20 @@ class Worker:
         """The model of some items, as it was when the plan was expanded."""
         path, plan = self.expansion.path, self.expansion.plan
         model, null = open_model(path, plan.models[entry], place=f"models[{entry}]")
-        now, then = identity_of(model, null, item.identity.settings.layer, plan), item.identity
+        null = null or default_null(model)
+        now, then = identity_of(model, item.identity.settings.layer, plan), item.identity
         for what, found, expected in (
             ("weights", now.settings.weights_sha256, then.settings.weights_sha256),
             ("structure", now.structure_sha256, then.structure_sha256),
-            ("null distribution or labels", now.judge_sha256, then.judge_sha256),
+            ("null distribution or labels", judge_sha256(model, null), item.judge_sha256),
         ):
             if found != expected:
                 raise AudioMetamerError(f"{model.name} has other {what} than when the run began; start the run again")
         return model.to(self.device), null
 
-    def _claimed(self, waiting: Sequence[Planned], count: int) -> tuple[list[tuple[Planned, int]], list[Planned]]:
-        """Up to so many items with the number of their next attempt, now this worker's; and those not looked at."""
-        found: list[tuple[Planned, int]] = []
+    def _claimed(self, waiting: Sequence[Planned], count: int) -> tuple["list[tuple[Planned, _Attempt]]", list[Planned]]:
+        """Up to so many items with their next attempt, now this worker's; and those not looked at."""
+        found: list[tuple[Planned, _Attempt]] = []
         for k, item in enumerate(waiting):
             if len(found) >= count:
                 return found, list(waiting[k:])
@@ -157,23 +173,26 @@ class Worker:
                 found.append((item, attempt))
         return found, []
 
-    def _make(self, opened: tuple[Model, NullDistribution | None], chunk: Sequence[tuple[Planned, int]], size: int) -> None:
+    def _make(
+        self, opened: tuple[Model, NullDistribution | None], chunk: "Sequence[tuple[Planned, _Attempt]]", size: int
+    ) -> None:
         """Make items of one layer together; if that fails, each half of them by itself, down to the one that is to blame."""
         stop_without_parent()
-        jobs: dict[tuple[str, int], tuple[Planned, int, Clip]] = {}
-        for item, attempt in chunk:
+        jobs: _Jobs = {}
+        for item, wanted in chunk:
             try:
-                clip = self._clip(opened[0], item)
+                attempt = self._judged(opened, item) if wanted.judge else wanted
+                if attempt is not None:
+                    clip = self._clip(opened[0], item)
+                    jobs[clip.name, attempt.seed] = (item, attempt, clip)
             except FAULTS as error:
                 self._failed(item, error)
-            else:
-                jobs[clip.name, item.identity.settings.seed + attempt * RETRY_STRIDE] = (item, attempt, clip)
         found = self._metamers(opened, jobs, size)
         try:
             for metamer in found:
                 settings = metamer.evidence.settings
                 item, attempt, _ = jobs.pop((settings.clip, settings.seed))
-                save_item(self.expansion.folder, item, metamer, attempt=attempt)
+                save_item(self.expansion.folder, item, metamer, attempt=attempt.number)
                 self.claims.release(item.key)
                 self.made += 1
         except _Fault as fault:
@@ -185,9 +204,19 @@ class Worker:
             for part in (rest[:half], rest[half:]):
                 self._make(opened, part, size)
 
-    def _metamers(
-        self, opened: tuple[Model, NullDistribution | None], jobs: dict[tuple[str, int], tuple[Planned, int, Clip]], size: int
-    ) -> Iterator[Metamer]:
+    def _judged(self, opened: tuple[Model, NullDistribution | None], item: Planned) -> "_Attempt | None":
+        """Judge an item anew; what it wants afterwards. It is given back if that is nothing."""
+        model, null = opened
+
+        def resume(metamer: Metamer) -> Unfinished | None:
+            return resumption(model, metamer, replace(item.identity.settings, seed=metamer.evidence.settings.seed))
+
+        judge_item(self.expansion.folder, item, lambda metamer: judged_anew(model, metamer, null), resume)
+        if (attempt := self._next_attempt(item)) is None:
+            self.claims.release(item.key)
+        return attempt
+
+    def _metamers(self, opened: tuple[Model, NullDistribution | None], jobs: "_Jobs", size: int) -> Iterator[Metamer]:
         model, null = opened
         plan = self.expansion.plan
         wanted = [(clip, item.identity.settings.layer, seed) for (_, seed), (item, _, clip) in jobs.items()]
@@ -225,6 +254,17 @@ class Worker:
         self._in_vain.add(item.key)
         save_failure(self.expansion.folder, item, error)
         self.claims.release(item.key)
+
+
+class _Attempt(NamedTuple):
+    """What an item wants: a verdict by a new judge, or an attempt by its number and seed."""
+
+    number: int
+    seed: int
+    judge: bool = False
+
+
+_Jobs = dict[tuple[str, int], tuple[Planned, _Attempt, Clip]]  # by clip and seed
 
 
 class _Fault(Exception):  # noqa: N818 (it only carries one)

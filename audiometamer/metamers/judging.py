@@ -1,0 +1,115 @@
+"""Judge metamers anew: by a null distribution, or labels, that were not there when they were made."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace as changed
+from pathlib import Path
+
+import msgspec
+import torch
+from msgspec.structs import replace
+
+from audiometamer.audio import Clip
+from audiometamer.criteria import NullDistribution, judge_all, judge_sha256, similarity
+from audiometamer.files import write_json
+from audiometamer.metamers.evidence import Evidence, Judged
+from audiometamer.metamers.files import checkpoint_path, read_evidence, read_metamer, record_path
+from audiometamer.metamers.results import Summary
+from audiometamer.metamers.settings import Settings
+from audiometamer.metamers.synthesis import Metamer, labels_heard, places, resumption
+from audiometamer.metamers.unfinished import save_unfinished
+from audiometamer.models import Model, record
+
+
+def covers(null: NullDistribution | None, layer: str) -> bool:
+    """Whether a null distribution says anything of a layer, or of one of those that are matched at once."""
+    return null is not None and any(place in null.layers for place in places(layer))
+
+
+def is_out_of_date(evidence: Summary | Evidence, judge: str, *, has_null: bool) -> bool:
+    """Whether a verdict is to be given anew.
+
+    A verdict by a null distribution is not taken back where there is none now.
+
+    Parameters
+    ----------
+    evidence : Summary or Evidence
+    judge : str
+        From `judge_sha256`, what there is to judge by now.
+    has_null : bool
+        Whether that covers the layer.
+    """
+    return evidence.judged_by != judge and (has_null or not evidence.verdict.beyond_null)
+
+
+def judged_anew(model: Model, metamer: Metamer, null: NullDistribution | None) -> Metamer:
+    """The same signal with a verdict by what there is now; the verdict before, and what it was by, stay in its evidence.
+
+    Parameters
+    ----------
+    model : Model
+        That made it.
+    metamer : Metamer
+    null : NullDistribution or None
+    """
+    evidence, clip, names = metamer.evidence, metamer.clip, places(metamer.evidence.settings.layer)
+    signals = [clip.samples, metamer.samples] if isinstance(clip, Clip) else [metamer.samples]
+    batch = torch.stack([s.to(dtype=model.dtype, device=model.device).view(model.signal_shape) for s in signals])
+    with torch.no_grad():
+        found = record(model, batch, names)
+        labels = labels_heard(model, model.logits(model(batch)), names) if isinstance(clip, Clip) else {}
+    targets = {place: a[0] if isinstance(clip, Clip) else clip.at(place).to(a) for place, a in found.items()}
+    measured = {place: similarity(targets[place], found[place][-1]) for place in names}
+    verdict = judge_all(measured, null.layers if null else {}, labels)
+    before = [*evidence.earlier_verdicts, Judged(evidence.verdict, evidence.judged_by)]
+    judge = judge_sha256(model, null)
+    return changed(metamer, evidence=replace(evidence, verdict=verdict, judged_by=judge, earlier_verdicts=before))
+
+
+def judge_saved(model: Model, out: Path, settings: Settings, null: NullDistribution | None) -> Metamer | None:
+    """Give a metamer of `synth` its new verdict, where it has an old one; None if it has not.
+
+    If it failed and its method has other attempts for it, a checkpoint is written from which its synthesis resumes.
+
+    Parameters
+    ----------
+    model : Model
+    out : path
+    settings : Settings
+    null : NullDistribution or None
+    """
+    path = record_path(out, settings)
+    judge, has_null = judge_sha256(model, null), covers(null, settings.layer)
+    if not is_out_of_date(read_evidence(path), judge, has_null=has_null):
+        return None
+    metamer = judged_anew(model, read_metamer(path), null)
+    if (unfinished := resumption(model, metamer, settings)) is not None:
+        save_unfinished(checkpoint_path(out, settings), unfinished)  # first: a verdict that is written is not given again
+    write_json(path, metamer.evidence)
+    return metamer
+
+
+def null_notice(model: Model, null: NullDistribution | None, layers: Sequence[str], *, name: str) -> str | None:
+    """What is to be said before metamers are made that cannot be judged, with the command that mends it; None if all can be.
+
+    Parameters
+    ----------
+    model : Model
+    null : NullDistribution or None
+        That metamers will be judged by.
+    layers : sequence of str
+        That will be matched.
+    name : str
+        As `--model` takes it.
+    """
+    wanted = list(dict.fromkeys(place for layer in layers for place in places(layer)))
+    lacking = [place for place in wanted if null is None or place not in null.layers]
+    if not lacking:
+        return None
+    own = null is None and model.folder is not None
+    out = f"{model.folder}/null.json" if own else f"{model.name}-null.json"
+    at = "" if set(wanted) <= set(model.layers) and null is None else f" --layers {shlex.quote(','.join(wanted))}"
+    what = "no null distribution" if null is None else f"no null distribution at {', '.join(lacking)}"
+    then = "" if own else f", then --null {shlex.quote(out)} (in a plan: null = {msgspec.json.encode(out).decode()})"
+    command = f"audiometamer null SOUNDS --model {shlex.quote(name)}{at} --out {shlex.quote(out)}"
+    return f"{model.name} has {what}: its metamers stay unjudged. Make one first: {command}{then}"

@@ -1,0 +1,56 @@
+"""What a plan is foretold to take, worked out by hand for a clock that is told what to show."""
+
+import pytest
+from tiny_plan import PLAN, write_plan
+
+from audiometamer.benchmark import StepTime
+from audiometamer.matching.methods import load_method
+from audiometamer.stimuli import estimate as estimating
+from audiometamer.stimuli.estimate import Cost, estimate
+from audiometamer.stimuli.plan import read_plan
+
+COST = Cost(size=8, one=0.1, full=0.45, evidence=0.5)  # 0.05 s more for each further signal
+DEFAULT, PUBLISHED = load_method("default"), load_method("feather2023")
+
+
+@pytest.mark.parametrize(("signals", "seconds"), [(1, 0.1), (2, 0.15), (8, 0.45)])
+def test_a_step_grows_with_its_batch(signals, seconds):
+    assert COST.step(signals) == pytest.approx(seconds)
+    assert Cost(1, 0.1, 0.1, 0.0).step(1) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("items", "method", "steps", "judged", "seconds"),
+    [
+        (0, DEFAULT, 200, True, 0.0),
+        (1, PUBLISHED, 24_000, True, 24_000 * 0.1 + 0.5),
+        (8, PUBLISHED, 100, True, 100 * 0.45 + 8 * 0.5),
+        (10, PUBLISHED, 100, True, 100 * (0.45 + 0.15) + 10 * 0.5),  # a full batch, and one of two
+        (10, DEFAULT, 200, False, 200 * (0.45 + 0.15) + 10 * 0.5),  # nothing fails without a null distribution
+        # Eighty steps more of each item, one item after the other; 280 / 200 attempts.
+        (1, DEFAULT, 200, True, 200 * 0.1 + 80 * 0.1 + 1.4 * 0.5),
+        (1, DEFAULT, 100, True, 100 * 0.1 + 40 * 0.1 + 1.4 * 0.5),
+        # Eleven of 100 fail at first, more than a batch: 8000 steps of signals in batches of 8.
+        (100, DEFAULT, 200, True, 200 * (12 * 0.45 + 0.25) + 80 * 100 / 8 * 0.45 + 100 * 1.4 * 0.5),
+    ],
+)
+def test_batches_that_are_not_full_and_what_is_attempted_again_count(items, method, steps, judged, seconds):
+    assert COST.of_items(items, method, steps, judged=judged) == pytest.approx(seconds)
+
+
+def test_no_batch_is_measured_that_the_plan_cannot_fill(tmp_path, monkeypatch):
+    asked = []
+
+    def told(model, layer, *, batch_size, repeats):
+        asked.append(batch_size)
+        return StepTime(layer, batch_size, 0.0, 0.1 * batch_size, 0.5 * batch_size)
+
+    monkeypatch.setattr(estimating, "time_step", told)
+    path = write_plan(tmp_path, PLAN.replace("batch_size = 2", "batch_size = 128"), n_clips=3)
+    found = estimate(path, read_plan(path), device="cpu")
+    assert sorted(asked) == [1, 6]  # three clips, two seeds
+    assert [row.seconds for row in found.rows] == [pytest.approx(20 * 0.6 + 6 * 0.5)]  # no null distribution: one attempt
+    assert found.seconds == pytest.approx(found.rows[0].seconds + found.reading)
+    assert 0 < found.reading < 60
+    unmeasured = estimate(path, read_plan(path), device="cpu", measure=False)
+    assert unmeasured.seconds is None
