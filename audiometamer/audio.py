@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiometamer.clip_names import excerpt_name
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import excerpt_name, file_sha256, readable, whole_file
+from audiometamer.files import file_sha256, readable, whole_file
 
 if TYPE_CHECKING:
     from audiometamer.decoding import Sound

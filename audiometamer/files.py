@@ -1,4 +1,4 @@
-"""Files that are either whole or absent; their sums; what excerpts of them are called."""
+"""Files that are either whole or absent, and their sums."""
 
 import hashlib
 import os
@@ -175,19 +175,3 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def excerpt_name(name: str, start: float | None, length: float | None) -> str:
-    """The name of an excerpt of a recording: ``a``, ``a@1.5s`` (from 1.5 s on) or ``a@1.5-2s`` (from 1.5 to 2 s).
-
-    Parameters
-    ----------
-    name : str
-        Name of the recording.
-    start, length : float or None
-        Seconds, as asked for. None, like a start of 0, leaves the name as it is.
-    """
-    begin = start or 0.0
-    if length is not None:
-        return f"{name}@{begin:.10g}-{begin + length:.10g}s"
-    return f"{name}@{begin:.10g}s" if begin else name

@@ -2,14 +2,15 @@
 
 import csv
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
+from audiometamer.clip_names import name_of, recording_of
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.models import Model
 
 Truths = Mapping[tuple[str, str], str]  # by clip and task
-_NOT_TASKS = {"path", "clip", "split", "source", "seconds", "sample_rate", "start", ""}
+_NOT_TASKS = {"path", "clip", "split", "source", "seconds", "sample_rate", "name", "start", "duration", ""}
 
 
 def classes_of(model: Model) -> dict[str, list[str]]:
@@ -39,15 +40,16 @@ def chance_of(models: Sequence[Model]) -> dict[str, float]:
     return {task: 1 / found.pop() for task, found in numbers.items() if len(found) == 1}
 
 
-def read_labels(path: Path, clips: Iterable[str]) -> dict[tuple[str, str], str]:
+def read_labels(path: Path, clips: Sequence[str]) -> dict[tuple[str, str], str]:
     """True labels of clips.
 
     Parameters
     ----------
     path : path
         A CSV file with a column ``path`` or ``clip`` (a clip's name is that of its file, without folder and ending) and one for
-        each task; cells are empty where a label is not known.
-    clips : iterable of str
+        each task; cells are empty where a label is not known. With ``start`` and ``duration`` beside ``path``, a row is for that
+        excerpt alone; without, for all excerpts of the recording.
+    clips : sequence of str
         Those that must be in it; it may name others as well.
 
     Returns
@@ -77,7 +79,7 @@ def read_labels(path: Path, clips: Iterable[str]) -> dict[tuple[str, str], str]:
     for line, row in enumerate(rows, start=2):
         if None in row or None in row.values():
             raise AudioMetamerError(f"{path}, line {line} does not have a cell for each of its {len(columns)} columns")
-        clip = Path(row[key]).stem if key == "path" else row[key]
+        clip = name_of(row) if key == "path" else row[key]
         named.add(clip)
         for task in tasks:
             label = row[task].strip()
@@ -85,9 +87,19 @@ def read_labels(path: Path, clips: Iterable[str]) -> dict[tuple[str, str], str]:
                 raise AudioMetamerError(
                     f"{path}, line {line}: the {task} of {clip!r} is {label!r}, but {truths[clip, task]!r} before"
                 )
-    if missing := [clip for clip in clips if clip not in named]:
+    rows_of = {clip: found for clip in clips if (found := _row_of(clip, named)) is not None}
+    if missing := [clip for clip in clips if clip not in rows_of]:
         raise AudioMetamerError(f"{path} has no row for {len(missing)} of the clips (first: {missing[0]!r})")
-    return truths
+    return truths | {(clip, task): truths[row, task] for clip, row in rows_of.items() for task in tasks if (row, task) in truths}
+
+
+def _row_of(clip: str, named: Set[str]) -> str | None:
+    """The row of a clip: its own, or that of its recording; or, of one named after its file alone, the only excerpt's."""
+    for name in (clip, recording_of(clip)):
+        if name in named:
+            return name
+    excerpts = [name for name in named if recording_of(name) == clip]
+    return excerpts[0] if len(excerpts) == 1 else None
 
 
 def check_labels(path: Path, truths: Truths, clips: Sequence[str], judges: Mapping[str, Mapping[str, Sequence[str]]]) -> None:

@@ -15,16 +15,17 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.audio import Clip
+from audiometamer.clip_names import excerpt_name, name_of, seconds_in
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import excerpt_name, write_text
+from audiometamer.files import write_text
 from audiometamer.label_files import grouped, read_groups
 from audiometamer.loading import load_model
 from audiometamer.matching.methods import load_method
 from audiometamer.metamers.clips import read_for
 from audiometamer.metamers.synthesis import places
 from audiometamer.models import Model
-from audiometamer.stimuli.layout import OWN_COLUMNS, clip_tables, name_of, seconds_in
+from audiometamer.stimuli.layout import OWN_COLUMNS, clip_tables
 from audiometamer.tables import read_table
 from audiometamer.toml_files import read_toml, toml_text, within
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from audiometamer.clip_names import name_of
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import in_turn, is_temporary, whole_file, write_json, write_text
 from audiometamer.stimuli.claims import forget_dead, stamp
@@ -28,7 +29,6 @@ from audiometamer.stimuli.layout import (
     Item,
     check_set,
     clip_tables,
-    name_of,
     read_items,
 )
 from audiometamer.stimuli.verify import lists_all, write_manifest

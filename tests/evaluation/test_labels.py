@@ -29,6 +29,18 @@ def test_clips_by_path_or_name(file):
     assert read_labels(file("clip,word\nx.1,yes\n"), ["x.1"]) == {("x.1", "word"): "yes"}
 
 
+def test_a_row_is_for_all_excerpts_of_a_recording_or_for_one(file):
+    clips = ["a@1.5s", "a@3-3.5s", "a", "b@2s"]
+    assert read_labels(file("path,word\na.wav,yes\nb.wav,no\n"), clips) == {
+        ("a", "word"): "yes", ("b", "word"): "no", ("a@1.5s", "word"): "yes", ("a@3-3.5s", "word"): "yes", ("b@2s", "word"): "no",
+    }  # fmt: skip
+    each = file("path,start,duration,word\na.wav,1.5,,yes\na.wav,3,0.5,no\na.wav,,,up\nb.wav,2,,yes\n")
+    found = read_labels(each, [*clips, "b"])  # version 0.1 named every excerpt after its file alone
+    assert [found[clip, "word"] for clip in [*clips, "b"]] == ["yes", "no", "up", "yes", "yes"]
+    with pytest.raises(am.AudioMetamerError, match=r"no row for 1 of the clips \(first: 'b@3s'\)"):
+        read_labels(each, ["b@3s"])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
