@@ -104,7 +104,7 @@ class Model(nn.Module):
             if sample_rate is None or duration is None:
                 raise AudioMetamerError("a model needs sample_rate and duration (sounds) or signal_shape (anything else)")
             n_samples = round(sample_rate * duration)
-            signal_shape = (n_samples,) if channels == 1 else (channels, n_samples)
+            signal_shape = (n_samples,) if channels == 1 else (2, n_samples)
         for path, module in network.named_modules():
             if isinstance(module, torch.jit.ScriptModule):
                 what = f"its module {path}" if path else "the network"
