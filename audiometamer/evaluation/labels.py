@@ -1,12 +1,12 @@
 """What a judging model may answer, and what the clips truly are."""
 
-import csv
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.models import Model
+from audiometamer.tables import read_cells
 
 Truths = Mapping[tuple[str, str], str]  # by clip and task
 _NOT_TASKS = {"path", "clip", "split", "source", "seconds", "sample_rate", "start", ""}
@@ -60,12 +60,7 @@ def read_labels(path: Path, clips: Iterable[str]) -> dict[tuple[str, str], str]:
     AudioMetamerError
         If the file cannot be read, has no such columns, lacks a clip, or says two things of one.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames or (), list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AudioMetamerError(f"{path} cannot be read as CSV: {getattr(error, 'strerror', None) or error}") from error
+    columns, rows = read_cells(path)
     key = next((name for name in ("clip", "path") if name in columns), None)
     tasks = [name for name in columns if name not in _NOT_TASKS]
     if key is None or not tasks:
@@ -74,9 +69,7 @@ def read_labels(path: Path, clips: Iterable[str]) -> dict[tuple[str, str], str]:
         )
     truths: dict[tuple[str, str], str] = {}
     named = set()
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise AudioMetamerError(f"{path}, line {line} does not have a cell for each of its {len(columns)} columns")
+    for line, row in enumerate((dict(zip(columns, cells, strict=True)) for cells in rows), start=2):
         clip = Path(row[key]).stem if key == "path" else row[key]
         named.add(clip)
         for task in tasks:

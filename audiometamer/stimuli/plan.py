@@ -24,6 +24,7 @@ from audiometamer.metamers.clips import read_for
 from audiometamer.metamers.synthesis import places
 from audiometamer.models import Model
 from audiometamer.stimuli.layout import OWN_COLUMNS, name_of
+from audiometamer.tables import read_table
 from audiometamer.toml_files import read_toml, toml_text, within
 
 Count = Annotated[int, Meta(ge=1)]
@@ -210,18 +211,7 @@ def sources(path: Path, clips: Clips) -> list[Source]:
 
 
 def _rows(table: Path) -> list[dict[str, str]]:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AudioMetamerError(f"{table} cannot be read as CSV: {getattr(error, 'strerror', None) or error}") from error
-    if "path" not in (reader.fieldnames or ()):
-        raise AudioMetamerError(f"{table} has no column path; it has {', '.join(reader.fieldnames or ())}")
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise AudioMetamerError(f"{table}, line {line}, has not as many cells as there are columns")
-    return [{**row, "path": str(table.parent / row["path"])} for row in rows]
+    return [{**row, "path": str(table.parent / row["path"])} for row in read_table(table, required=["path"])]
 
 
 def _signals(folder: Path) -> list[Path]:

@@ -35,11 +35,11 @@ def test_clips_by_path_or_name(file):
         ("", "has the columns (none); it needs path or clip, and one for each task"),
         ("word\nyes\n", "has the columns word; it needs path or clip"),
         ("path,split\nx.wav,test\n", "has the columns path, split; it needs path or clip, and one for each task"),
-        ("path,word\nx.wav,yes,no\n", "line 2 does not have a cell for each of its 2 columns"),
-        ("path,word\nx.wav\n", "line 2 does not have a cell for each of its 2 columns"),
+        ("path,word\nx.wav,yes,no\n", "line 2: 3 cells; there should be 2"),
+        ("path,word\nx.wav\n", "line 2: 1 cells; there should be 2"),
         ("path,word\nx.wav,yes\nb/x.wav,no\n", "line 3: the word of 'x' is 'no', but 'yes' before"),
         ("path,word\ny.wav,yes\n", "has no row for 1 of the clips (first: 'x')"),
-        ("path,word\n\0", "cannot be read as CSV"),
+        ("path,word\n\0", "cannot be read as a table"),
     ],
 )
 def test_files_that_do_not_fit(file, text, message):
@@ -54,7 +54,7 @@ def test_files_that_do_not_fit(file, text, message):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(am.AudioMetamerError, match=r"none\.csv cannot be read as CSV: No such file"):
+    with pytest.raises(am.AudioMetamerError, match=r"none\.csv cannot be read as a table: No such file"):
         read_labels(tmp_path / "none.csv", [])
 
 
