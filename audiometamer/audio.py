@@ -20,6 +20,12 @@ from audiometamer.files import readable, whole_file
 if TYPE_CHECKING:
     from audiometamer.decoding import Sound
 
+SOUND_ENDINGS = frozenset(  # by which sounds are known in a folder; a file that is named may have any
+    {
+        ".3gp", ".aac", ".aif", ".aifc", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".mka", ".mp3", ".nist", ".oga", ".ogg",
+        ".opus", ".rf64", ".snd", ".sph", ".w64", ".wav", ".wave", ".webm", ".wma",
+    }
+)  # fmt: skip
 MAX_SECONDS = 3600  # of a clip; a longer one fits in no memory with its activations
 
 _SILENCE_RMS = 1e-7  # below the least significant bit of 16-bit audio by 50 dB
@@ -133,6 +139,20 @@ def clip_name(path: str | os.PathLike[str]) -> str:
     return "pipe" if re.fullmatch(r"/(dev|proc/\w+)/fd/\d+", whole) else Path(readable(path)).stem
 
 
+def parse_seconds(text: str) -> float:
+    """A time as people write it, in seconds: ``65.5``, ``1:05.5`` or ``0:01:05.5``.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    found = re.fullmatch(r"(?:(?:(\d+):)?(\d+):(?=\d\d?(?:\.|$)))?(\d+\.?\d*|\.\d+)", text.strip())
+    if found is None or (":" in text and float(found[3]) >= 60) or (found[1] and int(found[2]) >= 60):
+        raise ValueError(f"{text!r} is no time; write seconds (65.5), minutes (1:05.5) or hours (0:01:05.5)")
+    return 3600 * int(found[1] or 0) + 60 * int(found[2] or 0) + float(found[3])
+
+
 def whole_rate(sample_rate: float) -> int:
     """A sample rate as an integer: of any type, in Hz, if it is whole, positive and at most 1 MHz."""
     from audiometamer.decoding import MAX_RATE
@@ -218,6 +238,8 @@ def seconds_of(path: Path) -> float:
     """
     from audiometamer.decoding import opened
 
+    if str(path) == "-" or path.is_fifo() or path.is_socket():
+        raise AudioMetamerError(f"{path} is a pipe, which can be read only once; give a file")
     with opened(path) as sound:
         return sound.count() / sound.rate
 

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from audiometamer.audio import clip_name
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.models import Model
 from audiometamer.tables import read_cells
@@ -70,7 +71,7 @@ def read_labels(path: Path, clips: Iterable[str]) -> dict[tuple[str, str], str]:
     truths: dict[tuple[str, str], str] = {}
     named = set()
     for line, row in enumerate((dict(zip(columns, cells, strict=True)) for cells in rows), start=2):
-        clip = Path(row[key]).stem if key == "path" else row[key]
+        clip = clip_name(row[key]) if key == "path" else row[key]
         named.add(clip)
         for task in tasks:
             label = row[task].strip()

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from audiometamer.audio import clip_name
 from audiometamer.errors import AudioMetamerError
 from audiometamer.metamers.settings import Settings
 from audiometamer.verdicts import Verdict
@@ -163,4 +164,4 @@ def read_planned(stimulus_set: Path) -> list[Wanted]:
 
 def name_of(row: Mapping[str, str]) -> str:
     """What a clip of a table is called: as its ``name`` says, or else as its file without the ending."""
-    return row.get("name") or Path(row.get("path", "")).stem
+    return row.get("name") or clip_name(row.get("path", ""))

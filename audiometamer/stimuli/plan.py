@@ -13,10 +13,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from audiometamer.audio import Clip
+from audiometamer.audio import SOUND_ENDINGS, Clip, parse_seconds
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import write_text
+from audiometamer.images import PICTURE_ENDINGS
 from audiometamer.label_files import grouped, read_groups
 from audiometamer.loading import load_model
 from audiometamer.matching.methods import load_method
@@ -30,7 +31,7 @@ from audiometamer.toml_files import read_toml, toml_text, within
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 
-_SIGNALS = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+_SIGNALS = SOUND_ENDINGS | PICTURE_ENDINGS
 
 
 class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -114,7 +115,7 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     seeds: Annotated[list[Seed], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [0])
     method: str = "default"
     steps: Count | None = None
-    level: Annotated[float, Meta(gt=0)] | None = None
+    level: Annotated[float, Meta(gt=0, le=1)] | None = None
     batch_size: Count | None = None
 
 
@@ -237,9 +238,9 @@ def _seconds(row: Mapping[str, str], column: str, default: float | None) -> floa
     if not (cell := row.get(column)):
         return default
     try:
-        return float(cell)
+        return parse_seconds(cell)
     except ValueError as error:
-        raise AudioMetamerError(f"{row['path']}: {column} is {cell!r}; it must be a number of seconds") from error
+        raise AudioMetamerError(f"{row['path']}: {column}: {error}") from error
 
 
 def _check_sources(found: Sequence[Source]) -> None:

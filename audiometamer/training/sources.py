@@ -28,6 +28,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from audiometamer.audio import SOUND_ENDINGS
 from audiometamer.errors import AudioMetamerError
 from audiometamer.tables import read_cells
 from audiometamer.training.published_hdf5 import FILES, open_published_hdf5
@@ -41,7 +42,7 @@ KINDS = {
     "tree": "a folder with audio files in <split>/<class>/ or <class>/",
 }
 
-AUDIO = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64")
+AUDIO = tuple(sorted(SOUND_ENDINGS))
 SUBSETS = ("train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other")
 
 _SPEC = re.compile(r"(?P<kind>clips|tree(\.(?P<task>\w+))?|speechcommands|librispeech|hdf5):(?P<path>.+)")
