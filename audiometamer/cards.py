@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.files import read_utf8
 
 
 class FrontEndCard(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,6 +56,6 @@ def read_card(folder: Path) -> Card:
     if not path.is_file():
         raise AudioMetamerError(f"{folder} holds no model.toml")
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Card)
+        return msgspec.toml.decode(read_utf8(path), type=Card)
     except (msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path}: {error}") from error

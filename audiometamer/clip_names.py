@@ -1,12 +1,22 @@
-"""What clips are called: after their recording, and the excerpt that is taken of it."""
+"""What clips are called: after their recording, and the excerpt that is taken of it; times as people write them."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.files import readable
 
 _EXCERPT = re.compile(r"@[\d.e+-]+s")
+
+
+def clip_name(path: str | os.PathLike[str]) -> str:
+    """What a clip is called: its file's name without the ending, "stdin" or "pipe"."""
+    whole = os.fspath(path)
+    if whole in ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
+        return "stdin"
+    return "pipe" if re.fullmatch(r"/(dev|proc/\w+)/fd/\d+", whole) else Path(readable(path)).stem
 
 
 def excerpt_name(name: str, start: float | None, length: float | None) -> str:
@@ -41,7 +51,7 @@ def name_of(row: Mapping[str, str], start: float | None = None, duration: float 
         Seconds, where the row has none of its own.
     """
     part = seconds_in(row, "start", start), seconds_in(row, "duration", duration)
-    return row.get("name") or excerpt_name(Path(row.get("path", "")).stem, *part)
+    return row.get("name") or excerpt_name(clip_name(row.get("path", "")), *part)
 
 
 def seconds_in(row: Mapping[str, str], column: str, default: float | None) -> float | None:
@@ -50,11 +60,25 @@ def seconds_in(row: Mapping[str, str], column: str, default: float | None) -> fl
     Raises
     ------
     AudioMetamerError
-        If the cell is no number.
+        If the cell is no time.
     """
     if not (cell := row.get(column)):
         return default
     try:
-        return float(cell)
+        return parse_seconds(cell)
     except ValueError as error:
-        raise AudioMetamerError(f"{row.get('path')}: {column} is {cell!r}; it must be a number of seconds") from error
+        raise AudioMetamerError(f"{row.get('path')}: {column}: {error}") from error
+
+
+def parse_seconds(text: str) -> float:
+    """A time as people write it, in seconds: ``65.5``, ``1:05.5`` or ``0:01:05.5``.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    found = re.fullmatch(r"(?:(?:(\d+):)?(\d+):(?=\d\d?(?:\.|$)))?(\d+\.?\d*|\.\d+)", text.strip())
+    if found is None or (":" in text and float(found[3]) >= 60) or (found[1] and int(found[2]) >= 60):
+        raise ValueError(f"{text!r} is no time; write seconds (65.5), minutes (1:05.5) or hours (0:01:05.5)")
+    return 3600 * int(found[1] or 0) + 60 * int(found[2] or 0) + float(found[3])

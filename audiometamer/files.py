@@ -1,5 +1,6 @@
 """Files that are either whole or absent, and their sums."""
 
+import codecs
 import hashlib
 import os
 import re
@@ -21,6 +22,14 @@ def readable(path: str | os.PathLike[str]) -> str:
     """A path as text that can be shown and stored: bytes that are not UTF-8 are read as Latin-1, or else replaced by �."""
     latin = re.sub("[\udca0-\udcff]", lambda byte: chr(ord(byte[0]) - 0xDC00), os.fspath(path))
     return re.sub("[\ud800-\udfff]", "�", latin)
+
+
+def read_utf8(path: Path) -> str:
+    """A text file without its byte order mark; of another Unicode encoding, a ValueError that says so."""
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("it is UTF-16; save it as UTF-8")
+    return content.decode("utf-8-sig")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import tomli_w
 from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, type_info
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.files import read_utf8
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -26,7 +27,7 @@ def read_toml(path: Path, kind: type[T]) -> T:
         ``models[1].layers[0]``, counted from 0.
     """
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=kind)
+        return msgspec.toml.decode(read_utf8(path), type=kind)
     except msgspec.ValidationError as error:
         raise AudioMetamerError(f"{path}: {_located(str(error), kind)}") from error
     except OSError as error:

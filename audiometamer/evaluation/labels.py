@@ -1,6 +1,5 @@
 """What a judging model may answer, and what the clips truly are."""
 
-import csv
 import warnings
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from audiometamer.clip_names import name_of, recording_of
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.models import Model
+from audiometamer.tables import read_cells
 
 Truths = Mapping[tuple[str, str], str]  # by clip and task
 _NOT_TASKS = {"path", "clip", "split", "source", "seconds", "sample_rate", "name", "start", "duration", ""}
@@ -47,8 +47,8 @@ def read_labels(path: Path, clips: Sequence[str]) -> dict[tuple[str, str], str]:
     ----------
     path : path
         A CSV file with a column ``path`` or ``clip`` (a clip's name is that of its file, without folder and ending) and one for
-        each task; cells are empty where a label is not known. With ``start`` and ``duration`` beside ``path``, a row is for that
-        excerpt alone; without, for all excerpts of the recording.
+        each task; cells are empty where a label is not known. With a ``start`` (and perhaps a ``duration``) beside ``path``, a
+        row is for that excerpt alone; without, for all excerpts of the recording.
     clips : sequence of str
         Those that must be in it; it may name others as well.
 
@@ -62,12 +62,7 @@ def read_labels(path: Path, clips: Sequence[str]) -> dict[tuple[str, str], str]:
     AudioMetamerError
         If the file cannot be read, has no such columns, lacks a clip, or says two things of one.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames or (), list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AudioMetamerError(f"{path} cannot be read as CSV: {getattr(error, 'strerror', None) or error}") from error
+    columns, rows = read_cells(path)
     key = next((name for name in ("clip", "path") if name in columns), None)
     tasks = [name for name in columns if name not in _NOT_TASKS]
     if key is None or not tasks:
@@ -76,10 +71,9 @@ def read_labels(path: Path, clips: Sequence[str]) -> dict[tuple[str, str], str]:
         )
     truths: dict[tuple[str, str], str] = {}
     named = set()
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise AudioMetamerError(f"{path}, line {line} does not have a cell for each of its {len(columns)} columns")
-        clip = name_of(row) if key == "path" else row[key]
+    for line, row in enumerate((dict(zip(columns, cells, strict=True)) for cells in rows), start=2):
+        part = row if row.get("start") else row | {"duration": ""}  # which may be that of the whole file
+        clip = name_of(part) if key == "path" else row[key]
         named.add(clip)
         for task in tasks:
             label = row[task].strip()

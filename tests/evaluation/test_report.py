@@ -146,7 +146,7 @@ def edit_index(folder, old, new):
     ("spoil", "words"),
     [
         (lambda f: (f / "index.tsv").unlink(), r"index\.tsv does not exist; it is written when synth has finished"),
-        (lambda f: (f / "index.tsv").write_bytes(b"\xff\xfe\x00"), r"index\.tsv cannot be read as a table: .*utf-8"),
+        (lambda f: (f / "index.tsv").write_bytes(b"\xff\xfe\x00"), r"index\.tsv cannot be read as a table: it is UTF-16"),
         (lambda f: (f / "index.tsv").write_bytes(b""), r"index\.tsv is no list of metamers of this version"),
         (lambda f: edit_index(f, "\tseed\t", "\tseeds\t"), r"its columns differ \(seed, seeds\)"),
         (lambda f: edit_index(f, "\tpassed", ""), r"index\.tsv, line 2: 15 cells; there should be 16"),
