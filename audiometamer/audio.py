@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiometamer.clip_names import clip_name, excerpt_name
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import excerpt_name, file_sha256, readable, whole_file
+from audiometamer.files import file_sha256, readable, whole_file
 
 if TYPE_CHECKING:
     from audiometamer.decoding import Sound
 
+SOUND_ENDINGS = frozenset(  # by which sounds are known in a folder; a file that is named may have any
+    {
+        ".3gp", ".aac", ".aif", ".aifc", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".mka", ".mp3", ".nist", ".oga", ".ogg",
+        ".opus", ".rf64", ".snd", ".sph", ".w64", ".wav", ".wave", ".webm", ".wma",
+    }
+)  # fmt: skip
 MAX_SECONDS = 3600  # of a clip; a longer one fits in no memory with its activations
 
 _SILENCE_RMS = 1e-7  # below the least significant bit of 16-bit audio by 50 dB
@@ -185,14 +191,6 @@ def fitted(samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
     return np.pad(samples, sides)[..., :n_samples]
 
 
-def clip_name(path: str | os.PathLike[str]) -> str:
-    """What a clip is called: its file's name without the ending, "stdin" or "pipe"."""
-    whole = os.fspath(path)
-    if whole in ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
-        return "stdin"
-    return "pipe" if re.fullmatch(r"/(dev|proc/\w+)/fd/\d+", whole) else Path(readable(path)).stem
-
-
 def whole_rate(sample_rate: float) -> int:
     """A sample rate as an integer: of any type, in Hz, if it is whole, positive and at most 1 MHz."""
     from audiometamer.decoding import MAX_RATE
@@ -278,6 +276,8 @@ def seconds_of(path: Path) -> float:
     """
     from audiometamer.decoding import opened
 
+    if str(path) == "-" or path.is_fifo() or path.is_socket():
+        raise AudioMetamerError(f"{path} is a pipe, which can be read only once; give a file")
     with opened(path) as sound:
         return sound.count() / sound.rate
 

@@ -1,12 +1,12 @@
 """The card of a model, its ``model.toml``: all that is needed to build and to judge it."""
 
-import codecs
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.files import read_utf8
 from audiometamer.label_files import checked_labels
 
 
@@ -57,7 +57,7 @@ def read_card(folder: Path) -> Card:
     if not path.is_file():
         raise AudioMetamerError(f"{folder} holds no model.toml")
     try:
-        card = msgspec.toml.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8), type=Card)
+        card = msgspec.toml.decode(read_utf8(path), type=Card)
     except (msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path}: {error}") from error
     checked_labels(card.labels, path)

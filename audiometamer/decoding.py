@@ -34,8 +34,8 @@ MAX_CHANNELS = 1024  # as in libsndfile
 _BLOCK = 1 << 16  # samples at a time, of all channels together
 _MAX_PIPE = 4 << 30  # bytes
 _HEADERLESS = {
-    ".raw", ".pcm", ".dat", ".vox", ".g722", ".s8", ".u8", ".s16", ".s24", ".s32", ".f32", ".f64", ".sw", ".sb", ".uw", ".ub", ".ul",
-    ".al",
+    ".raw", ".pcm", ".dat", ".vox", ".g722", ".s8", ".u8", ".s16", ".s24", ".s32", ".f32", ".f64", ".sw", ".sb", ".uw", ".ub",
+    ".ul", ".al",
 }  # fmt: skip
 _NO_LENGTH = 1 << 40  # samples; what libsndfile announces where a header has none
 _ROUNDED = {"MP3", "SDS"}  # formats in which libsndfile announces whole packets

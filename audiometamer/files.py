@@ -1,5 +1,6 @@
-"""Files that are either whole or absent; their sums; what excerpts of them are called."""
+"""Files that are either whole or absent, and their sums."""
 
+import codecs
 import errno
 import hashlib
 import os
@@ -25,6 +26,14 @@ def readable(path: str | os.PathLike[str]) -> str:
     """A path as text that can be shown and stored: bytes that are not UTF-8 are read as Latin-1, or else replaced by �."""
     latin = re.sub("[\udca0-\udcff]", lambda byte: chr(ord(byte[0]) - 0xDC00), os.fspath(path))
     return re.sub("[\ud800-\udfff]", "�", latin)
+
+
+def read_utf8(path: Path) -> str:
+    """A text file without its byte order mark; of another Unicode encoding, a ValueError that says so."""
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("it is UTF-16; save it as UTF-8")
+    return content.decode("utf-8-sig")
 
 
 @contextmanager
@@ -226,19 +235,3 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def excerpt_name(name: str, start: float | None, length: float | None) -> str:
-    """The name of an excerpt of a recording: ``a``, ``a@1.5s`` (from 1.5 s on) or ``a@1.5-2s`` (from 1.5 to 2 s).
-
-    Parameters
-    ----------
-    name : str
-        Name of the recording.
-    start, length : float or None
-        Seconds, as asked for. None, like a start of 0, leaves the name as it is.
-    """
-    begin = start or 0.0
-    if length is not None:
-        return f"{name}@{begin:.10g}-{begin + length:.10g}s"
-    return f"{name}@{begin:.10g}s" if begin else name

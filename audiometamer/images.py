@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from audiometamer.audio import Clip, ClipSource
+from audiometamer.clip_names import clip_name
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import whole_file
+from audiometamer.files import readable, whole_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+PICTURE_ENDINGS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 STEPS_8_BIT, STEPS_16_BIT = 2**8 - 1, 2**16 - 1
 _COLOURS = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "I;16": "I;16", "I;16B": "I;16"}
 
@@ -102,13 +104,13 @@ def read_image(path: str | os.PathLike[str], picture: Picture) -> Clip:
             f"{path} has the same value, {float(pixels.amax()):.3g}, in every pixel: there is nothing to match"
         )
     for notice in notices:
-        warnings.warn(f"{path}: {notice}", AudioMetamerWarning, stacklevel=2)
-    return Clip(path.stem, picture(pixels).contiguous(), None, tuple(notices), ClipSource.of(path))
+        warnings.warn(f"{readable(path)}: {notice}", AudioMetamerWarning, stacklevel=2)
+    return Clip(clip_name(path), picture(pixels).contiguous(), None, tuple(notices), ClipSource.of(path))
 
 
 def _pixels(path: Path) -> Tensor:
     """All of an image, [shape=(1 or 3, rows, columns)] in [0, 1]."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import ExifTags, Image, UnidentifiedImageError
 
     if not path.is_file():
         raise AudioMetamerError(f"{path} is not a file")
@@ -117,15 +119,24 @@ def _pixels(path: Path) -> Tensor:
             image.load()
             deep = _read_png16(path) if image.format == "PNG" else None
             values = _opaque(path, image)
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except UnidentifiedImageError as error:
         raise AudioMetamerError(f"{path} is not an image that can be read (PNG, JPEG, …)") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises for broken files
         raise AudioMetamerError(f"{path} cannot be read as an image: {error}") from error
-    if deep is not None:
-        values = deep
+    values = _upright(values if deep is None else deep, orientation)
     largest = STEPS_16_BIT if values.dtype == np.uint16 else STEPS_8_BIT
-    pixels = torch.from_numpy((values / largest).astype(np.float32))
+    pixels = torch.from_numpy(np.ascontiguousarray(values / largest, dtype=np.float32))
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
+
+
+def _upright(values: np.ndarray, orientation: int) -> np.ndarray:
+    """An image as viewers show it, by its Exif orientation (Exif 2.32, tag 274); any other number than 1 … 8 is ignored."""
+    if orientation in (5, 6, 7, 8):  # rows are stored as columns
+        values = values.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        values = values[::-1]
+    return values[:, ::-1] if orientation in (2, 3, 6, 7) else values
 
 
 def _opaque(path: Path, image: "Image") -> np.ndarray:

@@ -122,7 +122,7 @@ class Model(nn.Module):
             if sample_rate is None or duration is None:
                 raise AudioMetamerError("a model needs sample_rate and duration (sounds) or signal_shape (anything else)")
             n_samples = round(sample_rate * duration)
-            signal_shape = (n_samples,) if channels == 1 else (channels, n_samples)
+            signal_shape = (n_samples,) if channels == 1 else (2, n_samples)
         _refuse_what_takes_no_hooks(network)
         self.front_end = front_end
         self.network = network

@@ -4,40 +4,51 @@ import csv
 import difflib
 import io
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file
+from audiometamer.files import read_utf8, whole_file
 
 _SEPARATORS = "\t,;"  # semicolons: spreadsheets where commas separate decimals
 
 
-def read_cells(path: Path, *, encoding: str = "utf-8", required: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
-    """Header and rows, as they are; both empty if the file is.
+def read_cells(
+    path: Path, *, short_rows: bool = False, required: Sequence[str] = ()
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows; both empty if the file is. Empty rows, and columns without a name or a cell, are left out.
 
     Parameters
     ----------
     path : path
-    encoding : str
-        Default UTF-8.
+    short_rows : bool
+        Whether the last cells of a row may be missing; they are then empty. Default False.
     required : sequence of str
         Columns by which tabs, commas and semicolons are told apart. Default: none; the file's name says what separates cells.
 
     Raises
     ------
     AudioMetamerError
-        If it cannot be read.
+        If it cannot be read, has two columns of one name, or a row has more or fewer cells than the header.
     """
     try:
-        with path.open(encoding=encoding, newline="") as file:
-            text = file.read()
-        separator = _separator(path, text, required)
-        header, *rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AudioMetamerError(f"{path} cannot be read as a table: {error}") from error
-    return header, rows
+        text = read_utf8(path)
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(path, text, required), strict=True)
+        (_, header), *rows = [(lines.line_num, cells) for cells in lines if any(map(str.strip, cells))] or [(1, [])]
+    except (OSError, ValueError, csv.Error) as error:
+        raise AudioMetamerError(f"{path} cannot be read as a table: {getattr(error, 'strerror', None) or error}") from error
+    header = [column.strip() for column in header]
+    for line, cells in rows:
+        cells += [""] * (len(header) - len(cells)) * short_rows
+        if len(cells) != len(header):
+            raise AudioMetamerError(f"{path}, line {line}: {len(cells)} cells; there should be {len(header)}")
+    kept = [k for k, name in enumerate(header) if name or any(cells[k] for _, cells in rows)]
+    header = [header[k] for k in kept]
+    if twice := [name for name, times in Counter(header).items() if times > 1]:
+        raise AudioMetamerError(f"{path} has several columns called {', '.join(map(repr, twice))}; rename or remove all but one")
+    return header, [[cells[k] for k in kept] for _, cells in rows]
 
 
 def read_table(path: Path, *, required: Sequence[str] = ()) -> list[dict[str, str]]:
@@ -46,18 +57,14 @@ def read_table(path: Path, *, required: Sequence[str] = ()) -> list[dict[str, st
     Raises
     ------
     AudioMetamerError
-        If it cannot be read, has no rows, lacks a required column, or a row has more or fewer cells than the header.
+        As `read_cells`; or if it has no rows or lacks a required column.
     """
-    header, rows = read_cells(path, encoding="utf-8-sig", required=required)  # as spreadsheets save it
-    header = [column.strip() for column in header]
+    header, rows = read_cells(path, required=required)
     if missing := [column for column in required if column not in header]:
         told = [f"{column} (nearest: {near})" if (near := nearest(column, header)) else column for column in missing]
         raise AudioMetamerError(f"{path} has no column {', '.join(told)}; it has {', '.join(header) or 'none'}")
     if not rows:
         raise AudioMetamerError(f"{path} has no rows")
-    for line, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise AudioMetamerError(f"{path}, row {line}: {len(row)} cells; there should be {len(header)}")
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
@@ -87,7 +94,7 @@ def _separator(path: Path, text: str, required: Sequence[str]) -> str:
 
 
 def _delimiter(path: Path) -> str:
-    return "\t" if path.suffix == ".tsv" else ","
+    return "\t" if path.suffix.lower() == ".tsv" else ","
 
 
 def _cell(value: Any) -> Any:

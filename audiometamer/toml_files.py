@@ -13,6 +13,7 @@ import tomli_w
 from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, type_info
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.files import read_utf8
 
 T = TypeVar("T", bound=msgspec.Struct)
 _STAND_INS = ("-", 1, [])  # for values that are needed and missing or wrong, so that others can be checked beside them
@@ -62,7 +63,7 @@ def read_toml(path: Path, kind: type[T], check: Callable[[T], Iterable[Problem]]
         problems are listed, with their places and lines.
     """
     try:
-        text = path.read_bytes()
+        text = read_utf8(path)
         content = msgspec.toml.decode(text)
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
@@ -75,14 +76,14 @@ def read_toml(path: Path, kind: type[T], check: Callable[[T], Iterable[Problem]]
         tables = {problem.table for problem in problems}
         problems += (problem for problem in check(read) if problem.table not in tables)
     if problems:
-        raise AudioMetamerError(_listed(path, text.decode(), problems))
+        raise AudioMetamerError(_listed(path, text, problems))
     return read
 
 
 def raise_problems(path: Path, problems: Iterable[Problem]) -> None:
     """Raise an error that lists the problems of a file, if there are any."""
     if found := [*problems]:
-        raise AudioMetamerError(_listed(path, path.read_text(encoding="utf-8-sig"), found))
+        raise AudioMetamerError(_listed(path, read_utf8(path), found))
 
 
 def attempted(place: str, action: Callable[[], object]) -> Iterator[Problem]:

@@ -186,9 +186,12 @@ def test_nothing_is_written_of_samples_that_are_not_finite(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_shape_of_written_samples(tmp_path):
-    with pytest.raises(am.AudioMetamerError, match=r"shape \(2, 3\)"):
-        am.write_wav(tmp_path / "a.wav", np.zeros((2, 3), dtype=np.float32), 20_000)
+@pytest.mark.parametrize("shape", [(3, 5), (1, 5), (2, 2, 5), ()])
+def test_shape_of_written_samples(tmp_path, shape):
+    with pytest.raises(am.AudioMetamerError, match="takes samples of shape") as error:
+        am.write_wav(tmp_path / "a.wav", torch.zeros(shape), 8000)
+    assert str(shape) in str(error.value)
+    assert not (tmp_path / "a.wav").exists()
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path):

@@ -10,6 +10,7 @@ from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import METRICS, NullDistribution
+from audiometamer.files import readable
 from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
 
 _ENDLESS = 1e9  # dB: pairs that are equal
@@ -55,7 +56,7 @@ def null(
         distribution = NullDistribution.measure(
             model, (clip.samples for clip in read_excerpts(model, excerpts[:n_sounds])),
             layers=options.split_names(layer_names) or None, names=map(_name, excerpts[:n_sounds]),
-            source=f"{n_sounds} of {len(excerpts)} excerpts of {', '.join(str(s) for s in sounds)}", batch_size=batch_size,
+            source=f"{n_sounds} of {len(excerpts)} excerpts of {', '.join(map(readable, sounds))}", batch_size=batch_size,
             memory=memory * 1e9, progress=lambda done: tracker(done / n_sounds, f"{done} of {n_sounds} sounds"),
         )  # fmt: skip
     distribution.save(out)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from audiometamer.clip_names import parse_seconds
 from audiometamer.errors import AudioMetamerError
 
 if TYPE_CHECKING:
@@ -30,6 +31,28 @@ seeds = click.option(
 method = click.option("--method", default="default", show_default=True, help="default, or feather2023 (the published procedure).")
 steps = click.option(
     "--steps", type=click.IntRange(1), help="Of an attempt; default: the method's own (200; feather2023: 24000)."
+)
+
+
+class Seconds(click.ParamType[float]):
+    """Seconds, or minutes or hours and what follows them: 65.5, 1:05.5 or 0:01:05.5."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_seconds(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+start = click.option(
+    "--start", type=Seconds(), metavar="TIME", help="Where in the recordings the clips begin: seconds, or 1:05 or 0:01:05.5."
+)
+duration = click.option(
+    "--duration", type=Seconds(), metavar="TIME", help="How much to take from there; default: as much as the model takes."
 )
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, …")
 batch_size = click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Sounds side by side.")

@@ -15,8 +15,8 @@ from audiometamer.models import record as record_activations
 @click.argument("clip", type=click.Path(path_type=Path))
 @options.model
 @options.layers
-@click.option("--start", type=float, help="Seconds into the recording where the clip begins.")
-@click.option("--duration", type=float, help="Seconds to take from there; default: as much as the model takes.")
+@options.start
+@options.duration
 @options.device
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="File to write: safetensors, a tensor for each layer."

@@ -61,8 +61,8 @@ from audiometamer.verdicts import verdict_word
 @options.seeds
 @options.method
 @options.steps
-@click.option("--start", type=float, help="Seconds into the recordings where the clips begin.")
-@click.option("--duration", type=float, help="Seconds to take from there; default: as much as the model takes.")
+@options.start
+@options.duration
 @options.device
 @options.fitting_batch_size
 @click.option("--tf32", is_flag=True, help="Let an NVIDIA GPU take its steps in TF32; targets and evidence stay float32.")

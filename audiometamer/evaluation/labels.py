@@ -1,15 +1,16 @@
 """What a judging model may answer, and what the clips truly are."""
 
-import csv
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
+from audiometamer.clip_names import name_of, recording_of
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.models import Model
+from audiometamer.tables import read_cells
 
 Truths = Mapping[tuple[str, str], str]  # by clip and task
-_NOT_TASKS = {"path", "clip", "split", "source", "seconds", "sample_rate", "start", ""}
+_NOT_TASKS = {"path", "clip", "split", "source", "seconds", "sample_rate", "name", "start", "duration", ""}
 
 
 def classes_of(model: Model) -> dict[str, list[str]]:
@@ -39,15 +40,16 @@ def chance_of(models: Sequence[Model]) -> dict[str, float]:
     return {task: 1 / found.pop() for task, found in numbers.items() if len(found) == 1}
 
 
-def read_labels(path: Path, clips: Iterable[str]) -> dict[tuple[str, str], str]:
+def read_labels(path: Path, clips: Sequence[str]) -> dict[tuple[str, str], str]:
     """True labels of clips.
 
     Parameters
     ----------
     path : path
         A CSV file with a column ``path`` or ``clip`` (a clip's name is that of its file, without folder and ending) and one for
-        each task; cells are empty where a label is not known.
-    clips : iterable of str
+        each task; cells are empty where a label is not known. With a ``start`` (and perhaps a ``duration``) beside ``path``, a
+        row is for that excerpt alone; without, for all excerpts of the recording.
+    clips : sequence of str
         Those that must be in it; it may name others as well.
 
     Returns
@@ -60,12 +62,7 @@ def read_labels(path: Path, clips: Iterable[str]) -> dict[tuple[str, str], str]:
     AudioMetamerError
         If the file cannot be read, has no such columns, lacks a clip, or says two things of one.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames or (), list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AudioMetamerError(f"{path} cannot be read as CSV: {getattr(error, 'strerror', None) or error}") from error
+    columns, rows = read_cells(path)
     key = next((name for name in ("clip", "path") if name in columns), None)
     tasks = [name for name in columns if name not in _NOT_TASKS]
     if key is None or not tasks:
@@ -74,10 +71,9 @@ def read_labels(path: Path, clips: Iterable[str]) -> dict[tuple[str, str], str]:
         )
     truths: dict[tuple[str, str], str] = {}
     named = set()
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise AudioMetamerError(f"{path}, line {line} does not have a cell for each of its {len(columns)} columns")
-        clip = Path(row[key]).stem if key == "path" else row[key]
+    for line, row in enumerate((dict(zip(columns, cells, strict=True)) for cells in rows), start=2):
+        part = row if row.get("start") else row | {"duration": ""}  # which may be that of the whole file
+        clip = name_of(part) if key == "path" else row[key]
         named.add(clip)
         for task in tasks:
             label = row[task].strip()
@@ -85,9 +81,19 @@ def read_labels(path: Path, clips: Iterable[str]) -> dict[tuple[str, str], str]:
                 raise AudioMetamerError(
                     f"{path}, line {line}: the {task} of {clip!r} is {label!r}, but {truths[clip, task]!r} before"
                 )
-    if missing := [clip for clip in clips if clip not in named]:
+    rows_of = {clip: found for clip in clips if (found := _row_of(clip, named)) is not None}
+    if missing := [clip for clip in clips if clip not in rows_of]:
         raise AudioMetamerError(f"{path} has no row for {len(missing)} of the clips (first: {missing[0]!r})")
-    return truths
+    return truths | {(clip, task): truths[row, task] for clip, row in rows_of.items() for task in tasks if (row, task) in truths}
+
+
+def _row_of(clip: str, named: Set[str]) -> str | None:
+    """The row of a clip: its own, or that of its recording; or, of one named after its file alone, the only excerpt's."""
+    for name in (clip, recording_of(clip)):
+        if name in named:
+            return name
+    excerpts = [name for name in named if recording_of(name) == clip]
+    return excerpts[0] if len(excerpts) == 1 else None
 
 
 def check_labels(path: Path, truths: Truths, clips: Sequence[str], judges: Mapping[str, Mapping[str, Sequence[str]]]) -> None:

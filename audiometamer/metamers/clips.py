@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audiometamer.clip_names import clip_name
 from audiometamer.errors import AudioMetamerError
+from audiometamer.files import readable
 
 if TYPE_CHECKING:
     from audiometamer.audio import Clip
@@ -55,5 +57,6 @@ def check_names(paths: Sequence[Path]) -> None:
     """Raise if two different files would share a folder."""
     seen: dict[str, Path] = {}
     for path in paths:
-        if seen.setdefault(path.stem, path) != path:
-            raise AudioMetamerError(f"{seen[path.stem]} and {path} would share the folder {path.stem}; rename one of them")
+        name = clip_name(path)
+        if (first := seen.setdefault(name, path)) != path:
+            raise AudioMetamerError(f"{readable(first)} and {readable(path)} would share the folder {name}; rename one of them")

@@ -4,13 +4,13 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from audiometamer.audio import Clip, seconds_of
+from audiometamer.audio import SOUND_ENDINGS, Clip, seconds_of
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.images import PICTURE_ENDINGS
 from audiometamer.metamers.clips import read_for
 from audiometamer.models import Model
 from audiometamer.tables import read_table
 
-_PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 _TABLES = {".csv", ".tsv"}
 
 Excerpt = tuple[Path, float | None]  # a file and, of a sound, the second in it where an excerpt begins
@@ -33,9 +33,9 @@ def find_excerpts(model: Model, sources: Sequence[Path]) -> list[Excerpt]:
     """
     found: list[Excerpt] = []
     for file in (file for source in sources for file in _files(model, source)):
-        if not file.exists():
-            raise AudioMetamerError(f"{file} does not exist")
         if model.picture is not None:
+            if not file.exists():
+                raise AudioMetamerError(f"{file} does not exist")
             found.append((file, None))
             continue
         if model.duration is None:
@@ -58,14 +58,8 @@ def read_excerpts(model: Model, excerpts: Iterable[Excerpt]) -> Iterator[Clip]:
 
 def _files(model: Model, source: Path) -> list[Path]:
     if source.is_dir():
-        endings = _PICTURES if model.picture is not None else _sounds()
+        endings = SOUND_ENDINGS if model.picture is None else PICTURE_ENDINGS
         return sorted(path for path in source.rglob("*") if path.suffix.lower() in endings)
     if source.suffix.lower() in _TABLES:
         return [source.parent / row["path"] for row in read_table(source, required=["path"])]
     return [source]
-
-
-def _sounds() -> set[str]:
-    import soundfile
-
-    return {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".aifc", ".oga", ".opus"}

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.audio import Clip, write_wav
+from audiometamer.clip_names import clip_name
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file, write_json
 from audiometamer.images import read_png, write_png
@@ -61,9 +62,9 @@ def named_as_before(out: Path, model: Model, clip: Clip) -> Clip:
     """A clip under the name that its metamers in `out` have: earlier versions named every excerpt after its file alone."""
     if clip.source is None or clip.sample_rate is None:
         return clip
-    stem = Path(clip.source.path).stem
-    before = clip_folder(out, stem, model.name) / "original.wav"
-    return replace(clip, name=stem) if before.exists() and torch.equal(read_signal(before), clip.samples) else clip
+    name = clip_name(clip.source.path)
+    before = clip_folder(out, name, model.name) / "original.wav"
+    return replace(clip, name=name) if before.exists() and torch.equal(read_signal(before), clip.samples) else clip
 
 
 def checkpoint_path(out: Path, settings: Settings) -> Path:

@@ -1,13 +1,11 @@
 """Where things lie in a stimulus set besides its items: what is read without its plan, models and clips."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import excerpt_name
 from audiometamer.metamers.results import RECORD
 
 ORIGINALS, CLAIMS, LOCK = "originals", "claims", ".lock"
@@ -51,35 +49,6 @@ def read_failure(at: Path) -> Failure | None:
         return None
     except (OSError, msgspec.MsgspecError) as error:
         raise AudioMetamerError(f"{path} is not the error of an item: {error}; delete it, and run again") from error
-
-
-def name_of(row: Mapping[str, str], start: float | None = None, duration: float | None = None) -> str:
-    """What a clip of a table is called: as its ``name`` says, or else after its file and the part that is taken of it.
-
-    Parameters
-    ----------
-    row : mapping of str to str
-    start, duration : float or None
-        Seconds, where the row has none of its own.
-    """
-    part = seconds_in(row, "start", start), seconds_in(row, "duration", duration)
-    return row.get("name") or excerpt_name(Path(row.get("path", "")).stem, *part)
-
-
-def seconds_in(row: Mapping[str, str], column: str, default: float | None) -> float | None:
-    """The seconds in a cell of a table of clips, or the default where it is empty.
-
-    Raises
-    ------
-    AudioMetamerError
-        If the cell is no number.
-    """
-    if not (cell := row.get(column)):
-        return default
-    try:
-        return float(cell)
-    except ValueError as error:
-        raise AudioMetamerError(f"{row.get('path')}: {column} is {cell!r}; it must be a number of seconds") from error
 
 
 def clip_tables(stimulus_set: Path) -> list[Path]:

@@ -14,24 +14,26 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from audiometamer.audio import Clip
+from audiometamer.audio import SOUND_ENDINGS, Clip
+from audiometamer.clip_names import clip_name, excerpt_name, name_of, seconds_in
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import excerpt_name, write_text
+from audiometamer.files import write_text
+from audiometamer.images import PICTURE_ENDINGS
 from audiometamer.label_files import grouped, read_groups
 from audiometamer.loading import load_model
 from audiometamer.matching.methods import load_method
 from audiometamer.metamers.clips import read_for
 from audiometamer.metamers.synthesis import places
 from audiometamer.models import Model
-from audiometamer.stimuli.layout import OWN_COLUMNS, clip_tables, name_of, seconds_in
+from audiometamer.stimuli.layout import OWN_COLUMNS, clip_tables
 from audiometamer.tables import read_table
 from audiometamer.toml_files import read_toml, toml_text, within
 
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 
-_SIGNALS = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+_SIGNALS = SOUND_ENDINGS | PICTURE_ENDINGS
 
 
 class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -115,7 +117,7 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     seeds: Annotated[list[Seed], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [0])
     method: str = "default"
     steps: Count | None = None
-    level: Annotated[float, Meta(gt=0)] | None = None
+    level: Annotated[float, Meta(gt=0, le=1)] | None = None
     batch_size: Count | None = None
 
 
@@ -212,18 +214,7 @@ def sources(path: Path, clips: Clips) -> list[Source]:
 
 
 def _rows(table: Path) -> list[dict[str, str]]:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AudioMetamerError(f"{table} cannot be read as CSV: {getattr(error, 'strerror', None) or error}") from error
-    if "path" not in (reader.fieldnames or ()):
-        raise AudioMetamerError(f"{table} has no column path; it has {', '.join(reader.fieldnames or ())}")
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise AudioMetamerError(f"{table}, line {line}, has not as many cells as there are columns")
-    return [{**row, "path": str(table.parent / row["path"])} for row in rows]
+    return [{**row, "path": str(table.parent / row["path"])} for row in read_table(table, required=["path"])]
 
 
 def _signals(folder: Path) -> list[Path]:
@@ -269,8 +260,8 @@ def named_as_before(chosen: Sequence[Source], stimulus_set: Path) -> list[Source
     taken = {source.name for source in chosen}
 
     def named(source: Source) -> Source:
-        before = msgspec.structs.replace(source, name=source.path.stem)
-        by_itself = source.name == excerpt_name(source.path.stem, source.start, source.duration)
+        before = msgspec.structs.replace(source, name=clip_name(source.path))
+        by_itself = source.name == excerpt_name(before.name, source.start, source.duration)
         return before if by_itself and before.name not in taken and _own_cells(before, stimulus_set) in known else source
 
     return sorted(map(named, chosen), key=lambda source: source.name)

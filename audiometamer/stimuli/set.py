@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from audiometamer.clip_names import name_of
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import in_turn, is_temporary, whole_file, write_json, write_text
 from audiometamer.metamers.results import INDEX, ITEMS, Result, check_set, is_set, iterate_results, read_results
@@ -25,7 +26,6 @@ from audiometamer.stimuli.layout import (
     PARQUET,
     README,
     clip_tables,
-    name_of,
 )
 from audiometamer.stimuli.verify import lists_all, write_manifest
 from audiometamer.tables import read_table, write_table

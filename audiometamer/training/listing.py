@@ -5,11 +5,8 @@ import warnings
 from collections import deque
 from pathlib import Path
 
+from audiometamer.audio import SOUND_ENDINGS
 from audiometamer.errors import AudioMetamerWarning
-
-AUDIO = (
-    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64", ".sph", ".nist",
-)  # fmt: skip
 
 
 def audio_files(folder: Path) -> list[Path]:
@@ -47,7 +44,7 @@ def listed_files(folder: Path) -> list[Path]:
                     continue
                 if entry.is_dir():
                     (links if entry.is_symlink() else folders).append(path)
-                elif path.suffix.lower() in AUDIO and entry.is_file():
+                elif path.suffix.lower() in SOUND_ENDINGS and entry.is_file():
                     (linked if entry.is_symlink() else found).append(path)
     known = {_place(file) for file in found} if linked else set()
     for file in linked:

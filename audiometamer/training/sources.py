@@ -17,18 +17,18 @@ A data set is named by its path, if that shows its layout, or as ``KIND:PATH``:
     The layout of the published training set: see `audiometamer.training.published_hdf5`.
 """
 
-import csv
 import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from audiometamer.audio import SOUND_ENDINGS
 from audiometamer.errors import AudioMetamerError
+from audiometamer.tables import read_cells
 from audiometamer.training import layouts
-from audiometamer.training.listing import AUDIO, audio_files, listed_files
+from audiometamer.training.listing import audio_files, listed_files
 from audiometamer.training.published_hdf5 import FILES, open_published_hdf5
 from audiometamer.training.recordings import SPLITS, AudioFile, AudioPart, Recording
 
@@ -139,28 +139,22 @@ def _recognised(path: Path) -> str:
 
 def _clips(path: Path) -> list[Recording]:
     table = path / "clips.csv" if path.is_dir() else path
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if missing := {"path", "split"} - set(reader.fieldnames or ()):
-                raise AudioMetamerError(f"{table} has no column {' and no column '.join(sorted(missing))}")
-            recordings = [_clip(row, table, reader.line_num) for row in reader]
-    except FileNotFoundError as error:
-        raise AudioMetamerError(f"{table} does not exist; it lists recordings, with columns path, split and tasks") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AudioMetamerError(f"{table} cannot be read as CSV: {error}") from error
+    if not table.exists():
+        raise AudioMetamerError(f"{table} does not exist; it lists recordings, with columns path, split and tasks")
+    columns, rows = read_cells(table, short_rows=True)
+    if missing := {"path", "split"} - set(columns):
+        raise AudioMetamerError(f"{table} has no column {' and no column '.join(sorted(missing))}")
+    recordings = [_clip(dict(zip(columns, cells, strict=True)), table, line) for line, cells in enumerate(rows, start=2)]
     return _some(recordings, f"{table} lists no recordings")
 
 
-def _clip(row: Mapping[Any, str | None], table: Path, line: int) -> Recording:
-    if None in row:
-        raise AudioMetamerError(f"{table}, line {line} has more cells than columns; a cell that holds a comma is quoted")
-    path, split = table.parent / (row["path"] or ""), row["split"]
+def _clip(row: Mapping[str, str], table: Path, line: int) -> Recording:
+    path, split = table.parent / row["path"], row["split"]
     if split not in SPLITS:
         raise AudioMetamerError(f"{table}, line {line}: the split is {split!r}; it would be one of {', '.join(SPLITS)}")
     if not path.is_file():
         raise AudioMetamerError(f"{table}, line {line}: {path} is not a file")
-    cells = {task: (cell or "").split(";") for task, cell in row.items() if task not in _NOT_TASKS}
+    cells = {task: cell.split(";") for task, cell in row.items() if task not in _NOT_TASKS}
     labels = {task: tuple(name for label in cell if (name := label.strip())) for task, cell in cells.items()}
     return AudioFile(path, split, {task: names for task, names in labels.items() if names})
 
@@ -184,7 +178,7 @@ def _tree(path: Path, task: str) -> list[Recording]:
             classes[top].append(file)
     for name, members in classes.items():
         recordings += [AudioFile(file, split, {task: (name,)}) for file, split in _divided(path, members)]
-    return _some(recordings, f"{path} holds no audio files ({', '.join(AUDIO)})")
+    return _some(recordings, f"{path} holds no audio files ({', '.join(sorted(SOUND_ENDINGS))})")
 
 
 def _divided(root: Path, files: list[Path]) -> Iterator[tuple[Path, str]]:

@@ -319,6 +319,10 @@ def prepared_tests(model: Model, recordings: Sequence[Recording], *, split: str,
     """
     if model.labels is None or model.sample_rate is None:
         raise AudioMetamerError(f"{model.name} has no labels or no sample rate; both are needed to test it")
+    if model.channels != 1:
+        raise AudioMetamerError(
+            f"{model.name} takes sounds of {model.channels} channels; recordings to test by are mixed down to one"
+        )
     labels = model.labels if isinstance(model.labels, Mapping) else {model.tasks[0]: model.labels}
     multi = model.card.multi_label if model.card is not None else ()
     tasks = {task: Task(tuple(names), task in multi) for task, names in labels.items()}
@@ -327,7 +331,7 @@ def prepared_tests(model: Model, recordings: Sequence[Recording], *, split: str,
         raise AudioMetamerError(f"no recording of split {split!r} has a label of task {', '.join(tasks)}")
     corpus.tell_unknown_labels(split)
     backgrounds = corpus.backgrounds(KINDS, N_VOICES, for_tests=True)
-    return TestSet(corpus, split, backgrounds, n_samples=model.signal_shape[0], level=model.level, seed=seed)
+    return TestSet(corpus, split, backgrounds, n_samples=model.signal_shape[-1], level=model.level, seed=seed)
 
 
 def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:

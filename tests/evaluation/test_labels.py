@@ -29,17 +29,30 @@ def test_clips_by_path_or_name(file):
     assert read_labels(file("clip,word\nx.1,yes\n"), ["x.1"]) == {("x.1", "word"): "yes"}
 
 
+def test_a_row_is_for_all_excerpts_of_a_recording_or_for_one(file):
+    clips = ["a@1.5s", "a@3-3.5s", "a", "b@2s"]
+    assert read_labels(file("path,word\na.wav,yes\nb.wav,no\n"), clips) == {
+        ("a", "word"): "yes", ("b", "word"): "no", ("a@1.5s", "word"): "yes", ("a@3-3.5s", "word"): "yes", ("b@2s", "word"): "no",
+    }  # fmt: skip
+    assert read_labels(file("path,duration,word\na.wav,9.5,yes\n"), ["a@3s"])["a@3s", "word"] == "yes"
+    each = file("path,start,duration,word\na.wav,1.5,,yes\na.wav,3,0.5,no\na.wav,,,up\nb.wav,2,,yes\n")
+    found = read_labels(each, [*clips, "b"])  # version 0.1 named every excerpt after its file alone
+    assert [found[clip, "word"] for clip in [*clips, "b"]] == ["yes", "no", "up", "yes", "yes"]
+    with pytest.raises(am.AudioMetamerError, match=r"no row for 1 of the clips \(first: 'b@3s'\)"):
+        read_labels(each, ["b@3s"])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "has the columns (none); it needs path or clip, and one for each task"),
         ("word\nyes\n", "has the columns word; it needs path or clip"),
         ("path,split\nx.wav,test\n", "has the columns path, split; it needs path or clip, and one for each task"),
-        ("path,word\nx.wav,yes,no\n", "line 2 does not have a cell for each of its 2 columns"),
-        ("path,word\nx.wav\n", "line 2 does not have a cell for each of its 2 columns"),
+        ("path,word\nx.wav,yes,no\n", "line 2: 3 cells; there should be 2"),
+        ("path,word\nx.wav\n", "line 2: 1 cells; there should be 2"),
         ("path,word\nx.wav,yes\nb/x.wav,no\n", "line 3: the word of 'x' is 'no', but 'yes' before"),
         ("path,word\ny.wav,yes\n", "has no row for 1 of the clips (first: 'x')"),
-        ("path,word\n\0", "cannot be read as CSV"),
+        ("path,word\n\0", "cannot be read as a table"),
     ],
 )
 def test_files_that_do_not_fit(file, text, message):
@@ -54,7 +67,7 @@ def test_files_that_do_not_fit(file, text, message):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(am.AudioMetamerError, match=r"none\.csv cannot be read as CSV: No such file"):
+    with pytest.raises(am.AudioMetamerError, match=r"none\.csv cannot be read as a table: No such file"):
         read_labels(tmp_path / "none.csv", [])
 
 

@@ -13,7 +13,7 @@ import torch
 import audiometamer as am
 from audiometamer.audio import ClipSource
 from audiometamer.cli import main
-from audiometamer.files import excerpt_name
+from audiometamer.clip_names import excerpt_name, recording_of
 from audiometamer.metamers.files import evidence_of, read_metamer, save_metamer
 from audiometamer.metamers.results import read_results
 from audiometamer.stimuli.items import expand
@@ -70,6 +70,12 @@ def source(record: Path) -> dict:
 )
 def test_a_name_says_which_excerpt_it_is(start, length, name):
     assert excerpt_name("a.b", start, length) == name
+    assert recording_of(name) == "a.b"
+
+
+@pytest.mark.parametrize("name", ["a", "a@b", "a@", "@1s", "a@1", "a@1s.x", "me@home-1s"])
+def test_a_name_with_a_sign_in_it_is_no_excerpt(name):
+    assert recording_of(name) == name
 
 
 def test_a_clip_knows_where_it_was_read(recording):

@@ -41,7 +41,7 @@ def mistake(tmp_path, text, *, n_clips=3):
         (("sound_model", "no_model"), "models[0].name: model 'tiny_models:no_model'"),
         (('table = "clips.csv"', 'table = "clips.csv"\nfolder = "."'), "clips: give one of table, folder and files"),
         (('table = "clips.csv"', 'files = ["none.wav"]'), "clips: none.wav does not exist"),
-        (('table = "clips.csv"', 'table = "no.csv"'), "clips.table: no.csv cannot be read as CSV"),
+        (('table = "clips.csv"', 'table = "no.csv"'), "clips.table: no.csv cannot be read as a table"),
         (('clips.csv"', 'clips.csv"\nselect.speaker = "x"'), "clips.select: there is no column 'speaker'; there are path, word"),
         (('clips.csv"', 'clips.csv"\nselect.word = "yess"'), "clips.select: no clip has word 'yess'; the nearest are yes"),
         (('clips.csv"', 'clips.csv"\ncount = 9'), "clips.count: 9 are wanted, and 3 are there"),
