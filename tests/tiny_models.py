@@ -50,6 +50,13 @@ def sound_model() -> am.Model:
     return am.Model(network, front_end=ears, sample_rate=SAMPLE_RATE, duration=DURATION, labels={"word": WORDS}, name="tiny")
 
 
+def bracketed_model() -> am.Model:
+    """With labels that would be markup elsewhere."""
+    model = sound_model()
+    model.labels = {"word": ("[noise]", "[/s]", ":smile:")}
+    return model
+
+
 def not_a_model() -> int:
     return 3
 

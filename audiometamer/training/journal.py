@@ -13,7 +13,7 @@ Row = dict[str, float]
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
     """All epochs as CSV."""
-    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)

@@ -91,7 +91,7 @@ def main(out: Path, shipped: bool, seed: int) -> None:
             (out / path).parent.mkdir(exist_ok=True)
             _convert(spoken, out / path, shipped=shipped)
             rows.append([path, utterance.word, utterance.voice, utterance.program, _LICENCES[utterance.program], split])
-    with (out / "clips.csv").open("w", newline="") as file:
+    with (out / "clips.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "word", "voice", "program", "licence", "split"])
         writer.writerows(rows)

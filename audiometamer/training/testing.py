@@ -336,7 +336,7 @@ def prepared_tests(model: Model, recordings: Sequence[Recording], *, split: str,
 
 def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
     """A row for each split, task and condition, tab-separated."""
-    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(["task", "split", "condition", "clips", "correct", "percent", "low_95", "high_95"])
         for split, tasks in scores.items():
@@ -348,7 +348,7 @@ def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
 
 def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:
     """Tab-separated counts: a row for each true label, a column for each answer."""
-    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(["label", *labels])
         writer.writerows([label, *row] for label, row in zip(labels, confusion.tolist(), strict=True))
