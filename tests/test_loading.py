@@ -140,3 +140,18 @@ def test_controls_of_what_is_not_there():
         am.load_model("random:cochcnn-wrd:0")
     with pytest.raises(am.AudioMetamerError, match="there is no model 'random:cochcnn-word'"):
         am.load_model("random:cochcnn-word")
+
+
+def test_layers_by_their_published_names(folder):
+    """Whoever asks by a published name gets our name in results: one layer, one name."""
+    model = am.load_model(folder)
+    assert model.canonical("relu0_fakerelu+relu1_fakerelu/channels=0:1") == "relu0+relu1/channels=0:1"
+    assert model.canonical("relu2_fakerelu@0") == "relu2@0"
+    assert model.canonical("conv0") == "conv0"
+    assert model.tap("input_after_preproc") == model.tap("cochleagram")
+    generator = torch.Generator().manual_seed(0)
+    clips = [am.Clip(f"c{k}", 0.1 * torch.randn(40_000, generator=generator), 20_000) for k in range(2)]
+    made = am.synthesize(model, clips[0], ["relu0_fakerelu", "relu0"], steps=1)
+    assert [m.evidence.settings.layer for m in made] == ["relu0"]
+    null = am.NullDistribution.measure(model, [clip.samples for clip in clips], layers=["relu0_fakerelu", "final"])
+    assert list(null.layers) == ["relu0", "final"]
