@@ -314,10 +314,9 @@ def test_what_lies_out_of_range_is_refused(recording, options, message):
     ("text", "seconds"),
     [
         ("0", 0), ("65.5", 65.5), (".5", 0.5), ("1e1", None), ("1:05", 65), ("1:05.5", 65.5), ("0:01:05", 65),
-        ("0:01:05.25", 65.25),
-        ("90:00", 5400), ("1:00:00", 3600), (" 1:05 ", 65), ("1:5", 65), ("1:75", None), ("1:75:00", None), ("", None), (":05", None),
-
-        ("1:", None), ("-1", None), ("nan", None), ("inf", None), ("1:2:3:4", None), ("1:005", None), ("1,5", None),
+        ("0:01:05.25", 65.25), ("90:00", 5400), ("1:00:00", 3600), (" 1:05 ", 65), ("1:5", 65), ("1:75", None),
+        ("1:75:00", None), ("", None), (":05", None), ("1:", None), ("-1", None), ("nan", None), ("inf", None),
+        ("1:2:3:4", None), ("1:005", None), ("1,5", None),
     ],
 )  # fmt: skip
 def test_times_as_people_write_them(text, seconds):
