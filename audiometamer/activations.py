@@ -4,7 +4,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import count
 from typing import Any
@@ -127,10 +127,8 @@ def record_taps(
     with ExitStack() as hooks:
         for path, given in {(tap.path, tap.given) for tap in taps.values()}:
             hooks.callback(_hook(root.get_submodule(path), path, recording, given=given).remove)
-        try:
+        with suppress(_AllRecorded):
             forward()
-        except _AllRecorded:
-            pass
     if missed := [layer for layer in taps if layer not in recording.outputs and layer not in optional]:
         raise AudioMetamerError(f"the forward pass never came to {', '.join(missed)}")
     return {layer: recording.outputs[layer] for layer in taps if layer in recording.outputs}

@@ -81,7 +81,7 @@ def check_names(name: str, labels: Names, output: Any) -> None:
             raise AudioMetamerError(
                 f"the labels are one list, and {name} answers several tasks, {answered}: give a list for each"
             )
-        labels = {task: labels for task in found}
+        labels = dict.fromkeys(found, labels)
     if labels.keys() != found.keys():
         raise AudioMetamerError(f"the labels are of the tasks {', '.join(labels)}; {name} answers {answered}: name these")
     for task, names in labels.items():

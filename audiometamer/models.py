@@ -87,9 +87,9 @@ class Model(nn.Module):
     Raises
     ------
     AudioMetamerError
-        If the network is TorchScript or compiled; is in train mode; has trainable parameters, or tensors on several devices or of several
-        floating types; fails on noise; gives an output that does not depend on its input, or that depends on the rest of the
-        batch; if the labels do not fit its output; or if no gradient, or a gradient of zero, reaches the input.
+        If the network is TorchScript or compiled; is in train mode; has trainable parameters, or tensors on several devices or
+        of several floating types; fails on noise; gives an output that does not depend on its input, or that depends on the rest
+        of the batch; if the labels do not fit its output; or if no gradient, or a gradient of zero, reaches the input.
 
     Warns
     -----

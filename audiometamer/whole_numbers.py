@@ -3,6 +3,8 @@
 import operator
 from typing import Any
 
+import numpy as np
+
 from audiometamer.errors import AudioMetamerError
 
 
@@ -25,12 +27,9 @@ def whole(value: Any, name: str, *, least: int | None = None) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        try:
-            number = int(value)
-        except (TypeError, ValueError, OverflowError):
-            number = None
-        if number is None or number != value or isinstance(value, str):
+        if not isinstance(value, float | np.floating) or not float(value).is_integer():
             raise AudioMetamerError(f"{name} is {value!r}; it must be a whole number") from None
+        number = int(value)
     if least is not None and number < least:
         raise AudioMetamerError(f"{name} is {number}; it must be at least {least}")
     return number

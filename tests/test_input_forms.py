@@ -80,7 +80,7 @@ def test_arguments_that_nobody_can_guess_are_named():
         def forward(self, x, speakers, language):
             return super().forward(x) + self.table[language]
 
-    with pytest.raises(am.AudioMetamerError, match="it takes x, speakers, language: give it the others by .*pre_hook"):
+    with pytest.raises(am.AudioMetamerError, match=r"it takes x, speakers, language: give it the others by .*pre_hook"):
         build(frozen(Odd()))
 
 

@@ -135,7 +135,7 @@ def test_rows_that_are_several_items_of_each_signal_need_to_be_announced():
     model = model_of(Frames())
     assert model.layers == ("conv", "relu")
     assert "49 rows for each in dimension 0; if its first dimension holds several items" in model.left_out["read_out"]
-    with pytest.raises(am.AudioMetamerError, match="layer 'read_out' has shape .* needs an attribute items_per_signal"):
+    with pytest.raises(am.AudioMetamerError, match=r"layer 'read_out' has shape .* needs an attribute items_per_signal"):
         am.record(model, noise(0)[None], "read_out")
     announced = Frames()
     announced.items_per_signal = 49
@@ -145,9 +145,9 @@ def test_rows_that_are_several_items_of_each_signal_need_to_be_announced():
 def test_what_was_left_out_can_be_asked_for_and_says_why():
     model = model_of(own_networks.Detached())
     assert am.record(model, noise(0)[None], "cut")["cut"].shape == (1, 4)
-    with pytest.raises(am.AudioMetamerError, match="layer cut: the activations do not depend on the signal by differentiable"):
+    with pytest.raises(am.AudioMetamerError, match=r"layer cut: the activations do not depend on the signal by differentiable"):
         am.synthesize(model, noise(0), "cut", steps=3)
-    with pytest.raises(am.AudioMetamerError, match="layer 'blocks' is a ModuleList, a container that is never called itself"):
+    with pytest.raises(am.AudioMetamerError, match=r"layer 'blocks' is a ModuleList, a container that is never called itself"):
         am.synthesize(model_of(Blocks()), noise(0), "blocks", steps=3)
 
 

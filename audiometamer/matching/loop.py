@@ -199,8 +199,8 @@ def one_each(values: Tensor, what: str, signals: Tensor) -> Tensor:
         raise AudioMetamerError(f"the {what} returns a {type(values).__name__}; it must return a Tensor [shape=(batch,)]")
     if values.shape != signals.shape[:1]:
         raise AudioMetamerError(
-            f"the {what} has shape {tuple(values.shape)} for {len(signals)} signal(s); it must be ({len(signals)},), a number for "
-            "each: sum over all dimensions but the first"
+            f"the {what} has shape {tuple(values.shape)} for {len(signals)} signal(s); it must be ({len(signals)},), a number "
+            "for each: sum over all dimensions but the first"
         )
     if not values.is_floating_point():
         raise AudioMetamerError(f"the {what} is {values.dtype}; it must be real and floating, such as {signals.dtype}")
@@ -221,8 +221,8 @@ def _check_lengths(start: Tensor, target: Activations) -> None:
     for tensor in [target] if isinstance(target, Tensor) else target.values():
         if start.ndim == 0 or tensor.ndim == 0 or len(tensor) != len(start):
             raise AudioMetamerError(
-                f"the start has shape {tuple(start.shape)} and the target {tuple(tensor.shape)}; their first dimension must be the "
-                "same number of signals"
+                f"the start has shape {tuple(start.shape)} and the target {tuple(tensor.shape)}; their first dimension must be "
+                "the same number of signals"
             )
 
 

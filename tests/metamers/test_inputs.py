@@ -1,4 +1,4 @@
-"""What `synthesize` takes: clips in any form, iterables, numpy's numbers, contexts without gradients; what it refuses, before step 0."""
+"""What `synthesize` takes: clips in any form, iterables, numpy's numbers; what it refuses, before the first step."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_gradients_are_on_for_the_synthesis_alone(model, context):
 def test_a_network_of_inference_tensors_is_refused():
     with torch.inference_mode():
         network = frozen(Net())
-    with pytest.raises(am.AudioMetamerError, match="built under torch.inference_mode"):
+    with pytest.raises(am.AudioMetamerError, match=r"built under torch.inference_mode"):
         am.Model(network, sample_rate=SAMPLE_RATE, duration=0.1)
 
 
@@ -115,9 +115,9 @@ def test_what_cannot_be_is_refused_before_the_first_step(model, changes, message
 
 def test_sample_rates_are_whole():
     assert type(am.Model(frozen(Net()), sample_rate=np.int64(SAMPLE_RATE), duration=0.1).sample_rate) is int
-    with pytest.raises(am.AudioMetamerError, match="sample_rate is 4000.5; it must be a whole number"):
+    with pytest.raises(am.AudioMetamerError, match=r"sample_rate is 4000.5; it must be a whole number"):
         am.Model(frozen(Net()), sample_rate=4000.5, duration=0.1)
-    with pytest.raises(am.AudioMetamerError, match="sample_rate is 0; it must be at least 1"):
+    with pytest.raises(am.AudioMetamerError, match=r"sample_rate is 0; it must be at least 1"):
         am.read_clip("nothing.wav", sample_rate=0)
 
 
