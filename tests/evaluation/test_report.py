@@ -54,6 +54,20 @@ def test_the_command_writes_a_page_and_pictures_beside_it(folder, capsys):
     assert row["similarity"]["relu1"][2] == pytest.approx(record["similarity"]["relu1"]["pearson_r2"], abs=1e-4)
 
 
+def test_labels_come_with_their_probabilities_and_limits(folder):
+    record = folder / "vowel" / "tiny" / "final_seed0.json"
+    found = json.loads(record.read_text())
+    found["verdict"]["labels"] = {"word": ["yes", "no"]}
+    earlier = {name: value for name, value in found.items() if name not in ("probabilities", "classes", "limits")}
+    record.write_text(json.dumps(earlier))
+    assert data_of(make_report(folder))["metamers"][0]["labels"][0][3:] == ["", ""]  # a record of version 0.1
+    found |= {"probabilities": {"word": [0.971, 0.434]}, "classes": {"word": 16}, "limits": ["Knows 16 words."]}
+    record.write_text(json.dumps(found))
+    data = data_of(make_report(folder))
+    assert data["metamers"][0]["labels"] == [["word", "yes", "no", "0.97; 0.43", "16"]]
+    assert data["originals"][0]["notices"][-1] == "tiny: Knows 16 words."
+
+
 def test_a_page_elsewhere_finds_its_sounds(folder, tmp_path):
     page = make_report(folder, out=tmp_path / "pages" / "all of it.html")
     signal = data_of(page)["metamers"][0]["signal"]
