@@ -1,5 +1,6 @@
 """Proportion correct at every condition: of each listener, of networks on the very same sounds, and of all with intervals."""
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,7 @@ def network_scores(trials: Sequence[Trial], conditions: Sequence[Condition], rec
     Parameters
     ----------
     trials : sequence of Trial
-        `Trial.network_correct` tells of the trial's own model; if there is a single one, also of natural clips.
+        `Trial.network_correct` is of the trial's own model; if there is a single one, also of natural clips.
     conditions : sequence of Condition
     recognised : mapping, optional
         What models recognise beyond that: needed for natural clips that several models share.
@@ -129,8 +130,8 @@ def network_scores(trials: Sequence[Trial], conditions: Sequence[Condition], rec
     alone = len(_models(conditions)) == 1
 
     def judge(trial: Trial, model: str) -> bool | None:
-        told = (recognised or {}).get((model, trial.stimulus))
-        return trial.network_correct if told is None and (alone or trial.model == model) else told
+        stated = trial.network_correct if alone or trial.model == model else None
+        return (recognised or {}).get((model, trial.stimulus)) if stated is None else stated
 
     return _scores(trials, conditions, judge)
 
@@ -167,8 +168,14 @@ def recognition(
     return rows
 
 
-def read_recognised(path: Path) -> dict[tuple[str, str], bool]:
+def read_recognised(path: Path, *, same: Callable[[str, str], bool] = operator.eq) -> dict[tuple[str, str], bool]:
     """What models recognise of the sounds of an experiment, from its ``key.json``: their words against the clips'.
+
+    Parameters
+    ----------
+    path : path
+    same : callable
+        Whether two answers count as the same. Default: they are equal.
 
     Raises
     ------
@@ -180,7 +187,7 @@ def read_recognised(path: Path) -> dict[tuple[str, str], bool]:
     except (OSError, msgspec.MsgspecError) as error:
         raise AudioMetamerError(f"{path} is not the key of an experiment: {error}") from error
     return {
-        (model, stimulus): said in (sound.word, sound.speaker)
+        (model, stimulus): any(same(said, right) for right in (sound.word, sound.speaker))
         for stimulus, sound in key.items()
         for model, said in sound.recognised_by.items()
     }
