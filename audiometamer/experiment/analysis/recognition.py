@@ -64,6 +64,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         How many the value is of.
     missing : int
         Trials in which there was no metamer, and the natural clip was played.
+    note : str
+        Why there is no value, or no interval; else empty.
     """
 
     model: str
@@ -75,6 +77,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     listeners: int
     trials: int
     missing: int
+    note: str = ""
 
 
 def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] | None = None) -> list[Condition]:
@@ -163,9 +166,18 @@ def recognition(
                 Row(
                     model=condition.model, layer=condition.layer, observer=observer, value=value, low=low, high=high,
                     listeners=int(means.listeners[k]), trials=int(of.of[:, k].sum()), missing=missing.get(condition, 0),
+                    note=_note(int(means.listeners[k]), has_interval=low is not None),
                 )
             )  # fmt: skip
     return rows
+
+
+def _note(listeners: int, *, has_interval: bool) -> str:
+    if not listeners:
+        return "no trials"
+    if has_interval:
+        return ""
+    return "no interval: a single listener" if listeners == 1 else "no interval: all alike"
 
 
 def read_recognised(path: Path, *, same: Callable[[str, str], bool] = operator.eq) -> dict[tuple[str, str], bool]:
