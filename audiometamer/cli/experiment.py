@@ -339,6 +339,8 @@ def power(
     for found in tried:
         click.echo(f"{found.listeners:>9}  {found.power:.3f} ± {found.se:.3f}")
     needed = next(found for found in tried if found.power >= wanted)
+    if needed.untested:
+        click.echo(f"in {100 * needed.untested:.0f} % listeners do not differ, which leaves no F; they count as not found")
     click.echo(f"{needed.listeners} listeners: {effect} is found in {100 * needed.power:.0f} % of experiments")
 
 

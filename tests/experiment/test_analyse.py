@@ -163,6 +163,8 @@ def test_nothing_that_is_no_number_is_told_as_a_result(tmp_path, accuracy, liste
     assert {row["test"] for row in rows} == set(found.tests)
     assert all(bool(row["f"]) != bool(row["note"]) for row in rows)
     assert all(row.low is None and row.high is None for row in found.recognition)
+    note = "no interval: a single listener" if listeners == 1 else "no interval: all alike"
+    assert {row.note for row in found.recognition} == {note}
 
 
 def test_groups_that_are_not_compared():
@@ -228,7 +230,8 @@ def test_what_is_written(tmp_path):
     assert [listener.reason for listener in read_listeners(paths[1])][-1] == "catch: 0 of 16 right"
     with paths[3].open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    assert list(rows[0]) == ["model", "layer", "observer", "value", "low", "high", "listeners", "trials", "missing"]
+    assert list(rows[0]) == ["model", "layer", "observer", "value", "low", "high", "listeners", "trials", "missing", "note"]
+    assert {row["note"] for row in rows if row["observer"] == "network" and row["layer"] == "natural"} == {"no trials"}
     assert [row["layer"] for row in rows[:4]] == ["natural", *LAYERS]
     assert float(rows[0]["value"]) == pytest.approx(found.recognition[0].value, rel=1e-5)
     with paths[4].open(newline="") as file:

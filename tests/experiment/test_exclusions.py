@@ -100,7 +100,11 @@ def test_names_that_differ_in_blanks_or_letter_case_only(name):
     trials = [msgspec.structs.replace(trial, listener=f"L{trial.listener}") for trial in answers(2, 1)]
     found = exclude(trials, [Listener(listener=name, group="old"), Listener(listener="L2", group="young")])
     assert {one.listener: one.group for one in found.listeners} == {"L1": "old", "L2": "young"}
-    noted = ["Listener l1 of the table of listeners is taken for L1 of the trials."] if name == "l1" else []
+    noted = (
+        ["Names of the table of listeners taken for names of trials that differ in letter case: l1 for L1."]
+        if name == "l1"
+        else []
+    )
     assert found.notes == noted
 
 

@@ -90,6 +90,24 @@ def test_networks_hear_what_each_listener_heard(tmp_path):
     assert told.right.tolist() == [[1, 1, 0, 0], [0, 1, 0, 1]]
 
 
+def test_what_the_trials_state_goes_before_the_key():
+    """The export judged the metamers; the key is for the natural clips of several models, of which it says nothing."""
+    trials = [
+        trial("a", 1, "relu0", True, stimulus="m1", network_correct=True),
+        trial("a", 2, "relu0", True, stimulus="m2"),
+        trial("a", 3, "natural", True, "", stimulus="n1"),
+    ]
+    found = network_scores(trials, conditions_of(trials), {("one", "m1"): False, ("one", "m2"): False, ("one", "n1"): True})
+    assert (found.right.tolist(), found.of.tolist()) == ([[1, 1]], [[1, 2]])
+
+
+def test_answers_that_count_as_the_same(tmp_path):
+    (tmp_path / "key.json").write_text('{"s1": {"word": "two", "recognised_by": {"one": "too", "other": "ten"}}}')
+    known = read_recognised(tmp_path / "key.json", same=lambda a, b: {a, b} <= {"two", "too"})
+    assert known == {("one", "s1"): True, ("other", "s1"): False}
+    assert read_recognised(tmp_path / "key.json")["one", "s1"] is False
+
+
 def test_a_key_that_is_none(tmp_path):
     (tmp_path / "key.json").write_text("[]")
     with pytest.raises(AudioMetamerError, match=r"key\.json is not the key of an experiment: Expected `object`, got `array`"):

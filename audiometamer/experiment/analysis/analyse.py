@@ -337,10 +337,8 @@ def _ceiling_words(ceiling: SplitHalf | None) -> str:
 
 def _percent(row: Row) -> str:
     if row.value is None:
-        return "no trials"
-    interval = "no interval: all alike" if row.listeners > 1 else "no interval"
-    if row.low is not None and row.high is not None:
-        interval = f"{100 * row.low:.1f}–{100 * row.high:.1f}"
+        return row.note
+    interval = row.note if row.low is None or row.high is None else f"{100 * row.low:.1f}–{100 * row.high:.1f}"
     return f"{100 * row.value:.1f} ({interval}; {row.listeners}, {row.trials})"
 
 

@@ -284,15 +284,17 @@ def _matched(table: Sequence[Listener], answered: Sequence[str]) -> tuple[list[L
     for name in answered:
         if name not in names:
             absent[name.casefold()].append(name)
-    known, notes, there = [], [], {*answered}
+    known, renamed, notes, there = [], list[str](), list[str](), {*answered}
     for listener in table:
         same = absent.get(listener.listener.casefold(), [])
         if listener.listener not in there and len(same) == 1:
             absent.pop(listener.listener.casefold())
-            notes.append(f"Listener {listener.listener} of the table of listeners is taken for {same[0]} of the trials.")
+            renamed.append(f"{listener.listener} for {same[0]}")
             known.append(msgspec.structs.replace(listener, listener=same[0]))
         else:
             known.append(listener)
+    if renamed:
+        notes.append(f"Names of the table of listeners taken for names of trials that differ in letter case: {named(renamed)}.")
     rest = [name for names in absent.values() for name in names]
     if table and rest:
         notes.append(f"Not in the table of listeners, though with trials: {people(len(rest))} ({named(rest)}).")

@@ -1,5 +1,6 @@
 """Proportion correct at every condition: of each listener, of networks on the very same sounds, and of all with intervals."""
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         How many the value is of.
     missing : int
         Trials in which there was no metamer, and the natural clip was played.
+    note : str
+        Why there is no value, or no interval; else empty.
     """
 
     model: str
@@ -74,6 +77,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     listeners: int
     trials: int
     missing: int
+    note: str = ""
 
 
 def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] | None = None) -> list[Condition]:
@@ -121,7 +125,7 @@ def network_scores(trials: Sequence[Trial], conditions: Sequence[Condition], rec
     Parameters
     ----------
     trials : sequence of Trial
-        `Trial.network_correct` tells of the trial's own model; if there is a single one, also of natural clips.
+        `Trial.network_correct` is of the trial's own model; if there is a single one, also of natural clips.
     conditions : sequence of Condition
     recognised : mapping, optional
         What models recognise beyond that: needed for natural clips that several models share.
@@ -129,8 +133,8 @@ def network_scores(trials: Sequence[Trial], conditions: Sequence[Condition], rec
     alone = len(_models(conditions)) == 1
 
     def judge(trial: Trial, model: str) -> bool | None:
-        told = (recognised or {}).get((model, trial.stimulus))
-        return trial.network_correct if told is None and (alone or trial.model == model) else told
+        stated = trial.network_correct if alone or trial.model == model else None
+        return (recognised or {}).get((model, trial.stimulus)) if stated is None else stated
 
     return _scores(trials, conditions, judge)
 
@@ -162,13 +166,28 @@ def recognition(
                 Row(
                     model=condition.model, layer=condition.layer, observer=observer, value=value, low=low, high=high,
                     listeners=int(means.listeners[k]), trials=int(of.of[:, k].sum()), missing=missing.get(condition, 0),
+                    note=_note(int(means.listeners[k]), has_interval=low is not None),
                 )
             )  # fmt: skip
     return rows
 
 
-def read_recognised(path: Path) -> dict[tuple[str, str], bool]:
+def _note(listeners: int, *, has_interval: bool) -> str:
+    if not listeners:
+        return "no trials"
+    if has_interval:
+        return ""
+    return "no interval: a single listener" if listeners == 1 else "no interval: all alike"
+
+
+def read_recognised(path: Path, *, same: Callable[[str, str], bool] = operator.eq) -> dict[tuple[str, str], bool]:
     """What models recognise of the sounds of an experiment, from its ``key.json``: their words against the clips'.
+
+    Parameters
+    ----------
+    path : path
+    same : callable
+        Whether two answers count as the same. Default: they are equal.
 
     Raises
     ------
@@ -180,7 +199,7 @@ def read_recognised(path: Path) -> dict[tuple[str, str], bool]:
     except (OSError, msgspec.MsgspecError) as error:
         raise AudioMetamerError(f"{path} is not the key of an experiment: {error}") from error
     return {
-        (model, stimulus): said in (sound.word, sound.speaker)
+        (model, stimulus): any(same(said, right) for right in (sound.word, sound.speaker))
         for stimulus, sound in key.items()
         for model, said in sound.recognised_by.items()
     }
