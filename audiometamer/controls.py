@@ -44,8 +44,12 @@ def control(kind: str, model: Model, seed: int) -> Model:
     Raises
     ------
     AudioMetamerError
-        If a trained tensor would stay, naming it.
+        If a trained tensor would stay, or cannot be changed, naming it.
     """
+    if frozen := [name for name, tensor in _tensors(model).items() if tensor.is_inference()]:
+        raise AudioMetamerError(
+            f"{model.name} was made under torch.inference_mode(), so {frozen[0]} cannot be changed; make it under torch.no_grad()"
+        )
     generator = torch.Generator().manual_seed(seed)
     device = model.device
     model.cpu()

@@ -4,6 +4,7 @@ import codecs
 import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -61,6 +62,12 @@ def checked_labels(labels: dict[str, list[str]], source: object) -> dict[str, li
                     f"{source}: classes {before} and {number} of {task} are both called {name!r}; give each a name of its own"
                 )
     return labels
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Names of classes, those that several share with their number behind: ImageNet has two cranes."""
+    counts = Counter(names)
+    return [f"{name} ({number})" if counts[name] > 1 else name for number, name in enumerate(names)]
 
 
 def read_groups(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -202,6 +202,14 @@ def test_what_training_does_not_set_may_stay():
     assert torch.equal(made.network.sinusoid, torch.arange(6.0).sin())
 
 
+@pytest.mark.parametrize("kind", ["random", "permuted"])
+def test_what_was_made_in_inference_mode_cannot_be_changed(kind):
+    with torch.inference_mode():
+        network = Network().eval()
+    with pytest.raises(am.AudioMetamerError, match=r"inference_mode\(\), so inner\.weight cannot be changed"):
+        control(kind, model(network), 0)
+
+
 def test_two_values_are_exchanged():
     for seed in range(8):
         network = Network(after=Gain(torch.tensor([0.25, 0.75]).repeat_interleave(3)))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import audiometamer as am
-from audiometamer.label_files import read_label_file
+from audiometamer.label_files import read_label_file, told_apart
 from audiometamer.plain_pickle import PlainUnpickler
 
 PUBLISHED = {
@@ -262,6 +262,10 @@ def test_what_is_no_label_file(tmp_path, name, content, message):
     with pytest.raises(am.AudioMetamerError, match=message) as caught:
         read_label_file(write(tmp_path / name, content))
     assert "\n" not in str(caught.value)
+
+
+def test_classes_that_share_a_name_are_told_apart():
+    assert told_apart(["crane", "dog", "crane"]) == ["crane (0)", "dog", "crane (2)"]
 
 
 def test_a_missing_file(tmp_path):

@@ -15,6 +15,7 @@ from audiometamer.checkpoints import BARE, network_state, read_checkpoint
 from audiometamer.domains import Image
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.images import Picture
+from audiometamer.label_files import told_apart
 from audiometamer.loading import load_state
 from audiometamer.models import Model
 from audiometamer.places import own_layers
@@ -73,7 +74,7 @@ def image_model(
         bounds=(0.0, 1.0),
         domain=Image(),
         picture=picture,
-        labels={"image": list(labels)} if labels is not None and not isinstance(labels, Mapping) else labels,
+        labels={"image": told_apart(labels)} if labels is not None and not isinstance(labels, Mapping) else labels,
         layers=layers or own_layers(network) or list(_children(network)),
         untrained=untrained,
         name=name,

@@ -10,6 +10,7 @@ from audiometamer.adapters.resampled import resampled
 from audiometamer.adapters.transformers_families import FAMILIES, Network
 from audiometamer.checkpoints import BARE, network_state, read_checkpoint
 from audiometamer.errors import AudioMetamerError, one_line, some_of
+from audiometamer.label_files import told_apart
 from audiometamer.loading import load_state
 from audiometamer.models import Model
 
@@ -122,7 +123,9 @@ def wrap(
         front_end=family.front_end(extractor),
         sample_rate=extractor.sampling_rate,
         duration=duration,
-        labels={"class": id2label} if type(network).__name__.endswith(_CLASSIFIERS) else None,
+        labels={"class": told_apart([id2label[i] for i in sorted(id2label)])}
+        if type(network).__name__.endswith(_CLASSIFIERS)
+        else None,
         domain=family.domain,
         name=name or type(network).__name__,
     )

@@ -29,9 +29,9 @@ def in_a_new_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def write_clip(name="speech.wav", seconds=0.25, rate=4000, seed=0, **kwargs):
+def write_clip(name="speech.wav", seconds=0.25, rate=4000, seed=0, pitch=120, **kwargs):
     t = np.arange(round(seconds * rate)) / rate
-    sound = sum(np.sin(2 * np.pi * 120 * k * t + seed) / k for k in range(1, 8)) * np.exp(-3 * t)
+    sound = sum(np.sin(2 * np.pi * pitch * k * t + seed) / k for k in range(1, 8)) * np.exp(-3 * t)
     soundfile.write(name, 0.3 * sound, rate, **kwargs)
     return name
 
@@ -223,7 +223,7 @@ def test_models(capsys):
 def test_null_and_verdicts(tmp_path, capsys):
     Path("sounds").mkdir()
     for seed in range(4):
-        write_clip(f"sounds/{seed}.wav", seconds=0.6, seed=seed)  # two excerpts each
+        write_clip(f"sounds/{seed}.wav", seconds=0.6, seed=seed, pitch=121 + 7 * seed)  # two excerpts each
     assert main(["null", "sounds", *MODEL, "--pairs", "10"]) == 0
     assert "10 pairs of 5 sounds" in capsys.readouterr().out
     assert "null.json exists; choose another --out, or --overwrite" in refused(capsys, "null", "sounds", *MODEL)
@@ -240,7 +240,7 @@ def test_null_and_verdicts(tmp_path, capsys):
 def test_null_of_bad_sounds(capsys):
     write_clip()
     assert "none.wav does not exist" in refused(capsys, "null", "none.wav", *MODEL)
-    assert "needs at least 2 sounds; there are 1" in refused(capsys, "null", "speech.wav", *MODEL)
+    assert "needs at least 2 different sounds; there are 1" in refused(capsys, "null", "speech.wav", *MODEL)
 
 
 def test_help_and_version(capsys):
