@@ -15,7 +15,11 @@ from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionTy
 from audiometamer.errors import AudioMetamerError
 
 T = TypeVar("T", bound=msgspec.Struct)
-_STAND_INS = ("-", 1, [])  # for values that are needed and missing or wrong, so that others can be checked beside them
+_STAND_INS: tuple[Any, ...] = (
+    "-",
+    1,
+    [],
+)  # for values that are needed and missing or wrong, so that others can be checked beside them
 _NOTHING = object()
 
 
