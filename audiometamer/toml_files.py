@@ -16,7 +16,11 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.files import read_utf8
 
 T = TypeVar("T", bound=msgspec.Struct)
-_STAND_INS = ("-", 1, [])  # for values that are needed and missing or wrong, so that others can be checked beside them
+_STAND_INS: tuple[Any, ...] = (
+    "-",
+    1,
+    [],
+)  # for values that are needed and missing or wrong, so that others can be checked beside them
 _NOTHING = object()
 
 

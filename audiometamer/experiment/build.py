@@ -177,9 +177,11 @@ def _check_answers(answers: Sequence[str], design: Design) -> None:
     entries: dict[str, str] = {}
     for answer in answers:
         shown = design.answers.shown(answer)
-        for entry in {_as_typed(answer), _as_typed(shown)} if design.answers.kind == "typed" else {shown}:
+        typed = design.answers.kind == "typed"
+        for entry in {_as_typed(answer), _as_typed(shown)} if typed else {shown}:
             if (other := entries.setdefault(entry, answer)) != answer:
-                raise AudioMetamerError(f"{other!r} and {answer!r} are the same to listeners; keep one of them")
+                same = "the same to who types them" if typed else f"both shown as {shown!r}"
+                raise AudioMetamerError(f"{other!r} and {answer!r} are {same}; keep one of them")
 
 
 def _as_typed(answer: str) -> str:

@@ -3,7 +3,7 @@
 import difflib
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from audiometamer.metamers.results import Result, read_results
 from audiometamer.stimuli.layout import CLIPS
 from audiometamer.stimuli.set import read_clips
 from audiometamer.tables import read_table
-from audiometamer.toml_files import within
+from audiometamer.toml_files import Problem, raise_problems, within
 
 
 class Condition(NamedTuple):
@@ -112,7 +112,9 @@ def read_offer(stimulus_set: Path, path: Path, design: Design) -> Offer:
         raise AudioMetamerError(f"{stimulus_set} holds no metamer of a clip; an experiment plays clips and their metamers")
     if silent := [made.file for made in items if made.evidence.sample_rate is None]:
         raise AudioMetamerError(f"{stimulus_set / silent[0]} is no sound; an experiment plays sounds")
-    wanted = _wanted(items, path, design)
+    wanted, unknown = _wanted(items, design)
+    known = read_clips(stimulus_set)
+    raise_problems(path, [*unknown, *_lacking_columns(stimulus_set, known, design)])
     cells = _cells(_selected(wanted, path, design))
     originals, conditions = _originals(items), list(dict.fromkeys(condition for _, condition in cells))
     labels = _natural_labels(items, design.answers.of)
@@ -131,12 +133,14 @@ def read_offer(stimulus_set: Path, path: Path, design: Design) -> Offer:
         clips = [clip for clip in clips if all((clip, condition) in sources for condition in conditions)]
         if not clips:
             raise AudioMetamerError(_nothing_left(missing, conditions, len(originals)))
-    about = _about(stimulus_set, clips, path, design)
+    about = _about(known, clips)
+    raise_problems(path, _untold(stimulus_set, about, design))
     return Offer([NATURAL, *conditions] if design.natural else conditions, clips, sources, missing, about)
 
 
-def _wanted(items: Sequence[Result], path: Path, design: Design) -> list[Result]:
-    """The items of the models, layers and seeds that a design names, in this order."""
+def _wanted(items: Sequence[Result], design: Design) -> tuple[list[Result], list[Problem]]:
+    """The items of the models, layers and seeds that a design names, in this order; what it names that is not there."""
+    unknown = []
     for field_ in Condition._fields:
         wanted = getattr(design.conditions, f"{field_}s")
         if wanted is None:
@@ -145,15 +149,19 @@ def _wanted(items: Sequence[Result], path: Path, design: Design) -> list[Result]
         for k, one in enumerate(wanted):
             if one not in there:
                 nearest = difflib.get_close_matches(str(one), map(str, there), n=3) or [str(other) for other in there][:3]
-                raise AudioMetamerError(
-                    f"{path}: conditions.{field_}s[{k}]: the set has no {field_} {one!r}; the nearest are {', '.join(nearest)}"
+                unknown.append(
+                    Problem(
+                        f"conditions.{field_}s[{k}]", f"the set has no {field_} {one!r}; the nearest are {', '.join(nearest)}"
+                    )
                 )
         order = {one: k for k, one in enumerate(wanted)}
         items = [made for made in items if getattr(condition_of(made), field_) in order]
         items.sort(key=lambda made: order[getattr(condition_of(made), field_)])
         if not items:
-            raise AudioMetamerError(f"{path}: conditions.{field_}s: the set has none of these for the models and layers before")
-    return list(items)
+            if not unknown:
+                unknown.append(Problem(f"conditions.{field_}s", "the set has none of these for the models and layers before"))
+            break
+    return list(items), unknown
 
 
 def _cells(items: Sequence[Result]) -> dict[tuple[str, Condition], Result]:
@@ -212,24 +220,35 @@ def _nothing_left(missing: Sequence[Missing], conditions: Sequence[Condition], c
     )
 
 
-def _about(stimulus_set: Path, clips: Sequence[str], path: Path, design: Design) -> dict[str, dict[str, str]]:
-    """What is known of the clips; everything that the design needs is."""
-    known = read_clips(stimulus_set)
-    # White space at the ends or doubled is never meant, and would not come back from a list of answers.
-    about = {clip: {column: " ".join(cell.split()) for column, cell in known.get(clip, {}).items()} for clip in clips}
-    needed = {"clips.once": design.once} if design.once != "clip" else {}
-    if not design.compares:
-        needed[f"clips.{design.answers.of}"] = design.answer_column
-    for place, column in needed.items():
-        columns = dict.fromkeys(name for told in known.values() for name in told)
+def _about(known: Mapping[str, Mapping[str, str]], clips: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What is known of the clips: white space at the ends or doubled is never meant, and would not come back from a list."""
+    return {clip: {column: " ".join(cell.split()) for column, cell in known.get(clip, {}).items()} for clip in clips}
+
+
+def _needed_columns(design: Design) -> dict[str, str]:
+    """The places that name columns which a design needs, and these, each once."""
+    places = {} if design.compares else {design.answer_column: f"clips.{design.answers.of}"}
+    if design.once != "clip":
+        places[design.once] = "clips.once"
+    return {place: column for column, place in places.items()}
+
+
+def _lacking_columns(stimulus_set: Path, known: Mapping[str, Mapping[str, str]], design: Design) -> Iterator[Problem]:
+    columns = dict.fromkeys(name for told in known.values() for name in told)
+    for place, column in _needed_columns(design).items():
         if column not in columns:
-            raise AudioMetamerError(
-                f"{path}: {place}: {stimulus_set / CLIPS} has no column {column!r}; it has {', '.join(columns) or 'none'} "
-                f"(audiometamer stimuli index --clips adds what is known of the clips)"
+            yield Problem(
+                place,
+                f"{stimulus_set / CLIPS} has no column {column!r}; it has {', '.join(columns) or 'none'} "
+                "(audiometamer stimuli index --clips adds what is known of the clips)",
             )
-        if untold := [clip for clip in clips if not about[clip].get(column)]:
-            raise AudioMetamerError(f"{path}: {place}: {stimulus_set / CLIPS} does not tell the {column} of {untold[0]}")
-    return about
+
+
+def _untold(stimulus_set: Path, about: Mapping[str, Mapping[str, str]], design: Design) -> Iterator[Problem]:
+    """Cells that a design needs and that are empty, the first of each column."""
+    for place, column in _needed_columns(design).items():
+        if untold := [clip for clip, told in about.items() if not told.get(column)]:
+            yield Problem(place, f"{stimulus_set / CLIPS} does not tell the {column} of {untold[0]}")
 
 
 def answers_of(offer: Offer, column: str) -> list[str]:

@@ -362,7 +362,7 @@ def _checks(design: ExplorationDesign) -> Iterator[Check]:
     for name in ("dimensions", "model"):
         yield f"making.{name}", making.way == "online" or getattr(making, name) is None, "it is for way = 'online'"
     yield "catch.every", design.catch.every != 1, "1 would leave no trial to the procedures; 0 is for none, 2 or more for some"
-    yield "task.rove", design.sounds.level + design.task.rove <= 0, (
+    yield "task.rove", not design.task.rove or design.sounds.level + design.task.rove <= 0, (
         f"with sounds.level = {design.sounds.level:g}, the loudest sounds would be above full scale"
     )  # fmt: skip
     yield "making.dimensions", making.way == "ladder" or making.dimensions is not None, (

@@ -153,7 +153,7 @@ def test_tags_in_screens_are_shown_and_not_followed(tmp_path):
         ("typed", "word", "type the word", "tippen Sie dann das Wort"), ("typed", "speaker", "type who", "tippen Sie dann, wer"),
         ("choice", "word", "choose the word", "wählen Sie dann das Wort"),
         ("choice", "speaker", "choose who", "wählen Sie dann, wer"),
-        ("abx", "word", "the third is one of these two", "der dritte ist einer"),
+        ("abx", "word", "the third is one of these two", "das dritte ist eines"),
         ("odd-one-out", "word", "Two of them are the same", "Zwei davon sind gleich"),
     ],
 )  # fmt: skip

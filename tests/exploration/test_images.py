@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -163,7 +164,8 @@ def test_what_is_for_sounds_is_refused(tmp_path, text, place):
     path = images_design(tmp_path, DESIGN.replace("[task]\ngap = 0.1", "") + text)
     with pytest.raises(AudioMetamerError) as found:
         build(path, tmp_path / "out")
-    assert str(found.value) == f"{path}: {place}: {tmp_path / 'ladder'} holds images; this is for sounds"
+    told = f"{path}: {place}: {tmp_path / 'ladder'} holds images; this is for sounds"
+    assert re.fullmatch(rf"{re.escape(told)} \(line \d+\)", str(found.value))
 
 
 @pytest.mark.parametrize(("text", "told"), [("scale = 0", ">= 1"), ("seconds = 0", "> 0"), ("size = 3", "size")])
