@@ -18,6 +18,7 @@ from audiometamer.label_files import grouped, read_groups
 from audiometamer.metamers.clips import check_names, read_clips
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
+    check_original,
     checkpoint_path,
     clip_folder,
     folder_of,
@@ -130,6 +131,9 @@ def make(
         weights = model.weights_sha256()
         chosen = [settings_of(model, *job, method=method, steps=steps, weights_sha256=weights) for job in jobs]
         todo = [job for job, settings in zip(jobs, chosen, strict=True) if overwrite or not is_finished(out, settings)]
+        for clip in clips:
+            if isinstance(clip, Clip):
+                check_original(out, clip, model.name, type(model.domain).__name__)
         if len(todo) < len(jobs):
             click.echo(f"{len(jobs) - len(todo)} of {len(jobs)} metamers are in {out} already")
         done = 0
