@@ -4,10 +4,12 @@ A recorder that writes to a pipe cannot go back to its header. libsndfile reads 
 `parts` gives it files that it reads whole.
 """
 
+import itertools
 import re
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 
@@ -24,7 +26,7 @@ def is_placeholder(n_bytes: int) -> bool:
     return n_bytes <= 0 or any(abs(n_bytes - limit) <= 1 << 16 for limit in (1 << 31, 1 << 32))
 
 
-def parts(file: BinaryIO) -> list[BinaryIO]:
+def parts(file: BinaryIO) -> Iterator[BinaryIO]:
     """The files to decode one after the other: the file itself, or temporary copies in which every length is known.
 
     Raises
@@ -33,19 +35,20 @@ def parts(file: BinaryIO) -> list[BinaryIO]:
         If the file ends before its sound does.
     """
     beginning = _read_at(file, 0, 12)
-    if beginning[:4] == b"RIFF" and beginning[8:] == b"WAVE":
-        return [_with_sizes(file, _riff_sizes(file))]
-    if beginning[:4] == b"RF64":
-        return [_with_sizes(file, _rf64_sizes(file))]
-    if beginning[:4] == b"caff":
-        return [_with_sizes(file, _caf_sizes(file))]
-    if beginning[:7] == b"NIST_1A":
-        _check_nist(file)
     if beginning[:4] == b"OggS":
-        return _ogg_links(file)
-    if beginning[:3] == b"ID3" or _frame(beginning[:4]) is not None:
-        return _mp3_links(file)
-    return [file]
+        yield from _ogg_links(file)
+    elif beginning[:3] == b"ID3" or _frame(beginning[:4]) is not None:
+        yield from _mp3_links(file)
+    elif beginning[:4] == b"RIFF" and beginning[8:] == b"WAVE":
+        yield _with_sizes(file, _riff_sizes(file))
+    elif beginning[:4] == b"RF64":
+        yield _with_sizes(file, _rf64_sizes(file))
+    elif beginning[:4] == b"caff":
+        yield _with_sizes(file, _caf_sizes(file))
+    else:
+        if beginning[:7] == b"NIST_1A":
+            _check_nist(file)
+        yield file
 
 
 def _read_at(file: BinaryIO, position: int, n_bytes: int) -> bytes:
@@ -57,28 +60,26 @@ def _size(file: BinaryIO) -> int:
     return file.seek(0, 2)
 
 
-def _copied(file: BinaryIO, begin: int, end: int, head: bytes = b"") -> BinaryIO:
-    """A temporary file of a part of a file, behind `head`."""
+def _copied(
+    file: BinaryIO, begin: int, end: int, *, head: bytes = b"", sizes: Mapping[int, bytes] = MappingProxyType({})
+) -> BinaryIO:
+    """A temporary file of a part of a file, behind `head` and with `sizes` at positions of the copy."""
     copy: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
     copy.write(head)
     file.seek(begin)
     while begin < end and (block := file.read(min(_BLOCK, end - begin))):
         copy.write(block)
         begin += len(block)
+    for position, value in sizes.items():
+        copy.seek(position)
+        copy.write(value)
     copy.seek(0)
     return copy
 
 
 def _with_sizes(file: BinaryIO, sizes: dict[int, bytes]) -> BinaryIO:
     """The file itself if there is nothing to write at any position; else a copy in which that is written."""
-    if not sizes:
-        return file
-    copy = _copied(file, 0, _size(file))
-    for position, value in sizes.items():
-        copy.seek(position)
-        copy.write(value)
-    copy.seek(0)
-    return copy
+    return _copied(file, 0, _size(file), sizes=sizes) if sizes else file
 
 
 class _Chunk(NamedTuple):
@@ -143,7 +144,7 @@ def _check_nist(file: BinaryIO) -> None:
         raise FaultyFileError(f"is truncated: its header announces {fields[b'sample_count']} samples, more than it holds")
 
 
-def _ogg_links(file: BinaryIO) -> list[BinaryIO]:
+def _ogg_links(file: BinaryIO) -> Iterator[BinaryIO]:
     """Ogg streams that follow each other in one file (RFC 3533, section 4), each as a file of its own."""
     begins: list[int] = []
     position, end, began = 0, _size(file), False
@@ -160,8 +161,9 @@ def _ogg_links(file: BinaryIO) -> list[BinaryIO]:
         if len(segments) < header[26] or position > end:
             raise FaultyFileError("is truncated: its last Ogg page is incomplete")
     if len(begins) < 2:
-        return [file]
-    return [_copied(file, begin, stop) for begin, stop in zip(begins, [*begins[1:], position], strict=True)]
+        yield file
+    else:
+        yield from (_copied(file, begin, stop) for begin, stop in zip(begins, [*begins[1:], position], strict=True))
 
 
 class _Frame(NamedTuple):
@@ -216,7 +218,7 @@ def _after_id3(data: bytes, position: int) -> int:
     return position + 10 + (a << 21 | b << 14 | c << 7 | d)
 
 
-def _mp3_links(file: BinaryIO) -> list[BinaryIO]:
+def _mp3_links(file: BinaryIO) -> Iterator[BinaryIO]:
     """MP3s that follow each other in one file, each with a first frame that counts the others.
 
     Without that, libsndfile guesses how many there are from the first one's bit rate.
@@ -224,8 +226,11 @@ def _mp3_links(file: BinaryIO) -> list[BinaryIO]:
     data = _read_at(file, 0, _size(file))
     frames = list(_frames(data))
     begins = [i for i, position in enumerate(frames) if i == 0 or _tag(data, position) is not None]
-    ends = [*begins[1:], len(frames)]
-    return [_counted_mp3(file, data, frames[begin:end], begins == [0]) for begin, end in zip(begins, ends, strict=True)] or [file]
+    if len(begins) < 2 and (not frames or _is_counted(data, frames)):
+        yield file
+        return
+    for begin, end in itertools.pairwise([*begins, len(frames)]):
+        yield _counted_mp3(file, data, frames[begin:end])
 
 
 def _tag(data: bytes, position: int) -> int | None:
@@ -235,22 +240,27 @@ def _tag(data: bytes, position: int) -> int | None:
     return at if data[at : at + 4] in (b"Xing", b"Info") else None
 
 
-def _counted_mp3(file: BinaryIO, data: bytes, frames: list[int], alone: bool) -> BinaryIO:
-    first = frames[0]
+def _is_counted(data: bytes, frames: list[int]) -> bool:
+    """Whether the first frame says, give or take one, how many follow; raises if it says more."""
+    tag = _tag(data, frames[0])
+    if tag is None:
+        return False
+    has_count, told = struct.unpack(">II", data[tag + 4 : tag + 12])
+    found = len(frames) - 1
+    if has_count & 1 and found < told - 1:
+        raise FaultyFileError(f"is truncated: its header announces {told} frames and it holds {found}")
+    return bool(has_count & 1) and found <= told + 1
+
+
+def _counted_mp3(file: BinaryIO, data: bytes, frames: list[int]) -> BinaryIO:
+    """A copy of some frames in which the first counts the others."""
     last = _frame(data[frames[-1] : frames[-1] + 4])
     end = frames[-1] + (last.n_bytes if last else 0)
-    tag = _tag(data, first)
-    if tag is None:
-        if data[first + 36 : first + 40] == b"VBRI" and len(frames) > 1:  # a tag that libsndfile ignores
-            frames = frames[1:]
-        return _copied(file, frames[0], end, _count(data[frames[0] : frames[0] + 4], len(frames)))
-    has_count, told = struct.unpack(">II", data[tag + 4 : tag + 12])
-    counted = len(frames) - 1
-    if has_count & 1 and counted < told - 1:
-        raise FaultyFileError(f"is truncated: its header announces {told} frames and it holds {counted}")
-    whole = file if alone else _copied(file, first, end)
-    offset = tag + 8 - (0 if alone else first)
-    return _with_sizes(whole, {offset: struct.pack(">I", counted)}) if has_count & 1 and counted > told + 1 else whole
+    if _is_counted(data, frames):
+        return _copied(file, frames[0], end)
+    if _tag(data, frames[0]) is not None or data[frames[0] + 36 : frames[0] + 40] == b"VBRI":  # a tag of no use to libsndfile
+        frames = frames[1:] or frames
+    return _copied(file, frames[0], end, head=_count(data[frames[0] : frames[0] + 4], len(frames)))
 
 
 def _count(header: bytes, n_frames: int) -> bytes:

@@ -1,5 +1,7 @@
 """Reading recordings of every kind, refusing what is none, and writing WAVs that never change."""
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 import audiometamer as am
 from audiometamer.audio import resample, resample_by_fourier, resample_by_sinc, set_level
+from audiometamer.clip_names import clip_name, parse_seconds
 
 
 def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:
@@ -263,3 +266,102 @@ def test_without_torchaudio_other_rates_are_refused_in_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchaudio.functional", None)
     with pytest.raises(am.AudioMetamerError, match="from 8000 to 20000 Hz needs torchaudio"):
         resample(np.ones(10, dtype=np.float32), 8000, 20_000)
+
+
+def test_channels_that_cancel_are_not_called_silent_alone(recording):
+    left = tone(2, 20_000)
+    with pytest.raises(am.AudioMetamerError, match="is silent: its channels cancel each other when mixed down"):
+        am.read_clip(recording(np.stack([left, -left], axis=1), subtype="FLOAT"))
+    with pytest.raises(am.AudioMetamerError, match="is silent; a clip must have sound"):
+        am.read_clip(recording(np.zeros((40_000, 2))))
+
+
+@pytest.mark.parametrize("kind", [int, float, np.int64, np.float32, np.array])
+def test_whole_sample_rates_of_any_type(recording, kind):
+    clip = am.read_clip(recording(tone(2, 8000), 8000), sample_rate=kind(8000))
+    assert clip.samples.shape == (16_000,)
+    assert type(clip.sample_rate) is int
+
+
+@pytest.mark.parametrize("rate", [0, -8000, 8001.5, np.nan, np.inf, 1_000_001, 2e9])
+def test_sample_rates_that_cannot_be(recording, rate):
+    with pytest.raises(am.AudioMetamerError, match=r"the sample rate is .* Hz; it must be an integer between 1 and 1000000"):
+        am.read_clip(recording(tone(2, 8000), 8000), sample_rate=rate)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"level": 0}, "level is 0; it must be above 0 and at most 1"),
+        ({"level": -0.1}, "level is -0.1; it must"),
+        ({"level": 1.01}, "level is 1.01; it must"),
+        ({"level": np.nan}, "level is nan; it must"),
+        ({"duration": 0}, "duration is 0 s; it must be at least one sample and at most 3600 s"),
+        ({"duration": 1e-5}, "duration is 1e-05 s; it must"),
+        ({"duration": -1}, "duration is -1 s; it must"),
+        ({"duration": np.nan}, "duration is nan s; it must"),
+        ({"duration": 3601}, "duration is 3601 s; it must"),
+        ({"duration": np.inf}, "duration is inf s; it must"),
+        ({"length": 0}, "duration is 0 s; it must be above 0 and at most the model's, 2 s"),
+        ({"length": np.nan}, "duration is nan s; it must"),
+        ({"length": -1, "duration": None}, "duration is -1 s; it must be above 0"),
+        ({"start": np.nan}, "start is nan s, but .* runs from 0 to 2.000 s"),
+        ({"start": np.inf}, "start is inf s, but .* runs from 0 to 2.000 s"),
+    ],
+)
+def test_what_lies_out_of_range_is_refused(recording, options, message):
+    with pytest.raises(am.AudioMetamerError, match=message):
+        am.read_clip(recording(tone(2, 20_000)), **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0), ("65.5", 65.5), (".5", 0.5), ("1e1", None), ("1:05", 65), ("1:05.5", 65.5), ("0:01:05", 65),
+        ("0:01:05.25", 65.25), ("90:00", 5400), ("1:00:00", 3600), (" 1:05 ", 65), ("1:5", 65), ("1:75", None),
+        ("1:75:00", None), ("", None), (":05", None), ("1:", None), ("-1", None), ("nan", None), ("inf", None),
+        ("1:2:3:4", None), ("1:005", None), ("1,5", None),
+    ],
+)  # fmt: skip
+def test_times_as_people_write_them(text, seconds):
+    if seconds is None:
+        with pytest.raises(ValueError, match="is no time; write seconds"):
+            parse_seconds(text)
+    else:
+        assert parse_seconds(text) == seconds
+
+
+@given(st.integers(0, 10**7))
+def test_times_are_read_as_they_are_written(hundredths):
+    minutes, rest = divmod(hundredths, 6000)
+    for text in (
+        f"{hundredths / 100:.2f}",
+        f"{minutes}:{rest / 100:05.2f}",
+        f"{minutes // 60}:{minutes % 60:02}:{rest / 100:05.2f}",
+    ):
+        assert parse_seconds(text) == pytest.approx(hundredths / 100, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a/b.c.wav", "b.c"), ("-", "stdin"), ("/dev/stdin", "stdin"), ("/dev/fd/0", "stdin"), ("/dev/fd/63", "pipe"),
+        ("/proc/self/fd/11", "pipe"), (os.fsdecode(b"M\xfcller.wav"), "Müller"), (os.fsdecode(b"\x83e.wav"), "�e"),
+        (os.fsdecode("Müller.wav".encode()), "Müller"), ("-.wav", "-"),
+    ],
+)  # fmt: skip
+def test_names_of_clips_are_text(path, name):
+    assert clip_name(path) == name
+
+
+def test_a_file_whose_name_is_not_utf_8_is_read_and_its_notices_are_text(tmp_path):
+    path = os.fsencode(tmp_path) + b"/M\xfcller.wav"
+    soundfile.write(tmp_path / "x.wav", tone(1, 20_000), 20_000)
+    (tmp_path / "x.wav").rename(os.fsdecode(path))
+    with pytest.warns(am.AudioMetamerWarning, match=r"Müller\.wav: 1\.000 s were padded"):
+        clip = am.read_clip(os.fsdecode(path))
+    assert clip.name.encode() == "Müller".encode()
+    assert clip.notices[0].encode().startswith(str(tmp_path).encode())
+    with pytest.raises(am.AudioMetamerError, match=r"Müller\.wav lasts 1\.000 s") as caught:
+        am.read_clip(os.fsdecode(path), duration=0.5)
+    assert str(caught.value).encode()

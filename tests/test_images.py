@@ -112,3 +112,47 @@ def test_what_cannot_be_written_is_one_line(tmp_path, image, message):
     with pytest.raises(am.AudioMetamerError, match=message):
         write_png(tmp_path / "x.png", image)
     assert not list(tmp_path.iterdir())
+
+
+def stored(upright, orientation):
+    """An image as a camera stores it: by Exif, where row 0 and column 0 of what is stored are seen."""
+    rows, columns = upright.shape[:2]
+    lines = {
+        1: [upright[i] for i in range(rows)],  # row 0 is at the top, column 0 at the left
+        2: [upright[i][::-1] for i in range(rows)],  # top, right
+        3: [upright[-1 - i][::-1] for i in range(rows)],  # bottom, right
+        4: [upright[-1 - i] for i in range(rows)],  # bottom, left
+        5: [upright[:, i] for i in range(columns)],  # left, top
+        6: [upright[:, -1 - i] for i in range(columns)],  # right, top
+        7: [upright[:, -1 - i][::-1] for i in range(columns)],  # right, bottom
+        8: [upright[:, i][::-1] for i in range(columns)],  # left, bottom
+    }
+    return np.stack(lines[orientation])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["png", "tif", "webp"])
+def test_photographs_stand_upright(tmp_path, orientation, ending):
+    upright, exif = pixels(8, 12), Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"x.{ending}"
+    Image.fromarray(stored(upright, orientation)).save(path, exif=exif, **({"lossless": True} if ending == "webp" else {}))
+    clip = read_image(path, Picture((3, 8, 12)))
+    torch.testing.assert_close(clip.samples, torch.from_numpy(upright).permute(2, 0, 1) / 255)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_of_16_bits_stand_upright(tmp_path, orientation):
+    upright, exif = pixels(8, 12)[..., 0].astype(np.uint16) * 257, Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored(upright, orientation)).save(tmp_path / "x.png", exif=exif)
+    clip = read_image(tmp_path / "x.png", Picture((1, 8, 12)))
+    torch.testing.assert_close(clip.samples[0], torch.from_numpy(upright.astype(np.float32)) / 65535)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_orientations_that_there_are_not_are_ignored(tmp_path, orientation):
+    values, exif = pixels(), Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(values).save(tmp_path / "x.png", exif=exif)
+    torch.testing.assert_close(read_image(tmp_path / "x.png", COLOUR).samples, torch.from_numpy(values).permute(2, 0, 1) / 255)
