@@ -21,6 +21,7 @@ from audiometamer.metamers.clips import check_names, read_clips
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
+    check_original,
     checkpoint_path,
     clip_folder,
     folder_of,
@@ -140,8 +141,10 @@ def make(
         weights = model.weights_sha256()
         chosen = [settings_of(model, *job, method=method, steps=steps, weights_sha256=weights) for job in jobs]
         for clip in clips:
-            for doubt in hearing.notices(model, clip, hearing.heard(model, clip)) if isinstance(clip, Clip) else ():
-                click.echo(f"note: {doubt}", err=True)
+            if isinstance(clip, Clip):
+                check_original(out, clip, model.name, type(model.domain).__name__)
+                for doubt in hearing.notices(model, clip, hearing.heard(model, clip)):
+                    click.echo(f"note: {doubt}", err=True)
         there = [] if overwrite else [settings for settings in chosen if is_finished(out, settings)]
         judged = [metamer for settings in there if (metamer := judge_saved(model, out, settings, null)) is not None]
         again = [settings for settings in there if is_attempted_again(out, settings)]

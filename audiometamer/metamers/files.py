@@ -46,6 +46,7 @@ INDEX_COLUMNS = (
     "method", "attempt", "steps", "seconds", "rms", "peak", "probability_clip", "probability_metamer",
 )  # fmt: skip
 _LONGEST = 150  # bytes of a name; file systems take 255
+_ROUNDING = 1e-5  # of pixels, which files of images hold in 16 bits
 
 
 def record_path(out: Path, settings: Settings) -> Path:
@@ -67,6 +68,16 @@ def named_as_before(out: Path, model: Model, clip: Clip) -> Clip:
     return replace(clip, name=name) if before.exists() and torch.equal(read_signal(before), clip.samples) else clip
 
 
+def check_original(out: Path, clip: Clip, model: str, domain: str) -> None:
+    """Raise if another clip of the same name is in `out`: its metamers of other layers and seeds would seem to be of this one."""
+    original = clip_folder(out, clip.name, model) / f"original{suffix_of(domain)}"
+    if not original.exists():
+        return
+    there, samples = read_signal(original), clip.samples.to("cpu").reshape(-1)
+    if there.numel() != samples.numel() or not torch.allclose(there.reshape(-1), samples, rtol=0, atol=_ROUNDING):
+        raise AudioMetamerError(f"{original} is another clip called {clip.name!r}; rename one of them or choose another --out")
+
+
 def checkpoint_path(out: Path, settings: Settings) -> Path:
     """Where an unfinished metamer is kept."""
     return record_path(out, settings).with_suffix(UNFINISHED)
@@ -81,6 +92,11 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     -------
     path
         Of the signal.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the folder has metamers of another clip of that name.
     """
     evidence, clip = metamer.evidence, metamer.clip
     record = record_path(out, evidence.settings)
@@ -88,8 +104,10 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     if isinstance(clip, GivenTarget):
         if not (record.parent / TARGET).exists():
             save_activations(record.parent / TARGET, clip.activations)
-    elif not (original := record.with_name(f"original{path.suffix}")).exists():
-        write_signal(original, clip.samples, evidence.sample_rate)
+    else:
+        check_original(out, clip, evidence.settings.model, evidence.domain)
+        if not (original := record.with_name(f"original{path.suffix}")).exists():
+            write_signal(original, clip.samples, evidence.sample_rate)
     write_signal(path, metamer.samples, evidence.sample_rate)
     write_json(record, evidence)
     checkpoint_path(out, evidence.settings).unlink(missing_ok=True)
