@@ -15,9 +15,7 @@ from audiometamer.files import read_utf8, whole_file
 _SEPARATORS = "\t,;"  # semicolons: spreadsheets where commas separate decimals
 
 
-def read_cells(
-    path: Path, *, short_rows: bool = False, required: Sequence[str] = ()
-) -> tuple[list[str], list[list[str]]]:
+def read_cells(path: Path, *, short_rows: bool = False, required: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
     """Header and rows; both empty if the file is. Empty rows, and columns without a name or a cell, are left out.
 
     Parameters
