@@ -73,8 +73,8 @@ def test_starts_in_minutes_and_seconds(capsys):
     write_noise(seconds=70)
     for out, start in (("a", "65.5"), ("b", "1:05.5"), ("c", "0:01:05.50")):
         assert main(["synth", "noise.wav", *QUICK, "--start", start, "--out", out]) == 0
-    np.testing.assert_array_equal(original("noise", "a"), original("noise", "b"))
-    np.testing.assert_array_equal(original("noise", "a"), original("noise", "c"))
+    np.testing.assert_array_equal(original("noise@65.5s", "a"), original("noise@65.5s", "b"))
+    np.testing.assert_array_equal(original("noise@65.5s", "a"), original("noise@65.5s", "c"))
     assert main(["record", "noise.wav", *MODEL, "--start", "1:05", "--duration", "0:00.1", "--out", "x.safetensors"]) == 0
     for start in ("1:75", "-1", "nan", "soon"):
         assert f"'{start}' is no time; write seconds" in refused(capsys, "synth", "noise.wav", *QUICK, f"--start={start}")
@@ -87,7 +87,7 @@ def test_a_recording_of_a_telephone(capsys):
     write_noise(seconds=1)
     subprocess.run(["ffmpeg", "-v", "error", "-i", "noise.wav", "noise.m4a"], check=True)
     assert main(["synth", "noise.m4a", *QUICK, "--start", "0.5"]) == 0
-    assert original("noise").std() == pytest.approx(0.1, rel=0.01)
+    assert original("noise@0.5s").std() == pytest.approx(0.1, rel=0.01)
 
 
 @pytest.mark.parametrize(
