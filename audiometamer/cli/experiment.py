@@ -1,5 +1,6 @@
 """``audiometamer experiment``: listening experiments, from design to analysis."""
 
+import operator
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -274,7 +275,8 @@ def analyse(
     known = read_listeners(listeners) if listeners else []
     persons = read_persons(participants) if participants else None
     key = key or (folder and folder / layout.KEY)
-    recognised = read_recognised(key) if key else None
+    same = operator.eq if folder is None else read_design(folder / layout.DESIGN).answers.same
+    recognised = read_recognised(key, same=same) if key else None
     rules = _rules(
         folder, {"headphones": headphones, "demonstration": demonstration}, catch=catch, finished=finished, fastest_ms=fastest
     )

@@ -8,11 +8,15 @@ _MARKS = frozenset("{}[]<>$%")  # of placeholders that a service did not replace
 _NOBODY = frozenset(("undefined", "null", "none", "nan", "nil", "prolific_pid", "workerid", "worker_id", "participant_id"))
 
 
+def composed(name: str) -> str:
+    """A name in Unicode's composed form (NFC), without blanks around it and with single spaces within."""
+    return unicodedata.normalize("NFC", " ".join(name.split()))
+
+
 def identity(name: str) -> str | None:
     """A name in the one form that is kept, so that one person stays one person.
 
-    That is Unicode's composed form (NFC), without blanks around it and with single spaces within. The page does the same: see
-    ``pages/static/identity.js``.
+    See `composed`. The page does the same: see ``pages/static/identity.js``.
 
     Parameters
     ----------
@@ -24,7 +28,7 @@ def identity(name: str) -> str | None:
         None if it is nobody's name: blank, longer than `MOST_LETTERS`, a placeholder that was not replaced, a word such as
         ``undefined``, or one with control or other invisible characters.
     """
-    found = unicodedata.normalize("NFC", " ".join(name.split()))
+    found = composed(name)
     is_nobody = not found or len(found) > MOST_LETTERS or found.lower() in _NOBODY
     return None if is_nobody or not _MARKS.isdisjoint(found) or any(map(_is_invisible, found)) else found
 

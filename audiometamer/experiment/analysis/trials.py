@@ -1,7 +1,6 @@
 """The trial table and the table of listeners: reading, checking, writing."""
 
 import re
-import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.experiment.identity import composed
 from audiometamer.metamers.clips import NATURAL
 from audiometamer.tables import nearest, read_table, write_table
 
@@ -130,7 +130,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 def tidy(record: msgspec.Struct, *names: str) -> None:
     """Make names that look alike equal: blanks at the ends go, several become one, and accents are composed (NFC)."""
     for name in names:
-        msgspec.structs.force_setattr(record, name, " ".join(unicodedata.normalize("NFC", getattr(record, name)).split()))
+        msgspec.structs.force_setattr(record, name, composed(getattr(record, name)))
 
 
 TRIAL_COLUMNS = Trial.__struct_fields__
