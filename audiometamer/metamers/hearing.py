@@ -14,8 +14,8 @@ from audiometamer.models import Model
 LOW_PROBABILITY = 0.9
 """A label below this is doubtful.
 
-Chosen by looking at 40 test words and 40 sentences of running speech in cochcnn-word and cochresnet-word: 39 of 40 words reach it in
-each, and 11 and 10 of 40 sentences. So about a quarter of running speech is not noticed.
+Chosen by looking at 40 test words and 40 sentences of running speech in cochcnn-word and cochresnet-word: 39 of 40 words reach it
+in each, and 11 and 10 of 40 sentences. So about a quarter of running speech is not noticed.
 """
 
 BAND_HZ, EMPTY_DB = 4000.0, -60.0
