@@ -12,12 +12,16 @@ from audiometamer.audio import Clip
 from audiometamer.models import Model
 
 LOW_PROBABILITY = 0.9
-"""A label below this is doubtful: 97 % of test words, and 26 % of running speech, reach it in the networks of the zoo."""
+"""A label below this is doubtful.
+
+Chosen by looking at 40 test words and 40 sentences of running speech in cochcnn-word and cochresnet-word: 39 of 40 words reach it
+in each, and 11 and 10 of 40 sentences. So about a quarter of running speech is not noticed.
+"""
 
 BAND_HZ, EMPTY_DB = 4000.0, -60.0
 """A clip is empty above 4 kHz if this share of its power, or less, lies there.
 
-A telephone or a sample rate of 8 kHz leaves less than -90 dB; speech that was recorded with more has at least -50 dB.
+Chosen between 120 recordings made at 8 kHz, all below -90 dB, and 120 made at 16 kHz, all above -50 dB.
 """
 _LEAST_RATE = 10_000  # Hz of a model that hears enough above 4 kHz
 _FRAME = 1024
