@@ -27,6 +27,7 @@ ALIASES = {"kell2018": "cochcnn9", "resnet50": "cochresnet50", "spectemp_filts_t
 
 BARE = "load it yourself and save its state dict alone with torch.save"  # where there is no way to say that a file is trusted
 
+_WRAPPER = re.compile(r"(?<=\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")  # torch's, around a module within
 _COPIES = re.compile(r"(^|[._])(attacker|ema|teacher|momentum|swa)", re.IGNORECASE)  # of the network that is meant
 _DROPPED = re.compile(r"preproc|full_rep|\.all_Hts$")  # front ends and filters, which are rebuilt
 _READ_OUT = re.compile(r"(?:classification|fc)(\.(?P<task>.+))?\.weight")
@@ -195,12 +196,14 @@ def network_state(
 
 
 def _state_dicts(content: Any, place: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Everything in nested dicts that holds tensors by name, and where it is; a whole module has its state dict."""
+    """Everything in nested containers that holds tensors by name, and where it is; a whole module has its state dict."""
     if isinstance(content, nn.Module):
         content = content.state_dict()
+    if isinstance(content, (list, tuple)):
+        content = dict(enumerate(content))
     if not isinstance(content, Mapping):
         return
-    if tensors := {str(key): value for key, value in content.items() if isinstance(value, Tensor)}:
+    if tensors := {_WRAPPER.sub("", key): t for key, t in content.items() if isinstance(key, str) and isinstance(t, Tensor)}:
         yield place, tensors
     for key, value in content.items():
         yield from _state_dicts(value, f"{place}.{key}" if place else str(key))

@@ -115,6 +115,14 @@ def test_weights_are_found_in_whatever_was_saved(write, under, prefix):
     assert all(torch.equal(found[key], state[key]) for key in state)
 
 
+def test_wrappers_around_single_modules_and_lists(write):
+    state = network("cochresnet50").state_dict()
+    wrapped = {f"module.{key.replace('layer2.', 'layer2._orig_mod._fsdp_wrapped_module.')}": t for key, t in state.items()}
+    for content in (wrapped, [wrapped, {"epoch": 3}], {"models": (wrapped,)}):
+        found, _ = network_state(read_checkpoint(write(content)), state.keys())
+        assert found.keys() == state.keys()
+
+
 def test_the_network_itself_is_preferred_to_its_copies(write):
     state = network("cochcnn9").state_dict()
     ema = {key: tensor + 1 for key, tensor in state.items()}
