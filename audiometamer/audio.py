@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import readable, whole_file
+from audiometamer.files import clip_name, readable, whole_file
 
 if TYPE_CHECKING:
     from audiometamer.decoding import Sound
@@ -129,28 +128,6 @@ def read_clip(
     for notice in notices:
         warnings.warn(notice, AudioMetamerWarning, stacklevel=2)
     return Clip(clip_name(path), torch.from_numpy(np.ascontiguousarray(samples)), sample_rate, tuple(notices))
-
-
-def clip_name(path: str | os.PathLike[str]) -> str:
-    """What a clip is called: its file's name without the ending, "stdin" or "pipe"."""
-    whole = os.fspath(path)
-    if whole in ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
-        return "stdin"
-    return "pipe" if re.fullmatch(r"/(dev|proc/\w+)/fd/\d+", whole) else Path(readable(path)).stem
-
-
-def parse_seconds(text: str) -> float:
-    """A time as people write it, in seconds: ``65.5``, ``1:05.5`` or ``0:01:05.5``.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    found = re.fullmatch(r"(?:(?:(\d+):)?(\d+):(?=\d\d?(?:\.|$)))?(\d+\.?\d*|\.\d+)", text.strip())
-    if found is None or (":" in text and float(found[3]) >= 60) or (found[1] and int(found[2]) >= 60):
-        raise ValueError(f"{text!r} is no time; write seconds (65.5), minutes (1:05.5) or hours (0:01:05.5)")
-    return 3600 * int(found[1] or 0) + 60 * int(found[2] or 0) + float(found[3])
 
 
 def whole_rate(sample_rate: float) -> int:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiometamer.audio import Clip, clip_name
+from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import readable, whole_file
+from audiometamer.files import clip_name, readable, whole_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import audiometamer as am
-from audiometamer.audio import clip_name, parse_seconds, resample, resample_by_fourier, resample_by_sinc, set_level
+from audiometamer.audio import resample, resample_by_fourier, resample_by_sinc, set_level
+from audiometamer.files import clip_name
+from audiometamer.times import parse_seconds
 
 
 def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:

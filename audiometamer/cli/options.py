@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audiometamer.audio import parse_seconds
 from audiometamer.errors import AudioMetamerError
+from audiometamer.times import parse_seconds
 
 if TYPE_CHECKING:
     from audiometamer.models import Model

@@ -4,8 +4,8 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from audiometamer.audio import clip_name
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.files import clip_name
 from audiometamer.models import Model
 from audiometamer.tables import read_cells
 

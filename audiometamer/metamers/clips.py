@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiometamer.audio import clip_name
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import readable
+from audiometamer.files import clip_name, readable
 
 if TYPE_CHECKING:
     from audiometamer.audio import Clip

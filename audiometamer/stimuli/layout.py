@@ -7,8 +7,8 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from audiometamer.audio import clip_name
 from audiometamer.errors import AudioMetamerError
+from audiometamer.files import clip_name
 from audiometamer.metamers.settings import Settings
 from audiometamer.verdicts import Verdict
 

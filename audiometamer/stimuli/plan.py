@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from audiometamer.audio import SOUND_ENDINGS, Clip, parse_seconds
+from audiometamer.audio import SOUND_ENDINGS, Clip
 from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import write_text
@@ -26,6 +26,7 @@ from audiometamer.metamers.synthesis import places
 from audiometamer.models import Model
 from audiometamer.stimuli.layout import OWN_COLUMNS, name_of
 from audiometamer.tables import read_table
+from audiometamer.times import parse_seconds
 from audiometamer.toml_files import read_toml, toml_text, within
 
 Count = Annotated[int, Meta(ge=1)]
