@@ -38,7 +38,7 @@ _HEADERLESS = {
     ".ul", ".al",
 }  # fmt: skip
 _NO_LENGTH = 1 << 40  # samples; what libsndfile announces where a header has none
-_ROUNDED = {"MP3", "SDS"}  # formats in which libsndfile announces whole packets
+_ROUNDED = {"MPEG_LAYER_III", "SDS"}  # formats, and codecs, in which libsndfile announces whole packets
 _SYSTEM, _MALFORMED = 2, 3  # libsndfile's codes of errors that no other decoder mends
 _N_FRAMES = re.compile(r"^\s*Frames\s*: (\d+)$", re.MULTILINE)
 _EXACT = re.compile("PCM_.*|FLOAT|DOUBLE|ULAW|ALAW")  # subtypes in which libsndfile finds a sample without decoding those before
@@ -126,7 +126,7 @@ class _Decoded(Sound):
             while len(block := file.read(out=np.empty((max(_BLOCK // self.channels, 1), self.channels)))):
                 yield block
                 position += len(block)
-        if self.n_frames is not None and position < self.n_frames and self._files[0].format not in _ROUNDED:
+        if self.n_frames is not None and position < self.n_frames and _ROUNDED.isdisjoint((file.format, file.subtype)):
             raise _truncated(position)
 
 
@@ -136,7 +136,7 @@ def _announced(file: soundfile.SoundFile) -> int:
         if not is_placeholder(int(told, 0)):
             raise _truncated(file.frames)
     for field in _N_FRAMES.findall(file.extra_info):
-        if file.frames < int(field) and file.format not in _ROUNDED:
+        if file.frames < int(field) and _ROUNDED.isdisjoint((file.format, file.subtype)):
             raise _truncated(file.frames)
     return int(file.frames)
 

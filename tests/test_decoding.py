@@ -386,6 +386,14 @@ def test_without_ffmpeg_the_command_that_converts_is_shown(recorded, monkeypatch
         read_samples(path)
 
 
+def test_a_wav_that_holds_an_mp3_is_no_truncated_one(recorded, tmp_path):
+    path = tmp_path / "x.wav"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", recorded / "tone.wav", "-c:a", "libmp3lame", path], check=True)
+    samples, rate = read_samples(path)
+    assert rate == 48_000
+    assert len(samples) == pytest.approx(96_000, abs=3 * 1152)
+
+
 def test_what_ffmpeg_cannot_decode_is_one_line(recorded, tmp_path):
     (tmp_path / "x.m4a").write_bytes((recorded / "x.m4a").read_bytes()[:2000])
     (tmp_path / "notes.m4a").write_text("#EXTM3U\nhttp://192.0.2.1/never.aac\n")
