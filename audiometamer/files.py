@@ -28,14 +28,6 @@ def readable(path: str | os.PathLike[str]) -> str:
     return re.sub("[\ud800-\udfff]", "�", latin)
 
 
-def clip_name(path: str | os.PathLike[str]) -> str:
-    """What a clip is called: its file's name without the ending, "stdin" or "pipe"."""
-    whole = os.fspath(path)
-    if whole in ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
-        return "stdin"
-    return "pipe" if re.fullmatch(r"/(dev|proc/\w+)/fd/\d+", whole) else Path(readable(path)).stem
-
-
 def read_utf8(path: Path) -> str:
     """A text file without its byte order mark; of another Unicode encoding, a ValueError that says so."""
     content = path.read_bytes()

@@ -13,7 +13,7 @@ from torch import Tensor
 from audiometamer.audio import Clip, ClipSource
 from audiometamer.clip_names import clip_name
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import clip_name, readable, whole_file
+from audiometamer.files import readable, whole_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,7 +8,6 @@ import click
 
 from audiometamer.clip_names import parse_seconds
 from audiometamer.errors import AudioMetamerError
-from audiometamer.times import parse_seconds
 
 if TYPE_CHECKING:
     from audiometamer.models import Model

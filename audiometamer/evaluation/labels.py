@@ -6,7 +6,6 @@ from pathlib import Path
 
 from audiometamer.clip_names import name_of, recording_of
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import clip_name
 from audiometamer.models import Model
 from audiometamer.tables import read_cells
 

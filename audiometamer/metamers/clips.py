@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from audiometamer.clip_names import clip_name
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import clip_name, readable
+from audiometamer.files import readable
 
 if TYPE_CHECKING:
     from audiometamer.audio import Clip

@@ -28,7 +28,6 @@ from audiometamer.metamers.synthesis import places
 from audiometamer.models import Model
 from audiometamer.stimuli.layout import OWN_COLUMNS, clip_tables
 from audiometamer.tables import read_table
-from audiometamer.times import parse_seconds
 from audiometamer.toml_files import read_toml, toml_text, within
 
 Count = Annotated[int, Meta(ge=1)]
