@@ -32,6 +32,6 @@ def tell(found: Status) -> None:
         click.echo(f"{trouble.folder}: {trouble.message}")
     if len(found.errors) > 10:
         click.echo(f"and {len(found.errors) - 10} more with errors: see their error.json")
-    click.echo(
-        f"{found.made} of {found.total} items of {found.set} are made, {found.counts['failed']} of them failed their verdict"
-    )
+    unjudged = f", {n} are unjudged: their models have no null distribution" if (n := found.counts["unjudged"]) else ""
+    failed = f"{found.counts['failed']} of them failed their verdict"
+    click.echo(f"{found.made} of {found.total} items of {found.set} are made, {failed}{unjudged}")

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace as changed
 from pathlib import Path
 
-import msgspec
 import torch
 from msgspec.structs import replace
 
@@ -110,6 +109,6 @@ def null_notice(model: Model, null: NullDistribution | None, layers: Sequence[st
     out = f"{model.folder}/null.json" if own else f"{model.name}-null.json"
     at = "" if set(wanted) <= set(model.layers) and null is None else f" --layers {shlex.quote(','.join(wanted))}"
     what = "no null distribution" if null is None else f"no null distribution at {', '.join(lacking)}"
-    then = "" if own else f", then --null {shlex.quote(out)} (in a plan: null = {msgspec.json.encode(out).decode()})"
+    then = "" if own else f", then --null {shlex.quote(out)} (in a plan: null)"
     command = f"audiometamer null SOUNDS --model {shlex.quote(name)}{at} --out {shlex.quote(out)}"
     return f"{model.name} has {what}: its metamers stay unjudged. Make one first: {command}{then}"

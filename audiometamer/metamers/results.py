@@ -27,6 +27,7 @@ REPORT, REPORT_FILES = "report.html", "report_files"
 # How a metamer came about, from the plainest way on.
 ATTEMPTS = ("first", "new noise", "continued", "layer before")
 _GIVE = "give the --out folder of `audiometamer synth`, or a set that `audiometamer run` made"
+_NONE_YET = "holds no finished metamer yet; the command that made it resumes where it stopped"
 # What else may be given by mistake, by a file that is there.
 _OTHERS = {
     "evaluation.tsv": "an evaluation", "lists.json": "an experiment", "model.toml": "a model", "selection.tsv": "a selection",
@@ -219,7 +220,7 @@ def read_results(folder: Path, *, warn: bool = True) -> list[Result]:
     """
     found = list(iterate_results(folder))
     if not found:
-        raise AudioMetamerError(f"{folder} holds no finished metamer yet; the command that made it resumes where it stopped")
+        raise AudioMetamerError(f"{folder} {_NONE_YET}")
     if warn:
         _warn_of_unfinished(folder, found)
     return found
@@ -382,6 +383,8 @@ def _no_results(folder: Path) -> str:
     if inner:
         return f"{folder} holds folders of metamers ({', '.join(inner[:3])}{', …' * (len(inner) > 3)}); give one of them"
     kind = next((what for file, what in _OTHERS.items() if (folder / file).exists()), None)
+    if kind is None and (folder / ".lock").exists():
+        return f"{folder} {_NONE_YET}"
     return f"{folder} is {kind}, no folder of metamers; {_GIVE}" if kind else f"{folder} holds no metamers; {_GIVE}"
 
 

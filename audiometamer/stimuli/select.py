@@ -143,7 +143,9 @@ def select_rows(rows: Sequence[Row], clips: dict[str, dict[str, str]], rules: Ru
     if not passed:
         told = ", ".join(f"{n} {verdict}" for verdict, n in Counter(row.verdict for row in rows).items())
         made = f" without attempts {', '.join(rules.without_attempts)}" if rules.without_attempts else ""
-        raise AudioMetamerError(f"no item passed its verdict{made} ({told}): there is nothing to select from")
+        unjudged = not any(row.verdict in ("passed", "failed") for row in rows)
+        remedy = "make a null distribution (audiometamer null) and run again" if unjudged else "there is nothing to select from"
+        raise AudioMetamerError(f"no item passed its verdict{made} ({told}): {remedy}")
     names = {row.clip for row in rows}
     values = {column: _values(column, names, clips) for column in (*rules.balance, *rules.may_drop)}
     search = _Search(rules, passed, len(conditions), values)

@@ -4,11 +4,16 @@ import re
 
 import numpy as np
 import pytest
+import scipy.io.wavfile
 import torch
 from tiny_evaluation import echo, sound, write_metamer
+from tiny_plan import write_plan
 
 import audiometamer as am
 from audiometamer.evaluation.collection import Natural, as_taken, check_presentable, gain_for, read_collection
+from audiometamer.stimuli.items import expand
+from audiometamer.stimuli.plan import read_plan
+from audiometamer.stimuli.run import run
 
 A, B = sound(0.9, 0.1), sound(0.1, 0.8)
 
@@ -31,6 +36,26 @@ def test_metamers_of_several_folders_share_their_clips(tmp_path):
     torch.testing.assert_close(found.naturals[0].read(), A)
     torch.testing.assert_close(found.metamers[0].read(), B)
     assert len(read_collection([tmp_path / "one"], only_passed=True).metamers) == 2
+
+
+def test_a_set_of_a_plan_is_read_as_a_folder_of_synth_is(tmp_path):
+    path = write_plan(tmp_path, n_clips=2)
+    run(expand(path, read_plan(path)), device="cpu")
+    found = read_collection([tmp_path / "set"])
+    assert found.clips == ["c0", "c1"]
+    assert [(made.clip, made.layer, made.seed, made.natural) for made in found.metamers] == [
+        ("c0", "relu0", 0, 0), ("c0", "relu0", 1, 0), ("c1", "relu0", 0, 1), ("c1", "relu0", 1, 1),
+    ]  # fmt: skip
+    natural = am.read_clip(tmp_path / "c1.wav", sample_rate=4000, duration=0.25)
+    torch.testing.assert_close(found.naturals[1].read(), natural.samples)
+    metamer = scipy.io.wavfile.read(found.metamers[3].path)[1]
+    np.testing.assert_array_equal(found.metamers[3].read(), metamer)
+    (tmp_path / "selection.tsv").write_text(f"file\n{found.metamers[2].path.relative_to(tmp_path / 'set').as_posix()}\n")
+    chosen = read_collection([tmp_path / "set"], selection=tmp_path / "selection.tsv")
+    assert [(made.clip, made.seed) for made in chosen.metamers] == [("c1", 0)]
+    next((tmp_path / "set").glob("items/c0/*/relu0_seed0*/item.json")).unlink()
+    with pytest.warns(am.AudioMetamerWarning, match="1 of its metamers are not made yet; the 3 finished ones are read"):
+        assert len(read_collection([tmp_path / "set"]).metamers) == 3
 
 
 def refused(message, *folders, **options):
