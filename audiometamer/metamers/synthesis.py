@@ -673,6 +673,8 @@ def merit(evidence: Evidence) -> tuple[bool, int, float]:
 
 def _check_clip(model: Model, clip: Clip) -> None:
     low, high = model.bounds
+    if clip.sample_rate is not None and (broken := int((~torch.isfinite(clip.samples)).sum())):
+        raise AudioMetamerError(f"clip {clip.name!r} holds {broken} NaN or infinite samples")
     if clip.sample_rate == model.sample_rate and clip.samples.numel() == math.prod(model.signal_shape):
         if clip.sample_rate is None and not bool(((clip.samples >= low) & (clip.samples <= high)).all()):
             found = f"from {float(clip.samples.min()):.4g} to {float(clip.samples.max()):.4g}"
