@@ -735,6 +735,8 @@ def merit(evidence: Evidence) -> tuple[bool, int, float]:
 
 def _check_clip(model: Model, clip: Clip) -> None:
     low, high = model.bounds
+    if clip.sample_rate is not None and (broken := int((~torch.isfinite(clip.samples)).sum())):
+        raise AudioMetamerError(f"clip {clip.name!r} holds {broken} NaN or infinite samples")
     fits = clip.samples.numel() == math.prod(model.signal_shape)
     if model.sample_rate is not None:  # twice the samples of one channel are not two channels
         fits &= clip.samples.shape[-1:] == model.signal_shape[-1:]
