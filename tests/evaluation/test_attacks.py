@@ -34,7 +34,7 @@ def first_or_second():
     """Its label says which of the first two samples is higher."""
     network = nn.Linear(8, 2, bias=False).eval().requires_grad_(False)
     network.weight.copy_(torch.eye(8)[:2])
-    return am.Model(network, sample_rate=8, duration=1.0, level=None, labels={"letter": "ab"}, name="which")
+    return am.Model(network, sample_rate=8, duration=1.0, level=None, labels={"letter": list("ab")}, name="which")
 
 
 @pytest.mark.parametrize(("norm", "reach"), [("l2", 2**-0.5), ("linf", 0.5)])
@@ -87,7 +87,7 @@ def test_no_sound_that_is_heard_leaves_the_ball_or_the_range(tmp_path, norm, ord
     for name, samples in zip("xyz", sounds, strict=True):
         write_metamer(tmp_path, name, samples, samples)
     network = Eavesdropper()
-    model = am.Model(network, sample_rate=8, duration=1.0, level=None, labels={"letter": "abcdefgh"})
+    model = am.Model(network, sample_rate=8, duration=1.0, level=None, labels={"letter": list("abcdefgh")})
     judge, collection = Judge(model), read_collection([tmp_path])
     heard = hear_clips(judge, collection)
     network.heard.clear()
