@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import read_utf8
+from audiometamer.files import read_unicode
 from audiometamer.label_files import checked_labels
 
 
@@ -57,7 +57,7 @@ def read_card(folder: Path) -> Card:
     if not path.is_file():
         raise AudioMetamerError(f"{folder} holds no model.toml")
     try:
-        card = msgspec.toml.decode(read_utf8(path), type=Card)
+        card = msgspec.toml.decode(read_unicode(path), type=Card)
     except (msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path}: {error}") from error
     checked_labels(card.labels, path)

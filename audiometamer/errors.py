@@ -1,6 +1,7 @@
-"""The one family of errors that audiometamer raises on purpose, and how those of other libraries are told in one line."""
+"""The one family of errors that audiometamer raises on purpose, and words for their messages."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 class AudioMetamerError(Exception):
@@ -25,7 +26,13 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 
-def some_of(names: Sequence[str]) -> str:
-    """Up to three names, and how many more there are: what a line has room for."""
-    first = ", ".join(names[:3])
-    return f"{first} and {len(names) - 3} more" if len(names) > 3 else first
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest of the known ones; empty if none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def some_of(names: Sequence[str], most: int = 3) -> str:
+    """The first few names, and how many more there are."""
+    first = ", ".join(names[:most])
+    return f"{first} and {len(names) - most} more" if len(names) > most else first

@@ -28,12 +28,22 @@ def readable(path: str | os.PathLike[str]) -> str:
     return re.sub("[\ud800-\udfff]", "�", latin)
 
 
-def read_utf8(path: Path) -> str:
-    """A text file without its byte order mark; of another Unicode encoding, a ValueError that says so."""
+def read_unicode(path: Path) -> str:
+    """A text file in UTF-8, with or without a byte order mark, or in UTF-16 with one.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is in another encoding.
+    """
     content = path.read_bytes()
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ValueError("it is UTF-16; save it as UTF-8")
-    return content.decode("utf-8-sig")
+    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """Names of classes in a file: a plain list, a table, TOML or JSON, or the pickle that was published with the networks."""
 
-import codecs
-import csv
 import os
 import re
 from collections import Counter
@@ -11,7 +9,9 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, first_line
+from audiometamer.files import read_unicode
 from audiometamer.plain_pickle import read_plain_pickle
+from audiometamer.tables import read_table
 
 _NUMBERED = re.compile(r"(?P<task>\w+)_idx_to_(?P=task)")
 _NUMBERS, _NAMES = ("index", "idx", "id", "number"), ("label", "name", "display_name")  # columns of tables
@@ -39,7 +39,7 @@ def read_label_file(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     read = _READERS.get(path.suffix.lower(), _lines)
     try:
         found = read(path)
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError, csv.Error, ValueError) as error:
+    except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path} is not a list of labels: {first_line(error)}") from error
     return checked_labels({task: [name.strip() for name in names] for task, names in found.items()}, path)
 
@@ -81,7 +81,7 @@ def read_groups(path: str | os.PathLike[str]) -> dict[str, str]:
     path = Path(path)
     try:
         groups = _toml(path)
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError, ValueError) as error:
+    except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path} is not a file of groups, each a list of labels: {first_line(error)}") from error
     found: dict[str, str] = {}
     for group, labels in groups.items():
@@ -110,25 +110,13 @@ def grouped(labels: Mapping[str, Sequence[str]], groups: Mapping[str, str]) -> d
     return found
 
 
-def _text(path: Path) -> str:
-    content = path.read_bytes()
-    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        return content.decode("utf-16" if utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AudioMetamerError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
-
-
 def _lines(path: Path) -> dict[str, list[str]]:
-    return {"word": _without_blanks(_text(path).splitlines())}
+    return {"word": _without_blanks(read_unicode(path).splitlines())}
 
 
 def _table(path: Path) -> dict[str, list[str]]:
-    lines = _text(path).splitlines()
-    header, *rows = [row for row in csv.reader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ",") if any(row)] or [
-        []
-    ]
-    columns = {name.strip(): [row[i] if i < len(row) else "" for row in rows] for i, name in enumerate(header)}
+    rows = read_table(path, short_rows=True)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
     number = next((name for name in _NUMBERS if name in columns), None)
     if number is not None:
         numbered = sorted(zip(map(int, columns.pop(number)), range(len(rows)), strict=True))
@@ -144,11 +132,11 @@ def _without_blanks(names: Iterable[str]) -> list[str]:
 
 
 def _toml(path: Path) -> dict[str, list[str]]:
-    return msgspec.toml.decode(_text(path), type=dict[str, list[str]])
+    return msgspec.toml.decode(read_unicode(path), type=dict[str, list[str]])
 
 
 def _json(path: Path) -> dict[str, list[str]]:
-    return msgspec.json.decode(_text(path), type=dict[str, list[str]])
+    return msgspec.json.decode(read_unicode(path), type=dict[str, list[str]])
 
 
 def _pickled(path: Path) -> dict[str, list[str]]:

@@ -1,40 +1,79 @@
-"""Tables as text: tab-separated if the name of the file ends in ``.tsv``, else with commas."""
+"""Tables as text: tab-separated if the name of the file ends in ``.tsv``, otherwise comma-separated."""
 
 import csv
 import difflib
 import io
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import read_utf8, whole_file
+from audiometamer.files import read_unicode, whole_file
 
 _SEPARATORS = "\t,;"  # semicolons: spreadsheets where commas separate decimals
 
 
-def read_cells(path: Path, *, short_rows: bool = False, required: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
-    """Header and rows; both empty if the file is. Empty rows, and columns without a name or a cell, are left out.
+class Row(dict[str, str]):
+    """A row of a table, by column.
 
     Parameters
     ----------
-    path : path
-    short_rows : bool
-        Whether the last cells of a row may be missing; they are then empty. Default False.
-    required : sequence of str
-        Columns by which tabs, commas and semicolons are told apart. Default: none; the file's name says what separates cells.
+    cells : mapping of str to str
+    line : int
+        The line of the file on which it begins, from 1.
+    """
+
+    def __init__(self, cells: Iterable[tuple[str, str]], line: int) -> None:
+        super().__init__(cells)
+        self.line = line
+
+
+def read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows; both empty if the file is. Empty rows, and columns without a name or a cell, are left out.
 
     Raises
     ------
     AudioMetamerError
         If it cannot be read, has two columns of one name, or a row has more or fewer cells than the header.
     """
+    header, rows = _read(path)
+    return header, [cells for _, cells in rows]
+
+
+def read_table(path: Path, *, required: Sequence[str] = (), short_rows: bool = False) -> list[Row]:
+    """Rows of a table with a header, as `read_cells` reads them, by column.
+
+    Parameters
+    ----------
+    path : path
+    required : sequence of str
+        Columns that it must have, by which tabs, commas and semicolons are told apart. Default: none; the file's name says what
+        separates cells.
+    short_rows : bool
+        Whether the last cells of a row may be missing; they are then empty. Default False.
+
+    Raises
+    ------
+    AudioMetamerError
+        As `read_cells`; or if it has no rows or lacks a required column.
+    """
+    header, rows = _read(path, required=required, short_rows=short_rows)
+    if missing := [column for column in required if column not in header]:
+        told = [f"{column} (nearest: {near})" if (near := nearest(column, header)) else column for column in missing]
+        raise AudioMetamerError(f"{path} has no column {', '.join(told)}; it has {', '.join(header) or 'none'}")
+    if not rows:
+        raise AudioMetamerError(f"{path} has no rows")
+    return [Row(zip(header, cells, strict=True), line) for line, cells in rows]
+
+
+def _read(path: Path, *, required: Sequence[str] = (), short_rows: bool = False) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Header, and rows with the lines on which they begin."""
     try:
-        text = read_utf8(path)
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(path, text, required), strict=True)
-        (_, header), *rows = [(lines.line_num, cells) for cells in lines if any(map(str.strip, cells))] or [(1, [])]
+        text = read_unicode(path)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(path, text, required), strict=True)
+        (_, header), *rows = [*_numbered(reader)] or [(1, [])]
     except (OSError, ValueError, csv.Error) as error:
         raise AudioMetamerError(f"{path} cannot be read as a table: {getattr(error, 'strerror', None) or error}") from error
     header = [column.strip() for column in header]
@@ -46,24 +85,16 @@ def read_cells(path: Path, *, short_rows: bool = False, required: Sequence[str] 
     header = [header[k] for k in kept]
     if twice := [name for name, times in Counter(header).items() if times > 1]:
         raise AudioMetamerError(f"{path} has several columns called {', '.join(map(repr, twice))}; rename or remove all but one")
-    return header, [[cells[k] for k in kept] for _, cells in rows]
+    return header, [(line, [cells[k] for k in kept]) for line, cells in rows]
 
 
-def read_table(path: Path, *, required: Sequence[str] = ()) -> list[dict[str, str]]:
-    """Rows of a table with a header, by column; its cells may be separated by tabs, commas or semicolons.
-
-    Raises
-    ------
-    AudioMetamerError
-        As `read_cells`; or if it has no rows or lacks a required column.
-    """
-    header, rows = read_cells(path, required=required)
-    if missing := [column for column in required if column not in header]:
-        told = [f"{column} (nearest: {near})" if (near := nearest(column, header)) else column for column in missing]
-        raise AudioMetamerError(f"{path} has no column {', '.join(told)}; it has {', '.join(header) or 'none'}")
-    if not rows:
-        raise AudioMetamerError(f"{path} has no rows")
-    return [dict(zip(header, row, strict=True)) for row in rows]
+def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a `csv.reader` that are not empty, each with the line on which it begins."""
+    begins = 1
+    for cells in reader:
+        if any(map(str.strip, cells)):
+            yield begins, cells
+        begins = reader.line_num + 1
 
 
 def nearest(name: str, known: Sequence[str]) -> str | None:

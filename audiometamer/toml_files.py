@@ -1,6 +1,5 @@
 """Files that a user writes in TOML, read into a struct; all that is wrong with one is listed, each with its place and line."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,8 +11,8 @@ import msgspec
 import tomli_w
 from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, type_info
 
-from audiometamer.errors import AudioMetamerError
-from audiometamer.files import read_utf8
+from audiometamer.errors import AudioMetamerError, did_you_mean
+from audiometamer.files import read_unicode
 
 T = TypeVar("T", bound=msgspec.Struct)
 _STAND_INS: tuple[Any, ...] = (
@@ -67,7 +66,7 @@ def read_toml(path: Path, kind: type[T], check: Callable[[T], Iterable[Problem]]
         problems are listed, with their places and lines.
     """
     try:
-        text = read_utf8(path)
+        text = read_unicode(path)
         content = msgspec.toml.decode(text)
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
@@ -87,7 +86,7 @@ def read_toml(path: Path, kind: type[T], check: Callable[[T], Iterable[Problem]]
 def raise_problems(path: Path, problems: Iterable[Problem]) -> None:
     """Raise an error that lists the problems of a file, if there are any."""
     if found := [*problems]:
-        raise AudioMetamerError(_listed(path, read_utf8(path), found))
+        raise AudioMetamerError(_listed(path, read_unicode(path), found))
 
 
 def attempted(place: str, action: Callable[[], object]) -> Iterator[Problem]:
@@ -281,8 +280,7 @@ def _located(message: str, within: str, kind: type[msgspec.Struct]) -> Problem:
 def _unknown(key: str, place: str, kind: type[msgspec.Struct]) -> str:
     if place and key in kind.__struct_fields__:
         return f"{key!r} is a key of the {kind.__name__.lower()} itself; write it before the first line in brackets"
-    nearest = difflib.get_close_matches(key, _keys_at(place, kind), n=1)
-    return f"there is no key {key!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+    return f"there is no key {key!r}{did_you_mean(key, _keys_at(place, kind))}"
 
 
 def _in_words(types: str) -> str:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.tables import read_cells, read_table
+from audiometamer.tables import read_table
 from audiometamer.toml_files import read_toml
 
 MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -22,6 +22,18 @@ def test_marks_ends_of_lines_and_empty_rows_make_no_difference(tmp_path, name, m
     assert read_table(tmp_path / name) == ROWS
 
 
+def test_rows_know_the_lines_on_which_they_begin(tmp_path):
+    (tmp_path / "x.csv").write_text('path,word\n\na.wav,"yes\nno"\n,\nb.wav,up\n')
+    assert [(row["path"], row.line) for row in read_table(tmp_path / "x.csv")] == [("a.wav", 3), ("b.wav", 6)]
+
+
+def test_utf_16_with_a_mark_is_read(tmp_path):
+    (tmp_path / "x.csv").write_text("path,word\na.wav,yes\nb.wav,zwölf\n", encoding="utf-16")
+    (tmp_path / "x.toml").write_text('name = "zwölf"', encoding="utf-16")
+    assert read_table(tmp_path / "x.csv") == ROWS
+    assert read_toml(tmp_path / "x.toml", Settings) == Settings("zwölf")
+
+
 def test_columns_without_a_name_or_a_cell_are_left_out(tmp_path):
     (tmp_path / "x.csv").write_text("path,word,,\na.wav,yes,,\nb.wav,zwölf,,\n")
     assert read_table(tmp_path / "x.csv") == ROWS
@@ -34,8 +46,7 @@ def test_columns_without_a_name_or_a_cell_are_left_out(tmp_path):
     [
         (b"path,word,path\na,b,c\n", "has several columns called 'path'; rename or remove all but one"),
         (b"path,word\na,b\n\nc\n", "line 4: 1 cells; there should be 2"),
-        ("path,word\na,b\n".encode("utf-16"), "cannot be read as a table: it is UTF-16; save it as UTF-8"),
-        ("path,word\nä,b\n".encode("latin-1"), "cannot be read as a table: 'utf-8' codec"),
+        ("path,word\nä,b\n".encode("latin-1"), "cannot be read as a table: it is not UTF-8"),
         (b"path,word\n\n,\n", "has no rows"),
         (b"", "has no rows"),
     ],
@@ -50,10 +61,10 @@ def test_tables_that_are_none(tmp_path, content, message):
 
 def test_the_last_cells_may_be_missing_where_that_is_said(tmp_path):
     (tmp_path / "x.csv").write_text("path,split,word\na.wav,train\n")
-    assert read_cells(tmp_path / "x.csv", short_rows=True) == (["path", "split", "word"], [["a.wav", "train", ""]])
+    assert read_table(tmp_path / "x.csv", short_rows=True) == [{"path": "a.wav", "split": "train", "word": ""}]
     (tmp_path / "x.csv").write_text("path,split,word\na.wav,train,yes,no\n")
     with pytest.raises(AudioMetamerError, match="line 2: 4 cells; there should be 3"):
-        read_cells(tmp_path / "x.csv", short_rows=True)
+        read_table(tmp_path / "x.csv", short_rows=True)
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,7 +80,7 @@ def test_toml_with_and_without_a_mark(tmp_path, mark, end):
 
 @pytest.mark.parametrize(
     ("encoding", "message"),
-    [("utf-16", "is not TOML: it is UTF-16; save it as UTF-8"), ("latin-1", "is not TOML: 'utf-8' codec")],
+    [("latin-1", "is not TOML: it is not UTF-8 .* at byte 10"), ("utf-16-le", "is not TOML: ")],
 )
 def test_toml_in_other_encodings_is_refused(tmp_path, encoding, message):
     (tmp_path / "x.toml").write_bytes('name = "zwölf"'.encode(encoding))

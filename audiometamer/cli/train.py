@@ -35,7 +35,7 @@ def train(recipe: str, data: tuple[str, ...], out: Path, device: str, workers: i
     After Ctrl-C, or any other end, the same command goes on where it stopped.
     """
     with tracked() as tracker:
-        folder = train_model(find_recipe(recipe), data, out, device=device, workers=workers, progress=tracker, told=click.echo)
+        folder = train_model(find_recipe(recipe), data, out, device=device, workers=workers, progress=tracker, notify=click.echo)
     if not is_first_process():
         return
     card = read_card(folder)

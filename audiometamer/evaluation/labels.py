@@ -7,7 +7,7 @@ from pathlib import Path
 from audiometamer.clip_names import name_of, recording_of
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.models import Model
-from audiometamer.tables import read_cells
+from audiometamer.tables import read_table
 
 Truths = Mapping[tuple[str, str], str]  # by clip and task
 _NOT_TASKS = {"path", "clip", "split", "source", "seconds", "sample_rate", "name", "start", "duration", ""}
@@ -62,16 +62,17 @@ def read_labels(path: Path, clips: Sequence[str]) -> dict[tuple[str, str], str]:
     AudioMetamerError
         If the file cannot be read, has no such columns, lacks a clip, or says two things of one.
     """
-    columns, rows = read_cells(path)
+    rows = read_table(path)
+    columns = list(rows[0])
     key = next((name for name in ("clip", "path") if name in columns), None)
     tasks = [name for name in columns if name not in _NOT_TASKS]
     if key is None or not tasks:
         raise AudioMetamerError(
-            f"{path} has the columns {', '.join(columns) or '(none)'}; it needs path or clip, and one for each task, such as word"
+            f"{path} has the columns {', '.join(columns)}; it needs path or clip, and one for each task, such as word"
         )
     truths: dict[tuple[str, str], str] = {}
     named = set()
-    for line, row in enumerate((dict(zip(columns, cells, strict=True)) for cells in rows), start=2):
+    for row in rows:
         part = row if row.get("start") else row | {"duration": ""}  # which may be that of the whole file
         clip = name_of(part) if key == "path" else row[key]
         named.add(clip)
@@ -79,7 +80,7 @@ def read_labels(path: Path, clips: Sequence[str]) -> dict[tuple[str, str], str]:
             label = row[task].strip()
             if label and truths.setdefault((clip, task), label) != label:
                 raise AudioMetamerError(
-                    f"{path}, line {line}: the {task} of {clip!r} is {label!r}, but {truths[clip, task]!r} before"
+                    f"{path}, line {row.line}: the {task} of {clip!r} is {label!r}, but {truths[clip, task]!r} before"
                 )
     rows_of = {clip: found for clip in clips if (found := _row_of(clip, named)) is not None}
     if missing := [clip for clip in clips if clip not in rows_of]:

@@ -247,7 +247,7 @@ class _Figures:
 def _figure(places: _Places, metamers: Sequence[Result], figures: _Figures | None) -> Path | None:
     """The figure of one clip's metamers of a model: as `synth` drew it, or as a report did, or does now; None if there is none.
 
-    Of several seeds it shows the first.
+    It shows the first of several seeds.
     """
     drawn = metamers[0].figure
     if drawn.exists():
@@ -334,16 +334,8 @@ def _read_evaluation(places: _Places, folder: Path, *, asked: bool) -> _Evaluati
             raise AudioMetamerError(f"{path} is not a picture: {error}") from error
     if asked and not pictures and not table.exists():
         raise AudioMetamerError(f"{folder} holds no evaluation.tsv and no PNG; give the --out folder of audiometamer evaluate")
-    columns, rows = _read_table(table) if table.exists() else ([], [])
+    columns, rows = read_cells(table) if table.exists() else ([], [])
     return _Evaluation(pictures, columns, rows)
-
-
-def _read_table(path: Path) -> tuple[list[str], list[list[str]]]:
-    columns, rows = read_cells(path)
-    for line, row in enumerate(rows, start=2):
-        if len(row) != len(columns):
-            raise AudioMetamerError(f"{path}, line {line}: {len(row)} cells; there should be {len(columns)}")
-    return columns, rows
 
 
 def _html(page: _Page) -> str:

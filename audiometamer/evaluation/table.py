@@ -1,6 +1,5 @@
 """The table that an evaluation gives: a row for each number."""
 
-import csv
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -80,8 +79,7 @@ def read_table(path: Path) -> list[Row]:
         If it is not such a table.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            found = list(csv.DictReader(file, delimiter="\t"))
-        return [msgspec.convert({k: v for k, v in row.items() if v}, Row, strict=False) for row in found]
-    except (OSError, UnicodeDecodeError, csv.Error, msgspec.ValidationError) as error:
+        rows = tables.read_table(path)
+        return [msgspec.convert({column: cell for column, cell in row.items() if cell}, Row, strict=False) for row in rows]
+    except msgspec.ValidationError as error:
         raise AudioMetamerError(f"{path} is not the table of an evaluation: {error}") from error

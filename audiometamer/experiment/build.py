@@ -1,6 +1,5 @@
 """Build an experiment from a stimulus set and a design: lists, key, sounds, texts and page, all before the first listener."""
 
-import difflib
 import re
 import secrets
 import shutil
@@ -12,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, did_you_mean
 from audiometamer.experiment import folder as layout
 from audiometamer.experiment.design import (
     INTERVALS,
@@ -165,8 +164,7 @@ def _with_equals(answers: Sequence[str], design: Design) -> list[str]:
 def _check_known(words: Iterable[str], answers: Sequence[str]) -> None:
     for word in words:
         if word not in answers:
-            nearest = difflib.get_close_matches(word, answers, n=1)
-            raise AudioMetamerError(f"{word!r} is none of the answers" + (f"; did you mean {nearest[0]!r}?" if nearest else ""))
+            raise AudioMetamerError(f"{word!r} is none of the answers{did_you_mean(word, answers)}")
 
 
 def _check_answers(answers: Sequence[str], design: Design) -> None:

@@ -1,6 +1,5 @@
 """The page's own sentences: a TOML file for each language, English and German among them; users may bring their own."""
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,8 @@ from typing import Any, NamedTuple
 
 from markdown_it import MarkdownIt
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, did_you_mean
+from audiometamer.files import read_unicode
 
 TEXTS = Path(__file__).parent / "texts"  # a folder for each language
 _SENTENCES = "sentences.toml"
@@ -79,7 +79,7 @@ def read_catalogue(path: Path) -> Catalogue:
         If it cannot be read or lacks something; all that is wrong with it is named.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        content = tomllib.loads(read_unicode(path))
     except (OSError, ValueError) as error:
         raise AudioMetamerError(f"{path} cannot be read as TOML: {getattr(error, 'strerror', None) or error}") from error
     language, sentences = content.pop("language", None), dict(_flat(content))
@@ -111,8 +111,7 @@ def _problems(sentences: Mapping[str, Any], path: Path) -> Iterator[str]:
         yield f"it lacks {', '.join(lacking)}"
     for key, sentence in sentences.items():
         if key not in original:
-            nearest = difflib.get_close_matches(key, original, n=1)
-            yield f"there is no sentence {key!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+            yield f"there is no sentence {key!r}{did_you_mean(key, original)}"
         elif not isinstance(sentence, str) or not sentence.strip():
             yield f"{key} must be a text, and not {sentence!r}"
         elif (found := _placeholders(sentence)) != (wanted := _placeholders(original[key])):

@@ -15,6 +15,7 @@ from audiometamer.experiment.analysis.trials import LISTENER_COLUMNS
 from audiometamer.experiment.catalogue import TEXTS as TEXTS_FOLDER
 from audiometamer.experiment.catalogue import Catalogue, read_catalogue, shipped_catalogue, shipped_file
 from audiometamer.experiment.headphones import GAP_SECONDS
+from audiometamer.files import read_unicode
 from audiometamer.stimuli.export import Settings
 from audiometamer.toml_files import Problem, attempted, read_toml
 
@@ -283,7 +284,7 @@ class Texts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     consent, instructions, debriefing : str, optional
         Markdown files, as seen from the design's folder. Default: short examples, which no ethics committee has seen.
     language : str
-        Of these examples and of the page's own sentences: ``en`` or ``de``. Default "en".
+        Language of these examples and of the page's own sentences: ``en`` or ``de``. Default "en".
     sentences : str, optional
         A file with the page's own sentences in another language, as seen from the design's folder: that of `audiometamer
         experiment sentences`, translated. Default: those of `language`.
@@ -527,8 +528,8 @@ def read_text(path: Path, design: CommonDesign, name: str) -> str:
     file: str | None = getattr(design.texts, name)
     found = design.example(name) if file is None else path.parent / file
     try:
-        text = found.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_unicode(found)
+    except (OSError, ValueError) as error:
         raise AudioMetamerError(f"{found} cannot be read as text: {getattr(error, 'strerror', None) or error}") from error
     if not text.strip():
         raise AudioMetamerError(f"{found} is empty")
@@ -544,8 +545,8 @@ def read_sentences(path: Path, design: CommonDesign) -> Catalogue:
 def read_answers(path: Path) -> list[str]:
     """The closed list of answers, in the order of the file."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_unicode(path).splitlines()
+    except (OSError, ValueError) as error:
         raise AudioMetamerError(f"{path} cannot be read as text: {getattr(error, 'strerror', None) or error}") from error
     found = [line.strip() for line in lines if line.strip()]
     if not found:

@@ -144,13 +144,13 @@ def read_answered(path: Path) -> list[Answered]:
     needed = {*required_columns(Answered), *_PARTS}
     rows = read_table(path, required=[name for name in COLUMNS if name in needed])
     note_unused(path, [name for name in rows[0] if name not in COLUMNS])
-    for line, row in enumerate(rows, start=2):
-        trial = record_from(path, line, {name: row[name] for name in _FIELDS if name in row}, Answered)
-        where = f"{path}, row {line}: listener {trial.listener}, trial {trial.trial}"
+    for row in rows:
+        trial = record_from(path, row.line, {name: row[name] for name in _FIELDS if name in row}, Answered)
+        where = f"{path}, line {row.line}: listener {trial.listener}, trial {trial.trial}"
         if wrong := _wrong(trial, row):
             raise AudioMetamerError(f"{where}: {wrong}")
-        if (first := answered.setdefault((trial.listener, trial.trial), line)) != line:
-            raise AudioMetamerError(f"{where} is also in row {first}; there must be one answer to each trial")
+        if (first := answered.setdefault((trial.listener, trial.trial), row.line)) != row.line:
+            raise AudioMetamerError(f"{where} is also in line {first}; there must be one answer to each trial")
         if (own := lists.setdefault(trial.listener, trial.list)) != trial.list:
             raise AudioMetamerError(f"{where} is of list {trial.list}, earlier ones are of list {own}; a listener has one list")
         if trials and trial.task != trials[0].task:

@@ -4,7 +4,6 @@
 ``SET/items/<clip>/<model>/<layer>_seed<k>-<key>/item.json`` one of a stimulus set. Records are the truth; lists are made of them.
 """
 
-import csv
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
@@ -77,7 +76,7 @@ class Summary(msgspec.Struct, frozen=True):
 def kept_try(snrs: Sequence[float | None], kept: int, snr: float | None) -> int:
     """Which attempt gave a signal, from 0, by the attempts' SNRs, what its record says, and its own SNR.
 
-    Version 0.1 counted those that its method left out, too; that its SNR is the signal's tells which it was.
+    Version 0.1 also counted attempts that its method left out; the attempt whose SNR is the signal's gave it.
     """
     likely = [k for k in (kept, *range(len(snrs))) if k < len(snrs) and snrs[k] == snr]
     return likely[0] if likely else min(kept, max(len(snrs) - 1, 0))
@@ -119,7 +118,7 @@ class Result:
     Parameters
     ----------
     folder : path
-        Of all metamers.
+        The folder of metamers.
     file : str
         The signal, as it lies in the folder: of several seeds that were tried, the best one's.
     record : str
@@ -206,7 +205,7 @@ _summaries = msgspec.json.Decoder(Summary)
 
 
 def read_results(folder: Path, *, warn: bool = True) -> list[Result]:
-    """All finished metamers of a folder, in the order of their names; with `warn`, what is not finished or gone is told.
+    """All finished metamers of a folder, in the order of their names; with `warn`, a warning of those unfinished or gone.
 
     Raises
     ------
@@ -337,18 +336,17 @@ def read_planned(stimulus_set: Path) -> list[Wanted]:
         If there is no list of it: the folder is no set, or its run never began.
     """
     path = stimulus_set / PLANNED
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file, delimiter="\t"))
-        if tuple(header) != Wanted._fields:
-            raise ValueError(f"its columns are {', '.join(header)}")
-        return [Wanted(key, clip, model, layer, int(seed), folder) for key, clip, model, layer, seed, folder in rows]
-    except FileNotFoundError as error:
+    if not path.exists():
         check_set(stimulus_set)
+        raise AudioMetamerError(f"{stimulus_set} is no stimulus set: it has no {PLANNED}, which `audiometamer run` writes")
+    header, rows = read_cells(path)
+    if tuple(header) != Wanted._fields:
         raise AudioMetamerError(
-            f"{stimulus_set} is no stimulus set: it has no {PLANNED}, which `audiometamer run` writes"
-        ) from error
-    except (OSError, ValueError, csv.Error) as error:
+            f"{path} has the columns {', '.join(header) or '(none)'}; it must have {', '.join(Wanted._fields)}"
+        )
+    try:
+        return msgspec.convert(rows, list[Wanted], strict=False)
+    except msgspec.ValidationError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error}") from error
 
 
@@ -370,7 +368,7 @@ def _warn_of_unfinished(folder: Path, found: Sequence[Result]) -> None:
 def _listed(folder: Path) -> set[str]:
     """The files that a folder's list names; none if it has no list, or another version's."""
     header, rows = read_cells(folder / INDEX) if (folder / INDEX).exists() else ([], [])
-    return {row[header.index("file")] for row in rows if len(row) == len(header)} if "file" in header else set()
+    return {row[header.index("file")] for row in rows} if "file" in header else set()
 
 
 def _no_results(folder: Path) -> str:

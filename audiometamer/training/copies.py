@@ -1,4 +1,4 @@
-"""Recordings that are there twice, under two names: none is trained on and tested on."""
+"""Recordings that are there twice, under two names: none is both trained on and tested on."""
 
 import hashlib
 from collections import defaultdict
@@ -11,11 +11,11 @@ _SAMPLE = 4096  # bytes that are compared first
 _KEPT_FIRST = ("test", "valid", "train")
 
 
-def without_copies(recordings: Sequence[Recording], told: Callable[[str], None]) -> list[Recording]:
+def without_copies(recordings: Sequence[Recording], notify: Callable[[str], None]) -> list[Recording]:
     """Recordings without those whose file is the same, byte for byte, as another's in a split that is tested on.
 
-    Of copies in several splits, those in test stay, else those in valid; copies within a split all do. A line that says how many
-    were left out goes to `told`.
+    Copies in several splits stay in test, or else in valid; copies within one split all stay. `notify` takes a line that says how
+    many were left out.
     """
     files = [r for r in recordings if isinstance(r, AudioFile) and r.split in _KEPT_FIRST]
     left_out: dict[Path, Path] = {}  # and what it is a copy of
@@ -24,7 +24,7 @@ def without_copies(recordings: Sequence[Recording], told: Callable[[str], None])
         left_out |= {r.path: kept.path for r in same if r.split != kept.split and r.path != kept.path}
     if left_out:
         copy, original = next(iter(left_out.items()))
-        told(
+        notify(
             f"note: {len(left_out)} recordings are left out, being copies of others in a split that is tested on: {copy} is "
             f"{original}"
         )

@@ -230,7 +230,7 @@ def _cuts(file: Path) -> list[tuple[int, int, str]]:
     stem = file.name.partition(".")[0]
     table = next((path for ending in (".WRD", ".wrd") if (path := file.with_name(stem + ending)).is_file()), None)
     if table is None:
-        raise AudioMetamerError(f"{file} has no {stem}.WRD beside it, which tells where its words are")
+        raise AudioMetamerError(f"{file} has no {stem}.WRD beside it, which says where its words are")
     try:
         rows = [line.split() for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
         return [(int(first), int(last), word.lower()) for first, last, word in rows]

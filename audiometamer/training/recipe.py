@@ -10,7 +10,7 @@ from torch import nn
 
 from audiometamer.cards import FrontEndCard, NetworkCard
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import read_utf8
+from audiometamer.files import read_unicode
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation, Positive, Share
 
@@ -186,7 +186,7 @@ def read_recipe(path: Path) -> Recipe:
         If the file is missing, is not TOML, has a wrong key or type, or a number out of range.
     """
     try:
-        recipe = msgspec.toml.decode(read_utf8(path), type=Recipe)
+        recipe = msgspec.toml.decode(read_unicode(path), type=Recipe)
     except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path} is not a recipe: {error}") from error
     if not recipe.tasks:

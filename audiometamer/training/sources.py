@@ -20,13 +20,12 @@ A data set is named by its path, if that shows its layout, or as ``KIND:PATH``:
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from audiometamer.audio import SOUND_ENDINGS
 from audiometamer.errors import AudioMetamerError
-from audiometamer.tables import read_cells
+from audiometamer.tables import Row, read_table
 from audiometamer.training import layouts
 from audiometamer.training.listing import audio_files, listed_files
 from audiometamer.training.published_hdf5 import FILES, open_published_hdf5
@@ -51,12 +50,12 @@ _SPEC = re.compile(rf"(?P<kind>{'|'.join(KINDS)})(\.(?P<task>\w+))?:(?P<path>.+)
 _NOT_TASKS = {"path", "split", "source", "seconds", "sample_rate", ""}
 
 
-def open_sources(specs: Sequence[str], told: Callable[[str], None] = lambda _: None) -> list[Recording]:
-    """The recordings of several data sets; `told` is given a line for each, with what was recognised in it."""
+def open_sources(specs: Sequence[str], notify: Callable[[str], None] = lambda _: None) -> list[Recording]:
+    """The recordings of several data sets; `notify` takes a line for each, with what was recognised in it."""
     recordings: list[Recording] = []
     for spec in specs:
         kind, path, own = _opened(spec)
-        told(f"{spec}: {kind}; {summary(own)}{_others(kind, path, own)}")
+        notify(f"{spec}: {kind}; {summary(own)}{_others(kind, path, own)}")
         recordings += own
     return recordings
 
@@ -141,19 +140,15 @@ def _clips(path: Path) -> list[Recording]:
     table = path / "clips.csv" if path.is_dir() else path
     if not table.exists():
         raise AudioMetamerError(f"{table} does not exist; it lists recordings, with columns path, split and tasks")
-    columns, rows = read_cells(table, short_rows=True)
-    if missing := {"path", "split"} - set(columns):
-        raise AudioMetamerError(f"{table} has no column {' and no column '.join(sorted(missing))}")
-    recordings = [_clip(dict(zip(columns, cells, strict=True)), table, line) for line, cells in enumerate(rows, start=2)]
-    return _some(recordings, f"{table} lists no recordings")
+    return [_clip(row, table) for row in read_table(table, required=["path", "split"], short_rows=True)]
 
 
-def _clip(row: Mapping[str, str], table: Path, line: int) -> Recording:
+def _clip(row: Row, table: Path) -> Recording:
     path, split = table.parent / row["path"], row["split"]
     if split not in SPLITS:
-        raise AudioMetamerError(f"{table}, line {line}: the split is {split!r}; it would be one of {', '.join(SPLITS)}")
+        raise AudioMetamerError(f"{table}, line {row.line}: the split is {split!r}; it would be one of {', '.join(SPLITS)}")
     if not path.is_file():
-        raise AudioMetamerError(f"{table}, line {line}: {path} is not a file")
+        raise AudioMetamerError(f"{table}, line {row.line}: {path} is not a file")
     cells = {task: cell.split(";") for task, cell in row.items() if task not in _NOT_TASKS}
     labels = {task: tuple(name for label in cell if (name := label.strip())) for task, cell in cells.items()}
     return AudioFile(path, split, {task: names for task, names in labels.items() if names})
@@ -178,7 +173,7 @@ def _tree(path: Path, task: str) -> list[Recording]:
             classes[top].append(file)
     for name, members in classes.items():
         recordings += [AudioFile(file, split, {task: (name,)}) for file, split in _divided(path, members)]
-    return _some(recordings, f"{path} holds no audio files ({', '.join(sorted(SOUND_ENDINGS))})")
+    return _some(recordings, f"{path} holds no audio files (.wav, .flac, .mp3 and the like)")
 
 
 def _divided(root: Path, files: list[Path]) -> Iterator[tuple[Path, str]]:

@@ -51,7 +51,7 @@ def train(
     device: str = "auto",
     workers: int = 1,
     progress: Progress | None = None,
-    told: Callable[[str], None] | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> Path:
     """Train a recipe's network; go on where an interrupted run has stopped, if `out` holds its checkpoint.
 
@@ -72,8 +72,8 @@ def train(
         Processes that make batches meanwhile; 0 makes them in between. Default 1.
     progress : callable, optional
         Told the share that is done, and what is going on.
-    told : callable, optional
-        Given a line on each data set: what was recognised, and what was left out.
+    notify : callable, optional
+        Takes a line for each data set: what was recognised, and what was left out.
 
     Returns
     -------
@@ -93,13 +93,13 @@ def train(
         if not (out / "recipe.toml").exists():
             with whole_file(out / "recipe.toml") as temporary:
                 shutil.copy(recipe_path, temporary)
-        return _train(recipe, data, out, device, workers, progress or _silent, told or _silent)
+        return _train(recipe, data, out, device, workers, progress or _silent, notify or _silent)
 
 
 def _train(
-    recipe: Recipe, data: Sequence[str], out: Path, device: str, workers: int, tell: Progress, told: Callable[[str], None]
+    recipe: Recipe, data: Sequence[str], out: Path, device: str, workers: int, tell: Progress, notify: Callable[[str], None]
 ) -> Path:
-    recordings = without_copies(open_sources(data, told), told)
+    recordings = without_copies(open_sources(data, notify), notify)
     tasks = _tasks(recipe, recordings)
     tell(0.0, f"reading {len(recordings)} recordings")
     corpus = Corpus(recordings, tasks, sample_rate=recipe.sample_rate)

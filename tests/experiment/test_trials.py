@@ -87,10 +87,10 @@ def test_strange_answers(tmp_path, answer, read):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"layer": ""}, "row 3: listener 1, trial 2 is of the main part and names no layer"),
-        ({"clip": ""}, "row 3: listener 1, trial 2 is of the main part and names no clip"),
-        ({"layer": "relu0"}, "row 3: listener 1, trial 2 is a metamer at relu0 and names no model"),
-        ({"trial": 1}, "row 3: listener 1, trial 1 is also in row 2; there must be one answer to each trial"),
+        ({"layer": ""}, "line 3: listener 1, trial 2 is of the main part and names no layer"),
+        ({"clip": ""}, "line 3: listener 1, trial 2 is of the main part and names no clip"),
+        ({"layer": "relu0"}, "line 3: listener 1, trial 2 is a metamer at relu0 and names no model"),
+        ({"trial": 1}, "line 3: listener 1, trial 1 is also in line 2; there must be one answer to each trial"),
         ({"answered": tiny_answers.NOON}, "was answered at 2026-11-02 12:00:00+00:00 before it started"),
     ],
 )
@@ -105,19 +105,19 @@ def test_trials_that_cannot_be(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("column", "cell", "message"),
     [
-        ("correct", "perhaps", "row 2: correct is 'perhaps'; it must be true or false"),
-        ("correct", "", "row 2: Object missing required field `correct`"),
-        ("kind", "warm-up", "row 2: kind is 'warm-up'; it must be one of headphones, practice, demonstration, catch, main"),
-        ("trial", "-1", "row 2: trial is '-1'; it must be a whole number >= 0"),
-        ("reaction_time_ms", "-5", "row 2: reaction_time_ms is '-5'; it must be a number >= 0.0 (decimals after a point)"),
-        ("reaction_time_ms", "812,5", "row 2: reaction_time_ms is '812,5'; it must be a number (decimals after a point)"),
-        ("seed", "1.5", "row 2: seed is '1.5'; it must be a whole number"),
+        ("correct", "perhaps", "line 2: correct is 'perhaps'; it must be true or false"),
+        ("correct", "", "line 2: Object missing required field `correct`"),
+        ("kind", "warm-up", "line 2: kind is 'warm-up'; it must be one of headphones, practice, demonstration, catch, main"),
+        ("trial", "-1", "line 2: trial is '-1'; it must be a whole number >= 0"),
+        ("reaction_time_ms", "-5", "line 2: reaction_time_ms is '-5'; it must be a number >= 0.0 (decimals after a point)"),
+        ("reaction_time_ms", "812,5", "line 2: reaction_time_ms is '812,5'; it must be a number (decimals after a point)"),
+        ("seed", "1.5", "line 2: seed is '1.5'; it must be a whole number"),
         (
             "started",
             "2026-11-02T12:00:06",
-            "row 2: started is '2026-11-02T12:00:06'; it must be a time with its zone, as in 2026-",
+            "line 2: started is '2026-11-02T12:00:06'; it must be a time with its zone, as in 2026-",
         ),
-        ("started", "noon", "row 2: started is 'noon'; it must be a time with its zone, as in 2026-11-02T12:00:06Z"),
+        ("started", "noon", "line 2: started is 'noon'; it must be a time with its zone, as in 2026-11-02T12:00:06Z"),
     ],
 )
 def test_cells_that_cannot_be_read(tmp_path, column, cell, message):
@@ -142,7 +142,7 @@ def test_columns_that_are_empty_may_be_missing_and_others_are_ignored_with_a_not
     path.write_text(
         "correct\tlistener\taudio\ttrial \tkind\tclip\tlayer\ntrue\t1\t{}\t1\tmain\tc\tnatural\nfalse\t1\t{}\t2\tpractice\t\t \n"
     )
-    with pytest.warns(AudioMetamerWarning, match=r"trials\.tsv: ignored, as they are not known: columns audio"):
+    with pytest.warns(AudioMetamerWarning, match=r"trials\.tsv: unknown columns are ignored: audio"):
         found = read_trials(path)
     assert found == [
         Trial(listener="1", trial=1, kind="main", clip="c", layer="natural", correct=True),
@@ -196,8 +196,8 @@ def test_a_column_of_listeners_that_is_nearly_known_is_not_passed_over(tmp_path)
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("listener\n1\n1\n", "row 3: listener 1 is there twice"),
-        ("listener\theadphones_correct\n1\t5\n", "row 2: 5 right of 0 headphone trials"),
+        ("listener\n1\n1\n", "line 3: listener 1 is there twice"),
+        ("listener\theadphones_correct\n1\t5\n", "line 2: 5 right of 0 headphone trials"),
         ("name\n1\n", "has no column listener"),
     ],
 )

@@ -71,14 +71,14 @@ def test_every_column_is_checked(tmp_path, column, cell, said):
     with pytest.raises(AudioMetamerError) as error:
         read_answered(path)
     assert said in str(error.value)
-    assert str(error.value).startswith(f"{path}, row 2: ")
+    assert str(error.value).startswith(f"{path}, line 2: ")
     assert "\n" not in str(error.value)
 
 
 def test_tables_that_do_not_fit(tmp_path):
     path = tmp_path / "trials.tsv"
     write_answered(path, [answered(), answered(trial=8), answered()])
-    with pytest.raises(AudioMetamerError, match="row 4: listener 1, trial 7 is also in row 2; there must be one answer"):
+    with pytest.raises(AudioMetamerError, match="line 4: listener 1, trial 7 is also in line 2; there must be one answer"):
         read_answered(path)
     write_answered(path, [answered(), answered(trial=8, list=3)])
     with pytest.raises(AudioMetamerError, match="trial 8 is of list 3, earlier ones are of list 0; a listener has one list"):

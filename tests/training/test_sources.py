@@ -67,15 +67,16 @@ def test_clips(clips):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([["word", "split"], ["zero", "train"]], r"clips\.csv has no column path$"),
-        ([["word"], ["zero"]], r"clips\.csv has no column path and no column split$"),
+        ([["word", "split"], ["zero", "train"]], r"clips\.csv has no column path; it has word, split$"),
+        ([["word"], ["zero"]], r"clips\.csv has no column path, split; it has word$"),
         ([], r"clips\.csv has no column path"),
-        ([["path", "split"]], r"clips\.csv lists no recordings"),
+        ([["path", "split"]], r"clips\.csv has no rows"),
         (
             [["path", "split"], ["a.wav", "train"], ["a.wav", "training"]],
             r"clips\.csv, line 3: the split is 'training'; it would be one of train, valid, test, background",
         ),
         ([["path", "split"], ["a.wav"]], r"line 2: the split is ''"),
+        ([["path", "split"], ["a.wav", "train"], [], ["d.wav", "test"]], r"clips\.csv, line 4: .*d\.wav is not a file"),
         ([["path", "split"], ["d.wav", "test"]], r"clips\.csv, line 2: .*d\.wav is not a file"),
         ([["path", "split"], ["", "test"]], r"line 2: .* is not a file"),
         ([["path", "split"], ["a.wav", "test", "more"]], r"clips\.csv, line 2: 3 cells; there should be 2"),
@@ -88,7 +89,7 @@ def test_tables_that_do_not_fit(clips, rows, message):
 def test_files_that_are_no_tables(tmp_path):
     fails(f"clips:{tmp_path}", r"clips\.csv does not exist; it lists recordings")
     (tmp_path / "clips.csv").write_bytes(b"path,split\n\xff\xfe,train")
-    fails(tmp_path, r"clips\.csv cannot be read as a table: .*utf-8")
+    fails(tmp_path, r"clips\.csv cannot be read as a table: it is not UTF-8")
     (tmp_path / "clips.csv").write_text('path,split\n"' + "a" * 200_000 + '",train')
     fails(tmp_path, r"clips\.csv cannot be read as a table: field larger than field limit")
 

@@ -154,21 +154,20 @@ def read_trials(path: Path) -> list[Trial]:
     """
     rows = read_table(path, required=required_columns(Trial))
     note_unused(path, [name for name in rows[0] if name not in (*TRIAL_COLUMNS, *_EXPORTED)])
-    trials = [
-        record_from(path, line, {name: row[name] for name in TRIAL_COLUMNS if name in row}, Trial)
-        for line, row in enumerate(rows, start=2)
-    ]
+    trials: list[Trial] = []
     answered: dict[tuple[str, int], int] = {}
-    for line, trial in enumerate(trials, start=2):
-        where = f"{path}, row {line}: listener {trial.listener}, trial {trial.trial}"
+    for row in rows:
+        trial = record_from(path, row.line, {name: row[name] for name in TRIAL_COLUMNS if name in row}, Trial)
+        where = f"{path}, line {row.line}: listener {trial.listener}, trial {trial.trial}"
         if trial.kind == "main" and not (trial.layer and trial.clip):
             raise AudioMetamerError(f"{where} is of the main part and names no {'clip' if trial.layer else 'layer'}")
         if trial.kind == "main" and trial.layer != NATURAL and not trial.model:
             raise AudioMetamerError(f"{where} is a metamer at {trial.layer} and names no model")
         if trial.started and trial.answered and trial.answered < trial.started:
             raise AudioMetamerError(f"{where} was answered at {trial.answered} before it started, at {trial.started}")
-        if (first := answered.setdefault((trial.listener, trial.trial), line)) != line:
-            raise AudioMetamerError(f"{where} is also in row {first}; there must be one answer to each trial")
+        if (first := answered.setdefault((trial.listener, trial.trial), row.line)) != row.line:
+            raise AudioMetamerError(f"{where} is also in line {first}; there must be one answer to each trial")
+        trials.append(trial)
     return trials
 
 
@@ -180,7 +179,7 @@ def required_columns(kind: type[msgspec.Struct]) -> list[str]:
 def note_unused(path: Path, columns: Sequence[str]) -> None:
     """Warn of columns that no analysis knows."""
     if columns:
-        warnings.warn(f"{path}: ignored, as they are not known: columns {', '.join(columns)}", AudioMetamerWarning, stacklevel=3)
+        warnings.warn(f"{path}: unknown columns are ignored: {', '.join(columns)}", AudioMetamerWarning, stacklevel=3)
 
 
 def write_trials(path: Path, trials: Iterable[Trial]) -> None:
@@ -208,16 +207,14 @@ def read_listeners(path: Path) -> list[Listener]:
     listeners: dict[str, Listener] = {}
     rows = read_table(path, required=required_columns(Listener))
     _note_mistaken(path, list(rows[0]))
-    for line, row in enumerate(rows, start=2):
+    for row in rows:
         about = {name: row.pop(name) for name in LISTENER_COLUMNS if name in row}
         answers = {unguarded(name): unguarded(cell) for name, cell in row.items()}
-        listener = record_from(path, line, {**about, "questionnaire": answers}, Listener)
+        listener = record_from(path, row.line, {**about, "questionnaire": answers}, Listener)
         if listener.listener in listeners:
-            raise AudioMetamerError(f"{path}, row {line}: listener {listener.listener} is there twice")
-        if (listener.headphones_correct or 0) > (listener.headphones_trials or 0):
-            raise AudioMetamerError(
-                f"{path}, row {line}: {listener.headphones_correct} right of {listener.headphones_trials or 0} headphone trials"
-            )
+            raise AudioMetamerError(f"{path}, line {row.line}: listener {listener.listener} is there twice")
+        if (right := listener.headphones_correct or 0) > (trials := listener.headphones_trials or 0):
+            raise AudioMetamerError(f"{path}, line {row.line}: {right} right of {trials} headphone trials")
         listeners[listener.listener] = listener
     return list(listeners.values())
 
@@ -302,7 +299,7 @@ def record_from(path: Path, line: int, row: Mapping[str, Any], kind: type[Record
     try:
         return msgspec.convert(filled, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise AudioMetamerError(f"{path}, row {line}: {_refusal(str(error), filled, kind)}") from error
+        raise AudioMetamerError(f"{path}, line {line}: {_refusal(str(error), filled, kind)}") from error
 
 
 def _refusal(words: str, row: Mapping[str, Any], kind: type[msgspec.Struct]) -> str:
