@@ -6,8 +6,8 @@ import msgspec
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What determines a metamer, besides the machine. Two results with equal settings are the same result.
 
-    `loss`, `penalty` and `domain` are names, of the caller's own with the start of a SHA-256, see `audiometamer.identity`; a
-    penalty or a domain that was not given is empty.
+    `loss`, `penalty` and `domain` are fingerprints (see `audiometamer.fingerprints`); a penalty or a domain that was not given is
+    empty.
     """
 
     clip: str

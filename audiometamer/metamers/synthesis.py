@@ -20,8 +20,8 @@ from audiometamer.criteria import NullDistribution, judge_all, judge_sha256, sim
 from audiometamer.devices import tensor_float32
 from audiometamer.domains import Domain
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.fingerprints import fingerprint_of
 from audiometamer.folding import folded, twin_of
-from audiometamer.identity import identity_of
 from audiometamer.inference import ordinary, with_gradients
 from audiometamer.matching.loop import Halfway, Penalty, losses_and_gradients, match
 from audiometamer.matching.losses import Activations, Loss, combined, rectified, relative_l2
@@ -165,8 +165,8 @@ def synthesize(
         Activations and target, Tensor [shape=(batch, ...)] each, to Tensor [shape=(batch,)]; complex activations come as pairs
         of real numbers in a last dimension. Default: the method's own.
     penalty : callable, optional
-        Signals [shape=(batch, *signal_shape)] to Tensor [shape=(batch,)], added to the loss: what a signal should not be besides
-        unlike the target, such as ``lambda x: 0.1 * x.diff().square().sum(1)``, which keeps it smooth. Default: none.
+        Signals [shape=(batch, *signal_shape)] to Tensor [shape=(batch,)], added to the loss, such as
+        ``lambda x: 0.1 * x.diff().square().sum(1)``, which keeps signals smooth. Default: none.
     null : NullDistribution, optional
         To judge by. Default: the one that comes with the model, if it does.
     domain : Domain, optional
@@ -303,9 +303,9 @@ def settings_of(
         seed=seed,
         method=method,
         steps=steps or procedure.steps,
-        loss=identity_of(loss or procedure.loss),
-        penalty="" if penalty is None else identity_of(penalty),
-        domain="" if domain is None or domain == model.domain else identity_of(domain),
+        loss=fingerprint_of(loss or procedure.loss),
+        penalty="" if penalty is None else fingerprint_of(penalty),
+        domain="" if domain is None or domain == model.domain else fingerprint_of(domain),
     )
 
 
@@ -455,7 +455,7 @@ class _Run:
                     raise AudioMetamerError(f"{self.model.device} has no memory for one signal at {batch[0].layer}") from error
                 batch_size = len(batch) // 2
                 warnings.warn(
-                    f"no memory for {len(batch)} signals; going on with {batch_size}", AudioMetamerWarning, stacklevel=2
+                    f"no memory for {len(batch)} signals; continuing with {batch_size}", AudioMetamerWarning, stacklevel=2
                 )
                 waiting[place] = batch + rest
                 continue
@@ -677,13 +677,13 @@ class _Run:
 
 
 def labels_heard(model: Model, logits: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """The labels of a clip and its metamer, by the tasks that the matched layers tell something of.
+    """The labels of a clip and its metamer by task, for the tasks whose labels follow from the matched layers.
 
     Parameters
     ----------
     model : Model
     logits : mapping of str to Tensor [shape=(2, classes)]
-        Of clip and metamer, by task.
+        Logits of clip and metamer, by task.
     names : sequence of str
         The layers that are matched at once.
     """
@@ -696,9 +696,9 @@ def labels_heard(model: Model, logits: Mapping[str, Tensor], names: Sequence[str
 
 
 def resumption(model: Model, metamer: Metamer, settings: Settings) -> Unfinished | None:
-    """Where the synthesis of a metamer resumes that has failed by another judge than it was made by.
+    """Where the synthesis of a metamer resumes after it has failed a new judge.
 
-    Its attempts so far count, and the best signal so far is the one to continue from.
+    Its attempts so far count, and it continues from its best signal so far.
 
     Parameters
     ----------

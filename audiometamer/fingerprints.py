@@ -1,4 +1,4 @@
-"""What tells functions and objects of callers apart in a record, the same in every process."""
+"""Fingerprints of functions and objects that callers pass, for records: the same in every process."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 
-def identity_of(value: Any) -> str:
-    """A name, and for what is not ours or holds values of its own also the start of a SHA-256 of what it computes with.
+def fingerprint_of(value: Any) -> str:
+    """The name of a function or class; with the start of a SHA-256 of its content, unless it is a plain function of ours.
 
     Parameters
     ----------
     value : callable or object
-        A function is known by its code, its defaults, what it encloses, and the functions and numbers of its own module that it
-        uses; an object by its class and its attributes, a module also by its weights.
+        The content of a function is its code, its defaults, its closure, and the functions and numbers of its own module that it
+        uses; that of an object is its class and its attributes, for a module also its weights.
     """
     name = getattr(value, "__name__", None) or type(value).__name__
     ours = isinstance(value, FunctionType) and value.__module__.partition(".")[0] == __package__
