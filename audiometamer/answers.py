@@ -1,12 +1,12 @@
-"""What a network answers: logits by task, and the names of their classes."""
+"""The answers of a network: logits by task, and the names of their classes."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.label_files import checked_labels
 
 Names = Sequence[str] | Mapping[str, Sequence[str]]
 _ONLY_TASK = "word"
@@ -23,13 +23,13 @@ def class_names(labels: Names | Mapping[int, str] | None) -> Names | None:
     Raises
     ------
     AudioMetamerError
-        If the numbers are not 0, 1, 2, …, what is given is neither, or a name stands for two classes.
+        If the numbers are not 0, 1, 2, …, if what is given is neither, or if a name is blank or two classes have the same.
     """
     if labels is None:
         return None
     if isinstance(labels, Mapping) and not _numbered(labels):
-        return {str(task): _in_order(names, f" of task {task!r}") for task, names in labels.items()}
-    return _in_order(labels, "")
+        return checked_labels({str(task): _in_order(names, f" of task {task!r}") for task, names in labels.items()}, "labels")
+    return checked_labels({_ONLY_TASK: _in_order(labels, "")}, "labels")[_ONLY_TASK]
 
 
 def _numbered(labels: Mapping[Any, Any]) -> bool:
@@ -46,11 +46,7 @@ def _in_order(labels: Any, of: str) -> list[str]:
         labels = [numbers[i] for i in range(len(numbers))]
     if isinstance(labels, str) or not hasattr(labels, "__iter__"):
         raise AudioMetamerError(f"the labels{of} are {labels!r}; they must be a list of names, one for each class")
-    names = [str(name) for name in labels]
-    if several := [name for name, number in Counter(names).items() if number > 1]:
-        places = ", ".join(str(i) for i, name in enumerate(names) if name == several[0])
-        raise AudioMetamerError(f"label {several[0]!r}{of} is given to classes {places}; every class needs a name of its own")
-    return names
+    return [str(name) for name in labels]
 
 
 def logits_in(output: Any, only_task: str = _ONLY_TASK) -> dict[str, Tensor]:
@@ -65,31 +61,29 @@ def check_names(name: str, labels: Names, output: Any) -> None:
     Parameters
     ----------
     name : str
-        Of the model.
+        Name of the model.
     labels : sequence of str, or mapping of str to sequences of str
     output : Any
-        What the network returned for a batch.
+        The network's output for a batch.
     """
     found = logits_in(output, next(iter(labels)) if isinstance(labels, Mapping) and len(labels) == 1 else _ONLY_TASK)
     if not found:
         raise AudioMetamerError(
-            f"labels were given, but {name} returns {_told(output)}, no logits (batch, classes); {_mend(output)}"
+            f"labels were given, but {name} returns {_form(output)} instead of logits (batch, classes); {_mend(output)}"
         )
     answered = ", ".join(f"{task} ({logits.shape[1]} classes)" for task, logits in found.items())
     if not isinstance(labels, Mapping):
         if len(found) > 1:
-            raise AudioMetamerError(
-                f"the labels are one list, and {name} answers several tasks, {answered}: give a list for each"
-            )
+            raise AudioMetamerError(f"the labels are one list, and {name} has several tasks, {answered}: give a list for each")
         labels = dict.fromkeys(found, labels)
     if labels.keys() != found.keys():
-        raise AudioMetamerError(f"the labels are of the tasks {', '.join(labels)}; {name} answers {answered}: name these")
+        raise AudioMetamerError(f"the labels are for the tasks {', '.join(labels)}; {name} has {answered}: label these")
     for task, names in labels.items():
         if len(names) != found[task].shape[1]:
-            raise AudioMetamerError(f"{len(names)} labels are given for task {task!r}; {name} answers {answered}")
+            raise AudioMetamerError(f"{len(names)} labels are given for task {task!r}; {name} has {answered}")
 
 
-def _told(output: Any) -> str:
+def _form(output: Any) -> str:
     if isinstance(output, Tensor):
         return f"a tensor of shape {tuple(output.shape)}"
     return f"a {type(output).__name__} of {len(output)}" if hasattr(output, "__len__") else f"a {type(output).__name__}"

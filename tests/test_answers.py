@@ -37,18 +37,18 @@ def model_of(network, labels):
 @pytest.mark.parametrize(
     ("network", "labels", "message"),
     [
-        (Net(), ["a", "b"], r"2 labels are given for task 'word'; net answers word \(3 classes\)"),
+        (Net(), ["a", "b"], r"2 labels are given for task 'word'; net has word \(3 classes\)"),
         (Net(), list("abcdefgh"), "8 labels are given for task 'word'"),
-        (Two(), list("abc"), r"one list, and net answers several tasks, word \(3 classes\), speaker \(2 classes\)"),
-        (Two(), {"Word": list("abc"), "speaker": list("ab")}, "labels are of the tasks Word, speaker; net answers word"),
-        (Two(), {"word": list("abc")}, "labels are of the tasks word; net answers word .3 classes., speaker"),
+        (Two(), list("abc"), r"one list, and net has several tasks, word \(3 classes\), speaker \(2 classes\)"),
+        (Two(), {"Word": list("abc"), "speaker": list("ab")}, "labels are for the tasks Word, speaker; net has word"),
+        (Two(), {"word": list("abc")}, "labels are for the tasks word; net has word .3 classes., speaker"),
         (Two(), {"word": list("abc"), "speaker": list("abc")}, "3 labels are given for task 'speaker'"),
         (Net(), {0: "a", 2: "c", 3: "d"}, "the labels have the keys 0, 2, 3; they must be the numbers of the classes, 0, 1, 2"),
-        (Net(), ["a", "b", "a"], "label 'a' is given to classes 0, 2; every class needs a name of its own"),
+        (Net(), ["a", "b", "a"], "labels: classes 0 and 2 of word are both called 'a'; give each a name of its own"),
         (Net(), "abc", "the labels are 'abc'; they must be a list of names"),
-        (As(lambda y: y[:, None]), list("abc"), r"net returns a tensor of shape \(2, 1, 3\), no logits .* nn.Flatten\(\)"),
-        (As(lambda y: (y, y * 2)), list("abc"), "net returns a tuple of 2, no logits .* output.0."),
-        (As(lambda y: y[:, 0]), ["a"], r"net returns a tensor of shape \(2,\), no logits"),
+        (As(lambda y: y[:, None]), list("abc"), r"net returns a tensor of shape \(2, 1, 3\) instead of logits .* nn.Flatten\(\)"),
+        (As(lambda y: (y, y * 2)), list("abc"), "net returns a tuple of 2 instead of logits .* output.0."),
+        (As(lambda y: y[:, 0]), ["a"], r"net returns a tensor of shape \(2,\) instead of logits"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(network, labels, message):

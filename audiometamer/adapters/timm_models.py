@@ -1,8 +1,6 @@
 """Classifiers of timm by name, with their own preprocessing: ``timm:resnet18.a1_in1k``."""
 
 import math
-from collections import Counter
-from collections.abc import Sequence
 
 from audiometamer.adapters.image_networks import downloaded, image_model, name_of, with_weights
 from audiometamer.adapters.packages import imported
@@ -25,7 +23,7 @@ def load(text: str) -> Model:
         near = ", ".join(timm.list_models(f"*{name.split('.')[0]}*")[:10])
         raise AudioMetamerError(f"timm has no classifier {name!r}" + (f"; near it are {near}" if near else ""))
     names = timm.data.ImageNetInfo()
-    known = _distinct([names.index_to_description(i) for i in range(names.num_classes())])
+    known = [names.index_to_description(i) for i in range(names.num_classes())]
     if file:
         network, classes = with_weights(lambda n: timm.create_model(name, num_classes=n), file, len(known))
     else:
@@ -43,9 +41,3 @@ def load(text: str) -> Model:
         untrained=lambda: timm.create_model(name, num_classes=classes),
         name=name_of(name, file),
     )
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Names of classes, with its number after one that two classes share (ImageNet's bird and machine are both ``crane``)."""
-    numbers = Counter(names)
-    return [f"{name} ({i})" if numbers[name] > 1 else name for i, name in enumerate(names)]

@@ -71,14 +71,14 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
 
 
 def _weights_in(folder: Path) -> Path | None:
-    """The file of weights in a folder, if it is one alone; transformers does not look behind prefixes such as ``module.``."""
+    """The file of weights in a folder, unless it is sharded; transformers ignores prefixes such as ``module.``."""
     files = [folder / name for name in ("model.safetensors", "pytorch_model.bin")]
     return next((file for file in files if file.is_file()), None)
 
 
 @contextmanager
 def _quiet(logging: Any) -> Iterator[None]:
-    """No tables of what fits and what does not, while this lasts: it is told in a line."""
+    """Silence the tables of tensors that do not fit: our error says it in a line."""
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     try:

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from textwrap import fill
 from typing import Any
 
@@ -45,12 +45,6 @@ def print_table(table: Table) -> None:
     natural = Measurement.get(console, console.options.update(max_width=sys.maxsize), table).maximum
     console.width = max(console.width, natural)
     console.print(table)
-
-
-def shortened(names: Sequence[str], most: int = 20) -> str:
-    """Names with commas; of very many, the first and how many more there are."""
-    rest = len(names) - most
-    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:most])}, and {rest} more"
 
 
 def paragraph(text: str, *, indent: int = 2) -> str:

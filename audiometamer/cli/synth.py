@@ -10,10 +10,10 @@ from rich.text import Text
 
 from audiometamer.audio import Clip
 from audiometamer.cli import options
-from audiometamer.cli.printing import plain_table, print_table, shortened
+from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import NullDistribution
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, some_of
 from audiometamer.files import only_writer
 from audiometamer.label_files import grouped, read_groups
 from audiometamer.metamers import hearing
@@ -212,6 +212,6 @@ def _heard(evidence: Evidence, which: int) -> str:
 def _print_vocabulary(model: Model) -> None:
     """What the network chooses from, and what its card says of its limits."""
     for task, names in hearing.vocabulary(model).items():
-        click.echo(f"{model.name} knows {len(names)} labels of task {task}: {shortened(names)}")
+        click.echo(f"{model.name} knows {len(names)} labels of task {task}: {some_of(names, 20)}")
     for limit in [] if model.card is None else model.card.limits:
         click.echo(f"limit: {limit}")

@@ -16,7 +16,7 @@ import msgspec
 from torch import Tensor
 
 from audiometamer.audio import Clip
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, some_of
 from audiometamer.exploration.dimensions import Dimension, Dimensions
 from audiometamer.exploration.moving import Move, Moved, MovedRecord
 from audiometamer.files import write_json
@@ -84,7 +84,7 @@ class Ladder:
         """
         if found := [reference for each, reference in self.rungs if each == dimension]:
             return found
-        raise AudioMetamerError(f"{self.folder} has no dimension {dimension!r}; it has {_some(self.dimensions)}")
+        raise AudioMetamerError(f"{self.folder} has no dimension {dimension!r}; it has {some_of(self.dimensions, 5) or 'none'}")
 
     def of(self, dimension: str, reference: str) -> Sequence[Rung]:
         """One reference moved along one dimension, from the smallest wished change up.
@@ -96,9 +96,8 @@ class Ladder:
         """
         if (found := self.rungs.get((dimension, reference))) is not None:
             return found
-        raise AudioMetamerError(
-            f"{self.folder} has no reference {reference!r} moved along {dimension}; it has {_some(self.references(dimension))}"
-        )
+        there = some_of(self.references(dimension), 5) or "none"
+        raise AudioMetamerError(f"{self.folder} has no reference {reference!r} moved along {dimension}; it has {there}")
 
     def changes(self, dimension: str, reference: str) -> list[float]:
         """The wished changes that are there, from the smallest up."""
@@ -169,7 +168,7 @@ class Ladder:
         for layer, sha256 in self.dimensions_sha256.items():
             if layer not in dimensions:
                 raise AudioMetamerError(
-                    f"{self.folder} has signals moved at {layer}; the dimensions are of {_some([*dimensions])}"
+                    f"{self.folder} has signals moved at {layer}; the dimensions are of {some_of([*dimensions], 5) or 'none'}"
                 )
             found = dimensions[layer].record
             if (found.weights_sha256, found.tensors_sha256) != (self.weights_sha256, sha256):
@@ -239,11 +238,6 @@ def _check_origins(folder: Path, rungs: Sequence[Rung]) -> None:
             if differs:
                 names = " and ".join(each.path.relative_to(folder).as_posix() for each in (other, rung))
                 raise AudioMetamerError(f"{folder} holds signals of different {what}: {names}; keep each in a folder of its own")
-
-
-def _some(names: Sequence[str]) -> str:
-    """Not more than a line takes."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") if names else "none"
 
 
 def all_moves(clips: Sequence[Clip], dimensions: Sequence[Dimension], changes: Sequence[float]) -> list[Move]:

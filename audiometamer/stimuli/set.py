@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from audiometamer.clip_names import name_of
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, some_of
 from audiometamer.files import in_turn, is_temporary, whole_file, write_json, write_text
 from audiometamer.metamers.results import INDEX, ITEMS, Result, check_set, is_set, iterate_results, read_results
 from audiometamer.stimuli.claims import forget_dead, stamp
@@ -35,6 +35,7 @@ from audiometamer.version import __version__
 UNKNOWN = "unknown"
 BIDS_VERSION = "1.11.1"
 RIGHTS = ("licence", "attribution", "source")
+_MOST_NAMED = 20
 _BY_US = "<!-- written by audiometamer; without this line it is left as it is -->"
 
 
@@ -182,7 +183,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
         told = {} if clips is None else _named(clips)
         if clips is not None and not any(row.clip in told for row in rows):
             raise AudioMetamerError(
-                f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {_some(list(told), 3)}"
+                f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {some_of(list(told))}"
             )
         _write(stimulus_set, rows, _merged(_known(stimulus_set), told), name)
     return rows
@@ -335,7 +336,7 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
         for right in rights
         if UNKNOWN in right.values()
     ]
-    unknown = f"\nNot known: {_some(untold)}.\n" if untold else ""
+    unknown = f"\nNot known: {some_of(untold, _MOST_NAMED)}.\n" if untold else ""
     return f"""{_BY_US}
 # {title}
 
@@ -345,7 +346,7 @@ Model metamers: sounds that a layer of a network cannot tell from a natural clip
 - Models: {"; ".join(weights)}.
 - Layers: {", ".join(dict.fromkeys(row.layer for row in rows))}.
 - Method: {"; ".join(methods)}.
-- Seeds: {_some([str(seed) for seed in seeds])}.
+- Seeds: {some_of([str(seed) for seed in seeds], _MOST_NAMED)}.
 - Plan: `plan.toml`, with `clips.csv`; each later one is `plan-2.toml` and so on. `audiometamer run plan.toml`, in this folder,
   makes what of it is missing.
 - Every sound has its settings, seeds, versions, loss and evidence in the `item.json` beside it.
@@ -377,7 +378,3 @@ def _rate(count: Mapping[str, int]) -> str:
 def counted(n: int, word: str) -> str:
     """A number of things in words: ``1 clip``, ``2 clips``."""
     return f"{n} {word}{'s' * (n != 1)}"
-
-
-def _some(words: Sequence[str], most: int = 20) -> str:
-    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, some_of
 from audiometamer.experiment.analysis.trials import Kind, Listener
 
 Check = Literal["passed", "failed", "not completed", "not given", "no criterion"]
@@ -116,7 +116,7 @@ class Exclusions:
     Parameters
     ----------
     standings : list of Standing
-        Of all listeners.
+        One for each listener.
     rules : Rules
     enrolled : bool
         Whether a table of listeners names all who were enrolled; else only those are known who answered.
@@ -198,10 +198,9 @@ def people(n: int) -> str:
     return f"{n} listener{'s' * (n != 1)}"
 
 
-def named(names: Sequence[str], most: int = 10) -> str:
+def named(names: Sequence[str]) -> str:
     """Some listeners' names, and how many more there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    return some_of(names, 10)
 
 
 def sizes(groups: Mapping[str, int]) -> str:
