@@ -130,7 +130,7 @@ def record_taps(
         with suppress(_AllRecorded):
             forward()
     if missed := [layer for layer in taps if layer not in recording.outputs and layer not in optional]:
-        raise AudioMetamerError(f"the forward pass never came to {', '.join(missed)}")
+        raise AudioMetamerError(f"the forward pass never reached {', '.join(missed)}")
     return {layer: recording.outputs[layer] for layer in taps if layer in recording.outputs}
 
 

@@ -220,15 +220,15 @@ def _part(
     count = None if wanted is None else max(round(wanted * sound.rate), 1) + 2 * unasked
     announced = sound.n_frames
     inside = start is None or 0 <= start < math.inf
-    samples = sound.read(round((start or 0) * sound.rate), count) if inside else sound.read()[:0]
+    samples = sound.read(round((start or 0) * sound.rate), count) if inside else np.empty((0, sound.channels))
     if unasked and len(samples) == count:
         lasts = f"more than {duration:g} s" if announced is None else f"{announced / sound.rate:.3f} s"
         raise AudioMetamerError(
             f"{shown} lasts {lasts} and the model takes {duration:g} s; say where to begin with start (--start SECONDS)"
         )
     if len(samples) == 0:
-        if sound.n_frames and start:
-            raise AudioMetamerError(f"start is {start} s, but {shown} runs from 0 to {sound.n_frames / sound.rate:.3f} s")
+        if start and (n_frames := sound.count()):
+            raise AudioMetamerError(f"start is {start} s, but {shown} runs from 0 to {n_frames / sound.rate:.3f} s")
         raise AudioMetamerError(f"{shown} holds no samples")
     return samples
 

@@ -49,7 +49,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, way_ou
     trust : bool
         Whether the file may run programs of its own while it is read. Only for files whose maker you trust. Default False.
     way_out : str
-        What the reader of an error can do who trusts the file's maker.
+        Advice, in an error, for callers who trust the file's maker.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def network_state(
     content : object
         See `read_checkpoint`.
     keys : collection of str
-        Of the network's state dict.
+        Keys of the network's state dict.
     source : path
         For messages.
 

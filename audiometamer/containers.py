@@ -245,11 +245,11 @@ def _is_counted(data: bytes, frames: list[int]) -> bool:
     tag = _tag(data, frames[0])
     if tag is None:
         return False
-    has_count, told = struct.unpack(">II", data[tag + 4 : tag + 12])
+    has_count, announced = struct.unpack(">II", data[tag + 4 : tag + 12])
     found = len(frames) - 1
-    if has_count & 1 and found < told - 1:
-        raise FaultyFileError(f"is truncated: its header announces {told} frames and it holds {found}")
-    return bool(has_count & 1) and found <= told + 1
+    if has_count & 1 and found < announced - 1:
+        raise FaultyFileError(f"is truncated: its header announces {announced} frames and it holds {found}")
+    return bool(has_count & 1) and found <= announced + 1
 
 
 def _counted_mp3(file: BinaryIO, data: bytes, frames: list[int]) -> BinaryIO:

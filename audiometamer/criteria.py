@@ -30,7 +30,7 @@ _CEILING = {"snr_db": math.inf, "pearson_r2": 1.0, "spearman_rho": 1.0}
 
 
 def _values(activation: Tensor) -> Tensor:
-    """All values of an activation as one list, of complex ones the real and the imaginary parts."""
+    """All values of an activation as one list, complex ones as real and imaginary parts."""
     return as_real(activation).double().flatten()
 
 
@@ -69,7 +69,7 @@ def similarity(target: Tensor, activation: Tensor) -> dict[str, float]:
     Parameters
     ----------
     target, activation : Tensor [shape=(...)]
-        Of equal shape; all values are compared as one list, of complex ones the real and the imaginary parts.
+        Activations of equal shape; all values are compared as one list, complex ones as real and imaginary parts.
 
     Raises
     ------
@@ -134,7 +134,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ----------
         model : Model
         sounds : iterable of Tensor [shape=signal_shape]
-            N different sounds give N (N − 1) / 2 pairs. One that is another again, to 60 dB, is left out.
+            N different sounds give N (N − 1) / 2 pairs. A sound that repeats another, to within 60 dB, is left out.
         layers : sequence of str, optional
             Default: all that the model lists and that can be measured; what is left out is named in an `AudioMetamerWarning`.
         source : str
@@ -215,7 +215,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def judge_sha256(model: Model, null: NullDistribution | None) -> str:
-    """SHA-256 of what verdicts are by: a null distribution, and the model's labels."""
+    """SHA-256 of what verdicts are based on: the null distribution, and the model's labels."""
     return hashlib.sha256(msgspec.json.encode([null, model.named_labels()], order="deterministic")).hexdigest()
 
 

@@ -131,9 +131,9 @@ class _Decoded(Sound):
 
 
 def _announced(file: soundfile.SoundFile) -> int:
-    """How many samples a header tells; raises if the file is shorter than that."""
-    for told in (next(filter(None, match)) for match in _SHORTFALL.findall(file.extra_info)):
-        if not is_placeholder(int(told, 0)):
+    """How many samples a header announces; raises if the file is shorter."""
+    for length in (next(filter(None, match)) for match in _SHORTFALL.findall(file.extra_info)):
+        if not is_placeholder(int(length, 0)):
             raise _truncated(file.frames)
     for field in _N_FRAMES.findall(file.extra_info):
         if file.frames < int(field) and _ROUNDED.isdisjoint((file.format, file.subtype)):
@@ -248,7 +248,7 @@ def _decoder(stack: ExitStack, file: BinaryIO, name: str) -> Sound:
         reason = _reason(error)
     if Path(name).suffix.lower() in _HEADERLESS:
         raise FaultyFileError(
-            f"has no header that tells its sample rate and format; convert it first: "
+            f"has no header with its sample rate and format; convert it first: "
             f"sox -r RATE -e signed -b 16 -c 1 -t raw {shlex.quote(name)} {shlex.quote(str(Path(name).with_suffix('.wav')))}"
         )
     if shutil.which("ffmpeg") is None:

@@ -46,9 +46,9 @@ def save_figure(figure: "Figure", path: Path, *, dpi: int = 150) -> list[Path]:
     ----------
     figure : Figure
     path : path
-        Of the PNG; the others are beside it.
+        File of the PNG; the others are written beside it.
     dpi : int
-        Of the PNG; default 150.
+        Resolution of the PNG. Default 150.
 
     Returns
     -------

@@ -41,13 +41,13 @@ class RowStore:
 class Different:
     """Lets each of many signals pass once; `repeats`: the names of the others, each with that of the one it repeats.
 
-    Signals are compared by random projections, whose distances are theirs to about a tenth (Johnson & Lindenstrauss 1984), so
-    that copies of another bit depth or level are found too.
+    Signals are compared by random projections, which keep distances to about a tenth (Johnson & Lindenstrauss 1984), so that
+    copies of another bit depth are found too.
 
     Parameters
     ----------
     names : iterable of str or None
-        Of the signals. Default: their numbers, from 0.
+        Names of the signals. Default: their numbers, from 0.
     """
 
     def __init__(self, names: Iterable[str] | None = None) -> None:

@@ -20,7 +20,7 @@ class Place:
     tap : Tap
         The module, the number of the call and the key of the tensor; with the part that is meant.
     shape : tuple of int
-        Of one signal's activations. Empty if it cannot be recorded.
+        Shape of one signal's activations; empty if it cannot be recorded.
     batch : int
         Which of the tensor's dimensions is the batch; it is moved to the front.
     items : int
@@ -44,7 +44,7 @@ class Place:
     @property
     def left_out(self) -> str:
         """Why a model does not list it; empty if it does."""
-        return self.unfit or ("passes no gradient on to the signal" if self.detached else "")
+        return self.unfit or ("passes no gradient to the signal" if self.detached else "")
 
     def of_each_signal(self, output: Tensor, batch: int) -> Tensor:
         """What was returned for a batch of signals as their real activations, [shape=(batch, ...)]; the part that is meant.
@@ -87,7 +87,7 @@ def calls_in(one: Trace, two: Trace, *, items: int = 1) -> Calls:
     Parameters
     ----------
     one, two : Trace
-        Of a forward pass of one signal, and of two, with gradients.
+        Traces of forward passes of one signal and of two, with gradients.
     items : int
         How many rows of the batch each signal may have; see `audiometamer.Model`. Default 1.
     """

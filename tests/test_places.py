@@ -30,7 +30,7 @@ LEFT_OUT = {
         "conv.parametrizations.weight": "has shape (4, 1, 16) for any number of signals: it holds no batch",
         "conv.parametrizations": "is a ModuleDict, a container that is never called itself",
     },
-    "Detached": {"cut": "passes no gradient on to the signal"},
+    "Detached": {"cut": "passes no gradient to the signal"},
     "Complex": {"conv": "is never called in a forward pass", "relu": "is never called in a forward pass"},
 }
 

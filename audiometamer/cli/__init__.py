@@ -59,7 +59,7 @@ class _Commands(Group):
 
 @contextmanager
 def _ended_by_interrupt() -> Iterator[None]:
-    """End the process at Ctrl-C: libraries that are being imported catch the exception, and go on half imported."""
+    """End the process at Ctrl-C: libraries catch the exception while they are being imported, and stay half imported."""
 
     def end(*_: object) -> None:
         os.write(2, f"{_INTERRUPTION}\n".encode())
@@ -96,7 +96,7 @@ def audiometamer() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    It is 0; 1 if differences were found; 2 after bad input; 130 after Ctrl-C; 141 if whoever reads the output has gone.
+    It is 0; 1 if differences were found; 2 after bad input; 130 after Ctrl-C; 141 if the reader of the output has gone.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ def evaluate(
             )
         rows = evaluate_models(
             folders, models, labels=labels, attacks=adversaries, rdms=out / "rdms" if rdms else None, only_passed=only_passed,
-            selection=selection,             batch_size=batch_size, resamples=resamples, seed=seed, progress=tracker,
+            selection=selection, batch_size=batch_size, resamples=resamples, seed=seed, progress=tracker,
         )  # fmt: skip
         write_table(table, rows)
         pictures = draw_pictures(rows, out, chance=chance_of(models))

@@ -40,7 +40,7 @@ _stimulus_set = click.argument("stimulus_set", metavar="SET", type=_path)
 @click.group(
     cls=Group,
     headings={
-        "Prepare": ("power", "build", "rehearse"),
+        "Prepare": ("power", "sentences", "build", "rehearse"),
         "Run": ("serve", "links", "release", "pack", "collect"),
         "Analyse": ("export", "analyse"),
     },
@@ -83,11 +83,9 @@ def _tell(built: Built) -> None:
 
 
 @experiment.command()
-@click.option(
-    "--language", type=click.Choice(shipped()), default="en", show_default=True, help="Of the sentences to translate from."
-)
+@click.option("--language", type=click.Choice(shipped()), default="en", show_default=True, help="Language to translate from.")
 def sentences(language: str) -> None:
-    """Print the page's own sentences as TOML: translate them and name the file in texts.sentences of a design."""
+    """Print the page's own sentences as TOML, to translate; a design names the translated file in texts.sentences."""
     click.echo(shipped_file(language).read_text(encoding="utf-8"), nl=False)
 
 
@@ -104,8 +102,8 @@ def serve(folder: Path, **asked: Any) -> None:
 @serving.answers
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="How many listeners.")
 @click.option("--address", "--url", help="Where listeners reach the server; default: where EXPERIMENT was last served.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Of a server on this machine, in the place of --address.")
-@click.option("--group", help="Of these listeners, if the experiment compares some; default: none.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of a server on this machine, instead of --address.")
+@click.option("--group", help="Group of these listeners, if the experiment compares groups; default: none.")
 def links(folder: Path, database: Path | None, count: int, address: str | None, port: int | None, group: str | None) -> None:
     """Print links for new listeners of EXPERIMENT. Each is shown this once: only its hash is kept."""
     if address is not None and port is not None:
@@ -342,7 +340,9 @@ def power(
         click.echo(f"{found.listeners:>9}  {found.power:.3f} ± {found.se:.3f}")
     needed = next(found for found in tried if found.power >= wanted)
     if needed.untested:
-        click.echo(f"in {100 * needed.untested:.0f} % listeners do not differ, which leaves no F; they count as not found")
+        click.echo(
+            f"{100 * needed.untested:.0f} % of experiments have no F, as listeners do not differ; they count as not finding it"
+        )
     click.echo(f"{needed.listeners} listeners: {effect} is found in {100 * needed.power:.0f} % of experiments")
 
 

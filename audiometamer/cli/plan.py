@@ -116,7 +116,7 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
 def submit(path: Path, retry: str | None, attempts: int, **asked: Any) -> None:
     """Make what PLAN asks for on a Slurm cluster: write an array script beside it, and start it."""
     plan = read_plan(path)
-    sources(path, plan.clips)  # what is wrong with it is told here rather than in a log
+    sources(path, plan.clips)  # faults are reported here rather than in a log
     for k, entry in enumerate(plan.models):
         model, null = open_model(path, entry, place=f"models[{k}]")
         layers = layers_of(path, plan, entry, model, place=f"models[{k}]")

@@ -39,7 +39,8 @@ def report(folder: Path, out: Path | None, evaluation: Path | None, figures: boo
 
 def _opened(folder: Path, name: str) -> Model:
     """A model by its name in the records: as the plans of a set know it, or else as `--model` takes it."""
-    for path, entry in planned_models(folder):
+    planned = sorted(planned_models(folder), key=lambda found: found[1].name != name)  # most are named as they are loaded
+    for path, entry in planned:
         model, _ = open_model(path, entry, place="models")
         if model.name == name:
             return model

@@ -28,7 +28,7 @@ class Natural:
     ----------
     clip : str
     path : path
-        Of its samples.
+        File of its samples.
     sample_rate : int or None
         Hz; None if it is no sound.
     shape : tuple of int

@@ -22,7 +22,7 @@ class Try(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attempt : str
         Its name in the method.
     start_seed : int or None
-        Of the noise it began from; None if it continued an earlier attempt.
+        Seed of the noise it began from; None if it continued an earlier attempt.
     steps : int
     outcome : str
     snr_db : float or None
@@ -46,7 +46,7 @@ class Try(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A verdict of before, and the SHA-256 of what it was judged by (None: not recorded)."""
+    """An earlier verdict, and the SHA-256 of what it was based on (None: not recorded)."""
 
     verdict: Verdict
     judged_by: str | None
@@ -82,12 +82,12 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     classes : dict of str to int
         By task: the number of labels that the network chooses from.
     limits : list of str
-        What the model's card says of what it does not know.
+        Limits stated in the model's card.
     judged_by : str or None
-        SHA-256 of the null distribution and the labels that the verdict is by; see `audiometamer.criteria.judge_sha256`.
+        SHA-256 of the null distribution and the labels that the verdict is based on; see `audiometamer.criteria.judge_sha256`.
         None in records of version 0.1.
     earlier_verdicts : list of Judged
-        Those before the latest null distribution or labels, from the first on.
+        Verdicts by earlier null distributions or labels, oldest first.
     source : ClipSource or None
         The file that the clip was read from, and which part of it; None if it was given as samples or activations.
     """

@@ -75,7 +75,7 @@ def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
 def draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]") -> None:
     """Each signal on its axis: a cochleagram, all of the first one's range, or an image.
 
-    Of a two-channel sound there are two, one above the other.
+    A two-channel sound has two, one above the other.
     """
     if model.sample_rate is None:
         for signal, axis in zip(signals, axes, strict=True):

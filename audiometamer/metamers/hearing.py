@@ -34,7 +34,7 @@ def probabilities(model: Model, logits: Mapping[str, Tensor]) -> dict[str, list[
     ----------
     model : Model
     logits : mapping of str to Tensor [shape=(batch, classes)]
-        Of which the softmax is taken; the sigmoid where a sound can have several labels; nothing if they are probabilities.
+        Turned into probabilities by the softmax, or by the sigmoid where a sound can have several labels, unless they are such.
         Classes that share a label, as in a coarser grouping, share its probability.
 
     Returns

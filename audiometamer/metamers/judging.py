@@ -28,13 +28,13 @@ def covers(null: NullDistribution | None, layer: str) -> bool:
 def is_out_of_date(evidence: Summary | Evidence, judge: str, *, has_null: bool) -> bool:
     """Whether a verdict is to be given anew.
 
-    A verdict by a null distribution is not taken back where there is none now.
+    A verdict based on a null distribution is kept where there is none now.
 
     Parameters
     ----------
     evidence : Summary or Evidence
     judge : str
-        From `judge_sha256`, what there is to judge by now.
+        What verdicts are based on now, from `judge_sha256`.
     has_null : bool
         Whether that covers the layer.
     """
@@ -42,12 +42,12 @@ def is_out_of_date(evidence: Summary | Evidence, judge: str, *, has_null: bool) 
 
 
 def judged_anew(model: Model, metamer: Metamer, null: NullDistribution | None) -> Metamer:
-    """The same signal with a verdict by what there is now; the verdict before, and what it was by, stay in its evidence.
+    """The same signal with a new verdict; the earlier one, and what it was based on, stay in its evidence.
 
     Parameters
     ----------
     model : Model
-        That made it.
+        The model that made it.
     metamer : Metamer
     null : NullDistribution or None
     """
@@ -66,7 +66,7 @@ def judged_anew(model: Model, metamer: Metamer, null: NullDistribution | None) -
 
 
 def judge_saved(model: Model, out: Path, settings: Settings, null: NullDistribution | None) -> Metamer | None:
-    """Give a metamer of `synth` its new verdict, where it has an old one; None if it has not.
+    """Judge a metamer of `synth` anew if its verdict is out of date; None if it is not.
 
     If it failed and its method has other attempts for it, a checkpoint is written from which its synthesis resumes.
 
@@ -89,17 +89,17 @@ def judge_saved(model: Model, out: Path, settings: Settings, null: NullDistribut
 
 
 def null_notice(model: Model, null: NullDistribution | None, layers: Sequence[str], *, name: str) -> str | None:
-    """What is to be said before metamers are made that cannot be judged, with the command that mends it; None if all can be.
+    """A notice that metamers will stay unjudged, with the command to prevent that; None if all will be judged.
 
     Parameters
     ----------
     model : Model
     null : NullDistribution or None
-        That metamers will be judged by.
+        What metamers will be judged by.
     layers : sequence of str
-        That will be matched.
+        Layers to be matched.
     name : str
-        As `--model` takes it.
+        The model's name as `--model` takes it.
     """
     wanted = list(dict.fromkeys(place for layer in layers for place in places(layer)))
     lacking = [place for place in wanted if null is None or place not in null.layers]

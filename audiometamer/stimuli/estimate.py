@@ -30,11 +30,11 @@ class Cost:
     Parameters
     ----------
     size : int
-        Of the largest batch.
+        Signals in the largest batch.
     one, full : float
         A step of one signal, and of the largest batch; between them it grows in proportion.
     evidence : float
-        What is recorded of one signal.
+        Recording the evidence of one signal.
     """
 
     size: int
@@ -54,7 +54,7 @@ class Cost:
         items : int
         method : Method
         steps : int
-            Of an attempt.
+            Steps of an attempt.
         judged : bool
             Whether there is a null distribution: without one, nothing fails by it and is attempted again.
         """

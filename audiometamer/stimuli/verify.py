@@ -28,8 +28,8 @@ def write_manifest(stimulus_set: Path) -> Path:
     """Write ``MANIFEST.sha256``, the last file of a set: over every file but itself, what is not finished, and what runs need.
 
     Runs need ``claims/``, ``.lock``, checkpoints, and the folder of a cluster's logs. A report is no part of a set. A signal that
-    differs from the manifest that was there, while its record does not, is damaged: it keeps the sum that it had, and a warning
-    tells.
+    differs from the manifest that was there, while its record does not, is damaged: it keeps the sum that it had, and a
+    warning says so.
 
     Raises
     ------

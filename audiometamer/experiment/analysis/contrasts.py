@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
-LEAST_P = sys.float_info.min  # smaller ones cannot be told from 0, which no probability here is
+LEAST_P = sys.float_info.min  # smaller values lose precision down to 0, which no p here is
 _ROUNDING = 1e-24  # of the sum of squares of all values: what is smaller is zero
 
 

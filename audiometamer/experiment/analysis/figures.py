@@ -31,7 +31,7 @@ def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = 
     rows : sequence of Row
         In the order in which layers are drawn.
     path : path
-        Of the PNG.
+        File of the PNG; the others are written beside it.
     chance : float, optional
         Proportion that is right by chance; drawn as a line.
 

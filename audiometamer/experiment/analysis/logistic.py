@@ -116,7 +116,7 @@ def mixed_logistic(
 
 
 def _separated(design: NDArray[np.float64], correct: NDArray[np.float64]) -> list[str]:
-    """For each column of the design, why the answers tell no finite value of its coefficient; else nothing.
+    """For each column of the design, why its coefficient has no finite value; empty where it has one.
 
     A column of zeros and ones marks a condition; where all others are zero is the one that it is compared with.
     """

@@ -46,7 +46,7 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> list[Path]:
     rows : sequence of Threshold
         Of all listeners together; others are left aside.
     path : path
-        Of the PNG.
+        File of the PNG; the others are written beside it.
 
     Returns
     -------

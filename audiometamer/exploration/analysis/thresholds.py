@@ -196,8 +196,8 @@ def _at(
 ) -> list[float | None]:
     """A physical value at some changes, from the trials' own sounds: the mean over references of lines of one common slope.
 
-    Against the logarithm of the reached change, by least squares over trials, which are most where the threshold is. None if
-    there are not two sounds of a reference to tell a slope.
+    Against the logarithm of the reached change, by least squares over trials, which are most where the threshold is. None
+    unless some reference has two sounds, which a slope needs.
     """
     sounds = [(trial.reference, trial.reached, value(trial)) for trial in trials if trial.reached > 0]
     known = [(reference, math.log(reached), z) for reference, reached, z in sounds if z is not None]
