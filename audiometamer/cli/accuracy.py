@@ -46,7 +46,7 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str,
 )
 @attacking.attacks
 @attacking.attack_steps
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the backgrounds.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the backgrounds.")
 @options.device
 @options.batch_size
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables and pictures. Default: test-model/MODEL.")

@@ -29,7 +29,7 @@ def benchmark(
     batch_size: int | None,
     clips: int,
 ) -> None:
-    """Time a model's steps on this device, and tell the expected hours for a number of clips, at each layer and seed."""
+    """Time a model's steps on this device, and estimate the hours that a number of clips takes, at each layer and seed."""
     model, procedure = options.opened_model(model_name, device), load_method(method)
     layers = options.layers_of(model, layer_names)
     per_layer = clips * len(seeds)

@@ -47,7 +47,7 @@ from audiometamer.resources import COMMAND
 
 _path = click.Path(path_type=Path)
 _number = click.option("--signals-at-most", "number", type=click.IntRange(1), help="So many of SIGNALS, at random.")
-_seed = click.option("--seed", type=int, default=0, show_default=True, help="Of what is random.")
+_seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random choices.")
 
 
 @click.group(
@@ -83,7 +83,7 @@ def dimensions(
     """Find dimensions of layers of a model over BANK: natural sounds or photographs, their folders, or tables with a column path.
 
     Recordings that are longer than the model takes give several sounds. Writes a folder for each layer into --out, as soon as
-    its dimensions are found: the same command goes on where it was interrupted.
+    its dimensions are found: the same command resumes where it was interrupted.
     """
     model = options.opened_model(model_name, device)
     layers = options.layers_of(model, layer_names)
@@ -135,14 +135,16 @@ def dimensions(
     metavar="LAYER/COMPONENT,…",
     help="Which; one side alone: relu2/3/+. Default: the strongest.",
 )
-@click.option("--strongest", type=click.IntRange(1), default=3, show_default=True, help="Of each layer, by default.")
+@click.option(
+    "--strongest", type=click.IntRange(1), default=3, show_default=True, help="Strongest dimensions of each layer, by default."
+)
 @click.option(
     "--changes", metavar="A,B,…", help="How far, in standard deviations of natural signals, to either side.  [default: 1,2]"
 )
 @click.option("--coordinates", metavar="A,B,…", help="Where to, rather than how far: the same coordinates for all, as in -2,0,2.")
 @_number
 @_seed
-@click.option("--method", type=click.Choice(list(METHODS)), default="default", show_default=True, help="Of moving.")
+@click.option("--method", type=click.Choice(list(METHODS)), default="default", show_default=True, help="Method of moving.")
 @click.option("--steps", type=click.IntRange(1), default=STEPS, show_default=True)
 @options.device
 @options.batch_size
@@ -233,7 +235,7 @@ def _print_calibrated(calibrated: Sequence[Calibrated]) -> None:
 def ladder(path: Path, device: str, workers: int) -> None:
     """Make the moved signals that PLAN asks for and that are not there yet: what listeners will hear.
 
-    What is finished is kept: the same command goes on where it was interrupted. Several runs share the work. Each ends with
+    What is finished is kept: the same command resumes where it was interrupted. Several runs share the work. Each ends with
     moves.tsv, a row for each signal, and calibration.tsv, what each wished change along each dimension came to.
     """
     with tracked() as tracker:
@@ -255,7 +257,7 @@ def ladder(path: Path, device: str, workers: int) -> None:
 @slurm.options
 def submit_ladder(path: Path, **asked: Any) -> None:
     """Make the ladder of PLAN on a Slurm cluster: write an array script beside it, and start it."""
-    planned_ladder(path, read_ladder_plan(path))  # what is wrong with it is told here rather than in a log
+    planned_ladder(path, read_ladder_plan(path))  # faults are reported here rather than in a log
     slurm.submit(path, command="explore ladder", **asked)
 
 
@@ -304,7 +306,7 @@ def serve(folder: Path, device: str, **asked: Any) -> None:
 @serving.listeners
 @click.option(
     "--d-prime", "chosen", multiple=True, metavar="[DIMENSION=]D",
-    help="Of a listener, for a change of one standard deviation: 2, or relu2/0/+=3; may be given several times.  [default: 2]",
+    help="d′ of a listener, for a change of one standard deviation: 2, or relu2/0/+=3; may be given several times.  [default: 2]",
 )  # fmt: skip
 @click.option("--lapse", type=click.FloatRange(0, 0.3), default=0.02, show_default=True, help="Share of wrong answers anyhow.")
 @options.device
@@ -345,7 +347,9 @@ def rehearse(
     help="Share of catch trials to get right.  [default: halfway from chance to all, 0.75 for abx]",
 )  # fmt: skip
 @click.option("--finished", is_flag=True, help="Leave out listeners who did not finish.")
-@click.option("--resamples", type=click.IntRange(0), default=400, show_default=True, help="Of the bootstrap; 0: χ² alone.")
+@click.option(
+    "--resamples", type=click.IntRange(0), default=400, show_default=True, help="Resamples of the bootstrap; 0: χ² alone."
+)
 @_seed
 @options.out("analysis")
 @click.option("--overwrite", is_flag=True, help="Replace the analysis that is there.")

@@ -27,7 +27,7 @@ _ENDLESS = 1e9  # dB: pairs that are equal
     show_default=True,
     help="Random pairs, at least, if there are sounds enough.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice among the sounds.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice among the sounds.")
 @click.option("--memory", type=float, default=1.0, show_default=True, help="GB for activations.")
 @options.device
 @options.batch_size

@@ -23,14 +23,14 @@ model = click.option(
     "permuted:NAME:SEED; or several at once, A+B.",
 )  # fmt: skip
 layers = click.option(
-    "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers to match; default: all that the model lists."
+    "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers; default: all that the model lists."
 )
 seeds = click.option(
     "--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="May be given several times."
 )
 method = click.option("--method", default="default", show_default=True, help="default, or feather2023 (the published procedure).")
 steps = click.option(
-    "--steps", type=click.IntRange(1), help="Of an attempt; default: the method's own (200; feather2023: 24000)."
+    "--steps", type=click.IntRange(1), help="Steps of an attempt; default: the method's own (200; feather2023: 24000)."
 )
 
 

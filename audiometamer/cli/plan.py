@@ -32,7 +32,7 @@ retry = click.option(
     "--retry", type=click.Choice(["failed"]), help="Try items that failed their verdict again, with other seeds."
 )
 attempts = click.option(
-    "--attempts", type=click.IntRange(2), default=5, show_default=True, help="Of an item with --retry, at most."
+    "--attempts", type=click.IntRange(2), default=5, show_default=True, help="Most attempts at an item with --retry."
 )
 
 
@@ -72,7 +72,7 @@ def _tell_without_null(plan: Plan, entry: int, model: Model, null: NullDistribut
 
 @contextmanager
 def _few_notes(most: int = 3) -> Iterator[None]:
-    """What is noted of clips while this lasts, told at its end and in brief: of hundreds of clips, a few notes."""
+    """Collect the warnings of hundreds of clips while this lasts; at its end, print the first few and count the rest."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -97,7 +97,7 @@ def _spell_bytes(n: int) -> str:
 def run(path: Path, device: str, workers: int, retry: str | None, attempts: int) -> None:
     """Make what PLAN asks for and is not there yet.
 
-    What is finished is kept: the same command goes on where it was interrupted. Several runs share the work. Each ends with the
+    What is finished is kept: the same command resumes where it was interrupted. Several runs share the work. Each ends with the
     set's index, licences, README and manifest.
     """
     plan = read_plan(path)

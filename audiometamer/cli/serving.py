@@ -43,8 +43,8 @@ _REHEARSED = (
     click.option(
         "--browser", "chromium", metavar="PROGRAM", help="Chromium: listeners go through the page itself; needs playwright."
     ),
-    click.option("--kills", type=click.IntRange(0), default=0, show_default=True, help="Of the server, at random moments."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of the answers."),
+    click.option("--kills", type=click.IntRange(0), default=0, show_default=True, help="Kills of the server, at random moments."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of the answers."),
 )  # fmt: skip
 listeners = click.option("--listeners", type=click.IntRange(1), default=5, show_default=True, help="At once.")
 

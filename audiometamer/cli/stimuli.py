@@ -31,9 +31,9 @@ def stimuli() -> None:
 @click.option(
     "--clips",
     type=click.Path(path_type=Path),
-    help="A table of the clips: the column name or path, and word, speaker, licence, … It adds to what the set tells of them.",
+    help="A table of the clips: the column name or path, and word, speaker, licence, … It adds to what the set knows of them.",
 )
-@click.option("--name", help="Of the data set; default: that of the folder.")
+@click.option("--name", help="Name of the data set; default: that of the folder.")
 def index(stimulus_set: Path, clips: Path | None, name: str | None) -> None:
     """Write index, clips, licences, description, README and manifest of SET anew."""
     rows = write_set(stimulus_set, clips=clips, name=name)
@@ -81,7 +81,7 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
     help="If a peak would clip: lower the whole set, or stop.",
 )  # fmt: skip
 @click.option("--ramp", type=float, default=10.0, show_default=True, help="Raised-cosine rise and fall, ms.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of names, dither and calibration noise.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of names, dither and calibration noise.")
 @click.option(
     "--bids-version", type=click.Choice(["current", "coming"]), default="current", show_default=True,
     help="stim_file, or stimuli.tsv and stim_id (BIDS extension proposal 44, a draft).",
@@ -143,7 +143,7 @@ def _wanted(text: str) -> tuple[str, tuple[str, ...]]:
     help="Leave out metamers that came about in this way: by the first attempt, from new noise, by continuing an earlier "
     "attempt, or by first matching the layer before; may be given several times.",
 )  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Of every draw.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of every draw.")
 def select(
     stimulus_set: Path,
     out: Path,
