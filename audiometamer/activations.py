@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from audiometamer.errors import AudioMetamerError
 from audiometamer.parts import Part
 
-_LAYER = re.compile(r"(?P<path>[^@\[\]/]*)(@(?P<call>\d+))?(\[(?P<key>[^\[\]]+(\]\[[^\[\]]+)*)\])?(/(?P<part>.+))?")
+_PLACE = re.compile(r"(?P<path>[^@\[\]]*)(@(?P<call>\d+))?(\[(?P<key>[^\[\]]+(\]\[[^\[\]]+)*)\])?")
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,13 @@ class Tap:
     @classmethod
     def parse(cls, text: str) -> "Tap":
         """``path``, ``path@call``, ``path[key]`` or ``path@call[key]``, each perhaps with ``/`` and a `Part`."""
-        found = _LAYER.fullmatch(text)
+        whole, part = split_layer(text)
+        found = _PLACE.fullmatch(whole)
         if found is None:
             raise AudioMetamerError(f"layer {text!r} is not of the form module, module@call, module[key] or module/part")
         call = None if found["call"] is None else int(found["call"])
         key = found["key"] and found["key"].replace("][", ".")
-        return cls(found["path"], call, key, Part.parse(found["part"] or ""))
+        return cls(found["path"], call, key, Part.parse(part.removeprefix("/")))
 
     def __str__(self) -> str:
         call = "" if self.call is None else f"@{self.call}"
@@ -63,7 +64,7 @@ class Tap:
 
 
 def split_layer(text: str) -> tuple[str, str]:
-    """A layer's name, and what follows of a `Part`, from its ``/`` on."""
+    """A layer's name, which may hold a ``/`` of its own (``final/signal/word_int``), and its `Part` from the ``/`` on."""
     found = re.search(r"/\w+=", text)
     return (text[: found.start()], text[found.start() :]) if found else (text, "")
 

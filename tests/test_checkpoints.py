@@ -71,6 +71,12 @@ def test_several_heads(tmp_path, write):
     model = am.load_model(tmp_path / "three")
     assert model.layers[-3:] == tuple(f"final/{task}" for task in HEADS)
     assert model.label("signal/speaker_int", 1) == "bert"
+    sound = 0.1 * torch.randn(1, 40_000, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        recorded, output = am.record(model, sound, model.layers[-3:]), model(sound)
+    for task in HEADS:
+        torch.testing.assert_close(recorded[f"final/{task}"], output[task])
+        assert model.tasks_told_by(f"final/{task}/units=0", HEADS) == [task]
     assert model.card.multi_label == ["noise/labels_binary_via_int"]  # no other task's sounds have several labels
 
 
