@@ -17,6 +17,7 @@ from torch import Tensor
 from audiometamer.clip_names import clip_name, excerpt_name
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import file_sha256, readable, whole_file
+from audiometamer.whole_numbers import whole
 
 if TYPE_CHECKING:
     from audiometamer.decoding import Sound
@@ -134,9 +135,9 @@ def read_clip(
         infinity; if the file is longer than `duration` and no `start` is given; if `start` lies outside it; if `channels` is 2
         and it has another number; if a parameter is out of its range.
     """
-    from audiometamer.decoding import opened
+    from audiometamer.decoding import MAX_RATE, opened
 
-    sample_rate = whole_rate(sample_rate)
+    sample_rate = whole(sample_rate, "sample_rate", least=1, most=MAX_RATE)
     _check_wanted(sample_rate, duration=duration, level=level, length=length)
     shown = readable(path)
     with opened(path) as sound:
@@ -189,15 +190,6 @@ def fitted(samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
     missing = max(n_samples - samples.shape[-1], 0)
     sides = [(0, 0)] * (samples.ndim - 1) + [(missing // 2, missing - missing // 2)]
     return np.pad(samples, sides)[..., :n_samples]
-
-
-def whole_rate(sample_rate: float) -> int:
-    """A sample rate as an integer: of any type, in Hz, if it is whole, positive and at most 1 MHz."""
-    from audiometamer.decoding import MAX_RATE
-
-    if not (0 < sample_rate <= MAX_RATE and float(sample_rate).is_integer()):
-        raise AudioMetamerError(f"the sample rate is {sample_rate} Hz; it must be an integer between 1 and {MAX_RATE}")
-    return int(sample_rate)
 
 
 def _check_wanted(sample_rate: int, *, duration: float | None, level: float | None, length: float | None) -> None:

@@ -8,21 +8,21 @@ import numpy as np
 from audiometamer.errors import AudioMetamerError
 
 
-def whole(value: Any, name: str, *, least: int | None = None) -> int:
+def whole(value: Any, name: str, *, least: int | None = None, most: int | None = None) -> int:
     """A number as a Python integer.
 
     Parameters
     ----------
     value : int, numpy integer, or whole float
     name : str
-        What it is, for the message.
-    least : int, optional
-        Smallest allowed value.
+        Name of the parameter, for the message.
+    least, most : int, optional
+        Smallest and largest allowed value.
 
     Raises
     ------
     AudioMetamerError
-        If it is no whole number, or too small.
+        If it is no whole number, too small or too large.
     """
     try:
         number = operator.index(value)
@@ -32,4 +32,6 @@ def whole(value: Any, name: str, *, least: int | None = None) -> int:
         number = int(value)
     if least is not None and number < least:
         raise AudioMetamerError(f"{name} is {number}; it must be at least {least}")
+    if most is not None and number > most:
+        raise AudioMetamerError(f"{name} is {number}; it must be at most {most}")
     return number

@@ -285,7 +285,7 @@ def test_whole_sample_rates_of_any_type(recording, kind):
 
 @pytest.mark.parametrize("rate", [0, -8000, 8001.5, np.nan, np.inf, 1_000_001, 2e9])
 def test_sample_rates_that_cannot_be(recording, rate):
-    with pytest.raises(am.AudioMetamerError, match=r"the sample rate is .* Hz; it must be an integer between 1 and 1000000"):
+    with pytest.raises(am.AudioMetamerError, match=r"sample_rate is .*; it must be (a whole number|at least 1|at most 1000000)$"):
         am.read_clip(recording(tone(2, 8000), 8000), sample_rate=rate)
 
 

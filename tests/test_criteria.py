@@ -136,7 +136,7 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path):
 def test_activations_that_are_not_finite_are_refused(tiny):
     sounds = torch.randn(3, 1000)
     sounds[1, 5] = math.nan
-    with pytest.raises(am.AudioMetamerError, match="the activations of cochleagram are not finite numbers for all of the sounds"):
+    with pytest.raises(am.AudioMetamerError, match=r"no null distribution at cochleagram, .*: activations are not finite there"):
         NullDistribution.measure(tiny, sounds)
 
 

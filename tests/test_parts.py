@@ -114,7 +114,8 @@ def test_items_of_a_signal_are_put_together_again():
     both = am.synthesize(model, [am.Clip(str(i), s, None) for i, s in enumerate(signals)], "linear", steps=300)
     assert all(m.evidence.similarity["linear"]["snr_db"] > 20 for m in both)
     network.items_per_signal = 1
-    with pytest.raises(am.AudioMetamerError, match=r"'linear' has shape \(15, 3\) for 3 signal.*items_per_signal"):
+    model = am.Model(network, signal_shape=(20,), labels=["a", "b"])
+    with pytest.raises(am.AudioMetamerError, match=r"'linear' has shape \(5, 3\) for one signal, 5 rows .*items_per_signal"):
         am.record(model, signals, "linear")
 
 

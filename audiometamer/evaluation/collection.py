@@ -161,7 +161,9 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
         collection.metamers.append(Made(path, naturals[natural], *place, result.passed, labels, evidence.similarity))
     if not collection.metamers:
         passed = " that passed its verdict" if only_passed else ""
-        raise AudioMetamerError(f"there is no metamer of a clip{passed} in {', '.join(map(str, folders))}: nothing to evaluate")
+        wanted = "" if selection is None else f" that {selection} names"
+        where = ", ".join(map(str, folders))
+        raise AudioMetamerError(f"there is no metamer of a clip{passed}{wanted} in {where}: nothing to evaluate")
     for model in models_layers:
         matched = dict.fromkeys(made.layer for made in collection.metamers if made.generator == model)
         collection.layers[model] = [layer for layer in dict.fromkeys([*models_layers[model], *matched]) if layer in matched]

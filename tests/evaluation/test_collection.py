@@ -53,6 +53,11 @@ def test_a_set_of_a_plan_is_read_as_a_folder_of_synth_is(tmp_path):
     (tmp_path / "selection.tsv").write_text(f"file\n{found.metamers[2].path.relative_to(tmp_path / 'set').as_posix()}\n")
     chosen = read_collection([tmp_path / "set"], selection=tmp_path / "selection.tsv")
     assert [(made.clip, made.seed) for made in chosen.metamers] == [("c1", 0)]
+    (tmp_path / "selection.tsv").write_text("file\nelse.wav\n")
+    with pytest.raises(
+        am.AudioMetamerError, match=r"no metamer of a clip that .*selection\.tsv names in .*set: nothing to evaluate"
+    ):
+        read_collection([tmp_path / "set"], selection=tmp_path / "selection.tsv")
     next((tmp_path / "set").glob("items/c0/*/relu0_seed0*/item.json")).unlink()
     with pytest.warns(am.AudioMetamerWarning, match="1 of its metamers are not made yet; the 3 finished ones are read"):
         assert len(read_collection([tmp_path / "set"]).metamers) == 3
