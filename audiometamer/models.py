@@ -212,10 +212,11 @@ class Model(nn.Module):
     def canonical(self, layer: str) -> str:
         """The name under which a layer is recorded: one that the network's attribute `aliases` knows becomes the model's own.
 
-        ``relu0_fakerelu+relu1_fakerelu/channels=0:32``, as the published code names layers, is ``relu0+relu1/channels=0:32``.
+        ``relu0_fakerelu+relu1_fakerelu/channels=0:32``, as the published code names layers, is ``relu0+relu1/channels=0:32``. A layer
+        that is named twice, ``relu0+relu0``, is ``relu0``.
         """
         known: Mapping[str, str] = getattr(self.network, "aliases", {})
-        return "+".join(known.get(name, name) + rest for name, rest in map(split_place, layer.split("+"))) if known else layer
+        return "+".join(dict.fromkeys(known.get(name, name) + rest for name, rest in map(split_place, layer.split("+"))))
 
     def named_labels(self) -> dict[str, list[str]]:
         """Names of the classes by task; empty if they have none."""
