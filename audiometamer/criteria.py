@@ -113,7 +113,9 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if unknown := {metric for metrics in self.layers.values() for metric in metrics}.difference(METRICS):
-            raise AudioMetamerError(f"a null distribution holds {', '.join(sorted(unknown))}; the metrics are {', '.join(METRICS)}")
+            raise AudioMetamerError(
+                f"a null distribution holds {', '.join(sorted(unknown))}; the metrics are {', '.join(METRICS)}"
+            )
 
     @classmethod
     def measure(

@@ -385,7 +385,9 @@ class _Run:
         except AudioMetamerError as error:
             self.without_before.add(layer)
             warnings.warn(
-                f"{layer} is not attempted by the layer before it, which cannot be matched: {error}", AudioMetamerWarning, stacklevel=2
+                f"{layer} is not attempted by the layer before it, which cannot be matched: {error}",
+                AudioMetamerWarning,
+                stacklevel=2,
             )
 
     def _before(self, layer: str) -> str | None:
@@ -408,7 +410,9 @@ class _Run:
                 name = type(self.domain).__name__
                 raise AudioMetamerError(f"the domain {name} {what} shape {tuple(found.shape)} for 2 signals; it must be {shape}")
         if (written := self.domain.as_written(signals[0].detach())).shape != shape[1:]:
-            raise AudioMetamerError(f"the domain {type(self.domain).__name__} writes shape {tuple(written.shape)}, not {shape[1:]}")
+            raise AudioMetamerError(
+                f"the domain {type(self.domain).__name__} writes shape {tuple(written.shape)}, not {shape[1:]}"
+            )
         target = self._target(clip, places(layer))
         with self._pass(model, layer, compiled=False) as matched:
             loss = self._loss(self.method.attempts[0], layer, matched.unrectified)
