@@ -152,46 +152,19 @@ def first_given(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     return args[0] if args else next((value for value in kwargs.values() if isinstance(value, Tensor)), None)
 
 
-@dataclass(frozen=True)
-class Outline:
-    """What is known of a tensor: its shape, whether it is complex, and whether a gradient could pass from it to the signal."""
-
-    shape: tuple[int, ...]
-    is_complex: bool
-    attached: bool
-
-
-@dataclass(frozen=True)
-class Returned:
-    """What a call of a module returned: in words, and the tensors in it by key, see `flattened`."""
-
-    form: str
-    tensors: dict[str, Outline]
-
-    @classmethod
-    def of(cls, output: Any) -> "Returned":
-        outlines = {key: Outline(tuple(t.shape), t.is_complex(), t.requires_grad) for key, t in flattened(output).items()}
-        return cls(_form(output), outlines)
-
-
-# What every call of a module in one forward pass returned, in the order in which the calls ended.
-Trace = dict[Tap, Returned]
-
-
 @contextmanager
-def traced(root: nn.Module) -> Iterator[Trace]:
-    """While this lasts, note what every call of a submodule returns, and of the module itself, whose path is empty."""
-    trace: Trace = {}
+def traced(root: nn.Module, note: Callable[[Tap, Any], None]) -> Iterator[None]:
+    """While this lasts, tell `note` what every call of a submodule returns, and of the module itself, whose path is empty."""
     counts: Counter[str] = Counter()
     with ExitStack() as hooks:
         for path, module in root.named_modules(remove_duplicate=False):
 
             def hook(_module: nn.Module, _args: Any, output: Any, path: str = path) -> None:
-                trace[Tap(path, counts[path])] = Returned.of(output)
+                note(Tap(path, counts[path]), output)
                 counts[path] += 1
 
             hooks.callback(module.register_forward_hook(hook).remove)
-        yield trace
+        yield
 
 
 def flattened(output: Any) -> dict[str, Tensor]:
@@ -219,7 +192,8 @@ def _items(output: Any) -> dict[str, Any]:
     return {}
 
 
-def _form(output: Any) -> str:
+def form_of(output: Any) -> str:
+    """What a module returned, in words."""
     return "tensor" if isinstance(output, Tensor) else f"{type(output).__name__} of {len(_items(output))}"
 
 
@@ -253,4 +227,4 @@ def unknown_layer(layer: str, known: Iterable[str], *, where: str) -> AudioMetam
 def _tensor_of(layer: str, output: Any, key: str | None) -> Tensor:
     """The tensor that a tap means, out of whatever a module returned or was given."""
     tensors = flattened(output)
-    return tensors[chosen_key(layer, _form(output), tensors, key)]
+    return tensors[chosen_key(layer, form_of(output), tensors, key)]

@@ -111,6 +111,12 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     layers: dict[str, dict[str, MetricNull]]
 
+    def __post_init__(self) -> None:
+        if unknown := {metric for metrics in self.layers.values() for metric in metrics}.difference(METRICS):
+            raise AudioMetamerError(
+                f"a null distribution holds {', '.join(sorted(unknown))}; the metrics are {', '.join(METRICS)}"
+            )
+
     @classmethod
     def measure(
         cls,
@@ -208,7 +214,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Read what `save` wrote."""
         try:
             return msgspec.json.decode(Path(path).read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, msgspec.MsgspecError, AudioMetamerError) as error:
             raise AudioMetamerError(
                 f"{path} is not a null distribution: {first_line(error)}; measure it again with `audiometamer null`"
             ) from error

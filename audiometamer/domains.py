@@ -33,6 +33,16 @@ class Domain(Protocol):
         ...
 
 
+def check_domain(domain: object) -> None:
+    """Raise if something is no `Domain`: a class of one in the place of an instance, for example."""
+    parts = ("start", "project", "signals", "as_written")
+    if isinstance(domain, type) or not all(callable(getattr(domain, part, None)) for part in parts):
+        raise AudioMetamerError(
+            f"the domain is {domain!r}; it must be an instance with the methods {', '.join(parts)}, such as "
+            "audiometamer.domains.Waveform()"
+        )
+
+
 def _generator(seed: int) -> torch.Generator:
     """Of a seed of any size: torch's own, on a CPU, looks at the lower 32 bits only, so the others are folded into them."""
     high, low = divmod(seed, 2**32)

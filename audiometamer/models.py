@@ -24,7 +24,7 @@ from audiometamer.inference import with_gradients
 from audiometamer.input_forms import mend_of
 from audiometamer.networks.heads import Heads
 from audiometamer.parts import Part
-from audiometamer.places import Calls, Place, calls_in, expanded, own_layers, uncalled
+from audiometamer.places import MIXED, Calls, Place, call_of, expanded, own_layers, uncalled
 from audiometamer.straight_through import straight_through_relu
 from audiometamer.whole_numbers import whole
 
@@ -38,9 +38,9 @@ class Model(nn.Module):
     Any `torch.nn.Module` in eval mode and without trainable parameters will do. It is tried once, on noise, and what would make
     its metamers meaningless is named: see Raises.
 
-    A network that hands some of its submodules several items of each signal as so many rows of the batch (frames of a sound,
-    nodes of a graph), one signal's after the other's, says how many in an attribute `items_per_signal`; these layers are then
-    recorded with shape (batch, items, ...).
+    Where a network hands a submodule several items of each signal as so many rows of the batch (frames of a sound, windows of a
+    picture, nodes of a graph), one signal's after the other's, these layers are recorded with shape (batch, items, ...). That is
+    seen from their values; where those do not tell, the network says how many in an attribute `items_per_signal`.
 
     Parameters
     ----------
@@ -213,9 +213,10 @@ class Model(nn.Module):
         """The name under which a layer is recorded: one that the network's attribute `aliases` knows becomes the model's own.
 
         ``relu0_fakerelu+relu1_fakerelu/channels=0:32``, as the published code names layers, is ``relu0+relu1/channels=0:32``.
+        A layer that is named twice, ``relu0+relu0``, is ``relu0``.
         """
         known: Mapping[str, str] = getattr(self.network, "aliases", {})
-        return "+".join(known.get(name, name) + rest for name, rest in map(split_place, layer.split("+"))) if known else layer
+        return "+".join(dict.fromkeys(known.get(name, name) + rest for name, rest in map(split_place, layer.split("+"))))
 
     def named_labels(self) -> dict[str, list[str]]:
         """Names of the classes by task; empty if they have none."""
@@ -318,7 +319,9 @@ class Model(nn.Module):
         tap, calls = self.tap(layer), self.calls()
         before = calls[: calls.index(Tap(tap.path, tap.call or 0))]
         relu = next((c for c in reversed(before) if isinstance(self.get_submodule(c.path), nn.ReLU)), None)
-        if relu is None or getattr(self.network, "items_per_signal", 1) != 1:
+        if relu is None or any(
+            place.items != 1 for call in (relu, Tap(tap.path, tap.call or 0)) for place in self._traced()[call].places.values()
+        ):
             return None
         probe = Gaussian.within(self.bounds)
         noise = probe.start(self.signal_shape, seeds=[_PROBE_SEED], dtype=self.dtype, device=self.device)
@@ -444,11 +447,21 @@ def try_on_noise(model: Model) -> tuple[Tensor, Any, Any]:
     middle, spread = sum(model.bounds) / 2, (model.bounds[1] - model.bounds[0]) / 20
     noise = middle + spread * torch.randn(2, *model.signal_shape, generator=generator, dtype=torch.float64)
     signals = noise.to(dtype=model.dtype, device=model.device).requires_grad_()
+    first: dict[Tap, dict[str, Tensor]] = {}
+    calls: Calls = {}
+    items = getattr(model.network, "items_per_signal", 1)
+
+    def note_alone(call: Tap, output: Any) -> None:
+        first[call] = {key: tensor.detach().clone() for key, tensor in flattened(output).items()}  # later ones may work in place
+
+    def note_both(call: Tap, output: Any) -> None:
+        calls[call] = call_of(call, output, first.pop(call, {}), items=items)
+
     try:
-        with traced(model) as two:
-            both = model(signals)
-        with traced(model) as one:
+        with traced(model, note_alone):
             alone = model(signals[:1].detach())
+        with traced(model, note_both):
+            both = model(signals)
     except AudioMetamerError:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, AssertionError) as error:
@@ -457,7 +470,7 @@ def try_on_noise(model: Model) -> tuple[Tensor, Any, Any]:
         if given is not None and (mend := mend_of(model.network, given)) is not None:
             raise AudioMetamerError(f"{failed}; {mend}") from error
         raise AudioMetamerError(f"{failed}: {one_line(error)}") from error
-    model._calls = calls_in(one, two, items=getattr(model.network, "items_per_signal", 1))
+    model._calls = calls
     return signals, both, alone
 
 
@@ -525,7 +538,9 @@ def check_model(model: Model) -> None:
 
 def _check_rows(model: Model, both: Mapping[str, Tensor], alone: Mapping[str, Tensor]) -> None:
     """Raise if the outputs for two signals are the same, or that for one depends on the other."""
-    places = {key: place for key, place in model._traced()[Tap("", 0)].places.items() if not place.unfit}
+    found = model._traced()[Tap("", 0)].places
+    places = {key: place for key, place in found.items() if not place.unfit}
+    mixed = any(place.unfit == MIXED for place in found.values())
     rows = {key: place.of_each_signal(both[key], 2) for key, place in places.items()}
     if rows and all(torch.equal(*row) for row in rows.values()):
         raise AudioMetamerError(
@@ -533,8 +548,9 @@ def _check_rows(model: Model, both: Mapping[str, Tensor], alone: Mapping[str, Te
         )
     for key, place in places.items():
         one = place.of_each_signal(alone[key], 1)
-        if not torch.allclose(rows[key][:1], one, rtol=1e-2, atol=1e-3 * float(one.detach().abs().max())):
-            raise AudioMetamerError(f"the output of {model.name} for a signal depends on the others in the batch, or on chance")
+        mixed |= not torch.allclose(rows[key][:1], one, rtol=1e-2, atol=1e-3 * float(one.detach().abs().max()))
+    if mixed:
+        raise AudioMetamerError(f"the output of {model.name} for a signal depends on the others in the batch, or on chance")
 
 
 def _moves_at_the_start(model: Model) -> bool:

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from audiometamer.activations import Outline, Tap, Trace
+from audiometamer.activations import Tap, flattened, form_of
 from audiometamer.complex_values import as_real
 from audiometamer.errors import AudioMetamerError
+
+MIXED = "has other values for a signal when another is beside it: they depend on the batch, or on chance"
 
 
 @dataclass(frozen=True)
@@ -81,46 +84,60 @@ def own_layers(network: nn.Module) -> dict[str, str] | None:
     return dict(own)
 
 
-def calls_in(one: Trace, two: Trace, *, items: int = 1) -> Calls:
-    """Every call of a module, in the order in which they end.
+def call_of(call: Tap, output: Any, alone: Mapping[str, Tensor], *, items: int = 1) -> Call:
+    """A call of a module.
 
     Parameters
     ----------
-    one, two : Trace
-        Traces of forward passes of one signal and of two, with gradients.
+    call : Tap
+    output : Any
+        What it returns for two signals, with gradients.
+    alone : mapping of str to Tensor
+        The tensors that it returned for the first of them alone, by key; see `audiometamer.activations.flattened`.
     items : int
         How many rows of the batch each signal may have; see `audiometamer.Model`. Default 1.
     """
-    calls: Calls = {}
-    for call, returned in two.items():
-        alone = one[call].tensors if call in one else {}
-        tensors = returned.tensors.items()
-        calls[call] = Call(returned.form, {key: _place(call, key or None, alone.get(key), both, items) for key, both in tensors})
-    return calls
+    tensors = flattened(output).items()
+    places = {key: _place(replace(call, key=key or None), alone.get(key), both, items) for key, both in tensors}
+    return Call(form_of(output), places)
 
 
-def _place(call: Tap, key: str | None, one: Outline | None, two: Outline, items: int) -> Place:
-    tap = Tap(call.path, call.call, key)
+def _place(tap: Tap, one: Tensor | None, two: Tensor, items: int) -> Place:
     if one is None:
         return Place(tap, unfit="is not returned for every number of signals")
-    if 0 in one.shape:
-        return Place(tap, unfit=f"is empty: its shape is {one.shape}")
-    if one.shape == two.shape:
-        return Place(tap, unfit=f"has shape {one.shape} for any number of signals: it holds no batch")
-    changed = [d for d, (alone, both) in enumerate(zip(one.shape, two.shape, strict=False)) if alone != both]
-    if len(one.shape) != len(two.shape) or len(changed) > 1 or two.shape[changed[0]] != 2 * one.shape[changed[0]]:
-        return Place(tap, unfit=f"has shape {one.shape} for one signal and {two.shape} for two: its batch is not found")
-    (batch,), rows = changed, one.shape[changed[0]]
-    rest = (*one.shape[:batch], *one.shape[batch + 1 :])
-    if rows == 1:
-        return Place(tap, rest, batch, is_complex=two.is_complex, detached=not two.attached)
-    if rows == items and batch == 0:
-        return Place(tap, (items, *rest), items=items, is_complex=two.is_complex, detached=not two.attached)
-    return Place(
-        tap,
-        unfit=f"has shape {one.shape} for one signal, {rows} rows for each in dimension {batch}; if its first dimension holds "
-        "several items of each signal, the network needs an attribute items_per_signal",
-    )
+    shape, both = tuple(one.shape), tuple(two.shape)
+    if 0 in shape:
+        return Place(tap, unfit=f"is empty: its shape is {shape}")
+    if shape == both:
+        return Place(tap, unfit=f"has shape {shape} for any number of signals: it holds no batch")
+    changed = [d for d, (alone, several) in enumerate(zip(shape, both, strict=False)) if alone != several]
+    if len(shape) != len(both) or len(changed) != 1 or both[changed[0]] != 2 * shape[changed[0]]:
+        return Place(tap, unfit=f"has shape {shape} for one signal and {both} for two: its batch is not found")
+    (batch,), rows = changed, shape[changed[0]]
+    rest = (*shape[:batch], *shape[batch + 1 :])
+    announced = rows == items and batch == 0
+    if rows > 1 and not announced and not _one_after_the_other(one.movedim(batch, 0), two.movedim(batch, 0)):
+        return Place(
+            tap,
+            unfit=f"has shape {shape} for one signal, {rows} rows for each in dimension {batch}, and its values do not tell whose "
+            "they are; if one signal's come after another's, give the network an attribute items_per_signal",
+        )
+    if rows == 1 and not _same(two.narrow(batch, 0, 1), one):
+        return Place(tap, unfit=MIXED)
+    own = rest if rows == 1 else (rows, *rest)
+    return Place(tap, own, batch, items=rows, is_complex=two.is_complex(), detached=not two.requires_grad)
+
+
+def _one_after_the_other(one: Tensor, two: Tensor) -> bool:
+    """Whether the rows for two signals are clearly the first one's before the other's, not taken from them by turns."""
+    return _same(two[: len(one)], one) and not _same(two[::2], one)
+
+
+def _same(one: Tensor, two: Tensor) -> bool:
+    """Whether tensors of equal shape differ by no more than rounding, where both are finite."""
+    first, second = (as_real(x.detach()).float().nan_to_num(0, 0, 0) for x in (one, two))
+    tolerance = max(1e-2, 8 * torch.finfo(two.dtype).eps)
+    return bool((first - second).norm() <= tolerance * second.norm())
 
 
 def expanded(named: Mapping[str, Tap], calls: Calls, modules: Mapping[str, nn.Module]) -> dict[str, Place]:
@@ -130,7 +147,7 @@ def expanded(named: Mapping[str, Tap], calls: Calls, modules: Mapping[str, nn.Mo
     ----------
     named : mapping of str to Tap
     calls : mapping of Tap to Call
-        See `calls_in`.
+        In the order in which they end; see `call_of`.
     modules : mapping of str to Module
         By dotted name.
     """

@@ -7,6 +7,7 @@ from own_networks import NETWORKS, SAMPLE_RATE, SAMPLES, Blocks, Net, frozen
 from torch import nn
 
 import audiometamer as am
+from audiometamer import places
 from audiometamer.cli import main
 
 LISTED = {
@@ -126,20 +127,77 @@ def test_an_attribute_layers_that_holds_modules_is_no_list_of_names():
     assert set(model_of(Layered()).layers) >= {"conv", "relu", "blocks.0", "read_out"}
 
 
-def test_rows_that_are_several_items_of_each_signal_need_to_be_announced():
-    class Frames(Net):
-        def forward(self, x):
-            h = self.heard(x).transpose(1, 2)
-            return self.read_out(h.flatten(0, 1)).unflatten(0, h.shape[:2]).mean(1)
+class Frames(Net):
+    """Its read-out sees every frame as a row of the batch, one signal's after the other's."""
 
-    model = model_of(Frames())
+    def forward(self, x):
+        h = self.heard(x).transpose(1, 2)
+        return self.read_out(h.flatten(0, 1)).unflatten(0, h.shape[:2]).mean(1)
+
+
+class FramesByTurns(Net):
+    """The same, but for the order: the first frame of every signal, then the second of every signal."""
+
+    def forward(self, x):
+        h = self.heard(x).movedim(2, 0)
+        return self.read_out(h.flatten(0, 1)).unflatten(0, h.shape[:2]).mean(0)
+
+
+def test_rows_that_are_several_items_of_each_signal_are_told_apart_by_their_values():
+    model, signals = model_of(Frames()), torch.stack([noise(seed) for seed in range(3)])
+    assert model.layers == ("conv", "relu", "read_out")
+    expected = model.network.read_out(model.network.heard(signals).transpose(1, 2))
+    torch.testing.assert_close(am.record(model, signals, "read_out")["read_out"], expected)
+    (metamer,) = am.synthesize(model, signals[0], "read_out", steps=100)
+    assert metamer.evidence.similarity["read_out"]["snr_db"] > 10
+
+
+def test_rows_of_several_signals_by_turns_are_left_out():
+    model = model_of(FramesByTurns())
     assert model.layers == ("conv", "relu")
-    assert "49 rows for each in dimension 0; if its first dimension holds several items" in model.left_out["read_out"]
-    with pytest.raises(am.AudioMetamerError, match=r"layer 'read_out' has shape .* needs an attribute items_per_signal"):
+    assert "49 rows for each in dimension 0, and its values do not tell whose they are" in model.left_out["read_out"]
+    with pytest.raises(
+        am.AudioMetamerError, match=r"layer 'read_out' has shape .* give the network an attribute items_per_signal"
+    ):
         am.record(model, noise(0)[None], "read_out")
-    announced = Frames()
+
+
+def test_rows_that_are_all_the_same_need_to_be_announced():
+    class Still(Frames):
+        def heard(self, x):
+            return super().heard(x)[..., :1].expand(-1, -1, 49) * 0 + x.new_ones(1)
+
+        def forward(self, x):
+            return super().forward(x) + self.read_out(super().heard(x).mean(-1))
+
+    model = model_of(Still())
+    assert "its values do not tell whose they are" in model.left_out["read_out@0"]
+    announced = Still()
     announced.items_per_signal = 49
-    assert am.record(model_of(announced), noise(0)[None], "read_out")["read_out"].shape == (1, 49, 3)
+    assert am.record(model_of(announced), noise(0)[None], "read_out@0")["read_out@0"].shape == (1, 49, 3)
+
+
+def test_values_that_depend_on_the_batch_or_on_chance_are_left_out():
+    class Watched(Net):
+        def __init__(self):
+            super().__init__()
+            self.centred, self.noisy = nn.Identity(), nn.Identity()
+
+        def forward(self, x):
+            h = self.heard(x).mean(-1)
+            self.centred(h - h.mean(0)), self.noisy(h + torch.randn_like(h))
+            return self.read_out(h)
+
+    model = model_of(Watched())
+    assert model.layers == ("conv", "relu", "read_out")
+    assert model.left_out == dict.fromkeys(("centred", "noisy"), places.MIXED)
+    with pytest.raises(am.AudioMetamerError, match="layer 'noisy' has other values for a signal when another is beside it"):
+        am.synthesize(model, noise(0), "noisy", steps=3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_rounding_is_no_dependence_on_the_batch(dtype):
+    assert model_of(Frames().to(dtype)).layers == ("conv", "relu", "read_out")
 
 
 def test_what_was_left_out_can_be_asked_for_and_says_why():

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from audiometamer.domains import Domain
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.inference import ordinary, with_gradients
 from audiometamer.matching.losses import Activations, Loss, relative_l2
 from audiometamer.matching.optimizers import Optimizer, State
@@ -182,15 +183,25 @@ def losses_and_gradients(
     """The loss of each signal [shape=(batch,)], and its gradient at what is stepped [shape=(batch, ...)]; see `match`."""
     parameters = parameters.detach().requires_grad_()
     signals = domain.signals(parameters)
-    losses = one_each(loss(forward(signals), target), "loss", parameters)
+    losses = one_each(_called("loss", loss, forward(signals), target), "loss", parameters)
     if penalty is not None:
-        losses = losses + one_each(penalty(signals), "penalty", parameters)
+        losses = losses + one_each(_called("penalty", penalty, signals), "penalty", parameters)
     if not losses.requires_grad:
         raise AudioMetamerError("the activations do not depend on the signal by differentiable steps: no gradient reaches it")
     (gradients,) = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)
     if gradients is None:
         raise AudioMetamerError("the loss is not computed from the signal: no gradient reaches it")
     return losses.detach(), gradients
+
+
+def _called(what: str, function: Callable[..., Any], *args: Any) -> Any:
+    """What a loss or a penalty returns; what it raises becomes one line."""
+    try:
+        return function(*args)
+    except (torch.OutOfMemoryError, AudioMetamerError):
+        raise
+    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError, ArithmeticError) as error:
+        raise AudioMetamerError(f"the {what} fails: {type(error).__name__}: {one_line(error)}") from error
 
 
 def one_each(values: Tensor, what: str, signals: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ def as_layers(layers: Iterable[str] | str | None, default: Sequence[str]) -> lis
 def as_seeds(seed: Iterable[Any] | Any) -> list[int]:
     """Seeds as a list of Python integers."""
     try:
-        seeds = list(seed)
+        seeds = [seed] if isinstance(seed, str) else list(seed)
     except TypeError:  # one number, perhaps numpy's
         seeds = [seed]
     if not seeds:

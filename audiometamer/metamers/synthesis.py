@@ -18,7 +18,7 @@ from audiometamer.cochleagram import Cochleagram
 from audiometamer.complex_values import as_real
 from audiometamer.criteria import NullDistribution, judge_all, judge_sha256, similarity, worst
 from audiometamer.devices import tensor_float32
-from audiometamer.domains import Domain
+from audiometamer.domains import Domain, check_domain
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.fingerprints import fingerprint_of
 from audiometamer.folding import folded, twin_of
@@ -238,6 +238,10 @@ def iterate_metamers(
     other, so that no batch is kept small or waiting by its hardest signals.
     """
     procedure = load_method(method)
+    if null is not None and not isinstance(null, NullDistribution):
+        raise AudioMetamerError(f"null is {null!r}; it must be a NullDistribution, such as NullDistribution.load(path)")
+    if domain is not None:
+        check_domain(domain)
     steps = procedure.steps if steps is None else whole(steps, "steps", least=1)
     if batch_size is not None:
         batch_size = whole(batch_size, "batch_size", least=1)
@@ -346,6 +350,7 @@ class _Run:
     tf32: bool
     compiled: bool
     checkpoints: Checkpoints | None
+    without_before: set[str] = field(default_factory=set)  # layers that cannot be come to by the layer before
 
     def try_out(self, jobs: Sequence[tuple[Clip | GivenTarget, str, int]]) -> None:
         """Raise if a target cannot be computed, or a step towards one not be taken, for any of the clips and layers."""
@@ -354,14 +359,39 @@ class _Run:
         for clip, layer, _ in jobs:
             layers.setdefault(id(clip), []).append(layer)
         for key, clip in clips.items():
-            names = list(dict.fromkeys(place for layer in layers[key] for place in places(layer)))
-            for place, values in self._target(clip, names).items():
-                if not torch.isfinite(values).all():
-                    raise AudioMetamerError(f"the activations of {clip.name!r} at {place} are not all finite numbers")
+            self._check_target(clip, list(dict.fromkeys(place for layer in layers[key] for place in places(layer))))
             if isinstance(clip, Clip):
                 self._check_logits(clip)
         for clip, layer, seed in {layer: job for job in reversed(jobs) for layer in [job[1]]}.values():
             self._try_step(clip, layer, seed)
+        if any(attempt.layer_before for attempt in self.method.attempts):
+            for layer in dict.fromkeys(layer for _, layer, _ in jobs):
+                self._try_before(layer, [clip for clip, own, _ in jobs if own == layer and isinstance(clip, Clip)])
+
+    def _check_target(self, clip: Clip | GivenTarget, names: Sequence[str]) -> None:
+        for place, values in self._target(clip, names).items():
+            if not torch.isfinite(values).all():
+                raise AudioMetamerError(f"the activations of {clip.name!r} at {place} are not all finite numbers")
+
+    def _try_before(self, layer: str, clips: Sequence[Clip]) -> None:
+        """Leave out the attempts by the layer before, with a warning, if they would fail: nobody has asked for that layer."""
+        before = layer_before(self.model, layer)
+        if before is None or not clips:
+            return
+        try:
+            for clip in {id(clip): clip for clip in clips}.values():
+                self._check_target(clip, [before])
+            self._try_step(clips[0], before, 0)
+        except AudioMetamerError as error:
+            self.without_before.add(layer)
+            warnings.warn(
+                f"{layer} is not attempted by the layer before it, which cannot be matched: {error}",
+                AudioMetamerWarning,
+                stacklevel=2,
+            )
+
+    def _before(self, layer: str) -> str | None:
+        return None if layer in self.without_before else layer_before(self.model, layer)
 
     def _check_logits(self, clip: Clip) -> None:
         with torch.no_grad():
@@ -371,7 +401,7 @@ class _Run:
                 raise AudioMetamerError(f"the logits of {self.model.name} for {clip.name!r} ({task}) are not all finite numbers")
 
     def _try_step(self, clip: Clip | GivenTarget, layer: str, seed: int) -> None:
-        """The first step towards a layer, for two signals."""
+        """The first step towards a layer, for two signals and for one: a loss may fail for either."""
         model, shape = self.model, (2, *self.model.signal_shape)
         start = self.domain.start(model.signal_shape, seeds=[seed, seed + 1], dtype=model.dtype, device=model.device)
         signals = self.domain.signals(self.domain.project(start))
@@ -379,20 +409,29 @@ class _Run:
             if tuple(found.shape) != shape:
                 name = type(self.domain).__name__
                 raise AudioMetamerError(f"the domain {name} {what} shape {tuple(found.shape)} for 2 signals; it must be {shape}")
-        target = {place: torch.stack([t, t]) for place, t in self._target(clip, places(layer)).items()}
+        if (written := self.domain.as_written(signals[0].detach())).shape != shape[1:]:
+            raise AudioMetamerError(
+                f"the domain {type(self.domain).__name__} writes shape {tuple(written.shape)}, not {shape[1:]}"
+            )
+        target = self._target(clip, places(layer))
         with self._pass(model, layer, compiled=False) as matched:
             loss = self._loss(self.method.attempts[0], layer, matched.unrectified)
-            try:
-                losses, gradients = losses_and_gradients(
-                    matched.activations, target, start, domain=self.domain, loss=loss, penalty=self.penalty
-                )
-            except torch.OutOfMemoryError:  # the batches are cut until they fit
-                return
-            except AudioMetamerError as error:
-                raise AudioMetamerError(f"layer {layer}: {error}") from error
-        for what, values in (("loss", losses), ("gradient", gradients)):
-            if not torch.isfinite(values).all():
-                raise AudioMetamerError(f"layer {layer}: the {what} is not finite at the start of {clip.name!r}")
+            for number in (2, 1):
+                several = {place: t.expand(number, *t.shape) for place, t in target.items()}
+                try:
+                    losses, gradients = losses_and_gradients(
+                        matched.activations, several, start[:number], domain=self.domain, loss=loss, penalty=self.penalty
+                    )
+                except torch.OutOfMemoryError:  # the batches are cut until they fit
+                    continue
+                except AudioMetamerError as error:
+                    raise AudioMetamerError(f"layer {layer}: {error}") from error
+                where = f"at the start of {clip.name!r}"
+                for what, values in (("loss", losses), ("gradient", gradients)):
+                    if not torch.isfinite(values).all():
+                        raise AudioMetamerError(f"layer {layer}: the {what} is not finite {where}, for {number} signal(s)")
+                if losses.any() and not gradients.any():
+                    raise AudioMetamerError(f"layer {layer}: the gradient is zero {where}, so no step would change the signal")
 
     def metamers(self, jobs: Sequence[_Job], batch_size: int | None) -> Iterator[Metamer]:
         """Metamers of jobs at one layer, in the order in which they are done."""
@@ -436,7 +475,7 @@ class _Run:
 
     def _batches(self, jobs: Sequence[_Job], batch_size: int, forward: Callable[[str, float], _Pass]) -> Iterator[Metamer]:
         """The attempts at jobs of one layer; `forward` gives the pass to a layer by its gradient clip."""
-        attempts, before = self.method.attempts, layer_before(self.model, jobs[0].layer)
+        attempts, before = self.method.attempts, self._before(jobs[0].layer)
         waiting: dict[tuple[int, int], list[_Job]] = {}  # by the number of their attempt and its next step
         for job in jobs:
             waiting.setdefault(self._resumed(job), []).append(job)
@@ -497,7 +536,7 @@ class _Run:
         model, layer = self.model, jobs[0].layer
         attempt = self.method.attempts[number]
         steps = self.steps * attempt.stretch
-        matched_layer = layer_before(model, layer) if attempt.layer_before else layer
+        matched_layer = self._before(layer) if attempt.layer_before else layer
         assert matched_layer is not None  # or no job would want this attempt
         matched_pass = pass_to(matched_layer, attempt.gradient_clip)
         target = self._targets(jobs, matched_layer)
