@@ -180,7 +180,7 @@ Trace = dict[Tap, Returned]
 
 @contextmanager
 def traced(root: nn.Module) -> Iterator[Trace]:
-    """While this lasts, note what every call of a submodule returns, and of the module itself, whose path is empty."""
+    """While this lasts, note what every call of a submodule returns, and of the module itself, under an empty path."""
     trace: Trace = {}
     counts: Counter[str] = Counter()
     with ExitStack() as hooks:

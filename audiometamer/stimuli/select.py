@@ -50,8 +50,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     only : dict of str to tuple of str
         By column of ``index.tsv`` or ``clips.tsv``, the values to select from. Default: all.
     without_attempts : tuple of str
-        Metamers that came about in these ways are left out, as if they had failed: of ``first``, ``new noise``, ``continued`` and
-        ``layer before``; see `audiometamer.metamers.results.attempt_word`. Default: none.
+        Ways of making metamers (``first``, ``new noise``, ``continued``, ``layer before``) left out, as if they had failed;
+        see `audiometamer.metamers.results.attempt_word`. Default: none.
     seed : int
         Of every draw. Default 0.
     """
