@@ -335,9 +335,7 @@ def _values(column: str, names: set[str], clips: dict[str, dict[str, str]]) -> d
     if column not in known:
         raise AudioMetamerError(f"{CLIPS} has no column {column!r} to balance; it has {', '.join(known) or 'none'}")
     if untold := sorted(name for name in names if not clips.get(name, {}).get(column)):
-        raise AudioMetamerError(
-            f"{CLIPS} does not tell the {column} of {untold[0]}" + f" and {len(untold) - 1} more" * (len(untold) > 1)
-        )
+        raise AudioMetamerError(f"{CLIPS} has no {column} for {untold[0]}" + f" and {len(untold) - 1} more" * (len(untold) > 1))
     return {name: clips[name][column] for name in sorted(names)}
 
 
