@@ -46,7 +46,7 @@ class Tried(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """The part of a metamer's evidence that a table of thousands needs; the rest, above all loss curves, is skipped in reading."""
+    """The part of a metamer's evidence that a table of thousands needs; the rest, loss curves above all, is not read."""
 
     settings: Settings
     verdict: Verdict
