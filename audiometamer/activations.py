@@ -154,7 +154,7 @@ def first_given(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
 
 @contextmanager
 def traced(root: nn.Module, note: Callable[[Tap, Any], None]) -> Iterator[None]:
-    """While this lasts, tell `note` what every call of a submodule returns, and of the module itself, whose path is empty."""
+    """Call `note` with what every call of a submodule returns, and the module itself, whose path is empty."""
     counts: Counter[str] = Counter()
     with ExitStack() as hooks:
         for path, module in root.named_modules(remove_duplicate=False):

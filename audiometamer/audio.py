@@ -193,7 +193,7 @@ def fitted(samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
 
 
 def _check_wanted(sample_rate: int, *, duration: float | None, level: float | None, length: float | None) -> None:
-    """Raise if what is asked of `read_clip` makes no sense for any recording; none of these comparisons holds of NaN."""
+    """Raise if what is asked of `read_clip` makes sense for no recording; NaN fails each of these comparisons."""
     if duration is not None and not (duration * sample_rate > 0.5 and duration <= MAX_SECONDS):
         raise AudioMetamerError(f"duration is {duration} s; it must be at least one sample and at most {MAX_SECONDS} s")
     if level is not None and not 0 < level <= 1:

@@ -80,7 +80,7 @@ def time_step(model: Model, layer: str, *, batch_size: int, repeats: int = 3) ->
     signals = noise.to(dtype=model.dtype, device=model.device)
 
     def evidence() -> list[dict[str, float]]:
-        """Of one signal, as a synthesis records it."""
+        """The evidence of one signal, as a synthesis records it."""
         pair = torch.cat([signals[:1], signals[-1:]])
         with torch.no_grad():
             activations = record(model, pair, model.layers)

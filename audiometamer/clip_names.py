@@ -1,4 +1,4 @@
-"""What clips are called: after their recording, and the excerpt that is taken of it; times as people write them."""
+"""Names of clips, after their recording and excerpt; times as people write them."""
 
 import os
 import re
@@ -12,7 +12,7 @@ _EXCERPT = re.compile(r"@[\d.e+-]+s")
 
 
 def clip_name(path: str | os.PathLike[str]) -> str:
-    """What a clip is called: its file's name without the ending, "stdin" or "pipe"."""
+    """The name of a clip: its file's name without the ending, "stdin" or "pipe"."""
     whole = os.fspath(path)
     if whole in ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
         return "stdin"
@@ -42,7 +42,7 @@ def recording_of(clip: str) -> str:
 
 
 def name_of(row: Mapping[str, str], start: float | None = None, duration: float | None = None) -> str:
-    """What a clip of a table is called: as its ``name`` says, or else after its file and the part that is taken of it.
+    """The name of a clip of a table: its ``name``, or one after its file and the part that is taken of it.
 
     Parameters
     ----------
@@ -80,5 +80,5 @@ def parse_seconds(text: str) -> float:
     """
     found = re.fullmatch(r"(?:(?:(\d+):)?(\d+):(?=\d\d?(?:\.|$)))?(\d+\.?\d*|\.\d+)", text.strip())
     if found is None or (":" in text and float(found[3]) >= 60) or (found[1] and int(found[2]) >= 60):
-        raise ValueError(f"{text!r} is no time; write seconds (65.5), minutes (1:05.5) or hours (0:01:05.5)")
+        raise ValueError(f"{text!r} is not a time; write seconds (65.5), minutes (1:05.5) or hours (0:01:05.5)")
     return 3600 * int(found[1] or 0) + 60 * int(found[2] or 0) + float(found[3])

@@ -283,7 +283,7 @@ def worst(similarities: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _check_measured(names: Sequence[str], found: Mapping[str, Any], *, asked: bool) -> None:
-    """Raise if an asked layer, or every layer, has no null distribution; otherwise warn of those that have none."""
+    """Raise if a requested layer, or every layer, has no null distribution; otherwise warn of those that have none."""
     if not (without := [layer for layer in names if layer not in found]):
         return
     why = f"no null distribution at {', '.join(without)}: activations are not finite there, or the same for different sounds"

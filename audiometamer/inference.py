@@ -10,7 +10,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def with_gradients(function: _F) -> _F:
-    """A function, or a generator function, for whose own steps gradients are on, also under `no_grad` and `inference_mode`."""
+    """A function, or generator function, that runs with gradients, even under `no_grad` and `inference_mode`."""
     return torch.inference_mode(False)(torch.enable_grad()(function))
 
 

@@ -1,4 +1,4 @@
-"""What a network takes in the place of (batch, samples), and one line of code that gives it that."""
+"""Networks that take something other than (batch, samples), and the line of code that adapts them."""
 
 import inspect
 from collections.abc import Callable

@@ -77,8 +77,7 @@ class Model(nn.Module):
     picture : Picture, optional
         How photographs become its signals. Needed for images.
     untrained : callable, optional
-        Makes the network anew, with the weights from which it is trained: what ``random:`` controls take. Default: they ask its
-        modules; see `audiometamer.controls`.
+        Makes the network anew, untrained, for ``random:`` controls. Default: its modules are reset; see `audiometamer.controls`.
     name : str
         For folders and reports. Default: the network's class.
     check : bool

@@ -325,7 +325,7 @@ def test_what_lies_out_of_range_is_refused(recording, options, message):
 )  # fmt: skip
 def test_times_as_people_write_them(text, seconds):
     if seconds is None:
-        with pytest.raises(ValueError, match="is no time; write seconds"):
+        with pytest.raises(ValueError, match="is not a time; write seconds"):
             parse_seconds(text)
     else:
         assert parse_seconds(text) == seconds

@@ -104,7 +104,7 @@ def downloaded(make: Callable[[], Any], name: str) -> Any:
 
 
 def with_weights(make: Callable[[int], nn.Module], file: str, usual: int) -> tuple[nn.Module, int]:
-    """A network of a file's weights, and its number of classes; `usual`: of most files."""
+    """A network with a file's weights, and its number of classes; most files have `usual` classes."""
     content = read_checkpoint(file, way_out=BARE)
     network = make(usual)
     weights, source = network_state(content, network.state_dict(), file)
@@ -116,7 +116,7 @@ def with_weights(make: Callable[[int], nn.Module], file: str, usual: int) -> tup
 
 
 def _classes(network: nn.Module, weights: Mapping[str, Tensor], usual: int) -> int:
-    """How many classes weights are for: the length of what differs from a network of `usual` classes in its length alone."""
+    """How many classes weights are for, by the tensors that differ from those of a network of `usual` classes only in length."""
     shapes = [(tensor.shape, weights[key].shape) for key, tensor in network.state_dict().items() if key in weights]
     others = {new[0] for own, new in shapes if own and new and own[0] == usual != new[0] and own[1:] == new[1:]}
     return others.pop() if len(others) == 1 else usual

@@ -21,13 +21,13 @@ from audiometamer.stimuli.plan import open_model, planned_models
 )  # fmt: skip
 @click.option(
     "--figures", is_flag=True,
-    help="Draw the figure of each clip and model that has none, as those of a set: a second or so each.",
+    help="Draw the missing figure of each clip and model, as in a set: about a second each.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Draw cochleagrams and figures again that are there already.")
 def report(folder: Path, out: Path | None, evaluation: Path | None, figures: bool, overwrite: bool) -> None:
     """Make one HTML page of a FOLDER of metamers, with players, cochleagrams, verdicts and loss curves.
 
-    FOLDER is the --out folder of `audiometamer synth`, or a set that `audiometamer run` made, also of one that is not finished.
+    FOLDER is the --out folder of `audiometamer synth`, or a set that `audiometamer run` made, finished or not.
     It opens with a double click, without a network. Sounds stay where they are; cochleagrams are drawn into a folder beside the
     page. A report made before is replaced; any other file of that name is not.
     """

@@ -83,7 +83,7 @@ def serve(read: Experiment, *, database: Path | None, host: str, port: int, open
 
 
 def tell_of_ends(asked: CommonDesign, out: Path) -> None:
-    """What a design leaves open that listeners would notice: texts that are examples, ends without a way back to a service."""
+    """Print what a design leaves open that listeners would notice: example texts, ends without a way back to a service."""
     texts, ends = asked.texts, asked.completion
     if texts.consent is None:
         click.echo(f"the consent is an example that no ethics committee has seen: {out / layout.TEXTS_FOLDER / 'consent.md'}")
@@ -94,7 +94,7 @@ def tell_of_ends(asked: CommonDesign, out: Path) -> None:
         stops.remove("headphones")
     if ends.finished is not None and ends.stopped is None and stops:
         click.echo(
-            f"who fails the check {' or '.join(stops)} is sent nowhere and gets no code: name an address in completion.stopped"
+            f"who fails the {' or '.join(stops)} check is sent nowhere and gets no code: name an address in completion.stopped"
         )
 
 
@@ -104,7 +104,7 @@ def local(port: int) -> str:
 
 
 def reached_at(served: str | None) -> str:
-    """Where listeners reach a server, of whose address no more is known than what it wrote down itself."""
+    """Where listeners reach a server, by the address that it noted itself."""
     if served is None:
         click.echo(
             f"not served yet: these links are for a server on this machine at port {_PORT}; for another, give --address", err=True

@@ -1,4 +1,4 @@
-"""Standard output and error: any character on any terminal, and nobody who reads."""
+"""Standard output and error: any character on any terminal, and readers who have gone."""
 
 import codecs
 import io
@@ -39,7 +39,7 @@ def print_any_character() -> None:
 
 
 def forget_output() -> None:
-    """Let what is still to be printed go nowhere: the interpreter's end would complain that nobody takes it."""
+    """Discard what is still to be printed: the interpreter would complain at its end that nobody reads it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

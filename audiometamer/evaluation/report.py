@@ -238,7 +238,7 @@ def _read_metamers(
 
 @dataclass(frozen=True)
 class _Figures:
-    """How figures are drawn that are not there."""
+    """How missing figures are drawn."""
 
     open_model: Callable[[str], Model]
     redraw: bool

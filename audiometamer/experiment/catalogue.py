@@ -50,7 +50,7 @@ def _is_screen(key: str) -> bool:
 
 
 def shipped() -> list[str]:
-    """The languages that there are texts and sentences in."""
+    """The languages of the shipped texts and sentences."""
     return sorted(path.parent.name for path in TEXTS.glob(f"*/{_SENTENCES}"))
 
 
@@ -103,7 +103,7 @@ def _problems_of_language(language: object) -> Iterator[str]:
 
 
 def _problems(sentences: Mapping[str, Any], path: Path) -> Iterator[str]:
-    """What a file lacks or has too much of, beside the English one."""
+    """What a file lacks, or has beyond the English one."""
     if path == shipped_file(_ORIGINAL):
         return
     original = shipped_catalogue(_ORIGINAL).sentences
@@ -113,9 +113,9 @@ def _problems(sentences: Mapping[str, Any], path: Path) -> Iterator[str]:
         if key not in original:
             yield f"there is no sentence {key!r}{did_you_mean(key, original)}"
         elif not isinstance(sentence, str) or not sentence.strip():
-            yield f"{key} must be a text, and not {sentence!r}"
+            yield f"{key} must be a text, not {sentence!r}"
         elif (found := _placeholders(sentence)) != (wanted := _placeholders(original[key])):
-            yield f"{key} must hold {_listed(wanted)}, and holds {_listed(found)}"
+            yield f"{key} must hold {_listed(wanted)}, not {_listed(found)}"
 
 
 def _placeholders(sentence: str) -> set[str]:

@@ -248,7 +248,7 @@ def _untold(stimulus_set: Path, about: Mapping[str, Mapping[str, str]], design: 
     """Cells that a design needs and that are empty, the first of each column."""
     for place, column in _needed_columns(design).items():
         if untold := [clip for clip, told in about.items() if not told.get(column)]:
-            yield Problem(place, f"{stimulus_set / CLIPS} does not tell the {column} of {untold[0]}")
+            yield Problem(place, f"{stimulus_set / CLIPS} has no {column} for {untold[0]}")
 
 
 def answers_of(offer: Offer, column: str) -> list[str]:

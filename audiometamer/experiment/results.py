@@ -95,7 +95,7 @@ def _listeners(answers: Answers) -> list[list[object]]:
 
 
 def _state(answers: Answers, one: Enrolled) -> str:
-    """How far a listener is who was not excluded."""
+    """How far a listener has come who was not excluded."""
     if one.finished is not None:
         return "finished"
     return "under way" if answers.answers(one.listener) else "not started"

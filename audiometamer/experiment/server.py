@@ -88,13 +88,13 @@ _log = logging.getLogger(__name__)
 
 
 class ClosedError(RefusedError):
-    """Who comes without a link has no place here."""
+    """The experiment is closed to those without a link."""
 
     code = "closed"
 
 
 class PreviewError(RefusedError):
-    """Somebody only looks at a task."""
+    """Somebody only previews a task."""
 
     code = "preview"
 

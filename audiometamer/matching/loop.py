@@ -219,7 +219,7 @@ def one_each(values: Tensor, what: str, signals: Tensor) -> Tensor:
 
 
 def check_optimizer(optimizer: object) -> None:
-    """Raise if something is no `Optimizer`, one of `torch.optim` for instance."""
+    """Raise unless something is an `Optimizer`; those of `torch.optim` are not."""
     if isinstance(optimizer, type) or not all(callable(getattr(optimizer, name, None)) for name in ("init", "step")):
         name = getattr(optimizer, "__name__", type(optimizer).__name__)
         raise AudioMetamerError(

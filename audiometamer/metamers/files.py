@@ -115,7 +115,7 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
 
 
 def keep_attempt(out: Path, settings: Settings) -> None:
-    """Copy a metamer that is attempted again into ``attempts/``, with its record, before what comes of it takes its place."""
+    """Copy a metamer that is attempted again into ``attempts/``, with its record, before the new attempts replace it."""
     record = record_path(out, settings)
     for number in itertools.count():
         kept = record.parent / "attempts" / f"{record.stem}-{number}.json"

@@ -97,5 +97,5 @@ def as_seeds(seed: Iterable[Any] | Any) -> list[int]:
 
 def _iterated(values: Any, what: str) -> Iterable[Any]:
     if not isinstance(values, Iterable):
-        raise AudioMetamerError(f"{what} is a {type(values).__name__}; it must be one of them or a list")
+        raise AudioMetamerError(f"{what} is a {type(values).__name__}; give one or a list of them")
     return values

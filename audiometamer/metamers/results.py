@@ -35,7 +35,7 @@ _OTHERS = {
 
 
 class Tried(msgspec.Struct, frozen=True):
-    """Of one attempt at a metamer, what says how it was made; see `audiometamer.metamers.evidence.Try`."""
+    """One attempt at a metamer, in brief: how it was made; see `audiometamer.metamers.evidence.Try`."""
 
     attempt: str = ""
     start_seed: int | None = None
@@ -46,7 +46,7 @@ class Tried(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """Of a metamer's evidence, what a table of thousands needs; the rest, its loss curves first, is passed over in reading."""
+    """The part of a metamer's evidence that a table of thousands needs; the rest, loss curves above all, is not read."""
 
     settings: Settings
     verdict: Verdict
@@ -173,7 +173,7 @@ class Result:
 
 
 class _JudgedBy(msgspec.Struct, frozen=True):
-    """In version 0.1 what an item was judged by was part of its identity."""
+    """Version 0.1 made what an item was judged by part of its identity."""
 
     judge_sha256: str | None = None
 
@@ -372,7 +372,7 @@ def _listed(folder: Path) -> set[str]:
 
 
 def _no_results(folder: Path) -> str:
-    """One line: what a folder is instead, and what to give."""
+    """What a folder without metamers is instead, and what to give, in one line."""
     if not folder.is_dir():
         return f"{folder} {'is a file' if folder.exists() else 'does not exist'}; {_GIVE}"
     if (outer := _around(folder.absolute())) is not None:

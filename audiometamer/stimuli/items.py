@@ -169,7 +169,7 @@ def expand(path: Path, plan: Plan, *, visit: Visit | None = None) -> Expansion:
 
 
 def _as_made(stimulus_set: Path, items: Sequence[Planned]) -> list[Planned]:
-    """Items with the keys that they have in the set: in earlier versions what judges an item, too, decided its key."""
+    """Items with the keys that they have in the set: in earlier versions, keys also depended on what items are judged by."""
     there: dict[Path, dict[str, list[Path]]] = {}  # folders of items by that of their model, and their name but for the key
     found = []
     for item in items:

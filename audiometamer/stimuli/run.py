@@ -205,7 +205,7 @@ class Worker:
                 self._make(opened, part, size)
 
     def _judged(self, opened: tuple[Model, NullDistribution | None], item: Planned) -> "_Attempt | None":
-        """Judge an item anew; what it wants afterwards. It is given back if that is nothing."""
+        """Judge an item anew; its next attempt, or None, and then its claim is released."""
         model, null = opened
 
         def resume(metamer: Metamer) -> Unfinished | None:

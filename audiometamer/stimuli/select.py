@@ -50,8 +50,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     only : dict of str to tuple of str
         By column of ``index.tsv`` or ``clips.tsv``, the values to select from. Default: all.
     without_attempts : tuple of str
-        Metamers that came about in these ways are left out, as if they had failed: of ``first``, ``new noise``, ``continued`` and
-        ``layer before``; see `audiometamer.metamers.results.attempt_word`. Default: none.
+        Ways of making metamers (``first``, ``new noise``, ``continued``, ``layer before``) left out, as if they had failed;
+        see `audiometamer.metamers.results.attempt_word`. Default: none.
     seed : int
         Of every draw. Default 0.
     """
@@ -335,9 +335,7 @@ def _values(column: str, names: set[str], clips: dict[str, dict[str, str]]) -> d
     if column not in known:
         raise AudioMetamerError(f"{CLIPS} has no column {column!r} to balance; it has {', '.join(known) or 'none'}")
     if untold := sorted(name for name in names if not clips.get(name, {}).get(column)):
-        raise AudioMetamerError(
-            f"{CLIPS} does not tell the {column} of {untold[0]}" + f" and {len(untold) - 1} more" * (len(untold) > 1)
-        )
+        raise AudioMetamerError(f"{CLIPS} has no {column} for {untold[0]}" + f" and {len(untold) - 1} more" * (len(untold) > 1))
     return {name: clips[name][column] for name in sorted(names)}
 
 

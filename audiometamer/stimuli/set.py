@@ -151,7 +151,7 @@ def _row(result: Result) -> Row:
 
 
 def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None = None) -> list[Row]:
-    """Write all that a set says of itself from the items on disk; the manifest last. Of a folder of `synth`: of its clips alone.
+    """Write all that a set says of itself from the items on disk; the manifest last; of a folder of `synth`, only its clips.
 
     ``index.tsv`` (and ``index.parquet`` where pyarrow is installed), ``clips.tsv``, ``LICENCES.tsv``,
     ``dataset_description.json``, ``README.md`` and ``MANIFEST.sha256``.

@@ -28,7 +28,7 @@ def audio_files(folder: Path) -> list[Path]:
 
 
 def listed_files(folder: Path) -> list[Path]:
-    """As `audio_files`, with the empty ones and without a line on them."""
+    """As `audio_files`, with empty files and without a warning of them."""
     found: list[Path] = []
     linked: list[Path] = []
     folders, links, seen = deque([folder]), deque[Path](), {_place(parent) for parent in folder.resolve().parents}

@@ -86,9 +86,8 @@ def test_another_clip_of_the_same_name_is_not_mixed_in(capsys):
     write_clip()
     assert main(["synth", "speech.wav", *QUICK]) == 0
     write_clip(seed=1)
-    assert "was made with another clip_sha256" in refused(capsys, "synth", "speech.wav", *QUICK)
-    for other in (["--layers", "relu1"], ["--seed", "7"], ["--overwrite"]):
-        assert "is another clip called 'speech'; rename one" in refused(capsys, "synth", "speech.wav", *MODEL, *other)
+    for other in ([], ["--layers", "relu1"], ["--seed", "7"], ["--overwrite"]):
+        assert "is another clip called 'speech'; rename one" in refused(capsys, "synth", "speech.wav", *QUICK, *other)
     Path("b").mkdir()
     write_clip("b/speech.wav")
     assert "would share the folder speech" in refused(capsys, "synth", "speech.wav", "b/speech.wav", *QUICK)

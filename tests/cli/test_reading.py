@@ -77,7 +77,7 @@ def test_starts_in_minutes_and_seconds(capsys):
     np.testing.assert_array_equal(original("noise@65.5s", "a"), original("noise@65.5s", "c"))
     assert main(["record", "noise.wav", *MODEL, "--start", "1:05", "--duration", "0:00.1", "--out", "x.safetensors"]) == 0
     for start in ("1:75", "-1", "nan", "soon"):
-        assert f"'{start}' is no time; write seconds" in refused(capsys, "synth", "noise.wav", *QUICK, f"--start={start}")
+        assert f"'{start}' is not a time; write seconds" in refused(capsys, "synth", "noise.wav", *QUICK, f"--start={start}")
     assert "start is 75.0 s, but noise.wav runs from 0 to 70.000 s" in refused(
         capsys, "synth", "noise.wav", *QUICK, "--start", "1:15"
     )

@@ -62,9 +62,9 @@ def test_all_that_a_file_lacks_is_named(tmp_path):
     assert {*str(error.value).removeprefix(f"{path}: ").split("; ")} == {
         "language must be the name of its language, as in 'fr' or 'pt-BR' and not 'french!'",
         "it lacks buttons.begin, buttons.submit", "there is no sentence 'buttons.submitt'", "did you mean 'buttons.submit'?",
-        "buttons.save must be a text, and not ''", "feedback.right must be a text, and not 3",
-        "screens.rest must hold {all} and {done}, and holds {done}",
-        "questions.choose must hold nothing in braces, and holds {x}",
+        "buttons.save must be a text, not ''", "feedback.right must be a text, not 3",
+        "screens.rest must hold {all} and {done}, not {done}",
+        "questions.choose must hold nothing in braces, not {x}",
     }  # fmt: skip
 
 

@@ -96,7 +96,7 @@ class Short(Waveform):
         ({"seed": 0.5}, "seed is 0.5; it must be a whole number"),
         ({"layers": []}, "there are no layers"),
         ({"clips": []}, "there are no clips"),
-        ({"clips": 3}, "clips is a int; it must be one of them or a list"),
+        ({"clips": 3}, "clips is a int; give one or a list of them"),
         ({"clips": [3]}, "a clip is a int; it must be a Clip"),
         ({"clips": noise(n=300)}, r"clip0 has shape \(300,\); net takes \(400,\)"),
         ({"clips": 20 * noise()}, "clip0 has values from .*; net takes -1 to 1"),

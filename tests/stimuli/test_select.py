@@ -210,7 +210,7 @@ def test_levels_and_durations_are_matched():
         ([row("x")], {"only": {"layer": ("b",)}}, "no item has layer 'b'; there are a"),
         ([row("x")], {"only": {"colour": ("b",)}}, "neither the index nor clips.tsv has a column 'colour'"),
         ([row("x")], {"balance": ("colour",)}, "clips.tsv has no column 'colour' to balance; it has word"),
-        ([row("x"), row("new")], {"balance": ("word",)}, "does not tell the word of new"),
+        ([row("x"), row("new")], {"balance": ("word",)}, "clips.tsv has no word for new"),
         ([row("x", rms=0.0)], {"level_within": 1.0}, "is silent: it has no level to match"),
         ([row("x", rms=0.1), row("x", "b", rms=0.2)], {"level_within": 1.0}, "widen the window"),
         ([row("x", duration=None)], {"duration_within": 1.0}, "is no sound: it has no duration"),
