@@ -119,8 +119,8 @@ def _place(tap: Tap, one: Tensor | None, two: Tensor, items: int) -> Place:
     if rows > 1 and not announced and not _one_after_the_other(one.movedim(batch, 0), two.movedim(batch, 0)):
         return Place(
             tap,
-            unfit=f"has shape {shape} for one signal, {rows} rows for each in dimension {batch}, and its values do not tell whose "
-            "they are; if one signal's come after another's, give the network an attribute items_per_signal",
+            unfit=f"has shape {shape} for one signal, and so {rows} rows for each, in an order that their values do not show; if "
+            "one signal's come after another's, give the network an attribute items_per_signal",
         )
     if rows == 1 and not _same(two.narrow(batch, 0, 1), one):
         return Place(tap, unfit=MIXED)

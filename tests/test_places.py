@@ -155,7 +155,7 @@ def test_rows_that_are_several_items_of_each_signal_are_told_apart_by_their_valu
 def test_rows_of_several_signals_by_turns_are_left_out():
     model = model_of(FramesByTurns())
     assert model.layers == ("conv", "relu")
-    assert "49 rows for each in dimension 0, and its values do not tell whose they are" in model.left_out["read_out"]
+    assert "49 rows for each, in an order that their values do not show" in model.left_out["read_out"]
     with pytest.raises(
         am.AudioMetamerError, match=r"layer 'read_out' has shape .* give the network an attribute items_per_signal"
     ):
@@ -171,7 +171,7 @@ def test_rows_that_are_all_the_same_need_to_be_announced():
             return super().forward(x) + self.read_out(super().heard(x).mean(-1))
 
     model = model_of(Still())
-    assert "its values do not tell whose they are" in model.left_out["read_out@0"]
+    assert "in an order that their values do not show" in model.left_out["read_out@0"]
     announced = Still()
     announced.items_per_signal = 49
     assert am.record(model_of(announced), noise(0)[None], "read_out@0")["read_out@0"].shape == (1, 49, 3)
