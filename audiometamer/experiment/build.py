@@ -4,7 +4,8 @@ import re
 import secrets
 import shutil
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from audiometamer.experiment.design import (
 )
 from audiometamer.experiment.folder import ConditionKey, Entry, List, Lists, Trial, interval_answers, write_private
 from audiometamer.experiment.headphones import GAP_SECONDS, N_INTERVALS, antiphase, huggins
-from audiometamer.experiment.lists import Planned, alternatives, arranged, draw
+from audiometamer.experiment.lists import Planned, alternatives, arranged, check_words, draw
 from audiometamer.experiment.messages import MOST_LETTERS
 from audiometamer.experiment.offer import NATURAL, Condition, Offer, answers_of, read_offer, told
 from audiometamer.experiment.pages import write_page
@@ -35,7 +36,7 @@ from audiometamer.files import file_sha256, json_text, whole_folder, write_text
 from audiometamer.stimuli.export import NOISE, Settings, Sounds, in_sequence, opaque_name, write_pcm
 from audiometamer.stimuli.layout import MANIFEST
 from audiometamer.tables import write_table
-from audiometamer.toml_files import toml_text, within
+from audiometamer.toml_files import Problem, attempted, toml_text, within
 from audiometamer.version import __version__
 
 _HEADPHONES = {"huggins": huggins, "antiphase": antiphase}
@@ -90,7 +91,7 @@ def build(stimulus_set: Path, design: Path, out: Path) -> Built:
     if out.exists():
         raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
     asked = read_design(design)
-    offer = read_offer(stimulus_set, design, asked)
+    offer = read_offer(stimulus_set, design, asked, partial(_problems, design, asked))
     answers = _answers(design, asked, offer)
     words = offer.words(asked.once)
     with within(design, "trials"):
@@ -121,65 +122,76 @@ def build(stimulus_set: Path, design: Path, out: Path) -> Built:
 
 
 def _answers(path: Path, design: Design, offer: Offer) -> list[str]:
-    """The closed list; every right answer is in it."""
+    """The closed list, and the words that count as one of it where answers are typed."""
     if design.compares:
         return interval_answers(design.answers.kind)
-    with within(path, "answers.list"):
-        there = answers_of(offer, design.answer_column)
-        if design.answers.list is None:
-            answers = there
-        else:
-            answers = read_answers(path.parent / design.answers.list)
-            if lacking := [answer for answer in there if answer not in answers]:
-                raise AudioMetamerError(
-                    f"it lacks {lacking[0]!r}, the right answer to a clip" + f", and {len(lacking) - 1} more" * (len(lacking) > 1)
-                )
-    with within(path, "answers.equal"):
-        answers = _with_equals(answers, design)
-    with within(path, "answers.names"):
-        _check_known(design.answers.names, answers)
-    with within(path, "answers.list"):
-        _check_answers(answers, design)
-    with within(path, "answers.alternatives"):
-        different = min(len(design.answers.others(answer, answers)) for answer in answers) + 1
-        if (design.answers.alternatives or 0) > different:
-            raise AudioMetamerError(f"{design.answers.alternatives} are wanted of a list of {different}")
-    with within(path, "answers.pictures"):
-        for answer in answers if design.answers.pictures is not None else ():
-            if not (picture := path.parent / str(design.answers.pictures) / f"{answer}.png").is_file():
-                raise AudioMetamerError(f"{picture} does not exist")
-    return answers
+    answers = _listed(path, design, offer)
+    return [*answers, *_more(design, answers)]
 
 
-def _with_equals(answers: Sequence[str], design: Design) -> list[str]:
-    """The list, and the words that count as one of it where answers are typed."""
-    equal = design.answers.equal
-    _check_known(equal, answers)
-    more = [word for words in equal.values() for word in words if word not in answers]
+def _listed(path: Path, design: Design, offer: Offer) -> list[str]:
+    """The closed list of the design, or what the set's clips say."""
+    named = design.answers.list
+    return answers_of(offer, design.answer_column) if named is None else read_answers(path.parent / named)
+
+
+def _more(design: Design, answers: Sequence[str]) -> list[str]:
+    """The words that count as an answer and are not in the list."""
+    return [word for words in design.answers.equal.values() for word in words if word not in answers]
+
+
+def _problems(path: Path, design: Design, offer: Offer) -> Iterator[Problem]:
+    """All that is wrong with a design that lies at `path`, given what the set offers."""
+    if offer.clips and offer.has(design.once):
+        yield from attempted("trials", partial(check_words, len(offer.words(design.once)), design))
+    if design.compares or not (listed := _listed(path, design, offer)):
+        return
+    if lacking := [answer for answer in answers_of(offer, design.answer_column) if answer not in listed]:
+        yield Problem("answers.list", f"it lacks {lacking[0]!r}, the right answer to a clip{_and_more(lacking)}")
+    yield from _unknown("equal", design.answers.equal, listed)
+    more = _more(design, listed)
     if more and design.answers.kind != "typed":
-        raise AudioMetamerError(f"{more[0]!r} is not in the list of answers, and nobody can choose it")
-    return [*answers, *more]
+        yield Problem("answers.equal", f"{more[0]!r} is not in the list of answers{_and_more(more)}; nobody can choose it")
+    answers = [*listed, *more]
+    yield from _unknown("names", design.answers.names, answers)
+    yield from (Problem("answers.list", message) for message in _unfit(answers, design))
+    different = min(len(design.answers.others(answer, answers)) for answer in answers) + 1
+    if (design.answers.alternatives or 0) > different:
+        yield Problem("answers.alternatives", f"{design.answers.alternatives} are wanted of a list of {different}")
+    if design.answers.pictures is not None:
+        pictures = [path.parent / design.answers.pictures / f"{answer}.png" for answer in answers]
+        if absent := [picture for picture in pictures if not picture.is_file()]:
+            yield Problem("answers.pictures", f"{absent[0]} does not exist{_and_more(absent)}")
 
 
-def _check_known(words: Iterable[str], answers: Sequence[str]) -> None:
+def _and_more(found: Sequence[object]) -> str:
+    """How many there are beside the first."""
+    return f", and {len(found) - 1} more" if len(found) > 1 else ""
+
+
+def _unknown(key: str, words: Iterable[str], answers: Sequence[str]) -> Iterator[Problem]:
+    """Words of a table of answers that are none of the list."""
     for word in words:
         if word not in answers:
-            raise AudioMetamerError(f"{word!r} is none of the answers{did_you_mean(word, answers)}")
+            yield Problem(f"answers.{key}", f"{word!r} is none of the answers{did_you_mean(word, answers)}", word)
 
 
-def _check_answers(answers: Sequence[str], design: Design) -> None:
+def _unfit(answers: Sequence[str], design: Design) -> Iterator[str]:
+    """Why listeners cannot choose among some answers."""
     if len(answers) < 2:
-        raise AudioMetamerError(f"{answers[0]!r} is the only answer; there must be at least two")
+        yield f"{answers[0]!r} is the only answer; there must be at least two"
     if too_long := [answer for answer in answers if len(answer) > MOST_LETTERS]:
-        raise AudioMetamerError(f"{too_long[0][:20]!r}… has {len(too_long[0])} letters; an answer may have {MOST_LETTERS}")
+        yield (f"{too_long[0][:20]!r}… has {len(too_long[0])} letters{_and_more(too_long)}; an answer may have {MOST_LETTERS}")
     entries: dict[str, str] = {}
+    told: set[str] = set()
     for answer in answers:
         shown = design.answers.shown(answer)
         typed = design.answers.kind == "typed"
         for entry in {_as_typed(answer), _as_typed(shown)} if typed else {shown}:
-            if (other := entries.setdefault(entry, answer)) != answer:
+            if (other := entries.setdefault(entry, answer)) != answer and answer not in told:
+                told.add(answer)
                 same = "the same to who types them" if typed else f"both shown as {shown!r}"
-                raise AudioMetamerError(f"{other!r} and {answer!r} are {same}; keep one of them")
+                yield f"{other!r} and {answer!r} are {same}; keep one of them"
 
 
 def _as_typed(answer: str) -> str:

@@ -75,14 +75,20 @@ def draw(words: Sequence[Word], conditions: Sequence[Condition], design: Design)
     return [_trials_of(number, deal(number), reserved, conditions, design) for number in range(design.listeners)]
 
 
-def _reserve(words: Sequence[Word], design: Design) -> Reserved:
-    ends = np.cumsum([design.practice.trials, design.demonstration.trials, design.catch.trials])
-    if len(words) < ends[-1] + (design.trials or 1):
+def check_words(n: int, design: Design) -> None:
+    """Raise an `AudioMetamerError` if so many words are not enough."""
+    reserved = design.practice.trials + design.demonstration.trials + design.catch.trials
+    if n < reserved + (design.trials or 1):
         raise AudioMetamerError(
-            f"there are {len(words)} words that a listener can hear once; wanted are {design.practice.trials} for practice, "
+            f"there are {n} words that a listener can hear once; wanted are {design.practice.trials} for practice, "
             f"{design.demonstration.trials} for the demonstration, {design.catch.trials} for catch trials and "
             f"{design.trials or 'at least 1'} for the trials themselves: lower one of them"
         )
+
+
+def _reserve(words: Sequence[Word], design: Design) -> Reserved:
+    check_words(len(words), design)
+    ends = np.cumsum([design.practice.trials, design.demonstration.trials, design.catch.trials])
     return Reserved(words[: ends[0]], words[ends[0] : ends[1]], words[ends[1] : ends[2]], words[ends[2] :])
 
 

@@ -3,7 +3,7 @@
 import difflib
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -90,22 +90,36 @@ class Offer:
         """Whether a natural clip stands in for the metamer."""
         return (clip, condition) not in self.sources
 
+    def has(self, column: str) -> bool:
+        """Whether anything is known of the clips by this column; each is itself by ``clip``."""
+        return column == "clip" or any(column in about for about in self.about.values())
+
     def words(self, column: str) -> list[list[str]]:
         """The playable clips in groups of which a listener hears one: those of the same word; sorted."""
         groups: dict[str, list[str]] = {}
         for clip in self.clips:
-            groups.setdefault(self.about[clip][column] if column != "clip" else clip, []).append(clip)
+            groups.setdefault(told(self.about[clip], column) if column != "clip" else clip, []).append(clip)
         return [groups[word] for word in sorted(groups)]
 
 
-def read_offer(stimulus_set: Path, path: Path, design: Design) -> Offer:
+def read_offer(
+    stimulus_set: Path, path: Path, design: Design, check: Callable[[Offer], Iterable[Problem]] = lambda _offer: ()
+) -> Offer:
     """What a set offers to a design that lies at `path`.
+
+    Parameters
+    ----------
+    stimulus_set, path : path
+    design : Design
+    check : function, optional
+        Further problems of the design with what is offered. Where columns are missing, it gets clips without their cells.
+        Default: there are none.
 
     Raises
     ------
     AudioMetamerError
         If the set has no sounds, not the models, layers, seeds or columns that the design names, two items for one clip at one
-        condition, or no clip that has them all.
+        condition, or no clip that has them all, or `check` finds something. All problems of the design are listed.
     """
     items = [made for made in read_results(stimulus_set) if made.of_clip]
     if not items:
@@ -114,7 +128,9 @@ def read_offer(stimulus_set: Path, path: Path, design: Design) -> Offer:
         raise AudioMetamerError(f"{stimulus_set / silent[0]} is no sound; an experiment plays sounds")
     wanted, unknown = _wanted(items, design)
     known = read_clips(stimulus_set)
-    raise_problems(path, [*unknown, *_lacking_columns(stimulus_set, known, design)])
+    problems = [*unknown, *_lacking_columns(stimulus_set, known, design)]
+    if not wanted:
+        raise_problems(path, problems)
     cells = _cells(_selected(wanted, path, design))
     originals, conditions = _originals(items), list(dict.fromkeys(condition for _, condition in cells))
     labels = _natural_labels(items, design.answers.of)
@@ -132,10 +148,12 @@ def read_offer(stimulus_set: Path, path: Path, design: Design) -> Offer:
     if design.conditions.missing == "leave-out":
         clips = [clip for clip in clips if all((clip, condition) in sources for condition in conditions)]
         if not clips:
+            raise_problems(path, problems)
             raise AudioMetamerError(_nothing_left(missing, conditions, len(originals)))
     about = _about(known, clips)
-    raise_problems(path, _untold(stimulus_set, about, design))
-    return Offer([NATURAL, *conditions] if design.natural else conditions, clips, sources, missing, about)
+    offer = Offer([NATURAL, *conditions] if design.natural else conditions, clips, sources, missing, about)
+    raise_problems(path, [*problems, *_untold(stimulus_set, offer, design), *check(offer)])
+    return offer
 
 
 def _wanted(items: Sequence[Result], design: Design) -> tuple[list[Result], list[Problem]]:
@@ -244,16 +262,17 @@ def _lacking_columns(stimulus_set: Path, known: Mapping[str, Mapping[str, str]],
             )
 
 
-def _untold(stimulus_set: Path, about: Mapping[str, Mapping[str, str]], design: Design) -> Iterator[Problem]:
-    """Cells that a design needs and that are empty, the first of each column."""
+def _untold(stimulus_set: Path, offer: Offer, design: Design) -> Iterator[Problem]:
+    """Cells that a design needs and that are empty, the first of each column that is there."""
     for place, column in _needed_columns(design).items():
-        if untold := [clip for clip, told in about.items() if not told.get(column)]:
+        untold = [clip for clip, about in offer.about.items() if not told(about, column)]
+        if offer.has(column) and untold:
             yield Problem(place, f"{stimulus_set / CLIPS} has no {column} for {untold[0]}")
 
 
 def answers_of(offer: Offer, column: str) -> list[str]:
     """All values of a column of the clips, sorted: the closed list where the design has none of its own."""
-    return sorted({told[column] for told in offer.about.values()})
+    return sorted({told(about, column) for about in offer.about.values()} - {""})
 
 
 def told(about: Mapping[str, str], column: str) -> str:

@@ -236,12 +236,12 @@ def test_every_answer_of_a_list_can_be_given(tmp_path, shared, kind, more, told)
     if told is None:
         changed(tmp_path, change, stimuli=shared)
     else:
-        assert refused(tmp_path, change, stimuli=shared) == f"design.toml: answers.list: {told}"
+        assert refused(tmp_path, change, stimuli=shared) == f"design.toml: answers.list: {told} (line 19)"
 
 
 def test_one_speaker_is_no_choice(tmp_path):
     told = refused(tmp_path, with_table("[answers]\nkind = 'choice'\nof = 'speaker'"), voices=("slt",))
-    assert told == "design.toml: answers.list: 'slt' is the only answer; there must be at least two"
+    assert told == "design.toml: answers.list: 'slt' is the only answer; there must be at least two (line 17)"
 
 
 def test_a_word_with_white_space_around_it_can_be_right(tmp_path, shared):
@@ -314,6 +314,42 @@ def test_compared_sounds_are_one_file_each(tmp_path, shared, kind, answers):
 )  # fmt: skip
 def test_what_the_set_does_not_have_is_told_in_a_line(tmp_path, shared, changes, told):
     assert told in refused(tmp_path, *changes, stimuli=shared).replace(f"{shared.parent}/", "")
+
+
+def test_all_that_the_set_does_not_have_is_told_at_once(tmp_path, shared):
+    """Beside each other: unknown conditions, too few words, a list that lacks answers, and every table of answers."""
+    (tmp_path / "words.txt").write_text("\n".join([*WORDS[1:], "Sofa", "couch", "x" * 201, "y" * 202]), encoding="utf-8")
+    table = """[conditions]
+layers = ["relu0", "relu7"]
+[answers]
+kind = "choice"
+list = "words.txt"
+alternatives = 20
+pictures = "p"
+[answers.names]
+couch = "Sofa"
+dogg = "hound"
+[answers.equal]
+fishh = ["bread"]
+goat = ["kid"]"""
+    with pytest.raises(AudioMetamerError) as error:
+        changed(tmp_path, ("[practice]\ntrials = 1", "[practice]\ntrials = 11"), with_table(table), stimuli=shared)
+    assert not (tmp_path / "experiment").exists()
+    lines = str(error.value).replace(f"{tmp_path}/", "").splitlines()
+    assert lines[0] == "design.toml: 10 things are wrong:"
+    assert sorted(re.sub("^  (line [0-9]+: )?", "", line) for line in lines[1:]) == [
+        "answers.alternatives: 20 are wanted of a list of 16",
+        "answers.equal: 'fishh' is none of the answers; did you mean 'fish'?",
+        "answers.equal: 'kid' is not in the list of answers; nobody can choose it",
+        "answers.list: 'Sofa' and 'couch' are both shown as 'Sofa'; keep one of them",
+        "answers.list: 'xxxxxxxxxxxxxxxxxxxx'… has 201 letters, and 1 more; an answer may have 200",
+        "answers.list: it lacks 'apple', the right answer to a clip",
+        "answers.names: 'dogg' is none of the answers; did you mean 'dog'?",
+        "answers.pictures: p/bread.png does not exist, and 15 more",
+        "conditions.layers[1]: the set has no layer 'relu7'; the nearest are relu1, relu0",
+        "trials: there are 12 words that a listener can hear once; wanted are 11 for practice, 2 for the demonstration, "
+        "2 for catch trials and at least 1 for the trials themselves: lower one of them",
+    ]
 
 
 def test_a_headphone_check_that_would_clip_is_refused(tmp_path, shared, monkeypatch):

@@ -10,7 +10,7 @@ from playwright.sync_api import expect, sync_playwright
 from audiometamer.experiment.design import Breaks
 from audiometamer.experiment.export import read_answers
 
-QUESTION = "Which one was the last sound the same as?"
+QUESTION = "Which sound was the same as the last one?"
 ARGUMENTS = ["--no-sandbox", "--mute-audio", "--autoplay-policy=no-user-gesture-required"]  # programs touch nothing
 # All headings and all that was said, in order.
 SEEN = """

@@ -121,6 +121,14 @@ kind = "colour"
     )
 
 
+@pytest.mark.parametrize(("kept", "other"), [("practice", "demonstration"), ("demonstration", "practice")])
+def test_natural_clips_alone_cannot_be_compared(tmp_path, kept, other):
+    text = DESIGN.replace("[catch]\ntrials = 2", "[answers]\nkind = 'abx'\n[catch]\ntrials = 0")
+    text = text.replace(f"[{other}]\n", f"[{other}]\nconditions = 'all'\n")
+    line = text.splitlines().index(f"[{kept}]") + 1
+    assert mistake(tmp_path, text) == f": {kept}.conditions: kind = 'abx' compares metamers; it must be all (line {line})"
+
+
 def test_a_design_that_cannot_be_read(tmp_path):
     with pytest.raises(AudioMetamerError, match=r"design\.toml cannot be read: No such file"):
         read_design(tmp_path / "design.toml")

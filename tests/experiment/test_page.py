@@ -290,12 +290,12 @@ def test_the_list_completes_and_nothing_else_is_taken(session):
     hint = page.locator("#hint")
     expect(box).to_have_attribute("aria-describedby", "hint")
     expect(hint).to_have_attribute("aria-live", "polite")
-    expect(hint).to_have_text("Choose a word from the list.")
+    expect(hint).to_have_text("Choose an answer from the list.")
     page.keyboard.press("Enter")
     expect(box).to_have_value("e")
     page.keyboard.type("zzz")
     expect(page.get_by_role("option")).to_have_count(0)
-    expect(hint).to_have_text("“ezzz” is not in the list. Please choose a word from the list.")
+    expect(hint).to_have_text("“ezzz” is not in the list. Please choose an answer from the list.")
     page.keyboard.press("Enter")
     expect(submit).to_be_disabled()
     box.fill("egale")
@@ -380,7 +380,7 @@ def test_on_a_phone(session):
 
 @pytest.mark.parametrize(
     ("kind", "question", "names"),
-    [("abx", "Which one was the last sound the same as?", ["The first", "The second"]),
+    [("abx", "Which sound was the same as the last one?", ["The first", "The second"]),
      ("odd-one-out", "Which one was different?", ["The first", "The second", "The third"])],
 )  # fmt: skip
 def test_sounds_that_are_compared(session, kind, question, names):
@@ -503,7 +503,7 @@ def test_a_sound_that_is_interrupted_can_be_heard_again(session):
     page.wait_for_selector(".intervals .now")
     page.evaluate("interrupt()")
     page.get_by_role("button", name="The sound was interrupted. Play it again").click()
-    heading(page, "Which one was the last sound the same as?")
+    heading(page, "Which sound was the same as the last one?")
     page.keyboard.press("1")
     expect(page.get_by_text("It was")).to_be_visible()
     assert [answer.plays for answer in s.answers()] == [2]

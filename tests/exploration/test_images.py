@@ -261,7 +261,7 @@ def press(page, heading):
 
 
 def asked(page):
-    expect(page.get_by_role("heading", name="Which one was the last image the same as?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Which image was the same as the last one?")).to_be_visible()
 
 
 def test_what_is_seen(session):
