@@ -1,5 +1,6 @@
 """The one family of errors that audiometamer raises on purpose, and how those of other libraries are told in one line."""
 
+import difflib
 from collections.abc import Sequence
 
 
@@ -22,10 +23,15 @@ def one_line(error: BaseException) -> str:
 
 def first_line(error: BaseException) -> str:
     """What another library's error says before its advice or its trace; its class if it says nothing."""
-    return str(error).strip().split("\n")[0] or type(error).__name__
+    return str(getattr(error, "strerror", None) or error).strip().split("\n")[0] or type(error).__name__
 
 
 def some_of(names: Sequence[str]) -> str:
     """Up to three names, and how many more there are: what a line has room for."""
     first = ", ".join(names[:3])
     return f"{first} and {len(names) - 3} more" if len(names) > 3 else first
+
+
+def near(name: str, known: Sequence[str]) -> str:
+    """What there is in the place of a name that is not there: the nearest names, or where none is near, the first."""
+    return ", ".join(difflib.get_close_matches(name, known, n=5)) or some_of(known)

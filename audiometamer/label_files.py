@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, first_line
+from audiometamer.files import content_of
 from audiometamer.plain_pickle import read_plain_pickle
 
 _NUMBERED = re.compile(r"(?P<task>\w+)_idx_to_(?P=task)")
@@ -111,7 +112,7 @@ def grouped(labels: Mapping[str, Sequence[str]], groups: Mapping[str, str]) -> d
 
 
 def _text(path: Path) -> str:
-    content = path.read_bytes()
+    content = content_of(path)
     utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return content.decode("utf-16" if utf16 else "utf-8-sig")

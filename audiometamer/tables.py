@@ -41,7 +41,9 @@ def read_cells(path: Path, *, short_rows: bool = False, required: Sequence[str] 
     for line, cells in rows:
         cells += [""] * (len(header) - len(cells)) * short_rows
         if len(cells) != len(header):
-            raise AudioMetamerError(f"{path}, line {line}: {len(cells)} cells; there should be {len(header)}")
+            raise AudioMetamerError(
+                f"{path}, line {line}: {len(cells)} cell{'s' * (len(cells) != 1)}; there should be {len(header)}"
+            )
     kept = [k for k, name in enumerate(header) if name or any(cells[k] for _, cells in rows)]
     header = [header[k] for k in kept]
     if twice := [name for name, times in Counter(header).items() if times > 1]:

@@ -32,7 +32,7 @@ retry = click.option(
     "--retry", type=click.Choice(["failed"]), help="Try items that failed their verdict again, with other seeds."
 )
 attempts = click.option(
-    "--attempts", type=click.IntRange(2), default=5, show_default=True, help="Of an item with --retry, at most."
+    "--attempts", type=click.IntRange(2), default=5, show_default=True, help="Most attempts at an item with --retry."
 )
 
 

@@ -11,12 +11,16 @@ from audiometamer.stimuli import cluster
 from audiometamer.stimuli.cluster import Resources, log_folder, script_file, write_script
 
 _ASKED = (
-    click.option("--tasks", type=click.IntRange(1), default=8, show_default=True, help="Of the array; they share the items."),
+    click.option(
+        "--tasks", type=click.IntRange(1), default=8, show_default=True, help="Tasks of the array; they share the items."
+    ),
     click.option("--time", default="04:00:00", show_default=True, help="Limit of a task; it queues again shortly before."),
     click.option("--warning", type=click.IntRange(1), default=120, show_default=True, help="How shortly before, in seconds."),
-    click.option("--cpus", type=click.IntRange(1), default=4, show_default=True, help="Of a task."),
-    click.option("--gpus", type=click.IntRange(0), default=0, show_default=True, help="Of a task; it has a worker for each."),
-    click.option("--memory", help="Of a task, as in 16G."),
+    click.option("--cpus", type=click.IntRange(1), default=4, show_default=True, help="CPU cores of each task."),
+    click.option(
+        "--gpus", type=click.IntRange(0), default=0, show_default=True, help="GPUs of each task, which runs a worker on each."
+    ),
+    click.option("--memory", help="Memory of each task, as in 16G."),
     click.option("--partition"),
     click.option("--account"),
     click.option("--module", "modules", multiple=True, help="To load first; may be given several times."),

@@ -92,7 +92,7 @@ def synth(
 ) -> None:
     """Make metamers of recordings or photographs, CLIPS, and write them with their evidence.
 
-    What is finished is kept, and what is not every five minutes: the same command goes on where it was interrupted.
+    What is finished is kept, and what is not every five minutes: the same command resumes where it was interrupted.
 
     A+B among the layers is matched at both at once; A/channels=0:32, A/frames=10:20, A/units=3.5.9 and A/average=time are parts
     of a layer.

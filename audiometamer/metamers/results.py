@@ -343,7 +343,7 @@ def read_planned(stimulus_set: Path) -> list[Wanted]:
         if tuple(header) != Wanted._fields:
             raise ValueError(f"its columns are {', '.join(header)}")
         return [Wanted(key, clip, model, layer, int(seed), folder) for key, clip, model, layer, seed, folder in rows]
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         check_set(stimulus_set)
         raise AudioMetamerError(
             f"{stimulus_set} is no stimulus set: it has no {PLANNED}, which `audiometamer run` writes"
