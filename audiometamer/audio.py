@@ -1,6 +1,7 @@
 """Read, resample, cut, set level, write. Nothing about models."""
 
 import math
+import numbers
 import os
 import warnings
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ MAX_SECONDS = 3600  # of a clip; a longer one fits in no memory with its activat
 
 _SILENCE_RMS = 1e-7  # below the least significant bit of 16-bit audio by 50 dB
 _ROLL_OFF = 0.9475937167399596  # of the lower Nyquist frequency: where resampling begins to attenuate
+_LARGEST = 1e15  # samples whose squares float32 holds, with room for sums
 _MOST_PHASES = 1000  # torchaudio builds one kernel for each
 _LARGEST_HASHED = 2**25  # bytes; hashing more would take longer than reading an excerpt
 
@@ -138,7 +140,7 @@ def read_clip(
     from audiometamer.decoding import MAX_RATE, opened
 
     sample_rate = whole(sample_rate, "sample_rate", least=1, most=MAX_RATE)
-    _check_wanted(sample_rate, duration=duration, level=level, length=length)
+    _check_wanted(sample_rate, duration=duration, level=level, start=start, length=length)
     shown = readable(path)
     with opened(path) as sound:
         recorded, rate = _part(sound, shown, duration=duration, start=start, length=length), sound.rate
@@ -147,11 +149,15 @@ def read_clip(
         notices.append(f"{shown}: {recorded.shape[1]} channels were mixed down to one")
     if not np.isfinite(recorded).all():
         raise AudioMetamerError(f"{shown} holds {np.count_nonzero(~np.isfinite(recorded))} NaN or infinite samples")
+    if (largest := float(np.abs(recorded).max())) > _LARGEST:
+        raise AudioMetamerError(
+            f"{shown} holds samples of up to {largest:.3g}; full scale is 1, and at most {_LARGEST:g} is read"
+        )
     samples = _as_channels(shown, recorded, channels).astype(np.float32)
     if level is not None:
         samples = samples - samples.mean(axis=-1, keepdims=True)
     if _rms(samples) < _SILENCE_RMS:
-        raise AudioMetamerError(f"{shown} {_silence(recorded, level=level)}{'' if start is None else f' from {start:g} s on'}")
+        raise AudioMetamerError(f"{shown}{'' if start is None else f', from {start:g} s on,'} {_silence(recorded, level=level)}")
     samples = resample(samples, rate, sample_rate)
     if duration is not None:
         n_samples = round(duration * sample_rate)
@@ -192,13 +198,17 @@ def fitted(samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
     return np.pad(samples, sides)[..., :n_samples]
 
 
-def _check_wanted(sample_rate: int, *, duration: float | None, level: float | None, length: float | None) -> None:
+def _check_wanted(
+    sample_rate: int, *, duration: float | None, level: float | None, start: float | None, length: float | None
+) -> None:
     """Raise if what is asked of `read_clip` makes sense for no recording; NaN fails each of these comparisons."""
     if duration is not None and not (duration * sample_rate > 0.5 and duration <= MAX_SECONDS):
         raise AudioMetamerError(f"duration is {duration} s; it must be at least one sample and at most {MAX_SECONDS} s")
     if level is not None and not 0 < level <= 1:
         raise AudioMetamerError(f"level is {level}; it must be above 0 and at most 1, an RMS")
     longest = MAX_SECONDS if duration is None else duration
+    if start is not None and not isinstance(start, numbers.Real):
+        raise AudioMetamerError(f"start is {start!r}; it must be a number of seconds")
     if length is not None and not 0 < length <= longest:
         raise AudioMetamerError(f"duration is {length} s; it must be above 0 and at most the model's, {longest:g} s")
 
@@ -209,7 +219,8 @@ def _part(
     """The part of a recording that was asked for, shape=(frames, channels); raises rather than cut unasked."""
     unasked = start is None and length is None and duration is not None
     wanted = duration if length is None else length
-    count = None if wanted is None else max(round(wanted * sound.rate), 1) + 2 * unasked
+    most = MAX_SECONDS * sound.rate
+    count = most + 1 if wanted is None else max(round(wanted * sound.rate), 1) + 2 * unasked
     announced = sound.n_frames
     inside = start is None or 0 <= start < math.inf
     samples = sound.read(round((start or 0) * sound.rate), count) if inside else np.empty((0, sound.channels))
@@ -218,6 +229,8 @@ def _part(
         raise AudioMetamerError(
             f"{shown} lasts {lasts} and the model takes {duration:g} s; say where to begin with start (--start SECONDS)"
         )
+    if len(samples) > most:
+        raise AudioMetamerError(f"{shown} lasts more than {MAX_SECONDS} s, the most that is read at once; give a duration")
     if len(samples) == 0:
         if start and (n_frames := sound.count()):
             raise AudioMetamerError(f"start is {start} s, but {shown} runs from 0 to {n_frames / sound.rate:.3f} s")
@@ -229,6 +242,8 @@ def _silence(channels: NDArray[np.float64], *, level: float | None) -> str:
     """What is wrong with a recording that is silent once its channels are mixed down."""
     heard = channels if level is None else channels - channels.mean(axis=0)
     if np.sqrt(np.square(heard).mean(axis=0)).max() < _SILENCE_RMS:
+        if level is not None and (constant := float(np.abs(channels).max())) > _SILENCE_RMS:
+            return f"has the same value, {constant:.3g}, in every sample; a clip must have sound"
         return "is silent; a clip must have sound"
     return "is silent: its channels cancel each other when mixed down; give one of them"
 

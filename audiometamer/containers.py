@@ -40,7 +40,11 @@ def parts(file: BinaryIO) -> Iterator[BinaryIO]:
     elif beginning[:3] == b"ID3" or _frame(beginning[:4]) is not None:
         yield from _mp3_links(file)
     elif beginning[:4] == b"RIFF" and beginning[8:] == b"WAVE":
-        yield _with_sizes(file, _riff_sizes(file))
+        for link in _riff_links(file):
+            whole = _with_sizes(link, _riff_sizes(link))
+            if file is not link is not whole:
+                link.close()
+            yield whole
     elif beginning[:4] == b"RF64":
         yield _with_sizes(file, _rf64_sizes(file))
     elif beginning[:4] == b"caff":
@@ -100,6 +104,22 @@ def _chunks(file: BinaryIO, position: int, size: struct.Struct) -> Iterator[_Chu
 
 
 _RIFF, _CAF = struct.Struct("<I"), struct.Struct(">q")
+
+
+def _riff_links(file: BinaryIO) -> Iterator[BinaryIO]:
+    """WAVs that follow each other in one file, as `cat` makes them."""
+    begins, end = [0], _size(file)
+    while True:
+        (size,) = _RIFF.unpack(_read_at(file, begins[-1] + 4, 4))
+        after = begins[-1] + 8 + size + size % 2
+        header = _read_at(file, after, 12)
+        if header[:4] != b"RIFF" or header[8:] != b"WAVE":
+            break
+        begins.append(after)
+    if len(begins) == 1:
+        yield file
+    else:
+        yield from (_copied(file, begin, stop) for begin, stop in itertools.pairwise([*begins, end]))
 
 
 def _riff_sizes(file: BinaryIO) -> dict[int, bytes]:

@@ -50,6 +50,8 @@ def control(kind: str, model: Model, seed: int) -> Model:
         raise AudioMetamerError(
             f"{model.name} was made under torch.inference_mode(), so {frozen[0]} cannot be changed; make it under torch.no_grad()"
         )
+    if not 0 <= seed < 2**63:
+        raise AudioMetamerError(f"the seed of a control is {seed}; it must be between 0 and 2**63 - 1")
     generator = torch.Generator().manual_seed(seed)
     device = model.device
     model.cpu()

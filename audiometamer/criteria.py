@@ -18,7 +18,7 @@ from torch import Tensor
 
 from audiometamer.complex_values import as_real
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, some_of
-from audiometamer.files import write_json
+from audiometamer.files import content_of, write_json
 from audiometamer.models import Model
 from audiometamer.pairwise import Different, RowStore, correlations, gram
 from audiometamer.verdicts import Verdict
@@ -213,8 +213,10 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def load(cls, path: str | os.PathLike[str]) -> "NullDistribution":
         """Read what `save` wrote."""
         try:
-            return msgspec.json.decode(Path(path).read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError, AudioMetamerError) as error:
+            return msgspec.json.decode(content_of(path), type=cls)
+        except OSError as error:
+            raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, AudioMetamerError) as error:
             raise AudioMetamerError(
                 f"{path} is not a null distribution: {first_line(error)}; measure it again with `audiometamer null`"
             ) from error

@@ -5,6 +5,7 @@ libsndfile decodes what it can; the program ``ffmpeg``, where it is installed, t
 
 import os
 import re
+import select
 import shlex
 import shutil
 import stat
@@ -33,6 +34,7 @@ MAX_CHANNELS = 1024  # as in libsndfile
 
 _BLOCK = 1 << 16  # samples at a time, of all channels together
 _MAX_PIPE = 4 << 30  # bytes
+_PATIENCE = 30  # seconds
 _HEADERLESS = {
     ".raw", ".pcm", ".dat", ".vox", ".g722", ".s8", ".u8", ".s16", ".s24", ".s32", ".f32", ".f64", ".sw", ".sb", ".uw", ".ub",
     ".ul", ".al",
@@ -123,11 +125,20 @@ class _Decoded(Sound):
 
     def _blocks(self, position: int) -> Iterator[Samples]:
         for file in self._files:
-            while len(block := file.read(out=np.empty((max(_BLOCK // self.channels, 1), self.channels)))):
+            while len(block := self._block(file, position)):
                 yield block
                 position += len(block)
         if self.n_frames is not None and position < self.n_frames and _ROUNDED.isdisjoint((file.format, file.subtype)):
             raise _truncated(position)
+
+    def _block(self, file: soundfile.SoundFile, position: int) -> Samples:
+        try:
+            block: Samples = file.read(out=np.empty((max(_BLOCK // self.channels, 1), self.channels)))
+        except soundfile.LibsndfileError as error:
+            raise FaultyFileError(
+                f"cannot be read as audio beyond {position / self.rate:.3f} s: {_reason(error)} (damaged or truncated)"
+            ) from error
+        return block
 
 
 def _announced(file: soundfile.SoundFile) -> int:
@@ -184,7 +195,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Sound]:
         If it is missing, empty, a folder or a device, if nothing here decodes it, or if it ends before its header says and that
         is noticed.
     """
-    name = readable(path)
+    name = readable(path) or "''"
     try:
         with ExitStack() as stack:
             yield _decoder(stack, stack.enter_context(_file(os.fspath(path))), name)
@@ -205,6 +216,8 @@ def _reason(error: Exception) -> str:
 def _file(path: str) -> Iterator[BinaryIO]:
     """A regular file; what comes through a pipe is put into one."""
     if path == "-":
+        if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+            raise FaultyFileError("is the standard input, into which nothing is piped; give a file")
         with _spooled(sys.stdin.buffer) as file:
             yield file
         return
@@ -216,12 +229,23 @@ def _file(path: str) -> Iterator[BinaryIO]:
         raise FaultyFileError("is a folder; name an audio file in it")
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         raise FaultyFileError("is a device; name an audio file or a pipe")
-    with Path(path).open("rb") as file:
-        if stat.S_ISREG(mode):
+    if stat.S_ISREG(mode):
+        with Path(path).open("rb") as file:
             yield file
-            return
-        with _spooled(file) as copy:
-            yield copy
+        return
+    with _opened_pipe(path) as pipe, _spooled(pipe) as copy:
+        yield copy
+
+
+@contextmanager
+def _opened_pipe(path: str) -> Iterator[BinaryIO]:
+    """A pipe with something in it: one that nobody has opened for writing would be waited for without end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(descriptor, "rb") as pipe:  # noqa: PTH123 (a descriptor)
+        if not select.select([pipe], [], [], _PATIENCE)[0]:
+            raise FaultyFileError(f"is a pipe into which nothing was written for {_PATIENCE} s")
+        os.set_blocking(descriptor, True)
+        yield pipe
 
 
 @contextmanager
@@ -243,6 +267,8 @@ def _decoder(stack: ExitStack, file: BinaryIO, name: str) -> Sound:
     try:
         return _Decoded([stack.enter_context(_forward(part)) for part in files])
     except soundfile.LibsndfileError as error:
+        if "psf_fseek" in error.error_string:  # of FLAC
+            raise FaultyFileError("is truncated: it ends before its header says") from error
         if error.code in (_SYSTEM, _MALFORMED):
             raise
         reason = _reason(error)

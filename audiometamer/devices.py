@@ -22,9 +22,9 @@ def choose_device(name: str) -> torch.device:
         return accelerator if accelerator is not None else torch.device("cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).cpu()  # a device without memory, as meta, has nothing to give back
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch asserts that it was built for a device
-        raise AudioMetamerError(f"device {name!r} is not available here: {first_line(error)}") from error
+        raise AudioMetamerError(f"device {name!r} is not available here: {first_line(error).partition('. ')[0]}") from error
     return device
 
 

@@ -1,6 +1,8 @@
 """What pictures of results have in common: how lines are told apart, and how their axes look."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,19 @@ _DASHES = ("-", "--", ":")  # of the first seven lines, of the next seven, …
 _FORMATS = {  # and what would differ from one writing to the next
     ".png": {"Software": None}, ".pdf": {"CreationDate": None, "Creator": None, "Producer": None}, ".svg": {"Date": None},
 }  # fmt: skip
+
+
+@contextmanager
+def names_as_they_are() -> Iterator[None]:
+    """While this lasts, text in figures is no mathematics, whatever ``$`` is in it; what a font lacks is drawn as a box.
+
+    Also a decorator, of functions that draw names of clips, layers, labels or models and save the figure.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        yield
 
 
 def line_style(k: int) -> dict[str, Any]:

@@ -23,13 +23,18 @@ def one_line(error: BaseException) -> str:
 
 def first_line(error: BaseException) -> str:
     """What another library's error says before its advice or its trace; its class if it says nothing."""
-    return str(error).strip().split("\n")[0] or type(error).__name__
+    return str(getattr(error, "strerror", None) or error).strip().split("\n")[0] or type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest of the known ones; empty if none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def near(name: str, known: Sequence[str]) -> str:
+    """The names nearest to an unknown one, or where none is near, the first few."""
+    return ", ".join(difflib.get_close_matches(name, known, n=5)) or some_of(known)
 
 
 def some_of(names: Sequence[str], most: int = 3) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,9 +24,22 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
 
 def readable(path: str | os.PathLike[str]) -> str:
-    """A path as text that can be shown and stored: bytes that are not UTF-8 are read as Latin-1, or else replaced by �."""
+    """A path as text of one line that can be shown and stored.
+
+    Bytes that are not UTF-8 are read as Latin-1, or else replaced by �; control characters and line breaks are escaped.
+    """
     latin = re.sub("[\udca0-\udcff]", lambda byte: chr(ord(byte[0]) - 0xDC00), os.fspath(path))
-    return re.sub("[\ud800-\udfff]", "�", latin)
+    whole = re.sub("[\ud800-\udfff]", "�", latin)
+    return re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda c: c[0].encode("unicode_escape").decode(), whole)
+
+
+def content_of(path: str | os.PathLike[str]) -> bytes:
+    """All bytes of a file or a pipe; of anything else, such as /dev/zero, which has no end, an OSError."""
+    with Path(path).open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            raise OSError(errno.EINVAL, "it is a device, not a file", os.fspath(path))
+        return file.read()
 
 
 def read_unicode(path: Path) -> str:
@@ -38,7 +52,7 @@ def read_unicode(path: Path) -> str:
     ValueError
         If it is in another encoding.
     """
-    content = path.read_bytes()
+    content = content_of(path)
     utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return content.decode("utf-16" if utf16 else "utf-8-sig")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from audiometamer.cochleagram import Cochleagram
+from audiometamer.drawing import names_as_they_are
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.files import whole_file
 from audiometamer.models import Model, record
@@ -261,6 +262,7 @@ def write_table(path: str | os.PathLike[str], measured: Mapping[str, Sequence[In
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+@names_as_they_are()
 def draw_curves(path: str | os.PathLike[str], measured: Mapping[str, Sequence[Invariance]]) -> None:
     """Write a picture (PNG): each measure against the layer, a curve for each sound.
 
@@ -300,6 +302,7 @@ def draw_curves(path: str | os.PathLike[str], measured: Mapping[str, Sequence[In
         axis.tick_params(axis="x", rotation=45)
     axes[0, 1].set_ylim(bottom=0)
     axes[1, 0].set_yscale("log")
+    axes[1, 0].yaxis.set_major_formatter("{x:g}")
     axes[0, 0].set_ylim(-0.02, 1.02)
     axes[1, 1].set_ylim(-0.02, 1.02)
     axes[0, 0].legend(fontsize=8)

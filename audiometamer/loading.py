@@ -7,7 +7,9 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -66,10 +68,10 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     text = os.fspath(name)
     if found := _CONTROL.fullmatch(text):
         return control(found["kind"], load_model(found["name"]), int(found["seed"]))
-    if (folder := Path(text)).is_dir():
-        return _load_folder(folder)
-    if (folder := zoo_folder() / text).is_dir() and re.fullmatch(r"[\w-]+", text):
-        return _load_folder(folder)
+    if text and os.path.isdir(text):  # noqa: PTH112 (a name of 300 letters is none, which Path raises at)
+        return _load_folder(Path(text))
+    if text in zoo():
+        return _load_folder(zoo_folder() / text)
     if "+" in text:
         return _adapted("joined", text)
     prefix, colon, rest = text.partition(":")
@@ -80,9 +82,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     nearest = difflib.get_close_matches(text, zoo(), n=1)
     meant = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise AudioMetamerError(
-        f"there is no model {text!r}{meant}: it is not in the zoo ({', '.join(zoo())}), not a folder, not "
-        f"package.module:function, not of {', '.join(f'{prefix}:' for prefix in _ADAPTERS)} and not random:NAME:SEED or "
-        "permuted:NAME:SEED"
+        f"there is no model {text!r}{meant}: it is not in the zoo ({', '.join(zoo())}), not a folder, and none "
+        "of the other names that `audiometamer synth --help` lists"
     )
 
 
@@ -208,17 +209,31 @@ def _imported(name: str) -> ModuleType:
     return importlib.import_module(name)
 
 
+@contextmanager
+def _foreign(failure: str) -> Iterator[None]:
+    """Whatever somebody else's code raises, or that it would end the process, is told in one line, with the place."""
+    try:
+        yield
+    except AudioMetamerError:
+        raise
+    except (Exception, SystemExit) as error:  # anything can be in it
+        kind = "" if isinstance(error, ImportError) else type(error).__name__
+        told = ": ".join(filter(None, (kind, one_line(error))))
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = "" if last.filename == __file__ or last.filename.startswith("<") else f", {last.filename}:{last.lineno}"
+        raise AudioMetamerError(f"{failure} ({told}{where})") from error
+
+
 def _load_function(text: str) -> Model:
     module_name, function_name = text.split(":")
-    try:
+    with _foreign(f"model {text!r}: {module_name} cannot be imported"):
         module = _imported(module_name)
-    except (ImportError, SyntaxError) as error:
-        raise AudioMetamerError(f"model {text!r}: {module_name} cannot be imported ({one_line(error)})") from error
     function = getattr(module, function_name, None)
     if not callable(function):
         where = getattr(module, "__file__", None) or "built in"
         raise AudioMetamerError(f"model {text!r}: {module_name} ({where}) has no function {function_name}")
-    model = function()
+    with _foreign(f"model {text!r}: the function failed"):
+        model = function()
     if isinstance(model, Model):
         return model
     if not isinstance(model, nn.Module):

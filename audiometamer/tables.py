@@ -80,7 +80,9 @@ def _read(path: Path, *, required: Sequence[str] = (), short_rows: bool = False)
     for line, cells in rows:
         cells += [""] * (len(header) - len(cells)) * short_rows
         if len(cells) != len(header):
-            raise AudioMetamerError(f"{path}, line {line}: {len(cells)} cells; there should be {len(header)}")
+            raise AudioMetamerError(
+                f"{path}, line {line}: {len(cells)} cell{'s' * (len(cells) != 1)}; there should be {len(header)}"
+            )
     kept = [k for k, name in enumerate(header) if name or any(cells[k] for _, cells in rows)]
     header = [header[k] for k in kept]
     if twice := [name for name, times in Counter(header).items() if times > 1]:

@@ -70,7 +70,7 @@ def read_toml(path: Path, kind: type[T], check: Callable[[T], Iterable[Problem]]
         content = msgspec.toml.decode(text)
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise AudioMetamerError(f"{path} is not TOML: {error}") from error
     problems = [*_problems(content, kind, "", kind)]
     sound = _sound(content, kind) if problems else content

@@ -401,3 +401,44 @@ def test_what_ffmpeg_cannot_decode_is_one_line(recorded, tmp_path):
     for name in ("x.m4a", "notes.m4a", "x.webm"):
         with pytest.raises(am.AudioMetamerError, match=f"^{tmp_path / name} cannot be read [^\n]*$"):
             read_samples(tmp_path / name)
+
+
+def wav(folder, name, samples, rate=RATE):
+    soundfile.write(folder / name, samples, rate, subtype="FLOAT")
+    return (folder / name).read_bytes()
+
+
+def test_wavs_one_after_the_other_are_read_whole(tmp_path):
+    first, second = sound(3000, seed=1), sound(501, seed=2)
+    both = wav(tmp_path, "a.wav", first) + wav(tmp_path, "b.wav", second)
+    (tmp_path / "both.wav").write_bytes(both)
+    samples, rate = read_samples(tmp_path / "both.wav")
+    assert rate == RATE
+    np.testing.assert_array_equal(samples, np.concatenate([first, second]).astype(np.float32))
+    (tmp_path / "cut.wav").write_bytes(both[:-600])
+    with pytest.raises(am.AudioMetamerError, match="is truncated"):
+        read_samples(tmp_path / "cut.wav")
+    (tmp_path / "rates.wav").write_bytes(both + wav(tmp_path, "c.wav", second, rate=16_000))
+    with pytest.raises(am.AudioMetamerError, match="changes its sample rate"):
+        read_samples(tmp_path / "rates.wav")
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("audiometamer.decoding._PATIENCE", 0.2)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(am.AudioMetamerError, match=r"is a pipe into which nothing was written for 0\.2 s"):
+        read_samples(tmp_path / "pipe")
+
+
+def test_a_standard_input_into_which_nothing_is_piped(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(am.AudioMetamerError, match=r"^- is the standard input, into which nothing is piped; give a file$"):
+        read_samples("-")
+
+
+def test_a_truncated_flac_is_called_so(tmp_path):
+    soundfile.write(tmp_path / "x.flac", sound(RATE), RATE)
+    whole = (tmp_path / "x.flac").read_bytes()
+    (tmp_path / "x.flac").write_bytes(whole[:-2000])
+    with pytest.raises(am.AudioMetamerError, match="truncated"):
+        read_samples(tmp_path / "x.flac")

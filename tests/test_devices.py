@@ -15,6 +15,8 @@ def test_devices():
     )
     with pytest.raises(am.AudioMetamerError, match="device 'warp' is not available here"):
         choose_device("warp")
+    with pytest.raises(am.AudioMetamerError, match=r"device 'meta' is not available here: [^.]{,100}$"):
+        choose_device("meta")  # whose tensors hold nothing
 
 
 def test_the_cpu_is_no_accelerator_and_says_how_many_threads_it_has():

@@ -2,9 +2,10 @@
 
 import re
 
+import pytest
 from matplotlib.figure import Figure
 
-from audiometamer.drawing import line_style, save_figure
+from audiometamer.drawing import line_style, names_as_they_are, save_figure
 
 
 def test_twenty_one_lines_differ_in_colour_or_dashes():
@@ -30,3 +31,13 @@ def test_the_same_figure_is_the_same_bytes_in_every_format_and_its_text_is_text(
     assert b"CreationDate" not in pdf
     assert re.search(rb"<text[^>]*>n = 8 listeners</text>", svg)
     assert b"<dc:date>" not in svg
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["$x_$", r"\frac$\frac$", "costs $5 or $6", "日本語"])
+def test_names_are_no_mathematics(tmp_path, name):
+    with names_as_they_are():
+        figure = Figure()
+        figure.subplots().set_title(name)
+        _, _, svg = save_figure(figure, tmp_path / "figure.png")
+    assert f">{name}</text>" in svg.read_text(encoding="utf-8")

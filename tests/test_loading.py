@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import sys
 
 import msgspec
 import pytest
@@ -103,6 +104,34 @@ def test_functions():
     }.items():
         with pytest.raises(am.AudioMetamerError, match=message):
             am.load_model(name)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("import sys\n\ndef make():\n    sys.exit()", r"the function failed \(SystemExit, .*ends_here\.py:4\)"),
+        ("def make(width):\n    return width", r"the function failed \(TypeError: make\(\) missing 1 required .*'width'\)"),
+        ("def make():\n    return {}[7]", r"the function failed \(KeyError: 7, .*ends_here\.py:2\)"),
+        ("raise SystemExit(0)", r"ends_here cannot be imported \(SystemExit: 0, .*ends_here\.py:1\)"),
+    ],
+)
+def test_whatever_a_function_of_others_raises_is_one_line(tmp_path, monkeypatch, source, told):
+    (tmp_path / "ends_here.py").write_text(source + "\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "ends_here", raising=False)
+    with pytest.raises(am.AudioMetamerError, match=f"^model 'ends_here:make': {told}$"):
+        am.load_model("ends_here:make")
+
+
+@pytest.mark.parametrize("name", ["", "n" * 300, "sys:" + "f" * 300])
+def test_names_that_no_file_has(name):
+    with pytest.raises(am.AudioMetamerError, match=f"there is no model {name!r}|has no function"):
+        am.load_model(name)
+
+
+def test_seeds_of_controls_that_torch_does_not_take():
+    with pytest.raises(am.AudioMetamerError, match="the seed of a control is 9223372036854775808"):
+        am.load_model(f"random:tiny_models:sound_model:{2**63}")
 
 
 def test_the_tiny_model_is_fine():

@@ -4,7 +4,7 @@ import math
 
 from audiometamer.adapters.image_networks import downloaded, image_model, name_of, with_weights
 from audiometamer.adapters.packages import imported
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, near
 from audiometamer.images import Picture
 from audiometamer.models import Model
 
@@ -20,8 +20,7 @@ def load(text: str) -> Model:
     timm = imported("timm", extra="timm")
     name, _, file = text.partition("@")
     if not timm.is_model(name):
-        near = ", ".join(timm.list_models(f"*{name.split('.')[0]}*")[:10])
-        raise AudioMetamerError(f"timm has no classifier {name!r}" + (f"; near it are {near}" if near else ""))
+        raise AudioMetamerError(f"timm has no classifier {name!r}; it has {near(name, timm.list_models())}")
     names = timm.data.ImageNetInfo()
     known = [names.index_to_description(i) for i in range(names.num_classes())]
     if file:

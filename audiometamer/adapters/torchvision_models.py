@@ -2,7 +2,7 @@
 
 from audiometamer.adapters.image_networks import downloaded, image_model, name_of, with_weights
 from audiometamer.adapters.packages import imported
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, near
 from audiometamer.images import Picture
 from audiometamer.models import Model
 
@@ -17,8 +17,8 @@ def load(text: str) -> Model:
     """
     models = imported("torchvision.models", extra="vision")
     name, _, file = text.partition("@")
-    if name not in models.list_models(module=models):
-        raise AudioMetamerError(f"torchvision has no classifier {name!r}; it has {', '.join(models.list_models(module=models))}")
+    if name not in (there := models.list_models(module=models)):
+        raise AudioMetamerError(f"torchvision has no classifier {name!r}; it has {near(name, there)}")
     weights = models.get_model_weights(name).DEFAULT
     settings = weights.transforms()
     height = settings.crop_size[0]

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import sys
 import threading
@@ -16,10 +17,12 @@ import click
 from audiometamer.cli.groups import Group
 from audiometamer.cli.streams import forget_output, print_any_character
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.files import readable
 from audiometamer.version import __version__
 
 _RESUMING = ("demo", "run", "synth", "train", "explore ladder")  # commands that keep what they have finished
 _INTERRUPTION = "audiometamer: interrupted"
+_IMPOSSIBLE = re.compile(r"[^/\s'\":]{256,}")  # names that no file system takes
 _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + SIGINT and SIGPIPE, as shells count
 
 
@@ -82,15 +85,21 @@ def _faults_of_output() -> Iterator[None]:
     except BrokenPipeError as error:
         raise click.exceptions.Exit(_BROKEN_PIPE) from error
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno == errno.ENOSPC:
+            raise AudioMetamerError(f"the output cannot be written: {error.strerror}") from error
+        if error.filename is None:
             raise
-        raise AudioMetamerError(f"the output cannot be written: {error.strerror}") from error
+        raise AudioMetamerError(f"{readable(str(error.filename))}: {error.strerror}") from error
 
 
 @click.group(cls=_Commands, headings=_HEADINGS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="audiometamer")
 def audiometamer() -> None:
     """Make model metamers: sounds that a layer of a neural network cannot tell from a natural one."""
+
+
+def _shortened(name: re.Match[str]) -> str:
+    return f"{name[0][:40]}…{name[0][-20:]} ({len(name[0])} characters)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             error.show()
             return 2
         except AudioMetamerError as error:
-            click.echo(f"audiometamer: error: {error}", err=True)
+            click.echo(f"audiometamer: error: {_IMPOSSIBLE.sub(_shortened, str(error))}", err=True)
             return 2
     return status or 0  # of a command that ended by ctx.exit
 

@@ -38,7 +38,7 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str,
 @click.option(
     "--snr",
     "snrs",
-    type=float,
+    type=options.Number(),
     multiple=True,
     default=(10.0, 0.0, -5.0),
     show_default=True,
@@ -46,7 +46,7 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str,
 )
 @attacking.attacks
 @attacking.attack_steps
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the backgrounds.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the backgrounds.")
 @options.device
 @options.batch_size
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables and pictures. Default: test-model/MODEL.")

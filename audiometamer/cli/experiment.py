@@ -181,9 +181,9 @@ def collect(
 @serving.listeners
 @click.option(
     "--accuracy", multiple=True, metavar="CONDITION=P",
-    help="Accuracy of a listener: relu0=0.8, cochcnn-word/relu0=0.8, natural=0.95 or headphones=1; may be given several times.",
+    help="Share of right answers: relu0=0.8, cochcnn-word/relu0=0.8, natural=0.95, headphones=1; may be given several times.",
 )  # fmt: skip
-@click.option("--guesses", type=float, default=0.02, show_default=True, help="Probability of an answer at random.")
+@click.option("--guesses", type=options.Number(0, 1), default=0.02, show_default=True, help="Probability of an answer at random.")
 @click.option("--model", "model_name", help="A network as listener, in the place of --accuracy.")
 @options.device
 @serving.rehearsed
@@ -238,18 +238,18 @@ def _of_any_kind(folder: Path) -> Experiment:
 )  # fmt: skip
 @click.option("--headphones", type=click.IntRange(0), help="Headphone trials to get right; default: as in the design, or 5.")
 @click.option("--demonstration", type=click.IntRange(0), help="Demonstration trials to get right; likewise.")
-@click.option("--catch", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of catch trials to get right.")
+@click.option("--catch", type=options.Number(0, 1), default=0.5, show_default=True, help="Share of catch trials to get right.")
 @click.option("--finished", is_flag=True, help="Leave out listeners who did not finish.")
-@click.option(
-    "--fastest", type=click.FloatRange(0), metavar="MS", help="Leave out listeners with a shorter median reaction time."
-)
+@click.option("--fastest", type=options.Number(0), metavar="MS", help="Leave out listeners with a shorter median reaction time.")
 @click.option("--count-missing", is_flag=True, help="Count natural clips that were played for missing metamers, as in 2023.")
-@click.option("--chance", type=click.FloatRange(0, 1), help="Proportion right by chance, drawn as a line; default: the design's.")
+@click.option("--chance", type=options.Number(0, 1), help="Proportion right by chance, drawn as a line; default: the design's.")
+@click.option("--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Bootstrap samples of listeners.")
 @click.option(
-    "--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Resamples of the bootstrap over listeners."
+    "--permutations", type=click.IntRange(0), default=10_000, show_default=True, help="Random permutations in each test."
 )
-@click.option("--permutations", type=click.IntRange(0), default=10_000, show_default=True, help="Permutations of each test.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of bootstrap, permutations and split halves.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Random seed of the bootstrap, permutations and split halves."
+)
 @click.option("--logistic", is_flag=True, help="Also mixed logistic models (needs statsmodels).")
 @click.option("--bids", is_flag=True, help="Also all trials as BIDS beh files.")
 @options.out("analysis")
@@ -318,18 +318,43 @@ def _rules(folder: Path | None, asked: Mapping[str, int | None], **others: Any) 
     "--accuracy", "accuracies", multiple=True, required=True, metavar="A,B,…",
     help="What the median listener gets right at each layer, as in 0.9,0.8,0.3; given several times, of several models.",
 )  # fmt: skip
-@click.option("--trials", type=click.IntRange(1), required=True, help="Trials of each listener at each condition.")
+@click.option("--trials", type=click.IntRange(1), required=True, help="Trials of each listener in each condition.")
 @click.option("--effect", default="layer", show_default=True, help="layer, model, or layer*model.")
-@click.option("--power", "wanted", type=float, default=0.8, show_default=True, help="Share of experiments that find the effect.")
-@click.option("--alpha", type=float, default=0.05, show_default=True, help="An effect is found if p is below it.")
-@click.option("--spread", type=float, default=0.5, show_default=True, help="Standard deviation of listeners, log odds.")
 @click.option(
-    "--scatter", type=float, default=0.0, show_default=True, help="SD of a listener's conditions beyond that, log odds."
+    "--power",
+    "wanted",
+    type=options.Number(0, 1, min_open=True, max_open=True),
+    default=0.8,
+    show_default=True,
+    help="Share of experiments that find the effect.",
 )
-@click.option("--lapse", type=float, default=0.0, show_default=True, help="Share of answers that are wrong whatever is played.")
+@click.option(
+    "--alpha",
+    type=options.Number(0, 1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="An effect is found if p is below it.",
+)
+@click.option(
+    "--spread", type=options.Number(0), default=0.5, show_default=True, help="Standard deviation of listeners, log odds."
+)
+@click.option(
+    "--scatter",
+    type=options.Number(0),
+    default=0.0,
+    show_default=True,
+    help="Standard deviation of each listener's conditions beyond that, log odds.",
+)
+@click.option(
+    "--lapse",
+    type=options.Number(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of answers that are wrong whatever is played.",
+)
 @click.option("--most", type=click.IntRange(2), default=500, show_default=True, help="Listeners at which to give up.")
 @click.option("--experiments", type=click.IntRange(1), default=1000, show_default=True, help="Simulated for each number.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the simulation.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the simulation.")
 def power(
     accuracies: tuple[str, ...], trials: int, effect: str, wanted: float, alpha: float, spread: float, scatter: float,
     lapse: float, most: int, experiments: int, seed: int,

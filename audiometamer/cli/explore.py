@@ -47,7 +47,7 @@ from audiometamer.resources import COMMAND
 
 _path = click.Path(path_type=Path)
 _number = click.option("--signals-at-most", "number", type=click.IntRange(1), help="So many of SIGNALS, at random.")
-_seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random choices.")
+_seed = click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 
 
 @click.group(
@@ -72,7 +72,9 @@ def explore() -> None:
 @click.option("--average-frequency", is_flag=True, help="Average Gram matrices over frequency as over time.")
 @_number
 @_seed
-@click.option("--memory", type=float, default=1.0, show_default=True, help="GB for Gram matrices.")
+@click.option(
+    "--memory", type=options.Number(0, 1e6, min_open=True), default=1.0, show_default=True, help="GB for Gram matrices."
+)
 @options.device
 @options.batch_size
 @options.out("dimensions")
@@ -136,7 +138,11 @@ def dimensions(
     help="Which; one side alone: relu2/3/+. Default: the strongest.",
 )
 @click.option(
-    "--strongest", type=click.IntRange(1), default=3, show_default=True, help="Strongest dimensions of each layer, by default."
+    "--strongest",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="How many of the strongest components of each layer.",
 )
 @click.option(
     "--changes", metavar="A,B,…", help="How far, in standard deviations of natural signals, to either side.  [default: 1,2]"
@@ -144,7 +150,7 @@ def dimensions(
 @click.option("--coordinates", metavar="A,B,…", help="Where to, rather than how far: the same coordinates for all, as in -2,0,2.")
 @_number
 @_seed
-@click.option("--method", type=click.Choice(list(METHODS)), default="default", show_default=True, help="Method of moving.")
+@click.option("--method", type=click.Choice(list(METHODS)), default="default", show_default=True, help="How signals are moved.")
 @click.option("--steps", type=click.IntRange(1), default=STEPS, show_default=True)
 @options.device
 @options.batch_size
@@ -306,9 +312,15 @@ def serve(folder: Path, device: str, **asked: Any) -> None:
 @serving.listeners
 @click.option(
     "--d-prime", "chosen", multiple=True, metavar="[DIMENSION=]D",
-    help="d′ of a listener, for a change of one standard deviation: 2, or relu2/0/+=3; may be given several times.  [default: 2]",
+    help="d′ of a listener for a change of one standard deviation: 2, or relu2/0/+=3; may be given several times.  [default: 2]",
 )  # fmt: skip
-@click.option("--lapse", type=click.FloatRange(0, 0.3), default=0.02, show_default=True, help="Share of wrong answers anyhow.")
+@click.option(
+    "--lapse",
+    type=options.Number(0, 0.3),
+    default=0.02,
+    show_default=True,
+    help="Share of answers that are wrong whatever is played.",
+)
 @options.device
 @serving.rehearsed
 def rehearse(
@@ -336,20 +348,24 @@ def rehearse(
     help="Whether listeners compare the sounds of a trial with each other, or know both.",
 )  # fmt: skip
 @click.option(
-    "--target", type=float,
+    "--target", type=options.Number(),
     help="A threshold is where so many answers are correct.  [default: what procedures of EXPERIMENT look for, or 0.794]",
 )  # fmt: skip
-@click.option("--d-prime", "d_prime", type=click.FloatRange(0, min_open=True), help="Rather than --target: where d′ is so large.")
-@click.option("--lapse", type=click.FloatRange(0, 0.3), default=0.02, show_default=True, help="Share of wrong answers anyhow.")
+@click.option("--d-prime", "d_prime", type=options.Number(0, min_open=True), help="Rather than --target: where d′ is so large.")
+@click.option(
+    "--lapse",
+    type=options.Number(0, 0.3),
+    default=0.02,
+    show_default=True,
+    help="Share of answers that are wrong whatever is played.",
+)
 @click.option("--headphones", type=click.IntRange(0), help="Headphone trials to get right; default: as in the design, or 5.")
 @click.option(
-    "--catch", type=click.FloatRange(0, 1),
+    "--catch", type=options.Number(0, 1),
     help="Share of catch trials to get right.  [default: halfway from chance to all, 0.75 for abx]",
 )  # fmt: skip
 @click.option("--finished", is_flag=True, help="Leave out listeners who did not finish.")
-@click.option(
-    "--resamples", type=click.IntRange(0), default=400, show_default=True, help="Resamples of the bootstrap; 0: χ² alone."
-)
+@click.option("--resamples", type=click.IntRange(0), default=400, show_default=True, help="Bootstrap samples; 0: χ² alone.")
 @_seed
 @options.out("analysis")
 @click.option("--overwrite", is_flag=True, help="Replace the analysis that is there.")

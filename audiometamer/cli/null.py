@@ -25,10 +25,12 @@ _ENDLESS = 1e9  # dB: pairs that are equal
     type=click.IntRange(1),
     default=1_000_000,
     show_default=True,
-    help="Random pairs, at least, if there are sounds enough.",
+    help="Random pairs, at least, if there are enough sounds.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice among the sounds.")
-@click.option("--memory", type=float, default=1.0, show_default=True, help="GB for activations.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the choice among the sounds.")
+@click.option(
+    "--memory", type=options.Number(0, 1e6, min_open=True), default=1.0, show_default=True, help="GB of memory for activations."
+)
 @options.device
 @options.batch_size
 @click.option("--out", type=click.Path(path_type=Path), default=Path("null.json"), show_default=True, help="File to write.")

@@ -1,5 +1,6 @@
 """Options that mean the same thing in every command."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +27,25 @@ layers = click.option(
     "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers; default: all that the model lists."
 )
 seeds = click.option(
-    "--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="May be given several times."
+    "--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="Random seed; may be given several times."
 )
 method = click.option("--method", default="default", show_default=True, help="default, or feather2023 (the published procedure).")
 steps = click.option(
-    "--steps", type=click.IntRange(1), help="Steps of an attempt; default: the method's own (200; feather2023: 24000)."
+    "--steps", type=click.IntRange(1, 10**9), help="Steps of an attempt; default: the method's own (200; feather2023: 24000)."
 )
+
+
+class Number(click.FloatRange):
+    """A number in a range; neither nan, which compares with nothing, nor an infinite one."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        return number if math.isfinite(number) else self.fail(f"{value!r} is not a finite number", param, ctx)
+
+    def _describe_range(self) -> str:
+        return "" if self.min is None is self.max else super()._describe_range()
 
 
 class Seconds(click.ParamType[float]):
@@ -55,11 +69,11 @@ duration = click.option(
     "--duration", type=Seconds(), metavar="TIME", help="How much to take from there; default: as much as the model takes."
 )
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, …")
-batch_size = click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Sounds side by side.")
+batch_size = click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Sounds processed at once.")
 fitting_batch_size = click.option(
     "--batch-size",
     type=click.IntRange(1),
-    help="Sounds side by side; default: as many as memory has room for, at most 8 on a CPU.",
+    help="Sounds processed at once; default: as many as fit into memory, at most 8 on a CPU.",
 )
 data = click.option(
     "--data", multiple=True, required=True, metavar="[KIND:]PATH",

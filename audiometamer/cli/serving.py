@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import click
 
+from audiometamer.cli import options
 from audiometamer.cli.options import Decorator
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
@@ -35,7 +36,7 @@ _SERVED = (
 )  # fmt: skip
 _REHEARSED = (
     click.option(
-        "--pace", type=click.FloatRange(0), default=0.0, show_default=True, help="1: as slow as people; 0: without a pause."
+        "--pace", type=options.Number(0), default=0.0, show_default=True, help="1: as slow as people; 0: without a pause."
     ),
     click.option(
         "--load/--no-load", default=True, show_default=True, help="Load every sound, or image, before it is answered."
@@ -43,10 +44,10 @@ _REHEARSED = (
     click.option(
         "--browser", "chromium", metavar="PROGRAM", help="Chromium: listeners go through the page itself; needs playwright."
     ),
-    click.option("--kills", type=click.IntRange(0), default=0, show_default=True, help="Kills of the server, at random moments."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Seed of the answers."),
+    click.option("--kills", type=click.IntRange(0), default=0, show_default=True, help="Times that the server is killed."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the answers."),
 )  # fmt: skip
-listeners = click.option("--listeners", type=click.IntRange(1), default=5, show_default=True, help="At once.")
+listeners = click.option("--listeners", type=click.IntRange(1), default=5, show_default=True, help="Listeners at once.")
 
 
 def served(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,15 +12,15 @@ from audiometamer.stimuli.cluster import Resources, log_folder, script_file, wri
 
 _ASKED = (
     click.option(
-        "--tasks", type=click.IntRange(1), default=8, show_default=True, help="Tasks of the array, which share the items."
+        "--tasks", type=click.IntRange(1), default=8, show_default=True, help="Tasks of the array; they share the items."
     ),
     click.option("--time", default="04:00:00", show_default=True, help="Limit of a task; it queues again shortly before."),
     click.option("--warning", type=click.IntRange(1), default=120, show_default=True, help="How shortly before, in seconds."),
-    click.option("--cpus", type=click.IntRange(1), default=4, show_default=True, help="Cores of a task."),
+    click.option("--cpus", type=click.IntRange(1), default=4, show_default=True, help="CPU cores of each task."),
     click.option(
-        "--gpus", type=click.IntRange(0), default=0, show_default=True, help="GPUs of a task, which has a worker for each."
+        "--gpus", type=click.IntRange(0), default=0, show_default=True, help="GPUs of each task, which runs a worker on each."
     ),
-    click.option("--memory", help="Memory of a task, as in 16G."),
+    click.option("--memory", help="Memory of each task, as in 16G."),
     click.option("--partition"),
     click.option("--account"),
     click.option("--module", "modules", multiple=True, help="Module to load first; may be given several times."),

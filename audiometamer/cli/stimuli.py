@@ -74,14 +74,16 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
 @click.option("--key", type=click.Path(path_type=Path), help="What each sound is; default: OUT-key.tsv, beside the folder.")
 @click.option("--rate", type=click.Choice(["44100", "48000"]), default="48000", show_default=True, help="Hz.")
 @click.option("--bits", type=click.Choice(["16", "24"]), default="24", show_default=True)
-@click.option("--level", type=float, help="RMS of every sound, dB re full scale (a constant 1 has 0 dB); default: -30.")
-@click.option("--factor", type=float, help="Instead of --level: what all sounds are multiplied by.")
+@click.option(
+    "--level", type=options.Number(), help="RMS of every sound, dB re full scale (a constant 1 has 0 dB); default: -30."
+)
+@click.option("--factor", type=options.Number(), help="Instead of --level: what all sounds are multiplied by.")
 @click.option(
     "--peaks", type=click.Choice(["lower", "stop"]), default="lower", show_default=True,
     help="If a peak would clip: lower the whole set, or stop.",
 )  # fmt: skip
-@click.option("--ramp", type=float, default=10.0, show_default=True, help="Raised-cosine rise and fall, ms.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of names, dither and calibration noise.")
+@click.option("--ramp", type=options.Number(0), default=10.0, show_default=True, help="Raised-cosine rise and fall, ms.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of names, dither and calibration noise.")
 @click.option(
     "--bids-version", type=click.Choice(["current", "coming"]), default="current", show_default=True,
     help="stim_file, or stimuli.tsv and stim_id (BIDS extension proposal 44, a draft).",
@@ -133,8 +135,8 @@ def _wanted(text: str) -> tuple[str, tuple[str, ...]]:
 @click.option("--balance", multiple=True, metavar="A,B,…", help="Columns of clips.tsv whose values are to come equally often.")
 @click.option("--may-drop", multiple=True, metavar="A,B,…", help="As --balance, but values may be left out altogether.")
 @click.option("--most-clips", type=int, help="At each model and layer; default: as many as there are.")
-@click.option("--level-within", type=float, metavar="DB", help="All RMS levels lie in a window of so many dB.")
-@click.option("--duration-within", type=float, metavar="S", help="All durations lie in a window of so many seconds.")
+@click.option("--level-within", type=options.Number(0), metavar="DB", help="All RMS levels lie in a window of so many dB.")
+@click.option("--duration-within", type=options.Number(0), metavar="S", help="All durations lie in a window of so many seconds.")
 @click.option(
     "--only", multiple=True, metavar="COLUMN=A,B,…", help="Select from items with these values of a column of the index or clips."
 )
@@ -143,7 +145,7 @@ def _wanted(text: str) -> tuple[str, tuple[str, ...]]:
     help="Leave out metamers that came about in this way: by the first attempt, from new noise, by continuing an earlier "
     "attempt, or by first matching the layer before; may be given several times.",
 )  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of every draw.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of every draw.")
 def select(
     stimulus_set: Path,
     out: Path,

@@ -12,6 +12,7 @@ import msgspec
 import torch
 
 from audiometamer.audio import Clip
+from audiometamer.drawing import names_as_they_are
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.calibration import Calibrated, calibrate
 from audiometamer.exploration.dimensions import Dimension, Dimensions, check_dimension
@@ -210,6 +211,7 @@ def write_catalogue(
     return pictures
 
 
+@names_as_they_are()
 def draw_component(model: Model, moved: Sequence[Moved], path: Path, *, coordinates: Sequence[float] | None = None) -> None:
     """Write a PNG: a row for each signal, and along it the signal at its places on one component.
 

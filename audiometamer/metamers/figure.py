@@ -9,6 +9,7 @@ from torch import Tensor
 
 from audiometamer.audio import Clip
 from audiometamer.cochleagram import Cochleagram
+from audiometamer.drawing import names_as_they_are
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
 from audiometamer.metamers.synthesis import Metamer, places
@@ -27,6 +28,7 @@ _LEGEND = (
 _COLOURS = {"passed": "#2f7d32", "failed": "#b3261e", "no verdict": "#555555"}
 
 
+@names_as_they_are()
 def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
     """Write a PNG: a clip and its metamers one under the other, and activation against activation.
 

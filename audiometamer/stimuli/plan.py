@@ -30,7 +30,7 @@ from audiometamer.stimuli.layout import OWN_COLUMNS, clip_tables
 from audiometamer.tables import read_table
 from audiometamer.toml_files import read_toml, toml_text, within
 
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=10**9)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 
 _SIGNALS = SOUND_ENDINGS | PICTURE_ENDINGS

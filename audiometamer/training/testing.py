@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.audio import set_level
+from audiometamer.drawing import names_as_they_are
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import whole_file
 from audiometamer.models import Model
@@ -354,11 +355,12 @@ def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[s
         writer.writerows([label, *row] for label, row in zip(labels, confusion.tolist(), strict=True))
 
 
+@names_as_they_are()
 def draw_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str], *, title: str) -> None:
     """The matrix as a picture: share of each true label's sounds, counts written in where there is room."""
     from matplotlib.figure import Figure
 
-    n, labels = len(labels), [label.replace("$", r"\$") for label in labels]  # no mathematics
+    n = len(labels)
     size = min(max(3.0 + 0.32 * n, 4.0), 40.0)
     figure = Figure(figsize=(size + 0.6, size), layout="constrained")
     axes = figure.subplots()

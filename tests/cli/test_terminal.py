@@ -225,3 +225,27 @@ def test_labels_and_names_with_brackets_are_printed(tmp_path, monkeypatch, capsy
     out = capsys.readouterr().out
     assert re.search(r"\[red\]take +relu0 +0 .* (\[noise\]|\[/s\]|:smile:) \d\.\d\d +", out)
     assert "tiny knows 3 labels of task word: [noise], [/s], :smile:" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("report", "n" * 300), ("layers", "n" * 300), ("synth", "n" * 300), ("status", "n" * 300), ("plan", "check", "n" * 300)],
+    ids=" ".join,
+)
+def test_names_that_no_file_system_takes_are_one_short_line(capsys, words):
+    line = refused(capsys, *words)
+    assert "\n" not in line.strip()
+    assert len(line) < 400
+    assert "n" * 40 + "…" + "n" * 20 in line
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-1", "0", "1e300"])
+def test_numbers_of_options_are_finite_and_in_range(capsys, tmp_path, number):
+    out = tmp_path / "null.json"
+    assert main(["null", str(tmp_path), "--model", "tiny_models:sound_model", "--memory", number, "--out", str(out)]) == 2
+    assert "Invalid value for '--memory'" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_text_file_without_end_is_not_read(capsys):
+    assert "/dev/zero cannot be read: it is a device" in refused(capsys, "plan", "check", "/dev/zero")
