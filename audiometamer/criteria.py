@@ -213,8 +213,12 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def load(cls, path: str | os.PathLike[str]) -> "NullDistribution":
         """Read what `save` wrote."""
         try:
-            return msgspec.json.decode(Path(path).read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError, AudioMetamerError) as error:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise AudioMetamerError(f"the null distribution {path} cannot be read: {error.strerror}") from error
+        try:
+            return msgspec.json.decode(content, type=cls)
+        except (msgspec.MsgspecError, AudioMetamerError) as error:
             raise AudioMetamerError(
                 f"{path} is not a null distribution: {first_line(error)}; measure it again with `audiometamer null`"
             ) from error

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -35,6 +36,19 @@ _ADAPTERS = {
     "torchvision": "torchvision_models",
     "transformers": "transformers_models",
 }
+# what a user's own function may raise
+_FAULTS = (
+    RuntimeError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    NameError,
+    ImportError,
+    OSError,
+)
 _CONTROL = re.compile(r"(?P<kind>random|permuted):(?P<name>.+):(?P<seed>\d+)")
 
 
@@ -218,13 +232,18 @@ def _load_function(text: str) -> Model:
     if not callable(function):
         where = getattr(module, "__file__", None) or "built in"
         raise AudioMetamerError(f"model {text!r}: {module_name} ({where}) has no function {function_name}")
-    model = function()
+    try:
+        model = function()
+    except _FAULTS as error:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        where = f"{Path(last.filename).name}, line {last.lineno}"
+        raise AudioMetamerError(
+            f"model {text!r}: {function_name} fails: {type(error).__name__}: {one_line(error)} ({where})"
+        ) from error
     if isinstance(model, Model):
         return model
     if not isinstance(model, nn.Module):
-        raise AudioMetamerError(
-            f"model {text!r}: the function returned a {type(model).__name__}; it must return an am.Model or a module"
-        )
+        raise AudioMetamerError(f"model {text!r}: {function_name} returns {model!r:.50}; it must return an am.Model or a module")
     known = {key: getattr(model, key) for key in ("sample_rate", "duration", "signal_shape", "labels") if hasattr(model, key)}
     if getattr(model, "channels", None) == 2:  # many a network calls the width of its layers so
         known["channels"] = 2
