@@ -150,6 +150,17 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{secrets.token_hex(4)}-{path.name}")
 
 
+def check_writable(path: Path) -> None:
+    """Raise now what `whole_file` would raise after the work whose result is to be written."""
+    temporary = temporary_beside(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise WritingError(f"could not write {path}: {error.strerror or error}") from error
+
+
 def is_temporary(name: str) -> bool:
     """Whether a file's name is from `temporary_beside`: a process that is killed leaves such files."""
     return _TEMPORARY.fullmatch(name) is not None

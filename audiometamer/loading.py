@@ -237,9 +237,7 @@ def _load_function(text: str) -> Model:
     if isinstance(model, Model):
         return model
     if not isinstance(model, nn.Module):
-        raise AudioMetamerError(
-            f"model {text!r}: the function returned a {type(model).__name__}; it must return an am.Model or a module"
-        )
+        raise AudioMetamerError(f"model {text!r}: {function_name} returns {model!r:.50}; it must return an am.Model or a module")
     known = {key: getattr(model, key) for key in ("sample_rate", "duration", "signal_shape", "labels") if hasattr(model, key)}
     if getattr(model, "channels", None) == 2:  # many a network calls the width of its layers so
         known["channels"] = 2

@@ -92,15 +92,18 @@ def _chosen(x: Tensor, dim: int, text: str, kind: str) -> Tensor:
         if step == 0:
             raise AudioMetamerError(f"{kind}={text}: the step of a slice is at least 1")
         ranges = [slice(first, last, step)]
+        beyond = [end for end in (first, last) if end is not None and not -size <= end <= size]
     else:
         numbers = [int(number) for number in text.split(".")]
         if too_large := [number for number in numbers if number >= size]:
             raise AudioMetamerError(f"{kind}={text}: there are {size} {kind}, numbered from 0, so no {too_large[0]}")
-        ranges = _runs(numbers)
+        ranges, beyond = _runs(numbers), []
     pieces = [x[(slice(None),) * dim + (chosen,)] for chosen in ranges]
     out = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
     if out.shape[dim] == 0:
         raise AudioMetamerError(f"{kind}={text} leaves none of {size} {kind}")
+    if beyond:
+        raise AudioMetamerError(f"{kind}={text}: there are {size} {kind}, so no slice ends at {beyond[0]}")
     return out
 
 

@@ -98,7 +98,7 @@ def test_functions():
     for name, message in {
         "no_such_package:f": "no_such_package cannot be imported",
         "tiny_models:nothing": r"tiny_models \(.*tiny_models\.py\) has no function nothing",
-        "tiny_models:not_a_model": "the function returned a int; it must return an am.Model or a module",
+        "tiny_models:not_a_model": "not_a_model returns 3; it must return an am.Model or a module",
         "tiny_models:shapeless_module": "the Linear says neither sample_rate and duration nor signal_shape",
         "cochcnn-wort": r"no model 'cochcnn-wort' \(did you mean 'cochcnn-word'\?\): it is not in the zoo \(cochcnn-speaker, ",
     }.items():

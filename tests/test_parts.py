@@ -134,3 +134,11 @@ def test_a_verdict_on_several_layers_asks_for_each(tiny, tiny_clip):
     assert verdict.passed is False
     assert verdict.beyond_null == {"snr_db": False, "pearson_r2": True, "spearman_rho": True}
     assert verdict.margin["snr_db"] < -1e5
+
+
+@pytest.mark.parametrize("text", ["channels=0:7", "channels=-7:", "frames=2:6"])
+def test_slices_beyond_a_dimension_are_refused(text):
+    kind, size = text.split("=")[0], {"channels": 6, "frames": 5}[text.split("=")[0]]
+    with pytest.raises(am.AudioMetamerError, match=rf"{text}: there are {size} {kind}, so no slice ends at"):
+        Part.parse(text)(torch.zeros(1, 6, 5))
+    assert Part.parse("channels=-6:6/frames=0:5")(torch.zeros(1, 6, 5)).shape == (1, 6, 5)

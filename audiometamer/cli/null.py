@@ -10,10 +10,10 @@ from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import METRICS, NullDistribution
-from audiometamer.files import readable
+from audiometamer.files import check_writable, readable
 from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
 
-_ENDLESS = 1e9  # dB: pairs that are equal
+_ENDLESS = 1e9  # dB: pairs that are equal, or of nothing but zeros
 
 
 @click.command()
@@ -45,6 +45,7 @@ def null(
     `synth --null`; named null.json in a model's folder, it is used from then on.
     """
     options.check_free(out, overwrite=overwrite)
+    check_writable(out)
     model = options.opened_model(model_name, device)
     wanted = math.ceil((1 + math.sqrt(1 + 8 * pairs)) / 2)
     excerpts = find_excerpts(model, sounds)
@@ -65,9 +66,13 @@ def null(
     table = plain_table("layer", *(f"largest {metric}" for metric in METRICS))
     for layer, metrics in distribution.layers.items():
         largest = (metrics[metric].maximum for metric in METRICS)
-        table.add_row(layer, *("∞" if value > _ENDLESS else f"{value:.4f}" for value in largest))
+        table.add_row(layer, *map(_told, largest))
     print_table(table)
     click.echo(f"{distribution.pairs} pairs of {distribution.sounds} sounds: {out}")
+
+
+def _told(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < _ENDLESS else "∞" if value > 0 else "−∞"
 
 
 def _name(excerpt: Excerpt) -> str:

@@ -107,6 +107,8 @@ def synth(
     of_targets = tuple(dict.fromkeys(layer for target in given for layer in target.activations))
     null = default_null(model) if null_file is None else NullDistribution.load(null_file)
     layers = options.layers_of(model, layer_names or of_targets)
+    for place in dict.fromkeys(place for layer in layers for place in places(layer)):
+        model.tap(place)
     if (notice := null_notice(model, null, layers, name=model_name)) is not None:
         click.echo(f"note: {notice}", err=True)
     make(
@@ -136,8 +138,6 @@ def make(
     with only_writer(folder_of(out)):
         clips = [named_as_before(out, model, clip) if isinstance(clip, Clip) else clip for clip in clips]
         jobs = [(clip, layer, seed) for layer in dict.fromkeys(layers) for clip in clips for seed in dict.fromkeys(seeds)]
-        for place in dict.fromkeys(place for layer in layers for place in places(layer)):
-            model.tap(place)
         weights = model.weights_sha256()
         chosen = [settings_of(model, *job, method=method, steps=steps, weights_sha256=weights) for job in jobs]
         for clip in clips:

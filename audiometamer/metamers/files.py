@@ -257,8 +257,12 @@ def _number(value: float | None) -> str:
 
 
 def folder_of(path: str | os.PathLike[str]) -> Path:
-    """A folder that may be written to; raises if a file is in the way."""
+    """A folder that may be written to; raises if a file is in the way, or no folder can have that name."""
     folder = Path(path)
-    if folder.exists() and not folder.is_dir():
+    try:
+        in_the_way = folder.exists() and not folder.is_dir()
+    except OSError as error:
+        raise AudioMetamerError(f"could not write into {folder}: {error.strerror}") from error
+    if in_the_way:
         raise AudioMetamerError(f"{folder} is a file; --out takes a folder")
     return folder

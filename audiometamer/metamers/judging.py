@@ -102,7 +102,7 @@ def null_notice(model: Model, null: NullDistribution | None, layers: Sequence[st
         The model's name as `--model` takes it.
     """
     wanted = list(dict.fromkeys(place for layer in layers for place in places(layer)))
-    lacking = [place for place in wanted if null is None or place not in null.layers]
+    lacking = [place for place in wanted if null is None or not null.layers.get(place)]
     if not lacking:
         return None
     own = null is None and model.folder is not None
