@@ -5,12 +5,13 @@ import os
 import pickle
 import re
 import shutil
-import struct
 import tempfile
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,9 +34,8 @@ _DROPPED = re.compile(r"preproc|full_rep|\.all_Hts$")  # front ends and filters,
 _READ_OUT = re.compile(r"(?:classification|fc)(\.(?P<task>.+))?\.weight")
 _PUBLISHED_TASK = re.compile(r"signal/(?P<task>.+)_int")
 _SEVERAL_LABELS = re.compile(r"noise|.*labels_binary_via_int")  # tasks whose sounds can have several
-_BEGINNINGS = (b"PK\x03\x04", b"\x80")  # of what torch.save writes: a zip, or before torch 1.6 a pickle
-# What a reader of pickles stumbles over in other bytes.
-_NO_PICKLE = (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, struct.error)
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02"  # how what torch.save writes begins: now, and before torch 1.6
+_LONGEST_REASON = 160  # characters
 
 
 def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, way_out: str = "say so with --trust") -> Any:
@@ -67,9 +67,11 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, way_ou
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    if not beginning.startswith(_BEGINNINGS):
+    if not beginning.startswith((_ZIP, _PICKLE)):
         why = f"it begins with {beginning!r}" if beginning else "it is empty (0 bytes)"
         raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {why}")
+    if beginning.startswith(_ZIP) and not zipfile.is_zipfile(path):
+        raise AudioMetamerError(f"{path} is truncated, or not a file that torch.save wrote: its zip archive has no end")
     try:
         with torch.serialization.safe_globals([argparse.Namespace, *((make, name) for name, make in NUMPY_VALUES.items())]):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -83,7 +85,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, way_ou
                 f"you trust whoever made it, {way_out}"
             ) from error
         return _read_trusted(path)
-    except _NO_PICKLE as error:
+    except Exception as error:  # no list of what torch raises at other bytes would be complete
         raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {_reason(error)}") from error
 
 
@@ -102,7 +104,7 @@ def _read_trusted(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=False)
     except ModuleNotFoundError as error:
         raise AudioMetamerError(f"{path} needs the Python module {error.name}, which is not installed") from error
-    except (pickle.UnpicklingError, *_NO_PICKLE) as error:
+    except Exception as error:  # the file runs what it likes
         raise AudioMetamerError(f"{path} cannot be read, even trusted: {_reason(error)}") from error
 
 
@@ -110,13 +112,13 @@ def _names_asked_for(path: Path, error: Exception) -> str:
     """What a checkpoint needs beyond tensors and plain containers; empty for a pickle that needs nothing and is no checkpoint."""
     try:
         return some_of(sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))) or _reason(error)
-    except (ValueError, RuntimeError):  # not of torch's newer format: only the first name is known
+    except Exception:  # broken, or not of torch's newer format: only the first name is known
         return ", ".join(re.findall(r"GLOBAL ([\w.]+)", str(error)))
 
 
 def _reason(error: Exception) -> str:
     reason = str(error).partition("WeightsUnpickler error:")[2].strip()  # torch begins with advice on weights_only
-    return reason.split("\n")[0] or first_line(error)
+    return shorten(reason.split("\n")[0] or first_line(error), _LONGEST_REASON, placeholder=" …")
 
 
 class _Found(NamedTuple):

@@ -22,7 +22,7 @@ from audiometamer import networks
 from audiometamer.cards import Card, read_card
 from audiometamer.cochleagram import front_end
 from audiometamer.controls import control
-from audiometamer.errors import AudioMetamerError, one_line, some_of
+from audiometamer.errors import AudioMetamerError, first_line, one_line, some_of
 from audiometamer.files import whole_file
 from audiometamer.models import Model, check_weights
 from audiometamer.networks.heads import Outputs
@@ -113,8 +113,8 @@ def build(card: Card) -> Model:
             card.network.name, next(iter(outputs.values())) if len(outputs) == 1 else outputs, **card.network.options
         )
         ears = front_end(card.front_end.preset, **card.front_end.options)
-    except TypeError as error:
-        raise AudioMetamerError(f"the card of {card.name}: {error}") from error
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:  # options that make no network
+        raise AudioMetamerError(f"the card of {card.name}: {first_line(error)}") from error
     if (rate := getattr(ears, "sample_rate", card.sample_rate)) != card.sample_rate:
         raise AudioMetamerError(
             f"the card of {card.name}: the front end takes {rate} Hz and the model {card.sample_rate}; set sample_rate in the "

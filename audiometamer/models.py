@@ -30,6 +30,7 @@ from audiometamer.whole_numbers import whole
 
 NO_LABEL = "(logits not finite)"
 _PROBE_SEED = 0
+_MOST_SAMPLES = 3600 * 1_000_000  # of a sound: an hour at 1 MHz
 
 
 class Model(nn.Module):
@@ -120,8 +121,14 @@ class Model(nn.Module):
         if signal_shape is None:
             if sample_rate is None or duration is None:
                 raise AudioMetamerError("a model needs sample_rate and duration (sounds) or signal_shape (anything else)")
+            if not 0.5 < sample_rate * duration <= _MOST_SAMPLES:
+                raise AudioMetamerError(
+                    f"a model of {duration} s at {sample_rate} Hz has no signals: give 1 to {_MOST_SAMPLES:,} samples"
+                )
             n_samples = round(sample_rate * duration)
             signal_shape = (n_samples,) if channels == 1 else (2, n_samples)
+        if level is not None and not 0 < level <= 1:
+            raise AudioMetamerError(f"level is {level}; it must be above 0 and at most 1, an RMS, or None")
         _refuse_what_takes_no_hooks(network)
         self.front_end = front_end
         self.network = network

@@ -286,7 +286,7 @@ def test_other_files(tmp_path, write):
         (b"<!DOCTYPE html><p>Sign in</p>", "it begins with b'<!DOCTYPE html><p>Si'"),
         (b'{"word": 1}', "it begins with "),
         (b"hello", "it begins with b'hello'"),
-        (b"PK\x03\x04", "PytorchStreamReader failed"),
+        (b"\x80\x04\x95", r"it begins with b'\\x80\\x04"),  # of pickle.dump
         (b"\x80\x02}q", r"\w+"),
     ],
 )
@@ -332,3 +332,35 @@ def test_the_command(tmp_path, write, capsys):
     labels.with_suffix(".toml").write_text("word = 3")
     assert main([*command[:-3], str(Path(labels).with_suffix(".toml")), "--out", str(tmp_path / "other")]) == 2
     assert "is not a list of labels" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("error")
+def test_every_beginning_of_a_checkpoint_is_one_line_or_read(tmp_path, write):
+    """Whatever is missing at the end, in the format of today and in the one before torch 1.6."""
+    for legacy in (False, True):
+        torch.save({"weight": torch.arange(9.0)}, tmp_path / "whole.pt", _use_new_zipfile_serialization=not legacy)
+        whole = (tmp_path / "whole.pt").read_bytes()
+        for n_bytes in range(4, len(whole), max(len(whole) // 40, 1)):
+            (tmp_path / "cut.pt").write_bytes(whole[:n_bytes])
+            with pytest.raises(am.AudioMetamerError, match=r"^[^\n]{,300}$"):
+                read_checkpoint(tmp_path / "cut.pt", trust=True)
+
+
+def content_or_error(path):
+    try:
+        return read_checkpoint(path)
+    except am.AudioMetamerError as error:
+        return str(error)
+
+
+def test_bytes_that_are_changed_are_one_line_or_read(tmp_path):
+    rng = np.random.default_rng(0)
+    for legacy in (False, True):
+        torch.save({"weight": torch.arange(9.0)}, tmp_path / "whole.pt", _use_new_zipfile_serialization=not legacy)
+        whole = np.frombuffer((tmp_path / "whole.pt").read_bytes(), np.uint8)
+        for _ in range(60):
+            changed = whole.copy()
+            changed[rng.integers(4, min(len(whole), 400), 5)] = rng.integers(0, 256, 5)
+            (tmp_path / "changed.pt").write_bytes(changed.tobytes())
+            found = content_or_error(tmp_path / "changed.pt")
+            assert isinstance(found, dict) or "\n" not in found

@@ -138,3 +138,15 @@ def test_the_only_task_has_the_name_of_its_labels():
     assert model.tasks == ("speaker",)
     assert list(model.logits(model(torch.zeros(2, 6)))) == ["speaker"]
     assert am.Model(linear(), signal_shape=(6,)).tasks == ("word",)
+
+
+@pytest.mark.parametrize("duration", [float("nan"), float("inf"), 1e300, -2.0, 0.0])
+def test_durations_that_no_sound_has(duration):
+    with pytest.raises(am.AudioMetamerError, match="has no signals: give 1 to 3,600,000,000 samples"):
+        am.Model(torch.nn.Linear(1000, 2).eval(), sample_rate=4000, duration=duration)
+
+
+@pytest.mark.parametrize("level", [float("nan"), float("inf"), -0.1, 0.0, 1.5])
+def test_levels_that_no_sound_has(level):
+    with pytest.raises(am.AudioMetamerError, match="it must be above 0 and at most 1, an RMS, or None"):
+        am.Model(torch.nn.Linear(1000, 2).eval(), sample_rate=4000, duration=0.25, level=level)

@@ -110,6 +110,15 @@ def load_unfinished(path: Path) -> Unfinished | None:
     return Unfinished(header.settings, header.fingerprint, header.attempt, header.tries, best, halfway, header.seconds)
 
 
+def resumes(path: Path, tries: int) -> bool:
+    """Whether a checkpoint continues a metamer that was finished after a number of attempts.
+
+    One of fewer attempts is left over from before it was finished, by a process that was killed just then.
+    """
+    unfinished = load_unfinished(path)
+    return unfinished is not None and len(unfinished.tries) >= tries
+
+
 @dataclass
 class Checkpoints:
     """Where and when unfinished metamers are kept.

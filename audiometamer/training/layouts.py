@@ -17,6 +17,7 @@
 
 import csv
 import hashlib
+import io
 import re
 import warnings
 from collections import defaultdict
@@ -24,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.files import read_utf8
 from audiometamer.training.listing import audio_files
 from audiometamer.training.recordings import AudioFile, AudioPart, Recording
 
@@ -184,11 +186,10 @@ def _header(table: Path) -> set[str]:
 
 def _rows(table: Path) -> Iterator[Mapping[str, str]]:
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, restval=""):
-                if row["path"]:
-                    yield row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        for row in csv.DictReader(io.StringIO(read_utf8(table)), delimiter="\t", quoting=csv.QUOTE_NONE, restval=""):
+            if row["path"]:
+                yield row
+    except (OSError, ValueError, csv.Error) as error:
         raise AudioMetamerError(f"{table} cannot be read as a table of Common Voice: {error}") from error
 
 

@@ -31,21 +31,13 @@ from audiometamer.training.listing import audio_files, listed_files
 from audiometamer.training.published_hdf5 import FILES, open_published_hdf5
 from audiometamer.training.recordings import SPLITS, AudioFile, AudioPart, Recording
 
-KINDS = {
-    "clips": "a folder with clips.csv",
-    "speechcommands": "a folder of words with validation_list.txt and testing_list.txt",
-    "commonvoice": "a folder with clips/ and train.tsv",
-    "librispeech": "files like 1272/128104/1272-128104-0000.flac",
-    "vctk": "files like wav48/p225/p225_001.wav",
-    "timit": "files like TRAIN/DR1/FCJF0/SA1.WAV",
-    "hdf5": f"a folder with {FILES['train']}",
-    "tree": "a folder with audio files in <split>/<class>/ or <class>/",
-}
+KINDS = ("clips", "speechcommands", "commonvoice", "librispeech", "vctk", "timit", "hdf5", "tree")
 
 _SPLIT_NAMES = {
     "train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
     "test": "test", "testing": "test", "background": "background", "_background_noise_": "background",
 }  # fmt: skip
+_SPLITS = frozenset({"train", "valid", "test"})  # by which a tree is known to have some
 _SPEC = re.compile(rf"(?P<kind>{'|'.join(KINDS)})(\.(?P<task>\w+))?:(?P<path>.+)")
 _NOT_TASKS = {"path", "split", "source", "seconds", "sample_rate", ""}
 
@@ -133,7 +125,10 @@ def _recognised(path: Path) -> str:
         return "hdf5"
     if any(file.parent != path for file in files):
         return "tree"
-    raise AudioMetamerError(f"{path} is none of these: " + "; ".join(f"{looks} ({kind})" for kind, looks in KINDS.items()))
+    raise AudioMetamerError(
+        f"{path} has none of the layouts that are known ({', '.join(KINDS)}); most simply, give a folder of audio files in "
+        "<split>/<class>/ or <class>/, or one with a clips.csv"
+    )
 
 
 def _clips(path: Path) -> list[Recording]:
@@ -144,9 +139,11 @@ def _clips(path: Path) -> list[Recording]:
 
 
 def _clip(row: Row, table: Path) -> Recording:
-    path, split = table.parent / row["path"], row["split"]
-    if split not in SPLITS:
-        raise AudioMetamerError(f"{table}, line {row.line}: the split is {split!r}; it would be one of {', '.join(SPLITS)}")
+    path, split = table.parent / row["path"], _SPLIT_NAMES.get(row["split"].strip().lower())
+    if split is None:
+        raise AudioMetamerError(
+            f"{table}, line {row.line}: the split is {row['split']!r}; it would be one of {', '.join(SPLITS)}"
+        )
     if not path.is_file():
         raise AudioMetamerError(f"{table}, line {row.line}: {path} is not a file")
     cells = {task: cell.split(";") for task, cell in row.items() if task not in _NOT_TASKS}
@@ -156,7 +153,12 @@ def _clip(row: Row, table: Path) -> Recording:
 
 def _tree(path: Path, task: str) -> list[Recording]:
     files = [(file, file.relative_to(path).parts) for file in audio_files(path)]
-    with_splits = any(parts[0].lower() in ("train", "valid", "test") for _, parts in files)
+    if deep := next((file for file, parts in files if _SPLITS.isdisjoint(map(str.lower, parts[:1])) and _is_deep(parts)), None):
+        raise AudioMetamerError(
+            f"{deep} lies in a folder of a split, but below another folder: splits come first, as in {path}/train/<class>/; give "
+            "the folder that holds them"
+        )
+    with_splits = any(parts[0].lower() in _SPLITS for _, parts in files)
     recordings: list[Recording] = []
     classes: dict[str, list[Path]] = defaultdict(list)
     for file, (top, *below) in files:
@@ -174,6 +176,11 @@ def _tree(path: Path, task: str) -> list[Recording]:
     for name, members in classes.items():
         recordings += [AudioFile(file, split, {task: (name,)}) for file, split in _divided(path, members)]
     return _some(recordings, f"{path} holds no audio files (.wav, .flac, .mp3 and the like)")
+
+
+def _is_deep(parts: Sequence[str]) -> bool:
+    """Whether a split is among the folders below the first."""
+    return not _SPLITS.isdisjoint(part.lower() for part in parts[1:-1])
 
 
 def _divided(root: Path, files: list[Path]) -> Iterator[tuple[Path, str]]:

@@ -10,7 +10,7 @@ from audiometamer.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.domains import Gaussian
 from audiometamer.matching.methods import stuck_after
 from audiometamer.matching.optimizers import Cosine, NormalizedDescent
-from audiometamer.metamers.unfinished import Checkpoints, alone, load_unfinished, save_unfinished, together
+from audiometamer.metamers.unfinished import Checkpoints, alone, load_unfinished, resumes, save_unfinished, together
 
 
 class Stopped(Exception):
@@ -106,3 +106,13 @@ def test_what_is_no_checkpoint(tmp_path, content):
     with pytest.raises(am.AudioMetamerError, match=r"not a checkpoint.*delete it to begin again"):
         load_unfinished(tmp_path / "kept.safetensors")
     assert load_unfinished(tmp_path / "none.safetensors") is None
+
+
+def test_what_is_left_over_from_before_a_metamer_was_finished_does_not_resume_it(tiny, tiny_clip, tmp_path):
+    path = tmp_path / "kept.safetensors"
+    stopped = Checkpoints(lambda _: path, stop=lambda: True)
+    with pytest.raises(KeyboardInterrupt):
+        am.synthesize(tiny, tiny_clip, "relu1", steps=20, checkpoints=stopped)
+    assert resumes(path, 0)  # it has no attempt to its end
+    assert not resumes(path, 1)  # the metamer has: it was finished, and then the process was killed
+    assert not resumes(tmp_path / "none.safetensors", 0)

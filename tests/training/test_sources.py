@@ -72,8 +72,8 @@ def test_clips(clips):
         ([], r"clips\.csv has no column path"),
         ([["path", "split"]], r"clips\.csv has no rows"),
         (
-            [["path", "split"], ["a.wav", "train"], ["a.wav", "training"]],
-            r"clips\.csv, line 3: the split is 'training'; it would be one of train, valid, test, background",
+            [["path", "split"], ["a.wav", "train"], ["a.wav", "trained"]],
+            r"clips\.csv, line 3: the split is 'trained'; it would be one of train, valid, test, background",
         ),
         ([["path", "split"], ["a.wav"]], r"line 2: the split is ''"),
         ([["path", "split"], ["a.wav", "train"], [], ["d.wav", "test"]], r"clips\.csv, line 4: .*d\.wav is not a file"),
@@ -137,7 +137,7 @@ def test_tree_without_splits(tmp_path):
 
 
 def test_trees_that_do_not_fit(tmp_path):
-    fails(f"tree:{tmp_path}", r"holds no audio files \(\.wav, \.flac")
+    fails(f"tree:{tmp_path}", r"holds no audio files \(.*\.flac, .*\.wav")
     write_sound(tmp_path / "a/loose.wav")
     write_sound(tmp_path / "loose.wav")
     fails(tmp_path, r"loose\.wav lies in no folder of a class: it would be .*/<class>/loose\.wav")
@@ -431,8 +431,40 @@ def test_hdf5_is_recognised(tmp_path):
 
 
 def test_what_is_no_data_set(tmp_path):
-    fails(tmp_path, r"is none of these: a folder with clips\.csv \(clips\); .*\(speechcommands\); .*\(hdf5\); .*\(tree\)$")
+    fails(
+        tmp_path,
+        r"has none of the layouts that are known \(clips, speechcommands, .*, tree\); most simply, .* with a clips\.csv$",
+    )
     (tmp_path / "notes.txt").write_text("nothing")
-    fails(tmp_path / "notes.txt", r"notes\.txt is none of these")
+    fails(tmp_path / "notes.txt", r"notes\.txt has none of the layouts")
     fails(tmp_path / "none", r"none does not exist; a data set is PATH or KIND:PATH, with the kinds clips, ")
     fails(f"clip:{tmp_path}", r"^clip:.* does not exist; a data set is PATH or KIND:PATH")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path;split;word\na.wav;Training;yes\n",
+        "\ufeffpath\tsplit\tword\r\na.wav\t train \tyes\r\n\r\n",
+        "path,split,word,\na.wav,train, yes ,\n",
+    ],
+)
+def test_tables_as_spreadsheets_write_them(tmp_path, text):
+    write_sound(tmp_path / "a.wav")
+    (tmp_path / "clips.csv").write_text(text, encoding="utf-8", newline="")
+    (recording,) = open_source(str(tmp_path))
+    assert (recording.split, recording.labels) == ("train", {"word": ("yes",)})
+
+
+def test_splits_below_other_folders_are_not_taken_for_a_class(tmp_path):
+    for split in ("train", "test"):
+        write_sound(tmp_path / f"data/set/{split}/yes/0.wav")
+    fails(tmp_path, r"splits come first, as in .*/train/<class>/; give the folder that holds them$")
+    assert {recording.split for recording in open_source(str(tmp_path / "data/set"))} == {"train", "test"}
+
+
+def test_a_utf16_table_of_common_voice_is_called_so(tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "train.tsv").write_text("client_id\tpath\tsentence\n", encoding="utf-16")
+    (tmp_path / "dev.tsv").write_text("client_id\tpath\tsentence\n")
+    fails(f"commonvoice:{tmp_path}", r"train\.tsv cannot be read as a table of Common Voice: it is UTF-16; save it as UTF-8$")
