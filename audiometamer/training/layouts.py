@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import read_utf8
+from audiometamer.files import read_unicode
 from audiometamer.training.listing import audio_files
 from audiometamer.training.recordings import AudioFile, AudioPart, Recording
 
@@ -186,7 +186,7 @@ def _header(table: Path) -> set[str]:
 
 def _rows(table: Path) -> Iterator[Mapping[str, str]]:
     try:
-        for row in csv.DictReader(io.StringIO(read_utf8(table)), delimiter="\t", quoting=csv.QUOTE_NONE, restval=""):
+        for row in csv.DictReader(io.StringIO(read_unicode(table)), delimiter="\t", quoting=csv.QUOTE_NONE, restval=""):
             if row["path"]:
                 yield row
     except (OSError, ValueError, csv.Error) as error:
