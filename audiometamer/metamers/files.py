@@ -37,6 +37,7 @@ from audiometamer.metamers.results import (
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
+from audiometamer.metamers.unfinished import resumes
 from audiometamer.models import Model
 from audiometamer.tables import write_table
 from audiometamer.verdicts import verdict_word
@@ -214,8 +215,8 @@ def is_finished(out: Path, settings: Settings) -> bool:
 
 def is_attempted_again(out: Path, settings: Settings) -> bool:
     """Whether a finished metamer has failed by a new judge, and its method has not yet made all attempts at it."""
-    record = record_path(out, settings)
-    return checkpoint_path(out, settings).exists() and read_evidence(record).verdict.passed is False
+    evidence, checkpoint = read_evidence(record_path(out, settings)), checkpoint_path(out, settings)
+    return evidence.verdict.passed is False and resumes(checkpoint, seed=settings.seed, attempts=len(evidence.tries))
 
 
 def write_index(out: Path) -> Path:

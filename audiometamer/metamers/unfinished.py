@@ -110,6 +110,22 @@ def load_unfinished(path: Path) -> Unfinished | None:
     return Unfinished(header.settings, header.fingerprint, header.attempt, header.tries, best, halfway, header.seconds)
 
 
+def resumes(path: Path, *, seed: int, attempts: int) -> bool:
+    """Whether a checkpoint continues a finished metamer; one that was left as the metamer was finished knows fewer attempts.
+
+    Parameters
+    ----------
+    path : path
+    seed, attempts : int
+        The metamer's seed, and the number of attempts in its record.
+    """
+    try:
+        found = load_unfinished(path)
+    except AudioMetamerError:
+        return True  # whoever takes it up says what is wrong with it
+    return found is not None and found.settings.seed == seed and len(found.tries) >= attempts
+
+
 @dataclass
 class Checkpoints:
     """Where and when unfinished metamers are kept.

@@ -23,7 +23,7 @@ from audiometamer.metamers.judging import judged_anew
 from audiometamer.metamers.results import read_item
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
-from audiometamer.metamers.unfinished import Checkpoints, Unfinished
+from audiometamer.metamers.unfinished import Checkpoints, Unfinished, resumes
 from audiometamer.models import Model
 from audiometamer.stimuli.claims import Claims
 from audiometamer.stimuli.items import Expansion, Planned, identity_of
@@ -109,8 +109,9 @@ class Worker:
         number = len(found.seeds)
         if item.is_to_be_judged(found):
             return _Attempt(number, seed, judge=True)
-        if found.passed is False and (at / CHECKPOINT).exists():  # by a new judge: its synthesis resumes
-            return _Attempt(number, found.evidence.settings.seed)
+        own = found.evidence.settings.seed
+        if found.passed is False and resumes(at / CHECKPOINT, seed=own, attempts=len(found.evidence.tries)):  # by a new judge
+            return _Attempt(number, own)
         if found.passed is False and number < self.attempts:
             return _Attempt(number, seed + number * RETRY_STRIDE)
         self._done.add(item.key)

@@ -240,7 +240,7 @@ def ran(folder, experiment, tmp_path):
         path = tmp_path / (name or f"{participant}.csv")
         extra = {"participant": participant, "date": "2026-03-01_10h15.30.123", "expName": "words", "psychopyVersion": "2024.2.4"}
         with path.open("w", encoding="utf-8-sig", newline="") as file:
-            writer = csv.DictWriter(file, [*rows[0], *extra], restval="")
+            writer = csv.DictWriter(file, [*dict.fromkeys([*rows[0], *extra])], restval="")
             writer.writeheader()
             writer.writerows([extra, *(extra | row for row in rows), extra])
         return path

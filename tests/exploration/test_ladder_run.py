@@ -144,7 +144,7 @@ def test_interrupted_it_gives_its_claims_back_and_says_how_to_go_on(path):
         wait_for(lambda: claims(folder))
         os.kill(process.pid, number)
         assert finished(process) == 130
-        assert "what was finished is kept, and the same command goes on from there" in log.read_text()
+        assert "what was finished is kept, and the same command resumes there" in log.read_text()
         assert not claims(folder)
 
 
