@@ -215,8 +215,8 @@ def is_finished(out: Path, settings: Settings) -> bool:
 
 def is_attempted_again(out: Path, settings: Settings) -> bool:
     """Whether a finished metamer has failed by a new judge, and its method has not yet made all attempts at it."""
-    evidence = read_evidence(record_path(out, settings))
-    return evidence.verdict.passed is False and resumes(checkpoint_path(out, settings), len(evidence.tries))
+    evidence, checkpoint = read_evidence(record_path(out, settings)), checkpoint_path(out, settings)
+    return evidence.verdict.passed is False and resumes(checkpoint, seed=settings.seed, attempts=len(evidence.tries))
 
 
 def write_index(out: Path) -> Path:

@@ -110,13 +110,20 @@ def load_unfinished(path: Path) -> Unfinished | None:
     return Unfinished(header.settings, header.fingerprint, header.attempt, header.tries, best, halfway, header.seconds)
 
 
-def resumes(path: Path, tries: int) -> bool:
-    """Whether a checkpoint continues a metamer that was finished after a number of attempts.
+def resumes(path: Path, *, seed: int, attempts: int) -> bool:
+    """Whether a checkpoint continues a finished metamer; one that was left as the metamer was finished knows fewer attempts.
 
-    One of fewer attempts is left over from before it was finished, by a process that was killed just then.
+    Parameters
+    ----------
+    path : path
+    seed, attempts : int
+        The metamer's seed, and the number of attempts in its record.
     """
-    unfinished = load_unfinished(path)
-    return unfinished is not None and len(unfinished.tries) >= tries
+    try:
+        found = load_unfinished(path)
+    except AudioMetamerError:
+        return True  # whoever takes it up says what is wrong with it
+    return found is not None and found.settings.seed == seed and len(found.tries) >= attempts
 
 
 @dataclass

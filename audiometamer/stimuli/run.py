@@ -109,8 +109,9 @@ class Worker:
         number = len(found.seeds)
         if item.is_to_be_judged(found):
             return _Attempt(number, seed, judge=True)
-        if found.passed is False and resumes(at / CHECKPOINT, len(found.evidence.tries)):  # by a new judge
-            return _Attempt(number, found.evidence.settings.seed)
+        own = found.evidence.settings.seed
+        if found.passed is False and resumes(at / CHECKPOINT, seed=own, attempts=len(found.evidence.tries)):  # by a new judge
+            return _Attempt(number, own)
         if found.passed is False and number < self.attempts:
             return _Attempt(number, seed + number * RETRY_STRIDE)
         self._done.add(item.key)

@@ -48,7 +48,7 @@ def test_without_layers_only_logits_are_computed(signals, tiny):
 def test_models_whose_labels_do_not_fit_their_logits():
     with pytest.raises(am.AudioMetamerError, match="nameless has no labels"):
         Judge(tiny_models.nameless_model()).check()
-    with pytest.raises(am.AudioMetamerError, match=r"3 labels are given for task 'letter'; echo answers letter \(8 classes\)"):
+    with pytest.raises(am.AudioMetamerError, match=r"3 labels are given for task 'letter'; echo has letter \(8 classes\)"):
         echo(labels={"letter": list("abc")})
 
 

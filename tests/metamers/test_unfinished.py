@@ -113,6 +113,6 @@ def test_what_is_left_over_from_before_a_metamer_was_finished_does_not_resume_it
     stopped = Checkpoints(lambda _: path, stop=lambda: True)
     with pytest.raises(KeyboardInterrupt):
         am.synthesize(tiny, tiny_clip, "relu1", steps=20, checkpoints=stopped)
-    assert resumes(path, 0)  # it has no attempt to its end
-    assert not resumes(path, 1)  # the metamer has: it was finished, and then the process was killed
-    assert not resumes(tmp_path / "none.safetensors", 0)
+    assert resumes(path, seed=0, attempts=0)  # it has no attempt to its end
+    assert not resumes(path, seed=0, attempts=1)  # the metamer has: it was finished, and then the process was killed
+    assert not resumes(tmp_path / "none.safetensors", seed=0, attempts=0)

@@ -10,7 +10,9 @@ from tiny_plan import PLAN, write_plan
 
 from audiometamer.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.metamers.results import RECORD, iterate_results
+from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.stimuli.items import expand
+from audiometamer.stimuli.layout import CHECKPOINT
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.records import read_record
 from audiometamer.stimuli.run import run
@@ -127,6 +129,20 @@ def test_only_what_fails_is_attempted_again_and_as_if_it_had_been_judged_at_once
     assert make(path).keys() == after.keys()
     assert read_status(tmp_path / "set").counts == counts
     assert list(verify(tmp_path / "set")) == []
+
+
+def test_a_checkpoint_that_a_killed_worker_left_beside_a_finished_item_starts_nothing(tmp_path):
+    write_null(tmp_path, 1e9)
+    path = write_plan(tmp_path, WITH_NULL)
+    made = make(path)
+    assert {item.passed for item in made.values()} == {False}
+    for item in made.values():
+        record = tmp_path / "set" / item.record
+        settings, fingerprint = item.evidence.settings, read_record(record).identity.method_sha256
+        save_unfinished(record.parent / CHECKPOINT, Unfinished(settings, fingerprint, 0, [], None, None, 0.0))
+    before = files(tmp_path)
+    assert {item.key: item.seeds for item in make(path).values()} == {item.key: item.seeds for item in made.values()}
+    assert files(tmp_path) == before
 
 
 def test_where_there_is_no_null_any_more_the_verdict_stays(tmp_path):
