@@ -92,6 +92,8 @@ def _form(output: Any) -> str:
 def _mend(output: Any) -> str:
     if isinstance(output, Tensor) and output.ndim == 3 and output.shape[1] == 1:
         return "flatten it: am.Model(nn.Sequential(network, nn.Flatten()), …)"
+    if isinstance(getattr(output, "logits", None), Tensor):
+        return "keep them: network.register_forward_hook(lambda module, args, output: output.logits)"
     if isinstance(output, (tuple, list)) and output and isinstance(output[0], Tensor) and output[0].ndim == 2:
         return "keep its first item: network.register_forward_hook(lambda module, args, output: output[0])"
     return "let it return these, or leave the labels out"

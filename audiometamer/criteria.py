@@ -19,7 +19,7 @@ from torch import Tensor
 from audiometamer.complex_values import as_real
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, some_of
 from audiometamer.files import content_of, write_json
-from audiometamer.models import Model
+from audiometamer.models import Model, check_mode
 from audiometamer.pairwise import Different, RowStore, correlations, gram
 from audiometamer.verdicts import Verdict
 
@@ -164,6 +164,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         AudioMetamerWarning
             If sounds are left out, naming each with the one it repeats.
         """
+        check_mode(model)
         wanted = list(dict.fromkeys(map(model.canonical, layers or model.layers)))
         if not wanted:
             raise AudioMetamerError(f"{model.name} lists no layers to measure; name some")

@@ -48,6 +48,8 @@ def mend_of(network: nn.Module, given: Tensor) -> str | None:
         if _works(network, form.give(given)):
             shape = f"1, {rest}" if form.shape == "1, " else form.shape
             return f"it takes (batch, {shape}): wrap it as am.Model(nn.Sequential({form.code}, network), …)"
+    if given.ndim == 2 and _works(network, given[:, None].expand(-1, 2, -1)):
+        return "it takes (batch, 2, samples), two channels: give am.Model channels=2"
     if keys := _keys_asked_for(network, given):
         entries = ", ".join(f"{key!r}: args[0]" for key in keys)
         return f"it takes a dict with {', '.join(keys)}: first call {_HOOK.format(f'({{{entries}}},)')}"

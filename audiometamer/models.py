@@ -489,12 +489,17 @@ def _heard(model: Model, signals: Tensor) -> Tensor | None:
         return None
 
 
+def check_mode(model: Model) -> None:
+    """Raise if a part of a model's network is in train mode: what it returns then depends on chance or on the batch."""
+    if training := [path or model.name for path, module in model.network.named_modules() if module.training]:
+        raise AudioMetamerError(f"{model.name} is in train mode ({training[0]}); call .eval() on it first")
+
+
 @with_gradients
 def check_model(model: Model) -> None:
     """Try a model on noise and raise if its metamers would be meaningless; see `Model`."""
     network, name = model.network, model.name
-    if training := [path or name for path, module in network.named_modules() if module.training]:
-        raise AudioMetamerError(f"{name} is in train mode ({training[0]}); call .eval() on it first")
+    check_mode(model)
     if trainable := [path for path, parameter in network.named_parameters() if parameter.requires_grad]:
         raise AudioMetamerError(
             f"{len(trainable)} parameters of {name} require gradients (first: {trainable[0]}); call .requires_grad_(False) on it"

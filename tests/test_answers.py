@@ -1,5 +1,7 @@
 """Labels fit what a network answers, or the model is refused in one line."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from own_networks import SAMPLE_RATE, SAMPLES, Net, frozen
@@ -17,6 +19,12 @@ class Two(Net):
     def forward(self, x):
         h = self.heard(x).mean(-1)
         return {"word": self.read_out(h), "speaker": self.other(h)}
+
+
+@dataclass
+class Answer:
+    logits: torch.Tensor
+    hidden: None = None
 
 
 class As(Net):
@@ -63,7 +71,13 @@ def test_what_the_refusals_advise_works():
     )
     network = As(lambda y: (y, y * 2))
     network.register_forward_hook(lambda module, args, output: output[0])
-    for model in (flat, model_of(network, list("abc"))):
+    named = As(lambda y: Answer(y))
+    with pytest.raises(
+        am.AudioMetamerError, match=r"returns a Answer, no logits \(batch, classes\); keep them: network.register"
+    ):
+        model_of(named, list("abc"))
+    named.register_forward_hook(lambda module, args, output: output.logits)
+    for model in (flat, model_of(network, list("abc")), model_of(named, list("abc"))):
         assert [tuple(t.shape) for t in model.logits(model(torch.randn(2, SAMPLES))).values()] == [(2, 3)]
 
 

@@ -87,3 +87,16 @@ def test_arguments_that_nobody_can_guess_are_named():
 def test_a_network_that_fails_for_another_reason_says_its_own():
     with pytest.raises(am.AudioMetamerError, match=r"fails on noise of shape \(2, 400\), torch.float32: .*shapes"):
         build(frozen(nn.Linear(7, 3)))
+
+
+def test_a_network_of_two_channels():
+    class Binaural(Net):
+        def forward(self, x):
+            left, right = x.unbind(1)
+            return super().forward(left - right)
+
+    network = frozen(Binaural())
+    with pytest.raises(am.AudioMetamerError, match=r"it takes \(batch, 2, samples\), two channels: give am.Model channels=2"):
+        build(network)
+    model = am.Model(network, sample_rate=SAMPLE_RATE, duration=SAMPLES / SAMPLE_RATE, channels=2)
+    assert am.record(model, torch.zeros(1, 2, SAMPLES), "conv")["conv"].shape[0] == 1

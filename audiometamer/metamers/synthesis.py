@@ -36,7 +36,7 @@ from audiometamer.metamers.results import kept_try
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
-from audiometamer.models import Model, record
+from audiometamer.models import Model, check_mode, record
 from audiometamer.whole_numbers import whole
 
 _REPORT_EVERY = 20
@@ -245,6 +245,7 @@ def iterate_metamers(
     steps = procedure.steps if steps is None else whole(steps, "steps", least=1)
     if batch_size is not None:
         batch_size = whole(batch_size, "batch_size", least=1)
+    check_mode(model)
     jobs = [(clip, model.canonical(layer), s) for clip, layer, s in jobs]
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):
         for place in places(layer):

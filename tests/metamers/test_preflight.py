@@ -123,3 +123,11 @@ def test_a_layer_that_is_named_twice_is_one(model):
 
 def test_a_seed_is_no_text(model):
     refused(model, "seed is '12'; it must be a whole number", seed="12")
+
+
+def test_a_network_that_was_put_into_train_mode_later(model):
+    own = model_of(Net())
+    own.train()
+    refused(own, r"Net is in train mode \(Net\); call .eval\(\) on it first")
+    with pytest.raises(am.AudioMetamerError, match="Net is in train mode"):
+        am.NullDistribution.measure(own, [noise(0), noise(1)])
