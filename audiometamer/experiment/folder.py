@@ -197,7 +197,9 @@ def read_experiment(folder: Path) -> Experiment:
 def read_lists(folder: Path) -> tuple[Lists, dict[str, Entry]]:
     """The lists of an experiment of any kind, and the key to their sounds; raises as `read_experiment`."""
     if not (folder / LISTS).is_file():
-        raise AudioMetamerError(f"{folder} is no experiment: it has no {LISTS}; give the folder that `experiment build` made")
+        raise AudioMetamerError(
+            f"{folder} is no experiment: it has no {LISTS}; give the folder that `experiment build` or `explore build` made"
+        )
     try:
         lists = msgspec.json.decode(_text(folder / LISTS), type=Lists)
         key = msgspec.json.decode(_text(folder / KEY), type=dict[str, Entry])

@@ -250,8 +250,15 @@ def check_set(folder: Path) -> None:
         raise AudioMetamerError(
             f"{folder} is no stimulus set, but metamers of `audiometamer synth`; give a set of `audiometamer run`"
         )
-    missing = f"has no folder {ITEMS}" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
-    raise AudioMetamerError(f"{folder} is no stimulus set: it {missing}; give the folder that `audiometamer run` made")
+    what = f"has no folder {ITEMS}" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
+    if kind := _other_kind(folder):
+        what = f"is {kind}"
+    raise AudioMetamerError(f"{folder} is no stimulus set: it {what}; give the folder that `audiometamer run` made")
+
+
+def _other_kind(folder: Path) -> str | None:
+    """What else a folder is, if that is known."""
+    return next((what for file, what in _OTHERS.items() if (folder / file).exists()), None)
 
 
 def records_of(out: Path) -> list[Path]:
@@ -380,7 +387,7 @@ def _no_results(folder: Path) -> str:
     inner = [path.name for path in sorted(folder.iterdir()) if is_set(path) or (path / INDEX).exists()]
     if inner:
         return f"{folder} holds folders of metamers ({', '.join(inner[:3])}{', …' * (len(inner) > 3)}); give one of them"
-    kind = next((what for file, what in _OTHERS.items() if (folder / file).exists()), None)
+    kind = _other_kind(folder)
     if kind is None and (folder / ".lock").exists():
         return f"{folder} {_NONE_YET}"
     return f"{folder} is {kind}, no folder of metamers; {_GIVE}" if kind else f"{folder} holds no metamers; {_GIVE}"

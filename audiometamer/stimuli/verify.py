@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import file_sha256, is_temporary, whole_file
-from audiometamer.metamers.results import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES, check_set, records_of
+from audiometamer.metamers.results import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES, check_set
 from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, ERROR, LOCK, MANIFEST, ORIGINALS
 
 _LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)")
@@ -70,14 +70,11 @@ def read_manifest(stimulus_set: Path) -> dict[str, str]:
     Raises
     ------
     AudioMetamerError
-        If there is none, a line of it cannot be read, or names a file outside the set.
+        If the folder is no set, has none, or a line of it cannot be read or names a file outside the set.
     """
     path = stimulus_set / MANIFEST
-    if not stimulus_set.is_dir():
-        raise AudioMetamerError(f"{stimulus_set} is not a folder; give that of a stimulus set")
     if not path.exists():
-        if records_of(stimulus_set):
-            check_set(stimulus_set)
+        check_set(stimulus_set)
         began = "; no run of this set has come to its end yet" if (stimulus_set / PLANNED).exists() else ""
         raise AudioMetamerError(f"{path} does not exist{began}; `audiometamer stimuli index {stimulus_set}` writes it")
     sums = {}

@@ -183,12 +183,13 @@ class Pace:
     def _tell(self, there: float, message: str) -> None:
         if self.report is None:
             return
+        there = min(there, self.total)  # what is attempted again was there before
         seconds = time.monotonic() - self.began
         rate = (there - self.first) / seconds if seconds else 0
         left = (
             f", {3600 * rate:.0f} an hour, {spell((self.total - there) / rate)} left" if rate > 0 and there < self.total else ""
         )
-        self.report(min(there / self.total, 1), f"{int(there)} of {self.total}{left}; {message}")
+        self.report(there / self.total, f"{int(there)} of {self.total}{left}; {message}")
 
 
 def spell(seconds: float) -> str:

@@ -46,6 +46,25 @@ def test_a_layer_alone_is_selected(capsys):
     assert "2 of 3 items, 2 clips at 1 condition: selection/selection.tsv" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", [["status"], ["stimuli", "verify"]])
+@pytest.mark.parametrize(
+    ("file", "what"),
+    [
+        ("", "has no folder items"),
+        ("model.toml", "is a model"),
+        ("sounds.tsv", "is an export"),
+        ("lists.json", "is an experiment"),
+    ],
+)
+def test_another_folder_than_a_set_is_named(command, file, what, capsys):
+    Path("other").mkdir()
+    if file:
+        (Path("other") / file).touch()
+    told = f"other is no stimulus set: it {what}; give the folder that `audiometamer run` made"
+    assert refused(capsys, *command, "other") == f"audiometamer: error: {told}"
+    assert [path.name for path in Path("other").iterdir()] == ([file] if file else [])
+
+
 def test_differences_are_status_1(capsys):
     main(["stimuli", "index", "my set"])
     Path("my set/README.md").unlink()
@@ -62,7 +81,7 @@ def test_differences_are_status_1(capsys):
     [
         (["index", "nowhere"], "nowhere is no stimulus set: it does not exist"),
         (["verify", "my set"], "MANIFEST.sha256 does not exist; `audiometamer stimuli index my set` writes it"),
-        (["verify", "nowhere"], "nowhere is not a folder; give that of a stimulus set"),
+        (["verify", "nowhere"], "nowhere is no stimulus set: it does not exist"),
         (["select", "my set", "--balance", "colour"], "clips.tsv has no column 'colour'"),
         (["select", "my set", "--most-clips", "0"], "most clips is 0"),
         (["select", "my set", "--only", "layer"], "--only is 'layer'; it must be COLUMN=VALUE"),

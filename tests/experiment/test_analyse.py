@@ -125,6 +125,9 @@ def test_groups_whose_names_look_alike_or_are_blank():
     case = analyse(answers(8, 4), [Listener(listener=str(k), group=g) for k, g in enumerate(groups, start=1)], **FAST)
     assert "Groups young and Young differ in letter case only; they count as two." in case.notes
     assert case.tests["groups of listeners, one"].groups == {"old": 3, "young": 3, "Young": 1}
+    alone = "has a single listener: the test of groups takes its variance to be that of the others."
+    assert [note for note in case.notes if alone in note] == [f"Group Young {alone}"]
+    assert not [note for note in found.notes if alone in note]
 
 
 def test_listeners_who_never_came_are_in_no_test():

@@ -338,7 +338,7 @@ goat = ["kid"]"""
     lines = str(error.value).replace(f"{tmp_path}/", "").splitlines()
     assert lines[0] == "design.toml: 10 things are wrong:"
     assert sorted(re.sub("^  (line [0-9]+: )?", "", line) for line in lines[1:]) == [
-        "answers.alternatives: 20 are wanted of a list of 16",
+        "answers.alternatives: 20 are wanted of a list of 15",
         "answers.equal: 'fishh' is none of the answers; did you mean 'fish'?",
         "answers.equal: 'kid' is not in the list of answers; nobody can choose it",
         "answers.list: 'Sofa' and 'couch' are both shown as 'Sofa'; keep one of them",

@@ -277,6 +277,15 @@ def test_a_whole_experiment_by_keyboard(session):
         assert not [name for name in (*SECRETS, *words) if name in told]
 
 
+def test_who_is_kept_out_reads_what_to_do_and_nothing_of_answers(session):
+    s = session(NO_CHECK)
+    s.expected = ("Failed to load resource", "nobody has this token")
+    page = s.open(s.context(), goto=False)
+    page.goto(f"{s.address}/#nobody")
+    told = "The experiment cannot be opened: This link is not known here. Please open it exactly as you were given it."
+    expect(page.locator("#status")).to_have_text(told)
+
+
 def test_the_list_completes_and_nothing_else_is_taken(session):
     s = session(NO_CHECK)
     page = s.open(s.context())

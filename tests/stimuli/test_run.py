@@ -28,7 +28,7 @@ from audiometamer.stimuli.records import read_record
 from audiometamer.stimuli.run import RETRY_STRIDE, Worker, prepare, run
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import read_manifest, verify
-from audiometamer.stimuli.workers import Interruption, spell
+from audiometamer.stimuli.workers import Interruption, Pace, spell
 
 
 def opened(path):
@@ -165,6 +165,7 @@ def test_a_folder_in_the_way_and_no_set(tmp_path, capsys):
     (tmp_path / "set").write_text("a file")
     assert "is a file; the set needs a folder" in refused(capsys, "run", path, "--device", "cpu")
     assert "is no stimulus set" in refused(capsys, "status", tmp_path)
+    assert "plan.toml is no stimulus set: it is a file; give the folder" in refused(capsys, "status", path)
     assert "cannot be read: No such file" in refused(capsys, "run", tmp_path / "none.toml")
 
 
@@ -283,3 +284,10 @@ def test_notes_of_hundreds_of_clips_are_told_in_brief(tmp_path, capsys):
 @pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (150, "2 min"), (5400, "1.5 h"), (200_000, "2.3 days")])
 def test_spell(seconds, words):
     assert spell(seconds) == words
+
+
+def test_what_is_attempted_again_is_not_counted_twice():
+    """Three items are there; two of them are attempted again, and no more than three can be there."""
+    told = []
+    Pace(3, lambda: 3, lambda share, message: told.append((share, message))).of_worker(2.0, "step 1")
+    assert told == [(1, "3 of 3; step 1")]

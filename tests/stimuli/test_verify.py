@@ -153,5 +153,6 @@ def test_bad_manifests_are_told_in_a_line(stimuli, content, message):
 
 
 def test_a_set_without_manifest_cannot_be_verified(tmp_path):
+    (tmp_path / "items").mkdir()
     with pytest.raises(AudioMetamerError, match="does not exist; `audiometamer stimuli index"):
         list(verify(tmp_path))

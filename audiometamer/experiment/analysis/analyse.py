@@ -157,6 +157,9 @@ def _group_notes(groups: Mapping[str, str], *, several: bool) -> Iterator[str]:
     for first, second in itertools.combinations(names, 2):
         if first.casefold() == second.casefold():
             yield f"Groups {first} and {second} differ in letter case only; they count as two."
+    for name, n in Counter(group for group in groups.values() if group).items():
+        if n == 1 and len(names) > 1:
+            yield f"Group {name} has a single listener: the test of groups takes its variance to be that of the others."
     without = [listener for listener, group in groups.items() if not group]
     if len(names) == 1 and several:
         yield f"No test of groups: of those who are analysed, all who have a group are {names[0]}."

@@ -7,7 +7,7 @@ import { Images } from "./images.js";
 import { Sounds } from "./sounds.js";
 import { screens } from "./timeline.js";
 import { Server } from "./transport.js";
-import { explained, notYet, percent, sentence } from "./words.js";
+import { lastWord, notYet, percent } from "./words.js";
 
 async function main() {
   const offline = document.querySelector('meta[name="transport"]')?.content === "offline";
@@ -40,10 +40,10 @@ function watch(outbox) {
   addEventListener("focus", () => outbox.note("got focus"));
 }
 
-/** The last word where nothing can go on. */
+/** Nothing can go on. */
 function stop(error) {
   document.querySelector("#screen").replaceChildren();
-  say(sentence("notices.cannot_go_on", { reason: explained(error) }));
+  say(lastWord(error));
 }
 
 addEventListener("unhandledrejection", ({ reason }) => stop(reason));

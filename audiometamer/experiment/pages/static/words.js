@@ -18,7 +18,15 @@ export function explained(error) {
   return name in SENTENCES ? sentence(name) : sentence("errors.other", { reason: error?.message ?? String(error) });
 }
 
-/** The same of what is tried again; where nobody answered, there is nothing to explain. */
+/** What keeps a listener out, and says itself what to do about it. */
+const KEPT_OUT = ["closed", "complete", "no_list", "no_storage", "preview", "unknown_link", "unnamed", "whole_link"];
+
+/** The last word where nothing can go on. */
+export function lastWord(error) {
+  return sentence(KEPT_OUT.includes(error?.code) ? "notices.cannot_open" : "notices.cannot_go_on", { reason: explained(error) });
+}
+
+/** The reason of what is tried again; where nobody answered, there is nothing to explain. */
 export function notYet(error) {
   return `${error?.told ? explained(error) : sentence("notices.no_connection")} ${sentence("notices.try_again")}`;
 }
