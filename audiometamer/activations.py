@@ -15,7 +15,10 @@ from torch.utils.hooks import RemovableHandle
 from audiometamer.errors import AudioMetamerError
 from audiometamer.parts import Part
 
-_LAYER = re.compile(r"(?P<path>[^@\[\]/]*)(@(?P<call>\d+))?(\[(?P<key>[^\[\]]+(\]\[[^\[\]]+)*)\])?(/(?P<part>.+))?")
+# A module's name may hold a slash, as that of a task's read-out does: signal/word_int.
+_LAYER = re.compile(
+    r"(?P<path>[^@\[\]/]*(/[^@\[\]/=]+)*)(@(?P<call>\d+))?(\[(?P<key>[^\[\]]+(\]\[[^\[\]]+)*)\])?(/(?P<part>[^/]*=.*))?"
+)
 
 
 @dataclass(frozen=True)
