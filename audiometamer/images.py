@@ -109,7 +109,7 @@ def read_image(path: str | os.PathLike[str], picture: Picture) -> Clip:
 
 
 def _pixels(path: Path) -> tuple[Tensor, int]:
-    """All of an image, [shape=(1 or 3, rows, columns)] in [0, 1]; and how many images the file holds, of which it is the first."""
+    """All of a file's first image, [shape=(1 or 3, rows, columns)] in [0, 1]; and how many images the file holds."""
     from PIL import ExifTags, Image, UnidentifiedImageError
 
     if not path.is_file():

@@ -18,7 +18,7 @@ from audiometamer.metamers.batch_size import fitting_batch_size
 @options.steps
 @options.device
 @options.fitting_batch_size
-@click.option("--clips", type=click.IntRange(1), default=1, show_default=True, help="How many clips the time is wanted for.")
+@click.option("--clips", type=click.IntRange(1), default=1, show_default=True, help="Number of clips to estimate for.")
 def benchmark(
     model_name: str,
     layer_names: tuple[str, ...],
@@ -29,7 +29,7 @@ def benchmark(
     batch_size: int | None,
     clips: int,
 ) -> None:
-    """Time a model's steps on this device, and tell the expected hours for a number of clips, at each layer and seed."""
+    """Time a model's steps on this device, and report the expected hours for a number of clips, at each layer and seed."""
     model, procedure = options.opened_model(model_name, device), load_method(method)
     layers = options.layers_of(model, layer_names)
     per_layer = clips * len(seeds)

@@ -85,7 +85,7 @@ def dimensions(
     """Find dimensions of layers of a model over BANK: natural sounds or photographs, their folders, or tables with a column path.
 
     Recordings that are longer than the model takes give several sounds. Writes a folder for each layer into --out, as soon as
-    its dimensions are found: the same command goes on where it was interrupted.
+    its dimensions are found: the same command resumes where it was interrupted.
     """
     model = options.opened_model(model_name, device)
     layers = options.layers_of(model, layer_names)
@@ -135,7 +135,7 @@ def dimensions(
     "names",
     multiple=True,
     metavar="LAYER/COMPONENT,…",
-    help="Which; one side alone: relu2/3/+. Default: the strongest.",
+    help="Components to move along; one side alone: relu2/3/+; default: the strongest.",
 )
 @click.option(
     "--strongest",
@@ -241,7 +241,7 @@ def _print_calibrated(calibrated: Sequence[Calibrated]) -> None:
 def ladder(path: Path, device: str, workers: int) -> None:
     """Make the moved signals that PLAN asks for and that are not there yet: what listeners will hear.
 
-    What is finished is kept: the same command goes on where it was interrupted. Several runs share the work. Each ends with
+    What is finished is kept: the same command resumes where it was interrupted. Several runs share the work. Each ends with
     moves.tsv, a row for each signal, and calibration.tsv, what each wished change along each dimension came to.
     """
     with tracked() as tracker:

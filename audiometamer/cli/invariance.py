@@ -30,7 +30,11 @@ _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the probes.")
 @click.option(
-    "--dtype", type=click.Choice(list(_DTYPES)), default="float64", show_default=True, help="That the model is computed in."
+    "--dtype",
+    type=click.Choice(list(_DTYPES)),
+    default="float64",
+    show_default=True,
+    help="Floating type that the model computes in.",
 )
 @options.device
 @options.batch_size

@@ -24,7 +24,7 @@ model = click.option(
     "permuted:NAME:SEED; or several at once, A+B.",
 )  # fmt: skip
 layers = click.option(
-    "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers to match; default: all that the model lists."
+    "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers; default: all that the model lists."
 )
 seeds = click.option(
     "--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="Random seed; may be given several times."

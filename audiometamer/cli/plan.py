@@ -38,7 +38,7 @@ attempts = click.option(
 
 @click.group(cls=Group)
 def plan() -> None:
-    """A plan says which stimuli to make: a TOML file."""
+    """Check a plan, the TOML file that says which stimuli to make."""
 
 
 @plan.command()
@@ -97,7 +97,7 @@ def _spell_bytes(n: int) -> str:
 def run(path: Path, device: str, workers: int, retry: str | None, attempts: int) -> None:
     """Make what PLAN asks for and is not there yet.
 
-    What is finished is kept: the same command goes on where it was interrupted. Several runs share the work. Each ends with the
+    What is finished is kept: the same command resumes where it was interrupted. Several runs share the work. Each ends with the
     set's index, licences, README and manifest.
     """
     plan = read_plan(path)

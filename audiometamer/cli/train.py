@@ -20,7 +20,7 @@ from audiometamer.training.train import train as train_model
 )
 @click.argument("recipe")
 @options.data
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Becomes the model's folder.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new model.")
 @options.device
 @click.option(
     "--workers",
@@ -32,7 +32,7 @@ from audiometamer.training.train import train as train_model
 def train(recipe: str, data: tuple[str, ...], out: Path, device: str, workers: int) -> None:
     """Train the network of a RECIPE, a TOML file or the name of a shipped one.
 
-    After Ctrl-C, or any other end, the same command goes on where it stopped.
+    After Ctrl-C, or any other end, the same command resumes where it stopped.
     """
     with tracked() as tracker:
         folder = train_model(find_recipe(recipe), data, out, device=device, workers=workers, progress=tracker, told=click.echo)
