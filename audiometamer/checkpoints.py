@@ -112,7 +112,7 @@ def _names_asked_for(path: Path, error: Exception) -> str:
     """What a checkpoint needs beyond tensors and plain containers; empty for a pickle that needs nothing and is no checkpoint."""
     try:
         return some_of(sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))) or _reason(error)
-    except Exception:  # broken, or not of torch's newer format: only the first name is known
+    except Exception:  # noqa: BLE001 (broken, or not of the newer format: only the first name is known)
         return ", ".join(re.findall(r"GLOBAL ([\w.]+)", str(error)))
 
 

@@ -80,7 +80,7 @@ def read_image(path: str | os.PathLike[str], picture: Picture) -> Clip:
     -------
     Clip
         `samples` [shape=picture.shape] in [0, 1], no sample rate. If all pixels are black, white or otherwise the same, that is
-        an error; if the photograph is enlarged, a warning.
+        an error; if the photograph is enlarged, or only the first image of a file, a warning.
 
     Raises
     ------
@@ -89,10 +89,10 @@ def read_image(path: str | os.PathLike[str], picture: Picture) -> Clip:
         takes.
     """
     path = Path(path)
-    pixels = _pixels(path)
+    pixels, frames = _pixels(path)
     rows, columns = pixels.shape[1:]
     _, height, width = picture.shape
-    notices = []
+    notices = [f"the first of {frames} images was taken"] if frames > 1 else []
     if 2 * rows < height or 2 * columns < width:
         raise AudioMetamerError(
             f"{path} has {columns} × {rows} pixels and the model takes {width} × {height}: give a larger image"
@@ -108,14 +108,16 @@ def read_image(path: str | os.PathLike[str], picture: Picture) -> Clip:
     return Clip(clip_name(path), picture(pixels).contiguous(), None, tuple(notices), ClipSource.of(path))
 
 
-def _pixels(path: Path) -> Tensor:
-    """All of an image, [shape=(1 or 3, rows, columns)] in [0, 1]."""
+def _pixels(path: Path) -> tuple[Tensor, int]:
+    """All of a file's first image, [shape=(1 or 3, rows, columns)] in [0, 1]; and how many images the file holds."""
     from PIL import ExifTags, Image, UnidentifiedImageError
 
     if not path.is_file():
         raise AudioMetamerError(f"{path} is not a file")
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # twice as many pixels are an error
+            frames = getattr(image, "n_frames", 1)
             image.load()
             deep = _read_png16(path) if image.format == "PNG" else None
             values = _opaque(path, image)
@@ -127,7 +129,7 @@ def _pixels(path: Path) -> Tensor:
     values = _upright(values if deep is None else deep, orientation)
     largest = STEPS_16_BIT if values.dtype == np.uint16 else STEPS_8_BIT
     pixels = torch.from_numpy(np.ascontiguousarray(values / largest, dtype=np.float32))
-    return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
+    return (pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()), frames
 
 
 def _upright(values: np.ndarray, orientation: int) -> np.ndarray:
@@ -167,7 +169,7 @@ def _read_png16(path: Path) -> np.ndarray | None:
 
 def read_png(path: str | os.PathLike[str]) -> Tensor:
     """Read back what `write_png` wrote: pixels [shape=(1 or 3, rows, columns)] in [0, 1]."""
-    return _pixels(Path(path))
+    return _pixels(Path(path))[0]
 
 
 def write_png(path: str | os.PathLike[str], pixels: Tensor) -> None:

@@ -156,3 +156,15 @@ def test_orientations_that_there_are_not_are_ignored(tmp_path, orientation):
     exif[0x0112] = orientation
     Image.fromarray(values).save(tmp_path / "x.png", exif=exif)
     torch.testing.assert_close(read_image(tmp_path / "x.png", COLOUR).samples, torch.from_numpy(values).permute(2, 0, 1) / 255)
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp", "tiff", "png"])
+def test_the_first_of_several_images_is_taken_and_said_so(tmp_path, ending):
+    values = np.zeros((32, 32, 3), np.uint8)
+    values[:16] = 255
+    first, second = Image.fromarray(values), Image.fromarray(255 - values)
+    first.save(tmp_path / f"two.{ending}", save_all=True, append_images=[second])
+    with pytest.warns(am.AudioMetamerWarning, match=f"two.{ending}: the first of 2 images was taken"):
+        clip = read_image(tmp_path / f"two.{ending}", Picture((3, 32, 32)))
+    assert clip.samples[:, :14].mean() > 0.9
+    assert clip.samples[:, 18:].mean() < 0.1

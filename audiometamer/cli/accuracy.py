@@ -49,7 +49,7 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str,
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the backgrounds.")
 @options.device
 @options.batch_size
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables and pictures. Default: test-model/MODEL.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for tables and pictures; default: test-model/MODEL.")
 @click.option("--overwrite", is_flag=True, help="Replace the tables and pictures that are there.")
 def test_model(
     model_name: str, data: tuple[str, ...], splits: tuple[str, ...], snrs: tuple[float, ...], attacks: tuple[str, ...],

@@ -11,7 +11,9 @@ attacks = click.option(
     "--attack", "attacks", multiple=True, metavar="WHERE:NORM:RADIUS,…",
     help="Also under attacks, as in cochleagram:l2:0.25,0.5,1 or waveform:linf:0.002; may be given several times.",
 )  # fmt: skip
-attack_steps = click.option("--attack-steps", type=click.IntRange(1), default=ATTACK_STEPS, show_default=True)
+attack_steps = click.option(
+    "--attack-steps", type=click.IntRange(1), default=ATTACK_STEPS, show_default=True, help="Steps of each attack."
+)
 
 
 def adversaries(attacks: tuple[str, ...], steps: int) -> list[Adversary]:

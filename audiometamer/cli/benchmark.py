@@ -18,7 +18,7 @@ from audiometamer.metamers.batch_size import fitting_batch_size
 @options.steps
 @options.device
 @options.fitting_batch_size
-@click.option("--clips", type=click.IntRange(1), default=1, show_default=True, help="How many clips the time is wanted for.")
+@click.option("--clips", type=click.IntRange(1), default=1, show_default=True, help="Number of clips to estimate for.")
 def benchmark(
     model_name: str,
     layer_names: tuple[str, ...],

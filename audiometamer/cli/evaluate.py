@@ -27,11 +27,13 @@ from audiometamer.metamers.files import folder_of
 )
 @click.option(
     "--labels", type=click.Path(path_type=Path),
-    help="CSV with what the clips truly are: columns path or clip, and one for each task (word, speaker, …).",
+    help="CSV with the clips' true labels: columns path or clip, and one for each task (word, speaker, …).",
 )  # fmt: skip
 @attacking.attacks
 @attacking.attack_steps
-@click.option("--rdms/--no-rdms", default=True, show_default=True, help="Dissimilarities of all pairs of sounds, at every layer.")
+@click.option(
+    "--rdms/--no-rdms", default=True, show_default=True, help="Compute dissimilarities of all pairs of sounds at every layer."
+)
 @click.option("--only-passed", is_flag=True, help="Leave out metamers that did not pass their verdict.")
 @click.option("--selection", type=click.Path(path_type=Path), help="Evaluate only the files in this table of `stimuli select`.")
 @click.option("--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Bootstrap samples of clips.")

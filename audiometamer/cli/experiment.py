@@ -122,7 +122,7 @@ def links(folder: Path, database: Path | None, count: int, address: str | None, 
 @serving.folder
 @serving.answers
 @click.argument("listener", type=int)
-@click.option("--reason", required=True, help="As the table of listeners will give it.")
+@click.option("--reason", required=True, help="Reason, for the table of listeners.")
 def release(folder: Path, database: Path | None, listener: int, reason: str) -> None:
     """Count LISTENER, who did not finish, as excluded, and give the list to the next who comes. The answers stay."""
     _store(folder, database).release(listener, reason)
@@ -184,7 +184,7 @@ def collect(
     help="Share of right answers: relu0=0.8, cochcnn-word/relu0=0.8, natural=0.95, headphones=1; may be given several times.",
 )  # fmt: skip
 @click.option("--guesses", type=options.Number(0, 1), default=0.02, show_default=True, help="Probability of an answer at random.")
-@click.option("--model", "model_name", help="A network as listener, in the place of --accuracy.")
+@click.option("--model", "model_name", help="A network as listener, instead of --accuracy.")
 @options.device
 @serving.rehearsed
 def rehearse(

@@ -135,7 +135,7 @@ def dimensions(
     "names",
     multiple=True,
     metavar="LAYER/COMPONENT,…",
-    help="Which; one side alone: relu2/3/+. Default: the strongest.",
+    help="Components to move along; one side alone: relu2/3/+; default: the strongest.",
 )
 @click.option(
     "--strongest",

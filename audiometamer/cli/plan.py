@@ -38,7 +38,7 @@ attempts = click.option(
 
 @click.group(cls=Group)
 def plan() -> None:
-    """A plan says which stimuli to make: a TOML file."""
+    """Check a plan, the TOML file that says which stimuli to make."""
 
 
 @plan.command()

@@ -27,9 +27,9 @@ from audiometamer.stimuli.plan import open_model, planned_models
 def report(folder: Path, out: Path | None, evaluation: Path | None, figures: bool, overwrite: bool) -> None:
     """Make one HTML page of a FOLDER of metamers, with players, cochleagrams, verdicts and loss curves.
 
-    FOLDER is the --out folder of `audiometamer synth`, or a set that `audiometamer run` made, finished or not.
-    It opens with a double click, without a network. Sounds stay where they are; cochleagrams are drawn into a folder beside the
-    page. A report made before is replaced; any other file of that name is not.
+    FOLDER is the --out folder of `audiometamer synth`, or a set that `audiometamer run` made, even an unfinished one. The page
+    opens with a double click and needs no network connection. Sounds stay where they are; cochleagrams are drawn into a folder
+    beside the page. An earlier report is replaced; any other file of that name is not.
     """
     opener = partial(_opened, folder) if figures else None
     with tracked() as tracker:

@@ -20,15 +20,15 @@ from audiometamer.experiment.simulated import Reply
 
 _path = click.Path(path_type=Path)
 folder = click.argument("folder", metavar="EXPERIMENT", type=_path)
-answers = click.option("--answers", "database", type=_path, help="Where they are kept; default: answers.db in EXPERIMENT.")
+answers = click.option("--answers", "database", type=_path, help="Where answers are kept; default: answers.db in EXPERIMENT.")
 _PORT = 8000
 _EVERYWHERE = ("http://0.0.0.0:", "http://[::]:")  # addresses at which a server takes listeners, and which none of them can open
 _SERVED = (
     answers,
     click.option(
-        "--host", default="127.0.0.1", show_default=True, help="Who may come: 127.0.0.1 is this machine, 0.0.0.0 everybody."
+        "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 lets other machines connect."
     ),
-    click.option("--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True, help="0: any that is free."),
+    click.option("--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True, help="Port; 0: any that is free."),
     click.option(
         "--open", "open_to", type=click.Choice(["prolific", "mturk", "anyone"]),
         help="Take listeners without a link of their own; default: links alone.",

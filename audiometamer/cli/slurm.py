@@ -14,15 +14,23 @@ _ASKED = (
     click.option(
         "--tasks", type=click.IntRange(1), default=8, show_default=True, help="Tasks of the array; they share the items."
     ),
-    click.option("--time", default="04:00:00", show_default=True, help="Limit of a task; it queues again shortly before."),
-    click.option("--warning", type=click.IntRange(1), default=120, show_default=True, help="How shortly before, in seconds."),
+    click.option(
+        "--time", default="04:00:00", show_default=True, help="Time limit of each task, which requeues itself shortly before."
+    ),
+    click.option(
+        "--warning",
+        type=click.IntRange(1),
+        default=120,
+        show_default=True,
+        help="How long before the limit it does so, in seconds.",
+    ),
     click.option("--cpus", type=click.IntRange(1), default=4, show_default=True, help="CPU cores of each task."),
     click.option(
         "--gpus", type=click.IntRange(0), default=0, show_default=True, help="GPUs of each task, which runs a worker on each."
     ),
     click.option("--memory", help="Memory of each task, as in 16G."),
-    click.option("--partition"),
-    click.option("--account"),
+    click.option("--partition", help="Partition of the cluster."),
+    click.option("--account", help="Account to charge."),
     click.option("--module", "modules", multiple=True, help="Module to load first; may be given several times."),
     click.option("--sbatch", "options", multiple=True, help="Any other option of sbatch, as in --sbatch=--qos=long; likewise."),
     common.device,

@@ -13,7 +13,7 @@ from audiometamer.stimuli.status import STATES, Status, read_status
 @click.argument("folder", metavar="SET", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def status(folder: Path, as_json: bool) -> None:
-    """How far a stimulus set is; reads only the disk."""
+    """Show how far a stimulus set is; reads only the disk."""
     found = read_status(folder)
     if as_json:
         click.echo(json_text(found))

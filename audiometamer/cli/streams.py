@@ -26,8 +26,10 @@ class _Ascii(io.TextIOWrapper):
 
 
 def print_any_character() -> None:
-    """Let standard output and error spell what their encoding lacks, rather than fail."""
+    """Let standard output and error spell what their encoding lacks, rather than fail; one that is closed goes nowhere."""
     for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 (for as long as the process lives)
         stream = getattr(sys, name)
         if not isinstance(stream, io.TextIOWrapper):
             continue

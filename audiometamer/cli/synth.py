@@ -70,7 +70,7 @@ from audiometamer.verdicts import verdict_word
 @click.option("--compile", "compiled", is_flag=True, help="Compile the network with torch.compile, a layer at a time.")
 @options.null_file
 @options.out("metamers")
-@click.option("--overwrite", is_flag=True, help="Make again what is there already.")
+@click.option("--overwrite", is_flag=True, help="Make again what exists already.")
 def synth(
     clips: tuple[Path, ...],
     model_name: str,

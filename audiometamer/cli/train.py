@@ -20,7 +20,7 @@ from audiometamer.training.train import train as train_model
 )
 @click.argument("recipe")
 @options.data
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Becomes the model's folder.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new model.")
 @options.device
 @click.option(
     "--workers",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import msgspec
+import numpy as np
 import pytest
 import soundfile
 from command_line import refused
@@ -249,3 +250,10 @@ def test_numbers_of_options_are_finite_and_in_range(capsys, tmp_path, number):
 
 def test_a_text_file_without_end_is_not_read(capsys):
     assert "/dev/zero cannot be read: it is a device" in refused(capsys, "plan", "check", "/dev/zero")
+
+
+def test_a_synthesis_whose_output_and_error_are_closed_is_made(tmp_path):
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(1000), 4000)
+    command = f"{sys.executable} -m audiometamer synth a.wav --model tiny_models:sound_model --layers relu0 --steps 1 >&- 2>&-"
+    assert ran("sh", "-c", command, folder=tmp_path).returncode == 0
+    assert (tmp_path / "metamers/index.tsv").is_file()
