@@ -48,6 +48,13 @@ from audiometamer.resources import COMMAND
 _path = click.Path(path_type=Path)
 _number = click.option("--signals-at-most", "number", type=click.IntRange(1), help="So many of SIGNALS, at random.")
 _seed = click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
+_lapse = click.option(
+    "--lapse",
+    type=options.Number(0, 0.3),
+    default=0.02,
+    show_default=True,
+    help="Share of answers that are wrong whatever is played.",
+)
 
 
 @click.group(
@@ -314,13 +321,7 @@ def serve(folder: Path, device: str, **asked: Any) -> None:
     "--d-prime", "chosen", multiple=True, metavar="[DIMENSION=]D",
     help="d′ of a listener for a change of one standard deviation: 2, or relu2/0/+=3; may be given several times.  [default: 2]",
 )  # fmt: skip
-@click.option(
-    "--lapse",
-    type=options.Number(0, 0.3),
-    default=0.02,
-    show_default=True,
-    help="Share of answers that are wrong whatever is played.",
-)
+@_lapse
 @options.device
 @serving.rehearsed
 def rehearse(
@@ -352,13 +353,7 @@ def rehearse(
     help="A threshold is where so many answers are correct.  [default: what procedures of EXPERIMENT look for, or 0.794]",
 )  # fmt: skip
 @click.option("--d-prime", "d_prime", type=options.Number(0, min_open=True), help="Rather than --target: where d′ is so large.")
-@click.option(
-    "--lapse",
-    type=options.Number(0, 0.3),
-    default=0.02,
-    show_default=True,
-    help="Share of answers that are wrong whatever is played.",
-)
+@_lapse
 @click.option("--headphones", type=click.IntRange(0), help="Headphone trials to get right; default: as in the design, or 5.")
 @click.option(
     "--catch", type=options.Number(0, 1),
