@@ -44,6 +44,7 @@ from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.metamers.files import folder_of
 from audiometamer.models import Model
 from audiometamer.resources import COMMAND
+from audiometamer.stimuli.set import counted
 
 _path = click.Path(path_type=Path)
 _number = click.option("--signals-at-most", "number", type=click.IntRange(1), help="So many of SIGNALS, at random.")
@@ -260,8 +261,8 @@ def ladder(path: Path, device: str, workers: int) -> None:
         click.echo(f"and {len(failed) - 10} more could not be made")
     references = {rung.record.clip for rung in made.all}
     click.echo(
-        f"{len(made.all)} moved signals in {made.folder}: {len(made.dimensions)} dimensions, {len(references)} references; "
-        f"{len(failed)} could not be made"
+        f"{counted(len(made.all), 'moved signal')} in {made.folder}: {counted(len(made.dimensions), 'dimension')}, "
+        f"{counted(len(references), 'reference')}; {len(failed)} could not be made"
     )
 
 
@@ -289,7 +290,10 @@ def build(design: Path, out: Path) -> None:
         least, most = f"{min(one[0] for one in levels):g}", f"{max(one[-1] for one in levels):g}"
         table.add_row(layer, str(len(names)), references, _span(map(len, levels)), least, most)
     print_table(table)
-    click.echo(f"{asked.listeners} listeners, each with {asked.ladder.each} of {len(course.dimensions)} dimensions: {out}")
+    click.echo(
+        f"{counted(asked.listeners, 'listener')}, each with {asked.ladder.each} of "
+        f"{counted(len(course.dimensions), 'dimension')}: {out}"
+    )
     serving.tell_of_ends(read_exploration_design(design), out)
     click.echo(f"links for listeners: audiometamer experiment links {out}   secret of the results page: {out / layout.SECRET}")
 

@@ -460,12 +460,19 @@ function showEvaluation({ pictures, columns: names, rows: cellsOf }) {
 }
 
 $("title").textContent = page.title;
+const unjudged = rows.filter((row) => row.verdict === "no verdict").length;
 $("summary").textContent = [counted(rows.length, "metamer"), counted(clips.length, "clip"), counted(models.length, "model"),
-  counted(filters.layer.length, "layer"), counted(rows.filter((row) => row.verdict === "failed").length, "failed verdict"),
+  counted(filters.layer.length, "layer"),
+  ...(unjudged < rows.length ? [counted(rows.filter((row) => row.verdict === "failed").length, "failed verdict")] : []),
+  ...(unjudged ? [`${unjudged} without a verdict`] : []),
 ].join(" · ");
-$("level").textContent = page.level === null ? "" :
-  `Every sound is played at the same level, an RMS of ${inDecibels(page.level)} re full scale, by turning ` +
-  "louder ones down; the files keep theirs. The cochleagrams of a clip and its metamers share one scale.";
+$("level").textContent = [
+  ...(page.level === null ? [] : [
+    `Every sound is played at the same level, an RMS of ${inDecibels(page.level)} re full scale, by turning ` +
+    "louder ones down; the files keep theirs. The cochleagrams of a clip and its metamers share one scale."]),
+  ...(rows.some(({ m }) => m.labels.some(([, , , probable]) => probable)) ? [
+    "In brackets after a label: its probability for the clip, then for the metamer."] : []),
+].join(" ");
 $("made").textContent = `audiometamer ${page.version}`;
 $("missing").hidden = page.missing.length === 0;
 $("missing").querySelector("ul").append(...page.missing.map((name) => element("li", {}, name)));

@@ -74,7 +74,7 @@ def test_from_a_bank_to_a_ladder(found, capsys):
     assert main(["explore", "ladder", "plan.toml"]) == 0
     out = capsys.readouterr().out
     assert "relu1/2/-" in out
-    assert "6 moved signals in ladder: 3 dimensions, 1 references; 0 could not be made" in out
+    assert "6 moved signals in ladder: 3 dimensions, 1 reference; 0 could not be made" in out
     rows = read_table(found / "ladder" / "calibration.tsv")
     assert [(row["dimension"], row["wished"]) for row in rows] == [
         (dimension, wished) for dimension in ("relu0/0/+", "relu0/0/-", "relu1/2/-") for wished in ("0.2", "0.4")

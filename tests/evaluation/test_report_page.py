@@ -133,6 +133,15 @@ def test_every_sound_is_played_at_the_same_level(page):
     assert -20 * math.log10(levels[0]) == pytest.approx(shown, abs=0.06)
 
 
+def test_metamers_that_nobody_judged_are_counted_as_such(opened, page, tmp_path):
+    """Seed 0 passes, seed 1 fails, and all others have no verdict."""
+    n = N_ROWS // len(SEEDS)
+    tally = f"{n} failed verdicts · {n * (len(SEEDS) - 2)} without a verdict"
+    assert page.inner_text("#summary").endswith(f"{len(LAYERS)} layers · {tally}")
+    alone = write_folder(tmp_path / "unjudged", clips=("vowel",), models=("tiny",), layers=("relu0",), seeds=(2,))
+    assert opened(make_report(alone)).inner_text("#summary") == "1 metamer · 1 clip · 1 model · 1 layer · 1 without a verdict"
+
+
 def test_filters_filter(page):
     assert page.inner_text("#count") == f"All {N_ROWS} metamers"
     page.select_option("#layer", "relu1")

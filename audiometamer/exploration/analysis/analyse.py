@@ -20,6 +20,7 @@ from audiometamer.exploration.dimensions import Dimension
 from audiometamer.exploration.procedures import DECISIONS, Procedure, d_prime, model_of
 from audiometamer.exploration.trials import Answered, write_answered
 from audiometamer.files import write_text
+from audiometamer.stimuli.set import counted
 from audiometamer.tables import write_table
 
 
@@ -205,8 +206,8 @@ def summary(analysis: Analysis) -> str:
         analysis.exclusions.statement,
         *analysis.exclusions.details,
         *analysis.exclusions.notes,
-        f"{len(analysis.trials)} trials of {len(rows)} dimensions. Threshold: the reached change at which {decision.target:.3f} "
-        f"is correct, d′ = {decision.d_prime:.2f} ({decision.task}, {decision.lapse:g} lapses).",
+        f"{len(analysis.trials)} trials of {counted(len(rows), 'dimension')}. Threshold: the reached change at which "
+        f"{decision.target:.3f} is correct, d′ = {decision.d_prime:.2f} ({decision.task}, {decision.lapse:g} lapses).",
         f"{spread}; intervals are of thresholds that lose at most {found.lost_of_all / 2:.2f} of log likelihood (of single "
         f"listeners {found.lost_of_one / 2:.2f}).",
     ]
@@ -224,8 +225,7 @@ def summary(analysis: Analysis) -> str:
     for layer, own in itertools.groupby((mean for mean in analysis.layers if not mean.sign), key=lambda mean: mean.layer):
         means = list(own)
         left = f"; left out: {means[0].left_out}" if means[0].left_out else ""
-        of = f"{means[0].dimensions} dimension{'s' * (means[0].dimensions != 1)}"
-        lines.append(f"  {layer} ({of}): " + ", ".join(map(_told, means)) + left)
+        lines.append(f"  {layer} ({counted(means[0].dimensions, 'dimension')}): " + ", ".join(map(_told, means)) + left)
     return "\n".join(lines) + "\n"
 
 
