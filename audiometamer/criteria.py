@@ -157,7 +157,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises
         ------
         AudioMetamerError
-            If there are fewer than two different sounds, or activations are not finite.
+            If there are fewer than two different sounds, activations are not finite, or the network is in train mode.
 
         Warns
         -----

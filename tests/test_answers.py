@@ -73,7 +73,7 @@ def test_what_the_refusals_advise_works():
     network.register_forward_hook(lambda module, args, output: output[0])
     named = As(lambda y: Answer(y))
     with pytest.raises(
-        am.AudioMetamerError, match=r"returns a Answer, no logits \(batch, classes\); keep them: network.register"
+        am.AudioMetamerError, match=r"returns a Answer instead of logits \(batch, classes\); keep them: network.register"
     ):
         model_of(named, list("abc"))
     named.register_forward_hook(lambda module, args, output: output.logits)

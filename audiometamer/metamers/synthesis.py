@@ -193,6 +193,11 @@ def synthesize(
     ------
     AudioMetamerError
         If a clip does not fit the model, a layer or method is unknown, or a step cannot be taken: before the first one.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If attempts by the layer before are left out, because that cannot be matched: a loss may fit the wanted layer alone.
     """
     listed, seeds, wanted = as_clips(model, clips), as_seeds(seed), as_layers(layers, model.layers)
     jobs = [(clip, layer, s) for layer in dict.fromkeys(map(model.canonical, wanted)) for clip in listed for s in seeds]
