@@ -134,7 +134,7 @@ def test_bad_recordings(tmp_path, capsys, name):
         (("--model", "cochcnn-wort"), "there is no model 'cochcnn-wort'"),
         ((*MODEL, "--layers", "relu7"), "tiny has no layer 'relu7'; the nearest are relu1, relu0"),
         ((*MODEL, "--method", "magic"), "there is no method 'magic'; there are default, feather2023"),
-        ((*MODEL, "--steps", "0"), "0 is not in the range x>=1"),
+        ((*MODEL, "--steps", "0"), "0 is not in the range 1<=x<=1000000000"),
         ((*MODEL, "--device", "warp"), "device 'warp' is not available here"),
         ((*MODEL, "--null", "none.json"), "none.json cannot be read"),
         ((*MODEL, "--out", "speech.wav"), "speech.wav is a file; --out takes a folder"),
