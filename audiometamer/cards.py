@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import read_unicode
+from audiometamer.files import parse_toml, read_unicode
 from audiometamer.label_files import checked_labels
 
 
@@ -57,7 +57,7 @@ def read_card(folder: Path) -> Card:
     if not path.is_file():
         raise AudioMetamerError(f"{folder} holds no model.toml")
     try:
-        card = msgspec.toml.decode(read_unicode(path), type=Card)
+        card = msgspec.convert(parse_toml(read_unicode(path)), Card)
     except (msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path}: {error}") from error
     checked_labels(card.labels, path)

@@ -20,6 +20,7 @@ from audiometamer.errors import AudioMetamerError, WritingError
 
 # How flock answers where there are no locks: a mount without them, NFS without a lock daemon.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+_LARGEST = 1e15  # of the numbers in files of settings
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
 
@@ -58,6 +59,29 @@ def read_unicode(path: Path) -> str:
         return content.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """TOML whose numbers are finite and at most 1e15, as settings that make sense are; else a ValueError names the first."""
+    try:
+        content: dict[str, Any] = msgspec.toml.decode(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    for place, number in _numbers(content, ""):
+        if not abs(number) <= _LARGEST:  # nor of nan
+            raise ValueError(f"{place} is {number}; a number must be finite and at most {_LARGEST:g}")
+    return content
+
+
+def _numbers(value: Any, place: str) -> Iterator[tuple[str, float]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _numbers(inner, f"{place}.{key}" if place else key)
+    elif isinstance(value, list):
+        for k, inner in enumerate(value):
+            yield from _numbers(inner, f"{place}[{k}]")
+    elif isinstance(value, int | float):
+        yield place, value
 
 
 @contextmanager

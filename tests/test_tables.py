@@ -45,7 +45,7 @@ def test_columns_without_a_name_or_a_cell_are_left_out(tmp_path):
     ("content", "message"),
     [
         (b"path,word,path\na,b,c\n", "has several columns called 'path'; rename or remove all but one"),
-        (b"path,word\na,b\n\nc\n", "line 4: 1 cells; there should be 2"),
+        (b"path,word\na,b\n\nc\n", "line 4: 1 cell; there should be 2"),
         ("path,word\nä,b\n".encode("latin-1"), "cannot be read as a table: it is not UTF-8"),
         (b"path,word\n\n,\n", "has no rows"),
         (b"", "has no rows"),

@@ -16,6 +16,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.training.recordings import Samples
 
 Share = Annotated[float, Meta(ge=0, le=1)]
+Decibels = Annotated[float, Meta(ge=-200, le=200)]
 Positive = Annotated[float, Meta(gt=0)]
 
 KINDS: Mapping[str, float] = {"babble": 2, "speech_shaped": 1, "noise": 1, "pink": 1}
@@ -210,14 +211,20 @@ class Augmentation:
         Range of gains after the level has been set, in dB, uniform. Default none.
     """
 
-    snr: tuple[float, float] = (-10.0, 10.0)
+    snr: tuple[Decibels, Decibels] = (-10.0, 10.0)
     quiet: Share = 0.0
     centered: Share = 1.0
     low_pass: Share = 0.0
     cutoff: tuple[Positive, Positive] = (2500.0, 9000.0)
     noise_floor: Share = 0.0
-    speed: Annotated[float, Meta(ge=1)] = 1.0
-    gain: tuple[float, float] = (0.0, 0.0)
+    speed: Annotated[float, Meta(ge=1, le=10)] = 1.0
+    gain: tuple[Decibels, Decibels] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        for name in ("snr", "cutoff", "gain"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} is [{low:g}, {high:g}]; the smaller number comes first")
 
     def speech(self, samples: Samples, rng: np.random.Generator, *, n_samples: int, sample_rate: int) -> Samples:
         """An excerpt of a recording, before background comes in."""

@@ -10,7 +10,7 @@ from torch import nn
 
 from audiometamer.cards import FrontEndCard, NetworkCard
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import read_unicode
+from audiometamer.files import parse_toml, read_unicode
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation, Positive, Share
 
@@ -134,7 +134,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     sample_rate: Annotated[int, Meta(ge=1)] = 20_000
     duration: Positive = 2.0
     level: Positive = 0.1
-    seed: Annotated[int, Meta(ge=0)] = 0
+    seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
     epochs: Annotated[int, Meta(ge=1)] = 30
     batch_size: Annotated[int, Meta(ge=2)] = 32  # batch normalisation needs two
     balanced: str | None = None
@@ -186,7 +186,7 @@ def read_recipe(path: Path) -> Recipe:
         If the file is missing, is not TOML, has a wrong key or type, or a number out of range.
     """
     try:
-        recipe = msgspec.toml.decode(read_unicode(path), type=Recipe)
+        recipe = msgspec.convert(parse_toml(read_unicode(path)), Recipe)
     except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path} is not a recipe: {error}") from error
     if not recipe.tasks:

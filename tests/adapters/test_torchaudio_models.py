@@ -75,7 +75,7 @@ def test_no_download(monkeypatch):
 
 
 def test_what_there_is_not():
-    with pytest.raises(am.AudioMetamerError, match="torchaudio has no speech model 'HUBERT_TINY'; it has HUBERT_ASR_LARGE, "):
+    with pytest.raises(am.AudioMetamerError, match="torchaudio has no speech model 'HUBERT_TINY'; it has HUBERT_BASE, "):
         am.load_model("torchaudio:HUBERT_TINY")
 
 

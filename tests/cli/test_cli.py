@@ -136,7 +136,7 @@ def test_bad_recordings(tmp_path, capsys, name):
         ((*MODEL, "--method", "magic"), "there is no method 'magic'; there are default, feather2023"),
         ((*MODEL, "--steps", "0"), "0 is not in the range 1<=x<=1000000000"),
         ((*MODEL, "--device", "warp"), "device 'warp' is not available here"),
-        ((*MODEL, "--null", "none.json"), "none.json cannot be read"),
+        ((*MODEL, "--null", "none.json"), "none.json cannot be read: No such file"),
         ((*MODEL, "--out", "speech.wav"), "speech.wav is a file; --out takes a folder"),
         ((*MODEL, "--start", "9"), "start is 9.0 s, but speech.wav runs from 0 to 0.250 s"),
         ((*MODEL, "--no-such-option",), "No such option"),

@@ -46,7 +46,7 @@ def mistake(tmp_path, text, *, n_clips=3):
         (('clips.csv"', 'clips.csv"\nselect.word = "yess"'), "clips.select: no clip has word 'yess'; the nearest are yes"),
         (('clips.csv"', 'clips.csv"\ncount = 9'), "clips.count: 9 are wanted, and 3 are there"),
         (("batch_size = 2", 'method = "best"'), "method: there is no method 'best'"),
-        (("[[models]]", '[[models]]\nnull = "none.json"'), "models[0].null: none.json cannot be read"),
+        (("[[models]]", '[[models]]\nnull = "none.json"'), "models[0].null: none.json cannot be read: No such file"),
         (("[[models]]", '[[models]]\nname = "tiny_models:sound_model"\n[[models]]'), "models[1].name: models[0] is called"),
         (("[clips]", "[clips"), "is not TOML"),
     ],

@@ -400,3 +400,23 @@ def test_another_length_and_front_end(data, recipe, tmp_path):
     recipe.write_text(text.replace("batch_size = 4", "batch_size = 4\nduration = 1.0").replace("epochs = 2", "epochs = 1"))
     out = train(recipe, [str(data)], tmp_path / "model", workers=0)
     assert am.load_model(out)(torch.zeros(1, 20_000))["word"].shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("epochs = 2", "epochs = 2\nduration = inf", r"duration is inf; a number must be finite and at most 1e\+15$"),
+        ("epochs = 2", "epochs = 99999999999999999999", "epochs is 99999999999999999999; a number must be finite"),
+        ("width = 0.02", "width = nan", "network.options.width is nan; a number must be finite"),
+        ("weight = 0.5", "weight = nan", "tasks.speaker.weight is nan; a number must be finite"),
+        ("snr = [0.0, 20.0]", "snr = [0.0, inf]", r"augmentation.snr\[1\] is inf; a number must be finite"),
+        ("snr = [0.0, 20.0]", "snr = [20.0, 0.0]", r"snr is \[20, 0\]; the smaller number comes first"),
+        ("gain = [-3.0, 3.0]", "gain = [-3.0, 300.0]", "`float` <= 200.0"),
+        ("epochs = 2", f"epochs = 2\nseed = {2**31}", "`int` <= 2147483647"),
+        ("epochs = 2", f"epochs = 2\nx = {'[' * 3000}{']' * 3000}", "it is nested too deeply"),
+    ],
+)
+def test_numbers_that_no_recipe_has(tmp_path, before, after, told):
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace(before, after, 1))
+    with pytest.raises(am.AudioMetamerError, match=rf"recipe\.toml is not a recipe: .*{told}"):
+        read_recipe(tmp_path / "recipe.toml")
