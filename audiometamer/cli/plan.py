@@ -61,7 +61,10 @@ def check(path: Path, device: str, measure: bool) -> None:
         f"there already; {_spell_bytes(found.n_bytes)} of disk in all"
     )
     if found.seconds is not None:
-        click.echo(f"about {spell(found.seconds)} of one worker on this device")
+        few = (
+            "" if found.at_most is None else f"; up to {spell(found.at_most)} if the steps are too few and every attempt is made"
+        )
+        click.echo(f"about {spell(found.seconds)} of one worker on this device{few}")
 
 
 def _tell_without_null(plan: Plan, entry: int, model: Model, null: NullDistribution | None, layers: Sequence[str]) -> None:

@@ -58,14 +58,23 @@ class Cost:
         judged : bool
             Whether there is a null distribution: without one, nothing fails by it and is attempted again.
         """
-        batches, rest = divmod(items, self.size)
-        first = steps * (batches * self.step(self.size) + (self.step(rest) if rest else 0))
+        first = steps * self._step_of_all(items)
         if not judged or items == 0 or method.expected_steps == method.steps:
             return first + items * self.evidence
         left, expected = _LEFT * items, steps * method.expected_steps / method.steps
         together = min(max(left, 1.0), self.size)  # few wait for each other in small batches
         later = (expected - steps) * items / together * self.step(together)
         return first + later + items * expected / steps * self.evidence
+
+    def at_most(self, items: int, method: Method, steps: int) -> float:
+        """Every attempt at each of some items."""
+        taken = steps * sum(attempt.stretch for attempt in method.attempts)
+        return taken * self._step_of_all(items) + len(method.attempts) * items * self.evidence
+
+    def _step_of_all(self, items: int) -> float:
+        """A step of each of some items, in full batches and a last one that may not be."""
+        batches, rest = divmod(items, self.size)
+        return batches * self.step(self.size) + (self.step(rest) if rest else 0)
 
 
 def measure_cost(model: Model, layer: str, *, size: int) -> Cost:
@@ -77,13 +86,17 @@ def measure_cost(model: Model, layer: str, *, size: int) -> Cost:
 
 @dataclass(frozen=True)
 class Row:
-    """One layer of one model of a plan: how many items, how many of them there, and seconds for the rest if measured."""
+    """One layer of one model of a plan: how many items, how many of them there, and seconds for the rest if measured.
+
+    `at_most` is given where the plan takes fewer steps than its method: how many items need every attempt is then unknown.
+    """
 
     model: str
     layer: str
     items: int
     there: int
     seconds: float | None
+    at_most: float | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +133,13 @@ class Estimate:
         """Of one worker, for the rest; None if not measured."""
         known = [row.seconds for row in self.rows if row.seconds is not None]
         return self.reading + sum(known) if len(known) == len(self.rows) else None
+
+    @property
+    def at_most(self) -> float | None:
+        """Seconds of one worker if every item needs every attempt; None if that is not to be expected, or not measured."""
+        if self.seconds is None or all(row.at_most is None for row in self.rows):
+            return None
+        return self.reading + sum(row.at_most or row.seconds or 0 for row in self.rows)
 
 
 def estimate(
@@ -182,7 +202,9 @@ def estimate(
     for at, cost in costs.items():
         left = planned[at] - there[at]
         seconds = None if cost is None else cost.of_items(left, method, steps, judged=judged[at])
-        rows.append(Row(*at, planned[at], there[at], seconds))
+        few = judged[at] and steps < method.steps and len(method.attempts) > 1
+        at_most = cost.at_most(left, method, steps) if cost is not None and few else None
+        rows.append(Row(*at, planned[at], there[at], seconds, at_most))
     clips = len(expansion.sources)
     n_bytes = sum(row.items * (sizes[row.model] + _RECORD_BYTES) for row in rows) + clips * sum(sizes.values())
     return Estimate(clips, rows, n_bytes, reading)

@@ -4,6 +4,7 @@ import pytest
 from tiny_plan import PLAN, write_plan
 
 from audiometamer.benchmark import StepTime
+from audiometamer.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.matching.methods import load_method
 from audiometamer.stimuli import estimate as estimating
 from audiometamer.stimuli.estimate import Cost, estimate
@@ -36,6 +37,31 @@ def test_a_step_grows_with_its_batch(signals, seconds):
 )
 def test_batches_that_are_not_full_and_what_is_attempted_again_count(items, method, steps, judged, seconds):
     assert COST.of_items(items, method, steps, judged=judged) == pytest.approx(seconds)
+
+
+def test_every_attempt_at_every_item():
+    steps = sum(attempt.stretch for attempt in DEFAULT.attempts) * 5
+    assert COST.at_most(10, DEFAULT, 5) == pytest.approx(steps * (0.45 + 0.15) + 16 * 10 * 0.5)
+    assert len(DEFAULT.attempts) == 16
+    assert COST.at_most(0, DEFAULT, 5) == 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "method", "bounded"), [(20, "default", True), (200, "default", False), (20, "feather2023", False)]
+)
+def test_fewer_steps_than_the_methods_have_an_upper_bound(tmp_path, monkeypatch, steps, method, bounded):
+    monkeypatch.setattr(
+        estimating, "time_step", lambda _model, layer, *, batch_size, **_: StepTime(layer, batch_size, 0.0, 0.1, 0.5)
+    )
+    NullDistribution(1, 2, "", {"relu0": {m: MetricNull(0.5, {}) for m in METRICS}}).save(tmp_path / "null.json")
+    text = PLAN.replace("steps = 20", f'steps = {steps}\nmethod = "{method}"').replace(
+        "[[models]]", '[[models]]\nnull = "null.json"'
+    )
+    path = write_plan(tmp_path, text)
+    found = estimate(path, read_plan(path), device="cpu")
+    assert (found.at_most is not None) is bounded
+    if bounded:
+        assert found.at_most > found.seconds
 
 
 def test_no_batch_is_measured_that_the_plan_cannot_fill(tmp_path, monkeypatch):
