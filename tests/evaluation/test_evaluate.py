@@ -159,9 +159,14 @@ def test_the_table_is_read_back(folder, labels, tmp_path):
     assert (tmp_path / "again.tsv").read_text() == text
     assert len(back) == len(rows)
     assert back[-1].judge == "(others)"
-    for damaged in ("judge\tvalue\necho\tmuch\n", "nothing\n1\n", "judge\n"):
-        (tmp_path / "damaged.tsv").write_text(damaged + "echo\n")
-        with pytest.raises(am.AudioMetamerError, match=r"damaged\.tsv is not the table of an evaluation"):
+    for damaged, told in (
+        ("judge\tvalue\necho\tmuch\n", " is not the table of an evaluation"),
+        ("nothing\n1\n", " is not the table of an evaluation"),
+        ("judge\necho\n", " is not the table of an evaluation"),
+        ("judge\tvalue\necho\n", ", line 2: 1 cell; there should be 2$"),
+    ):
+        (tmp_path / "damaged.tsv").write_text(damaged)
+        with pytest.raises(am.AudioMetamerError, match=rf"damaged\.tsv{told}"):
             read_table(tmp_path / "damaged.tsv")
 
 

@@ -49,7 +49,7 @@ def test_a_row_is_for_all_excerpts_of_a_recording_or_for_one(file):
         ("word\nyes\n", "has the columns word; it needs path or clip"),
         ("path,split\nx.wav,test\n", "has the columns path, split; it needs path or clip, and one for each task"),
         ("path,word\nx.wav,yes,no\n", "line 2: 3 cells; there should be 2"),
-        ("path,word\nx.wav\n", "line 2: 1 cells; there should be 2"),
+        ("path,word\nx.wav\n", "line 2: 1 cell; there should be 2"),
         ("path,word\nx.wav,yes\nb/x.wav,no\n", "line 3: the word of 'x' is 'no', but 'yes' before"),
         ("path,word\n\nx.wav,yes\n,\nb/x.wav,no\n", "line 5: the word of 'x' is 'no', but 'yes' before"),
         ("path,word\ny.wav,yes\n", "has no row for 1 of the clips (first: 'x')"),

@@ -161,7 +161,7 @@ def test_a_picture_that_it_did_not_draw_is_never_replaced(folder, capsys):
     [
         (lambda f: (f / "vowel/tiny/final_seed0.json").write_text("{"), r"final_seed0\.json is not the record of a metamer"),
         (lambda f: (f / "vowel/tiny/final_seed0.wav").write_bytes(b"no sound"), r"final_seed0\.wav cannot be read as audio"),
-        (lambda f: (f / "evaluation.tsv").write_text("a\tb\n1\n"), r"evaluation\.tsv, line 2: 1 cells; there should be 2"),
+        (lambda f: (f / "evaluation.tsv").write_text("a\tb\n1\n"), r"evaluation\.tsv, line 2: 1 cell; there should be 2"),
         (lambda f: (f / "curve.png").write_bytes(b"no picture"), r"curve\.png is not a picture"),
     ],
 )  # fmt: skip

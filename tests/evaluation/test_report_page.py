@@ -342,7 +342,7 @@ def test_what_is_missing_is_named_and_pictures_and_arrays_have_links(opened, tmp
     assert picture.get_attribute("href") == "vowel/image/final_seed0.png"
     array_link = page.get_by_role("link", name="Download the metamer: final, seed 0, vowel, array")
     assert array_link.get_attribute("href") == "vowel/array/final_seed0.npy"
-    assert page.inner_text("#level") == ""
+    assert page.inner_text("#level") == "In brackets after a label: its probability for the clip, then for the metamer."
 
 
 def test_a_file_that_is_no_sound_is_told_not_hidden(opened, tmp_path):

@@ -23,7 +23,7 @@ from tiny_plan import PLAN, write_plan
 
 from audiometamer.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.cli import main
-from audiometamer.files import is_temporary
+from audiometamer.files import is_temporary, readable
 from audiometamer.loading import build, save_weights
 from audiometamer.metamers.results import RECORD, Wanted, iterate_results, read_planned
 from audiometamer.stimuli.items import expand
@@ -192,7 +192,7 @@ def test_any_name_of_a_clip_will_do(tmp_path):
     assert_is_whole(folder)
     with (folder / "index.tsv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    assert sorted(row["clip"] for row in rows) == sorted(names)
+    assert sorted(row["clip"] for row in rows) == sorted(map(readable, names))
     assert len({row["file"] for row in rows}) == len({Path(row["file"]).parent for row in rows}) == len(names)
     assert all((folder / row["file"]).is_file() and (folder / row["original"]).is_file() for row in rows)
     assert main(["run", str(folder / "plan.toml"), "--device", "cpu"]) == 0, "the resolved plan names them too"

@@ -249,7 +249,7 @@ def test_bad_sets_are_told_in_a_line(stimuli, tmp_path):
         ("path,word\n", "has no rows"),
         ("", "has no rows"),
         ("path,word\na.wav,one\n", r"tells of none of the clips of .* \(one_rms, …\); it has a"),
-        ("path,word\na.wav\n", "line 2: 1 cells; there should be 2"),
+        ("path,word\na.wav\n", "line 2: 1 cell; there should be 2"),
         ("path,word\na.wav,one\nb/a.flac,two\n", "tells different things of two clips named a"),
     ],
 )
