@@ -4,8 +4,6 @@ import argparse
 import os
 import pickle
 import re
-import shutil
-import tempfile
 import warnings
 import zipfile
 from collections import Counter
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 
 from audiometamer.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, some_of
+from audiometamer.files import whole_folder
 from audiometamer.loading import fitted, network_of, save_weights
 from audiometamer.plain_pickle import NUMPY_VALUES
 
@@ -280,18 +279,9 @@ def import_checkpoint(
         limits=["Imported: its accuracy has not been measured here."],
     )
     model = fitted(card, state, source)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise AudioMetamerError(f"could not make the folder {out}: {error.filename}: {error.strerror}") from error
-    try:
+    with whole_folder(out) as folder:
         card.weights.sha256 = save_weights(model.network, folder / card.weights.file)
         (folder / "model.toml").write_bytes(msgspec.toml.encode(card))
-        folder.chmod(0o755)
-        folder.rename(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _options(network: str, state: Mapping[str, Tensor]) -> dict[str, Any]:

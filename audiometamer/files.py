@@ -1,8 +1,9 @@
-"""Files that are either whole or absent, and their sums."""
+"""Files that are either whole or absent, also after a power cut, and their sums."""
 
 import codecs
 import errno
 import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -10,6 +11,7 @@ import shutil
 import stat
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ from audiometamer.errors import AudioMetamerError, WritingError
 
 # How flock answers where there are no locks: a mount without them, NFS without a lock daemon.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+# How fsync, or opening a folder for it, answers where there is none: FUSE mounts, network shares, folders one may not list.
+_NO_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EACCES, errno.EISDIR}
+_SYNCS_AT_ONCE = 16  # file systems commit those that wait together
 _LARGEST = 1e15  # of the numbers in files of settings
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
@@ -88,6 +93,9 @@ def _numbers(value: Any, place: str) -> Iterator[tuple[str, float]]:
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary name in the folder of `path`, renamed to `path` if the block ends well and removed if it does not.
 
+    After the block the file survives a power cut: its content is on the disk before the rename, the rename after it. What is
+    written inside a `whole_folder` is put on the disk with that folder, all at once.
+
     Parameters
     ----------
     path : path
@@ -105,10 +113,15 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = temporary_beside(path)
+    durable = not any(map(is_temporary, path.absolute().parent.parts))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, durable=durable)
         yield temporary
+        if durable:
+            _sync(temporary)
         temporary.replace(path)
+        if durable:
+            _sync(path.parent)
     except OSError as error:
         raise WritingError(f"could not write {path}: {error.strerror or error}") from error
     finally:
@@ -119,6 +132,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 @contextmanager
 def whole_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
     """A folder beside `out`, renamed to it if the block ends well, and removed if it does not.
+
+    After the block it survives a power cut, with all that is in it.
 
     Parameters
     ----------
@@ -139,11 +154,13 @@ def whole_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
     at = out.resolve()  # a link stays one; "." has no name
     folder, old = temporary_beside(at), temporary_beside(at)
     try:
-        folder.mkdir(parents=True)
+        make_folder(folder)
         yield folder
+        _sync_tree(folder)
         if at.exists() and (replace or not any(at.iterdir())):
             at.replace(old)
         folder.replace(at)
+        _sync(at.parent)
     except OSError as error:
         raise AudioMetamerError(f"could not write {out}: {error.strerror or error}") from error
     finally:
@@ -151,6 +168,77 @@ def whole_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
         if old.exists() and not at.exists():
             old.replace(at)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def make_folder(folder: Path, *, durable: bool = True) -> None:
+    """Make a folder with its parents, unless it is there; with `durable`, so that a power cut takes none of them.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    missing = [at for at in (folder, *folder.parents) if not at.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    if durable:
+        for at in reversed(missing):
+            _sync(at.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk, where the file system offers that."""
+    writes = os.name == "nt"  # Windows only syncs what is open for writing, and no folders
+    if writes and path.is_dir():
+        return
+    try:
+        opened = os.open(path, os.O_RDWR if writes else os.O_RDONLY)
+    except OSError as error:
+        if path.is_dir() and error.errno in _NO_SYNC:
+            return
+        raise
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(opened)
+
+
+def _sync_tree(folder: Path) -> None:
+    """`_sync` all files in a folder, and then all folders."""
+    inside = [path for path in folder.rglob("*") if not path.is_symlink()]
+    files = [path for path in inside if path.is_file()]
+    folders = [folder, *(path for path in inside if path.is_dir())]
+    with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
+        for paths in (files, folders):
+            list(pool.map(_sync, paths))
+
+
+def set_aside(path: Path) -> None:
+    """Rename a broken file or folder to ``<name>.broken`` (or ``.broken-2`` …), so that nothing is lost; an empty one goes.
+
+    Raises
+    ------
+    WritingError
+        If the operating system refuses.
+    """
+    try:
+        if path.is_symlink():
+            pass
+        elif path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+                return
+        elif not path.read_bytes().strip(b"\0"):  # some file systems fill what they lost with zeros
+            path.unlink()
+            return
+        names = itertools.chain([".broken"], (f".broken-{number}" for number in itertools.count(2)))
+        path.rename(next(new for name in names if not (new := path.with_name(path.name + name)).exists()))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise WritingError(f"could not set {path} aside: {error.strerror or error}") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -178,7 +266,7 @@ def check_writable(path: Path) -> None:
     """Raise now what `whole_file` would raise after the work whose result is to be written."""
     temporary = temporary_beside(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         temporary.touch()
         temporary.unlink()
     except OSError as error:
@@ -243,7 +331,7 @@ def only_writer(out: Path) -> Iterator[None]:
         If another run is writing into it, or it cannot be made.
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
     except OSError as error:
         raise AudioMetamerError(f"could not write into {out}: {error.strerror or error}") from error
     with ExitStack() as stack:
@@ -257,7 +345,8 @@ def only_writer(out: Path) -> Iterator[None]:
 def create(path: Path, content: bytes) -> None:
     """Write a file that must not be there yet: of several who try at once, one succeeds.
 
-    It is whole from its first moment where the file system has hard links. Where it has none, it may be seen empty for a moment.
+    It is whole from its first moment, and after a power cut, where the file system has hard links. Where it has none, it may be
+    seen empty for a moment.
 
     Raises
     ------
@@ -269,19 +358,25 @@ def create(path: Path, content: bytes) -> None:
     temporary = temporary_beside(path)
     try:
         temporary.write_bytes(content)
+        _sync(temporary)
         try:
             os.link(temporary, path)
-            return
+            linked = True
         except FileExistsError:
             raise
         except OSError:  # exFAT, many network shares and FUSE mounts have no links, and answer in many ways
-            pass
+            linked = False
     finally:
         temporary.unlink(missing_ok=True)
+    if linked:
+        _sync(path.parent)
+        return
     with path.open("xb") as file:
         try:
             file.write(content)
             file.flush()
+            _sync(path)
+            _sync(path.parent)
         except BaseException:
             path.unlink(missing_ok=True)
             raise

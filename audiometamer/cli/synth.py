@@ -28,6 +28,7 @@ from audiometamer.metamers.files import (
     is_attempted_again,
     is_finished,
     keep_attempt,
+    mend_original,
     named_as_before,
     read_metamer,
     record_path,
@@ -35,6 +36,8 @@ from audiometamer.metamers.files import (
     write_index,
 )
 from audiometamer.metamers.judging import judge_saved, null_notice
+from audiometamer.metamers.results import BrokenError, warn_of_broken
+from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, settings_of
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import Checkpoints
@@ -141,11 +144,12 @@ def make(
         weights = model.weights_sha256()
         chosen = [settings_of(model, *job, method=method, steps=steps, weights_sha256=weights) for job in jobs]
         for clip in clips:
+            mend_original(out, clip, model)
             if isinstance(clip, Clip):
                 check_original(out, clip, model.name, type(model.domain).__name__)
                 for doubt in hearing.notices(model, clip, hearing.heard(model, clip)):
                     click.echo(f"note: {doubt}", err=True)
-        there = [] if overwrite else [settings for settings in chosen if is_finished(out, settings)]
+        there = [] if overwrite else _finished(out, chosen)
         judged = [metamer for settings in there if (metamer := judge_saved(model, out, settings, null)) is not None]
         again = [settings for settings in there if is_attempted_again(out, settings)]
         todo = [job for job, settings in zip(jobs, chosen, strict=True) if settings not in there or settings in again]
@@ -180,6 +184,19 @@ def make(
     _print_metamers(metamers)
     _print_vocabulary(model)
     click.echo(f"metamers, figures and records: {out}   list: {index}")
+
+
+def _finished(out: Path, chosen: Sequence[Settings]) -> list[Settings]:
+    """Those whose metamers are in `out`; a warning says which are broken."""
+    there, broken = [], []
+    for settings in chosen:
+        try:
+            if is_finished(out, settings):
+                there.append(settings)
+        except BrokenError as error:
+            broken.append(str(error))
+    warn_of_broken(broken, "counts as not made, and is made again")
+    return there
 
 
 def _print_metamers(metamers: Sequence[Metamer]) -> None:

@@ -20,6 +20,7 @@ from audiometamer.experiment.folder import DATABASE, Experiment
 from audiometamer.experiment.messages import Answer
 from audiometamer.experiment.simulated import Client, Confirmed, Reply, take_part
 from audiometamer.experiment.store import Store
+from audiometamer.files import make_folder
 from audiometamer.resources import COMMAND
 
 SERVE = (*COMMAND, "experiment", "serve")
@@ -112,7 +113,7 @@ def rehearse(
         raise AudioMetamerError(f"{database} exists; nothing is overwritten: choose another --out")
     if listeners > (n := len(experiment.lists.listeners)):
         raise AudioMetamerError(f"{listeners} listeners are wanted, and there are {n} lists")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     store = Store(database, experiment)
     tokens = [store.enrol(group="simulated") for _ in range(listeners)]
     store.close()

@@ -181,7 +181,6 @@ class Dimensions:
 
         if (out := Path(folder)).exists():
             raise AudioMetamerError(f"{out} exists already; name a new folder")
-        out.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(out) as temporary:
             save_file(self._tensors(), temporary / _TENSORS)
             (temporary / _RECORD).write_text(json_text(self.record) + "\n", encoding="utf-8")

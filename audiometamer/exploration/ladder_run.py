@@ -18,7 +18,7 @@ from audiometamer.exploration.dimensions import Dimensions
 from audiometamer.exploration.ladder import Ladder, original_path, read_ladder, read_rungs, save_moved, write_moves
 from audiometamer.exploration.ladder_plan import LadderPlan, PlannedLadder, PlannedMove, open_ladder_plan, planned_ladder
 from audiometamer.exploration.moving import Move, Moved, move
-from audiometamer.files import in_turn, write_json
+from audiometamer.files import in_turn, make_folder, write_json
 from audiometamer.metamers.files import read_signal, write_signal
 from audiometamer.models import Model
 from audiometamer.stimuli.claims import Claims, forget_dead
@@ -98,7 +98,7 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
     """Write the references, and check that what is there already belongs with them."""
     folder, plan = planned.folder, planned.plan
     try:
-        (folder / _MAKING).mkdir(parents=True, exist_ok=True)
+        make_folder(folder / _MAKING)
     except OSError as error:
         raise AudioMetamerError(f"could not write into {folder}: {error.strerror or error}") from error
     with in_turn(folder / _LOCK):

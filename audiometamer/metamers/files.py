@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import struct
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,16 +22,17 @@ from torch import Tensor
 from audiometamer.audio import Clip, write_wav
 from audiometamer.clip_names import clip_name
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file, write_json
+from audiometamer.files import set_aside, whole_file, write_json
 from audiometamer.images import read_png, write_png
-from audiometamer.metamers.evidence import Evidence
+from audiometamer.metamers.evidence import Evidence, sha256_of
 from audiometamer.metamers.results import (
     INDEX,
     TARGET,
     UNFINISHED,
+    BrokenError,
     Result,
     iterate_results,
-    other_version,
+    read_json,
     result_at,
     suffix_of,
 )
@@ -38,6 +40,7 @@ from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
 from audiometamer.metamers.unfinished import resumes
+from audiometamer.metamers.whole import is_whole
 from audiometamer.models import Model
 from audiometamer.tables import write_table
 from audiometamer.verdicts import verdict_word
@@ -66,7 +69,7 @@ def named_as_before(out: Path, model: Model, clip: Clip) -> Clip:
         return clip
     name = clip_name(clip.source.path)
     before = clip_folder(out, name, model.name) / "original.wav"
-    return replace(clip, name=name) if before.exists() and torch.equal(read_signal(before), clip.samples) else clip
+    return replace(clip, name=name) if is_whole(before) and torch.equal(read_signal(before), clip.samples) else clip
 
 
 def check_original(out: Path, clip: Clip, model: str, domain: str) -> None:
@@ -77,6 +80,27 @@ def check_original(out: Path, clip: Clip, model: str, domain: str) -> None:
     there, samples = read_signal(original), clip.samples.to("cpu").reshape(-1)
     if there.numel() != samples.numel() or not torch.allclose(there.reshape(-1), samples, rtol=0, atol=_ROUNDING):
         raise AudioMetamerError(f"{original} is another clip called {clip.name!r}; rename one of them or choose another --out")
+
+
+def mend_original(out: Path, clip: Clip | GivenTarget, model: Model) -> None:
+    """Write again what a clip's metamers in `out` were made from, if it is gone or cut short.
+
+    Raises
+    ------
+    AudioMetamerError
+        If they are of another clip of that name.
+    """
+    at, domain = clip_folder(out, clip.name, model.name), type(model.domain).__name__
+    records, path = sorted(at.glob("*_seed*.json")), at / _original_name(clip, domain)
+    if is_whole(path) or not (records or path.exists()):
+        return
+    for record in records:
+        with suppress(BrokenError):
+            if isinstance(clip, Clip) and read_json(record, _of_clips, "a metamer").settings.clip_sha256 != sha256_of(
+                clip.samples
+            ):
+                raise AudioMetamerError(f"{record} is of another clip called {clip.name!r}; rename one, or choose another --out")
+    _save_original(at, clip, domain, model.sample_rate)
 
 
 def checkpoint_path(out: Path, settings: Settings) -> Path:
@@ -102,17 +126,40 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     evidence, clip = metamer.evidence, metamer.clip
     record = record_path(out, evidence.settings)
     path = record.with_suffix(suffix_of(evidence.domain))
-    if isinstance(clip, GivenTarget):
-        if not (record.parent / TARGET).exists():
-            save_activations(record.parent / TARGET, clip.activations)
-    else:
+    if isinstance(clip, Clip):
         check_original(out, clip, evidence.settings.model, evidence.domain)
-        if not (original := record.with_name(f"original{path.suffix}")).exists():
-            write_signal(original, clip.samples, evidence.sample_rate)
+    _save_original(record.parent, clip, evidence.domain, evidence.sample_rate)
+    _set_aside_broken(record, path)
     write_signal(path, metamer.samples, evidence.sample_rate)
     write_json(record, evidence)
     checkpoint_path(out, evidence.settings).unlink(missing_ok=True)
     return path
+
+
+def _original_name(clip: Clip | GivenTarget, domain: str) -> str:
+    return TARGET if isinstance(clip, GivenTarget) else f"original{suffix_of(domain)}"
+
+
+def _save_original(at: Path, clip: Clip | GivenTarget, domain: str, sample_rate: int | None) -> None:
+    """Write the natural signal, or the given target, into the folder of its metamers, unless it is there and whole."""
+    path = at / _original_name(clip, domain)
+    if is_whole(path):
+        return
+    set_aside(path)
+    if isinstance(clip, GivenTarget):
+        save_activations(path, clip.activations)
+    else:
+        write_signal(path, clip.samples, sample_rate)
+
+
+def _set_aside_broken(record: Path, signal: Path) -> None:
+    """Set a record aside, with its signal, if it counts as not made."""
+    try:
+        if record.exists():
+            read_evidence(record)
+    except BrokenError:
+        set_aside(signal)
+        set_aside(record)
 
 
 def keep_attempt(out: Path, settings: Settings) -> None:
@@ -133,22 +180,25 @@ def read_evidence(path: Path) -> Evidence:
     return evidence_of(result_at(path))
 
 
+class _OfClip(msgspec.Struct):
+    """The record of a metamer, which holds more."""
+
+    settings: Settings
+
+
 class _Held(msgspec.Struct):
     """An ``item.json``, which holds more."""
 
     evidence: Evidence
 
 
+_of_clips, _held, _evidences = msgspec.json.Decoder(_OfClip), msgspec.json.Decoder(_Held), msgspec.json.Decoder(Evidence)
+
+
 def evidence_of(result: Result) -> Evidence:
     """All that is known of a metamer."""
     record = result.folder / result.record
-    try:
-        content = record.read_bytes()
-        if result.in_set:
-            return msgspec.json.decode(content, type=_Held).evidence
-        return msgspec.json.decode(content, type=Evidence)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(f"{record} is not the record of a metamer{other_version(record)}: {error}") from error
+    return read_json(record, _held, "a metamer").evidence if result.in_set else read_json(record, _evidences, "a metamer")
 
 
 def read_metamer(path: Path) -> Metamer:
@@ -195,6 +245,8 @@ def is_finished(out: Path, settings: Settings) -> bool:
 
     Raises
     ------
+    BrokenError
+        If it is, but counts as not made.
     AudioMetamerError
         If one of the same name but other settings is: nothing is overwritten unasked.
     """
@@ -203,8 +255,6 @@ def is_finished(out: Path, settings: Settings) -> bool:
         return False
     evidence = read_evidence(record)
     path, found = record.with_suffix(suffix_of(evidence.domain)), evidence.settings
-    if not path.exists():
-        return False
     if found == settings:
         return True
     differing = [name for name in Settings.__struct_fields__ if getattr(found, name) != getattr(settings, name)]

@@ -9,17 +9,19 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line
 from audiometamer.metamers.settings import Settings
+from audiometamer.metamers.whole import is_whole
 from audiometamer.tables import read_cells
 from audiometamer.verdicts import Verdict
 from audiometamer.version import __version__
 
+T = TypeVar("T")
 ITEMS, RECORD, PLANNED = "items", "item.json", "planned.tsv"  # of a set
 INDEX, TARGET, FIGURE, UNFINISHED = "index.tsv", "target.safetensors", "figure.png", ".unfinished.safetensors"
 REPORT, REPORT_FILES = "report.html", "report_files"
@@ -32,6 +34,18 @@ _OTHERS = {
     "evaluation.tsv": "an evaluation", "lists.json": "an experiment", "model.toml": "a model", "selection.tsv": "a selection",
     "moves.tsv": "a ladder of moved sounds", "sounds.tsv": "an export", "conditions.csv": "an export",
 }  # fmt: skip
+
+
+# What JSON that cannot be read raises.
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class BrokenError(AudioMetamerError):
+    """A record cannot be read, or its signal is gone or cut short, as a power cut leaves them: it counts as not made."""
+
+
+class BrokenOriginalError(BrokenError):
+    """The natural signal of a metamer that is whole is gone or cut short: it alone is written again."""
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -207,10 +221,12 @@ _summaries = msgspec.json.Decoder(Summary)
 def read_results(folder: Path, *, warn: bool = True) -> list[Result]:
     """All finished metamers of a folder, in the order of their names; with `warn`, a warning of those unfinished or gone.
 
+    What is broken counts as not made; a warning says so in any case.
+
     Raises
     ------
     AudioMetamerError
-        If it is no folder of metamers, holds none yet, or a record cannot be read.
+        If it is no folder of metamers, holds none yet, or a record is another version's or may not be read.
 
     Warns
     -----
@@ -226,14 +242,30 @@ def read_results(folder: Path, *, warn: bool = True) -> list[Result]:
 
 
 def iterate_results(folder: Path) -> Iterator[Result]:
-    """As `read_results`, one by one and without a warning; nothing if none is finished."""
-    if is_set(folder):
-        yield from (result for at in sorted(folder.glob(f"{ITEMS}/*/*/*/{RECORD}")) if (result := read_item(folder, at.parent)))
-        return
-    records = records_of(folder)
-    if not records and not any(folder.glob(f"*/*/*{UNFINISHED}")):
-        raise AudioMetamerError(_no_results(folder))
-    yield from map(_read_beside, [folder] * len(records), records)
+    """As `read_results`, one by one and with a warning of what is broken alone; nothing if none is finished."""
+    if in_set := is_set(folder):
+        records = sorted(folder.glob(f"{ITEMS}/*/*/*/{RECORD}"))
+    else:
+        records = records_of(folder)
+        if not records and not any(folder.glob(f"*/*/*{UNFINISHED}")):
+            raise AudioMetamerError(_no_results(folder))
+    broken: list[str] = []
+    for record in records:
+        try:
+            result = read_item(folder, record.parent) if in_set else _read_beside(folder, record)
+        except BrokenError as error:
+            broken.append(str(error))
+        else:
+            if result is not None:
+                yield result
+    warn_of_broken(broken, "counts as not made; the command that made it makes it again")
+
+
+def warn_of_broken(broken: Sequence[str], then: str) -> None:
+    """Say in one line what was found broken, if anything, and what comes of it."""
+    if broken:
+        more = f" (and {len(broken) - 1} more like it)" if len(broken) > 1 else ""
+        warnings.warn(f"{broken[0]}{more}: {then}", AudioMetamerWarning, stacklevel=3)
 
 
 def is_set(folder: Path) -> bool:
@@ -271,17 +303,16 @@ def read_item(stimulus_set: Path, at: Path) -> Result | None:
 
     Raises
     ------
+    BrokenError
+        If its record cannot be read, or its signal or original is gone or cut short.
     AudioMetamerError
-        If its record is there, but not as it should be.
+        If the record is another version's, or may not be read.
     """
     record = at / RECORD
-    try:
-        item = _items.decode(record.read_bytes())
-    except FileNotFoundError:
+    if not record.exists():
         return None
-    except (OSError, msgspec.MsgspecError) as error:
-        told = f"{record} is not the record of an item{other_version(record)}: {error}"
-        raise AudioMetamerError(f"{told}; delete it, and `audiometamer run` makes it again") from error
+    item = read_json(record, _items, "an item")
+    check_whole(record, at / item.file, stimulus_set / item.original)
     lies, evidence = at.relative_to(stimulus_set).as_posix(), item.evidence
     if evidence.judged_by is None and item.identity.judge_sha256 is not None:
         evidence = replace(evidence, judged_by=item.identity.judge_sha256)
@@ -302,16 +333,41 @@ def result_at(path: Path) -> Result:
 
 def _read_beside(out: Path, record: Path) -> Result:
     """A metamer of `synth`, by the JSON beside its signal."""
-    try:
-        summary = _summaries.decode(record.read_bytes())
-    except (OSError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(f"{record} is not the record of a metamer{other_version(record)}: {error}") from error
+    summary = read_json(record, _summaries, "a metamer")
     signal = record.with_suffix(suffix_of(summary.domain))
     target = record.with_name(TARGET)
     original = target if target.exists() else record.with_name(f"original{signal.suffix}")
+    check_whole(record, signal, original)
     signal_file, record_file, original_file = (path.relative_to(out).as_posix() for path in (signal, record, original))
     key = hashlib.sha256(msgspec.json.encode(summary.settings, order="deterministic")).hexdigest()[:12]
     return Result(out, signal_file, record_file, original_file, key, [summary.settings.seed], summary)
+
+
+def read_json(record: Path, decoder: "msgspec.json.Decoder[T]", of: str) -> T:
+    """Decode a record; `of` says whose it should be.
+
+    Raises
+    ------
+    BrokenError
+        If it holds something else.
+    AudioMetamerError
+        If another version wrote it, or it may not be read.
+    """
+    try:
+        return decoder.decode(record.read_bytes())
+    except OSError as error:
+        raise AudioMetamerError(f"{record} cannot be read: {error.strerror}") from error
+    except NOT_JSON as error:
+        if version := other_version(record):
+            raise AudioMetamerError(f"{record} is not the record of {of}{version}: {error}") from error
+        raise BrokenError(f"{record} is not the record of {of} ({first_line(error)})") from error
+
+
+def check_whole(record: Path, signal: Path, original: Path) -> None:
+    """Raise `BrokenError` or `BrokenOriginalError` if what lies beside a record is gone or cut short."""
+    for path, what, kind in ((signal, "signal", BrokenError), (original, "original", BrokenOriginalError)):
+        if not is_whole(path):
+            raise kind(f"{path}, the {what} of {record.name}, is {'cut short' if path.exists() else 'gone'}")
 
 
 def suffix_of(domain: str) -> str:
@@ -328,7 +384,7 @@ def other_version(record: Path) -> str:
     """Words for the version of audiometamer that wrote a record, if it says so and is not this one."""
     try:
         whole = msgspec.json.decode(record.read_bytes(), type=_Versions)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *NOT_JSON):
         return ""
     found = (whole.evidence or whole).versions.get("audiometamer", __version__)
     return "" if found == __version__ else f" of this version ({__version__}; {found} wrote it)"

@@ -1,6 +1,7 @@
 """Metamers in the making, kept on disk, so that hours of steps are not lost with the process that takes them."""
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line
 from audiometamer.files import whole_file
 from audiometamer.matching.loop import Halfway
 from audiometamer.metamers.evidence import Evidence, Try
@@ -100,13 +101,13 @@ def load_unfinished(path: Path) -> Unfinished | None:
         with safetensors.safe_open(path, framework="pt") as file:
             header = msgspec.json.decode((file.metadata() or {}).get("unfinished", ""), type=_Header)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-    except (OSError, safetensors.SafetensorError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(f"{path} is not a checkpoint: {error}; delete it to begin again") from error
-    halfway = None
-    if header.step is not None:
-        state = {name.removeprefix("state."): tensor for name, tensor in tensors.items() if name.startswith("state.")}
-        halfway = Halfway(header.step, tensors["parameters"], state, header.loss_steps, tensors["losses"])
-    best = None if header.evidence is None else (tensors["best"], header.evidence)
+        halfway = None
+        if header.step is not None:
+            state = {name.removeprefix("state."): tensor for name, tensor in tensors.items() if name.startswith("state.")}
+            halfway = Halfway(header.step, tensors["parameters"], state, header.loss_steps, tensors["losses"])
+        best = None if header.evidence is None else (tensors["best"], header.evidence)
+    except (OSError, KeyError, safetensors.SafetensorError, msgspec.MsgspecError) as error:
+        raise AudioMetamerError(f"{path} is not a checkpoint: {first_line(error)}") from error
     return Unfinished(header.settings, header.fingerprint, header.attempt, header.tries, best, halfway, header.seconds)
 
 
@@ -122,7 +123,7 @@ def resumes(path: Path, *, seed: int, attempts: int) -> bool:
     try:
         found = load_unfinished(path)
     except AudioMetamerError:
-        return True  # whoever takes it up says what is wrong with it
+        return False
     return found is not None and found.settings.seed == seed and len(found.tries) >= attempts
 
 
@@ -146,8 +147,18 @@ class Checkpoints:
     _latest: float = field(default_factory=time.monotonic, repr=False)
 
     def load(self, settings: Settings, fingerprint: str) -> Unfinished | None:
-        """The checkpoint of a metamer, if there is one and it was made in the same way."""
-        found = load_unfinished(self.path_of(settings))
+        """The checkpoint of a metamer, if there is one and it was made in the same way.
+
+        Warns
+        -----
+        AudioMetamerWarning
+            If it cannot be read: its metamer is begun again.
+        """
+        try:
+            found = load_unfinished(self.path_of(settings))
+        except AudioMetamerError as error:
+            warnings.warn(f"{error}; its metamer is begun again", AudioMetamerWarning, stacklevel=2)
+            return None
         return found if found is not None and (found.settings, found.fingerprint) == (settings, fingerprint) else None
 
     def offer(self, snapshot: Callable[[], Sequence[Unfinished]]) -> None:

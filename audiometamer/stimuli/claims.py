@@ -14,11 +14,13 @@ import msgspec
 import psutil
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import create, in_turn
+from audiometamer.files import create, in_turn, make_folder
+from audiometamer.metamers.results import NOT_JSON
 from audiometamer.stimuli.layout import LOCK
 
 BEAT = 5.0  # seconds between two signs of life of a worker
 SILENCE = 120.0  # seconds without one after which a worker on another machine counts as gone
+_GRACE = 3  # beats after which a claim that cannot be read is not being written any more
 
 
 @cache
@@ -48,7 +50,7 @@ class Claim(msgspec.Struct, frozen=True):
         return self.token == _token(os.getpid())
 
 
-_BEING_WRITTEN = Claim("", 0, 0.0, "")
+NOBODYS = Claim("", 0, 0.0, "")  # for a claim that cannot be read
 
 
 def _is_gone(pid: int) -> bool:
@@ -64,7 +66,7 @@ class Claims:
 
     A claim is a file made with the promise that it was not there. Its worker touches it while it lives. Other workers trust
     neither the clock nor the file's time: a claim is stale when its process is known to be gone, or when they have seen it
-    unchanged for `SILENCE` seconds by their own stopwatch.
+    unchanged for `SILENCE` seconds by their own stopwatch; one that cannot be read, already for a few beats.
 
     Parameters
     ----------
@@ -109,7 +111,7 @@ class Claims:
         path = self.folder / key
         content = msgspec.json.encode(Claim(platform.node(), os.getpid(), time.time(), _token(os.getpid())))
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             try:
                 create(path, content)
                 self.held.add(key)
@@ -157,7 +159,7 @@ class Claims:
         if now != before:
             since, changed = time.monotonic(), True
         self._seen[key] = (now, since, changed)
-        return time.monotonic() - since > self.silence
+        return time.monotonic() - since > (_GRACE * self.beat if claim == NOBODYS else self.silence)
 
     def _take_over(self, key: str) -> bool:
         """Remove a stale claim and lay one's own; one worker at a time, that nobody removes a claim just laid."""
@@ -172,13 +174,15 @@ class Claims:
 
 
 def read_claim(path: Path) -> Claim | None:
-    """A claim; None if there is none. One that is being written, or whose worker was killed just then, is nobody's yet."""
+    """A claim; None if there is none. One that cannot be read is nobody's: it is being written, or was when the power failed."""
     try:
-        return msgspec.json.decode(content, type=Claim) if (content := path.read_bytes()) else _BEING_WRITTEN
+        return msgspec.json.decode(path.read_bytes(), type=Claim)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(f"{path} is not a claim of a worker: {error}; delete it") from error
+    except NOT_JSON:
+        return NOBODYS
+    except OSError as error:
+        raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def forget_dead(folder: Path) -> bool:
@@ -187,10 +191,15 @@ def forget_dead(folder: Path) -> bool:
         return True
     with in_turn(folder / LOCK):
         claims = {path: read_claim(path) for path in folder.glob("[!.]*")}
-        dead = [path for path, claim in claims.items() if claim is not None and claim.is_dead]
+        dead = [path for path, claim in claims.items() if claim is not None and (claim.is_dead or _is_left(path, claim))]
         for path in dead:
             path.unlink(missing_ok=True)
     return len(dead) == len(claims)
+
+
+def _is_left(path: Path, claim: Claim) -> bool:
+    """Whether a claim cannot be read and is not being written, by the time of its file."""
+    return claim == NOBODYS and time.time() - stamp(path)[0] / 1e9 > SILENCE
 
 
 def stamp(path: Path) -> tuple[int, int]:

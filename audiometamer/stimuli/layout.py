@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.metamers.results import RECORD
+from audiometamer.metamers.results import NOT_JSON, RECORD
 
 ORIGINALS, CLAIMS, LOCK = "originals", "claims", ".lock"
 # In an item's folder:
@@ -30,25 +30,22 @@ _failures = msgspec.json.Decoder(Failure)
 
 
 def is_complete(at: Path) -> bool:
-    """Whether the item in a folder is complete."""
-    return (at / RECORD).exists()
+    """Whether the item in a folder is complete, as far as its record is there and not empty."""
+    try:
+        return (at / RECORD).stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def read_failure(at: Path) -> Failure | None:
-    """Why the item in a folder could not be made; None if nothing is known.
-
-    Raises
-    ------
-    AudioMetamerError
-        If what says so cannot be read.
-    """
+    """Why the item in a folder could not be made; None if nothing is known, or what says so is broken."""
     path = at / ERROR
     try:
         return _failures.decode(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, *NOT_JSON):
         return None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(f"{path} is not the error of an item: {error}; delete it, and run again") from error
+    except OSError as error:
+        raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def clip_tables(stimulus_set: Path) -> list[Path]:

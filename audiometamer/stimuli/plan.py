@@ -327,7 +327,8 @@ def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Seq
 
 
 def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
+    """What a file says; None if there is none, or a power cut has emptied it."""
+    return (path.read_text(encoding="utf-8", errors="replace").strip("\0") or None) if path.exists() else None
 
 
 def _clips_table(chosen: Sequence[Source], folder: Path) -> str:

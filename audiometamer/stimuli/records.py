@@ -10,13 +10,14 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.audio import Clip
-from audiometamer.errors import AudioMetamerError, one_line
-from audiometamer.files import write_json
+from audiometamer.errors import one_line
+from audiometamer.files import set_aside, write_json
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import metamer_of, safe_name, write_signal
-from audiometamer.metamers.results import PLANNED, RECORD, Wanted, result_at, suffix_of
+from audiometamer.metamers.results import PLANNED, RECORD, Wanted, read_json, result_at, suffix_of
 from audiometamer.metamers.synthesis import Metamer, merit
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
+from audiometamer.metamers.whole import is_whole
 from audiometamer.stimuli.items import Identity, Planned
 from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, Failure
 from audiometamer.tables import write_table
@@ -51,32 +52,38 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str
 
 
+_records = msgspec.json.Decoder(Record)
+
+
 def read_record(path: Path) -> Record:
     """An ``item.json``, whole."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Record)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(f"{path} is not the record of an item: {error}") from error
+    return read_json(path, _records, "an item")
 
 
 def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) -> None:
     """Write an attempt at an item into the set `folder`; the record last, by rename.
 
     Of several attempts the record shows the best, by `audiometamer.metamers.synthesis.merit`; the others lie in ``attempts/``.
+    Where an item is made for the first time, a record that is there is broken: it is set aside, with its signals.
     """
     at, evidence = folder / item.folder, metamer.evidence
     signal = f"metamer{suffix_of(evidence.domain)}"
-    original = _save_original(folder, item, metamer)
+    assert isinstance(metamer.clip, Clip)
+    original = save_original(folder, item, metamer.clip, evidence.domain)
     record = Record(item.key, item.identity, original, [evidence.settings.seed], signal, evidence, _now(), platform.node())
     if attempt == 0:
+        if (at / RECORD).exists():
+            set_aside(at / signal)
+        set_aside(at / ATTEMPTS)
+        set_aside(at / RECORD)
         write_signal(at / signal, metamer.samples, evidence.sample_rate)
     else:
         own = at / ATTEMPTS / str(attempt)
         write_signal(own / signal, metamer.samples, evidence.sample_rate)
         write_json(own / RECORD, record)
         before = read_record(at / RECORD)
-        if not (first := at / ATTEMPTS / "0" / RECORD).exists():
-            write_json(first, replace(before, file=f"../../{before.file}"))
+        if len(before.attempts) == 1 or not (at / ATTEMPTS / "0" / RECORD).exists():
+            write_json(at / ATTEMPTS / "0" / RECORD, replace(before, file=f"../../{before.file}"))
         better = replace(record, file=f"{ATTEMPTS}/{attempt}/{signal}") if merit(evidence) > merit(before.evidence) else before
         record = replace(better, attempts=[*before.attempts, evidence.settings.seed])
     write_json(at / RECORD, record)
@@ -117,14 +124,20 @@ def judge_item(
     write_json(at / RECORD, whole)
 
 
-def _save_original(folder: Path, item: Planned, metamer: Metamer) -> str:
-    """Write the natural clip if it is not there; named with its hash, for models take it at several lengths and levels."""
-    assert isinstance(metamer.clip, Clip)
-    settings, evidence = item.identity.settings, metamer.evidence
-    rate = "" if evidence.sample_rate is None else f"@{evidence.sample_rate}"
-    name = safe_name(f"{settings.clip}{rate}-{settings.clip_sha256[:8]}") + suffix_of(evidence.domain)
-    if not (path := folder / ORIGINALS / name).exists():
-        write_signal(path, metamer.clip.samples, evidence.sample_rate)
+def save_original(folder: Path, item: Planned, clip: Clip, domain: str) -> str:
+    """Write the natural clip unless it is there and whole; named with its hash: models take it at several lengths and levels.
+
+    Returns
+    -------
+    str
+        Its file, as it lies in the set.
+    """
+    settings = item.identity.settings
+    rate = "" if clip.sample_rate is None else f"@{clip.sample_rate}"
+    name = safe_name(f"{settings.clip}{rate}-{settings.clip_sha256[:8]}") + suffix_of(domain)
+    if not is_whole(path := folder / ORIGINALS / name):
+        set_aside(path)
+        write_signal(path, clip.samples, clip.sample_rate)
     return f"{ORIGINALS}/{name}"
 
 

@@ -16,11 +16,11 @@ from audiometamer.audio import Clip
 from audiometamer.criteria import NullDistribution, judge_sha256
 from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
-from audiometamer.files import in_turn
+from audiometamer.files import in_turn, make_folder
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import sha256_of
 from audiometamer.metamers.judging import judged_anew
-from audiometamer.metamers.results import read_item
+from audiometamer.metamers.results import BrokenError, BrokenOriginalError, read_item, warn_of_broken
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, resumes
@@ -29,7 +29,7 @@ from audiometamer.stimuli.claims import Claims
 from audiometamer.stimuli.items import Expansion, Planned, identity_of
 from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, LOCK, is_complete, read_failure
 from audiometamer.stimuli.plan import open_model, write_resolved
-from audiometamer.stimuli.records import judge_item, save_failure, save_item, write_planned
+from audiometamer.stimuli.records import judge_item, save_failure, save_item, save_original, write_planned
 from audiometamer.stimuli.set import conclude
 from audiometamer.stimuli.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
 
@@ -72,6 +72,7 @@ class Worker:
         folder = self.expansion.folder
         self._in_vain: set[str] = set()
         self._done: set[str] = set()
+        self._broken: dict[str, str] = {}  # what was found, by key, of the items that this worker mended
         self._old_failures = {item.key: read_failure(folder / item.folder) for item in self.expansion.items}
 
     def work(self) -> int:
@@ -79,6 +80,7 @@ class Worker:
         with self.claims.alive():
             while self._turn() or self._wait():
                 pass
+        warn_of_broken(list(self._broken.values()), "it counted as not made, and was made again")
         return self.made
 
     def _turn(self) -> bool:
@@ -101,7 +103,11 @@ class Worker:
             return None
         try:
             found = read_item(self.expansion.folder, at)
-        except AudioMetamerError:  # `status` names it; to delete it is not for a run to decide
+        except BrokenOriginalError as error:
+            return _Attempt(0, seed, mend_original=True, broken=str(error))
+        except BrokenError as error:
+            return _Attempt(0, seed, broken=str(error))
+        except AudioMetamerError:  # another version's, or not to be read: `status` names it
             self._done.add(item.key)
             return None
         if found is None:
@@ -182,8 +188,10 @@ class Worker:
         jobs: _Jobs = {}
         for item, wanted in chunk:
             try:
-                attempt = self._judged(opened, item) if wanted.judge else wanted
-                if attempt is not None:
+                attempt = self._begun(opened, item, wanted)
+                if attempt is None:
+                    self.claims.release(item.key)
+                else:
                     clip = self._clip(opened[0], item)
                     jobs[clip.name, attempt.seed] = (item, attempt, clip)
             except FAULTS as error:
@@ -205,17 +213,33 @@ class Worker:
             for part in (rest[:half], rest[half:]):
                 self._make(opened, part, size)
 
+    def _begun(
+        self, opened: tuple[Model, NullDistribution | None], item: Planned, wanted: "_Attempt | None"
+    ) -> "_Attempt | None":
+        """Do what an item wants besides a synthesis; the attempt that remains, or None."""
+        if wanted is not None and wanted.broken:
+            self._broken[item.key] = wanted.broken
+        if wanted is not None and wanted.mend_original:
+            model = opened[0]
+            save_original(self.expansion.folder, item, self._clip(model, item), type(model.domain).__name__)
+            wanted = self._next_attempt(item)
+            if wanted is not None and wanted.mend_original:  # the record names another file
+                return wanted._replace(mend_original=False)
+        return self._judged(opened, item) if wanted is not None and wanted.judge else wanted
+
     def _judged(self, opened: tuple[Model, NullDistribution | None], item: Planned) -> "_Attempt | None":
-        """Judge an item anew; its next attempt, or None, and then its claim is released."""
+        """Judge an item anew; its next attempt, or None. If one of its attempts is broken, it is made again."""
         model, null = opened
 
         def resume(metamer: Metamer) -> Unfinished | None:
             return resumption(model, metamer, replace(item.identity.settings, seed=metamer.evidence.settings.seed))
 
-        judge_item(self.expansion.folder, item, lambda metamer: judged_anew(model, metamer, null), resume)
-        if (attempt := self._next_attempt(item)) is None:
-            self.claims.release(item.key)
-        return attempt
+        try:
+            judge_item(self.expansion.folder, item, lambda metamer: judged_anew(model, metamer, null), resume)
+        except BrokenError as error:
+            self._broken[item.key] = str(error)
+            return _Attempt(0, item.identity.settings.seed)
+        return self._next_attempt(item)
 
     def _metamers(self, opened: tuple[Model, NullDistribution | None], jobs: "_Jobs", size: int) -> Iterator[Metamer]:
         model, null = opened
@@ -258,11 +282,13 @@ class Worker:
 
 
 class _Attempt(NamedTuple):
-    """What an item wants: a verdict by a new judge, or an attempt by its number and seed."""
+    """What an item wants: a verdict by a new judge, its original, or an attempt by its number and seed; `broken` says why."""
 
     number: int
     seed: int
     judge: bool = False
+    mend_original: bool = False
+    broken: str = ""
 
 
 _Jobs = dict[tuple[str, int], tuple[Planned, _Attempt, Clip]]  # by clip and seed
@@ -280,7 +306,7 @@ def prepare(expansion: Expansion) -> Path:
     """Make the set's folder, with the resolved plan and the list of its items; returns where the table of its clips lies."""
     folder = expansion.folder
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise AudioMetamerError(f"could not write into {folder}: {error.strerror or error}") from error
     with in_turn(folder / LOCK):

@@ -10,9 +10,19 @@ from typing import Any
 import msgspec
 
 from audiometamer.clip_names import name_of
-from audiometamer.errors import AudioMetamerError, some_of
-from audiometamer.files import in_turn, is_temporary, whole_file, write_json, write_text
-from audiometamer.metamers.results import INDEX, ITEMS, Result, check_set, is_set, iterate_results, read_results
+from audiometamer.errors import AudioMetamerError, first_line, some_of
+from audiometamer.files import in_turn, is_temporary, set_aside, whole_file, write_json, write_text
+from audiometamer.metamers.results import (
+    INDEX,
+    ITEMS,
+    NOT_JSON,
+    Result,
+    check_set,
+    is_set,
+    iterate_results,
+    read_results,
+    warn_of_broken,
+)
 from audiometamer.stimuli.claims import forget_dead, stamp
 from audiometamer.stimuli.layout import (
     CLAIMS,
@@ -116,18 +126,7 @@ def read_rows(stimulus_set: Path) -> list[Row]:
     AudioMetamerError
         If there is no item, or a record or a sound cannot be read.
     """
-    return _rows(stimulus_set, read_results(stimulus_set))
-
-
-def _rows(stimulus_set: Path, results: Iterable[Result]) -> list[Row]:
-    rows = list(map(_row, results))
-    for original, row in {row.original: row for row in rows}.items():
-        if not (stimulus_set / original).exists():
-            raise AudioMetamerError(
-                f"{stimulus_set / original}, the clip of {row.file}, is gone: put it back, or delete the item's folder and run "
-                "again"
-            )
-    return rows
+    return list(map(_row, read_results(stimulus_set)))
 
 
 def _row(result: Result) -> Row:
@@ -179,7 +178,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
     if not stimulus_set.is_dir():
         check_set(stimulus_set)
     with in_turn(stimulus_set / LOCK):
-        rows = _rows(stimulus_set, read_results(stimulus_set, warn=False))
+        rows = list(map(_row, read_results(stimulus_set, warn=False)))
         told = {} if clips is None else _named(clips)
         if clips is not None and not any(row.clip in told for row in rows):
             raise AudioMetamerError(
@@ -207,7 +206,7 @@ def conclude(stimulus_set: Path, *, clips: Path) -> None:
         if stamp(stimulus_set / MANIFEST) != before and about == known and lists_all(stimulus_set):
             return
         _remove_leftovers(stimulus_set)
-        if rows := _rows(stimulus_set, iterate_results(stimulus_set)):
+        if rows := list(map(_row, iterate_results(stimulus_set))):
             _write(stimulus_set, rows, about)
 
 
@@ -309,13 +308,17 @@ def description(name: str, licences: Iterable[str], *, kind: str, told_in: str) 
 
 
 def _read_description(path: Path) -> dict[str, Any]:
-    """What was written, with what a laboratory has added; nothing if it is not there."""
+    """What was written, with what a laboratory has added; nothing if it is not there, or broken, and then it is set aside."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except FileNotFoundError:
         return {}
-    except (OSError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(f"{path} is not a JSON object: {error}; mend it, or delete it to have it written anew") from error
+    except OSError as error:
+        raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
+    except NOT_JSON as error:
+        warn_of_broken([f"{path} is not a JSON object ({first_line(error)})"], "it is set aside and written anew")
+        set_aside(path)
+        return {}
 
 
 def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]) -> str:

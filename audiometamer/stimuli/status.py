@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.metamers.results import read_item, read_planned
+from audiometamer.metamers.results import BrokenError, read_item, read_planned, warn_of_broken
 from audiometamer.stimuli.claims import is_running
 from audiometamer.stimuli.layout import CLAIMS, Failure, read_failure
 
@@ -52,7 +52,7 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def read_status(folder: Path) -> Status:
-    """The state of a set.
+    """The state of a set; what is broken counts as not made.
 
     Raises
     ------
@@ -61,17 +61,22 @@ def read_status(folder: Path) -> Status:
     """
     counts: dict[tuple[str, str], Counter[str]] = {}
     errors: list[Trouble] = []
+    broken: list[str] = []
     wanted = read_planned(folder)
     claims = folder / CLAIMS
     claimed = {path.name for path in claims.glob("*")}
     for item in wanted:
         try:
             state, failure = _state(folder, folder / item.folder, claims / item.key if item.key in claimed else None)
+        except BrokenError as error:
+            state, failure = "to do", None
+            broken.append(str(error))
         except AudioMetamerError as error:
             state, failure = "error", Failure(str(error), type(error).__name__, "")
         if failure is not None:
             errors.append(Trouble(item.folder, failure.message, failure.type, failure.when))
         counts.setdefault((item.model, item.layer), Counter())[state] += 1
+    warn_of_broken(broken, "counts as not made; `audiometamer run` makes it again")
     layers: dict[str, dict[str, dict[str, int]]] = {}
     for (model, layer), found in counts.items():
         layers.setdefault(model, {})[layer] = _all_states(found)

@@ -8,8 +8,18 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import file_sha256, is_temporary, whole_file
-from audiometamer.metamers.results import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES, check_set
+from audiometamer.files import file_sha256, is_temporary, set_aside, whole_file
+from audiometamer.metamers.results import (
+    ITEMS,
+    PLANNED,
+    RECORD,
+    REPORT,
+    REPORT_FILES,
+    BrokenError,
+    check_set,
+    read_item,
+    warn_of_broken,
+)
 from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, ERROR, LOCK, MANIFEST, ORIGINALS
 
 _LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)")
@@ -37,7 +47,7 @@ def write_manifest(stimulus_set: Path) -> Path:
         If a file cannot be read, or the manifest not written.
     """
     path = stimulus_set / MANIFEST
-    before = read_manifest(stimulus_set) if path.exists() else {}
+    before = _sums_before(stimulus_set)
     sums = {file: file_sha256(stimulus_set / file) for file in sorted(_files(stimulus_set, finished=True))}
     if damaged := _damaged(before, sums):
         more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
@@ -48,6 +58,17 @@ def write_manifest(stimulus_set: Path) -> Path:
         lines = [_line(digest, file) for file, digest in (sums | {file: before[file] for file in damaged}).items()]
         temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape", newline="\n")
     return path
+
+
+def _sums_before(stimulus_set: Path) -> dict[str, str]:
+    """The sums of the manifest that is there; none if it is broken, and then it is set aside."""
+    path = stimulus_set / MANIFEST
+    try:
+        return read_manifest(stimulus_set) if path.exists() else {}
+    except AudioMetamerError as error:
+        warn_of_broken([str(error)], "it is set aside and written anew")
+        set_aside(path)
+        return {}
 
 
 def _damaged(before: Mapping[str, str], sums: Mapping[str, str]) -> list[str]:
@@ -140,10 +161,20 @@ def _files(stimulus_set: Path, *, finished: bool = False) -> Iterator[str]:
             subfolders[:] = [name for name in subfolders if name != CLAIMS and not name.endswith("-logs")]
             subfolders[:] = [name for name in subfolders if name != REPORT_FILES]
             names = [name for name in names if name not in (LOCK, MANIFEST, REPORT)]
-        elif finished and at.parts[0] == ITEMS and len(at.parts) > 3 and RECORD not in names:  # an item, or an attempt at it
+        elif (
+            finished and at.parts[0] == ITEMS and len(at.parts) > 3 and not _is_made(stimulus_set, Path(folder))
+        ):  # an item, or an attempt at it
             names = [name for name in names if name == ERROR]
         links = [name for name in subfolders if Path(folder, name).is_symlink()]  # which are not walked into
         yield from ((at / name).as_posix() for name in (*names, *links) if name != CHECKPOINT and not is_temporary(name))
+
+
+def _is_made(stimulus_set: Path, at: Path) -> bool:
+    """Whether an item, or an attempt at it, counts as made; what was set aside of it is kept as it is."""
+    try:
+        return ".broken" in at.parent.suffix or read_item(stimulus_set, at) is not None
+    except BrokenError:
+        return False
 
 
 def manifest_sha256(stimulus_set: Path) -> str | None:

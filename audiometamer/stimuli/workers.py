@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -137,6 +138,7 @@ def run_many(work: Work, workers: int, *, device: str, watch: Callable[[int], No
 def _work(work: Work, device: str, threads: int) -> None:
     """A worker's process."""
     torch.set_num_threads(threads)
+    warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"  # in one line, as in the parent
     try:
         with interruptible() as interruption:
             work(torch.device(device), interruption)

@@ -4,7 +4,6 @@
 ``--shipped`` makes the clips of ``stimuli/words``: two flite voices at their own speed, which the training clips leave out.
 """
 
-import csv
 import random
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ import click
 import soundfile
 
 from audiometamer.audio import read_clip
+from audiometamer.tables import write_table
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 KEYWORDS = ("alexa", "computer", "jarvis", "smart_mirror", "snowboy", "view_glass")
@@ -28,6 +28,7 @@ _FLITE_VOICES = ("awb", "kal16", "rms", "slt")
 _ESPEAK_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029")
 _ESPEAK_VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "croak")
 # Programs' licences as Debian states them; speech that they make is free of restrictions.
+_COLUMNS = ("path", "word", "voice", "program", "licence", "split")
 _LICENCES = {"flite": "BSD-like (Carnegie Mellon University)", "espeak-ng": "GPL-3+"}
 
 
@@ -91,10 +92,7 @@ def main(out: Path, shipped: bool, seed: int) -> None:
             (out / path).parent.mkdir(exist_ok=True)
             _convert(spoken, out / path, shipped=shipped)
             rows.append([path, utterance.word, utterance.voice, utterance.program, _LICENCES[utterance.program], split])
-    with (out / "clips.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "word", "voice", "program", "licence", "split"])
-        writer.writerows(rows)
+    write_table(out / "clips.csv", _COLUMNS, [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
 
 
 def _convert(spoken: Path, path: Path, *, shipped: bool) -> None:
