@@ -21,7 +21,7 @@ from torch import Tensor
 from audiometamer.audio import Clip, write_wav
 from audiometamer.clip_names import clip_name
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file, write_json
+from audiometamer.files import file_sha256, whole_file, write_json
 from audiometamer.images import read_png, write_png
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.results import (
@@ -103,16 +103,21 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     record = record_path(out, evidence.settings)
     path = record.with_suffix(suffix_of(evidence.domain))
     if isinstance(clip, GivenTarget):
-        if not (record.parent / TARGET).exists():
-            save_activations(record.parent / TARGET, clip.activations)
+        if not (original := record.parent / TARGET).exists():
+            save_activations(original, clip.activations)
     else:
         check_original(out, clip, evidence.settings.model, evidence.domain)
         if not (original := record.with_name(f"original{path.suffix}")).exists():
             write_signal(original, clip.samples, evidence.sample_rate)
     write_signal(path, metamer.samples, evidence.sample_rate)
-    write_json(record, evidence)
+    write_json(record, with_sums(evidence, path, original))
     checkpoint_path(out, evidence.settings).unlink(missing_ok=True)
     return path
+
+
+def with_sums(evidence: Evidence, signal: Path, original: Path) -> Evidence:
+    """What is known of a metamer, with the sums of its files as they have just been written."""
+    return msgspec.structs.replace(evidence, signal_sha256=file_sha256(signal), original_sha256=file_sha256(original))
 
 
 def keep_attempt(out: Path, settings: Settings) -> None:

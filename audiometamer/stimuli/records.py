@@ -13,7 +13,7 @@ from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.files import write_json
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import metamer_of, safe_name, write_signal
+from audiometamer.metamers.files import metamer_of, safe_name, with_sums, write_signal
 from audiometamer.metamers.results import PLANNED, RECORD, Wanted, result_at, suffix_of
 from audiometamer.metamers.synthesis import Metamer, merit
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
@@ -67,12 +67,11 @@ def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) ->
     at, evidence = folder / item.folder, metamer.evidence
     signal = f"metamer{suffix_of(evidence.domain)}"
     original = _save_original(folder, item, metamer)
+    own = at / ATTEMPTS / str(attempt) if attempt else at
+    write_signal(own / signal, metamer.samples, evidence.sample_rate)
+    evidence = with_sums(evidence, own / signal, folder / original)
     record = Record(item.key, item.identity, original, [evidence.settings.seed], signal, evidence, _now(), platform.node())
-    if attempt == 0:
-        write_signal(at / signal, metamer.samples, evidence.sample_rate)
-    else:
-        own = at / ATTEMPTS / str(attempt)
-        write_signal(own / signal, metamer.samples, evidence.sample_rate)
+    if attempt:
         write_json(own / RECORD, record)
         before = read_record(at / RECORD)
         if not (first := at / ATTEMPTS / "0" / RECORD).exists():
