@@ -21,7 +21,7 @@ from audiometamer.cli import main
 from audiometamer.evaluation.collection import Natural, as_taken, check_presentable, gain_for
 from audiometamer.loading import load_model
 from audiometamer.matching.optimizers import Constant, NormalizedDescent
-from audiometamer.metamers.files import read_metamer, read_signal, save_metamer, write_signal
+from audiometamer.metamers.files import read_metamer, read_signal, save_metamer, with_sums, write_signal
 from audiometamer.stimuli.export import Settings, in_sequence, presented
 from audiometamer.stimuli.verify import verify
 from audiometamer.tables import read_table
