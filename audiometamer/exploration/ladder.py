@@ -19,7 +19,7 @@ from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError, some_of
 from audiometamer.exploration.dimensions import Dimension, Dimensions
 from audiometamer.exploration.moving import Move, Moved, MovedRecord
-from audiometamer.files import write_json
+from audiometamer.files import file_sha256, write_json
 from audiometamer.metamers.files import read_signal, safe_name, write_signal
 from audiometamer.metamers.results import suffix_of
 from audiometamer.models import Model
@@ -301,6 +301,9 @@ def save_moved(model: Model, moved: Moved, folder: Path, *, coordinate: float | 
     else:
         path = folder / place_path(model, record.clip, record.dimension, coordinate)
     write_signal(path, moved.samples, model.sample_rate)
+    rung = Rung(record, path)
+    original = file_sha256(rung.original) if rung.original.exists() else ""
+    record = msgspec.structs.replace(record, signal_sha256=file_sha256(path), original_sha256=original)
     write_json(path.with_suffix(".json"), record)
     return Rung(record, path)
 

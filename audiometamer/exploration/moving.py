@@ -119,6 +119,9 @@ class MovedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Distance to the wished coordinates before each round of steps, in standard deviations.
     seconds : float
         Of the batch, divided by its signals.
+    signal_sha256, original_sha256 : str
+        SHA-256 of the files of the signal and of its reference. Empty until it is saved, and in records of version 0.2 and
+        earlier.
     """
 
     clip: str
@@ -136,6 +139,8 @@ class MovedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: int
     errors: list[float]
     seconds: float
+    signal_sha256: str = ""
+    original_sha256: str = ""
 
 
 @dataclass(frozen=True)

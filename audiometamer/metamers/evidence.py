@@ -90,6 +90,9 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Verdicts by earlier null distributions or labels, oldest first.
     source : ClipSource or None
         The file that the clip was read from, and which part of it; None if it was given as samples or activations.
+    signal_sha256, original_sha256 : str
+        SHA-256 of the files of the signal and of the original, or given target, beside it. Empty until it is saved, and in
+        records of version 0.2 and earlier.
     """
 
     settings: Settings
@@ -114,6 +117,8 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     judged_by: str | None = None
     earlier_verdicts: list[Judged] = []
     source: ClipSource | None = None
+    signal_sha256: str = ""
+    original_sha256: str = ""
 
 
 def sha256_of(*tensors: Tensor) -> str:

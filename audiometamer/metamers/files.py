@@ -22,7 +22,7 @@ from torch import Tensor
 from audiometamer.audio import Clip, write_wav
 from audiometamer.clip_names import clip_name
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import set_aside, whole_file, write_json
+from audiometamer.files import file_sha256, set_aside, whole_file, write_json
 from audiometamer.images import read_png, write_png
 from audiometamer.metamers.evidence import Evidence, sha256_of
 from audiometamer.metamers.results import (
@@ -128,10 +128,10 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     path = record.with_suffix(suffix_of(evidence.domain))
     if isinstance(clip, Clip):
         check_original(out, clip, evidence.settings.model, evidence.domain)
-    _save_original(record.parent, clip, evidence.domain, evidence.sample_rate)
+    original = _save_original(record.parent, clip, evidence.domain, evidence.sample_rate)
     _set_aside_broken(record, path)
     write_signal(path, metamer.samples, evidence.sample_rate)
-    write_json(record, evidence)
+    write_json(record, with_sums(evidence, path, original))
     checkpoint_path(out, evidence.settings).unlink(missing_ok=True)
     return path
 
@@ -140,16 +140,17 @@ def _original_name(clip: Clip | GivenTarget, domain: str) -> str:
     return TARGET if isinstance(clip, GivenTarget) else f"original{suffix_of(domain)}"
 
 
-def _save_original(at: Path, clip: Clip | GivenTarget, domain: str, sample_rate: int | None) -> None:
+def _save_original(at: Path, clip: Clip | GivenTarget, domain: str, sample_rate: int | None) -> Path:
     """Write the natural signal, or the given target, into the folder of its metamers, unless it is there and whole."""
     path = at / _original_name(clip, domain)
     if is_whole(path):
-        return
+        return path
     set_aside(path)
     if isinstance(clip, GivenTarget):
         save_activations(path, clip.activations)
     else:
         write_signal(path, clip.samples, sample_rate)
+    return path
 
 
 def _set_aside_broken(record: Path, signal: Path) -> None:
@@ -160,6 +161,11 @@ def _set_aside_broken(record: Path, signal: Path) -> None:
     except BrokenError:
         set_aside(signal)
         set_aside(record)
+
+
+def with_sums(evidence: Evidence, signal: Path, original: Path) -> Evidence:
+    """What is known of a metamer, with the sums of its files as they have just been written."""
+    return msgspec.structs.replace(evidence, signal_sha256=file_sha256(signal), original_sha256=file_sha256(original))
 
 
 def keep_attempt(out: Path, settings: Settings) -> None:

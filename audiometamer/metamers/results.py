@@ -74,6 +74,8 @@ class Summary(msgspec.Struct, frozen=True):
     domain: str = "Waveform"
     probabilities: dict[str, tuple[float, float]] = {}
     judged_by: str | None = None
+    signal_sha256: str = ""
+    original_sha256: str = ""
 
     @property
     def attempt(self) -> str:

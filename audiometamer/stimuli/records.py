@@ -13,7 +13,7 @@ from audiometamer.audio import Clip
 from audiometamer.errors import one_line
 from audiometamer.files import set_aside, write_json
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import metamer_of, safe_name, write_signal
+from audiometamer.metamers.files import metamer_of, safe_name, with_sums, write_signal
 from audiometamer.metamers.results import PLANNED, RECORD, Wanted, read_json, result_at, suffix_of
 from audiometamer.metamers.synthesis import Metamer, merit
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
@@ -70,16 +70,16 @@ def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) ->
     signal = f"metamer{suffix_of(evidence.domain)}"
     assert isinstance(metamer.clip, Clip)
     original = save_original(folder, item, metamer.clip, evidence.domain)
-    record = Record(item.key, item.identity, original, [evidence.settings.seed], signal, evidence, _now(), platform.node())
-    if attempt == 0:
+    own = at / ATTEMPTS / str(attempt) if attempt else at
+    if not attempt:
         if (at / RECORD).exists():
             set_aside(at / signal)
         set_aside(at / ATTEMPTS)
         set_aside(at / RECORD)
-        write_signal(at / signal, metamer.samples, evidence.sample_rate)
-    else:
-        own = at / ATTEMPTS / str(attempt)
-        write_signal(own / signal, metamer.samples, evidence.sample_rate)
+    write_signal(own / signal, metamer.samples, evidence.sample_rate)
+    evidence = with_sums(evidence, own / signal, folder / original)
+    record = Record(item.key, item.identity, original, [evidence.settings.seed], signal, evidence, _now(), platform.node())
+    if attempt:
         write_json(own / RECORD, record)
         before = read_record(at / RECORD)
         if len(before.attempts) == 1 or not (at / ATTEMPTS / "0" / RECORD).exists():
