@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -232,10 +232,10 @@ class LadderWorker:
                 self._make([each])
             return
         for each, found in zip(batch, moved, strict=True):
-            save_moved(self._opened[0], found, self.planned.folder)
-            _failure(self.planned, each).unlink(missing_ok=True)
-            self.claims.release(_key(each.path))
-            self.made += 1
+            if self._write(each, partial(save_moved, self._opened[0], found, self.planned.folder)):
+                _failure(self.planned, each).unlink(missing_ok=True)
+                self.claims.release(_key(each.path))
+                self.made += 1
         if self.report is not None:
             self.report(self.made, f"{batch[-1].dimension} of {batch[-1].reference}")
 
@@ -254,5 +254,9 @@ class LadderWorker:
     def _failed(self, each: PlannedMove, error: BaseException) -> None:
         self._in_vain.add(each)
         told = NotMoved(str(each.dimension), each.reference, each.change, one_line(error))
-        write_json(_failure(self.planned, each), told)
-        self.claims.release(_key(each.path))
+        if self._write(each, partial(write_json, _failure(self.planned, each), told)):
+            self.claims.release(_key(each.path))
+
+    def _write(self, each: PlannedMove, write: Callable[[], object]) -> bool:
+        """Write of a moved signal if it still is this worker's; whether it is."""
+        return self.claims.write(_key(each.path), each.path.as_posix(), write)

@@ -139,11 +139,14 @@ class Checkpoints:
         Seconds between two checkpoints. Default 300.
     stop : callable, optional
         Asked before every step: whether to keep everything now and end by a KeyboardInterrupt. Default: never.
+    save : callable
+        Writes a checkpoint. Default `save_unfinished`.
     """
 
     path_of: Callable[[Settings], Path]
     every: float = EVERY
     stop: Callable[[], bool] = bool
+    save: Callable[[Path, Unfinished], object] = save_unfinished
     _latest: float = field(default_factory=time.monotonic, repr=False)
 
     def load(self, settings: Settings, fingerprint: str) -> Unfinished | None:
@@ -172,7 +175,7 @@ class Checkpoints:
         stop = self.stop()
         if stop or time.monotonic() - self._latest >= self.every:
             for unfinished in snapshot():
-                save_unfinished(self.path_of(unfinished.settings), unfinished)
+                self.save(self.path_of(unfinished.settings), unfinished)
             self._latest = time.monotonic()
         if stop:
             raise KeyboardInterrupt

@@ -5,60 +5,63 @@ import platform
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-import psutil
+from msgspec import Meta
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import create, in_turn, make_folder
 from audiometamer.metamers.results import NOT_JSON
+from audiometamer.processes import began, has_ended, numbering
 from audiometamer.stimuli.layout import LOCK
 
 BEAT = 5.0  # seconds between two signs of life of a worker
-SILENCE = 120.0  # seconds without one after which a worker on another machine counts as gone
+SILENCE = 120.0  # seconds without one after which a worker that cannot be looked at counts as gone
 _GRACE = 3  # beats after which a claim that cannot be read is not being written any more
 
 
-@cache
-def _token(pid: int) -> str:  # noqa: ARG001 (one for each)
-    """What only this process knows: numbers of processes come again, after a restart of a container at once."""
-    return secrets.token_hex(8)
-
-
 class Claim(msgspec.Struct, frozen=True):
-    """What a claim's file says: who holds it, since when in UTC seconds, and a token that no other process has."""
+    """What a claim's file says: whose it is.
+
+    Parameters
+    ----------
+    host : str
+    pid : int
+    since : float
+        When it was laid, in UTC seconds.
+    token : str
+        What no other claim has.
+    numbering : str or None
+        Where the process has that number; see `audiometamer.processes.numbering`. Default None: an earlier version's claim.
+    began : int or None
+        When the process began; see `audiometamer.processes.began`. Default None: unknown.
+    """
 
     host: str
-    pid: int
+    pid: Annotated[int, Meta(ge=0, lt=2**31)]
     since: float
     token: str
+    numbering: str | None = None
+    began: int | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its process, if it lives, can be seen from here."""
+        return self.host == platform.node() if self.numbering is None else self.numbering == numbering() != ""
 
     @property
     def is_dead(self) -> bool:
-        """Whether its worker is known to be gone: a process of this machine that is no more, or whose number is now ours."""
-        if self.host != platform.node() or self.is_ours:
-            return False
-        return self.pid == os.getpid() or _is_gone(self.pid)
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether it is this process's."""
-        return self.token == _token(os.getpid())
+        """Whether its worker is known to be gone: a process that is no more, or whose number is another's now."""
+        is_another = self.numbering is None and self.pid == os.getpid()  # this version lays other claims
+        return self.is_here and (is_another or has_ended(self.pid, self.began))
 
 
 NOBODYS = Claim("", 0, 0.0, "")  # for a claim that cannot be read
-
-
-def _is_gone(pid: int) -> bool:
-    """Whether a process of this machine has ended; its number may be kept for a parent that does not ask after it."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 class Claims:
@@ -66,7 +69,9 @@ class Claims:
 
     A claim is a file made with the promise that it was not there. Its worker touches it while it lives. Other workers trust
     neither the clock nor the file's time: a claim is stale when its process is known to be gone, or when they have seen it
-    unchanged for `SILENCE` seconds by their own stopwatch; one that cannot be read, already for a few beats.
+    unchanged for `SILENCE` seconds by their own stopwatch; one that cannot be read, already after a few beats. A worker that was
+    only suspended so long finds out when it writes: what is written of an item is written by `write`, while nobody takes a claim
+    over.
 
     Parameters
     ----------
@@ -77,7 +82,7 @@ class Claims:
 
     def __init__(self, folder: Path, *, beat: float = BEAT, silence: float = SILENCE) -> None:
         self.folder, self.beat, self.silence = folder, beat, silence
-        self.held: set[str] = set()
+        self.held: dict[str, str] = {}  # token by key
         self._seen: dict[str, tuple[tuple[int, int], float, bool]] = {}  # claim's stamp, since when, whether it ever changed
 
     @contextmanager
@@ -88,10 +93,9 @@ class Claims:
         def beat() -> None:
             while not ended.wait(self.beat):
                 for key in tuple(self.held):
-                    try:
-                        os.utime(self.folder / key)
-                    except OSError:  # taken away, or the disk does not answer: the worker itself will see it
-                        continue
+                    with suppress(OSError, AudioMetamerError):  # the disk does not answer: the worker itself will see it
+                        if self._is_ours(key):
+                            os.utime(self.folder / key)
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -105,32 +109,54 @@ class Claims:
 
     def take(self, key: str) -> bool:
         """Claim an item; False if another worker holds it, or may hold it."""
+        if self._is_ours(key):
+            return False
         return self._create(key) or (self._is_stale(key) and self._take_over(key))
 
     def _create(self, key: str) -> bool:
-        path = self.folder / key
-        content = msgspec.json.encode(Claim(platform.node(), os.getpid(), time.time(), _token(os.getpid())))
+        path, pid, token = self.folder / key, os.getpid(), secrets.token_hex(8)
+        content = msgspec.json.encode(Claim(platform.node(), pid, time.time(), token, numbering(), began(pid)))
+        self.held[key] = token  # first: interrupted after it was laid, it is given back at the end
         try:
             make_folder(self.folder)
-            try:
-                create(path, content)
-                self.held.add(key)
-            except FileExistsError:
-                return False
-            except KeyboardInterrupt:  # it may have come just before the claim was noted
-                self.release(key)
-                raise
+            create(path, content)
+        except FileExistsError:
+            del self.held[key]
+            return False
         except OSError as error:
             raise AudioMetamerError(f"could not write {path}: {error.strerror or error}") from error
         return True
 
+    def write(self, key: str, what: str, write: Callable[[], object]) -> bool:
+        """Write of an item what only its holder may; False, with one warning, if the claim is not this worker's any more.
+
+        Parameters
+        ----------
+        key : str
+        what : str
+            The item, for the warning.
+        write : callable
+            Called while nobody takes over any claim.
+        """
+        with in_turn(self.folder / LOCK):
+            if ours := self._is_ours(key):
+                write()
+        if not ours and self.held.pop(key, None) is not None:
+            told = "was taken over by another worker while this one was suspended; this result is discarded"
+            warnings.warn(f"{what} {told}", AudioMetamerWarning, stacklevel=2)
+        return ours
+
     def release(self, key: str) -> None:
         """Give a claim back, if it still is this worker's."""
-        claim = read_claim(self.folder / key)
-        if claim is not None and claim.is_ours:
+        if self._is_ours(key):
             with suppress(OSError):  # of a disk that is read-only now; it is stale when this process has ended
                 (self.folder / key).unlink(missing_ok=True)
-        self.held.discard(key)  # last: interrupted before, it is given back at the end
+        self.held.pop(key, None)  # last: interrupted before, it is given back at the end
+
+    def _is_ours(self, key: str) -> bool:
+        """Whether the claim on an item is still this worker's."""
+        claim = read_claim(self.folder / key)
+        return claim is not None and claim.token == self.held.get(key)
 
     def is_free(self, key: str) -> bool:
         """Whether nobody claims an item."""
@@ -216,4 +242,4 @@ def is_running(path: Path) -> bool:
     claim = read_claim(path)
     if claim is None or claim.is_dead:
         return False
-    return claim.host == platform.node() or time.time() - stamp(path)[0] / 1e9 < SILENCE
+    return claim.is_here or time.time() - stamp(path)[0] / 1e9 < SILENCE

@@ -166,9 +166,11 @@ def read_plan(path: Path) -> Plan:
 
 
 def _once(values: Sequence[object]) -> None:
+    seen: set[object] = set()
     for value in values:
-        if values.count(value) > 1:
+        if value in seen:
             raise AudioMetamerError(f"{value!r} is there twice")
+        seen.add(value)
 
 
 def output_folder(path: Path, plan: Plan) -> Path:

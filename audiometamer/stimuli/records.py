@@ -96,8 +96,8 @@ def judge_item(
     item: Planned,
     judged: Callable[[Metamer], Metamer],
     resume: Callable[[Metamer], Unfinished | None],
-) -> None:
-    """Give all attempts at an item a new verdict, each record rewritten whole; the best becomes the item.
+) -> Callable[[], None]:
+    """Give all attempts at an item a new verdict; returns what rewrites each record whole. The best becomes the item.
 
     Parameters
     ----------
@@ -113,15 +113,20 @@ def judge_item(
     attempts = sorted((at / ATTEMPTS).glob(f"*/{RECORD}"), key=lambda path: int(path.parent.name))
     metamers = [judged(metamer_of(result_at(path))) for path in attempts or [at / RECORD]]
     best = max(range(len(metamers)), key=lambda k: merit(metamers[k].evidence))
-    if (unfinished := resume(metamers[best])) is not None:
-        save_unfinished(at / CHECKPOINT, unfinished)  # first: a verdict that is written is not given again
+    unfinished = resume(metamers[best])
     whole = replace(read_record(at / RECORD), evidence=metamers[best].evidence)
-    for path, metamer in zip(attempts, metamers, strict=False):
-        write_json(path, replace(read_record(path), evidence=metamer.evidence))
     if attempts:
         lies = os.path.normpath(attempts[best].parent.relative_to(at) / read_record(attempts[best]).file)
         whole = replace(whole, file=Path(lies).as_posix())
-    write_json(at / RECORD, whole)
+
+    def write() -> None:
+        if unfinished is not None:
+            save_unfinished(at / CHECKPOINT, unfinished)  # first: a verdict that is written is not given again
+        for path, metamer in zip(attempts, metamers, strict=False):
+            write_json(path, replace(read_record(path), evidence=metamer.evidence))
+        write_json(at / RECORD, whole)
+
+    return write
 
 
 def save_original(folder: Path, item: Planned, clip: Clip, domain: str) -> str:

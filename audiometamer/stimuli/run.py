@@ -3,7 +3,7 @@
 import itertools
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from audiometamer.metamers.judging import judged_anew
 from audiometamer.metamers.results import BrokenError, BrokenOriginalError, read_item, warn_of_broken
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
-from audiometamer.metamers.unfinished import Checkpoints, Unfinished, resumes
+from audiometamer.metamers.unfinished import Checkpoints, Unfinished, resumes, save_unfinished
 from audiometamer.models import Model
 from audiometamer.stimuli.claims import Claims
 from audiometamer.stimuli.items import Expansion, Planned, identity_of
@@ -201,9 +201,9 @@ class Worker:
             for metamer in found:
                 settings = metamer.evidence.settings
                 item, attempt, _ = jobs.pop((settings.clip, settings.seed))
-                save_item(self.expansion.folder, item, metamer, attempt=attempt.number)
-                self.claims.release(item.key)
-                self.made += 1
+                if self._write(item, partial(save_item, self.expansion.folder, item, metamer, attempt=attempt.number)):
+                    self.claims.release(item.key)
+                    self.made += 1
         except _Fault as fault:
             rest = [(item, attempt) for item, attempt, _ in jobs.values()]
             if len(rest) == 1:
@@ -235,11 +235,11 @@ class Worker:
             return resumption(model, metamer, replace(item.identity.settings, seed=metamer.evidence.settings.seed))
 
         try:
-            judge_item(self.expansion.folder, item, lambda metamer: judged_anew(model, metamer, null), resume)
+            write = judge_item(self.expansion.folder, item, lambda metamer: judged_anew(model, metamer, null), resume)
         except BrokenError as error:
             self._broken[item.key] = str(error)
             return _Attempt(0, item.identity.settings.seed)
-        return self._next_attempt(item)
+        return self._next_attempt(item) if self._write(item, write) else None
 
     def _metamers(self, opened: tuple[Model, NullDistribution | None], jobs: "_Jobs", size: int) -> Iterator[Metamer]:
         model, null = opened
@@ -255,11 +255,15 @@ class Worker:
         def checkpoint(settings: Settings) -> Path:
             return self.expansion.folder / jobs[settings.clip, settings.seed][0].folder / CHECKPOINT
 
+        def save(path: Path, unfinished: Unfinished) -> None:
+            settings = unfinished.settings
+            self._write(jobs[settings.clip, settings.seed][0], partial(save_unfinished, path, unfinished))
+
         try:
             with self.interruption.deferred():
                 yield from iterate_metamers(
                     model, wanted, method=plan.method, steps=plan.steps, null=null, batch_size=size, progress=progress,
-                    checkpoints=Checkpoints(checkpoint, stop=lambda: self.interruption.asked),
+                    checkpoints=Checkpoints(checkpoint, stop=lambda: self.interruption.asked, save=save),
                 )  # fmt: skip
         except WritingError:  # of a checkpoint
             raise
@@ -277,8 +281,12 @@ class Worker:
 
     def _failed(self, item: Planned, error: BaseException) -> None:
         self._in_vain.add(item.key)
-        save_failure(self.expansion.folder, item, error)
-        self.claims.release(item.key)
+        if self._write(item, partial(save_failure, self.expansion.folder, item, error)):
+            self.claims.release(item.key)
+
+    def _write(self, item: Planned, write: Callable[[], object]) -> bool:
+        """Write of an item if it still is this worker's; whether it is."""
+        return self.claims.write(item.key, item.folder, write)
 
 
 class _Attempt(NamedTuple):

@@ -10,8 +10,10 @@ import threading
 import time
 from types import SimpleNamespace
 
+import pytest
 from processes import finished, started
 
+from audiometamer.errors import AudioMetamerWarning
 from audiometamer.stimuli.claims import Claims, forget_dead, is_running
 
 
@@ -206,3 +208,80 @@ def test_of_many_who_take_over_one_wins(tmp_path):
             thread.join()
         assert len(won) == 1
         assert json.loads((tmp_path / f"k{turn}").read_text())["pid"] == os.getpid()
+
+
+def hold(folder, key, **changes):
+    """A claim that this process holds but for some changes."""
+    assert Claims(folder).take(key)
+    change(folder / key, **changes)
+
+
+def change(claim, **changes):
+    claim.write_text(json.dumps(json.loads(claim.read_text()) | changes))
+
+
+def as_seen_from_elsewhere(claim):
+    change(claim, numbering="elsewhere")
+
+
+@pytest.mark.parametrize("where", ["4026532000 of another boot", ""])
+def test_a_number_that_counts_elsewhere_says_nothing_here(tmp_path, where):
+    """Of a container with the name of this host, say: nobody has that number here, or another process."""
+    hold(tmp_path, "a", pid=dead_process(), numbering=where)
+    assert not Claims(tmp_path).take("a")
+    assert not forget_dead(tmp_path)
+    hold(tmp_path, "b", numbering=where)
+    assert not Claims(tmp_path).take("b")
+    assert Claims(tmp_path, silence=-1).take("b"), "nobody has seen it alive"
+
+
+def test_where_nothing_is_known_of_numbers_a_claim_is_not_taken_from_the_living(tmp_path, monkeypatch):
+    monkeypatch.setattr("audiometamer.stimuli.claims.numbering", lambda: "")
+    hold(tmp_path, "a", pid=dead_process())
+    assert not Claims(tmp_path).take("a")
+
+
+def test_a_number_that_came_again_is_another_process(tmp_path):
+    hold(tmp_path, "a", began=1)
+    assert not is_running(tmp_path / "a")
+    assert Claims(tmp_path).take("a")
+
+
+def test_two_of_one_process_do_not_take_from_each_other(tmp_path):
+    first, second = Claims(tmp_path), Claims(tmp_path)
+    assert first.take("a")
+    assert not second.take("a")
+    second.release("a")
+    assert not first.take("a"), "it is held already"
+    assert first.write("a", "item", lambda: None)
+
+
+def test_who_was_suspended_writes_nothing_and_leaves_the_others(tmp_path):
+    suspended, other, written = Claims(tmp_path, beat=0.001), Claims(tmp_path, silence=-1), []
+    assert suspended.take("a")
+    assert suspended.write("a", "items/a", lambda: written.append("suspended"))
+    as_seen_from_elsewhere(tmp_path / "a")
+    assert other.take("a")
+    with suspended.alive():
+        os.utime(tmp_path / "a", (0, 0))
+        time.sleep(0.02)
+        assert (tmp_path / "a").stat().st_mtime == 0, "it gives no signs of life for another"
+        with pytest.warns(AudioMetamerWarning, match="items/a was taken over by another worker while this one was suspended"):
+            assert not suspended.write("a", "items/a", lambda: written.append("too late"))
+        assert not suspended.write("a", "items/a", lambda: written.append("too late"))  # said once
+    assert other.write("a", "items/a", lambda: written.append("other"))
+    assert written == ["suspended", "other"]
+    other.release("a")
+    assert not other.write("a", "items/a", lambda: written.append("nobody's"))
+    assert not list(tmp_path.glob("[!.]*"))
+
+
+def test_while_something_is_written_no_claim_is_taken_over(tmp_path):
+    """Nor if whoever writes it is suspended just then."""
+    writer, other = Claims(tmp_path), Claims(tmp_path, beat=0.05, silence=-1)
+    assert writer.take("a")
+    as_seen_from_elsewhere(tmp_path / "a")
+    taken = []
+    assert writer.write("a", "items/a", lambda: taken.extend(other.take("a") for _ in range(2)))
+    assert taken == [False, False]
+    assert other.take("a")
