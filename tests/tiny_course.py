@@ -84,6 +84,10 @@ class Staircase:
         path = self.folder / "levels" / f"{decided.about['level']}.wav"
         return path.read_bytes() if decided.trial.kind == "catch" else path
 
+    def check(self, decided):
+        if "level" not in decided.about:
+            raise ValueError("it has no level")
+
     def progress(self, number, heard):
         return sum(one.decided.trial.kind == "main" for one in heard) / self.design.trials
 

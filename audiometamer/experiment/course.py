@@ -89,6 +89,9 @@ class Course(Protocol):
     def stimulus(self, decided: Decided) -> Path | bytes:
         """The WAV of a trial, or the PNG of one on images; always the same for the same trial."""
 
+    def check(self, decided: Decided) -> None:
+        """Raise `ValueError` if a trial that was read from a database is none of this course."""
+
     def progress(self, number: int, heard: Sequence[Heard]) -> float:
         """How much of it is done, from 0 to 1."""
 

@@ -2,13 +2,15 @@
 
 import csv
 import io
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,10 +21,12 @@ from audiometamer.experiment.analysis.trials import LISTENER_COLUMNS, TRIAL_COLU
 from audiometamer.experiment.course import Decided, Heard
 from audiometamer.experiment.folder import ConditionKey, Entry, Experiment, write_private
 from audiometamer.experiment.messages import Answer, Events, Form, Message, in_utc, moments, takes_place
-from audiometamer.experiment.store import check_experiment
-from audiometamer.files import write_text
+from audiometamer.experiment.store import FILES, check_experiment
+from audiometamer.files import readable, write_text
 
 TRIALS, LISTENERS, EVENTS, PARTICIPANTS = "trials.tsv", "listeners.tsv", "events.tsv", "participants.tsv"
+_LACKING = "{0} is a copy without {0}-wal, if it was in use: the answers of the last seconds before may be missing"
+_DECODER = msgspec.json.Decoder(Message)
 COUNTED_AS = "counted_as"  # the column of trials, where some answers count as others, with what each answer counts as
 
 
@@ -238,7 +242,7 @@ class Answers:
 
 
 def read_answers(database: Path, experiment: Experiment) -> Answers:
-    """Read everything in one transaction, beside a server that goes on.
+    """Read everything in one transaction, beside a server that goes on; what cannot be read is named and left out.
 
     Raises
     ------
@@ -247,37 +251,120 @@ def read_answers(database: Path, experiment: Experiment) -> Answers:
     """
     if not database.is_file():
         raise AudioMetamerError(f"{database} does not exist: nobody has answered yet")
+    with _reading(database) as db:
+        db.execute("BEGIN")
+        check_experiment(db, database, experiment)
+        found = _Rows(experiment, [_LACKING.format(database.name)] if _lacks_journal(database) else [])
+        columns = ", ".join(f'"{name}"' for name in Enrolled.__struct_fields__)
+        for row in db.execute(f"SELECT {columns} FROM listeners ORDER BY listener"):  # noqa: S608 (our names)
+            found.enrol(Enrolled(*row))
+        if experiment.course is not None:
+            for listener, trial, content in db.execute("SELECT listener, trial, CAST(content AS BLOB) FROM decided"):
+                found.decide(listener, trial, content)
+        # Those of a listener in the order in which they came: clocks are set, and the order of rows is not.
+        for listener, key, content in db.execute(
+            "SELECT listener, key, CAST(content AS BLOB) FROM messages ORDER BY listener, trial, rowid"
+        ):
+            found.keep(listener, key, content)
+    return Answers(experiment, list(found.enrolled.values()), found.messages, found.decided, found.unreadable)
+
+
+@contextmanager
+def _reading(database: Path) -> Iterator[sqlite3.Connection]:
+    """A database that is not changed; a copy of it where SQLite cannot make the files beside it that it needs."""
+    with ExitStack() as stack:
+        try:
+            try:
+                db = stack.enter_context(_opened(database))
+            except sqlite3.OperationalError:
+                folder = Path(stack.enter_context(TemporaryDirectory()))  # for its owner alone
+                for end in FILES[:2]:
+                    if (path := database.with_name(database.name + end)).exists():
+                        shutil.copyfile(path, folder / path.name)
+                db = stack.enter_context(_opened(folder / database.name))
+            db.text_factory = partial(str, encoding="utf-8", errors="replace")
+            yield db
+        except (OSError, sqlite3.Error) as error:
+            raise AudioMetamerError(f"{database} cannot be read: {error}") from error
+
+
+def _opened(database: Path) -> "closing[sqlite3.Connection]":
+    """A connection that cannot write, once something was read by it."""
+    db = sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
     try:
-        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as db:
-            db.execute("BEGIN")
-            check_experiment(db, database, experiment)
-            columns = ", ".join(f'"{name}"' for name in Enrolled.__struct_fields__)
-            enrolled = [Enrolled(*row) for row in db.execute(f"SELECT {columns} FROM listeners ORDER BY listener")]  # noqa: S608 (our names)
-            messages: dict[int, list[Message]] = {one.listener: [] for one in enrolled}
-            unreadable: list[str] = []
-            decoder = msgspec.json.Decoder(Message)
-            for listener, key, content in db.execute(
-                "SELECT listener, key, content FROM messages ORDER BY listener, trial, received, rowid"
-            ):
-                try:
-                    messages[listener].append(decoder.decode(content))
-                except msgspec.MsgspecError as error:
-                    unreadable.append(f"listener {listener}, message {key}: it cannot be read and is left out: {error}")
-            sql = "SELECT listener, trial, content FROM decided"
-            rows = db.execute(sql) if experiment.course is not None else ()
-            decided = {(listener, trial): msgspec.json.decode(content, type=Decided) for listener, trial, content in rows}
-    except (sqlite3.Error, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(f"{database} cannot be read: {error}") from error
-    return Answers(experiment, enrolled, messages, decided, unreadable)
+        db.execute("PRAGMA user_version").fetchone()
+    except sqlite3.Error:
+        db.close()
+        raise
+    return closing(db)
+
+
+def _lacks_journal(database: Path) -> bool:
+    """Whether a database was in use, by its header, and there is no journal of what was written last."""
+    with database.open("rb") as file:
+        return file.read(20)[18:] == b"\2\2" and not database.with_name(database.name + "-wal").exists()
+
+
+@dataclass
+class _Rows:
+    """What can be read of a database, row by row; the rest is named.
+
+    Rows of earlier versions, and of hands that changed them, must not keep everybody else's answers from being read.
+    """
+
+    experiment: Experiment
+    unreadable: list[str]
+    enrolled: dict[int, Enrolled] = field(default_factory=dict)
+    messages: dict[int, list[Message]] = field(default_factory=dict)
+    decided: dict[tuple[int, int], Decided] = field(default_factory=dict)
+
+    def enrol(self, one: Enrolled) -> None:
+        lists = len(self.experiment.lists.listeners)
+        if 1 <= one.list <= lists:
+            self.enrolled[one.listener] = one
+            self.messages[one.listener] = []
+        else:
+            self.unreadable.append(f"listener {one.listener} has list {one.list} of {lists}; all of theirs is left out")
+
+    def decide(self, listener: int, trial: int, content: bytes) -> None:
+        assert self.experiment.course is not None
+        with self._named(f"listener {listener}, trial {trial}"):
+            decided = msgspec.json.decode(content, type=Decided)
+            self.experiment.course.check(decided)
+            self.decided[listener, trial] = decided
+
+    def keep(self, listener: int, key: str, content: bytes) -> None:
+        if listener not in self.messages:
+            return  # their list is named
+        with self._named(f"listener {listener}, message {readable(key)}"):
+            message = _DECODER.decode(content)
+            if isinstance(message, Answer):
+                self._check(listener, message)
+            self.messages[listener].append(message)
+
+    def _check(self, listener: int, answer: Answer) -> None:
+        """Whether an answer is to a trial of this listener's."""
+        trials = self.experiment.trials(self.enrolled[listener].list)
+        if answer.trial > len(trials):
+            found = self.decided.get((listener, answer.trial))
+            asked = None if found is None else found.trial
+        else:
+            asked = trials[answer.trial - 1]
+        if asked is None or asked.stimulus != answer.stimulus:
+            raise ValueError(f"it answers trial {answer.trial}, which plays another sound or is not there")
+
+    @contextmanager
+    def _named(self, row: str) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, RecursionError) as error:  # of which those of msgspec are
+            self.unreadable.append(f"{row}: it cannot be read and is left out: {readable(str(error))}")
 
 
 def read_decided(database: Path, stimulus: str) -> Decided:
     """What the trial is that plays this sound, of those that were decided on the way; raises as `read_answers`."""
-    try:
-        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as db:
-            found = db.execute("SELECT content FROM decided WHERE stimulus = ?", (stimulus,)).fetchone()
-    except sqlite3.Error as error:
-        raise AudioMetamerError(f"{database} cannot be read: {error}") from error
+    with _reading(database) as db:
+        found = db.execute("SELECT content FROM decided WHERE stimulus = ?", (stimulus,)).fetchone()
     if found is None:
         raise AudioMetamerError(f"{database} has no trial that plays {stimulus}")
     return msgspec.json.decode(found[0], type=Decided)

@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -26,6 +26,9 @@ _VERSION = 1  # of the tables
 _MOST_REMEMBERED = 64  # listeners whose decided trials are kept in memory
 SECONDS_TO_BEGIN = 3600  # for who comes without a link; then their list may be given to another
 MOST_MESSAGES = 2000  # of a listener, beyond the answers: a page gone wild does not fill the disk
+MOST_BYTES = 4 * 1024**2  # of these messages together
+MOST_BYTES_OF_ANSWER = 8 * 1024  # ten times what the page sends
+FILES = ("", "-wal", "-shm")  # of a database in use, after its name
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE listeners (
@@ -104,7 +107,7 @@ class UnnamedError(RefusedError):
 
 
 class UnavailableError(AudioMetamerError):
-    """The disk is full or the database is locked: nothing was kept; the same message may be sent again later."""
+    """The disk is full, or the database is locked or gone: nothing was kept; the same message may be sent again later."""
 
     code = "unavailable"
 
@@ -154,7 +157,8 @@ class Store:
     """An experiment's answers.
 
     Every message is committed to disk (WAL, ``synchronous=FULL``) before a method returns. Safe to be used by several threads,
-    and by several processes at the same time.
+    and by several processes at the same time. While one of its files is deleted, moved or replaced, nothing is kept: what is
+    written to such a file would be lost.
 
     Parameters
     ----------
@@ -174,6 +178,7 @@ class Store:
         self.path, self.experiment = path, experiment
         self._lock = threading.Lock()
         self._remembered: dict[int, list[Heard]] = {}
+        self._seen: list[_File | None] = []
         try:
             if not path.exists():
                 path.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
@@ -183,6 +188,7 @@ class Store:
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._make_tables()
+            self._seen = self._files()  # of which the last two are made by the first transaction
         except (OSError, sqlite3.Error) as error:
             raise AudioMetamerError(f"{path} cannot be used for answers: {error}") from error
 
@@ -214,9 +220,38 @@ class Store:
             db.execute("INSERT OR REPLACE INTO about VALUES ('address', ?)", (address,))
 
     def close(self) -> None:
-        """Close the database; nothing is lost without it."""
+        """Close the database; nothing is lost without it.
+
+        Whoever is the last to close it leaves one file that holds everything and is read where nothing can be written.
+        """
         with self._lock:
+            with suppress(UnavailableError, sqlite3.Error):  # gone, used by others, or on a full disk: then it stays as it is
+                self.check_in_place()
+                self._db.execute("PRAGMA busy_timeout = 0")
+                self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.close()
+
+    def checkpoint(self) -> None:
+        """Bring what was written into the database's first file, so that a copy of that alone lacks little.
+
+        Raises
+        ------
+        UnavailableError
+        """
+        with self._alone() as db:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def check_in_place(self) -> None:
+        """Raise `UnavailableError` if a file of the database is not the one that was opened, or was cut."""
+        files = self._files()
+        if any(one is not None and not one.goes_on_as(now) for one, now in zip(self._seen, files, strict=False)):
+            raise UnavailableError(
+                f"{self.path} was deleted, moved or replaced; nothing is kept until it is back or the server is started again"
+            )
+        self._seen = files
+
+    def _files(self) -> list["_File | None"]:
+        return [_file(self.path.with_name(self.path.name + end)) for end in FILES]
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -226,6 +261,7 @@ class Store:
                 db.execute("BEGIN IMMEDIATE")
                 yield db
                 db.execute("COMMIT")
+                self.check_in_place()  # before anything is confirmed
             finally:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
@@ -234,9 +270,12 @@ class Store:
     def _alone(self) -> Iterator[sqlite3.Connection]:
         """The database for one thread; `UnavailableError` where SQLite cannot do its work now."""
         with self._lock:
+            self.check_in_place()
             try:
                 yield self._db
-            except sqlite3.OperationalError as error:
+            except sqlite3.IntegrityError:
+                raise
+            except sqlite3.DatabaseError as error:
                 raise UnavailableError(f"the answers cannot be reached now: {error}") from error
 
     def enrol(self, *, person: Person | None = None, group: str = "") -> str:
@@ -475,7 +514,7 @@ class Store:
             If it is not a possible answer, or not to what this listener heard; if a form is not as the design asks for it; if a
             date is out of range.
         ExcessError
-            If the listener sent too many forms and events.
+            If the listener sent too many forms and events, or an answer is far too long.
         UnavailableError
             If the disk is full or the database is locked.
         """
@@ -488,7 +527,7 @@ class Store:
         same = db.execute("SELECT content FROM messages WHERE listener = ? AND key = ?", (listener, message.key)).fetchone()
         if same is None:
             state = self._state(db, listener)
-            self._check(db, state, message)
+            self._check(db, state, message, len(content.encode()))
             trial = message.trial if isinstance(message, Answer) else None
             kind = type(message).__struct_config__.tag
             row = (listener, message.key, kind, trial, content, _now())
@@ -498,15 +537,20 @@ class Store:
         elif same != (content,):
             raise ConflictError("another message was kept under this key")
 
-    def _check(self, db: sqlite3.Connection, state: State, message: Message) -> None:
+    def _check(self, db: sqlite3.Connection, state: State, message: Message, size: int) -> None:
         if not all(map(takes_place, moments(message))):
             raise RefusedError("it holds a date outside the years 1970 to 2199")
         if isinstance(message, Answer):
+            if size > MOST_BYTES_OF_ANSWER:
+                raise ExcessError(f"an answer of {size} bytes is not kept; it may have {MOST_BYTES_OF_ANSWER}")
             self._check_answer(db, state, message)
             return
-        sent = "SELECT count(*) FROM messages WHERE listener = ? AND kind != 'answer'"
-        if db.execute(sent, (state.listener,)).fetchone() >= (MOST_MESSAGES,):
+        sent = "SELECT count(*), coalesce(sum(length(CAST(content AS BLOB))), 0) FROM messages WHERE listener = ? AND kind != 'answer'"
+        n, kept = db.execute(sent, (state.listener,)).fetchone()
+        if n >= MOST_MESSAGES:
             raise ExcessError(f"more than {MOST_MESSAGES} forms and events are not kept")
+        if kept + size > MOST_BYTES:
+            raise ExcessError(f"more than {MOST_BYTES} bytes of forms and events are not kept")
         if isinstance(message, Form) and message.form.startswith("questions-"):
             when = message.form.removeprefix("questions-")
             check_replies(message.content, [q for q in self.experiment.design.questions if q.when == when])
@@ -604,6 +648,26 @@ def check_replies(replies: Mapping[str, object], questions: list[Question]) -> N
 def _now(*, shift: float = 0) -> str:
     """The time, so many seconds later: ISO 8601, UTC, to the millisecond."""
     return (datetime.now(UTC) + timedelta(seconds=shift)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class _File(NamedTuple):
+    """A file of a database that is open; none of them shrinks."""
+
+    device: int
+    inode: int
+    size: int
+
+    def goes_on_as(self, other: "_File | None") -> bool:
+        return other is not None and self[:2] == other[:2] and self.size <= other.size
+
+
+def _file(path: Path) -> _File | None:
+    """What lies at a path; None if it cannot be found."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return _File(found.st_dev, found.st_ino, found.st_size)
 
 
 def _hash(token: str) -> bytes:

@@ -3,16 +3,20 @@
 import csv
 import io
 import json
+import shutil
 import sqlite3
 import stat
 
 import msgspec
 import pytest
+from disks import Disk
+from processes import finished, started
 from tiny_experiment import LAYERS, answer_message, form_message, key_of
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.trials import read_listeners, read_trials
 from audiometamer.experiment.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, read_answers, write_tables
+from audiometamer.experiment.folder import Trial, read_experiment
 from audiometamer.experiment.messages import Message
 from audiometamer.experiment.results import results_page
 from audiometamer.experiment.store import Person, RefusedError
@@ -172,3 +176,71 @@ def test_rows_that_were_kept_before_are_named_and_their_cells_are_empty(answered
         for what in (f"message {key_of('events')}", "trial 2")
     ]
     assert all(notice.replace("'", "&#x27;") in results_page("x", found) for notice in dated)
+
+
+GARBAGE = [
+    "", "{", "null", "[]", "\x00", "[" * 50_000, '{"kind": "answer"}', '{"kind": "other"}', b"\xff\xfe", "9" * 5000,
+    answer_message(Trial(99, "main", "x"), "apple"), answer_message(Trial(3, "main", "x"), "apple"),
+    form_message("level", volume=float("inf")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", GARBAGE)
+def test_whatever_a_row_holds_the_others_are_read_and_it_is_named(answered, store, experiment, content):
+    text = json.dumps(content) if isinstance(content, dict) else content
+    with sqlite3.connect(store.path) as db:
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        db.execute("UPDATE messages SET content = CAST(? AS TEXT) WHERE kind = 'answer' AND trial = 3", (text,))
+    found = read_answers(store.path, experiment)
+    (notice,) = found.notices
+    assert notice.startswith(f"listener 1, message {key_of('trial', 3)}: it cannot be read and is left out: ")
+    assert len(notice) < 300
+    assert rows(found.text(TRIALS)) == [row for row in rows(answered.text(TRIALS)) if row["trial"] != "3"]
+    assert results_page("x", found)
+
+
+@pytest.mark.parametrize("number", [0, -1, 7, 2**62])
+def test_a_listener_of_a_list_that_is_not_there_is_named(answered, store, experiment, number):
+    with sqlite3.connect(store.path) as db:
+        db.execute("UPDATE listeners SET list = ? WHERE listener = 1", (number,))
+    found = read_answers(store.path, experiment)
+    assert found.notices == [f"listener 1 has list {number} of 6; all of theirs is left out"]
+    assert [row["listener"] for row in rows(found.text(LISTENERS))] == ["2"]
+    assert results_page("x", found)
+
+
+def test_forms_are_in_the_order_in_which_they_came_whatever_the_clock_said(store, experiment):
+    listener = store.listener(store.enrol())
+    for k, age in enumerate((30, 31)):
+        keep(store, listener, {**form_message("questions-after", age=age), "key": key_of(k)})
+        with sqlite3.connect(store.path) as db:
+            db.execute("UPDATE messages SET received = ? WHERE key = ?", (f"20{30 - k}-01-01T00:00:00.000Z", key_of(k)))
+    assert rows(read_answers(store.path, experiment).text(LISTENERS))[0]["age"] == "31"
+
+
+def exported_from_a_read_only_disk(folder, files, out):
+    disk = Disk(out.with_name("disk"))
+    for path in files:
+        shutil.copy(path, disk.folder)
+    disk.make_read_only()
+    answers = read_answers(disk.folder / "answers.db", read_experiment(folder))
+    write_tables(answers, out)
+    (out / "notices.txt").write_text("\n".join(answers.notices))
+
+
+@pytest.mark.parametrize(
+    ("ends", "complete"), [(("", "-wal", "-shm"), True), (("", "-wal"), True), (("",), False), (("", "closed"), True)]
+)
+def test_it_is_read_where_nothing_can_be_written(answered, store, experiment, tmp_path, ends, complete):
+    files = [store.path.with_name(store.path.name + end) for end in ends if end != "closed"]
+    if "closed" in ends:
+        store.close()
+    elif not complete:
+        store.checkpoint()
+    out = tmp_path / "out"
+    process = started(exported_from_a_read_only_disk, experiment.folder, files, out, output=tmp_path / "output.txt")
+    assert finished(process) == 0, (tmp_path / "output.txt").read_text()
+    assert (out / TRIALS).read_text(encoding="utf-8") == answered.text(TRIALS)
+    told = "" if complete else "answers.db is a copy without answers.db-wal, if it was in use: the answers of the last seconds"
+    assert (out / "notices.txt").read_text().startswith(told)
+    assert bool(told) == bool((out / "notices.txt").read_text())

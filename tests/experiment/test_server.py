@@ -314,7 +314,7 @@ def test_a_full_disk_asks_to_come_again(client, store, experiment):
     token, trials = agreed(client, store)
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}")
-    message = answer_message(trials[0], right(experiment, trials[0]), playback={f"k{k}": "x" * 4000 for k in range(12)})
+    message = answer_message(trials[0], right(experiment, trials[0]), playback={"a": "x" * 3900, "b": "x" * 3700})
     refusal(send(client, token, message), 503)
     store._db.execute("PRAGMA max_page_count = 100000")
     assert send(client, token, message).status_code == 200

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import sqlite3
 import stat
 import threading
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 from tiny_experiment import answer_message, contents, form_message, key_of
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.export import read_answers
 from audiometamer.experiment.folder import read_experiment
 from audiometamer.experiment.messages import Message
 from audiometamer.experiment.store import (
+    FILES,
     CompleteError,
     ConflictError,
     ExcessError,
@@ -25,6 +28,9 @@ from audiometamer.experiment.store import (
     UnavailableError,
     UnknownListenerError,
 )
+
+
+BIG = {"a": "x" * 3900, "b": "x" * 3700}  # of an answer: almost all that it may have
 
 
 def read(message):
@@ -260,6 +266,109 @@ def test_a_page_gone_wild_does_not_fill_the_disk(store, monkeypatch):
     keep(store, listener, answer_message(trials[0], right(store, trials[0])))
 
 
+@pytest.mark.parametrize("kind", ["events", "form"])
+def test_forms_and_events_have_so_many_bytes(store, kind, monkeypatch):
+    monkeypatch.setattr("audiometamer.experiment.store.MOST_BYTES", 10_000)
+    listener, trials = enrolled(store)
+    if kind == "form":
+        messages = [{**form_message("level", **BIG), "key": key_of(k)} for k in range(2)]
+    else:
+        event = {"what": "blur", "when": "2026-03-01T09:00:00Z", "details": {"a": "é" * 3900}}
+        messages = [{"kind": "events", "key": key_of(k), "events": [event]} for k in range(2)]
+    keep(store, listener, messages[0])
+    with pytest.raises(ExcessError, match="more than 10000 bytes of forms and events"):
+        keep(store, listener, messages[1])
+    keep(store, listener, answer_message(trials[0], right(store, trials[0]), playback=BIG))
+    other, _ = enrolled(store)
+    keep(store, other, messages[1])
+
+
+def test_an_answer_has_so_many_bytes(store):
+    listener, trials = enrolled(store)
+    message = answer_message(trials[0], right(store, trials[0]), playback={**BIG, "c": "x" * 500})
+    with pytest.raises(ExcessError, match=r"an answer of \d+ bytes is not kept; it may have 8192"):
+        keep(store, listener, message)
+    assert keep(store, listener, {**message, "playback": {}}).next == 2
+
+
+def moved(store, ends):
+    """Move files of a database away; what moves them back."""
+    aside = store.path.parent / "aside"
+    aside.mkdir()
+    files = [store.path.with_name(store.path.name + end) for end in ends]
+    for path in files:
+        path.rename(aside / path.name)
+    return lambda: [(aside / path.name).replace(path) for path in files]
+
+
+@pytest.mark.parametrize("ends", [FILES, FILES[:1], FILES[1:2], FILES[2:]])
+@pytest.mark.parametrize("instead", ["nothing", "copy", "empty", "cut"])
+def test_nothing_is_confirmed_where_the_database_is_another(store, ends, instead):
+    listener, trials = enrolled(store)
+    messages = [answer_message(trial, right(store, trial)) for trial in trials[:2]]
+    keep(store, listener, messages[0])
+    sizes = {end: store.path.with_name(store.path.name + end).stat().st_size for end in ends}
+    back = moved(store, ends)
+    for end in ends:
+        path = store.path.with_name(store.path.name + end)
+        if instead == "copy":
+            shutil.copy(store.path.parent / "aside" / path.name, path)
+        elif instead != "nothing":
+            path.touch()
+    if instead == "cut":
+        back()
+        for end in ends:
+            os.truncate(store.path.with_name(store.path.name + end), sizes[end] // 2)
+    told = "answers.db was deleted, moved or replaced; nothing is kept until it is back"
+    for action in (lambda: keep(store, listener, messages[1]), store.enrol, lambda: store.state(listener), store.checkpoint):
+        with pytest.raises(UnavailableError, match=told):
+            action()
+    if instead != "cut":
+        back()
+        assert keep(store, listener, messages[1]).next == 3
+        assert store._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_nothing_is_confirmed_where_it_is_replaced_while_it_is_kept(store):
+    listener, trials = enrolled(store)
+    other = store.path.with_name("other.db")
+    shutil.copy(store.path, other)
+    with pytest.raises(UnavailableError, match="deleted, moved or replaced"), store._transaction() as db:
+        store._keep(db, listener, read(answer_message(trials[0], right(store, trials[0]))))
+        other.replace(store.path)
+
+
+def test_what_is_no_database_any_more_asks_to_come_again(store):
+    listener, trials = enrolled(store)
+    keep(store, listener, answer_message(trials[0], right(store, trials[0])))
+    store.checkpoint()
+    for path in store.path.parent.glob("answers.db*"):
+        path.write_bytes(b"x" * path.stat().st_size)  # the same files
+    with pytest.raises(UnavailableError, match="cannot be reached now"):
+        keep(store, listener, answer_message(trials[1], right(store, trials[1])))
+
+
+def test_a_copy_of_the_first_file_has_what_was_brought_there(store, experiment, tmp_path):
+    listener, trials = enrolled(store)
+    keep(store, listener, answer_message(trials[0], right(store, trials[0])))
+    store.checkpoint()
+    copy = tmp_path / "copy.db"
+    shutil.copy(store.path, copy)
+    assert read_answers(copy, experiment).total == 1
+
+
+def test_closed_it_is_one_file(store, experiment, tmp_path):
+    other = Store(store.path, experiment)
+    enrolled(other)
+    other.close()
+    assert len(list(tmp_path.glob("answers.db*"))) == 3, "it is in use"
+    store.close()
+    assert [path.name for path in tmp_path.glob("answers.db*")] == ["answers.db"]
+    again = Store(store.path, experiment)
+    assert again.state(1).forms == {"consent"}
+    again.close()
+
+
 def test_a_locked_database_keeps_nothing_and_can_be_asked_again(store):
     listener, trials = enrolled(store)
     message = answer_message(trials[0], right(store, trials[0]))
@@ -276,8 +385,7 @@ def test_a_full_disk_keeps_nothing_and_can_be_asked_again(store):
     listener, trials = enrolled(store)
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}")
-    big = {f"k{k}": "x" * 4000 for k in range(20)}
-    message = answer_message(trials[0], right(store, trials[0]), playback=big)
+    message = answer_message(trials[0], right(store, trials[0]), playback=BIG)
     with pytest.raises(UnavailableError, match="database or disk is full"):
         keep(store, listener, message)
     assert store.state(listener).next == 1
@@ -288,10 +396,10 @@ def test_a_full_disk_keeps_nothing_and_can_be_asked_again(store):
 def test_a_write_that_fails_half_way_keeps_nothing(store):
     """The operating system refuses to let the journal grow, as on a disk that fills up."""
     listener, trials = enrolled(store)
-    message = answer_message(trials[0], right(store, trials[0]), playback={f"k{k}": "x" * 4000 for k in range(20)})
+    message = answer_message(trials[0], right(store, trials[0]), playback=BIG)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     size = store.path.with_name("answers.db-wal").stat().st_size
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5000, hard))
     try:
         with pytest.raises(UnavailableError, match="disk"):
             keep(store, listener, message)
