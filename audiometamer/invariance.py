@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
+from pathlib import Path
 
 import msgspec
 import torch
@@ -20,8 +21,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.drawing import names_as_they_are
 from audiometamer.errors import AudioMetamerError, one_line
-from audiometamer.files import whole_file
+from audiometamer.files import whole_file, write_text
 from audiometamer.models import Model, record
+from audiometamer.tables import table_text
 
 TABLE_COLUMNS = (
     "sound", "layer", "inputs", "units", "exact", "rank_low", "rank_high", "metamer_dimension_low", "metamer_dimension_high",
@@ -248,7 +250,7 @@ def inactive_units(model: Model, signal: Tensor, layer: str) -> dict[str, float]
 
 def write_table(path: str | os.PathLike[str], measured: Mapping[str, Sequence[Invariance]]) -> None:
     """Write what was measured, by sound, as a table with tabs: a row for each sound and layer."""
-    lines = ["\t".join(TABLE_COLUMNS)]
+    rows = []
     for sound, layers in measured.items():
         for found in layers:
             share = found.inactive_share
@@ -257,9 +259,8 @@ def write_table(path: str | os.PathLike[str], measured: Mapping[str, Sequence[In
                 *found.metamer_dimension, f"{found.effective_rank:.6g}", f"{found.log_volume:.6g}", f"{found.tolerance:.3g}",
                 "" if share is None else f"{share:.6f}", " ".join(f"{value:.6g}" for value in found.singular_values),
             )  # fmt: skip
-            lines.append("\t".join(map(str, cells)))
-    with whole_file(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            rows.append(dict(zip(TABLE_COLUMNS, cells, strict=True)))
+    write_text(Path(path), table_text(TABLE_COLUMNS, rows))
 
 
 @names_as_they_are()

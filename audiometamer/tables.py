@@ -1,18 +1,32 @@
-"""Tables as text: tab-separated if the name of the file ends in ``.tsv``, otherwise comma-separated."""
+"""Tables as text: tab-separated if the name of the file ends in ``.tsv``, otherwise comma-separated.
+
+No spreadsheet runs what stands in a cell: a text that one would take for a formula is written with an apostrophe before it, and
+read without (see `guarded`).
+"""
 
 import csv
 import difflib
 import io
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import read_unicode, whole_file
 
 _SEPARATORS = "\t,;"  # semicolons: spreadsheets where commas separate decimals
+# What spreadsheets pass over before a formula: blanks of any kind, control characters, and what nobody sees.
+_UNSEEN = (
+    r"\s\x00-\x1f\x7f-\xa0\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+)
+# The signs that begin one, also in full width, small, raised and lowered; perhaps guarded already.
+_FORMULA = re.compile(rf"['{_UNSEEN}]*[=+\-@＝＋－＠﹦﹢﹣﹫⁼⁺⁻₌₊₋−]")
+SIGN = re.compile(r"[+-]")
+NUMBER = re.compile(r"[+-]|-(?:\d+\.?\d*(?:[eE][+-]?\d+)?|inf)", re.ASCII)  # a negative one, or a sign alone
 
 
 class Row(dict[str, str]):
@@ -76,7 +90,7 @@ def _read(path: Path, *, required: Sequence[str] = (), short_rows: bool = False)
         (_, header), *rows = [*_numbered(reader)] or [(1, [])]
     except (OSError, ValueError, csv.Error) as error:
         raise AudioMetamerError(f"{path} cannot be read as a table: {getattr(error, 'strerror', None) or error}") from error
-    header = [column.strip() for column in header]
+    header = [unguarded(column.strip()) for column in header]
     for line, cells in rows:
         cells += [""] * (len(header) - len(cells)) * short_rows
         if len(cells) != len(header):
@@ -87,7 +101,7 @@ def _read(path: Path, *, required: Sequence[str] = (), short_rows: bool = False)
     header = [header[k] for k in kept]
     if twice := [name for name, times in Counter(header).items() if times > 1]:
         raise AudioMetamerError(f"{path} has several columns called {', '.join(map(repr, twice))}; rename or remove all but one")
-    return header, [(line, [cells[k] for k in kept]) for line, cells in rows]
+    return header, [(line, [unguarded(cells[k]) for k in kept]) for line, cells in rows]
 
 
 def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
@@ -108,10 +122,56 @@ def nearest(name: str, known: Sequence[str]) -> str | None:
 
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a table with a header; None and NaN are empty cells, other fractions have six digits."""
+    rounded = ({column: _rounded(value) for column, value in row.items()} for row in rows)
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, tuple(columns), restval="", delimiter=_delimiter(path), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({column: _cell(value) for column, value in row.items()} for row in rows)
+        _write(file, columns, rounded, _delimiter(path))
+
+
+def table_text(
+    columns: Iterable[str], rows: Iterable[Mapping[str, Any]], *, delimiter: str = "\t", harmless: re.Pattern[str] = NUMBER
+) -> str:
+    """Rows as text with a header; None is an empty cell, and fractions have all their digits.
+
+    Parameters
+    ----------
+    columns : iterable of str
+    rows : iterable of mapping
+    delimiter : str
+        Default: a tab.
+    harmless : pattern
+        Texts that begin like a formula and are written as they are. Default: negative numbers, and a sign alone.
+    """
+    text = io.StringIO(newline="")
+    _write(text, columns, rows, delimiter, harmless)
+    return text.getvalue()
+
+
+def _write(
+    file: IO[str], columns: Iterable[str], rows: Iterable[Mapping[str, Any]], delimiter: str, harmless: re.Pattern[str] = NUMBER
+) -> None:
+    """The csv module leaves a carriage return without quotes, and whatever reads the table begins a row there."""
+    unsafe = re.compile(f'["\r\n{delimiter}]')
+
+    def cell(value: Any) -> str:
+        text = "" if value is None else str(value)
+        if isinstance(value, str) and not harmless.fullmatch(text):
+            text = guarded(text)
+        return '"{}"'.format(text.replace('"', '""')) if unsafe.search(text) else text
+
+    names = tuple(columns)
+    for row in chain([dict(zip(names, names, strict=True))], rows):
+        line = delimiter.join(cell(row.get(name)) for name in names)
+        file.write((line or '""') + "\n")
+
+
+def guarded(text: str) -> str:
+    """A text that no spreadsheet takes for a formula: an apostrophe is put before what would be one."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """What `guarded` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def _separator(path: Path, text: str, required: Sequence[str]) -> str:
@@ -128,7 +188,7 @@ def _delimiter(path: Path) -> str:
     return "\t" if path.suffix.lower() == ".tsv" else ","
 
 
-def _cell(value: Any) -> Any:
+def _rounded(value: Any) -> Any:
     if not isinstance(value, float):
         return value
     return "" if math.isnan(value) else f"{value:.6g}"

@@ -1,10 +1,15 @@
 """Tables and TOML as spreadsheets and editors save them."""
 
+import string
+import unicodedata
+
 import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.tables import read_table
+from audiometamer.tables import SIGN, guarded, read_cells, read_table, table_text, unguarded, write_table
 from audiometamer.toml_files import read_toml
 
 MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -86,3 +91,57 @@ def test_toml_in_other_encodings_is_refused(tmp_path, encoding, message):
     (tmp_path / "x.toml").write_bytes('name = "zwölf"'.encode(encoding))
     with pytest.raises(AudioMetamerError, match=message):
         read_toml(tmp_path / "x.toml", Settings)
+
+
+FORMULAS = [
+    "=1+1", "+1", "-1+1", "@SUM(A1)", "'=1", "＝1+1", "－1+1", "﹦1", "−1+cmd", " =1",
+    "-1", "\t=1+1", "\r\n@x", "\N{NO-BREAK SPACE}=1",
+    "\N{IDEOGRAPHIC SPACE}＝1", "\N{ZERO WIDTH SPACE}=1", "\N{ZERO WIDTH NO-BREAK SPACE}=1", "\x1f=1", "\x00=1", "\u202e=1",
+    "' =1", " '=1", "-2+3+cmd|' /C calc'!A0", "+49 30 1234", "-1 ", "-foo.wav",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_formulas_are_guarded(text):
+    assert guarded(text) == "'" + text
+    assert unguarded(guarded(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "a=b", "'tis", "|x", "1-2", "'"])
+def test_what_is_no_formula_stays_as_it_is(text):
+    assert guarded(text) == unguarded(text) == text
+
+
+def seen(cell):
+    """What is left where blanks and what nobody sees are passed over."""
+    return "".join(c for c in cell if unicodedata.category(c) not in ("Cc", "Cf", "Zs", "Zl", "Zp"))
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(" \t\r\n'=+-@＝\u200b\ufeff\u3000," + string.digits))
+
+
+@given(texts)
+@example("\u3164=1")
+def test_any_text_comes_back_and_none_is_run(text):
+    cell = guarded(text)
+    assert unguarded(cell) == text
+    assert unicodedata.normalize("NFKC", seen(cell))[:1] not in ("=", "@", "+", "-", "\N{MINUS SIGN}")
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv"])
+@given(data=st.data())
+def test_tables_come_back_cell_by_cell(tmp_path_factory, name, data):
+    path = tmp_path_factory.getbasetemp() / name
+    columns = data.draw(st.lists(texts.map(str.strip).filter(bool), min_size=1, max_size=3, unique=True))
+    row = st.lists(texts, min_size=len(columns), max_size=len(columns)).filter(lambda cells: any(map(str.strip, cells)))
+    rows = [dict(zip(columns, cells, strict=True)) for cells in data.draw(st.lists(row, max_size=3))]
+    write_table(path, columns, rows)
+    header, cells = read_cells(path)
+    assert (header, cells) == (columns, [list(row.values()) for row in rows])
+    assert path.read_bytes().decode() == table_text(columns, rows, delimiter="," if name == "x.csv" else "\t")
+
+
+def test_numbers_in_tables_stay_numbers(tmp_path):
+    write_table(tmp_path / "x.tsv", ["a", "b", "c", "d"], [{"a": -1.5, "b": "-0.1234", "c": None, "d": "-"}])
+    assert (tmp_path / "x.tsv").read_text() == "a\tb\tc\td\n-1.5\t-0.1234\t\t-\n"
+    assert table_text(["a", "b"], [{"a": -1.5, "b": "-1.5"}], harmless=SIGN) == "a\tb\n-1.5\t'-1.5\n"

@@ -21,6 +21,7 @@ from audiometamer.experiment.analysis.trials import read_listeners, read_persons
 from audiometamer.experiment.build import Built
 from audiometamer.experiment.build import build as build_folder
 from audiometamer.experiment.catalogue import shipped, shipped_file
+from audiometamer.experiment.collect import RefusalsError
 from audiometamer.experiment.collect import collect as collect_files
 from audiometamer.experiment.design import read_design
 from audiometamer.experiment.export import read_answers, write_tables
@@ -169,10 +170,22 @@ def pack(folder: Path, to: Form, out: Path, address: str) -> None:
 def collect(
     folder: Path, database: Path | None, files: tuple[Path, ...], response: str | None, reaction_time: str | None
 ) -> None:
-    """Take FILES with answers of static folders, JATOS or PsychoPy into EXPERIMENT. The same file again changes nothing."""
+    """Take FILES with answers of static folders, JATOS or PsychoPy into EXPERIMENT. The same file again changes nothing.
+
+    What is wrong with one listener keeps no other from being taken; it is told at the end, and the exit status is 2.
+    """
     store = _store(folder, database)
-    for one in collect_files(store.experiment, files, store, response=response, reaction_time=reaction_time):
+    try:
+        taken, refusals = collect_files(store.experiment, files, store, response=response, reaction_time=reaction_time), []
+    except RefusalsError as error:
+        taken, refusals = error.taken, list(error.refusals)
+    for one in taken:
         click.echo(f"listener {one.listener}, list {one.number}: {one.answers} answers from {one.file}")
+    for refusal in refusals[:-1]:
+        click.echo(refusal, err=True)
+    if refusals:
+        others = f"; {len(refusals) - 1} more refused, above" if len(refusals) > 1 else ""
+        raise AudioMetamerError(f"{refusals[-1]}{others}")
 
 
 @experiment.command()

@@ -1,10 +1,8 @@
 """The answers as tables: a row for each answer, a row for each listener; safe to open in a spreadsheet."""
 
-import csv
-import io
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +21,7 @@ from audiometamer.experiment.folder import ConditionKey, Entry, Experiment, writ
 from audiometamer.experiment.messages import Answer, Events, Form, Message, in_utc, moments, takes_place
 from audiometamer.experiment.store import FILES, check_experiment
 from audiometamer.files import readable, write_text
+from audiometamer.tables import SIGN, table_text
 
 TRIALS, LISTENERS, EVENTS, PARTICIPANTS = "trials.tsv", "listeners.tsv", "events.tsv", "participants.tsv"
 _LACKING = "{0} is a copy without {0}-wal, if it was in use: the answers of the last seconds before may be missing"
@@ -238,7 +237,7 @@ class Answers:
         if table == TRIALS and (counted := self.experiment.design.answers.counted):
             columns = (*columns, COUNTED_AS)
             rows = [{**row, COUNTED_AS: counted.get(row["answer"], row["answer"])} for row in rows]
-        return tsv(columns, rows)
+        return table_text(columns, rows, harmless=SIGN)  # a number that was typed is a text
 
 
 def read_answers(database: Path, experiment: Experiment) -> Answers:
@@ -401,15 +400,6 @@ def _condition(entry: Entry) -> tuple[str, str, int | None]:
     if isinstance(entry.condition, ConditionKey):
         return entry.condition.model, entry.condition.layer, entry.condition.seed
     return "", entry.condition if entry.condition != "headphones" else "", None
-
-
-def tsv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows as tab-separated text with a header."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", delimiter="\t", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def json_cell(content: Mapping[str, Any]) -> str:

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 
 from audiometamer.experiment.course import Decided
-from audiometamer.experiment.export import Answers, json_cell, started_answered, tsv
+from audiometamer.experiment.export import Answers, json_cell, started_answered
 from audiometamer.experiment.messages import Answer
 from audiometamer.exploration.trials import COLUMNS, Answered, row_of
+from audiometamer.tables import table_text
 
 
 def table_of(answers: Answers, *, task: str) -> str:
     """``trials.tsv``, as `audiometamer.exploration.trials` reads it."""
-    return tsv(COLUMNS, map(row_of, answered(answers, task=task)))
+    return table_text(COLUMNS, map(row_of, answered(answers, task=task)))
 
 
 def answered(answers: Answers, *, task: str) -> Iterator[Answered]:

@@ -1,9 +1,7 @@
 """A plan: a TOML file that says which stimuli to make; read, and every key of it checked."""
 
-import csv
 import dataclasses
 import difflib
-import io
 import itertools
 import os
 import random
@@ -27,7 +25,7 @@ from audiometamer.metamers.clips import read_for
 from audiometamer.metamers.synthesis import places
 from audiometamer.models import Model
 from audiometamer.stimuli.layout import OWN_COLUMNS, clip_tables
-from audiometamer.tables import read_table
+from audiometamer.tables import read_table, table_text
 from audiometamer.toml_files import read_toml, toml_text, within
 
 Count = Annotated[int, Meta(ge=1, le=10**9)]
@@ -335,12 +333,8 @@ def _text(path: Path) -> str | None:
 
 def _clips_table(chosen: Sequence[Source], folder: Path) -> str:
     columns = list(dict.fromkeys(column for source in chosen for column in source.columns))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*OWN_COLUMNS, *columns])
-    for source in chosen:
-        writer.writerow([*_own_cells(source, folder), *(source.columns.get(c, "") for c in columns)])
-    return text.getvalue()
+    rows = ({**source.columns, **dict(zip(OWN_COLUMNS, _own_cells(source, folder), strict=True))} for source in chosen)
+    return table_text((*OWN_COLUMNS, *columns), rows, delimiter=",")
 
 
 def _own_cells(source: Source, folder: Path) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ from torch import Tensor
 from audiometamer.audio import set_level
 from audiometamer.drawing import names_as_they_are
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file
+from audiometamer.files import whole_file, write_text
 from audiometamer.models import Model
+from audiometamer.tables import guarded, table_text
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import Batch, Corpus, Targets, Task, batches_of
 from audiometamer.training.mixing import KINDS, N_VOICES, Backgrounds, low_pass, mix, word_in_the_middle
@@ -337,22 +338,22 @@ def prepared_tests(model: Model, recordings: Sequence[Recording], *, split: str,
 
 def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
     """A row for each split, task and condition, tab-separated."""
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(["task", "split", "condition", "clips", "correct", "percent", "low_95", "high_95"])
-        for split, tasks in scores.items():
-            for task, by_condition in tasks.items():
-                for condition, score in by_condition.items():
-                    correct = "" if score.correct is None else score.correct
-                    writer.writerow([task, split, condition, score.clips, correct, score.percent, *score.interval_95])
+    columns = ("task", "split", "condition", "clips", "correct", "percent", "low_95", "high_95")
+    rows = (
+        (task, split, condition, score.clips, score.correct, score.percent, *score.interval_95)
+        for split, tasks in scores.items()
+        for task, by_condition in tasks.items()
+        for condition, score in by_condition.items()
+    )
+    write_text(path, table_text(columns, (dict(zip(columns, row, strict=True)) for row in rows)))
 
 
 def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:
     """Tab-separated counts: a row for each true label, a column for each answer."""
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(["label", *labels])
-        writer.writerows([label, *row] for label, row in zip(labels, confusion.tolist(), strict=True))
+        writer.writerow(["label", *map(guarded, labels)])
+        writer.writerows([guarded(label), *row] for label, row in zip(labels, confusion.tolist(), strict=True))
 
 
 @names_as_they_are()

@@ -3,7 +3,10 @@
 import csv
 import itertools
 import json
+import os
+import re
 import zipfile
+from pathlib import Path
 
 import pytest
 from command_line import refused
@@ -11,7 +14,7 @@ from tiny_experiment import all_messages, answer_message, build_experiment, cont
 
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.collect import collect
+from audiometamer.experiment.collect import RefusalsError, collect
 from audiometamer.experiment.export import read_answers
 from audiometamer.experiment.folder import read_experiment
 from audiometamer.experiment.pack import list_names, pack
@@ -135,7 +138,7 @@ def test_lists_that_were_collected_are_not_given_again(experiment, store, saved)
         (b"{", "line 1 is no line of a file of answers"),
         (b"[" * 100_000, "line 1 is no line of a file of answers"),
         (b'{"kind": "drop"}', "line 1 is no line of a file of answers"),
-        (b'{"kind": "form", "key": "0123456789abcdef", "form": "consent"}', "line 1: nothing says whose answers these are"),
+        (b'{"kind": "form", "key": "0123456789abcdef", "form": "consent"}', r"line \d+: nothing says whose answers these are"),
         (b'{"kind": "listener", "audiometamer": "1", "service": "static", "list": "0a1b", "listener": "x"}',
          "line 1: list '0a1b' is none of this experiment's"),
         (b"PK\x03\x04 not a zip", "line 1 is no line of a file of answers"),
@@ -207,7 +210,7 @@ def test_zips_that_cannot_be_read(experiment, store, tmp_path, monkeypatch):
         archive.writestr(name, lines([header(experiment, 1), *all_messages(experiment, 1)]))
     whole = path.read_bytes()
     path.write_bytes(whole.replace(whole[100:110], b"0123456789"))
-    assert "results.zip cannot be read" in line()
+    assert "data.txt cannot be read" in line()
     locked = bytearray(whole)
     for mark in (whole.index(b"PK\x03\x04") + 6, whole.index(b"PK\x01\x02") + 8):
         locked[mark] |= 1  # the flag of a password
@@ -217,6 +220,122 @@ def test_zips_that_cannot_be_read(experiment, store, tmp_path, monkeypatch):
     monkeypatch.setattr("audiometamer.experiment.collect._MOST_BYTES", 1000)
     assert "data.txt: " in line()
     assert contents(store) == []
+
+
+def runs(experiment, n=6, **entries):
+    """Results of JATOS by the name of their entry: of each listener one, and `entries` in the place of some."""
+    whole = {
+        f"study_result_{k}/comp-result_{k}/data.txt": lines([
+            header(experiment, k, service="jatos"), *all_messages(experiment, k)
+        ])
+        for k in range(1, n + 1)
+    }  # fmt: skip
+    return {**whole, **{f"study_result_{k[1:]}/comp-result_{k[1:]}/data.txt": content for k, content in entries.items()}}
+
+
+def zipped(path, entries, compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return path
+
+
+def refusals(experiment, store, *files, **asked):
+    """What was refused, and the lists that were taken all the same."""
+    with pytest.raises(RefusalsError) as found:
+        collect(experiment, files, store, **asked)
+    assert all("\n" not in line and len(line) < 400 for line in found.value.refusals)
+    taken = [one.number for one in found.value.taken]
+    assert {*taken} <= {one.list for one in read_answers(store.path, experiment).enrolled}
+    return found.value.refusals, taken
+
+
+WRONG = {
+    "junk": (lambda text: text.replace("\n", "\n{oops\n", 3), r"line \d+ is no line of a file of answers"),
+    "order": (lambda text: "\n".join([*text.split("\n")[:3], *text.split("\n")[4:]]), "it is the turn of trial 2"),
+    "cut": (lambda text: text[:-20], "is no line of a file of answers"),
+    "no header": (lambda text: text.partition("\n")[2], r"line \d+: nothing says whose answers these are"),
+    "other list": (lambda text: text.replace('"list": "', '"list": "0'), "is none of this experiment's"),
+    "other service": (lambda text: text.replace('"jatos"', '"prolific"'), "Invalid enum value 'prolific'"),
+    "nobody": (lambda text: text.replace('"listener4"', '"undefined"'), "does not say who this is"),
+    "not UTF-8": (lambda text: text.encode() + b'{"\xff', r"line \d+ cannot be read"),
+    "surrogate": (lambda text: text.replace('"listener4"', '"\\ud800"'), "is no line of a file of answers"),
+    "long line": (lambda text: text + " " * 9 + "x" * (1 << 17) + "x\n", r"line \d+ has more than 131072 bytes"),
+    "endless line": (lambda text: text + "x" * (3 << 20), r"line \d+ has more than 131072 bytes"),
+    "long name": (lambda text: text.replace('"listener4"', f'"{"x" * 100_000}"'), "does not say who this is"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("form", ["zip", "text"])
+def test_one_listener_with_whom_something_is_wrong_stops_nobody(experiment, store, tmp_path, wrong, form):
+    change, told = WRONG[wrong]
+    entries = runs(experiment)
+    if form == "text" and wrong == "no header":
+        entries = {k: v for k, v in entries.items() if "_3/" not in k}  # or they would seem to be of the listener before
+        entries = dict(sorted(entries.items(), key=lambda item: "_4/" not in item[0]))
+    entries = {k: change(v) if "_4/" in k else v for k, v in entries.items()}
+    if form == "zip":
+        path = zipped(tmp_path / "results.zip", entries)
+    else:
+        path = tmp_path / "results.txt"
+        path.write_bytes(b"\n".join(v if isinstance(v, bytes) else v.encode() for v in entries.values()))
+    (line,), taken = refusals(experiment, store, path)
+    assert re.search(told, line), line
+    assert taken == [
+        number for number in range(1, 7) if f"study_result_{number}/comp-result_{number}/data.txt" in entries and number != 4
+    ]
+
+
+def test_zips_that_are_made_to_do_harm(experiment, store, tmp_path, monkeypatch):
+    """Newlines by the million, a size that lies, names as numbers without end, the same name twice, and ways of packing."""
+    path = tmp_path / "results.zip"
+    bomb = zipped(path, runs(experiment, _4=b"\n" * (20 << 20)))
+    (line,), taken = refusals(experiment, store, bomb)
+    assert ("20971520 bytes are too many" in line, taken) == (True, [1, 2, 3, 5, 6])
+    blank = zipped(path, runs(experiment, _4=b" \n" * (6 << 20)))
+    assert collect(experiment, [blank], store) == collect(experiment, [zipped(path, runs(experiment, _4=""))], store)
+    name = f"study_result_{'9' * 5000}/data.txt"
+    (line,), taken = refusals(experiment, store, zipped(path, runs(experiment) | {name: "x"}))
+    assert ("is no line of a file" in line, taken) == (True, [1, 2, 3, 4, 5, 6])
+    lying = bytearray(zipped(path, {"1/data.txt": "\n" * 5000, "2/data.txt": "\n"}).read_bytes())
+    for mark in (lying.index(b"PK\x03\x04") + 22, lying.index(b"PK\x01\x02") + 24):
+        lying[mark : mark + 4] = (10).to_bytes(4, "little")
+    path.write_bytes(lying)
+    assert "1/data.txt cannot be read: Bad CRC-32" in refusals(experiment, store, path)[0][0]
+    zipped(path, {"1/data.txt": "", "2/data.txt": "x"})
+    path.write_bytes(path.read_bytes().replace(b"2/data.txt", b"1/data.txt"))
+    assert refusals(experiment, store, path) == ([f"{path}, 1/data.txt is there 2 times"], [])
+    for packed in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        assert "not packed as JATOS packs" in refusals(experiment, store, zipped(path, runs(experiment, 1), packed))[0][0]
+    monkeypatch.setattr("audiometamer.experiment.collect._MOST_ENTRIES", 10)
+    (line,), taken = refusals(experiment, store, zipped(path, {f"{k}/data.txt": "" for k in range(11)}))
+    assert ("it has 11 entries; at most 10 are read" in line, taken) == (True, [])
+
+
+def test_all_files_together_are_bounded(experiment, store, saved, monkeypatch):
+    paths = [saved(number) for number in (1, 2, 3)]
+    monkeypatch.setattr("audiometamer.experiment.collect._MOST_BYTES", 2 * paths[0].stat().st_size + 100)
+    (line,), taken = refusals(experiment, store, *paths)
+    assert ("answers-3.jsonl cannot be read: with it, more than" in line, taken) == (True, [1, 2])
+
+
+def test_one_listener_is_bounded(experiment, store, saved, monkeypatch):
+    long = saved(2, name="long.jsonl")
+    monkeypatch.setattr("audiometamer.experiment.collect._MOST_OF_ONE", long.stat().st_size // 2)
+    path = saved(1, all_messages(experiment, 1, n=3)[:-1])
+    path.write_bytes(path.read_bytes() + long.read_bytes())
+    (line,), taken = refusals(experiment, store, path)
+    assert ("the answers of one listener have more than" in line, taken) == (True, [1])
+
+
+def test_pipes_and_devices_are_not_waited_for(experiment, store, tmp_path, saved):
+    os.mkfifo(tmp_path / "fifo")
+    told, taken = refusals(experiment, store, tmp_path / "fifo", Path("/dev/zero"), tmp_path, tmp_path / "no", saved(1))
+    assert [line.split(": ")[1] for line in told] == [
+        *["it is a pipe or a device, not a file"] * 2, "Is a directory", "No such file or directory"
+    ]  # fmt: skip
+    assert taken == [1]
 
 
 @pytest.mark.parametrize("listener", ["undefined", "", " ", "{{%PROLIFIC_PID%}}", "x" * 257])
@@ -286,6 +405,25 @@ def test_what_is_wrong_with_results_of_psychopy(experiment, store, ran, change, 
     assert contents(store) == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"list": "9" * 5000}, {"list": "²"}, {"list": "٢"}, {"trial": "9" * 5000}, {"key_resp.rt": "nan"}, {"key_resp.rt": "inf"}],
+)
+def test_numbers_that_psychopy_does_not_write(experiment, store, ran, change):
+    good = ran(3, participant="p3")
+    bad = ran(2, change=lambda row: row.update(change))
+    (line,), taken = refusals(experiment, store, bad, good, response="key_resp.keys")
+    assert (line.startswith(str(bad)), taken) == (True, [3])
+
+
+def test_csv_with_a_field_without_end(experiment, store, tmp_path, monkeypatch):
+    path = tmp_path / "p.csv"
+    path.write_bytes(b'participant,date,list\x00,trial\np,"' + b"x" * 200_000 + b'",1,1\n')
+    assert "field larger than field limit" in refusals(experiment, store, path, response="a.keys")[0][0]
+    monkeypatch.setattr("audiometamer.experiment.collect._MOST_OF_ONE", 1000)
+    assert "bytes are too many; at most 1000 are read" in refusals(experiment, store, path, response="a.keys")[0][0]
+
+
 def test_columns_and_dates_that_psychopy_does_not_write(experiment, store, ran, capsys):
     path = ran(2)
     with pytest.raises(AudioMetamerError, match="say which column holds the answers"):
@@ -305,5 +443,16 @@ def test_the_command(own, experiment, saved, capsys):
     assert [line.split(" from ")[0] for line in told] == ["listener 1, list 1: 14 answers", "listener 2, list 2: 14 answers"]
     assert main(["experiment", "export", str(own), "--out", str(own / "tables")]) == 0
     assert "28 answers of 2 listeners" in capsys.readouterr().out
-    assert "holds no answers" in refused(capsys, "experiment", "collect", own, "/dev/null")
+    (own / "empty.jsonl").touch()
+    assert "holds no answers" in refused(capsys, "experiment", "collect", own, own / "empty.jsonl")
+    assert "it is a pipe or a device, not a file" in refused(capsys, "experiment", "collect", own, "/dev/zero")
+    path = saved(3)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert main(["experiment", "collect", str(own), str(path), "/dev/zero", str(saved(4))]) == 2
+    told = capsys.readouterr()
+    assert told.out.startswith("listener 3, list 4: 14 answers")
+    assert "answers-3.jsonl, line 17 is no line" in told.err.splitlines()[0]
+    assert told.err.splitlines()[1:] == [
+        "audiometamer: error: /dev/zero cannot be read: it is a pipe or a device, not a file; 1 more refused, above"
+    ]
     assert "Missing argument" in refused(capsys, "experiment", "collect", own)

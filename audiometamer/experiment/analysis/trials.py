@@ -22,7 +22,6 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Record = TypeVar("Record", bound=msgspec.Struct)
 
-_FORMULA = re.compile(r"'*[=+\-@＝＋－＠]")  # what a spreadsheet would run, perhaps already guarded
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _REFUSED = re.compile(r"(?:Expected `(\w+)[^`]*`( >=? [\d.]+)?)?.* - at `\$\.(\w+)`")  # as msgspec says it
 _WANTED = {
@@ -185,8 +184,8 @@ def note_unused(path: Path, columns: Sequence[str]) -> None:
 def write_trials(path: Path, trials: Iterable[Trial]) -> None:
     """Write a trial table.
 
-    Spreadsheets that open it run nothing that a listener wrote (see `guarded`, which reading takes back); control characters
-    become spaces, and halves of surrogate pairs question marks.
+    Spreadsheets that open it run nothing that a listener wrote (see `audiometamer.tables.guarded`, which reading takes back);
+    control characters become spaces, and halves of surrogate pairs question marks.
     """
     write_table(path, TRIAL_COLUMNS, map(cells, trials))
 
@@ -209,8 +208,7 @@ def read_listeners(path: Path) -> list[Listener]:
     _note_mistaken(path, list(rows[0]))
     for row in rows:
         about = {name: row.pop(name) for name in LISTENER_COLUMNS if name in row}
-        answers = {unguarded(name): unguarded(cell) for name, cell in row.items()}
-        listener = record_from(path, row.line, {**about, "questionnaire": answers}, Listener)
+        listener = record_from(path, row.line, {**about, "questionnaire": dict(row)}, Listener)
         if listener.listener in listeners:
             raise AudioMetamerError(f"{path}, line {row.line}: listener {listener.listener} is there twice")
         if (right := listener.headphones_correct or 0) > (trials := listener.headphones_trials or 0):
@@ -263,16 +261,6 @@ def trial_frame(trials: Sequence[Trial]) -> "pd.DataFrame":
     return pd.DataFrame([msgspec.structs.asdict(trial) for trial in trials], columns=list(TRIAL_COLUMNS))
 
 
-def guarded(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: an apostrophe is put before what would be one."""
-    return f"'{text}" if _FORMULA.match(text) else text
-
-
-def unguarded(text: str) -> str:
-    """What `guarded` was given."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
-
-
 def cells(record: msgspec.Struct) -> dict[str, Any]:
     """A record as cells of a table, by column."""
     row: dict[str, Any] = msgspec.to_builtins(record)
@@ -287,15 +275,12 @@ def _cell(value: Any) -> Any:
 
 
 def _text(text: str) -> str:
-    return guarded(_CONTROL.sub(" ", text.encode("utf-8", "replace").decode("utf-8")))
+    return _CONTROL.sub(" ", text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def record_from(path: Path, line: int, row: Mapping[str, Any], kind: type[Record]) -> Record:
     """A row of a table, its blank cells left to their defaults."""
-    filled = {
-        name: unguarded(cell) if isinstance(cell, str) else cell
-        for name, cell in row.items() if not isinstance(cell, str) or cell.strip()
-    }  # fmt: skip
+    filled = {name: cell for name, cell in row.items() if not isinstance(cell, str) or cell.strip()}
     try:
         return msgspec.convert(filled, kind, strict=False)
     except msgspec.ValidationError as error:
