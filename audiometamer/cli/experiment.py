@@ -52,10 +52,11 @@ def experiment() -> None:
 @experiment.command()
 @_stimulus_set
 @click.option("--design", required=True, type=_path, help="A TOML file: who hears what.")
+@serving.names_key
 @options.out("experiment")
-def build(stimulus_set: Path, design: Path, out: Path) -> None:
+def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None:
     """Make an experiment of SET: every listener's list, the sounds under names that tell nothing, and the key to them."""
-    built = build_folder(stimulus_set, design, out)
+    built = build_folder(stimulus_set, design, out, key=key)
     _tell(built)
     click.echo(
         f"{built.design.listeners} listeners, {len(built.lists[0])} trials each, {built.design.trials} of them main trials: {out}"
@@ -67,7 +68,8 @@ def build(stimulus_set: Path, design: Path, out: Path) -> None:
         clips = len({one.clip for one in built.offer.missing})
         click.echo(f"{len(built.offer.missing)} metamers of {clips} clips are missing, {instead}: {out / layout.MISSING}")
     serving.tell_of_ends(read_design(design), out)
-    click.echo(f"key, for your eyes alone: {out / layout.KEY}   secret of the results page: {out / layout.SECRET}")
+    keys = f"{out / layout.KEY} {out / layout.NAMES_KEY}"
+    click.echo(f"keys, for your eyes alone: {keys}   secret of the results page: {out / layout.SECRET}")
 
 
 def _tell(built: Built) -> None:

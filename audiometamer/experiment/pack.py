@@ -17,10 +17,10 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
 from audiometamer.experiment.catalogue import html_of
 from audiometamer.experiment.design import Question
-from audiometamer.experiment.folder import Experiment, List, read_experiment, write_private
+from audiometamer.experiment.folder import Experiment, List, read_experiment
 from audiometamer.experiment.session import HeadphoneTask, PageTrial, Session, Task, session_of
 from audiometamer.experiment.store import MOST_MESSAGES, State
-from audiometamer.files import json_text, whole_file, whole_folder, write_json, write_text
+from audiometamer.files import json_text, whole_file, whole_folder, write_json, write_private, write_text
 from audiometamer.tables import write_table
 from audiometamer.version import __version__
 

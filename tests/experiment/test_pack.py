@@ -47,7 +47,7 @@ def test_nothing_in_it_names_a_condition_or_an_answer(experiment, request, form)
         if name.startswith(("page/", "index.html")):
             continue  # the same for every experiment
         assert not [secret for secret in (*SECRETS, *words(experiment)) if secret in text], name
-    for name in ("key.json", "lists.json", "design.toml", "results.secret", "missing.tsv", "answers.db"):
+    for name in ("key.json", "names.key", "lists.json", "design.toml", "results.secret", "missing.tsv", "answers.db"):
         assert name not in {path.rpartition("/")[2] for path in files(folder)}
 
 
