@@ -151,10 +151,16 @@ def export(folder: Path, database: Path | None, out: Path) -> None:
     help="static: a folder for any web host; jatos: a study (.jzip); psychopy: condition files.",
 )  # fmt: skip
 @click.option("--out", required=True, type=_path, help="A new folder; for JATOS a new file.jzip.")
-@click.option("--address", default="", help="Where listeners will reach the static folder, for their links.")
-def pack(folder: Path, to: Form, out: Path, address: str) -> None:
+@click.option(
+    "--address", default="", help="Where listeners will reach the static folder, or the study link of JATOS, for their links."
+)
+@click.option(
+    "--any-list", is_flag=True,
+    help="jatos: whoever opens the study link gets the next free list; any of them can read all lists.",
+)  # fmt: skip
+def pack(folder: Path, to: Form, out: Path, address: str, any_list: bool) -> None:
     """Write EXPERIMENT in a form that needs no server of ours."""
-    links = pack_folder(folder, out, to=to, address=address)
+    links = pack_folder(folder, out, to=to, address=address, any_list=any_list)
     click.echo(f"{len(read_experiment(folder).lists.listeners)} lists: {out}")
     if links is not None:
         click.echo(f"links, one for each listener, for your eyes alone: {links}")
