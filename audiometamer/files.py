@@ -247,6 +247,13 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, from its first byte on."""
+    with whole_file(path) as temporary:
+        temporary.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write what msgspec can encode, for readers: a line for each field."""
     write_text(path, json_text(content) + "\n")

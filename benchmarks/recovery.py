@@ -26,6 +26,7 @@ from audiometamer.exploration.observers import Observer, cochleagram_observer, n
 from audiometamer.exploration.simulate import Sound, sensitivities, simulate, true_threshold
 from audiometamer.files import whole_file
 from audiometamer.loading import load_model
+from audiometamer.stimuli.draws import Draws
 from audiometamer.tables import read_table, write_table
 from benchmarks.measuring import table
 
@@ -120,7 +121,7 @@ def experiment(ladder: Ladder, sensitivity: Mapping[Sound, float], *, seed: int,
     design = ExplorationDesign(
         title="simulated", listeners=n_listeners, seed=seed, ladder=LadderChoice(ladder.folder.name, each=EACH)
     )
-    course = ExplorationCourse(ladder.folder.parent, design, ladder)
+    course = ExplorationCourse(ladder.folder.parent, design, ladder, Draws(design.seed, None))
     trials = [
         trial for number in range(1, n_listeners + 1) for trial in simulate(course, number, sensitivity, DECISION, seed=seed)
     ]

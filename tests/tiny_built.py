@@ -16,6 +16,7 @@ from audiometamer.exploration.ladder import read_ladder
 from audiometamer.exploration.ladder_plan import read_ladder_plan
 from audiometamer.exploration.ladder_run import run_ladder
 from audiometamer.exploration.presented import Presented
+from audiometamer.stimuli.draws import Draws
 
 TESTS = str(Path(__file__).parent)
 DIMENSIONS = ("relu0/0/+", "relu0/0/-", "relu1/2/+")
@@ -58,7 +59,7 @@ def write_design(folder: Path, text: str = DESIGN) -> Path:
 def course_of(folder: Path, text: str = DESIGN) -> ExplorationCourse:
     """The course of a design, without an experiment around it."""
     design = read_exploration_design(write_design(folder, text))
-    return ExplorationCourse(folder, design, read_ladder(folder / "ladder"))
+    return ExplorationCourse(folder, design, read_ladder(folder / "ladder"), Draws(design.seed, b"course"))
 
 
 def decide(course, wanted):

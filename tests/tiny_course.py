@@ -15,6 +15,7 @@ from audiometamer.experiment.course import Decided, Heard, Wanted
 from audiometamer.experiment.design import TEXTS, Answers, CommonDesign, Headphones, Texts, read_common, read_text
 from audiometamer.experiment.folder import Entry, Experiment, List, Lists, Trial, read_lists, write_private
 from audiometamer.files import json_text, write_text
+from audiometamer.stimuli.draws import Draws
 from audiometamer.stimuli.export import Settings, write_pcm
 from audiometamer.toml_files import toml_text
 
@@ -116,16 +117,18 @@ def _level(main):
 def write_course(folder: Path, *, page: Path | None = None, listeners=3, checks=1, **settings) -> Path:
     """The folder of an experiment; `page`: of another one, to be copied."""
     design = StaircaseDesign("Just noticeable", listeners, headphones=Headphones(trials=max(checks, 1), minimum=1), **settings)
-    sounds = Settings(sample_rate=48_000, seed=0)
+    sounds, draws = Settings(sample_rate=48_000), Draws(0, b"tiny")
     generator = np.random.default_rng(0)
     noise = 0.02 * generator.standard_normal((3, round(SECONDS * 48_000)))
     gap = np.zeros(round(GAP * 48_000))
     for level in range(LEVELS):
         parts = [noise[0], gap, noise[1] * (1 + level / LEVELS), gap, noise[2]]
-        write_pcm(folder / "levels" / f"{level}.wav", np.concatenate(parts), sounds, name=str(level))
+        write_pcm(folder / "levels" / f"{level}.wav", np.concatenate(parts), sounds, name=str(level), draws=draws)
     key = {f"check{k}": Entry("", "headphones", "", "", "", False, {}, "2") for k in range(checks)}
     for name in (*key, layout.CALIBRATION):
-        write_pcm(folder / layout.SOUNDS / f"{name}.wav", np.concatenate([noise[0], gap, noise[1]]), sounds, name=name)
+        write_pcm(
+            folder / layout.SOUNDS / f"{name}.wav", np.concatenate([noise[0], gap, noise[1]]), sounds, name=name, draws=draws
+        )
     names = {name: f"{layout.TEXTS_FOLDER}/{name}.md" for name in TEXTS}
     for name, path in names.items():
         write_text(folder / path, read_text(folder / "x", design, name))

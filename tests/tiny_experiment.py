@@ -58,9 +58,17 @@ def write_design(folder: Path, text=DESIGN) -> Path:
     return path
 
 
+def write_names_key(folder: Path, digits: str = "0123456789abcdef" * 4) -> Path:
+    """A private key, for experiments that are the same each time."""
+    path = folder / "names.key"
+    path.write_text(digits + "\n")
+    return path
+
+
 def build_experiment(folder: Path, text=DESIGN) -> Path:
     """Set, design and experiment in one folder."""
-    build(write_stimuli(folder / "set"), write_design(folder, text), folder / "experiment")
+    design, key = write_design(folder, text), write_names_key(folder)
+    build(write_stimuli(folder / "set"), design, folder / "experiment", key=key)
     return folder / "experiment"
 
 

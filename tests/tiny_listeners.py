@@ -10,6 +10,7 @@ from audiometamer.exploration.design import Catch, ExplorationDesign, LadderChoi
 from audiometamer.exploration.ladder import Ladder, Rung
 from audiometamer.exploration.moving import MovedRecord
 from audiometamer.exploration.physical import Physical
+from audiometamer.stimuli.draws import Draws
 
 FOLDER = Path("experiment")
 CHANGES = (0.1, 0.16, 0.26, 0.41, 0.66, 1.05, 1.7, 2.7)
@@ -58,4 +59,4 @@ def course(ladder, *, each=None, seed=0, **procedure):
         title="tiny", listeners=4, seed=seed, ladder=LadderChoice("ladder", each=each), practice=Practice(trials=2),
         catch=Catch(every=20), procedure=ProcedureSettings(**procedure),
     )  # fmt: skip
-    return ExplorationCourse(FOLDER, design, ladder)
+    return ExplorationCourse(FOLDER, design, ladder, Draws(design.seed, b"course"))

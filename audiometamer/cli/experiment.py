@@ -53,10 +53,11 @@ def experiment() -> None:
 @experiment.command()
 @_stimulus_set
 @click.option("--design", required=True, type=_path, help="A TOML file: who hears what.")
+@serving.names_key
 @options.out("experiment")
-def build(stimulus_set: Path, design: Path, out: Path) -> None:
+def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None:
     """Make an experiment of SET: every listener's list, the sounds under names that tell nothing, and the key to them."""
-    built = build_folder(stimulus_set, design, out)
+    built = build_folder(stimulus_set, design, out, key=key)
     _tell(built)
     click.echo(
         f"{built.design.listeners} listeners, {len(built.lists[0])} trials each, {built.design.trials} of them main trials: {out}"
@@ -68,7 +69,8 @@ def build(stimulus_set: Path, design: Path, out: Path) -> None:
         clips = len({one.clip for one in built.offer.missing})
         click.echo(f"{len(built.offer.missing)} metamers of {clips} clips are missing, {instead}: {out / layout.MISSING}")
     serving.tell_of_ends(read_design(design), out)
-    click.echo(f"key, for your eyes alone: {out / layout.KEY}   secret of the results page: {out / layout.SECRET}")
+    keys = f"{out / layout.KEY} {out / layout.NAMES_KEY}"
+    click.echo(f"keys, for your eyes alone: {keys}   secret of the results page: {out / layout.SECRET}")
 
 
 def _tell(built: Built) -> None:
@@ -150,10 +152,16 @@ def export(folder: Path, database: Path | None, out: Path) -> None:
     help="static: a folder for any web host; jatos: a study (.jzip); psychopy: condition files.",
 )  # fmt: skip
 @click.option("--out", required=True, type=_path, help="A new folder; for JATOS a new file.jzip.")
-@click.option("--address", default="", help="Where listeners will reach the static folder, for their links.")
-def pack(folder: Path, to: Form, out: Path, address: str) -> None:
+@click.option(
+    "--address", default="", help="Where listeners will reach the static folder, or the study link of JATOS, for their links."
+)
+@click.option(
+    "--any-list", is_flag=True,
+    help="jatos: whoever opens the study link gets the next free list; any of them can read all lists.",
+)  # fmt: skip
+def pack(folder: Path, to: Form, out: Path, address: str, any_list: bool) -> None:
     """Write EXPERIMENT in a form that needs no server of ours."""
-    links = pack_folder(folder, out, to=to, address=address)
+    links = pack_folder(folder, out, to=to, address=address, any_list=any_list)
     click.echo(f"{len(read_experiment(folder).lists.listeners)} lists: {out}")
     if links is not None:
         click.echo(f"links, one for each listener, for your eyes alone: {links}")

@@ -277,10 +277,11 @@ def submit_ladder(path: Path, **asked: Any) -> None:
 
 @explore.command()
 @click.argument("design", metavar="DESIGN", type=_path)
+@serving.names_key
 @options.out("exploration")
-def build(design: Path, out: Path) -> None:
+def build(design: Path, key: Path | None, out: Path) -> None:
     """Make an experiment of DESIGN, a TOML file: the ladder and the page, with all that listeners need."""
-    built = build_folder(design, out)
+    built = build_folder(design, out, key=key)
     asked, course = built.course.design, built.course
     table = plain_table("layer", numbers=("dimensions", "references of each", "changes", "from", "to"))
     for layer, own in itertools.groupby(course.dimensions, lambda name: Dimension.parse(name).layer):
@@ -295,6 +296,7 @@ def build(design: Path, out: Path) -> None:
         f"{counted(len(course.dimensions), 'dimension')}: {out}"
     )
     serving.tell_of_ends(read_exploration_design(design), out)
+    click.echo(f"key, for your eyes alone: {out / layout.NAMES_KEY}")
     click.echo(f"links for listeners: audiometamer experiment links {out}   secret of the results page: {out / layout.SECRET}")
 
 

@@ -21,6 +21,13 @@ from audiometamer.experiment.simulated import Reply
 _path = click.Path(path_type=Path)
 folder = click.argument("folder", metavar="EXPERIMENT", type=_path)
 answers = click.option("--answers", "database", type=_path, help="Where answers are kept; default: answers.db in EXPERIMENT.")
+names_key = click.option(
+    "--key",
+    "--names-key",
+    "key",
+    type=_path,
+    help="Private key (names.key) of an earlier build, for the same files; default: a fresh one.",
+)
 _PORT = 8000
 _EVERYWHERE = ("http://0.0.0.0:", "http://[::]:")  # addresses at which a server takes listeners, and which none of them can open
 _SERVED = (

@@ -72,6 +72,9 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
 @options.out("export")
 @click.option("--selection", type=click.Path(path_type=Path), help="A selection.tsv; default: every finished item.")
 @click.option("--key", type=click.Path(path_type=Path), help="What each sound is; default: OUT-key.tsv, beside the folder.")
+@click.option(
+    "--names-key", type=click.Path(path_type=Path), help="Private key (names.key) for the same names; default: a fresh one."
+)
 @click.option("--rate", type=click.Choice(["44100", "48000"]), default="48000", show_default=True, help="Hz.")
 @click.option("--bits", type=click.Choice(["16", "24"]), default="24", show_default=True)
 @click.option(
@@ -95,6 +98,7 @@ def export(
     out: Path,
     selection: Path | None,
     key: Path | None,
+    names_key: Path | None,
     rate: str,
     bits: str,
     level: float | None,
@@ -113,8 +117,8 @@ def export(
     )  # fmt: skip
     key = key or exporting.default_key(out)
     form = cast("exporting.Form", to)
-    made = exporting.export(stimulus_set, out, to=form, settings=settings, selection=selection, key=key)
-    click.echo(f"{len(made)} sounds: {out}   key: {key}")
+    made = exporting.export(stimulus_set, out, to=form, settings=settings, selection=selection, key=key, names_key=names_key)
+    click.echo(f"{len(made)} sounds: {out}   key: {key}   names follow from {exporting.names_key_beside(key)}: keep both private")
 
 
 def _wanted(text: str) -> tuple[str, tuple[str, ...]]:

@@ -26,14 +26,15 @@ from audiometamer.experiment.design import (
     read_sentences,
     read_text,
 )
-from audiometamer.experiment.folder import ConditionKey, Entry, List, Lists, Trial, interval_answers, write_private
+from audiometamer.experiment.folder import ConditionKey, Entry, List, Lists, Trial, interval_answers
 from audiometamer.experiment.headphones import GAP_SECONDS, N_INTERVALS, antiphase, huggins
 from audiometamer.experiment.lists import Planned, alternatives, arranged, check_words, draw
 from audiometamer.experiment.messages import MOST_LETTERS
 from audiometamer.experiment.offer import NATURAL, Condition, Offer, answers_of, read_offer, told
 from audiometamer.experiment.pages import write_page
-from audiometamer.files import file_sha256, json_text, whole_folder, write_text
-from audiometamer.stimuli.export import NOISE, Settings, Sounds, in_sequence, opaque_name, write_pcm
+from audiometamer.files import file_sha256, json_text, whole_folder, write_private, write_text
+from audiometamer.stimuli.draws import Draws, date_alike, keyed_draws, write_key
+from audiometamer.stimuli.export import NOISE, Settings, Sounds, in_sequence, write_pcm
 from audiometamer.stimuli.layout import MANIFEST
 from audiometamer.tables import write_table
 from audiometamer.toml_files import Problem, attempted, toml_text, within
@@ -70,10 +71,11 @@ class Built(NamedTuple):
     unheard: int
 
 
-def build(stimulus_set: Path, design: Path, out: Path) -> Built:
+def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = None) -> Built:
     """Make an experiment's folder; see `audiometamer.experiment.folder`.
 
-    The same set, design and seed give the same files, but for the secret that opens the results.
+    The same set, design, seed and private key give the same files, but for the secret that opens the results. Who lacks the key
+    can compute no name, no order and no right answer.
 
     Parameters
     ----------
@@ -81,43 +83,48 @@ def build(stimulus_set: Path, design: Path, out: Path) -> Built:
     design : path
         See `audiometamer.experiment.design.Design`.
     out : path
+    key : path, optional
+        Private key, as ``names.key`` of an experiment. Default: a fresh one.
 
     Raises
     ------
     AudioMetamerError
-        If `out` exists, something is wrong with the design, the set does not have what it asks for, or a sound cannot be read,
-        is silent or would clip.
+        If `out` exists, the private key cannot be read, something is wrong with the design, the set does not have what it asks
+        for, or a sound cannot be read, is silent or would clip.
     """
     if out.exists():
         raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
     asked = read_design(design)
+    draws = keyed_draws(asked.seed, key)
     offer = read_offer(stimulus_set, design, asked, partial(_problems, design, asked))
     answers = _answers(design, asked, offer)
     words = offer.words(asked.once)
     with within(design, "trials"):
-        planned = draw(words, offer.conditions, asked)
+        planned = draw(words, offer.conditions, asked, draws)
     resolved = _resolved(asked, offer, planned)
     heard = {told(offer.about[trial.clip], asked.once) or trial.clip for trials in planned for trial in trials}
     stimuli = sorted({Stimulus(trial.clip, trial.condition, trial.arrangement) for trials in planned for trial in trials})
-    sounds = {stimulus: opaque_name(repr(stimulus), asked.seed) for stimulus in stimuli}
-    checks = headphone_checks(asked)
+    sounds = {stimulus: draws.name(repr(stimulus)) for stimulus in stimuli}
+    checks = headphone_checks(asked, draws)
     if len({*sounds.values(), *checks}) < len(sounds) + asked.checks:
         raise AudioMetamerError(f"{design}: seed: two sounds would have the same name; choose another")
-    key = {name: _entry(stimulus, offer, asked) for stimulus, name in sounds.items()} | checks
+    entries = {name: _entry(stimulus, offer, asked) for stimulus, name in sounds.items()} | checks
     with whole_folder(out) as folder:
-        rms = _write_sounds(folder / layout.SOUNDS, stimulus_set, sounds, offer, resolved)
-        write_checks(folder / layout.SOUNDS, checks, resolved, rms=rms)
+        rms = _write_sounds(folder / layout.SOUNDS, stimulus_set, sounds, offer, resolved, draws)
+        write_checks(folder / layout.SOUNDS, checks, resolved, draws, rms=rms)
+        date_alike((folder / layout.SOUNDS).iterdir())
         write_texts(folder, design, asked)
         _write_answers(folder, design, asked, answers)
         write_page(folder / layout.PAGE, read_sentences(design, asked))
         write_text(folder / layout.DESIGN, toml_text(resolved))
         write_table(folder / layout.MISSING, ("clip", "model", "layer", "seed", "reason", "instead"), _missing_rows(offer, asked))
-        write_private(folder / layout.KEY, json_text({name: key[name] for name in sorted(key)}))
+        write_private(folder / layout.KEY, json_text({name: entries[name] for name in sorted(entries)}))
+        write_key(folder / layout.NAMES_KEY, draws)
         write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")
-        lists = [_list(k, trials, sounds, [*checks], key, answers, asked) for k, trials in enumerate(planned, start=1)]
+        lists = [_list(k, trials, sounds, [*checks], entries, answers, asked, draws) for k, trials in enumerate(planned, start=1)]
         manifest = stimulus_set / MANIFEST
         sums = file_sha256(manifest) if manifest.exists() else None
-        write_text(folder / layout.LISTS, json_text(Lists(asked.seed, __version__, sums, lists)))
+        write_text(folder / layout.LISTS, json_text(Lists(asked.seed, __version__, sums, lists, keyed=True)))
     return Built(resolved, offer, planned, len(words) - len(heard))
 
 
@@ -254,17 +261,17 @@ def _entry(stimulus: Stimulus, offer: Offer, design: Design) -> Entry:
     )
 
 
-def headphone_checks(design: CommonDesign) -> dict[str, Entry]:
+def headphone_checks(design: CommonDesign, draws: Draws) -> dict[str, Entry]:
     """The sounds of the headphone check, for the key; each interval is the one that is different equally often within one."""
     n = design.checks
-    right = np.random.default_rng([design.seed, 3]).permutation(np.arange(n) % N_INTERVALS) + 1
-    names = [opaque_name(f"headphones {k}", design.seed) for k in range(n)]
+    right = draws.generator(3).permutation(np.arange(n) % N_INTERVALS) + 1
+    names = [draws.name(f"headphones {k}") for k in range(n)]
     return {name: Entry("", "headphones", "", "", "", False, {}, str(k)) for name, k in zip(names, right, strict=True)}
 
 
-def check_trials(number: int, checks: Sequence[str], design: CommonDesign) -> tuple[list[Trial], np.random.Generator]:
+def check_trials(number: int, checks: Sequence[str], draws: Draws) -> tuple[list[Trial], np.random.Generator]:
     """The headphone check at the beginning of a list, and the generator for what of the list is drawn afterwards."""
-    generator = np.random.default_rng([design.seed, 4, number])
+    generator = draws.generator(4, number)
     return [Trial(k, "headphones", checks[i]) for k, i in enumerate(generator.permutation(len(checks)), start=1)], generator
 
 
@@ -276,9 +283,10 @@ def _list(
     key: Mapping[str, Entry],
     answers: Sequence[str],
     design: Design,
+    draws: Draws,
 ) -> List:
     """One listener's list, the headphone check first."""
-    trials, generator = check_trials(number, checks, design)
+    trials, generator = check_trials(number, checks, draws)
     for one in planned:
         name = sounds[Stimulus(one.clip, one.condition, one.arrangement)]
         n = design.answers.alternatives
@@ -288,19 +296,21 @@ def _list(
     return List(number, [msgspec.structs.replace(trial, trial=k) for k, trial in enumerate(trials, start=1)])
 
 
-def _write_sounds(folder: Path, stimulus_set: Path, names: Mapping[Stimulus, str], offer: Offer, design: Design) -> float:
+def _write_sounds(
+    folder: Path, stimulus_set: Path, names: Mapping[Stimulus, str], offer: Offer, design: Design, draws: Draws
+) -> float:
     """Every sound under its opaque name, in the order of these names, and the noise by which the level is set; its RMS."""
     parts = {name: _parts(stimulus, offer, design.answers.kind)[0] for stimulus, name in names.items()}
     settings = design.sounds.settings(design.seed)
-    sounds = Sounds(stimulus_set, settings, sorted({file for files in parts.values() for file in files}))
+    sounds = Sounds(stimulus_set, settings, sorted({file for files in parts.values() for file in files}), draws)
     for name in sorted(parts):
         whole = in_sequence([sounds.read(file) for file in parts[name]], GAP_SECONDS, settings)
-        write_pcm(folder / f"{name}.wav", whole, settings, name=name)
-    write_pcm(folder / f"{layout.CALIBRATION}.wav", sounds.noise * sounds.rms, settings, name=NOISE)
+        write_pcm(folder / f"{name}.wav", whole, settings, name=name, draws=draws)
+    write_pcm(folder / f"{layout.CALIBRATION}.wav", sounds.noise * sounds.rms, settings, name=NOISE, draws=draws)
     return sounds.rms
 
 
-def write_checks(folder: Path, checks: Mapping[str, Entry], design: CommonDesign, *, rms: float) -> None:
+def write_checks(folder: Path, checks: Mapping[str, Entry], design: CommonDesign, draws: Draws, *, rms: float) -> None:
     """The sounds of the headphone check, at the level of all others.
 
     Raises
@@ -311,13 +321,13 @@ def write_checks(folder: Path, checks: Mapping[str, Entry], design: CommonDesign
     settings: Settings = design.sounds.settings(design.seed)
     for k, name in enumerate(sorted(checks)):
         make = _HEADPHONES[design.headphones.test]
-        sound = make(int(checks[name].answer), sample_rate=settings.sample_rate, rms=rms, seed=design.seed + k)
+        sound = make(int(checks[name].answer), sample_rate=settings.sample_rate, rms=rms, seed=draws.subseed(5, k))
         if (peak := float(np.abs(sound).max())) > settings.highest:
             raise AudioMetamerError(
                 f"the headphone check would clip at {design.sounds.level:g} dB: its peak is {peak:.2f} of full scale; "
                 f"lower sounds.level by {20 * np.log10(peak) + 0.1:.1f} dB"
             )
-        write_pcm(folder / f"{name}.wav", sound, settings, name=name)
+        write_pcm(folder / f"{name}.wav", sound, settings, name=name, draws=draws)
 
 
 def copied_texts(design: CommonDesign) -> Texts:

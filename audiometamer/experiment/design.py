@@ -320,7 +320,7 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     listeners : int
         How many lists are drawn.
     seed : int
-        Of every draw. Default 0.
+        Random seed of every draw, which follows from a private key of the experiment too. Default 0.
     sounds, headphones, breaks, questions, texts, completion
         Tables of their own.
     """

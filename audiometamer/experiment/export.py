@@ -17,10 +17,10 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
 from audiometamer.experiment.analysis.trials import LISTENER_COLUMNS, TRIAL_COLUMNS, Listener, Trial, cells
 from audiometamer.experiment.course import Decided, Heard
-from audiometamer.experiment.folder import ConditionKey, Entry, Experiment, write_private
+from audiometamer.experiment.folder import ConditionKey, Entry, Experiment
 from audiometamer.experiment.messages import Answer, Events, Form, Message, in_utc, moments, takes_place
 from audiometamer.experiment.store import FILES, check_experiment
-from audiometamer.files import readable, write_text
+from audiometamer.files import readable, write_private, write_text
 from audiometamer.tables import SIGN, table_text
 
 TRIALS, LISTENERS, EVENTS, PARTICIPANTS = "trials.tsv", "listeners.tsv", "events.tsv", "participants.tsv"

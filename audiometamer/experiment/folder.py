@@ -1,7 +1,6 @@
 """An experiment's folder: where things lie in it, and what is read back from it."""
 
 import hashlib
-import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import INTERVALS, TEXTS, CommonDesign, read_answers, read_design, read_text
 from audiometamer.experiment.headphones import N_INTERVALS
 from audiometamer.experiment.lists import Kind
-from audiometamer.files import whole_file
+from audiometamer.stimuli.draws import Draws, read_key
 
 if TYPE_CHECKING:
     from audiometamer.experiment.course import Course
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 DESIGN = "design.toml"
 LISTS = "lists.json"
 KEY = "key.json"
+NAMES_KEY = "names.key"  # private: the sounds' names, right answers and all draws follow from it
 SECRET = "results.secret"  # noqa: S105 (the name of a file)
 MISSING = "missing.tsv"
 ANSWERS = "answers.txt"
@@ -57,6 +57,8 @@ class Lists(msgspec.Struct, frozen=True, omit_defaults=True):
         Of the set's manifest, or, for an exploration, of all files of its ladder.
     course : str
         The command that decides on the way what follows them, as in ``explore``. Default: none; nothing follows.
+    keyed : bool
+        Whether draws follow from the seed and the private key in ``names.key``. Default: from the seed alone.
     """
 
     seed: int
@@ -64,6 +66,11 @@ class Lists(msgspec.Struct, frozen=True, omit_defaults=True):
     stimuli_sha256: str | None
     listeners: list[List]
     course: str = ""
+    keyed: bool = False
+
+    def draws(self, folder: Path) -> Draws:
+        """Those of the experiment in this folder."""
+        return Draws(self.seed, read_key(folder / NAMES_KEY) if self.keyed else None)
 
 
 class ConditionKey(msgspec.Struct, frozen=True):
@@ -218,10 +225,3 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise AudioMetamerError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, from its first byte on."""
-    with whole_file(path) as temporary:
-        temporary.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
-        temporary.write_text(text, encoding="utf-8", newline="\n")

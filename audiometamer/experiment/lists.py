@@ -1,4 +1,4 @@
-"""Who hears what, in which order: every draw of an experiment, from its seed alone."""
+"""Who hears what, in which order: every draw of an experiment."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ import numpy as np
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Design
 from audiometamer.experiment.offer import NATURAL, Condition
+from audiometamer.stimuli.draws import Draws
 
 Kind = Literal["headphones", "practice", "demonstration", "catch", "main"]
 Word = Sequence[str]  # the clips of one word, of which a listener hears one
@@ -43,10 +44,10 @@ class Reserved(NamedTuple):
     main: Sequence[Word]
 
 
-def draw(words: Sequence[Word], conditions: Sequence[Condition], design: Design) -> list[list[Planned]]:
+def draw(words: Sequence[Word], conditions: Sequence[Condition], design: Design, draws: Draws) -> list[list[Planned]]:
     """The trials of every listener, in order; the headphone check, which has no words, is not among them.
 
-    A listener's trials depend on the seed and on the listener's number, not on how many listeners there are.
+    A listener's trials depend on the draws and on the listener's number, not on how many listeners there are.
 
     Parameters
     ----------
@@ -54,6 +55,7 @@ def draw(words: Sequence[Word], conditions: Sequence[Condition], design: Design)
         The clips of each word.
     conditions : sequence of Condition
     design : Design
+    draws : Draws
 
     Returns
     -------
@@ -65,14 +67,14 @@ def draw(words: Sequence[Word], conditions: Sequence[Condition], design: Design)
     AudioMetamerError
         If there are not words enough.
     """
-    shared = np.random.default_rng([design.seed, 0])
+    shared = draws.generator(0)
     reserved = _reserve([words[k] for k in shared.permutation(len(words))], design)
     trials = design.trials or len(reserved.main)
     if design.balance == "latin":
         deal = latin(reserved.main, conditions, trials=trials, generator=shared)
     else:
-        deal = feather2023(reserved.main, conditions, trials=trials, seed=design.seed)
-    return [_trials_of(number, deal(number), reserved, conditions, design) for number in range(design.listeners)]
+        deal = feather2023(reserved.main, conditions, trials=trials, draws=draws)
+    return [_trials_of(number, deal(number), reserved, conditions, design, draws) for number in range(design.listeners)]
 
 
 def check_words(n: int, design: Design) -> None:
@@ -116,14 +118,14 @@ def latin(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int
     return deal
 
 
-def feather2023(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, seed: int) -> Deal:
+def feather2023(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, draws: Draws) -> Deal:
     """Words, their clips and conditions, drawn for each listener anew (Feather et al. 2023).
 
     A listener hears each condition equally often within one; words and clips are balanced over listeners by chance alone.
     """
 
     def deal(listener: int) -> list[tuple[str, Condition]]:
-        generator = np.random.default_rng([seed, 1, listener])
+        generator = draws.generator(1, listener)
         chosen = generator.choice(len(words), trials, replace=False)
         order = generator.permutation(len(conditions))
         drawn = generator.permutation(np.arange(trials) % len(conditions))
@@ -136,10 +138,15 @@ def feather2023(words: Sequence[Word], conditions: Sequence[Condition], *, trial
 
 
 def _trials_of(
-    number: int, main: Sequence[tuple[str, Condition]], reserved: Reserved, conditions: Sequence[Condition], design: Design
+    number: int,
+    main: Sequence[tuple[str, Condition]],
+    reserved: Reserved,
+    conditions: Sequence[Condition],
+    design: Design,
+    draws: Draws,
 ) -> list[Planned]:
     """One listener's trials: practice, demonstration, then the main trials in random order with catch trials among them."""
-    generator = np.random.default_rng([design.seed, 2, number])
+    generator = draws.generator(2, number)
 
     def gate(kind: Kind, words: Sequence[Word], which: str) -> list[Planned]:
         order = generator.permutation(len(words))

@@ -17,10 +17,11 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
 from audiometamer.experiment.catalogue import html_of
 from audiometamer.experiment.design import Question
-from audiometamer.experiment.folder import Experiment, List, read_experiment, write_private
+from audiometamer.experiment.folder import Experiment, List, read_experiment
 from audiometamer.experiment.session import HeadphoneTask, PageTrial, Session, Task, session_of
 from audiometamer.experiment.store import MOST_MESSAGES, State
-from audiometamer.files import json_text, whole_file, whole_folder, write_json, write_text
+from audiometamer.files import json_text, whole_file, whole_folder, write_json, write_private, write_text
+from audiometamer.stimuli.draws import date_alike
 from audiometamer.tables import write_table
 from audiometamer.version import __version__
 
@@ -77,7 +78,7 @@ class Study(msgspec.Struct, frozen=True):
     most_messages : int
         Beyond the answers, of one listener.
     lists : list of str
-        Names of the lists, where the page itself takes one that is free.
+        Names of the lists, where the page itself takes one that is free; none where each listener's link names a list.
     counted : dict of str to str
         Words that count as another, and that other.
     """
@@ -96,7 +97,7 @@ class Study(msgspec.Struct, frozen=True):
     counted: dict[str, str]
 
 
-def pack(folder: Path, out: Path, *, to: Form, address: str = "") -> Path | None:
+def pack(folder: Path, out: Path, *, to: Form, address: str = "", any_list: bool = False) -> Path | None:
     """Write an experiment in a form that needs no server of ours; the same experiment gives the same files.
 
     Parameters
@@ -107,12 +108,16 @@ def pack(folder: Path, out: Path, *, to: Form, address: str = "") -> Path | None
         A new folder; for JATOS, a new file whose name ends in .jzip.
     to : {"static", "jatos", "psychopy"}
     address : str
-        Where the static folder will be reached, for the links. Default: none; they begin with ``index.html``.
+        Where the static folder will be reached, or the study link of JATOS, for the links. Default: none; those of a static
+        folder begin with ``index.html``, and those of JATOS are what follows the study link.
+    any_list : bool
+        JATOS gives whoever comes the next free list, under one study link for all; whoever comes can then read all lists.
+        Default False: each list is for who has its link.
 
     Returns
     -------
     path or None
-        The table of links to the lists of a static folder, beside it and readable by the owner alone.
+        The table of links to the lists, beside `out` and readable by the owner alone; None where there are no links.
 
     Raises
     ------
@@ -121,7 +126,9 @@ def pack(folder: Path, out: Path, *, to: Form, address: str = "") -> Path | None
     """
     if to not in get_args(Form):
         raise AudioMetamerError(f"{to!r} is no form to pack into; there are {', '.join(get_args(Form))}")
-    links = out.parent / f"{out.resolve().name}-links.tsv" if to == "static" else None
+    if any_list and to != "jatos":
+        raise AudioMetamerError(f"only JATOS hands out lists by itself; nobody does where an experiment is packed to {to}")
+    links = None if to == "psychopy" or any_list else out.parent / f"{out.resolve().name.removesuffix('.jzip')}-links.tsv"
     for path in (out, links):
         if path is not None and path.exists():
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --out")
@@ -129,15 +136,18 @@ def pack(folder: Path, out: Path, *, to: Form, address: str = "") -> Path | None
     if lacking := [path for path in experiment.sounds.values() if not path.is_file()]:
         raise AudioMetamerError(f"{lacking[0]} does not exist; build the experiment again")
     if to == "jatos":
-        _write_jatos(experiment, out)
-        return None
-    with whole_folder(out) as new:
-        if links is None:
-            _write_psychopy(experiment, new)
-        else:
-            _write_page(experiment, new, head='<meta name="transport" content="offline">')
-            rows = (f"{one.number}\t{address or INDEX}#{token(experiment, one.number)}" for one in experiment.lists.listeners)
-            write_private(links, "\n".join(("list\tlink", *rows)) + "\n")
+        _write_jatos(experiment, out, any_list=any_list)
+    else:
+        with whole_folder(out) as new:
+            if to == "static":
+                _write_page(experiment, new, head='<meta name="transport" content="offline">')
+            else:
+                _write_psychopy(experiment, new)
+            date_alike(path for path in new.rglob("*") if path.is_file())
+    if links is not None:
+        before = f"{address or INDEX}#" if to == "static" else f"{address}{'&' if '?' in address else '?'}list="
+        rows = (f"{one.number}\t{before}{token(experiment, one.number)}" for one in experiment.lists.listeners)
+        write_private(links, "\n".join(("list\tlink", *rows)) + "\n")
     return links
 
 
@@ -227,7 +237,7 @@ def _list(experiment: Experiment, one: List, salt: str) -> PackedList:
     return PackedList(trials, told.breaks)
 
 
-def _write_jatos(experiment: Experiment, out: Path) -> None:
+def _write_jatos(experiment: Experiment, out: Path, *, any_list: bool) -> None:
     """A JATOS study archive, version 3: a zip of one folder of assets and one ``.jas`` beside it."""
     if out.suffix != ".jzip":
         raise AudioMetamerError(f"{out} is no name of a study for JATOS; it must end in .jzip")
@@ -235,9 +245,8 @@ def _write_jatos(experiment: Experiment, out: Path) -> None:
     with whole_file(out) as temporary, tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(temporary, "w") as archive:
         folder = Path(scratch) / assets
         folder.mkdir()
-        _write_page(
-            experiment, folder, head='<meta name="transport" content="offline">\n<script src="jatos.js"></script>', any_list=True
-        )
+        head = '<meta name="transport" content="offline">\n<script src="jatos.js"></script>'
+        _write_page(experiment, folder, head=head, any_list=any_list)
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             _add(archive, path.relative_to(scratch).as_posix(), path.read_bytes())
         _add(archive, f"{assets}.jas", msgspec.json.encode(_jas(experiment, assets)))

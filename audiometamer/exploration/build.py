@@ -16,7 +16,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
 from audiometamer.experiment.build import check_trials, copied_texts, headphone_checks, write_checks, write_texts
 from audiometamer.experiment.design import read_sentences
-from audiometamer.experiment.folder import Experiment, List, Lists, read_lists, write_private
+from audiometamer.experiment.folder import Experiment, List, Lists, read_lists
 from audiometamer.experiment.pages import write_page
 from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.design import ExplorationDesign, read_exploration_design, suited
@@ -25,9 +25,10 @@ from audiometamer.exploration.ladder import Ladder, Rung, read_ladder
 from audiometamer.exploration.making import Maker
 from audiometamer.exploration.model_mover import open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
-from audiometamer.files import file_sha256, json_text, whole_folder, write_text
+from audiometamer.files import file_sha256, json_text, whole_folder, write_private, write_text
 from audiometamer.images import read_png
 from audiometamer.loading import load_model
+from audiometamer.stimuli.draws import Draws, date_alike, keyed_draws, write_key
 from audiometamer.stimuli.export import NOISE, Sounds, write_pcm
 from audiometamer.stimuli.plan import as_seen
 from audiometamer.toml_files import toml_text, within
@@ -52,27 +53,32 @@ class Built(NamedTuple):
     rungs: int
 
 
-def build(design: Path, out: Path) -> Built:
+def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
     """Make an exploration's folder; it needs nothing outside itself, but for the weights of the model that makes sounds on-line.
 
     As that of an experiment (see `audiometamer.experiment.folder`), with ``ladder/`` and, where sounds are made on-line, with
-    ``dimensions/`` and ``made/``. The same ladder, design and seed give the same files, but for the secret of the results.
+    ``dimensions/`` and ``made/``. The same ladder, design, seed and private key give the same files, but for the secret of the
+    results. Who lacks the key can compute no name, no order and no right answer.
 
     Parameters
     ----------
     design : path
         See `audiometamer.exploration.design.ExplorationDesign`.
     out : path
+    key : path, optional
+        Private key, as ``names.key`` of an experiment. Default: a fresh one.
 
     Raises
     ------
     AudioMetamerError
-        If `out` exists, something is wrong with the design, the ladder does not have what it asks for, the dimensions or the
-        model are not those of the ladder, a sound cannot be read, is silent or would clip, or an image cannot be read.
+        If `out` exists, the private key cannot be read, something is wrong with the design, the ladder does not have what it
+        asks for, the dimensions or the model are not those of the ladder, a sound cannot be read, is silent or would clip, or an
+        image cannot be read.
     """
     if out.exists():
         raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
     read = read_exploration_design(design)
+    draws = keyed_draws(read.seed, key)
     with within(design, "ladder.folder"):
         ladder = read_ladder(design.parent / read.ladder.folder)
     asked = suited(design, read, ladder)
@@ -90,18 +96,20 @@ def build(design: Path, out: Path) -> Built:
         resolved = _resolved(design, asked, chosen, ladder)
         if asked.shown is None:
             with within(design, "sounds"):
-                resolved = _write_sounds(folder, resolved)
+                resolved = _write_sounds(folder, resolved, draws)
         else:
             _check_images(rungs)
         write_texts(folder, design, asked)
         write_page(folder / layout.PAGE, read_sentences(design, asked))
-        checks = headphone_checks(asked)
+        checks = headphone_checks(asked, draws)
         write_text(folder / layout.DESIGN, toml_text(resolved))
         write_private(folder / layout.KEY, json_text(checks))
+        write_key(folder / layout.NAMES_KEY, draws)
         write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")
-        lists = [List(k, check_trials(k, [*checks], asked)[0]) for k in range(1, asked.listeners + 1)]
-        write_text(folder / layout.LISTS, json_text(Lists(asked.seed, __version__, _sha256_of(folder / LADDER), lists, COURSE)))
-    return Built(ExplorationCourse(out, resolved, read_ladder(out / LADDER)), len(rungs))
+        lists = [List(k, check_trials(k, [*checks], draws)[0]) for k in range(1, asked.listeners + 1)]
+        drawn = Lists(asked.seed, __version__, _sha256_of(folder / LADDER), lists, COURSE, keyed=True)
+        write_text(folder / layout.LISTS, json_text(drawn))
+    return Built(ExplorationCourse(out, resolved, read_ladder(out / LADDER), draws), len(rungs))
 
 
 def read_exploration(folder: Path) -> Experiment:
@@ -116,7 +124,7 @@ def read_exploration(folder: Path) -> Experiment:
     if lists.course != COURSE:
         raise AudioMetamerError(f"{folder} is no exploration; it is for `audiometamer experiment`")
     design = read_exploration_design(folder / layout.DESIGN)
-    course = ExplorationCourse(folder, design, read_ladder(folder / LADDER))
+    course = ExplorationCourse(folder, design, read_ladder(folder / LADDER), lists.draws(folder))
     with within(folder / layout.DESIGN, "ladder"):
         assert course.procedures  # raises where the ladder is not that of the design
     return Experiment(folder, design, lists, key, course)
@@ -209,15 +217,16 @@ def _check_images(rungs: Sequence[Rung]) -> None:
             raise AudioMetamerError(f"{rung.path} has shape {tuple(shape)} and its reference {tuple(size)}: make it again")
 
 
-def _write_sounds(folder: Path, design: ExplorationDesign) -> ExplorationDesign:
+def _write_sounds(folder: Path, design: ExplorationDesign, draws: Draws) -> ExplorationDesign:
     """The headphone check and a noise as loud as the loudest sounds; the design with the level at which no trial clips."""
     asked, rove = design.sounds, design.task.rove
     files = sorted(path.relative_to(folder).as_posix() for path in (folder / LADDER).rglob("*.wav"))
     loudest = msgspec.structs.replace(asked, level=asked.level + rove).settings(design.seed)
-    sounds = Sounds(folder, loudest, files)
+    sounds = Sounds(folder, loudest, files, draws)
     lowered = msgspec.structs.replace(asked, level=asked.level - sounds.lowered_db)
     resolved, settings = msgspec.structs.replace(design, sounds=lowered), lowered.settings(design.seed)
     rms, loudest_rms = (float(10 ** (level / 20)) for level in (lowered.level, lowered.level + rove))
-    write_pcm(folder / layout.SOUNDS / f"{layout.CALIBRATION}.wav", sounds.noise * loudest_rms, settings, name=NOISE)
-    write_checks(folder / layout.SOUNDS, headphone_checks(design), resolved, rms=rms)
+    write_pcm(folder / layout.SOUNDS / f"{layout.CALIBRATION}.wav", sounds.noise * loudest_rms, settings, name=NOISE, draws=draws)
+    write_checks(folder / layout.SOUNDS, headphone_checks(design, draws), resolved, draws, rms=rms)
+    date_alike((folder / layout.SOUNDS).iterdir())
     return resolved

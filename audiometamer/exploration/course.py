@@ -1,7 +1,7 @@
 """The course of an exploration: which comparison comes next, of all that a listener has answered so far.
 
 Whatever is drawn (the dimension whose turn it is, the reference, the order of the sounds, their levels) follows from the seed,
-the number of the list and how much was heard; only how far a signal is moved follows from the answers.
+the private key, the number of the list and how much was heard; only how far a signal is moved follows from the answers.
 """
 
 import math
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
-import numpy as np
 
 from audiometamer.experiment.course import Decided, Heard, Wanted
 from audiometamer.experiment.design import INTERVALS
@@ -27,7 +26,7 @@ from audiometamer.exploration.presented import Presented, Way
 from audiometamer.exploration.procedures import Answer, Interleaving, Procedure
 from audiometamer.exploration.trial_stimuli import Latest, headroom_db, trial_png, trial_wav
 from audiometamer.exploration.trials import level_of
-from audiometamer.stimuli.export import opaque_name
+from audiometamer.stimuli.draws import Draws
 
 if TYPE_CHECKING:
     from audiometamer.experiment.export import Answers
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Kind = Literal["practice", "main", "catch"]
 _KINDS = ("practice", "main", "catch")  # a kind's place in it is its number in the seeds of draws
-# Of what is drawn, each from numbers of its own: np.random.default_rng([seed, _, list, …]).
+# Of what is drawn, each from numbers of its own: draws.generator(_, list, …).
 _DEAL, _TURNS, _CATCH, _ROVE, _REFERENCE, _ARRANGEMENT, _DIMENSION = range(10, 17)
 _SECONDS_TO_LOOK = 0.05  # between two looks whether a listener has waited too long
 _SECONDS_TO_SEND = 0.1  # for an answer to be kept and a sound to be sent, by a machine with far more to do than it can
@@ -68,6 +67,7 @@ class ExplorationCourse:
         Of the experiment; the ladder lies in it.
     design : ExplorationDesign
     ladder : Ladder
+    draws : Draws
     maker : Maker, optional
         Who makes sounds on-line. Default: nobody, and all sounds are of the ladder.
     rendered : Latest
@@ -77,6 +77,7 @@ class ExplorationCourse:
     folder: Path
     design: ExplorationDesign
     ladder: Ladder
+    draws: Draws
     maker: Maker | None = None
     rendered: Latest = field(default_factory=Latest, compare=False, repr=False)
 
@@ -181,7 +182,7 @@ class ExplorationCourse:
             return ready
         if self.design.shown is not None:
             return trial_png(self.folder, presented, self.design)
-        return trial_wav(self.folder, presented, self.design, name=name)
+        return trial_wav(self.folder, presented, self.design, name=name, draws=self.draws)
 
     def _render(self, decided: Decided) -> None:
         """Have the file of a trial ready that may be asked for soon."""
@@ -212,7 +213,7 @@ class ExplorationCourse:
 
     def dealt(self, number: int) -> list[str]:
         """The dimensions of one list; over lists, each dimension is dealt equally often within one."""
-        order = self._generator(_DEAL).permutation(len(self.dimensions))
+        order = self.draws.generator(_DEAL).permutation(len(self.dimensions))
         each = self.design.ladder.each or len(order)
         places = {int(order[((number - 1) * each + k) % len(order)]) for k in range(each)}
         return [self.dimensions[place] for place in sorted(places)]
@@ -226,8 +227,8 @@ class ExplorationCourse:
 
     def interleaving(self, number: int) -> Interleaving:
         """The procedures of one list."""
-        seed = int(self._generator(_TURNS, number).integers(2**31))
-        return Interleaving(procedures={dimension: self.procedures[dimension] for dimension in self.dealt(number)}, seed=seed)
+        procedures = {dimension: self.procedures[dimension] for dimension in self.dealt(number)}
+        return Interleaving(procedures=procedures, seed=self.draws.subseed(_TURNS, number))
 
     def _kind(self, number: int, heard: int) -> Kind:
         """Practice first; then one catch trial at a random place of each stretch."""
@@ -237,7 +238,7 @@ class ExplorationCourse:
         if not every:
             return "main"
         stretch, at = divmod(place, every)
-        return "catch" if at == self._generator(_CATCH, number, stretch).integers(every) else "main"
+        return "catch" if at == self.draws.generator(_CATCH, number, stretch).integers(every) else "main"
 
     def _easiest(self, number: int, kind: Kind, heard: Sequence[Heard]) -> tuple[str, float]:
         """The dimension of a trial that is no procedure's, and the largest change that its references have.
@@ -265,16 +266,13 @@ class ExplorationCourse:
     def _draw(self, n: int, things: Sequence[T], *keys: int) -> T:
         """The nth of an endless row in which all things come once, in random order, before any comes again."""
         turn, place = divmod(n, len(things))
-        return things[int(self._generator(*keys, turn).permutation(len(things))[place])]
+        return things[int(self.draws.generator(*keys, turn).permutation(len(things))[place])]
 
     def _roved(self, number: int, heard: int) -> list[float]:
         """A gain for each interval, in hundredths of a dB."""
         intervals, rove = INTERVALS[self.design.task.kind], self.design.task.rove
-        gains: list[float] = self._generator(_ROVE, number, heard).uniform(-rove, rove, intervals).round(2).tolist()
+        gains: list[float] = self.draws.generator(_ROVE, number, heard).uniform(-rove, rove, intervals).round(2).tolist()
         return gains
-
-    def _generator(self, *keys: int) -> np.random.Generator:
-        return np.random.default_rng([self.design.seed, *keys])
 
     def _decided(self, wanted: Wanted, asked: Asked, rung: Rung, way: Way, waited: float) -> Decided:
         found = rung.record
@@ -286,7 +284,7 @@ class ExplorationCourse:
         )  # fmt: skip
         # Of what is presented: a list that is given to another listener may have other sounds in the same trials.
         heard = (wanted.trial, presented.original, presented.moved, presented.arrangement, presented.rove_db)
-        name = opaque_name(f"{asked.number} {heard}", self.design.seed)
+        name = self.draws.name(f"{asked.number} {heard}")
         _, right = arranged(self.design.task.kind, asked.arrangement)
         return Decided(Trial(wanted.trial, wanted.kind, name), right, msgspec.to_builtins(presented))
 

@@ -12,6 +12,7 @@ from audiometamer.experiment.lists import arranged
 from audiometamer.exploration.design import ExplorationDesign
 from audiometamer.exploration.presented import Presented
 from audiometamer.images import STEPS_8_BIT, read_png
+from audiometamer.stimuli.draws import Draws
 from audiometamer.stimuli.export import in_sequence, pcm_wav, presented
 
 
@@ -39,7 +40,7 @@ class Latest:
                 del self._kept[next(iter(self._kept))]
 
 
-def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name: str) -> bytes:
+def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name: str, draws: Draws) -> bytes:
     """A WAV with all intervals of a trial and the silence between them.
 
     Each sound is at the sample rate, level and ramps of the design, and then has the gain of its interval.
@@ -51,7 +52,8 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
     trial : Presented
     design : ExplorationDesign
     name : str
-        Of the WAV: its dither follows from it and the seed.
+        Of the WAV: its dither follows from it and the draws.
+    draws : Draws
 
     Raises
     ------
@@ -62,7 +64,7 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
     pair = [presented(folder / file, settings) for file in (trial.original, trial.moved)]
     order, _ = arranged(design.task.kind, trial.arrangement)
     intervals = [pair[k] * float(10 ** (decibels / 20)) for k, decibels in zip(order, trial.rove_db, strict=True)]
-    return pcm_wav(in_sequence(intervals, design.gap, settings), settings, name=name)
+    return pcm_wav(in_sequence(intervals, design.gap, settings), settings, name=name, draws=draws)
 
 
 def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> bytes:

@@ -1,6 +1,5 @@
 """Presentation copies of a set: PCM at a sound card's rate, one level for all, ramps, opaque names, and what to calibrate by."""
 
-import hashlib
 import io
 import math
 import warnings
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import file_sha256, whole_folder, write_json, write_text
 from audiometamer.metamers.clips import NATURAL
+from audiometamer.stimuli.draws import Draws, date_alike, keyed_draws, write_key
 from audiometamer.stimuli.set import (
     RIGHTS,
     UNKNOWN,
@@ -32,7 +32,6 @@ Sound = NDArray[np.float64]
 NOISE, TONE = "calibrationnoise", "calibrationtone"
 _CALIBRATION_SECONDS = 10.0
 _TONE_HZ = 1000.0
-_LETTERS, _DIGITS = "bcdfghjkmnpqrstvwxz", "23456789"  # no vowels, which make words, and none that is taken for another
 _ROLL_OFF = 0.98  # of the lower Nyquist frequency: what is heard is what was matched, up to there
 _BINS = 4097  # of the average spectrum: 6 Hz apart
 
@@ -56,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ramp : float
         Raised-cosine rise and fall, ms. Default 10.
     seed : int
-        Of names, dither and calibration noise. Default 0.
+        Random seed of names, dither and calibration noise, which follow from a private key too. Default 0.
     bids_version : {"current", "coming"}
         ``stim_file`` (BIDS 1.11), or ``stimuli.tsv`` and ``stim_id`` (draft of BIDS extension proposal 44). Default "current".
     reveal : bool
@@ -144,11 +143,20 @@ _KEY = tuple(name for name in Entry.__struct_fields__ if name != "about")
 
 
 def export(
-    stimulus_set: Path, out: Path, *, to: Form, settings: Settings, selection: Path | None = None, key: Path | None = None
+    stimulus_set: Path,
+    out: Path,
+    *,
+    to: Form,
+    settings: Settings,
+    selection: Path | None = None,
+    key: Path | None = None,
+    names_key: Path | None = None,
 ) -> list[Entry]:
     """Write presentation copies of a set's metamers and of their clips into a new folder, and the key to them beside it.
 
-    The files of `out` do not tell what they are; the key does, and lies elsewhere, with the settings in a JSON of the same name.
+    The files of `out` do not tell what they are; the key does, and lies elsewhere, with the settings in a JSON of the same name
+    and, in `names_key_beside` it, the private key that names and dither follow from. The same set, settings and private key give
+    the same files.
 
     Parameters
     ----------
@@ -159,6 +167,8 @@ def export(
         A ``selection.tsv`` of `audiometamer.stimuli.select`. Default: every finished item, those that failed among them.
     key : path, optional
         Default: `out` with ``-key.tsv``.
+    names_key : path, optional
+        Private key of an earlier export or an experiment, for the same names. Default: a fresh one.
 
     Returns
     -------
@@ -168,20 +178,22 @@ def export(
     Raises
     ------
     AudioMetamerError
-        If `out` or the key exists, a sound cannot be read or is silent, is no sound, a peak would clip and `settings.peaks` is
-        "stop", or a ramp is too long.
+        If `out` or a key exists, the private key cannot be read, a sound cannot be read or is silent, is no sound, a peak would
+        clip and `settings.peaks` is "stop", or a ramp is too long.
     """
     if to not in get_args(Form):
         raise AudioMetamerError(f"{to!r} is no form of export; there are {', '.join(get_args(Form))}")
     key = key or default_key(out)
     _check_free(out, key)
-    entries = _entries(stimulus_set, _selected(stimulus_set, selection), settings, _naming(to, settings))
+    draws = keyed_draws(settings.seed, names_key)
+    entries = _entries(stimulus_set, _selected(stimulus_set, selection), draws, _naming(to, settings))
     if to == "psychopy" and settings.reveal:
         _check_variables(_told(entries, settings))
-    sounds = Sounds(stimulus_set, settings, [entry.set_file for entry in entries])
+    sounds = Sounds(stimulus_set, settings, [entry.set_file for entry in entries], draws)
     with whole_folder(out) as folder:
         made = [_write(entry, sounds, folder) for entry in entries]
         level = sounds.write_calibration(folder, _naming(to, settings))
+        date_alike(folder.rglob("*.wav"))
         about = {
             "audiometamer": __version__, "set": stimulus_set.resolve().name,
             "set_manifest_sha256": manifest_sha256(stimulus_set),
@@ -190,8 +202,10 @@ def export(
         }  # fmt: skip
         _FORMS[to](folder, made, settings)
         write_text(folder / "README.md", _readme(made, settings, level, sounds.lowered_db, _naming(to, settings)))
+        write_key(names_key_beside(key), draws)
         write_json(key.with_suffix(".json"), about)
         write_table(key, (*_KEY, *_columns_about(made)), (entry.row() for entry in made))
+        key.chmod(0o600)
     return made
 
 
@@ -200,12 +214,17 @@ def default_key(out: Path) -> Path:
     return out.parent / f"{out.resolve().name}-key.tsv"
 
 
+def names_key_beside(key: Path) -> Path:
+    """Where the private key lies that the names in a key follow from."""
+    return key.with_suffix(".names.key")
+
+
 def _check_free(out: Path, key: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
     if key.suffix != ".tsv":
         raise AudioMetamerError(f"the key is {key}; its name must end in .tsv")
-    for path in (key, key.with_suffix(".json")):
+    for path in (key, key.with_suffix(".json"), names_key_beside(key)):
         if path.exists():
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --key")
     if out.resolve() in key.resolve().parents:
@@ -226,14 +245,14 @@ def _selected(stimulus_set: Path, selection: Path | None) -> list[Row]:
     return rows
 
 
-def _entries(stimulus_set: Path, rows: Sequence[Row], settings: Settings, file_of: Callable[[str], str]) -> list[Entry]:
+def _entries(stimulus_set: Path, rows: Sequence[Row], draws: Draws, file_of: Callable[[str], str]) -> list[Entry]:
     """Each metamer and each clip, with names that tell nothing, in the order of these names."""
     clips = read_clips(stimulus_set)
     originals = {row.original: row for row in rows if row.original.endswith(".wav")}
     sources = [(row.file, row, row.layer) for row in rows] + [(path, row, NATURAL) for path, row in originals.items()]
     entries: dict[str, Entry] = {}
     for set_file, row, layer in sources:
-        name, natural = opaque_name(set_file, settings.seed), layer == NATURAL
+        name, natural = draws.name(set_file), layer == NATURAL
         if name in entries:  # of 20,000 sounds, once in a million exports
             raise AudioMetamerError(f"two sounds would be named {name}; choose another --seed")
         about = {column: cell for column, cell in clips.get(row.clip, {}).items() if column not in _KEY}
@@ -242,20 +261,6 @@ def _entries(stimulus_set: Path, rows: Sequence[Row], settings: Settings, file_o
             seed=None if natural else row.seed, verdict="" if natural else row.verdict, set_file=set_file, about=about,
         )  # fmt: skip
     return [entries[name] for name in sorted(entries)]
-
-
-def opaque_name(sound: str, seed: int) -> str:
-    """A name that tells nothing, from one that tells what a sound is.
-
-    The same for the same sound, whatever else is exported, so that no name ever means two sounds.
-    It begins with a letter: programs take names that look like numbers (``2e345678``) for numbers.
-    """
-    rest = int.from_bytes(hashlib.sha256(f"{seed} {sound}".encode()).digest())
-    name = ""
-    for letters in (_LETTERS, *[_LETTERS + _DIGITS] * 9):
-        rest, k = divmod(rest, len(letters))
-        name += letters[k]
-    return name
 
 
 class Sounds:
@@ -267,10 +272,12 @@ class Sounds:
     settings : Settings
     set_files : sequence of str
         As they lie in the set.
+    draws : Draws
+        Of dither and calibration noise.
     """
 
-    def __init__(self, stimulus_set: Path, settings: Settings, set_files: Sequence[str]) -> None:
-        self.stimulus_set, self.settings = stimulus_set, settings
+    def __init__(self, stimulus_set: Path, settings: Settings, set_files: Sequence[str], draws: Draws) -> None:
+        self.stimulus_set, self.settings, self.draws = stimulus_set, settings, draws
         self.gain, self.lowered_db = 1.0, 0.0
         power, spectrum, highest, loudest = 0.0, np.zeros(_BINS), 0.0, ""
         for set_file in set_files:
@@ -280,7 +287,7 @@ class Sounds:
             if (peak := float(np.abs(sound).max())) > highest:
                 highest, loudest = peak, set_file
         rms = math.sqrt(power / len(set_files)) if settings.level is None else 10 ** (settings.level / 20)
-        self.noise, self.tone = _shaped_noise(spectrum, settings), _tone(settings)
+        self.noise, self.tone = _shaped_noise(spectrum, settings, draws), _tone(settings)
         for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
             if (peak := float(np.abs(sound).max()) * rms) > highest:
                 highest, loudest = peak, name
@@ -307,7 +314,7 @@ class Sounds:
     def write_calibration(self, folder: Path, file_of: Callable[[str], str]) -> float:
         """Write noise and tone; their RMS in dB re full scale."""
         for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
-            write_pcm(folder / file_of(name), sound * self.rms, self.settings, name=name)
+            write_pcm(folder / file_of(name), sound * self.rms, self.settings, name=name, draws=self.draws)
         return 20 * math.log10(self.rms)
 
 
@@ -353,7 +360,7 @@ def in_sequence(sounds: Sequence[Sound], gap: float, settings: Settings) -> Soun
 def _write(entry: Entry, sounds: Sounds, folder: Path) -> Entry:
     """Write one sound; its entry with its duration and level."""
     sound = sounds.read(entry.set_file)
-    write_pcm(folder / entry.file, sound, sounds.settings, name=entry.stim_id)
+    write_pcm(folder / entry.file, sound, sounds.settings, name=entry.stim_id, draws=sounds.draws)
     level = round(20 * math.log10(_rms(sound)), 3)
     return msgspec.structs.replace(entry, duration=len(sound) / sounds.settings.sample_rate, rms_db=level)
 
@@ -388,10 +395,10 @@ def _spectrum(sound: Sound) -> NDArray[np.float64]:
     return power / power.sum()
 
 
-def _shaped_noise(spectrum: NDArray[np.float64], settings: Settings) -> Sound:
+def _shaped_noise(spectrum: NDArray[np.float64], settings: Settings, draws: Draws) -> Sound:
     """Gaussian noise with the average spectrum of the set, RMS 1, ramped."""
     n = round(_CALIBRATION_SECONDS * settings.sample_rate)
-    white = np.fft.rfft(np.random.default_rng([settings.seed, 1]).standard_normal(n))
+    white = np.fft.rfft(draws.generator(1).standard_normal(n))
     amplitude = np.sqrt(np.interp(np.linspace(0, 1, len(white)), np.linspace(0, 1, _BINS), spectrum))
     amplitude[0] = 0
     noise = _ramped(np.fft.irfft(white * amplitude, n), settings, Path(NOISE))
@@ -405,15 +412,18 @@ def _tone(settings: Settings) -> Sound:
     return tone / _rms(tone)
 
 
-def write_pcm(path: Path, sound: Sound, settings: Settings, *, name: str) -> None:
+def write_pcm(path: Path, sound: Sound, settings: Settings, *, name: str, draws: Draws) -> None:
     """Write a sound as `pcm_wav` makes it; the folder is made if it is missing."""
-    wav = pcm_wav(sound, settings, name=name)
+    wav = pcm_wav(sound, settings, name=name, draws=draws)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(wav)
 
 
-def pcm_wav(sound: Sound, settings: Settings, *, name: str) -> bytes:
+def pcm_wav(sound: Sound, settings: Settings, *, name: str, draws: Draws) -> bytes:
     """A WAV of whole steps, rounded after adding triangular dither of two steps from end to end (Lipshitz et al. 1992).
+
+    The dither runs through the whole file and is private: a sound that comes twice in it has different samples each time, also
+    to those who know the sound.
 
     Parameters
     ----------
@@ -421,6 +431,8 @@ def pcm_wav(sound: Sound, settings: Settings, *, name: str) -> bytes:
     settings : Settings
     name : str
         Each sound has its own dither, whoever else is written.
+    draws : Draws
+        Of the dither.
 
     Raises
     ------
@@ -429,7 +441,7 @@ def pcm_wav(sound: Sound, settings: Settings, *, name: str) -> bytes:
     """
     import soundfile
 
-    generator = np.random.default_rng([settings.seed, int.from_bytes(name.encode())])
+    generator = draws.generator(int.from_bytes(name.encode()))
     dither = generator.random(sound.shape) - generator.random(sound.shape)
     steps = np.floor(sound / settings.step + dither + 0.5).astype(np.int64)
     if np.abs(steps).max() >= 1 / settings.step:

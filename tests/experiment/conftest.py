@@ -44,8 +44,17 @@ def static(folder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def jatos(folder, tmp_path_factory):
-    """The assets of the experiment as a JATOS study."""
-    out = tmp_path_factory.mktemp("jatos")
-    pack(folder, out / "study.jzip", to="jatos")
+    """The assets of the experiment as a JATOS study whose listeners have links."""
+    return study(folder, tmp_path_factory.mktemp("jatos"))
+
+
+@pytest.fixture(scope="session")
+def jatos_for_all(folder, tmp_path_factory):
+    """The same, where whoever comes gets the next free list."""
+    return study(folder, tmp_path_factory.mktemp("jatos"), any_list=True)
+
+
+def study(folder, out, **settings):
+    pack(folder, out / "study.jzip", to="jatos", **settings)
     shutil.unpack_archive(out / "study.jzip", out, "zip")
     return next(path for path in out.iterdir() if path.is_dir())

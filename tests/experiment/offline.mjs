@@ -156,6 +156,10 @@ const doing = {
     return asks;
   },
   server: () => ({ session: server.session, results: server.results, conflicts: server.conflicts, ends: server.ends }),
+  /** Somebody else's page writes into all seats. */
+  forge({ changes }) {
+    for (const name of Object.keys(server.session)) server.session[name] = { ...server.session[name], ...changes };
+  },
   together: ({ steps: several }) => Promise.all(several.map(run)),
 };
 

@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import soundfile
-from tiny_experiment import DESIGN, LAYERS, WORDS, write_design, write_stimuli
+from tiny_experiment import DESIGN, LAYERS, WORDS, write_design, write_names_key, write_stimuli
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import build as building
@@ -27,7 +27,7 @@ def shared(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def experiment(shared):
-    build(shared, write_design(shared.parent), shared.parent / "experiment")
+    build(shared, write_design(shared.parent), shared.parent / "experiment", key=write_names_key(shared.parent))
     return shared.parent / "experiment"
 
 
@@ -43,7 +43,7 @@ def changed(tmp_path, *changes, stimuli=None, **settings):
         assert old in text
         text = text.replace(old, new, 1)
     stimuli = stimuli or write_stimuli(tmp_path / "set", **settings)
-    return build(stimuli, write_design(tmp_path, text), tmp_path / "experiment")
+    return build(stimuli, write_design(tmp_path, text), tmp_path / "experiment", key=write_names_key(tmp_path))
 
 
 def refused(tmp_path, *changes, **settings):
@@ -56,7 +56,8 @@ def refused(tmp_path, *changes, **settings):
 
 def test_everything_is_there_before_the_first_listener(experiment):
     assert {path.name for path in experiment.iterdir()} == {
-        "design.toml", "lists.json", "key.json", "results.secret", "missing.tsv", "answers.txt", "sounds", "texts", "page",
+        "design.toml", "lists.json", "key.json", "names.key", "results.secret", "missing.tsv", "answers.txt", "sounds", "texts",
+        "page",
     }  # fmt: skip
     read = read_experiment(experiment)
     assert len(read.lists.listeners) == 6
@@ -68,7 +69,7 @@ def test_everything_is_there_before_the_first_listener(experiment):
 
 
 def test_nobody_but_the_owner_reads_the_key(experiment):
-    for name in ("key.json", "results.secret"):
+    for name in ("key.json", "names.key", "results.secret"):
         assert stat.S_IMODE((experiment / name).stat().st_mode) == 0o600
     assert len((experiment / "results.secret").read_text().strip()) == 32
 
@@ -126,7 +127,7 @@ def test_the_design_that_is_kept_reads_as_it_was_resolved(experiment):
     assert read.questions[0].name == "age"
 
 
-def test_the_same_seed_gives_the_same_files(tmp_path, shared, experiment):
+def test_the_same_seed_and_key_give_the_same_files(tmp_path, shared, experiment):
     changed(tmp_path, stimuli=shared)
     other = tmp_path / "experiment"
     assert other != experiment
@@ -421,7 +422,7 @@ def test_an_unreadable_sound_leaves_nothing_behind(tmp_path):
     for path in stimuli.glob("items/*/tiny/relu1*/metamer.wav"):
         path.write_bytes(b"RIFF")
     assert "cannot be read as audio" in refused(tmp_path, stimuli=stimuli)
-    assert {path.name for path in tmp_path.iterdir()} == {"set", "clips.csv", "design.toml"}
+    assert {path.name for path in tmp_path.iterdir()} == {"set", "clips.csv", "design.toml", "names.key"}
 
 
 def renumber(path):

@@ -1,4 +1,4 @@
-"""Who hears what: balanced within one, no word twice, and the seed decides everything."""
+"""Who hears what: balanced within one, no word twice, and seed and key decide everything."""
 
 from collections import Counter
 
@@ -12,6 +12,9 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Answers, Catch, Demonstration, Design, Practice
 from audiometamer.experiment.lists import ARRANGEMENTS, alternatives, arranged, draw, feather2023, latin
 from audiometamer.experiment.offer import NATURAL, Condition
+from audiometamer.stimuli.draws import Draws
+
+DRAWS = Draws(0, b"lists")
 
 few = settings(max_examples=60, deadline=None)
 words_of = st.lists(st.integers(1, 4), min_size=1, max_size=20).map(
@@ -55,7 +58,7 @@ def test_a_latin_square_is_balanced_at_every_listener(words, n_conditions, liste
 @given(words=words_of, n_conditions=st.integers(1, 7), seed=st.integers(0, 99), data=st.data())
 def test_the_draw_of_2023_has_every_condition_equally_often(words, n_conditions, seed, data):
     trials = data.draw(st.integers(1, len(words)))
-    deal = feather2023(words, conditions_of(n_conditions), trials=trials, seed=seed)
+    deal = feather2023(words, conditions_of(n_conditions), trials=trials, draws=Draws(seed, b"lists"))
     for number in range(3):
         dealt = deal(number)
         assert len({word(clip) for clip, _ in dealt}) == len(dealt) == trials
@@ -65,7 +68,9 @@ def test_the_draw_of_2023_has_every_condition_equally_often(words, n_conditions,
 
 def test_the_draw_of_2023_is_another_one_for_each_listener_and_seed():
     words, conditions = [[f"w{w}_0"] for w in range(40)], conditions_of(4)
-    lists = [feather2023(words, conditions, trials=40, seed=seed)(number) for seed in (0, 1) for number in (0, 1)]
+    lists = [
+        feather2023(words, conditions, trials=40, draws=Draws(seed, b"lists"))(number) for seed in (0, 1) for number in (0, 1)
+    ]
     assert len({tuple(sorted(dealt)) for dealt in lists}) == 4
 
 
@@ -86,8 +91,8 @@ designs = st.builds(
     lambda counts: [[f"w{w}_{k}" for k in range(n)] for w, n in enumerate(counts)]))  # fmt: skip
 def test_nobody_hears_a_word_twice_and_gates_come_first(design, words):
     conditions = conditions_of(3)
-    lists = draw(words, conditions, design)
-    assert lists == draw(words, conditions, design)
+    lists = draw(words, conditions, design, DRAWS)
+    assert lists == draw(words, conditions, design, DRAWS)
     assert len(lists) == design.listeners
     for trials in lists:
         assert len({word(trial.clip) for trial in trials}) == len(trials) == len(words)
@@ -106,16 +111,16 @@ def test_nobody_hears_a_word_twice_and_gates_come_first(design, words):
 @given(design=designs, more=st.integers(1, 5))
 def test_a_list_does_not_depend_on_how_many_there_are(design, more):
     words, conditions = [[f"w{w}_0", f"w{w}_1"] for w in range(12)], conditions_of(3)
-    lists = draw(words, conditions, design)
-    longer = draw(words, conditions, msgspec.structs.replace(design, listeners=design.listeners + more))
+    lists = draw(words, conditions, design, DRAWS)
+    longer = draw(words, conditions, msgspec.structs.replace(design, listeners=design.listeners + more), DRAWS)
     assert longer[: len(lists)] == lists
 
 
-def test_another_seed_gives_other_lists():
+def test_another_seed_or_key_gives_other_lists():
     words = [[f"w{w}_0"] for w in range(60)]
     lists = [
-        draw(words, conditions_of(4), Design("x", 2, seed=seed, balance=balance))
-        for seed in (0, 1)
+        draw(words, conditions_of(4), Design("x", 2, balance=balance), draws)
+        for draws in (Draws(0, b"a"), Draws(1, b"a"), Draws(0, b"b"), Draws(0, None), Draws(1, None))
         for balance in ("latin", "feather2023")
     ]
     assert all(a != b for k, a in enumerate(lists) for b in lists[:k])
@@ -125,7 +130,7 @@ def test_another_seed_gives_other_lists():
 def test_catch_trials_are_spread_over_the_others():
     words = [[f"w{w}_0"] for w in range(110)]
     (trials,) = draw(
-        words, conditions_of(2), Design("x", 1, practice=Practice(0), demonstration=Demonstration(0), catch=Catch(10))
+        words, conditions_of(2), Design("x", 1, practice=Practice(0), demonstration=Demonstration(0), catch=Catch(10)), DRAWS
     )
     places = [k for k, trial in enumerate(trials) if trial.kind == "catch"]
     assert [place // 11 for place in places] == list(range(10))
@@ -133,20 +138,20 @@ def test_catch_trials_are_spread_over_the_others():
 
 def test_too_few_words_are_told_with_what_is_wanted():
     with pytest.raises(AudioMetamerError) as error:
-        draw([["a"]] * 38, conditions_of(2), Design("x", 1))
+        draw([["a"]] * 38, conditions_of(2), Design("x", 1), DRAWS)
     assert str(error.value) == (
         "there are 38 words that a listener can hear once; wanted are 10 for practice, 12 for the demonstration, 16 for catch "
         "trials and at least 1 for the trials themselves: lower one of them"
     )
     with pytest.raises(AudioMetamerError, match="and 3 for the trials themselves"):
-        draw([["a"]] * 40, conditions_of(2), Design("x", 1, trials=3))
+        draw([["a"]] * 40, conditions_of(2), Design("x", 1, trials=3), DRAWS)
 
 
 @pytest.mark.parametrize(("kind", "n"), [("typed", 1), ("abx", 4), ("odd-one-out", 6)])
 def test_the_orders_of_compared_sounds_come_equally_often(kind, n):
     words = [[f"w{w}_0"] for w in range(25)]
     design = Design("x", 2, answers=Answers(kind=kind), practice=Practice(0), demonstration=Demonstration(0), catch=Catch(0))
-    for trials in draw(words, conditions_of(3)[1:], design):
+    for trials in draw(words, conditions_of(3)[1:], design, DRAWS):
         assert within_one(Counter(trial.arrangement for trial in trials), range(n))
 
 

@@ -47,7 +47,7 @@ def test_nothing_in_it_names_a_condition_or_an_answer(experiment, request, form)
         if name.startswith(("page/", "index.html")):
             continue  # the same for every experiment
         assert not [secret for secret in (*SECRETS, *words(experiment)) if secret in text], name
-    for name in ("key.json", "lists.json", "design.toml", "results.secret", "missing.tsv", "answers.db"):
+    for name in ("key.json", "names.key", "lists.json", "design.toml", "results.secret", "missing.tsv", "answers.db"):
         assert name not in {path.rpartition("/")[2] for path in files(folder)}
 
 
@@ -115,7 +115,7 @@ def test_a_study_is_what_jatos_imports(folder, experiment, tmp_path):
         index = archive.read(f"{assets}/index.html").decode()
         lists = json.loads(archive.read(f"{assets}/study.json"))["lists"]
     assert index.index('content="offline"') < index.index('<script src="jatos.js"></script>') < index.index("</html>")
-    assert lists == list_names(experiment)
+    assert lists == []  # nor does anybody find one here without a link
     assert study["version"] == "3"
     data = study["data"]
     assert (data["title"], data["dirName"]) == ("Words in noise", assets)
@@ -125,6 +125,32 @@ def test_a_study_is_what_jatos_imports(folder, experiment, tmp_path):
     for part in (data, component, batch):
         assert str(uuid.UUID(part["uuid"])) == part["uuid"]
     assert len({part["uuid"] for part in (data, component, batch)}) == 3
+
+
+def test_links_to_a_study_are_for_one_list_each(folder, experiment, tmp_path):
+    study = "https://jatos.example/publix/AB"
+    for address, before in (
+        ("", "?list="),
+        (study, f"{study}?list="),
+        (f"{study}?PROLIFIC_PID=P", f"{study}?PROLIFIC_PID=P&list="),
+    ):
+        links = pack(folder, tmp_path / f"{len(before)}.jzip", to="jatos", address=address)
+        assert links == tmp_path / f"{len(before)}-links.tsv"
+        assert stat.S_IMODE(links.stat().st_mode) == 0o600
+        rows = [line.split("\t") for line in links.read_text().splitlines()]
+        assert rows == [["list", "link"], *([str(n), before + token(experiment, n)] for n in range(1, 7))]
+
+
+def test_a_study_for_all_has_no_links_and_others_cannot_be_for_all(folder, experiment, tmp_path, jatos_for_all):
+    assert json.loads((jatos_for_all / "study.json").read_text())["lists"] == list_names(experiment)
+    assert pack(folder, tmp_path / "study.jzip", to="jatos", any_list=True) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["study.jzip"]
+    with pytest.raises(AudioMetamerError, match="only JATOS hands out lists by itself"):
+        pack(folder, tmp_path / "page", to="static", any_list=True)
+
+
+def test_times_of_files_tell_nothing(static):
+    assert len({path.stat().st_mtime_ns for path in static.rglob("*") if path.is_file()}) == 1
 
 
 def test_condition_files_for_psychopy(folder, experiment, tmp_path):
@@ -199,4 +225,5 @@ def test_the_command_says_what_is_where(folder, tmp_path, capsys, monkeypatch):
         assert main(["experiment", "pack", str(folder), "--to", to, "--out", out]) == 0
     told = capsys.readouterr().out
     assert "6 lists: page\nlinks, one for each listener, for your eyes alone: page-links.tsv" in told
-    assert "6 lists: study.jzip\n6 lists: psychopy\nthe condition files name right answers" in told
+    assert "6 lists: study.jzip\nlinks, one for each listener, for your eyes alone: study-links.tsv\n" in told
+    assert "6 lists: psychopy\nthe condition files name right answers" in told

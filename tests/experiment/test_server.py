@@ -133,7 +133,8 @@ def test_nothing_names_a_condition_or_an_answer(client, store, experiment):
 @pytest.mark.parametrize(
     "path",
     [
-        "/key.json", "/lists.json", "/design.toml", "/answers.db", "/results.secret", "/missing.tsv", "/page/../key.json",
+        "/key.json", "/names.key", "/lists.json", "/design.toml", "/answers.db", "/results.secret", "/missing.tsv",
+        "/page/../key.json",
         "/page/..%2fkey.json", "/page/%2e%2e/key.json", "/page/....//key.json", "/page//etc/passwd", "/page/..\\key.json",
         "/page/index.html/../../key.json", "/page/%00", "/page/", "/page", "/sounds/../key.json", "/sounds/..%2f..%2fkey.json",
         "/sounds/", "/sounds/%2e%2e%2fkey.json", "/pictures/../key.json", "/pictures/1.png", "/texts/consent.md", "/sounds",

@@ -34,14 +34,14 @@ def files(folder):
 def test_what_lies_in_the_folder(exploration):
     there = {path.name for path in exploration.iterdir()}
     assert there == {
-        "design.toml", "key.json", "ladder", "lists.json", "page", "results.secret", "sounds", "texts"
+        "design.toml", "key.json", "ladder", "lists.json", "names.key", "page", "results.secret", "sounds", "texts"
     }  # fmt: skip
     lists = json.loads((exploration / "lists.json").read_text())
     assert lists["course"] == "explore"
     assert len(lists["listeners"]) == 4
     assert {trial["kind"] for one in lists["listeners"] for trial in one["trials"]} == {"headphones"}
     assert len(list((exploration / "sounds").iterdir())) == 3
-    for name in ("key.json", "results.secret"):
+    for name in ("key.json", "names.key", "results.secret"):
         assert stat.S_IMODE((exploration / name).stat().st_mode) == 0o600
     assert "three sounds" in (exploration / "texts" / "instructions.md").read_text()
 
@@ -56,10 +56,10 @@ def test_it_needs_nothing_outside_itself(tmp_path, without_page):
     assert read.course.stimulus(heard[0].decided)[:4] == b"RIFF"
 
 
-def test_the_same_design_gives_the_same_files(tmp_path, without_page):
+def test_the_same_design_and_key_give_the_same_files(tmp_path, without_page):
     path = write_design(tmp_path)
     for name in "ab":
-        build(path, tmp_path / name)
+        build(path, tmp_path / name, key=tmp_path / "a" / "names.key" if name == "b" else None)
     assert files(tmp_path / "a") == files(tmp_path / "b")
     assert (tmp_path / "a" / "results.secret").read_text() != (tmp_path / "b" / "results.secret").read_text()
 

@@ -126,7 +126,7 @@ def in_8_bits(pixels):
 
 def test_what_lies_in_the_folder(exploration):
     assert {path.name for path in exploration.iterdir()} == {
-        "design.toml", "key.json", "ladder", "lists.json", "page", "results.secret", "texts"
+        "design.toml", "key.json", "ladder", "lists.json", "names.key", "page", "results.secret", "texts"
     }  # fmt: skip
     assert "three images" in (exploration / "texts" / "instructions.md").read_text()
     assert "sound" not in "".join(path.read_text() for path in (exploration / "texts").iterdir())

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.stimuli import export as exporting
+from audiometamer.stimuli.draws import Draws
 from audiometamer.stimuli.export import Settings, export
 from audiometamer.stimuli.set import write_set
 from audiometamer.tables import write_table
@@ -67,12 +68,16 @@ def test_the_key_is_apart_and_tells_all(stimuli, out, tmp_path):
     assert not any(word in told.removeprefix(str(out)) for word in ("relu0", "one_slt", "zwölf", "natural"))
 
 
-def test_the_same_seed_gives_the_same_bytes(stimuli, tmp_path):
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        export(stimuli, tmp_path / name, to="folder", settings=Settings(seed=seed))
-    a, b, c = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in "abc")
+def test_the_same_seed_and_key_give_the_same_bytes(stimuli, tmp_path):
+    key = tmp_path / "a-key.names.key"
+    for name, seed, names_key in (("a", 0, None), ("b", 0, key), ("c", 1, key), ("d", 0, None)):
+        export(stimuli, tmp_path / name, to="folder", settings=Settings(seed=seed), names_key=names_key)
+    a, b, c, d = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in "abcd")
     assert a == b
-    assert not set(a) & set(c) - {"README.md", "sounds.tsv", "calibrationnoise.wav", "calibrationtone.wav"}
+    for other in (c, d):
+        assert not set(a) & set(other) - {"README.md", "sounds.tsv", "calibrationnoise.wav", "calibrationtone.wav"}
+    for private in (key, tmp_path / "a-key.tsv"):
+        assert private.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("form", ["folder", "psychopy", "bids"])
@@ -80,8 +85,8 @@ def test_names_and_order_and_times_and_headers_tell_nothing(stimuli, out, form):
     made = export(stimuli, out, to=form, settings=Settings())
     names = [entry.stim_id for entry in made]
     assert all(re.fullmatch("[b-df-hj-np-tv-xz][b-df-hj-np-tv-xz2-9]{9}", name) for name in names), "no words, no numbers"
-    written = sorted((entry for entry in made), key=lambda entry: (out / entry.file).stat().st_mtime_ns)
-    assert [entry.stim_id for entry in written] == sorted(names)
+    assert names == sorted(names)
+    assert len({path.stat().st_mtime_ns for path in out.rglob("*.wav")}) == 1
     for path in out.rglob("*.wav"):
         content = path.read_bytes()
         assert (content[:4], content[8:16], content[36:40]) == (b"RIFF", b"WAVEfmt ", b"data")
@@ -93,12 +98,14 @@ def test_a_name_means_one_sound_whatever_else_is_exported(stimuli, tmp_path):
         f"file\n{next(stimuli.glob('items/zw*/*/relu1*/metamer.wav')).relative_to(stimuli)}\n"
     )
     part = export(stimuli, tmp_path / "part", to="bids", settings=Settings(), selection=tmp_path / "selection.tsv")
-    whole = {e.stim_id: e for e in export(stimuli, tmp_path / "whole", to="folder", settings=Settings(sample_rate=44_100))}
+    other = Settings(sample_rate=44_100)
+    made = export(stimuli, tmp_path / "whole", to="folder", settings=other, names_key=tmp_path / "part-key.names.key")
+    whole = {entry.stim_id: entry for entry in made}
     assert [(entry.clip, entry.layer) for entry in part] == [(whole[e.stim_id].clip, whole[e.stim_id].layer) for e in part]
 
 
 def test_two_sounds_of_one_name_are_refused(stimuli, out, monkeypatch):
-    monkeypatch.setattr(exporting, "opaque_name", lambda sound, seed: "bcd")
+    monkeypatch.setattr(exporting.Draws, "name", lambda self, sound: "bcd")
     with pytest.raises(AudioMetamerError, match="two sounds would be named bcd; choose another --seed"):
         export(stimuli, out, to="folder", settings=Settings())
 
@@ -169,7 +176,7 @@ def test_ramps_are_raised_cosines(stimuli, out):
 def test_dither_is_triangular_and_leaves_the_mean(tmp_path_factory, bits, value, seed):
     path = tmp_path_factory.mktemp("dither") / "x.wav"
     chosen = Settings(bits=bits)
-    exporting.write_pcm(path, np.full(20_000, value, np.float32), chosen, name=str(seed))
+    exporting.write_pcm(path, np.full(20_000, value, np.float32), chosen, name=str(seed), draws=Draws(0, b"dither"))
     error = (soundfile.read(path)[0] - np.float64(np.float32(value))) / chosen.step
     assert np.abs(error).max() <= 1.5
     assert error.mean() == pytest.approx(0, abs=0.02)
@@ -179,7 +186,7 @@ def test_dither_is_triangular_and_leaves_the_mean(tmp_path_factory, bits, value,
 def test_the_noise_that_is_left_is_white_whatever_the_sound(tmp_path):
     chosen, n = Settings(bits=16), 1 << 17
     tone = 3 * chosen.step * np.sin(2 * np.pi * 1000 * np.arange(n) / 48_000)  # three steps high: undithered, all harmonics
-    exporting.write_pcm(tmp_path / "x.wav", tone, chosen, name="x")
+    exporting.write_pcm(tmp_path / "x.wav", tone, chosen, name="x", draws=Draws(0, b"dither"))
     power = np.abs(np.fft.rfft(np.hanning(n) * (soundfile.read(tmp_path / "x.wav")[0] - tone) / chosen.step)) ** 2
     bands = [band.mean() for band in np.array_split(power[1:], 16)]
     assert max(bands) / min(bands) < 1.2

@@ -2,9 +2,9 @@
 
 import { element } from "./elements.js";
 import { identity } from "./identity.js";
-import { BEGINNING, Rules } from "./rules.js";
+import { BEGINNING, Rules, canonical } from "./rules.js";
 import { sha256 } from "./sha256.js";
-import { Refused } from "./transport.js";
+import { Refused, recall } from "./transport.js";
 import { sentence } from "./words.js";
 
 /** The transport of this page, once it knows whose list this is. Throws `Refused`, or another error where trying again may help. */
@@ -129,19 +129,27 @@ class Browser extends Offline {
   }
 }
 
-/** A JATOS study: answers are its result data; who has which list and how far they are stands in the batch session. */
+/**
+ * A JATOS study: answers are its result data; that a list is taken and how far its listener is stands in the batch session, which
+ * every page of the batch can read and write. It names no list, and what it says of a state counts only with the right seal.
+ */
 class Jatos extends Offline {
   static async open(study, jatos) {
     await loaded(jatos);
     const listener = listenerOf(jatos, study);
-    const seat = await seated(jatos, study, listener);
-    const list = await json(`lists/${seat.list}.json`);
-    return new Jatos(jatos, study, list, { name: seat.list, listener, service: "jatos" });
+    const token = jatos.urlQueryParameters?.list;
+    if (!token && !study.lists.length) throw refusal(401, "whole_link");
+    const offered = token ? [sha256(token).slice(0, 32)] : study.lists;
+    if (token) await found(`lists/${offered[0]}.json`, "no_list");
+    const name = await seated(jatos, offered, listener);
+    const list = await json(`lists/${name}.json`);
+    return new Jatos(jatos, token ?? name, study, list, { name, listener, service: "jatos" });
   }
 
-  constructor(jatos, ...all) {
+  constructor(jatos, secret, ...all) {
     super(...all);
     this.jatos = jatos;
+    this.secret = secret; // what opened the list
     this.announced = false; // JATOS begins a new result after every reload: it says again whose it is
     this.catchUp();
     this.noted = this.state;
@@ -149,10 +157,13 @@ class Jatos extends Offline {
 
   /** Who opened the study twice may be further elsewhere. */
   catchUp() {
-    const { state } = this.jatos.batchSession.get(seatOf(this.header.listener)) ?? {};
-    if (!state || state.answered + state.others <= this.state.answered + this.state.others) return;
-    this.state = { ...state, kept: { ...this.state.kept, ...state.kept } };
-    this.noted = this.state;
+    const here = JSON.parse(recall(this.storageKey)); // others may have spoilt what the batch session says
+    for (const { state, seal } of [this.jatos.batchSession.get(seatOf(this.header.listener)) ?? {}, here ?? {}]) {
+      if (!state || seal !== this.seal(state)) continue;
+      if (state.answered + state.others <= this.state.answered + this.state.others) continue;
+      this.state = { ...state, kept: { ...this.state.kept, ...state.kept } };
+      this.noted = this.state;
+    }
   }
 
   async keep(message, state) {
@@ -166,10 +177,17 @@ class Jatos extends Offline {
   async kept() {
     if (this.noted === this.state) return;
     const { jatos, state } = this;
-    const last = Object.fromEntries(Object.entries(state.kept).slice(-REMEMBERED));
+    const noted = { ...state, kept: Object.fromEntries(Object.entries(state.kept).slice(-REMEMBERED)) };
+    const seat = { list: sha256(this.header.list), state: noted, seal: this.seal(noted) };
+    recall(this.storageKey, JSON.stringify(seat));
     jatos.batchSessionVersioning = false;
-    await asked(jatos.batchSession.set(seatOf(this.header.listener), { list: this.header.list, state: { ...state, kept: last } }));
+    await asked(jatos.batchSession.set(seatOf(this.header.listener), seat));
     this.noted = state;
+  }
+
+  /** What only who has the link of this list can write under a state. */
+  seal(state) {
+    return sha256(`${this.secret} ${canonical(state)} ${this.secret}`);
   }
 
   async end({ state, completion }) {
@@ -198,22 +216,23 @@ function seatOf(listener) {
   return `audiometamer-${listener}`;
 }
 
-/** A listener's list and state: their own of before, or the first list that nobody has but perhaps who was stopped. */
-async function seated(jatos, study, listener) {
+/** The name of a listener's list, of those offered: their own of before, or the first that nobody has but perhaps who was stopped. */
+async function seated(jatos, offered, listener) {
   jatos.batchSessionVersioning = true; // of two who take the same list at once, JATOS refuses one
   for (let attempt = 1; ; attempt += 1) {
     const seats = Object.entries(jatos.batchSession.getAll() ?? {}).filter(([name]) => name.startsWith("audiometamer-"));
-    const own = seats.find(([name]) => name === seatOf(listener));
-    if (own) return own[1];
-    const taken = seats.filter(([, seat]) => !seat.state.stopped).map(([, seat]) => seat.list);
-    const free = study.lists.find((name) => !taken.includes(name));
+    const own = seats.find(([field]) => field === seatOf(listener))?.[1].list;
+    const before = offered.find((name) => sha256(name) === own);
+    if (before !== undefined) return before;
+    const taken = seats.filter(([, seat]) => !seat.state?.stopped).map(([, seat]) => seat.list);
+    const free = offered.find((name) => !taken.includes(sha256(name)));
     if (free === undefined) {
-      throw new Refused(409, `all ${study.lists.length} lists have their listeners`, { code: "complete" });
+      const whose = offered.length === 1 ? "this list has its listener" : `all ${offered.length} lists have their listeners`;
+      throw new Refused(409, whose, { code: "complete" });
     }
-    const seat = { list: free, state: BEGINNING };
     try {
-      await asked(jatos.batchSession.set(seatOf(listener), seat));
-      return seat;
+      await asked(jatos.batchSession.set(seatOf(listener), { list: sha256(free), state: BEGINNING }));
+      return free;
     } catch (error) {
       if (attempt === ATTEMPTS) throw error;
       await new Promise((resolve) => setTimeout(resolve, Math.min(100 * attempt, 2000) * Math.random()));

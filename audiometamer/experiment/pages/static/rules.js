@@ -113,7 +113,7 @@ function checkReplies({ form, content = {} }, questions) {
 }
 
 /** JSON that is the same for equal contents. */
-function canonical(value) {
+export function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   const fields = Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`);

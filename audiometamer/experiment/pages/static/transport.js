@@ -92,7 +92,7 @@ export class Server {
 }
 
 /** What this browser keeps under a name, where it may keep anything; `text` replaces it. */
-function recall(name, text) {
+export function recall(name, text) {
   try {
     if (text !== undefined) localStorage.setItem(name, text);
     return localStorage.getItem(name);
