@@ -149,7 +149,7 @@ def read_clip(
         notices.append(f"{shown}: {recorded.shape[1]} channels were mixed down to one")
     if not np.isfinite(recorded).all():
         raise AudioMetamerError(f"{shown} holds {np.count_nonzero(~np.isfinite(recorded))} NaN or infinite samples")
-    if (largest := float(np.abs(recorded).max())) > _LARGEST:
+    if (largest := float(max(recorded.max(), -recorded.min()))) > _LARGEST:
         raise AudioMetamerError(
             f"{shown} holds samples of up to {largest:.3g}; full scale is 1, and at most {_LARGEST:g} is read"
         )
@@ -249,7 +249,7 @@ def _silence(channels: NDArray[np.float64], *, level: float | None) -> str:
 
 
 def read_samples(
-    path: str | os.PathLike[str], *, start: float = 0.0, length: float | None = None
+    path: str | os.PathLike[str], *, start: float = 0.0, length: float | None = None, mixed: bool = False
 ) -> tuple[NDArray[np.float64], int]:
     """Samples of a file, shape=(frames, channels), and their rate in Hz.
 
@@ -261,16 +261,20 @@ def read_samples(
         Seconds. Default 0.
     length : float, optional
         Seconds; fewer where the file ends before. Default: to the end.
+    mixed : bool
+        Whether all channels are mixed down to one. Default False.
 
     Raises
     ------
     AudioMetamerError
-        If the file is missing, empty, truncated, not audio or a folder, or ends before `start`.
+        If the file is missing, empty, truncated, not audio or a folder, ends before `start`, or holds more samples than are read
+        at once.
     """
     from audiometamer.decoding import opened
 
     with opened(path) as sound:
-        samples = sound.read(round(start * sound.rate), None if length is None else round(length * sound.rate))
+        count = None if length is None else round(length * sound.rate)
+        samples = sound.read(round(start * sound.rate), count, mixed=mixed)
     if len(samples) == 0:
         raise AudioMetamerError(f"{readable(path)} holds no samples{f' after {start:g} s' if start else ''}")
     return samples, sound.rate

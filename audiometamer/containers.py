@@ -19,6 +19,7 @@ class FaultyFileError(Exception):
 
 _UNKNOWN_32, _UNKNOWN_64 = (0, 0xFFFFFFFF), (0, 0xFFFFFFFFFFFFFFFF)
 _BLOCK = 1 << 20
+_MOST_CHUNKS = 1 << 16
 
 
 def is_placeholder(n_bytes: int) -> bool:
@@ -94,7 +95,10 @@ class _Chunk(NamedTuple):
 
 def _chunks(file: BinaryIO, position: int, size: struct.Struct) -> Iterator[_Chunk]:
     """Chunks of a file, each with a name of 4 bytes and a size; those of RIFF have an even length."""
-    while len(header := _read_at(file, position, 4 + size.size)) == 4 + size.size:
+    for _ in range(_MOST_CHUNKS):
+        header = _read_at(file, position, 4 + size.size)
+        if len(header) < 4 + size.size or header.startswith(bytes(4)):  # silence without a length would be millions of chunks
+            return
         (n_bytes,) = size.unpack(header[4:])
         position += len(header)
         yield _Chunk(header[:4], position, n_bytes)

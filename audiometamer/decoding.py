@@ -31,6 +31,7 @@ Samples = NDArray[np.float64]
 
 MAX_RATE = 1_000_000  # Hz; ultrasonic recorders reach half of it
 MAX_CHANNELS = 1024  # as in libsndfile
+MAX_VALUES = 1 << 29  # samples of all channels together that are held at once, 4 GiB: three hours at 48 kHz
 
 _BLOCK = 1 << 16  # samples at a time, of all channels together
 _MAX_PIPE = 4 << 30  # bytes
@@ -39,9 +40,11 @@ _HEADERLESS = {
     ".raw", ".pcm", ".dat", ".vox", ".g722", ".s8", ".u8", ".s16", ".s24", ".s32", ".f32", ".f64", ".sw", ".sb", ".uw", ".ub",
     ".ul", ".al",
 }  # fmt: skip
+_MOST_PER_BYTE = 1 << 16  # samples of each channel: the densest code is FLAC's, of a constant
 _NO_LENGTH = 1 << 40  # samples; what libsndfile announces where a header has none
 _ROUNDED = {"MPEG_LAYER_III", "SDS"}  # formats, and codecs, in which libsndfile announces whole packets
 _SYSTEM, _MALFORMED = 2, 3  # libsndfile's codes of errors that no other decoder mends
+_PLAYLIST = re.compile(rb"(\xef\xbb\xbf)?\s*(#EXTM3U|ffconcat|<\?xml|<MPD)")  # which ffmpeg would follow, to wherever it leads
 _N_FRAMES = re.compile(r"^\s*Frames\s*: (\d+)$", re.MULTILINE)
 _EXACT = re.compile("PCM_.*|FLOAT|DOUBLE|ULAW|ALAW")  # subtypes in which libsndfile finds a sample without decoding those before
 _SHORTFALL = re.compile(  # libsndfile corrects lengths that the file does not hold and says so only in its log
@@ -70,21 +73,55 @@ class Sound(ABC):
             raise FaultyFileError(f"has {channels} channels; it must have between 1 and {MAX_CHANNELS}")
         self.rate, self.channels, self.n_frames = rate, channels, n_frames
 
-    def read(self, first: int = 0, count: int | None = None) -> Samples:
-        """At most `count` samples from the `first` on, [shape=(frames, channels)]; `n_frames` is known if it ends before."""
-        found: list[Samples] = []
-        missing = sys.maxsize if count is None else count
+    def read(self, first: int = 0, count: int | None = None, *, mixed: bool = False) -> Samples:
+        """Samples from the `first` on, in memory that grows with what is really there; `n_frames` is known if they end before.
+
+        Parameters
+        ----------
+        first : int
+            Number of the first sample. Default 0.
+        count : int, optional
+            Largest number of samples. Default: all.
+        mixed : bool
+            Whether all channels are mixed down to one. Default False.
+
+        Returns
+        -------
+        array [shape=(frames, channels)]
+            Of one channel if mixed.
+
+        Raises
+        ------
+        FaultyFileError
+            If there are more than `MAX_VALUES` to hold.
+        """
+        found = np.empty((0, 1 if mixed else self.channels))
+        n_found, most = 0, MAX_VALUES // found.shape[1]
+        for block in self._wanted(first, sys.maxsize if count is None else count):
+            after = n_found + len(block)
+            if after > most:
+                raise FaultyFileError(
+                    f"holds more than {MAX_VALUES} samples, the most that is read at once; cut it, or take a part"
+                )
+            if after > len(found):
+                found.resize((max(after, len(found) * 5 // 4), found.shape[1]), refcheck=False)
+            found[n_found:after] = block.mean(axis=1, keepdims=True) if mixed else block
+            n_found = after
+        found.resize((n_found, found.shape[1]), refcheck=False)
+        return found
+
+    def _wanted(self, first: int, count: int) -> Iterator[Samples]:
+        """Blocks of the `count` samples from the `first` on; those before it are decoded, if they must be, and let go."""
         position, blocks = self._from(first)
         for block in blocks:
-            wanted = block[max(first - position, 0) :][:missing]
+            wanted = block[max(first - position, 0) :][:count]
             position += len(block)
-            missing -= len(wanted)
-            found.append(wanted)
-            if not missing:
-                break
-        else:
-            self.n_frames = position
-        return np.concatenate(found) if found else np.empty((0, self.channels))
+            count -= len(wanted)
+            if len(wanted):
+                yield wanted
+            if not count:
+                return
+        self.n_frames = position
 
     def count(self) -> int:
         """How many samples each channel has, if need be by decoding all of them."""
@@ -146,6 +183,8 @@ def _announced(file: soundfile.SoundFile) -> int:
     for length in (next(filter(None, match)) for match in _SHORTFALL.findall(file.extra_info)):
         if not is_placeholder(int(length, 0)):
             raise _truncated(file.frames)
+    if _MOST_PER_BYTE * os.fstat(file.name).st_size < file.frames < _NO_LENGTH:
+        raise FaultyFileError(f"is truncated: its header announces {file.frames} samples, more than its bytes can hold")
     for field in _N_FRAMES.findall(file.extra_info):
         if file.frames < int(field) and _ROUNDED.isdisjoint((file.format, file.subtype)):
             raise _truncated(file.frames)
@@ -157,23 +196,34 @@ def _truncated(n_frames: int) -> FaultyFileError:
 
 
 class _Piped(Sound):
-    """What ``ffmpeg`` decodes of a file that libsndfile does not know."""
+    """What ``ffmpeg`` decodes of a file that libsndfile does not know; `stream` is not buffered."""
 
     def __init__(self, stream: IO[bytes], failure: Callable[[], str]) -> None:
-        header = stream.read(24)
+        self._stream, self._failure = stream, failure
+        header = self._bytes(24)
         if len(header) < 24:
             raise EOFError
         _, offset, _, _, rate, channels = struct.unpack(">6I", header)  # an AU file
-        stream.read(offset - 24)
+        self._bytes(offset - 24)
         super().__init__(rate=rate, channels=channels, n_frames=None)
-        self._stream, self._failure = stream, failure
+
+    def _bytes(self, count: int) -> bytes:
+        """As many bytes, or fewer at the end; a decoder that stops is not waited for without end."""
+        found = bytearray()
+        while len(found) < count:
+            if not select.select([self._stream], [], [], _PATIENCE)[0]:
+                raise FaultyFileError(f"cannot be read as audio: ffmpeg decodes nothing of it within {_PATIENCE} s")
+            if not (piece := self._stream.read(count - len(found))):
+                break
+            found += piece
+        return bytes(found)
 
     def _from(self, first: int) -> tuple[int, Iterator[Samples]]:  # noqa: ARG002
         return 0, self._blocks()
 
     def _blocks(self) -> Iterator[Samples]:
         n_bytes = 4 * self.channels
-        while block := self._stream.read(n_bytes * max(_BLOCK // self.channels, 1)):
+        while block := self._bytes(n_bytes * max(_BLOCK // self.channels, 1)):
             whole = block[: len(block) // n_bytes * n_bytes]
             yield np.frombuffer(whole, ">f4").astype(np.float64).reshape(-1, self.channels)
         if failure := self._failure():
@@ -263,6 +313,9 @@ def _spooled(pipe: BinaryIO) -> Iterator[BinaryIO]:
 def _decoder(stack: ExitStack, file: BinaryIO, name: str) -> Sound:
     if not os.fstat(file.fileno()).st_size:
         raise FaultyFileError("is empty (0 bytes)")
+    file.seek(0)
+    if _PLAYLIST.match(file.read(100)):
+        raise FaultyFileError("cannot be read as audio: it is a list of other files; name one of them")
     files = [stack.enter_context(part) for part in parts(file)]
     try:
         return _Decoded([stack.enter_context(_forward(part)) for part in files])
@@ -296,7 +349,7 @@ def _by_ffmpeg(path: str, reason: str) -> Iterator[Sound]:
     command += ["-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "-"]
     with (
         tempfile.TemporaryFile() as errors,
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as process,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, bufsize=0) as process,
     ):
 
         def failure() -> str:

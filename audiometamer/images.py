@@ -4,7 +4,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,15 +12,19 @@ from torch import Tensor
 
 from audiometamer.audio import Clip, ClipSource
 from audiometamer.clip_names import clip_name
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line
 from audiometamer.files import readable, whole_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 PICTURE_ENDINGS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000")  # of pixels: PostScript and others are programs
+MAX_PIXELS = 64_000_000  # of a photograph; in float32, 0.8 GB
 STEPS_8_BIT, STEPS_16_BIT = 2**8 - 1, 2**16 - 1
 _COLOURS = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "I;16": "I;16", "I;16B": "I;16"}
+_LONGEST = 100  # times its shorter side: all of it is resized before the middle is cut out
+_LOWER_FIRST = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def read_image(path: str | os.PathLike[str], picture: Picture) -> Clip:
     Parameters
     ----------
     path : path
-        PNG (8 or 16 bits), JPEG, or anything else that Pillow reads; colour, grey or palette.
+        PNG (8 or 16 bits), JPEG, TIFF, WebP, BMP, GIF, PPM or JPEG 2000, of at most 64 million pixels; colour, grey or palette.
     picture : Picture
 
     Returns
@@ -85,12 +89,16 @@ def read_image(path: str | os.PathLike[str], picture: Picture) -> Clip:
     Raises
     ------
     AudioMetamerError
-        If the file is no image, transparent, of another colour space, empty of structure, or smaller than half of what the model
-        takes.
+        If the file is no image, transparent, of another colour space, empty of structure, smaller than half of what the model
+        takes, or larger than is read.
     """
     path = Path(path)
     pixels, frames = _pixels(path)
     rows, columns = pixels.shape[1:]
+    if max(rows, columns) > _LONGEST * min(rows, columns):
+        raise AudioMetamerError(
+            f"{path} has {columns} × {rows} pixels: cut it to a picture at most {_LONGEST} times as long as high"
+        )
     _, height, width = picture.shape
     notices = [f"the first of {frames} images was taken"] if frames > 1 else []
     if 2 * rows < height or 2 * columns < width:
@@ -115,21 +123,30 @@ def _pixels(path: Path) -> tuple[Tensor, int]:
     if not path.is_file():
         raise AudioMetamerError(f"{path} is not a file")
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # twice as many pixels are an error
+        with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),  # the limit here is another
+            Image.open(path, formats=FORMATS) as image,
+        ):
+            _check_size(path, *image.size)
             frames = getattr(image, "n_frames", 1)
-            image.load()
-            deep = _read_png16(path) if image.format == "PNG" else None
-            values = _opaque(path, image)
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            values = _upright(_deepened(path, _opaque(path, image)), image.getexif().get(ExifTags.Base.Orientation, 1))
+    except AudioMetamerError:
+        raise
     except UnidentifiedImageError as error:
-        raise AudioMetamerError(f"{path} is not an image that can be read (PNG, JPEG, …)") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises for broken files
-        raise AudioMetamerError(f"{path} cannot be read as an image: {error}") from error
-    values = _upright(values if deep is None else deep, orientation)
-    largest = STEPS_16_BIT if values.dtype == np.uint16 else STEPS_8_BIT
-    pixels = torch.from_numpy(np.ascontiguousarray(values / largest, dtype=np.float32))
-    return (pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()), frames
+        raise AudioMetamerError(f"{path} is not an image that can be read: {', '.join(FORMATS)}; convert it to PNG") from error
+    except Exception as error:  # no list of what Pillow raises for broken files would be complete
+        raise AudioMetamerError(f"{path} cannot be read as an image: {first_line(error)}") from error
+    values = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    pixels = np.empty(values.shape, dtype=np.float32)
+    np.divide(values, np.float32(STEPS_16_BIT if values.dtype == np.uint16 else STEPS_8_BIT), out=pixels)
+    return torch.from_numpy(pixels), frames
+
+
+def _check_size(path: Path, columns: int, rows: int) -> None:
+    if columns * rows > MAX_PIXELS:
+        raise AudioMetamerError(
+            f"{path} has {columns} × {rows} pixels; at most {MAX_PIXELS:,} in all are read: give a smaller copy of it"
+        )
 
 
 def _upright(values: np.ndarray, orientation: int) -> np.ndarray:
@@ -156,15 +173,24 @@ def _opaque(path: Path, image: "Image") -> np.ndarray:
     return np.asarray(image)
 
 
-def _read_png16(path: Path) -> np.ndarray | None:
-    """The colours of a PNG of 16 bits, which Pillow cuts to 8; None for one of 8 bits."""
-    import png
+def _deepened(path: Path, values: np.ndarray) -> np.ndarray:
+    """The values of an image, with their lower bytes if it is a PNG of 16 bits in colour or with alpha, which Pillow cuts to 8.
 
-    read: Any = png.Reader(bytes=path.read_bytes()).asDirect()
-    columns, rows, values, info = read
-    if info["bitdepth"] != 16:
-        return None
-    return np.vstack(list(map(np.uint16, values))).reshape(rows, columns, info["planes"])[..., : 1 if info["greyscale"] else 3]
+    Pillow unpacks the lower ones if told that the lower byte comes first. Grey with alpha is unpacked as four values of 8 bits.
+    """
+    from PIL import Image
+
+    with Image.open(path, formats=FORMATS) as image:
+        packing = image.tile[0][3] if image.format == "PNG" and image.tile else None
+        if packing not in _LOWER_FIRST:
+            return values
+        image.tile = [(*image.tile[0][:3], _LOWER_FIRST[packing])]  # type: ignore[list-item]  # any tuple will do
+        lower = np.asarray(image)
+    if packing == "LA;16B":
+        values, lower = values[..., 0], lower[..., 1]
+    else:
+        lower = lower[..., :3]
+    return values * np.uint16(256) + lower
 
 
 def read_png(path: str | os.PathLike[str]) -> Tensor:

@@ -255,6 +255,78 @@ def test_two_seconds_of_a_long_file_take_the_memory_of_two_seconds(tmp_path):
     assert seconds_of(path) == 2700
 
 
+def test_what_lies_before_the_part_that_is_wanted_is_not_kept(tmp_path):
+    path = tmp_path / "long.flac"
+    with soundfile.SoundFile(path, "w", 48_000, 2) as file:  # 100 s of silence, 0.1 s of noise
+        file.write(np.zeros((4_800_000, 2)))
+        file.write(sound(4800, 2))
+    content = bytearray(path.read_bytes())
+    content[21:26] = bytes([content[21] & 0xF0, 0, 0, 0, 0])  # unknown, so that all must be decoded
+    path.write_bytes(content)
+    expected = np.round(sound(4800, 2) * 2**15) / 2**15
+    read_samples(path, length=0.01)  # imports what it needs
+    tracemalloc.start()
+    samples, _ = read_samples(path, start=100, length=2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(samples, expected)
+    assert peak < 5e6
+
+
+def test_a_whole_recording_takes_little_more_memory_than_its_samples(tmp_path):
+    soundfile.write(tmp_path / "x.flac", sound(960_000, 2), 48_000)
+    read_samples(tmp_path / "x.flac", length=0.01)  # imports what it needs
+    tracemalloc.start()
+    samples, _ = read_samples(tmp_path / "x.flac")
+    mixed, _ = read_samples(tmp_path / "x.flac", mixed=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(mixed[:, 0], samples.mean(axis=1))
+    assert peak < samples.nbytes + 1.3 * mixed.nbytes + 4e6
+
+
+def test_more_samples_than_are_held_at_once_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("audiometamer.decoding.MAX_VALUES", 10_000)
+    soundfile.write(tmp_path / "x.wav", sound(RATE, 2), RATE)
+    with pytest.raises(am.AudioMetamerError, match=r"x\.wav holds more than 10000 samples, .* cut it, or take a part$"):
+        read_samples(tmp_path / "x.wav")
+    assert len(read_samples(tmp_path / "x.wav", length=0.5)[0]) == RATE // 2
+
+
+def test_a_length_that_no_file_of_so_few_bytes_can_have_is_not_believed(tmp_path):
+    soundfile.write(tmp_path / "x.flac", sound(100), RATE)
+    content = bytearray((tmp_path / "x.flac").read_bytes())
+    content[21:26] = bytes([content[21] | 0x0F, 255, 255, 255, 255])
+    (tmp_path / "x.flac").write_bytes(content)
+    with pytest.raises(am.AudioMetamerError, match=r"x\.flac is truncated: its header announces 68719476735 samples"):
+        seconds_of(tmp_path / "x.flac")
+
+
+def test_silence_of_unknown_length_is_read_at_once(tmp_path):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.zeros(RATE * 500), RATE)  # 8 MB of what could be a million empty chunks
+    unknown_lengths(path, [(b"data", 0, bytes(4))])
+    assert len(read_samples(path)[0]) == RATE * 500
+
+
+@pytest.mark.parametrize("content", ["#EXTM3U\n#EXTINF:1,\nother.ts\n", "ffconcat version 1.0\nfile other.wav\n"])
+def test_lists_of_files_are_not_followed(tmp_path, content):
+    (tmp_path / "x.wav").write_text(content)
+    with pytest.raises(am.AudioMetamerError, match=r"x\.wav cannot be read as audio: it is a list of other files"):
+        read_samples(tmp_path / "x.wav")
+
+
+def test_a_decoder_that_gives_nothing_is_not_waited_for_without_end(tmp_path, monkeypatch):
+    decoder = tmp_path / "ffmpeg"
+    decoder.write_text("#!/bin/sh\nexec sleep 60\n")
+    decoder.chmod(0o755)
+    (tmp_path / "x.m4a").write_bytes(b"no sound that libsndfile knows")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("audiometamer.decoding._PATIENCE", 0.2)
+    with pytest.raises(am.AudioMetamerError, match=r"ffmpeg decodes nothing of it within 0\.2 s"):
+        read_samples(tmp_path / "x.m4a")
+
+
 def test_only_the_part_that_is_wanted_must_be_finite(tmp_path):
     samples = sound(3 * RATE)
     samples[RATE // 2] = np.nan

@@ -1,6 +1,10 @@
 """Photographs in, PNGs of 16 bits out."""
 
+import struct
+import zlib
+
 import numpy as np
+import png
 import pytest
 import torch
 from hypothesis import given
@@ -65,6 +69,19 @@ def test_resized_and_cut_as_torchvision_does(tmp_path, rows, columns, interpolat
     torch.testing.assert_close(ours, theirs[0])
 
 
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("planes", [1, 2, 3, 4])
+def test_all_16_bits_of_a_png_are_read(tmp_path, planes, interlaced):
+    values = np.random.default_rng(0).integers(0, 65536, (11, 9, planes))
+    if planes % 2 == 0:
+        values[..., -1] = 65535  # opaque
+    writer = png.Writer(9, 11, bitdepth=16, greyscale=planes < 3, alpha=planes % 2 == 0, interlace=interlaced)
+    with (tmp_path / "x.png").open("wb") as file:
+        writer.write(file, values.reshape(11, -1).tolist())
+    colours = values[..., : 1 if planes < 3 else 3].transpose(2, 0, 1)
+    assert torch.equal(read_png(tmp_path / "x.png"), torch.from_numpy((colours / 65535).astype(np.float32)))
+
+
 def test_an_image_that_is_enlarged_says_so(tmp_path):
     Image.fromarray(pixels(6, 6)).save(tmp_path / "x.png")
     with pytest.warns(AudioMetamerWarning, match="6 × 6 pixels were enlarged to 8 × 8"):
@@ -75,6 +92,16 @@ def test_an_image_that_is_enlarged_says_so(tmp_path):
 def broken(path):
     Image.fromarray(pixels(50, 50)).save(path)
     path.write_bytes(path.read_bytes()[:-3000])
+
+
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_of(columns, rows):
+    """A PNG that announces any number of pixels, and holds none."""
+    header = struct.pack(">IIBBBBB", columns, rows, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
 def transparent(path):
@@ -89,6 +116,19 @@ def transparent(path):
         (broken, "cannot be read as an image"),
         (lambda path: Image.fromarray(pixels(3, 3)).save(path), "has 3 × 3 pixels and the model takes 8 × 8: give a larger"),
         (transparent, "is transparent in places"),
+        (
+            lambda path: path.write_bytes(png_of(9000, 8000)),
+            r"9000 × 8000 pixels; at most 64,000,000 in all are read: give a small",
+        ),
+        (lambda path: path.write_bytes(png_of(60_000, 60_000)), "exceeds limit"),
+        (
+            lambda path: Image.fromarray(pixels(8, 900)).save(path),
+            "900 × 8 pixels: cut it to a picture at most 100 times as long",
+        ),
+        (
+            lambda path: path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"),
+            "is not an image that can be read: PNG",
+        ),
         (lambda path: Image.fromarray(pixels()).convert("CMYK").save(path, "TIFF"), "of mode CMYK; convert it to RGB"),
         (lambda path: Image.fromarray(pixels()[..., 0].astype(np.float32)).save(path, "TIFF"), "of mode F; convert"),
         (lambda path: Image.fromarray(np.full((8, 8, 3), 51, np.uint8)).save(path), "has the same value, 0.2, in every pixel"),

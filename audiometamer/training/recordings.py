@@ -67,8 +67,8 @@ class AudioFile:
         return seconds_of(self.path)
 
     def read(self) -> tuple[Samples, int]:
-        samples, rate = read_samples(self.path)
-        return checked(samples.mean(axis=1).astype(np.float32), self.name), rate
+        samples, rate = read_samples(self.path, mixed=True)
+        return checked(samples[:, 0].astype(np.float32), self.name), rate
 
 
 @dataclass(frozen=True, slots=True)
