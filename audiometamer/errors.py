@@ -12,6 +12,10 @@ class WritingError(AudioMetamerError):
     """The operating system refuses to write a file: no space, no permission. It concerns the whole work, not one part of it."""
 
 
+class BrokenError(AudioMetamerError):
+    """A record cannot be read, or its signal is gone or cut short, as a power cut leaves them: it counts as not made."""
+
+
 class AudioMetamerWarning(UserWarning):
     """Something the caller should know, although the work goes on (a clip was padded, stereo mixed down)."""
 

@@ -215,6 +215,12 @@ def _sync_tree(folder: Path) -> None:
             list(pool.map(_sync, paths))
 
 
+def is_empty(path: Path) -> bool:
+    """Whether a file holds nothing but zeros, which is what some file systems fill in for what they have lost."""
+    with path.open("rb") as file:
+        return not any(block.strip(b"\0") for block in iter(lambda: file.read(1 << 20), b""))
+
+
 def set_aside(path: Path) -> None:
     """Rename a broken file or folder to ``<name>.broken`` (or ``.broken-2`` …), so that nothing is lost; an empty one goes.
 
@@ -230,7 +236,7 @@ def set_aside(path: Path) -> None:
             if not any(path.iterdir()):
                 path.rmdir()
                 return
-        elif not path.read_bytes().strip(b"\0"):  # some file systems fill what they lost with zeros
+        elif is_empty(path):
             path.unlink()
             return
         names = itertools.chain([".broken"], (f".broken-{number}" for number in itertools.count(2)))

@@ -307,10 +307,10 @@ def test_a_pickle_that_asks_for_nothing_gets_no_advice_to_trust_it(tmp_path):
 
 def test_a_folder_within_a_file(tmp_path, write):
     path = write(published(network("cochcnn9")))
-    with pytest.raises(am.AudioMetamerError, match=r"^could not make the folder .*new: .*checkpoint\.pt: ") as told:
+    with pytest.raises(am.AudioMetamerError, match=r"^could not write .*checkpoint\.pt.new: Not a directory") as told:
         import_checkpoint(path, network="cochcnn9", labels={"word": WORDS}, out=path / "new")
     assert "\n" not in str(told.value)
-    with pytest.raises(am.AudioMetamerError, match="could not make the folder"):
+    with pytest.raises(am.AudioMetamerError, match=r"could not write .*further.new: Not a directory"):
         import_checkpoint(path, network="cochcnn9", labels={"word": WORDS}, out=path / "further" / "new")
 
 

@@ -13,7 +13,7 @@ from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.criteria import NullDistribution
-from audiometamer.errors import AudioMetamerError, some_of
+from audiometamer.errors import AudioMetamerError, BrokenError, some_of
 from audiometamer.files import only_writer
 from audiometamer.label_files import grouped, read_groups
 from audiometamer.metamers import hearing
@@ -36,7 +36,7 @@ from audiometamer.metamers.files import (
     write_index,
 )
 from audiometamer.metamers.judging import judge_saved, null_notice
-from audiometamer.metamers.results import BrokenError, warn_of_broken
+from audiometamer.metamers.results import warn_of_broken
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, settings_of
 from audiometamer.metamers.targets import GivenTarget, read_target

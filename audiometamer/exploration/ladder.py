@@ -16,12 +16,12 @@ import msgspec
 from torch import Tensor
 
 from audiometamer.audio import Clip
-from audiometamer.errors import AudioMetamerError, some_of
+from audiometamer.errors import AudioMetamerError, BrokenError, some_of
 from audiometamer.exploration.dimensions import Dimension, Dimensions
 from audiometamer.exploration.moving import Move, Moved, MovedRecord
-from audiometamer.files import file_sha256, write_json
+from audiometamer.files import file_sha256, set_aside, write_json
 from audiometamer.metamers.files import read_signal, safe_name, write_signal
-from audiometamer.metamers.results import suffix_of
+from audiometamer.metamers.results import check_whole, read_json, suffix_of, warn_of_broken
 from audiometamer.models import Model
 from audiometamer.tables import write_table
 
@@ -182,17 +182,18 @@ def read_ladder(folder: Path) -> Ladder:
     Raises
     ------
     AudioMetamerError
-        If there are none; if a record cannot be read, or its signal or its reference is missing; if signals are of several
-        models, or were moved along several dimensions of one name.
+        If there are none; if signals are of several models, or were moved along several dimensions of one name; as `read_rungs`.
     """
-    rungs = read_rungs(folder)
+    return ladder_of(folder, read_rungs(folder))
+
+
+def ladder_of(folder: Path, rungs: Sequence[Rung]) -> Ladder:
+    """The ladder of the moved signals in a folder; raises as `read_ladder`."""
     if not rungs:
         raise AudioMetamerError(f"{folder} holds no moved signals: make them with explore ladder")
     _check_origins(folder, rungs)
     groups: dict[tuple[str, str], list[Rung]] = {}
     for rung in rungs:
-        if not rung.original.exists():
-            raise AudioMetamerError(f"{rung.original} is missing; explore ladder writes it again")
         groups.setdefault((rung.record.dimension, rung.record.clip), []).append(rung)
     return Ladder(folder, groups)
 
@@ -200,26 +201,42 @@ def read_ladder(folder: Path) -> Ladder:
 def read_rungs(folder: Path) -> list[Rung]:
     """The moved signals in a folder, by dimension, name of the reference and wished change; none if there is no folder.
 
+    What is broken counts as not made.
+
     Raises
     ------
     AudioMetamerError
-        If a record cannot be read, or its signal is missing.
+        If a record may not be read.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If a record cannot be read, or its signal or reference is gone or cut short.
     """
     paths = (path for path in folder.glob("*/*.json") if not any(part.startswith(".") for part in (path.parent.name, path.name)))
-    return sorted(map(_rung, paths), key=lambda rung: _order(rung.record))
+    rungs, broken = [], []
+    for path in sorted(paths):
+        try:
+            rungs.append(read_rung(path))
+        except BrokenError as error:
+            broken.append(str(error))
+    warn_of_broken(broken, "counts as not made; explore ladder makes it again")
+    return sorted(rungs, key=lambda rung: _order(rung.record))
 
 
-def _rung(path: Path) -> Rung:
-    try:
-        record = _records.decode(path.read_bytes())
-    except (OSError, msgspec.MsgspecError) as error:
-        raise AudioMetamerError(
-            f"{path} is not the record of a moved signal: {error}; delete it, and it is made again"
-        ) from error
-    for suffix in (".wav", ".png", ".npy"):
-        if (signal := path.with_suffix(suffix)).exists():
-            return Rung(record, signal)
-    raise AudioMetamerError(f"{path} has no signal beside it; delete it, and it is made again")
+def read_rung(path: Path) -> Rung:
+    """A moved signal, by its record.
+
+    Raises
+    ------
+    BrokenError
+        If that cannot be read, or the signal or its reference is gone or cut short.
+    """
+    record = read_json(path, _records, "a moved signal")
+    signals = (path.with_suffix(suffix) for suffix in (".wav", ".png", ".npy"))
+    rung = Rung(record, next((signal for signal in signals if signal.exists()), path.with_suffix(".wav")))
+    check_whole(path, rung.path, rung.original)
+    return rung
 
 
 def _order(record: MovedRecord) -> tuple[object, ...]:
@@ -282,6 +299,8 @@ def original_path(model: Model, clip: str) -> Path:
 def save_moved(model: Model, moved: Moved, folder: Path, *, coordinate: float | None = None) -> Rung:
     """Write a moved signal, and then its record: a signal without one is unfinished work.
 
+    What is there already under their names, and broken, is set aside.
+
     Parameters
     ----------
     model : Model
@@ -300,11 +319,17 @@ def save_moved(model: Model, moved: Moved, folder: Path, *, coordinate: float | 
         path = folder / moved_path(model, record.clip, record.dimension, record.wished)
     else:
         path = folder / place_path(model, record.clip, record.dimension, coordinate)
+    if (told := path.with_suffix(".json")).exists():
+        try:
+            read_rung(told)
+        except BrokenError:
+            set_aside(path)
+            set_aside(told)
     write_signal(path, moved.samples, model.sample_rate)
     rung = Rung(record, path)
     original = file_sha256(rung.original) if rung.original.exists() else ""
     record = msgspec.structs.replace(record, signal_sha256=file_sha256(path), original_sha256=original)
-    write_json(path.with_suffix(".json"), record)
+    write_json(told, record)
     return Rung(record, path)
 
 

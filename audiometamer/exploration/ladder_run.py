@@ -12,14 +12,25 @@ import torch
 
 from audiometamer.audio import Clip
 from audiometamer.devices import choose_device
-from audiometamer.errors import AudioMetamerError, WritingError, one_line
+from audiometamer.errors import AudioMetamerError, BrokenError, WritingError, one_line
 from audiometamer.exploration.calibration import calibrate, write_calibration
 from audiometamer.exploration.dimensions import Dimensions
-from audiometamer.exploration.ladder import Ladder, original_path, read_ladder, read_rungs, save_moved, write_moves
+from audiometamer.exploration.ladder import (
+    Ladder,
+    ladder_of,
+    original_path,
+    read_ladder,
+    read_rung,
+    read_rungs,
+    save_moved,
+    write_moves,
+)
 from audiometamer.exploration.ladder_plan import LadderPlan, PlannedLadder, PlannedMove, open_ladder_plan, planned_ladder
 from audiometamer.exploration.moving import Move, Moved, move
-from audiometamer.files import in_turn, make_folder, write_json
+from audiometamer.files import in_turn, make_folder, set_aside, write_json
 from audiometamer.metamers.files import read_signal, write_signal
+from audiometamer.metamers.results import NOT_JSON
+from audiometamer.metamers.whole import is_whole
 from audiometamer.models import Model
 from audiometamer.stimuli.claims import Claims, forget_dead
 from audiometamer.stimuli.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
@@ -85,7 +96,7 @@ def run_ladder(
             report(1, "tables")
         _conclude(planned.folder)
     failed = _failures(planned)
-    if failed and not any(record.exists() for record in records):
+    if failed and not any(_is_made(planned, each) for each in planned.moves):
         raise AudioMetamerError(f"nothing could be moved: {failed[0].message}")
     return read_ladder(planned.folder), failed
 
@@ -104,13 +115,14 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
     with in_turn(folder / _LOCK):
         for clip in clips:
             at = folder / original_path(model, clip.name)
-            if not at.exists():
+            if not is_whole(at):
+                set_aside(at)
                 write_signal(at, clip.samples, model.sample_rate)
             elif (there := read_signal(at)).shape != clip.samples.shape or not there.allclose(clip.samples, rtol=0, atol=_SAME):
                 raise AudioMetamerError(f"{at} is not {clip.name} of this plan; choose another output, or rename the recording")
     if not (rungs := read_rungs(folder)):
         return
-    read_ladder(folder).check(dimensions)
+    ladder_of(folder, rungs).check(dimensions)
     for record, path in rungs:
         if (record.method, record.steps) != (plan.method, plan.steps):
             raise AudioMetamerError(
@@ -122,6 +134,15 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
 def _record(planned: PlannedLadder, each: PlannedMove) -> Path:
     """What is written last of a moved signal."""
     return (planned.folder / each.path).with_suffix(".json")
+
+
+def _is_made(planned: PlannedLadder, each: PlannedMove) -> bool:
+    """Whether a moved signal is there and whole; `read_rungs` has said what is not."""
+    record = _record(planned, each)
+    try:
+        return record.exists() and read_rung(record) is not None
+    except BrokenError:
+        return False
 
 
 @cache
@@ -137,8 +158,8 @@ def _failure(planned: PlannedLadder, each: PlannedMove) -> Path:
 def _failures(planned: PlannedLadder) -> list[NotMoved]:
     found = []
     for each in planned.moves:
-        with suppress(FileNotFoundError, msgspec.MsgspecError):  # of no use is an empty one, after a power cut
-            if not _record(planned, each).exists():
+        with suppress(FileNotFoundError, *NOT_JSON):  # of no use is an empty one, after a power cut
+            if not _is_made(planned, each):
                 found.append(msgspec.json.decode(_failure(planned, each).read_bytes(), type=NotMoved))
     return found
 
@@ -168,6 +189,7 @@ class LadderWorker:
         self.claims = Claims(planned.folder / _CLAIMS)
         self.made = 0
         self._in_vain: set[PlannedMove] = set()
+        self._there: set[PlannedMove] = set()
 
     @cached_property
     def _opened(self) -> tuple[Model, dict[str, Dimensions]]:
@@ -198,7 +220,11 @@ class LadderWorker:
         return [each for each in self.planned.moves if self._is_missing(each)]
 
     def _is_missing(self, each: PlannedMove) -> bool:
-        return each not in self._in_vain and not _record(self.planned, each).exists()
+        if each in self._in_vain or each in self._there:
+            return False
+        if _is_made(self.planned, each):
+            self._there.add(each)
+        return each not in self._there
 
     def _claimed(self, waiting: list[PlannedMove]) -> tuple[list[PlannedMove], list[PlannedMove]]:
         """A batch that is this worker's now, and those not looked at."""

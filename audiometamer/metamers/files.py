@@ -21,7 +21,7 @@ from torch import Tensor
 
 from audiometamer.audio import Clip, write_wav
 from audiometamer.clip_names import clip_name
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, BrokenError
 from audiometamer.files import file_sha256, set_aside, whole_file, write_json
 from audiometamer.images import read_png, write_png
 from audiometamer.metamers.evidence import Evidence, sha256_of
@@ -29,7 +29,6 @@ from audiometamer.metamers.results import (
     INDEX,
     TARGET,
     UNFINISHED,
-    BrokenError,
     Result,
     iterate_results,
     read_json,

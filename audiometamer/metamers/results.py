@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.whole import is_whole
 from audiometamer.tables import read_cells
@@ -38,10 +38,6 @@ _OTHERS = {
 
 # What JSON that cannot be read raises.
 NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-
-class BrokenError(AudioMetamerError):
-    """A record cannot be read, or its signal is gone or cut short, as a power cut leaves them: it counts as not made."""
 
 
 class BrokenOriginalError(BrokenError):

@@ -15,12 +15,12 @@ from msgspec.structs import replace
 from audiometamer.audio import Clip
 from audiometamer.criteria import NullDistribution, judge_sha256
 from audiometamer.devices import choose_device
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, WritingError
 from audiometamer.files import in_turn, make_folder
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.evidence import sha256_of
 from audiometamer.metamers.judging import judged_anew
-from audiometamer.metamers.results import BrokenError, BrokenOriginalError, read_item, warn_of_broken
+from audiometamer.metamers.results import BrokenOriginalError, read_item, warn_of_broken
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, resumes, save_unfinished

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError
-from audiometamer.metamers.results import BrokenError, read_item, read_planned, warn_of_broken
+from audiometamer.errors import AudioMetamerError, BrokenError
+from audiometamer.metamers.results import read_item, read_planned, warn_of_broken
 from audiometamer.stimuli.claims import is_running
 from audiometamer.stimuli.layout import CLAIMS, Failure, read_failure
 

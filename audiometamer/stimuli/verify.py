@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
 from audiometamer.files import file_sha256, is_temporary, set_aside, whole_file
 from audiometamer.metamers.results import (
     ITEMS,
@@ -15,7 +15,6 @@ from audiometamer.metamers.results import (
     RECORD,
     REPORT,
     REPORT_FILES,
-    BrokenError,
     check_set,
     read_item,
     warn_of_broken,

@@ -9,6 +9,7 @@ import shutil
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,8 +24,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from audiometamer.cards import Card, WeightsCard
 from audiometamer.criteria import NullDistribution
 from audiometamer.devices import choose_device, describe, own_randomness
-from audiometamer.errors import AudioMetamerError
-from audiometamer.files import only_writer, whole_file
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
+from audiometamer.files import is_empty, only_writer, set_aside, whole_file
 from audiometamer.loading import build, save_weights
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
@@ -40,6 +41,8 @@ from audiometamer.training.testing import Condition, TestSet
 
 Progress = Callable[[float, str], None]
 CHECKPOINT = "checkpoint.pt"
+PREVIOUS = "checkpoint-previous.pt"  # the one before, should the latest turn out to be broken
+_OWN = ("recipe.toml", "log.csv", "learning_curve.png", "events")  # what a run leaves besides
 _SHARE_OF_TRAINING = 0.95  # of the progress that is told; the rest is testing
 
 
@@ -90,7 +93,7 @@ def train(
         return _train(recipe, data, out, device, workers, _silent, _silent)
     _check_folder(out, recipe_path)
     with only_writer(out):
-        if not (out / "recipe.toml").exists():
+        if not _holds_anything(out / "recipe.toml"):
             with whole_file(out / "recipe.toml") as temporary:
                 shutil.copy(recipe_path, temporary)
         return _train(recipe, data, out, device, workers, progress or _silent, notify or _silent)
@@ -121,15 +124,25 @@ def _silent(*_: object) -> None:
 
 
 def _check_folder(out: Path, recipe_path: Path) -> None:
-    if (out / "model.toml").exists():
+    if _holds_anything(out / "model.toml"):
         raise AudioMetamerError(f"{out} holds a trained model already; name another folder")
-    if out.is_dir() and not (out / CHECKPOINT).exists():
+    if out.is_dir() and not _checkpoints(out):
         ours = out / "recipe.toml"
-        if ours.exists() and ours.read_bytes() != recipe_path.read_bytes():
+        if _holds_anything(ours) and ours.read_bytes() != recipe_path.read_bytes():
             raise AudioMetamerError(f"{ours} is another recipe than {recipe_path}; name another folder")
-        others = [path for path in out.iterdir() if path.name[0] != "." and path != ours]
+        own = _OWN if ours.exists() else ()
+        others = [path for path in out.iterdir() if path.name[0] != "." and path.name not in own]
         if others:
             raise AudioMetamerError(f"{out} holds other files ({others[0].name}) and no checkpoint; name another folder")
+
+
+def _holds_anything(path: Path) -> bool:
+    return path.exists() and not is_empty(path)
+
+
+def _checkpoints(out: Path) -> list[Path]:
+    """The checkpoints of a run that are there, the latest first."""
+    return [path for name in (CHECKPOINT, PREVIOUS) if (path := out / name).exists()]
 
 
 def _tasks(recipe: Recipe, recordings: Sequence[Recording]) -> dict[str, Task]:
@@ -217,8 +230,8 @@ class Run:
         else:
             self.optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
         self.state = State()
-        if (out / CHECKPOINT).exists():
-            self._load()
+        self._broken: list[Path] = []  # checkpoints, which are set aside once there is another
+        self._resume()
         place = torch.tensor(float(self.state.epoch * self.training_set.batches_per_epoch + self.state.step), device=device)
         if float(group.total(place)) != group.count * float(place):
             raise AudioMetamerError(f"not all processes find the same checkpoint in {out}; it must be a folder that they share")
@@ -371,19 +384,34 @@ class Run:
         }
         written = io.BytesIO()  # torch's own writer has errors of its own
         torch.save(content, written)
-        with whole_file(self.out / CHECKPOINT) as temporary:
+        with whole_file(path := self.out / CHECKPOINT) as temporary:
             temporary.write_bytes(written.getbuffer())
+            while self._broken:
+                set_aside(self._broken.pop())
+            if path.exists():
+                path.replace(self.out / PREVIOUS)
         if self.state.rows:
             write_table(self.out / "log.csv", self.state.rows)
             draw_learning_curve(self.out / "learning_curve.png", self.state.rows, title=self.recipe.name)
 
-    def _load(self) -> None:
-        path = self.out / CHECKPOINT
+    def _resume(self) -> None:
+        """Take up the latest checkpoint that can be read; without one, begin."""
+        for path in _checkpoints(self.out):
+            try:
+                return self._load(path)
+            except BrokenError as error:
+                self._broken.append(path)
+                if self.group.is_first:
+                    then = "training resumes from the one before, if there is one, or begins anew"
+                    warnings.warn(f"{error}; {then}", AudioMetamerWarning, stacklevel=2)
+        return None
+
+    def _load(self, path: Path) -> None:
         try:
             saved = torch.load(path, map_location=self.device, weights_only=True)
             recipe, recordings, state = saved["recipe"], saved["recordings"], State(**saved["state"])
         except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError) as error:
-            raise AudioMetamerError(f"{path} is not a checkpoint of a training run; remove it to begin anew") from error
+            raise BrokenError(f"{path} is not a checkpoint of a training run ({first_line(error)})") from error
         if recipe != _sha256(msgspec.json.encode(self.recipe)):
             raise AudioMetamerError(f"{self.out} holds a run of another recipe; name another folder")
         if recordings != self.identity:
@@ -521,7 +549,8 @@ def _finish(run: Run, split: str, hours: float) -> None:
     )
     with whole_file(out / "model.toml") as temporary:
         temporary.write_bytes(msgspec.toml.encode(card))
-    (out / CHECKPOINT).unlink()
+    for checkpoint in _checkpoints(out):
+        checkpoint.unlink()
     run.progress(1.0, "done")
 
 

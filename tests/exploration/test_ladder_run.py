@@ -225,9 +225,19 @@ def test_what_is_there_and_does_not_belong_is_told(again, capsys):
     record, original = rung.path.with_suffix(".json"), rung.original.read_bytes()
     whole = record.read_bytes()
     record.write_bytes(whole[:-40])
-    assert f"{record} is not the record of a moved signal: Input data was truncated; delete it, and it is made again" in told()
-    record.unlink()
     assert main(["explore", "ladder", str(again), "--device", "cpu"]) == 0, "it is made again"
+    line = f"{record} is not the record of a moved signal (Input data was truncated): counts as not made; explore ladder makes it"
+    assert line in capsys.readouterr().err
+    assert record.with_name(f"{record.name}.broken").read_bytes() == whole[:-40]
+    for path in folder.rglob("*.broken"):
+        path.unlink()
+    rung.path.write_bytes(b"")
+    rung.original.write_bytes(original[:100])
+    assert main(["explore", "ladder", str(again), "--device", "cpu"]) == 0, "as well without its signal, or its reference"
+    assert rung.original.read_bytes() == original
+    for path in folder.rglob("*.broken"):
+        path.unlink()
+    whole = record.read_bytes()
     assert_is_whole(folder)
     again.write_text(PLAN.replace("steps = 3", "steps = 4"))
     assert "was moved by default in 3 steps, not by default in 4; choose another output" in told()

@@ -344,13 +344,33 @@ def test_other_labels_are_another_run(data, recipe, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04"])
-def test_a_damaged_checkpoint_is_one_line(data, recipe, tmp_path, content):
-    checkpoint = stopped_run(data, recipe, tmp_path / "model")
+def test_of_a_damaged_checkpoint_the_one_before_is_taken(data, recipe, tmp_path, content):
+    out = tmp_path / "model"
+    checkpoint = stopped_run(data, recipe, out)
     checkpoint.write_bytes(content)
-    with pytest.raises(
-        am.AudioMetamerError, match=r"checkpoint\.pt is not a checkpoint of a training run; remove it to begin anew"
-    ):
-        train(recipe, [str(data)], tmp_path / "model", workers=0)
+    with pytest.warns(am.AudioMetamerWarning, match=r"checkpoint\.pt is not a checkpoint of a training run .*; training resumes"):
+        stopped_run(data, recipe, out)  # from the beginning
+    assert torch.load(checkpoint, weights_only=True)["state"]["step"] == 1
+    assert [path.read_bytes() for path in out.glob("*.broken")] == ([content] if content else [])
+    stopped_run(data, recipe, out)
+    assert torch.load(checkpoint, weights_only=True)["state"]["step"] == 2
+    checkpoint.write_bytes(content)
+    with pytest.warns(am.AudioMetamerWarning, match=r"checkpoint\.pt is not a checkpoint"):
+        stopped_run(data, recipe, out)  # from the first step's
+    assert torch.load(checkpoint, weights_only=True)["state"]["step"] == 2
+    assert torch.load(out / "checkpoint-previous.pt", weights_only=True)["state"]["step"] == 1
+
+
+def test_a_run_whose_first_checkpoint_was_lost_begins_anew(data, recipe, tmp_path):
+    out = tmp_path / "model"
+    stopped_run(data, recipe, out).unlink()
+    (out / "recipe.toml").write_bytes(b"")
+    (out / "model.toml").write_bytes(bytes(10))
+    with pytest.raises(am.AudioMetamerError, match=r"holds other files \(model.toml\) and no checkpoint"):
+        stopped_run(data, recipe, out)
+    (out / "model.toml").unlink()
+    assert stopped_run(data, recipe, out).exists()
+    assert (out / "recipe.toml").read_bytes() == recipe.read_bytes()
 
 
 def test_a_recording_in_two_splits_is_refused(data, recipe, tmp_path):
