@@ -3,12 +3,11 @@
 Sounds are float32 WAVs, images PNGs of 16 bits, and signals of any other kind ``.npy`` files.
 """
 
-import hashlib
 import itertools
 import os
-import re
 import shutil
 import struct
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +22,8 @@ from audiometamer.clip_names import clip_name
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import file_sha256, whole_file, write_json
 from audiometamer.images import read_png, write_png
-from audiometamer.metamers.evidence import Evidence
+from audiometamer.metamers.belonging import check_belongs
+from audiometamer.metamers.evidence import Evidence, sha256_of
 from audiometamer.metamers.results import (
     INDEX,
     TARGET,
@@ -39,6 +39,7 @@ from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
 from audiometamer.metamers.unfinished import resumes
 from audiometamer.models import Model
+from audiometamer.safe_names import check_apart, check_beside, safe_name
 from audiometamer.tables import write_table
 from audiometamer.verdicts import verdict_word
 
@@ -46,7 +47,6 @@ INDEX_COLUMNS = (
     "file", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
     "method", "attempt", "steps", "seconds", "rms", "peak", "probability_clip", "probability_metamer",
 )  # fmt: skip
-_LONGEST = 150  # bytes of a name; file systems take 255
 _ROUNDING = 1e-5  # of pixels, which files of images hold in 16 bits
 
 
@@ -69,14 +69,76 @@ def named_as_before(out: Path, model: Model, clip: Clip) -> Clip:
     return replace(clip, name=name) if before.exists() and torch.equal(read_signal(before), clip.samples) else clip
 
 
-def check_original(out: Path, clip: Clip, model: str, domain: str) -> None:
-    """Raise if another clip of the same name is in `out`: its metamers of other layers and seeds would seem to be of this one."""
-    original = clip_folder(out, clip.name, model) / f"original{suffix_of(domain)}"
+def check_names(out: Path, chosen: Sequence[Settings]) -> None:
+    """Raise if two metamers would share a file in `out`, or a new one has the file of another on some file systems."""
+    check_apart(((f"clip {settings.clip!r}", clip_folder(out, settings.clip, settings.model)) for settings in chosen), "folder")
+    check_apart((f"layer {settings.layer!r}", record_path(out, settings)) for settings in chosen)
+    for record in {record_path(out, settings) for settings in chosen}:
+        check_beside(record.parent, record.name)
+
+
+class _OfMetamer(msgspec.Struct):
+    """The record of a metamer, which holds more."""
+
+    settings: Settings
+
+
+_of_metamers = msgspec.json.Decoder(_OfMetamer)
+
+
+def check_place(out: Path, clip: Clip | GivenTarget, model: str, domain: str) -> None:
+    """Raise if the folder that a clip's metamers of a model would share has others: they would seem to be of this one.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it has metamers of a clip or a model of another name, or another clip or target of this name; or if its name is that
+        of another folder on some file systems.
+    """
+    folder = clip_folder(out, clip.name, model)
+    check_beside(out, folder.parent.name)
+    check_beside(folder.parent, folder.name)
+    _check_original(folder, clip, domain)
+    for record in sorted(folder.glob("*_seed*.json")):
+        try:
+            found = _of_metamers.decode(record.read_bytes()).settings
+        except (OSError, msgspec.MsgspecError):  # whoever makes or reads that metamer says so
+            continue
+        if (found.clip, found.model) != (clip.name, model):
+            raise AudioMetamerError(
+                f"{record} is of {found.clip!r} and {found.model!r}, not of {clip.name!r} and {model!r}; rename one of them or "
+                "choose another --out"
+            )
+        if isinstance(clip, Clip) and found.clip_sha256 != sha256_of(clip.samples):
+            raise AudioMetamerError(f"{record} is of another clip called {clip.name!r}; rename one or choose another --out")
+
+
+def _check_original(folder: Path, clip: Clip | GivenTarget, domain: str) -> None:
+    """Raise if what the metamers of a folder were made from is there, and another."""
+    original = folder / original_name(clip, domain)
     if not original.exists():
         return
-    there, samples = read_signal(original), clip.samples.to("cpu").reshape(-1)
-    if there.numel() != samples.numel() or not torch.allclose(there.reshape(-1), samples, rtol=0, atol=_ROUNDING):
-        raise AudioMetamerError(f"{original} is another clip called {clip.name!r}; rename one of them or choose another --out")
+    if isinstance(clip, GivenTarget):
+        there = read_target(original).activations
+        same = there.keys() == clip.activations.keys() and all(there[k].equal(a.cpu()) for k, a in clip.activations.items())
+        kind = "target"
+    else:
+        same, kind = is_held_by(original, clip), "clip"
+    if not same:
+        raise AudioMetamerError(f"{original} is another {kind} called {clip.name!r}; rename one of them or choose another --out")
+
+
+def is_held_by(path: Path, clip: Clip) -> bool:
+    """Whether a file holds a clip, as `write_signal` writes it."""
+    there, samples = read_signal(path).reshape(-1), clip.samples.to("cpu").reshape(-1)
+    if there.numel() != samples.numel():
+        return False
+    return torch.allclose(there, samples, rtol=0, atol=_ROUNDING) if path.suffix == ".png" else there.equal(samples.to(there))
+
+
+def original_name(clip: Clip | GivenTarget, domain: str) -> str:
+    """The file of what metamers are made from."""
+    return TARGET if isinstance(clip, GivenTarget) else f"original{suffix_of(domain)}"
 
 
 def checkpoint_path(out: Path, settings: Settings) -> Path:
@@ -97,17 +159,16 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     Raises
     ------
     AudioMetamerError
-        If the folder has metamers of another clip of that name.
+        As `check_place`.
     """
     evidence, clip = metamer.evidence, metamer.clip
     record = record_path(out, evidence.settings)
     path = record.with_suffix(suffix_of(evidence.domain))
-    if isinstance(clip, GivenTarget):
-        if not (original := record.parent / TARGET).exists():
+    check_place(out, clip, evidence.settings.model, evidence.domain)
+    if not (original := record.with_name(original_name(clip, evidence.domain))).exists():
+        if isinstance(clip, GivenTarget):
             save_activations(original, clip.activations)
-    else:
-        check_original(out, clip, evidence.settings.model, evidence.domain)
-        if not (original := record.with_name(f"original{path.suffix}")).exists():
+        else:
             write_signal(original, clip.samples, evidence.sample_rate)
     write_signal(path, metamer.samples, evidence.sample_rate)
     write_json(record, with_sums(evidence, path, original))
@@ -162,7 +223,14 @@ def read_metamer(path: Path) -> Metamer:
 
 
 def metamer_of(result: Result) -> Metamer:
-    """A metamer of a folder, whole."""
+    """A metamer of a folder, whole.
+
+    Raises
+    ------
+    AudioMetamerError
+        If something cannot be read, or its signal or its original is not that of its record.
+    """
+    check_belongs(result)
     evidence, original = evidence_of(result), result.folder / result.original
     name, notices = evidence.settings.clip, tuple(evidence.clip_notices)
     clip: Clip | GivenTarget
@@ -247,15 +315,6 @@ def _row(result: Result) -> dict[str, str | int]:
         "probability_clip": "|".join(f"{clip:.4f}" for clip, _ in evidence.probabilities.values()),
         "probability_metamer": "|".join(f"{metamer:.4f}" for _, metamer in evidence.probabilities.values()),
     }  # fmt: skip
-
-
-def safe_name(name: str) -> str:
-    """A name that every file system takes; a long one is cut, and ends with its hash."""
-    safe = re.sub(r"[^\w.@\-\[\]+=]+", "_", name).strip(".") or "_"
-    if len(safe.encode()) <= _LONGEST:
-        return safe
-    cut = safe.encode()[: _LONGEST - 9].decode(errors="ignore")
-    return f"{cut}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _number(value: float | None) -> str:

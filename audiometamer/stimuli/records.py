@@ -13,10 +13,11 @@ from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.files import write_json
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import metamer_of, safe_name, with_sums, write_signal
+from audiometamer.metamers.files import is_held_by, metamer_of, with_sums, write_signal
 from audiometamer.metamers.results import PLANNED, RECORD, Wanted, result_at, suffix_of
 from audiometamer.metamers.synthesis import Metamer, merit
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
+from audiometamer.safe_names import safe_name
 from audiometamer.stimuli.items import Identity, Planned
 from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, Failure
 from audiometamer.tables import write_table
@@ -124,6 +125,8 @@ def _save_original(folder: Path, item: Planned, metamer: Metamer) -> str:
     name = safe_name(f"{settings.clip}{rate}-{settings.clip_sha256[:8]}") + suffix_of(evidence.domain)
     if not (path := folder / ORIGINALS / name).exists():
         write_signal(path, metamer.clip.samples, evidence.sample_rate)
+    elif not is_held_by(path, metamer.clip):
+        raise AudioMetamerError(f"{path} is another clip; put back {settings.clip!r}, or delete it to have it written")
     return f"{ORIGINALS}/{name}"
 
 
