@@ -16,12 +16,12 @@ from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError, BrokenError, some_of
 from audiometamer.files import only_writer
 from audiometamer.label_files import grouped, read_groups
-from audiometamer.metamers import hearing
+from audiometamer.metamers import files, hearing
 from audiometamer.metamers.clips import check_names, read_clips
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
-    check_original,
+    check_place,
     checkpoint_path,
     clip_folder,
     folder_of,
@@ -143,10 +143,11 @@ def make(
         jobs = [(clip, layer, seed) for layer in dict.fromkeys(layers) for clip in clips for seed in dict.fromkeys(seeds)]
         weights = model.weights_sha256()
         chosen = [settings_of(model, *job, method=method, steps=steps, weights_sha256=weights) for job in jobs]
+        files.check_names(out, chosen)
         for clip in clips:
+            check_place(out, clip, model.name, type(model.domain).__name__)
             mend_original(out, clip, model)
             if isinstance(clip, Clip):
-                check_original(out, clip, model.name, type(model.domain).__name__)
                 for doubt in hearing.notices(model, clip, hearing.heard(model, clip)):
                     click.echo(f"note: {doubt}", err=True)
         there = [] if overwrite else _finished(out, chosen)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from audiometamer.audio import fitted, resample
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.files import read_signal
 from audiometamer.metamers.results import Result, read_results
 from audiometamer.models import Model
@@ -125,8 +126,9 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
     Raises
     ------
     AudioMetamerError
-        If a folder holds no metamers, or a file of theirs is missing; if two metamers are of the same clip, model, layer and
-        seed; if metamers of one model's name were made with different weights; if different sounds have the same clip's name.
+        If a folder holds no metamers, or a file of theirs is missing or not that of its record; if two metamers are of the same
+        clip, model, layer and seed; if metamers of one model's name were made with different weights; if different sounds have
+        the same clip's name.
     """
     collection, seen = Collection(), dict[tuple[str, str, str, int], Path]()
     naturals: dict[tuple[str, str], int] = {}  # by clip and SHA-256
@@ -143,6 +145,7 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
         for needed in (path, result.folder / result.original):
             if not needed.is_file():
                 raise AudioMetamerError(f"{needed} does not exist, but {result.folder / result.record} does")
+        check_belongs(result)
         settings = evidence.settings
         place = (settings.clip, settings.model, settings.layer, result.seed)
         if (before := seen.setdefault(place, path)) != path:

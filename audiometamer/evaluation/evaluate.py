@@ -22,8 +22,8 @@ from audiometamer.evaluation.labels import Truths, check_labels, read_labels
 from audiometamer.evaluation.table import OTHERS, Row
 from audiometamer.files import whole_file
 from audiometamer.metamers.clips import NATURAL
-from audiometamer.metamers.files import safe_name
 from audiometamer.models import Model
+from audiometamer.safe_names import check_apart, safe_name
 from audiometamer.training.adversaries import Adversary
 
 PASSED, DISSIMILARITY = "passed", "rdm_correlation"
@@ -126,6 +126,8 @@ def _checked(models: Sequence[Model], collection: Collection, *, batch_size: int
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise AudioMetamerError(f"there are several models of the name {twice[0]!r}; each must have a name of its own")
     judges = [Judge(model, with_layers=with_layers, batch_size=batch_size) for model in models]
+    for files in (names, collection.layers, {task for judge in judges for task in judge.classes}):
+        check_apart((name, safe_name(name)) for name in files)
     for judge in judges:
         judge.check()
         notes = check_presentable(judge.model, collection.naturals)

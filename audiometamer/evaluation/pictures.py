@@ -13,7 +13,7 @@ from audiometamer.evaluation.measures import RECOGNITION
 from audiometamer.evaluation.table import OTHERS, Row
 from audiometamer.files import whole_file
 from audiometamer.metamers.clips import NATURAL
-from audiometamer.metamers.files import safe_name
+from audiometamer.safe_names import safe_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

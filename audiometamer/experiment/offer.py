@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Design
+from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.clips import NATURAL as NATURAL_LAYER
 from audiometamer.metamers.results import Result, read_results
 from audiometamer.stimuli.layout import CLIPS
@@ -119,7 +120,8 @@ def read_offer(
     ------
     AudioMetamerError
         If the set has no sounds, not the models, layers, seeds or columns that the design names, two items for one clip at one
-        condition, or no clip that has them all, or `check` finds something. All problems of the design are listed.
+        condition, no clip that has them all, or a sound that is not that of its record, or `check` finds something. All problems
+        of the design are listed.
     """
     items = [made for made in read_results(stimulus_set) if made.of_clip]
     if not items:
@@ -142,6 +144,7 @@ def read_offer(
         elif made.passed is False and not design.conditions.failed:
             missing.append(Missing(clip, condition, "failed its verdict"))
         else:
+            check_belongs(made)
             label = made.evidence.verdict.labels.get(design.answers.of)
             sources[clip, condition] = Source(made.file, {} if label is None else {condition.model: label[1]})
     clips = sorted(originals)

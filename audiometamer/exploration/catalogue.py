@@ -21,8 +21,8 @@ from audiometamer.exploration.moving import STEPS, Move, Moved, MovedRecord, as_
 from audiometamer.exploration.physical import Physical
 from audiometamer.files import whole_file, whole_folder
 from audiometamer.metamers.figure import draw_signals
-from audiometamer.metamers.files import safe_name
 from audiometamer.models import Model
+from audiometamer.safe_names import safe_name
 from audiometamer.tables import read_table
 
 _THERE = 0.01  # standard deviations from a coordinate, and less: nothing is to be moved

@@ -20,8 +20,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.files import json_text, whole_folder
 from audiometamer.matching.losses import gram
 from audiometamer.metamers.evidence import sha256_of
-from audiometamer.metamers.files import safe_name
 from audiometamer.models import Model, record
+from audiometamer.safe_names import safe_name
 
 _RECORD, _TENSORS = "dimensions.json", "dimensions.safetensors"
 

@@ -8,7 +8,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +20,10 @@ from audiometamer.errors import AudioMetamerError, BrokenError, some_of
 from audiometamer.exploration.dimensions import Dimension, Dimensions
 from audiometamer.exploration.moving import Move, Moved, MovedRecord
 from audiometamer.files import file_sha256, set_aside, write_json
-from audiometamer.metamers.files import read_signal, safe_name, write_signal
+from audiometamer.metamers.files import read_signal, write_signal
 from audiometamer.metamers.results import check_whole, read_json, suffix_of, warn_of_broken
 from audiometamer.models import Model
+from audiometamer.safe_names import check_apart, safe_name
 from audiometamer.tables import write_table
 
 MOVES = "moves.tsv"
@@ -182,7 +183,8 @@ def read_ladder(folder: Path) -> Ladder:
     Raises
     ------
     AudioMetamerError
-        If there are none; if signals are of several models, or were moved along several dimensions of one name; as `read_rungs`.
+        If there are none; if a signal or its reference is not what its record was written for; if signals are of several models,
+        or were moved along several dimensions of one name; as `read_rungs`.
     """
     return ladder_of(folder, read_rungs(folder))
 
@@ -193,7 +195,11 @@ def ladder_of(folder: Path, rungs: Sequence[Rung]) -> Ladder:
         raise AudioMetamerError(f"{folder} holds no moved signals: make them with explore ladder")
     _check_origins(folder, rungs)
     groups: dict[tuple[str, str], list[Rung]] = {}
+    sums = cache(file_sha256)  # references are shared
     for rung in rungs:
+        for path, digest in ((rung.path, rung.record.signal_sha256), (rung.original, rung.record.original_sha256)):
+            if digest and sums(path) != digest:
+                raise AudioMetamerError(f"{path} is not what {rung.path.with_suffix('.json')} was written for; make it again")
         groups.setdefault((rung.record.dimension, rung.record.clip), []).append(rung)
     return Ladder(folder, groups)
 
@@ -271,12 +277,10 @@ def distinct_clips(clips: Iterable[Clip]) -> list[Clip]:
         If two have the same name and differ, or files of both would lie in one folder.
     """
     found: dict[str, Clip] = {}
-    at: dict[Path, str] = {}  # as file systems tell names apart
     for clip in clips:
         if not found.setdefault(clip.name, clip).samples.equal(clip.samples):
             raise AudioMetamerError(f"two different signals are named {clip.name}; rename one of them")
-        if (first := at.setdefault(Path(safe_name(clip.name)), clip.name)) != clip.name:
-            raise AudioMetamerError(f"{first} and {clip.name} would both lie in {safe_name(clip.name)}; rename one of them")
+    check_apart(((name, safe_name(name)) for name in found), "folder")
     return list(found.values())
 
 

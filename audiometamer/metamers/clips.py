@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from audiometamer.clip_names import clip_name
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import readable
+from audiometamer.safe_names import check_apart, safe_name
 
 if TYPE_CHECKING:
     from audiometamer.audio import Clip
@@ -55,8 +55,4 @@ def read_for(
 
 def check_names(paths: Sequence[Path]) -> None:
     """Raise if two different files would share a folder."""
-    seen: dict[str, Path] = {}
-    for path in paths:
-        name = clip_name(path)
-        if (first := seen.setdefault(name, path)) != path:
-            raise AudioMetamerError(f"{readable(first)} and {readable(path)} would share the folder {name}; rename one of them")
+    check_apart(((path, safe_name(clip_name(path))) for path in paths), "folder")

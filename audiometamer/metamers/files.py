@@ -3,13 +3,11 @@
 Sounds are float32 WAVs, images PNGs of 16 bits, and signals of any other kind ``.npy`` files.
 """
 
-import hashlib
 import itertools
 import os
-import re
 import shutil
 import struct
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from audiometamer.clip_names import clip_name
 from audiometamer.errors import AudioMetamerError, BrokenError
 from audiometamer.files import file_sha256, set_aside, whole_file, write_json
 from audiometamer.images import read_png, write_png
+from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.evidence import Evidence, sha256_of
 from audiometamer.metamers.results import (
     INDEX,
@@ -41,6 +40,7 @@ from audiometamer.metamers.targets import GivenTarget, read_target, save_activat
 from audiometamer.metamers.unfinished import resumes
 from audiometamer.metamers.whole import is_whole
 from audiometamer.models import Model
+from audiometamer.safe_names import check_apart, check_beside, safe_name
 from audiometamer.tables import write_table
 from audiometamer.verdicts import verdict_word
 
@@ -48,7 +48,6 @@ INDEX_COLUMNS = (
     "file", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
     "method", "attempt", "steps", "seconds", "rms", "peak", "probability_clip", "probability_metamer",
 )  # fmt: skip
-_LONGEST = 150  # bytes of a name; file systems take 255
 _ROUNDING = 1e-5  # of pixels, which files of images hold in 16 bits
 
 
@@ -71,35 +70,83 @@ def named_as_before(out: Path, model: Model, clip: Clip) -> Clip:
     return replace(clip, name=name) if is_whole(before) and torch.equal(read_signal(before), clip.samples) else clip
 
 
-def check_original(out: Path, clip: Clip, model: str, domain: str) -> None:
-    """Raise if another clip of the same name is in `out`: its metamers of other layers and seeds would seem to be of this one."""
-    original = clip_folder(out, clip.name, model) / f"original{suffix_of(domain)}"
-    if not original.exists():
-        return
-    there, samples = read_signal(original), clip.samples.to("cpu").reshape(-1)
-    if there.numel() != samples.numel() or not torch.allclose(there.reshape(-1), samples, rtol=0, atol=_ROUNDING):
-        raise AudioMetamerError(f"{original} is another clip called {clip.name!r}; rename one of them or choose another --out")
+def check_names(out: Path, chosen: Sequence[Settings]) -> None:
+    """Raise if two metamers would share a file in `out`, or a new one has the file of another on some file systems."""
+    check_apart(((f"clip {settings.clip!r}", clip_folder(out, settings.clip, settings.model)) for settings in chosen), "folder")
+    check_apart((f"layer {settings.layer!r}", record_path(out, settings)) for settings in chosen)
+    for record in {record_path(out, settings) for settings in chosen}:
+        check_beside(record.parent, record.name)
 
 
-def mend_original(out: Path, clip: Clip | GivenTarget, model: Model) -> None:
-    """Write again what a clip's metamers in `out` were made from, if it is gone or cut short.
+class _OfMetamer(msgspec.Struct):
+    """The record of a metamer, which holds more."""
+
+    settings: Settings
+
+
+_of_metamers = msgspec.json.Decoder(_OfMetamer)
+
+
+def check_place(out: Path, clip: Clip | GivenTarget, model: str, domain: str) -> None:
+    """Raise if the folder that a clip's metamers of a model would share has others: they would seem to be of this one.
 
     Raises
     ------
     AudioMetamerError
-        If they are of another clip of that name.
+        If it has metamers of a clip or a model of another name, or another clip or target of this name; or if its name is that
+        of another folder on some file systems.
     """
-    at, domain = clip_folder(out, clip.name, model.name), type(model.domain).__name__
-    records, path = sorted(at.glob("*_seed*.json")), at / _original_name(clip, domain)
-    if is_whole(path) or not (records or path.exists()):
+    folder = clip_folder(out, clip.name, model)
+    check_beside(out, folder.parent.name)
+    check_beside(folder.parent, folder.name)
+    _check_original(folder, clip, domain)
+    for record in sorted(folder.glob("*_seed*.json")):
+        try:
+            found = _of_metamers.decode(record.read_bytes()).settings
+        except (OSError, msgspec.MsgspecError):  # whoever makes or reads that metamer says so
+            continue
+        if (found.clip, found.model) != (clip.name, model):
+            raise AudioMetamerError(
+                f"{record} is of {found.clip!r} and {found.model!r}, not of {clip.name!r} and {model!r}; rename one of them or "
+                "choose another --out"
+            )
+        if isinstance(clip, Clip) and found.clip_sha256 != sha256_of(clip.samples):
+            raise AudioMetamerError(f"{record} is of another clip called {clip.name!r}; rename one or choose another --out")
+
+
+def _check_original(folder: Path, clip: Clip | GivenTarget, domain: str) -> None:
+    """Raise if what the metamers of a folder were made from is there, and another."""
+    original = folder / original_name(clip, domain)
+    if not is_whole(original):  # it is written again
         return
-    for record in records:
-        with suppress(BrokenError):
-            if isinstance(clip, Clip) and read_json(record, _of_clips, "a metamer").settings.clip_sha256 != sha256_of(
-                clip.samples
-            ):
-                raise AudioMetamerError(f"{record} is of another clip called {clip.name!r}; rename one, or choose another --out")
-    _save_original(at, clip, domain, model.sample_rate)
+    if isinstance(clip, GivenTarget):
+        there = read_target(original).activations
+        same = there.keys() == clip.activations.keys() and all(there[k].equal(a.cpu()) for k, a in clip.activations.items())
+        kind = "target"
+    else:
+        same, kind = is_held_by(original, clip), "clip"
+    if not same:
+        raise AudioMetamerError(f"{original} is another {kind} called {clip.name!r}; rename one of them or choose another --out")
+
+
+def is_held_by(path: Path, clip: Clip) -> bool:
+    """Whether a file holds a clip, as `write_signal` writes it."""
+    there, samples = read_signal(path).reshape(-1), clip.samples.to("cpu").reshape(-1)
+    if there.numel() != samples.numel():
+        return False
+    return torch.allclose(there, samples, rtol=0, atol=_ROUNDING) if path.suffix == ".png" else there.equal(samples.to(there))
+
+
+def original_name(clip: Clip | GivenTarget, domain: str) -> str:
+    """The file of what metamers are made from."""
+    return TARGET if isinstance(clip, GivenTarget) else f"original{suffix_of(domain)}"
+
+
+def mend_original(out: Path, clip: Clip | GivenTarget, model: Model) -> None:
+    """Write again what a clip's metamers in `out` were made from, if it is gone or cut short."""
+    at, domain = clip_folder(out, clip.name, model.name), type(model.domain).__name__
+    if (at / original_name(clip, domain)).exists() or any(at.glob("*_seed*.json")):
+        _save_original(at, clip, domain, model.sample_rate)
 
 
 def checkpoint_path(out: Path, settings: Settings) -> Path:
@@ -120,13 +167,12 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     Raises
     ------
     AudioMetamerError
-        If the folder has metamers of another clip of that name.
+        As `check_place`.
     """
     evidence, clip = metamer.evidence, metamer.clip
     record = record_path(out, evidence.settings)
     path = record.with_suffix(suffix_of(evidence.domain))
-    if isinstance(clip, Clip):
-        check_original(out, clip, evidence.settings.model, evidence.domain)
+    check_place(out, clip, evidence.settings.model, evidence.domain)
     original = _save_original(record.parent, clip, evidence.domain, evidence.sample_rate)
     _set_aside_broken(record, path)
     write_signal(path, metamer.samples, evidence.sample_rate)
@@ -135,13 +181,9 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     return path
 
 
-def _original_name(clip: Clip | GivenTarget, domain: str) -> str:
-    return TARGET if isinstance(clip, GivenTarget) else f"original{suffix_of(domain)}"
-
-
 def _save_original(at: Path, clip: Clip | GivenTarget, domain: str, sample_rate: int | None) -> Path:
     """Write the natural signal, or the given target, into the folder of its metamers, unless it is there and whole."""
-    path = at / _original_name(clip, domain)
+    path = at / original_name(clip, domain)
     if is_whole(path):
         return path
     set_aside(path)
@@ -185,19 +227,13 @@ def read_evidence(path: Path) -> Evidence:
     return evidence_of(result_at(path))
 
 
-class _OfClip(msgspec.Struct):
-    """The record of a metamer, which holds more."""
-
-    settings: Settings
-
-
 class _Held(msgspec.Struct):
     """An ``item.json``, which holds more."""
 
     evidence: Evidence
 
 
-_of_clips, _held, _evidences = msgspec.json.Decoder(_OfClip), msgspec.json.Decoder(_Held), msgspec.json.Decoder(Evidence)
+_held, _evidences = msgspec.json.Decoder(_Held), msgspec.json.Decoder(Evidence)
 
 
 def evidence_of(result: Result) -> Evidence:
@@ -212,7 +248,14 @@ def read_metamer(path: Path) -> Metamer:
 
 
 def metamer_of(result: Result) -> Metamer:
-    """A metamer of a folder, whole."""
+    """A metamer of a folder, whole.
+
+    Raises
+    ------
+    AudioMetamerError
+        If something cannot be read, or its signal or its original is not that of its record.
+    """
+    check_belongs(result)
     evidence, original = evidence_of(result), result.folder / result.original
     name, notices = evidence.settings.clip, tuple(evidence.clip_notices)
     clip: Clip | GivenTarget
@@ -297,15 +340,6 @@ def _row(result: Result) -> dict[str, str | int]:
         "probability_clip": "|".join(f"{clip:.4f}" for clip, _ in evidence.probabilities.values()),
         "probability_metamer": "|".join(f"{metamer:.4f}" for _, metamer in evidence.probabilities.values()),
     }  # fmt: skip
-
-
-def safe_name(name: str) -> str:
-    """A name that every file system takes; a long one is cut, and ends with its hash."""
-    safe = re.sub(r"[^\w.@\-\[\]+=]+", "_", name).strip(".") or "_"
-    if len(safe.encode()) <= _LONGEST:
-        return safe
-    cut = safe.encode()[: _LONGEST - 9].decode(errors="ignore")
-    return f"{cut}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _number(value: float | None) -> str:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import file_sha256, whole_folder, write_json, write_text
+from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.clips import NATURAL
+from audiometamer.metamers.results import iterate_results
 from audiometamer.stimuli.draws import Draws, date_alike, keyed_draws, write_key
 from audiometamer.stimuli.set import (
     RIGHTS,
@@ -242,6 +244,10 @@ def _selected(stimulus_set: Path, selection: Path | None) -> list[Row]:
     for row in rows:
         if row.sample_rate is None:
             raise AudioMetamerError(f"{stimulus_set / row.file} is no sound; only sounds are exported")
+    exported = {row.file for row in rows}
+    for result in iterate_results(stimulus_set):
+        if result.file in exported:
+            check_belongs(result)
     return rows
 
 

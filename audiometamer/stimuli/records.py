@@ -10,14 +10,15 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.audio import Clip
-from audiometamer.errors import one_line
+from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.files import set_aside, write_json
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import metamer_of, safe_name, with_sums, write_signal
+from audiometamer.metamers.files import is_held_by, metamer_of, with_sums, write_signal
 from audiometamer.metamers.results import PLANNED, RECORD, Wanted, read_json, result_at, suffix_of
 from audiometamer.metamers.synthesis import Metamer, merit
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.metamers.whole import is_whole
+from audiometamer.safe_names import safe_name
 from audiometamer.stimuli.items import Identity, Planned
 from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, Failure
 from audiometamer.tables import write_table
@@ -136,6 +137,11 @@ def save_original(folder: Path, item: Planned, clip: Clip, domain: str) -> str:
     -------
     str
         Its file, as it lies in the set.
+
+    Raises
+    ------
+    AudioMetamerError
+        If another clip is there.
     """
     settings = item.identity.settings
     rate = "" if clip.sample_rate is None else f"@{clip.sample_rate}"
@@ -143,6 +149,8 @@ def save_original(folder: Path, item: Planned, clip: Clip, domain: str) -> str:
     if not is_whole(path := folder / ORIGINALS / name):
         set_aside(path)
         write_signal(path, clip.samples, clip.sample_rate)
+    elif not is_held_by(path, clip):
+        raise AudioMetamerError(f"{path} is another clip; put back {settings.clip!r}, or delete it to have it written")
     return f"{ORIGINALS}/{name}"
 
 

@@ -149,7 +149,7 @@ def test_sounds_of_one_name_are_told_before_any_is_moved(found, capsys, monkeypa
     moving = ("explore", "catalogue", "bank/sound0.wav", *MODEL)
     assert "two different signals are named sound0; rename one of them" in refused(capsys, *moving, "more/sound0.wav")
     told = refused(capsys, *moving, "more/a b.wav", "more/a_b.wav")
-    assert "a b and a_b would both lie in a_b; rename one of them" in told
+    assert "a b and a_b would share the folder a_b; rename one of them" in told
 
 
 def test_what_is_wrong_is_told_in_a_line(found, capsys):

@@ -1,0 +1,77 @@
+"""Whether a metamer's record, its signal and its original belong together; read without torch."""
+
+import hashlib
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import file_sha256
+from audiometamer.metamers.results import Result, Summary
+
+_SumOf = Callable[[Path], str]
+
+
+def check_belongs(result: Result) -> None:
+    """Raise unless the signal and the original beside a record are those that it was written for.
+
+    Raises
+    ------
+    AudioMetamerError
+        If one is another, or cannot be read.
+    """
+    evidence, original = result.evidence, result.folder / result.original
+    if not is_signal(evidence, result.path):
+        record = result.folder / result.record
+        raise AudioMetamerError(f"{result.path} is not the signal of {record}; put back what was there, or make it again")
+    if not is_original(evidence, original):
+        raise AudioMetamerError(f"{original} is not the original of {result.path}; put back what was there, or make it again")
+
+
+def is_signal(evidence: Summary, signal: Path, sum_of: _SumOf = file_sha256) -> bool:
+    """Whether a file is the signal of a record, as far as the record says; `sum_of`: a file to its SHA-256."""
+    return not evidence.signal_sha256 or sum_of(signal) == evidence.signal_sha256
+
+
+def is_original(evidence: Summary, original: Path, sum_of: _SumOf = file_sha256) -> bool:
+    """Whether a file is what a metamer was made from: by its sum, or in records without one by that of its samples."""
+    if evidence.original_sha256:
+        return sum_of(original) == evidence.original_sha256
+    settings = evidence.settings
+    if original.suffix == ".png":  # it holds 16 bits, and its name in a set the hash
+        named = re.search(r"-([0-9a-f]{8})$", original.stem)
+        return named is None or settings.clip_sha256.startswith(named[1])
+    return samples_sha256(original, settings.layer) == settings.clip_sha256
+
+
+def samples_sha256(original: Path, layer: str) -> str:
+    """SHA-256 of the samples of a WAV or ``.npy`` file, or of the activations of a layer that were given in their place.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        for values in _values(original, layer):
+            digest.update(np.ascontiguousarray(values).tobytes())
+    except (OSError, ValueError, KeyError, struct.error) as error:
+        raise AudioMetamerError(f"{original} cannot be read: {error}") from error
+    return digest.hexdigest()
+
+
+def _values(original: Path, layer: str) -> list[np.ndarray]:
+    if original.suffix == ".safetensors":
+        from audiometamer.metamers.targets import read_target
+
+        target = read_target(original)
+        return [target.at(place).cpu().numpy() for place in dict.fromkeys(layer.split("+"))]
+    if original.suffix == ".npy":
+        return [np.load(original)]
+    import scipy.io.wavfile
+
+    return [scipy.io.wavfile.read(original)[1].T]
