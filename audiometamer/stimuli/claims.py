@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
-from audiometamer.files import NO_LOCKS, create, in_turn
+from audiometamer.files import NO_LOCKS, create, holder_of, in_turn
 from audiometamer.processes import began, has_ended, numbering
 from audiometamer.stimuli.layout import LOCK
 
@@ -86,6 +86,7 @@ class Claims:
         self.folder, self.beat, self.silence = folder, beat, silence
         self.held: dict[str, str] = {}  # token by key
         self._seen: dict[str, tuple[tuple[int, int], float, bool]] = {}  # claim's stamp, since when, whether it ever changed
+        self._waiting = False  # whether it was said that somebody holds the lock
 
     @contextmanager
     def alive(self) -> Iterator[None]:
@@ -198,7 +199,12 @@ class Claims:
                     with _kept(self.folder / key, wait=False):
                         (self.folder / key).unlink(missing_ok=True)
                 return self._create(key)
-        except (TimeoutError, BlockingIOError):  # its holder is writing: it lives, or is suspended just then
+        except BlockingIOError:  # its holder is writing: it lives, or is suspended just then
+            return False
+        except TimeoutError:
+            if not self._waiting:
+                self._waiting = True
+                warnings.warn(f"waiting for {holder_of(self.folder / LOCK)}", AudioMetamerWarning, stacklevel=2)
             return False
 
 
