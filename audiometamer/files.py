@@ -9,23 +9,30 @@ import re
 import secrets
 import shutil
 import stat
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, WritingError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 # How flock answers where there are no locks: a mount without them, NFS without a lock daemon.
-_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 # How fsync, or opening a folder for it, answers where there is none: FUSE mounts, network shares, folders one may not list.
 _NO_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EACCES, errno.EISDIR}
 _SYNCS_AT_ONCE = 16  # file systems commit those that wait together
 _LARGEST = 1e15  # of the numbers in files of settings
+_PATIENCE = 3.0  # seconds after which it is said which lock is waited for
+_RECOVERY = 4.0  # seconds in which filelock takes over a lock whose record makes no sense; it watches it for two
+_LONGEST_RECORD = 1000  # characters of the file of a lock
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
 
@@ -295,6 +302,9 @@ def is_temporary(name: str) -> bool:
 def in_turn(lock: Path, *, timeout: float = -1) -> Iterator[None]:
     """Hold a lock; where the file system has none, filelock holds a file that only one process can create.
 
+    Whoever waits without a limit says after a few seconds what for. A lock that a process of this host left as it was killed is
+    taken over.
+
     Parameters
     ----------
     lock : path
@@ -308,18 +318,23 @@ def in_turn(lock: Path, *, timeout: float = -1) -> Iterator[None]:
         If somebody else still holds it.
     AudioMetamerError
         If its file cannot be made, or the file system has no locks.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If it is waited for long.
     """
     from filelock import FileLock
 
-    held = FileLock(lock, timeout=timeout)
+    held = FileLock(lock)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "flock not supported", UserWarning)  # filelock has found another way
-            held.acquire()
+            _acquire(held, lock, timeout)
     except TimeoutError:
         raise
     except OSError as error:
-        if error.errno in _NO_LOCKS:
+        if error.errno in NO_LOCKS:
             raise AudioMetamerError(
                 f"the file system of {lock.parent} has no locks ({error.strerror}; NFS without a lock daemon?): choose a folder "
                 "on another one"
@@ -329,6 +344,49 @@ def in_turn(lock: Path, *, timeout: float = -1) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def _acquire(held: "BaseFileLock", lock: Path, timeout: float) -> None:
+    """Acquire a lock, and say what is waited for if that takes long.
+
+    Of locks that are files, filelock takes over those of processes of this host that have ended, and those whose record makes no
+    sense. An empty one was left where the file system had other locks, or by a process that was killed as it made it.
+    """
+    end, patience, marked = time.monotonic() + timeout, timeout if 0 <= timeout < _PATIENCE else _PATIENCE, False
+    while True:
+        try:
+            held.acquire(timeout=patience)
+        except TimeoutError:
+            is_file = hasattr(held, "pid")  # else the system lets go of it when its holder ends
+            if is_file and not marked and not _record(lock):
+                with suppress(FileNotFoundError), lock.open("r+") as file:
+                    file.write("left over\n")
+                marked, patience = True, _RECOVERY
+                continue
+            if timeout >= 0 and time.monotonic() >= end:
+                raise
+            if timeout < 0:
+                warnings.warn(f"waiting for {holder_of(lock)}", AudioMetamerWarning, stacklevel=4)
+            patience = -1 if timeout < 0 else end - time.monotonic()
+        else:
+            return
+
+
+def holder_of(lock: Path) -> str:
+    """Who holds a lock, in words, and what to do if nobody does any more."""
+    if record := _record(lock):
+        pid, host = record
+        return f"process {pid} on {host}, which holds {lock}; if it has ended, delete that file"
+    return f"another process, which holds {lock}"
+
+
+def _record(lock: Path) -> tuple[str, str] | None:
+    """Number and host of the process that holds a lock that is a file."""
+    try:
+        lines = lock.read_text(errors="replace")[:_LONGEST_RECORD].split("\n")
+    except OSError:
+        return None
+    return (lines[0], lines[1].partition("?pidns-")[0]) if len(lines) > 1 and lines[0].isdigit() else None
 
 
 @contextmanager
@@ -347,11 +405,13 @@ def only_writer(out: Path) -> Iterator[None]:
         make_folder(out)
     except OSError as error:
         raise AudioMetamerError(f"could not write into {out}: {error.strerror or error}") from error
+    lock = out / ".lock"
     with ExitStack() as stack:
         try:
-            stack.enter_context(in_turn(out / ".lock", timeout=0))
+            stack.enter_context(in_turn(lock, timeout=0))
         except TimeoutError as error:
-            raise AudioMetamerError(f"another run is writing into {out}; wait for it, or choose another --out") from error
+            who = "" if _record(lock) is None else f": {holder_of(lock)}"
+            raise AudioMetamerError(f"another run is writing into {out}; wait for it, or choose another --out{who}") from error
         yield
 
 

@@ -9,7 +9,7 @@ import time
 import filelock
 import pytest
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.files import create, in_turn, is_temporary, only_writer, whole_file, whole_folder
 
 
@@ -136,6 +136,58 @@ def test_without_flock_a_lock_is_a_file_that_only_one_can_create(tmp_path, monke
     with only_writer(tmp_path / "out"), in_turn(tmp_path / "another"):
         pass
     assert not recwarn.list
+
+
+@pytest.fixture
+def without_flock(monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr("audiometamer.files._PATIENCE", 0.1)
+
+
+@pytest.mark.parametrize("content", ["", "4194303\n{host}\n"])
+def test_without_flock_a_lock_that_nobody_holds_any_more_is_taken_over(tmp_path, without_flock, content):
+    """Left empty where there was flock, or by a process of this host that was killed; by numbers no process has."""
+    with in_turn(tmp_path / "another"):
+        host = (tmp_path / "another").read_text().split("\n")[1]
+    (tmp_path / ".lock").write_text(content.format(host=host))
+    began = time.monotonic()
+    with in_turn(tmp_path / ".lock"):
+        assert time.monotonic() - began < 5
+        assert (tmp_path / ".lock").read_text().startswith(f"{os.getpid()}\n")
+
+
+def test_without_flock_it_is_said_who_is_waited_for(tmp_path, without_flock):
+    lock = tmp_path / ".lock"
+    lock.write_text("4242\nnode17?pidns-f00\n")
+    threading.Timer(0.5, lock.unlink).start()
+    told = f"^waiting for process 4242 on node17, which holds {lock}; if it has ended, delete that file$"
+    with pytest.warns(AudioMetamerWarning, match=told), in_turn(lock):
+        pass
+    lock.write_text("4242\nnode17\n")
+    told = f"another run is writing into {tmp_path}; .* choose another --out: process 4242 on node17, which holds {lock}; if"
+    with pytest.raises(AudioMetamerError, match=told), only_writer(tmp_path):
+        pass
+
+
+def test_who_waits_for_a_lock_for_long_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("audiometamer.files._PATIENCE", 0.05)
+    held = threading.Event()
+
+    def hold():
+        with in_turn(tmp_path / ".lock"):
+            held.set()
+            time.sleep(0.3)
+
+    threading.Thread(target=hold).start()
+    held.wait()
+    with (
+        pytest.warns(AudioMetamerWarning, match=f"^waiting for another process, which holds {tmp_path}/.lock$"),
+        in_turn(tmp_path / ".lock"),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])

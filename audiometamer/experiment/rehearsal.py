@@ -21,6 +21,7 @@ from audiometamer.experiment.messages import Answer
 from audiometamer.experiment.simulated import Client, Confirmed, Reply, take_part
 from audiometamer.experiment.store import Store
 from audiometamer.files import make_folder
+from audiometamer.processes import how_it_ended
 from audiometamer.resources import COMMAND
 
 SERVE = (*COMMAND, "experiment", "serve")
@@ -254,5 +255,5 @@ def address_of(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
     if "http://" not in line:
-        raise AudioMetamerError(f"the server did not start; it ended with status {process.wait()}")
+        raise AudioMetamerError(f"the server did not start; it {how_it_ended(process.wait())}")
     return "http://" + line.split("http://")[1].split()[0]

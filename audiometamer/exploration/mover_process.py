@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.processes import how_it_ended
 
 if TYPE_CHECKING:
     from audiometamer.exploration.ladder import Rung
@@ -121,10 +122,7 @@ class MoverProcess:
 
     def _how_it_ended(self) -> str:
         self._process.join(_PATIENCE)
-        status = self._process.exitcode
-        return (
-            f"was killed ({signal.Signals(-status).name})" if status is not None and status < 0 else f"ended with status {status}"
-        )
+        return how_it_ended(self._process.exitcode)
 
 
 def _work(connection: Connection) -> None:

@@ -1,24 +1,29 @@
 """Who makes which item: claims that several workers, also on several machines, lay on items of one folder."""
 
+import errno
 import os
 import platform
 import secrets
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import create, in_turn, make_folder
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
+from audiometamer.files import NO_LOCKS, create, holder_of, in_turn, make_folder
 from audiometamer.metamers.results import NOT_JSON
 from audiometamer.processes import began, has_ended, numbering
 from audiometamer.stimuli.layout import LOCK
+
+if sys.platform != "win32":
+    import fcntl
 
 BEAT = 5.0  # seconds between two signs of life of a worker
 SILENCE = 120.0  # seconds without one after which a worker that cannot be looked at counts as gone
@@ -70,8 +75,8 @@ class Claims:
     A claim is a file made with the promise that it was not there. Its worker touches it while it lives. Other workers trust
     neither the clock nor the file's time: a claim is stale when its process is known to be gone, or when they have seen it
     unchanged for `SILENCE` seconds by their own stopwatch; one that cannot be read, already after a few beats. A worker that was
-    only suspended so long finds out when it writes: what is written of an item is written by `write`, while nobody takes a claim
-    over.
+    only suspended so long finds out when it writes: what is written of an item is written by `write`, and while that lasts nobody
+    takes its claim over.
 
     Parameters
     ----------
@@ -84,6 +89,7 @@ class Claims:
         self.folder, self.beat, self.silence = folder, beat, silence
         self.held: dict[str, str] = {}  # token by key
         self._seen: dict[str, tuple[tuple[int, int], float, bool]] = {}  # claim's stamp, since when, whether it ever changed
+        self._waiting = False  # whether it was said that somebody holds the lock
 
     @contextmanager
     def alive(self) -> Iterator[None]:
@@ -136,9 +142,9 @@ class Claims:
         what : str
             The item, for the warning.
         write : callable
-            Called while nobody takes over any claim.
+            Called while nobody takes the claim over.
         """
-        with in_turn(self.folder / LOCK):
+        with _kept(self.folder / key, wait=True):
             if ours := self._is_ours(key):
                 write()
         if not ours and self.held.pop(key, None) is not None:
@@ -193,10 +199,43 @@ class Claims:
         try:
             with in_turn(self.folder / LOCK, timeout=self.beat):
                 if stale is not None and read_claim(self.folder / key) == stale and self._is_stale(key):
-                    (self.folder / key).unlink(missing_ok=True)
+                    with _kept(self.folder / key, wait=False):
+                        (self.folder / key).unlink(missing_ok=True)
                 return self._create(key)
-        except TimeoutError:
+        except BlockingIOError:  # its holder is writing: it lives, or is suspended just then
             return False
+        except TimeoutError:
+            if not self._waiting:
+                self._waiting = True
+                warnings.warn(f"waiting for {holder_of(self.folder / LOCK)}", AudioMetamerWarning, stacklevel=2)
+            return False
+
+
+@contextmanager
+def _kept(path: Path, *, wait: bool) -> Iterator[None]:
+    """Keep a claim from being taken over, or from being written by; whoever is killed keeps nothing.
+
+    Where the file system has no locks nothing is kept: a worker would have to be suspended in the milliseconds of writing, until
+    its claim is taken over. Windows removes no file that is open.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process keeps it, and is not to be waited for.
+    WritingError
+        If the disk does not answer, or is read-only now.
+    """
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb+"))
+            if sys.platform != "win32":
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno not in {*NO_LOCKS, errno.ENOENT}:  # taken away: its worker sees that
+                raise WritingError(f"could not write {path}: {error.strerror or error}") from error
+        yield
 
 
 def read_claim(path: Path) -> Claim | None:

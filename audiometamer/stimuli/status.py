@@ -1,5 +1,6 @@
 """How far a set is, by what lies on the disk alone."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -65,7 +66,11 @@ def read_status(folder: Path) -> Status:
     wanted = read_planned(folder)
     claims = folder / CLAIMS
     claimed = {path.name for path in claims.glob("*")}
+    there = _Folders(folder)
     for item in wanted:
+        if item.key not in claimed and item.folder not in there:
+            counts.setdefault((item.model, item.layer), Counter())["to do"] += 1
+            continue
         try:
             state, failure = _state(folder, folder / item.folder, claims / item.key if item.key in claimed else None)
         except BrokenError as error:
@@ -81,6 +86,21 @@ def read_status(folder: Path) -> Status:
     for (model, layer), found in counts.items():
         layers.setdefault(model, {})[layer] = _all_states(found)
     return Status(str(folder), len(wanted), _all_states(sum(counts.values(), Counter())), layers, errors)
+
+
+class _Folders:
+    """Which folders are there, each folder around them listed once: of a plan of a hundred thousand items most may be to do."""
+
+    def __init__(self, stimulus_set: Path) -> None:
+        self._set = stimulus_set
+        self._listed: dict[str, set[str]] = {}
+
+    def __contains__(self, folder: str) -> bool:
+        around, _, name = folder.rpartition("/")
+        if around not in self._listed:
+            at = self._set / around
+            self._listed[around] = set(os.listdir(at)) if at.is_dir() else set()
+        return name in self._listed[around]
 
 
 def _all_states(found: "Counter[str]") -> dict[str, int]:

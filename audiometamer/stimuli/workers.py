@@ -3,23 +3,27 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
 import torch
 
 from audiometamer.devices import worker_device
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, one_line, some_of
+from audiometamer.processes import how_it_ended
 
 # What a model, or a clip, can do wrong: it concerns the item, not the run.
 FAULTS = (AudioMetamerError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError)
 _RESTARTS = 3
+_LONGEST = 200  # characters of a fault that is not ours
 _POLL = 2.0  # seconds between two looks at the disk
 
 # Items made so far, and what is going on.
@@ -104,48 +108,105 @@ def run_many(work: Work, workers: int, *, device: str, watch: Callable[[int], No
     """
     context = multiprocessing.get_context("spawn")
     threads = max(torch.get_num_threads() // workers, 1)
+    faults: dict[str, list[str]] = {}  # who ended so
 
-    def start(k: int) -> Any:
-        process = context.Process(target=_work, args=(work, str(worker_device(device, k)), threads))
+    def start(k: int) -> _Running:
+        told, tell = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(work, str(worker_device(device, k)), threads, tell))
         process.start()
-        return process
+        tell.close()
+        return _Running(process, told)
 
     restarts = 0
     running = {k: start(k) for k in range(workers)}
-    faults: list[str] = []
     try:
         while running:
             time.sleep(_POLL)
             watch(len(running))
-            for k, process in tuple(running.items()):
-                if process.is_alive():
+            for k, one in tuple(running.items()):
+                one.listen()
+                if one.process.is_alive():
                     continue
                 del running[k]
-                if process.exitcode and process.exitcode < 0 and restarts < _RESTARTS:  # killed from outside
+                status = one.process.exitcode
+                if status and status < 0 and restarts < _RESTARTS:  # killed from outside
                     restarts += 1
                     running[k] = start(k)
-                elif process.exitcode:
-                    faults.append(f"worker {k} ended with status {process.exitcode}")
+                elif status:
+                    faults.setdefault(one.fault or _end(status), []).append(str(k))
     finally:
-        for process in running.values():
-            process.terminate()
-        for process in running.values():
-            process.join()
+        for one in running.values():
+            one.process.terminate()
+        for one in running.values():
+            one.process.join()
     if faults:
-        raise AudioMetamerError(f"{'; '.join(faults)}; what they had finished is kept")
+        ends = (f"worker{'s' * (len(who) > 1)} {some_of(who)} {how}" for how, who in faults.items())
+        raise AudioMetamerError(f"{'; '.join(ends)}; what they had finished is kept")
 
 
-def _work(work: Work, device: str, threads: int) -> None:
-    """A worker's process."""
+@dataclass
+class _Running:
+    """A worker's process, and what it tells.
+
+    Parameters
+    ----------
+    process : multiprocessing process
+    told : Connection
+        Where its notes come from, and at its end the fault.
+    fault : str
+        How it failed. Default empty: nothing is told.
+    """
+
+    process: Any
+    told: Connection
+    fault: str = ""
+
+    def listen(self) -> None:
+        """Pass its notes on, and keep its fault."""
+        with suppress(EOFError, OSError):  # it has ended, and told all
+            while self.told.poll():
+                text, is_fault = self.told.recv()
+                if is_fault:
+                    self.fault = f"failed: {text}"
+                else:
+                    warnings.warn(text, AudioMetamerWarning, stacklevel=3)
+
+
+def _end(status: int) -> str:
+    """How a worker ended that told nothing."""
+    guess = ": out of memory?" if status == -getattr(signal, "SIGKILL", 0) else ""
+    return f"{how_it_ended(status)}{guess}"
+
+
+def _work(work: Work, device: str, threads: int, tell: Connection) -> None:
+    """A worker's process; what its parent should say goes through the pipe, a fault of this package also to the terminal."""
+
+    def send(text: str, *, is_fault: bool) -> None:
+        with suppress(OSError):  # the parent was killed
+            tell.send((text, is_fault))
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if issubclass(category, AudioMetamerWarning):
+            send(str(message), is_fault=False)
+        else:
+            plain(message, category, *rest)
+
     torch.set_num_threads(threads)
-    warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"  # in one line, as in the parent
-    try:
-        with interruptible() as interruption:
-            work(torch.device(device), interruption)
-    except KeyboardInterrupt:
-        return
-    except AudioMetamerError as error:
-        raise SystemExit(f"audiometamer: worker: {error}") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AudioMetamerWarning)
+        plain = warnings.showwarning
+        warnings.showwarning = show  # type: ignore[assignment]  # mypy wants the parameters' names repeated
+        try:
+            with interruptible() as interruption:
+                work(torch.device(device), interruption)
+        except KeyboardInterrupt:
+            return
+        except AudioMetamerError as error:
+            send(one_line(error), is_fault=True)
+            sys.exit(1)
+        except Exception as error:
+            send(f"{type(error).__name__}: {one_line(error)}"[:_LONGEST], is_fault=True)
+            raise
 
 
 def stop_without_parent() -> None:
