@@ -1,5 +1,6 @@
 """Trials that are decided on the way: decided once, kept before they are told, answered once, and the same after a restart."""
 
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +19,7 @@ from audiometamer.experiment.folder import read_experiment
 from audiometamer.experiment.messages import Message
 from audiometamer.experiment.pack import pack
 from audiometamer.experiment.rehearsal import address_of, rehearse, start_server
+from audiometamer.experiment.results import results_page
 from audiometamer.experiment.server import create_app
 from audiometamer.experiment.simulated import Client, Informed, take_part
 from audiometamer.experiment.store import ConflictError, RefusedError, Store
@@ -428,14 +430,19 @@ def test_a_listener_of_two_thousand_trials_is_not_slow(tmp_path):
     assert sorted(times[-100:])[50] < 0.02
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"trial": {"trial": 2, "kind": "main", "stimulus": "x"}, "answer": "1", "about": {}}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"trial": {"trial": 2, "kind": "main", "stimulus": "x"}, "answer": "1", "about": {}}']
+)
 def test_a_decided_trial_that_cannot_be_read_is_named_with_its_answer(client, store, experiment, content):
     token = begun(client, store)
     go_on(client, store, token, range(2, 5))
     with sqlite3.connect(store.path) as db:
         db.execute("UPDATE decided SET content = ? WHERE trial = 3", (content,))
     found = read_answers(store.path, experiment)
-    assert [notice.partition(": it ")[0] for notice in found.notices] == ["listener 1, trial 3", f"listener 1, message {key_of('trial', 3)}"]
+    assert [notice.partition(": it ")[0] for notice in found.notices] == [
+        "listener 1, trial 3",
+        f"listener 1, message {key_of('trial', 3)}",
+    ]
     assert [one.message.trial for one in found.given(1)] == [1, 2, 4]
     assert results_page("x", found)
     assert found.text("trials.tsv").count("\n") == 3
