@@ -11,6 +11,7 @@ import h11
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+AT_ONCE = 2  # requests at work for each connection there is room for: those of ended connections count until they notice
 BACKLOG = 2048  # connections that wait to be taken
 SECONDS_FOR_REQUEST = 30.0  # from its first byte, or the connection, to its last byte; the page gives up after 20
 SECONDS_FOR_READING = 60.0  # in which a response must get on, by as much as the system buffers
@@ -55,8 +56,8 @@ class PatientServer(Server):
 class Connection(H11Protocol):
     """A connection that is waited for as long as `SECONDS_FOR_REQUEST` and `SECONDS_FOR_READING` say.
 
-    Where there are ``limit_concurrency`` connections, one more ends that which has waited longest for its client. If none waits,
-    the newest is told to come again later (503); a few more, and it is ended at once.
+    One connection more than there is room for ends that which has waited longest for its client; itself, if no other waits. There
+    is room for ``limit_concurrency`` / `AT_ONCE`.
     """
 
     def __init__(self, config: Config, *args: Any, **kwargs: Any) -> None:
@@ -68,15 +69,9 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._await_request()
-        most = self.limit_concurrency
-        if most is None or len(self.connections) < most:
-            return
-        if len(self.connections) >= most + _SPARE // 2:
-            transport.abort()
-            return
-        waiting = [one for one in self.connections if one is not self and getattr(one, "waiting_since", None) is not None]
-        if waiting:
-            longest = min(waiting, key=lambda one: one.waiting_since)  # type: ignore[union-attr]
+        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency // AT_ONCE:
+            waiting = [one for one in self.connections if isinstance(one, Connection) and one.waiting_since is not None]
+            longest = min(waiting, key=lambda one: (one is self, one.waiting_since))
             self.connections.discard(longest)  # at once: it is told only after others have come
             longest.transport.abort()
 

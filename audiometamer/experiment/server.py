@@ -39,7 +39,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -414,6 +414,7 @@ def serve(
     port: int = 8000,
     open_to: Service | None = None,
     database: Path | None = None,
+    proxies: Sequence[str] = (),
     started: Callable[[str], None] = lambda _address: None,
 ) -> None:
     """Run an experiment until it is interrupted.
@@ -428,6 +429,8 @@ def serve(
     open_to : {"prolific", "mturk", "anyone"}, optional
     database : path, optional
         Default: ``answers.db`` in the experiment's folder.
+    proxies : sequence of str
+        Addresses or networks of proxies; what they say of who connects to them (``X-Forwarded-For``) is believed. Default: nobody's.
     started : function of str, optional
         Called with the address once requests are taken.
 
@@ -438,7 +441,7 @@ def serve(
     """
     import uvicorn
 
-    from audiometamer.experiment.connections import Connection, PatientServer, most_connections
+    from audiometamer.experiment.connections import AT_ONCE, Connection, PatientServer, most_connections
 
     repeats = Repeats()
     with closing(Store(database or experiment.folder / layout.DATABASE, experiment)) as store:
@@ -446,7 +449,7 @@ def serve(
         most = most_connections()
         config = uvicorn.Config(
             app, http=Connection, ws="none", log_config=log_settings(repeats), access_log=False, server_header=False,
-            proxy_headers=False, limit_concurrency=most, backlog=1 + most // 8, timeout_keep_alive=30,
+            proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies), limit_concurrency=AT_ONCE * most, backlog=1 + most // 8, timeout_keep_alive=30,
             timeout_graceful_shutdown=5,
         )  # fmt: skip
         server = PatientServer(config)
