@@ -35,7 +35,7 @@ _SERVED = (
     ),
     click.option(
         "--proxy", "proxies", multiple=True, metavar="ADDRESS",
-        help="Address or network of a proxy (nginx, Caddy) whose word on who connects to it is believed; may be given several times.",
+        help="Proxy (nginx, Caddy) that is believed who connects to it: address or network; may be given several times.",
     ),
 )  # fmt: skip
 _REHEARSED = (

@@ -430,7 +430,7 @@ def serve(
     database : path, optional
         Default: ``answers.db`` in the experiment's folder.
     proxies : sequence of str
-        Addresses or networks of proxies; what they say of who connects to them (``X-Forwarded-For``) is believed. Default: nobody's.
+        Addresses or networks of proxies whose word on who connects to them (``X-Forwarded-For``) is believed. Default: none.
     started : function of str, optional
         Called with the address once requests are taken.
 
@@ -449,8 +449,8 @@ def serve(
         most = most_connections()
         config = uvicorn.Config(
             app, http=Connection, ws="none", log_config=log_settings(repeats), access_log=False, server_header=False,
-            proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies), limit_concurrency=AT_ONCE * most, backlog=1 + most // 8, timeout_keep_alive=30,
-            timeout_graceful_shutdown=5,
+            proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies), limit_concurrency=AT_ONCE * most,
+            backlog=1 + most // 8, timeout_keep_alive=30, timeout_graceful_shutdown=5,
         )  # fmt: skip
         server = PatientServer(config)
         with _listen(host, port) as listening:
