@@ -40,6 +40,10 @@ _SERVED = (
         "--open", "open_to", type=click.Choice(["prolific", "mturk", "anyone"]),
         help="Take listeners without a link of their own; default: links alone.",
     ),
+    click.option(
+        "--proxy", "proxies", multiple=True, metavar="ADDRESS",
+        help="Proxy (nginx, Caddy) that is believed who connects to it: address or network; may be given several times.",
+    ),
 )  # fmt: skip
 _REHEARSED = (
     click.option(
@@ -58,7 +62,7 @@ listeners = click.option("--listeners", type=click.IntRange(1), default=5, show_
 
 
 def served(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Where and for whom an experiment is served, as arguments `database`, `host`, `port` and `open_to`."""
+    """Where and for whom an experiment is served, as arguments `database`, `host`, `port`, `open_to` and `proxies`."""
     return _with(_SERVED)(command)
 
 
@@ -76,7 +80,7 @@ def _with(asked: Sequence[Decorator]) -> Decorator:
     return decorate
 
 
-def serve(read: Experiment, *, database: Path | None, host: str, port: int, open_to: str | None) -> None:
+def serve(read: Experiment, *, database: Path | None, host: str, port: int, open_to: str | None, proxies: Sequence[str]) -> None:
     """Serve until it is interrupted, and print where."""
     try:
         from audiometamer.experiment.server import Service
@@ -87,7 +91,9 @@ def serve(read: Experiment, *, database: Path | None, host: str, port: int, open
     def started(address: str) -> None:
         click.echo(f"{address} (results: {address}/results)")
 
-    serve_experiment(read, host=host, port=port, open_to=cast("Service | None", open_to), database=database, started=started)
+    serve_experiment(
+        read, host=host, port=port, open_to=cast("Service | None", open_to), database=database, proxies=proxies, started=started
+    )
 
 
 def tell_of_ends(asked: CommonDesign, out: Path) -> None:

@@ -10,10 +10,11 @@ import msgspec
 
 from audiometamer.experiment.course import Course, Decided, Wanted
 from audiometamer.experiment.session import PageTrial, page_trial
-from audiometamer.experiment.store import ConflictError, State, Store, UnavailableError
+from audiometamer.experiment.store import ConflictError, ExcessError, State, Store, UnavailableError
 
 _LOOK_AROUND = 1.0  # s between two looks whether somebody still waits
 _GRACE = 5.0  # s in which who lost the connection may come back
+_MOST_ASKING = 100  # at once for one trial, from several windows for example; each holds a connection
 _MOST_AT_ONCE = 1000  # trials that are being made; each holds a thread
 
 
@@ -97,6 +98,8 @@ class Deciding:
         ------
         ConflictError
             If it is not the turn of this trial, or `Store.decide` raises it.
+        ExcessError
+            If it is asked for far too often at once.
         UnavailableError
             If it was not decided, because the server ends for example; it may be asked for again.
         """
@@ -131,6 +134,8 @@ class Deciding:
         if making is None:
             making = self.under_way[key] = _Making(self.ending)
             making.task = asyncio.create_task(self._make(key, wanted, making))
+        if making.asking >= _MOST_ASKING:
+            raise ExcessError(f"more than {_MOST_ASKING} requests for one trial at once")
         if waiting and making.since is None:
             making.since = time.monotonic()
         making.asking += 1

@@ -1,5 +1,6 @@
 """Requests that are not trusted: bounded, of the right type, checked against a struct, with a token where one is needed."""
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import parse_qs
@@ -7,7 +8,7 @@ from urllib.parse import parse_qs
 import msgspec
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 T = TypeVar("T")
@@ -56,13 +57,37 @@ class SecurityHeaders:
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
+class Allowance:
+    """How many requests each listener may send: so many at once, and so many a second after that.
+
+    Parameters
+    ----------
+    at_once, a_second : float
+    """
+
+    def __init__(self, at_once: float, a_second: float) -> None:
+        self.at_once, self.a_second = at_once, a_second
+        self._left: dict[int, tuple[float, float]] = {}  # and when, by a clock that nobody sets
+
+    def take(self, listener: int) -> bool:
+        """Whether a listener may send one more; it is taken then."""
+        now = time.monotonic()
+        left, then = self._left.get(listener, (self.at_once, now))
+        left = min(self.at_once, left + self.a_second * (now - then))
+        self._left[listener] = left - (left >= 1), now
+        return left >= 1
+
+
 async def read_body(request: Request) -> bytes:
     """The body, at most `MOST_BYTES`: more is not even read."""
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MOST_BYTES:
-            raise HTTPException(413, f"a body may have {MOST_BYTES} bytes")
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MOST_BYTES:
+                raise HTTPException(413, f"a body may have {MOST_BYTES} bytes")
+    except ClientDisconnect as error:  # nobody reads this
+        raise HTTPException(400, "the connection ended before the body did") from error
     return bytes(body)
 
 

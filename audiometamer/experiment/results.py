@@ -11,7 +11,7 @@ from audiometamer.experiment.export import EVENTS, LISTENERS, PARTICIPANTS, TRIA
 TABLES = (TRIALS, LISTENERS, EVENTS, PARTICIPANTS)
 
 
-def results_page(title: str, answers: Answers | None, *, refused: bool = False) -> str:
+def results_page(title: str, answers: Answers | None, *, refused: bool = False, root: str = "") -> str:
     """A page that asks for the secret and, where there are answers to be shown, shows them.
 
     Parameters
@@ -21,8 +21,11 @@ def results_page(title: str, answers: Answers | None, *, refused: bool = False) 
     answers : Answers or None
     refused : bool
         Whether the secret was wrong. Default False.
+    root : str
+        Where the server's root is as seen from the page, which may lie under any path of a proxy: ``../`` in the address of a
+        table. Default: beside the page.
     """
-    downloads = "".join(f'<button formaction="/results/{table}">Download {table}</button>' for table in TABLES)
+    downloads = "".join(f'<button formaction="{root}results/{table}">Download {table}</button>' for table in TABLES)
     wrong = '<p role="alert">This is not the secret of this experiment.</p>' if refused else ""
     return f"""<!doctype html>
 <html lang="en">
@@ -31,12 +34,12 @@ def results_page(title: str, answers: Answers | None, *, refused: bool = False) 
 <meta name="viewport" content="width=device-width">
 <title>Results: {escape(title)}</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="/page/results.css">
+<link rel="stylesheet" href="{root}page/results.css">
 </head>
 <body>
 <main>
 <h1>{escape(title)}</h1>
-<form method="post" action="/results">
+<form method="post" action="{root}results">
 <label for="secret">Secret of this experiment (in the file results.secret)</label>
 <input id="secret" name="secret" type="password" autocomplete="current-password" required>
 <button>Show results</button>

@@ -36,13 +36,15 @@ many; with these, sending the same again does not help. After 503 and where no a
 import hmac
 import logging
 import os
+import re
 import secrets
 import socket
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import anyio
 import msgspec
 from msgspec import Meta
 from starlette.applications import Starlette
@@ -56,11 +58,12 @@ from starlette.types import ASGIApp
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import folder as layout
 from audiometamer.experiment.deciding import Deciding
-from audiometamer.experiment.export import read_answers
+from audiometamer.experiment.export import Answers, read_answers
 from audiometamer.experiment.folder import Experiment
 from audiometamer.experiment.messages import Answer
 from audiometamer.experiment.messages import Message as PageMessage
-from audiometamer.experiment.requests import SecurityHeaders, bearer, read_form, read_json
+from audiometamer.experiment.repeats import Repeats, log_settings
+from audiometamer.experiment.requests import Allowance, SecurityHeaders, bearer, read_form, read_json
 from audiometamer.experiment.results import TABLES, results_page
 from audiometamer.experiment.session import MTURK, PageState, page_state, session_of
 from audiometamer.experiment.store import (
@@ -84,6 +87,9 @@ _TYPES = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
     ".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2",
 }  # fmt: skip
+_MOST_REQUESTS_AT_ONCE, _MOST_REQUESTS_A_SECOND = 10_000, 100  # of a listener; a page sends three for each trial
+_TRIAL = re.compile("[0-9]{1,9}")
+_SECONDS_BETWEEN = 10.0  # two checkpoints of the database: a copy of its first file lacks no more
 _log = logging.getLogger(__name__)
 
 
@@ -121,7 +127,12 @@ class Confirmation(msgspec.Struct, frozen=True):
 
 
 def create_app(
-    experiment: Experiment, store: Store, *, open_to: Service | None = None, ending: Callable[[], bool] = lambda: False
+    experiment: Experiment,
+    store: Store,
+    *,
+    open_to: Service | None = None,
+    ending: Callable[[], bool] = lambda: False,
+    now_and_then: Callable[[], None] = lambda: None,
 ) -> ASGIApp:
     """The application.
 
@@ -133,12 +144,14 @@ def create_app(
         Whom to give a token who comes without. Default: nobody.
     ending : function, optional
         Whether the server ends, so that nothing more is begun. Default: it never does.
+    now_and_then : function, optional
+        Called every few seconds.
 
     Returns
     -------
     ASGI application
     """
-    served = _Server(experiment, store, open_to, ending)
+    served = _Server(experiment, store, open_to, ending, now_and_then)
     app = Starlette(
         routes=[
             Route("/", served.index),
@@ -148,22 +161,32 @@ def create_app(
             Route("/images/{name}.png", served.image),
             Route("/api/enrol", served.enrol, methods=["POST"]),
             Route("/api/session", served.session),
-            Route("/api/trials/{trial:int}", served.trial),
+            Route("/api/trials/{trial}", served.trial),
             Route("/api/messages", served.message, methods=["POST"]),
             Route("/results", served.ask_for_secret, methods=["GET"]),
             Route("/results", served.results, methods=["POST"]),
             Route("/results/{table}", served.table, methods=["POST"]),
         ],
         exception_handlers={AudioMetamerError: _refusal, HTTPException: _http_error},
+        lifespan=served.running,
     )
+    app.router.redirect_slashes = False  # to an address that would leave a proxy's path, and its HTTPS
     return SecurityHeaders(app, partner=MTURK if open_to == "mturk" else "")
 
 
 class _Server:
     """What the routes do."""
 
-    def __init__(self, experiment: Experiment, store: Store, open_to: Service | None, ending: Callable[[], bool]) -> None:
-        self.experiment, self.store, self.open_to = experiment, store, open_to
+    def __init__(
+        self,
+        experiment: Experiment,
+        store: Store,
+        open_to: Service | None,
+        ending: Callable[[], bool],
+        now_and_then: Callable[[], None],
+    ) -> None:
+        self.experiment, self.store, self.open_to, self.now_and_then = experiment, store, open_to, now_and_then
+        self.allowance = Allowance(_MOST_REQUESTS_AT_ONCE, _MOST_REQUESTS_A_SECOND)
         self.deciding = None if experiment.course is None else Deciding(store, experiment.course, ending)
         self.secret = experiment.secret
         # Whatever is asked for is looked up here: no path is ever made from an address.
@@ -173,6 +196,23 @@ class _Server:
             raise AudioMetamerError(f"{lacking[0]} does not exist; build the experiment again")
         self.decode_message = msgspec.json.Decoder(PageMessage).decode
         self.decode_enrolment = msgspec.json.Decoder(Enrolment).decode
+
+    @asynccontextmanager
+    async def running(self, _app: Starlette) -> AsyncIterator[None]:
+        """What is done while requests are taken."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_house)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def _keep_house(self) -> None:
+        while True:
+            await anyio.sleep(_SECONDS_BETWEEN)
+            self.now_and_then()
+            try:
+                await run_in_threadpool(self.store.checkpoint)
+            except UnavailableError as error:
+                _log.error("%s", error)
 
     async def index(self, _request: Request) -> Response:
         return _file(self.pages, "index.html")
@@ -227,8 +267,10 @@ class _Server:
             raise HTTPException(404, "all trials were drawn beforehand")
         state, waiting = await self._state(request), "waiting" in request.query_params
         number = request.path_params["trial"]
+        if not _TRIAL.fullmatch(number):
+            raise HTTPException(404, "there is no such trial")
         try:
-            return _json(await self.deciding.upcoming(state, number, waiting=waiting, left=request.is_disconnected))
+            return _json(await self.deciding.upcoming(state, int(number), waiting=waiting, left=request.is_disconnected))
         except ConflictError as error:
             return await self._conflict(state.listener, error)
 
@@ -272,7 +314,10 @@ class _Server:
         token = bearer(request)
         if token is None:
             raise UnknownListenerError("a token is needed")
-        return await run_in_threadpool(self.store.listener, token)
+        listener = await run_in_threadpool(self.store.listener, token)
+        if not self.allowance.take(listener):
+            raise ExcessError(f"more than {_MOST_REQUESTS_A_SECOND} requests a second")
+        return listener
 
     async def ask_for_secret(self, _request: Request) -> Response:
         return HTMLResponse(results_page(self.experiment.design.title, None))
@@ -281,19 +326,24 @@ class _Server:
         title = self.experiment.design.title
         if not await self._has_secret(request):
             return HTMLResponse(results_page(title, None, refused=True), 403)
-        answers = await run_in_threadpool(read_answers, self.store.path, self.experiment)
+        answers = await run_in_threadpool(self._answers)
         return HTMLResponse(await run_in_threadpool(results_page, title, answers))
 
     async def table(self, request: Request) -> Response:
         table = request.path_params["table"]
         if not await self._has_secret(request):
-            return HTMLResponse(results_page(self.experiment.design.title, None, refused=True), 403)
+            return HTMLResponse(results_page(self.experiment.design.title, None, refused=True, root="../"), 403)
         if table not in TABLES:
             raise HTTPException(404, f"there is no such table; there are {', '.join(TABLES)}")
-        answers = await run_in_threadpool(read_answers, self.store.path, self.experiment)
+        answers = await run_in_threadpool(self._answers)
         text = await run_in_threadpool(answers.text, table)
         headers = {"Content-Disposition": f'attachment; filename="{table}"'}
         return Response(text, media_type="text/tab-separated-values; charset=utf-8", headers=headers)
+
+    def _answers(self) -> Answers:
+        """Of the database that answers are kept in: not of another that lies in its place."""
+        self.store.check_in_place()
+        return read_answers(self.store.path, self.experiment)
 
     async def _has_secret(self, request: Request) -> bool:
         """Whether a request brings the secret, in a header or a form; compared in constant time."""
@@ -364,6 +414,7 @@ def serve(
     port: int = 8000,
     open_to: Service | None = None,
     database: Path | None = None,
+    proxies: Sequence[str] = (),
     started: Callable[[str], None] = lambda _address: None,
 ) -> None:
     """Run an experiment until it is interrupted.
@@ -378,6 +429,8 @@ def serve(
     open_to : {"prolific", "mturk", "anyone"}, optional
     database : path, optional
         Default: ``answers.db`` in the experiment's folder.
+    proxies : sequence of str
+        Addresses or networks of proxies whose word on who connects to them (``X-Forwarded-For``) is believed. Default: none.
     started : function of str, optional
         Called with the address once requests are taken.
 
@@ -388,12 +441,18 @@ def serve(
     """
     import uvicorn
 
+    from audiometamer.experiment.connections import AT_ONCE, Connection, PatientServer, most_connections
+
+    repeats = Repeats()
     with closing(Store(database or experiment.folder / layout.DATABASE, experiment)) as store:
-        app = create_app(experiment, store, open_to=open_to, ending=lambda: server.should_exit)
+        app = create_app(experiment, store, open_to=open_to, ending=lambda: server.should_exit, now_and_then=repeats.flush)
+        most = most_connections()
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30, timeout_graceful_shutdown=5
-        )
-        server = uvicorn.Server(config)
+            app, http=Connection, ws="none", log_config=log_settings(repeats), access_log=False, server_header=False,
+            proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies), limit_concurrency=AT_ONCE * most,
+            backlog=1 + most // 8, timeout_keep_alive=30, timeout_graceful_shutdown=5,
+        )  # fmt: skip
+        server = PatientServer(config)
         with _listen(host, port) as listening:
             address = address_at(host, listening.getsockname()[1])
             store.address = address
@@ -422,7 +481,7 @@ def _listen(host: str, port: int) -> socket.socket:
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # to start again at once at the same address
         listening.bind(address)
-        listening.listen(2048)
+        listening.listen()
     except OSError as error:
         listening.close()
         raise AudioMetamerError(f"cannot serve at {host} port {port}: {_reason(error)}") from error

@@ -55,6 +55,9 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE UNIQUE INDEX one_answer ON messages (listener, trial) WHERE kind = 'answer';
 """
+_SENT = """
+SELECT count(*), coalesce(sum(length(CAST(content AS BLOB))), 0) FROM messages WHERE listener = ? AND kind != 'answer'
+"""
 _COURSE_SCHEMA = """
 CREATE TABLE decided (
     listener INTEGER NOT NULL REFERENCES listeners,
@@ -545,8 +548,7 @@ class Store:
                 raise ExcessError(f"an answer of {size} bytes is not kept; it may have {MOST_BYTES_OF_ANSWER}")
             self._check_answer(db, state, message)
             return
-        sent = "SELECT count(*), coalesce(sum(length(CAST(content AS BLOB))), 0) FROM messages WHERE listener = ? AND kind != 'answer'"
-        n, kept = db.execute(sent, (state.listener,)).fetchone()
+        n, kept = db.execute(_SENT, (state.listener,)).fetchone()
         if n >= MOST_MESSAGES:
             raise ExcessError(f"more than {MOST_MESSAGES} forms and events are not kept")
         if kept + size > MOST_BYTES:

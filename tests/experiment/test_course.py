@@ -1,5 +1,6 @@
 """Trials that are decided on the way: decided once, kept before they are told, answered once, and the same after a restart."""
 
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +19,7 @@ from audiometamer.experiment.folder import read_experiment
 from audiometamer.experiment.messages import Message
 from audiometamer.experiment.pack import pack
 from audiometamer.experiment.rehearsal import address_of, rehearse, start_server
+from audiometamer.experiment.results import results_page
 from audiometamer.experiment.server import create_app
 from audiometamer.experiment.simulated import Client, Informed, take_part
 from audiometamer.experiment.store import ConflictError, RefusedError, Store
@@ -162,6 +164,11 @@ def test_trials_out_of_turn(client, store, n, told):
     assert ask(client, token, 4, status=409)["error"] == "it is the turn of trial 3", "which is not decided yet"
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 400, "1" * 10, "-1", "1e3", "٣", "%00"])
+def test_numbers_of_trials_that_cannot_be_are_not_there(client, store, number):
+    assert ask(client, begun(client, store), number, status=404) == {"error": "there is no such trial"}
+
+
 def test_without_consent_nothing_is_decided(client, store):
     assert ask(client, store.enrol(), 2, status=409)["error"] == "there was no consent"
     assert client.get("/api/trials/2").status_code == 401
@@ -291,7 +298,7 @@ def test_an_answer_that_was_taken_back_is_not_remembered(client, store):
     ask(client, token, 4)
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}")
-    message = answer_message(store.decided(1, 4).trial, right(store, 4), playback={f"k{k}": "x" * 4000 for k in range(10)})
+    message = answer_message(store.decided(1, 4).trial, right(store, 4), playback={"a": "x" * 3900, "b": "x" * 3700})
     assert client.post("/api/messages", headers=bearing(token), json=message).status_code == 503
     assert len(store.heard(1)) == 2
     store._db.execute("PRAGMA max_page_count = 100000")
@@ -443,4 +450,4 @@ def test_a_decided_trial_that_cannot_be_read_is_named_with_its_answer(client, st
     ]
     assert [one.message.trial for one in found.given(1)] == [1, 2, 4]
     assert results_page("x", found)
-    assert found.text("trials.tsv").count("\n") == 3
+    assert found.text("trials.tsv").count("\n") == 4

@@ -2,15 +2,19 @@
 
 import json
 import re
+import shutil
 import sqlite3
+import threading
 from collections import Counter
+from urllib.parse import urljoin
 
 import pytest
 from starlette.testclient import TestClient
 from tiny_experiment import SECRETS, answer_message, form_message, key_of, wav_header
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.requests import MOST_BYTES
+from audiometamer.experiment.export import read_answers
+from audiometamer.experiment.requests import MOST_BYTES, Allowance
 from audiometamer.experiment.server import address_at, create_app
 
 
@@ -375,6 +379,86 @@ def test_the_secret_in_an_address_opens_nothing(client, experiment):
         assert "under way" not in response.text
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         assert client.post(path, headers=form).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/results", "/results/trials.tsv"])
+def test_behind_any_path_the_results_form_and_its_buttons_stay_there(client, experiment, path):
+    root = "http://proxy/lab/words/"
+    refused = client.post(path, data={"secret": "x"})
+    shown = client.post("/results", data={"secret": experiment.secret})
+    for page, response in ((path, refused), ("/results", shown), ("/results", client.get("/results"))):
+        found = re.findall(r'(?:action|href)="([^"]+)"', response.text)
+        places = [urljoin(root + page.removeprefix("/"), one) for one in found if not one.startswith("data:")]
+        assert len(places) == 6
+        assert all(place.startswith(root) for place in places)
+        assert {"results", "results/trials.tsv", "page/results.css"} <= {place.removeprefix(root) for place in places}
+
+
+@pytest.mark.parametrize("path", ["/results/", "/api/session/", "/page"])
+def test_no_address_leads_away_from_a_proxy(client, path):
+    assert refusal(client.post(path, data={"secret": "x"}, follow_redirects=False), 404)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 400, "1" * 10, "-1", "1e3", "٣", "%00", "a" * 60_000])
+def test_numbers_of_trials_that_cannot_be_are_not_there(client, token, number):
+    for headers in ({}, bearing(token)):
+        refusal(client.get(f"/api/trials/{number}", headers=headers), 404)
+
+
+def test_requests_of_one_listener_are_bounded_and_those_of_others_go_on(client, store, token, experiment, monkeypatch):
+    monkeypatch.setattr("audiometamer.experiment.server._MOST_REQUESTS_AT_ONCE", 5)
+    monkeypatch.setattr("audiometamer.experiment.server._MOST_REQUESTS_A_SECOND", 0.01)
+    client, other = TestClient(create_app(experiment, store)), store.enrol()
+    session(client, other)
+    for _ in range(5):
+        session(client, token)
+    told = client.get("/api/session", headers=bearing(token))
+    assert refusal(told, 429) == "more than 0.01 requests a second"
+    session(client, other)
+
+
+def test_an_allowance_grows_again_by_a_clock_that_nobody_sets(monkeypatch):
+    now = [1e9]
+    monkeypatch.setattr("audiometamer.experiment.requests.time.monotonic", lambda: now[0])
+    allowance = Allowance(3, 2)
+    assert [allowance.take(1) for _ in range(5)] == [True, True, True, False, False]
+    assert allowance.take(2)
+    now[0] += 1
+    assert [allowance.take(1) for _ in range(3)] == [True, True, False]
+    now[0] += 1e6
+    assert [allowance.take(1) for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_database_that_is_replaced_is_not_shown_and_asks_to_come_again(client, store, experiment, caplog):
+    token, trials = agreed(client, store)
+    aside = store.path.with_name("aside.db")
+    store.path.rename(aside)
+    store.path.touch()
+    message = answer_message(trials[0], right(experiment, trials[0]))
+    for _ in range(2):
+        told = send(client, token, message)
+        assert refusal(told, 503) == "the answers cannot be reached now"
+        assert told.headers["Retry-After"] == "1"
+    refusal(client.post("/results", data={"secret": experiment.secret}), 503)
+    assert {record.getMessage() for record in caplog.records} == {
+        f"{store.path} was deleted, moved or replaced; nothing is kept until it is back or the server is started again"
+    }
+    aside.replace(store.path)
+    assert send(client, token, message).status_code == 200
+
+
+def test_what_is_written_is_brought_into_the_first_file_now_and_then(store, experiment, tmp_path, monkeypatch):
+    monkeypatch.setattr("audiometamer.experiment.server._SECONDS_BETWEEN", 0.05)
+    called = threading.Event()
+    with TestClient(create_app(experiment, store, now_and_then=called.set)) as client:
+        token, trials = agreed(client, store)
+        assert send(client, token, answer_message(trials[0], right(experiment, trials[0]))).status_code == 200
+        called.clear()
+        assert called.wait(5)
+        called.clear()
+        assert called.wait(5)
+    shutil.copy(store.path, tmp_path / "copy.db")
+    assert read_answers(tmp_path / "copy.db", experiment).total == 1
 
 
 def test_every_response_has_the_headers(client, token, experiment):

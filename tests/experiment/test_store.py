@@ -29,7 +29,6 @@ from audiometamer.experiment.store import (
     UnknownListenerError,
 )
 
-
 BIG = {"a": "x" * 3900, "b": "x" * 3700}  # of an answer: almost all that it may have
 
 
@@ -329,13 +328,14 @@ def test_nothing_is_confirmed_where_the_database_is_another(store, ends, instead
         assert store._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_nothing_is_confirmed_where_it_is_replaced_while_it_is_kept(store):
+def test_nothing_is_confirmed_where_it_is_replaced_while_it_is_kept(store, monkeypatch):
     listener, trials = enrolled(store)
     other = store.path.with_name("other.db")
     shutil.copy(store.path, other)
-    with pytest.raises(UnavailableError, match="deleted, moved or replaced"), store._transaction() as db:
-        store._keep(db, listener, read(answer_message(trials[0], right(store, trials[0]))))
-        other.replace(store.path)
+    close = store._close_if_over
+    monkeypatch.setattr(store, "_close_if_over", lambda *asked: (close(*asked), other.replace(store.path)))
+    with pytest.raises(UnavailableError, match="deleted, moved or replaced"):
+        keep(store, listener, answer_message(trials[0], right(store, trials[0])))
 
 
 def test_what_is_no_database_any_more_asks_to_come_again(store):

@@ -1,0 +1,67 @@
+"""A log that does not grow without end: lines that come again and again are counted."""
+
+import logging
+import time
+from typing import NamedTuple
+
+SECONDS = 60.0  # in which a line is written once
+MOST_LINES = 100  # that differ, in these seconds
+
+
+class _Line(NamedTuple):
+    """A line that was written, and how often it came again since."""
+
+    record: logging.LogRecord
+    since: float
+    again: int = 0
+
+
+class Repeats(logging.Filter):
+    """Lets each line through once a minute, and says then how often it came meanwhile; of too many that differ, only the number.
+
+    `flush` is to be called now and then, for lines that do not come again. May be used by several threads: handlers hold a lock.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: dict[tuple[str, str], _Line] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is to be written now."""
+        if getattr(record, "counted", False):
+            return True
+        now = time.monotonic()
+        key = record.name, record.getMessage()
+        if key not in self._lines and len(self._lines) >= MOST_LINES:
+            record.msg, record.args, record.exc_info = f"more than {MOST_LINES} lines that differ", (), None
+            key = record.name, record.msg
+        known = self._lines.get(key)
+        if known is not None and now - known.since < SECONDS:
+            self._lines[key] = known._replace(again=known.again + 1)
+            return False
+        if known is not None and known.again:
+            record.msg, record.args = f"{record.getMessage()} ({known.again} more times since this was last written)", ()
+        self._lines[key] = _Line(record, now)
+        return True
+
+    def flush(self) -> None:
+        """Write how often lines came again that have not come for a while, and forget them."""
+        now = time.monotonic()
+        for key, line in list(self._lines.items()):
+            if now - line.since >= SECONDS:
+                del self._lines[key]
+                if line.again:
+                    told = f"{key[1]} ({line.again} more times since this was last written)"
+                    logging.getLogger(line.record.name).log(line.record.levelno, "%s", told, extra={"counted": True})
+
+
+def log_settings(repeats: Repeats) -> dict[str, object]:
+    """Warnings and errors of all libraries to standard error, once each; as `logging.config.dictConfig` takes it."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+        "filters": {"repeats": {"()": lambda: repeats}},
+        "handlers": {"error": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["repeats"]}},
+        "root": {"level": "WARNING", "handlers": ["error"]},
+    }
