@@ -15,8 +15,11 @@ from audiometamer.experiment import folder as layout
 from audiometamer.experiment.design import TEXTS, CommonDesign
 from audiometamer.experiment.export import read_answers, write_tables
 from audiometamer.experiment.folder import Experiment
+from audiometamer.experiment.rate import PER_ADDRESS, PER_MINUTE, Rate
 from audiometamer.experiment.rehearsal import rehearse
+from audiometamer.experiment.signed import KEYS, SignedLinks
 from audiometamer.experiment.simulated import Reply
+from audiometamer.experiment.store import FREE_AFTER, LONGER
 
 _path = click.Path(path_type=Path)
 folder = click.argument("folder", metavar="EXPERIMENT", type=_path)
@@ -44,6 +47,27 @@ _SERVED = (
         "--proxy", "proxies", multiple=True, metavar="ADDRESS",
         help="Proxy (nginx, Caddy) that is believed who connects to it: address or network; may be given several times.",
     ),
+    click.option(
+        "--free-after", type=options.Number(0, 5e6, min_open=True), default=FREE_AFTER, show_default=True, metavar="MINUTES",
+        help=f"With --open: time without an answer after which a list may go to another; in the main part {LONGER} times this.",
+    ),
+    click.option(
+        "--per-minute", type=click.IntRange(1), default=PER_MINUTE, show_default=True,
+        help="With --open: most newcomers a minute.",
+    ),
+    click.option(
+        "--per-address", type=click.IntRange(1), default=PER_ADDRESS, show_default=True,
+        help="With --open: most newcomers a minute from one address.",
+    ),
+    click.option(
+        "--prolific-study", "studies", multiple=True, metavar="ID",
+        help="With --open prolific: take only links that Prolific signed for this study; may be given several times.",
+    ),
+    click.option("--prolific-keys", "keys", metavar="FILE|URL", help="Prolific's keys; default: from Prolific."),
+    click.option(
+        "--prolific-audience", "audience", metavar="URL", default="",
+        help="Address of the study at Prolific, whose host is checked.",
+    ),
 )  # fmt: skip
 _REHEARSED = (
     click.option(
@@ -62,7 +86,7 @@ listeners = click.option("--listeners", type=click.IntRange(1), default=5, show_
 
 
 def served(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Where and for whom an experiment is served, as arguments `database`, `host`, `port`, `open_to` and `proxies`."""
+    """Where and for whom an experiment is served, as arguments of `serve`."""
     return _with(_SERVED)(command)
 
 
@@ -80,20 +104,41 @@ def _with(asked: Sequence[Decorator]) -> Decorator:
     return decorate
 
 
-def serve(read: Experiment, *, database: Path | None, host: str, port: int, open_to: str | None, proxies: Sequence[str]) -> None:
+def serve(
+    read: Experiment,
+    *,
+    database: Path | None,
+    host: str,
+    port: int,
+    open_to: str | None,
+    free_after: float,
+    per_minute: int,
+    per_address: int,
+    studies: Sequence[str],
+    keys: str | None,
+    audience: str,
+    proxies: Sequence[str],
+) -> None:
     """Serve until it is interrupted, and print where."""
+    if studies and open_to != "prolific":
+        raise AudioMetamerError("--prolific-study needs --open prolific")
+    if (keys or audience) and not studies:
+        raise AudioMetamerError("--prolific-keys and --prolific-audience need --prolific-study, whose links they verify")
     try:
         from audiometamer.experiment.server import Service
         from audiometamer.experiment.server import serve as serve_experiment
     except ModuleNotFoundError as error:
         raise AudioMetamerError(f"serving needs {error.name}: pip install 'audiometamer[experiment]'") from error
+    signed = SignedLinks(studies, keys=keys or KEYS, audience=audience) if studies else None
 
     def started(address: str) -> None:
         click.echo(f"{address} (results: {address}/results)")
 
     serve_experiment(
-        read, host=host, port=port, open_to=cast("Service | None", open_to), database=database, proxies=proxies, started=started
-    )
+        read, host=host, port=port, open_to=cast("Service | None", open_to), free_after=free_after,
+        rate=Rate(per_minute, per_address), signed=signed, database=database, proxies=proxies,
+        started=started,
+    )  # fmt: skip
 
 
 def tell_of_ends(asked: CommonDesign, out: Path) -> None:

@@ -7,7 +7,9 @@ What a page may ask for. JSON both ways; ``Authorization: Bearer <token>`` where
     The page: the files that lie in ``page/`` when the server starts, and no others.
 ``POST /api/enrol`` {"service": "prolific" | "mturk" | "anyone", "parameters": {name: text}}
     A token for who comes without one: {"token"}. `parameters` are those of the address (``PROLIFIC_PID``; ``workerId`` and
-    ``assignmentId``). Only for the service that the server is open to; who comes again goes on where they were.
+    ``assignmentId``). Only for the service that the server is open to; who comes again resumes where they were. So many a minute
+    are let in; to others 429 says in ``Retry-After`` how many seconds to wait. Where Prolific signs the study's links,
+    ``prolific_token`` is among the parameters and must hold.
 ``GET /api/session`` (token)
     All that the page needs; see `audiometamer.experiment.session`. Asked for at the start and after every reload: ``state.next``
     is the trial to go on with.
@@ -28,9 +30,10 @@ What a page may ask for. JSON both ways; ``Authorization: Bearer <token>`` where
     For the experimenter.
 
 Refusals are {"error": one line, "code", "state"}, the code only where the page's catalogue has a sentence for it, the state only
-with 409: 400 no JSON, 401 no such token, 403 not open, 404 nothing is
-there, 409 does not go with what is there (go on from `state`), 413 too large, 415 wrong type, 422 not as described, 429 far too
-many; with these, sending the same again does not help. After 503 and where no answer came, send the same again, later and later.
+with 409: 400 no JSON, 401 no such token, 403 not open or not signed, 404 nothing is there, 409 does not go with what is there
+(resume from `state`), 410 the list was given to somebody else, 413 too large, 415 wrong type, 422 not as described, 429 far too
+many; with these, sending the same again does not help. After 503, after 429 with ``Retry-After``, and where no answer came, send
+the same again, later and later.
 """
 
 import hmac
@@ -60,16 +63,21 @@ from audiometamer.experiment import folder as layout
 from audiometamer.experiment.deciding import Deciding
 from audiometamer.experiment.export import Answers, read_answers
 from audiometamer.experiment.folder import Experiment
+from audiometamer.experiment.identity import MOST_LETTERS
 from audiometamer.experiment.messages import Answer
 from audiometamer.experiment.messages import Message as PageMessage
+from audiometamer.experiment.rate import Rate
 from audiometamer.experiment.repeats import Repeats, log_settings
 from audiometamer.experiment.requests import Allowance, SecurityHeaders, bearer, read_form, read_json
 from audiometamer.experiment.results import TABLES, results_page
 from audiometamer.experiment.session import MTURK, PageState, page_state, session_of
+from audiometamer.experiment.signed import TOKEN, SignedLinks, UnsignedError
 from audiometamer.experiment.store import (
+    FREE_AFTER,
     CompleteError,
     ConflictError,
     ExcessError,
+    LeftError,
     Person,
     RefusedError,
     State,
@@ -80,7 +88,8 @@ from audiometamer.experiment.store import (
 )
 
 Service = Literal["prolific", "mturk", "anyone"]
-Short = Annotated[str, Meta(max_length=256)]
+Short = Annotated[str, Meta(max_length=MOST_LETTERS)]
+Told = Annotated[str, Meta(max_length=8192)]  # a signature is long
 _PARTICIPANT = {"prolific": "PROLIFIC_PID", "mturk": "workerId"}
 _PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"  # in the place of an assignment while somebody only looks
 _TYPES = {
@@ -105,9 +114,19 @@ class PreviewError(RefusedError):
     code = "preview"
 
 
+class BusyError(RefusedError):
+    """Too many come at once; after so many seconds it may be asked again."""
+
+    code = "busy"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many come at once; ask again in {seconds} s")
+        self.seconds = seconds
+
+
 _STATUS: dict[type[AudioMetamerError], int] = {
     RefusedError: 422, UnknownListenerError: 401, UnnamedError: 403, CompleteError: 409, ConflictError: 409, ExcessError: 429,
-    UnavailableError: 503, ClosedError: 403, PreviewError: 403,
+    UnavailableError: 503, ClosedError: 403, PreviewError: 403, UnsignedError: 403, BusyError: 429, LeftError: 410,
 }  # fmt: skip
 
 
@@ -115,7 +134,11 @@ class Enrolment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Who comes without a token."""
 
     service: Service
-    parameters: Annotated[dict[Short, Short], Meta(max_length=16)] = {}
+    parameters: Annotated[dict[Short, Told], Meta(max_length=16)] = {}
+
+    def __post_init__(self) -> None:
+        if any(len(value) > MOST_LETTERS for name, value in self.parameters.items() if name != TOKEN):
+            raise ValueError(f"a parameter may have {MOST_LETTERS} letters")
 
 
 class Confirmation(msgspec.Struct, frozen=True):
@@ -131,6 +154,8 @@ def create_app(
     store: Store,
     *,
     open_to: Service | None = None,
+    rate: Rate | None = None,
+    signed: SignedLinks | None = None,
     ending: Callable[[], bool] = lambda: False,
     now_and_then: Callable[[], None] = lambda: None,
 ) -> ASGIApp:
@@ -142,6 +167,10 @@ def create_app(
     store : Store
     open_to : {"prolific", "mturk", "anyone"}, optional
         Whom to give a token who comes without. Default: nobody.
+    rate : Rate, optional
+        How many of them are let in. Default: that of `Rate`.
+    signed : SignedLinks, optional
+        What Prolific's links must be. Default: they need not be signed.
     ending : function, optional
         Whether the server ends, so that nothing more is begun. Default: it never does.
     now_and_then : function, optional
@@ -151,7 +180,7 @@ def create_app(
     -------
     ASGI application
     """
-    served = _Server(experiment, store, open_to, ending, now_and_then)
+    served = _Server(experiment, store, open_to, rate or Rate(), signed, ending, now_and_then)
     app = Starlette(
         routes=[
             Route("/", served.index),
@@ -182,10 +211,13 @@ class _Server:
         experiment: Experiment,
         store: Store,
         open_to: Service | None,
+        rate: Rate,
+        signed: SignedLinks | None,
         ending: Callable[[], bool],
         now_and_then: Callable[[], None],
     ) -> None:
-        self.experiment, self.store, self.open_to, self.now_and_then = experiment, store, open_to, now_and_then
+        self.experiment, self.store, self.open_to, self.rate, self.signed = experiment, store, open_to, rate, signed
+        self.now_and_then = now_and_then
         self.allowance = Allowance(_MOST_REQUESTS_AT_ONCE, _MOST_REQUESTS_A_SECOND)
         self.deciding = None if experiment.course is None else Deciding(store, experiment.course, ending)
         self.secret = experiment.secret
@@ -253,7 +285,13 @@ class _Server:
         asked = await read_json(request, self.decode_enrolment)
         if asked.service != self.open_to:
             raise ClosedError(f"the experiment is not open to {asked.service}")
-        token = await run_in_threadpool(self.store.enrol, person=_person(asked))
+        person = _person(asked)
+        if self.signed is not None and person.service == "prolific":
+            proven = await run_in_threadpool(self.signed.proven, asked.parameters)
+            person = Person("prolific", proven["PROLIFIC_PID"], proven)
+        if seconds := self.rate.wait(request.client.host if request.client else ""):
+            raise BusyError(seconds)
+        token = await run_in_threadpool(self.store.enrol, person=person)
         return _json({"token": token})
 
     async def session(self, request: Request) -> Response:
@@ -398,6 +436,8 @@ async def _refusal(_request: Request, error: Exception) -> Response:
     if status == 500:
         return _error(500, "the server cannot do this now; the experimenter finds the reason in its log", code="failed")
     headers = {503: {"Retry-After": "1"}, 401: {"WWW-Authenticate": "Bearer"}}.get(status)
+    if isinstance(error, BusyError):
+        headers = {"Retry-After": str(error.seconds)}
     message = "the answers cannot be reached now" if status == 503 else str(error)
     return _error(status, message, code=getattr(error, "code", ""), headers=headers)
 
@@ -413,6 +453,9 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     open_to: Service | None = None,
+    free_after: float = FREE_AFTER,
+    rate: Rate | None = None,
+    signed: SignedLinks | None = None,
     database: Path | None = None,
     proxies: Sequence[str] = (),
     started: Callable[[str], None] = lambda _address: None,
@@ -427,6 +470,10 @@ def serve(
     port : int
         0: any that is free. Default 8000.
     open_to : {"prolific", "mturk", "anyone"}, optional
+    free_after : float
+        Minutes, see `Store`. Default `FREE_AFTER`.
+    rate, signed : optional
+        See `create_app`.
     database : path, optional
         Default: ``answers.db`` in the experiment's folder.
     proxies : sequence of str
@@ -444,8 +491,11 @@ def serve(
     from audiometamer.experiment.connections import AT_ONCE, Connection, PatientServer, most_connections
 
     repeats = Repeats()
-    with closing(Store(database or experiment.folder / layout.DATABASE, experiment)) as store:
-        app = create_app(experiment, store, open_to=open_to, ending=lambda: server.should_exit, now_and_then=repeats.flush)
+    with closing(Store(database or experiment.folder / layout.DATABASE, experiment, free_after=free_after)) as store:
+        app = create_app(
+            experiment, store, open_to=open_to, rate=rate, signed=signed, ending=lambda: server.should_exit,
+            now_and_then=repeats.flush,
+        )  # fmt: skip
         most = most_connections()
         config = uvicorn.Config(
             app, http=Connection, ws="none", log_config=log_settings(repeats), access_log=False, server_header=False,

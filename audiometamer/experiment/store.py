@@ -5,6 +5,7 @@ import secrets
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,11 @@ from audiometamer.experiment.messages import Answer, Form, Message, moments, tak
 T = TypeVar("T")
 _VERSION = 1  # of the tables
 _MOST_REMEMBERED = 64  # listeners whose decided trials are kept in memory
-SECONDS_TO_BEGIN = 3600  # for who comes without a link; then their list may be given to another
+OPEN_TO = ("prolific", "mturk", "anyone")  # services whose people need no link of their own
+FREE_AFTER = 60.0  # minutes without an answer, after which the list of who needs no link may be given to another
+LONGER = 24  # times as long is waited for who has answered main trials: their list is worth a night's sleep
+LEFT = "left unfinished"  # why such a listener is excluded
+MOST_TOKENS = 8  # of a listener: the first, by which most answer, and the newest
 MOST_MESSAGES = 2000  # of a listener, beyond the answers: a page gone wild does not fill the disk
 MOST_BYTES = 4 * 1024**2  # of these messages together
 MOST_BYTES_OF_ANSWER = 8 * 1024  # ten times what the page sends
@@ -95,6 +100,18 @@ class CompleteError(RefusedError):
     """Every list has its listener."""
 
     code = "complete"
+
+
+class LeftError(RefusedError):
+    """A listener's list was given to somebody else, as they did not answer for so long; what they answered is kept."""
+
+    code = "left"
+
+
+class LateError(LeftError):
+    """The same of who had answered nothing: they may begin again, on another list."""
+
+    code = "late"
 
 
 class ExcessError(RefusedError):
@@ -170,6 +187,8 @@ class Store:
     experiment : Experiment
     busy_seconds : float
         How long to wait for another process that holds the database. Default 5.
+    free_after : float
+        Minutes without an answer after which a list may be given to another, see `enrol`. Default `FREE_AFTER`.
 
     Raises
     ------
@@ -177,8 +196,9 @@ class Store:
         If it cannot be opened, is no such database, or belongs to another experiment.
     """
 
-    def __init__(self, path: Path, experiment: Experiment, *, busy_seconds: float = 5.0) -> None:
-        self.path, self.experiment = path, experiment
+    def __init__(self, path: Path, experiment: Experiment, *, busy_seconds: float = 5.0, free_after: float = FREE_AFTER) -> None:
+        self.path, self.experiment, self.free_after = path, experiment, free_after
+        self._opened = (datetime.now(UTC), time.monotonic())
         self._lock = threading.Lock()
         self._remembered: dict[int, list[Heard]] = {}
         self._seen: list[_File | None] = []
@@ -284,7 +304,10 @@ class Store:
     def enrol(self, *, person: Person | None = None, group: str = "") -> str:
         """A token for a listener: a new one, who gets the first list that is free, or one of a service who comes again.
 
-        Where no list is free, one is taken from who came without a link, more than `SECONDS_TO_BEGIN` ago, and never agreed.
+        Where no list is free, one is taken from somebody who came without a link of their own and has not answered for
+        `free_after` minutes, or for `LONGER` times as long if they have answered main trials: first from who has answered
+        nothing, then from who is away for longest. They are excluded as `LEFT`, and their answers stay. If they come again and
+        had answered nothing, they get another list.
 
         Parameters
         ----------
@@ -302,6 +325,8 @@ class Store:
         ------
         CompleteError
             If every list has its listener.
+        LeftError
+            If the person has left answers, and their list to somebody else.
         UnnamedError
             If the person's name is nobody's; see `audiometamer.experiment.identity`.
         UnavailableError
@@ -314,8 +339,27 @@ class Store:
                 listener = self._new(db, person, group, self._free(db))
             elif person is not None:  # a task that was given back and taken again has another assignment
                 db.execute("UPDATE listeners SET parameters = ? WHERE listener = ?", (_json(dict(person.parameters)), listener))
+                self._begin_again(db, listener)
             db.execute("INSERT INTO tokens VALUES (?, ?)", (_hash(token), listener))
+            first, newest = "SELECT min(rowid) FROM tokens WHERE listener = :l", "SELECT rowid FROM tokens WHERE listener = :l"
+            db.execute(
+                f"DELETE FROM tokens WHERE listener = :l AND rowid NOT IN ({first}) "  # noqa: S608 (ours)
+                f"AND rowid NOT IN ({newest} ORDER BY rowid DESC LIMIT :n)",
+                {"l": listener, "n": MOST_TOKENS - 1},
+            )
         return token
+
+    def _begin_again(self, db: sqlite3.Connection, listener: int) -> None:
+        """Another list for who comes again and had answered nothing when theirs was given away."""
+        try:
+            _check_stayed(db, listener)
+        except LateError:
+            number = self._free(db)
+            db.execute(
+                "UPDATE listeners SET list = ?, enrolled = ?, excluded = NULL WHERE listener = ?", (number, _now(), listener)
+            )
+            if self.experiment.course is not None:
+                db.execute("DELETE FROM decided WHERE listener = ?", (listener,))
 
     def _known(self, db: sqlite3.Connection, person: Person | None) -> int | None:
         if person is None:
@@ -332,19 +376,34 @@ class Store:
         return free if free <= len(self.experiment.lists.listeners) else self._left(db)
 
     def _left(self, db: sqlite3.Connection) -> int:
-        """The list of who came without a link, looked at the first page and sent nothing since; it is as if they had not come."""
-        late = _now(shift=-SECONDS_TO_BEGIN)
-        found = db.execute(
-            "SELECT listener, list FROM listeners WHERE service IS NOT NULL AND excluded IS NULL AND enrolled < ? "
-            "AND listener NOT IN (SELECT listener FROM messages) ORDER BY enrolled",
-            (late,),
-        ).fetchone()
-        if found is None:
+        """The list of who has left, see `enrol`."""
+        answers = "FROM messages WHERE messages.listener = listeners.listener AND kind = 'answer'"
+        under_way = db.execute(
+            f"SELECT listener, list, (SELECT count(*) {answers}), "  # noqa: S608 (ours)
+            f"coalesce((SELECT received {answers} ORDER BY trial DESC LIMIT 1), enrolled) "
+            f"FROM listeners WHERE service IN {OPEN_TO} AND finished IS NULL AND excluded IS NULL"
+        )
+        left = [
+            (answered > 0, last, listener, number)
+            for listener, number, answered, last in under_way
+            if last < self._late(number, answered)
+        ]
+        if not left:
             raise CompleteError(f"all {len(self.experiment.lists.listeners)} lists have their listeners")
-        listener, number = found
-        db.execute("DELETE FROM tokens WHERE listener = ?", (listener,))
-        db.execute("DELETE FROM listeners WHERE listener = ?", (listener,))
-        return int(number)
+        *_, listener, number = min(left)
+        db.execute("UPDATE listeners SET excluded = ? WHERE listener = ?", (LEFT, listener))
+        return number
+
+    def _late(self, number: int, answered: int) -> str:
+        """Who has this list, this many answers, and none since then, has left.
+
+        No clock that is set forward or back while we run makes anybody late.
+        """
+        first_main = sum(trial.kind not in ("catch", "main") for trial in self.experiment.trials(number))
+        minutes = self.free_after * (LONGER if answered > first_main else 1)
+        opened, then = self._opened
+        now = min(datetime.now(UTC), opened + timedelta(seconds=time.monotonic() - then))
+        return _moment(now - timedelta(minutes=minutes))
 
     def _new(self, db: sqlite3.Connection, person: Person | None, group: str, number: int) -> int:
         service, participant, parameters = (None, None, {}) if person is None else person
@@ -412,11 +471,12 @@ class Store:
             db.execute("UPDATE listeners SET excluded = ? WHERE listener = ?", (reason, listener))
 
     def listener(self, token: str) -> int:
-        """Whose token it is; raises `UnknownListenerError` if it is nobody's."""
+        """Whose token it is; raises `UnknownListenerError` if it is nobody's, and `LeftError` if their list was given away."""
         with self._alone() as db:
             found = db.execute("SELECT listener FROM tokens WHERE hash = ?", (_hash(token),)).fetchone()
-        if found is None:
-            raise UnknownListenerError("nobody has this token")
+            if found is None:
+                raise UnknownListenerError("nobody has this token")
+            _check_stayed(db, found[0])
         return int(found[0])
 
     def person(self, listener: int) -> Person | None:
@@ -615,6 +675,13 @@ def _check_under_way(state: State) -> None:
         raise ConflictError("the experiment is over")
 
 
+def _check_stayed(db: sqlite3.Connection, listener: int) -> None:
+    """Raise if a listener's list was given to somebody else."""
+    if db.execute("SELECT excluded FROM listeners WHERE listener = ?", (listener,)).fetchone() == (LEFT,):
+        answers = db.execute("SELECT 1 FROM messages WHERE listener = ? AND kind = 'answer'", (listener,))
+        raise (LateError if answers.fetchone() is None else LeftError)("the list was given to somebody else")
+
+
 def _identified(person: Person) -> Person:
     """The same person under the one form of their name."""
     participant = identity(person.participant)
@@ -647,9 +714,13 @@ def check_replies(replies: Mapping[str, object], questions: list[Question]) -> N
         raise RefusedError(f"an answer to {lacking[0]} is needed")
 
 
-def _now(*, shift: float = 0) -> str:
-    """The time, so many seconds later: ISO 8601, UTC, to the millisecond."""
-    return (datetime.now(UTC) + timedelta(seconds=shift)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _now() -> str:
+    return _moment(datetime.now(UTC))
+
+
+def _moment(moment: datetime) -> str:
+    """ISO 8601, UTC, to the millisecond."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class _File(NamedTuple):

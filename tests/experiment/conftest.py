@@ -1,8 +1,10 @@
 """One experiment that no test changes."""
 
+import json
 import shutil
 
 import pytest
+from signed_links import key_set, private_keys
 from tiny_experiment import build_experiment
 
 from audiometamer.experiment.folder import read_experiment
@@ -58,3 +60,17 @@ def study(folder, out, **settings):
     pack(folder, out / "study.jzip", to="jatos", **settings)
     shutil.unpack_archive(out / "study.jzip", out, "zip")
     return next(path for path in out.iterdir() if path.is_dir())
+
+
+@pytest.fixture(scope="session")
+def private():
+    """Keys by which links are signed."""
+    return private_keys()
+
+
+@pytest.fixture
+def keys(private, tmp_path):
+    """The file of the public part of one of them."""
+    path = tmp_path / "jwks.json"
+    path.write_text(json.dumps(key_set(private, "ours")))
+    return path

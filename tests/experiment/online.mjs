@@ -31,9 +31,9 @@ globalThis.location = { hash: "", search: "", pathname: "/" };
 globalThis.fetch = async (path, { headers, body }) => {
   asked.push({ path, body: body ? JSON.parse(body) : null, token: headers.Authorization?.slice(7) ?? null });
   if (!answers.length) return new Promise(() => {});
-  const { status = 200, json, type = "application/json", text: plain } = answers.shift();
+  const { status = 200, json, type = "application/json", text: plain, headers: more } = answers.shift();
   const content = json?.kept === "it" ? { ...json, kept: asked.at(-1).body.key } : json;
-  return new Response(plain ?? JSON.stringify(content), { status, headers: { "Content-Type": type } });
+  return new Response(plain ?? JSON.stringify(content), { status, headers: { "Content-Type": type, ...more } });
 };
 globalThis.AudioContext = class {};
 

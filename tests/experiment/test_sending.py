@@ -57,6 +57,7 @@ LINK = opening("#a-link-of-somebody")
         {"status": 404, "type": "text/html", "text": "<h1>Not here</h1>"}, {"status": 429, "text": "slow down"},
         {"status": 520, "text": ""}, {"status": 401, "text": "sign in"}, {"type": "text/html", "text": "<h1>Hotel</h1>"},
         {"status": 503, "json": {"error": "the answers cannot be reached now"}},
+        {"status": 429, "json": {"error": "too many come at once", "code": "busy"}, "headers": {"Retry-After": "20"}},
     ],
 )  # fmt: skip
 def test_what_stands_between_page_and_server_refuses_nothing(run, between):
@@ -73,6 +74,30 @@ def test_an_answer_outlives_a_server_with_another_database(run):
                LINK, answering(CONFIRMED), {"do": "rest"}, {"do": "asked"})  # fmt: skip
     assert told[2] == {"refused": 401, "message": "nobody has this token"}
     assert [one["body"]["answer"] for one in told[-1]] == ["fish"]
+
+
+def test_who_comes_while_many_begin_is_not_refused_but_waits(run):
+    busy = {"status": 429, "json": {"error": "too many come at once", "code": "busy"}, "headers": {"Retry-After": "20"}}
+    excess = {"status": 429, "json": {"error": "far too many", "code": "excess"}}
+    told = run(answering(busy), opening(), answering(excess), opening(), answering(enrolled("first")), opening())
+    assert told[1::2] == [
+        {"refused": None, "message": "too many come at once"}, {"refused": 429, "message": "far too many"}, "first"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ["", "?PROLIFIC_PID=a&STUDY_ID=b"])
+def test_whose_list_was_given_away_begins_again_if_nothing_was_answered(run, address):
+    given = {"status": 410, "json": {"error": "the list was given to somebody else", "code": "late"}}
+    left = {"status": 410, "json": {"error": "the list was given to somebody else", "code": "left"}}
+    told = run(answering(enrolled("first")), opening(address), answering(given, enrolled("second")), opening(address),
+               answering(KNOWN), opening(address), answering(left), opening(address), {"do": "asked"})  # fmt: skip
+    assert told[1:8:2] == ["first", "second", "second", {"refused": 410, "message": "the list was given to somebody else"}]
+    assert [one["path"] for one in told[-1]] == ["api/enrol", "api/session", "api/enrol", "api/session", "api/session"]
+
+
+def test_prolifics_signature_is_given_to_the_server(run):
+    told = run(answering(enrolled("first")), opening("?prolific_token=a.b.c"), {"do": "asked"})
+    assert told[-1][0]["body"] == {"service": "prolific", "parameters": {"prolific_token": "a.b.c"}}
 
 
 def test_an_answer_that_was_judged_is_sent_no_more(run):

@@ -9,13 +9,17 @@ from collections import Counter
 from urllib.parse import urljoin
 
 import pytest
+from signed_links import PERSON, signed
 from starlette.testclient import TestClient
 from tiny_experiment import SECRETS, answer_message, form_message, key_of, wav_header
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.export import read_answers
+from audiometamer.experiment.rate import Rate
 from audiometamer.experiment.requests import MOST_BYTES, Allowance
 from audiometamer.experiment.server import address_at, create_app
+from audiometamer.experiment.signed import SignedLinks
+from audiometamer.experiment.store import Store
 
 
 @pytest.fixture
@@ -535,6 +539,47 @@ def test_who_comes_from_prolific(experiment, store):
     for k in range(4):
         assert enrol(client, "prolific", PROLIFIC_PID=f"p{k}").status_code == 200
     assert refusal(enrol(client, "prolific", PROLIFIC_PID="late"), 409) == "all 6 lists have their listeners"
+
+
+def test_a_flood_of_newcomers_waits_and_a_classroom_does_not(experiment, tmp_path):
+    store = Store(tmp_path / "many.db", experiment)
+    client = TestClient(create_app(experiment, store, open_to="prolific", rate=Rate(50, 30)))
+    assert [enrol(client, "prolific", PROLIFIC_PID="one").status_code for _ in range(30)] == [200] * 30
+    response = enrol(client, "prolific", PROLIFIC_PID="two")
+    assert refusal(response, 429).startswith("too many come at once; ask again in ")
+    assert 1 <= int(response.headers["retry-after"]) <= 60
+    assert response.json()["code"] == "busy"
+    other = TestClient(client.app, client=("192.0.2.7", 1))
+    assert enrol(other, "prolific", PROLIFIC_PID="two").status_code == 200
+    store.close()
+
+
+def test_whose_list_was_given_away_reads_so(experiment, store):
+    client = TestClient(create_app(experiment, store, open_to="anyone", rate=Rate(100, 100)))
+    tokens = [enrol(client, "anyone").json()["token"] for _ in range(6)]
+    for token in tokens[:2]:
+        send(client, token, form_message("consent"))
+    trial = experiment.trials(1)[0]
+    assert send(client, tokens[0], answer_message(trial, right(experiment, trial))).status_code == 200
+    with sqlite3.connect(store.path) as db:
+        db.execute("UPDATE listeners SET enrolled = '2020-01-01T00:00:00.000Z'")
+        db.execute("UPDATE messages SET received = '2020-01-01T00:00:00.000Z'")
+    assert [enrol(client, "anyone").status_code for _ in range(7)] == [200] * 6 + [409]
+    for token, code in ((tokens[0], "left"), *((token, "late") for token in tokens[1:])):
+        for response in (client.get("/api/session", headers=bearing(token)), send(client, token, form_message("level"))):
+            assert refusal(response, 410) == "the list was given to somebody else"
+            assert response.json()["code"] == code
+
+
+def test_where_links_are_signed_nobody_takes_anothers_name(experiment, store, private, keys):
+    links = SignedLinks(["study1"], keys=str(keys))
+    client = TestClient(create_app(experiment, store, open_to="prolific", signed=links))
+    response = enrol(client, "prolific", PROLIFIC_PID="other", prolific_token=signed(private))
+    assert refusal(response, 403) == "the link names somebody else than its signature does"
+    assert response.json()["code"] == "unsigned"
+    assert refusal(enrol(client, "prolific", **PERSON), 403) == "the link is not signed"
+    token = enrol(client, "prolific", **PERSON, prolific_token=signed(private)).json()["token"]
+    assert store.person(store.listener(token)) == ("prolific", "5f2", PERSON)
 
 
 @pytest.mark.parametrize(

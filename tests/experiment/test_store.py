@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import stat
 import threading
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -19,9 +20,12 @@ from audiometamer.experiment.folder import read_experiment
 from audiometamer.experiment.messages import Message
 from audiometamer.experiment.store import (
     FILES,
+    MOST_TOKENS,
     CompleteError,
     ConflictError,
     ExcessError,
+    LateError,
+    LeftError,
     Person,
     RefusedError,
     Store,
@@ -122,22 +126,135 @@ def test_who_comes_again_goes_on_where_they_were(store):
     assert store.person(1).parameters == {"STUDY_ID": "t"}
 
 
-def test_the_list_of_who_only_looked_goes_to_who_finds_none(store):
-    looked = [store.enrol(person=Person("anyone", name, {})) for name in ("a", "b", "c")]
-    links = [store.enrol() for _ in range(3)]
-    keep(store, 1, form_message("consent"))
-    late = Person("anyone", "late", {})
+def come(store, *names, service="anyone"):
+    """Listeners without a link of their own."""
+    return [store.enrol(person=Person(service, name, {})) for name in names]
+
+
+def is_away(store, listener, minutes):
+    """Set back when a listener came and answered."""
+    then = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    store._db.execute("UPDATE listeners SET enrolled = ? WHERE listener = ?", (then, listener))
+    store._db.execute("UPDATE messages SET received = ? WHERE listener = ?", (then, listener))
+
+
+def answered(store, listener, n):
+    keep(store, listener, form_message("consent"))
+    for trial in store.experiment.trials(store.state(listener).number)[:n]:
+        keep(store, listener, answer_message(trial, right(store, trial)))
+
+
+def test_the_list_of_who_has_left_goes_to_who_finds_none(store):
+    """First of who answered nothing, then of who is away for longest; who has answered main trials may sleep over it."""
+    looked, agreed, tried, main = come(store, "a", "b", "c", "d")
+    (link, _) = [store.enrol() for _ in range(2)]
+    answered(store, 2, 0)
+    answered(store, 3, 5)
+    answered(store, 4, 6)
     with pytest.raises(CompleteError):
-        store.enrol(person=late)
-    store._db.execute("UPDATE listeners SET enrolled = '2026-01-01T00:00:00.000Z' WHERE listener != 3")
-    given = store.enrol(person=late)
-    assert store.state(store.listener(given)).number == 2
-    with pytest.raises(UnknownListenerError):
-        store.listener(looked[1])
-    for token in (looked[0], looked[2], *links):
-        store.listener(token)
-    with pytest.raises(CompleteError):  # a link may wait for its listener, and the third has come only now
+        come(store, "late")
+    for listener in range(1, 6):
+        is_away(store, listener, 59)
+    with pytest.raises(CompleteError):
+        come(store, "late")
+    is_away(store, 3, 120)
+    is_away(store, 4, 24 * 60 - 1)
+    assert [store.state(store.listener(token)).number for token in come(store, "e")] == [3]
+    is_away(store, 1, 61)
+    is_away(store, 2, 62)
+    is_away(store, 4, 24 * 60 + 1)
+    assert [store.state(store.listener(token)).number for token in come(store, "f", "g", "h")] == [2, 1, 4]
+    is_away(store, 5, 100_000)
+    with pytest.raises(CompleteError):  # a link waits for its listener
         store.enrol()
+    assert store.listener(link) == 5
+    for token, error in ((looked, LateError), (agreed, LateError), (tried, LeftError), (main, LeftError)):
+        with pytest.raises(LeftError, match="the list was given to somebody else") as found:
+            store.listener(token)
+        assert type(found.value) is error
+
+
+def test_answers_of_who_has_left_stay_and_say_so(store, experiment):
+    come(store, "a")
+    answered(store, 1, 8)
+    for _ in range(5):
+        store.enrol()
+    is_away(store, 1, 10_000)
+    come(store, "b")
+    answers = read_answers(store.path, experiment)
+    assert [(one.excluded, one.finished, one.reason) for one in answers.listeners][::6] == [
+        (True, False, "left unfinished"), (False, False, "")
+    ]  # fmt: skip
+    assert len(answers.answers(1)) == 8
+    with pytest.raises(LeftError) as found:
+        come(store, "a")
+    assert (found.value.code, len(read_answers(store.path, experiment).enrolled)) == ("left", 7)
+
+
+def test_who_had_answered_nothing_may_begin_again(store):
+    (first,) = come(store, "a", service="prolific")
+    answered(store, 1, 0)
+    links = [store.enrol() for _ in range(5)]
+    is_away(store, 1, 61)
+    come(store, "b")
+    with pytest.raises(CompleteError):
+        come(store, "a", service="prolific")
+    store.release(store.listener(links[2]), "gone")
+    (again,) = come(store, "a", service="prolific")
+    assert store.listener(first) == store.listener(again) == 1
+    assert store.state(1) == (1, 4, 1, None, {"consent"})
+    is_away(store, 7, 61)
+    come(store, "c")
+    assert store.state(1).number == 4
+
+
+def test_who_has_finished_was_excluded_or_was_collected_has_not_left(store, experiment):
+    come(store, "a")
+    answered(store, 1, 14)
+    for number in range(2, 6):
+        store.admit(Person("jatos", f"w{number}", {}), number, [read(form_message("consent"))])
+    come(store, "b")
+    for listener in range(1, 7):
+        is_away(store, listener, 100_000 if listener != 6 else 0)
+    with pytest.raises(CompleteError):
+        come(store, "c")
+
+
+@pytest.mark.parametrize("hours", [-20, -2, 2, 30, 60_000])
+def test_a_clock_that_is_set_makes_nobody_late(store, monkeypatch, hours):
+    come(store, *"abcdef")
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(hours=hours)
+
+    monkeypatch.setattr("audiometamer.experiment.store.datetime", Later)
+    with pytest.raises(CompleteError):
+        come(store, "g")
+    answered(store, 2, 7)
+    monkeypatch.undo()
+    with pytest.raises(CompleteError):
+        come(store, "g")
+
+
+def test_free_after_is_chosen(experiment, tmp_path):
+    store = Store(tmp_path / "own.db", experiment, free_after=5)
+    come(store, *"abcdef")
+    is_away(store, 3, 6)
+    assert [store.state(store.listener(token)).number for token in come(store, "g")] == [3]
+    store.close()
+
+
+def test_tokens_of_one_person_are_bounded(store):
+    """Whoever asks for a name again and again throws nobody out who has answered with the first token, or has the newest."""
+    tokens = [come(store, "victim", service="prolific")[0] for _ in range(300)]
+    assert store._db.execute("SELECT count(*) FROM tokens").fetchone() == (MOST_TOKENS,)
+    valid = [tokens[0], *tokens[1 - MOST_TOKENS :]]
+    assert [store.listener(token) for token in valid] == [1] * MOST_TOKENS
+    for token in tokens[1 : 1 - MOST_TOKENS]:
+        with pytest.raises(UnknownListenerError):
+            store.listener(token)
 
 
 def test_the_same_message_again_changes_nothing(store):

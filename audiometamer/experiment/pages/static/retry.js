@@ -2,6 +2,7 @@
 
 const FIRST = 500; // ms
 const LONGEST = 30_000;
+const MOST_AFTER = 120; // s, of what the other side asks for
 
 /** The other side has said no: sending the same again does not help. */
 export class Refused extends Error {
@@ -22,7 +23,8 @@ export async function persist(action, failed = () => {}) {
       if (error instanceof Refused) throw error;
       failed(error, attempt);
       // Half of the pause is drawn, so that pages which lost their server together do not all come back together.
-      await pause(Math.min(FIRST * 2 ** (attempt - 1), LONGEST) * (0.5 + Math.random() / 2));
+      const later = Math.min(FIRST * 2 ** (attempt - 1), LONGEST) * (0.5 + Math.random() / 2);
+      await pause(later + 1000 * Math.min(error.after || 0, MOST_AFTER));
     }
   }
 }

@@ -12,7 +12,7 @@ const PATIENCE_FOR_TRIALS = 60_000; // what they play may have to be made
 const LATER = [408, 500, 502, 503, 504]; // sending the same again may help
 /** What services say of a listener in the address; whatever else stands there is not asked for. */
 const SERVICES = {
-  prolific: ["PROLIFIC_PID", "STUDY_ID", "SESSION_ID"],
+  prolific: ["PROLIFIC_PID", "STUDY_ID", "SESSION_ID", "prolific_token"],
   mturk: ["workerId", "assignmentId", "hitId", "turkSubmitTo"],
   anyone: [],
 };
@@ -101,13 +101,13 @@ export function recall(name, text) {
   }
 }
 
-/** Whether the server knows whose token this is. */
+/** Whether the server knows whose token this is, and has kept their list for them. */
 async function isKnown(token) {
   try {
     await request("api/session", { token });
     return true;
   } catch (error) {
-    if (error instanceof Refused && error.status === 401) return false;
+    if (error instanceof Refused && (error.status === 401 || error.code === "late")) return false;
     throw error;
   }
 }
@@ -122,9 +122,10 @@ async function request(path, { token, json, patience = PATIENCE, ...options } = 
   const response = await fetch(path, { ...options, headers, body, signal: AbortSignal.timeout(patience) });
   if (response.ok) return response;
   const told = await response.json().catch(() => null);
-  if (!told?.error || LATER.includes(response.status)) {
+  const after = response.status === 429 ? Number(response.headers.get("Retry-After")) : 0; // seconds, where it helps to wait
+  if (!told?.error || after || LATER.includes(response.status)) {
     const { error, code } = told ?? {};
-    throw Object.assign(new Error(error ?? `${response.status} ${response.statusText}`), { told: Boolean(error), code });
+    throw Object.assign(new Error(error ?? `${response.status} ${response.statusText}`), { told: Boolean(error), code, after });
   }
   throw new Refused(response.status, told.error, told);
 }

@@ -19,7 +19,9 @@ export function explained(error) {
 }
 
 /** What keeps a listener out, and says itself what to do about it. */
-const KEPT_OUT = ["closed", "complete", "no_list", "no_storage", "preview", "unknown_link", "unnamed", "whole_link"];
+const KEPT_OUT = [
+  "closed", "complete", "late", "left", "no_list", "no_storage", "preview", "unknown_link", "unnamed", "unsigned", "whole_link",
+];
 
 /** The last word where nothing can go on. */
 export function lastWord(error) {
