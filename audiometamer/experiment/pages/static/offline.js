@@ -157,7 +157,7 @@ class Jatos extends Offline {
 
   /** Who opened the study twice may be further elsewhere. */
   catchUp() {
-    const here = JSON.parse(recall(this.storageKey)); // others may have spoilt what the batch session says
+    const here = JSON.parse(recall(`${this.storageKey}/seat`)); // others may have spoilt what the batch session says
     for (const { state, seal } of [this.jatos.batchSession.get(seatOf(this.header.listener)) ?? {}, here ?? {}]) {
       if (!state || seal !== this.seal(state)) continue;
       if (state.answered + state.others <= this.state.answered + this.state.others) continue;
@@ -179,7 +179,7 @@ class Jatos extends Offline {
     const { jatos, state } = this;
     const noted = { ...state, kept: Object.fromEntries(Object.entries(state.kept).slice(-REMEMBERED)) };
     const seat = { list: sha256(this.header.list), state: noted, seal: this.seal(noted) };
-    recall(this.storageKey, JSON.stringify(seat));
+    recall(`${this.storageKey}/seat`, JSON.stringify(seat));
     jatos.batchSessionVersioning = false;
     await asked(jatos.batchSession.set(seatOf(this.header.listener), seat));
     this.noted = state;
