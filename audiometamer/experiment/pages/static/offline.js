@@ -136,8 +136,8 @@ class Browser extends Offline {
 class Jatos extends Offline {
   static async open(study, jatos) {
     await loaded(jatos);
-    const listener = listenerOf(jatos, study);
     const token = jatos.urlQueryParameters?.list;
+    const listener = listenerOf(jatos, study, token);
     if (!token && !study.lists.length) throw refusal(401, "whole_link");
     const offered = token ? [sha256(token).slice(0, 32)] : study.lists;
     if (token) await found(`lists/${offered[0]}.json`, "no_list");
@@ -240,14 +240,18 @@ async function seated(jatos, offered, listener) {
   }
 }
 
-/** Who this is, in a form that tells nobody else: all pages of a batch see the batch session. */
-function listenerOf(jatos, study) {
+/**
+ * Who this is, in a form that tells nobody else: all pages of a batch see the batch session. Without a name from Prolific, whoever
+ * has the link; JATOS takes who opens a general link again for another worker.
+ */
+function listenerOf(jatos, study, token) {
   const given = jatos.urlQueryParameters?.PROLIFIC_PID;
   const participant = given === undefined ? null : identity(given);
   if (given !== undefined && participant === null) {
     throw new Refused(403, "prolific does not say who this is", { code: "unnamed" });
   }
-  return sha256(`${study.salt} ${participant === null ? `worker ${jatos.workerId}` : `prolific ${participant}`}`).slice(0, 32);
+  const who = participant !== null ? `prolific ${participant}` : token ? `link ${token}` : `worker ${jatos.workerId}`;
+  return sha256(`${study.salt} ${who}`).slice(0, 32);
 }
 
 /** What this browser calls its listener of a list. */
