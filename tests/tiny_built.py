@@ -59,7 +59,7 @@ def write_design(folder: Path, text: str = DESIGN) -> Path:
 def course_of(folder: Path, text: str = DESIGN) -> ExplorationCourse:
     """The course of a design, without an experiment around it."""
     design = read_exploration_design(write_design(folder, text))
-    return ExplorationCourse(folder, design, read_ladder(folder / "ladder"), Draws(design.seed, b"course"))
+    return ExplorationCourse(folder, design, read_ladder(folder / "ladder"), Draws(design.seed, None))
 
 
 def decide(course, wanted):

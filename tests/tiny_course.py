@@ -13,8 +13,8 @@ import numpy as np
 from audiometamer.experiment import folder as layout
 from audiometamer.experiment.course import Decided, Heard, Wanted
 from audiometamer.experiment.design import TEXTS, Answers, CommonDesign, Headphones, Texts, read_common, read_text
-from audiometamer.experiment.folder import Entry, Experiment, List, Lists, Trial, read_lists, write_private
-from audiometamer.files import json_text, write_text
+from audiometamer.experiment.folder import Entry, Experiment, List, Lists, Trial, read_lists
+from audiometamer.files import json_text, write_private, write_text
 from audiometamer.stimuli.draws import Draws
 from audiometamer.stimuli.export import Settings, write_pcm
 from audiometamer.toml_files import toml_text

@@ -59,4 +59,4 @@ def course(ladder, *, each=None, seed=0, **procedure):
         title="tiny", listeners=4, seed=seed, ladder=LadderChoice("ladder", each=each), practice=Practice(trials=2),
         catch=Catch(every=20), procedure=ProcedureSettings(**procedure),
     )  # fmt: skip
-    return ExplorationCourse(FOLDER, design, ladder, Draws(design.seed, b"course"))
+    return ExplorationCourse(FOLDER, design, ladder, Draws(design.seed, None))

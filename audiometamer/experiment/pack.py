@@ -31,6 +31,7 @@ _CHARSET = re.compile(r'<meta charset="[^"]*">')
 _CHECKED = ("headphones", "practice", "demonstration")  # whose answers the page itself must judge
 PSYCHOPY_COLUMNS = ("stim_file", "stim_id", "duration", "list", "trial", "kind", "options", "correct_answer", "also_correct")
 _WORKERS = ["Jatos", "PersonalSingle", "PersonalMultiple", "GeneralSingle", "GeneralMultiple", "MT", "MTSandbox"]
+_OFFLINE = '<meta name="transport" content="offline">'
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the same experiment makes the same file
 
 
@@ -132,22 +133,23 @@ def pack(folder: Path, out: Path, *, to: Form, address: str = "", any_list: bool
     for path in (out, links):
         if path is not None and path.exists():
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --out")
+    if to == "jatos" and out.suffix != ".jzip":
+        raise AudioMetamerError(f"{out} is no name of a study for JATOS; it must end in .jzip")
     experiment = read_experiment(folder)
     if lacking := [path for path in experiment.sounds.values() if not path.is_file()]:
         raise AudioMetamerError(f"{lacking[0]} does not exist; build the experiment again")
-    if to == "jatos":
-        _write_jatos(experiment, out, any_list=any_list)
-    else:
-        with whole_folder(out) as new:
-            if to == "static":
-                _write_page(experiment, new, head='<meta name="transport" content="offline">')
-            else:
-                _write_psychopy(experiment, new)
-            date_alike(path for path in new.rglob("*") if path.is_file())
-    if links is not None:
-        before = f"{address or INDEX}#" if to == "static" else f"{address}{'&' if '?' in address else '?'}list="
-        rows = (f"{one.number}\t{before}{token(experiment, one.number)}" for one in experiment.lists.listeners)
-        write_private(links, "\n".join(("list\tlink", *rows)) + "\n")
+    with whole_file(out) if to == "jatos" else whole_folder(out) as new:
+        if to == "jatos":
+            _write_jatos(experiment, new, any_list=any_list)
+        elif to == "static":
+            _write_page(experiment, new, head=_OFFLINE)
+        else:
+            _write_psychopy(experiment, new)
+        date_alike(path for path in new.rglob("*") if path.is_file())
+        if links is not None:
+            before = f"{address or INDEX}#" if to == "static" else f"{address}{'&' if '?' in address else '?'}list="
+            rows = (f"{one.number}\t{before}{token(experiment, one.number)}" for one in experiment.lists.listeners)
+            write_private(links, "\n".join(("list\tlink", *rows)) + "\n")
     return links
 
 
@@ -239,14 +241,11 @@ def _list(experiment: Experiment, one: List, salt: str) -> PackedList:
 
 def _write_jatos(experiment: Experiment, out: Path, *, any_list: bool) -> None:
     """A JATOS study archive, version 3: a zip of one folder of assets and one ``.jas`` beside it."""
-    if out.suffix != ".jzip":
-        raise AudioMetamerError(f"{out} is no name of a study for JATOS; it must end in .jzip")
     assets = f"audiometamer_{_derived(experiment, 'assets')[:8]}"
-    with whole_file(out) as temporary, tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(temporary, "w") as archive:
+    with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(out, "w") as archive:
         folder = Path(scratch) / assets
         folder.mkdir()
-        head = '<meta name="transport" content="offline">\n<script src="jatos.js"></script>'
-        _write_page(experiment, folder, head=head, any_list=any_list)
+        _write_page(experiment, folder, head=f'{_OFFLINE}\n<script src="jatos.js"></script>', any_list=any_list)
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             _add(archive, path.relative_to(scratch).as_posix(), path.read_bytes())
         _add(archive, f"{assets}.jas", msgspec.json.encode(_jas(experiment, assets)))

@@ -141,8 +141,8 @@ def test_completion_leads_back_to_the_service(jatos_for_all, experiment, tmp_pat
     assert told[-1]["ends"] == [["endStudyAndRedirect", f"https://a.example/{over}", True, over]]
 
 
-def with_link(worker, experiment, number):
-    return coming(worker, query={"list": token(experiment, number)})
+def with_link(worker, experiment, number, **more):
+    return coming(worker, query={"list": token(experiment, number), **more})
 
 
 def test_a_link_opens_its_list_and_no_other(jatos, experiment, store, tmp_path):
@@ -150,8 +150,8 @@ def test_a_link_opens_its_list_and_no_other(jatos, experiment, store, tmp_path):
     told = run_page(jatos, [
         with_link(1, experiment, 3), {"do": "session", "as": "1"}, *(by(1, message) for message in messages[:3]),
         with_link(1, experiment, 3), {"do": "session", "as": "1"}, *(by(1, message) for message in messages[3:]), coming(2),
-        coming(3, query={"list": "guess"}), coming(4, query={"list": list_names(experiment)[0]}), with_link(5, experiment, 3),
-        {"do": "server"},
+        coming(3, query={"list": "guess"}), coming(4, query={"list": list_names(experiment)[0]}),
+        with_link(5, experiment, 3, PROLIFIC_PID="somebody else"), {"do": "server"},
     ])  # fmt: skip
     assert [one["stimulus"] for one in told[1]["trials"]] == [trial.stimulus for trial in experiment.trials(3)]
     assert told[6]["state"] == {"next": 3, "over": None, "forms": ["consent"]}
@@ -162,6 +162,15 @@ def test_a_link_opens_its_list_and_no_other(jatos, experiment, store, tmp_path):
     file = tmp_path / "results.txt"
     file.write_text(text_of(told[-1]), encoding="utf-8")
     assert [(one.number, one.answers) for one in collect(experiment, [file], store)] == [(3, len(experiment.trials(3)))]
+
+
+def test_who_opens_a_link_again_resumes_though_jatos_takes_them_for_another_worker(jatos, experiment):
+    for named in ({}, {"PROLIFIC_PID": "abc"}):
+        told = run_page(jatos, [
+            with_link(1, experiment, 2, **named), *(by(1, message) for message in all_messages(experiment, 2)[:4]),
+            {"do": "browser"}, with_link(7, experiment, 2, **named), {"do": "session", "as": "7"},
+        ])  # fmt: skip
+        assert told[-1]["state"] == {"next": 4, "over": None, "forms": ["consent"]}
 
 
 def test_what_all_listeners_can_read_opens_no_list(jatos, experiment):

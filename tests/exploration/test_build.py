@@ -3,6 +3,7 @@
 import json
 import shutil
 import stat
+from dataclasses import replace
 
 import pytest
 import soundfile
@@ -15,6 +16,7 @@ from audiometamer.experiment.folder import read_experiment
 from audiometamer.experiment.store import Store
 from audiometamer.exploration import build as building
 from audiometamer.exploration.build import build, read_exploration, served_exploration
+from audiometamer.stimuli.draws import Draws, read_key
 
 
 @pytest.fixture
@@ -192,3 +194,43 @@ def test_a_model_whose_weights_changed_is_refused_when_it_is_served(online, tmp_
     told = "design.toml: making: the dimensions of relu0 are of tiny with weights"
     with pytest.raises(AudioMetamerError, match=told), served_exploration(tmp_path / "e", device="cpu"):
         pass
+
+
+def without_key(built, out):
+    """As an exploration was built before there were keys."""
+    shutil.copytree(built, out, ignore=shutil.ignore_patterns("page", "names.key"))
+    lists = json.loads((out / "lists.json").read_text())
+    del lists["keyed"]
+    (out / "lists.json").write_text(json.dumps(lists))
+    return out
+
+
+def test_no_trial_can_be_computed_from_design_and_seed(exploration, tmp_path):
+    """Names never, arrangements as often as by chance, by who guesses at the key; who has it finds all."""
+    course = read_exploration(exploration).course
+    heard = [one for number in range(1, 5) for one in take(course, number)]
+    right = [one.decided.about["arrangement"] for one in heard]
+    names = [one.decided.trial.stimulus for one in heard]
+    known = replace(course, draws=Draws(1, read_key(exploration / "names.key")))
+    assert [one.decided.trial.stimulus for number in range(1, 5) for one in take(known, number)] == names
+    for key in (None, b"", b"1"):
+        guess = replace(course, draws=Draws(1, key))
+        foreseen = [one for number in range(1, 5) for one in take(guess, number)]
+        assert not {one.decided.trial.stimulus for one in foreseen} & set(names)
+        hits = sum(a == one.decided.about["arrangement"] for a, one in zip(right, foreseen, strict=False))
+        assert hits < 0.5 * len(right), "a sixth of them, by chance"
+
+
+def test_an_exploration_that_was_built_before_there_were_keys_goes_on_as_it_did(exploration, tmp_path):
+    read = read_exploration(without_key(exploration, tmp_path / "old"))
+    assert read.course.draws == Draws(1, None)
+    (one,) = take(read.course, trials=1)
+    # As the version before wrote it.
+    assert one.decided.trial.stimulus == "c7m8h5wpcs"
+    assert read.course.stimulus(one.decided)[:4] == b"RIFF"
+
+
+def test_a_key_that_is_lost_is_not_done_without(exploration, tmp_path):
+    shutil.copytree(exploration, tmp_path / "e", ignore=shutil.ignore_patterns("page", "names.key"))
+    with pytest.raises(AudioMetamerError, match=r"names\.key cannot be read as a key: No such file"):
+        read_exploration(tmp_path / "e")

@@ -136,8 +136,8 @@ class Browser extends Offline {
 class Jatos extends Offline {
   static async open(study, jatos) {
     await loaded(jatos);
-    const listener = listenerOf(jatos, study);
     const token = jatos.urlQueryParameters?.list;
+    const listener = listenerOf(jatos, study, token);
     if (!token && !study.lists.length) throw refusal(401, "whole_link");
     const offered = token ? [sha256(token).slice(0, 32)] : study.lists;
     if (token) await found(`lists/${offered[0]}.json`, "no_list");
@@ -157,7 +157,7 @@ class Jatos extends Offline {
 
   /** Who opened the study twice may be further elsewhere. */
   catchUp() {
-    const here = JSON.parse(recall(this.storageKey)); // others may have spoilt what the batch session says
+    const here = JSON.parse(recall(`${this.storageKey}/seat`)); // others may have spoilt what the batch session says
     for (const { state, seal } of [this.jatos.batchSession.get(seatOf(this.header.listener)) ?? {}, here ?? {}]) {
       if (!state || seal !== this.seal(state)) continue;
       if (state.answered + state.others <= this.state.answered + this.state.others) continue;
@@ -179,7 +179,7 @@ class Jatos extends Offline {
     const { jatos, state } = this;
     const noted = { ...state, kept: Object.fromEntries(Object.entries(state.kept).slice(-REMEMBERED)) };
     const seat = { list: sha256(this.header.list), state: noted, seal: this.seal(noted) };
-    recall(this.storageKey, JSON.stringify(seat));
+    recall(`${this.storageKey}/seat`, JSON.stringify(seat));
     jatos.batchSessionVersioning = false;
     await asked(jatos.batchSession.set(seatOf(this.header.listener), seat));
     this.noted = state;
@@ -240,14 +240,18 @@ async function seated(jatos, offered, listener) {
   }
 }
 
-/** Who this is, in a form that tells nobody else: all pages of a batch see the batch session. */
-function listenerOf(jatos, study) {
+/**
+ * Who this is, in a form that tells nobody else: all pages of a batch see the batch session. Without a name from Prolific, whoever
+ * has the link; JATOS takes who opens a general link again for another worker.
+ */
+function listenerOf(jatos, study, token) {
   const given = jatos.urlQueryParameters?.PROLIFIC_PID;
   const participant = given === undefined ? null : identity(given);
   if (given !== undefined && participant === null) {
     throw new Refused(403, "prolific does not say who this is", { code: "unnamed" });
   }
-  return sha256(`${study.salt} ${participant === null ? `worker ${jatos.workerId}` : `prolific ${participant}`}`).slice(0, 32);
+  const who = participant !== null ? `prolific ${participant}` : token ? `link ${token}` : `worker ${jatos.workerId}`;
+  return sha256(`${study.salt} ${who}`).slice(0, 32);
 }
 
 /** What this browser calls its listener of a list. */
