@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ FILES = {"train": "train_*/JSIN_all__run_*.h5", "valid": "valid_*/JSIN_all__run_
 _SIGNAL, _NOISE = "sources/signal/signal", "sources/noise/signal"
 _CLASSES = {"word": "sources/signal/word_int", "speaker": "sources/signal/speaker_int"}
 _SOUNDS = "sources/noise/labels_binary_via_int"
+_MOST_ROWS, _MOST_FLAGS = 1_000_000, 2_000_000_000  # of a file; all that were published have 230,000 rows of 516 classes
+_LARGEST_PIECE = 1 << 28  # bytes that must be held to read a number
+_BLOCK = 1 << 24  # labels at a time
 
 
 def open_published_hdf5(folder: Path) -> list[Recording]:
@@ -71,8 +75,13 @@ class _Table:
                     raise AudioMetamerError(
                         f"{path}: {dataset} has the shape {shape}, which does not fit {n_rows} rows of {_SIGNAL}"
                     )
-            classes = {task: _rows(file, path, dataset).astype(np.int32).reshape(-1) for task, dataset in _CLASSES.items()}
-            sounds = np.packbits(_rows(file, path, _SOUNDS).astype(bool), axis=1)
+            if n_rows > _MOST_ROWS or math.prod(shapes[_SOUNDS]) > _MOST_FLAGS:
+                raise AudioMetamerError(
+                    f"{path} has {n_rows} rows of {shapes[_SOUNDS][1]} classes of noise; at most {_MOST_ROWS:,} rows and "
+                    f"{_MOST_FLAGS:,} labels in all are read"
+                )
+            classes = {task: _numbers(file, path, dataset) for task, dataset in _CLASSES.items()}
+            sounds = _flags(file, path, shapes[_SOUNDS])
         n_samples = {dataset: shapes[dataset][1] for dataset in (_SIGNAL, _NOISE)}
         return cls(path, split, names, classes, sounds, shapes[_SOUNDS][1], n_samples)
 
@@ -141,21 +150,83 @@ def _open(path: Path) -> Any:
         import h5py
     except ImportError as error:
         raise AudioMetamerError(f"{path} needs h5py, which is not installed: pip install 'audiometamer[train]'") from error
-    try:
+    if not path.is_file():
+        raise AudioMetamerError(f"{path} is not a file")
+    with _told(f"{path} cannot be read as HDF5"):
         return h5py.File(path, "r")
-    except OSError as error:
-        raise AudioMetamerError(f"{path} cannot be read as HDF5: {first_line(error)}") from error
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Whatever HDF5 raises at broken files, of which there is no complete list, as one line."""
+    try:
+        yield
+    except AudioMetamerError:
+        raise
+    except Exception as error:
+        reason = error.args[0] if isinstance(error, KeyError) else first_line(error)  # the text of a KeyError is in quotes
+        raise AudioMetamerError(f"{what}: {reason}") from error
 
 
 def _dataset(file: Any, path: Path, dataset: str) -> Any:
-    try:
-        return file[dataset]
-    except (KeyError, OSError) as error:
-        raise AudioMetamerError(f"{path}: dataset {dataset} cannot be opened: {error.args[0]}") from error
+    """A table of numbers that lies in the file itself, all of it, in pieces that fit into memory.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is missing or something else: what leads to another file could be any file of this computer, and what was never
+        written takes no room in the file and any amount in memory.
+    """
+    import h5py
+
+    with _told(f"{path}: dataset {dataset} cannot be opened"):
+        place = file
+        for name in dataset.split("/"):
+            if not isinstance(place, h5py.Group) or name not in place:
+                raise KeyError("it doesn't exist")
+            if not isinstance(place.get(name, getlink=True), h5py.HardLink):
+                raise AudioMetamerError(f"{path}: {dataset} is a link; write the numbers themselves into the file")
+            place = place[name]
+        if not isinstance(place, h5py.Dataset) or place.shape is None or place.dtype.kind not in "biuf":
+            raise AudioMetamerError(f"{path}: {dataset} is not a table of numbers")
+        if place.external or place.is_virtual:
+            raise AudioMetamerError(f"{path}: the numbers of {dataset} lie in other files; write them into this one")
+        piece = math.prod(place.chunks or place.shape[1:]) * place.dtype.itemsize
+        if piece > _LARGEST_PIECE:
+            raise AudioMetamerError(f"{path}: {dataset} is in pieces of {piece:,} bytes; at most {_LARGEST_PIECE:,} are read")
+        if math.prod(place.shape) and not _is_written(place):
+            raise AudioMetamerError(f"{path}: {dataset} announces {place.shape[:1]} rows that were never written")
+    return place
+
+
+def _is_written(table: Any) -> bool:
+    """Whether there is something in the file for every number of a table."""
+    if table.chunks is None:
+        return bool(table.id.get_storage_size() >= table.size * table.dtype.itemsize)
+    needed = math.prod(-(-length // chunk) for length, chunk in zip(table.shape, table.chunks, strict=True))
+    return bool(table.id.get_num_chunks() >= needed)
 
 
 def _rows(file: Any, path: Path, dataset: str, row: int | slice = slice(None)) -> NDArray[Any]:
-    try:
-        return np.asarray(_dataset(file, path, dataset)[row])
-    except (OSError, ValueError) as error:
-        raise AudioMetamerError(f"{path}: {dataset} cannot be read: {first_line(error)}") from error
+    """Rows of a table that `_dataset` has found to be one."""
+    with _told(f"{path}: {dataset} cannot be read"):
+        return np.asarray(file[dataset][row])
+
+
+def _numbers(file: Any, path: Path, dataset: str) -> NDArray[np.int32]:
+    """The numbers of the classes of all rows, [shape=(rows,)]."""
+    numbers = _rows(file, path, dataset).reshape(-1)
+    whole = numbers.astype(np.int32) if (np.abs(numbers.astype(np.float64)) < 2**31).all() else np.zeros(0, dtype=np.int32)
+    if not np.array_equal(whole, numbers):
+        raise AudioMetamerError(f"{path}: {dataset} holds what are no numbers of classes, such as NaN, 0.5 or 2^31")
+    return whole
+
+
+def _flags(file: Any, path: Path, shape: Sequence[int]) -> NDArray[np.uint8]:
+    """Which noises each row holds, a bit for each, [shape=(rows, classes / 8)]; read some rows at a time."""
+    step = max(_BLOCK // max(shape[1], 1), 1)
+    flags = np.zeros((shape[0], -(-shape[1] // 8)), dtype=np.uint8)
+    for first in range(0, shape[0], step):
+        rows = slice(first, first + step)
+        flags[rows] = np.packbits(_rows(file, path, _SOUNDS, rows).astype(bool), axis=1)
+    return flags

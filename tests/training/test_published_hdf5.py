@@ -172,6 +172,75 @@ def test_datasets_that_do_not_fit(tmp_path, dataset, cut, shape):
     fails(tmp_path, rf"JSIN_all__run_0\.h5: {dataset} has the shape {re.escape(shape)}, which does not fit")
 
 
+def of_a_kind(kind):
+    """Puts something else in the place of a dataset, or a table that is in no way what it seems."""
+
+    def put(file, dataset):
+        shape = CONTENT[TRAIN][dataset].shape
+        elsewhere = [("/etc/hostname", 0, h5py.h5f.UNLIMITED)]
+        if kind == "virtual":
+            layout = h5py.VirtualLayout(shape, "f4")
+            layout[:] = h5py.VirtualSource("other.h5", dataset, shape)
+            file.create_virtual_dataset(dataset, layout)
+        elif kind in ("group", "link", "soft"):
+            file[dataset] = {"group": h5py.Empty("f"), "link": h5py.ExternalLink("other.h5", "/x"), "soft": h5py.SoftLink("/x")}[
+                kind
+            ]
+        elif kind == "pieces":
+            file.create_dataset(dataset, (*shape[:1], 1 << 30), "f4", chunks=(1, 1 << 27), compression="gzip")
+        else:
+            options = {
+                "external": {"dtype": "u1", "external": elsewhere},
+                "unwritten": {"dtype": "f4"},
+                "fill": {"dtype": "f4", "chunks": (1, *shape[1:]), "compression": "gzip", "fillvalue": 1},
+                "vlen": {"dtype": h5py.vlen_dtype("f4")},
+                "compound": {"dtype": [("a", "f4"), ("b", "i4")]},
+            }
+            file.create_dataset(dataset, shape, **options[kind])
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("external", "lie in other files"),
+        ("virtual", "lie in other files"),
+        ("link", "is a link"),
+        ("soft", "is a link"),
+        ("group", "is not a table of numbers"),
+        ("vlen", "is not a table of numbers"),
+        ("compound", "is not a table of numbers"),
+        ("unwritten", "that were never written"),
+        ("fill", "that were never written"),
+        ("pieces", "is in pieces of 536,870,912 bytes"),
+    ],
+)
+def test_what_is_no_table_of_numbers_in_the_file_is_refused(tmp_path, kind, message):
+    write(tmp_path, {TRAIN: {key: values for key, values in CONTENT[TRAIN].items() if key != SIGNAL}})
+    with h5py.File(tmp_path / TRAIN, "a") as file:
+        of_a_kind(kind)(file, SIGNAL)
+    fails(tmp_path, rf"JSIN_all__run_0\.h5: .*{SIGNAL} .*{message}")
+
+
+@pytest.mark.parametrize("numbers", [[0.5, 1, 2], [np.nan, 1, 2], [0, 1, 2**40]])
+def test_what_are_no_numbers_of_classes_are_refused(tmp_path, numbers):
+    write(tmp_path, {TRAIN: {**CONTENT[TRAIN], WORD: np.array(numbers)}})
+    fails(tmp_path, rf"JSIN_all__run_0\.h5: {WORD} holds what are no numbers of classes")
+
+
+def test_more_rows_than_are_kept_in_memory_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("audiometamer.training.published_hdf5._MOST_ROWS", 2)
+    write(tmp_path, CONTENT)
+    fails(tmp_path, r"JSIN_all__run_0\.h5 has 3 rows of 517 classes of noise; at most 2 rows")
+
+
+def test_labels_of_noises_are_read_some_rows_at_a_time(folder, monkeypatch):
+    whole = [r.background.labels for r in open_published_hdf5(folder)]
+    monkeypatch.setattr("audiometamer.training.published_hdf5._BLOCK", 1034)
+    assert [r.background.labels for r in open_published_hdf5(folder)] == whole
+
+
 def test_a_truncated_file(folder):
     data = (folder / TRAIN).read_bytes()
     (folder / TRAIN).write_bytes(data[: len(data) // 2])
