@@ -3,24 +3,30 @@
 import codecs
 import errno
 import hashlib
+import itertools
 import os
 import re
 import secrets
+import select
 import shutil
 import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, WritingError
+from audiometamer.errors import AudioMetamerError, WritingError, first_line
 
 # How flock answers where there are no locks: a mount without them, NFS without a lock daemon.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 _LARGEST = 1e15  # of the numbers in files of settings
+_LONGEST_NAME = 255  # bytes that file systems take
+_DEEPEST = 64  # levels of a file of settings
+_MOST_BYTES = 1 << 30  # of a file that is read at once
+_PATIENCE = 30  # seconds to wait for whoever writes into a pipe
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
 
@@ -34,13 +40,50 @@ def readable(path: str | os.PathLike[str]) -> str:
     return re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda c: c[0].encode("unicode_escape").decode(), whole)
 
 
+def is_within(name: str) -> bool:
+    """Whether a name out of a file, as a path from its folder, stays in that folder and can be one."""
+    parts = name.replace("\\", "/").split("/")
+    return "\0" not in name and not {"", ".", ".."} & {*parts} and all(len(os.fsencode(part)) <= _LONGEST_NAME for part in parts)
+
+
 def content_of(path: str | os.PathLike[str]) -> bytes:
-    """All bytes of a file or a pipe; of anything else, such as /dev/zero, which has no end, an OSError."""
-    with Path(path).open("rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+    """All bytes of a file or a pipe, at most 1 GiB.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, is longer, is a folder or a device such as /dev/zero, which has no end, or is a pipe that nobody
+        writes into.
+    """
+    with _opened(path) as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {_MOST_BYTES >> 30} GiB", os.fspath(path))
+    return content
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # to open a pipe without a writer would block
+    except ValueError as error:  # NUL in a name
+        raise OSError(errno.EINVAL, str(error), readable(path)) from error
+    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor)
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, "it is a folder, not a file", os.fspath(path))
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
             raise OSError(errno.EINVAL, "it is a device, not a file", os.fspath(path))
-        return file.read()
+        if not stat.S_ISREG(mode) and not is_written(file, _PATIENCE):
+            raise OSError(errno.ETIMEDOUT, f"it is a pipe into which nothing was written for {_PATIENCE} s", os.fspath(path))
+        yield file
+
+
+def is_written(pipe: BinaryIO, within: float) -> bool:
+    """Whether something comes through a pipe, opened without blocking, in so many seconds; from then on it blocks."""
+    is_ready = bool(select.select([pipe], [], [], within)[0])
+    os.set_blocking(pipe.fileno(), True)
+    return is_ready
 
 
 def read_unicode(path: Path) -> str:
@@ -62,25 +105,37 @@ def read_unicode(path: Path) -> str:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """TOML whose numbers are finite and at most 1e15, as settings that make sense are; else a ValueError names the first."""
+    """TOML; a ValueError names what keeps it from being parsed, or is nested deeper than settings that make sense are."""
     try:
         content: dict[str, Any] = msgspec.toml.decode(text)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    for place, number in _numbers(content, ""):
-        if not abs(number) <= _LARGEST:  # nor of nan
-            raise ValueError(f"{place} is {number}; a number must be finite and at most {_LARGEST:g}")
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+    except (RecursionError, ValueError) as error:  # ValueError: of Python's limit to the digits of an integer
+        raise ValueError(f"it is nested too deeply, or a number has too many digits: {first_line(error)}") from error
+    level: list[Any] = [content]
+    for _ in range(_DEEPEST):
+        inner = (value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list))
+        level = [*itertools.chain.from_iterable(inner)]
+    if level:
+        raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
     return content
 
 
-def _numbers(value: Any, place: str) -> Iterator[tuple[str, float]]:
+def check_numbers(content: Any) -> None:
+    """Raise a ValueError that names the first number of a file of settings that is not finite or is beyond 1e15."""
+    for place, number in odd_numbers(content):
+        raise ValueError(f"{place} is {number}; a number must be finite and at most {_LARGEST:g}")
+
+
+def odd_numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """Numbers of a file that are not finite or are beyond 1e15, as no setting that makes sense is, with their places."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _numbers(inner, f"{place}.{key}" if place else key)
+            yield from odd_numbers(inner, f"{place}.{key}" if place else key)
     elif isinstance(value, list):
         for k, inner in enumerate(value):
-            yield from _numbers(inner, f"{place}[{k}]")
-    elif isinstance(value, int | float):
+            yield from odd_numbers(inner, f"{place}[{k}]")
+    elif isinstance(value, int | float) and not abs(value) <= _LARGEST:  # nor of nan
         yield place, value
 
 

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.files import is_within
 from audiometamer.metamers.settings import Settings
 from audiometamer.tables import read_cells
 from audiometamer.verdicts import Verdict
@@ -282,6 +283,8 @@ def read_item(stimulus_set: Path, at: Path) -> Result | None:
     except (OSError, msgspec.MsgspecError) as error:
         told = f"{record} is not the record of an item{other_version(record)}: {error}"
         raise AudioMetamerError(f"{told}; delete it, and `audiometamer run` makes it again") from error
+    if not all(map(is_within, filter(None, (item.file, item.original)))):
+        raise AudioMetamerError(f"{record} names {item.file!r} and {item.original!r}; they must lie in {stimulus_set}")
     lies, evidence = at.relative_to(stimulus_set).as_posix(), item.evidence
     if evidence.judged_by is None and item.identity.judge_sha256 is not None:
         evidence = replace(evidence, judged_by=item.identity.judge_sha256)
