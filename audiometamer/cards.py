@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError
-from audiometamer.files import parse_toml, read_unicode
+from audiometamer.errors import AudioMetamerError, first_line
+from audiometamer.files import check_numbers, is_within, parse_toml, read_unicode
 from audiometamer.label_files import checked_labels
 
 
@@ -57,8 +57,12 @@ def read_card(folder: Path) -> Card:
     if not path.is_file():
         raise AudioMetamerError(f"{folder} holds no model.toml")
     try:
-        card = msgspec.convert(parse_toml(read_unicode(path)), Card)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise AudioMetamerError(f"{path}: {error}") from error
+        content = parse_toml(read_unicode(path))
+        check_numbers(content)
+        card = msgspec.convert(content, Card)
+    except (OSError, msgspec.MsgspecError, ValueError) as error:
+        raise AudioMetamerError(f"{path}: {first_line(error)}") from error
+    if not is_within(card.weights.file):
+        raise AudioMetamerError(f"{path}: weights.file is {card.weights.file!r}; it must be the name of a file in {folder}")
     checked_labels(card.labels, path)
     return card

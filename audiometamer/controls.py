@@ -14,6 +14,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models import Model
+from audiometamer.whole_numbers import seed_of
 
 _HOOKS = ("reset_parameters", "_reset_parameters", "init_weights")  # how modules are called that initialise themselves
 _EMBEDDINGS = re.compile(r"(cls|class|dist|mask|reg|register)_?tokens?|pos\w*_?emb\w*|relative_position_bias_table")
@@ -50,9 +51,7 @@ def control(kind: str, model: Model, seed: int) -> Model:
         raise AudioMetamerError(
             f"{model.name} was made under torch.inference_mode(), so {frozen[0]} cannot be changed; make it under torch.no_grad()"
         )
-    if not 0 <= seed < 2**63:
-        raise AudioMetamerError(f"the seed of a control is {seed}; it must be between 0 and 2**63 - 1")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed_of(seed))
     device = model.device
     model.cpu()
     with torch.no_grad():

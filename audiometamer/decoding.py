@@ -5,7 +5,6 @@ libsndfile decodes what it can; the program ``ffmpeg``, where it is installed, t
 
 import os
 import re
-import select
 import shlex
 import shutil
 import stat
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 
 from audiometamer.containers import FaultyFileError, is_placeholder, parts
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import readable
+from audiometamer.files import is_written, readable
 
 Samples = NDArray[np.float64]
 
@@ -292,9 +291,8 @@ def _opened_pipe(path: str) -> Iterator[BinaryIO]:
     """A pipe with something in it: one that nobody has opened for writing would be waited for without end."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(descriptor, "rb") as pipe:  # noqa: PTH123 (a descriptor)
-        if not select.select([pipe], [], [], _PATIENCE)[0]:
+        if not is_written(pipe, _PATIENCE):
             raise FaultyFileError(f"is a pipe into which nothing was written for {_PATIENCE} s")
-        os.set_blocking(descriptor, True)
         yield pipe
 
 

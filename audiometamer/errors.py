@@ -1,7 +1,11 @@
 """The one family of errors that audiometamer raises on purpose, and words for their messages."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
+
+_LONGEST = 360  # characters of a line that is printed whole
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\n(?!  )")  # a list continues on indented lines
 
 
 class AudioMetamerError(Exception):
@@ -28,6 +32,20 @@ def one_line(error: BaseException) -> str:
 def first_line(error: BaseException) -> str:
     """What another library's error says before its advice or its trace; its class if it says nothing."""
     return str(getattr(error, "strerror", None) or error).strip().split("\n")[0] or type(error).__name__
+
+
+def shortened(message: str) -> str:
+    """A message for people: control characters are escaped; of a long line, long words, or else its middle, are cut out."""
+    escaped = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), message)
+    return "\n".join(line if len(line) <= _LONGEST else _without_middles(line) for line in escaped.split("\n"))
+
+
+def _without_middles(line: str) -> str:
+    return _cut(re.sub(r"\S+", lambda word: _cut(word[0], 60, 30), line), 240, 90)
+
+
+def _cut(text: str, head: int, tail: int) -> str:
+    return text if len(text) <= head + tail + 20 else f"{text[:head]}…{text[-tail:]} ({len(text)} characters)"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import secrets
+import select
 import shutil
 import stat
 import time
@@ -15,11 +16,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError, first_line
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -33,6 +34,10 @@ _LARGEST = 1e15  # of the numbers in files of settings
 _PATIENCE = 3.0  # seconds after which it is said which lock is waited for
 _RECOVERY = 4.0  # seconds in which filelock takes over a lock whose record makes no sense; it watches it for two
 _LONGEST_RECORD = 1000  # characters of the file of a lock
+_LONGEST_NAME = 255  # bytes that file systems take
+_DEEPEST = 64  # levels of a file of settings
+_MOST_BYTES = 1 << 30  # of a file that is read at once
+_PIPE_PATIENCE = 30  # seconds to wait for whoever writes into a pipe
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
 
@@ -46,13 +51,50 @@ def readable(path: str | os.PathLike[str]) -> str:
     return re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda c: c[0].encode("unicode_escape").decode(), whole)
 
 
+def is_within(name: str) -> bool:
+    """Whether a name out of a file, as a path from its folder, stays in that folder and can be one."""
+    parts = name.replace("\\", "/").split("/")
+    return "\0" not in name and not {"", ".", ".."} & {*parts} and all(len(os.fsencode(part)) <= _LONGEST_NAME for part in parts)
+
+
 def content_of(path: str | os.PathLike[str]) -> bytes:
-    """All bytes of a file or a pipe; of anything else, such as /dev/zero, which has no end, an OSError."""
-    with Path(path).open("rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+    """All bytes of a file or a pipe, at most 1 GiB.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, is longer, is a folder or a device such as /dev/zero, which has no end, or is a pipe that nobody
+        writes into.
+    """
+    with _opened(path) as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {_MOST_BYTES >> 30} GiB", os.fspath(path))
+    return content
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # to open a pipe without a writer would block
+    except ValueError as error:  # NUL in a name
+        raise OSError(errno.EINVAL, str(error), readable(path)) from error
+    with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor)
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, "it is a folder, not a file", os.fspath(path))
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
             raise OSError(errno.EINVAL, "it is a device, not a file", os.fspath(path))
-        return file.read()
+        if not stat.S_ISREG(mode) and not is_written(file, _PIPE_PATIENCE):
+            raise OSError(errno.ETIMEDOUT, f"it is a pipe into which nothing was written for {_PIPE_PATIENCE} s", os.fspath(path))
+        yield file
+
+
+def is_written(pipe: BinaryIO, within: float) -> bool:
+    """Whether something comes through a pipe, opened without blocking, in so many seconds; from then on it blocks."""
+    is_ready = bool(select.select([pipe], [], [], within)[0])
+    os.set_blocking(pipe.fileno(), True)
+    return is_ready
 
 
 def read_unicode(path: Path) -> str:
@@ -74,25 +116,37 @@ def read_unicode(path: Path) -> str:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """TOML whose numbers are finite and at most 1e15, as settings that make sense are; else a ValueError names the first."""
+    """TOML; a ValueError names what keeps it from being parsed, or is nested deeper than settings that make sense are."""
     try:
         content: dict[str, Any] = msgspec.toml.decode(text)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    for place, number in _numbers(content, ""):
-        if not abs(number) <= _LARGEST:  # nor of nan
-            raise ValueError(f"{place} is {number}; a number must be finite and at most {_LARGEST:g}")
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+    except (RecursionError, ValueError) as error:  # ValueError: of Python's limit to the digits of an integer
+        raise ValueError(f"it is nested too deeply, or a number has too many digits: {first_line(error)}") from error
+    level: list[Any] = [content]
+    for _ in range(_DEEPEST):
+        inner = (value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list))
+        level = [*itertools.chain.from_iterable(inner)]
+    if level:
+        raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
     return content
 
 
-def _numbers(value: Any, place: str) -> Iterator[tuple[str, float]]:
+def check_numbers(content: Any) -> None:
+    """Raise a ValueError that names the first number of a file of settings that is not finite or is beyond 1e15."""
+    for place, number in odd_numbers(content):
+        raise ValueError(f"{place} is {number}; a number must be finite and at most {_LARGEST:g}")
+
+
+def odd_numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """Numbers of a file that are not finite or are beyond 1e15, as no setting that makes sense is, with their places."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _numbers(inner, f"{place}.{key}" if place else key)
+            yield from odd_numbers(inner, f"{place}.{key}" if place else key)
     elif isinstance(value, list):
         for k, inner in enumerate(value):
-            yield from _numbers(inner, f"{place}[{k}]")
-    elif isinstance(value, int | float):
+            yield from odd_numbers(inner, f"{place}[{k}]")
+    elif isinstance(value, int | float) and not abs(value) <= _LARGEST:  # nor of nan
         yield place, value
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, first_line
-from audiometamer.files import read_unicode
+from audiometamer.files import parse_toml, read_unicode
 from audiometamer.plain_pickle import read_plain_pickle
 from audiometamer.tables import read_table
 
@@ -39,7 +39,7 @@ def read_label_file(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     read = _READERS.get(path.suffix.lower(), _lines)
     try:
         found = read(path)
-    except (OSError, msgspec.MsgspecError, ValueError) as error:
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise AudioMetamerError(f"{path} is not a list of labels: {first_line(error)}") from error
     return checked_labels({task: [name.strip() for name in names] for task, names in found.items()}, path)
 
@@ -132,7 +132,7 @@ def _without_blanks(names: Iterable[str]) -> list[str]:
 
 
 def _toml(path: Path) -> dict[str, list[str]]:
-    return msgspec.toml.decode(read_unicode(path), type=dict[str, list[str]])
+    return msgspec.convert(parse_toml(read_unicode(path)), dict[str, list[str]])
 
 
 def _json(path: Path) -> dict[str, list[str]]:

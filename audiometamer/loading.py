@@ -1,9 +1,11 @@
 """Models by name: of the zoo, a folder, another library, a function; controls of any of them."""
 
 import difflib
+import dis
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import os
 import re
 import sys
@@ -37,7 +39,7 @@ _ADAPTERS = {
     "torchvision": "torchvision_models",
     "transformers": "transformers_models",
 }
-_CONTROL = re.compile(r"(?P<kind>random|permuted):(?P<name>.+):(?P<seed>\d+)")
+_CONTROL = re.compile(r"(?P<kind>random|permuted):(?P<name>.+):(?P<seed>\d{1,40})")
 
 
 def load_model(name: str | os.PathLike[str]) -> Model:
@@ -211,12 +213,23 @@ def _imported(name: str) -> ModuleType:
 
 @contextmanager
 def _foreign(failure: str) -> Iterator[None]:
-    """Whatever somebody else's code raises, or that it would end the process, is told in one line, with the place."""
-    try:
-        yield
-    except AudioMetamerError:
-        raise
-    except (Exception, SystemExit) as error:  # anything can be in it
+    """Whatever somebody else's code raises, or that it would end the process, is told in one line, with the place.
+
+    It finds nothing on standard input: what would ask a person there, as a debugger does, must not wait for an answer.
+    """
+    before, error = sys.stdin, None
+    with Path(os.devnull).open() as sys.stdin:
+        try:
+            yield
+        except AudioMetamerError:
+            raise
+        except BaseException as raised:  # anything can be in it
+            if isinstance(raised, KeyboardInterrupt) and not _is_raised_by_code(raised):
+                raise
+            error = raised
+        finally:
+            sys.stdin = before
+    if error is not None:
         kind = "" if isinstance(error, ImportError) else type(error).__name__
         told = ": ".join(filter(None, (kind, one_line(error))))
         last = traceback.extract_tb(error.__traceback__)[-1]
@@ -224,26 +237,38 @@ def _foreign(failure: str) -> Iterator[None]:
         raise AudioMetamerError(f"{failure} ({told}{where})") from error
 
 
+def _is_raised_by_code(error: BaseException) -> bool:
+    """Whether a statement raised it; what Ctrl-C raises comes between two instructions."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and last.tb_frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+
+
 def _load_function(text: str) -> Model:
     module_name, function_name = text.split(":")
     with _foreign(f"model {text!r}: {module_name} cannot be imported"):
         module = _imported(module_name)
     function = getattr(module, function_name, None)
-    if not callable(function):
+    if not callable(function) or inspect.isbuiltin(function):  # of those, os.abort among them, none makes a model
         where = getattr(module, "__file__", None) or "built in"
-        raise AudioMetamerError(f"model {text!r}: {module_name} ({where}) has no function {function_name}")
+        raise AudioMetamerError(f"model {text!r}: {module_name} ({where}) has no function {function_name} that returns a model")
     with _foreign(f"model {text!r}: the function failed"):
-        model = function()
-    if isinstance(model, Model):
-        return model
-    if not isinstance(model, nn.Module):
-        raise AudioMetamerError(f"model {text!r}: {function_name} returns {model!r:.50}; it must return an am.Model or a module")
-    known = {key: getattr(model, key) for key in ("sample_rate", "duration", "signal_shape", "labels") if hasattr(model, key)}
-    if getattr(model, "channels", None) == 2:  # many a network calls the width of its layers so
+        return _model_of(function(), text, function_name)
+
+
+def _model_of(made: Any, text: str, name: str) -> Model:
+    """What somebody's function returned, as a model of that name."""
+    if isinstance(made, Model):
+        return made
+    if not isinstance(made, nn.Module):
+        raise AudioMetamerError(f"model {text!r}: {name} returns {made!r:.50}; it must return an am.Model or a module")
+    known = {key: getattr(made, key) for key in ("sample_rate", "duration", "signal_shape", "labels") if hasattr(made, key)}
+    if getattr(made, "channels", None) == 2:  # many a network calls the width of its layers so
         known["channels"] = 2
     if not {"sample_rate", "duration"} <= known.keys() and "signal_shape" not in known:
         raise AudioMetamerError(
-            f"model {text!r}: the {type(model).__name__} says neither sample_rate and duration nor signal_shape; give it these "
+            f"model {text!r}: the {type(made).__name__} says neither sample_rate and duration nor signal_shape; give it these "
             "attributes, or return an am.Model"
         )
-    return Model(model, **known, name=function_name)
+    return Model(made, **known, name=name)

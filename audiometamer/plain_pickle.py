@@ -1,5 +1,6 @@
 """Pickles of plain values, read without running anything that they name: containers, numbers and text, numpy's among them."""
 
+import io
 import math
 import pickle
 import re
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError, first_line
+from audiometamer.files import content_of
 
 # What `pickle` is known to raise on broken files; it promises no complete list.
 _BROKEN = (
@@ -37,11 +39,11 @@ def read_plain_pickle(path: Path) -> Any:
     AudioMetamerError
         If it is no pickle, or asks for anything but plain values.
     """
-    with path.open("rb") as file:
-        try:
-            return PlainUnpickler(file).load()
-        except _BROKEN as error:
-            raise AudioMetamerError(f"{path} is not a pickle that can be read: {first_line(error)}") from error
+    content = content_of(path)
+    try:
+        return PlainUnpickler(io.BytesIO(content)).load()
+    except _BROKEN as error:
+        raise AudioMetamerError(f"{path} is not a pickle that can be read: {first_line(error)}") from error
 
 
 class PlainUnpickler(pickle.Unpickler):

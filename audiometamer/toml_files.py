@@ -12,7 +12,7 @@ import tomli_w
 from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, type_info
 
 from audiometamer.errors import AudioMetamerError, did_you_mean
-from audiometamer.files import read_unicode
+from audiometamer.files import odd_numbers, parse_toml, read_unicode
 
 T = TypeVar("T", bound=msgspec.Struct)
 _STAND_INS: tuple[Any, ...] = (
@@ -21,6 +21,7 @@ _STAND_INS: tuple[Any, ...] = (
     [],
 )  # for values that are needed and missing or wrong, so that others can be checked beside them
 _NOTHING = object()
+_MOST_LISTED = 30  # problems
 
 
 class Problem(NamedTuple):
@@ -67,11 +68,13 @@ def read_toml(path: Path, kind: type[T], check: Callable[[T], Iterable[Problem]]
     """
     try:
         text = read_unicode(path)
-        content = msgspec.toml.decode(text)
+        content = parse_toml(text)
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise AudioMetamerError(f"{path} is not TOML: {error}") from error
+    if odd := [Problem(place, f"must be finite and at most 1e15, not {number}") for place, number in odd_numbers(content)]:
+        raise AudioMetamerError(_listed(path, text, odd))
     problems = [*_problems(content, kind, "", kind)]
     sound = _sound(content, kind) if problems else content
     if sound is not _NOTHING:
@@ -105,7 +108,8 @@ def _listed(path: Path, text: str, problems: list[Problem]) -> str:
         ((line, problem),) = found
         return f"{path}: {problem}" + (f" (line {line})" if line else "")
     found.sort(key=lambda one: one[0])
-    listed = (f"  line {line}: {problem}" if line else f"  {problem}" for line, problem in found)
+    listed = [f"  line {line}: {problem}" if line else f"  {problem}" for line, problem in found[:_MOST_LISTED]]
+    listed += [f"  and {len(found) - _MOST_LISTED} more"] * (len(found) > _MOST_LISTED)
     return "\n".join((f"{path}: {len(found)} things are wrong:", *listed))
 
 

@@ -1,8 +1,8 @@
 """The command line: parses, calls, prints. One file for each group of commands; no science."""
 
 import errno
+import io
 import os
-import re
 import signal
 import sys
 import threading
@@ -16,13 +16,12 @@ import click
 
 from audiometamer.cli.groups import Group
 from audiometamer.cli.streams import forget_output, print_any_character
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, shortened
 from audiometamer.files import readable
 from audiometamer.version import __version__
 
 _RESUMING = ("demo", "run", "synth", "train", "explore ladder")  # commands that keep what they have finished
 _INTERRUPTION = "audiometamer: interrupted"
-_IMPOSSIBLE = re.compile(r"[^/\s'\":]{256,}")  # names that no file system takes
 _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + SIGINT and SIGPIPE, as shells count
 
 
@@ -98,10 +97,6 @@ def audiometamer() -> None:
     """Make model metamers: sounds that a layer of a neural network cannot tell from a natural one."""
 
 
-def _shortened(name: re.Match[str]) -> str:
-    return f"{name[0][:40]}…{name[0][-20:]} ({len(name[0])} characters)"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
@@ -118,9 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
             if issubclass(category, AudioMetamerWarning):
-                click.echo(f"note: {message}", err=True)
+                click.echo(shortened(f"note: {message}"), err=True)
             else:
-                plain(message, category, *rest)
+                plain(shortened(str(message)), category, *rest)
 
         warnings.showwarning = show  # type: ignore[assignment]  # mypy wants the parameters' names repeated
         try:
@@ -133,10 +128,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             click.echo(f"{_INTERRUPTION}{kept}", err=True)
             return _INTERRUPTED
         except click.ClickException as error:
-            error.show()
+            with io.StringIO() as told:
+                error.show(told)
+                click.echo("\n".join(map(shortened, told.getvalue().splitlines())), err=True)
             return 2
         except AudioMetamerError as error:
-            click.echo(f"audiometamer: error: {_IMPOSSIBLE.sub(_shortened, str(error))}", err=True)
+            click.echo(shortened(f"audiometamer: error: {error}"), err=True)
+            return 2
+        except MemoryError as error:
+            click.echo(shortened(f"audiometamer: error: not enough memory: {first_line(error)}"), err=True)
             return 2
     return status or 0  # of a command that ended by ctx.exit
 

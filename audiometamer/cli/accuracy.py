@@ -10,6 +10,7 @@ import msgspec
 from audiometamer.cli import attacking, options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
+from audiometamer.metamers.files import safe_name
 from audiometamer.training import testing
 from audiometamer.training.sources import open_sources
 
@@ -46,7 +47,7 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str,
 )
 @attacking.attacks
 @attacking.attack_steps
-@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the backgrounds.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the backgrounds.")
 @options.device
 @options.batch_size
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables and pictures; default: test-model/MODEL.")
@@ -61,7 +62,7 @@ def test_model(
     """
     adversaries = attacking.adversaries(attacks, attack_steps)
     model = options.opened_model(model_name, device)
-    out = out or Path("test-model") / model.name
+    out = out or Path("test-model") / safe_name(model.name)
     table = out / "accuracy.tsv"
     options.check_free(table, overwrite=overwrite)
     recordings = open_sources(data, click.echo)
@@ -77,7 +78,7 @@ def test_model(
             tests = testing.prepared_tests(model, recordings, split=split, seed=seed)
             scores[split], confusions = testing.measure(model, tests, wanted, batch_size=batch_size, progress=told)
             for task, confusion in confusions.items():
-                labels, stem = tests.corpus.tasks[task].labels, f"confusion-{task.replace('/', '_')}-{split}"
+                labels, stem = tests.corpus.tasks[task].labels, f"confusion-{safe_name(task)}-{split}"
                 testing.write_confusion(out / f"{stem}.tsv", confusion, labels)
                 title = f"{model.name}, {task}: {split}, in quiet"
                 testing.draw_confusion(out / f"{stem}.png", confusion, labels, title=title)

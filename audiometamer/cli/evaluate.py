@@ -37,7 +37,7 @@ from audiometamer.metamers.files import folder_of
 @click.option("--only-passed", is_flag=True, help="Leave out metamers that did not pass their verdict.")
 @click.option("--selection", type=click.Path(path_type=Path), help="Evaluate only the files in this table of `stimuli select`.")
 @click.option("--resamples", type=click.IntRange(1), default=10_000, show_default=True, help="Bootstrap samples of clips.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the bootstrap.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the bootstrap.")
 @options.device
 @options.batch_size
 @options.out("evaluation")

@@ -269,7 +269,7 @@ def _of_any_kind(folder: Path) -> Experiment:
     "--permutations", type=click.IntRange(0), default=10_000, show_default=True, help="Random permutations in each test."
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Random seed of the bootstrap, permutations and split halves."
+    "--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the bootstrap, permutations and split halves."
 )
 @click.option("--logistic", is_flag=True, help="Also mixed logistic models (needs statsmodels).")
 @click.option("--bids", is_flag=True, help="Also all trials as BIDS beh files.")
@@ -375,7 +375,7 @@ def _rules(folder: Path | None, asked: Mapping[str, int | None], **others: Any) 
 )
 @click.option("--most", type=click.IntRange(2), default=500, show_default=True, help="Listeners at which to give up.")
 @click.option("--experiments", type=click.IntRange(1), default=1000, show_default=True, help="Simulated for each number.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the simulation.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the simulation.")
 def power(
     accuracies: tuple[str, ...], trials: int, effect: str, wanted: float, alpha: float, spread: float, scatter: float,
     lapse: float, most: int, experiments: int, seed: int,

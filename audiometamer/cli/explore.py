@@ -48,7 +48,7 @@ from audiometamer.stimuli.set import counted
 
 _path = click.Path(path_type=Path)
 _number = click.option("--signals-at-most", "number", type=click.IntRange(1), help="So many of SIGNALS, at random.")
-_seed = click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
+_seed = click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed.")
 _lapse = click.option(
     "--lapse",
     type=options.Number(0, 0.3),

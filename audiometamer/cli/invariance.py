@@ -28,7 +28,7 @@ _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 @click.option(
     "--exact-up-to", type=click.IntRange(0), default=512, show_default=True, help="Active units up to which all are found."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the probes.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the probes.")
 @click.option(
     "--dtype",
     type=click.Choice(list(_DTYPES)),

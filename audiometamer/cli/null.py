@@ -27,7 +27,7 @@ _ENDLESS = 1e9  # dB: pairs that are equal, or of nothing but zeros
     show_default=True,
     help="Random pairs, at least, if there are enough sounds.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the choice among the sounds.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the choice among the sounds.")
 @click.option(
     "--memory", type=options.Number(0, 1e6, min_open=True), default=1.0, show_default=True, help="GB of memory for activations."
 )

@@ -9,6 +9,7 @@ import click
 
 from audiometamer.clip_names import parse_seconds
 from audiometamer.errors import AudioMetamerError
+from audiometamer.whole_numbers import LARGEST_SEED
 
 if TYPE_CHECKING:
     from audiometamer.models import Model
@@ -26,8 +27,9 @@ model = click.option(
 layers = click.option(
     "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers; default: all that the model lists."
 )
+SEED = click.IntRange(0, LARGEST_SEED)
 seeds = click.option(
-    "--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="Random seed; may be given several times."
+    "--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default=True, help="Random seed; may be given several times."
 )
 method = click.option("--method", default="default", show_default=True, help="default, or feather2023 (the published procedure).")
 steps = click.option(

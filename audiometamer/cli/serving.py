@@ -80,7 +80,7 @@ _REHEARSED = (
         "--browser", "chromium", metavar="PROGRAM", help="Chromium: listeners go through the page itself; needs playwright."
     ),
     click.option("--kills", type=click.IntRange(0), default=0, show_default=True, help="Times that the server is killed."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Random seed of the answers."),
+    click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the answers."),
 )  # fmt: skip
 listeners = click.option("--listeners", type=click.IntRange(1), default=5, show_default=True, help="Listeners at once.")
 

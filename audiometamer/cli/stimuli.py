@@ -86,7 +86,9 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
     help="If a peak would clip: lower the whole set, or stop.",
 )  # fmt: skip
 @click.option("--ramp", type=options.Number(0), default=10.0, show_default=True, help="Raised-cosine rise and fall, ms.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of names, dither and calibration noise.")
+@click.option(
+    "--seed", type=options.SEED, default=0, show_default=True, help="Random seed of names, dither and calibration noise."
+)
 @click.option(
     "--bids-version", type=click.Choice(["current", "coming"]), default="current", show_default=True,
     help="stim_file, or stimuli.tsv and stim_id (BIDS extension proposal 44, a draft).",
@@ -149,7 +151,7 @@ def _wanted(text: str) -> tuple[str, tuple[str, ...]]:
     help="Leave out metamers that came about in this way: by the first attempt, from new noise, by continuing an earlier "
     "attempt, or by first matching the layer before; may be given several times.",
 )  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Random seed of every draw.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of every draw.")
 def select(
     stimulus_set: Path,
     out: Path,

@@ -1,7 +1,6 @@
 """The page's own sentences: a TOML file for each language, English and German among them; users may bring their own."""
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 from markdown_it import MarkdownIt
 
 from audiometamer.errors import AudioMetamerError, did_you_mean
-from audiometamer.files import read_unicode
+from audiometamer.files import parse_toml, read_unicode
 
 TEXTS = Path(__file__).parent / "texts"  # a folder for each language
 _SENTENCES = "sentences.toml"
@@ -79,7 +78,7 @@ def read_catalogue(path: Path) -> Catalogue:
         If it cannot be read or lacks something; all that is wrong with it is named.
     """
     try:
-        content = tomllib.loads(read_unicode(path))
+        content = parse_toml(read_unicode(path))
     except (OSError, ValueError) as error:
         raise AudioMetamerError(f"{path} cannot be read as TOML: {getattr(error, 'strerror', None) or error}") from error
     language, sentences = content.pop("language", None), dict(_flat(content))

@@ -16,7 +16,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.metamers.clips import read_for
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.models import Model
-from audiometamer.whole_numbers import whole
+from audiometamer.whole_numbers import seed_of
 
 Source = Clip | GivenTarget | Tensor | NDArray[Any] | str | os.PathLike[str]
 
@@ -92,7 +92,7 @@ def as_seeds(seed: Iterable[Any] | Any) -> list[int]:
         seeds = [seed]
     if not seeds:
         raise AudioMetamerError("there are no seeds: the list of them is empty")
-    return [whole(each, "seed") for each in seeds]
+    return [seed_of(each) for each in seeds]
 
 
 def _iterated(values: Any, what: str) -> Iterable[Any]:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
+from audiometamer.files import is_within
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.whole import is_whole
 from audiometamer.tables import read_cells
@@ -310,6 +311,8 @@ def read_item(stimulus_set: Path, at: Path) -> Result | None:
     if not record.exists():
         return None
     item = read_json(record, _items, "an item")
+    if not all(map(is_within, filter(None, (item.file, item.original)))):
+        raise AudioMetamerError(f"{record} names {item.file!r} and {item.original!r}; they must lie in {stimulus_set}")
     check_whole(record, at / item.file, stimulus_set / item.original)
     lies, evidence = at.relative_to(stimulus_set).as_posix(), item.evidence
     if evidence.judged_by is None and item.identity.judge_sha256 is not None:

@@ -289,8 +289,9 @@ def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
 
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), int | None: pa.int64(), float | None: pa.float64()}
     schema = pa.schema([(field, types[kind]) for field, kind in Row.__annotations__.items()])
-    with whole_file(path) as temporary:
-        pq.write_table(pa.Table.from_pylist([msgspec.structs.asdict(row) for row in rows], schema=schema), temporary)
+    table = pa.Table.from_pylist([msgspec.structs.asdict(row) for row in rows], schema=schema)
+    with whole_file(path) as temporary, temporary.open("wb") as file:  # a path with a colon would be taken for a URI
+        pq.write_table(table, file)
 
 
 def description(name: str, licences: Iterable[str], *, kind: str, told_in: str) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from msgspec import Meta
 from torch import nn
 
 from audiometamer.cards import FrontEndCard, NetworkCard
-from audiometamer.errors import AudioMetamerError
-from audiometamer.files import parse_toml, read_unicode
+from audiometamer.errors import AudioMetamerError, first_line
+from audiometamer.files import check_numbers, parse_toml, read_unicode
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation, Positive, Share
 
@@ -186,9 +186,11 @@ def read_recipe(path: Path) -> Recipe:
         If the file is missing, is not TOML, has a wrong key or type, or a number out of range.
     """
     try:
-        recipe = msgspec.convert(parse_toml(read_unicode(path)), Recipe)
+        content = parse_toml(read_unicode(path))
+        check_numbers(content)
+        recipe = msgspec.convert(content, Recipe)
     except (OSError, msgspec.MsgspecError, ValueError) as error:
-        raise AudioMetamerError(f"{path} is not a recipe: {error}") from error
+        raise AudioMetamerError(f"{path} is not a recipe: {first_line(error)}") from error
     if not recipe.tasks:
         raise AudioMetamerError(f"{path} is not a recipe: it names no task; add [tasks.word]")
     for name, task in recipe.tasks.items():

@@ -27,6 +27,7 @@ from audiometamer.devices import choose_device, describe, own_randomness
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
 from audiometamer.files import is_empty, only_writer, set_aside, whole_file
 from audiometamer.loading import build, save_weights
+from audiometamer.metamers.files import safe_name
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.copies import without_copies
@@ -522,7 +523,7 @@ def _finish(run: Run, split: str, hours: float) -> None:
     )
     for task, confusion in confusions.items():
         title = f"{recipe.name}, {task}: {split}, in quiet"
-        testing.draw_confusion(out / f"confusion-{task.replace('/', '_')}.png", confusion, corpus.tasks[task].labels, title=title)
+        testing.draw_confusion(out / f"confusion-{safe_name(task)}.png", confusion, corpus.tasks[task].labels, title=title)
 
     run.progress(1 - share / 2, "null distribution")
     different = _training_set(recipe, corpus, balanced=None)  # every recording once

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.intervals import mean_over_listeners
 from audiometamer.experiment.analysis.trials import Trial
+from audiometamer.files import content_of
 from audiometamer.metamers.clips import NATURAL
 
 Observer = Literal["human", "network"]
@@ -195,8 +196,8 @@ def read_recognised(path: Path, *, same: Callable[[str, str], bool] = operator.e
         If it is not the key of an experiment.
     """
     try:
-        key = msgspec.json.decode(path.read_bytes(), type=dict[str, _Sound])
-    except (OSError, msgspec.MsgspecError) as error:
+        key = msgspec.json.decode(content_of(path), type=dict[str, _Sound])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise AudioMetamerError(f"{path} is not the key of an experiment: {error}") from error
     return {
         (model, stimulus): any(same(said, right) for right in (sound.word, sound.speaker))
