@@ -96,7 +96,7 @@ class Crowd:
 
 
 def lost(database: Path, confirmed: list[Kept]) -> tuple[int, int, str]:
-    """How many messages that were confirmed are not there as they were sent, how many are there, and whether the file is whole."""
+    """How many confirmed messages are not there as they were sent, how many messages are, and whether the file is whole."""
     with closing(sqlite3.connect(database)) as db:
         (whole,) = db.execute("PRAGMA integrity_check").fetchone()
         there = {

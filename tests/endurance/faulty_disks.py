@@ -4,12 +4,14 @@
 
     python tests/endurance/faulty_disks.py kill|full|ro|delete|replace [--listeners 100] [--kills 20]
 
-kill: the server is killed again and again. full: the disk fills up, and later there is space. ro: the disk's file system fails and
-becomes read-only; then the server is stopped, the file system checked, and the server started again. delete, replace: the files of
-the database are deleted, or replaced by a copy, and after a while put back. All but kill, delete and replace need root, on Linux.
+- kill: the server is killed again and again.
+- full: the disk fills up, and later there is space. As root, on Linux.
+- ro: the disk's file system fails and becomes read-only; then the server is stopped, the file system is checked, and the server is
+  started again. As root, on Linux.
+- delete, replace: the files of the database are deleted, or replaced by a copy, and after a while put back.
 
-It must print "0 lost"; the exit status is 1 if anything confirmed is lost, the database is not whole, a listener does not finish, the
-log has a traceback or more than 20 kB.
+It must print "0 lost"; the exit status is 1 if anything confirmed is lost, the database is not whole, a listener does not finish,
+or the log has a traceback or more than 20 kB.
 """
 
 import argparse

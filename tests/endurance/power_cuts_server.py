@@ -1,11 +1,11 @@
 """Power cuts under the server: what was confirmed before each is on the disk.
 
-The answers lie on an ext4 file system in a file, which is copied while listeners answer; each copy is what a disk would hold if the
-power had failed then. As root, on Linux::
+The answers lie on an ext4 file system in a file, which is copied while listeners answer; each copy is what a disk would hold if
+the power had failed then. As root, on Linux::
 
     python tests/endurance/power_cuts_server.py [--cuts 12] [--listeners 60]
 
-It must print "0 lost" and "ok" for every cut, and "0 lost in N cuts" in the end; the exit status is 1 if anything confirmed is lost.
+It must print "0 lost" and "ok" for every cut, and "0 lost in 12 cuts" in the end; the exit status is 1 if anything is lost.
 """
 
 import argparse
