@@ -5,6 +5,7 @@ libsndfile decodes what it can; the program ``ffmpeg``, where it is installed, t
 
 import os
 import re
+import select
 import shlex
 import shutil
 import stat

@@ -27,7 +27,7 @@ from audiometamer.devices import choose_device, describe, own_randomness
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
 from audiometamer.files import is_empty, only_writer, set_aside, whole_file
 from audiometamer.loading import build, save_weights
-from audiometamer.metamers.files import safe_name
+from audiometamer.safe_names import safe_name
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.copies import without_copies
