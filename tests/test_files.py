@@ -3,14 +3,18 @@
 import errno
 import fcntl
 import os
+import re
+import stat
 import threading
 import time
+from contextlib import nullcontext
+from pathlib import Path
 
 import filelock
 import pytest
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import create, in_turn, is_temporary, only_writer, whole_file, whole_folder
+from audiometamer.files import create, in_turn, is_temporary, only_writer, set_aside, whole_file, whole_folder, write_text
 
 
 def test_a_file_appears_when_its_block_ends_well(tmp_path):
@@ -219,3 +223,104 @@ def test_a_run_that_begins_as_another_ends_is_the_only_one(tmp_path, monkeypatch
     second.__exit__(None, None, None)
     with only_writer(tmp_path / "out"):
         pass
+
+
+@pytest.fixture
+def synced(tmp_path, monkeypatch):
+    """What was put on the disk, and what was renamed, in order, by name."""
+    done = []
+    sync, link, replace = os.fsync, os.link, os.replace
+
+    def name(path):
+        return re.sub(r"^\.[0-9a-f]{8}-", "new ", Path(path).name)
+
+    def noted_sync(opened):
+        found = [
+            path for path in (tmp_path, *tmp_path.rglob("*")) if path.exists() and os.path.samestat(path.stat(), os.fstat(opened))
+        ]
+        done.append(f"sync {name(found[0])}")
+        sync(opened)
+
+    def noted(how, do):
+        def moved(source, target, **options):
+            done.append(f"{how} {name(target)}")
+            do(source, target, **options)
+
+        return moved
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted("rename", replace))
+    monkeypatch.setattr(os, "link", noted("link", link))
+    return done
+
+
+def test_a_file_is_on_the_disk_before_its_rename_and_the_rename_after_it(tmp_path, synced):
+    write_text(tmp_path / "a" / "b" / "file", "x")
+    assert synced == [f"sync {tmp_path.name}", "sync a", "sync new file", "rename file", "sync b"]
+    synced.clear()
+    create(tmp_path / "a" / "claim", b"x")
+    assert synced == ["sync new claim", "link claim", "sync a"]
+
+
+def test_a_folder_is_on_the_disk_before_its_rename_once(tmp_path, synced):
+    with whole_folder(tmp_path / "out") as folder:
+        for k in range(3):
+            write_text(folder / "of" / f"{k}", "x")
+        (folder / "link").symlink_to("nowhere")
+    renames, rest = [line for line in synced if "rename" in line], [line for line in synced if "rename" not in line]
+    assert renames[-1] == "rename out"
+    assert synced[-1] == f"sync {tmp_path.name}"
+    first, *inside, last = rest
+    assert first == last == f"sync {tmp_path.name}"  # as the new folder is made, and as it is renamed
+    assert sorted(inside[:3]) == ["sync 0", "sync 1", "sync 2"]
+    assert sorted(inside[3:]) == ["sync new out", "sync of"]
+
+
+@pytest.mark.parametrize(("number", "tolerated"), [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EIO, False)])
+def test_only_a_file_system_without_fsync_of_folders_is_tolerated(tmp_path, monkeypatch, number, tolerated):
+    real = os.fsync
+
+    def refusing(opened):
+        if stat.S_ISDIR(os.fstat(opened).st_mode):
+            raise OSError(number, os.strerror(number))
+        real(opened)
+
+    monkeypatch.setattr(os, "fsync", refusing)
+    outcome = nullcontext() if tolerated else pytest.raises(AudioMetamerError, match="file: Input/output error")
+    with outcome:
+        write_text(tmp_path / "file", "x")
+    with (
+        nullcontext() if tolerated else pytest.raises(AudioMetamerError, match="out: Input/output error"),
+        whole_folder(tmp_path / "out"),
+    ):
+        pass
+    with nullcontext() if tolerated else pytest.raises(OSError, match="Input/output error"):
+        create(tmp_path / "claim", b"x")
+
+
+def test_a_content_that_does_not_reach_the_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    write_text(tmp_path / "file", "old")
+
+    def full(opened):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(AudioMetamerError, match="file: No space left on device"):
+        write_text(tmp_path / "file", "new")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "old")]
+
+
+def test_what_is_broken_is_set_aside_if_it_holds_anything(tmp_path):
+    for content in (b"one", b"two", b"", bytes(5)):
+        (tmp_path / "file").write_bytes(content)
+        set_aside(tmp_path / "file")
+    set_aside(tmp_path / "file")  # which is gone
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("empty", "full", "link"):
+        set_aside(tmp_path / name)
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == ["file.broken", "file.broken-2", "full.broken", "link.broken"]
+    assert (tmp_path / "file.broken-2").read_bytes() == b"two"

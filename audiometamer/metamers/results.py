@@ -297,8 +297,8 @@ def records_of(out: Path) -> list[Path]:
     return sorted(out.glob("*/*/*_seed*.json"))
 
 
-def read_item(stimulus_set: Path, at: Path) -> Result | None:
-    """The item in a folder of a set; None if it is not complete.
+def read_item(stimulus_set: Path, at: Path, *, record_only: bool = False) -> Result | None:
+    """The item in a folder of a set; None if it is not complete. With `record_only` its signal and original are not looked at.
 
     Raises
     ------
@@ -313,7 +313,8 @@ def read_item(stimulus_set: Path, at: Path) -> Result | None:
     item = read_json(record, _items, "an item")
     if not all(map(is_within, filter(None, (item.file, item.original)))):
         raise AudioMetamerError(f"{record} names {item.file!r} and {item.original!r}; they must lie in {stimulus_set}")
-    check_whole(record, at / item.file, stimulus_set / item.original)
+    if not record_only:
+        check_whole(record, at / item.file, stimulus_set / item.original)
     lies, evidence = at.relative_to(stimulus_set).as_posix(), item.evidence
     if evidence.judged_by is None and item.identity.judge_sha256 is not None:
         evidence = replace(evidence, judged_by=item.identity.judge_sha256)

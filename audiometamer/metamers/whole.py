@@ -19,7 +19,9 @@ class _Extent(msgspec.Struct):
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a WAV, PNG, ``.npy`` or safetensors file is there and as long as it says; the samples are not read.
+    """Whether a file is there, not empty, and as long as it says if it is a WAV, PNG, ``.npy`` or safetensors file.
+
+    The samples are not read.
 
     Raises
     ------
@@ -29,7 +31,7 @@ def is_whole(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            return size > 0 and _LENGTHS[path.suffix](file, size) <= size
+            return size > 0 and (path.suffix not in _LENGTHS or _LENGTHS[path.suffix](file, size) <= size)
     except FileNotFoundError:
         return False
     except (struct.error, ValueError):  # a header that is no header

@@ -191,7 +191,8 @@ class Claims:
         if now != before:
             since, changed = time.monotonic(), True
         self._seen[key] = (now, since, changed)
-        return time.monotonic() - since > (min(_GRACE * self.beat, self.silence) if claim == NOBODYS else self.silence)
+        patience = min(_GRACE * self.beat, self.silence) if claim == NOBODYS else self.silence
+        return time.monotonic() - since > patience
 
     def _take_over(self, key: str) -> bool:
         """Remove a stale claim and lay one's own; one worker at a time, that nobody removes a claim just laid."""

@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -19,6 +19,7 @@ from audiometamer.metamers.results import (
     read_item,
     warn_of_broken,
 )
+from audiometamer.metamers.whole import is_whole
 from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, ERROR, LOCK, MANIFEST, ORIGINALS
 
 _LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)")
@@ -160,18 +161,20 @@ def _files(stimulus_set: Path, *, finished: bool = False) -> Iterator[str]:
             subfolders[:] = [name for name in subfolders if name != CLAIMS and not name.endswith("-logs")]
             subfolders[:] = [name for name in subfolders if name != REPORT_FILES]
             names = [name for name in names if name not in (LOCK, MANIFEST, REPORT)]
-        elif (
-            finished and at.parts[0] == ITEMS and len(at.parts) > 3 and not _is_made(stimulus_set, Path(folder))
-        ):  # an item, or an attempt at it
+        elif finished and at.parts[0] == ITEMS and len(at.parts) > 3 and not _is_made(stimulus_set, at, names):
             names = [name for name in names if name == ERROR]
+        elif finished and at.parts[0] == ORIGINALS:
+            names = [name for name in names if is_whole(Path(folder, name))]
         links = [name for name in subfolders if Path(folder, name).is_symlink()]  # which are not walked into
         yield from ((at / name).as_posix() for name in (*names, *links) if name != CHECKPOINT and not is_temporary(name))
 
 
-def _is_made(stimulus_set: Path, at: Path) -> bool:
-    """Whether an item, or an attempt at it, counts as made; what was set aside of it is kept as it is."""
+def _is_made(stimulus_set: Path, at: Path, names: Sequence[str]) -> bool:
+    """Whether an item in a folder with these files counts as made, or an attempt at one has ended."""
+    if RECORD not in names or len(at.parts) > 4:
+        return RECORD in names
     try:
-        return ".broken" in at.parent.suffix or read_item(stimulus_set, at) is not None
+        return read_item(stimulus_set, stimulus_set / at) is not None
     except BrokenError:
         return False
 

@@ -71,6 +71,33 @@ def test_a_second_run_keeps_what_is_finished_and_makes_the_rest(tmp_path, capsys
     assert (tmp_path / "metamers" / "speech" / "tiny" / "relu1_seed0.wav").exists()
 
 
+def test_what_a_power_cut_left_broken_is_made_again(tmp_path, capsys):
+    write_clip()
+    command = ["synth", "speech.wav", *MODEL, "--layers", "relu0,final", "--seed", "0", "--seed", "1", "--steps", "2"]
+    assert main(command) == 0
+    at = tmp_path / "metamers" / "speech" / "tiny"
+    original, sound, record = [(at / name).read_bytes() for name in ("original.wav", "relu0_seed1.wav", "final_seed0.json")]
+    (at / "original.wav").write_bytes(original[:-4])
+    write_clip(seed=1)
+    assert "is of another clip called 'speech'; rename one" in refused(capsys, *command)
+    write_clip()
+    (at / "relu0_seed0.json").write_bytes(b"")
+    (at / "relu0_seed1.wav").write_bytes(sound[:-4])
+    (at / "final_seed0.json").write_bytes(record[:-9])
+    kept = (at / "final_seed1.json").stat().st_mtime_ns
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert "1 of 4 metamers are in metamers already" in out
+    assert "relu0_seed0.json is not the record of a metamer (Input data was truncated) (and 2 more like it): counts as" in err
+    assert (at / "original.wav").read_bytes() == original
+    assert (at / "original.wav.broken").read_bytes() == original[:-4]
+    assert (at / "relu0_seed1.wav.broken").read_bytes() == sound[:-4]
+    assert (at / "final_seed0.json.broken").read_bytes() == record[:-9]
+    assert (at / "final_seed1.json").stat().st_mtime_ns == kept
+    assert main(command) == 0
+    assert "4 of 4 metamers are in metamers already" in capsys.readouterr().out
+
+
 def test_an_existing_result_of_other_settings_is_not_overwritten_unasked(tmp_path, capsys):
     write_clip()
     assert main(["synth", "speech.wav", *QUICK]) == 0

@@ -10,6 +10,7 @@ from audiometamer.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.domains import Gaussian
 from audiometamer.matching.methods import stuck_after
 from audiometamer.matching.optimizers import Cosine, NormalizedDescent
+from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.unfinished import Checkpoints, alone, load_unfinished, resumes, save_unfinished, together
 
 
@@ -103,8 +104,12 @@ def test_checkpoints_come_by_the_clock_and_are_whole(tiny, tiny_clip, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", (2).to_bytes(8, "little") + b"{}"])
 def test_what_is_no_checkpoint(tmp_path, content):
     (tmp_path / "kept.safetensors").write_bytes(content)
-    with pytest.raises(am.AudioMetamerError, match=r"not a checkpoint.*delete it to begin again"):
+    with pytest.raises(am.AudioMetamerError, match=r"kept\.safetensors is not a checkpoint: \w"):
         load_unfinished(tmp_path / "kept.safetensors")
+    settings = Settings("c", "0", "m", "1", "relu0", 0, "default", 20, "inversion")
+    with pytest.warns(am.AudioMetamerWarning, match=r"kept\.safetensors is not a checkpoint: .*; its metamer is begun again"):
+        assert Checkpoints(lambda _: tmp_path / "kept.safetensors").load(settings, "") is None
+    assert not resumes(tmp_path / "kept.safetensors", seed=0, attempts=0)
     assert load_unfinished(tmp_path / "none.safetensors") is None
 
 

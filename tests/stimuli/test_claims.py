@@ -189,6 +189,23 @@ def test_a_claim_that_is_being_written_is_anothers_until_it_is_silent(tmp_path):
     assert json.loads((tmp_path / "a").read_text())["pid"] == os.getpid()
 
 
+@pytest.mark.parametrize("content", [b"", bytes(8), b'{"host": "a', b"{}", b"\xff"])
+def test_a_claim_that_cannot_be_read_is_soon_nobodys(tmp_path, content):
+    (tmp_path / "a").write_bytes(content)
+    claims = Claims(tmp_path, beat=0.02)
+    assert not claims.take("a"), "it may be being written"
+    while claims.wait(["a"]) and not claims.take("a"):
+        pass
+    assert claims.held == {"a"}
+    os.utime(tmp_path / "a", (0, 0))
+    (tmp_path / "b").write_bytes(content)
+    assert not forget_dead(tmp_path)
+    os.utime(tmp_path / "b", (0, 0))
+    claims.release("a")
+    assert forget_dead(tmp_path)
+    assert not list(tmp_path.glob("[!.]*"))
+
+
 def test_of_many_who_take_over_one_wins(tmp_path):
     pid = dead_process()
     for turn in range(10):

@@ -23,6 +23,7 @@ from tiny_plan import PLAN, write_plan
 
 from audiometamer.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.cli import main
+from audiometamer.errors import AudioMetamerWarning
 from audiometamer.files import is_temporary, readable
 from audiometamer.loading import build, save_weights
 from audiometamer.metamers.results import RECORD, Wanted, iterate_results, read_planned
@@ -31,6 +32,7 @@ from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.run import run
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import verify
+from audiometamer.tables import write_table
 
 # One attempt of two steps each: what is tested is not how they sound.
 QUICK = PLAN.replace("steps = 20", 'steps = 2\nmethod = "feather2023"')
@@ -199,19 +201,50 @@ def test_any_name_of_a_clip_will_do(tmp_path):
     assert_is_whole(folder)
 
 
-def test_a_damaged_record_is_an_error_of_its_item_and_named_at_the_end(tmp_path, capsys):
-    path = write_plan(tmp_path, QUICK, n_clips=1)
+def test_what_a_power_cut_left_broken_is_made_again(tmp_path, capsys):
+    path, folder = write_plan(tmp_path, QUICK, n_clips=5), tmp_path / "set"
     assert main(["run", str(path), "--device", "cpu"]) == 0
-    first, _ = sorted((tmp_path / "set").glob(f"items/*/*/*/{RECORD}"))
-    first.write_text(first.read_text()[:-100])
-    status = read_status(tmp_path / "set")
-    assert (status.made, status.counts["error"]) == (1, 1)
-    told = f"{first} is not the record of an item: Input data was truncated; delete it, and `audiometamer run` makes it again"
-    assert status.errors[0].message == told
-    assert told in refused(capsys, "run", path, "--device", "cpu")
-    first.unlink()
+    records = sorted(folder.glob(f"items/*/*/*/{RECORD}"))
+    empty, zeros, half, another, silent, cut, kept, last, *_ = records
+    untouched = completed(folder)
+    for record, content in ((empty, b""), (zeros, bytes(99)), (half, half.read_bytes()[:-100]), (another, b"{}")):
+        record.write_bytes(content)
+    halves = half.read_bytes()
+    (silent.parent / "metamer.wav").unlink()
+    sound = (cut.parent / "metamer.wav").read_bytes()
+    (cut.parent / "metamer.wav").write_bytes(sound[: len(sound) // 2])
+    original = folder / json.loads(kept.read_bytes())["original"]
+    original.write_bytes(original.read_bytes()[:100])
+    for name in ("dataset_description.json", "MANIFEST.sha256", "clips.csv", "plan.toml", "planned.tsv"):
+        (folder / name).write_bytes(b"")
+    (kept.parent / "error.json").write_bytes(b"{")
+
+    assert main(["stimuli", "index", str(folder)]) == 0
+    note = "is not the record of an item (Input data was truncated) (and 7 more like it): counts as not made; the command"
+    assert note in capsys.readouterr().err
+    assert main(["stimuli", "verify", str(folder)]) == 1, "what is broken is in no manifest"
     assert main(["run", str(path), "--device", "cpu"]) == 0
-    assert_is_whole(tmp_path / "set")
+    err = capsys.readouterr().err
+    assert " (and 7 more like it): it counted as not made, and was made again" in err
+    assert_is_whole(folder)
+    aside = {file.relative_to(folder / "items"): file.read_bytes() for file in folder.rglob("items/**/*.broken")}
+    at = [record.parent.relative_to(folder / "items") for record in records]
+    assert aside[at[2] / "item.json.broken"] == halves
+    assert aside[at[5] / "metamer.wav.broken"] == sound[: len(sound) // 2]
+    assert not any(file.name == "item.json.broken" for file in aside if file.parent in (at[0], at[1])), "they held nothing"
+    for record in (kept, last):  # of a clip whose original alone was broken
+        for file in (record, record.parent / "metamer.wav"):
+            assert (file.read_bytes(), file.stat().st_mtime_ns) == untouched[file]
+
+
+def test_the_status_names_a_damaged_record_and_counts_its_item_as_to_do(tmp_path):
+    at = tiny_stimuli.write_item(tmp_path, passed=True)
+    item = Wanted("k", "c", "m", "l", 0, at.relative_to(tmp_path).as_posix())
+    write_table(tmp_path / "planned.tsv", Wanted._fields, [item._asdict()])
+    assert read_status(tmp_path).counts["passed"] == 1
+    (at / RECORD).write_text((at / RECORD).read_text()[:-100])
+    with pytest.warns(AudioMetamerWarning, match=r"item.json is not the record of an item .*: counts as not made; `audiometamer"):
+        assert read_status(tmp_path).counts["to do"] == 1
 
 
 STATES = ("passed", "failed", "unjudged", "error", "to do")

@@ -3,13 +3,14 @@
 import csv
 import json
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
 import tiny_stimuli as written
 
 import audiometamer as am
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.metamers.evidence import Evidence, Try
 from audiometamer.metamers.results import Summary, Tried, iterate_results
 from audiometamer.metamers.settings import Settings
@@ -182,10 +183,12 @@ def test_what_one_adds_to_the_description_stays(stimuli):
     assert "LICENCES.tsv" in found["License"]
     assert "# Vowels\n" in (stimuli / "README.md").read_text()
     path.write_text("[]")
-    with pytest.raises(
-        AudioMetamerError, match=r"description\.json is not a JSON object: Expected `object`, got `array`; mend it"
+    with pytest.warns(
+        AudioMetamerWarning, match=r"description\.json is not a JSON object \(Expected `object`, got `array`\): it is set aside"
     ):
         described.write_set(stimuli)
+    assert (stimuli / "dataset_description.json.broken").read_text() == "[]"
+    assert list(verify(stimuli)) == []
 
 
 def test_a_readme_of_ones_own_stays(stimuli):
@@ -218,10 +221,10 @@ def test_the_record_knows_the_fields_of_evidence():
 
 def test_a_clip_that_is_gone_is_told(stimuli):
     next(stimuli.glob("originals/one_rms*")).unlink()
-    with pytest.raises(
-        AudioMetamerError, match=r"originals/one_rms@4000\.wav, the clip of items/one_rms/.*, is gone: put it back"
-    ):
-        described.write_set(stimuli)
+    with pytest.warns(AudioMetamerWarning, match=r"originals/one_rms@4000\.wav, the original of item\.json, is gone"):
+        rows = described.write_set(stimuli)
+    assert {row.clip for row in rows} == {"one_slt", "two_slt"}
+    assert {difference.kind for difference in verify(stimuli)} == {"extra"}
 
 
 def test_bad_sets_are_told_in_a_line(stimuli, tmp_path):
@@ -235,11 +238,12 @@ def test_bad_sets_are_told_in_a_line(stimuli, tmp_path):
         described.write_set(tmp_path / "other")
     sound = next(stimuli.glob("items/*/*/*/metamer.wav"))
     sound.write_bytes(sound.read_bytes()[:20])
-    with pytest.raises(AudioMetamerError, match=r"metamer\.wav cannot be read as audio"):
-        described.write_set(stimuli)
-    next(stimuli.glob("items/*/*/*/item.json")).write_text('{"key": 3}')
-    with pytest.raises(AudioMetamerError, match=r"item\.json is not the record of an item: .*key"):
-        described.write_set(stimuli)
+    with pytest.warns(AudioMetamerWarning, match=r"metamer\.wav, the signal of item\.json, is cut short: counts as not made"):
+        assert len(described.write_set(stimuli)) == 5
+    sound.with_name("item.json").write_text('{"key": 3}')
+    with pytest.warns(AudioMetamerWarning, match=r"item\.json is not the record of an item \(.*key.*\): counts as not made"):
+        assert len(described.write_set(stimuli)) == 5
+    assert {Path(difference.file).parent for difference in verify(stimuli)} == {sound.parent.relative_to(stimuli)}
 
 
 @pytest.mark.parametrize(
