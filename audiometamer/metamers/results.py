@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.metamers.settings import Settings
+from audiometamer.safe_names import safe_name
 from audiometamer.tables import read_cells
 from audiometamer.verdicts import Verdict
 from audiometamer.version import __version__
@@ -266,6 +267,11 @@ def _other_kind(folder: Path) -> str | None:
 def records_of(out: Path) -> list[Path]:
     """The records that `synth` has written into a folder."""
     return sorted(out.glob("*/*/*_seed*.json"))
+
+
+def record_file(settings: Settings) -> str:
+    """Where `synth` writes the record of a metamer, as it lies in the folder."""
+    return f"{safe_name(settings.clip)}/{safe_name(settings.model)}/{safe_name(settings.layer)}_seed{settings.seed}.json"
 
 
 def read_item(stimulus_set: Path, at: Path) -> Result | None:
