@@ -17,7 +17,7 @@ def test_names_that_would_share_a_file_are_refused(one, other):
 
 
 def test_accents_may_be_composed_or_not():
-    with pytest.raises(AudioMetamerError, match="would share the folder .* is the same"):
+    with pytest.raises(AudioMetamerError, match=r"would share the folder .* is the same"):
         check_apart([("one", COMPOSED), ("other", DECOMPOSED)], "folder")
 
 
@@ -34,5 +34,5 @@ def test_a_new_name_is_compared_with_what_lies_in_the_folder(tmp_path):
     check_beside(tmp_path, "no")
     check_beside(tmp_path / "nowhere", "yes")
     for name in ("yes", DECOMPOSED):
-        with pytest.raises(AudioMetamerError, match="exists, and is .* on macOS and Windows; rename one of them"):
+        with pytest.raises(AudioMetamerError, match=r"exists, and is .* on macOS and Windows; rename one of them"):
             check_beside(tmp_path, name)

@@ -3,9 +3,13 @@
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from audiometamer.audio import write_wav
+from audiometamer.metamers.belonging import samples_sha256
+from audiometamer.metamers.settings import Settings
+from audiometamer.stimuli.identity import Identity, folder_of_item
 
 RATE = 4000
 N = 1000
@@ -19,18 +23,19 @@ def noise(seed, n=N, rms=0.1):
 def write_item(folder, *, clip="vowel", model="tiny", layer="relu0", seed=0, passed=True, samples=None, rate=RATE, rms=None):
     """One complete item of the set `folder`, and its clip."""
     samples = noise(hash_of(clip, model, layer, seed)) if samples is None else np.asarray(samples, np.float32)
-    key = f"{hash_of(clip, model, layer, seed):012x}"[:12]
     original = f"originals/{clip}@{rate}.wav"
     if not (folder / original).exists():
         write_wav(folder / original, noise(hash_of(clip), len(samples)), rate)
-    at = folder / "items" / clip / model / f"{layer}_seed{seed}-{key}"
+    settings = {
+        "clip": clip, "clip_sha256": samples_sha256(folder / original, layer), "model": model, "weights_sha256": "1" * 64,
+        "layer": layer, "seed": seed, "method": "default", "steps": 200, "loss": "relative_l2",
+    }  # fmt: skip
+    identity = Identity(msgspec.convert(settings, Settings), "2" * 64, "3" * 64)
+    at = folder / folder_of_item(identity.settings, identity.key)
     write_wav(at / "metamer.wav", samples, rate)
     similar = {"snr_db": 31.5, "spearman_rho": 0.999, "pearson_r2": 0.998}
     evidence = {
-        "settings": {
-            "clip": clip, "clip_sha256": "0" * 64, "model": model, "weights_sha256": "1" * 64, "layer": layer, "seed": seed,
-            "method": "default", "steps": 200, "loss": "relative_l2",
-        },
+        "settings": settings,
         "verdict": {"passed": passed, "beyond_null": {}, "margin": {}, "labels": {"word": ["yes", "yes"]}},
         "similarity": {layer: similar, "other": similar}, "tries": [], "kept": 0, "seconds": 1.5,
         "rms": float(np.sqrt(np.mean(samples**2))) if rms is None else rms, "peak": float(np.abs(samples).max()),
@@ -38,8 +43,8 @@ def write_item(folder, *, clip="vowel", model="tiny", layer="relu0", seed=0, pas
         "domain": "Waveform",
     }  # fmt: skip
     record = {
-        "key": key, "identity": {"layer": layer}, "original": original, "attempts": [seed], "file": "metamer.wav",
-        "evidence": evidence, "made": "2026-01-01T00:00:00Z", "host": "here",
+        "key": identity.key, "identity": msgspec.to_builtins(identity), "original": original, "attempts": [seed],
+        "file": "metamer.wav", "evidence": evidence, "made": "2026-01-01T00:00:00Z", "host": "here",
     }  # fmt: skip
     (at / "item.json").write_text(json.dumps(record))
     return at

@@ -9,7 +9,7 @@ import click
 from audiometamer.cli import options
 from audiometamer.cli.groups import Group
 from audiometamer.errors import AudioMetamerError
-from audiometamer.metamers.results import ATTEMPTS
+from audiometamer.metamers.results import ATTEMPTS, is_set, records_of
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting
 from audiometamer.stimuli.set import counted, write_set
@@ -45,7 +45,10 @@ def index(stimulus_set: Path, clips: Path | None, name: str | None) -> None:
 @_stimulus_set
 @click.pass_context
 def verify(ctx: click.Context, stimulus_set: Path) -> None:
-    """Name every file of SET that is missing, changed or extra by its manifest.
+    """Name every file of SET that is not as its manifest, or its records, say.
+
+    It is missing, changed, extra, unreadable or a link; a record is misplaced in the folder of another item; a signal or an
+    original is foreign to its record. A folder of `audiometamer synth` has no manifest: its records alone are looked at.
 
     The exit status is 0 if there is none, 1 if there are some, 2 if SET has no readable manifest.
     """
@@ -63,7 +66,10 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
                 err=True,
             )
         ctx.exit(_DIFFERENT)
-    click.echo(f"{stimulus_set}: all {len(read_manifest(stimulus_set))} files are as the manifest says")
+    if is_set(stimulus_set):
+        click.echo(f"{stimulus_set}: all {len(read_manifest(stimulus_set))} files are as the manifest says")
+    else:
+        click.echo(f"{stimulus_set}: all {len(records_of(stimulus_set))} metamers are as their records say")
 
 
 @stimuli.command()

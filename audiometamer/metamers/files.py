@@ -31,6 +31,7 @@ from audiometamer.metamers.results import (
     Result,
     iterate_results,
     read_json,
+    record_file,
     result_at,
     suffix_of,
 )
@@ -53,7 +54,7 @@ _ROUNDING = 1e-5  # of pixels, which files of images hold in 16 bits
 
 def record_path(out: Path, settings: Settings) -> Path:
     """Where the JSON of a metamer lies, and its signal beside it."""
-    return clip_folder(out, settings.clip, settings.model) / f"{safe_name(settings.layer)}_seed{settings.seed}.json"
+    return out / record_file(settings)
 
 
 def clip_folder(out: Path, clip: str, model: str) -> Path:

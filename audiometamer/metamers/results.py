@@ -18,6 +18,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenEr
 from audiometamer.files import is_within
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.whole import is_whole
+from audiometamer.safe_names import safe_name
 from audiometamer.tables import read_cells
 from audiometamer.verdicts import Verdict
 from audiometamer.version import __version__
@@ -295,6 +296,11 @@ def _other_kind(folder: Path) -> str | None:
 def records_of(out: Path) -> list[Path]:
     """The records that `synth` has written into a folder."""
     return sorted(out.glob("*/*/*_seed*.json"))
+
+
+def record_file(settings: Settings) -> str:
+    """Where `synth` writes the record of a metamer, as it lies in the folder."""
+    return f"{safe_name(settings.clip)}/{safe_name(settings.model)}/{safe_name(settings.layer)}_seed{settings.seed}.json"
 
 
 def read_item(stimulus_set: Path, at: Path, *, record_only: bool = False) -> Result | None:

@@ -16,47 +16,17 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.methods import load_method
 from audiometamer.metamers.evidence import sha256_of
 from audiometamer.metamers.judging import covers, is_out_of_date
-from audiometamer.metamers.results import ITEMS, PLANNED, RECORD, Result, read_planned
-from audiometamer.metamers.settings import Settings
+from audiometamer.metamers.results import PLANNED, RECORD, Result, read_planned
 from audiometamer.metamers.synthesis import default_null, settings_of
 from audiometamer.models import Model
 from audiometamer.safe_names import check_apart, safe_name
+from audiometamer.stimuli.identity import Identity, folder_of_item
 from audiometamer.stimuli.layout import is_complete
 from audiometamer.stimuli.plan import Plan, Source, layers_of, named_as_before, open_model, output_folder, sources
 from audiometamer.toml_files import within
 
 # Shown a model of a plan by its number, what its metamers are judged by, and the layers.
 Visit = Callable[[int, Model, NullDistribution | None, Sequence[str]], None]
-
-
-class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Everything that decides an item's samples, besides rounding.
-
-    Parameters
-    ----------
-    settings : Settings
-    method_sha256 : str
-        Of the method's content; see `Method.fingerprint`.
-    structure_sha256 : str
-        Of the model's structure: front end, network, domain.
-    judge_sha256 : str or None
-        What an item of version 0.1 was judged by. It is no part of the identity any more: an item is judged anew instead.
-    """
-
-    settings: Settings
-    method_sha256: str
-    structure_sha256: str
-    judge_sha256: str | None = None
-
-    @property
-    def key(self) -> str:
-        """The first 12 digits of its SHA-256."""
-        decides = replace(self, judge_sha256=None)
-        return hashlib.sha256(msgspec.json.encode(decides, order="deterministic")).hexdigest()[:12]
-
-    def is_same(self, other: "Identity") -> bool:
-        """Whether another stands for the same item."""
-        return replace(self, judge_sha256=None) == replace(other, judge_sha256=None)
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -85,9 +55,7 @@ class Planned(msgspec.Struct, frozen=True):
     @property
     def folder(self) -> str:
         """Where it lies in the set."""
-        settings = self.identity.settings
-        leaf = safe_name(f"{settings.layer}_seed{settings.seed}")
-        return f"{ITEMS}/{safe_name(settings.clip)}/{safe_name(settings.model)}/{leaf}-{self.key}"
+        return folder_of_item(self.identity.settings, self.key)
 
     def is_to_be_judged(self, found: Result) -> bool:
         """Whether the verdict of the item, as it lies in the set, is to be given anew."""

@@ -1,8 +1,10 @@
 """Write the items of a set; the record of each last, by rename, so that an item is whole or absent."""
 
+import hashlib
 import os
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from msgspec.structs import replace
 
 from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError, one_line
-from audiometamer.files import set_aside, write_json
+from audiometamer.files import file_sha256, json_text, set_aside, write_json, write_text
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import is_held_by, metamer_of, with_sums, write_signal
 from audiometamer.metamers.results import PLANNED, RECORD, Wanted, read_json, result_at, suffix_of
@@ -19,8 +21,11 @@ from audiometamer.metamers.synthesis import Metamer, merit
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.metamers.whole import is_whole
 from audiometamer.safe_names import safe_name
-from audiometamer.stimuli.items import Identity, Planned
+from audiometamer.stimuli.identity import Identity
+from audiometamer.stimuli.items import Planned
 from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, Failure
+from audiometamer.stimuli.proof import with_seal
+from audiometamer.stimuli.verify import listed_sum
 from audiometamer.tables import write_table
 
 
@@ -41,6 +46,10 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     made : str
         When, in UTC.
     host : str
+    replaces : list of str
+        SHA-256 of the records that were in its place before, oldest first.
+    seal : str
+        SHA-256 of the file as it is without it; empty, like `replaces`, in records of version 0.2 and earlier.
     """
 
     key: str
@@ -51,6 +60,22 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: Evidence
     made: str
     host: str
+    replaces: list[str] = []
+    seal: str = ""
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write an ``item.json`` that says which records it replaces, and is sealed against edits by hand."""
+    text = json_text(replace(record, replaces=_replaced(path), seal="")) + "\n"
+    write_text(path, with_seal(text, hashlib.sha256(text.encode()).hexdigest()))
+
+
+def _replaced(path: Path) -> list[str]:
+    """Sums of the records that were in a place: the one that is there, and those before; or else the one that is listed."""
+    before = []
+    with suppress(AudioMetamerError):  # none, or one that nobody can read
+        before = [*read_record(path).replaces, file_sha256(path)]
+    return before or listed_sum(path)
 
 
 _records = msgspec.json.Decoder(Record)
@@ -81,13 +106,13 @@ def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) ->
     evidence = with_sums(evidence, own / signal, folder / original)
     record = Record(item.key, item.identity, original, [evidence.settings.seed], signal, evidence, _now(), platform.node())
     if attempt:
-        write_json(own / RECORD, record)
+        write_record(own / RECORD, record)
         before = read_record(at / RECORD)
         if len(before.attempts) == 1 or not (at / ATTEMPTS / "0" / RECORD).exists():
-            write_json(at / ATTEMPTS / "0" / RECORD, replace(before, file=f"../../{before.file}"))
+            write_record(at / ATTEMPTS / "0" / RECORD, replace(before, file=f"../../{before.file}"))
         better = replace(record, file=f"{ATTEMPTS}/{attempt}/{signal}") if merit(evidence) > merit(before.evidence) else before
         record = replace(better, attempts=[*before.attempts, evidence.settings.seed])
-    write_json(at / RECORD, record)
+    write_record(at / RECORD, record)
     (at / ERROR).unlink(missing_ok=True)
     (at / CHECKPOINT).unlink(missing_ok=True)
 
@@ -124,8 +149,8 @@ def judge_item(
         if unfinished is not None:
             save_unfinished(at / CHECKPOINT, unfinished)  # first: a verdict that is written is not given again
         for path, metamer in zip(attempts, metamers, strict=False):
-            write_json(path, replace(read_record(path), evidence=metamer.evidence))
-        write_json(at / RECORD, whole)
+            write_record(path, replace(read_record(path), evidence=metamer.evidence))
+        write_record(at / RECORD, whole)
 
     return write
 

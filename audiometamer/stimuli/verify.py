@@ -3,43 +3,45 @@
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
-from audiometamer.files import file_sha256, is_temporary, set_aside, whole_file
+from audiometamer.files import file_sha256, set_aside, whole_file
+from audiometamer.metamers.belonging import is_original, is_signal
 from audiometamer.metamers.results import (
     ITEMS,
     PLANNED,
     RECORD,
-    REPORT,
-    REPORT_FILES,
     check_set,
+    is_set,
     read_item,
+    record_file,
+    records_of,
+    result_at,
     warn_of_broken,
 )
 from audiometamer.metamers.whole import is_whole
-from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, ERROR, LOCK, MANIFEST, ORIGINALS
+from audiometamer.safe_names import as_on_any_disk
+from audiometamer.stimuli.claims import stamp
+from audiometamer.stimuli.layout import ATTEMPTS, ERROR, MANIFEST, ORIGINALS
+from audiometamer.stimuli.proof import Contents, Difference, Kind, faults
+from audiometamer.stimuli.running import is_named_as_of_runs, is_of_runs
 
 _LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)")
 # GNU coreutils writes names that hold these with a backslash before the line.
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 
 
-class Difference(NamedTuple):
-    """One file that is not as the manifest says."""
-
-    kind: Literal["missing", "changed", "extra", "unreadable"]
-    file: str
-
-
 def write_manifest(stimulus_set: Path) -> Path:
     """Write ``MANIFEST.sha256``, the last file of a set: over every file but itself, what is not finished, and what runs need.
 
-    Runs need ``claims/``, ``.lock``, checkpoints, and the folder of a cluster's logs. A report is no part of a set. A signal that
-    differs from the manifest that was there, while its record does not, is damaged: it keeps the sum that it had, and a
-    warning says so.
+    Runs need ``claims/``, ``.lock``, checkpoints, and the folder of a cluster's logs. A report is no part of a set. A record that
+    differs from the manifest that was there, and does not say that it replaces it, was not written by a run: it keeps the sum
+    that it had, as a signal or an original does that is not what its record says. What is new and not as its record says is not
+    listed. A warning names both.
 
     Raises
     ------
@@ -48,14 +50,25 @@ def write_manifest(stimulus_set: Path) -> Path:
     """
     path = stimulus_set / MANIFEST
     before = _sums_before(stimulus_set)
-    sums = {file: file_sha256(stimulus_set / file) for file in sorted(_files(stimulus_set, finished=True))}
-    if damaged := _damaged(before, sums):
-        more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
-        told = f"{stimulus_set / damaged[0]}{more} changed since the last manifest, which no run does; the manifest keeps the sum"
-        remedy = "put back what was there, or delete it with its item and run again"
-        warnings.warn(f"{told}: {remedy}", AudioMetamerWarning, stacklevel=2)
+    contents = Contents(stimulus_set)
+    for file in sorted(_files(stimulus_set, finished=True)):
+        contents.read(file)
+    sums = contents.sums
+    damaged = _damaged(before, contents)
+    doubtful = {fault.file: fault for fault in faults(contents) if fault.file not in damaged}
+    if damaged:
+        told = (
+            f"{stimulus_set / damaged[0]}{_more(damaged)} changed since the last manifest, which no run does; the manifest keeps"
+        )
+        remedy = "the sum: put back what was there, or delete it with its item and run again"
+        warnings.warn(f"{told} {remedy}", AudioMetamerWarning, stacklevel=2)
+    if doubtful:
+        kind, file = next(iter(doubtful.values()))
+        told = f"{stimulus_set / file}{_more(doubtful)}: {kind}, by the records of the set"
+        warnings.warn(f"{told}; `audiometamer stimuli verify {stimulus_set}` names all", AudioMetamerWarning, stacklevel=2)
+    listed = {file: before[file] if file in damaged else digest for file, digest in sums.items()}
     with whole_file(path) as temporary:
-        lines = [_line(digest, file) for file, digest in (sums | {file: before[file] for file in damaged}).items()]
+        lines = [_line(digest, file) for file, digest in listed.items() if file in before or file not in doubtful]
         temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape", newline="\n")
     return path
 
@@ -71,18 +84,41 @@ def _sums_before(stimulus_set: Path) -> dict[str, str]:
         return {}
 
 
-def _damaged(before: Mapping[str, str], sums: Mapping[str, str]) -> list[str]:
-    """Signals of items, and originals, that are not what they were, though the record beside them, if there is one, is."""
+def _more(files: Sized) -> str:
+    return f" and {len(files) - 1} more" if len(files) > 1 else ""
 
-    def same(file: str) -> bool:
-        return before.get(file) == sums.get(file)
 
-    signals = (Path(file) for file in sums if file in before and not same(file))
-    return [
-        file.as_posix()
-        for file in signals
-        if file.parts[0] in (ITEMS, ORIGINALS) and file.name not in (RECORD, ERROR) and same((file.parent / RECORD).as_posix())
-    ]
+def _damaged(before: Mapping[str, str], contents: Contents) -> list[str]:
+    """Records, signals of items, and originals, that are not what they were, and were not written by a run since."""
+    changed = {file for file, digest in contents.sums.items() if before.get(file, digest) != digest}
+    written = {file for file in changed if file in contents.records and before[file] in contents.records[file].replaces}
+    claimed: dict[str, str] = {}
+    for file in contents.records:
+        if file not in changed - written:
+            claimed |= contents.claims(file)
+
+    def is_written(file: str) -> bool:
+        beside = PurePosixPath(file).with_name(RECORD).as_posix()  # of an earlier version, it claims no sums
+        return file in written or (claimed[file] == contents.sums[file] if file in claimed else beside in written)
+
+    ours = (file for file in sorted(changed) if PurePosixPath(file).parts[0] in (ITEMS, ORIGINALS))
+    return [file for file in ours if PurePosixPath(file).name != ERROR and not is_written(file)]
+
+
+def listed_sum(record: Path) -> list[str]:
+    """The sum by which the manifest of a set lists a record, if it does."""
+    depth = 6 if record.parents[1].name == ATTEMPTS else 4
+    stimulus_set = record.parents[depth]
+    with suppress(AudioMetamerError):  # the end of the run says what is wrong with it
+        digest = _listed(stimulus_set, stamp(stimulus_set / MANIFEST)).get(record.relative_to(stimulus_set).as_posix())
+        return [] if digest is None else [digest]
+    return []
+
+
+@lru_cache(maxsize=1)
+def _listed(stimulus_set: Path, _stamp: tuple[int, int]) -> dict[str, str]:
+    """The sums of a manifest, read once as long as it is the same file."""
+    return read_manifest(stimulus_set) if (stimulus_set / MANIFEST).exists() else {}
 
 
 def read_manifest(stimulus_set: Path) -> dict[str, str]:
@@ -98,7 +134,7 @@ def read_manifest(stimulus_set: Path) -> dict[str, str]:
         check_set(stimulus_set)
         began = "; no run of this set has come to its end yet" if (stimulus_set / PLANNED).exists() else ""
         raise AudioMetamerError(f"{path} does not exist{began}; `audiometamer stimuli index {stimulus_set}` writes it")
-    sums = {}
+    sums: dict[str, str] = {}
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").removesuffix("\n").split("\n")
     except OSError as error:
@@ -111,30 +147,78 @@ def read_manifest(stimulus_set: Path) -> dict[str, str]:
             file = re.sub(r"\\([\\nr])", lambda m: {"\\": "\\", "n": "\n", "r": "\r"}[m[1]], file)
         if Path(file).is_absolute() or ".." in Path(file).parts:
             raise AudioMetamerError(f"{path}, line {number}: {file} lies outside {stimulus_set}")
-        sums[file] = digest
+        if sums.setdefault(file, digest) != digest:
+            raise AudioMetamerError(f"{path}, line {number}: {file} is listed before with another sum")
     return sums
 
 
 def verify(stimulus_set: Path) -> Iterator[Difference]:
-    """Every file that is missing, changed, extra or unreadable, by its manifest; none: the set is whole.
+    """Every file that is not as the manifest, or the records of the set, say; none: the set is whole.
 
-    Files are read a piece at a time. Nothing is written.
+    A folder of `audiometamer synth` has no manifest: its records alone are looked at. Each file is read once, a piece at a time.
+    Nothing is written.
     """
+    if not is_set(stimulus_set) and (records := records_of(stimulus_set)):
+        yield from _verify_beside(stimulus_set, records)
+        return
     sums = read_manifest(stimulus_set)
-    there = set(_files(stimulus_set))
-    for file in sorted(there | set(sums)):
-        if file not in there:
-            yield Difference("missing", file)
-        elif file not in sums:
-            yield Difference("extra", file)
+    there = set(_files(stimulus_set, precise=True))
+    links = {file for file in there if (stimulus_set / file).is_symlink()}
+    found: dict[str, Kind] = {file: "missing" for file in sums if file not in there}
+    found |= {file: "extra" for file in there if file not in sums}
+    contents = Contents(stimulus_set)
+    for file in sorted(there - links):
+        try:
+            contents.read(file)
+        except AudioMetamerError:
+            found[file] = "unreadable"
         else:
-            try:
-                same = file_sha256(stimulus_set / file) == sums[file]
-            except AudioMetamerError:
-                yield Difference("unreadable", file)
+            if sums.get(file, contents.sums[file]) != contents.sums[file]:
+                found[file] = "changed"
+    for kind, file in faults(contents):
+        if kind == "misplaced" or found.get(file, "extra") == "extra":
+            found[file] = kind
+    found |= dict.fromkeys(links, "link")
+    linked = tuple(f"{link}/" for link in links)
+    yield from (Difference(found[file], file) for file in sorted(found) if not file.startswith(linked))
+
+
+def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference]:
+    """What does not belong together of the metamers of `synth`."""
+    seen: set[str] = set()
+
+    def once(kind: Kind, file: str) -> Iterator[Difference]:
+        if file not in seen:
+            seen.add(file)
+            yield Difference(kind, file)
+
+    for record in records:
+        name = record.relative_to(folder).as_posix()
+        try:
+            result = result_at(record)
+        except AudioMetamerError:
+            yield Difference("unreadable", name)
+            continue
+        evidence = result.evidence
+        if _as_named_before(name) != _as_named_before(record_file(evidence.settings)):
+            yield Difference("misplaced", name)
+        for file, belongs in ((result.file, is_signal), (result.original, is_original)):
+            path = folder / file
+            if path.is_symlink():
+                yield from once("link", file)
+            elif not path.exists():
+                yield from once("missing", file)
             else:
-                if not same:
-                    yield Difference("changed", file)
+                try:
+                    if not belongs(evidence, path):
+                        yield from once("foreign", file)
+                except AudioMetamerError:
+                    yield from once("unreadable", file)
+
+
+def _as_named_before(file: str) -> str:
+    """A record's file so that names by version 0.1 are the same."""
+    return re.sub("[+=]", "_", as_on_any_disk(file))
 
 
 def lists_all(stimulus_set: Path) -> bool:
@@ -148,28 +232,36 @@ def made_since(differences: Iterable[Difference]) -> int:
     return len({tuple(parts[:4]) for parts in extra if parts[0] == ITEMS and parts[-1] == RECORD})
 
 
-def _files(stimulus_set: Path, *, finished: bool = False) -> Iterator[str]:
-    """All files of a set, as they lie in it, but for what runs need; or of its items only those that are complete."""
+def _files(stimulus_set: Path, *, finished: bool = False, precise: bool = False) -> Iterator[str]:
+    """All files of a set and all links in it, as they lie in it, but for what runs need.
+
+    Parameters
+    ----------
+    stimulus_set : path
+    finished : bool
+        Whether only items are taken that are complete.
+    precise : bool
+        Whether what runs need is told by more than its name; see `audiometamer.stimuli.running.is_of_runs`.
+    """
 
     def refuse(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # a run may remove a folder meanwhile
             raise AudioMetamerError(f"{error.filename} cannot be read: {error.strerror}") from error
 
     for folder, subfolders, names in os.walk(stimulus_set, onerror=refuse):
-        at = Path(folder).relative_to(stimulus_set)
-        if at == Path():
-            subfolders[:] = [name for name in subfolders if name != CLAIMS and not name.endswith("-logs")]
-            subfolders[:] = [name for name in subfolders if name != REPORT_FILES]
-            names = [name for name in names if name not in (LOCK, MANIFEST, REPORT)]
-        elif finished and at.parts[0] == ITEMS and len(at.parts) > 3 and not _is_made(stimulus_set, at, names):
+        at = PurePosixPath(Path(folder).relative_to(stimulus_set).as_posix())
+        if finished and len(at.parts) > 3 and at.parts[0] == ITEMS and not _is_made(stimulus_set, at, names):
             names = [name for name in names if name == ERROR]
-        elif finished and at.parts[0] == ORIGINALS:
+        elif finished and at.parts[:1] == (ORIGINALS,):
             names = [name for name in names if is_whole(Path(folder, name))]
         links = [name for name in subfolders if Path(folder, name).is_symlink()]  # which are not walked into
-        yield from ((at / name).as_posix() for name in (*names, *links) if name != CHECKPOINT and not is_temporary(name))
+        for file in ((at / name).as_posix() for name in (*names, *links)):
+            own = file == MANIFEST and not (precise and (stimulus_set / file).is_symlink())
+            if not own and not (is_of_runs(stimulus_set, file) if precise else is_named_as_of_runs(file)):
+                yield file
 
 
-def _is_made(stimulus_set: Path, at: Path, names: Sequence[str]) -> bool:
+def _is_made(stimulus_set: Path, at: PurePosixPath, names: Sequence[str]) -> bool:
     """Whether an item in a folder with these files counts as made, or an attempt at one has ended."""
     if RECORD not in names or len(at.parts) > 4:
         return RECORD in names

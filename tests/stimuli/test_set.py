@@ -12,6 +12,7 @@ import tiny_stimuli as written
 import audiometamer as am
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.metamers.evidence import Evidence, Try
+from audiometamer.metamers.files import write_signal
 from audiometamer.metamers.results import Summary, Tried, iterate_results
 from audiometamer.metamers.settings import Settings
 from audiometamer.stimuli import set as described
@@ -149,10 +150,11 @@ def test_where_a_later_attempt_is_the_best_it_is_the_item(stimuli, tmp_path):
     other = written.write_item(tmp_path / "other", clip="one_slt", layer="relu2", seed=7, samples=written.noise(7, 800))
     (at / "attempts" / "1").mkdir(parents=True)
     (other / "metamer.wav").rename(at / "attempts" / "1" / "metamer.wav")
-    record = json.loads((other / "item.json").read_text())
+    own = {name: json.loads((at / "item.json").read_text())[name] for name in ("key", "identity")}
+    record = json.loads((other / "item.json").read_text()) | own
+    record["evidence"]["settings"]["clip_sha256"] = own["identity"]["settings"]["clip_sha256"]
     (at / "attempts" / "1" / "item.json").write_text(json.dumps(record))
-    record |= {"file": "attempts/1/metamer.wav", "attempts": [0, 7], "key": json.loads((at / "item.json").read_text())["key"]}
-    (at / "item.json").write_text(json.dumps(record))
+    (at / "item.json").write_text(json.dumps(record | {"file": "attempts/1/metamer.wav", "attempts": [0, 7]}))
     file = f"{at.relative_to(stimuli).as_posix()}/attempts/1/metamer.wav"
 
     (row,) = (row for row in described.write_set(stimuli) if row.layer == "relu2")
@@ -204,8 +206,9 @@ def test_unfinished_items_are_left_out(stimuli):
 
 def test_what_synthesis_says_of_itself_is_read(tmp_path, tiny, tiny_clip):
     (metamer,) = am.synthesize(tiny, tiny_clip, "relu0", steps=2, seed=3)
-    at = written.write_item(tmp_path, samples=metamer.samples.flatten().numpy())
-    content = json.loads((at / "item.json").read_text()) | {"evidence": msgspec.to_builtins(metamer.evidence)}
+    at = written.write_item(tmp_path, samples=metamer.samples.flatten().numpy(), seed=3)
+    write_signal(tmp_path / "originals" / "vowel@4000.wav", tiny_clip.samples, 4000)
+    content = json.loads((at / "item.json").read_text()) | {"evidence": msgspec.to_builtins(metamer.evidence), "identity": {}}
     (at / "item.json").write_text(json.dumps(content))
     (row,) = described.write_set(tmp_path)
     assert (row.clip, row.layer, row.seed, row.steps) == ("vowel", "relu0", 3, 2)

@@ -1,21 +1,31 @@
 """Every missing, changed and extra file of a set is named."""
 
+import json
 import os
+import platform
+import shutil
 import subprocess
 
 import pytest
-import tiny_stimuli as tiny
+import tiny_stimuli as tiny_set
+import torch
 from command_line import refused
+from msgspec.structs import replace
 
+import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.images import write_png
+from audiometamer.metamers.files import save_metamer, with_sums, write_signal
+from audiometamer.metamers.unfinished import Unfinished, save_unfinished
+from audiometamer.stimuli.records import read_record, write_record
 from audiometamer.stimuli.set import write_set
 from audiometamer.stimuli.verify import read_manifest, verify, write_manifest
 
 
 @pytest.fixture
 def stimuli(tmp_path):
-    folder = tiny.write_items(tmp_path / "set", clips=("zwölf Töne", "x" * 150))
+    folder = tiny_set.write_items(tmp_path / "set", clips=("zwölf Töne", "x" * 150))
     (folder / "a\\b\nc").write_text("odd")
     write_set(folder)
     return folder
@@ -34,7 +44,7 @@ def test_sha256sum_accepts_the_manifest(stimuli):
 
 
 def test_everything_that_differs_is_named(stimuli):
-    sounds = sorted(stimuli.glob("items/zwölf Töne/*/*/metamer.wav"))
+    sounds = sorted(stimuli.glob("items/zwölf_Töne/*/*/metamer.wav"))
     changed = bytearray(sounds[0].read_bytes())
     changed[-1] ^= 1
     sounds[0].write_bytes(changed)
@@ -52,7 +62,7 @@ def test_damage_is_not_made_right_by_a_new_manifest(stimuli):
     remade = next(stimuli.glob("items/x*/*/relu0*/metamer.wav"))
     remade.write_bytes(remade.read_bytes()[:-1] + b"?")
     record = remade.with_name("item.json")
-    record.write_text(record.read_text() + "\n")
+    write_record(record, read_record(record))
     for _ in range(2):
         with pytest.warns(
             AudioMetamerWarning, match=r"metamer.wav and 1 more changed since the last manifest, which no run does"
@@ -64,7 +74,7 @@ def test_damage_is_not_made_right_by_a_new_manifest(stimuli):
 def test_a_link_to_nothing_is_named(stimuli):
     (stimuli / "README.md").unlink()
     (stimuli / "README.md").symlink_to("nowhere")
-    assert list(verify(stimuli)) == [("unreadable", "README.md")]
+    assert list(verify(stimuli)) == [("link", "README.md")]
     with pytest.raises(AudioMetamerError, match=r"README\.md cannot be read: No such file"):
         write_manifest(stimuli)
 
@@ -72,7 +82,7 @@ def test_a_link_to_nothing_is_named(stimuli):
 def test_a_link_to_a_folder_is_named(stimuli, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (stimuli / "more").symlink_to(tmp_path / "elsewhere")
-    assert list(verify(stimuli)) == [("extra", "more")]
+    assert list(verify(stimuli)) == [("link", "more")]
     with pytest.raises(AudioMetamerError, match="more cannot be read: Is a directory"):
         write_manifest(stimuli)
 
@@ -90,19 +100,231 @@ def test_a_folder_that_cannot_be_read_is_no_empty_one(stimuli, monkeypatch):
         write_manifest(stimuli)
 
 
+def claimed_by(pid):
+    return json.dumps({"host": platform.node(), "pid": pid, "since": 0.0, "token": "0"})
+
+
 def test_what_runs_need_is_passed_over(stimuli):
-    (item,) = stimuli.glob("items/zwölf Töne/tiny/relu0*")
-    for path in ("claims/abc", "plan-logs/7_0.log", f"{item.relative_to(stimuli)}/checkpoint.safetensors", ".01234567-index.tsv"):
-        (stimuli / path).parent.mkdir(exist_ok=True)
-        (stimuli / path).write_text("{}")
+    (item,) = stimuli.glob("items/zwölf_Töne/tiny/relu0*")
+    at = item.relative_to(stimuli).as_posix()
+    key = item.name.rpartition("-")[2]
+    settings = read_record(item / "item.json").identity.settings
+    save_unfinished(item / "checkpoint.safetensors", Unfinished(replace(settings, seed=1), "", 0, [], None, None, 0.0))
+    needed = {
+        "claims/.lock": "", f"claims/{key}": claimed_by(os.getppid()), f"claims/{'f' * 12}": "", "plan-logs/7_0.log": "step 1",
+        ".01234567-index.tsv": "", f"{at}/.01234567-metamer.wav": "", f"{at}/attempts/1/.01234567-item.json": "",
+        "originals/.01234567-vowel.wav": "", "report.html": '<meta name="generator" content="audiometamer report 1">',
+    }  # fmt: skip
+    for path, content in needed.items():
+        (stimuli / path).parent.mkdir(exist_ok=True, parents=True)
+        (stimuli / path).write_text(content)
+    picture = stimuli / "report_files" / at / "metamer.png"
+    picture.parent.mkdir(parents=True)
+    write_png(picture, torch.zeros(3, 2, 2))
     assert list(verify(stimuli)) == []
     before = (stimuli / "MANIFEST.sha256").read_text()
     write_manifest(stimuli)
     assert (stimuli / "MANIFEST.sha256").read_text() == before
 
+    (stimuli / "claims" / key).unlink()  # nobody writes any more
+    temporary = {file for file in needed if ".01234567" in file}
+    (stimuli / "claims" / ("f" * 12)).unlink()
+    assert set(verify(stimuli)) == {("extra", file) for file in temporary}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        ".foo", ".01234567-x.wav", "ITEM/.hidden.wav", "ITEM/.01234567-metamer.wav", "ITEM/checkpoint.safetensors",
+        "claims/x.wav", f"claims/{'0' * 12}", "claims/.lock2", "claims/more/x.wav", "items/claims/x.wav", "evil-logs/x.wav",
+        "evil-logs/7_0.log", ".lock", "report_files/x.png", "report_files/ITEM/metamer.wav", "report.html", "originals/.lock",
+    ],
+)  # fmt: skip
+def test_what_only_looks_as_if_runs_needed_it_is_extra(stimuli, file):
+    (item,) = stimuli.glob("items/zwölf_Töne/tiny/relu0*")
+    file = file.replace("ITEM", item.relative_to(stimuli).as_posix())
+    (stimuli / file).parent.mkdir(parents=True, exist_ok=True)
+    (stimuli / file).write_bytes(b"RIFF\0\0\0\0WAVE")
+    assert list(verify(stimuli)) == [("extra", file)]
+
+
+@pytest.mark.parametrize("what", ["item", "signal", "record", "originals", "manifest"])
+def test_links_are_named_even_to_what_is_right(stimuli, tmp_path, what):
+    (item,) = stimuli.glob("items/zwölf_Töne/tiny/relu0*")
+    path = {
+        "item": item, "signal": item / "metamer.wav", "record": item / "item.json", "originals": stimuli / "originals",
+        "manifest": stimuli / "MANIFEST.sha256",
+    }[what]  # fmt: skip
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    found = [difference for difference in verify(stimuli) if difference.kind != "missing"]
+    assert found == [("link", path.relative_to(stimuli).as_posix())]
+
+
+def test_what_is_no_file_is_not_waited_for(stimuli):
+    (sound,) = stimuli.glob("items/zwölf_Töne/tiny/relu0*/metamer.wav")
+    sound.unlink()
+    os.mkfifo(sound)
+    assert list(verify(stimuli)) == [("unreadable", sound.relative_to(stimuli).as_posix())]
+
+
+def test_a_file_is_not_listed_with_two_sums(stimuli):
+    with (stimuli / "MANIFEST.sha256").open("a") as manifest:
+        manifest.write(f"{'0' * 64}  README.md\n")
+    with pytest.raises(AudioMetamerError, match=r"README\.md is listed before with another sum"):
+        list(verify(stimuli))
+
+
+def edit(record, before='"passed": true', after='"passed": false'):
+    text = record.read_text()
+    assert before in text
+    record.write_text(text.replace(before, after))
+
+
+def swap(one, other):
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+
+
+def in_place_of(item, other):
+    shutil.rmtree(other)
+    shutil.copytree(item, other)
+
+
+def swap_items(one, other):
+    for name in ("metamer.wav", "item.json"):
+        swap(one / name, other / name)
+
+
+TAMPERINGS = {
+    "verdict": (lambda one, _: edit(one / "item.json"), {"changed": "item.json"}),
+    "record is none": (lambda one, _: (one / "item.json").write_text("{"), {"changed": "item.json"}),
+    "signals swapped": (lambda one, other: swap(one / "metamer.wav", other / "metamer.wav"), {"changed": "metamer.wav"}),
+    "items swapped": (swap_items, {"misplaced": "item.json", "changed": "metamer.wav"}),
+    "item in another's place": (in_place_of, {"misplaced": "item.json", "changed": "metamer.wav"}),
+}
+
+
+@pytest.mark.filterwarnings("ignore::audiometamer.errors.AudioMetamerWarning")
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+def test_no_later_manifest_calls_right_what_was_done_by_hand(stimuli, tampering, sealed):
+    one, other = sorted(path.parent for path in stimuli.glob("items/zw*/*/*/item.json"))
+    if sealed:
+        for record in stimuli.glob("items/*/*/*/item.json"):
+            write_sealed(stimuli, record)
+        write_manifest(stimuli)
+    assert list(verify(stimuli)) == []
+    tamper, expected = TAMPERINGS[tampering]
+    tamper(one, other)
+    found = set(verify(stimuli))
+    assert {difference.kind: difference.file.rpartition("/")[2] for difference in found} == expected
+    for _ in range(2):
+        write_manifest(stimuli)
+        assert set(verify(stimuli)) == found
+        assert checked(stimuli).returncode == 1
+
+
+def write_sealed(stimuli, record):
+    """As this version writes it."""
+    held = read_record(record)
+    evidence = with_sums(held.evidence, record.with_name(held.file), stimuli / held.original)
+    write_record(record, replace(held, evidence=evidence))
+
+
+@pytest.mark.parametrize("tampering", [*TAMPERINGS, "cut", "original"])
+def test_nor_does_the_first(stimuli, tampering):
+    for record in stimuli.glob("items/*/*/*/item.json"):
+        write_sealed(stimuli, record)
+    (stimuli / "MANIFEST.sha256").unlink()
+    one, other = sorted(path.parent for path in stimuli.glob("items/zw*/*/*/item.json"))
+    if tampering in TAMPERINGS:
+        TAMPERINGS[tampering][0](one, other)
+    else:
+        path = one / "metamer.wav" if tampering == "cut" else next(stimuli.glob("originals/zw*"))
+        path.write_bytes(path.read_bytes()[:1000])
+    with pytest.warns(AudioMetamerWarning, match="by the records of the set; `audiometamer stimuli verify"):
+        write_manifest(stimuli)
+    found = list(verify(stimuli))
+    assert found
+    write_manifest_again(stimuli)
+    assert list(verify(stimuli)) == found
+
+
+def write_manifest_again(stimuli):
+    with pytest.warns(AudioMetamerWarning, match="by the records of the set"):
+        write_manifest(stimuli)
+
+
+def test_an_item_copied_under_another_clip_is_misplaced(stimuli):
+    (item,) = stimuli.glob("items/zw*/*/relu0*")
+    copy = stimuli / "items" / ("x" * 140) / "tiny" / item.name
+    shutil.copytree(item, copy)
+    at = copy.relative_to(stimuli).as_posix()
+    write_manifest_again(stimuli)
+    assert ("misplaced", f"{at}/item.json") in list(verify(stimuli))
+
+
+def test_an_edited_identity_or_settings_are_seen_without_seal_and_manifest(stimuli):
+    one, other = sorted(stimuli.glob("items/zw*/*/*/item.json"))
+    edit(one, '"steps": 200', '"steps": 2000')  # of both
+    other.write_text(other.read_text().replace('"steps": 200', '"steps": 100', 1))  # of the identity alone
+    (stimuli / "MANIFEST.sha256").unlink()
+    write_manifest_again(stimuli)
+    assert {(kind, file.rpartition("/")[2]) for kind, file in verify(stimuli)} == {("changed", "item.json")}
+
+
+def test_swapped_attempts_are_misplaced(stimuli):
+    (item,) = stimuli.glob("items/zw*/*/relu0*")
+    whole = read_record(item / "item.json")
+    for number, file in enumerate(("../../metamer.wav", "metamer.wav")):
+        settings = replace(whole.evidence.settings, seed=number)
+        (item / "attempts" / str(number)).mkdir(parents=True)
+        shutil.copyfile(item / "metamer.wav", item / "attempts" / "1" / "metamer.wav") if number else None
+        own = replace(whole, file=file, attempts=[number], evidence=replace(whole.evidence, settings=settings))
+        write_record(item / "attempts" / str(number) / "item.json", own)
+    write_record(item / "item.json", replace(whole, attempts=[0, 1]))
+    write_manifest(stimuli)
+    assert list(verify(stimuli)) == []
+    swap(item / "attempts" / "0" / "item.json", item / "attempts" / "1" / "item.json")
+    (stimuli / "MANIFEST.sha256").unlink()
+    write_manifest_again(stimuli)
+    assert {kind for kind, file in verify(stimuli) if file.endswith("/item.json")} == {"misplaced"}
+
+
+def test_what_a_run_replaces_is_right(stimuli):
+    """Judged anew; and deleted, and made again."""
+    judged, remade = sorted(stimuli.glob("items/zw*/*/*/item.json"))
+    write_record(judged, read_record(judged))
+    write_record(judged, read_record(judged))
+    record = read_record(remade)
+    remade.unlink()
+    write_record(remade, replace(record, made="2026-02-02T00:00:00Z"))
+    assert {kind for kind, _ in verify(stimuli)} == {"changed"}
+    write_manifest(stimuli)
+    assert list(verify(stimuli)) == []
+    assert len(read_record(judged).replaces) == 2
+
+
+def test_metamers_of_synth_are_proved_by_their_records(tmp_path, tiny, tiny_clip, capsys):
+    for metamer in am.synthesize(tiny, tiny_clip, ["relu0", "relu1"], steps=2):
+        save_metamer(tmp_path, metamer)
+    assert main(["stimuli", "verify", str(tmp_path)]) == 0
+    assert "all 2 metamers are as their records say" in capsys.readouterr().out
+    at = tmp_path / "vowel" / "tiny"
+    swap(at / "relu0_seed0.json", at / "relu1_seed0.json")
+    assert sorted(verify(tmp_path)) == [
+        ("foreign", "vowel/tiny/relu0_seed0.wav"), ("foreign", "vowel/tiny/relu1_seed0.wav"),
+        ("misplaced", "vowel/tiny/relu0_seed0.json"), ("misplaced", "vowel/tiny/relu1_seed0.json"),
+    ]  # fmt: skip
+    swap(at / "relu0_seed0.json", at / "relu1_seed0.json")
+    write_signal(at / "original.wav", torch.zeros(9), 4000)
+    assert list(verify(tmp_path)) == [("foreign", "vowel/tiny/original.wav")]
+
 
 def test_unfinished_items_are_in_no_manifest_and_told_as_extra(stimuli):
-    (item,) = stimuli.glob("items/zwölf Töne/tiny/relu0*")
+    (item,) = stimuli.glob("items/zwölf_Töne/tiny/relu0*")
     (item / "item.json").unlink()
     (item / "error.json").write_text("{}")
     write_set(stimuli)
@@ -113,17 +335,19 @@ def test_unfinished_items_are_in_no_manifest_and_told_as_extra(stimuli):
 
 def test_items_made_since_are_told_as_what_they_are(stimuli, capsys):
     assert main(["stimuli", "verify", str(stimuli)]) == 0
-    at = tiny.write_item(stimuli, layer="new")
-    (again,) = stimuli.glob("items/zwölf Töne/tiny/relu0*")
-    (again / "attempts" / "1").mkdir(parents=True)
-    (again / "attempts" / "1" / "item.json").write_text("{}")
-    (again / "item.json").write_text((again / "item.json").read_text() + "\n")
+    at = tiny_set.write_item(stimuli, layer="new")
+    (again,) = stimuli.glob("items/zwölf_Töne/tiny/relu0*")
+    attempt = again / "attempts" / "1"
+    attempt.mkdir(parents=True)
+    shutil.copyfile(again / "metamer.wav", attempt / "metamer.wav")
+    write_record(attempt / "item.json", read_record(again / "item.json"))
+    write_record(again / "item.json", read_record(again / "item.json"))
     (stimuli / "notes.txt").write_text("of ours")
     assert main(["stimuli", "verify", str(stimuli)]) == 1
     out, told = capsys.readouterr()
     assert f"extra      {at.relative_to(stimuli)}/metamer.wav" in out
     assert told.splitlines()[-2:] == [
-        f"{stimuli}: 5 extra, 1 changed",
+        f"{stimuli}: 6 extra, 1 changed",
         f"{stimuli}: index and manifest are out of date: 2 items were made or tried again since they were written; the end of "
         f"`audiometamer run`, or `audiometamer stimuli index {stimuli}`, writes them anew",
     ]

@@ -1,0 +1,46 @@
+"""What an item is, and where it lies in a set; read without torch."""
+
+import hashlib
+
+import msgspec
+from msgspec.structs import replace
+
+from audiometamer.metamers.results import ITEMS
+from audiometamer.metamers.settings import Settings
+from audiometamer.safe_names import safe_name
+
+
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Everything that decides an item's samples, besides rounding.
+
+    Parameters
+    ----------
+    settings : Settings
+    method_sha256 : str
+        Of the method's content; see `Method.fingerprint`.
+    structure_sha256 : str
+        Of the model's structure: front end, network, domain.
+    judge_sha256 : str or None
+        What an item of version 0.1 was judged by. It is no part of the identity any more: an item is judged anew instead.
+    """
+
+    settings: Settings
+    method_sha256: str
+    structure_sha256: str
+    judge_sha256: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The first 12 digits of its SHA-256."""
+        decides = replace(self, judge_sha256=None)
+        return hashlib.sha256(msgspec.json.encode(decides, order="deterministic")).hexdigest()[:12]
+
+    def is_same(self, other: "Identity") -> bool:
+        """Whether another stands for the same item."""
+        return replace(self, judge_sha256=None) == replace(other, judge_sha256=None)
+
+
+def folder_of_item(settings: Settings, key: str) -> str:
+    """Where the item of a key lies in its set."""
+    leaf = safe_name(f"{settings.layer}_seed{settings.seed}")
+    return f"{ITEMS}/{safe_name(settings.clip)}/{safe_name(settings.model)}/{leaf}-{key}"

@@ -1,0 +1,191 @@
+"""What the records of a set prove of each other, of their signals and of their originals, without a manifest."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import content_of, file_sha256
+from audiometamer.metamers.belonging import is_original
+from audiometamer.metamers.results import ITEMS, RECORD, Summary
+from audiometamer.safe_names import as_on_any_disk
+from audiometamer.stimuli.identity import Identity, folder_of_item
+from audiometamer.stimuli.layout import ATTEMPTS
+
+Kind = Literal["missing", "changed", "extra", "unreadable", "link", "misplaced", "foreign"]
+
+
+class Difference(NamedTuple):
+    """One file that is not as it should be.
+
+    By the manifest it is ``missing``, ``changed``, ``extra`` or ``unreadable``; it is a ``link``; a record is ``misplaced`` in a
+    folder that is not its own; a signal or an original is ``foreign`` to its record; a record was ``changed`` by hand.
+    """
+
+    kind: Kind
+    file: str
+
+
+class Held(msgspec.Struct, frozen=True):
+    """The part of an ``item.json`` that proves something; see `audiometamer.stimuli.records.Record`."""
+
+    key: str
+    original: str
+    attempts: list[int]
+    file: str
+    evidence: Summary
+    identity: msgspec.Raw = msgspec.Raw(b"{}")
+    replaces: list[str] = []
+    seal: str = ""
+
+
+_held = msgspec.json.Decoder(Held)
+_identities = msgspec.json.Decoder(Identity)
+_SEAL = '"seal": "{}"'
+
+
+def with_seal(text: str, seal: str) -> str:
+    """A record with its seal, from one with an empty one."""
+    return text.replace(_SEAL.format(""), _SEAL.format(seal))
+
+
+def is_sealed(content: bytes, seal: str) -> bool:
+    """Whether a record is as it was written, as far as it has a seal."""
+    unsealed = content.replace(_SEAL.format(seal).encode(), _SEAL.format("").encode())
+    return not seal or hashlib.sha256(unsealed).hexdigest() == seal
+
+
+@dataclass
+class Contents:
+    """Sums of files of a set, each read once, and what its records say.
+
+    Parameters
+    ----------
+    folder : path
+    sums : dict of str to str
+        SHA-256 by file.
+    records : dict of str to Held
+    edited : set of str
+        Records whose seal is broken, or that are none.
+    """
+
+    folder: Path
+    sums: dict[str, str] = field(default_factory=dict)
+    records: dict[str, Held] = field(default_factory=dict)
+    edited: set[str] = field(default_factory=set)
+
+    def read(self, file: str) -> None:
+        """Read a file.
+
+        Raises
+        ------
+        AudioMetamerError
+            If it cannot be read.
+        """
+        path = self.folder / file
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise AudioMetamerError(f"{path} is no file")
+        if not is_record(file):
+            self.sums[file] = file_sha256(path)
+            return
+        try:
+            content = content_of(path)
+        except OSError as error:
+            raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
+        self.sums[file] = hashlib.sha256(content).hexdigest()
+        try:
+            self.records[file] = held = _held.decode(content)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self.edited.add(file)
+        else:
+            if not is_sealed(content, held.seal):
+                self.edited.add(file)
+
+    def sum_of(self, path: Path) -> str:
+        """The sum of a file that was read."""
+        return self.sums[path.relative_to(self.folder).as_posix()]
+
+    def claims(self, file: str) -> dict[str, str]:
+        """The sums that a record claims for its files; none in records of earlier versions."""
+        held = self.records[file]
+        claimed = {signal_of(file, held): held.evidence.signal_sha256, held.original: held.evidence.original_sha256}
+        return {of: digest for of, digest in claimed.items() if digest}
+
+
+def is_record(file: str) -> bool:
+    """Whether a file of a set is the record of an item, or of an attempt at it, by its name."""
+    parts = PurePosixPath(file).parts
+    return parts[0] == ITEMS and parts[-1] == RECORD and (len(parts) == 5 or (len(parts) == 7 and parts[4] == ATTEMPTS))
+
+
+def signal_of(file: str, held: Held) -> str:
+    """The signal of a record, as it lies in the set."""
+    return PurePosixPath(os.path.normpath(PurePosixPath(file).parent / held.file)).as_posix()
+
+
+def faults(contents: Contents) -> Iterator[Difference]:
+    """Every record that is not as it was written or not in its place, and every signal and original that is not of its record."""
+    originals: dict[tuple[str, str], bool] = {}  # whether one is what records say: many share it
+    for file in sorted(contents.edited):
+        yield Difference("changed", file)
+    for file, held in contents.records.items():
+        if file not in contents.edited and (kind := _fault(file, held, contents.records)):
+            yield Difference(kind, file)
+        evidence, signal, original = held.evidence, signal_of(file, held), held.original
+        yield from (Difference("missing", of) for of in (signal, original) if of not in contents.sums)
+        if signal in contents.sums and evidence.signal_sha256 not in ("", contents.sums[signal]):
+            yield Difference("foreign", signal)
+        if original in contents.sums:
+            said = (original, evidence.original_sha256 or evidence.settings.clip_sha256)
+            try:
+                if said not in originals:
+                    originals[said] = is_original(evidence, contents.folder / original, contents.sum_of)
+                if not originals[said]:
+                    yield Difference("foreign", original)
+            except AudioMetamerError:
+                yield Difference("unreadable", original)
+
+
+def _fault(file: str, held: Held, records: Mapping[str, Held]) -> Kind | None:
+    """What is wrong with a record by itself, and by that of its item."""
+    at = PurePosixPath(file).parent
+    item = at.parents[1] if at.parent.name == ATTEMPTS else at
+    identity = _identity(held)
+    if identity is None or identity.judge_sha256 is not None:  # of another version: its key and its folder came about otherwise
+        if not item.name.endswith(f"-{held.key}"):
+            return "misplaced"
+    elif as_on_any_disk(item) != as_on_any_disk(folder_of_item(identity.settings, held.key)):
+        return "misplaced"
+    elif not _agrees(held, identity):
+        return "changed"
+    return None if at == item else _fault_of_attempt(at, held, records.get(f"{item}/{RECORD}"))
+
+
+def _identity(held: Held) -> Identity | None:
+    try:
+        return _identities.decode(held.identity)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _agrees(held: Held, identity: Identity) -> bool:
+    """Whether key, identity and evidence of a record are of one item."""
+    settings = held.evidence.settings
+    same = replace(settings, seed=identity.settings.seed) == identity.settings
+    return same and held.key == identity.key and settings.seed in held.attempts
+
+
+def _fault_of_attempt(at: PurePosixPath, held: Held, item: Held | None) -> Kind | None:
+    if item is None or not at.name.isdigit() or (number := int(at.name)) >= len(item.attempts):
+        return None  # the item is missing; or its record is not yet written
+    first = held.file.startswith("../../")
+    if held.key != item.key or held.evidence.settings.seed != item.attempts[number] or first != (number == 0):
+        return "misplaced"
+    lies = PurePosixPath(os.path.normpath(PurePosixPath(ATTEMPTS, at.name) / held.file)).as_posix()
+    return "changed" if lies == item.file and held.evidence != item.evidence else None

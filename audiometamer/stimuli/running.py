@@ -1,0 +1,158 @@
+"""What lies in a set but is no part of it: what runs need, and reports; told by its place, its name and what it holds."""
+
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.files import is_temporary
+from audiometamer.metamers.results import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
+from audiometamer.metamers.settings import Settings
+from audiometamer.stimuli.claims import is_running, read_claim
+from audiometamer.stimuli.identity import folder_of_item
+from audiometamer.stimuli.layout import (
+    CHECKPOINT,
+    CLAIMS,
+    CLIPS,
+    DESCRIPTION,
+    ERROR,
+    LICENCES,
+    LOCK,
+    MANIFEST,
+    ORIGINALS,
+    PARQUET,
+    README,
+)
+
+_KEY = re.compile(r"[0-9a-f]{12}")
+_OF_ITEMS = re.compile(rf"metamer\.(wav|png|npy)|{re.escape(RECORD)}|{re.escape(ERROR)}|{re.escape(CHECKPOINT)}")
+_TABLES = {"index.tsv", PARQUET, CLIPS, LICENCES, DESCRIPTION, README, MANIFEST, PLANNED}
+_PLANS = re.compile(r"(plan(-\d+)?\.toml|clips(-\d+)?\.csv)")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PAGE = b'<meta name="generator" content="audiometamer report'
+_MOST = 4096  # bytes of a claim, and of what tells what a file is
+_LARGEST_HEADER = 100_000_000  # bytes, of safetensors
+
+
+def is_named_as_of_runs(file: str) -> bool:
+    """Whether a file is left out of manifests: what only runs need, or a report's, by its name."""
+    at = PurePosixPath(file)
+    top = at.parts[0]
+    if len(at.parts) == 1 and top in (LOCK, REPORT):
+        return True
+    if len(at.parts) > 1 and (top in (CLAIMS, REPORT_FILES) or top.endswith("-logs")):
+        return True
+    return at.name == CHECKPOINT or is_temporary(at.name)
+
+
+def is_of_runs(stimulus_set: Path, file: str) -> bool:
+    """Whether a file is what runs need, or a report's: by its place, its name, and what it holds."""
+    if not is_named_as_of_runs(file) or (path := stimulus_set / file).is_symlink() or not path.is_file():
+        return False
+    at = PurePosixPath(file)
+    if is_temporary(at.name) and at.parts[0] != REPORT_FILES:
+        return _is_being_written(stimulus_set, at)
+    if at.name == LOCK:
+        return at.parent.as_posix() in (".", CLAIMS) and _is_lock(path)
+    kinds: dict[str, Callable[[Path, PurePosixPath], bool]] = {
+        CLAIMS: _is_claim,
+        REPORT: _is_page,
+        REPORT_FILES: _is_picture,
+        ITEMS: _is_checkpoint,
+    }
+    try:
+        return kinds.get(at.parts[0], _is_log)(path, at)
+    except (OSError, AudioMetamerError):
+        return False
+
+
+def _is_lock(path: Path) -> bool:
+    """An empty file; where the file system has no locks, it holds the number and the machine of a process."""
+    return re.fullmatch(rb"|\d+\n[^\n]*\n?", _head(path)) is not None
+
+
+def _is_claim(path: Path, at: PurePosixPath) -> bool:
+    named = len(at.parts) == 2 and _KEY.fullmatch(at.name) is not None
+    return named and path.stat().st_size <= _MOST and read_claim(path) is not None
+
+
+def _is_page(path: Path, _: PurePosixPath) -> bool:
+    return _PAGE in _head(path)
+
+
+def _is_picture(path: Path, at: PurePosixPath) -> bool:
+    """A picture of a file of the set, under the name of that file."""
+    drawn = path.parents[len(at.parts) - 1] / PurePosixPath(*at.parts[1:])
+    of = [drawn.with_suffix(suffix) for suffix in (".wav", ".png", ".npy")] if drawn.name != "figure.png" else [drawn.parent]
+    return path.suffix == ".png" and _head(path).startswith(_PNG) and any(each.exists() for each in of)
+
+
+def _is_log(path: Path, at: PurePosixPath) -> bool:
+    """Text that Slurm has named after a job and a task."""
+    named = len(at.parts) == 2 and at.parts[0].endswith("-logs") and re.fullmatch(r"\d+_\d+\.log", at.name)
+    return bool(named) and b"\0" not in _head(path)
+
+
+class _Metadata(msgspec.Struct):
+    unfinished: str
+
+
+class _Header(msgspec.Struct):
+    metadata: _Metadata = msgspec.field(name="__metadata__")
+
+
+class _Unfinished(msgspec.Struct):
+    settings: Settings
+
+
+def _is_checkpoint(path: Path, at: PurePosixPath) -> bool:
+    """The checkpoint of the item in whose folder it lies."""
+    if len(at.parts) != 5:
+        return False
+    try:
+        with path.open("rb") as file:
+            length = struct.unpack("<Q", file.read(8))[0]
+            header = msgspec.json.decode(file.read(min(length, _LARGEST_HEADER)), type=_Header)
+        settings = msgspec.json.decode(header.metadata.unfinished, type=_Unfinished).settings
+    except (struct.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    key = at.parent.name.rpartition("-")[2]  # of a later attempt, the seed is another
+    return PurePosixPath(folder_of_item(settings, key)).parent == at.parent.parent
+
+
+_KINDS: dict[str, Callable[[Path, PurePosixPath], bool]] = {
+    CLAIMS: _is_claim,
+    REPORT: _is_page,
+    REPORT_FILES: _is_picture,
+    ITEMS: _is_checkpoint,
+}
+
+
+def _is_being_written(stimulus_set: Path, at: PurePosixPath) -> bool:
+    """A temporary file of a worker that lives, for one of the files that it writes there."""
+    name, claims = at.name.split("-", 1)[1], stimulus_set / CLAIMS
+    if len(at.parts) == 1:
+        named = name in _TABLES or _PLANS.fullmatch(name) is not None
+    elif at.parts[0] == CLAIMS:
+        named = _KEY.fullmatch(name) is not None
+    elif at.parts[0] == ORIGINALS:
+        named = len(at.parts) == 2
+    else:
+        named = at.parts[0] == ITEMS and len(at.parts) in (5, 7) and _OF_ITEMS.fullmatch(name) is not None
+        return named and _lives(claims / at.parts[3].rpartition("-")[2])
+    return named and any(map(_lives, claims.glob("[!.]*")))
+
+
+def _lives(claim: Path) -> bool:
+    try:
+        return is_running(claim)
+    except AudioMetamerError:  # it is none, and told as extra
+        return False
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_MOST)
