@@ -1,6 +1,5 @@
 """How far a set is, by what lies on the disk alone."""
 
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -94,7 +93,7 @@ class _Folders:
         around, _, name = folder.rpartition("/")
         if around not in self._listed:
             at = self._set / around
-            self._listed[around] = set(os.listdir(at)) if at.is_dir() else set()
+            self._listed[around] = {path.name for path in at.iterdir()} if at.is_dir() else set()
         return name in self._listed[around]
 
 
