@@ -191,11 +191,11 @@ def estimate(
 
     expansion = expand(path, plan, visit=look_at)
     reading = time.monotonic() - began - measuring
-    planned, there = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    folder, planned, there = expansion.folder, Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for item in expansion.items:
         at = item.identity.settings.model, item.identity.settings.layer
         planned[at] += 1
-        there[at] += is_complete(expansion.folder / item.folder)
+        there[at] += is_complete(folder / item.folder)
     judged = {(item.identity.settings.model, item.identity.settings.layer): item.has_null for item in expansion.items}
     steps = plan.steps or method.steps
     rows = []

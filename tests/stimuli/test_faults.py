@@ -283,3 +283,17 @@ def test_the_status_of_20000_items_takes_less_than_two_seconds(tmp_path):
     assert counts == dict.fromkeys(STATES, 4000) | {"running": 0}
     assert seconds < 2
     assert mebibytes < 100
+
+
+def test_items_that_are_to_do_are_not_opened(tmp_path, monkeypatch):
+    """Of a plan of a hundred thousand items most may be."""
+    assert main(["run", str(write_plan(tmp_path, QUICK, n_clips=1)), "--device", "cpu"]) == 0
+    planned, more = tmp_path / "set" / "planned.tsv", 500
+    clip, model, layer, _, at = planned.read_text().splitlines()[1].split("\t")[1:]
+    with planned.open("a") as file:
+        file.writelines(f"{k:012x}\t{clip}\t{model}\t{layer}\t{k}\t{at[:-12]}{k:012x}\n" for k in range(more))
+    opened, real = [], Path.open
+    monkeypatch.setattr(Path, "open", lambda path, *args, **kwargs: opened.append(path) or real(path, *args, **kwargs))
+    status = read_status(tmp_path / "set")
+    assert (status.made, status.counts["to do"]) == (2, more)
+    assert len(opened) < 10

@@ -7,7 +7,7 @@ from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.plan import read_plan, sources, write_resolved
+from audiometamer.stimuli.plan import _once, read_plan, sources, write_resolved
 
 
 def mistake(tmp_path, text, *, n_clips=3):
@@ -107,3 +107,23 @@ def test_what_decides_the_samples_changes_the_key_and_nothing_else_does(tmp_path
     assert keys(PLAN.replace('["relu0"]', '["relu1", "relu0"]'))[6:] == first
     assert not set(keys(PLAN.replace("steps = 20", "steps = 21"))) & set(first)
     assert not set(keys(PLAN.replace("steps = 20", "steps = 20\nlevel = 0.05"))) & set(first)
+
+
+class Counted(int):
+    """A seed that counts how often it is compared."""
+
+    compared = 0
+
+    def __eq__(self, other):
+        type(self).compared += 1
+        return int(self) == int(other)
+
+    __hash__ = int.__hash__
+
+
+def test_of_many_seeds_not_every_pair_is_compared():
+    n = 2000
+    _once([Counted(k) for k in range(n)])
+    assert Counted.compared < 10 * n
+    with pytest.raises(am.AudioMetamerError, match=r"^7 is there twice$"):
+        _once([Counted(k % (n // 2)) for k in range(7, n)])
