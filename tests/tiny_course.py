@@ -85,7 +85,7 @@ class Staircase:
         path = self.folder / "levels" / f"{decided.about['level']}.wav"
         return path.read_bytes() if decided.trial.kind == "catch" else path
 
-    def check(self, decided):
+    def check(self, number, decided):
         if "level" not in decided.about:
             raise ValueError("it has no level")
 

@@ -227,7 +227,9 @@ def _reply(read: Experiment, accuracy: tuple[str, ...], guesses: float, model_na
 
 
 def _store(folder: Path, database: Path | None) -> Store:
-    return Store(database or folder / layout.DATABASE, _of_any_kind(folder))
+    store = Store(database or folder / layout.DATABASE, _of_any_kind(folder))
+    click.get_current_context().call_on_close(store.close)
+    return store
 
 
 def _of_any_kind(folder: Path) -> Experiment:

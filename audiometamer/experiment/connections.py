@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,22 @@ class PatientServer(Server):
     ----------
     config : uvicorn.Config
         Of which ``backlog`` says how many are taken in one go.
+    ended : function
+        Called when no more requests are taken, and before the signal that ended it ends the process.
     """
+
+    def __init__(self, config: Config, ended: Callable[[], None] = lambda: None) -> None:
+        super().__init__(config)
+        self.ended = ended
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listening in sockets or []:
             listening.listen(BACKLOG)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        self.ended()
 
 
 class Connection(H11Protocol):

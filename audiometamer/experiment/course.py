@@ -89,8 +89,8 @@ class Course(Protocol):
     def stimulus(self, decided: Decided) -> Path | bytes:
         """The WAV of a trial, or the PNG of one on images; always the same for the same trial."""
 
-    def check(self, decided: Decided) -> None:
-        """Raise `ValueError` if a trial that was read from a database is none of this course."""
+    def check(self, number: int, decided: Decided) -> None:
+        """Raise `ValueError` if a trial that was read from a database cannot be one of list `number`."""
 
     def progress(self, number: int, heard: Sequence[Heard]) -> float:
         """How much of it is done, from 0 to 1."""

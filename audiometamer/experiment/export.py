@@ -327,13 +327,15 @@ class _Rows:
 
     def decide(self, listener: int, trial: int, content: bytes) -> None:
         assert self.experiment.course is not None
+        if listener not in self.enrolled:
+            return  # their list is named
         with self._named(f"listener {listener}, trial {trial}"):
             decided = msgspec.json.decode(content, type=Decided)
-            self.experiment.course.check(decided)
+            self.experiment.course.check(self.enrolled[listener].list, decided)
             self.decided[listener, trial] = decided
 
     def keep(self, listener: int, key: str, content: bytes) -> None:
-        if listener not in self.messages:
+        if listener not in self.enrolled:
             return  # their list is named
         with self._named(f"listener {listener}, message {readable(key)}"):
             message = _DECODER.decode(content)

@@ -502,7 +502,7 @@ def serve(
             proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies), limit_concurrency=AT_ONCE * most,
             backlog=1 + most // 8, timeout_keep_alive=30, timeout_graceful_shutdown=5,
         )  # fmt: skip
-        server = PatientServer(config)
+        server = PatientServer(config, ended=store.close)
         with _listen(host, port) as listening:
             address = address_at(host, listening.getsockname()[1])
             store.address = address

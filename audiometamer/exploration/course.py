@@ -188,11 +188,11 @@ class ExplorationCourse:
         """Have the file of a trial ready that may be asked for soon."""
         self.rendered.keep(decided.trial.stimulus, self.stimulus(decided))
 
-    def check(self, decided: Decided) -> None:
-        """Raise `ValueError` if a trial that was read from a database is none of this exploration."""
+    def check(self, number: int, decided: Decided) -> None:
+        """Raise `ValueError` if a trial that was read from a database cannot be one of list `number`."""
         presented = _presented(decided)
-        if presented.dimension not in self.dimensions:
-            raise ValueError(f"its dimension {presented.dimension!r} is not explored")
+        if presented.dimension not in self.dealt(number):
+            raise ValueError(f"its dimension {presented.dimension!r} is not explored in list {number}")
 
     def progress(self, number: int, heard: Sequence[Heard]) -> float:
         """The mean over the list's procedures of how much of each is done."""

@@ -6,8 +6,8 @@
 
 - kill: the server is killed again and again.
 - full: the disk fills up, and later there is space. As root, on Linux.
-- ro: the disk's file system fails and becomes read-only; then the server is stopped, the file system is checked, and the server is
-  started again. As root, on Linux.
+- ro: the disk's file system fails and becomes read-only; then the server is stopped, the file system is checked, and the server
+  is started again. As root, on Linux.
 - delete, replace: the files of the database are deleted, or replaced by a copy, and after a while put back.
 
 It must print "0 lost"; the exit status is 1 if anything confirmed is lost, the database is not whole, a listener does not finish,
@@ -104,7 +104,7 @@ class Faults:
     def prepare(self, fault: str) -> None:
         """The disk on which the database lies."""
         if fault == "full":
-            self.stack.enter_context(mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", place=self.disk))
+            self.stack.enter_context(mounted("-t", "tmpfs", "-o", "size=3m", "tmpfs", place=self.disk))
         elif fault == "ro":
             image = self.folder / "image"
             with image.open("wb") as file:

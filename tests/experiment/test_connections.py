@@ -149,3 +149,4 @@ def test_with_few_descriptors_requests_are_answered_and_the_log_stays_short(expe
         process.terminate()
         process.join()
     assert log.read_text() == ""
+    assert [path.name for path in tmp_path.glob("answers.db*")] == ["answers.db"], "it was closed"

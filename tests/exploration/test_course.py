@@ -239,3 +239,13 @@ def test_levels_are_roved_by_numbers_that_differ_among_intervals(folder):
     assert gains.shape == (20, 3)
     assert gains.std() == pytest.approx(3 / 3**0.5, rel=0.2)
     assert len(np.unique(gains)) > 50
+
+
+@pytest.mark.parametrize(
+    "about", [{"dimension": "relu9/0/+"}, {"dimension": 3}, {"reached": "far"}, {"rove_db": None}, {"way": "other"}]
+)
+def test_what_cannot_be_a_trial_of_this_exploration_is_refused_where_it_is_read(course, about):
+    decided = take(course, trials=1)[0].decided
+    course.check(1, decided)
+    with pytest.raises(ValueError, match=r"relu9|Expected|Invalid"):
+        course.check(1, msgspec.structs.replace(decided, about=decided.about | about))
