@@ -67,8 +67,8 @@ def write_names_key(folder: Path, digits: str = "0123456789abcdef" * 4) -> Path:
 
 def build_experiment(folder: Path, text=DESIGN) -> Path:
     """Set, design and experiment in one folder."""
-    design, key = write_design(folder, text), write_names_key(folder)
-    build(write_stimuli(folder / "set"), design, folder / "experiment", key=key)
+    stimuli = write_stimuli(folder / "set")
+    build(stimuli, write_design(folder, text), folder / "experiment", key=write_names_key(folder))
     return folder / "experiment"
 
 

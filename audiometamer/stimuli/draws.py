@@ -79,9 +79,9 @@ def read_key(path: Path) -> bytes:
         If it cannot be read, or is no key of 128 bits or more.
     """
     try:
-        text = content_of(path).decode("ascii").strip().lower()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AudioMetamerError(f"{path} cannot be read as a key: {getattr(error, 'strerror', None) or error}") from error
+        text = content_of(path).decode("ascii", errors="replace").strip().lower()
+    except OSError as error:
+        raise AudioMetamerError(f"{path} cannot be read as a key: {error.strerror}") from error
     if not _KEY.fullmatch(text) or len(text) % 2:
         raise AudioMetamerError(
             f"{path} is no key: it must hold 32 or more hexadecimal digits, as names.key of an experiment does"

@@ -5,6 +5,7 @@ import shutil
 import pytest
 import tiny_models
 from tiny_built import write_design, write_online_design
+from tiny_experiment import write_names_key
 
 from audiometamer.exploration import build as building
 
@@ -12,7 +13,7 @@ from audiometamer.exploration import build as building
 @pytest.fixture(scope="session")
 def exploration(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exploration")
-    building.build(write_design(folder), folder / "built")
+    building.build(write_design(folder), folder / "built", key=write_names_key(folder))
     return folder / "built"
 
 
@@ -36,5 +37,5 @@ def online(exploration, online_design):
     """With the page of the other, which takes seconds to be put together."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(building, "write_page", lambda page, _sentences: page.symlink_to(exploration / "page"))
-        building.build(online_design, online_design.parent / "built")
+        building.build(online_design, online_design.parent / "built", key=write_names_key(online_design.parent))
     return online_design.parent / "built"

@@ -59,10 +59,10 @@ def rendered(monkeypatch):
     """What was rendered, by the name of its WAV; each takes as many s as is said, by a clock of its own."""
     clock, names = SimpleNamespace(seconds=0.0, each=0.0), []
 
-    def slowly(*arguments, name):
+    def slowly(*arguments, name, draws):
         names.append(name)
         clock.seconds += clock.each
-        return trial_wav(*arguments, name=name)
+        return trial_wav(*arguments, name=name, draws=draws)
 
     monkeypatch.setattr(course_module, "time", SimpleNamespace(monotonic=lambda: clock.seconds))
     monkeypatch.setattr(course_module, "trial_wav", slowly)

@@ -44,7 +44,7 @@ def test_a_key_is_written_for_its_owner_and_read_again(tmp_path):
 def test_what_is_no_key_is_refused(tmp_path, content):
     path = tmp_path / "names.key"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(AudioMetamerError, match=r"names\.key (is no key: it must hold 32|cannot be read as a key)") as error:
+    with pytest.raises(AudioMetamerError, match=r"names\.key is no key: it must hold 32 or more") as error:
         read_key(path)
     assert len(str(error.value)) < 400
 
