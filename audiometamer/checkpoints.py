@@ -1,6 +1,7 @@
 """Checkpoints: the weights of a network in whatever was saved, and a published file (Feather et al. 2023) as a model's folder."""
 
 import argparse
+import io
 import os
 import pickle
 import re
@@ -20,7 +21,7 @@ from audiometamer.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, some_of
 from audiometamer.files import whole_folder
 from audiometamer.loading import fitted, network_of, save_weights
-from audiometamer.plain_pickle import NUMPY_VALUES
+from audiometamer.plain_pickle import NUMPY_VALUES, check_hashing
 
 NETWORKS = {"cochcnn9": "CochCNN9", "cochresnet50": "CochResNet50", "spectemp": "SpecTemp"}
 ALIASES = {"kell2018": "cochcnn9", "resnet50": "cochresnet50", "spectemp_filts_time_average_coch1": "spectemp"}  # published
@@ -34,6 +35,7 @@ _READ_OUT = re.compile(r"(?:classification|fc)(\.(?P<task>.+))?\.weight")
 _PUBLISHED_TASK = re.compile(r"signal/(?P<task>.+)_int")
 _SEVERAL_LABELS = re.compile(r"noise|.*labels_binary_via_int")  # tasks whose sounds can have several
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02"  # how what torch.save writes begins: now, and before torch 1.6
+_OLD_PICKLES = 4  # with which a file from before torch 1.6 begins; behind them are the keys of what follows
 _LONGEST_REASON = 160  # characters
 
 
@@ -72,8 +74,12 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, way_ou
     if beginning.startswith(_ZIP) and not zipfile.is_zipfile(path):
         raise AudioMetamerError(f"{path} is truncated, or not a file that torch.save wrote: its zip archive has no end")
     try:
+        _check_pickles(path, newer=beginning.startswith(_ZIP))
+    except Exception as error:  # no list of what zipfile raises at other bytes would be complete
+        raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {_reason(error)}") from error
+    try:
         with torch.serialization.safe_globals([argparse.Namespace, *((make, name) for name, make in NUMPY_VALUES.items())]):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         asked_for = _names_asked_for(path, error)
         if not asked_for:
@@ -86,6 +92,33 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, way_ou
         return _read_trusted(path)
     except Exception as error:  # no list of what torch raises at other bytes would be complete
         raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {_reason(error)}") from error
+    _check_sizes(content, path)
+    return content
+
+
+def _check_pickles(path: Path, *, newer: bool) -> None:
+    """Raise if a file would unpack to more than it is, as `torch.save` compresses nothing, or has keys without end."""
+    if not newer:
+        with path.open("rb") as file:
+            for _ in range(_OLD_PICKLES):
+                check_hashing(file)
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(part.file_size for part in archive.infolist())
+        if unpacked > path.stat().st_size:
+            raise ValueError(f"it would unpack to {unpacked:,} bytes, more than its own size")
+        for name in archive.namelist():
+            if name.endswith(".pkl"):
+                check_hashing(io.BytesIO(archive.read(name)))
+
+
+def _check_sizes(content: Any, path: Path) -> None:
+    """Raise if a tensor is larger than the file: a view of one number can have any shape."""
+    most = path.stat().st_size
+    for _, tensors in _state_dicts(content):
+        for key, t in tensors.items():
+            if t.layout != torch.strided or t.is_meta or t.numel() * t.element_size() > most:
+                raise AudioMetamerError(f"{path} holds fewer numbers than the shape of {key}, {tuple(t.shape)}; save it dense")
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -196,18 +229,23 @@ def network_state(
     return {key: t for key, t in state.items() if key not in stray}, place
 
 
-def _state_dicts(content: Any, place: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Everything in nested containers that holds tensors by name, and where it is; a whole module has its state dict."""
-    if isinstance(content, nn.Module):
-        content = content.state_dict()
-    if isinstance(content, (list, tuple)):
-        content = dict(enumerate(content))
-    if not isinstance(content, Mapping):
-        return
-    if tensors := {_WRAPPER.sub("", key): t for key, t in content.items() if isinstance(key, str) and isinstance(t, Tensor)}:
-        yield place, tensors
-    for key, value in content.items():
-        yield from _state_dicts(value, f"{place}.{key}" if place else str(key))
+def _state_dicts(content: Any) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Everything in nested containers that holds tensors by name, and where it is first; a whole module has its state dict."""
+    waiting: list[tuple[str, Any]] = [("", content)]
+    seen: set[int] = set()  # a container can hold itself, or the same one at every depth
+    while waiting:
+        place, held = waiting.pop()
+        if id(held) in seen or not isinstance(held, (nn.Module, list, tuple, Mapping)):
+            continue
+        seen.add(id(held))
+        if isinstance(held, nn.Module):
+            held = held.state_dict()
+        if isinstance(held, (list, tuple)):
+            held = dict(enumerate(held))
+        if tensors := {_WRAPPER.sub("", key): t for key, t in held.items() if isinstance(key, str) and isinstance(t, Tensor)}:
+            yield place, tensors
+        inner = [(str(key if isinstance(key, (str, int)) else type(key).__name__), value) for key, value in held.items()]
+        waiting += reversed([(f"{place}.{name}" if place else name, value) for name, value in inner])
 
 
 def _behind_prefixes(place: str, tensors: Mapping[str, Tensor], keys: set[str]) -> list[_Found]:

@@ -3,11 +3,12 @@
 import io
 import math
 import pickle
+import pickletools
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -26,6 +27,8 @@ _BROKEN = (
     OverflowError,
     MemoryError,
 )
+_HASHING = frozenset({"SETITEM", "SETITEMS", "ADDITEMS", "FROZENSET", "DICT", "REDUCE"})
+_MOST_HASHING = 20_000_000  # items of tuples, of all keys together: a second
 _PLAIN_TYPE = re.compile(r"b1|[iu][1248]|f[248]|[SU]\d{1,9}")
 
 
@@ -40,10 +43,74 @@ def read_plain_pickle(path: Path) -> Any:
         If it is no pickle, or asks for anything but plain values.
     """
     content = content_of(path)
+    file = io.BytesIO(content)
     try:
-        return PlainUnpickler(io.BytesIO(content)).load()
+        check_hashing(file)
+        return PlainUnpickler(io.BytesIO(content[: file.tell()])).load()
     except _BROKEN as error:
         raise AudioMetamerError(f"{path} is not a pickle that can be read: {first_line(error)}") from error
+
+
+def check_hashing(file: BinaryIO) -> None:
+    """Raise if the keys of a pickle would take without end to hash; the file is left where the pickle ends, or breaks.
+
+    A tuple that holds twice one that holds twice … is a few bytes for each level, and its hash takes twice as long for each. The
+    stack is followed with the number of items in place of each value.
+
+    Raises
+    ------
+    pickle.UnpicklingError
+        If there is such a key.
+    """
+    try:
+        _follow(_operations(file))
+    except pickle.UnpicklingError:
+        raise
+    except _BROKEN:
+        pass  # whoever reads it comes to the same place, and says what is wrong there
+
+
+def _operations(file: BinaryIO) -> Iterator[tuple[str, Any, Sequence[Any], Sequence[Any]]]:
+    """Names, arguments, and what is taken from the stack and put on it."""
+    while True:
+        try:
+            for code, argument, _ in pickletools.genops(file):
+                yield code.name, argument, code.stack_before, code.stack_after
+            return
+        except UnicodeDecodeError:  # Python 2 has bytes where it means text; the next operation follows
+            yield "STRING", None, (), (pickletools.anyobject,)
+
+
+def _follow(operations: Iterable[tuple[str, Any, Sequence[Any], Sequence[Any]]]) -> None:
+    stack: list[int | None] = []  # None: a mark
+    memo: dict[int, int | None] = {}
+    total = 0
+    for name, argument, before, after in operations:
+        if name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            memo[len(memo) if argument is None else argument] = stack[-1]
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(memo[argument])
+        elif name == "DUP":
+            stack.append(stack[-1])
+        elif name == "MARK":
+            stack.append(None)
+        else:
+            taken = _taken(stack, before)
+            cost = 1 + sum(taken) if name.startswith("TUPLE") else 1
+            total += sum(taken) if name in _HASHING else 0
+            if max(cost, total) > _MOST_HASHING:
+                raise pickle.UnpicklingError("its keys are tuples of tuples without end")
+            stack += [cost] * len(after)
+
+
+def _taken(stack: list[int | None], before: Sequence[Any]) -> list[int]:
+    """What an operation takes from the stack."""
+    taken: list[int] = []
+    if pickletools.stackslice in before:
+        while (item := stack.pop()) is not None:
+            taken.append(item)
+    n_others = sum(kind not in (pickletools.stackslice, pickletools.markobject) for kind in before)
+    return taken + [stack.pop() or 0 for _ in range(n_others)]
 
 
 class PlainUnpickler(pickle.Unpickler):

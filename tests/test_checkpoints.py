@@ -2,7 +2,9 @@
 
 import argparse
 import pickle
+import re
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -312,6 +314,63 @@ def test_a_folder_within_a_file(tmp_path, write):
     assert "\n" not in str(told.value)
     with pytest.raises(am.AudioMetamerError, match=r"could not write .*further.new: Not a directory"):
         import_checkpoint(path, network="cochcnn9", labels={"word": WORDS}, out=path / "further" / "new")
+
+
+def rewritten(path, change, compression=zipfile.ZIP_STORED):
+    """A checkpoint with the content of its parts changed, by name."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {part.filename: archive.read(part) for part in archive.infolist()}
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, change.get(name.split("/")[-1], content))
+    return path
+
+
+def refused(path):
+    with pytest.raises(am.AudioMetamerError) as caught:
+        read_checkpoint(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_an_archive_that_would_unpack_to_more_than_it_is(write):
+    path = rewritten(write({"w": torch.zeros(3)}), {"0": bytes(10_000_000)}, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 50_000
+    assert re.search(r"is not a file that torch\.save wrote: it would unpack to 10,\d+,\d+ bytes", refused(path))
+
+
+@pytest.mark.parametrize("shape", [(10**6, 10**6), (10**9,)])
+def test_one_number_in_the_shape_of_many_is_refused(write, shape):
+    path = write({"model": {"fullyconnected.bias": torch.zeros(1).expand(shape)}})
+    assert "holds fewer numbers than the shape of fullyconnected.bias" in refused(path)
+
+
+def test_tensors_that_hold_no_numbers_are_refused(write):
+    assert "holds fewer numbers than the shape of w" in refused(write({"w": torch.empty(10**12, device="meta")}))
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_keys_that_would_take_without_end_to_hash_are_refused(write, newer):
+    key = b"\x80\x02})" + b"".join(b"q%ch%c\x86" % (k, k) for k in range(60)) + b"K\x01s."  # 2^60 empty tuples
+    path = write({"w": torch.zeros(3)}, _use_new_zipfile_serialization=newer)
+    if newer:
+        rewritten(path, {"data.pkl": key})
+    else:
+        path.write_bytes(pickle.dumps(torch.serialization.MAGIC_NUMBER, 2) + pickle.dumps(1001, 2) + pickle.dumps({}, 2) + key)
+    assert "is not a file that torch.save wrote: its keys are tuples of tuples without end" in refused(path)
+
+
+def test_containers_that_hold_themselves_are_searched_once(write):
+    content = {"conv.weight": torch.zeros(3)}
+    content["self"] = content
+    laughs = [content]
+    for _ in range(60):
+        laughs = [laughs, laughs]
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    state, _ = network_state({"a": laughs, "b": deep}, ["conv.weight"])
+    assert list(state) == ["conv.weight"]
 
 
 def test_the_command(tmp_path, write, capsys):

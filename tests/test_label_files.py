@@ -276,3 +276,15 @@ def test_a_missing_file(tmp_path):
     for name in ("labels.txt", "labels.pckl"):
         with pytest.raises(am.AudioMetamerError, match=f"{name} is not a list of labels: .*No such file"):
             read_label_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("doubled", [b"2\x86", b"q\x01h\x01h\x01\x87", b"p1\ng1\n\x86"])
+def test_a_pickle_whose_keys_would_take_without_end_to_hash(tmp_path, doubled):
+    (tmp_path / "a.pckl").write_bytes(b"\x80\x02})" + doubled * 60 + b"K\x01s.")
+    with pytest.raises(am.AudioMetamerError, match="is not a pickle that can be read: its keys are tuples of tuples without end"):
+        read_label_file(tmp_path / "a.pckl")
+
+
+def test_a_pickle_of_python_2_in_its_text_form(tmp_path):
+    (tmp_path / "a.pckl").write_bytes(b"(dp0\nS'word_idx_to_word'\np1\n(dp2\nI0\nS'caf\\xc3\\xa9'\np3\nsI1\nS'no'\np4\nss.")
+    assert read_label_file(tmp_path / "a.pckl") == {"word": ["café", "no"]}

@@ -6,20 +6,20 @@ Sounds are float32 WAVs, images PNGs of 16 bits, and signals of any other kind `
 import itertools
 import os
 import shutil
-import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
-import scipy.io.wavfile
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from audiometamer.audio import Clip, write_wav
+from audiometamer.audio import Clip, read_samples, write_wav
 from audiometamer.clip_names import clip_name
-from audiometamer.errors import AudioMetamerError, BrokenError
+from audiometamer.errors import AudioMetamerError, BrokenError, first_line
 from audiometamer.files import file_sha256, set_aside, whole_file, write_json
 from audiometamer.images import read_png, write_png
 from audiometamer.metamers.belonging import check_belongs
@@ -283,10 +283,24 @@ def read_signal(path: Path) -> Tensor:
     try:
         if path.suffix == ".png":
             return read_png(path)
-        values = np.load(path) if path.suffix == ".npy" else scipy.io.wavfile.read(path)[1].T.copy()
-    except (OSError, ValueError, struct.error) as error:
-        raise AudioMetamerError(f"{path} cannot be read: {error}") from error
-    return torch.from_numpy(values)
+        return torch.from_numpy(_read_array(path) if path.suffix == ".npy" else _read_wav(path))
+    except AudioMetamerError:
+        raise
+    except Exception as error:  # of numpy: no list of what it raises at broken files would be complete
+        raise AudioMetamerError(f"{path} cannot be read: {first_line(error)}") from error
+
+
+def _read_wav(path: Path) -> NDArray[np.float32]:
+    samples = read_samples(path)[0].astype(np.float32).T
+    return np.ascontiguousarray(samples[0] if len(samples) == 1 else samples)
+
+
+def _read_array(path: Path) -> NDArray[Any]:
+    """An array of numbers that are all in the file: mapped first, which takes no memory for what a header announces."""
+    values = np.load(path, mmap_mode="r")
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biufc":
+        raise ValueError("it holds no array of numbers")
+    return np.array(values)
 
 
 def is_finished(out: Path, settings: Settings) -> bool:

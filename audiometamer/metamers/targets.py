@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file
+from audiometamer.files import content_of, whole_file
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def read_target(path: str | os.PathLike[str]) -> GivenTarget:
 
     path = Path(path)
     try:
-        activations = load(path.read_bytes())
+        activations = load(content_of(path))
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
     except SafetensorError as error:
