@@ -147,7 +147,8 @@ class Experiment:
     def fingerprint(self) -> str:
         """SHA-256 of everything by which answers are understood."""
         digest = hashlib.sha256()
-        for name in (DESIGN, KEY, LISTS):
+        drawn_by = [NAMES_KEY] if self.course is not None and self.lists.keyed else []  # what comes next is drawn on the way
+        for name in (DESIGN, KEY, LISTS, *drawn_by):
             digest.update((self.folder / name).read_bytes())
         return digest.hexdigest()
 

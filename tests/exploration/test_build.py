@@ -230,6 +230,15 @@ def test_an_exploration_that_was_built_before_there_were_keys_goes_on_as_it_did(
     assert read.course.stimulus(one.decided)[:4] == b"RIFF"
 
 
+def test_answers_belong_to_the_key_that_their_trials_were_drawn_by(exploration, tmp_path):
+    Store(tmp_path / "answers.db", read_exploration(exploration)).close()
+    shutil.copytree(exploration, tmp_path / "e", ignore=shutil.ignore_patterns("page"))
+    Store(tmp_path / "answers.db", read_exploration(tmp_path / "e")).close()
+    (tmp_path / "e" / "names.key").write_text("0" * 64)
+    with pytest.raises(AudioMetamerError, match="holds the answers of another experiment"):
+        Store(tmp_path / "answers.db", read_exploration(tmp_path / "e"))
+
+
 def test_a_key_that_is_lost_is_not_done_without(exploration, tmp_path):
     shutil.copytree(exploration, tmp_path / "e", ignore=shutil.ignore_patterns("page", "names.key"))
     with pytest.raises(AudioMetamerError, match=r"names\.key cannot be read as a key: No such file"):
