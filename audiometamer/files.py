@@ -174,8 +174,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = temporary_beside(path)
-    durable = not any(map(is_temporary, path.absolute().parent.parts))
     try:
+        durable = not any(map(is_temporary, path.absolute().parent.parts))
         make_folder(path.parent, durable=durable)
         yield temporary
         if durable:

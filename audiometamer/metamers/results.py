@@ -413,7 +413,8 @@ def read_planned(stimulus_set: Path) -> list[Wanted]:
     header, rows = read_cells(path)
     if tuple(header) != Wanted._fields:
         raise AudioMetamerError(
-            f"{path} has the columns {', '.join(header) or '(none)'}; it must have {', '.join(Wanted._fields)}"
+            f"{path} has the columns {', '.join(header) or '(none)'}; it must have {', '.join(Wanted._fields)}: "
+            "`audiometamer run` writes it anew"
         )
     try:
         return msgspec.convert(rows, list[Wanted], strict=False)

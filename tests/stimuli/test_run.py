@@ -185,7 +185,7 @@ def test_terminated_it_gives_its_claims_back_and_goes_on_from_a_checkpoint(tmp_p
     reached = []
     for number in (signal.SIGTERM, signal.SIGUSR1):
         process = started(faulty_runs.make, path, output=tmp_path / "log")
-        wait_for(lambda: claims(folder))
+        wait_for(lambda: len(claims(folder)) == 6)
         assert read_status(folder).counts["running"] > 0
         time.sleep(0.5)
         os.kill(process.pid, number)
