@@ -158,6 +158,15 @@ class Ladder:
         """What `Dimensions.record.tensors_sha256` was of each layer."""
         return {Dimension.parse(rung.record.dimension).layer: rung.record.dimensions_sha256 for rung in self.all}
 
+    def check_files(self) -> None:
+        """Raise if a signal or a reference is another than the one that a record was written for."""
+        sum_of = cache(file_sha256)  # references are shared
+        for rung in self.all:
+            for path, digest in ((rung.path, rung.record.signal_sha256), (rung.original, rung.record.original_sha256)):
+                if digest and sum_of(path) != digest:
+                    record = rung.path.with_suffix(".json")
+                    raise AudioMetamerError(f"{path} is not what {record} was written for; delete both, and make them again")
+
     def check(self, dimensions: Mapping[str, Dimensions]) -> None:
         """Raise if signals were moved along others than these, given by layer.
 
@@ -183,21 +192,17 @@ def read_ladder(folder: Path) -> Ladder:
     Raises
     ------
     AudioMetamerError
-        If there are none; if a record cannot be read, or its signal or its reference is missing or another; if
-        signals are of several models, or were moved along several dimensions of one name.
+        If there are none; if a record cannot be read, or its signal or its reference is missing; if signals are of several
+        models, or were moved along several dimensions of one name.
     """
     rungs = read_rungs(folder)
     if not rungs:
         raise AudioMetamerError(f"{folder} holds no moved signals: make them with explore ladder")
     _check_origins(folder, rungs)
     groups: dict[tuple[str, str], list[Rung]] = {}
-    sums = cache(file_sha256)  # references are shared
     for rung in rungs:
         if not rung.original.exists():
             raise AudioMetamerError(f"{rung.original} is missing; explore ladder writes it again")
-        for path, digest in ((rung.path, rung.record.signal_sha256), (rung.original, rung.record.original_sha256)):
-            if digest and sums(path) != digest:
-                raise AudioMetamerError(f"{path} is not what {rung.path.with_suffix('.json')} was written for; make it again")
         groups.setdefault((rung.record.dimension, rung.record.clip), []).append(rung)
     return Ladder(folder, groups)
 
