@@ -158,6 +158,15 @@ class Ladder:
         """What `Dimensions.record.tensors_sha256` was of each layer."""
         return {Dimension.parse(rung.record.dimension).layer: rung.record.dimensions_sha256 for rung in self.all}
 
+    def check_files(self) -> None:
+        """Raise if a signal or a reference is another than the one that a record was written for."""
+        sum_of = cache(file_sha256)  # references are shared
+        for rung in self.all:
+            for path, digest in ((rung.path, rung.record.signal_sha256), (rung.original, rung.record.original_sha256)):
+                if digest and sum_of(path) != digest:
+                    record = rung.path.with_suffix(".json")
+                    raise AudioMetamerError(f"{path} is not what {record} was written for; delete both, and make them again")
+
     def check(self, dimensions: Mapping[str, Dimensions]) -> None:
         """Raise if signals were moved along others than these, given by layer.
 
@@ -183,8 +192,7 @@ def read_ladder(folder: Path) -> Ladder:
     Raises
     ------
     AudioMetamerError
-        If there are none; if a signal or its reference is not what its record was written for; if signals are of several models,
-        or were moved along several dimensions of one name; as `read_rungs`.
+        If there are none; if signals are of several models, or were moved along several dimensions of one name; as `read_rungs`.
     """
     return ladder_of(folder, read_rungs(folder))
 
@@ -195,11 +203,7 @@ def ladder_of(folder: Path, rungs: Sequence[Rung]) -> Ladder:
         raise AudioMetamerError(f"{folder} holds no moved signals: make them with explore ladder")
     _check_origins(folder, rungs)
     groups: dict[tuple[str, str], list[Rung]] = {}
-    sums = cache(file_sha256)  # references are shared
     for rung in rungs:
-        for path, digest in ((rung.path, rung.record.signal_sha256), (rung.original, rung.record.original_sha256)):
-            if digest and sums(path) != digest:
-                raise AudioMetamerError(f"{path} is not what {rung.path.with_suffix('.json')} was written for; make it again")
         groups.setdefault((rung.record.dimension, rung.record.clip), []).append(rung)
     return Ladder(folder, groups)
 

@@ -16,7 +16,7 @@ from audiometamer.exploration.moving import METHODS, STEPS, as_presented
 from audiometamer.loading import load_model
 from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models import Model
-from audiometamer.safe_names import check_apart
+from audiometamer.safe_names import as_on_any_disk
 from audiometamer.stimuli.plan import Count, Seed, as_seen
 from audiometamer.toml_files import read_toml, within
 
@@ -172,7 +172,7 @@ def planned_ladder(path: Path, plan: LadderPlan) -> tuple[PlannedLadder, Model, 
         for change in plan.changes
     ]
     with within(path, "signals"):
-        check_apart((f"{each.reference} moved along {each.dimension} by {each.change:g}", each.path) for each in moves)
+        _check_paths(moves)
     return PlannedLadder(path, plan, moves), model, dimensions, list(clips.values())
 
 
@@ -181,3 +181,12 @@ def _drawn(excerpts: list[Excerpt], plan: LadderPlan, dimension: Dimension) -> l
     drawn = list(excerpts)
     random.Random(f"{plan.seed} {dimension}").shuffle(drawn)  # noqa: S311 (nothing secret)
     return drawn[: plan.references]
+
+
+def _check_paths(moves: list[PlannedMove]) -> None:
+    """Raise if two moved signals would lie in one place on some file system."""
+    seen: dict[str, PlannedMove] = {}
+    for each in moves:
+        if (first := seen.setdefault(as_on_any_disk(each.path), each)) is not each:
+            one, other = (f"{move.reference} moved along {move.dimension}" for move in (first, each))
+            raise AudioMetamerError(f"{one} and {other} would both be {each.path}; rename one of them")

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import struct
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,11 @@ def _values(original: Path, layer: str) -> list[np.ndarray]:
         return [target.at(place).cpu().numpy() for place in dict.fromkeys(layer.split("+"))]
     if original.suffix == ".npy":
         return [np.load(original)]
-    import scipy.io.wavfile
+    from scipy.io import wavfile
 
-    return [scipy.io.wavfile.read(original)[1].T]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", wavfile.WavFileWarning)
+        try:
+            return [wavfile.read(original)[1].T]
+        except wavfile.WavFileWarning as error:
+            raise AudioMetamerError(f"{original} is truncated: {error}") from error

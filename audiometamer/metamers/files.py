@@ -88,8 +88,10 @@ class _OfMetamer(msgspec.Struct):
 _of_metamers = msgspec.json.Decoder(_OfMetamer)
 
 
-def check_place(out: Path, clip: Clip | GivenTarget, model: str, domain: str) -> None:
+def check_place(out: Path, clip: Clip | GivenTarget, model: str, domain: str, *, clip_sha256: str | None = None) -> None:
     """Raise if the folder that a clip's metamers of a model would share has others: they would seem to be of this one.
+
+    `clip_sha256`: of the clip's samples, if a record says it already.
 
     Raises
     ------
@@ -111,7 +113,7 @@ def check_place(out: Path, clip: Clip | GivenTarget, model: str, domain: str) ->
                 f"{record} is of {found.clip!r} and {found.model!r}, not of {clip.name!r} and {model!r}; rename one of them or "
                 "choose another --out"
             )
-        if isinstance(clip, Clip) and found.clip_sha256 != sha256_of(clip.samples):
+        if isinstance(clip, Clip) and found.clip_sha256 != (clip_sha256 or sha256_of(clip.samples)):
             raise AudioMetamerError(f"{record} is of another clip called {clip.name!r}; rename one or choose another --out")
 
 
@@ -173,7 +175,7 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     evidence, clip = metamer.evidence, metamer.clip
     record = record_path(out, evidence.settings)
     path = record.with_suffix(suffix_of(evidence.domain))
-    check_place(out, clip, evidence.settings.model, evidence.domain)
+    check_place(out, clip, evidence.settings.model, evidence.domain, clip_sha256=evidence.settings.clip_sha256)
     original = _save_original(record.parent, clip, evidence.domain, evidence.sample_rate)
     _set_aside_broken(record, path)
     write_signal(path, metamer.samples, evidence.sample_rate)

@@ -16,10 +16,9 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.methods import load_method
 from audiometamer.metamers.evidence import sha256_of
 from audiometamer.metamers.judging import covers, is_out_of_date
-from audiometamer.metamers.results import PLANNED, RECORD, Result, read_planned
+from audiometamer.metamers.results import RECORD, Result
 from audiometamer.metamers.synthesis import default_null, settings_of
 from audiometamer.models import Model
-from audiometamer.safe_names import check_apart, safe_name
 from audiometamer.stimuli.identity import Identity, folder_of_item
 from audiometamer.stimuli.layout import is_complete
 from audiometamer.stimuli.plan import Plan, Source, layers_of, named_as_before, open_model, output_folder, sources
@@ -133,24 +132,7 @@ def expand(path: Path, plan: Plan, *, visit: Visit | None = None) -> Expansion:
                     items.append(Planned(identity.key, identity, source, k, judge, covers(null, layer)))
         if visit is not None:
             visit(k, model, null, layers[k])
-    _check_names(path, output_folder(path, plan), items)
     return Expansion(path, plan, chosen, layers, _as_made(output_folder(path, plan), items))
-
-
-def _check_names(path: Path, stimulus_set: Path, items: Sequence[Planned]) -> None:
-    """Raise if clips, models or layers of a plan would share a folder with each other, or with those of the plan before.
-
-    Items never do, by their keys: a set that has some of every clip is left as it is.
-    """
-    each = [item.identity.settings for item in items]
-    made = {item.identity.settings.clip for item in items if (stimulus_set / item.folder).exists()}
-    if made.issuperset(settings.clip for settings in each):
-        return
-    before = read_planned(stimulus_set) if (stimulus_set / PLANNED).exists() else []
-    for kind, place in (("clip", "clips"), ("model", "models"), ("layer", "layers")):
-        names = dict.fromkeys(getattr(one, kind) for one in (*before, *each))
-        with within(path, place):
-            check_apart(((f"{kind} {name!r}", safe_name(name)) for name in names), "folder")
 
 
 def _as_made(stimulus_set: Path, items: Sequence[Planned]) -> list[Planned]:

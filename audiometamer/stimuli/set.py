@@ -46,6 +46,7 @@ UNKNOWN = "unknown"
 BIDS_VERSION = "1.11.1"
 RIGHTS = ("licence", "attribution", "source")
 _MOST_NAMED = 20
+_OF_WORKERS = (ITEMS, ORIGINALS, CLAIMS)  # folders that they write into
 _BY_US = "<!-- written by audiometamer; without this line it is left as it is -->"
 
 
@@ -217,7 +218,7 @@ def _remove_leftovers(stimulus_set: Path) -> None:
     seen to hold one is left over.
     """
     tables = [path for path in stimulus_set.glob(".*") if is_temporary(path.name)]
-    signals = [path for folder in (ITEMS, ORIGINALS) for path in (stimulus_set / folder).rglob(".*") if is_temporary(path.name)]
+    signals = [path for folder in _OF_WORKERS for path in (stimulus_set / folder).rglob(".*") if is_temporary(path.name)]
     for path in (*tables, *(signals if forget_dead(stimulus_set / CLAIMS) else ())):
         path.unlink(missing_ok=True)
 

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from msgspec.structs import replace
 from tiny_exploration import sound_dimensions
 from tiny_ladder import RATE, record, write_ladder, write_rung
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.exploration.ladder import read_ladder, read_rungs, write_moves
+from audiometamer.files import file_sha256, write_json
 from audiometamer.tables import read_table
 
 
@@ -98,3 +100,17 @@ def test_what_a_ladder_has_not_is_told_with_what_it_has(tmp_path, tiny):
     ):
         with pytest.raises(AudioMetamerError, match=match):
             ask()
+
+
+def test_signals_that_were_swapped_are_told(tmp_path):
+    write_ladder(tmp_path / "ladder")
+    rung = read_ladder(tmp_path / "ladder").all[0]
+    known = replace(rung.record, signal_sha256=file_sha256(rung.path), original_sha256=file_sha256(rung.original))
+    write_json(rung.path.with_suffix(".json"), known)
+    read_ladder(tmp_path / "ladder").check_files()
+    for path in (rung.path, rung.original):
+        content = path.read_bytes()
+        path.write_bytes(content[:-4] + b"else")
+        with pytest.raises(AudioMetamerError, match=r"is not what .*\.json was written for; delete both"):
+            read_ladder(tmp_path / "ladder").check_files()
+        path.write_bytes(content)

@@ -53,8 +53,10 @@ def as_of_version_0_1(folder, judge):
         record, key = folder / item.record, item.key[::-1]
         content = json.loads(record.read_text())
         content["identity"]["judge_sha256"] = judge
-        for field in ("judged_by", "earlier_verdicts"):
+        for field in ("judged_by", "earlier_verdicts", "signal_sha256", "original_sha256"):
             del content["evidence"][field]
+        for field in ("replaces", "seal"):
+            del content[field]
         for tried in content["evidence"]["tries"]:
             del tried["continues"], tried["layer"]
         record.write_text(json.dumps(content | {"key": key}))
