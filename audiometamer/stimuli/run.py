@@ -186,6 +186,7 @@ class Worker:
         """Make items of one layer together; if that fails, each half of them by itself, down to the one that is to blame."""
         stop_without_parent()
         jobs: _Jobs = {}
+        later: list[tuple[Planned, _Attempt]] = []
         for item, wanted in chunk:
             try:
                 attempt = self._begun(opened, item, wanted)
@@ -193,7 +194,8 @@ class Worker:
                     self.claims.release(item.key)
                 else:
                     clip = self._clip(opened[0], item)
-                    jobs[clip.name, attempt.seed] = (item, attempt, clip)
+                    if jobs.setdefault((clip.name, attempt.seed), (item, attempt, clip))[0] is not item:
+                        later.append((item, attempt))  # a plan may number seeds as retries are: the same signal for two items
             except FAULTS as error:
                 self._failed(item, error)
         found = self._metamers(opened, jobs, size)
@@ -208,10 +210,12 @@ class Worker:
             rest = [(item, attempt) for item, attempt, _ in jobs.values()]
             if len(rest) == 1:
                 self._failed(rest[0][0], fault.error)
-                return
-            half = len(rest) // 2
-            for part in (rest[:half], rest[half:]):
-                self._make(opened, part, size)
+            else:
+                half = len(rest) // 2
+                for part in (rest[:half], rest[half:]):
+                    self._make(opened, part, size)
+        if later:
+            self._make(opened, later, size)
 
     def _begun(
         self, opened: tuple[Model, NullDistribution | None], item: Planned, wanted: "_Attempt | None"

@@ -141,10 +141,27 @@ def test_what_cannot_be_synthesised_is_found_in_its_batch(tmp_path, monkeypatch)
     assert read_status(expansion.folder).made == 5
 
 
-def test_failed_items_are_tried_with_other_seeds_and_all_attempts_kept(tmp_path, capsys):
-    impossible = {metric: MetricNull(2.0 if metric != "snr_db" else 500.0, {}) for metric in METRICS}
-    NullDistribution(1, 2, "nothing passes", {"relu0": impossible}).save(tmp_path / "null.json")
-    path = write_plan(tmp_path, PLAN.replace("[[models]]", '[[models]]\nnull = "null.json"').replace("= 20", "= 4"), n_clips=1)
+@pytest.fixture
+def impossible(tmp_path):
+    """A plan of a clip whose metamers all fail their verdict."""
+    nulls = {metric: MetricNull(2.0 if metric != "snr_db" else 500.0, {}) for metric in METRICS}
+    NullDistribution(1, 2, "nothing passes", {"relu0": nulls}).save(tmp_path / "null.json")
+    return write_plan(tmp_path, PLAN.replace("[[models]]", '[[models]]\nnull = "null.json"').replace("= 20", "= 4"), n_clips=1)
+
+
+def test_a_seed_of_the_plan_that_is_also_a_retrys_is_made_too(impossible):
+    plan = impossible.read_text()
+    impossible.write_text(plan.replace("[0, 1]", "[0]"))
+    run(opened(impossible), device="cpu")
+    impossible.write_text(plan.replace("[0, 1]", f"[0, {RETRY_STRIDE}]"))
+    run(opened(impossible), device="cpu", attempts=2)
+    found = {tuple(item.seeds) for item in iterate_results(impossible.parent / "set")}
+    assert found == {(0, RETRY_STRIDE), (RETRY_STRIDE, 2 * RETRY_STRIDE)}
+    assert not claims(impossible.parent / "set")
+
+
+def test_failed_items_are_tried_with_other_seeds_and_all_attempts_kept(impossible, tmp_path, capsys):
+    path = impossible
     assert main(["run", str(path), "--device", "cpu", "--retry", "failed", "--attempts", "3"]) == 0
     assert "2 of them failed their verdict" in capsys.readouterr().out
     for item in iterate_results(tmp_path / "set"):
