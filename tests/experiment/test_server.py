@@ -180,6 +180,19 @@ def test_a_sound_is_served_only_to_who_hears_it(client, store, experiment):
     assert client.get(f"/sounds/{min(own)}.wav").status_code == 401
 
 
+def test_a_file_that_vanished_is_told_in_a_line(own, folder, store, token, caplog):
+    shutil.copytree(folder / "sounds", own / "sounds", dirs_exist_ok=True)
+    client = TestClient(create_app(read_experiment(own), store))
+    (trial, *_) = session(client, token)["trials"]
+    for path, address in (
+        (own / "sounds" / f"{trial['stimulus']}.wav", f"/sounds/{trial['stimulus']}.wav"),
+        (own / "page" / "main.js", "/page/main.js"),
+    ):
+        path.unlink()
+        refusal(client.get(address, headers=bearing(token)), 500)
+        assert caplog.records[-1].getMessage() == f"{path} was there when this was started, and is not any more"
+
+
 def test_a_sound_is_kept_by_the_browser_for_its_listener_alone(client, token):
     """Not for another experiment that was built again under the same names, nor for who comes next at the same machine."""
     headers = client.get("/sounds/calibrationnoise.wav", headers=bearing(token)).headers
