@@ -14,6 +14,7 @@ from tiny_experiment import SECRETS, answer_message, form_message, key_of, wav_h
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.export import read_answers
+from audiometamer.experiment.folder import read_experiment
 from audiometamer.experiment.requests import MOST_BYTES, Allowance
 from audiometamer.experiment.server import address_at, create_app
 
@@ -151,8 +152,6 @@ def test_only_files_of_the_manifest_are_served(client, token, path):
 
 
 def test_links_out_of_the_page_are_not_followed(own, experiment, store, folder, monkeypatch):
-    from audiometamer.experiment.folder import read_experiment
-
     (own / "page" / "key.html").symlink_to(own / "key.json")
     for path in (folder / "sounds").iterdir():
         (own / "sounds" / path.name).hardlink_to(path)
@@ -506,8 +505,6 @@ def test_addresses_are_as_browsers_take_them(host, address):
 
 
 def test_an_empty_secret_opens_nothing(own, folder, store):
-    from audiometamer.experiment.folder import read_experiment
-
     (own / "results.secret").write_text("\n")
     for path in (folder / "sounds").iterdir():
         (own / "sounds" / path.name).hardlink_to(path)
