@@ -86,6 +86,9 @@ class Connection(H11Protocol):
             self.connections.discard(longest)  # at once: it is told only after others have come
             longest.transport.abort()
 
+    def _should_upgrade(self) -> bool:
+        return False  # to whatever it is: it is a request like any other
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop(self._deadline)
         self._stop(self._reading)

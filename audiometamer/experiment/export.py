@@ -271,11 +271,14 @@ def read_answers(database: Path, experiment: Experiment) -> Answers:
 @contextmanager
 def _reading(database: Path) -> Iterator[sqlite3.Connection]:
     """A database that is not changed; a copy of it where SQLite cannot make the files beside it that it needs."""
+    database = database.resolve()
     with ExitStack() as stack:
         try:
             try:
                 db = stack.enter_context(_opened(database))
-            except sqlite3.OperationalError:
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                    raise
                 folder = Path(stack.enter_context(TemporaryDirectory()))  # for its owner alone
                 for end in FILES[:2]:
                     if (path := database.with_name(database.name + end)).exists():
@@ -289,7 +292,7 @@ def _reading(database: Path) -> Iterator[sqlite3.Connection]:
 
 def _opened(database: Path) -> "closing[sqlite3.Connection]":
     """A connection that cannot write, once something was read by it."""
-    db = sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    db = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, isolation_level=None)
     try:
         db.execute("PRAGMA user_version").fetchone()
     except sqlite3.Error:
@@ -301,7 +304,9 @@ def _opened(database: Path) -> "closing[sqlite3.Connection]":
 def _lacks_journal(database: Path) -> bool:
     """Whether a database was in use, by its header, and there is no journal of what was written last."""
     with database.open("rb") as file:
-        return file.read(20)[18:] == b"\2\2" and not database.with_name(database.name + "-wal").exists()
+        in_use = file.read(20)[18:] == b"\2\2"
+    journal = database.resolve()
+    return in_use and not journal.with_name(journal.name + "-wal").exists()
 
 
 @dataclass

@@ -272,7 +272,7 @@ class _Server:
         headers = {"Cache-Control": "private, max-age=86400", "Vary": "Authorization"}
         if isinstance(found, bytes):
             return Response(found, headers=headers, media_type=kind)
-        return FileResponse(found, media_type=kind, headers=headers)
+        return _sent(found, media_type=kind, headers=headers)
 
     def _own_stimulus(self, state: State, name: str) -> Path | bytes | None:
         if name in (layout.CALIBRATION, *(trial.stimulus for trial in self.experiment.trials(state.number))):
@@ -410,7 +410,13 @@ def _file(manifest: Mapping[str, Path], name: str) -> Response:
     path = manifest.get(name)
     if path is None:
         raise HTTPException(404, "there is no such file")
-    return FileResponse(path, media_type=_TYPES.get(path.suffix, "application/octet-stream"))
+    return _sent(path, media_type=_TYPES.get(path.suffix, "application/octet-stream"))
+
+
+def _sent(path: Path, *, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
+    if not path.is_file():
+        raise AudioMetamerError(f"{path} was there when this was started, and is not any more")
+    return FileResponse(path, media_type=media_type, headers=headers)
 
 
 def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

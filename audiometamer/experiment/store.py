@@ -202,6 +202,7 @@ class Store:
         self._lock = threading.Lock()
         self._remembered: dict[int, list[Heard]] = {}
         self._seen: list[_File | None] = []
+        self._places = [path, *(path.resolve().with_name(path.resolve().name + end) for end in FILES[1:])]
         try:
             if not path.exists():
                 path.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
@@ -274,7 +275,7 @@ class Store:
         self._seen = files
 
     def _files(self) -> list["_File | None"]:
-        return [_file(self.path.with_name(self.path.name + end)) for end in FILES]
+        return [_file(place) for place in self._places]
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import ssl
 import subprocess
 import time
 from contextlib import closing, contextmanager
@@ -70,14 +71,23 @@ def free_port():
         return one.getsockname()[1]
 
 
+def speaks_tls(port):
+    """Whether a server is there and has its certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as one:
+            context.wrap_socket(one, server_hostname="localhost").close()
+    except OSError:  # of which those of TLS are
+        return False
+    return True
+
+
 @contextmanager
 def running(command, port, **settings):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **settings)
     try:
-        for _ in range(600):
-            with closing(socket.socket()) as one:
-                if one.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+        while not speaks_tls(port):
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)
         yield

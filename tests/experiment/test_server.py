@@ -15,6 +15,7 @@ from tiny_experiment import SECRETS, answer_message, form_message, key_of, wav_h
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.export import read_answers
+from audiometamer.experiment.folder import read_experiment
 from audiometamer.experiment.rate import Rate
 from audiometamer.experiment.requests import MOST_BYTES, Allowance
 from audiometamer.experiment.server import address_at, create_app
@@ -156,8 +157,6 @@ def test_only_files_of_the_manifest_are_served(client, token, path):
 
 
 def test_links_out_of_the_page_are_not_followed(own, experiment, store, folder, monkeypatch):
-    from audiometamer.experiment.folder import read_experiment
-
     (own / "page" / "key.html").symlink_to(own / "key.json")
     for path in (folder / "sounds").iterdir():
         (own / "sounds" / path.name).hardlink_to(path)
@@ -183,6 +182,19 @@ def test_a_sound_is_served_only_to_who_hears_it(client, store, experiment):
     assert client.get("/sounds/calibrationnoise.wav", headers=bearing(one)).status_code == 200
     assert client.get(f"/sounds/{min(own)}.txt", headers=bearing(one)).status_code == 404
     assert client.get(f"/sounds/{min(own)}.wav").status_code == 401
+
+
+def test_a_file_that_vanished_is_told_in_a_line(own, folder, store, token, caplog):
+    shutil.copytree(folder / "sounds", own / "sounds", dirs_exist_ok=True)
+    client = TestClient(create_app(read_experiment(own), store))
+    (trial, *_) = session(client, token)["trials"]
+    for path, address in (
+        (own / "sounds" / f"{trial['stimulus']}.wav", f"/sounds/{trial['stimulus']}.wav"),
+        (own / "page" / "main.js", "/page/main.js"),
+    ):
+        path.unlink()
+        refusal(client.get(address, headers=bearing(token)), 500)
+        assert caplog.records[-1].getMessage() == f"{path} was there when this was started, and is not any more"
 
 
 def test_a_sound_is_kept_by_the_browser_for_its_listener_alone(client, token):
@@ -498,8 +510,6 @@ def test_addresses_are_as_browsers_take_them(host, address):
 
 
 def test_an_empty_secret_opens_nothing(own, folder, store):
-    from audiometamer.experiment.folder import read_experiment
-
     (own / "results.secret").write_text("\n")
     for path in (folder / "sounds").iterdir():
         (own / "sounds" / path.name).hardlink_to(path)

@@ -445,6 +445,21 @@ def test_nothing_is_confirmed_where_the_database_is_another(store, ends, instead
         assert store._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+@pytest.mark.parametrize("end", FILES)
+def test_behind_a_link_the_files_are_those_that_it_leads_to(experiment, tmp_path, end):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "answers.db").symlink_to(tmp_path / "disk" / "other.db")
+    store = Store(tmp_path / "answers.db", experiment)
+    listener, trials = enrolled(store)
+    (tmp_path / "disk" / f"other.db{end}").rename(tmp_path / "aside")
+    with pytest.raises(UnavailableError, match="deleted, moved or replaced"):
+        keep(store, listener, answer_message(trials[0], right(store, trials[0])))
+    (tmp_path / "aside").rename(tmp_path / "disk" / f"other.db{end}")
+    keep(store, listener, answer_message(trials[0], right(store, trials[0])))
+    assert read_answers(tmp_path / "answers.db", experiment).total == 1
+    store.close()
+
+
 def test_nothing_is_confirmed_where_it_is_replaced_while_it_is_kept(store, monkeypatch):
     listener, trials = enrolled(store)
     other = store.path.with_name("other.db")
