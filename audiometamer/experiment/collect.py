@@ -202,7 +202,7 @@ def _check_is_file(file: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return first_line(error)[:160]
+    return first_line(error)[:250]
 
 
 _decode = msgspec.json.Decoder(Header | Answer | Form | Events).decode
