@@ -12,14 +12,14 @@ import stat
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, first_line
 from audiometamer.experiment.folder import Experiment
 from audiometamer.experiment.identity import identity
 from audiometamer.experiment.messages import Answer, Events, Form, Message
@@ -27,7 +27,7 @@ from audiometamer.experiment.pack import list_names
 from audiometamer.experiment.store import Person, RefusedError, Store, UnnamedError
 from audiometamer.tables import read_table
 
-_MOST_BYTES = 1 << 29  # of all files together, once they are unpacked
+_MOST_BYTES = 1 << 28  # of all files together, once they are unpacked
 _MOST_OF_ONE = 1 << 24  # of one listener in one file
 _MOST_ENTRIES = 20_000  # of a zip
 _LONGEST_LINE = 1 << 17  # twice what the server takes
@@ -202,7 +202,7 @@ def _check_is_file(file: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+    return first_line(error)[:250]
 
 
 _decode = msgspec.json.Decoder(Header | Answer | Form | Events).decode
@@ -229,6 +229,7 @@ class _Reading:
         self._found: dict[_Whose, Sent] = {}
         self._refused: set[_Whose] = set()
         self._bytes = Counter[_Whose]()
+        self._skipping = False
 
     def sent(self) -> list[Sent]:
         """All listeners with whom nothing is wrong; the others are in `refusals`."""
@@ -264,7 +265,7 @@ class _Reading:
     def _read_entry(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> None:
         try:
             with archive.open(entry) as stream:
-                self._read(name, stream)
+                self._read(name, stream, alone=True)
         except _UNREADABLE as error:
             self.refusals.append(f"{name} cannot be read: {_reason(error)}")
 
@@ -279,21 +280,24 @@ class _Reading:
         if number > _MOST_ENTRIES:
             raise ValueError(f"it has {number} entries; at most {_MOST_ENTRIES} are read")
 
-    def _read(self, name: str, stream: IO[bytes]) -> None:
-        """Take in lines; after one that is wrong, nothing more until a listener's begin."""
+    def _read(self, name: str, stream: IO[bytes], *, alone: bool = False) -> None:
+        """Take in lines; after one that is wrong, nothing more until a listener's begin; `alone`: there is only one listener."""
         here: list[_Whose | None] = [None]  # whose lines are in this stream; those of the last come now
-        wrong = ""
+        self._skipping = False
         try:
-            for number, line in _lines(stream, self.budget):
-                begins = line is not None and _HEADER.search(line) is not None
-                if wrong and not begins:
-                    continue
-                if begins:
+            for number, line in _lines(stream, self.budget, skipping=lambda: self._skipping):
+                if line is not None and _HEADER.search(line):
                     here.append(None)
-                place = f"{name}, line {number}"
-                wrong = f"{place} has more than {_LONGEST_LINE} bytes" if line is None else self._take(place, line, here)
-                if wrong:
-                    self._refuse(wrong, here[-1:])
+                elif self._skipping:
+                    continue
+                told = f" has more than {_LONGEST_LINE} bytes" if line is None else self._take(line, here)
+                if alone and here[-1] is not None and here[-1] != here[1]:
+                    told = ": another listener's answers begin"
+                if told:
+                    self._refuse(f"{name}, line {number}{told}", here if alone else here[-1:])
+                    if alone:
+                        return
+                self._skipping = bool(told)
         except _UNREADABLE as error:
             self._refuse(f"{name} cannot be read: {_reason(error)}", here)
 
@@ -302,44 +306,51 @@ class _Reading:
         self.refusals.append(f"{told}; nothing of {'this listener' if known else 'it'} was taken")
         self._refused.update(known)
 
-    def _take(self, place: str, line: bytes, here: list[_Whose | None]) -> str:
-        """What is wrong with a line; nothing if it was taken for the last of those who are `here`."""
+    def _take(self, line: bytes, here: list[_Whose | None]) -> str:
+        """What is wrong with a line, to be told after its place; nothing if it was taken for the last of those who are `here`."""
         try:
             told = _decode(line.decode())
         except UnicodeDecodeError as error:
-            return f"{place} cannot be read: {error}"
+            return f" cannot be read: {error}"
         except (msgspec.MsgspecError, RecursionError) as error:
-            return f"{place} is no line of a file of answers: {error}"
+            return f" is no line of a file of answers: {error}"
         if isinstance(told, Header):
             if told.list not in self.numbers:
-                return f"{place}: list {told.list[:12]!r} is none of this experiment's"
+                return f": list {told.list[:12]!r} is none of this experiment's"
             here[-1] = whose = (told.list, told.listener)
             person = Person(told.service, told.listener, {"audiometamer": told.audiometamer})
             self._found.setdefault(whose, Sent(self.file, person, self.numbers[told.list], []))
             return ""
         now = here[-1]
         if now is None:
-            return f"{place}: nothing says whose answers these are; give the whole file as it was saved"
+            return ": nothing says whose answers these are; give the whole file as it was saved"
         self._bytes[now] += len(line)
         if self._bytes[now] > _MOST_OF_ONE:
-            return f"{place}: the answers of one listener have more than {_MOST_OF_ONE} bytes"
+            return f": the answers of one listener have more than {_MOST_OF_ONE} bytes"
         self._found[now].lines.append(line)
         return ""
 
 
-def _lines(stream: IO[bytes], budget: _Budget) -> Iterator[tuple[int, bytes | None]]:
-    """The lines of a stream that are not blank, and their numbers; None in the place of one that is too long."""
+def _lines(stream: IO[bytes], budget: _Budget, *, skipping: Callable[[], bool]) -> Iterator[tuple[int, bytes | None]]:
+    """The lines of a stream that are not blank, and their numbers; None in the place of one that is too long.
+
+    While it is `skipping`, only lines that may begin a listener's.
+    """
     number, rest, too_long = 1, b"", False
-    begins = True
     while piece := stream.read(_PIECE):
         budget.spend(len(piece))
-        block = rest + (piece.removeprefix(b"\xef\xbb\xbf") if begins else piece)
-        begins = False
+        block = rest + (piece.removeprefix(b"\xef\xbb\xbf") if number == 1 and not rest else piece)
         end = block.rfind(b"\n") + 1
-        before = 0
-        for found in _LINE.finditer(block, 0, end):
+        place = before = 0
+        while place < end:
+            if skipping():
+                mark = block.find(b'"listener"', place, end)
+                place = end if mark < 0 else max(place, block.rfind(b"\n", place, mark) + 1)
+            found = _LINE.search(block, place, end)
+            if found is None:
+                break
             number += block.count(b"\n", before, found.start())
-            before = found.start()
+            place, before = found.end(), found.start()
             yield number, None if too_long or len(found[0]) > _LONGEST_LINE else found[0]
             too_long = False
         number += block.count(b"\n", before, end)

@@ -9,16 +9,18 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import msgspec
 import pytest
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
-from tiny_experiment import DESIGN, LAYERS, WORDS, build_experiment
+from tiny_experiment import DESIGN, LAYERS, WORDS, answer_message, build_experiment
 
 from audiometamer.experiment.collect import collect
 from audiometamer.experiment.export import read_answers
 from audiometamer.experiment.folder import read_experiment
+from audiometamer.experiment.messages import Message
 from audiometamer.experiment.pack import pack
-from audiometamer.experiment.rehearsal import address_of, start_server
+from audiometamer.experiment.rehearsal import SERVE, address_of, start_server
 from audiometamer.experiment.store import Store
 
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
@@ -655,6 +657,42 @@ def test_another_window_that_was_ahead(session):
     type_answer(other, "goat")
     go_on(other, "Welcome back")
     assert [answer.answer for answer in s.answers()] == ["fish"]
+
+
+def test_who_comes_late_or_with_many_others_reads_why(session):
+    """Without a link: agreed, away, given another list, answered, away again; and a third who comes within the minute."""
+    s = session(NO_CHECK)
+    s.expected = ("410", "429", "given to somebody else")
+    s.kill()
+    s.server = start_server(s.experiment.folder, s.database, serve=(*SERVE, "--open", "anyone", "--per-address", "2"))
+    s.address = address_of(s.server)
+    page = s.open(s.context(), goto=False)
+
+    def leave(listener):
+        with sqlite3.connect(s.database) as db:
+            db.execute("UPDATE listeners SET excluded = 'left unfinished' WHERE listener = ?", (listener,))
+
+    page.goto(s.address)
+    agree = page.get_by_role("button", name="I agree")
+    agree.wait_for()
+    leave(2)
+    agree.click()
+    expect(page.get_by_role("status")).to_contain_text("Please reload this page: you can begin again if a place is free.")
+    page.reload()
+    agree.click()
+    expect(agree).to_have_count(0)
+    store = Store(s.database, s.experiment)
+    trial = s.experiment.trials(store.state(3).number)[0]
+    store.keep(3, msgspec.convert(answer_message(trial, s.right(trial)), Message))
+    store.close()
+    leave(3)
+    page.reload()
+    told = "You were away for so long that your place was given to somebody else. The answers that you gave are saved; "
+    expect(page.get_by_role("status")).to_have_text(f"The experiment cannot be opened: {told}the experiment ends here for you.")
+    other = s.open(s.context(), goto=False)
+    other.goto(s.address)
+    expect(other.get_by_role("status")).to_contain_text("Many people are beginning at this moment.")
+    expect(other.get_by_role("status")).to_contain_text("Trying again…")
 
 
 @pytest.mark.parametrize("token", ["", "nobodys-token"])
