@@ -299,8 +299,8 @@ def _read_wav(path: Path) -> NDArray[np.float32]:
 
 def _read_array(path: Path) -> NDArray[Any]:
     """An array of numbers that are all in the file: mapped first, which takes no memory for what a header announces."""
-    values = np.load(path, mmap_mode="r")
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biufc":
+    values = np.lib.format.open_memmap(path, mode="r")
+    if values.dtype.kind not in "biufc":
         raise ValueError("it holds no array of numbers")
     return np.array(values)
 

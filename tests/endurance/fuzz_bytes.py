@@ -210,6 +210,7 @@ KINDS: dict[str, Kind] = {
     "tar": Kind(partial(_checkpoints, newer=False), "x.pt.tar", _read_weights),
     "pckl": Kind(_label_pickles, "x.pckl", read_label_file),
 }
+SPLICED = list(KINDS)
 if shutil.which("ffmpeg"):
     KINDS["m4a"] = Kind(partial(_by_ffmpeg, "m4a"), "x.m4a", _read_sound)
 
@@ -241,7 +242,7 @@ def damaged(kind: str, rng: random.Random) -> bytes:
             number = rng.choice(EXTREMES) & ((1 << 8 * width) - 1)
             content[at : at + width] = number.to_bytes(width, rng.choice(("little", "big")))
         elif fault == 5:
-            other = rng.choice(valid(rng.choice(list(KINDS) if rng.random() < 0.2 else [kind])))
+            other = rng.choice(valid(rng.choice(SPLICED if rng.random() < 0.2 else [kind])))
             content[at:] = other[rng.randrange(len(other)) :]
         elif fault == 6:
             source = rng.randrange(len(content) or 1)
