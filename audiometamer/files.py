@@ -68,12 +68,12 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # to open a pipe without a writer would block
     except ValueError as error:  # NUL in a name
         raise OSError(errno.EINVAL, str(error), readable(path)) from error
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        os.close(descriptor)
+        what = "a folder" if stat.S_ISDIR(mode) else "a device"
+        raise OSError(errno.EINVAL, f"it is {what}, not a file", os.fspath(path))
     with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor)
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise OSError(errno.EISDIR, "it is a folder, not a file", os.fspath(path))
-        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
-            raise OSError(errno.EINVAL, "it is a device, not a file", os.fspath(path))
         if not stat.S_ISREG(mode) and not is_written(file, _PATIENCE):
             raise OSError(errno.ETIMEDOUT, f"it is a pipe into which nothing was written for {_PATIENCE} s", os.fspath(path))
         yield file
