@@ -37,6 +37,8 @@ _LONGEST_RECORD = 1000  # characters of the file of a lock
 _LONGEST_NAME = 255  # bytes that file systems take
 _DEEPEST = 64  # levels of a file of settings
 _MOST_BYTES = 1 << 30  # of a file that is read at once
+# As it is, on Windows; elsewhere without waiting for whoever would write into a pipe.
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _PIPE_PATIENCE = 30  # seconds to wait for whoever writes into a pipe
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
@@ -76,15 +78,15 @@ def content_of(path: str | os.PathLike[str]) -> bytes:
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # to open a pipe without a writer would block
+        descriptor = os.open(path, _READ)
     except ValueError as error:  # NUL in a name
         raise OSError(errno.EINVAL, str(error), readable(path)) from error
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        os.close(descriptor)
+        what = "a folder" if stat.S_ISDIR(mode) else "a device"
+        raise OSError(errno.EINVAL, f"it is {what}, not a file", os.fspath(path))
     with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor)
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise OSError(errno.EISDIR, "it is a folder, not a file", os.fspath(path))
-        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
-            raise OSError(errno.EINVAL, "it is a device, not a file", os.fspath(path))
         if not stat.S_ISREG(mode) and not is_written(file, _PIPE_PATIENCE):
             raise OSError(errno.ETIMEDOUT, f"it is a pipe into which nothing was written for {_PIPE_PATIENCE} s", os.fspath(path))
         yield file

@@ -96,6 +96,8 @@ def out(default: str) -> Decorator:
 
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Raise if a file is there that is not to be replaced."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise AudioMetamerError(f"{path} is a device or a pipe, which --out does not replace; name a file")
     if path.exists() and not overwrite:
         raise AudioMetamerError(f"{path} exists; choose another --out, or --overwrite it")
 

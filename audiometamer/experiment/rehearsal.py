@@ -253,7 +253,12 @@ def address_of(process: "subprocess.Popen[str]") -> str:
         If it ends instead.
     """
     assert process.stdout is not None
-    line = process.stdout.readline()
+    try:
+        line = process.stdout.readline()
+    except BaseException:  # interrupted: nobody else knows of it yet
+        process.kill()
+        process.communicate()
+        raise
     if "http://" not in line:
         raise AudioMetamerError(f"the server did not start; it {how_it_ended(process.wait())}")
     return "http://" + line.split("http://")[1].split()[0]

@@ -107,6 +107,24 @@ def test_tables_of_tasks_with_a_slash_in_their_name(data, tmp_path):
     ]  # fmt: skip
 
 
+def test_a_card_does_not_say_where_tables_go(unbroken, data, tmp_path):
+    (tmp_path / "inner").mkdir()
+    shutil.copytree(unbroken, tmp_path / "model")
+    card = tmp_path / "model" / "model.toml"
+    card.write_text(card.read_text().replace('name = "tones"', 'name = "../../outside"', 1))
+    assert main(["test-model", "./model", "--data", str(data), "--device", "cpu", "--snr", "3"]) == 0
+    assert [path.name for path in (tmp_path / "test-model").iterdir()] == ["_.._outside"]
+    assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("file", ["../weights.safetensors", "/etc/passwd", "", "..", "n" * 300, "a\\u0000b"])
+def test_weights_lie_beside_their_card(unbroken, tmp_path, capsys, file):
+    shutil.copytree(unbroken, tmp_path / "model")
+    card = tmp_path / "model" / "model.toml"
+    card.write_text(card.read_text().replace('"weights.safetensors"', f'"{file}"'))
+    assert "it must be the name of a file in model" in refused(capsys, "layers", "./model")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
