@@ -174,7 +174,7 @@ def _is_made(stimulus_set: Path, at: Path, names: Sequence[str]) -> bool:
     if RECORD not in names or len(at.parts) > 4:
         return RECORD in names
     try:
-        return read_item(stimulus_set, stimulus_set / at) is not None
+        return read_item(stimulus_set, stimulus_set / at, whole=True) is not None
     except BrokenError:
         return False
 

@@ -220,7 +220,7 @@ def test_what_a_power_cut_left_broken_is_made_again(tmp_path, capsys):
     (kept.parent / "error.json").write_bytes(b"{")
 
     assert main(["stimuli", "index", str(folder)]) == 0
-    note = "is not the record of an item (Input data was truncated) (and 7 more like it): counts as not made; the command"
+    note = "is not the record of an item: Input data was truncated (and 7 more like it): counts as not made; the command"
     assert note in capsys.readouterr().err
     assert main(["stimuli", "verify", str(folder)]) == 1, "what is broken is in no manifest"
     assert main(["run", str(path), "--device", "cpu"]) == 0
