@@ -243,7 +243,9 @@ def test_the_status_names_a_damaged_record_and_counts_its_item_as_to_do(tmp_path
     write_table(tmp_path / "planned.tsv", Wanted._fields, [item._asdict()])
     assert read_status(tmp_path).counts["passed"] == 1
     (at / RECORD).write_text((at / RECORD).read_text()[:-100])
-    with pytest.warns(AudioMetamerWarning, match=r"item.json is not the record of an item .*: counts as not made; `audiometamer"):
+    with pytest.warns(
+        AudioMetamerWarning, match=r"item.json is not the record of an item: .*: counts as not made; `audiometamer"
+    ):
         assert read_status(tmp_path).counts["to do"] == 1
 
 
