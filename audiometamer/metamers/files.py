@@ -201,7 +201,7 @@ def _set_aside_broken(record: Path, signal: Path) -> None:
     """Set a record aside, with its signal, if it counts as not made."""
     try:
         if record.exists():
-            read_evidence(record)
+            evidence_of(result_at(record, whole=True))
     except BrokenError:
         set_aside(signal)
         set_aside(record)
@@ -318,7 +318,7 @@ def is_finished(out: Path, settings: Settings) -> bool:
     record = record_path(out, settings)
     if not record.exists():
         return False
-    evidence = read_evidence(record)
+    evidence = evidence_of(result_at(record, whole=True))
     path, found = record.with_suffix(suffix_of(evidence.domain)), evidence.settings
     if found == settings:
         return True
@@ -337,7 +337,7 @@ def is_attempted_again(out: Path, settings: Settings) -> bool:
 def write_index(out: Path) -> Path:
     """Write ``index.tsv``, a row for each record under `out`, those that failed their verdict among them."""
     path = out / INDEX
-    write_table(path, INDEX_COLUMNS, map(_row, iterate_results(out)))
+    write_table(path, INDEX_COLUMNS, map(_row, iterate_results(out, whole=True)))
     return path
 
 

@@ -218,22 +218,22 @@ _items = msgspec.json.Decoder(_Item)
 _summaries = msgspec.json.Decoder(Summary)
 
 
-def read_results(folder: Path, *, warn: bool = True) -> list[Result]:
+def read_results(folder: Path, *, warn: bool = True, whole: bool = False) -> list[Result]:
     """All finished metamers of a folder, in the order of their names; with `warn`, a warning of those unfinished or gone.
 
-    What is broken counts as not made; a warning says so in any case.
+    With `whole`, without those that are broken, of which a warning tells.
 
     Raises
     ------
     AudioMetamerError
-        If it is no folder of metamers, holds none yet, or a record is another version's or may not be read.
+        If it is no folder of metamers, holds none yet, or a record cannot be read.
 
     Warns
     -----
     AudioMetamerWarning
         If its run was interrupted, or has not finished.
     """
-    found = list(iterate_results(folder))
+    found = list(iterate_results(folder, whole=whole))
     if not found:
         raise AudioMetamerError(f"{folder} {_NONE_YET}")
     if warn:
@@ -241,8 +241,11 @@ def read_results(folder: Path, *, warn: bool = True) -> list[Result]:
     return found
 
 
-def iterate_results(folder: Path) -> Iterator[Result]:
-    """As `read_results`, one by one and with a warning of what is broken alone; nothing if none is finished."""
+def iterate_results(folder: Path, *, whole: bool = False) -> Iterator[Result]:
+    """As `read_results`, one by one and without a warning; nothing if none is finished.
+
+    With `whole`, only those whose record can be read and whose signals are whole, and a warning of the others, as not made.
+    """
     if in_set := is_set(folder):
         records = sorted(folder.glob(f"{ITEMS}/*/*/*/{RECORD}"))
     else:
@@ -252,8 +255,10 @@ def iterate_results(folder: Path) -> Iterator[Result]:
     broken: list[str] = []
     for record in records:
         try:
-            result = read_item(folder, record.parent) if in_set else _read_beside(folder, record)
+            result = read_item(folder, record.parent, whole=whole) if in_set else _read_beside(folder, record, whole=whole)
         except BrokenError as error:
+            if not whole:
+                raise
             broken.append(str(error))
         else:
             if result is not None:
@@ -303,13 +308,13 @@ def record_file(settings: Settings) -> str:
     return f"{safe_name(settings.clip)}/{safe_name(settings.model)}/{safe_name(settings.layer)}_seed{settings.seed}.json"
 
 
-def read_item(stimulus_set: Path, at: Path, *, record_only: bool = False) -> Result | None:
-    """The item in a folder of a set; None if it is not complete. With `record_only` its signal and original are not looked at.
+def read_item(stimulus_set: Path, at: Path, *, whole: bool = False) -> Result | None:
+    """The item in a folder of a set; None if it is not complete. With `whole`, its signal and original must be so.
 
     Raises
     ------
     BrokenError
-        If its record cannot be read, or its signal or original is gone or cut short.
+        If its record cannot be read, or, with `whole`, its signal or original is gone or cut short.
     AudioMetamerError
         If the record is another version's, or may not be read.
     """
@@ -319,7 +324,7 @@ def read_item(stimulus_set: Path, at: Path, *, record_only: bool = False) -> Res
     item = read_json(record, _items, "an item")
     if not all(map(is_within, filter(None, (item.file, item.original)))):
         raise AudioMetamerError(f"{record} names {item.file!r} and {item.original!r}; they must lie in {stimulus_set}")
-    if not record_only:
+    if whole:
         check_whole(record, at / item.file, stimulus_set / item.original)
     lies, evidence = at.relative_to(stimulus_set).as_posix(), item.evidence
     if evidence.judged_by is None and item.identity.judge_sha256 is not None:
@@ -327,25 +332,26 @@ def read_item(stimulus_set: Path, at: Path, *, record_only: bool = False) -> Res
     return Result(stimulus_set, f"{lies}/{item.file}", f"{lies}/{RECORD}", item.original, item.key, item.attempts, evidence)
 
 
-def result_at(path: Path) -> Result:
-    """The metamer whose signal, or record, lies at `path`."""
+def result_at(path: Path, *, whole: bool = False) -> Result:
+    """The metamer whose signal, or record, lies at `path`; with `whole`, its signals must be so."""
     path = path.absolute()
     at = path.parent
     if not (at / RECORD).exists():
-        return _read_beside(at.parents[1], path.with_suffix(".json"))
+        return _read_beside(at.parents[1], path.with_suffix(".json"), whole=whole)
     item = at.parents[1] if at.name.isdigit() else at  # an attempt lies in attempts/<number> of its item
-    if (found := read_item(item.parents[3], at)) is None:
+    if (found := read_item(item.parents[3], at, whole=whole)) is None:
         raise AudioMetamerError(f"{at / RECORD} does not exist")
     return found
 
 
-def _read_beside(out: Path, record: Path) -> Result:
+def _read_beside(out: Path, record: Path, *, whole: bool) -> Result:
     """A metamer of `synth`, by the JSON beside its signal."""
     summary = read_json(record, _summaries, "a metamer")
     signal = record.with_suffix(suffix_of(summary.domain))
     target = record.with_name(TARGET)
     original = target if target.exists() else record.with_name(f"original{signal.suffix}")
-    check_whole(record, signal, original)
+    if whole:
+        check_whole(record, signal, original)
     signal_file, record_file, original_file = (path.relative_to(out).as_posix() for path in (signal, record, original))
     key = hashlib.sha256(msgspec.json.encode(summary.settings, order="deterministic")).hexdigest()[:12]
     return Result(out, signal_file, record_file, original_file, key, [summary.settings.seed], summary)
@@ -368,7 +374,7 @@ def read_json(record: Path, decoder: "msgspec.json.Decoder[T]", of: str) -> T:
     except NOT_JSON as error:
         if version := other_version(record):
             raise AudioMetamerError(f"{record} is not the record of {of}{version}: {error}") from error
-        raise BrokenError(f"{record} is not the record of {of} ({first_line(error)})") from error
+        raise BrokenError(f"{record} is not the record of {of}: {first_line(error)}") from error
 
 
 def check_whole(record: Path, signal: Path, original: Path) -> None:

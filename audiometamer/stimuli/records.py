@@ -137,7 +137,7 @@ def judge_item(
     """
     at = folder / item.folder
     attempts = sorted((at / ATTEMPTS).glob(f"*/{RECORD}"), key=lambda path: int(path.parent.name))
-    metamers = [judged(metamer_of(result_at(path))) for path in attempts or [at / RECORD]]
+    metamers = [judged(metamer_of(result_at(path, whole=True))) for path in attempts or [at / RECORD]]
     best = max(range(len(metamers)), key=lambda k: merit(metamers[k].evidence))
     unfinished = resume(metamers[best])
     whole = replace(read_record(at / RECORD), evidence=metamers[best].evidence)

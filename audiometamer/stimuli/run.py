@@ -102,7 +102,7 @@ class Worker:
         if item.key in self._in_vain or item.key in self._done or read_failure(at) != self._old_failures[item.key]:
             return None
         try:
-            found = read_item(self.expansion.folder, at)
+            found = read_item(self.expansion.folder, at, whole=True)
         except BrokenOriginalError as error:
             return _Attempt(0, seed, mend_original=True, broken=str(error))
         except BrokenError as error:

@@ -127,7 +127,13 @@ def read_rows(stimulus_set: Path) -> list[Row]:
     AudioMetamerError
         If there is no item, or a record or a sound cannot be read.
     """
-    return list(map(_row, read_results(stimulus_set)))
+    rows = list(map(_row, read_results(stimulus_set)))
+    for original, row in {row.original: row for row in rows}.items():
+        if not (stimulus_set / original).exists():
+            raise AudioMetamerError(
+                f"{stimulus_set / original}, the clip of {row.file}, is gone: put it back, or run its plan again, which writes it"
+            )
+    return rows
 
 
 def _row(result: Result) -> Row:
@@ -179,7 +185,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
     if not stimulus_set.is_dir():
         check_set(stimulus_set)
     with in_turn(stimulus_set / LOCK):
-        rows = list(map(_row, read_results(stimulus_set, warn=False)))
+        rows = list(map(_row, read_results(stimulus_set, warn=False, whole=True)))
         told = {} if clips is None else _named(clips)
         if clips is not None and not any(row.clip in told for row in rows):
             raise AudioMetamerError(
@@ -207,7 +213,7 @@ def conclude(stimulus_set: Path, *, clips: Path) -> None:
         if stamp(stimulus_set / MANIFEST) != before and about == known and lists_all(stimulus_set):
             return
         _remove_leftovers(stimulus_set)
-        if rows := list(map(_row, iterate_results(stimulus_set))):
+        if rows := list(map(_row, iterate_results(stimulus_set, whole=True))):
             _write(stimulus_set, rows, about)
 
 

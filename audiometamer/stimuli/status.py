@@ -109,7 +109,7 @@ def _all_states(found: "Counter[str]") -> dict[str, int]:
 def _state(stimulus_set: Path, at: Path, claim: Path | None) -> tuple[str, Failure | None]:
     if claim is not None and is_running(claim):
         return "running", None
-    if (item := read_item(stimulus_set, at, record_only=True)) is not None:
+    if (item := read_item(stimulus_set, at)) is not None:
         return {True: "passed", False: "failed", None: "unjudged"}[item.passed], None
     failure = read_failure(at)
     return ("to do", None) if failure is None else ("error", failure)

@@ -266,7 +266,7 @@ def _is_made(stimulus_set: Path, at: PurePosixPath, names: Sequence[str]) -> boo
     if RECORD not in names or len(at.parts) > 4:
         return RECORD in names
     try:
-        return read_item(stimulus_set, stimulus_set / at) is not None
+        return read_item(stimulus_set, stimulus_set / at, whole=True) is not None
     except BrokenError:
         return False
 

@@ -88,7 +88,7 @@ def test_what_a_power_cut_left_broken_is_made_again(tmp_path, capsys):
     assert main(command) == 0
     out, err = capsys.readouterr()
     assert "1 of 4 metamers are in metamers already" in out
-    assert "relu0_seed0.json is not the record of a metamer (Input data was truncated) (and 2 more like it): counts as" in err
+    assert "relu0_seed0.json is not the record of a metamer: Input data was truncated (and 2 more like it): counts as" in err
     assert (at / "original.wav").read_bytes() == original
     assert (at / "original.wav.broken").read_bytes() == original[:-4]
     assert (at / "relu0_seed1.wav.broken").read_bytes() == sound[:-4]

@@ -73,7 +73,7 @@ def test_what_is_wrong_with_a_ladder_is_told_in_a_line(tmp_path):
     for damaged in (b"", content[:-20], content.replace(b'"reached"', b'"reach"')):
         of_it.write_bytes(damaged)
         left_out(
-            1, r"vowel/relu0_0_\+0.1.json is not the record of a moved signal .*: counts as not made; explore ladder makes it"
+            1, r"vowel/relu0_0_\+0.1.json is not the record of a moved signal: .*: counts as not made; explore ladder makes it"
         )
     of_it.write_bytes(content)
     first.original.write_bytes(reference[:-1])

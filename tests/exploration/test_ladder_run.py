@@ -226,7 +226,7 @@ def test_what_is_there_and_does_not_belong_is_told(again, capsys):
     whole = record.read_bytes()
     record.write_bytes(whole[:-40])
     assert main(["explore", "ladder", str(again), "--device", "cpu"]) == 0, "it is made again"
-    line = f"{record} is not the record of a moved signal (Input data was truncated): counts as not made; explore ladder makes it"
+    line = f"{record} is not the record of a moved signal: Input data was truncated: counts as not made; explore ladder makes it"
     assert line in capsys.readouterr().err
     assert record.with_name(f"{record.name}.broken").read_bytes() == whole[:-40]
     for path in folder.rglob("*.broken"):

@@ -220,7 +220,7 @@ def test_what_a_power_cut_left_broken_is_made_again(tmp_path, capsys):
     (kept.parent / "error.json").write_bytes(b"{")
 
     assert main(["stimuli", "index", str(folder)]) == 0
-    note = "is not the record of an item (Input data was truncated) (and 7 more like it): counts as not made; the command"
+    note = "is not the record of an item: Input data was truncated (and 7 more like it): counts as not made; the command"
     assert note in capsys.readouterr().err
     assert main(["stimuli", "verify", str(folder)]) == 1, "what is broken is in no manifest"
     assert main(["run", str(path), "--device", "cpu"]) == 0
@@ -243,7 +243,9 @@ def test_the_status_names_a_damaged_record_and_counts_its_item_as_to_do(tmp_path
     write_table(tmp_path / "planned.tsv", Wanted._fields, [item._asdict()])
     assert read_status(tmp_path).counts["passed"] == 1
     (at / RECORD).write_text((at / RECORD).read_text()[:-100])
-    with pytest.warns(AudioMetamerWarning, match=r"item.json is not the record of an item .*: counts as not made; `audiometamer"):
+    with pytest.warns(
+        AudioMetamerWarning, match=r"item.json is not the record of an item: .*: counts as not made; `audiometamer"
+    ):
         assert read_status(tmp_path).counts["to do"] == 1
 
 
