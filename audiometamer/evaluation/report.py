@@ -20,7 +20,7 @@ from audiometamer.audio import read_samples
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.evaluation.thumbnails import Painter
 from audiometamer.files import whole_file
-from audiometamer.metamers.belonging import check_belongs
+from audiometamer.metamers.belonging import check_original
 from audiometamer.metamers.evidence import Evidence, Try
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import evidence_of, metamer_of
@@ -220,8 +220,8 @@ def _read_metamers(
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in listed:
         settings = result.evidence.settings
-        if result.path.exists() and (places.folder / result.original).exists():
-            check_belongs(result)
+        if (places.folder / result.original).exists():
+            check_original(result)
         groups.setdefault((settings.clip, settings.model, result.original), []).append(result)
     painter = Painter()
     originals: list[_Original] = []

@@ -24,11 +24,22 @@ def check_belongs(result: Result) -> None:
     AudioMetamerError
         If one is another, or cannot be read.
     """
-    evidence, original = result.evidence, result.folder / result.original
-    if not is_signal(evidence, result.path):
+    if not is_signal(result.evidence, result.path):
         record = result.folder / result.record
         raise AudioMetamerError(f"{result.path} is not the signal of {record}; put back what was there, or make it again")
-    if not is_original(evidence, original):
+    check_original(result)
+
+
+def check_original(result: Result) -> None:
+    """Raise unless the original beside a metamer is what it was made from.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is another, or cannot be read.
+    """
+    original = result.folder / result.original
+    if not is_original(result.evidence, original):
         raise AudioMetamerError(f"{original} is not the original of {result.path}; put back what was there, or make it again")
 
 
