@@ -204,7 +204,7 @@ def test_terminated_it_gives_its_claims_back_and_goes_on_from_a_checkpoint(tmp_p
         process = started(faulty_runs.make, path, output=tmp_path / "log")
         wait_for(lambda: claims(folder))
         assert read_status(folder).counts["running"] > 0
-        time.sleep(0.5)
+        time.sleep(1)
         os.kill(process.pid, number)
         assert finished(process) == 130
         assert "what was finished is kept" in (tmp_path / "log").read_text()
