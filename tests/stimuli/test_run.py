@@ -19,6 +19,7 @@ from tiny_plan import PLAN, write_plan
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.criteria import METRICS, MetricNull, NullDistribution
+from audiometamer.errors import AudioMetamerWarning
 from audiometamer.metamers.results import RECORD, iterate_results
 from audiometamer.metamers.unfinished import load_unfinished
 from audiometamer.stimuli.items import expand
@@ -204,7 +205,7 @@ def test_terminated_it_gives_its_claims_back_and_goes_on_from_a_checkpoint(tmp_p
         process = started(faulty_runs.make, path, output=tmp_path / "log")
         wait_for(lambda: len(claims(folder)) == 6)
         assert read_status(folder).counts["running"] > 0
-        time.sleep(0.5)
+        time.sleep(1)
         os.kill(process.pid, number)
         assert finished(process) == 130
         assert "what was finished is kept" in (tmp_path / "log").read_text()
@@ -247,6 +248,29 @@ def test_workers_share_the_items_and_one_that_is_killed_is_replaced(whole, tmp_p
     assert made(tmp_path / "set").keys() == made(whole).keys()
     assert list(verify(tmp_path / "set")) == []
     assert not claims(tmp_path / "set")
+
+
+def test_a_worker_whose_items_were_taken_over_discards_its_results(tmp_path):
+    """As of a process that was suspended for long; also what it failed at, and its checkpoints."""
+    expansion = opened(write_plan(tmp_path, n_clips=1))
+    prepare(expansion)
+    first, second = (Worker(expansion, torch.device("cpu")) for _ in range(2))
+    mine, _ = first._claimed(expansion.items, 2)
+    for claim in claims(expansion.folder):
+        claim.unlink()
+    assert second.work() == len(mine) == 2
+    before = {path: path.read_bytes() for path in expansion.folder.glob("items/*/*/*/*")}
+    first.interruption.asked = True  # checkpoints are wanted at once
+    with (
+        pytest.warns(AudioMetamerWarning, match=r"relu0_seed[01]-.* was taken over by another worker"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        first._make(first._opened(0, mine[0][0]), mine, 2)
+    first.interruption.asked = False
+    first._make(first._opened(0, mine[0][0]), mine, 2)
+    first._failed(mine[0][0], ValueError("no"))
+    assert {path: path.read_bytes() for path in expansion.folder.glob("items/*/*/*/*")} == before
+    assert first.made == 0
 
 
 def test_a_worker_leaves_alone_what_another_holds(tmp_path):
