@@ -138,3 +138,19 @@ def test_without_the_extra_it_is_told_what_to_install(folder, capsys, monkeypatc
     monkeypatch.setitem(sys.modules, "audiometamer.experiment.server", None)
     told = refused(capsys, "experiment", "serve", folder)
     assert told.endswith("pip install 'audiometamer[experiment]'")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["--prolific-study", "s"], "--prolific-study needs --open prolific"),
+        (["--open", "anyone", "--prolific-study", "s"], "--prolific-study needs --open prolific"),
+        (["--open", "prolific", "--prolific-keys", "k.json"], "--prolific-keys and --prolific-audience need --prolific-study"),
+        (["--open", "prolific", "--prolific-study", "s", "--prolific-keys", "none.json"], "none.json cannot be read as keys"),
+        (["--open", "anyone", "--free-after", "0"], "--free-after"),
+        (["--open", "anyone", "--free-after", "nan"], "--free-after"),
+        (["--open", "anyone", "--per-minute", "0"], "--per-minute"),
+    ],
+)
+def test_who_may_come_is_said_as_a_whole(folder, capsys, asked, told):
+    assert told in refused(capsys, "experiment", "serve", folder, *asked)
