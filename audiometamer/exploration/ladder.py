@@ -198,12 +198,21 @@ def read_ladder(folder: Path) -> Ladder:
 
 
 def ladder_of(folder: Path, rungs: Sequence[Rung]) -> Ladder:
-    """The ladder of the moved signals in a folder; raises as `read_ladder`."""
-    if not rungs:
-        raise AudioMetamerError(f"{folder} holds no moved signals: make them with explore ladder")
-    _check_origins(folder, rungs)
-    groups: dict[tuple[str, str], list[Rung]] = {}
+    """The ladder of the moved signals in a folder whose references are whole; raises, and warns, as `read_ladder`."""
+    whole, broken = [], []
     for rung in rungs:
+        try:
+            check_whole(rung.path.with_suffix(".json"), rung.path, rung.original)
+        except BrokenError as error:
+            broken.append(str(error))
+        else:
+            whole.append(rung)
+    warn_of_broken(broken, "counts as not made; explore ladder makes it again")
+    if not whole:
+        raise AudioMetamerError(f"{folder} holds no moved signals: make them with explore ladder")
+    _check_origins(folder, whole)
+    groups: dict[tuple[str, str], list[Rung]] = {}
+    for rung in whole:
         groups.setdefault((rung.record.dimension, rung.record.clip), []).append(rung)
     return Ladder(folder, groups)
 
@@ -221,7 +230,7 @@ def read_rungs(folder: Path) -> list[Rung]:
     Warns
     -----
     AudioMetamerWarning
-        If a record cannot be read, or its signal or reference is gone or cut short.
+        If a record cannot be read, or its signal is gone or cut short.
     """
     paths = (path for path in folder.glob("*/*.json") if not any(part.startswith(".") for part in (path.parent.name, path.name)))
     rungs, broken = [], []
@@ -240,12 +249,12 @@ def read_rung(path: Path) -> Rung:
     Raises
     ------
     BrokenError
-        If that cannot be read, or the signal or its reference is gone or cut short.
+        If that cannot be read, or the signal is gone or cut short.
     """
     record = read_json(path, _records, "a moved signal")
     signals = (path.with_suffix(suffix) for suffix in (".wav", ".png", ".npy"))
     rung = Rung(record, next((signal for signal in signals if signal.exists()), path.with_suffix(".wav")))
-    check_whole(path, rung.path, rung.original)
+    check_whole(path, rung.path)
     return rung
 
 

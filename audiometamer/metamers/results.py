@@ -377,10 +377,10 @@ def read_json(record: Path, decoder: "msgspec.json.Decoder[T]", of: str) -> T:
         raise BrokenError(f"{record} is not the record of {of}: {first_line(error)}") from error
 
 
-def check_whole(record: Path, signal: Path, original: Path) -> None:
+def check_whole(record: Path, signal: Path, original: Path | None = None) -> None:
     """Raise `BrokenError` or `BrokenOriginalError` if what lies beside a record is gone or cut short."""
     for path, what, kind in ((signal, "signal", BrokenError), (original, "original", BrokenOriginalError)):
-        if not is_whole(path):
+        if path is not None and not is_whole(path):
             raise kind(f"{path}, the {what} of {record.name}, is {'cut short' if path.exists() else 'gone'}")
 
 

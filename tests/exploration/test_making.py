@@ -212,12 +212,11 @@ def test_what_does_not_belong_together_is_told_in_a_line(maker, tiny, dimensions
     with pytest.raises(AudioMetamerError, match=r"was not made with the weights and dimensions of .*; delete it"):
         Maker(maker.mover, ladder, maker.folder)
     record.write_text(whole[:-50])
-    with (
-        pytest.warns(AudioMetamerWarning, match="is not the record of a moved signal: .*: counts as not made"),
-        Maker(maker.mover, ladder, maker.folder) as another,
-    ):
+    with pytest.warns(AudioMetamerWarning, match="is not the record of a moved signal: .*: counts as not made"):
+        another = Maker(maker.mover, ladder, maker.folder)
+    with another:
         another.want(FIRST, "sound30", 0.1)
-        assert another.wait(FIRST, "sound30", 0.1, timeout=30).path.with_suffix(".json") == record
+        assert another.wait(FIRST, "sound30", 0.1, timeout=30).path == record.with_suffix(".wav")
     assert record.with_name(f"{record.name}.broken").read_text() == whole[:-50]
 
 
