@@ -25,6 +25,8 @@ def check_belongs(result: Result) -> None:
         If one is another, or cannot be read.
     """
     if not is_signal(result.evidence, result.path):
+        if result.path.suffix != ".png":
+            samples_sha256(result.path, result.evidence.settings.layer)  # what cannot be read says so
         record = result.folder / result.record
         raise AudioMetamerError(f"{result.path} is not the signal of {record}; put back what was there, or make it again")
     check_original(result)
