@@ -73,7 +73,7 @@ def samples_sha256(original: Path, layer: str) -> str:
     try:
         for values in _values(original, layer):
             digest.update(np.ascontiguousarray(values).tobytes())
-    except (OSError, ValueError, KeyError, struct.error) as error:
+    except (OSError, EOFError, ValueError, struct.error) as error:
         raise AudioMetamerError(f"{original} cannot be read: {error}") from error
     return digest.hexdigest()
 
