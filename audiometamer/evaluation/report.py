@@ -220,7 +220,8 @@ def _read_metamers(
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in listed:
         settings = result.evidence.settings
-        if (places.folder / result.original).exists():
+        original = places.folder / result.original
+        if original.suffix in (".wav", ".png") and original.exists():  # of others there is only a link
             check_original(result)
         groups.setdefault((settings.clip, settings.model, result.original), []).append(result)
     painter = Painter()

@@ -25,6 +25,8 @@ def check_belongs(result: Result) -> None:
         If one is another, or cannot be read.
     """
     if not is_signal(result.evidence, result.path):
+        if result.path.suffix != ".png":
+            samples_sha256(result.path, result.evidence.settings.layer)  # what cannot be read says so
         record = result.folder / result.record
         raise AudioMetamerError(f"{result.path} is not the signal of {record}; put back what was there, or make it again")
     check_original(result)
@@ -71,7 +73,7 @@ def samples_sha256(original: Path, layer: str) -> str:
     try:
         for values in _values(original, layer):
             digest.update(np.ascontiguousarray(values).tobytes())
-    except (OSError, ValueError, KeyError, struct.error) as error:
+    except (OSError, EOFError, ValueError, struct.error) as error:
         raise AudioMetamerError(f"{original} cannot be read: {error}") from error
     return digest.hexdigest()
 

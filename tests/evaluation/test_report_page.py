@@ -330,7 +330,8 @@ def test_what_is_missing_is_named_and_pictures_and_arrays_have_links(opened, tmp
         (sound / f"{name}.wav").unlink()
     for at, domain in ((array, "Real"), (image, "Image")):
         record = at / "final_seed0.json"
-        record.write_text(record.read_text().replace('"Waveform"', f'"{domain}"'))
+        text = re.sub(r'("(signal|original)_sha256"): "\w+"', r'\1: ""', record.read_text())  # of the sounds
+        record.write_text(text.replace('"Waveform"', f'"{domain}"'))
     write_index(folder)
     missing = ["vowel/sound/original.wav", "vowel/sound/final_seed0.wav"]
     with pytest.warns(UserWarning, match=r"2 file\(s\) are missing in .*: " + ", ".join(map(re.escape, missing))):
