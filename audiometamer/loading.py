@@ -39,6 +39,7 @@ _ADAPTERS = {
     "torchvision": "torchvision_models",
     "transformers": "transformers_models",
 }
+_SMALL = 10**8  # weights of a network that fits anywhere
 _CONTROL = re.compile(r"(?P<kind>random|permuted):(?P<name>.+):(?P<seed>\d{1,40})")
 
 
@@ -107,13 +108,20 @@ def network_of(name: str, outputs: Outputs, **options: Any) -> nn.Module:
     return network_class(outputs, **options)
 
 
-def build(card: Card) -> Model:
-    """The model of a card, with random weights, not yet checked."""
+def _network(card: Card) -> nn.Module:
     outputs = {task: len(labels) for task, labels in card.labels.items()}
     try:
-        network = network_of(
+        return network_of(
             card.network.name, next(iter(outputs.values())) if len(outputs) == 1 else outputs, **card.network.options
         )
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:  # options that make no network
+        raise AudioMetamerError(f"the card of {card.name}: {first_line(error)}") from error
+
+
+def build(card: Card) -> Model:
+    """The model of a card, with random weights, not yet checked."""
+    network = _network(card)
+    try:
         ears = front_end(card.front_end.preset, **card.front_end.options)
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:  # options that make no network
         raise AudioMetamerError(f"the card of {card.name}: {first_line(error)}") from error
@@ -164,11 +172,23 @@ def fitted(card: Card, weights: Mapping[str, Tensor], source: str | os.PathLike[
     AudioMetamerError
         If the state dict, which came from `source`, does not fit; see `load_state`.
     """
+    _check_size(card, weights, source)
     with torch.random.fork_rng(devices=[]):  # the weights it is built with do not matter
         model = build(card)
     load_state(model.network, weights, source)
     model.eval().requires_grad_(False)
     return model
+
+
+def _check_size(card: Card, weights: Mapping[str, Tensor], source: str | os.PathLike[str]) -> None:
+    """Raise if a card's network, built without room for its weights, is much larger than these: it might not fit into memory."""
+    with torch.device("meta"):
+        network = _network(card)
+    needed, given = (sum(tensor.numel() for tensor in tensors.values()) for tensors in (network.state_dict(), weights))
+    if needed > max(10 * given, _SMALL):
+        raise AudioMetamerError(
+            f"{source} holds {given} numbers, but the network of its card has {needed}; another card's weights?"
+        )
 
 
 def load_state(network: nn.Module, weights: Mapping[str, Tensor], source: str | os.PathLike[str]) -> None:

@@ -12,6 +12,8 @@ from tiny_plan import PLAN, write_plan
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.files import content_of, parse_toml, read_unicode
+from audiometamer.loading import save_weights
+from audiometamer.networks import CochCNN9
 from audiometamer.whole_numbers import seed_of
 
 MODEL = ("--model", "tiny_models:sound_model", "--layers", "relu0", "--steps", "1")
@@ -177,6 +179,16 @@ def test_a_module_that_ends_everything_when_it_is_imported(tmp_path, monkeypatch
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "ends", raising=False)
     assert "ends cannot be imported" in refused(capsys, "layers", "ends:make")
+
+
+def test_a_network_far_larger_than_its_weights_is_not_built(tmp_path, capsys):
+    sha256 = save_weights(CochCNN9(3, width=0.02), tmp_path / "m" / "weights.safetensors")
+    (tmp_path / "m" / "model.toml").write_text(
+        'name = "m"\nsample_rate = 20000\nduration = 2.0\nlevel = 0.1\nlabels = {word = ["a", "b", "c"]}\n'
+        '[network]\nname = "CochCNN9"\noptions = {width = 2400}\n[front_end]\npreset = "feather2023"\n'
+        f'[weights]\nfile = "weights.safetensors"\nsha256 = "{sha256}"\n'
+    )
+    assert "m/weights.safetensors holds 42282 numbers, but the network of its card has" in refused(capsys, "layers", "./m")
 
 
 def test_memory_that_is_not_there_is_one_line(monkeypatch, capsys):
