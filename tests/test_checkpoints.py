@@ -339,6 +339,23 @@ def test_an_archive_that_would_unpack_to_more_than_it_is(write):
     assert re.search(r"is not a file that torch\.save wrote: it would unpack to 10,\d+,\d+ bytes", refused(path))
 
 
+def test_an_archive_of_several_disks_is_one_line(write):
+    path = write({"w": torch.zeros(3)})
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"PK\x06\x07") + 16] = 7  # of how many, in the locator of the archive's end
+    path.write_bytes(content)
+    assert "is not a file that torch.save wrote: zipfiles that span multiple disks" in refused(path)
+
+
+def test_an_archive_without_check_sums_is_read(write):
+    torch.serialization.set_crc32_options(False)
+    try:
+        path = write({"w": torch.arange(3.0)})
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert torch.equal(read_checkpoint(path)["w"], torch.arange(3.0))
+
+
 @pytest.mark.parametrize("shape", [(10**6, 10**6), (10**9,)])
 def test_one_number_in_the_shape_of_many_is_refused(write, shape):
     path = write({"model": {"fullyconnected.bias": torch.zeros(1).expand(shape)}})

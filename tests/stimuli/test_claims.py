@@ -196,7 +196,7 @@ def test_a_claim_that_cannot_be_read_is_soon_nobodys(tmp_path, content):
     assert not claims.take("a"), "it may be being written"
     while claims.wait(["a"]) and not claims.take("a"):
         pass
-    assert claims.held .keys() == {"a"}
+    assert claims.held.keys() == {"a"}
     os.utime(tmp_path / "a", (0, 0))
     (tmp_path / "b").write_bytes(content)
     assert not forget_dead(tmp_path)
