@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 _LONGEST = 360  # characters of a line that is printed whole
+_IMPOSSIBLE = re.compile(r"[^/\s'\":]{256,}")  # names that no file system takes
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\n(?!  )")  # a list continues on indented lines
 
 
@@ -36,7 +37,8 @@ def first_line(error: BaseException) -> str:
 
 def shortened(message: str) -> str:
     """A message for people: control characters are escaped; of a long line, long words, or else its middle, are cut out."""
-    escaped = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), message)
+    possible = _IMPOSSIBLE.sub(lambda name: _cut(name[0], 40, 20), message)
+    escaped = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), possible)
     return "\n".join(line if len(line) <= _LONGEST else _without_middles(line) for line in escaped.split("\n"))
 
 
