@@ -3,9 +3,9 @@
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
@@ -51,7 +51,7 @@ def write_manifest(stimulus_set: Path) -> Path:
     path = stimulus_set / MANIFEST
     before = _sums_before(stimulus_set)
     contents = Contents(stimulus_set)
-    for file in sorted(_files(stimulus_set, finished=True)):
+    for file in sorted(_files(stimulus_set, listed=before)):
         contents.read(file)
     sums = contents.sums
     damaged = _damaged(before, contents)
@@ -92,9 +92,10 @@ def _damaged(before: Mapping[str, str], contents: Contents) -> list[str]:
     """Records, signals of items, and originals, that are not what they were, and were not written by a run since."""
     changed = {file for file, digest in contents.sums.items() if before.get(file, digest) != digest}
     written = {file for file in changed if file in contents.records and before[file] in contents.records[file].replaces}
+    damaged = changed - written
     claimed: dict[str, str] = {}
     for file in contents.records:
-        if file not in changed - written:
+        if file not in damaged:
             claimed |= contents.claims(file)
 
     def is_written(file: str) -> bool:
@@ -186,6 +187,7 @@ def verify(stimulus_set: Path) -> Iterator[Difference]:
 def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference]:
     """What does not belong together of the metamers of `synth`."""
     seen: set[str] = set()
+    sum_of = cache(file_sha256)  # metamers share originals
 
     def once(kind: Kind, file: str) -> Iterator[Difference]:
         if file not in seen:
@@ -210,7 +212,7 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
                 yield from once("missing", file)
             else:
                 try:
-                    if not belongs(evidence, path):
+                    if not belongs(evidence, path, sum_of):
                         yield from once("foreign", file)
                 except AudioMetamerError:
                     yield from once("unreadable", file)
@@ -223,7 +225,8 @@ def _as_named_before(file: str) -> str:
 
 def lists_all(stimulus_set: Path) -> bool:
     """Whether the manifest lists what it would list if it were written now; the sums are not looked at."""
-    return read_manifest(stimulus_set).keys() == set(_files(stimulus_set, finished=True))
+    listed = read_manifest(stimulus_set)
+    return listed.keys() == set(_files(stimulus_set, listed=listed))
 
 
 def made_since(differences: Iterable[Difference]) -> int:
@@ -232,16 +235,17 @@ def made_since(differences: Iterable[Difference]) -> int:
     return len({tuple(parts[:4]) for parts in extra if parts[0] == ITEMS and parts[-1] == RECORD})
 
 
-def _files(stimulus_set: Path, *, finished: bool = False, precise: bool = False) -> Iterator[str]:
+def _files(stimulus_set: Path, *, listed: Container[str] | None = None, precise: bool = False) -> Iterator[str]:
     """All files of a set and all links in it, as they lie in it, but for what runs need.
 
     Parameters
     ----------
     stimulus_set : path
-    finished : bool
-        Whether only items are taken that are complete.
+    listed : container of str, optional
+        Files of the manifest that is there: of items and originals, only whole ones are then taken, and those that it lists, as
+        they were whole once. Default: all files.
     precise : bool
-        Whether what runs need is told by more than its name; see `audiometamer.stimuli.running.is_of_runs`.
+        Whether what runs need is recognised by more than its name; see `audiometamer.stimuli.running.is_of_runs`. Default False.
     """
 
     def refuse(error: OSError) -> None:
@@ -250,10 +254,10 @@ def _files(stimulus_set: Path, *, finished: bool = False, precise: bool = False)
 
     for folder, subfolders, names in os.walk(stimulus_set, onerror=refuse):
         at = PurePosixPath(Path(folder).relative_to(stimulus_set).as_posix())
-        if finished and len(at.parts) > 3 and at.parts[0] == ITEMS and not _is_made(stimulus_set, at, names):
+        if listed is not None and len(at.parts) > 3 and at.parts[0] == ITEMS and not _is_made(stimulus_set, at, names, listed):
             names = [name for name in names if name == ERROR]
-        elif finished and at.parts[:1] == (ORIGINALS,):
-            names = [name for name in names if is_whole(Path(folder, name))]
+        elif listed is not None and at.parts[:1] == (ORIGINALS,):
+            names = [name for name in names if (at / name).as_posix() in listed or is_whole(Path(folder, name))]
         links = [name for name in subfolders if Path(folder, name).is_symlink()]  # which are not walked into
         for file in ((at / name).as_posix() for name in (*names, *links)):
             own = file == MANIFEST and not (precise and (stimulus_set / file).is_symlink())
@@ -261,9 +265,9 @@ def _files(stimulus_set: Path, *, finished: bool = False, precise: bool = False)
                 yield file
 
 
-def _is_made(stimulus_set: Path, at: PurePosixPath, names: Sequence[str]) -> bool:
-    """Whether an item in a folder with these files counts as made, or an attempt at one has ended."""
-    if RECORD not in names or len(at.parts) > 4:
+def _is_made(stimulus_set: Path, at: PurePosixPath, names: Sequence[str], listed: Container[str]) -> bool:
+    """Whether an item in a folder with these files counts as made, or is listed as such; or an attempt at one has ended."""
+    if RECORD not in names or len(at.parts) > 4 or (at / RECORD).as_posix() in listed:
         return RECORD in names
     try:
         return read_item(stimulus_set, stimulus_set / at, whole=True) is not None

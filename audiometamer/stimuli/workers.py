@@ -108,7 +108,7 @@ def run_many(work: Work, workers: int, *, device: str, watch: Callable[[int], No
     """
     context = multiprocessing.get_context("spawn")
     threads = max(torch.get_num_threads() // workers, 1)
-    faults: dict[str, list[str]] = {}  # who ended so
+    faults: dict[str, list[int]] = {}  # who ended so
 
     def start(k: int) -> _Running:
         told, tell = context.Pipe(duplex=False)
@@ -124,8 +124,9 @@ def run_many(work: Work, workers: int, *, device: str, watch: Callable[[int], No
             time.sleep(_POLL)
             watch(len(running))
             for k, one in tuple(running.items()):
+                has_ended = not one.process.is_alive()  # before it is listened to: of its last words none is missed
                 one.listen()
-                if one.process.is_alive():
+                if not has_ended:
                     continue
                 del running[k]
                 status = one.process.exitcode
@@ -133,14 +134,14 @@ def run_many(work: Work, workers: int, *, device: str, watch: Callable[[int], No
                     restarts += 1
                     running[k] = start(k)
                 elif status:
-                    faults.setdefault(one.fault or _end(status), []).append(str(k))
+                    faults.setdefault(one.fault or _end(status), []).append(k)
     finally:
         for one in running.values():
             one.process.terminate()
         for one in running.values():
             one.process.join()
     if faults:
-        ends = (f"worker{'s' * (len(who) > 1)} {some_of(who)} {how}" for how, who in faults.items())
+        ends = (f"worker{'s' * (len(who) > 1)} {some_of([*map(str, sorted(who))])} {how}" for how, who in faults.items())
         raise AudioMetamerError(f"{'; '.join(ends)}; what they had finished is kept")
 
 

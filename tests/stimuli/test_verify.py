@@ -244,16 +244,16 @@ def test_nor_does_the_first(stimuli, tampering):
     else:
         path = one / "metamer.wav" if tampering == "cut" else next(stimuli.glob("originals/zw*"))
         path.write_bytes(path.read_bytes()[:1000])
-    with pytest.warns(AudioMetamerWarning, match="by the records of the set; `audiometamer stimuli verify"):
-        write_manifest(stimuli)
-    found = list(verify(stimuli))
-    assert found
-    write_manifest_again(stimuli)
-    assert list(verify(stimuli)) == found
+    broken = tampering in ("record is none", "cut", "original")  # of which whoever reads the records for the manifest warns
+    found = []
+    for _ in range(2):
+        (write_manifest if broken else write_manifest_again)(stimuli)
+        found.append(list(verify(stimuli)))
+    assert found[0] == found[1] != []
 
 
 def write_manifest_again(stimuli):
-    with pytest.warns(AudioMetamerWarning, match="by the records of the set"):
+    with pytest.warns(AudioMetamerWarning, match="by the records of the set; `audiometamer stimuli verify"):
         write_manifest(stimuli)
 
 
