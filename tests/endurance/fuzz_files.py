@@ -2,10 +2,10 @@
 
 Usage: ``python tests/endurance/fuzz_files.py [CASES [SEED [KIND …]]]`` (default: 50 of each kind, seed 0).
 
-Each case takes a small world in which every command works, damages one file of a kind in it, by its structure (cells, values, lines,
-rows, members of an archive) or by its bytes, and runs one of the commands that read it. It prints a line for each kind, which
-must say "0 kinds of fault", and how many commands went on to their end; faults are those of ``fuzz_toml.py``. A file that met one
-is left in the current folder. The exit status is 0 if there is none, and 1 otherwise.
+Each case takes a small world in which every command works, damages one file of a kind in it, by its structure (cells, values,
+lines, rows, members of an archive) or by its bytes, and runs one of the commands that read it. It prints a line for each kind,
+which must say "0 kinds of fault"; faults are those of ``fuzz_toml.py``. A file that met one is left in the current folder. The
+exit status is 0 if there is none, and 1 otherwise.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ _SET = (
     "status made", "status made --json", "stimuli index made", "stimuli verify made", "run plan.toml --device cpu",
     "stimuli export made --to psychopy --out o", "stimuli export made --to bids --out o", "stimuli select made --out o",
     "report made --out o.html", "experiment build made --design design.toml --out o",
-    f"evaluate made --models tiny_models:sound_model --resamples 10 --device cpu --out o",
+    "evaluate made --models tiny_models:sound_model --resamples 10 --device cpu --out o",
 )  # fmt: skip
 _SERVING = "--port 0"
 KINDS: dict[str, Kind] = {
@@ -131,7 +131,7 @@ KINDS: dict[str, Kind] = {
     "selection": Kind(
         ("selection.tsv",),
         ("stimuli export set --to psychopy --out o --selection selection.tsv",
-         f"evaluate made --models tiny_models:sound_model --resamples 10 --device cpu --out o --selection selection.tsv"),
+         "evaluate made --models tiny_models:sound_model --resamples 10 --device cpu --out o --selection selection.tsv"),
         (),
     ),
     "labels": Kind(
