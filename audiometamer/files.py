@@ -36,6 +36,8 @@ _RECOVERY = 4.0  # seconds in which filelock takes over a lock whose record make
 _LONGEST_RECORD = 1000  # characters of the file of a lock
 _LONGEST_NAME = 255  # bytes that file systems take
 _DEEPEST = 64  # levels of a file of settings
+_PART = r"""(?:(?<![\w-])[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""  # of a dotted key of TOML
+_DEEP_KEY = re.compile(rf"(?<!\.){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{_DEEPEST}}}")
 _MOST_BYTES = 1 << 30  # of a file that is read at once
 # As it is, on Windows; elsewhere without waiting for whoever would write into a pipe.
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -124,6 +126,9 @@ def read_unicode(path: Path) -> str:
 
 def parse_toml(text: str) -> dict[str, Any]:
     """TOML; a ValueError names what keeps it from being parsed, or is nested deeper than settings that make sense are."""
+    too_deep = f"it is nested more than {_DEEPEST} levels deep"
+    if _DEEP_KEY.search(text):  # a key of n parts takes the parser time and memory that grow with n²
+        raise ValueError(too_deep)
     try:
         content: dict[str, Any] = msgspec.toml.decode(text)
     except msgspec.MsgspecError as error:
@@ -135,7 +140,7 @@ def parse_toml(text: str) -> dict[str, Any]:
         inner = (value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list))
         level = [*itertools.chain.from_iterable(inner)]
     if level:
-        raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
+        raise ValueError(too_deep)
     return content
 
 

@@ -39,7 +39,7 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str,
 @click.option(
     "--snr",
     "snrs",
-    type=options.Number(),
+    type=options.Number(-200, 200),
     multiple=True,
     default=(10.0, 0.0, -5.0),
     show_default=True,

@@ -74,7 +74,7 @@ def invariance(
 
 def _signals(model: Model, path: Path) -> dict[str, Tensor]:
     """A recording as the model takes it; or a metamer as it is, after its original."""
-    if not path.with_suffix(".json").exists():
+    if path.is_dir() or not path.with_suffix(".json").exists():
         (clip,) = read_clips(model, [path])
         return {clip.name: clip.samples}
     metamer = read_metamer(path)

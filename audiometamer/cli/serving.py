@@ -25,7 +25,6 @@ _path = click.Path(path_type=Path)
 folder = click.argument("folder", metavar="EXPERIMENT", type=_path)
 answers = click.option("--answers", "database", type=_path, help="Where answers are kept; default: answers.db in EXPERIMENT.")
 names_key = click.option(
-    "--key",
     "--names-key",
     "key",
     type=_path,

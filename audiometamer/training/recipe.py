@@ -12,7 +12,7 @@ from audiometamer.cards import FrontEndCard, NetworkCard
 from audiometamer.errors import AudioMetamerError, first_line
 from audiometamer.files import check_numbers, parse_toml, read_unicode
 from audiometamer.training.adversaries import Adversary
-from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation, Positive, Share
+from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation, Decibels, Positive, Share
 
 _SHIPPED = Path(__file__).parent / "recipes"
 
@@ -143,7 +143,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     background: BackgroundRecipe = BackgroundRecipe()
     adversary: Adversary | None = None
     training_front_end: dict[str, Any] = {}
-    test_snrs: tuple[float, ...] = (10.0, 0.0, -5.0)
+    test_snrs: tuple[Decibels, ...] = (10.0, 0.0, -5.0)
     test_adversaries: list[Adversary] = []
     null_pairs: Annotated[int, Meta(ge=1)] = 1_000_000
     description: str = ""

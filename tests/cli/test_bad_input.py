@@ -90,6 +90,8 @@ def test_a_control_takes_no_seed_of_thousands_of_digits():
         ("a = " + "[" * 1200 + "]" * 1200, "nested too deeply"),
         ("a = " + "[" * 70 + "]" * 70, "nested more than 64 levels"),
         (".".join("x" * 800) + " = 1", "nested more than 64 levels"),
+        (".".join("x" * 100_000) + " = 1", "nested more than 64 levels"),  # 40 GB, if it were parsed
+        ("[" + " . ".join(["x", '"x"', "'x y'"] * 30_000) + "]", "nested more than 64 levels"),
         ("a = " + "9" * 5000, "a number has too many digits"),
         ("a = 1\na = 2", "Cannot overwrite a value"),
     ],
@@ -97,6 +99,11 @@ def test_a_control_takes_no_seed_of_thousands_of_digits():
 def test_toml_that_no_settings_are(text, told):
     with pytest.raises(ValueError, match=told):
         parse_toml(text)
+
+
+def test_toml_with_long_words_numbers_and_dots_in_strings():
+    text = f"a.b = '{'x' * 10_000}'\nc = [{'0.5, ' * 1000}]\nd = '...{'. ' * 1000}'\n[{'.'.join('e' * 60)}]\n"
+    assert list(parse_toml(text)) == ["a", "c", "d", "e"]
 
 
 @pytest.mark.parametrize("value", ["nan", "-inf", "1e999", "1e300", str(2**64)])

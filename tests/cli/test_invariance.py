@@ -48,6 +48,7 @@ def test_what_is_wrong_is_told_in_a_line(capsys):
     write_clip()
     assert "has no layer 'relu9'" in refused(capsys, "invariance", "speech.wav", *MODEL, "--layers", "relu9")
     assert "absent.wav" in refused(capsys, "invariance", "absent.wav", *MODEL)
+    assert ". is a folder; name an audio file in it" in refused(capsys, "invariance", ".", *MODEL)
     assert main(["synth", "speech.wav", *MODEL, "--layers", "final", "--steps", "2"]) == 0
     message = refused(capsys, "invariance", "metamers/speech/tiny/final_seed0.wav", "--layers", "final")
     assert "is at 4000 Hz; cochcnn-word takes 20000 Hz" in message

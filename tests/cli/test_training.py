@@ -135,6 +135,7 @@ def test_weights_lie_beside_their_card(unbroken, tmp_path, capsys, file):
         (("--split", "background"), "'background' is not one of 'train', 'valid', 'test'"),
         (("--data", "nowhere"), "nowhere does not exist; a data set is PATH or KIND:PATH"),
         (("--device", "warp"), "device 'warp' is not available here"),
+        (("--snr", "-1e300"), "-1e+300 is not in the range -200<=x<=200"),
     ],
 )
 def test_test_model_refuses(unbroken, data, tmp_path, capsys, arguments, message):

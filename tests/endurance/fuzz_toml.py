@@ -171,7 +171,8 @@ def _at(content: Any, path: tuple[Any, ...]) -> Any:
     return content
 
 
-def _mutated(content: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+def mutated(content: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+    """Content with one to three values changed, removed or added."""
     content = copy.deepcopy(content)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         if not (paths := [*_paths(content)]):
@@ -196,7 +197,8 @@ def _mutated(content: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     return content
 
 
-def _torn(text: bytes, rng: random.Random) -> bytes:
+def torn(text: bytes, rng: random.Random) -> bytes:
+    """Text with one to eight faults in its bytes."""
     content = bytearray(text)
     for _ in range(rng.choice((1, 2, 8))):
         k, i = rng.randrange(5), rng.randrange(len(content) + 1)
@@ -216,8 +218,8 @@ def _torn(text: bytes, rng: random.Random) -> bytes:
 def text_of(content: dict[str, Any], rng: random.Random) -> bytes:
     """A file with something wrong in its structure, its bytes, or both."""
     what = rng.random()
-    text = tomli_w.dumps(_mutated(content, rng) if what < 0.86 else content).encode("utf-8", "surrogatepass")
-    text = _torn(text, rng) if what > 0.8 else text
+    text = tomli_w.dumps(mutated(content, rng) if what < 0.86 else content).encode("utf-8", "surrogatepass")
+    text = torn(text, rng) if what > 0.8 else text
     return rng.choice(BOMS) + text if rng.random() < 0.02 else text
 
 

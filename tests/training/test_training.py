@@ -432,6 +432,7 @@ def test_another_length_and_front_end(data, recipe, tmp_path):
         ("snr = [0.0, 20.0]", "snr = [0.0, inf]", r"augmentation.snr\[1\] is inf; a number must be finite"),
         ("snr = [0.0, 20.0]", "snr = [20.0, 0.0]", r"snr is \[20, 0\]; the smaller number comes first"),
         ("gain = [-3.0, 3.0]", "gain = [-3.0, 300.0]", "`float` <= 200.0"),
+        ("epochs = 2", "epochs = 2\ntest_snrs = [0.0, -1e14]", "`float` >= -200.0"),
         ("epochs = 2", f"epochs = 2\nseed = {2**31}", "`int` <= 2147483647"),
         ("epochs = 2", f"epochs = 2\nx = {'[' * 3000}{']' * 3000}", "it is nested too deeply"),
     ],
