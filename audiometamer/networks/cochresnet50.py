@@ -10,6 +10,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.networks.hann import HannPool2d
 from audiometamer.networks.heads import Outputs, read_out, read_out_layers
 
+_MOST_BLOCKS = 200  # of a stage; published networks have up to 36
 _EXPANSION = 4
 
 
@@ -62,7 +63,7 @@ class CochResNet50(nn.Module):
     width : float
         Factor on the number of channels of every layer. Default 1.
     blocks : tuple of int
-        Bottlenecks in each of the four stages. Default (3, 4, 6, 3).
+        Bottlenecks in each of the four stages, from 1 to 200. Default (3, 4, 6, 3).
     reduced_aliasing : bool
         Whether every strided convolution, after its ReLU, and the max-pool go at full rate and are decimated by `HannPool2d`
         (after Feather et al. 2019, who did so with CochCNN9's predecessor). Shapes and state dict stay the same; among the layers
@@ -71,7 +72,7 @@ class CochResNet50(nn.Module):
     Raises
     ------
     AudioMetamerError
-        If `width` leaves a layer without channels.
+        If `width` leaves a layer without channels, or `blocks` are not four such numbers.
     """
 
     aliases: ClassVar[Mapping[str, str]] = {
@@ -91,6 +92,8 @@ class CochResNet50(nn.Module):
         channels = round(64 * width)
         if channels < 1:
             raise AudioMetamerError(f"width is {width}; it must leave at least one channel, so at least 0.008")
+        if len(blocks) != 4 or not all(1 <= n <= _MOST_BLOCKS for n in blocks):
+            raise AudioMetamerError(f"blocks are {blocks}; they must be four numbers from 1 to {_MOST_BLOCKS}")
         kept, hannpool = (1, HannPool2d) if reduced_aliasing else (2, nn.Identity)
         self.conv1 = nn.Conv2d(1, channels, 7, kept, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)

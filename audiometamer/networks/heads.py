@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from audiometamer.errors import AudioMetamerError
+
 Outputs = int | Mapping[str, int]
 
 
@@ -11,10 +13,20 @@ class Heads(nn.ModuleDict):
     """Linear read-outs side by side, by task: ``{"word": 794, "speaker": 433}``.
 
     Their state-dict keys are ``<task>.weight`` and ``<task>.bias``; the output is a dict of tensors [shape=(batch, classes)].
+
+    Raises
+    ------
+    AudioMetamerError
+        If a task has the name of something that every module has, such as ``keys``, or a dot in it.
     """
 
     def __init__(self, n_features: int, outputs: Mapping[str, int]) -> None:
-        super().__init__({task: nn.Linear(n_features, n) for task, n in outputs.items()})
+        super().__init__()
+        for task, n in outputs.items():
+            try:
+                self[task] = nn.Linear(n_features, n)
+            except KeyError as error:  # a dot, or what modules call something else
+                raise AudioMetamerError(f"a task cannot be called {task!r}: {error.args[0]}") from error
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {task: head(x) for task, head in self.items()}

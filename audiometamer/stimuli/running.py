@@ -11,7 +11,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.files import is_empty, is_temporary
 from audiometamer.metamers.results import ITEMS, NOT_JSON, PLANNED, RECORD, REPORT, REPORT_FILES
 from audiometamer.metamers.settings import Settings
-from audiometamer.stimuli.claims import NOBODYS, is_running, read_claim
+from audiometamer.stimuli.claims import NOBODYS, is_claim, is_running, read_claim
 from audiometamer.stimuli.identity import folder_of_item
 from audiometamer.stimuli.layout import (
     CHECKPOINT,
@@ -139,7 +139,7 @@ def _is_being_written(stimulus_set: Path, at: PurePosixPath) -> bool:
     else:
         named = at.parts[0] == ITEMS and len(at.parts) in (5, 7) and _OF_ITEMS.fullmatch(name) is not None
         return named and _lives(claims / at.parts[3].rpartition("-")[2])
-    return named and any(map(_lives, claims.glob("[!.]*")))
+    return named and any(_lives(claim) for claim in claims.glob("*") if is_claim(claim))
 
 
 def _lives(claim: Path) -> bool:

@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set, Sized
 from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
@@ -40,8 +40,8 @@ def write_manifest(stimulus_set: Path) -> Path:
 
     Runs need ``claims/``, ``.lock``, checkpoints, and the folder of a cluster's logs. A report is no part of a set. A record that
     differs from the manifest that was there, and does not say that it replaces it, was not written by a run: it keeps the sum
-    that it had, as a signal or an original does that is not what its record says. What is new and not as its record says is not
-    listed. A warning names both.
+    that it had, as does a signal or an original that is not what its record says, and what lies behind a link. What is new and
+    not as its record says, or is a link, is not listed. Warnings name them.
 
     Raises
     ------
@@ -51,11 +51,15 @@ def write_manifest(stimulus_set: Path) -> Path:
     path = stimulus_set / MANIFEST
     before = _sums_before(stimulus_set)
     contents = Contents(stimulus_set)
-    for file in sorted(_files(stimulus_set, listed=before)):
-        contents.read(file)
-    sums = contents.sums
+    there = sorted(_files(stimulus_set, listed=before))
+    links = {file for file in there if (stimulus_set / file).is_symlink()}
+    for file in there:
+        if file not in links:
+            contents.read(file)
+    sums = {file: before[file] for file in before if _is_linked(file, links)} | contents.sums
     damaged = _damaged(before, contents)
-    doubtful = {fault.file: fault for fault in faults(contents) if fault.file not in damaged}
+    doubtful = {fault.file: fault for fault in faults(contents) if not (fault.file in damaged or _is_linked(fault.file, links))}
+    doubtful |= {file: Difference("link", file) for file in sorted(links)}
     if damaged:
         told = (
             f"{stimulus_set / damaged[0]}{_more(damaged)} changed since the last manifest, and not by a run; the manifest keeps"
@@ -64,11 +68,11 @@ def write_manifest(stimulus_set: Path) -> Path:
         warnings.warn(f"{told} {remedy}", AudioMetamerWarning, stacklevel=2)
     if doubtful:
         kind, file = next(iter(doubtful.values()))
-        told = f"{stimulus_set / file}{_more(doubtful)}: {kind}, by the records of the set"
+        told = f"{stimulus_set / file}{_more(doubtful)}: {kind}{'' if kind == 'link' else ', by the records of the set'}"
         warnings.warn(f"{told}; `audiometamer stimuli verify {stimulus_set}` names all", AudioMetamerWarning, stacklevel=2)
     listed = {file: before[file] if file in damaged else digest for file, digest in sums.items()}
     with whole_file(path) as temporary:
-        lines = [_line(digest, file) for file, digest in listed.items() if file in before or file not in doubtful]
+        lines = [_line(digest, file) for file, digest in sorted(listed.items()) if file in before or file not in doubtful]
         temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape", newline="\n")
     return path
 
@@ -179,9 +183,13 @@ def verify(stimulus_set: Path) -> Iterator[Difference]:
     for kind, file in faults(contents):
         if kind == "misplaced" or found.get(file, "extra") == "extra":
             found[file] = kind
-    found |= dict.fromkeys(links, "link")
-    linked = tuple(f"{link}/" for link in links)
-    yield from (Difference(found[file], file) for file in sorted(found) if not file.startswith(linked))
+    found = {file: kind for file, kind in found.items() if not _is_linked(file, links)} | dict.fromkeys(links, "link")
+    yield from (Difference(found[file], file) for file in sorted(found))
+
+
+def _is_linked(file: str, links: Set[str]) -> bool:
+    """Whether a file is one of the links of a set, or lies behind one."""
+    return bool(links) and any(str(at) in links for at in (PurePosixPath(file), *PurePosixPath(file).parents))
 
 
 def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference]:

@@ -2,10 +2,10 @@
 
 Usage: ``python tests/endurance/fuzz_files.py [CASES [SEED [KIND …]]]`` (default: 50 of each kind, seed 0).
 
-Each case takes a small world in which every command works, damages one file of a kind in it, by its structure (cells, values, lines,
-rows, members of an archive) or by its bytes, and runs one of the commands that read it. It prints a line for each kind, which
-must say "0 kinds of fault", and how many commands went on to their end; faults are those of ``fuzz_toml.py``. A file that met one
-is left in the current folder. The exit status is 0 if there is none, and 1 otherwise.
+Each case takes a small world in which every command works, damages one file of a kind in it, by its structure (cells, values,
+lines, rows, members of an archive) or by its bytes, and runs one of the commands that read it. It prints a line for each kind,
+which must say "0 kinds of fault"; faults are those of ``fuzz_toml.py``. A file that met one is left in the current folder. The
+exit status is 0 if there is none, and 1 otherwise.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ _SET = (
     "status made", "status made --json", "stimuli index made", "stimuli verify made", "run plan.toml --device cpu",
     "stimuli export made --to psychopy --out o", "stimuli export made --to bids --out o", "stimuli select made --out o",
     "report made --out o.html", "experiment build made --design design.toml --out o",
-    f"evaluate made --models tiny_models:sound_model --resamples 10 --device cpu --out o",
+    "evaluate made --models tiny_models:sound_model --resamples 10 --device cpu --out o",
 )  # fmt: skip
 _SERVING = "--port 0"
 KINDS: dict[str, Kind] = {
@@ -131,7 +131,7 @@ KINDS: dict[str, Kind] = {
     "selection": Kind(
         ("selection.tsv",),
         ("stimuli export set --to psychopy --out o --selection selection.tsv",
-         f"evaluate made --models tiny_models:sound_model --resamples 10 --device cpu --out o --selection selection.tsv"),
+         "evaluate made --models tiny_models:sound_model --resamples 10 --device cpu --out o --selection selection.tsv"),
         (),
     ),
     "labels": Kind(
@@ -204,7 +204,9 @@ def prepare(folder: Path) -> None:
     Path("rh/answers.db").replace("answers.db")
     Path("xrh/answers.db").replace("explored.db")
     Path("selected/selection.tsv").replace("selection.tsv")
-    Path("rungs.toml").write_text(Path("xdesign.toml").read_text().replace('"ladder"', '"rungs"').replace("listeners = 4", "listeners = 2"))
+    Path("rungs.toml").write_text(
+        Path("xdesign.toml").read_text().replace('"ladder"', '"rungs"').replace("listeners = 4", "listeners = 2")
+    )
     Path("names.key").write_text("0123456789abcdef" * 4 + "\n")
     Path("labels.csv").write_text("path,word\nc0.wav,no\nc1.wav,yes\nc2.wav,no\n")
     Path("labels.json").write_text('{"word": ["yes", "no", "perhaps"], "speaker": ["a", "b"]}')
@@ -300,7 +302,9 @@ def _table(separator: str) -> Callable[[bytes, random.Random], bytes]:
                 rows = [one[:at] + one[at + 1 :] for one in rows]
             rows = rows or [[]]
         text = io.StringIO()
-        writer = csv.writer(text, delimiter=rng.choice((*[separator] * 12, ";", ",")), lineterminator=rng.choice(("\n", "\r\n", "\r")))
+        writer = csv.writer(
+            text, delimiter=rng.choice((*[separator] * 12, ";", ",")), lineterminator=rng.choice(("\n", "\r\n", "\r"))
+        )
         writer.writerows(rows)
         return text.getvalue().encode("utf-8", "surrogatepass")
 
@@ -314,7 +318,9 @@ def _archive(content: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.8:
         members[name] = _json_lines(members[name], rng)
     else:
-        members[rng.choice(["../../data.txt", "/data.txt", "x" * 300 + "data.txt", "\n/data.txt", "data.txt/"])] = members.pop(name)
+        members[rng.choice(["../../data.txt", "/data.txt", "x" * 300 + "data.txt", "\n/data.txt", "data.txt/"])] = members.pop(
+            name
+        )
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))) as archive:
         for member, text in members.items():
@@ -354,7 +360,9 @@ def _value(value: Any, rng: random.Random) -> Any:
     if isinstance(value, str | bytes) and value[:1] in ("{", b"{") and rng.random() < 0.8:
         found = _json(value.encode() if isinstance(value, str) else value, rng)
         return found.decode("utf-8", "surrogatepass").encode("utf-8", "replace").decode() if isinstance(value, str) else found
-    return rng.choice([None, b"\xff\x00", "", "x", -1, 0, 10**6, 2**63 - 1, 1e308, float("inf"), *_DATES, "x" * 5000, '"', "{}", "[]"])
+    return rng.choice(
+        [None, b"\xff\x00", "", "x", -1, 0, 10**6, 2**63 - 1, 1e308, float("inf"), *_DATES, "x" * 5000, '"', "{}", "[]"]
+    )
 
 
 def _tensors(content: bytes, rng: random.Random) -> bytes:
@@ -377,7 +385,20 @@ def _line(content: bytes, rng: random.Random) -> bytes:
 
 
 def _key(content: bytes, rng: random.Random) -> bytes:
-    return rng.choice([b"", b"\n", content[:10], content * 2, b"g" * 64, content.upper(), b"0" * 64, b" " + content, b"\xff" * 32, "٣".encode() * 64])
+    return rng.choice(
+        [
+            b"",
+            b"\n",
+            content[:10],
+            content * 2,
+            b"g" * 64,
+            content.upper(),
+            b"0" * 64,
+            b" " + content,
+            b"\xff" * 32,
+            "٣".encode() * 64,
+        ]
+    )
 
 
 def _flipped(content: bytes, rng: random.Random) -> bytes:

@@ -25,6 +25,7 @@ import tiny_models
 import tiny_plan
 import tiny_training
 import tomli_w
+import torch
 
 from audiometamer import networks
 from audiometamer.experiment.catalogue import shipped_file
@@ -138,6 +139,36 @@ def _card(folder: Path) -> Kind:
     return Kind(content, "m/model.toml", ["layers", "m"])
 
 
+def _other_card(folder: Path, name: str, network: torch.nn.Module, options: dict[str, Any], front_end: dict[str, Any]) -> Kind:
+    kind = _card(folder)
+    sha256 = save_weights(network, folder / "m" / "weights.safetensors")
+    kind.content.update(
+        network={"name": name, "options": options}, front_end=front_end, labels={"word": ["a", "b"], "speaker": ["c", "d"]},
+        weights={"file": "weights.safetensors", "sha256": sha256},
+    )  # fmt: skip
+    return kind
+
+
+def _resnet(folder: Path) -> Kind:
+    options = {"width": 0.02, "blocks": [1, 1, 1, 1], "reduced_aliasing": True}
+    network = networks.CochResNet50({"word": 2, "speaker": 2}, **options)
+    heard = {"n_mels": 40, "window_size": 1200, "hop": 100, "low_limit": 50.0, "high_limit": 9000.0, "compression": "log2"}
+    front_end = {"preset": "mel", "options": {"sample_rate": 20_000, **heard}}
+    return _other_card(folder, "CochResNet50", network, options, front_end)
+
+
+def _spectemp(folder: Path) -> Kind:
+    options = {"cochleagram_shape": [211, 390]}
+    network = networks.SpecTemp({"word": 2, "speaker": 2}, **options)
+    heard = {
+        "n_filters": 50, "low_limit": 50.0, "high_limit": 10_000.0, "overcompleteness": 4, "scale": "erb", "include_edges": True,
+        "envelope": "hilbert", "frame_rate": 200, "window_size": 1001, "kaiser_beta": 5.0, "compression": "power",
+        "compression_power": 0.3, "compression_offset": 1e-8, "compression_scale": 1.0, "compression_gradient_clip": 5.0,
+        "compress_first": False, "exact": False, "oversampling": 20.0,
+    }  # fmt: skip
+    return _other_card(folder, "SpecTemp", network, options, {"preset": "feather2023", "options": heard})
+
+
 def _groups(folder: Path) -> Kind:
     tiny_plan.write_plan(folder, n_clips=1)
     model = ["--model", "tiny_models:sound_model", "--layers", "relu0", "--steps", "1", "--device", "cpu"]
@@ -145,8 +176,6 @@ def _groups(folder: Path) -> Kind:
 
 
 def _labels(folder: Path) -> Kind:
-    import torch
-
     torch.save({"a": torch.zeros(1)}, folder / "a.pt")
     command = ["import-checkpoint", "a.pt", "--network", "cochcnn9", "--labels", "labels.toml", "--out", "out"]
     return Kind({"word": ["yes", "no"], "speaker": ["a", "b"]}, "labels.toml", command, works=False)
@@ -154,7 +183,7 @@ def _labels(folder: Path) -> Kind:
 
 KINDS: dict[str, Callable[[Path], Kind]] = {
     "plan": _plan, "run": _run, "design": _design, "sentences": _sentences, "exploration": _exploration, "ladder": _ladder,
-    "recipe": _recipe, "card": _card, "groups": _groups, "labels": _labels,
+    "recipe": _recipe, "card": _card, "resnet": _resnet, "spectemp": _spectemp, "groups": _groups, "labels": _labels,
 }  # fmt: skip
 
 
@@ -163,6 +192,16 @@ def _paths(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
         yield (*path, key)
         if isinstance(value, dict | list):
             yield from _paths(value, (*path, key))
+
+
+def _near(value: Any, content: dict[str, Any], rng: random.Random) -> Any:
+    """A value that may be taken for what it stands for, so that something is made of it."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return rng.choice((value + 1, value - 1, 2 * value, value // 2, -value, value * 1.5))
+    others = [other for path in _paths(content) if isinstance(other := _at(content, path), type(value))]
+    return copy.deepcopy(rng.choice(others))
 
 
 def _at(content: Any, path: tuple[Any, ...]) -> Any:
@@ -182,7 +221,9 @@ def mutated(content: dict[str, Any], rng: random.Random) -> dict[str, Any]:
         same = fuzzing.STRINGS if isinstance(within[key], str) else NUMBERS if isinstance(within[key], int | float) else OTHERS
         any_value = copy.deepcopy(rng.choice([*fuzzing.STRINGS, *NUMBERS, *OTHERS]))
         what = rng.random()
-        if what < 0.4:
+        if what < 0.2:
+            within[key] = _near(within[key], content, rng)
+        elif what < 0.4:
             within[key] = copy.deepcopy(rng.choice(same))
         elif what < 0.6:
             within[key] = any_value

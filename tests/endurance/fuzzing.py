@@ -57,6 +57,7 @@ class Account:
         """
         out, err = io.StringIO(), io.StringIO()
         fault = status = ""
+        begun = time.monotonic()
         try:
             with (
                 contextlib.redirect_stdout(out),
@@ -65,10 +66,13 @@ class Account:
             ):
                 status = str(main(list(arguments)))
             fault = _fault(status, arguments, out.getvalue(), err.getvalue())
+            if not fault and watched and time.monotonic() - begun > HANG + (stop or 0):  # something caught the watchdog
+                fault = f"more than {HANG} s"
         except Hang:
             status, fault = "hang", f"more than {HANG} s"
         except BaseException as error:  # noqa: BLE001 (whatever leaves the command line is what is looked for)
-            own = [frame for frame in traceback.extract_tb(error.__traceback__) if "audiometamer" in frame.filename]
+            frames = traceback.extract_tb(error.__traceback__)
+            own = [frame for frame in frames if "audiometamer" in frame.filename] or frames
             status, fault = "escaped", f"{type(error).__name__} {str(error)[:90]!r}, {own[-1].filename}:{own[-1].lineno}"
         self.ended[status] += 1
         if fault:

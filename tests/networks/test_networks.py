@@ -147,3 +147,15 @@ def test_the_delta_filter_is_the_mean_of_the_padded_map(spectemp):
     out = spectemp.filtered_signal(cochleagram)[0, 0]
     assert spectemp.filtered_signal.rates[0] == (-1, 0, 0)
     torch.testing.assert_close(out, torch.full_like(out, float(cochleagram.sum()) / (422 * 1170)))
+
+
+@pytest.mark.parametrize("blocks", [(10**9,) * 4, (1, 1, 1, 0), (1, 1, 1), (1,) * 5])
+def test_numbers_of_blocks_that_no_network_has(blocks):
+    with pytest.raises(am.AudioMetamerError, match=r"blocks are .* they must be four numbers from 1 to 200"):
+        am.networks.CochResNet50(3, width=0.02, blocks=blocks)
+
+
+@pytest.mark.parametrize("task", ["a.b", "", "keys", "training"])
+def test_tasks_whose_names_no_module_can_have(task):
+    with pytest.raises(am.AudioMetamerError, match=f"a task cannot be called '{task}'"):
+        am.networks.CochCNN9({task: 2, "word": 3}, width=0.02)

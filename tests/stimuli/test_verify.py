@@ -73,16 +73,18 @@ def test_a_link_to_nothing_is_named(stimuli):
     (stimuli / "README.md").unlink()
     (stimuli / "README.md").symlink_to("nowhere")
     assert list(verify(stimuli)) == [("link", "README.md")]
-    with pytest.raises(AudioMetamerError, match=r"README\.md cannot be read: No such file"):
+    with pytest.warns(AudioMetamerWarning, match=r"README\.md: link"):
         write_manifest(stimuli)
+    assert list(verify(stimuli)) == [("link", "README.md")]
 
 
 def test_a_link_to_a_folder_is_named(stimuli, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (stimuli / "more").symlink_to(tmp_path / "elsewhere")
     assert list(verify(stimuli)) == [("link", "more")]
-    with pytest.raises(AudioMetamerError, match="more cannot be read: Is a directory"):
+    with pytest.warns(AudioMetamerWarning, match="more: link"):
         write_manifest(stimuli)
+    assert list(verify(stimuli)) == [("link", "more")]
 
 
 def test_a_folder_that_cannot_be_read_is_no_empty_one(stimuli, monkeypatch):
@@ -157,6 +159,28 @@ def test_links_are_named_even_to_what_is_right(stimuli, tmp_path, what):
     path.symlink_to(tmp_path / "elsewhere")
     found = [difference for difference in verify(stimuli) if difference.kind != "missing"]
     assert found == [("link", path.relative_to(stimuli).as_posix())]
+
+
+@pytest.mark.parametrize("at", ["items", "items/zwölf_Töne", "originals", "ITEM", "ITEM/metamer.wav", "ITEM/item.json"])
+def test_a_new_manifest_keeps_the_sums_of_what_became_a_link(stimuli, tmp_path, at):
+    (item,) = stimuli.glob("items/zwölf_Töne/tiny/relu0*")
+    path = stimuli / at.replace("ITEM", item.relative_to(stimuli).as_posix())
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    before = read_manifest(stimuli)
+    with pytest.warns(AudioMetamerWarning, match="link; `audiometamer stimuli verify"):
+        write_manifest(stimuli)
+    assert read_manifest(stimuli) == before
+    assert list(verify(stimuli)) == [("link", path.relative_to(stimuli).as_posix())]
+
+
+@pytest.mark.parametrize("to", [".", "/nowhere"])
+def test_a_new_link_is_in_no_manifest(stimuli, to):
+    (stimuli / "items" / "more").symlink_to(to)
+    before = read_manifest(stimuli)
+    with pytest.warns(AudioMetamerWarning, match="more: link"):
+        write_manifest(stimuli)
+    assert read_manifest(stimuli) == before
 
 
 def test_what_is_no_file_is_not_waited_for(stimuli):
