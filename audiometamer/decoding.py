@@ -313,7 +313,7 @@ def _decoder(stack: ExitStack, file: BinaryIO, name: str) -> Sound:
         raise FaultyFileError("is empty (0 bytes)")
     file.seek(0)
     if _PLAYLIST.match(file.read(100)):
-        raise FaultyFileError("cannot be read as audio: it is a list of other files; name one of them")
+        raise FaultyFileError("cannot be read as audio: it is a playlist; name one of its files")
     files = [stack.enter_context(part) for part in parts(file)]
     try:
         return _Decoded([stack.enter_context(_forward(part)) for part in files])

@@ -368,8 +368,8 @@ def is_temporary(name: str) -> bool:
 def in_turn(lock: Path, *, timeout: float = -1) -> Iterator[None]:
     """Hold a lock; where the file system has none, filelock holds a file that only one process can create.
 
-    Whoever waits without a limit says after a few seconds what for. A lock that a process of this host left as it was killed is
-    taken over.
+    Without a limit, a warning says after a few seconds who is waited for. A lock left by a process of this host that was killed
+    is taken over.
 
     Parameters
     ----------
@@ -388,7 +388,7 @@ def in_turn(lock: Path, *, timeout: float = -1) -> Iterator[None]:
     Warns
     -----
     AudioMetamerWarning
-        If it is waited for long.
+        If the wait is long.
     """
     from filelock import FileLock
 
@@ -413,7 +413,7 @@ def in_turn(lock: Path, *, timeout: float = -1) -> Iterator[None]:
 
 
 def _acquire(held: "BaseFileLock", lock: Path, timeout: float) -> None:
-    """Acquire a lock, and say what is waited for if that takes long.
+    """Acquire a lock, and warn of what is waited for if that takes long.
 
     Of locks that are files, filelock takes over those of processes of this host that have ended, and those whose record makes no
     sense. An empty one was left where the file system had other locks, or by a process that was killed as it made it.

@@ -1,4 +1,4 @@
-"""A log that does not grow without end: lines that come again and again are counted."""
+"""A log that stays short: repeated lines are counted."""
 
 import logging
 import threading

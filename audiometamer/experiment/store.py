@@ -87,7 +87,7 @@ class RefusedError(AudioMetamerError):
 
 
 class ConflictError(RefusedError):
-    """A message does not go with what is there already; the page asks for its state and goes on from there."""
+    """A message does not fit what is there already; the page asks for its state and resumes from there."""
 
 
 class UnknownListenerError(RefusedError):
@@ -270,7 +270,7 @@ class Store:
         files = self._files()
         if any(one is not None and not one.goes_on_as(now) for one, now in zip(self._seen, files, strict=False)):
             raise UnavailableError(
-                f"{self.path} was deleted, moved or replaced; nothing is kept until it is back or the server is started again"
+                f"{self.path} was deleted, moved or replaced; nothing is kept until it is back or the server is restarted"
             )
         self._seen = files
 

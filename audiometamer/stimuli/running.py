@@ -145,7 +145,7 @@ def _is_being_written(stimulus_set: Path, at: PurePosixPath) -> bool:
 def _lives(claim: Path) -> bool:
     try:
         return is_running(claim)
-    except AudioMetamerError:  # it is none, and told as extra
+    except AudioMetamerError:  # it is no claim, and reported as extra
         return False
 
 

@@ -62,9 +62,9 @@ def write_manifest(stimulus_set: Path) -> Path:
     doubtful |= {file: Difference("link", file) for file in sorted(links)}
     if damaged:
         told = (
-            f"{stimulus_set / damaged[0]}{_more(damaged)} changed since the last manifest, which no run does; the manifest keeps"
+            f"{stimulus_set / damaged[0]}{_more(damaged)} changed since the last manifest, and not by a run; the manifest keeps"
         )
-        remedy = "the sum: put back what was there, or delete it with its item and run again"
+        remedy = "the old sum: put back what was there, or delete it with its item and run again"
         warnings.warn(f"{told} {remedy}", AudioMetamerWarning, stacklevel=2)
     if doubtful:
         kind, file = next(iter(doubtful.values()))

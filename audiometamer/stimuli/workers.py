@@ -65,7 +65,7 @@ class Interruption:
 def interruptible() -> Iterator[Interruption]:
     """While this lasts, SIGTERM, SIGUSR1 and SIGUSR2, as schedulers send before a time limit, stop the work with nothing lost.
 
-    Ctrl-C stops it at once: what was unfinished goes on from its latest checkpoint.
+    Ctrl-C stops it at once: what was unfinished resumes from its latest checkpoint.
     """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
@@ -147,7 +147,7 @@ def run_many(work: Work, workers: int, *, device: str, watch: Callable[[int], No
 
 @dataclass
 class _Running:
-    """A worker's process, and what it tells.
+    """A worker's process, and what it reports.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class _Running:
     told : Connection
         Where its notes come from, and at its end the fault.
     fault : str
-        How it failed. Default empty: nothing is told.
+        How it failed. Default empty: unknown.
     """
 
     process: Any
@@ -174,7 +174,7 @@ class _Running:
 
 
 def _end(status: int) -> str:
-    """How a worker ended that told nothing."""
+    """How a worker ended that reported nothing."""
     guess = ": out of memory?" if status == -getattr(signal, "SIGKILL", 0) else ""
     return f"{how_it_ended(status)}{guess}"
 
