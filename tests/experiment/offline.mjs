@@ -160,6 +160,12 @@ const doing = {
   forge({ changes }) {
     for (const name of Object.keys(server.session)) server.session[name] = { ...server.session[name], ...changes };
   },
+  /** Somebody else's page writes what is no seat into all places, and one more. */
+  spoil({ value }) {
+    for (const held of [server.session, ...server.pages.map(({ copy }) => copy)]) {
+      for (const name of [...Object.keys(server.session), "audiometamer-x"]) held[name] = value;
+    }
+  },
   together: ({ steps: several }) => Promise.all(several.map(run)),
 };
 

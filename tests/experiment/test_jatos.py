@@ -199,3 +199,17 @@ def test_who_forges_the_state_of_others_moves_nobody(jatos, experiment):
     ])  # fmt: skip
     assert told[6]["state"] == told[9]["state"] == {"next": 3, "over": None, "forms": ["consent"]}
     assert told[12]["state"] == {"next": 1, "over": None, "forms": []}  # elsewhere nothing is left but what was forged
+
+
+@pytest.mark.parametrize("spoilt", [None, 5, "x", []])
+def test_who_spoils_the_batch_session_keeps_nobody_from_answering(jatos, experiment, spoilt):
+    """Neither who is under way nor who comes after it."""
+    first, second = all_messages(experiment, 1), all_messages(experiment, 2)
+    spoil = {"do": "spoil", "value": spoilt}
+    told = run_page(jatos, [
+        with_link(1, experiment, 1), *(by(1, message) for message in first[:3]), spoil, by(1, first[3]),
+        spoil, with_link(2, experiment, 2), *(by(2, message) for message in second[:3]), spoil,
+        with_link(1, experiment, 1), {"do": "session", "as": "1"},
+    ])  # fmt: skip
+    assert [one for one in told if isinstance(one, dict) and ("refused" in one or "error" in one)] == []
+    assert told[-1]["state"] == {"next": 4, "over": None, "forms": ["consent"]}

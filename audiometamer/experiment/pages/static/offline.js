@@ -220,7 +220,8 @@ function seatOf(listener) {
 async function seated(jatos, offered, listener) {
   jatos.batchSessionVersioning = true; // of two who take the same list at once, JATOS refuses one
   for (let attempt = 1; ; attempt += 1) {
-    const seats = Object.entries(jatos.batchSession.getAll() ?? {}).filter(([name]) => name.startsWith("audiometamer-"));
+    const all = Object.entries(jatos.batchSession.getAll() ?? {});
+    const seats = all.filter(([field, seat]) => field.startsWith("audiometamer-") && seat); // others may have written anything
     const own = seats.find(([field]) => field === seatOf(listener))?.[1].list;
     const before = offered.find((name) => sha256(name) === own);
     if (before !== undefined) return before;
