@@ -5,7 +5,6 @@ libsndfile decodes what it can; the program ``ffmpeg``, where it is installed, t
 
 import os
 import re
-import select
 import shlex
 import shutil
 import stat
@@ -211,7 +210,7 @@ class _Piped(Sound):
         """As many bytes, or fewer at the end; a decoder that stops is not waited for without end."""
         found = bytearray()
         while len(found) < count:
-            if not select.select([self._stream], [], [], _PATIENCE)[0]:
+            if not is_written(self._stream, _PATIENCE):
                 raise FaultyFileError(f"cannot be read as audio: ffmpeg decodes nothing of it within {_PATIENCE} s")
             if not (piece := self._stream.read(count - len(found))):
                 break
@@ -314,7 +313,7 @@ def _decoder(stack: ExitStack, file: BinaryIO, name: str) -> Sound:
         raise FaultyFileError("is empty (0 bytes)")
     file.seek(0)
     if _PLAYLIST.match(file.read(100)):
-        raise FaultyFileError("cannot be read as audio: it is a list of other files; name one of them")
+        raise FaultyFileError("cannot be read as audio: it is a playlist; name one of its files")
     files = [stack.enter_context(part) for part in parts(file)]
     try:
         return _Decoded([stack.enter_context(_forward(part)) for part in files])

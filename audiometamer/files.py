@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
@@ -94,8 +94,13 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         yield file
 
 
-def is_written(pipe: BinaryIO, within: float) -> bool:
-    """Whether something comes through a pipe, opened without blocking, in so many seconds; from then on it blocks."""
+def is_written(pipe: IO[bytes], within: float) -> bool:
+    """Whether something comes through a pipe, or it ends, in so many seconds; reading it blocks from then on.
+
+    Windows cannot tell; there it is always True.
+    """
+    if os.name == "nt":
+        return True
     is_ready = bool(select.select([pipe], [], [], within)[0])
     os.set_blocking(pipe.fileno(), True)
     return is_ready
@@ -363,8 +368,8 @@ def is_temporary(name: str) -> bool:
 def in_turn(lock: Path, *, timeout: float = -1) -> Iterator[None]:
     """Hold a lock; where the file system has none, filelock holds a file that only one process can create.
 
-    Whoever waits without a limit says after a few seconds what for. A lock that a process of this host left as it was killed is
-    taken over.
+    Without a limit, a warning says after a few seconds who is waited for. A lock left by a process of this host that was killed
+    is taken over.
 
     Parameters
     ----------
@@ -383,7 +388,7 @@ def in_turn(lock: Path, *, timeout: float = -1) -> Iterator[None]:
     Warns
     -----
     AudioMetamerWarning
-        If it is waited for long.
+        If the wait is long.
     """
     from filelock import FileLock
 
@@ -408,7 +413,7 @@ def in_turn(lock: Path, *, timeout: float = -1) -> Iterator[None]:
 
 
 def _acquire(held: "BaseFileLock", lock: Path, timeout: float) -> None:
-    """Acquire a lock, and say what is waited for if that takes long.
+    """Acquire a lock, and warn of what is waited for if that takes long.
 
     Of locks that are files, filelock takes over those of processes of this host that have ended, and those whose record makes no
     sense. An empty one was left where the file system had other locks, or by a process that was killed as it made it.

@@ -97,7 +97,7 @@ def read_image(path: str | os.PathLike[str], picture: Picture) -> Clip:
     rows, columns = pixels.shape[1:]
     if max(rows, columns) > _LONGEST * min(rows, columns):
         raise AudioMetamerError(
-            f"{path} has {columns} × {rows} pixels: cut it to a picture at most {_LONGEST} times as long as high"
+            f"{path} has {columns} × {rows} pixels; crop it until the longer side is at most {_LONGEST} times the shorter"
         )
     _, height, width = picture.shape
     notices = [f"the first of {frames} images was taken"] if frames > 1 else []
@@ -144,9 +144,7 @@ def _pixels(path: Path) -> tuple[Tensor, int]:
 
 def _check_size(path: Path, columns: int, rows: int) -> None:
     if columns * rows > MAX_PIXELS:
-        raise AudioMetamerError(
-            f"{path} has {columns} × {rows} pixels; at most {MAX_PIXELS:,} in all are read: give a smaller copy of it"
-        )
+        raise AudioMetamerError(f"{path} has {columns} × {rows} pixels; at most {MAX_PIXELS:,} in all are read: reduce it")
 
 
 def _upright(values: np.ndarray, orientation: int) -> np.ndarray:

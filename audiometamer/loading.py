@@ -1,7 +1,6 @@
 """Models by name: of the zoo, a folder, another library, a function; controls of any of them."""
 
 import difflib
-import dis
 import hashlib
 import importlib
 import importlib.util
@@ -233,19 +232,17 @@ def _imported(name: str) -> ModuleType:
 
 @contextmanager
 def _foreign(failure: str) -> Iterator[None]:
-    """Whatever somebody else's code raises, or that it would end the process, is told in one line, with the place.
+    """Report in one line, with its place, whatever somebody else's code raises, and its attempts to end the process.
 
-    It finds nothing on standard input: what would ask a person there, as a debugger does, must not wait for an answer.
+    Standard input is empty for it: code that asks a person there, as a debugger does, must not wait for an answer.
     """
     before, error = sys.stdin, None
     with Path(os.devnull).open() as sys.stdin:
         try:
             yield
-        except AudioMetamerError:
+        except (AudioMetamerError, KeyboardInterrupt):  # also that of a handler of SIGTERM
             raise
-        except BaseException as raised:  # anything can be in it
-            if isinstance(raised, KeyboardInterrupt) and not _is_raised_by_code(raised):
-                raise
+        except BaseException as raised:  # noqa: BLE001 (anything can be in it)
             error = raised
         finally:
             sys.stdin = before
@@ -255,14 +252,6 @@ def _foreign(failure: str) -> Iterator[None]:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = "" if last.filename == __file__ or last.filename.startswith("<") else f", {last.filename}:{last.lineno}"
         raise AudioMetamerError(f"{failure} ({told}{where})") from error
-
-
-def _is_raised_by_code(error: BaseException) -> bool:
-    """Whether a statement raised it; what Ctrl-C raises comes between two instructions."""
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return last is not None and last.tb_frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 def _load_function(text: str) -> Model:

@@ -311,7 +311,7 @@ def test_silence_of_unknown_length_is_read_at_once(tmp_path):
 @pytest.mark.parametrize("content", ["#EXTM3U\n#EXTINF:1,\nother.ts\n", "ffconcat version 1.0\nfile other.wav\n"])
 def test_lists_of_files_are_not_followed(tmp_path, content):
     (tmp_path / "x.wav").write_text(content)
-    with pytest.raises(am.AudioMetamerError, match=r"x\.wav cannot be read as audio: it is a list of other files"):
+    with pytest.raises(am.AudioMetamerError, match=r"x\.wav cannot be read as audio: it is a playlist"):
         read_samples(tmp_path / "x.wav")
 
 

@@ -118,12 +118,12 @@ def transparent(path):
         (transparent, "is transparent in places"),
         (
             lambda path: path.write_bytes(png_of(9000, 8000)),
-            r"9000 × 8000 pixels; at most 64,000,000 in all are read: give a small",
+            r"9000 × 8000 pixels; at most 64,000,000 in all are read: reduce it",
         ),
         (lambda path: path.write_bytes(png_of(60_000, 60_000)), "exceeds limit"),
         (
             lambda path: Image.fromarray(pixels(8, 900)).save(path),
-            "900 × 8 pixels: cut it to a picture at most 100 times as long",
+            "900 × 8 pixels; crop it until the longer side is at most 100 times",
         ),
         (
             lambda path: path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"),

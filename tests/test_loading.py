@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import signal
 import sys
 
 import msgspec
@@ -12,6 +13,7 @@ import torch
 import audiometamer as am
 from audiometamer.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.loading import build, save_weights
+from audiometamer.stimuli.workers import interruptible
 
 
 @pytest.fixture
@@ -184,3 +186,11 @@ def test_layers_by_their_published_names(folder):
     assert [m.evidence.settings.layer for m in made] == ["relu0"]
     null = am.NullDistribution.measure(model, [clip.samples for clip in clips], layers=["relu0_fakerelu", "final"])
     assert list(null.layers) == ["relu0", "final"]
+
+
+def test_a_signal_while_a_model_is_loaded_is_no_fault_of_the_model(tmp_path, monkeypatch):
+    (tmp_path / "slow_model.py").write_text("import os, signal\ndef make(): os.kill(os.getpid(), signal.SIGTERM)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        am.load_model("slow_model:make")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -180,7 +180,7 @@ def collect(
 ) -> None:
     """Take FILES with answers of static folders, JATOS or PsychoPy into EXPERIMENT. The same file again changes nothing.
 
-    What is wrong with one listener keeps no other from being taken; it is told at the end, and the exit status is 2.
+    A listener who is refused does not hold up the others; refusals are listed at the end, and the exit status is 2.
     """
     store = _store(folder, database)
     try:

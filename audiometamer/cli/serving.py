@@ -25,7 +25,6 @@ _path = click.Path(path_type=Path)
 folder = click.argument("folder", metavar="EXPERIMENT", type=_path)
 answers = click.option("--answers", "database", type=_path, help="Where answers are kept; default: answers.db in EXPERIMENT.")
 names_key = click.option(
-    "--key",
     "--names-key",
     "key",
     type=_path,
@@ -45,7 +44,7 @@ _SERVED = (
     ),
     click.option(
         "--proxy", "proxies", multiple=True, metavar="ADDRESS",
-        help="Proxy (nginx, Caddy) that is believed who connects to it: address or network; may be given several times.",
+        help="Address or network of a proxy whose X-Forwarded-For is trusted; may be given several times.",
     ),
     click.option(
         "--free-after", type=options.Number(0, 5e6, min_open=True), default=FREE_AFTER, show_default=True, metavar="MINUTES",

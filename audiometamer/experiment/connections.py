@@ -15,7 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 AT_ONCE = 2  # requests at work for each connection there is room for: those of ended connections count until they notice
 BACKLOG = 2048  # connections that wait to be taken
 SECONDS_FOR_REQUEST = 30.0  # from its first byte, or the connection, to its last byte; the page gives up after 20
-SECONDS_FOR_READING = 60.0  # in which a response must get on, by as much as the system buffers
+SECONDS_FOR_READING = 60.0  # in which a response must make progress, by as much as the system buffers
 _MOST_CONNECTIONS = 4000
 _SPARE = 8  # files that are open now and then
 _EVERY = 65_536  # descriptors, where there is no limit
@@ -67,8 +67,8 @@ class PatientServer(Server):
 class Connection(H11Protocol):
     """A connection that is waited for as long as `SECONDS_FOR_REQUEST` and `SECONDS_FOR_READING` say.
 
-    One connection more than there is room for ends that which has waited longest for its client; itself, if no other waits. There
-    is room for ``limit_concurrency`` / `AT_ONCE`.
+    Where there is no room for one more, the connection that has waited longest for its client is closed; the new one, if no other
+    waits. There is room for ``limit_concurrency`` / `AT_ONCE`.
     """
 
     def __init__(self, config: Config, *args: Any, **kwargs: Any) -> None:
@@ -83,7 +83,7 @@ class Connection(H11Protocol):
         if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency // AT_ONCE:
             waiting = [one for one in self.connections if isinstance(one, Connection) and one.waiting_since is not None]
             longest = min(waiting, key=lambda one: (one is self, one.waiting_since))
-            self.connections.discard(longest)  # at once: it is told only after others have come
+            self.connections.discard(longest)  # at once: it learns of its end only after others have come
             longest.transport.abort()
 
     def _should_upgrade(self) -> bool:
@@ -117,7 +117,7 @@ class Connection(H11Protocol):
         self._look()
 
     def _look(self) -> None:
-        """Stop or begin to wait for a request, as far as it is here."""
+        """Start or stop the deadline of a request, by how much of it has arrived."""
         receiving = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
         if receiving and self._deadline is None:
             self._await_request()

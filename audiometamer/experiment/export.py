@@ -24,7 +24,7 @@ from audiometamer.files import readable, write_private, write_text
 from audiometamer.tables import SIGN, table_text
 
 TRIALS, LISTENERS, EVENTS, PARTICIPANTS = "trials.tsv", "listeners.tsv", "events.tsv", "participants.tsv"
-_LACKING = "{0} is a copy without {0}-wal, if it was in use: the answers of the last seconds before may be missing"
+_LACKING = "{0} has no {0}-wal beside it: if it was copied while in use, the answers of the last seconds may be missing"
 _DECODER = msgspec.json.Decoder(Message)
 COUNTED_AS = "counted_as"  # the column of trials, where some answers count as others, with what each answer counts as
 
@@ -328,7 +328,7 @@ class _Rows:
             self.enrolled[one.listener] = one
             self.messages[one.listener] = []
         else:
-            self.unreadable.append(f"listener {one.listener} has list {one.list} of {lists}; all of theirs is left out")
+            self.unreadable.append(f"listener {one.listener} has list {one.list} of {lists}; all their answers are left out")
 
     def decide(self, listener: int, trial: int, content: bytes) -> None:
         assert self.experiment.course is not None

@@ -1,4 +1,4 @@
-"""How fast newcomers are let in: so many a minute, from one address and in all."""
+"""Limits on newcomers per minute, in all and from one address."""
 
 import ipaddress
 import math
@@ -17,9 +17,9 @@ class Rate:
     Parameters
     ----------
     per_minute, per_address : int
-        The most newcomers within a minute, in all and from one address.
+        Largest number of newcomers within a minute, in all and from one address.
     clock : function
-        Seconds, which nobody sets. Default: `time.monotonic`.
+        Monotonic clock, in s. Default: `time.monotonic`.
     """
 
     def __init__(

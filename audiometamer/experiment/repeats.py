@@ -1,6 +1,7 @@
-"""A log that does not grow without end: lines that come again and again are counted."""
+"""A log that stays short: repeated lines are counted."""
 
 import logging
+import threading
 import time
 from typing import NamedTuple
 
@@ -17,19 +18,24 @@ class _Line(NamedTuple):
 
 
 class Repeats(logging.Filter):
-    """Lets each line through once a minute, and says then how often it came meanwhile; of too many that differ, only the number.
+    """Lets each line through once a minute, with how often it came meanwhile; of too many that differ, only the number.
 
-    `flush` is to be called now and then, for lines that do not come again. May be used by several threads: handlers hold a lock.
+    `flush` is to be called now and then, for lines that do not come again. Safe to be used by several threads.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._lines: dict[tuple[str, str], _Line] = {}
+        self._lock = threading.Lock()  # handlers filter before they take theirs
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a line is to be written now."""
         if getattr(record, "counted", False):
             return True
+        with self._lock:
+            return self._is_due(record)
+
+    def _is_due(self, record: logging.LogRecord) -> bool:
         now = time.monotonic()
         key = record.name, record.getMessage()
         if key not in self._lines and len(self._lines) >= MOST_LINES:
@@ -47,12 +53,14 @@ class Repeats(logging.Filter):
     def flush(self) -> None:
         """Write how often lines came again that have not come for a while, and forget them."""
         now = time.monotonic()
-        for key, line in list(self._lines.items()):
-            if now - line.since >= SECONDS:
+        with self._lock:
+            due = [(key, line) for key, line in self._lines.items() if now - line.since >= SECONDS]
+            for key, _ in due:
                 del self._lines[key]
-                if line.again:
-                    told = f"{key[1]} ({line.again} more times since this was last written)"
-                    logging.getLogger(line.record.name).log(line.record.levelno, "%s", told, extra={"counted": True})
+        for (_, text), line in due:
+            if line.again:
+                again = f"{text} ({line.again} more times since this was last written)"
+                logging.getLogger(line.record.name).log(line.record.levelno, "%s", again, extra={"counted": True})
 
 
 def log_settings(repeats: Repeats) -> dict[str, object]:

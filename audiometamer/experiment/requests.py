@@ -58,16 +58,17 @@ class SecurityHeaders:
 
 
 class Allowance:
-    """How many requests each listener may send: so many at once, and so many a second after that.
+    """Limit on each listener's requests (token bucket).
 
     Parameters
     ----------
     at_once, a_second : float
+        Largest burst, and requests per second after it.
     """
 
     def __init__(self, at_once: float, a_second: float) -> None:
         self.at_once, self.a_second = at_once, a_second
-        self._left: dict[int, tuple[float, float]] = {}  # and when, by a clock that nobody sets
+        self._left: dict[int, tuple[float, float]] = {}  # by listener, and when, by the monotonic clock
 
     def take(self, listener: int) -> bool:
         """Whether a listener may send one more; it is taken then."""

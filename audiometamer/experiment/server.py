@@ -168,11 +168,11 @@ def create_app(
     open_to : {"prolific", "mturk", "anyone"}, optional
         Whom to give a token who comes without. Default: nobody.
     rate : Rate, optional
-        How many of them are let in. Default: that of `Rate`.
+        Limit on newcomers. Default: that of `Rate`.
     signed : SignedLinks, optional
-        What Prolific's links must be. Default: they need not be signed.
+        Verifier of Prolific's links. Default: links need not be signed.
     ending : function, optional
-        Whether the server ends, so that nothing more is begun. Default: it never does.
+        Whether the server is stopping, so that nothing more is begun. Default: it never does.
     now_and_then : function, optional
         Called every few seconds.
 
@@ -483,7 +483,7 @@ def serve(
     database : path, optional
         Default: ``answers.db`` in the experiment's folder.
     proxies : sequence of str
-        Addresses or networks of proxies whose word on who connects to them (``X-Forwarded-For``) is believed. Default: none.
+        Addresses or networks of proxies whose ``X-Forwarded-For`` is trusted. Default: none.
     started : function of str, optional
         Called with the address once requests are taken.
 

@@ -52,7 +52,7 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
     trial : Presented
     design : ExplorationDesign
     name : str
-        Of the WAV: its dither follows from it and the draws.
+        Name of the WAV; its dither follows from it and `draws`.
     draws : Draws
 
     Raises

@@ -221,7 +221,7 @@ _summaries = msgspec.json.Decoder(Summary)
 def read_results(folder: Path, *, warn: bool = True, whole: bool = False) -> list[Result]:
     """All finished metamers of a folder, in the order of their names; with `warn`, a warning of those unfinished or gone.
 
-    With `whole`, without those that are broken, of which a warning tells.
+    With `whole`, broken ones are left out, with a warning.
 
     Raises
     ------
@@ -244,7 +244,7 @@ def read_results(folder: Path, *, warn: bool = True, whole: bool = False) -> lis
 def iterate_results(folder: Path, *, whole: bool = False) -> Iterator[Result]:
     """As `read_results`, one by one and without a warning; nothing if none is finished.
 
-    With `whole`, only those whose record can be read and whose signals are whole, and a warning of the others, as not made.
+    With `whole`, only those whose record can be read and whose signals are whole; a warning names the others.
     """
     if in_set := is_set(folder):
         records = sorted(folder.glob(f"{ITEMS}/*/*/*/{RECORD}"))

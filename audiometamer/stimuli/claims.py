@@ -256,11 +256,16 @@ def forget_dead(folder: Path) -> bool:
     if not folder.is_dir():
         return True
     with in_turn(folder / LOCK):
-        claims = {path: read_claim(path) for path in folder.glob("[!.]*")}
+        claims = {path: read_claim(path) for path in folder.iterdir() if is_claim(path)}
         dead = [path for path, claim in claims.items() if claim is not None and (claim.is_dead or _is_left(path, claim))]
         for path in dead:
             path.unlink(missing_ok=True)
     return len(dead) == len(claims)
+
+
+def is_claim(path: Path) -> bool:
+    """Whether what lies in the folder of claims may be one: a file named by a key alone. What else is there is left there."""
+    return not path.suffix and not path.name.startswith(".") and path.is_file() and not path.is_symlink()
 
 
 def _is_left(path: Path, claim: Claim) -> bool:

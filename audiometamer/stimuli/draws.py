@@ -1,4 +1,4 @@
-"""Names and random numbers that follow from a private key: who knows everything else of an experiment cannot compute them."""
+"""Names and random numbers that follow from a private key: nobody without it can compute them, whatever else they know."""
 
 import hashlib
 import hmac
@@ -50,11 +50,11 @@ class Draws:
         return name
 
     def generator(self, *purpose: int) -> np.random.Generator:
-        """Random numbers for one purpose; those for another tell nothing of them."""
+        """A generator for one purpose, independent of those for others."""
         return np.random.default_rng([self.seed, *purpose] if self.key is None else self._number(*purpose))
 
     def subseed(self, *purpose: int) -> int:
-        """A seed for those who take one."""
+        """A seed, where one is asked for in place of a generator."""
         return int(self.generator(*purpose).integers(2**31)) if self.key is None else self._number(*purpose)
 
     def _number(self, *purpose: int) -> int:
@@ -96,7 +96,7 @@ def write_key(path: Path, draws: Draws) -> None:
 
 
 def date_alike(files: Iterable[Path]) -> None:
-    """Give files one date, which does not tell in what order they were written."""
+    """Give all files one date, so that it does not show in what order they were written."""
     now = time.time()
     for path in files:
         os.utime(path, (now, now))

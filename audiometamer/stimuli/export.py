@@ -279,7 +279,7 @@ class Sounds:
     set_files : sequence of str
         As they lie in the set.
     draws : Draws
-        Of dither and calibration noise.
+        Source of dither and calibration noise.
     """
 
     def __init__(self, stimulus_set: Path, settings: Settings, set_files: Sequence[str], draws: Draws) -> None:
@@ -438,7 +438,7 @@ def pcm_wav(sound: Sound, settings: Settings, *, name: str, draws: Draws) -> byt
     name : str
         Each sound has its own dither, whoever else is written.
     draws : Draws
-        Of the dither.
+        Source of the dither.
 
     Raises
     ------

@@ -146,8 +146,9 @@ def _as_made(stimulus_set: Path, items: Sequence[Planned]) -> list[Planned]:
             for beside in sorted(at.parent.iterdir()) if at.parent.is_dir() else ():
                 folders.setdefault(beside.name.rpartition("-")[0], []).append(beside)
         others = [] if is_complete(at) else there[at.parent].get(at.name.rpartition("-")[0], [])
-        same = (key for beside in others if (key := _key_of(beside, item.identity)) is not None)
-        found.append(replace(item, key=next(same, item.key)))
+        same = (held for beside in others if (held := _made_as(beside, item.identity)) is not None)
+        made: _Identified | Planned = next(same, item)
+        found.append(replace(item, key=made.key, identity=made.identity))
     return found
 
 
@@ -158,13 +159,13 @@ class _Identified(msgspec.Struct):
     identity: Identity
 
 
-def _key_of(at: Path, identity: Identity) -> str | None:
-    """The key of the complete item in a folder if it is the same item; None if it is not."""
+def _made_as(at: Path, identity: Identity) -> _Identified | None:
+    """Key and identity of the complete item in a folder if it is the same item; None if it is not."""
     try:
         found = msgspec.json.decode((at / RECORD).read_bytes(), type=_Identified)
     except (OSError, msgspec.MsgspecError):  # not complete, or of another version: it is not taken for what is wanted
         return None
-    return found.key if found.identity.is_same(identity) else None
+    return found if found.identity.is_same(identity) else None
 
 
 def _format(model: Model) -> object:

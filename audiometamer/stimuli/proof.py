@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import content_of, file_sha256
-from audiometamer.metamers.belonging import is_original
-from audiometamer.metamers.results import ITEMS, RECORD, Summary
+from audiometamer.metamers.belonging import is_original, is_signal
+from audiometamer.metamers.results import ITEMS, NOT_JSON, RECORD, Summary
 from audiometamer.safe_names import as_on_any_disk
 from audiometamer.stimuli.identity import Identity, folder_of_item
 from audiometamer.stimuli.layout import ATTEMPTS
@@ -101,7 +101,7 @@ class Contents:
         self.sums[file] = hashlib.sha256(content).hexdigest()
         try:
             self.records[file] = held = _held.decode(content)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except NOT_JSON:
             self.edited.add(file)
         else:
             if not is_sealed(content, held.seal):
@@ -139,7 +139,7 @@ def faults(contents: Contents) -> Iterator[Difference]:
             yield Difference(kind, file)
         evidence, signal, original = held.evidence, signal_of(file, held), held.original
         yield from (Difference("missing", of) for of in (signal, original) if of not in contents.sums)
-        if signal in contents.sums and evidence.signal_sha256 not in ("", contents.sums[signal]):
+        if signal in contents.sums and not is_signal(evidence, contents.folder / signal, contents.sum_of):
             yield Difference("foreign", signal)
         if original in contents.sums:
             said = (original, evidence.original_sha256 or evidence.settings.clip_sha256)
@@ -157,7 +157,7 @@ def _fault(file: str, held: Held, records: Mapping[str, Held]) -> Kind | None:
     at = PurePosixPath(file).parent
     item = at.parents[1] if at.parent.name == ATTEMPTS else at
     identity = _identity(held)
-    if identity is None or identity.judge_sha256 is not None:  # of another version: its key and its folder came about otherwise
+    if identity is None or _is_of_version_0_1(held, identity):  # its key and its folder came about otherwise
         if not item.name.endswith(f"-{held.key}"):
             return "misplaced"
     elif as_on_any_disk(item) != as_on_any_disk(folder_of_item(identity.settings, held.key)):
@@ -172,6 +172,12 @@ def _identity(held: Held) -> Identity | None:
         return _identities.decode(held.identity)
     except msgspec.MsgspecError:
         return None
+
+
+def _is_of_version_0_1(held: Held, identity: Identity) -> bool:
+    """Whether an item got its key from version 0.1, which hashed the judge too; attempts by version 0.2 do not name it."""
+    retried = held.attempts != [identity.settings.seed]
+    return identity.judge_sha256 is not None or (retried and not held.seal and held.key != identity.key)
 
 
 def _agrees(held: Held, identity: Identity) -> bool:

@@ -1,4 +1,4 @@
-"""What lies in a set but is no part of it: what runs need, and reports; told by its place, its name and what it holds."""
+"""What lies in a set but is no part of it: what runs need, and reports; recognised by place, name and content."""
 
 import re
 import struct
@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import is_temporary
-from audiometamer.metamers.results import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
+from audiometamer.files import is_empty, is_temporary
+from audiometamer.metamers.results import ITEMS, NOT_JSON, PLANNED, RECORD, REPORT, REPORT_FILES
 from audiometamer.metamers.settings import Settings
-from audiometamer.stimuli.claims import is_running, read_claim
+from audiometamer.stimuli.claims import NOBODYS, is_claim, is_running, read_claim
 from audiometamer.stimuli.identity import folder_of_item
 from audiometamer.stimuli.layout import (
     CHECKPOINT,
@@ -57,14 +57,8 @@ def is_of_runs(stimulus_set: Path, file: str) -> bool:
         return _is_being_written(stimulus_set, at)
     if at.name == LOCK:
         return at.parent.as_posix() in (".", CLAIMS) and _is_lock(path)
-    kinds: dict[str, Callable[[Path, PurePosixPath], bool]] = {
-        CLAIMS: _is_claim,
-        REPORT: _is_page,
-        REPORT_FILES: _is_picture,
-        ITEMS: _is_checkpoint,
-    }
     try:
-        return kinds.get(at.parts[0], _is_log)(path, at)
+        return _KINDS.get(at.parts[0], _is_log)(path, at)
     except (OSError, AudioMetamerError):
         return False
 
@@ -75,8 +69,10 @@ def _is_lock(path: Path) -> bool:
 
 
 def _is_claim(path: Path, at: PurePosixPath) -> bool:
-    named = len(at.parts) == 2 and _KEY.fullmatch(at.name) is not None
-    return named and path.stat().st_size <= _MOST and read_claim(path) is not None
+    """A claim that can be read, or one that is being written."""
+    if len(at.parts) != 2 or _KEY.fullmatch(at.name) is None or path.stat().st_size > _MOST:
+        return False
+    return read_claim(path) != NOBODYS or is_empty(path)
 
 
 def _is_page(path: Path, _: PurePosixPath) -> bool:
@@ -117,7 +113,7 @@ def _is_checkpoint(path: Path, at: PurePosixPath) -> bool:
             length = struct.unpack("<Q", file.read(8))[0]
             header = msgspec.json.decode(file.read(min(length, _LARGEST_HEADER)), type=_Header)
         settings = msgspec.json.decode(header.metadata.unfinished, type=_Unfinished).settings
-    except (struct.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (struct.error, *NOT_JSON):
         return False
     key = at.parent.name.rpartition("-")[2]  # of a later attempt, the seed is another
     return PurePosixPath(folder_of_item(settings, key)).parent == at.parent.parent
@@ -143,13 +139,13 @@ def _is_being_written(stimulus_set: Path, at: PurePosixPath) -> bool:
     else:
         named = at.parts[0] == ITEMS and len(at.parts) in (5, 7) and _OF_ITEMS.fullmatch(name) is not None
         return named and _lives(claims / at.parts[3].rpartition("-")[2])
-    return named and any(map(_lives, claims.glob("[!.]*")))
+    return named and any(_lives(claim) for claim in claims.glob("*") if is_claim(claim))
 
 
 def _lives(claim: Path) -> bool:
     try:
         return is_running(claim)
-    except AudioMetamerError:  # it is none, and told as extra
+    except AudioMetamerError:  # it is no claim, and reported as extra
         return False
 
 

@@ -3,9 +3,9 @@
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set, Sized
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
@@ -40,8 +40,8 @@ def write_manifest(stimulus_set: Path) -> Path:
 
     Runs need ``claims/``, ``.lock``, checkpoints, and the folder of a cluster's logs. A report is no part of a set. A record that
     differs from the manifest that was there, and does not say that it replaces it, was not written by a run: it keeps the sum
-    that it had, as a signal or an original does that is not what its record says. What is new and not as its record says is not
-    listed. A warning names both.
+    that it had, as does a signal or an original that is not what its record says, and what lies behind a link. What is new and
+    not as its record says, or is a link, is not listed. Warnings name them.
 
     Raises
     ------
@@ -51,24 +51,28 @@ def write_manifest(stimulus_set: Path) -> Path:
     path = stimulus_set / MANIFEST
     before = _sums_before(stimulus_set)
     contents = Contents(stimulus_set)
-    for file in sorted(_files(stimulus_set, finished=True)):
-        contents.read(file)
-    sums = contents.sums
+    there = sorted(_files(stimulus_set, listed=before))
+    links = {file for file in there if (stimulus_set / file).is_symlink()}
+    for file in there:
+        if file not in links:
+            contents.read(file)
+    sums = {file: before[file] for file in before if _is_linked(file, links)} | contents.sums
     damaged = _damaged(before, contents)
-    doubtful = {fault.file: fault for fault in faults(contents) if fault.file not in damaged}
+    doubtful = {fault.file: fault for fault in faults(contents) if not (fault.file in damaged or _is_linked(fault.file, links))}
+    doubtful |= {file: Difference("link", file) for file in sorted(links)}
     if damaged:
         told = (
-            f"{stimulus_set / damaged[0]}{_more(damaged)} changed since the last manifest, which no run does; the manifest keeps"
+            f"{stimulus_set / damaged[0]}{_more(damaged)} changed since the last manifest, and not by a run; the manifest keeps"
         )
-        remedy = "the sum: put back what was there, or delete it with its item and run again"
+        remedy = "the old sum: put back what was there, or delete it with its item and run again"
         warnings.warn(f"{told} {remedy}", AudioMetamerWarning, stacklevel=2)
     if doubtful:
         kind, file = next(iter(doubtful.values()))
-        told = f"{stimulus_set / file}{_more(doubtful)}: {kind}, by the records of the set"
+        told = f"{stimulus_set / file}{_more(doubtful)}: {kind}{'' if kind == 'link' else ', by the records of the set'}"
         warnings.warn(f"{told}; `audiometamer stimuli verify {stimulus_set}` names all", AudioMetamerWarning, stacklevel=2)
     listed = {file: before[file] if file in damaged else digest for file, digest in sums.items()}
     with whole_file(path) as temporary:
-        lines = [_line(digest, file) for file, digest in listed.items() if file in before or file not in doubtful]
+        lines = [_line(digest, file) for file, digest in sorted(listed.items()) if file in before or file not in doubtful]
         temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape", newline="\n")
     return path
 
@@ -92,9 +96,10 @@ def _damaged(before: Mapping[str, str], contents: Contents) -> list[str]:
     """Records, signals of items, and originals, that are not what they were, and were not written by a run since."""
     changed = {file for file, digest in contents.sums.items() if before.get(file, digest) != digest}
     written = {file for file in changed if file in contents.records and before[file] in contents.records[file].replaces}
+    damaged = changed - written
     claimed: dict[str, str] = {}
     for file in contents.records:
-        if file not in changed - written:
+        if file not in damaged:
             claimed |= contents.claims(file)
 
     def is_written(file: str) -> bool:
@@ -178,14 +183,19 @@ def verify(stimulus_set: Path) -> Iterator[Difference]:
     for kind, file in faults(contents):
         if kind == "misplaced" or found.get(file, "extra") == "extra":
             found[file] = kind
-    found |= dict.fromkeys(links, "link")
-    linked = tuple(f"{link}/" for link in links)
-    yield from (Difference(found[file], file) for file in sorted(found) if not file.startswith(linked))
+    found = {file: kind for file, kind in found.items() if not _is_linked(file, links)} | dict.fromkeys(links, "link")
+    yield from (Difference(found[file], file) for file in sorted(found))
+
+
+def _is_linked(file: str, links: Set[str]) -> bool:
+    """Whether a file is one of the links of a set, or lies behind one."""
+    return bool(links) and any(str(at) in links for at in (PurePosixPath(file), *PurePosixPath(file).parents))
 
 
 def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference]:
     """What does not belong together of the metamers of `synth`."""
     seen: set[str] = set()
+    sum_of = cache(file_sha256)  # metamers share originals
 
     def once(kind: Kind, file: str) -> Iterator[Difference]:
         if file not in seen:
@@ -194,6 +204,11 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
 
     for record in records:
         name = record.relative_to(folder).as_posix()
+        links = [at for at in (record, *record.parents[:2]) if at.is_symlink()]
+        for link in links:
+            yield from once("link", link.relative_to(folder).as_posix())
+        if links:
+            continue
         try:
             result = result_at(record)
         except AudioMetamerError:
@@ -210,7 +225,7 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
                 yield from once("missing", file)
             else:
                 try:
-                    if not belongs(evidence, path):
+                    if not belongs(evidence, path, sum_of):
                         yield from once("foreign", file)
                 except AudioMetamerError:
                     yield from once("unreadable", file)
@@ -223,7 +238,8 @@ def _as_named_before(file: str) -> str:
 
 def lists_all(stimulus_set: Path) -> bool:
     """Whether the manifest lists what it would list if it were written now; the sums are not looked at."""
-    return read_manifest(stimulus_set).keys() == set(_files(stimulus_set, finished=True))
+    listed = read_manifest(stimulus_set)
+    return listed.keys() == set(_files(stimulus_set, listed=listed))
 
 
 def made_since(differences: Iterable[Difference]) -> int:
@@ -232,16 +248,17 @@ def made_since(differences: Iterable[Difference]) -> int:
     return len({tuple(parts[:4]) for parts in extra if parts[0] == ITEMS and parts[-1] == RECORD})
 
 
-def _files(stimulus_set: Path, *, finished: bool = False, precise: bool = False) -> Iterator[str]:
+def _files(stimulus_set: Path, *, listed: Container[str] | None = None, precise: bool = False) -> Iterator[str]:
     """All files of a set and all links in it, as they lie in it, but for what runs need.
 
     Parameters
     ----------
     stimulus_set : path
-    finished : bool
-        Whether only items are taken that are complete.
+    listed : container of str, optional
+        Files of the manifest that is there: of items and originals, only whole ones are then taken, and those that it lists, as
+        they were whole once. Default: all files.
     precise : bool
-        Whether what runs need is told by more than its name; see `audiometamer.stimuli.running.is_of_runs`.
+        Whether what runs need is recognised by more than its name; see `audiometamer.stimuli.running.is_of_runs`. Default False.
     """
 
     def refuse(error: OSError) -> None:
@@ -250,10 +267,10 @@ def _files(stimulus_set: Path, *, finished: bool = False, precise: bool = False)
 
     for folder, subfolders, names in os.walk(stimulus_set, onerror=refuse):
         at = PurePosixPath(Path(folder).relative_to(stimulus_set).as_posix())
-        if finished and len(at.parts) > 3 and at.parts[0] == ITEMS and not _is_made(stimulus_set, at, names):
+        if listed is not None and len(at.parts) > 3 and at.parts[0] == ITEMS and not _is_made(stimulus_set, at, names, listed):
             names = [name for name in names if name == ERROR]
-        elif finished and at.parts[:1] == (ORIGINALS,):
-            names = [name for name in names if is_whole(Path(folder, name))]
+        elif listed is not None and at.parts[:1] == (ORIGINALS,):
+            names = [name for name in names if (at / name).as_posix() in listed or is_whole(Path(folder, name))]
         links = [name for name in subfolders if Path(folder, name).is_symlink()]  # which are not walked into
         for file in ((at / name).as_posix() for name in (*names, *links)):
             own = file == MANIFEST and not (precise and (stimulus_set / file).is_symlink())
@@ -261,9 +278,9 @@ def _files(stimulus_set: Path, *, finished: bool = False, precise: bool = False)
                 yield file
 
 
-def _is_made(stimulus_set: Path, at: PurePosixPath, names: Sequence[str]) -> bool:
-    """Whether an item in a folder with these files counts as made, or an attempt at one has ended."""
-    if RECORD not in names or len(at.parts) > 4:
+def _is_made(stimulus_set: Path, at: PurePosixPath, names: Sequence[str], listed: Container[str]) -> bool:
+    """Whether an item in a folder with these files counts as made, or is listed as such; or an attempt at one has ended."""
+    if RECORD not in names or len(at.parts) > 4 or (at / RECORD).as_posix() in listed:
         return RECORD in names
     try:
         return read_item(stimulus_set, stimulus_set / at, whole=True) is not None

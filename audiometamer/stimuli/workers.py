@@ -65,7 +65,7 @@ class Interruption:
 def interruptible() -> Iterator[Interruption]:
     """While this lasts, SIGTERM, SIGUSR1 and SIGUSR2, as schedulers send before a time limit, stop the work with nothing lost.
 
-    Ctrl-C stops it at once: what was unfinished goes on from its latest checkpoint.
+    Ctrl-C stops it at once: what was unfinished resumes from its latest checkpoint.
     """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
@@ -108,7 +108,7 @@ def run_many(work: Work, workers: int, *, device: str, watch: Callable[[int], No
     """
     context = multiprocessing.get_context("spawn")
     threads = max(torch.get_num_threads() // workers, 1)
-    faults: dict[str, list[str]] = {}  # who ended so
+    faults: dict[str, list[int]] = {}  # who ended so
 
     def start(k: int) -> _Running:
         told, tell = context.Pipe(duplex=False)
@@ -124,8 +124,9 @@ def run_many(work: Work, workers: int, *, device: str, watch: Callable[[int], No
             time.sleep(_POLL)
             watch(len(running))
             for k, one in tuple(running.items()):
+                has_ended = not one.process.is_alive()  # before it is listened to: of its last words none is missed
                 one.listen()
-                if one.process.is_alive():
+                if not has_ended:
                     continue
                 del running[k]
                 status = one.process.exitcode
@@ -133,20 +134,20 @@ def run_many(work: Work, workers: int, *, device: str, watch: Callable[[int], No
                     restarts += 1
                     running[k] = start(k)
                 elif status:
-                    faults.setdefault(one.fault or _end(status), []).append(str(k))
+                    faults.setdefault(one.fault or _end(status), []).append(k)
     finally:
         for one in running.values():
             one.process.terminate()
         for one in running.values():
             one.process.join()
     if faults:
-        ends = (f"worker{'s' * (len(who) > 1)} {some_of(who)} {how}" for how, who in faults.items())
+        ends = (f"worker{'s' * (len(who) > 1)} {some_of([*map(str, sorted(who))])} {how}" for how, who in faults.items())
         raise AudioMetamerError(f"{'; '.join(ends)}; what they had finished is kept")
 
 
 @dataclass
 class _Running:
-    """A worker's process, and what it tells.
+    """A worker's process, and what it reports.
 
     Parameters
     ----------
@@ -154,7 +155,7 @@ class _Running:
     told : Connection
         Where its notes come from, and at its end the fault.
     fault : str
-        How it failed. Default empty: nothing is told.
+        How it failed. Default empty: unknown.
     """
 
     process: Any
@@ -173,7 +174,7 @@ class _Running:
 
 
 def _end(status: int) -> str:
-    """How a worker ended that told nothing."""
+    """How a worker ended that reported nothing."""
     guess = ": out of memory?" if status == -getattr(signal, "SIGKILL", 0) else ""
     return f"{how_it_ended(status)}{guess}"
 

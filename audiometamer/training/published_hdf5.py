@@ -214,16 +214,16 @@ def _rows(file: Any, path: Path, dataset: str, row: int | slice = slice(None)) -
 
 
 def _numbers(file: Any, path: Path, dataset: str) -> NDArray[np.int32]:
-    """The numbers of the classes of all rows, [shape=(rows,)]."""
+    """Class numbers of all rows, [shape=(rows,)]."""
     numbers = _rows(file, path, dataset).reshape(-1)
     whole = numbers.astype(np.int32) if (np.abs(numbers.astype(np.float64)) < 2**31).all() else np.zeros(0, dtype=np.int32)
     if not np.array_equal(whole, numbers):
-        raise AudioMetamerError(f"{path}: {dataset} holds what are no numbers of classes, such as NaN, 0.5 or 2^31")
+        raise AudioMetamerError(f"{path}: {dataset} holds values that are no class numbers, such as NaN, 0.5 or 2^31")
     return whole
 
 
 def _flags(file: Any, path: Path, shape: Sequence[int]) -> NDArray[np.uint8]:
-    """Which noises each row holds, a bit for each, [shape=(rows, classes / 8)]; read some rows at a time."""
+    """The noises of each row, one bit per class, [shape=(rows, classes / 8)]; read in blocks of rows."""
     step = max(_BLOCK // max(shape[1], 1), 1)
     flags = np.zeros((shape[0], -(-shape[1] // 8)), dtype=np.uint8)
     for first in range(0, shape[0], step):

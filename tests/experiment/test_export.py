@@ -204,7 +204,7 @@ def test_a_listener_of_a_list_that_is_not_there_is_named(answered, store, experi
     with sqlite3.connect(store.path) as db:
         db.execute("UPDATE listeners SET list = ? WHERE listener = 1", (number,))
     found = read_answers(store.path, experiment)
-    assert found.notices == [f"listener 1 has list {number} of 6; all of theirs is left out"]
+    assert found.notices == [f"listener 1 has list {number} of 6; all their answers are left out"]
     assert [row["listener"] for row in rows(found.text(LISTENERS))] == ["2"]
     assert results_page("x", found)
 
@@ -241,6 +241,6 @@ def test_it_is_read_where_nothing_can_be_written(answered, store, experiment, tm
     process = started(exported_from_a_read_only_disk, experiment.folder, files, out, output=tmp_path / "output.txt")
     assert finished(process) == 0, (tmp_path / "output.txt").read_text()
     assert (out / TRIALS).read_text(encoding="utf-8") == answered.text(TRIALS)
-    told = "" if complete else "answers.db is a copy without answers.db-wal, if it was in use: the answers of the last seconds"
+    told = "" if complete else "answers.db has no answers.db-wal beside it: if it was copied while in use, the answers of"
     assert (out / "notices.txt").read_text().startswith(told)
     assert bool(told) == bool((out / "notices.txt").read_text())

@@ -59,7 +59,7 @@ def test_each_build_has_a_key_of_its_own(tmp_path, folder, monkeypatch, capsys):
     """From the same set, design and seed; and the same files from the same key."""
     stimuli, design = folder.parent / "set", write_design(tmp_path, DESIGN.replace("listeners = 6", "listeners = 1"))
     monkeypatch.setattr("audiometamer.experiment.build.write_page", lambda page, _sentences: page.mkdir())
-    for name, more in (("a", []), ("b", []), ("c", ["--key", f"{tmp_path}/a/names.key"])):
+    for name, more in (("a", []), ("b", []), ("c", ["--names-key", f"{tmp_path}/a/names.key"])):
         assert main(["experiment", "build", str(stimuli), "--design", str(design), "--out", f"{tmp_path}/{name}", *more]) == 0
     a, b, c = ({path.name: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()} for name in "abc")
     assert {name for name in a if a[name] != c[name]} == {"results.secret"}
@@ -172,7 +172,7 @@ def test_a_key_that_is_none_is_refused_before_anything_is_made(tmp_path, folder,
     (tmp_path / "bad.key").write_text("secret")
     design = write_design(tmp_path)
     asked = ["experiment", "build", folder.parent / "set", "--design", design, "--out", tmp_path / "out"]
-    assert main([*map(str, asked), "--key", str(tmp_path / "bad.key")]) == 2
+    assert main([*map(str, asked), "--names-key", str(tmp_path / "bad.key")]) == 2
     assert "bad.key is no key: it must hold 32 or more hexadecimal digits" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

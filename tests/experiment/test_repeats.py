@@ -1,6 +1,7 @@
 """A log in which the same line again and again is counted."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -69,3 +70,12 @@ def test_too_many_lines_that_differ_are_counted_together(found, clock):
     counted.flush()
     assert lines[101:] == ["more than 100 lines that differ (9899 more times since this was last written)"]
     assert not counted._lines
+
+
+def test_lines_of_several_threads_are_all_counted(found, clock):
+    _, logger, lines = found
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: logger.error("full"), range(2000)))
+    clock[0] += 61
+    logger.error("full")
+    assert lines == ["full", "full (1999 more times since this was last written)"]

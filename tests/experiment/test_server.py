@@ -457,7 +457,7 @@ def test_a_database_that_is_replaced_is_not_shown_and_asks_to_come_again(client,
         assert told.headers["Retry-After"] == "1"
     refusal(client.post("/results", data={"secret": experiment.secret}), 503)
     assert {record.getMessage() for record in caplog.records} == {
-        f"{store.path} was deleted, moved or replaced; nothing is kept until it is back or the server is started again"
+        f"{store.path} was deleted, moved or replaced; nothing is kept until it is back or the server is restarted"
     }
     aside.replace(store.path)
     assert send(client, token, message).status_code == 200

@@ -12,6 +12,7 @@ from command_line import refused
 
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
+from audiometamer.metamers.belonging import samples_sha256
 from audiometamer.metamers.files import read_metamer, write_signal
 from audiometamer.metamers.targets import save_activations
 
@@ -120,3 +121,10 @@ def test_another_target_of_the_same_name_is_refused(capsys):
     save_activations("met/t/tiny/target.safetensors", {"relu0": torch.zeros(3)})
     with pytest.raises(AudioMetamerError, match=r"target\.safetensors is not the original of .*relu0_seed0\.wav"):
         read_metamer(Path("met/t/tiny/relu0_seed0.wav"))
+
+
+def test_a_header_that_announces_more_than_there_is_takes_no_memory(tmp_path):
+    with (tmp_path / "vast.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (10**13,)})
+    with pytest.raises(AudioMetamerError, match=r"vast\.npy cannot be read"):
+        samples_sha256(tmp_path / "vast.npy", "relu0")

@@ -123,6 +123,14 @@ def test_claims_of_the_dead_are_forgotten_and_those_of_the_living_stay(tmp_path)
     assert [path.name for path in tmp_path.glob("[!.]*")] == ["b"]
 
 
+def test_what_is_no_claim_is_left_where_it_is(tmp_path):
+    (tmp_path / "claims" / "more").mkdir(parents=True)
+    (tmp_path / "claims" / "sound.wav").write_bytes(b"RIFF")
+    os.utime(tmp_path / "claims" / "sound.wav", (0, 0))
+    assert forget_dead(tmp_path / "claims")
+    assert {path.name for path in (tmp_path / "claims").glob("[!.]*")} == {"more", "sound.wav"}
+
+
 def test_a_claim_of_a_process_whose_number_is_now_ours_is_taken_over(tmp_path):
     write(tmp_path, "a", host=platform.node(), pid=os.getpid())
     assert Claims(tmp_path).take("a")

@@ -12,18 +12,19 @@ from audiometamer.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.metamers.results import RECORD, iterate_results
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.layout import CHECKPOINT
+from audiometamer.stimuli.layout import CHECKPOINT, MANIFEST
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.records import read_record
 from audiometamer.stimuli.run import run
+from audiometamer.stimuli.set import write_set
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import verify
 
 WITH_NULL = PLAN.replace("[[models]]", '[[models]]\nnull = "null.json"')
 
 
-def make(path):
-    run(expand(path, read_plan(path)), device="cpu")
+def make(path, **how):
+    run(expand(path, read_plan(path)), device="cpu", **how)
     return {item.key: item for item in iterate_results(path.parent / "set")}
 
 
@@ -96,6 +97,29 @@ def test_an_old_set_is_recognised_as_made(unjudged, tmp_path):
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "set" / "items").rglob("*") if file.is_file()}
     make(path)
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "set" / "items").rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.filterwarnings("ignore:.*made again")
+@pytest.mark.parametrize("by", ["this version", "version 0.2", "this version, mending"])
+def test_items_of_version_0_1_that_are_attempted_again_verify(unjudged, tmp_path, by):
+    path, _ = unjudged
+    as_of_version_0_1(tmp_path / "set", "of another null distribution")
+    write_null(tmp_path, 1e9)
+    path.write_text(WITH_NULL)
+    if by == "this version, mending":
+        for signal in (tmp_path / "set").rglob("metamer.wav"):
+            signal.write_bytes(signal.read_bytes()[:100])
+    made = make(path, attempts=2)
+    if by == "version 0.2":  # it had no seals, and named the judge of no later attempt
+        for record in (tmp_path / "set").rglob(RECORD):
+            content = json.loads(record.read_text()) | {"seal": "", "replaces": []}
+            if record.parent.name != "0":
+                del content["identity"]["judge_sha256"]
+            record.write_text(json.dumps(content))
+        (tmp_path / "set" / MANIFEST).unlink()
+        write_set(tmp_path / "set")
+    assert {len(item.seeds) for item in made.values()} == {2}
+    assert list(verify(tmp_path / "set")) == []
 
 
 def test_only_what_fails_is_attempted_again_and_as_if_it_had_been_judged_at_once(tmp_path):

@@ -199,16 +199,17 @@ def claims(folder):
 
 
 def test_terminated_it_gives_its_claims_back_and_goes_on_from_a_checkpoint(tmp_path):
-    path, folder = write_plan(tmp_path, PLAN.replace("steps = 20", "steps = 20000")), tmp_path / "set"
+    path, folder, log = write_plan(tmp_path, PLAN.replace("steps = 20", "steps = 20000")), tmp_path / "set", tmp_path / "log"
     reached = []
     for number in (signal.SIGTERM, signal.SIGUSR1):
-        process = started(faulty_runs.make, path, output=tmp_path / "log")
-        wait_for(lambda: len(claims(folder)) == 6)
+        process = started(faulty_runs.make, path, output=log)
+        wait_for(lambda: log.exists() and log.read_text().count(": step ") > len(reached))  # it reports the first one at once
+        assert len(claims(folder)) == 6
         assert read_status(folder).counts["running"] > 0
-        time.sleep(1)
+        time.sleep(1)  # for some more
         os.kill(process.pid, number)
         assert finished(process) == 130
-        assert "what was finished is kept" in (tmp_path / "log").read_text()
+        assert "what was finished is kept" in log.read_text()
         assert not claims(folder)
         kept = [load_unfinished(file) for file in sorted(folder.rglob(CHECKPOINT))]
         assert len(kept) >= 2

@@ -227,7 +227,7 @@ def test_a_clip_that_is_gone_is_told(stimuli):
     with pytest.warns(AudioMetamerWarning, match=r"originals/one_rms@4000\.wav, the original of item\.json, is gone"):
         rows = described.write_set(stimuli)
     assert {row.clip for row in rows} == {"one_slt", "two_slt"}
-    assert {difference.kind for difference in verify(stimuli)} == {"extra"}
+    assert {difference.kind for difference in verify(stimuli)} == {"extra", "missing"}
 
 
 def test_bad_sets_are_told_in_a_line(stimuli, tmp_path):

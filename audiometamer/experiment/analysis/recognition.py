@@ -15,6 +15,7 @@ from audiometamer.experiment.analysis.intervals import mean_over_listeners
 from audiometamer.experiment.analysis.trials import Trial
 from audiometamer.files import content_of
 from audiometamer.metamers.clips import NATURAL
+from audiometamer.metamers.results import NOT_JSON
 
 Observer = Literal["human", "network"]
 Recognised = Mapping[tuple[str, str], bool]  # whether a model recognises a stimulus
@@ -197,7 +198,7 @@ def read_recognised(path: Path, *, same: Callable[[str, str], bool] = operator.e
     """
     try:
         key = msgspec.json.decode(content_of(path), type=dict[str, _Sound])
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, *NOT_JSON) as error:
         raise AudioMetamerError(f"{path} is not the key of an experiment: {error}") from error
     return {
         (model, stimulus): any(same(said, right) for right in (sound.word, sound.speaker))
