@@ -142,7 +142,7 @@ def test_the_only_task_has_the_name_of_its_labels():
 
 @pytest.mark.parametrize("duration", [float("nan"), float("inf"), 1e300, -2.0, 0.0])
 def test_durations_that_no_sound_has(duration):
-    with pytest.raises(am.AudioMetamerError, match="has no signals: give 1 to 3,600,000,000 samples"):
+    with pytest.raises(am.AudioMetamerError, match="has no signals: give 1 to 10,000,000 samples"):
         am.Model(torch.nn.Linear(1000, 2).eval(), sample_rate=4000, duration=duration)
 
 
