@@ -177,7 +177,7 @@ class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     test : {"huggins", "antiphase", "none"}
         Huggins pitch (Milne et al. 2021), or tones in antiphase (Woods et al. 2017). Default "huggins".
     trials : int
-        Default 6.
+        At most 1000. Default 6.
     minimum : int
         So many right answers pass. Default 5.
     otherwise : {"stop", "continue"}
@@ -185,7 +185,7 @@ class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """
 
     test: Literal["huggins", "antiphase", "none"] = "huggins"
-    trials: Count = 6
+    trials: Annotated[int, Meta(ge=1, le=1000)] = 6
     minimum: Number = 5
     otherwise: Literal["stop", "continue"] = "stop"
 

@@ -357,7 +357,7 @@ class Store:
         except LateError:
             number = self._free(db)
             db.execute(
-                "UPDATE listeners SET list = ?, enrolled = ?, excluded = NULL WHERE listener = ?", (number, _now(), listener)
+                "UPDATE listeners SET list = ?, enrolled = ?, excluded = NULL WHERE listener = ?", (number, self._now(), listener)
             )
             if self.experiment.course is not None:
                 db.execute("DELETE FROM decided WHERE listener = ?", (listener,))
@@ -398,19 +398,26 @@ class Store:
     def _late(self, number: int, answered: int) -> str:
         """Who has this list, this many answers, and none since then, has left.
 
-        No clock that is set forward or back while we run makes anybody late.
+        No clock that is set forward or back while we run makes anybody late: this goes by the earlier of the computer's clock and
+        that of `_steady`, and whatever is kept is dated by the later.
         """
         first_main = sum(trial.kind not in ("catch", "main") for trial in self.experiment.trials(number))
         minutes = self.free_after * (LONGER if answered > first_main else 1)
+        return _moment(min(datetime.now(UTC), self._steady()) - timedelta(minutes=minutes))
+
+    def _now(self) -> str:
+        return _moment(max(datetime.now(UTC), self._steady()))
+
+    def _steady(self) -> datetime:
+        """The time by a clock that nobody sets, which was right when this was opened if the computer's was."""
         opened, then = self._opened
-        now = min(datetime.now(UTC), opened + timedelta(seconds=time.monotonic() - then))
-        return _moment(now - timedelta(minutes=minutes))
+        return opened + timedelta(seconds=time.monotonic() - then)
 
     def _new(self, db: sqlite3.Connection, person: Person | None, group: str, number: int) -> int:
         service, participant, parameters = (None, None, {}) if person is None else person
         inserted = db.execute(
             'INSERT INTO listeners (list, "group", service, participant, parameters, enrolled) VALUES (?, ?, ?, ?, ?, ?)',
-            (number, group, service, participant, _json(dict(parameters)), _now()),
+            (number, group, service, participant, _json(dict(parameters)), self._now()),
         )
         assert inserted.lastrowid is not None
         return inserted.lastrowid
@@ -594,7 +601,7 @@ class Store:
             self._check(db, state, message, len(content.encode()))
             trial = message.trial if isinstance(message, Answer) else None
             kind = type(message).__struct_config__.tag
-            row = (listener, message.key, kind, trial, content, _now())
+            row = (listener, message.key, kind, trial, content, self._now())
             db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", row)
             if isinstance(message, Answer):
                 self._close_if_over(db, state, message.trial)
@@ -652,7 +659,7 @@ class Store:
         if here is not None and following != here and (told := self._failed(db, state, here)):
             db.execute("UPDATE listeners SET excluded = ? WHERE listener = ?", (told, state.listener))
         elif following is None and (course is None or course.next(state.number, self._heard(db, state)) is None):
-            db.execute("UPDATE listeners SET finished = ? WHERE listener = ?", (_now(), state.listener))
+            db.execute("UPDATE listeners SET finished = ? WHERE listener = ?", (self._now(), state.listener))
 
     def _failed(self, db: sqlite3.Connection, state: State, kind: str) -> str:
         """Why a listener is stopped after the trials of this kind; nothing if they may go on."""
@@ -713,10 +720,6 @@ def check_replies(replies: Mapping[str, object], questions: list[Question]) -> N
             raise RefusedError(f"the answer to {name} is none of its options")
     if lacking := [question.name for question in questions if question.required and replies.get(question.name) in (None, "")]:
         raise RefusedError(f"an answer to {lacking[0]} is needed")
-
-
-def _now() -> str:
-    return _moment(datetime.now(UTC))
 
 
 def _moment(moment: datetime) -> str:

@@ -146,8 +146,9 @@ def _as_made(stimulus_set: Path, items: Sequence[Planned]) -> list[Planned]:
             for beside in sorted(at.parent.iterdir()) if at.parent.is_dir() else ():
                 folders.setdefault(beside.name.rpartition("-")[0], []).append(beside)
         others = [] if is_complete(at) else there[at.parent].get(at.name.rpartition("-")[0], [])
-        made = next(filter(None, (_made_as(beside, item.identity) for beside in others)), None)
-        found.append(item if made is None else replace(item, key=made.key, identity=made.identity))
+        same = (held for beside in others if (held := _made_as(beside, item.identity)) is not None)
+        made: _Identified | Planned = next(same, item)
+        found.append(replace(item, key=made.key, identity=made.identity))
     return found
 
 

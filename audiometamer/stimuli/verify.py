@@ -204,6 +204,11 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
 
     for record in records:
         name = record.relative_to(folder).as_posix()
+        links = [at for at in (record, *record.parents[:2]) if at.is_symlink()]
+        for link in links:
+            yield from once("link", link.relative_to(folder).as_posix())
+        if links:
+            continue
         try:
             result = result_at(record)
         except AudioMetamerError:

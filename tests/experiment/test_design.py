@@ -45,6 +45,7 @@ def mistakes(folder, text):
         (("seed = 1", 'balance = "random"'), ": balance: Invalid enum value 'random'"),
         (("minimum = 1", "minium = 1"), ": headphones: there is no key 'minium'; did you mean 'minimum'?"),
         (("minimum = 1", "minimum = 3"), ": headphones.minimum: 3 right answers of 2 trials cannot be reached"),
+        (("trials = 2", "trials = 44100"), ": headphones.trials: must be an integer <= 1000"),
         (("minimum = 1\n\n[catch]", "minimum = 3\n\n[catch]"), ": demonstration.minimum: 3 right answers"),
         (with_table("[conditions]\nlayers = ['a', 'a']"), ": conditions.layers: 'a' is there twice"),
         (with_table("[conditions]\nseeds = [0, -2]"), ": conditions.seeds[1]: must be an integer >= 0"),

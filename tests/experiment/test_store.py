@@ -238,6 +238,23 @@ def test_a_clock_that_is_set_makes_nobody_late(store, monkeypatch, hours):
         come(store, "g")
 
 
+@pytest.mark.parametrize("hours", [-60_000, -3, 3])
+def test_who_comes_or_answers_while_a_clock_is_wrong_is_not_late(store, monkeypatch, hours):
+    """Also when it is set right again."""
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(hours=hours)
+
+    monkeypatch.setattr("audiometamer.experiment.store.datetime", Wrong)
+    come(store, *"abcdef")
+    answered(store, 2, 1)
+    monkeypatch.undo()
+    with pytest.raises(CompleteError):
+        come(store, "g")
+
+
 def test_free_after_is_chosen(experiment, tmp_path):
     store = Store(tmp_path / "own.db", experiment, free_after=5)
     come(store, *"abcdef")

@@ -345,6 +345,16 @@ def test_metamers_of_synth_are_proved_by_their_records(tmp_path, tiny, tiny_clip
     assert list(verify(tmp_path)) == [("foreign", "vowel/tiny/original.wav")]
 
 
+@pytest.mark.parametrize("file", ["vowel", "vowel/tiny", "vowel/tiny/relu0_seed0.json", "vowel/tiny/relu0_seed0.wav"])
+def test_links_among_metamers_of_synth_are_named(tmp_path, tiny, tiny_clip, file):
+    out = tmp_path / "out"
+    for metamer in am.synthesize(tiny, tiny_clip, ["relu0"], steps=2):
+        save_metamer(out, metamer)
+    (out / file).rename(tmp_path / "elsewhere")
+    (out / file).symlink_to(tmp_path / "elsewhere")
+    assert list(verify(out)) == [("link", file)]
+
+
 def test_unfinished_items_are_in_no_manifest_and_told_as_extra(stimuli):
     (item,) = stimuli.glob("items/zwölf_Töne/tiny/relu0*")
     (item / "item.json").unlink()
