@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from audiometamer.audio import fitted, resample
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.files import file_sha256
 from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.files import read_signal
 from audiometamer.metamers.results import Result, read_results
@@ -131,6 +133,7 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
         the same clip's name.
     """
     collection, seen = Collection(), dict[tuple[str, str, str, int], Path]()
+    sum_of = cache(file_sha256)
     naturals: dict[tuple[str, str], int] = {}  # by clip and SHA-256
     models_layers: dict[str, list[str]] = {}
     chosen = None if selection is None else {row["file"] for row in read_table(selection, required=["file"])}
@@ -145,7 +148,7 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
         for needed in (path, result.folder / result.original):
             if not needed.is_file():
                 raise AudioMetamerError(f"{needed} does not exist, but {result.folder / result.record} does")
-        check_belongs(result)
+        check_belongs(result, sum_of)
         settings = evidence.settings
         place = (settings.clip, settings.model, settings.layer, result.seed)
         if (before := seen.setdefault(place, path)) != path:

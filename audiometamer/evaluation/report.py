@@ -19,7 +19,7 @@ import numpy as np
 from audiometamer.audio import read_samples
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.evaluation.thumbnails import Painter
-from audiometamer.files import whole_file
+from audiometamer.files import file_sha256, whole_file
 from audiometamer.metamers.belonging import check_original
 from audiometamer.metamers.evidence import Evidence, Try
 from audiometamer.metamers.figure import draw_figure
@@ -218,11 +218,12 @@ def _read_metamers(
 ) -> tuple[list[_Original], list[_Row]]:
     """Originals and metamers; those of one clip and model share an original and the scale of their cochleagrams."""
     groups: dict[tuple[str, str, str], list[Result]] = {}
+    sum_of = cache(file_sha256)
     for result in listed:
         settings = result.evidence.settings
         original = places.folder / result.original
         if original.suffix in (".wav", ".png") and original.exists():  # of others there is only a link
-            check_original(result)
+            check_original(result, sum_of)
         groups.setdefault((settings.clip, settings.model, result.original), []).append(result)
     painter = Painter()
     originals: list[_Original] = []

@@ -5,11 +5,13 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Design
+from audiometamer.files import file_sha256
 from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.clips import NATURAL as NATURAL_LAYER
 from audiometamer.metamers.results import Result, read_results
@@ -138,13 +140,14 @@ def read_offer(
     labels = _natural_labels(items, design.answers.of)
     sources = {(clip, NATURAL): Source(file, labels[clip]) for clip, file in originals.items()}
     missing, there = [], {(_clip(made), condition_of(made)) for made in wanted}
+    sum_of = cache(file_sha256)
     for clip, condition in itertools.product(originals, conditions):
         if (made := cells.get((clip, condition))) is None:
             missing.append(Missing(clip, condition, "not selected" if (clip, condition) in there else "not made"))
         elif made.passed is False and not design.conditions.failed:
             missing.append(Missing(clip, condition, "failed its verdict"))
         else:
-            check_belongs(made)
+            check_belongs(made, sum_of)
             label = made.evidence.verdict.labels.get(design.answers.of)
             sources[clip, condition] = Source(made.file, {} if label is None else {condition.model: label[1]})
     clips = sorted(originals)

@@ -89,15 +89,17 @@ class SignedLinks:
     def _key(self, name: Any) -> "jwt.PyJWK":
         with self._lock:
             age = time.monotonic() - self._read
-            if age > _FRESH or (name not in self._keys and age > _PAUSE):
-                self._read += age
-                try:
-                    self._keys = self._load()
-                except AudioMetamerError as error:
-                    _log.error("%s; those that were read before are used", error)
-            if name not in self._keys:
-                raise UnsignedError("the link is signed with a key that is not Prolific's")
-            return self._keys[name]
+            is_due = age > _FRESH or (name not in self._keys and age > _PAUSE)
+            self._read += age * is_due
+        if is_due:  # without the lock: nobody else waits for a server that does not answer
+            try:
+                self._keys = self._load()
+            except AudioMetamerError as error:
+                _log.error("%s; those that were read before are used", error)
+        keys = self._keys
+        if name not in keys:
+            raise UnsignedError("the link is signed with a key that is not Prolific's")
+        return keys[name]
 
     def _load(self) -> "dict[str | None, jwt.PyJWK]":
         """Keys by their names."""

@@ -12,28 +12,35 @@ import numpy as np
 from audiometamer.errors import AudioMetamerError
 from audiometamer.files import file_sha256
 from audiometamer.metamers.results import Result, Summary
+from audiometamer.metamers.whole import is_whole
 
 _SumOf = Callable[[Path], str]
 
 
-def check_belongs(result: Result) -> None:
+def check_belongs(result: Result, sum_of: _SumOf = file_sha256) -> None:
     """Raise unless the signal and the original beside a record are those that it was written for.
+
+    Parameters
+    ----------
+    result : Result
+    sum_of : callable
+        A file to its SHA-256; cached, where metamers share originals. Default `file_sha256`.
 
     Raises
     ------
     AudioMetamerError
         If one is another, or cannot be read.
     """
-    if not is_signal(result.evidence, result.path):
+    if not is_signal(result.evidence, result.path, sum_of):
         if result.path.suffix != ".png":
             samples_sha256(result.path, result.evidence.settings.layer)  # what cannot be read says so
         record = result.folder / result.record
         raise AudioMetamerError(f"{result.path} is not the signal of {record}; put back what was there, or make it again")
-    check_original(result)
+    check_original(result, sum_of)
 
 
-def check_original(result: Result) -> None:
-    """Raise unless the original beside a metamer is what it was made from.
+def check_original(result: Result, sum_of: _SumOf = file_sha256) -> None:
+    """Raise unless the original beside a metamer is what it was made from; `sum_of` as in `check_belongs`.
 
     Raises
     ------
@@ -41,7 +48,7 @@ def check_original(result: Result) -> None:
         If it is another, or cannot be read.
     """
     original = result.folder / result.original
-    if not is_original(result.evidence, original):
+    if not is_original(result.evidence, original, sum_of):
         raise AudioMetamerError(f"{original} is not the original of {result.path}; put back what was there, or make it again")
 
 
@@ -71,6 +78,8 @@ def samples_sha256(original: Path, layer: str) -> str:
     """
     digest = hashlib.sha256()
     try:
+        if original.exists() and not is_whole(original):
+            raise AudioMetamerError(f"{original} is truncated or damaged")
         for values in _values(original, layer):
             digest.update(np.ascontiguousarray(values).tobytes())
     except (OSError, EOFError, ValueError, struct.error) as error:

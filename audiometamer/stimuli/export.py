@@ -4,6 +4,7 @@ import io
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -244,10 +245,10 @@ def _selected(stimulus_set: Path, selection: Path | None) -> list[Row]:
     for row in rows:
         if row.sample_rate is None:
             raise AudioMetamerError(f"{stimulus_set / row.file} is no sound; only sounds are exported")
-    exported = {row.file for row in rows}
+    exported, sum_of = {row.file for row in rows}, cache(file_sha256)
     for result in iterate_results(stimulus_set):
         if result.file in exported:
-            check_belongs(result)
+            check_belongs(result, sum_of)
     return rows
 
 

@@ -112,7 +112,7 @@ def _damaged(before: Mapping[str, str], contents: Contents) -> list[str]:
 
 def listed_sum(record: Path) -> list[str]:
     """The sum by which the manifest of a set lists a record, if it does."""
-    depth = 6 if record.parents[1].name == ATTEMPTS else 4
+    depth = 6 if record.parent.name.isdigit() and record.parents[1].name == ATTEMPTS else 4  # a model may be called so
     stimulus_set = record.parents[depth]
     with suppress(AudioMetamerError):  # the end of the run says what is wrong with it
         digest = _listed(stimulus_set, stamp(stimulus_set / MANIFEST)).get(record.relative_to(stimulus_set).as_posix())
