@@ -624,12 +624,3 @@ def test_whatever_order_messages_come_in_the_answers_are_a_beginning_of_the_list
     assert kept == confirmed
     assert sorted(kept) == list(range(1, len(kept) + 1))
     store.close()
-
-
-def test_a_schema_that_is_not_text_is_told_in_a_line(experiment, tmp_path):
-    path = tmp_path / "torn.db"
-    Store(path, experiment).close()
-    path.write_bytes(path.read_bytes().replace(b"(listener) WHERE", b"(l\x9dstener) WHERE"))
-    for read in (lambda: Store(path, experiment), lambda: read_answers(path, experiment)):
-        with pytest.raises(AudioMetamerError, match=r"torn\.db cannot be (used for answers|read)"):
-            read()
