@@ -286,7 +286,7 @@ def _reading(database: Path) -> Iterator[sqlite3.Connection]:
                 db = stack.enter_context(_opened(folder / database.name))
             db.text_factory = partial(str, encoding="utf-8", errors="replace")
             yield db
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, UnicodeDecodeError, sqlite3.Error) as error:
             raise AudioMetamerError(f"{database} cannot be read: {error}") from error
 
 
@@ -295,7 +295,7 @@ def _opened(database: Path) -> "closing[sqlite3.Connection]":
     db = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, isolation_level=None)
     try:
         db.execute("PRAGMA user_version").fetchone()
-    except sqlite3.Error:
+    except (UnicodeDecodeError, sqlite3.Error):
         db.close()
         raise
     return closing(db)

@@ -213,7 +213,7 @@ class Store:
             self._db.execute("PRAGMA foreign_keys = ON")
             self._make_tables()
             self._seen = self._files()  # of which the last two are made by the first transaction
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, UnicodeDecodeError, sqlite3.Error) as error:
             raise AudioMetamerError(f"{path} cannot be used for answers: {error}") from error
 
     def _make_tables(self) -> None:

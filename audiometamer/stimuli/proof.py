@@ -157,7 +157,9 @@ def _fault(file: str, held: Held, records: Mapping[str, Held]) -> Kind | None:
     at = PurePosixPath(file).parent
     item = at.parents[1] if at.parent.name == ATTEMPTS else at
     identity = _identity(held)
-    if identity is None or _is_of_version_0_1(held, identity):  # its key and its folder came about otherwise
+    if identity is None or _is_of_version_0_1(
+        held, identity, is_later=at != item and at.name != "0"
+    ):  # its key and its folder came about otherwise
         if not item.name.endswith(f"-{held.key}"):
             return "misplaced"
     elif as_on_any_disk(item) != as_on_any_disk(folder_of_item(identity.settings, held.key)):
@@ -174,9 +176,9 @@ def _identity(held: Held) -> Identity | None:
         return None
 
 
-def _is_of_version_0_1(held: Held, identity: Identity) -> bool:
+def _is_of_version_0_1(held: Held, identity: Identity, *, is_later: bool) -> bool:
     """Whether an item got its key from version 0.1, which hashed the judge too; attempts by version 0.2 do not name it."""
-    retried = held.attempts != [identity.settings.seed]
+    retried = is_later or held.attempts != [identity.settings.seed]
     return identity.judge_sha256 is not None or (retried and not held.seal and held.key != identity.key)
 
 
