@@ -398,7 +398,7 @@ def _read_psychopy(file: Path, experiment: Experiment, response: str | None, rea
             }  # fmt: skip
             messages.append(msgspec.convert(told, Answer))
         except (ValueError, msgspec.ValidationError) as error:
-            raise AudioMetamerError(f"{file}, trial {row['trial'][:20]!r} (the {line}th with a sound): {error}") from error
+            raise AudioMetamerError(f"{file}, trial {row['trial'][:20]!r} (row {line} with a sound): {error}") from error
     return Sent(file, Person("psychopy", participant, {}), int(number), list(map(msgspec.json.encode, messages)))
 
 

@@ -88,10 +88,8 @@ class _OfMetamer(msgspec.Struct):
 _of_metamers = msgspec.json.Decoder(_OfMetamer)
 
 
-def check_place(out: Path, clip: Clip | GivenTarget, model: str, domain: str, *, clip_sha256: str | None = None) -> None:
+def check_place(out: Path, clip: Clip | GivenTarget, model: str, domain: str) -> None:
     """Raise if the folder that a clip's metamers of a model would share has others: they would seem to be of this one.
-
-    `clip_sha256`: of the clip's samples, if a record says it already.
 
     Raises
     ------
@@ -99,22 +97,34 @@ def check_place(out: Path, clip: Clip | GivenTarget, model: str, domain: str, *,
         If it has metamers of a clip or a model of another name, or another clip or target of this name; or if its name is that
         of another folder on some file systems.
     """
+    folder = _checked_folder(out, clip, model, domain)
+    clip_sha256 = sha256_of(clip.samples) if isinstance(clip, Clip) else ""
+    for record in sorted(folder.glob("*_seed*.json")):
+        _check_record(record, clip.name, model, clip_sha256)
+
+
+def _checked_folder(out: Path, clip: Clip | GivenTarget, model: str, domain: str) -> Path:
+    """The folder of a clip's metamers; raises if it is another's by its name or its original."""
     folder = clip_folder(out, clip.name, model)
     check_beside(out, folder.parent.name)
     check_beside(folder.parent, folder.name)
     _check_original(folder, clip, domain)
-    for record in sorted(folder.glob("*_seed*.json")):
-        try:
-            found = _of_metamers.decode(record.read_bytes()).settings
-        except (OSError, msgspec.MsgspecError):  # whoever makes or reads that metamer says so
-            continue
-        if (found.clip, found.model) != (clip.name, model):
-            raise AudioMetamerError(
-                f"{record} is of {found.clip!r} and {found.model!r}, not of {clip.name!r} and {model!r}; rename one of them or "
-                "choose another --out"
-            )
-        if isinstance(clip, Clip) and found.clip_sha256 != (clip_sha256 or sha256_of(clip.samples)):
-            raise AudioMetamerError(f"{record} is of another clip called {clip.name!r}; rename one or choose another --out")
+    return folder
+
+
+def _check_record(record: Path, clip: str, model: str, clip_sha256: str) -> None:
+    """Raise if a record is there and is of another clip or model; with an empty sum, only the names are compared."""
+    try:
+        found = _of_metamers.decode(record.read_bytes()).settings
+    except (OSError, msgspec.MsgspecError):  # whoever makes or reads that metamer says so
+        return
+    if (found.clip, found.model) != (clip, model):
+        raise AudioMetamerError(
+            f"{record} is of {found.clip!r} and {found.model!r}, not of {clip!r} and {model!r}; rename one of them or choose "
+            "another --out"
+        )
+    if clip_sha256 and found.clip_sha256 != clip_sha256:
+        raise AudioMetamerError(f"{record} is of another clip called {clip!r}; rename one or choose another --out")
 
 
 def _check_original(folder: Path, clip: Clip | GivenTarget, domain: str) -> None:
@@ -175,7 +185,11 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     evidence, clip = metamer.evidence, metamer.clip
     record = record_path(out, evidence.settings)
     path = record.with_suffix(suffix_of(evidence.domain))
-    check_place(out, clip, evidence.settings.model, evidence.domain, clip_sha256=evidence.settings.clip_sha256)
+    folder = _checked_folder(out, clip, evidence.settings.model, evidence.domain)
+    # The original vouches for the records that are there already; without one, each is looked at.
+    records = [record] if is_whole(folder / original_name(clip, evidence.domain)) else sorted(folder.glob("*_seed*.json"))
+    for other in records:
+        _check_record(other, clip.name, evidence.settings.model, evidence.settings.clip_sha256 if isinstance(clip, Clip) else "")
     original = _save_original(record.parent, clip, evidence.domain, evidence.sample_rate)
     _set_aside_broken(record, path)
     write_signal(path, metamer.samples, evidence.sample_rate)

@@ -314,7 +314,7 @@ def read_item(stimulus_set: Path, at: Path, *, whole: bool = False) -> Result | 
     Raises
     ------
     BrokenError
-        If its record cannot be read, or, with `whole`, its signal or original is gone or cut short.
+        If its record cannot be read or is another item's; or, with `whole`, if its signal or original is gone or cut short.
     AudioMetamerError
         If the record is another version's, or may not be read.
     """
@@ -322,6 +322,8 @@ def read_item(stimulus_set: Path, at: Path, *, whole: bool = False) -> Result | 
     if not record.exists():
         return None
     item = read_json(record, _items, "an item")
+    if not _item_folder(at).name.endswith(f"-{item.key}"):
+        raise BrokenError(f"{record} is the record of item {item.key}, which belongs in another folder")
     if not all(map(is_within, filter(None, (item.file, item.original)))):
         raise AudioMetamerError(f"{record} names {item.file!r} and {item.original!r}; they must lie in {stimulus_set}")
     if whole:
@@ -332,14 +334,18 @@ def read_item(stimulus_set: Path, at: Path, *, whole: bool = False) -> Result | 
     return Result(stimulus_set, f"{lies}/{item.file}", f"{lies}/{RECORD}", item.original, item.key, item.attempts, evidence)
 
 
+def _item_folder(at: Path) -> Path:
+    """The folder of an item, from its own or that of an attempt at it, ``attempts/<number>``."""
+    return at.parents[1] if at.name.isdigit() else at
+
+
 def result_at(path: Path, *, whole: bool = False) -> Result:
     """The metamer whose signal, or record, lies at `path`; with `whole`, its signals must be so."""
     path = path.absolute()
     at = path.parent
     if not (at / RECORD).exists():
         return _read_beside(at.parents[1], path.with_suffix(".json"), whole=whole)
-    item = at.parents[1] if at.name.isdigit() else at  # an attempt lies in attempts/<number> of its item
-    if (found := read_item(item.parents[3], at, whole=whole)) is None:
+    if (found := read_item(_item_folder(at).parents[3], at, whole=whole)) is None:
         raise AudioMetamerError(f"{at / RECORD} does not exist")
     return found
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import file_sha256, whole_folder, write_json, write_text
+from audiometamer.files import file_sha256, whole_folder, write_json, write_private, write_text
 from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.clips import NATURAL
 from audiometamer.metamers.results import iterate_results
@@ -27,7 +27,7 @@ from audiometamer.stimuli.set import (
     read_rows,
 )
 from audiometamer.stimuli.verify import manifest_sha256
-from audiometamer.tables import read_table, write_table
+from audiometamer.tables import read_table, table_text, write_table
 from audiometamer.version import __version__
 
 Form = Literal["bids", "psychopy", "folder"]
@@ -207,8 +207,7 @@ def export(
         write_text(folder / "README.md", _readme(made, settings, level, sounds.lowered_db, _naming(to, settings)))
         write_key(names_key_beside(key), draws)
         write_json(key.with_suffix(".json"), about)
-        write_table(key, (*_KEY, *_columns_about(made)), (entry.row() for entry in made))
-        key.chmod(0o600)
+        write_private(key, table_text((*_KEY, *_columns_about(made)), (entry.row() for entry in made)))
     return made
 
 
