@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import tiny_models
@@ -14,6 +15,9 @@ import audiometamer as am
 
 DATA = Path(__file__).parent / "data"
 THREADS = torch.get_num_threads()
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -80,7 +80,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
     read = read_exploration_design(design)
     draws = keyed_draws(read.seed, key)
     with within(design, "ladder.folder"):
-        ladder = read_ladder(design.parent / read.ladder.folder)
+        ladder = read_ladder(design.parent / read.ladder.folder, strict=True)
         ladder.check_files()
     asked = suited(design, read, ladder)
     with within(design, "ladder"):
@@ -125,7 +125,7 @@ def read_exploration(folder: Path) -> Experiment:
     if lists.course != COURSE:
         raise AudioMetamerError(f"{folder} is no exploration; it is for `audiometamer experiment`")
     design = read_exploration_design(folder / layout.DESIGN)
-    course = ExplorationCourse(folder, design, read_ladder(folder / LADDER), lists.draws(folder))
+    course = ExplorationCourse(folder, design, read_ladder(folder / LADDER, strict=True), lists.draws(folder))
     course.ladder.check_files()
     with within(folder / layout.DESIGN, "ladder"):
         assert course.procedures  # raises where the ladder is not that of the design

@@ -186,24 +186,34 @@ class Ladder:
                 raise AudioMetamerError(f"{self.folder} has signals moved at {layer} with other {what}; choose another folder")
 
 
-def read_ladder(folder: Path) -> Ladder:
+def read_ladder(folder: Path, *, strict: bool = False) -> Ladder:
     """Read what is known of the moved signals in a folder, whoever made them, also while it is being made.
+
+    Parameters
+    ----------
+    folder : path
+    strict : bool
+        Whether a broken signal, record or reference is an error. Default False: what is broken is left out, with a warning.
 
     Raises
     ------
+    BrokenError
+        If something is broken and `strict` is set.
     AudioMetamerError
         If there are none; if signals are of several models, or were moved along several dimensions of one name; as `read_rungs`.
     """
-    return ladder_of(folder, read_rungs(folder))
+    return ladder_of(folder, read_rungs(folder, strict=strict), strict=strict)
 
 
-def ladder_of(folder: Path, rungs: Sequence[Rung]) -> Ladder:
+def ladder_of(folder: Path, rungs: Sequence[Rung], *, strict: bool = False) -> Ladder:
     """The ladder of the moved signals in a folder whose references are whole; raises, and warns, as `read_ladder`."""
     whole, broken = [], []
     for rung in rungs:
         try:
             check_whole(rung.path.with_suffix(".json"), rung.path, rung.original)
         except BrokenError as error:
+            if strict:
+                raise
             broken.append(str(error))
         else:
             whole.append(rung)
@@ -217,10 +227,10 @@ def ladder_of(folder: Path, rungs: Sequence[Rung]) -> Ladder:
     return Ladder(folder, groups)
 
 
-def read_rungs(folder: Path) -> list[Rung]:
+def read_rungs(folder: Path, *, strict: bool = False) -> list[Rung]:
     """The moved signals in a folder, by dimension, name of the reference and wished change; none if there is no folder.
 
-    What is broken counts as not made.
+    What is broken counts as not made; with `strict`, it is a `BrokenError`.
 
     Raises
     ------
@@ -238,6 +248,8 @@ def read_rungs(folder: Path) -> list[Rung]:
         try:
             rungs.append(read_rung(path))
         except BrokenError as error:
+            if strict:
+                raise
             broken.append(str(error))
     warn_of_broken(broken, "counts as not made; explore ladder makes it again")
     return sorted(rungs, key=lambda rung: _order(rung.record))

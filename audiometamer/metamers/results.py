@@ -18,7 +18,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenEr
 from audiometamer.files import is_within
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.whole import is_whole
-from audiometamer.safe_names import safe_name
+from audiometamer.safe_names import as_on_any_disk, safe_name
 from audiometamer.tables import read_cells
 from audiometamer.verdicts import Verdict
 from audiometamer.version import __version__
@@ -322,7 +322,7 @@ def read_item(stimulus_set: Path, at: Path, *, whole: bool = False) -> Result | 
     if not record.exists():
         return None
     item = read_json(record, _items, "an item")
-    if not _item_folder(at).name.endswith(f"-{item.key}"):
+    if not _is_placed(_item_folder(at), item):
         raise BrokenError(f"{record} is the record of item {item.key}, which belongs in another folder")
     if not all(map(is_within, filter(None, (item.file, item.original)))):
         raise AudioMetamerError(f"{record} names {item.file!r} and {item.original!r}; they must lie in {stimulus_set}")
@@ -332,6 +332,15 @@ def read_item(stimulus_set: Path, at: Path, *, whole: bool = False) -> Result | 
     if evidence.judged_by is None and item.identity.judge_sha256 is not None:
         evidence = replace(evidence, judged_by=item.identity.judge_sha256)
     return Result(stimulus_set, f"{lies}/{item.file}", f"{lies}/{RECORD}", item.original, item.key, item.attempts, evidence)
+
+
+def _is_placed(folder: Path, item: _Item) -> bool:
+    """Whether an item lies in its own folder, as far as its version tells."""
+    if not folder.name.endswith(f"-{item.key}"):
+        return False
+    settings, clip, model = item.evidence.settings, folder.parents[1].name, folder.parent.name
+    lies = as_on_any_disk(f"{clip}/{model}") == as_on_any_disk(f"{safe_name(settings.clip)}/{safe_name(settings.model)}")
+    return lies or item.identity.judge_sha256 is not None
 
 
 def _item_folder(at: Path) -> Path:

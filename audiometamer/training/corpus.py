@@ -18,7 +18,7 @@ from torch import Tensor
 
 from audiometamer.audio import resample
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.training.mixing import Augmentation, Backgrounds, Pool, mix
+from audiometamer.training.mixing import Augmentation, Backgrounds, Pool, between, mix
 from audiometamer.training.recordings import SPLITS, Recording, Samples
 
 MISSING = -1  # the number of a label that a recording does not have
@@ -312,7 +312,7 @@ class TrainingSet:
         behind = None
         if rng.random() >= self.augmentation.quiet:
             behind, background = self.corpus.behind(recording, self.backgrounds, rng, self.n_samples)
-            sound = mix(sound, background, rng.uniform(*self.augmentation.snr))
+            sound = mix(sound, background, between(self.augmentation.snr, rng))
         sound = self.augmentation.finished(sound, rng, level=self.level, sample_rate=rate)
         return sound, self.corpus.targets(recording, behind)
 

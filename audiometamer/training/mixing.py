@@ -60,6 +60,11 @@ def low_pass(samples: Samples, cutoff: float, sample_rate: int) -> Samples:
     return np.asarray(scipy.signal.sosfilt(sections, samples), dtype=np.float32)
 
 
+def between(limits: tuple[float, float], rng: np.random.Generator) -> float:
+    """A number drawn between two; numpy refuses -0 above 0."""
+    return rng.uniform(limits[0], limits[1] + 0.0)
+
+
 def mix(speech: Samples, background: Samples, snr: float) -> Samples:
     """Add background at a signal-to-noise ratio in dB, of the RMS over the whole excerpt; silence adds nothing."""
     powers = [np.mean(np.square(sound, dtype=np.float64)) for sound in (speech, background)]
@@ -242,7 +247,7 @@ class Augmentation:
 
     def finished(self, sound: Samples, rng: np.random.Generator, *, level: float, sample_rate: int) -> Samples:
         """The mixture, low-passed or not, at its level; mean 0."""
-        return set_level(self._filtered(sound, rng, sample_rate), level * 10 ** (rng.uniform(*self.gain) / 20))
+        return set_level(self._filtered(sound, rng, sample_rate), level * 10 ** (between(self.gain, rng) / 20))
 
     def _played(self, samples: Samples, rng: np.random.Generator) -> Samples:
         if self.speed == 1 or len(samples) < 2:

@@ -31,7 +31,9 @@ def test_train_prints_the_accuracy_and_goes_on_to_nothing(data, recipe, tmp_path
     captured = capsys.readouterr()
     assert "trained: model" in captured.out
     assert captured.out.count("snr -5 db") == 3
-    assert captured.err.splitlines() == ["  0% reading 25 recordings", "100% done"]
+    shown = captured.err.splitlines()
+    assert (shown[0], shown[-1]) == ("  0% reading 25 recordings", "100% done")
+    assert len(shown) < 10, "progress is shown now and then"
     assert (tmp_path / "model" / "weights.safetensors").read_bytes() == (unbroken / "weights.safetensors").read_bytes()
     assert "model holds a trained model already" in refused(capsys, *arguments)
 

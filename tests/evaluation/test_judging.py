@@ -1,5 +1,7 @@
 """One model hears sounds: logits in order, dissimilarities as numpy gives them, in batches and memory of any size."""
 
+import re
+
 import numpy as np
 import pytest
 import tiny_models
@@ -86,9 +88,15 @@ def test_metamers_keep_their_places(tmp_path):
     np.testing.assert_allclose(heard.unlike["out", 1]["out"], (1 - r) * (1 - np.eye(4)), atol=1e-6)
 
 
+def without_sums(record):
+    """As of an earlier version, whose records do not say which signal is theirs."""
+    record.write_text(re.sub(r'"(signal|original)_sha256": "[0-9a-f]+"', r'"\1_sha256": ""', record.read_text()))
+
+
 def test_a_metamer_that_is_not_as_long_as_its_clip(tmp_path):
     path = write_metamer(tmp_path, "x", sound(0.5), sound(0.2))
     am.write_wav(path, torch.zeros(5), 8)
+    without_sums(path.with_suffix(".json"))
     collection, judge = read_collection([tmp_path]), Judge(echo())
     with pytest.raises(am.AudioMetamerError, match=r"out_seed0.wav has 5 samples, its clip 8"):
         hear_metamers(judge, collection, "echo", [1.0])

@@ -182,7 +182,7 @@ def test_images_that_cannot_be_shown(tmp_path, without_page):
     with pytest.raises(AudioMetamerError, match=r"0\.2\.png has shape \(1, 2, 4\) and its reference \(1, 3, 4\): make it again"):
         build(path, tmp_path / "out")
     rung.path.write_bytes(b"no image")
-    with pytest.raises(AudioMetamerError, match=r"0\.2\.png is not an image that can be read"):
+    with pytest.raises(AudioMetamerError, match=r"0\.2\.png, the signal of .*, is cut short"):
         build(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

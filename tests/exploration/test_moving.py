@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 import tiny_models
 import torch
@@ -17,6 +18,7 @@ from audiometamer.exploration.dimensions import Dimension
 from audiometamer.exploration.ladder import all_moves, read_ladder, write_moved
 from audiometamer.exploration.moving import METHODS, Move, move
 from audiometamer.exploration.physical import modulation_distance, physical_distances
+from audiometamer.files import file_sha256
 from audiometamer.tables import read_table
 
 
@@ -187,7 +189,8 @@ def test_a_ladder_is_written_and_read(model, dimensions, moved, tmp_path):
     read = read_ladder(tmp_path)
     for each in moved:
         (rung,) = (r for r in read.of(each.record.dimension, each.record.clip) if r.record.wished == each.record.wished)
-        assert rung.record == each.record
+        assert msgspec.structs.replace(rung.record, signal_sha256="", original_sha256="") == each.record
+        assert rung.record.signal_sha256 == file_sha256(rung.path)
         assert torch.equal(rung.read(), each.samples)
         assert torch.equal(read.clip(each.record.clip).samples, each.clip.samples)
     read.check(dimensions)
