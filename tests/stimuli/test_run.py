@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -100,6 +101,23 @@ def test_a_second_run_makes_nothing(plan, whole, capsys):
     assert main(["run", str(plan), "--device", "cpu"]) == 0
     assert written(whole) == before
     assert "6 of 6 items" in capsys.readouterr().out
+
+
+def test_items_swapped_whole_are_made_again_and_nothing_of_them_is_lost(whole, tmp_path):
+    folder = shutil.copytree(whole.parent, tmp_path / "copy")
+    one, other, *_ = sorted(record.parent for record in (folder / "set").glob(f"items/*/*/*/{RECORD}"))
+    records = [(at / RECORD).read_bytes() for at in (one, other)]
+    for name in (RECORD, "metamer.wav"):
+        between = tmp_path / name
+        (one / name).rename(between)
+        (other / name).rename(one / name)
+        between.rename(other / name)
+    with pytest.warns(AudioMetamerWarning, match="which belongs in another folder"):
+        run(opened(folder / "plan.toml"), device="cpu")
+    for at, before, foreign in ((one, *records), (other, *reversed(records))):
+        assert read_record(at / RECORD).key == json.loads(before)["key"]
+        assert (at / f"{RECORD}.broken").read_bytes() == foreign
+    assert not [found for found in verify(folder / "set") if not found.file.endswith(".broken")]
 
 
 def test_a_changed_plan_makes_only_what_changed(tmp_path):

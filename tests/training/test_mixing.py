@@ -8,6 +8,7 @@ from audiometamer.training.mixing import (
     Augmentation,
     Backgrounds,
     Pool,
+    between,
     excerpt,
     low_pass,
     mix,
@@ -32,6 +33,13 @@ def word_at(first, stop, n_samples):
     sound = np.zeros(n_samples, dtype=np.float32)
     sound[first:stop] = noise(stop - first)
     return sound
+
+
+def test_a_number_is_drawn_between_two_and_minus_zero_is_zero():
+    drawn = [between((-3.0, 5.0), np.random.default_rng(seed)) for seed in range(200)]
+    assert -3 <= min(drawn) < -2.5
+    assert 4.5 < max(drawn) <= 5
+    assert between((0.0, -0.0), np.random.default_rng(0)) == 0
 
 
 def test_excerpts_reach_past_both_ends():
