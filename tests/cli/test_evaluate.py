@@ -70,7 +70,7 @@ BAD = {
         "out_seed0.json is not the record of a metamer: ",
     ),
     "a missing field": (lambda: record().write_text('{"kept": 0}'), "Object missing required field `settings`"),
-    "corrupt WAV": (lambda: record().with_suffix(".wav").write_bytes(b"RIFF"), "out_seed0.wav cannot be read"),
+    "corrupt WAV": (lambda: record().with_suffix(".wav").write_bytes(b"RIFF"), "out_seed0.wav is truncated or damaged"),
     "no folder": (lambda: Path("metamers").rename("elsewhere"), "metamers does not exist; give the --out folder"),
 }
 

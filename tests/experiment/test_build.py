@@ -371,13 +371,17 @@ def test_no_clip_at_all_conditions_names_the_worst(tmp_path):
     assert told.startswith("no clip has a metamer at all 2 conditions; most are missing at tiny relu1, seed 0 (24 of 24, failed")
 
 
+def write_twin(at):
+    """Another item for the same clip, model, layer and seed, as by another method."""
+    key, other = at.name.rpartition("-")[2], "f" * 12
+    twin = shutil.copytree(at, at.with_name(at.name.replace(key, other)))
+    record = twin / "item.json"
+    record.write_text(record.read_text().replace(f'"key": "{key}"', f'"key": "{other}"'))
+
+
 def test_two_items_for_one_place_are_refused(tmp_path):
     stimuli = write_stimuli(tmp_path / "set")
-    at = next(stimuli.glob("items/apple_slt/tiny/relu0*"))
-    twin = at.with_name(at.name.replace("-", "-f"))
-    twin.mkdir()
-    for path in at.iterdir():
-        (twin / path.name).write_bytes(path.read_bytes())
+    write_twin(next(stimuli.glob("items/apple_slt/tiny/relu0*")))
     assert "are both apple_slt at tiny relu0, seed 0; name one of them in a selection" in refused(tmp_path, stimuli=stimuli)
 
 
@@ -385,7 +389,7 @@ def test_a_selection_says_which_of_two_items_is_meant(tmp_path, shared):
     stimuli = tmp_path / "set"
     shutil.copytree(shared, stimuli)
     at = next(stimuli.glob("items/apple_slt/tiny/relu0*"))
-    shutil.copytree(at, at.with_name(at.name.replace("-", "-f")))
+    write_twin(at)
     files = [
         path.relative_to(stimuli).as_posix() for path in stimuli.glob("items/*/*/*/metamer.wav") if "-f" not in path.parent.name
     ]

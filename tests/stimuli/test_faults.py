@@ -264,11 +264,12 @@ def write_many(folder, n):
         content["evidence"] |= {"tries": tries, "similarity": {f"layer{k}": similar for k in range(10)}}
         sources[state] = folder.with_name(f"{state}.json")
         sources[state].write_text(json.dumps(content, indent=1))
+    settings, key = content["evidence"]["settings"], content["key"]
     lines = ["\t".join(Wanted._fields)]
     for k in range(n):
-        state, clip, model, layer, seed = STATES[k % 5], f"c{k // 50}", f"model{k // 10 % 5}", f"layer{k // 2 % 10}", k % 2
-        at = f"items/{clip}/{model}/{layer}_seed{seed}-{k:012x}"
-        lines.append(f"{k:012x}\t{clip}\t{model}\t{layer}\t{seed}\t{at}")
+        state, clip, model = STATES[k % 5], settings["clip"], settings["model"]
+        at = f"items/{clip}/{model}/layer{k // 2 % 10}_seed{k}-{key}"  # one record for all: they are linked
+        lines.append(f"{k:012x}\t{clip}\t{model}\tlayer{k // 2 % 10}\t{k}\t{at}")
         if state in sources:
             (folder / at).mkdir(parents=True)
             os.link(sources[state], folder / at / ("error.json" if state == "error" else RECORD))
