@@ -61,6 +61,11 @@ def is_within(name: str) -> bool:
     return "\0" not in name and not {"", ".", ".."} & {*parts} and all(len(os.fsencode(part)) <= _LONGEST_NAME for part in parts)
 
 
+def resolved(path: str | os.PathLike[str]) -> Path:
+    """A path without links; links that lead in a circle stay."""
+    return Path(os.path.realpath(path))  # Path.resolve raises RuntimeError at a circle before Python 3.13
+
+
 def content_of(path: str | os.PathLike[str]) -> bytes:
     """All bytes of a file or a pipe, at most 1 GiB.
 
@@ -224,7 +229,7 @@ def whole_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
     AudioMetamerError
         If the operating system refuses, or the folder is there, is not empty and is not to be replaced.
     """
-    at = out.resolve()  # a link stays one; "." has no name
+    at = resolved(out)  # a link stays one; "." has no name
     folder, old = temporary_beside(at), temporary_beside(at)
     try:
         make_folder(folder)

@@ -20,6 +20,7 @@ from audiometamer.files import (
     in_turn,
     is_temporary,
     only_writer,
+    resolved,
     set_aside,
     whole_file,
     whole_folder,
@@ -344,3 +345,13 @@ def test_what_is_broken_is_set_aside_if_it_holds_anything(tmp_path):
     found = sorted(path.name for path in tmp_path.iterdir())
     assert found == ["file.broken", "file.broken-2", "full.broken", "link.broken"]
     assert (tmp_path / "file.broken-2").read_bytes() == b"two"
+
+
+def test_links_in_a_circle_stay_and_others_are_followed(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "circle").symlink_to("circle")
+    assert resolved(tmp_path / "link" / "file") == resolved(tmp_path) / "folder" / "file"
+    assert resolved(tmp_path / "circle").name == "circle"
+    with pytest.raises(AudioMetamerError, match=r"could not write .*circle"), whole_folder(tmp_path / "circle"):
+        pass

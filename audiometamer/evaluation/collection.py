@@ -13,7 +13,7 @@ from torch import Tensor
 
 from audiometamer.audio import fitted, resample
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import file_sha256
+from audiometamer.files import file_sha256, resolved
 from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.files import read_signal
 from audiometamer.metamers.results import Result, read_results
@@ -137,7 +137,7 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
     naturals: dict[tuple[str, str], int] = {}  # by clip and SHA-256
     models_layers: dict[str, list[str]] = {}
     chosen = None if selection is None else {row["file"] for row in read_table(selection, required=["file"])}
-    folders = list(dict.fromkeys(folder.resolve() for folder in folders))
+    folders = list(dict.fromkeys(resolved(folder) for folder in folders))
     for result in (result for folder in folders for result in read_results(folder)):
         if chosen is not None and result.file not in chosen:
             continue

@@ -20,7 +20,7 @@ from audiometamer.experiment.course import Decided, Heard
 from audiometamer.experiment.folder import ConditionKey, Entry, Experiment
 from audiometamer.experiment.messages import Answer, Events, Form, Message, in_utc, moments, takes_place
 from audiometamer.experiment.store import FILES, check_experiment
-from audiometamer.files import readable, write_private, write_text
+from audiometamer.files import readable, resolved, write_private, write_text
 from audiometamer.tables import SIGN, table_text
 
 TRIALS, LISTENERS, EVENTS, PARTICIPANTS = "trials.tsv", "listeners.tsv", "events.tsv", "participants.tsv"
@@ -271,7 +271,7 @@ def read_answers(database: Path, experiment: Experiment) -> Answers:
 @contextmanager
 def _reading(database: Path) -> Iterator[sqlite3.Connection]:
     """A database that is not changed; a copy of it where SQLite cannot make the files beside it that it needs."""
-    database = database.resolve()
+    database = resolved(database)
     with ExitStack() as stack:
         try:
             try:
@@ -305,7 +305,7 @@ def _lacks_journal(database: Path) -> bool:
     """Whether a database was in use, by its header, and there is no journal of what was written last."""
     with database.open("rb") as file:
         in_use = file.read(20)[18:] == b"\2\2"
-    journal = database.resolve()
+    journal = resolved(database)
     return in_use and not journal.with_name(journal.name + "-wal").exists()
 
 

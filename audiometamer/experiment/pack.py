@@ -20,7 +20,7 @@ from audiometamer.experiment.design import Question
 from audiometamer.experiment.folder import Experiment, List, read_experiment
 from audiometamer.experiment.session import HeadphoneTask, PageTrial, Session, Task, session_of
 from audiometamer.experiment.store import MOST_MESSAGES, State
-from audiometamer.files import json_text, whole_file, whole_folder, write_json, write_private, write_text
+from audiometamer.files import json_text, resolved, whole_file, whole_folder, write_json, write_private, write_text
 from audiometamer.stimuli.draws import date_alike
 from audiometamer.tables import write_table
 from audiometamer.version import __version__
@@ -129,7 +129,7 @@ def pack(folder: Path, out: Path, *, to: Form, address: str = "", any_list: bool
         raise AudioMetamerError(f"{to!r} is no form to pack into; there are {', '.join(get_args(Form))}")
     if any_list and to != "jatos":
         raise AudioMetamerError(f"only JATOS hands out lists by itself; nobody does where an experiment is packed to {to}")
-    links = None if to == "psychopy" or any_list else out.parent / f"{out.resolve().name.removesuffix('.jzip')}-links.tsv"
+    links = None if to == "psychopy" or any_list else out.parent / f"{resolved(out).name.removesuffix('.jzip')}-links.tsv"
     for path in (out, links):
         if path is not None and path.exists():
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --out")

@@ -19,7 +19,7 @@ from audiometamer.exploration.dimensions import Dimension, Dimensions, check_dim
 from audiometamer.exploration.ladder import MOVES, write_moved
 from audiometamer.exploration.moving import STEPS, Move, Moved, MovedRecord, as_presented, move
 from audiometamer.exploration.physical import Physical
-from audiometamer.files import whole_file, whole_folder
+from audiometamer.files import resolved, whole_file, whole_folder
 from audiometamer.metamers.figure import draw_signals
 from audiometamer.models import Model
 from audiometamer.safe_names import safe_name
@@ -140,7 +140,7 @@ def check_replaced(folder: Path) -> None:
     AudioMetamerError
         If so.
     """
-    if Path.cwd().is_relative_to(folder.resolve()):
+    if Path.cwd().is_relative_to(resolved(folder)):
         raise AudioMetamerError(f"a catalogue takes the place of a whole folder, and you are in {folder}; choose another --out")
     there = sorted(path for path in folder.rglob("*") if path.is_file())
     if not there:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.networks.hann import HannPool2d
-from audiometamer.networks.heads import Outputs, read_out, read_out_layers
+from audiometamer.networks.heads import Outputs, checked_shape, read_out, read_out_layers
 from audiometamer.networks.same import SameAvgPool2d, SameConv2d, SameMaxPool2d
 
 
@@ -55,7 +55,7 @@ class CochCNN9(nn.Module):
         c0, c1, c2, c3, c4, features = (round(n * width) for n in (96, 256, 512, 1024, 512, 4096))
         if c0 < 1:
             raise AudioMetamerError(f"width is {width}; it must leave at least one channel in every layer, so at least 0.006")
-        self.cochleagram_shape = cochleagram_shape = (cochleagram_shape[0], cochleagram_shape[1])  # a card gives a list
+        self.cochleagram_shape = cochleagram_shape = checked_shape(cochleagram_shape)
 
         # What is left of strides of 3 and 2 for convolutions and max-pools, and what does the rest.
         kept3, kept2, hannpool = ((1, 1), (1, 1), HannPool2d) if reduced_aliasing else ((3, 3), (2, 2), nn.Identity)

@@ -1,12 +1,26 @@
 """Read-outs: one linear layer, or several side by side, one for each task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
 
 Outputs = int | Mapping[str, int]
+_LARGEST = 100_000  # filters or frames of a cochleagram
+
+
+def checked_shape(shape: Sequence[int]) -> tuple[int, int]:
+    """The shape of a cochleagram, (filters, frames), also from a card, which gives a list.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is not two integers from 1 to 100,000.
+    """
+    if len(shape) != 2 or not all(isinstance(n, int) and 1 <= n <= _LARGEST for n in shape):
+        raise AudioMetamerError(f"cochleagram_shape is {list(shape)}; it must be (filters, frames), each from 1 to {_LARGEST}")
+    return shape[0], shape[1]
 
 
 class Heads(nn.ModuleDict):

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from audiometamer.networks.heads import Outputs, read_out, read_out_layers
+from audiometamer.networks.heads import Outputs, checked_shape, read_out, read_out_layers
 
 _TEMPORAL_HZ = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _SPECTRAL_CYCLES_PER_ERB = (0.0, 0.0625, 0.125, 0.25, 0.5, 1.0, 2.0)
@@ -84,6 +84,7 @@ class SpecTemp(nn.Module):
 
     def __init__(self, outputs: Outputs = 794, *, cochleagram_shape: tuple[int, int] = (211, 390)) -> None:
         super().__init__()
+        cochleagram_shape = checked_shape(cochleagram_shape)
         self.filtered_signal = SpectrotemporalFilters(cochleagram_shape)
         self.power = _Power()
         self.avgpool = _TimeAverage()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import file_sha256, whole_folder, write_json, write_private, write_text
+from audiometamer.files import file_sha256, resolved, whole_folder, write_json, write_private, write_text
 from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.clips import NATURAL
 from audiometamer.metamers.results import iterate_results
@@ -213,7 +213,7 @@ def export(
 
 def default_key(out: Path) -> Path:
     """Where the key to an export lies if nothing else is said: beside its folder."""
-    return out.parent / f"{out.resolve().name}-key.tsv"
+    return out.parent / f"{resolved(out).name}-key.tsv"
 
 
 def names_key_beside(key: Path) -> Path:
@@ -229,7 +229,7 @@ def _check_free(out: Path, key: Path) -> None:
     for path in (key, key.with_suffix(".json"), names_key_beside(key)):
         if path.exists():
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --key")
-    if out.resolve() in key.resolve().parents:
+    if resolved(out) in resolved(key).parents:
         raise AudioMetamerError(f"the key {key} would lie in {out}, where listeners' programs can read it; keep it apart")
 
 

@@ -159,3 +159,10 @@ def test_numbers_of_blocks_that_no_network_has(blocks):
 def test_tasks_whose_names_no_module_can_have(task):
     with pytest.raises(am.AudioMetamerError, match=f"a task cannot be called '{task}'"):
         am.networks.CochCNN9({task: 2, "word": 3}, width=0.02)
+
+
+@pytest.mark.parametrize("network", [am.networks.CochCNN9, am.networks.SpecTemp])
+@pytest.mark.parametrize("shape", [[390], [], [211, 390, 1], [211, 0], [-1, 390], [211, 10**9], ["a", "b"], [211.5, 390]])
+def test_a_cochleagram_has_filters_and_frames(network, shape):
+    with pytest.raises(am.AudioMetamerError, match=r"cochleagram_shape is .*; it must be \(filters, frames\), each from 1"):
+        network(2, cochleagram_shape=shape)
