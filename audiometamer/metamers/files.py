@@ -26,6 +26,7 @@ from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.evidence import Evidence, sha256_of
 from audiometamer.metamers.results import (
     INDEX,
+    NOT_JSON,
     TARGET,
     UNFINISHED,
     Result,
@@ -116,7 +117,7 @@ def _check_record(record: Path, clip: str, model: str, clip_sha256: str) -> None
     """Raise if a record is there and is of another clip or model; with an empty sum, only the names are compared."""
     try:
         found = _of_metamers.decode(record.read_bytes()).settings
-    except (OSError, msgspec.MsgspecError):  # whoever makes or reads that metamer says so
+    except (OSError, *NOT_JSON):  # whoever makes or reads that metamer says so
         return
     if (found.clip, found.model) != (clip, model):
         raise AudioMetamerError(
