@@ -156,10 +156,11 @@ def test_an_experiment_behind_the_documented_proxy(proxy, upstream, experiment, 
             told = client.post(urljoin(root, "api/messages"), headers=bearing, json=message)
             assert told.json()["kept"] == message["key"], told.text
         assert client.get(urljoin(root, f"sounds/{trial['stimulus']}.wav"), headers=bearing).content[:4] == b"RIFF"
-        assert client.post(urljoin(root, "api/messages"), headers=bearing, content=b" " * 65_537).status_code in (
-            413,
-            502,
-        )  # of older Caddys
+        # said to be JSON: one that forwards a body as it comes would else be answered 415 before the limit is reached
+        large = client.post(
+            urljoin(root, "api/messages"), headers={**bearing, "Content-Type": "application/json"}, content=b" " * 65_537
+        )
+        assert large.status_code in (413, 502)  # 502: older Caddys
         form = client.get(urljoin(root, "results"))
         for place in re.findall(r'action="([^"]+)"', form.text):
             shown = client.post(urljoin(root + "results", place), data={"secret": experiment.secret})
