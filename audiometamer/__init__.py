@@ -14,17 +14,17 @@ from audiometamer.version import __version__
 
 if TYPE_CHECKING:
     from audiometamer import networks
-    from audiometamer.adapters.image_networks import image_model
-    from audiometamer.adapters.joined import joined
-    from audiometamer.audio import Clip, read_clip, write_wav
     from audiometamer.cochleagram import Cochleagram
-    from audiometamer.criteria import NullDistribution, similarity
-    from audiometamer.images import Picture, read_image, write_png
-    from audiometamer.loading import load_model
     from audiometamer.matching import match
+    from audiometamer.metamers.criteria import NullDistribution, similarity
     from audiometamer.metamers.synthesis import Metamer, synthesize
     from audiometamer.metamers.targets import GivenTarget
-    from audiometamer.models import Model, record
+    from audiometamer.models.adapters.image_networks import image_model
+    from audiometamer.models.adapters.joined import joined
+    from audiometamer.models.loading import load_model
+    from audiometamer.models.model import Model, record
+    from audiometamer.signals.audio import Clip, read_clip, write_wav
+    from audiometamer.signals.images import Picture, read_image, write_png
 
 __all__ = [
     "AudioMetamerError",
@@ -53,24 +53,24 @@ __all__ = [
 
 # Names are brought when they are first used: what only reads files, as `audiometamer status`, need not wait for torch.
 _WHERE = {
-    "image_model": "audiometamer.adapters.image_networks",
-    "joined": "audiometamer.adapters.joined",
-    "Clip": "audiometamer.audio",
-    "read_clip": "audiometamer.audio",
-    "write_wav": "audiometamer.audio",
+    "image_model": "audiometamer.models.adapters.image_networks",
+    "joined": "audiometamer.models.adapters.joined",
+    "Clip": "audiometamer.signals.audio",
+    "read_clip": "audiometamer.signals.audio",
+    "write_wav": "audiometamer.signals.audio",
     "Cochleagram": "audiometamer.cochleagram",
-    "NullDistribution": "audiometamer.criteria",
-    "similarity": "audiometamer.criteria",
-    "Picture": "audiometamer.images",
-    "read_image": "audiometamer.images",
-    "write_png": "audiometamer.images",
-    "load_model": "audiometamer.loading",
+    "NullDistribution": "audiometamer.metamers.criteria",
+    "similarity": "audiometamer.metamers.criteria",
+    "Picture": "audiometamer.signals.images",
+    "read_image": "audiometamer.signals.images",
+    "write_png": "audiometamer.signals.images",
+    "load_model": "audiometamer.models.loading",
     "match": "audiometamer.matching",
     "Metamer": "audiometamer.metamers.synthesis",
     "synthesize": "audiometamer.metamers.synthesis",
     "GivenTarget": "audiometamer.metamers.targets",
-    "Model": "audiometamer.models",
-    "record": "audiometamer.models",
+    "Model": "audiometamer.models.model",
+    "record": "audiometamer.models.model",
 }
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiometamer.files import whole_file
+from audiometamer.io.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -65,3 +65,8 @@ def some_of(names: Sequence[str], most: int = 3) -> str:
     """The first few names, and how many more there are."""
     first = ", ".join(names[:most])
     return f"{first} and {len(names) - most} more" if len(names) > most else first
+
+
+def people(n: int) -> str:
+    """How many listeners, in words."""
+    return f"{n} listener{'s' * (n != 1)}"

@@ -10,7 +10,7 @@ import sys
 import click
 import torch
 
-from audiometamer.benchmark import machine
+from audiometamer.metamers.benchmark import machine
 from benchmarks import batches, exploration, front_end, growth, metamers, procedures, steps
 
 SECTIONS = {

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import audiometamer as am
 from audiometamer.errors import AudioMetamerWarning
-from audiometamer.resources import clips_folder
+from audiometamer.io.resources import clips_folder
 from benchmarks.measuring import table
 
 _CLIPS, _STEPS, _COMMANDS = 64, 50, 4

@@ -5,8 +5,8 @@ import time
 import torch
 
 import audiometamer as am
-from audiometamer.exploration.finding import find_dimensions
-from audiometamer.exploration.moving import Move, move
+from audiometamer.dimensions.finding import find_dimensions
+from audiometamer.dimensions.moving import Move, move
 from benchmarks.front_end import sounds
 from benchmarks.measuring import table
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import audiometamer as am
-from audiometamer.benchmark import Work, medians
+from audiometamer.metamers.benchmark import Work, medians
 from benchmarks.measuring import peak_memory, table
 from benchmarks.published import RATE, PublishedCochleagram
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 import audiometamer as am
-from audiometamer.benchmark import STEPS, Work, step_of
+from audiometamer.metamers.benchmark import STEPS, Work, step_of
 from benchmarks.measuring import peak_memory, table
 from benchmarks.published import RATE
 

@@ -21,13 +21,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audiometamer.experiment.export import read_answers
-from audiometamer.experiment.folder import Experiment
-from audiometamer.experiment.rehearsal import address_of, start_server
-from audiometamer.experiment.simulated import Client, Informed, answer_message, form_message
-from audiometamer.experiment.store import Store
 from audiometamer.exploration.build import read_exploration
 from audiometamer.exploration.rehearsal import sensitive
+from audiometamer.listening.export import read_answers
+from audiometamer.listening.folder import Experiment
+from audiometamer.listening.rehearsal import address_of, start_server
+from audiometamer.listening.simulated import Client, Informed, answer_message, form_message
+from audiometamer.listening.store import Store
 from benchmarks.measuring import table
 
 SERVE = (sys.executable, "-m", "audiometamer", "explore", "serve")

@@ -5,7 +5,7 @@ import multiprocessing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from audiometamer.benchmark import Work
+from audiometamer.metamers.benchmark import Work
 
 
 def peak_memory(prepare: Callable[..., Work], *arguments: object) -> float:

@@ -5,9 +5,9 @@ import time
 import torch
 
 import audiometamer as am
-from audiometamer.benchmark import forward_to, medians
-from audiometamer.domains import Waveform
-from audiometamer.matching.methods import load_method
+from audiometamer.matching.domains import Waveform
+from audiometamer.metamers.benchmark import forward_to, medians
+from audiometamer.metamers.methods import load_method
 from benchmarks.batches import clips
 from benchmarks.measuring import table
 from benchmarks.published import RATE, PublishedCochleagram, published_step

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, logit
 
-from audiometamer.exploration.procedures import Estimate, Procedure, QuestPlus, Staircase, Trial, grid, psi, weighted
+from audiometamer.psychophysics import Estimate, Procedure, QuestPlus, Staircase, Trial, grid, psi, weighted
 from benchmarks.measuring import table
 
 TARGETS = (0.5 ** (1 / 2), 0.5 ** (1 / 3))  # of two and three down, one up

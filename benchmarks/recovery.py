@@ -15,19 +15,19 @@ import click
 import numpy as np
 import scipy.stats
 
+from audiometamer.dimensions.ladder import Ladder, read_ladder
 from audiometamer.drawing import line_style
 from audiometamer.exploration.analysis.analyse import Analysis, analyse, write_analysis
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.analysis.thresholds import Threshold
 from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.design import ExplorationDesign, LadderChoice
-from audiometamer.exploration.ladder import Ladder, read_ladder
 from audiometamer.exploration.observers import Observer, cochleagram_observer, network_observer
 from audiometamer.exploration.simulate import Sound, sensitivities, simulate, true_threshold
-from audiometamer.files import whole_file
-from audiometamer.loading import load_model
-from audiometamer.stimuli.draws import Draws
-from audiometamer.tables import read_table, write_table
+from audiometamer.io.draws import Draws
+from audiometamer.io.files import whole_file
+from audiometamer.io.tables import read_table, write_table
+from audiometamer.models.loading import load_model
 from benchmarks.measuring import table
 
 DECISION = Decision()

@@ -3,7 +3,7 @@
 import torch
 
 import audiometamer as am
-from audiometamer.benchmark import STEPS, medians, step_of, time_step
+from audiometamer.metamers.benchmark import STEPS, medians, step_of, time_step
 from benchmarks.front_end import sounds
 from benchmarks.measuring import table
 from benchmarks.published import RATE, PublishedCochleagram, published_step

@@ -17,10 +17,10 @@ from torch_geometric.nn import GATConv, GCNConv, SAGEConv
 from torch_geometric.utils import stochastic_blockmodel_graph
 
 import audiometamer as am
-from audiometamer.criteria import judge
-from audiometamer.graphs import feature_cosine, graph_model, node_labels, wl_similarity
-from audiometamer.invariance import measure_invariance
+from audiometamer.distortions.invariance import measure_invariance
 from audiometamer.matching import Cosine, NormalizedDescent
+from audiometamer.metamers.criteria import judge
+from audiometamer.models.graphs import feature_cosine, graph_model, node_labels, wl_similarity
 
 CONVOLUTIONS = {"GCN": GCNConv, "GraphSAGE": SAGEConv, "GAT": GATConv}
 KINDS = ("ReLU", "ELU", "residual")  # the last with ReLU

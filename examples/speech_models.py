@@ -6,7 +6,7 @@ Needs ``pip install "audiometamer[speech]"``. ``torchaudio:HUBERT_BASE``, ``tran
 from pathlib import Path
 
 import audiometamer as am
-from audiometamer.adapters import silero_vad_model, torchcrepe_model
+from audiometamer.models.adapters import silero_vad_model, torchcrepe_model
 
 recording = Path(__file__).parents[1] / "stimuli/words/computer_slt.flac"
 for model, layer in (

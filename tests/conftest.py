@@ -66,17 +66,7 @@ def tiny() -> am.Model:
 @pytest.fixture(scope="session")
 def tiny_clip() -> am.Clip:
     """A decaying harmonic sound with a little noise, as the tiny model takes it."""
-    return make_clip("vowel", 0)
-
-
-def make_clip(name: str, seed: int) -> am.Clip:
-    rng = np.random.default_rng(seed)
-    n = round(tiny_models.SAMPLE_RATE * tiny_models.DURATION)
-    t = np.arange(n) / tiny_models.SAMPLE_RATE
-    f0 = 110 + 40 * seed
-    sound = sum(np.sin(2 * np.pi * k * f0 * t) / k for k in range(1, 9)) * np.exp(-6 * t) + 0.01 * rng.standard_normal(n)
-    sound = 0.1 * (sound - sound.mean()) / sound.std()
-    return am.Clip(name, torch.from_numpy(sound.astype(np.float32)), tiny_models.SAMPLE_RATE)
+    return tiny_models.make_clip("vowel", 0)
 
 
 @pytest.fixture(scope="session")

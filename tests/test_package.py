@@ -28,7 +28,7 @@ def test_what_only_reads_files_does_not_wait_for_torch():
 
 
 def test_neither_does_the_server_of_an_experiment():
-    assert loaded_by("import audiometamer.cli.experiment, audiometamer.experiment.server", "torch", "matplotlib") == []
+    assert loaded_by("import audiometamer.cli.experiment, audiometamer.listening.server", "torch", "matplotlib") == []
 
 
 def loaded_by(code, *names):

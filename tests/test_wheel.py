@@ -39,7 +39,7 @@ def test_it_works_installed_elsewhere(wheel, tmp_path):
     subprocess.run(install, check=True, capture_output=True)
     assert {p.name for p in site.iterdir() if not p.name.endswith(".dist-info")} == {"audiometamer", "bin"}
     code = (
-        "import audiometamer as am; from audiometamer.resources import clips_folder\n"
+        "import audiometamer as am; from audiometamer.io.resources import clips_folder\n"
         "model = am.load_model('cochcnn-word')\n"
         "clip = am.read_clip(clips_folder() / 'words' / 'computer_slt.flac')\n"
         "print(am.__file__, model.label('word', int(model(clip.samples[None]).argmax())))"

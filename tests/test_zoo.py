@@ -11,8 +11,8 @@ import soundfile
 import torch
 
 import audiometamer as am
-from audiometamer.cards import read_card
-from audiometamer.loading import zoo
+from audiometamer.models.cards import read_card
+from audiometamer.models.loading import zoo
 from audiometamer.training.recipe import read_recipe
 from audiometamer.training.synthetic_voices import WORDS
 

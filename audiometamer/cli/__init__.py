@@ -17,7 +17,7 @@ import click
 from audiometamer.cli.groups import Group
 from audiometamer.cli.streams import forget_output, print_any_character
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, shortened
-from audiometamer.files import readable
+from audiometamer.io.files import readable
 from audiometamer.version import __version__
 
 _RESUMING = ("demo", "run", "synth", "train", "explore ladder")  # commands that keep what they have finished

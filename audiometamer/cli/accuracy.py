@@ -10,7 +10,7 @@ import msgspec
 from audiometamer.cli import attacking, options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.safe_names import safe_name
+from audiometamer.io.names import safe_name
 from audiometamer.training import testing
 from audiometamer.training.sources import open_sources
 

@@ -2,12 +2,12 @@
 
 import click
 
-from audiometamer.benchmark import machine, time_step
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.matching.methods import load_method
 from audiometamer.metamers.batch_size import fitting_batch_size
+from audiometamer.metamers.benchmark import machine, time_step
+from audiometamer.metamers.methods import load_method
 
 
 @click.command()

@@ -6,8 +6,8 @@ import click
 
 from audiometamer.cli import options
 from audiometamer.cli.synth import make
-from audiometamer.metamers.clips import read_clips
-from audiometamer.resources import clips_folder
+from audiometamer.io.resources import clips_folder
+from audiometamer.models.inputs import read_clips
 
 _CLIP = "words/jarvis_slt.flac"
 

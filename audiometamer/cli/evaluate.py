@@ -15,9 +15,9 @@ from audiometamer.evaluation import evaluate as evaluate_models
 from audiometamer.evaluation.labels import chance_of
 from audiometamer.evaluation.measures import RECOGNITION
 from audiometamer.evaluation.table import OTHERS
-from audiometamer.files import only_writer
-from audiometamer.metamers.clips import NATURAL
-from audiometamer.metamers.files import folder_of
+from audiometamer.io.files import only_writer
+from audiometamer.io.names import folder_of
+from audiometamer.models.inputs import NATURAL
 
 
 @click.command()

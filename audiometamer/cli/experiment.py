@@ -14,25 +14,26 @@ from audiometamer.cli import options, serving
 from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment import folder as layout
 from audiometamer.experiment.analysis.bids import write_beh
 from audiometamer.experiment.analysis.exclusions import Rules
-from audiometamer.experiment.analysis.trials import read_listeners, read_persons, read_trials
 from audiometamer.experiment.build import Built
 from audiometamer.experiment.build import build as build_folder
-from audiometamer.experiment.catalogue import shipped, shipped_file
-from audiometamer.experiment.collect import RefusalsError
-from audiometamer.experiment.collect import collect as collect_files
 from audiometamer.experiment.design import read_design
-from audiometamer.experiment.export import read_answers, write_tables
-from audiometamer.experiment.folder import Experiment, read_experiment, read_lists
-from audiometamer.experiment.identity import identity
 from audiometamer.experiment.pack import Form
 from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.power import listeners_needed
-from audiometamer.experiment.simulated import NetworkListener, Person, Reply, rankings_by
-from audiometamer.experiment.store import Store
-from audiometamer.files import only_writer
+from audiometamer.experiment.reading import read_experiment
+from audiometamer.io.files import only_writer
+from audiometamer.listening import folder as layout
+from audiometamer.listening.collect import RefusalsError
+from audiometamer.listening.collect import collect as collect_files
+from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.folder import Experiment, read_lists
+from audiometamer.listening.identity import identity
+from audiometamer.listening.sentences import shipped, shipped_file
+from audiometamer.listening.simulated import NetworkListener, Person, Reply, rankings_by
+from audiometamer.listening.store import Store
+from audiometamer.listening.tables import read_listeners, read_persons, read_trials
 
 _path = click.Path(path_type=Path)
 _stimulus_set = click.argument("stimulus_set", metavar="SET", type=_path)
@@ -292,7 +293,7 @@ def analyse(
     from audiometamer.experiment.analysis.chance import Chance, chance_of
     from audiometamer.experiment.analysis.logistic import mixed_logistic, write_logistic
     from audiometamer.experiment.analysis.recognition import read_recognised
-    from audiometamer.loading import load_model, zoo
+    from audiometamer.models.loading import load_model, zoo
 
     answers = read_trials(trials)
     known = read_listeners(listeners) if listeners else []

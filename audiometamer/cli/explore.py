@@ -13,37 +13,37 @@ from audiometamer.cli.groups import Group
 from audiometamer.cli.plan import plan_file
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment import folder as layout
-from audiometamer.experiment.analysis.exclusions import Rules
-from audiometamer.experiment.simulated import Informed
-from audiometamer.exploration.analysis import analyse as analysing
-from audiometamer.exploration.analysis.reading import read_given
-from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime
-from audiometamer.exploration.build import build as build_folder
-from audiometamer.exploration.build import read_exploration, served_exploration
-from audiometamer.exploration.calibration import Calibrated, calibrate
-from audiometamer.exploration.catalogue import calibrate_places, check_replaced, move_to, write_catalogue
-from audiometamer.exploration.design import read_exploration_design
-from audiometamer.exploration.dimensions import (
+from audiometamer.dimensions.calibration import Calibrated, calibrate
+from audiometamer.dimensions.catalogue import calibrate_places, check_replaced, move_to, write_catalogue
+from audiometamer.dimensions.dimensions import (
     Dimension,
     Dimensions,
     chosen_dimensions,
     folder_of_layer,
     load_all,
 )
-from audiometamer.exploration.finding import COMPONENT_METHODS, check_found, find_dimensions
-from audiometamer.exploration.ladder import all_moves, distinct_clips
-from audiometamer.exploration.ladder_plan import planned_ladder, read_ladder_plan
-from audiometamer.exploration.ladder_run import run_ladder
-from audiometamer.exploration.moving import METHODS, STEPS, Moved, move
-from audiometamer.exploration.procedures import DECISIONS, model_of
+from audiometamer.dimensions.finding import COMPONENT_METHODS, check_found, find_dimensions
+from audiometamer.dimensions.ladder import all_moves, distinct_clips
+from audiometamer.dimensions.ladder_plan import planned_ladder, read_ladder_plan
+from audiometamer.dimensions.ladder_run import run_ladder
+from audiometamer.dimensions.moving import METHODS, STEPS, Moved, move
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.analysis.exclusions import Rules
+from audiometamer.exploration.analysis import analyse as analysing
+from audiometamer.exploration.analysis.reading import read_given
+from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime
+from audiometamer.exploration.build import build as build_folder
+from audiometamer.exploration.build import read_exploration, served_exploration
+from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.rehearsal import sensitive
-from audiometamer.files import only_writer
-from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
-from audiometamer.metamers.files import folder_of
-from audiometamer.models import Model
-from audiometamer.resources import COMMAND
+from audiometamer.io.files import only_writer
+from audiometamer.io.names import folder_of
+from audiometamer.io.resources import COMMAND
+from audiometamer.listening import folder as layout
+from audiometamer.listening.simulated import Informed
+from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
+from audiometamer.models.model import Model
+from audiometamer.psychophysics import DECISIONS, model_of
 from audiometamer.stimuli.set import counted
 
 _path = click.Path(path_type=Path)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from audiometamer import checkpoints
-from audiometamer.label_files import read_label_file
+from audiometamer.io.label_files import read_label_file
+from audiometamer.models import checkpoints
 
 
 @click.command("import-checkpoint")

@@ -7,15 +7,16 @@ import torch
 from rich.table import Column
 from torch import Tensor
 
-from audiometamer.audio import Clip
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
+from audiometamer.distortions.invariance import Invariance, draw_curves, measure_invariance, write_table
 from audiometamer.errors import AudioMetamerError
-from audiometamer.invariance import Invariance, draw_curves, measure_invariance, write_table
-from audiometamer.metamers.clips import read_clips
-from audiometamer.metamers.files import folder_of, read_metamer
-from audiometamer.models import Model
+from audiometamer.io.names import folder_of
+from audiometamer.metamers.files import read_metamer
+from audiometamer.models.inputs import read_clips
+from audiometamer.models.model import Model
+from audiometamer.signals.audio import Clip
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 

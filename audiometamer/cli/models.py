@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import click
 
-from audiometamer.cards import read_card
 from audiometamer.cli import options
 from audiometamer.cli.printing import paragraph, plain_table, print_table
-from audiometamer.files import json_text
-from audiometamer.loading import zoo
-from audiometamer.places import Place
-from audiometamer.resources import zoo_folder
+from audiometamer.io.files import json_text
+from audiometamer.io.resources import zoo_folder
+from audiometamer.models.cards import read_card
+from audiometamer.models.loading import zoo
+from audiometamer.models.places import Place
 
 
 @click.command()

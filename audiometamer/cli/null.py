@@ -9,9 +9,9 @@ import click
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.criteria import METRICS, NullDistribution
-from audiometamer.files import check_writable, readable
-from audiometamer.metamers.excerpts import Excerpt, find_excerpts, read_excerpts
+from audiometamer.io.files import check_writable, readable
+from audiometamer.metamers.criteria import METRICS, NullDistribution
+from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 
 _ENDLESS = 1e9  # dB: pairs that are equal, or of nothing but zeros
 

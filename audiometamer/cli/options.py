@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audiometamer.clip_names import parse_seconds
 from audiometamer.errors import AudioMetamerError
-from audiometamer.whole_numbers import LARGEST_SEED
+from audiometamer.io.whole_numbers import LARGEST_SEED
+from audiometamer.signals.clip_names import parse_seconds
 
 if TYPE_CHECKING:
-    from audiometamer.models import Model
+    from audiometamer.models.model import Model
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -105,7 +105,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 def opened_model(name: str, device_name: str) -> "Model":
     """The model of an option, on the device of another."""
     from audiometamer.devices import choose_device
-    from audiometamer.loading import load_model
+    from audiometamer.models.loading import load_model
 
     return load_model(name).to(choose_device(device_name))
 

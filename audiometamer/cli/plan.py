@@ -14,18 +14,18 @@ from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.cli.status import tell
-from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerWarning
+from audiometamer.jobs.workers import spell
+from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.judging import null_notice
 from audiometamer.metamers.synthesis import default_null
-from audiometamer.models import Model
+from audiometamer.models.model import Model
 from audiometamer.stimuli.estimate import estimate
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import Plan, layers_of, open_model, output_folder, read_plan, sources
 from audiometamer.stimuli.run import run as run_plan
 from audiometamer.stimuli.set import counted
 from audiometamer.stimuli.status import read_status
-from audiometamer.stimuli.workers import spell
 
 plan_file = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
 retry = click.option(

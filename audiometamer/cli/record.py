@@ -6,9 +6,9 @@ import click
 import torch
 
 from audiometamer.cli import options
-from audiometamer.metamers.clips import read_clips
 from audiometamer.metamers.targets import save_activations
-from audiometamer.models import record as record_activations
+from audiometamer.models.inputs import read_clips
+from audiometamer.models.model import record as record_activations
 
 
 @click.command()

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from audiometamer.cli.progress import tracked
-from audiometamer.evaluation.report import make_report
-from audiometamer.loading import load_model
-from audiometamer.models import Model
+from audiometamer.models.loading import load_model
+from audiometamer.models.model import Model
+from audiometamer.report.report import make_report
 from audiometamer.stimuli.plan import open_model, planned_models
 
 

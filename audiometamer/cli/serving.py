@@ -11,15 +11,15 @@ from audiometamer.cli import options
 from audiometamer.cli.options import Decorator
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment import folder as layout
-from audiometamer.experiment.design import TEXTS, CommonDesign
-from audiometamer.experiment.export import read_answers, write_tables
-from audiometamer.experiment.folder import Experiment
-from audiometamer.experiment.rate import PER_ADDRESS, PER_MINUTE, Rate
-from audiometamer.experiment.rehearsal import rehearse
-from audiometamer.experiment.signed import KEYS, SignedLinks
-from audiometamer.experiment.simulated import Reply
-from audiometamer.experiment.store import FREE_AFTER, LONGER
+from audiometamer.listening import folder as layout
+from audiometamer.listening.design import TEXTS, CommonDesign
+from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.folder import Experiment
+from audiometamer.listening.rate import PER_ADDRESS, PER_MINUTE, Rate
+from audiometamer.listening.rehearsal import rehearse
+from audiometamer.listening.signed import KEYS, SignedLinks
+from audiometamer.listening.simulated import Reply
+from audiometamer.listening.store import FREE_AFTER, LONGER
 
 _path = click.Path(path_type=Path)
 folder = click.argument("folder", metavar="EXPERIMENT", type=_path)
@@ -90,7 +90,7 @@ def served(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def rehearsed(command: Callable[..., Any]) -> Callable[..., Any]:
-    """How an experiment is rehearsed, as arguments of `audiometamer.experiment.rehearsal.rehearse`."""
+    """How an experiment is rehearsed, as arguments of `audiometamer.listening.rehearsal.rehearse`."""
     return _with(_REHEARSED)(command)
 
 
@@ -124,8 +124,8 @@ def serve(
     if (keys or audience) and not studies:
         raise AudioMetamerError("--prolific-keys and --prolific-audience need --prolific-study, whose links they verify")
     try:
-        from audiometamer.experiment.server import Service
-        from audiometamer.experiment.server import serve as serve_experiment
+        from audiometamer.listening.server import Service
+        from audiometamer.listening.server import serve as serve_experiment
     except ModuleNotFoundError as error:
         raise AudioMetamerError(f"serving needs {error.name}: pip install 'audiometamer[experiment]'") from error
     signed = SignedLinks(studies, keys=keys or KEYS, audience=audience) if studies else None

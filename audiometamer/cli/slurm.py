@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from audiometamer.cli import options as common
-from audiometamer.stimuli import cluster
-from audiometamer.stimuli.cluster import Resources, log_folder, script_file, write_script
+from audiometamer.jobs import slurm as cluster
+from audiometamer.jobs.slurm import Resources, log_folder, script_file, write_script
 
 _ASKED = (
     click.option(

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from audiometamer.cli.printing import plain_table, print_table
-from audiometamer.files import json_text
+from audiometamer.io.files import json_text
 from audiometamer.stimuli.status import STATES, Status, read_status
 
 

@@ -8,23 +8,21 @@ import click
 from rich.table import Column
 from rich.text import Text
 
-from audiometamer.audio import Clip
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError, BrokenError, some_of
-from audiometamer.files import only_writer
-from audiometamer.label_files import grouped, read_groups
+from audiometamer.io.files import only_writer
+from audiometamer.io.label_files import grouped, read_groups
+from audiometamer.io.names import folder_of
 from audiometamer.metamers import files, hearing
-from audiometamer.metamers.clips import check_names, read_clips
+from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
     check_place,
     checkpoint_path,
     clip_folder,
-    folder_of,
     is_attempted_again,
     is_finished,
     keep_attempt,
@@ -41,8 +39,10 @@ from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, settings_of
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import Checkpoints
-from audiometamer.models import Model
-from audiometamer.verdicts import verdict_word
+from audiometamer.metamers.verdicts import verdict_word
+from audiometamer.models.inputs import check_names, read_clips
+from audiometamer.models.model import Model
+from audiometamer.signals.audio import Clip
 
 
 @click.command()

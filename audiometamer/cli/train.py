@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from audiometamer.cards import read_card
 from audiometamer.cli import options
 from audiometamer.cli.accuracy import print_accuracy
 from audiometamer.cli.progress import tracked
+from audiometamer.models.cards import read_card
 from audiometamer.training.distributed import is_first_process
 from audiometamer.training.recipe import find_recipe, shipped_recipes
 from audiometamer.training.train import default_workers

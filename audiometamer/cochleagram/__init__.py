@@ -1,13 +1,5 @@
-"""Front ends: the cochleagram (filterbank → multirate subbands → envelopes → compression) and the mel spectrogram."""
-
-from typing import Any
+"""The cochleagram: filterbank, multirate subbands, envelopes, compression."""
 
 from audiometamer.cochleagram.cochleagram import Cochleagram
-from audiometamer.cochleagram.mel import MelSpectrogram
 
-__all__ = ["Cochleagram", "MelSpectrogram", "front_end"]
-
-
-def front_end(preset: str, **overrides: Any) -> Cochleagram | MelSpectrogram:
-    """A front end by the name of its preset: ``feather2023``, ``feather2019``, ``mel`` or ``logmel``."""
-    return MelSpectrogram.from_preset(preset, **overrides) if "mel" in preset else Cochleagram.from_preset(preset, **overrides)
+__all__ = ["Cochleagram"]

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from audiometamer.cochleagram.compression import DecibelCompression, PowerCompression
 from audiometamer.cochleagram.envelopes import EnvelopeLowpass, FullRate, Multirate
 from audiometamer.cochleagram.filters import CosineFilterbank, FloatArray
-from audiometamer.domains import Waveform
 from audiometamer.errors import AudioMetamerError
+from audiometamer.io.whole_numbers import whole
 from audiometamer.matching import Adam, Cosine, match
-from audiometamer.whole_numbers import whole
+from audiometamer.matching.domains import Waveform
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.straight_through import straight_through
+from audiometamer.matching.straight_through import straight_through
 
 
 class PowerCompression(nn.Module):

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.evaluation.bootstrap import Bootstrap
 from audiometamer.evaluation.collection import Collection, as_taken
 from audiometamer.evaluation.judging import HeardClips, Judge
 from audiometamer.evaluation.labels import Truths
 from audiometamer.evaluation.table import Row
-from audiometamer.metamers.clips import NATURAL
+from audiometamer.models.inputs import NATURAL
+from audiometamer.statistics.bootstrap import Bootstrap
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import MISSING, Targets, Task
 from audiometamer.training.recordings import Samples

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiometamer.audio import fitted, resample
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import file_sha256, resolved
+from audiometamer.io.files import resolved
+from audiometamer.io.hashes import file_sha256
+from audiometamer.io.tables import read_table
 from audiometamer.metamers.belonging import check_belongs
-from audiometamer.metamers.files import read_signal
 from audiometamer.metamers.results import Result, read_results
-from audiometamer.models import Model
-from audiometamer.tables import read_table
+from audiometamer.models.model import Model
+from audiometamer.signals.audio import fitted, resample
+from audiometamer.signals.files import read_signal
 
 _ROUNDING = 1e-4  # a clip's level is what its model was given, to within this
 

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audiometamer.criteria import METRICS
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.evaluation import measures
 from audiometamer.evaluation.attacks import attacked, check_attackable
-from audiometamer.evaluation.bootstrap import Bootstrap, Values
 from audiometamer.evaluation.collection import Collection, check_presentable, read_collection
 from audiometamer.evaluation.judging import HeardClips, HeardMetamers, Judge, hear_clips, hear_metamers
 from audiometamer.evaluation.labels import Truths, check_labels, read_labels
 from audiometamer.evaluation.table import OTHERS, Row
-from audiometamer.files import whole_file
-from audiometamer.metamers.clips import NATURAL
-from audiometamer.models import Model
-from audiometamer.safe_names import check_apart, safe_name
+from audiometamer.io.files import whole_file
+from audiometamer.io.names import check_apart, safe_name
+from audiometamer.metamers.criteria import METRICS
+from audiometamer.models.inputs import NATURAL
+from audiometamer.models.model import Model
+from audiometamer.statistics.bootstrap import Bootstrap, Values
 from audiometamer.training.adversaries import Adversary
 
 PASSED, DISSIMILARITY = "passed", "rdm_correlation"

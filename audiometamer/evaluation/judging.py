@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiometamer.activations import Tap
 from audiometamer.errors import AudioMetamerError
 from audiometamer.evaluation.collection import Collection, as_taken, gain_for
 from audiometamer.evaluation.labels import classes_of
-from audiometamer.models import Model
-from audiometamer.pairwise import RowStore, correlations, gram
+from audiometamer.models.activations import Tap
+from audiometamer.models.model import Model
+from audiometamer.statistics.pairwise import RowStore, correlations, gram
 
 Logits = dict[str, NDArray[np.float64]]  # by task, shape=(sounds, classes)
 Dissimilarities = dict[str, NDArray[np.float32]]  # by layer, shape=(sounds, sounds)

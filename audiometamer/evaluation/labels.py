@@ -4,10 +4,10 @@ import warnings
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
-from audiometamer.clip_names import name_of, recording_of
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.models import Model
-from audiometamer.tables import read_table
+from audiometamer.io.tables import read_table
+from audiometamer.models.model import Model
+from audiometamer.signals.clip_names import name_of, recording_of
 
 Truths = Mapping[tuple[str, str], str]  # by clip and task
 _NOT_TASKS = {"path", "clip", "split", "source", "seconds", "sample_rate", "name", "start", "duration", ""}

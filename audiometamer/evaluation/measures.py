@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from audiometamer.evaluation.bootstrap import Values
+from audiometamer.statistics.bootstrap import Values
 
 RECOGNITION = ("accuracy", "label_agreement")  # what pictures show: the first if there is a truth
 _TOP = 5

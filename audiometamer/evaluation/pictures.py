@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from audiometamer.criteria import METRICS
 from audiometamer.drawing import line_style, names_as_they_are, percent_by_layer, tidy
 from audiometamer.evaluation.measures import RECOGNITION
 from audiometamer.evaluation.table import OTHERS, Row
-from audiometamer.files import whole_file
-from audiometamer.metamers.clips import NATURAL
-from audiometamer.safe_names import safe_name
+from audiometamer.io.files import whole_file
+from audiometamer.io.names import safe_name
+from audiometamer.metamers.criteria import METRICS
+from audiometamer.models.inputs import NATURAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from audiometamer import tables
 from audiometamer.errors import AudioMetamerError
-from audiometamer.evaluation.bootstrap import Estimate
+from audiometamer.io import tables
+from audiometamer.statistics.bootstrap import Estimate
 
 OTHERS = "(others)"  # in the place of a judge: all but the generating model together
 

@@ -10,37 +10,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from audiometamer.errors import AudioMetamerError, did_you_mean
-from audiometamer.experiment import folder as layout
-from audiometamer.experiment.design import (
-    INTERVALS,
-    TEXTS,
-    CommonDesign,
-    Conditions,
-    Design,
-    Texts,
-    read_answers,
-    read_design,
-    read_sentences,
-    read_text,
-)
-from audiometamer.experiment.folder import ConditionKey, Entry, List, Lists, Trial, interval_answers
-from audiometamer.experiment.headphones import GAP_SECONDS, N_INTERVALS, antiphase, huggins
-from audiometamer.experiment.lists import Planned, alternatives, arranged, check_words, draw
-from audiometamer.experiment.messages import MOST_LETTERS
+from audiometamer.experiment.design import Conditions, Design, read_design
+from audiometamer.experiment.lists import Planned, alternatives, check_words, draw
 from audiometamer.experiment.offer import NATURAL, Condition, Offer, answers_of, read_offer, told
-from audiometamer.experiment.pages import write_page
-from audiometamer.files import file_sha256, json_text, whole_folder, write_private, write_text
-from audiometamer.stimuli.draws import Draws, date_alike, keyed_draws, write_key
-from audiometamer.stimuli.export import NOISE, Settings, Sounds, in_sequence, write_pcm
+from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
+from audiometamer.io.files import json_text, whole_folder, write_private, write_text
+from audiometamer.io.hashes import file_sha256
+from audiometamer.io.tables import write_table
+from audiometamer.io.toml_files import Problem, attempted, toml_text, within
+from audiometamer.listening import folder as layout
+from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_texts
+from audiometamer.listening.design import INTERVALS, read_answers, read_sentences
+from audiometamer.listening.folder import interval_answers
+from audiometamer.listening.headphones import GAP_SECONDS
+from audiometamer.listening.messages import MOST_LETTERS
+from audiometamer.listening.pages import write_page
+from audiometamer.listening.trials import ConditionKey, Entry, List, Lists, Trial, arranged
+from audiometamer.signals.presentation import NOISE, Sounds, in_sequence, write_pcm
 from audiometamer.stimuli.layout import MANIFEST
-from audiometamer.tables import write_table
-from audiometamer.toml_files import Problem, attempted, toml_text, within
 from audiometamer.version import __version__
-
-_HEADPHONES = {"huggins": huggins, "antiphase": antiphase}
 
 
 class Stimulus(NamedTuple):
@@ -72,7 +62,7 @@ class Built(NamedTuple):
 
 
 def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = None) -> Built:
-    """Make an experiment's folder; see `audiometamer.experiment.folder`.
+    """Make an experiment's folder; see `audiometamer.listening.folder`.
 
     The same set, design, seed and private key give the same files, but for the secret that opens the results. Who lacks the key
     can compute no name, no order and no right answer.
@@ -261,20 +251,6 @@ def _entry(stimulus: Stimulus, offer: Offer, design: Design) -> Entry:
     )
 
 
-def headphone_checks(design: CommonDesign, draws: Draws) -> dict[str, Entry]:
-    """The sounds of the headphone check, for the key; each interval is the one that is different equally often within one."""
-    n = design.checks
-    right = draws.generator(3).permutation(np.arange(n) % N_INTERVALS) + 1
-    names = [draws.name(f"headphones {k}") for k in range(n)]
-    return {name: Entry("", "headphones", "", "", "", False, {}, str(k)) for name, k in zip(names, right, strict=True)}
-
-
-def check_trials(number: int, checks: Sequence[str], draws: Draws) -> tuple[list[Trial], np.random.Generator]:
-    """The headphone check at the beginning of a list, and the generator for what of the list is drawn afterwards."""
-    generator = draws.generator(4, number)
-    return [Trial(k, "headphones", checks[i]) for k, i in enumerate(generator.permutation(len(checks)), start=1)], generator
-
-
 def _list(
     number: int,
     planned: Sequence[Planned],
@@ -308,37 +284,6 @@ def _write_sounds(
         write_pcm(folder / f"{name}.wav", whole, settings, name=name, draws=draws)
     write_pcm(folder / f"{layout.CALIBRATION}.wav", sounds.noise * sounds.rms, settings, name=NOISE, draws=draws)
     return sounds.rms
-
-
-def write_checks(folder: Path, checks: Mapping[str, Entry], design: CommonDesign, draws: Draws, *, rms: float) -> None:
-    """The sounds of the headphone check, at the level of all others.
-
-    Raises
-    ------
-    AudioMetamerError
-        If one would clip.
-    """
-    settings: Settings = design.sounds.settings(design.seed)
-    for k, name in enumerate(sorted(checks)):
-        make = _HEADPHONES[design.headphones.test]
-        sound = make(int(checks[name].answer), sample_rate=settings.sample_rate, rms=rms, seed=draws.subseed(5, k))
-        if (peak := float(np.abs(sound).max())) > settings.highest:
-            raise AudioMetamerError(
-                f"the headphone check would clip at {design.sounds.level:g} dB: its peak is {peak:.2f} of full scale; "
-                f"lower sounds.level by {20 * np.log10(peak) + 0.1:.1f} dB"
-            )
-        write_pcm(folder / f"{name}.wav", sound, settings, name=name, draws=draws)
-
-
-def copied_texts(design: CommonDesign) -> Texts:
-    """The texts as a built folder has them; the page's own sentences are in its page."""
-    return Texts(**{name: f"{layout.TEXTS_FOLDER}/{name}.md" for name in TEXTS}, language=design.texts.language)
-
-
-def write_texts(folder: Path, path: Path, design: CommonDesign) -> None:
-    """Consent, instructions and debriefing of a design that lies at `path`, copied: the folder needs nothing outside itself."""
-    for name in TEXTS:
-        write_text(folder / layout.TEXTS_FOLDER / f"{name}.md", read_text(path, design, name))
 
 
 def _write_answers(folder: Path, path: Path, design: Design, answers: Sequence[str]) -> None:

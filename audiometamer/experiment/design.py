@@ -1,33 +1,26 @@
 """The design of an experiment: a TOML file that says who hears what and what is asked; read, and every key of it checked."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.trials import LISTENER_COLUMNS
-from audiometamer.experiment.catalogue import TEXTS as TEXTS_FOLDER
-from audiometamer.experiment.catalogue import Catalogue, read_catalogue, shipped_catalogue, shipped_file
-from audiometamer.experiment.headphones import GAP_SECONDS
-from audiometamer.files import read_unicode
-from audiometamer.stimuli.export import Settings
-from audiometamer.toml_files import Problem, attempted, read_toml
+from audiometamer.listening.design import (
+    Answers,
+    Check,
+    CommonDesign,
+    Count,
+    Demonstration,
+    Headphones,
+    Number,
+    Seed,
+    once,
+    read_common,
+)
 
-Count = Annotated[int, Meta(ge=1)]
-Number = Annotated[int, Meta(ge=0)]
-Seed = Annotated[int, Meta(ge=0, lt=2**31)]
-Text = Annotated[str, Meta(min_length=1)]
-Words = list[Text]
-Name = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\Z")]
-Choice = Literal["typed", "choice", "abx", "odd-one-out"]
-INTERVALS: dict[str, int] = {"abx": 3, "odd-one-out": 3}  # sounds of one trial, one after the other
-TEXTS = ("consent", "instructions", "debriefing")
+_EXAMPLES = Path(__file__).parent / "texts"  # a folder for each language
 
 
 class Conditions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -75,121 +68,6 @@ class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     once: str | None = None
 
 
-class Answers(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What a listener answers.
-
-    Parameters
-    ----------
-    kind : {"typed", "choice", "abx", "odd-one-out"}
-        A word of the list, typed; one of the list, chosen; whether the third sound is the first or the second; which of three
-        sounds differs. The last two compare each metamer with its natural clip. Default "typed".
-    of : {"word", "speaker"}
-        Default "word".
-    list : str, optional
-        A text file with one possible answer on each line, as seen from the design's folder. Default: what the set's clips say.
-    alternatives : int, optional
-        Of a choice: the right answer and others drawn from the list, so many in all. Default: the whole list.
-    pictures : str, optional
-        Of a choice: a folder with ``<answer>.png`` for each possible answer.
-    names : dict of str to str
-        What listeners see in the place of an answer. Default: the answer, with spaces for underscores.
-    equal : dict of str to list of str
-        Words that count as an answer, as in ``two = ["too", "to"]``; where answers are typed, they need not be in the list.
-        Answers of the list among them count as one.
-    """
-
-    kind: Choice = "typed"
-    of: Literal["word", "speaker"] = "word"
-    list: str | None = None
-    alternatives: Annotated[int, Meta(ge=2)] | None = None
-    pictures: str | None = None
-    names: dict[str, Text] = {}
-    equal: dict[str, Words] = {}
-
-    def shown(self, answer: str) -> str:
-        """What listeners see in the place of an answer."""
-        return self.names.get(answer, answer.replace("_", " "))
-
-    @property
-    def counted(self) -> dict[str, str]:
-        """The words that count as another, and that other."""
-        return {word: answer for answer, words in self.equal.items() for word in words}
-
-    def same(self, one: str, other: str) -> bool:
-        """Whether two answers count as the same."""
-        return not self.others(one, [other])
-
-    def others(self, answer: str, answers: Iterable[str]) -> Words:
-        """Those of some answers that do not count as this one."""
-        counted = self.counted
-        return [other for other in answers if counted.get(other, other) != counted.get(answer, answer)]
-
-
-class Sounds(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The presentation copies; see `audiometamer.stimuli.export.Settings`.
-
-    Parameters
-    ----------
-    sample_rate : {44100, 48000}
-        Hz. Default 48000.
-    bits : {16, 24}
-        Default 24.
-    level : float
-        RMS of every sound, dB re full scale. Default -30.
-    peaks : {"lower", "stop"}
-        Default "lower".
-    ramp : float
-        ms. Default 10.
-    """
-
-    sample_rate: int = 48_000
-    bits: int = 24
-    level: float = -30.0
-    peaks: Literal["lower", "stop"] = "lower"
-    ramp: float = 10.0
-
-    def settings(self, seed: int) -> Settings:
-        """As `audiometamer.stimuli.export` takes them; raises if one of them is out of range."""
-        return Settings(**msgspec.structs.asdict(self), seed=seed)
-
-
-class Images(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """How images are shown, in experiments on images.
-
-    Parameters
-    ----------
-    seconds : float
-        How long each is seen. Default 0.5.
-    scale : int, optional
-        So many of the page's pixels (CSS) for one of the image, across and down; fewer where the window is too small. Default:
-        as many as fit 400 of them.
-    """
-
-    seconds: Annotated[float, Meta(gt=0, le=60)] = 0.5
-    scale: Count | None = None
-
-
-class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The headphone check, before everything else.
-
-    Parameters
-    ----------
-    test : {"huggins", "antiphase", "none"}
-        Huggins pitch (Milne et al. 2021), or tones in antiphase (Woods et al. 2017). Default "huggins".
-    trials : int
-        At most 1000. Default 6.
-    minimum : int
-        So many right answers pass. Default 5.
-    otherwise : {"stop", "continue"}
-        What happens to a listener with fewer. Default "stop".
-    """
-
-    test: Literal["huggins", "antiphase", "none"] = "huggins"
-    trials: Annotated[int, Meta(ge=1, le=1000)] = 6
-    minimum: Number = 5
-    otherwise: Literal["stop", "continue"] = "stop"
-
-
 class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Trials whose right answer is told afterwards.
 
@@ -205,27 +83,6 @@ class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     conditions: Literal["natural", "all"] = "natural"
 
 
-class Demonstration(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Trials without a word about the answer, that show whether the task is understood.
-
-    Parameters
-    ----------
-    trials : int
-        Default 12.
-    conditions : {"natural", "all"}
-        Default "natural".
-    minimum : int
-        So many right answers pass. Default 5.
-    otherwise : {"stop", "continue"}
-        What happens to a listener with fewer. Default "stop".
-    """
-
-    trials: Number = 12
-    conditions: Literal["natural", "all"] = "natural"
-    minimum: Number = 5
-    otherwise: Literal["stop", "continue"] = "stop"
-
-
 class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Natural clips among the trials, by which inattentive listeners are found in the analysis.
 
@@ -236,140 +93,6 @@ class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """
 
     trials: Number = 16
-
-
-class Breaks(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Rests.
-
-    Parameters
-    ----------
-    every : int, optional
-        After so many trials. Default: no rests.
-    """
-
-    every: Count | None = None
-
-
-class Question(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A question that is asked once.
-
-    Parameters
-    ----------
-    name : str
-        Its column in the table of listeners.
-    text : str
-    kind : {"text", "number", "choice"}
-        Default "text".
-    options : list of str
-        Of a choice.
-    required : bool
-        Default false.
-    when : {"before", "after"}
-        The trials. Default "after".
-    """
-
-    name: Name
-    text: Text
-    kind: Literal["text", "number", "choice"] = "text"
-    options: list[Text] = []
-    required: bool = False
-    when: Literal["before", "after"] = "after"
-
-
-class Texts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What listeners read.
-
-    Parameters
-    ----------
-    consent, instructions, debriefing : str, optional
-        Markdown files, as seen from the design's folder. Default: short examples, which no ethics committee has seen.
-    language : str
-        Language of these examples and of the page's own sentences: ``en`` or ``de``. Default "en".
-    sentences : str, optional
-        A file with the page's own sentences in another language, as seen from the design's folder: that of `audiometamer
-        experiment sentences`, translated. Default: those of `language`.
-    """
-
-    consent: str | None = None
-    instructions: str | None = None
-    debriefing: str | None = None
-    language: str = "en"
-    sentences: str | None = None
-
-
-class Completion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where a listener is sent at the end.
-
-    Parameters
-    ----------
-    finished, stopped : str, optional
-        Addresses (https), of Prolific for example: after the last trial, and after a failed check. Default: nowhere.
-    """
-
-    finished: str | None = None
-    stopped: str | None = None
-
-
-class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What all designs have, whether trials are drawn beforehand or decided on the way.
-
-    Parameters
-    ----------
-    title : str
-        As listeners see it.
-    listeners : int
-        How many lists are drawn.
-    seed : int
-        Random seed of every draw, which follows from a private key of the experiment too. Default 0.
-    sounds, headphones, breaks, questions, texts, completion
-        Tables of their own.
-    """
-
-    title: Text
-    listeners: Count
-    seed: Seed = 0
-    sounds: Sounds = Sounds()
-    headphones: Headphones = Headphones()
-    breaks: Breaks = Breaks()
-    questions: list[Question] = []
-    texts: Texts = Texts()
-    completion: Completion = Completion()
-
-    @property
-    def answers(self) -> Answers:
-        """What a listener answers."""
-        raise NotImplementedError
-
-    @property
-    def gap(self) -> float:
-        """Pause between the sounds, or images, of one trial, s."""
-        return GAP_SECONDS
-
-    @property
-    def shown(self) -> Images | None:
-        """How images are shown; None where sounds are played."""
-        return None
-
-    @property
-    def gates(self) -> dict[str, Headphones | Demonstration]:
-        """Checks, by the kind of their trials: who does not pass may be stopped."""
-        return {"headphones": self.headphones}
-
-    @property
-    def checks(self) -> int:
-        """How many trials the headphone check has."""
-        return 0 if self.headphones.test == "none" else self.headphones.trials
-
-    def example(self, text: str) -> Path:
-        """The file of one of the texts, where the design names none: instructions are those of the task."""
-        answers = self.answers
-        task = answers.kind if self.compares else f"{answers.kind}-{answers.of}"
-        return TEXTS_FOLDER / self.texts.language / (f"instructions-{task}.md" if text == "instructions" else f"{text}.md")
-
-    @property
-    def compares(self) -> bool:
-        """Whether sounds are compared with each other rather than recognised."""
-        return self.answers.kind in INTERVALS
 
 
 class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
@@ -401,6 +124,12 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
         """Checks, by the kind of their trials."""
         return {"headphones": self.headphones, "demonstration": self.demonstration}
 
+    def example(self, text: str) -> Path:
+        """The file of one of the texts, where the design names none: instructions are those of the task."""
+        answers = self.answers
+        task = answers.kind if self.compares else f"{answers.kind}-{answers.of}"
+        return _EXAMPLES / self.texts.language / (f"instructions-{task}.md" if text == "instructions" else f"{text}.md")
+
     @property
     def natural(self) -> bool:
         """Whether natural clips are a condition."""
@@ -417,12 +146,6 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
         return self.clips.word if self.answers.of == "word" else self.clips.speaker
 
 
-D = TypeVar("D", bound=CommonDesign)
-Check = tuple[str, bool, str]  # a place, whether it is good, and the message if it is not
-# Columns of the table of listeners that a question may not take.
-TAKEN = (*LISTENER_COLUMNS, "questionnaire", "list", "enrolled")
-
-
 def read_design(path: Path) -> Design:
     """Read a design and check everything that can be checked without its stimulus set.
 
@@ -433,43 +156,6 @@ def read_design(path: Path) -> Design:
         contradict each other; all that is wrong is listed, each with its place, as in ``questions[1].options``, counted from 0.
     """
     return read_common(path, Design, _checks)
-
-
-def read_common(path: Path, kind: type[D], checks: Callable[[D], Iterable[Check]] = lambda _design: ()) -> D:
-    """Read a design of some kind and check what all of them have, and `checks`; raises as `read_design`."""
-
-    def problems(design: D) -> Iterator[Problem]:
-        yield from failed((*_common_checks(design), *checks(design)))
-        yield from attempted("sounds", lambda: design.sounds.settings(design.seed))
-        for k, question in enumerate(design.questions):
-            yield from attempted(f"questions[{k}]", partial(_check_question, question, design.questions[:k]))
-        unknown = [*attempted("texts.language", partial(shipped_file, design.texts.language))]
-        yield from unknown
-        for name in TEXTS:
-            if getattr(design.texts, name) is not None or not unknown:
-                yield from attempted(f"texts.{name}", partial(read_text, path, design, name))
-        if design.texts.sentences is not None:
-            yield from attempted("texts.sentences", partial(read_sentences, path, design))
-        if design.answers.list is not None:
-            yield from attempted("answers.list", partial(read_answers, path.parent / design.answers.list))
-
-    return read_toml(path, kind, problems)
-
-
-def failed(checks: Iterable[Check]) -> Iterator[Problem]:
-    """The problems of the checks that are not good."""
-    return (Problem(place, message) for place, good, message in checks if not good)
-
-
-def _common_checks(design: CommonDesign) -> Iterator[Check]:
-    """Places, whether they agree with the others, and what is to be said if they do not."""
-    for kind, gate in design.gates.items():
-        yield f"{kind}.minimum", not gate.trials or gate.minimum <= gate.trials, (
-            f"{gate.minimum} right answers of {gate.trials} trials cannot be reached"
-        )  # fmt: skip
-    for name in ("finished", "stopped"):
-        address = getattr(design.completion, name)
-        yield f"completion.{name}", address is None or _is_https(address), f"{address!r} is no address that begins with https://"
 
 
 def _checks(design: Design) -> Iterator[Check]:
@@ -497,61 +183,3 @@ def _checks(design: Design) -> Iterator[Check]:
         yield f"{place}.conditions", not (design.compares and gate.trials and gate.conditions == "natural"), (
             f"kind = {answers.kind!r} compares metamers; it must be all"
         )  # fmt: skip
-
-
-def once(values: Sequence[object]) -> tuple[bool, str]:
-    """Whether no value is there twice, and what is to be said if one is."""
-    twice = [value for value, n in Counter(values).items() if n > 1]
-    return not twice, f"{twice[0]!r} is there twice" if twice else ""
-
-
-def _is_https(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return False
-    return parts.scheme == "https" and bool(parts.hostname) and address.isprintable() and " " not in address
-
-
-def _check_question(question: Question, before: Sequence[Question]) -> None:
-    if question.name in TAKEN or question.name in [other.name for other in before]:
-        raise AudioMetamerError(f"name: {question.name!r} is taken; choose another")
-    if (question.kind == "choice") != bool(question.options):
-        raise AudioMetamerError(f"options: kind = {question.kind!r} {'needs' if not question.options else 'has no'} options")
-    good, message = once(question.options)
-    if not good:
-        raise AudioMetamerError(f"options: {message}")
-
-
-def read_text(path: Path, design: CommonDesign, name: str) -> str:
-    """One of the texts of a design that lies at `path`, or the example for it."""
-    file: str | None = getattr(design.texts, name)
-    found = design.example(name) if file is None else path.parent / file
-    try:
-        text = read_unicode(found)
-    except (OSError, ValueError) as error:
-        raise AudioMetamerError(f"{found} cannot be read as text: {getattr(error, 'strerror', None) or error}") from error
-    if not text.strip():
-        raise AudioMetamerError(f"{found} is empty")
-    return text
-
-
-def read_sentences(path: Path, design: CommonDesign) -> Catalogue:
-    """The page's own sentences of a design that lies at `path`."""
-    named = design.texts.sentences
-    return shipped_catalogue(design.texts.language) if named is None else read_catalogue(path.parent / named)
-
-
-def read_answers(path: Path) -> list[str]:
-    """The closed list of answers, in the order of the file."""
-    try:
-        lines = read_unicode(path).splitlines()
-    except (OSError, ValueError) as error:
-        raise AudioMetamerError(f"{path} cannot be read as text: {getattr(error, 'strerror', None) or error}") from error
-    found = [line.strip() for line in lines if line.strip()]
-    if not found:
-        raise AudioMetamerError(f"{path} names no answer")
-    good, message = once(found)
-    if not good:
-        raise AudioMetamerError(f"{path}: {message}")
-    return found

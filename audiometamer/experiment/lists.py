@@ -2,19 +2,18 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Design
 from audiometamer.experiment.offer import NATURAL, Condition
-from audiometamer.stimuli.draws import Draws
+from audiometamer.io.draws import Draws
+from audiometamer.listening.trials import ARRANGEMENTS, Kind
 
-Kind = Literal["headphones", "practice", "demonstration", "catch", "main"]
 Word = Sequence[str]  # the clips of one word, of which a listener hears one
 Deal = Callable[[int], list[tuple[str, Condition]]]  # from a listener's number, from 0, to clips and their conditions
-ARRANGEMENTS = {"abx": 4, "odd-one-out": 6}
 
 
 class Planned(NamedTuple):
@@ -180,29 +179,3 @@ def alternatives(answer: str, others: Sequence[str], n: int, generator: np.rando
     """The right answer and n - 1 of the others, in random order."""
     chosen = [answer, *(others[k] for k in generator.choice(len(others), n - 1, replace=False))]
     return [chosen[k] for k in generator.permutation(n)]
-
-
-def arranged(kind: str, arrangement: int) -> tuple[list[int], str]:
-    """What is played one after the other where two sounds are compared, and the right answer.
-
-    ABX: both in either order, then one of them again. Odd one out: one of three differs, and either sound is the one.
-
-    Parameters
-    ----------
-    kind : {"abx", "odd-one-out"}
-    arrangement : int
-        From 0 to one below ``ARRANGEMENTS[kind]``.
-
-    Returns
-    -------
-    list of int
-        0, the reference, or 1, the other sound, in each interval.
-    str
-        The interval of A and B that is played as X, or the odd one; from 1.
-    """
-    if kind == "abx":
-        first, last = arrangement % 2, arrangement // 2
-        order = [first, 1 - first]
-        return [*order, order[last]], str(last + 1)
-    place, common = arrangement % 3, arrangement // 3
-    return [1 - common if k == place else common for k in range(3)], str(place + 1)

@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Design
-from audiometamer.files import file_sha256
+from audiometamer.io.hashes import file_sha256
+from audiometamer.io.tables import read_table
+from audiometamer.io.toml_files import Problem, raise_problems, within
 from audiometamer.metamers.belonging import check_belongs
-from audiometamer.metamers.clips import NATURAL as NATURAL_LAYER
 from audiometamer.metamers.results import Result, read_results
+from audiometamer.models.inputs import NATURAL as NATURAL_LAYER
 from audiometamer.stimuli.layout import CLIPS
 from audiometamer.stimuli.set import read_clips
-from audiometamer.tables import read_table
-from audiometamer.toml_files import Problem, raise_problems, within
 
 
 class Condition(NamedTuple):

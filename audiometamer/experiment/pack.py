@@ -1,7 +1,6 @@
 """An experiment that needs no server of ours: a folder for any web host, a study for JATOS, or condition files for PsychoPy."""
 
 import hashlib
-import hmac
 import re
 import shutil
 import tempfile
@@ -14,15 +13,18 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment import folder as layout
-from audiometamer.experiment.catalogue import html_of
-from audiometamer.experiment.design import Question
-from audiometamer.experiment.folder import Experiment, List, read_experiment
-from audiometamer.experiment.session import HeadphoneTask, PageTrial, Session, Task, session_of
-from audiometamer.experiment.store import MOST_MESSAGES, State
-from audiometamer.files import json_text, resolved, whole_file, whole_folder, write_json, write_private, write_text
-from audiometamer.stimuli.draws import date_alike
-from audiometamer.tables import write_table
+from audiometamer.experiment.reading import read_experiment
+from audiometamer.io.draws import date_alike
+from audiometamer.io.files import json_text, resolved, whole_file, whole_folder, write_json, write_private, write_text
+from audiometamer.io.tables import write_table
+from audiometamer.listening import folder as layout
+from audiometamer.listening.design import Question
+from audiometamer.listening.folder import Experiment
+from audiometamer.listening.list_names import _derived, list_names, token
+from audiometamer.listening.sentences import html_of
+from audiometamer.listening.session import HeadphoneTask, PageTrial, Session, Task, session_of
+from audiometamer.listening.store import MOST_MESSAGES, State
+from audiometamer.listening.trials import List
 from audiometamer.version import __version__
 
 Form = Literal["static", "jatos", "psychopy"]
@@ -69,7 +71,7 @@ class Study(msgspec.Struct, frozen=True):
     audiometamer : str
         The version.
     title, task, headphones, questions, texts
-        As in `audiometamer.experiment.session.Session`; the debriefing is here from the beginning.
+        As in `audiometamer.listening.session.Session`; the debriefing is here from the beginning.
     completion : dict of str to str or None
         Addresses, by ``finished`` and ``stopped``.
     gates : dict of str to Gate
@@ -153,32 +155,12 @@ def pack(folder: Path, out: Path, *, to: Form, address: str = "", any_list: bool
     return links
 
 
-def token(experiment: Experiment, number: int) -> str:
-    """What opens a list: nobody guesses it, and whoever has the experiment's folder finds it again."""
-    return _derived(experiment, f"list {number}")
-
-
-def list_name(token: str) -> str:
-    """The name under which the list of a token lies in a packed experiment."""
-    return hashlib.sha256(token.encode()).hexdigest()[:32]
-
-
-def list_names(experiment: Experiment) -> list[str]:
-    """The names of all lists, in their order."""
-    return [list_name(token(experiment, one.number)) for one in experiment.lists.listeners]
-
-
 def answer_hash(salt: str, stimulus: str, answer: str) -> str:
     """What a page compares an answer with that it must not show.
 
     Who tries the whole closed list finds the answer: it keeps it from being read, not from being found.
     """
     return hashlib.sha256(f"{salt} {stimulus} {answer}".encode()).hexdigest()[:32]
-
-
-def _derived(experiment: Experiment, what: str) -> str:
-    """128 bits that follow from the experiment's secret, which they do not tell."""
-    return hmac.new(experiment.secret.encode(), what.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def _write_page(experiment: Experiment, folder: Path, *, head: str, any_list: bool = False) -> None:

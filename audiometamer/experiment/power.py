@@ -9,7 +9,7 @@ import scipy.special
 from numpy.typing import ArrayLike
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.contrasts import Values, f_ratio
+from audiometamer.statistics.contrasts import Values, f_ratio
 
 FACTORS = ("layer", "model")
 _AT_ONCE = 2**21  # values simulated side by side; the draws do not depend on it

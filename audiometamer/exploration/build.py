@@ -12,26 +12,28 @@ from typing import NamedTuple
 
 import msgspec
 
+from audiometamer.dimensions.dimensions import Dimension, Dimensions, folder_of_layer, load_all
+from audiometamer.dimensions.ladder import Ladder, Rung, read_ladder
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment import folder as layout
-from audiometamer.experiment.build import check_trials, copied_texts, headphone_checks, write_checks, write_texts
-from audiometamer.experiment.design import read_sentences
-from audiometamer.experiment.folder import Experiment, List, Lists, read_lists
-from audiometamer.experiment.pages import write_page
 from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.design import ExplorationDesign, read_exploration_design, suited
-from audiometamer.exploration.dimensions import Dimension, Dimensions, folder_of_layer, load_all
-from audiometamer.exploration.ladder import Ladder, Rung, read_ladder
 from audiometamer.exploration.making import Maker
 from audiometamer.exploration.model_mover import open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
-from audiometamer.files import file_sha256, json_text, whole_folder, write_private, write_text
-from audiometamer.images import read_png
-from audiometamer.loading import load_model
-from audiometamer.stimuli.draws import Draws, date_alike, keyed_draws, write_key
-from audiometamer.stimuli.export import NOISE, Sounds, write_pcm
+from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
+from audiometamer.io.files import json_text, whole_folder, write_private, write_text
+from audiometamer.io.hashes import file_sha256
+from audiometamer.io.toml_files import toml_text, within
+from audiometamer.listening import folder as layout
+from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_texts
+from audiometamer.listening.design import read_sentences
+from audiometamer.listening.folder import Experiment, read_lists
+from audiometamer.listening.pages import write_page
+from audiometamer.listening.trials import List, Lists
+from audiometamer.models.loading import load_model
+from audiometamer.signals.images import read_png
+from audiometamer.signals.presentation import NOISE, Sounds, write_pcm
 from audiometamer.stimuli.plan import as_seen
-from audiometamer.toml_files import toml_text, within
 from audiometamer.version import __version__
 
 COURSE = "explore"  # the command whose experiments these are
@@ -56,7 +58,7 @@ class Built(NamedTuple):
 def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
     """Make an exploration's folder; it needs nothing outside itself, but for the weights of the model that makes sounds on-line.
 
-    As that of an experiment (see `audiometamer.experiment.folder`), with ``ladder/`` and, where sounds are made on-line, with
+    As that of an experiment (see `audiometamer.listening.folder`), with ``ladder/`` and, where sounds are made on-line, with
     ``dimensions/`` and ``made/``. The same ladder, design, seed and private key give the same files, but for the secret of the
     results. Who lacks the key can compute no name, no order and no right answer.
 
@@ -125,7 +127,7 @@ def read_exploration(folder: Path) -> Experiment:
     if lists.course != COURSE:
         raise AudioMetamerError(f"{folder} is no exploration; it is for `audiometamer experiment`")
     design = read_exploration_design(folder / layout.DESIGN)
-    course = ExplorationCourse(folder, design, read_ladder(folder / LADDER, strict=True), lists.draws(folder))
+    course = ExplorationCourse(folder, design, read_ladder(folder / LADDER, strict=True), lists.draws(folder / layout.NAMES_KEY))
     course.ladder.check_files()
     with within(folder / layout.DESIGN, "ladder"):
         assert course.procedures  # raises where the ladder is not that of the design

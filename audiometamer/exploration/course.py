@@ -15,21 +15,20 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
-from audiometamer.experiment.course import Decided, Heard, Wanted
-from audiometamer.experiment.design import INTERVALS
-from audiometamer.experiment.folder import Trial
-from audiometamer.experiment.lists import ARRANGEMENTS, arranged
+from audiometamer.dimensions.ladder import Ladder, Rung
 from audiometamer.exploration.design import ExplorationDesign, common_changes
-from audiometamer.exploration.ladder import Ladder, Rung
 from audiometamer.exploration.making import Maker, Wish
 from audiometamer.exploration.presented import Presented, Way
-from audiometamer.exploration.procedures import Answer, Interleaving, Procedure
 from audiometamer.exploration.trial_stimuli import Latest, headroom_db, trial_png, trial_wav
 from audiometamer.exploration.trials import level_of
-from audiometamer.stimuli.draws import Draws
+from audiometamer.io.draws import Draws
+from audiometamer.listening.course import Decided, Heard, Wanted
+from audiometamer.listening.design import INTERVALS
+from audiometamer.listening.trials import ARRANGEMENTS, Trial, arranged
+from audiometamer.psychophysics import Answer, Interleaving, Procedure
 
 if TYPE_CHECKING:
-    from audiometamer.experiment.export import Answers
+    from audiometamer.listening.export import Answers
 
 T = TypeVar("T")
 Kind = Literal["practice", "main", "catch"]
@@ -59,7 +58,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ExplorationCourse:
-    """Implements `audiometamer.experiment.course.Course`.
+    """Implements `audiometamer.listening.course.Course`.
 
     Parameters
     ----------

@@ -10,8 +10,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from audiometamer.dimensions.dimensions import sides
+from audiometamer.dimensions.ladder import Ladder
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.design import (
+from audiometamer.io.toml_files import raise_problems
+from audiometamer.listening.design import (
     Answers,
     Check,
     CommonDesign,
@@ -25,10 +28,7 @@ from audiometamer.experiment.design import (
     once,
     read_common,
 )
-from audiometamer.exploration.dimensions import sides
-from audiometamer.exploration.ladder import Ladder
-from audiometamer.exploration.procedures import TARGET, TASKS, Procedure, QuestPlus, Staircase, grid, model_of, weighted
-from audiometamer.toml_files import raise_problems
+from audiometamer.psychophysics import TARGET, TASKS, Procedure, QuestPlus, Staircase, grid, model_of, weighted
 
 Above = Annotated[float, Meta(gt=0)]
 Seconds = Annotated[float, Meta(ge=0, le=60)]
@@ -65,7 +65,7 @@ class LadderChoice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """How levels are chosen from the answers; see `audiometamer.exploration.procedures`. Changes are in standard deviations.
+    """How levels are chosen from the answers; see `audiometamer.psychophysics`. Changes are in standard deviations.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
     images : Images, optional
         Of a ladder of images, where `sounds`, `headphones` and ``task.rove`` have no place. Default: those of `Images`.
     title, listeners, seed, sounds, headphones, breaks, questions, texts, completion
-        As in `audiometamer.experiment.design.CommonDesign`.
+        As in `audiometamer.listening.design.CommonDesign`.
     """
 
     ladder: LadderChoice

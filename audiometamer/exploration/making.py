@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
+from audiometamer.dimensions.dimensions import Dimension
+from audiometamer.dimensions.ladder import Ladder, Rung, read_rungs
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.dimensions import Dimension
-from audiometamer.exploration.ladder import Ladder, Rung, read_rungs
 
 _log = logging.getLogger(__name__)
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from audiometamer.devices import choose_device, is_accelerator
+from audiometamer.dimensions.dimensions import Dimension, Dimensions, load_all
+from audiometamer.dimensions.ladder import Ladder, Rung, read_ladder, save_moved
+from audiometamer.dimensions.moving import Move, Moved, move
 from audiometamer.errors import one_line
-from audiometamer.exploration.dimensions import Dimension, Dimensions, load_all
-from audiometamer.exploration.ladder import Ladder, Rung, read_ladder, save_moved
 from audiometamer.exploration.making import Wish
-from audiometamer.exploration.moving import Move, Moved, move
-from audiometamer.loading import load_model
-from audiometamer.models import Model
+from audiometamer.models.loading import load_model
+from audiometamer.models.model import Model
 
 _SIDE_BY_SIDE = 8  # on an accelerator; on a CPU little is won by it, and who waits for one signal waits for all
 

@@ -11,10 +11,10 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.processes import how_it_ended
+from audiometamer.io.processes import how_it_ended
 
 if TYPE_CHECKING:
-    from audiometamer.exploration.ladder import Rung
+    from audiometamer.dimensions.ladder import Rung
     from audiometamer.exploration.making import Mover, Wish
 
 _RESTARTS = 3

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiometamer.dimensions.dimensions import Dimensions
+from audiometamer.dimensions.physical import seen
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.dimensions import Dimensions
-from audiometamer.exploration.physical import seen
-from audiometamer.models import Model, record
+from audiometamer.models.model import Model, record
 
 
 class Observer(Protocol):
@@ -135,7 +135,7 @@ def abx_answers(
         and decides on the order of A and B and on X apart from each other.
     guesses : float
         Share of trials that are answered by chance, half of them right: twice the lapse rate of
-        `audiometamer.exploration.procedures.proportion_correct`, which is the share that is wrong. Default 0.
+        `audiometamer.psychophysics.proportion_correct`, which is the share that is wrong. Default 0.
 
     Returns
     -------

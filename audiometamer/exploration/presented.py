@@ -28,13 +28,13 @@ class Presented(msgspec.Struct, frozen=True):
     snr_db : float or None
     modulation : float
     level_db : float
-        See `audiometamer.exploration.moving.MovedRecord` and `audiometamer.exploration.physical.Physical`.
+        See `audiometamer.dimensions.moving.MovedRecord` and `audiometamer.dimensions.physical.Physical`.
     way : {"ladder", "online", "fallback"}
         A fallback is of the ladder: the sound was to be made on-line and was not there in time.
     waited : float
         How long the listener waited for the sound, in s.
     arrangement : int
-        Which of the possible orders of the sounds; see `audiometamer.experiment.lists.arranged`.
+        Which of the possible orders of the sounds; see `audiometamer.listening.trials.arranged`.
     rove_db : list of float
         Gain of each interval, in dB; 0 of images.
     original, moved : str

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.course import Decided
-from audiometamer.experiment.folder import Experiment
 from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.presented import Presented
-from audiometamer.exploration.procedures import model_of, proportion_correct
+from audiometamer.listening.course import Decided
+from audiometamer.listening.folder import Experiment
+from audiometamer.psychophysics import model_of, proportion_correct
 
 D_PRIME = 2.0
 
@@ -29,7 +29,7 @@ def sensitive(read: Experiment, d_primes: Mapping[str, float], *, lapse: float =
     Returns
     -------
     callable
-        As `audiometamer.experiment.simulated.Informed` takes it.
+        As `audiometamer.listening.simulated.Informed` takes it.
 
     Raises
     ------

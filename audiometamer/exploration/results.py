@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from audiometamer.experiment.course import Decided
-from audiometamer.experiment.export import Answers, json_cell, started_answered
-from audiometamer.experiment.messages import Answer
 from audiometamer.exploration.trials import COLUMNS, Answered, row_of
-from audiometamer.tables import table_text
+from audiometamer.io.tables import table_text
+from audiometamer.listening.course import Decided
+from audiometamer.listening.export import Answers, json_cell, started_answered
+from audiometamer.listening.messages import Answer
 
 
 def table_of(answers: Answers, *, task: str) -> str:

@@ -8,15 +8,15 @@ import numpy as np
 import scipy.optimize
 import torch
 
-from audiometamer.audio import Clip
+from audiometamer.dimensions.ladder import Ladder, Rung
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.course import Heard
 from audiometamer.exploration.analysis.sensitivity import Decision, Values
 from audiometamer.exploration.course import ExplorationCourse
-from audiometamer.exploration.ladder import Ladder, Rung
 from audiometamer.exploration.observers import Observer
 from audiometamer.exploration.presented import Presented
 from audiometamer.exploration.trials import Answered
+from audiometamer.listening.course import Heard
+from audiometamer.signals.audio import Clip
 
 Sound = tuple[str, str, float]  # dimension, reference, wished change
 _WRONG = "0"  # no interval has this number

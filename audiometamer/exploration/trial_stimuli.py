@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from audiometamer.experiment.lists import arranged
 from audiometamer.exploration.design import ExplorationDesign
 from audiometamer.exploration.presented import Presented
-from audiometamer.images import STEPS_8_BIT, read_png
-from audiometamer.stimuli.draws import Draws
-from audiometamer.stimuli.export import in_sequence, pcm_wav, presented
+from audiometamer.io.draws import Draws
+from audiometamer.listening.trials import arranged
+from audiometamer.signals.images import STEPS_8_BIT, read_png
+from audiometamer.signals.presentation import in_sequence, pcm_wav, presented
 
 
 class Latest:

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal, Self
 
 import msgspec
 
+from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.trials import Count, Moment, cells, note_unused, record_from, required_columns, tidy
-from audiometamer.experiment.course import Decided
-from audiometamer.experiment.folder import interval_answers
-from audiometamer.exploration.dimensions import Dimension
 from audiometamer.exploration.presented import Presented
-from audiometamer.tables import read_table, write_table
+from audiometamer.io.tables import read_table, write_table
+from audiometamer.listening.course import Decided
+from audiometamer.listening.folder import interval_answers
+from audiometamer.listening.tables import Count, Moment, cells, note_unused, record_from, required_columns, tidy
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Above = Annotated[float, msgspec.Meta(gt=0)]
@@ -47,9 +47,9 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     reached : float
         By that sound.
     leakage : float
-        See `audiometamer.exploration.moving.MovedRecord`.
+        See `audiometamer.dimensions.moving.MovedRecord`.
     snr_db, modulation, level_db : float
-        See `audiometamer.exploration.physical.Physical`; an SNR without end is empty.
+        See `audiometamer.dimensions.physical.Physical`; an SNR without end is empty.
     way : str
         ``ladder``; ``online``; ``fallback``, of the ladder since the sound was not there in time.
     waited_s : float
@@ -162,7 +162,7 @@ def read_answered(path: Path) -> list[Answered]:
 
 
 def write_answered(path: Path, trials: Iterable[Answered]) -> None:
-    """Write a trial table, which spreadsheets run nothing of (see `audiometamer.experiment.analysis.trials.write_trials`)."""
+    """Write a trial table, which spreadsheets run nothing of (see `audiometamer.listening.tables.write_trials`)."""
     write_table(path, COLUMNS, map(row_of, trials))
 
 

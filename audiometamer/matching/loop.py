@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audiometamer.domains import Domain
 from audiometamer.errors import AudioMetamerError, one_line
-from audiometamer.inference import ordinary, with_gradients
+from audiometamer.matching.domains import Domain
+from audiometamer.matching.inference import ordinary, with_gradients
 from audiometamer.matching.losses import Activations, Loss, relative_l2
 from audiometamer.matching.optimizers import Optimizer, State
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from audiometamer.complex_values import as_real
 from audiometamer.errors import AudioMetamerError
-from audiometamer.straight_through import straight_through_relu
+from audiometamer.matching.complex_values import as_real
+from audiometamer.matching.straight_through import straight_through_relu
 
 # A batch of activations: one layer's, or several layers' by name.
 Activations = Tensor | Mapping[str, Tensor]

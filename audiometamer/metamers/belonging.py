@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import file_sha256
+from audiometamer.io.hashes import file_sha256
 from audiometamer.metamers.results import Result, Summary
-from audiometamer.metamers.whole import is_whole
+from audiometamer.signals.whole import is_whole
 
 _SumOf = Callable[[Path], str]
 

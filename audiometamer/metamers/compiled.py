@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from audiometamer.activations import Tap, first_given
 from audiometamer.errors import AudioMetamerError, first_line
-from audiometamer.models import Model
+from audiometamer.models.activations import Tap, first_given
+from audiometamer.models.model import Model
 
 
 @contextmanager

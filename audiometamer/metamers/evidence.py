@@ -1,16 +1,13 @@
 """What is known of one metamer: everything needed to make it again, and everything that shows it is one."""
 
-import hashlib
 import platform
 
 import msgspec
-import numpy as np
 import torch
-from torch import Tensor
 
-from audiometamer.audio import ClipSource
 from audiometamer.metamers.settings import Settings
-from audiometamer.verdicts import Verdict
+from audiometamer.metamers.verdicts import Verdict
+from audiometamer.signals.audio import ClipSource
 from audiometamer.version import __version__
 
 
@@ -76,7 +73,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tf32, compiled : bool
         How the steps were computed; see `synthesize`.
     domain : str
-        What the signal is: ``Waveform``, ``Image``, or another class of `audiometamer.domains`.
+        What the signal is: ``Waveform``, ``Image``, or another class of `audiometamer.matching.domains`.
     probabilities : dict of str to list
         By task: the probability of the clip's label, and that of the metamer's.
     classes : dict of str to int
@@ -84,7 +81,8 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits : list of str
         Limits stated in the model's card.
     judged_by : str or None
-        SHA-256 of the null distribution and the labels that the verdict is based on; see `audiometamer.criteria.judge_sha256`.
+        SHA-256 of the null distribution and the labels that the verdict is based on; see
+        `audiometamer.metamers.criteria.judge_sha256`.
         None in records of version 0.1.
     earlier_verdicts : list of Judged
         Verdicts by earlier null distributions or labels, oldest first.
@@ -119,14 +117,6 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: ClipSource | None = None
     signal_sha256: str = ""
     original_sha256: str = ""
-
-
-def sha256_of(*tensors: Tensor) -> str:
-    """SHA-256 of the values of tensors, one after the other."""
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
-    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from audiometamer.audio import Clip
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.drawing import names_as_they_are
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file
+from audiometamer.io.files import whole_file
 from audiometamer.metamers.synthesis import Metamer, places
-from audiometamer.models import Model, record
-from audiometamer.verdicts import verdict_word
+from audiometamer.metamers.verdicts import verdict_word
+from audiometamer.models.model import Model, record
+from audiometamer.signals.audio import Clip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

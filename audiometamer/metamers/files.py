@@ -4,26 +4,21 @@ Sounds are float32 WAVs, images PNGs of 16 bits, and signals of any other kind `
 """
 
 import itertools
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from audiometamer.audio import Clip, read_samples, write_wav
-from audiometamer.clip_names import clip_name
-from audiometamer.errors import AudioMetamerError, BrokenError, first_line
-from audiometamer.files import file_sha256, set_aside, whole_file, write_json
-from audiometamer.images import read_png, write_png
+from audiometamer.errors import AudioMetamerError, BrokenError
+from audiometamer.io.files import set_aside, whole_file, write_json
+from audiometamer.io.hashes import file_sha256, sha256_of
+from audiometamer.io.names import check_apart, check_beside, safe_name
+from audiometamer.io.tables import write_table
 from audiometamer.metamers.belonging import check_belongs
-from audiometamer.metamers.evidence import Evidence, sha256_of
+from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.results import (
     INDEX,
     NOT_JSON,
@@ -40,11 +35,12 @@ from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
 from audiometamer.metamers.unfinished import resumes
-from audiometamer.metamers.whole import is_whole
-from audiometamer.models import Model
-from audiometamer.safe_names import check_apart, check_beside, safe_name
-from audiometamer.tables import write_table
-from audiometamer.verdicts import verdict_word
+from audiometamer.metamers.verdicts import verdict_word
+from audiometamer.models.model import Model
+from audiometamer.signals.audio import Clip
+from audiometamer.signals.clip_names import clip_name
+from audiometamer.signals.files import read_signal, write_signal
+from audiometamer.signals.whole import is_whole
 
 INDEX_COLUMNS = (
     "file", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
@@ -284,42 +280,6 @@ def metamer_of(result: Result) -> Metamer:
     return Metamer(read_signal(result.path), clip, evidence)
 
 
-def write_signal(path: Path, signal: Tensor, sample_rate: int | None) -> None:
-    """Write a signal [shape=signal_shape] as the ending of its file says."""
-    if path.suffix == ".wav" and sample_rate is not None:
-        write_wav(path, signal.reshape(-1, signal.shape[-1]).squeeze(0), sample_rate)
-    elif path.suffix == ".png":
-        write_png(path, signal)
-    else:
-        with whole_file(path) as temporary:
-            np.save(temporary, signal.numpy())
-
-
-def read_signal(path: Path) -> Tensor:
-    """Read what `write_signal` wrote."""
-    try:
-        if path.suffix == ".png":
-            return read_png(path)
-        return torch.from_numpy(_read_array(path) if path.suffix == ".npy" else _read_wav(path))
-    except AudioMetamerError:
-        raise
-    except Exception as error:  # of numpy: no list of what it raises at broken files would be complete
-        raise AudioMetamerError(f"{path} cannot be read: {first_line(error)}") from error
-
-
-def _read_wav(path: Path) -> NDArray[np.float32]:
-    samples = read_samples(path)[0].astype(np.float32).T
-    return np.ascontiguousarray(samples[0] if len(samples) == 1 else samples)
-
-
-def _read_array(path: Path) -> NDArray[Any]:
-    """An array of numbers that are all in the file: mapped first, which takes no memory for what a header announces."""
-    values = np.lib.format.open_memmap(path, mode="r")
-    if values.dtype.kind not in "biufc":
-        raise ValueError("it holds no array of numbers")
-    return np.array(values)
-
-
 def is_finished(out: Path, settings: Settings) -> bool:
     """Whether a metamer of these settings is in `out` already.
 
@@ -376,15 +336,3 @@ def _row(result: Result) -> dict[str, str | int]:
 
 def _number(value: float | None) -> str:
     return "inf" if value is None else f"{value:.4f}"
-
-
-def folder_of(path: str | os.PathLike[str]) -> Path:
-    """A folder that may be written to; raises if a file is in the way, or no folder can have that name."""
-    folder = Path(path)
-    try:
-        in_the_way = folder.exists() and not folder.is_dir()
-    except OSError as error:
-        raise AudioMetamerError(f"could not write into {folder}: {error.strerror}") from error
-    if in_the_way:
-        raise AudioMetamerError(f"{folder} is a file; --out takes a folder")
-    return folder

@@ -8,8 +8,8 @@ import torch
 from scipy.signal import welch
 from torch import Tensor
 
-from audiometamer.audio import Clip
-from audiometamer.models import Model
+from audiometamer.models.model import Model
+from audiometamer.signals.audio import Clip
 
 LOW_PROBABILITY = 0.9
 """A label below this is doubtful.

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError
-from audiometamer.metamers.clips import read_for
+from audiometamer.io.whole_numbers import seed_of
 from audiometamer.metamers.targets import GivenTarget
-from audiometamer.models import Model
-from audiometamer.whole_numbers import seed_of
+from audiometamer.models.inputs import read_for
+from audiometamer.models.model import Model
+from audiometamer.signals.audio import Clip
 
 Source = Clip | GivenTarget | Tensor | NDArray[Any] | str | os.PathLike[str]
 

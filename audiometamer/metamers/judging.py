@@ -8,16 +8,16 @@ from pathlib import Path
 import torch
 from msgspec.structs import replace
 
-from audiometamer.audio import Clip
-from audiometamer.criteria import NullDistribution, judge_all, judge_sha256, similarity
-from audiometamer.files import write_json
+from audiometamer.io.files import write_json
+from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity
 from audiometamer.metamers.evidence import Evidence, Judged
 from audiometamer.metamers.files import checkpoint_path, read_evidence, read_metamer, record_path
 from audiometamer.metamers.results import Summary
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, labels_heard, places, resumption
 from audiometamer.metamers.unfinished import save_unfinished
-from audiometamer.models import Model, record
+from audiometamer.models.model import Model, record
+from audiometamer.signals.audio import Clip
 
 
 def covers(null: NullDistribution | None, layer: str) -> bool:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from audiometamer.activations import Tap
-from audiometamer.models import Model
-from audiometamer.pooling import knows_regions, share_of_largest
-from audiometamer.straight_through import straight_through_relu
+from audiometamer.matching.straight_through import straight_through_relu
+from audiometamer.models.activations import Tap
+from audiometamer.models.model import Model
+from audiometamer.models.pooling import knows_regions, share_of_largest
 
 
 @dataclass(frozen=True)

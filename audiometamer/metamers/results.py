@@ -15,12 +15,12 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
-from audiometamer.files import is_within
+from audiometamer.io.files import is_within
+from audiometamer.io.names import as_on_any_disk, safe_name
+from audiometamer.io.tables import read_cells
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.whole import is_whole
-from audiometamer.safe_names import as_on_any_disk, safe_name
-from audiometamer.tables import read_cells
-from audiometamer.verdicts import Verdict
+from audiometamer.metamers.verdicts import Verdict
+from audiometamer.signals.whole import is_whole
 from audiometamer.version import __version__
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ import msgspec
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What determines a metamer, besides the machine. Two results with equal settings are the same result.
 
-    `loss`, `penalty` and `domain` are fingerprints (see `audiometamer.fingerprints`); a penalty or a domain that was not given is
+    `loss`, `penalty` and `domain` are fingerprints (see `io.fingerprints`); a penalty or a domain that was not given is
     empty.
     """
 

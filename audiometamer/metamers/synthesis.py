@@ -12,32 +12,33 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from audiometamer.adapters.joined import Joined
-from audiometamer.audio import Clip
 from audiometamer.cochleagram import Cochleagram
-from audiometamer.complex_values import as_real
-from audiometamer.criteria import NullDistribution, judge_all, judge_sha256, similarity, worst
 from audiometamer.devices import tensor_float32
-from audiometamer.domains import Domain, check_domain
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.fingerprints import fingerprint_of
-from audiometamer.folding import folded, twin_of
-from audiometamer.inference import ordinary, with_gradients
+from audiometamer.io.fingerprints import fingerprint_of
+from audiometamer.io.hashes import sha256_of
+from audiometamer.io.whole_numbers import whole
+from audiometamer.matching.complex_values import as_real
+from audiometamer.matching.domains import Domain, check_domain
+from audiometamer.matching.inference import ordinary, with_gradients
 from audiometamer.matching.loop import Halfway, Penalty, losses_and_gradients, match
 from audiometamer.matching.losses import Activations, Loss, combined, rectified, relative_l2
-from audiometamer.matching.methods import Attempt, Method, load_method, stuck_after
 from audiometamer.metamers import compiled as compilation
 from audiometamer.metamers import hearing
 from audiometamer.metamers.batch_size import fitting_batch_size
-from audiometamer.metamers.evidence import Evidence, Try, sha256_of, versions
+from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity, worst
+from audiometamer.metamers.evidence import Evidence, Try, versions
 from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
+from audiometamer.metamers.methods import Attempt, Method, load_method, stuck_after
 from audiometamer.metamers.readings import reading
 from audiometamer.metamers.results import kept_try
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
-from audiometamer.models import Model, check_mode, record
-from audiometamer.whole_numbers import whole
+from audiometamer.models.adapters.joined import Joined
+from audiometamer.models.folding import folded, twin_of
+from audiometamer.models.model import Model, check_mode, record
+from audiometamer.signals.audio import Clip
 
 _REPORT_EVERY = 20
 _STREAM = 2**32  # start noise of later attempts is drawn from seed + attempt · this: no user's seed comes near
@@ -156,7 +157,7 @@ def synthesize(
         Default: all that the model lists. ``relu1+relu3`` is matched at both at once; ``relu2/channels=0:32`` or
         ``relu2/average=time`` in a part of it (see `Model`).
     method : {"default", "feather2023"}
-        See `audiometamer.matching.methods`. Default "default".
+        See `audiometamer.metamers.methods`. Default "default".
     steps : int, optional
         Of an attempt. Default: the method's own.
     seed : int or iterable of int

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import content_of, whole_file
+from audiometamer.io.files import content_of, whole_file
 
 
 @dataclass(frozen=True)

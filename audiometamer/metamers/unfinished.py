@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line
-from audiometamer.files import whole_file
+from audiometamer.io.files import whole_file
 from audiometamer.matching.loop import Halfway
 from audiometamer.metamers.evidence import Evidence, Try
 from audiometamer.metamers.settings import Settings

@@ -40,7 +40,7 @@ class HannPool2d(nn.Module):
         return rows @ (x @ columns.mT)
 
     def share_of_largest(self, x: Tensor) -> Tensor:
-        """See `audiometamer.pooling`; as if the largest value under the window lay next to its middle."""
+        """See `audiometamer.models.pooling`; as if the largest value under the window lay next to its middle."""
         # The window is zero at both ends: they are no part of the region.
         spans = [(1, 1) if s == 1 else (_WIDTH_PER_STRIDE * s, _WIDTH_PER_STRIDE * s - 2) for s in self.stride]
         height, width = x.shape[-2:]

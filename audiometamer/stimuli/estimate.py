@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiometamer.benchmark import time_step
-from audiometamer.criteria import NullDistribution
 from audiometamer.devices import choose_device
-from audiometamer.matching.methods import Method, load_method
 from audiometamer.metamers.batch_size import fitting_batch_size
+from audiometamer.metamers.benchmark import time_step
+from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.methods import Method, load_method
 from audiometamer.metamers.synthesis import places
-from audiometamer.models import Model
+from audiometamer.models.model import Model
 from audiometamer.stimuli.items import Visit, expand
 from audiometamer.stimuli.layout import is_complete
 from audiometamer.stimuli.plan import Plan, sources

@@ -1,23 +1,22 @@
 """Presentation copies of a set: PCM at a sound card's rate, one level for all, ramps, opaque names, and what to calibrate by."""
 
-import io
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.files import file_sha256, resolved, whole_folder, write_json, write_private, write_text
+from audiometamer.errors import AudioMetamerError
+from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
+from audiometamer.io.files import resolved, whole_folder, write_json, write_private, write_text
+from audiometamer.io.hashes import file_sha256
+from audiometamer.io.tables import read_table, table_text, write_table
 from audiometamer.metamers.belonging import check_belongs
-from audiometamer.metamers.clips import NATURAL
 from audiometamer.metamers.results import iterate_results
-from audiometamer.stimuli.draws import Draws, date_alike, keyed_draws, write_key
+from audiometamer.models.inputs import NATURAL
+from audiometamer.signals.presentation import NOISE, TONE, Settings, Sounds, _rms, write_pcm
 from audiometamer.stimuli.set import (
     RIGHTS,
     UNKNOWN,
@@ -27,79 +26,9 @@ from audiometamer.stimuli.set import (
     read_rows,
 )
 from audiometamer.stimuli.verify import manifest_sha256
-from audiometamer.tables import read_table, table_text, write_table
 from audiometamer.version import __version__
 
 Form = Literal["bids", "psychopy", "folder"]
-Sound = NDArray[np.float64]
-NOISE, TONE = "calibrationnoise", "calibrationtone"
-_CALIBRATION_SECONDS = 10.0
-_TONE_HZ = 1000.0
-_ROLL_OFF = 0.98  # of the lower Nyquist frequency: what is heard is what was matched, up to there
-_BINS = 4097  # of the average spectrum: 6 Hz apart
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How presentation copies are made.
-
-    Parameters
-    ----------
-    sample_rate : {44100, 48000}
-        Hz. Default 48000.
-    bits : {16, 24}
-        Default 24.
-    level : float or None
-        RMS of every sound in dB re full scale: a constant 1 has 0 dB, a sine of full scale -3.01 dB. Means are removed.
-        Default -30.
-    factor : float or None
-        Instead of `level`: what all sounds are multiplied by, so that their differences in level stay.
-    peaks : {"lower", "stop"}
-        What to do if a sound would clip: lower all by the same, or stop. Default "lower".
-    ramp : float
-        Raised-cosine rise and fall, ms. Default 10.
-    seed : int
-        Random seed of names, dither and calibration noise, which follow from a private key too. Default 0.
-    bids_version : {"current", "coming"}
-        ``stim_file`` (BIDS 1.11), or ``stimuli.tsv`` and ``stim_id`` (draft of BIDS extension proposal 44). Default "current".
-    reveal : bool
-        Write what each sound is into the tables of the export too, not into the key alone. Default False.
-    """
-
-    sample_rate: int = 48_000
-    bits: int = 24
-    level: float | None = -30.0
-    factor: float | None = None
-    peaks: Literal["lower", "stop"] = "lower"
-    ramp: float = 10.0
-    seed: int = 0
-    bids_version: Literal["current", "coming"] = "current"
-    reveal: bool = False
-
-    def __post_init__(self) -> None:
-        checks = (
-            (self.sample_rate in (44_100, 48_000), f"sample rate is {self.sample_rate} Hz; it must be 44100 or 48000"),
-            (self.bits in (16, 24), f"bits is {self.bits}; it must be 16 or 24"),
-            ((self.level is None) != (self.factor is None), "give a level in dB or a factor: one of them"),
-            (self.level is None or -100 <= self.level <= 0, f"level is {self.level} dB re full scale; it must be from -100 to 0"),
-            (self.factor is None or 0 < self.factor < math.inf, f"factor is {self.factor}; it must be above 0"),
-            (0 <= self.ramp < math.inf, f"ramp is {self.ramp} ms; it must be 0 or more"),
-            (self.peaks in ("lower", "stop"), f"peaks is {self.peaks!r}; it must be lower or stop"),
-            (self.bids_version in ("current", "coming"), f"BIDS version is {self.bids_version!r}; it must be current or coming"),
-            (self.seed >= 0, f"seed is {self.seed}; it must be 0 or more"),
-        )
-        for good, message in checks:
-            if not good:
-                raise AudioMetamerError(message)
-
-    @property
-    def step(self) -> float:
-        """The least significant bit; full scale is 1."""
-        return 2.0 ** (1 - self.bits)
-
-    @property
-    def highest(self) -> float:
-        """The highest peak that does not clip: dither adds up to a step, rounding half of one."""
-        return 1 - 2.5 * self.step
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -269,193 +198,12 @@ def _entries(stimulus_set: Path, rows: Sequence[Row], draws: Draws, file_of: Cal
     return [entries[name] for name in sorted(entries)]
 
 
-class Sounds:
-    """Sounds of a set at one level: read once to find the highest peak and the average spectrum, once more when they are wanted.
-
-    Parameters
-    ----------
-    stimulus_set : path
-    settings : Settings
-    set_files : sequence of str
-        As they lie in the set.
-    draws : Draws
-        Source of dither and calibration noise.
-    """
-
-    def __init__(self, stimulus_set: Path, settings: Settings, set_files: Sequence[str], draws: Draws) -> None:
-        self.stimulus_set, self.settings, self.draws = stimulus_set, settings, draws
-        self.gain, self.lowered_db = 1.0, 0.0
-        power, spectrum, highest, loudest = 0.0, np.zeros(_BINS), 0.0, ""
-        for set_file in set_files:
-            sound = presented(self.stimulus_set / set_file, self.settings)
-            power += _rms(sound) ** 2
-            spectrum += _spectrum(sound)
-            if (peak := float(np.abs(sound).max())) > highest:
-                highest, loudest = peak, set_file
-        rms = math.sqrt(power / len(set_files)) if settings.level is None else 10 ** (settings.level / 20)
-        self.noise, self.tone = _shaped_noise(spectrum, settings, draws), _tone(settings)
-        for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
-            if (peak := float(np.abs(sound).max()) * rms) > highest:
-                highest, loudest = peak, name
-        self._keep_from_clipping(highest, loudest)
-        self.rms = rms * self.gain  # of the sounds to calibrate by
-
-    def _keep_from_clipping(self, highest: float, loudest: str) -> None:
-        limit = self.settings.highest
-        if highest <= limit:
-            return
-        excess = 20 * math.log10(highest / limit)
-        if self.settings.peaks == "stop":
-            raise AudioMetamerError(
-                f"{loudest} would clip: its peak is {highest:.3f} of full scale; lower the level by {excess:.2f} dB, or let the "
-                f"whole set be lowered (--peaks lower)"
-            )
-        self.gain, self.lowered_db = limit / highest, excess
-        warnings.warn(f"{loudest} would clip: the whole set is lowered by {excess:.2f} dB", AudioMetamerWarning, stacklevel=2)
-
-    def read(self, set_file: str) -> Sound:
-        """A sound as listeners hear it: at the rate of the export, ramped, at its level; shape=(samples,) or (samples, 2)."""
-        return presented(self.stimulus_set / set_file, self.settings) * self.gain
-
-    def write_calibration(self, folder: Path, file_of: Callable[[str], str]) -> float:
-        """Write noise and tone; their RMS in dB re full scale."""
-        for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
-            write_pcm(folder / file_of(name), sound * self.rms, self.settings, name=name, draws=self.draws)
-        return 20 * math.log10(self.rms)
-
-
-def presented(path: Path, settings: Settings) -> Sound:
-    """A sound as listeners hear it, whatever its peak: at the rate of the settings, ramped, at their level.
-
-    The level of a two-channel sound is that of both channels together; both have the same gain.
-
-    Returns
-    -------
-    array [shape=(samples,) or (samples, 2)]
-
-    Raises
-    ------
-    AudioMetamerError
-        If it cannot be read, has more than two channels, samples that are not finite, or none but zeros, or is shorter than two
-        ramps.
-    """
-    from audiometamer.audio import read_samples, resample_by_fourier
-
-    samples, rate = read_samples(path)
-    if samples.shape[1] > 2 or not np.isfinite(samples).all():
-        raise AudioMetamerError(f"{path} must have one or two channels and finite samples; it has {samples.shape[1]} channels")
-    sound = samples[:, 0] if samples.shape[1] == 1 else samples
-    if rate != settings.sample_rate:
-        sound = resample_by_fourier(sound.T, rate, settings.sample_rate, roll_off=_ROLL_OFF).T
-    if settings.level is not None:
-        sound = sound - sound.mean(axis=0)
-    sound = _ramped(sound, settings, path)
-    if not sound.any():
-        raise AudioMetamerError(f"{path} is silent; it cannot be brought to a level")
-    return sound * (settings.factor or 10 ** ((settings.level or 0.0) / 20) / _rms(sound))
-
-
-def in_sequence(sounds: Sequence[Sound], gap: float, settings: Settings) -> Sound:
-    """Sounds one after the other, with a silence of `gap` s between them; mono ones among two-channel ones play at both ears."""
-    channels = max(sound.ndim for sound in sounds)
-    whole = [sound if sound.ndim == channels else np.stack([sound, sound], axis=1) for sound in sounds]
-    silence = np.zeros((round(gap * settings.sample_rate), *whole[0].shape[1:]))
-    return np.concatenate([piece for sound in whole for piece in (sound, silence)][:-1])
-
-
 def _write(entry: Entry, sounds: Sounds, folder: Path) -> Entry:
     """Write one sound; its entry with its duration and level."""
     sound = sounds.read(entry.set_file)
     write_pcm(folder / entry.file, sound, sounds.settings, name=entry.stim_id, draws=sounds.draws)
     level = round(20 * math.log10(_rms(sound)), 3)
     return msgspec.structs.replace(entry, duration=len(sound) / sounds.settings.sample_rate, rms_db=level)
-
-
-def _rms(sound: Sound) -> float:
-    return float(np.sqrt(np.mean(np.square(sound))))
-
-
-def _ramped(sound: Sound, settings: Settings, path: Path) -> Sound:
-    """With a raised-cosine rise and fall: 0.5 - 0.5·cos(π (k + 0.5) / n) over n samples."""
-    n = round(settings.ramp / 1000 * settings.sample_rate)
-    if 2 * n > len(sound):
-        raise AudioMetamerError(
-            f"{path} lasts {1000 * len(sound) / settings.sample_rate:.0f} ms; two ramps of {settings.ramp:g} ms do not fit in it"
-        )
-    rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(n) + 0.5) / max(n, 1))
-    rise = rise.reshape(n, *[1] * (sound.ndim - 1))
-    sound = sound.copy()
-    sound[:n] *= rise
-    sound[len(sound) - n :] *= rise[::-1]
-    return sound
-
-
-def _spectrum(sound: Sound) -> NDArray[np.float64]:
-    """Power by frequency, by Welch's method, each sound counted alike; shape=(bins,)."""
-    import scipy.signal
-
-    size = 2 * (_BINS - 1)
-    channels = sound.T.reshape(-1, len(sound))
-    padded = np.pad(channels, ((0, 0), (0, max(size - len(sound), 0))))
-    power: NDArray[np.float64] = scipy.signal.welch(padded, nperseg=size, detrend=False)[1].mean(axis=0)
-    return power / power.sum()
-
-
-def _shaped_noise(spectrum: NDArray[np.float64], settings: Settings, draws: Draws) -> Sound:
-    """Gaussian noise with the average spectrum of the set, RMS 1, ramped."""
-    n = round(_CALIBRATION_SECONDS * settings.sample_rate)
-    white = np.fft.rfft(draws.generator(1).standard_normal(n))
-    amplitude = np.sqrt(np.interp(np.linspace(0, 1, len(white)), np.linspace(0, 1, _BINS), spectrum))
-    amplitude[0] = 0
-    noise = _ramped(np.fft.irfft(white * amplitude, n), settings, Path(NOISE))
-    return noise / _rms(noise)
-
-
-def _tone(settings: Settings) -> Sound:
-    """1 kHz, RMS 1, ramped."""
-    time = np.arange(round(_CALIBRATION_SECONDS * settings.sample_rate)) / settings.sample_rate
-    tone = _ramped(np.sin(2 * np.pi * _TONE_HZ * time), settings, Path(TONE))
-    return tone / _rms(tone)
-
-
-def write_pcm(path: Path, sound: Sound, settings: Settings, *, name: str, draws: Draws) -> None:
-    """Write a sound as `pcm_wav` makes it; the folder is made if it is missing."""
-    wav = pcm_wav(sound, settings, name=name, draws=draws)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(wav)
-
-
-def pcm_wav(sound: Sound, settings: Settings, *, name: str, draws: Draws) -> bytes:
-    """A WAV of whole steps, rounded after adding triangular dither of two steps from end to end (Lipshitz et al. 1992).
-
-    The dither runs through the whole file and is private: a sound that comes twice in it has different samples each time, also
-    to those who know the sound.
-
-    Parameters
-    ----------
-    sound : array [shape=(samples,) or (samples, channels)]
-    settings : Settings
-    name : str
-        Each sound has its own dither, whoever else is written.
-    draws : Draws
-        Source of the dither.
-
-    Raises
-    ------
-    AudioMetamerError
-        If a sample would clip: libsndfile does so without a word.
-    """
-    import soundfile
-
-    generator = draws.generator(int.from_bytes(name.encode()))
-    dither = generator.random(sound.shape) - generator.random(sound.shape)
-    steps = np.floor(sound / settings.step + dither + 0.5).astype(np.int64)
-    if np.abs(steps).max() >= 1 / settings.step:
-        raise AudioMetamerError(f"{name} would clip, although peaks were checked before: a sound was changed meanwhile")
-    left = steps.astype(np.int32) << (32 - settings.bits)
-    file = io.BytesIO()
-    soundfile.write(file, left, settings.sample_rate, subtype=f"PCM_{settings.bits}", format="WAV")
-    return file.getvalue()
 
 
 def _naming(to: Form, settings: Settings) -> Callable[[str], str]:

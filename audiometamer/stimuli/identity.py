@@ -5,9 +5,9 @@ import hashlib
 import msgspec
 from msgspec.structs import replace
 
+from audiometamer.io.names import safe_name
 from audiometamer.metamers.results import ITEMS
 from audiometamer.metamers.settings import Settings
-from audiometamer.safe_names import safe_name
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

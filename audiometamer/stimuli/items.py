@@ -10,19 +10,19 @@ import msgspec
 import torch
 from msgspec.structs import replace
 
-from audiometamer.audio import Clip
-from audiometamer.criteria import NullDistribution, judge_sha256
 from audiometamer.errors import AudioMetamerError
-from audiometamer.matching.methods import load_method
-from audiometamer.metamers.evidence import sha256_of
+from audiometamer.io.hashes import sha256_of
+from audiometamer.io.toml_files import within
+from audiometamer.metamers.criteria import NullDistribution, judge_sha256
 from audiometamer.metamers.judging import covers, is_out_of_date
+from audiometamer.metamers.methods import load_method
 from audiometamer.metamers.results import RECORD, Result
 from audiometamer.metamers.synthesis import default_null, settings_of
-from audiometamer.models import Model
+from audiometamer.models.model import Model
+from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.identity import Identity, folder_of_item
 from audiometamer.stimuli.layout import is_complete
 from audiometamer.stimuli.plan import Plan, Source, layers_of, named_as_before, open_model, output_folder, sources
-from audiometamer.toml_files import within
 
 # Shown a model of a plan by its number, what its metamers are judged by, and the layers.
 Visit = Callable[[int, Model, NullDistribution | None, Sequence[str]], None]
@@ -39,7 +39,7 @@ class Planned(msgspec.Struct, frozen=True):
     entry : int
         Which of the plan's models.
     judge_sha256 : str
-        Null distribution and labels that it is to be judged by; see `audiometamer.criteria.judge_sha256`.
+        Null distribution and labels that it is to be judged by; see `audiometamer.metamers.criteria.judge_sha256`.
     has_null : bool
         Whether that null distribution says anything of its layer.
     """

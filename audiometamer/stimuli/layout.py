@@ -6,10 +6,10 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import is_empty
+from audiometamer.io.files import is_empty
 from audiometamer.metamers.results import NOT_JSON, RECORD
 
-ORIGINALS, CLAIMS, LOCK = "originals", "claims", ".lock"
+ORIGINALS, CLAIMS = "originals", "claims"
 # In an item's folder:
 ERROR, ATTEMPTS, CHECKPOINT = "error.json", "attempts", "checkpoint.safetensors"
 # What a set says of itself:

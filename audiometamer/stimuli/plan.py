@@ -12,21 +12,21 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from audiometamer.audio import SOUND_ENDINGS, Clip
-from audiometamer.clip_names import clip_name, excerpt_name, name_of, seconds_in
-from audiometamer.criteria import NullDistribution
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import write_text
-from audiometamer.images import PICTURE_ENDINGS
-from audiometamer.label_files import grouped, read_groups
-from audiometamer.loading import load_model
-from audiometamer.matching.methods import load_method
-from audiometamer.metamers.clips import read_for
+from audiometamer.io.files import write_text
+from audiometamer.io.label_files import grouped, read_groups
+from audiometamer.io.tables import read_table, table_text
+from audiometamer.io.toml_files import read_toml, toml_text, within
+from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.methods import load_method
 from audiometamer.metamers.synthesis import places
-from audiometamer.models import Model
+from audiometamer.models.inputs import read_for
+from audiometamer.models.loading import load_model
+from audiometamer.models.model import Model
+from audiometamer.signals.audio import SOUND_ENDINGS, Clip
+from audiometamer.signals.clip_names import clip_name, excerpt_name, name_of, seconds_in
+from audiometamer.signals.images import PICTURE_ENDINGS
 from audiometamer.stimuli.layout import OWN_COLUMNS, clip_tables
-from audiometamer.tables import read_table, table_text
-from audiometamer.toml_files import read_toml, toml_text, within
 
 Count = Annotated[int, Meta(ge=1, le=10**9)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
@@ -76,7 +76,7 @@ class PlannedModel(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     null : str, optional
         A file with a null distribution. Default: the model's own.
     groups : str, optional
-        A file of coarser labels for the verdict; see `audiometamer.label_files.read_groups`. Default: the model's own labels.
+        A file of coarser labels for the verdict; see `audiometamer.io.label_files.read_groups`. Default: the model's own labels.
     """
 
     name: str

@@ -11,10 +11,11 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import content_of, file_sha256
+from audiometamer.io.files import content_of
+from audiometamer.io.hashes import file_sha256
+from audiometamer.io.names import as_on_any_disk
 from audiometamer.metamers.belonging import is_original, is_signal
 from audiometamer.metamers.results import ITEMS, NOT_JSON, RECORD, Summary
-from audiometamer.safe_names import as_on_any_disk
 from audiometamer.stimuli.identity import Identity, folder_of_item
 from audiometamer.stimuli.layout import ATTEMPTS
 

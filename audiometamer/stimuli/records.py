@@ -11,22 +11,24 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from audiometamer.audio import Clip
 from audiometamer.errors import AudioMetamerError, one_line
-from audiometamer.files import file_sha256, json_text, set_aside, write_json, write_text
+from audiometamer.io.files import json_text, set_aside, write_json, write_text
+from audiometamer.io.hashes import file_sha256
+from audiometamer.io.names import safe_name
+from audiometamer.io.tables import write_table
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import is_held_by, metamer_of, with_sums, write_signal
+from audiometamer.metamers.files import is_held_by, metamer_of, with_sums
 from audiometamer.metamers.results import PLANNED, RECORD, Wanted, read_json, result_at, suffix_of
 from audiometamer.metamers.synthesis import Metamer, merit
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
-from audiometamer.metamers.whole import is_whole
-from audiometamer.safe_names import safe_name
+from audiometamer.signals.audio import Clip
+from audiometamer.signals.files import write_signal
+from audiometamer.signals.whole import is_whole
 from audiometamer.stimuli.identity import Identity
 from audiometamer.stimuli.items import Planned
 from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, Failure
 from audiometamer.stimuli.proof import with_seal
 from audiometamer.stimuli.verify import listed_sum
-from audiometamer.tables import write_table
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

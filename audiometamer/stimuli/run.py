@@ -12,26 +12,26 @@ from typing import NamedTuple
 import torch
 from msgspec.structs import replace
 
-from audiometamer.audio import Clip
-from audiometamer.criteria import NullDistribution, judge_sha256
 from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, WritingError
-from audiometamer.files import in_turn, make_folder
+from audiometamer.io.files import in_turn, make_folder
+from audiometamer.io.hashes import sha256_of
+from audiometamer.jobs.claims import LOCK, Claims
+from audiometamer.jobs.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
 from audiometamer.metamers.batch_size import fitting_batch_size
-from audiometamer.metamers.evidence import sha256_of
+from audiometamer.metamers.criteria import NullDistribution, judge_sha256
 from audiometamer.metamers.judging import judged_anew
 from audiometamer.metamers.results import BrokenOriginalError, read_item, warn_of_broken
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, resumes, save_unfinished
-from audiometamer.models import Model
-from audiometamer.stimuli.claims import Claims
+from audiometamer.models.model import Model
+from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.items import Expansion, Planned, identity_of
-from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, LOCK, is_complete, read_failure
+from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, is_complete, read_failure
 from audiometamer.stimuli.plan import open_model, write_resolved
 from audiometamer.stimuli.records import judge_item, save_failure, save_item, save_original, write_planned
 from audiometamer.stimuli.set import conclude
-from audiometamer.stimuli.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
 
 # Items that a worker claims at once: full batches for a while, and still enough left for the others.
 _BATCHES_AT_ONCE = 4

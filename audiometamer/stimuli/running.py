@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import is_empty, is_temporary
+from audiometamer.io.files import is_empty, is_temporary
+from audiometamer.jobs.claims import LOCK, NOBODYS, is_claim, is_running, read_claim
 from audiometamer.metamers.results import ITEMS, NOT_JSON, PLANNED, RECORD, REPORT, REPORT_FILES
 from audiometamer.metamers.settings import Settings
-from audiometamer.stimuli.claims import NOBODYS, is_claim, is_running, read_claim
 from audiometamer.stimuli.identity import folder_of_item
 from audiometamer.stimuli.layout import (
     CHECKPOINT,
@@ -20,7 +20,6 @@ from audiometamer.stimuli.layout import (
     DESCRIPTION,
     ERROR,
     LICENCES,
-    LOCK,
     MANIFEST,
     ORIGINALS,
     PARQUET,

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import write_json
+from audiometamer.io.files import write_json
+from audiometamer.io.tables import write_table
 from audiometamer.metamers.results import ATTEMPTS
 from audiometamer.stimuli.balance import Family, largest_balanced, most_balanced
 from audiometamer.stimuli.layout import CLIPS
 from audiometamer.stimuli.set import COLUMNS, Row, read_clips, read_rows
 from audiometamer.stimuli.verify import manifest_sha256
-from audiometamer.tables import write_table
 from audiometamer.version import __version__
 
 # What makes a condition: all that decides a metamer but its clip and its seed.

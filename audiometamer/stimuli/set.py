@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from audiometamer.clip_names import name_of
 from audiometamer.errors import AudioMetamerError, first_line, some_of
-from audiometamer.files import in_turn, is_temporary, set_aside, whole_file, write_json, write_text
+from audiometamer.io.files import in_turn, is_temporary, set_aside, whole_file, write_json, write_text
+from audiometamer.io.tables import read_table, write_table
+from audiometamer.jobs.claims import LOCK, forget_dead, stamp
 from audiometamer.metamers.results import (
     INDEX,
     ITEMS,
@@ -23,13 +24,13 @@ from audiometamer.metamers.results import (
     read_results,
     warn_of_broken,
 )
-from audiometamer.stimuli.claims import forget_dead, stamp
+from audiometamer.metamers.verdicts import verdict_word
+from audiometamer.signals.clip_names import name_of
 from audiometamer.stimuli.layout import (
     CLAIMS,
     CLIPS,
     DESCRIPTION,
     LICENCES,
-    LOCK,
     MANIFEST,
     ORIGINALS,
     OWN_COLUMNS,
@@ -38,8 +39,6 @@ from audiometamer.stimuli.layout import (
     clip_tables,
 )
 from audiometamer.stimuli.verify import lists_all, write_manifest
-from audiometamer.tables import read_table, write_table
-from audiometamer.verdicts import verdict_word
 from audiometamer.version import __version__
 
 UNKNOWN = "unknown"
@@ -137,7 +136,7 @@ def read_rows(stimulus_set: Path) -> list[Row]:
 
 
 def _row(result: Result) -> Row:
-    from audiometamer.audio import seconds_of
+    from audiometamer.signals.audio import seconds_of
 
     evidence = result.evidence
     settings, labels = evidence.settings, evidence.verdict.labels.values()

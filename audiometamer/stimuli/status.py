@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, BrokenError
+from audiometamer.jobs.claims import is_running
 from audiometamer.metamers.results import read_item, read_planned, warn_of_broken
-from audiometamer.stimuli.claims import is_running
 from audiometamer.stimuli.layout import CLAIMS, Failure, read_failure
 
 STATES = ("passed", "failed", "unjudged", "running", "error", "to do")

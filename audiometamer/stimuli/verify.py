@@ -9,7 +9,10 @@ from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
-from audiometamer.files import file_sha256, set_aside, whole_file
+from audiometamer.io.files import set_aside, whole_file
+from audiometamer.io.hashes import file_sha256
+from audiometamer.io.names import as_on_any_disk
+from audiometamer.jobs.claims import stamp
 from audiometamer.metamers.belonging import is_original, is_signal
 from audiometamer.metamers.results import (
     ITEMS,
@@ -23,9 +26,7 @@ from audiometamer.metamers.results import (
     result_at,
     warn_of_broken,
 )
-from audiometamer.metamers.whole import is_whole
-from audiometamer.safe_names import as_on_any_disk
-from audiometamer.stimuli.claims import stamp
+from audiometamer.signals.whole import is_whole
 from audiometamer.stimuli.layout import ATTEMPTS, ERROR, MANIFEST, ORIGINALS
 from audiometamer.stimuli.proof import Contents, Difference, Kind, faults
 from audiometamer.stimuli.running import is_named_as_of_runs, is_of_runs

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from audiometamer.drawing import names_as_they_are
-from audiometamer.files import whole_file
+from audiometamer.io.files import whole_file
 
 Row = dict[str, float]
 

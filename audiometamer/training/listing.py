@@ -5,8 +5,8 @@ import warnings
 from collections import deque
 from pathlib import Path
 
-from audiometamer.audio import SOUND_ENDINGS
 from audiometamer.errors import AudioMetamerWarning
+from audiometamer.signals.audio import SOUND_ENDINGS
 
 
 def audio_files(folder: Path) -> list[Path]:

@@ -11,8 +11,8 @@ import numpy as np
 import scipy.signal
 from msgspec import Meta
 
-from audiometamer.audio import set_level
 from audiometamer.errors import AudioMetamerError
+from audiometamer.signals.audio import set_level
 from audiometamer.training.recordings import Samples
 
 Share = Annotated[float, Meta(ge=0, le=1)]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError, first_line
-from audiometamer.label_files import read_label_file
+from audiometamer.io.label_files import read_label_file
 from audiometamer.training.recordings import Recording, Samples, checked
 
 SAMPLE_RATE = 20_000

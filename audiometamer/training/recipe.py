@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Meta
 from torch import nn
 
-from audiometamer.cards import FrontEndCard, NetworkCard
 from audiometamer.errors import AudioMetamerError, first_line
-from audiometamer.files import check_numbers, parse_toml, read_unicode
+from audiometamer.io.files import check_numbers, parse_toml, read_unicode
+from audiometamer.models.cards import FrontEndCard, NetworkCard
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation, Decibels, Positive, Share
 

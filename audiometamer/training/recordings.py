@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audiometamer.audio import read_samples, seconds_of
 from audiometamer.errors import AudioMetamerError
+from audiometamer.signals.audio import read_samples, seconds_of
 
 Samples = NDArray[np.float32]
 SPLITS = ("train", "valid", "test", "background")

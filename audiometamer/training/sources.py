@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.tables import Row, read_table
+from audiometamer.io.tables import Row, read_table
 from audiometamer.training import layouts
 from audiometamer.training.listing import audio_files, listed_files
 from audiometamer.training.published_hdf5 import FILES, open_published_hdf5

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import click
 import soundfile
 
-from audiometamer.audio import read_clip
-from audiometamer.tables import write_table
+from audiometamer.io.tables import write_table
+from audiometamer.signals.audio import read_clip
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 KEYWORDS = ("alexa", "computer", "jarvis", "smart_mirror", "snowboy", "view_glass")

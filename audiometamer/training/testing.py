@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiometamer.audio import set_level
 from audiometamer.drawing import names_as_they_are
 from audiometamer.errors import AudioMetamerError
-from audiometamer.files import whole_file, write_text
-from audiometamer.models import Model
-from audiometamer.tables import guarded, table_text
+from audiometamer.io.files import whole_file, write_text
+from audiometamer.io.tables import guarded, table_text
+from audiometamer.models.model import Model
+from audiometamer.signals.audio import set_level
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import Batch, Corpus, Targets, Task, batches_of
 from audiometamer.training.mixing import KINDS, N_VOICES, Backgrounds, low_pass, mix, word_in_the_middle

@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from audiometamer.cards import Card, WeightsCard
-from audiometamer.criteria import NullDistribution
 from audiometamer.devices import choose_device, describe, own_randomness
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
-from audiometamer.files import is_empty, only_writer, set_aside, whole_file
-from audiometamer.loading import build, save_weights
-from audiometamer.safe_names import safe_name
+from audiometamer.io.files import is_empty, only_writer, set_aside, whole_file
+from audiometamer.io.names import safe_name
+from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.models.cards import Card, WeightsCard
+from audiometamer.models.loading import build, save_weights
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.copies import without_copies

@@ -11,10 +11,10 @@ from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.files import content_of, parse_toml, read_unicode
-from audiometamer.loading import save_weights
+from audiometamer.io.files import content_of, parse_toml, read_unicode
+from audiometamer.io.whole_numbers import seed_of
+from audiometamer.models.loading import save_weights
 from audiometamer.networks import CochCNN9
-from audiometamer.whole_numbers import seed_of
 
 MODEL = ("--model", "tiny_models:sound_model", "--layers", "relu0", "--steps", "1")
 LONG = "x" * 5000
@@ -114,7 +114,7 @@ def test_numbers_that_no_setting_is(tmp_path, capsys, value):
 
 
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("audiometamer.files._PATIENCE", 0.1)
+    monkeypatch.setattr("audiometamer.io.files._PATIENCE", 0.1)
     os.mkfifo("fifo")
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
@@ -201,7 +201,7 @@ def test_memory_that_is_not_there_is_one_line(monkeypatch, capsys):
     def vast(*_: object) -> None:
         raise MemoryError("Unable to allocate 7 EiB")
 
-    monkeypatch.setattr("audiometamer.loading.load_model", vast)
+    monkeypatch.setattr("audiometamer.models.loading.load_model", vast)
     assert "not enough memory: Unable to allocate 7 EiB" in refused(capsys, "layers", "m")
 
 

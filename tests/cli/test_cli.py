@@ -18,7 +18,7 @@ from command_line import refused
 
 from audiometamer import cli
 from audiometamer.cli import main
-from audiometamer.files import only_writer
+from audiometamer.io.files import only_writer
 
 MODEL = ("--model", "tiny_models:sound_model")
 QUICK = (*MODEL, "--layers", "relu0,final", "--steps", "40")
@@ -187,7 +187,7 @@ def limit_file_size():
 
 
 def environment():
-    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}  # for tiny_models
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "helpers")}  # for tiny_models
 
 
 def heed_ctrl_c():

@@ -8,7 +8,7 @@ import tiny_answers
 from command_line import refused
 
 from audiometamer.cli import main
-from audiometamer.experiment.analysis.trials import Listener, write_listeners, write_trials
+from audiometamer.listening.tables import Listener, write_listeners, write_trials
 
 FAST = ("--resamples", "100", "--permutations", "20")
 

@@ -2,12 +2,12 @@
 
 import pytest
 from command_line import refused
-from conftest import make_clip
+from tiny_models import make_clip
 
 import audiometamer as am
 from audiometamer.cli import explore, main
-from audiometamer.exploration import finding
-from audiometamer.tables import read_table
+from audiometamer.dimensions import finding
+from audiometamer.io.tables import read_table
 
 MODEL = ("--model", "tiny_models:sound_model")
 

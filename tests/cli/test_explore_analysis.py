@@ -9,14 +9,14 @@ from tiny_built import DESIGN, presented, take, write_design
 from tiny_listeners import course, ladder, sensitivities
 
 from audiometamer.cli import main
-from audiometamer.experiment.folder import DATABASE
-from audiometamer.experiment.messages import Answer, Form
-from audiometamer.experiment.store import Store
 from audiometamer.exploration import build as building
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.simulate import simulate
 from audiometamer.exploration.trials import write_answered
-from audiometamer.tables import read_table
+from audiometamer.io.tables import read_table
+from audiometamer.listening.folder import DATABASE
+from audiometamer.listening.messages import Answer, Form
+from audiometamer.listening.store import Store
 
 MOMENT = datetime(2026, 11, 2, 12, tzinfo=UTC)
 QUICK = ("--resamples", "10")

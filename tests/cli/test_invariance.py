@@ -4,7 +4,7 @@ import csv
 
 import pytest
 from command_line import refused
-from conftest import make_clip
+from tiny_models import make_clip
 
 import audiometamer as am
 from audiometamer.cli import main

@@ -8,7 +8,7 @@ from torch import nn
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.criteria import MetricNull
+from audiometamer.metamers.criteria import MetricNull
 
 
 def working():

@@ -17,14 +17,14 @@ import pytest
 import soundfile
 from command_line import refused
 
-from audiometamer import loading
-from audiometamer.cards import read_card
 from audiometamer.cli import audiometamer, main
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.cli.streams import ERRORS
-from audiometamer.loading import zoo
-from audiometamer.resources import COMMAND, zoo_folder
+from audiometamer.io.resources import COMMAND, zoo_folder
+from audiometamer.models import loading
+from audiometamer.models.cards import read_card
+from audiometamer.models.loading import zoo
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["[noise]", "[/s]", "[red]take", ":smile:", "e[hidden]", "a\nb", "\x1b[31mred"]
@@ -52,7 +52,12 @@ def make():
 
 def ran(*command, folder, **kwargs):
     """A process of its own, for which the current folder is nothing special."""
-    found = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "COLUMNS": "80", **kwargs.pop("environment", {})}
+    found = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'helpers'}",
+        "COLUMNS": "80",
+        **kwargs.pop("environment", {}),
+    }
     found.pop("PYTHONSAFEPATH", None)
     return subprocess.run(list(map(str, command)), cwd=folder, env=found, capture_output=True, check=False, **kwargs)
 

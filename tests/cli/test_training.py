@@ -9,8 +9,8 @@ import torch
 from command_line import refused
 from tiny_training import RECIPE
 
-from audiometamer.checkpoints import import_checkpoint
 from audiometamer.cli import main
+from audiometamer.models.checkpoints import import_checkpoint
 from audiometamer.networks import CochCNN9
 
 

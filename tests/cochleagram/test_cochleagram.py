@@ -8,7 +8,8 @@ import torch
 from only_device import OnlyDevice
 
 import audiometamer as am
-from audiometamer.cochleagram import Cochleagram, MelSpectrogram, front_end
+from audiometamer.cochleagram import Cochleagram
+from audiometamer.ears import MelSpectrogram, front_end
 
 SIGNALS = ("vowel_like", "chirp_60_9000", "white_noise_rng0")
 RATE = 20_000

@@ -11,15 +11,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+HELPERS = Path(__file__).parents[1] / "helpers"
+sys.path[:0] = [str(HELPERS), str(HELPERS.parents[1])]
 
 import tiny_experiment  # noqa: E402 (found only there)
 
-from audiometamer.experiment.folder import Experiment, read_experiment  # noqa: E402
-from audiometamer.experiment.rehearsal import SERVE, address_of  # noqa: E402
-from audiometamer.experiment.simulated import Client, Confirmed, Person, take_part  # noqa: E402
-from audiometamer.experiment.store import Store  # noqa: E402
+from audiometamer.experiment.reading import read_experiment  # noqa: E402
+from audiometamer.listening.folder import Experiment  # noqa: E402
+from audiometamer.listening.rehearsal import SERVE, address_of  # noqa: E402
+from audiometamer.listening.simulated import Client, Confirmed, Person, take_part  # noqa: E402
+from audiometamer.listening.store import Store  # noqa: E402
 
 
 def build(folder: Path, listeners: int) -> Experiment:

@@ -41,13 +41,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save
 
-from audiometamer.audio import read_clip, read_samples, seconds_of
-from audiometamer.checkpoints import network_state, read_checkpoint
 from audiometamer.errors import AudioMetamerError
-from audiometamer.images import Picture, read_image
-from audiometamer.label_files import read_label_file
-from audiometamer.metamers.files import read_signal
+from audiometamer.io.label_files import read_label_file
 from audiometamer.metamers.targets import read_target
+from audiometamer.models.checkpoints import network_state, read_checkpoint
+from audiometamer.signals.audio import read_clip, read_samples, seconds_of
+from audiometamer.signals.files import read_signal
+from audiometamer.signals.images import Picture, read_image
 from audiometamer.training.published_hdf5 import open_published_hdf5
 
 LONGEST_LINE, LONGEST_WAIT, MOST_MEMORY = 400, 40, 2 << 30  # characters, s, bytes

@@ -30,8 +30,8 @@ import fuzzing
 from tiny_experiment import all_messages
 
 from audiometamer.cli import main
-from audiometamer.experiment.folder import read_experiment
-from audiometamer.experiment.pack import list_names
+from audiometamer.experiment.reading import read_experiment
+from audiometamer.listening.list_names import list_names
 
 _HERE = Path.cwd()
 _MEMORY = 10 << 30  # bytes

@@ -28,8 +28,8 @@ import tomli_w
 import torch
 
 from audiometamer import networks
-from audiometamer.experiment.catalogue import shipped_file
-from audiometamer.loading import save_weights
+from audiometamer.listening.sentences import shipped_file
+from audiometamer.models.loading import save_weights
 
 NUMBERS: list[Any] = [
     0, -1, 1, 2, 3, 7, 10**6, 2**31 - 1, 2**31, 2**53, 2**63 - 1, -(2**63), 2**63, 2**64, -(10**30), 1e308, -1e308, 5e-324,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from audiometamer.cli import main
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # what the tests share
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))  # what the tests share
 HANG = 40  # seconds
 LONGEST = 400  # characters of a line
 STRINGS: list[str] = [

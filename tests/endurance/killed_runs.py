@@ -26,10 +26,10 @@ import numpy as np
 import psutil
 import scipy.io.wavfile
 
-from audiometamer.stimuli.claims import Claims
+from audiometamer.jobs.claims import Claims
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS))
+HELPERS = Path(__file__).resolve().parents[1] / "helpers"
+sys.path.insert(0, str(HELPERS))
 
 from tiny_plan import PLAN, write_plan  # noqa: E402 (it lies in the folder that was just added)
 
@@ -62,7 +62,7 @@ class Runs:
         self.changed: set[Path] = set()
 
     def start(self, workers: int) -> "subprocess.Popen[bytes]":
-        paths = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
+        paths = os.pathsep.join([str(HELPERS), str(HELPERS.parents[1]), os.environ.get("PYTHONPATH", "")])
         env = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
         command = [sys.executable, __file__, "command", "run", str(self.plan), "--workers", str(workers), "--device", "cpu"]
         with self.log.open("ab") as log:

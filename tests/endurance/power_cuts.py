@@ -28,8 +28,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS))
+HELPERS = Path(__file__).resolve().parents[1] / "helpers"
+sys.path.insert(0, str(HELPERS))
 
 from tiny_plan import PLAN, write_plan  # noqa: E402 (in tests/, which is no package)
 
@@ -90,7 +90,7 @@ def new_run(disk: Path, number: int, n_items: int) -> "subprocess.Popen[bytes]":
     quick = PLAN.replace("[0, 1]", str([*range(SEEDS)])).replace("steps = 20", 'steps = 2\nmethod = "feather2023"')
     plan = write_plan(folder, quick, n_clips=-(-n_items // SEEDS))
     subprocess.run(["sync", "-f", folder], check=True)  # the plan and its clips were there long before
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])}
     return subprocess.Popen(
         [sys.executable, "-m", "audiometamer", "run", plan, "--device", "cpu"],
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

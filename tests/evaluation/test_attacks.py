@@ -8,9 +8,9 @@ from torch import nn
 
 import audiometamer as am
 from audiometamer.evaluation.attacks import attacked
-from audiometamer.evaluation.bootstrap import Bootstrap
 from audiometamer.evaluation.collection import read_collection
 from audiometamer.evaluation.judging import Judge, hear_clips
+from audiometamer.statistics.bootstrap import Bootstrap
 from audiometamer.training.adversaries import Adversary
 
 CLIPS = {"x": sound(0.5, 0.1), "y": sound(0.1, 0.3), "z": sound(-0.3, -0.2)}

@@ -16,7 +16,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment import build as building
 from audiometamer.experiment.build import build
 from audiometamer.experiment.design import read_design
-from audiometamer.experiment.folder import read_experiment
+from audiometamer.experiment.reading import read_experiment
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from command_line import refused
 from tiny_experiment import DESIGN, write_design, write_stimuli
 
 from audiometamer.cli import main
-from audiometamer.experiment.export import read_answers
-from audiometamer.experiment.folder import read_experiment
-from audiometamer.experiment.rehearsal import address_of, start_server
-from audiometamer.experiment.store import Store
+from audiometamer.experiment.reading import read_experiment
+from audiometamer.listening.export import read_answers
+from audiometamer.listening.rehearsal import address_of, start_server
+from audiometamer.listening.store import Store
 
 
 def test_build_tells_what_is_heard_and_what_is_missing(tmp_path, capsys, monkeypatch):
@@ -135,7 +135,7 @@ def test_sounds_that_are_gone(own, capsys):
 
 
 def test_without_the_extra_it_is_told_what_to_install(folder, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "audiometamer.experiment.server", None)
+    monkeypatch.setitem(sys.modules, "audiometamer.listening.server", None)
     told = refused(capsys, "experiment", "serve", folder)
     assert told.endswith("pip install 'audiometamer[experiment]'")
 

@@ -10,7 +10,8 @@ from tiny_experiment import DESIGN, write_design
 
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.design import TEXTS, Design, read_answers, read_design, read_text
+from audiometamer.experiment.design import Design, read_design
+from audiometamer.listening.design import TEXTS, read_answers, read_text
 
 
 def with_table(text):

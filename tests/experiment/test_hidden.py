@@ -12,16 +12,19 @@ import soundfile
 from tiny_experiment import DESIGN, LAYERS, WORDS, write_design, write_stimuli
 
 from audiometamer.cli import main
-from audiometamer.experiment.build import Stimulus, build, check_trials, headphone_checks
-from audiometamer.experiment.design import Answers, Catch, Demonstration, Design, Headphones, Practice
-from audiometamer.experiment.folder import read_experiment
-from audiometamer.experiment.headphones import huggins
-from audiometamer.experiment.lists import ARRANGEMENTS, arranged, draw
+from audiometamer.experiment.build import Stimulus, build
+from audiometamer.experiment.design import Catch, Design, Practice
+from audiometamer.experiment.lists import draw
 from audiometamer.experiment.offer import NATURAL, Condition
-from audiometamer.experiment.session import session_of
-from audiometamer.experiment.store import State
-from audiometamer.stimuli.draws import Draws, keyed_draws, read_key
-from audiometamer.stimuli.export import Settings, in_sequence, pcm_wav
+from audiometamer.experiment.reading import read_experiment
+from audiometamer.io.draws import Draws, keyed_draws, read_key
+from audiometamer.listening.building import check_trials, headphone_checks
+from audiometamer.listening.design import Answers, Demonstration, Headphones
+from audiometamer.listening.headphones import huggins
+from audiometamer.listening.session import session_of
+from audiometamer.listening.store import State
+from audiometamer.listening.trials import ARRANGEMENTS, arranged
+from audiometamer.signals.presentation import Settings, in_sequence, pcm_wav
 
 CLIPS = [f"{word}_{voice}" for word in WORDS for voice in ("slt", "rms")]
 CONDITIONS = [NATURAL, *(Condition("tiny", layer, 0) for layer in LAYERS)]

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.design import Answers, Catch, Demonstration, Design, Practice
-from audiometamer.experiment.lists import ARRANGEMENTS, alternatives, arranged, draw, feather2023, latin
+from audiometamer.experiment.design import Catch, Design, Practice
+from audiometamer.experiment.lists import alternatives, draw, feather2023, latin
 from audiometamer.experiment.offer import NATURAL, Condition
-from audiometamer.stimuli.draws import Draws
+from audiometamer.io.draws import Draws
+from audiometamer.listening.design import Answers, Demonstration
+from audiometamer.listening.trials import ARRANGEMENTS, arranged
 
 DRAWS = Draws(0, b"lists")
 

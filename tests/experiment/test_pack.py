@@ -13,8 +13,9 @@ from tiny_experiment import DESIGN, SECRETS, build_experiment, wav_header
 
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.folder import read_experiment
-from audiometamer.experiment.pack import answer_hash, list_name, list_names, pack, token
+from audiometamer.experiment.pack import answer_hash, pack
+from audiometamer.experiment.reading import read_experiment
+from audiometamer.listening.list_names import list_name, list_names, token
 
 
 def lists(folder):

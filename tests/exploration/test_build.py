@@ -11,12 +11,12 @@ from tiny_built import CLIPS, DESIGN, DIMENSIONS, ONLINE, take, write_design
 from tiny_ladder import record, write_ladder, write_rung
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.experiment.export import read_answers
-from audiometamer.experiment.folder import read_experiment
-from audiometamer.experiment.store import Store
+from audiometamer.experiment.reading import read_experiment
 from audiometamer.exploration import build as building
 from audiometamer.exploration.build import build, read_exploration, served_exploration
-from audiometamer.stimuli.draws import Draws, read_key
+from audiometamer.io.draws import Draws, read_key
+from audiometamer.listening.export import read_answers
+from audiometamer.listening.store import Store
 
 
 @pytest.fixture

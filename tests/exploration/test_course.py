@@ -11,11 +11,11 @@ import soundfile
 from tiny_built import CHANGES, CLIPS, DESIGN, DIMENSIONS, course_of, decide, of_kind, presented, take
 from tiny_ladder import record, write_rung
 
-from audiometamer.experiment.course import Decided, Heard
+from audiometamer.dimensions.physical import Physical
 from audiometamer.exploration.course import Asked
-from audiometamer.exploration.physical import Physical
-from audiometamer.exploration.procedures import Answer, Interleaving, QuestPlus, Staircase
-from audiometamer.stimuli.export import presented as as_presented
+from audiometamer.listening.course import Decided, Heard
+from audiometamer.psychophysics import Answer, Interleaving, QuestPlus, Staircase
+from audiometamer.signals.presentation import presented as as_presented
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ import soundfile
 from tiny_built import DESIGN, course_of, of_kind, presented, take
 from tiny_ladder import record, write_rung
 
-from audiometamer.experiment.course import Heard
 from audiometamer.exploration import course as course_module
 from audiometamer.exploration.making import Maker, Wish
 from audiometamer.exploration.trial_stimuli import Latest, trial_wav
+from audiometamer.listening.course import Heard
 
 ONLINE = DESIGN.replace("[practice]", '[making]\nway = "online"\ndimensions = "x"\nlongest_wait = 0.3\nahead = 2\n\n[practice]')
 STEPS = "reversals = 4\nsteps = [1.3]"

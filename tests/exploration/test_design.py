@@ -9,10 +9,10 @@ from tiny_built import DESIGN, course_of, write_design
 from tiny_ladder import record, write_ladder, write_rung
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.design import Images, read_text
 from audiometamer.exploration.build import build
 from audiometamer.exploration.design import ExplorationDesign, LadderChoice, ProcedureSettings, read_exploration_design
-from audiometamer.exploration.procedures import QuestPlus, Staircase
+from audiometamer.listening.design import Images, read_text
+from audiometamer.psychophysics import QuestPlus, Staircase
 
 PROCEDURE = "reversals = 4\ndiscard = 2\nmost_trials = 12"
 ONLINE = '[making]\nway = "online"\n\n[practice]'

@@ -16,19 +16,19 @@ from tiny_built import SERVE, of_kind, presented, take, write_design
 from tiny_experiment import form_message
 from tiny_ladder import image, record, write_ladder, write_rung
 
+from audiometamer.dimensions.dimensions import folder_of_layer
+from audiometamer.dimensions.ladder_plan import read_ladder_plan
+from audiometamer.dimensions.ladder_run import run_ladder
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.export import read_answers
-from audiometamer.experiment.lists import arranged
-from audiometamer.experiment.rehearsal import address_of, start_server
-from audiometamer.experiment.server import create_app
-from audiometamer.experiment.simulated import Client, Informed, take_part
-from audiometamer.experiment.store import Store
 from audiometamer.exploration import build as building
 from audiometamer.exploration.build import build, read_exploration
-from audiometamer.exploration.dimensions import folder_of_layer
-from audiometamer.exploration.ladder_plan import read_ladder_plan
-from audiometamer.exploration.ladder_run import run_ladder
-from audiometamer.images import write_png
+from audiometamer.listening.export import read_answers
+from audiometamer.listening.rehearsal import address_of, start_server
+from audiometamer.listening.server import create_app
+from audiometamer.listening.simulated import Client, Informed, take_part
+from audiometamer.listening.store import Store
+from audiometamer.listening.trials import arranged
+from audiometamer.signals.images import write_png
 
 DIMENSIONS = ("relu/0/+", "relu/0/-")
 DESIGN = """

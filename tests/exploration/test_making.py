@@ -8,13 +8,13 @@ import pytest
 import torch
 from tiny_exploration import sound_dimensions, sounds
 
+from audiometamer.dimensions.dimensions import Dimension
+from audiometamer.dimensions.ladder import all_moves, read_ladder, read_rungs, write_moved
+from audiometamer.dimensions.moving import Move, move
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.exploration import model_mover
-from audiometamer.exploration.dimensions import Dimension
-from audiometamer.exploration.ladder import all_moves, read_ladder, read_rungs, write_moved
 from audiometamer.exploration.making import Maker, Wish
 from audiometamer.exploration.model_mover import ModelMover
-from audiometamer.exploration.moving import Move, move
 
 FIRST, SECOND, DEEP = "relu0/0/+", "relu0/1/-", "relu1/0/+"
 

@@ -18,9 +18,9 @@ import tiny_movers
 import torch
 from tiny_built import TESTS, write_online_design
 
+from audiometamer.dimensions.dimensions import load_all
+from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.dimensions import load_all
-from audiometamer.exploration.ladder import read_ladder
 from audiometamer.exploration.making import Maker, Wish
 from audiometamer.exploration.model_mover import ModelMover, open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess

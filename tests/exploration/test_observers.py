@@ -7,9 +7,9 @@ import torch
 from scipy.stats import norm
 from tiny_exploration import image_model, images, sound_dimensions, sounds
 
+from audiometamer.dimensions.dimensions import Dimension
+from audiometamer.dimensions.moving import Move, move
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.dimensions import Dimension
-from audiometamer.exploration.moving import Move, move
 from audiometamer.exploration.observers import (
     CoordinateObserver,
     LinearObserver,

@@ -13,15 +13,15 @@ from starlette.testclient import TestClient
 from tiny_built import DIMENSIONS, SERVE, of_kind, presented
 from tiny_experiment import answer_message, form_message
 
-from audiometamer.experiment import browser
-from audiometamer.experiment.export import read_answers, write_tables
-from audiometamer.experiment.rehearsal import address_of, rehearse, start_server
-from audiometamer.experiment.server import create_app
-from audiometamer.experiment.simulated import Client, Informed, take_part
-from audiometamer.experiment.store import Store
 from audiometamer.exploration.build import read_exploration, served_exploration
 from audiometamer.exploration.rehearsal import sensitive
 from audiometamer.exploration.trials import read_answered
+from audiometamer.listening import browser
+from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.rehearsal import address_of, rehearse, start_server
+from audiometamer.listening.server import create_app
+from audiometamer.listening.simulated import Client, Informed, take_part
+from audiometamer.listening.store import Store
 
 
 def by_rule(decided):

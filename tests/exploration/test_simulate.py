@@ -7,9 +7,9 @@ import pytest
 import tiny_listeners
 from tiny_ladder import write_ladder
 
+from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.exploration.analysis.analyse import analyse
 from audiometamer.exploration.analysis.sensitivity import Decision
-from audiometamer.exploration.ladder import read_ladder
 from audiometamer.exploration.observers import LinearObserver
 from audiometamer.exploration.simulate import sensitivities, simulate, true_threshold
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from only_device import OnlyDevice
 
 import audiometamer as am
-from audiometamer.domains import Gaussian, Image, Waveform
 from audiometamer.matching import (
     Adam,
     Cosine,
@@ -24,8 +23,9 @@ from audiometamer.matching import (
     transformed,
     weighted,
 )
-from audiometamer.matching.methods import METHODS, Phases, load_method, stuck_after
+from audiometamer.matching.domains import Gaussian, Image, Waveform
 from audiometamer.matching.optimizers import Constant
+from audiometamer.metamers.methods import METHODS, Phases, load_method, stuck_after
 
 EVERYWHERE = Gaussian()
 

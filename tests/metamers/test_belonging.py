@@ -13,8 +13,9 @@ from command_line import refused
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
 from audiometamer.metamers.belonging import samples_sha256
-from audiometamer.metamers.files import read_metamer, write_signal
+from audiometamer.metamers.files import read_metamer
 from audiometamer.metamers.targets import save_activations
+from audiometamer.signals.files import write_signal
 
 QUICK = ("--model", "tiny_models:sound_model", "--steps", "3", "--out", "met")
 EVALUATE = ("--models", "tiny_models:sound_model", "--resamples", "10", "--out", "ev")

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import audiometamer as am
-from audiometamer.activations import Tap, record_taps
-from audiometamer.folding import twin_of
 from audiometamer.metamers.compiled import compiled
+from audiometamer.models.activations import Tap, record_taps
+from audiometamer.models.folding import twin_of
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import tiny_models
 from tiny_plan import PLAN, write_plan
 
 from audiometamer.cli import main
-from audiometamer.criteria import METRICS, MetricNull, NullDistribution
+from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.metamers.judging import null_notice
 
 MODEL = "tiny_models:sound_model"

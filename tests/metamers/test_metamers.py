@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import scipy.io.wavfile
 import torch
-from conftest import make_clip
 from msgspec.structs import replace
 from only_device import OnlyDevice
+from tiny_models import make_clip
 
 import audiometamer as am
-from audiometamer.activations import record_taps
-from audiometamer.criteria import NullDistribution
-from audiometamer.domains import Waveform
-from audiometamer.files import file_sha256
-from audiometamer.folding import folded
+from audiometamer.io.hashes import file_sha256
+from audiometamer.matching.domains import Waveform
 from audiometamer.matching.losses import rectified, relative_l2, relative_l2_with_roots
-from audiometamer.matching.methods import METHODS, load_method
+from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.files import is_finished, read_metamer, save_metamer, write_index
+from audiometamer.metamers.methods import METHODS, load_method
 from audiometamer.metamers.synthesis import _Job, _Run, iterate_metamers, settings_of
 from audiometamer.metamers.targets import GivenTarget
+from audiometamer.models.activations import record_taps
+from audiometamer.models.folding import folded
 
 
 @pytest.fixture(scope="module")

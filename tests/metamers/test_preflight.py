@@ -6,9 +6,9 @@ from own_networks import SAMPLE_RATE, SAMPLES, Net, frozen
 from torch import nn
 
 import audiometamer as am
-from audiometamer.criteria import MetricNull
-from audiometamer.domains import Waveform
+from audiometamer.matching.domains import Waveform
 from audiometamer.matching.losses import relative_l2
+from audiometamer.metamers.criteria import MetricNull
 
 
 class Steps(nn.Module):

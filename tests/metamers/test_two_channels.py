@@ -16,15 +16,16 @@ from tiny_binaural import level_difference, tones, write_tones
 from torch import nn
 
 import audiometamer as am
-from audiometamer.audio import resample
 from audiometamer.cli import main
 from audiometamer.evaluation.collection import Natural, as_taken, check_presentable, gain_for
-from audiometamer.loading import load_model
+from audiometamer.io.tables import read_table
 from audiometamer.matching.optimizers import Constant, NormalizedDescent
-from audiometamer.metamers.files import read_metamer, read_signal, save_metamer, with_sums, write_signal
-from audiometamer.stimuli.export import Settings, in_sequence, presented
+from audiometamer.metamers.files import read_metamer, save_metamer, with_sums
+from audiometamer.models.loading import load_model
+from audiometamer.signals.audio import resample
+from audiometamer.signals.files import read_signal, write_signal
+from audiometamer.signals.presentation import Settings, in_sequence, presented
 from audiometamer.stimuli.verify import verify
-from audiometamer.tables import read_table
 
 READ = {"sample_rate": tiny.RATE, "duration": tiny.SECONDS}
 MODEL = ("--model", "tiny_binaural:two_ears")

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import audiometamer as am
-from audiometamer.criteria import METRICS, MetricNull, NullDistribution
-from audiometamer.domains import Gaussian
-from audiometamer.matching.methods import stuck_after
+from audiometamer.matching.domains import Gaussian
 from audiometamer.matching.optimizers import Cosine, NormalizedDescent
+from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
+from audiometamer.metamers.methods import stuck_after
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.unfinished import Checkpoints, alone, load_unfinished, resumes, save_unfinished, together
 

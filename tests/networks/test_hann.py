@@ -6,7 +6,7 @@ import torch
 from tiny_models import DURATION, SAMPLE_RATE, WORDS, front_end, seeded
 
 import audiometamer as am
-from audiometamer.activations import Tap
+from audiometamer.models.activations import Tap
 from audiometamer.networks.cochresnet50 import Bottleneck
 from audiometamer.networks.hann import HannPool2d
 from audiometamer.networks.same import SameMaxPool2d

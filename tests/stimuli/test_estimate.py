@@ -3,9 +3,9 @@
 import pytest
 from tiny_plan import PLAN, write_plan
 
-from audiometamer.benchmark import StepTime
-from audiometamer.criteria import METRICS, MetricNull, NullDistribution
-from audiometamer.matching.methods import load_method
+from audiometamer.metamers.benchmark import StepTime
+from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
+from audiometamer.metamers.methods import load_method
 from audiometamer.stimuli import estimate as estimating
 from audiometamer.stimuli.estimate import Cost, estimate
 from audiometamer.stimuli.plan import read_plan

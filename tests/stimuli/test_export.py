@@ -15,13 +15,14 @@ import tiny_stimuli as tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiometamer.audio import write_wav
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.io.draws import Draws
+from audiometamer.io.tables import write_table
+from audiometamer.signals.audio import write_wav
+from audiometamer.signals.presentation import Settings
 from audiometamer.stimuli import export as exporting
-from audiometamer.stimuli.draws import Draws
-from audiometamer.stimuli.export import Settings, export
+from audiometamer.stimuli.export import export
 from audiometamer.stimuli.set import write_set
-from audiometamer.tables import write_table
 
 
 @pytest.fixture

@@ -21,18 +21,18 @@ from msgspec.toml import encode
 from processes import CONTEXT, finished, started
 from tiny_plan import PLAN, write_plan
 
-from audiometamer.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerWarning
-from audiometamer.files import is_temporary, readable
-from audiometamer.loading import build, save_weights
+from audiometamer.io.files import is_temporary, readable
+from audiometamer.io.tables import write_table
 from audiometamer.metamers.results import RECORD, Wanted, iterate_results, read_planned
+from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
+from audiometamer.models.loading import build, save_weights
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.run import run
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import verify
-from audiometamer.tables import write_table
 
 # One attempt of two steps each: what is tested is not how they sound.
 QUICK = PLAN.replace("steps = 20", 'steps = 2\nmethod = "feather2023"')

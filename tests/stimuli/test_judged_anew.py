@@ -8,7 +8,7 @@ import pytest
 import scipy.io.wavfile
 from tiny_plan import PLAN, write_plan
 
-from audiometamer.criteria import METRICS, MetricNull, NullDistribution
+from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.metamers.results import RECORD, iterate_results
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.stimuli.items import expand

@@ -19,8 +19,9 @@ from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.errors import AudioMetamerWarning
+from audiometamer.jobs.workers import Interruption, Pace, spell
+from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.metamers.results import RECORD, iterate_results
 from audiometamer.metamers.unfinished import load_unfinished
 from audiometamer.stimuli.items import expand
@@ -30,7 +31,6 @@ from audiometamer.stimuli.records import read_record
 from audiometamer.stimuli.run import RETRY_STRIDE, Worker, prepare, run
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import read_manifest, verify
-from audiometamer.stimuli.workers import Interruption, Pace, spell
 
 
 def opened(path):

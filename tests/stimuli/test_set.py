@@ -12,11 +12,11 @@ import tiny_stimuli as written
 import audiometamer as am
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.metamers.evidence import Evidence, Try
-from audiometamer.metamers.files import write_signal
 from audiometamer.metamers.results import Summary, Tried, iterate_results
 from audiometamer.metamers.settings import Settings
+from audiometamer.signals.files import write_signal
+from audiometamer.signals.presentation import Settings as ExportSettings
 from audiometamer.stimuli import set as described
-from audiometamer.stimuli.export import Settings as ExportSettings
 from audiometamer.stimuli.export import export
 from audiometamer.stimuli.select import Rules, select
 from audiometamer.stimuli.verify import verify

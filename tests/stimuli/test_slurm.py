@@ -19,10 +19,10 @@ from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.exploration.ladder import read_ladder
+from audiometamer.dimensions.ladder import read_ladder
+from audiometamer.jobs.claims import read_claim
+from audiometamer.jobs.slurm import Resources, submit
 from audiometamer.metamers.results import iterate_results
-from audiometamer.stimuli.claims import read_claim
-from audiometamer.stimuli.cluster import Resources, submit
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.records import read_record
@@ -30,7 +30,7 @@ from audiometamer.stimuli.run import run
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import verify
 
-HERE = [str(Path(__file__).parents[1]), str(Path(am.__file__).parents[1])]
+HERE = [str(Path(__file__).parents[1] / "helpers"), str(Path(am.__file__).parents[1])]
 N_CLIPS = 8  # of the largest of these plans; the others' are among them
 ONE_BY_ONE = PLAN.replace("batch_size = 2", "batch_size = 1")
 

@@ -15,9 +15,10 @@ from msgspec.structs import replace
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.images import write_png
-from audiometamer.metamers.files import save_metamer, with_sums, write_signal
+from audiometamer.metamers.files import save_metamer, with_sums
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
+from audiometamer.signals.files import write_signal
+from audiometamer.signals.images import write_png
 from audiometamer.stimuli.records import read_record, write_record
 from audiometamer.stimuli.set import write_set
 from audiometamer.stimuli.verify import read_manifest, verify, write_manifest

@@ -12,10 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.anova import Effect, anova
+from audiometamer.errors import AudioMetamerError, people
 from audiometamer.experiment.analysis.chance import Chance
-from audiometamer.experiment.analysis.exclusions import Exclusions, Rules, Stage, exclude, named, people, sizes
+from audiometamer.experiment.analysis.exclusions import Exclusions, Rules, Stage, exclude, named, sizes
 from audiometamer.experiment.analysis.figures import draw_recognition
 from audiometamer.experiment.analysis.recognition import (
     Condition,
@@ -28,11 +27,12 @@ from audiometamer.experiment.analysis.recognition import (
     network_scores,
     recognition,
 )
-from audiometamer.experiment.analysis.reliability import SplitHalf, split_half
-from audiometamer.experiment.analysis.trials import Listener, Trial, write_listeners, write_trials
-from audiometamer.files import write_text
-from audiometamer.metamers.clips import NATURAL
-from audiometamer.tables import write_table
+from audiometamer.io.files import write_text
+from audiometamer.io.tables import write_table
+from audiometamer.listening.tables import Listener, Trial, write_listeners, write_trials
+from audiometamer.models.inputs import NATURAL
+from audiometamer.statistics.anova import Effect, anova
+from audiometamer.statistics.reliability import SplitHalf, split_half
 
 
 class Anova(NamedTuple):

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.trials import Listener, Trial, cells
-from audiometamer.files import write_json, write_text
+from audiometamer.io.files import write_json, write_text
+from audiometamer.io.tables import write_table
+from audiometamer.listening.tables import Listener, Trial, cells
 from audiometamer.stimuli.set import BIDS_VERSION
-from audiometamer.tables import write_table
 from audiometamer.version import __version__
 
 _EMPTY = "n/a"  # as BIDS writes what does not apply

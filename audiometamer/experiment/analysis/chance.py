@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from audiometamer.experiment.folder import Experiment
+from audiometamer.listening.folder import Experiment
 
 
 class Chance(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Literal, Protocol, get_args
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, some_of
-from audiometamer.experiment.analysis.trials import Kind, Listener
+from audiometamer.errors import AudioMetamerError, people, some_of
+from audiometamer.listening.tables import Kind, Listener
 
 Check = Literal["passed", "failed", "not completed", "not given", "no criterion"]
 _UNANSWERED = "no answers in the main part"
@@ -193,11 +193,6 @@ class Exclusions:
         return lines
 
 
-def people(n: int) -> str:
-    """How many listeners, in words."""
-    return f"{n} listener{'s' * (n != 1)}"
-
-
 def named(names: Sequence[str]) -> str:
     """Some listeners' names, and how many more there are."""
     return some_of(names, 10)
@@ -237,7 +232,7 @@ def exclude(
     Parameters
     ----------
     trials : sequence of Judged
-        `audiometamer.experiment.analysis.trials.Trial`, or the like.
+        `audiometamer.listening.tables.Trial`, or the like.
     listeners : iterable of Listener
         What is known of them beyond their trials: who was excluded by the experimenter, and the headphone check of those whose
         trials do not hold it. Default: nothing.

@@ -10,7 +10,7 @@ import numpy as np
 
 from audiometamer.drawing import line_style, names_as_they_are, percent_by_layer, save_figure
 from audiometamer.experiment.analysis.recognition import Row
-from audiometamer.metamers.clips import NATURAL
+from audiometamer.models.inputs import NATURAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

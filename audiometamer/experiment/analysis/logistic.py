@@ -9,10 +9,10 @@ import scipy.special
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.contrasts import LEAST_P
-from audiometamer.experiment.analysis.trials import Trial, trial_frame
-from audiometamer.metamers.clips import NATURAL
-from audiometamer.tables import write_table
+from audiometamer.io.tables import write_table
+from audiometamer.listening.tables import Trial, trial_frame
+from audiometamer.models.inputs import NATURAL
+from audiometamer.statistics.contrasts import LEAST_P
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.intervals import mean_over_listeners
-from audiometamer.experiment.analysis.trials import Trial
-from audiometamer.files import content_of
-from audiometamer.metamers.clips import NATURAL
+from audiometamer.io.files import content_of
+from audiometamer.listening.tables import Trial
 from audiometamer.metamers.results import NOT_JSON
+from audiometamer.models.inputs import NATURAL
+from audiometamer.statistics.intervals import mean_over_listeners
 
 Observer = Literal["human", "network"]
 Recognised = Mapping[tuple[str, str], bool]  # whether a model recognises a stimulus

@@ -9,19 +9,19 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.exclusions import Exclusions, Rules, Stage, exclude
-from audiometamer.experiment.analysis.trials import Listener, write_listeners
 from audiometamer.exploration.analysis.figures import draw_sensitivity
 from audiometamer.exploration.analysis.layers import LayerDifference, LayerMean, layer_differences, layer_means
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.analysis.thresholds import Threshold, Thresholds, thresholds
-from audiometamer.exploration.dimensions import Dimension
-from audiometamer.exploration.procedures import DECISIONS, Procedure, d_prime, model_of
 from audiometamer.exploration.trials import Answered, write_answered
-from audiometamer.files import write_text
+from audiometamer.io.files import write_text
+from audiometamer.io.tables import write_table
+from audiometamer.listening.tables import Listener, write_listeners
+from audiometamer.psychophysics import DECISIONS, Procedure, d_prime, model_of
 from audiometamer.stimuli.set import counted
-from audiometamer.tables import write_table
 
 
 class Level(msgspec.Struct, frozen=True):

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.exploration.analysis.sensitivity import Decision, Fits, Values, fit
-from audiometamer.exploration.dimensions import Dimension
 from audiometamer.exploration.trials import Answered
 
 

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 import scipy.stats
 
-from audiometamer.experiment.analysis.contrasts import LEAST_P
 from audiometamer.exploration.analysis.thresholds import Threshold
+from audiometamer.statistics.contrasts import LEAST_P
 
 
 class Unit(NamedTuple):

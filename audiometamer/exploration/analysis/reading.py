@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.trials import Listener, read_listeners
-from audiometamer.experiment.export import read_answers
-from audiometamer.experiment.folder import DATABASE
 from audiometamer.exploration.build import read_exploration
 from audiometamer.exploration.course import ExplorationCourse
-from audiometamer.exploration.procedures import TARGET, Procedure
 from audiometamer.exploration.results import answered
 from audiometamer.exploration.trials import Answered, read_answered
+from audiometamer.listening.export import read_answers
+from audiometamer.listening.folder import DATABASE
+from audiometamer.listening.tables import Listener, read_listeners
+from audiometamer.psychophysics import TARGET, Procedure
 
 
 class Given(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.procedures import TARGET, TASKS, d_prime, proportion_correct
+from audiometamer.psychophysics import TARGET, TASKS, d_prime, proportion_correct
 
 Values = NDArray[np.float64]
 
@@ -25,11 +25,11 @@ class Decision:
     Parameters
     ----------
     task : str
-        One of `audiometamer.exploration.procedures.TASKS`; default ``abx-differencing``, for a reference that changes.
+        One of `audiometamer.psychophysics.TASKS`; default ``abx-differencing``, for a reference that changes.
     target : float
         The proportion correct at threshold; default 0.5^(1/3) = 0.794, where three down and one up settles.
     lapse : float
-        See `audiometamer.exploration.procedures.proportion_correct`; default 0.02. It is not fitted: few trials of a procedure
+        See `audiometamer.psychophysics.proportion_correct`; default 0.02. It is not fitted: few trials of a procedure
         are where a lapse would show (Prins 2012, Journal of Vision 12(6):25).
 
     Raises

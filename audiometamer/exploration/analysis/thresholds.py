@@ -13,8 +13,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.analysis.groups import Group, groups
 from audiometamer.exploration.analysis.sensitivity import EXPONENTS, Decision
 from audiometamer.exploration.analysis.uncertainty import dispersion, most_lost
-from audiometamer.exploration.procedures import Procedure, Trial
 from audiometamer.exploration.trials import Answered, level_of
+from audiometamer.psychophysics import Procedure, Trial
 
 
 class Threshold(msgspec.Struct, frozen=True):

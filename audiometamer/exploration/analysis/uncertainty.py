@@ -12,8 +12,8 @@ import numpy as np
 
 from audiometamer.exploration.analysis.groups import Counts, Group, counted
 from audiometamer.exploration.analysis.sensitivity import Values, fit
-from audiometamer.exploration.procedures import Procedure, Trial
 from audiometamer.exploration.trials import level_of
+from audiometamer.psychophysics import Procedure, Trial
 
 CHI2 = 3.841459  # 95 % of χ² with one degree of freedom
 

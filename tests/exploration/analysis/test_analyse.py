@@ -9,10 +9,10 @@ import tiny_listeners
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.analysis.analyse import analyse, attentive, levels, summary, write_analysis
 from audiometamer.exploration.analysis.sensitivity import Decision
-from audiometamer.exploration.procedures import d_prime
 from audiometamer.exploration.simulate import simulate
 from audiometamer.exploration.trials import read_answered
-from audiometamer.tables import read_table
+from audiometamer.io.tables import read_table
+from audiometamer.psychophysics import d_prime
 
 DECISION = Decision()
 DIMENSIONS = ("relu0/0/+", "relu0/0/-", "relu2/0/+")

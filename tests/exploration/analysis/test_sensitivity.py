@@ -7,8 +7,8 @@ from numpy.testing import assert_allclose
 from scipy.special import ndtr
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.psychometric import fit_psychometric
 from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime, fit
+from audiometamer.psychophysics.psychometric import fit_psychometric
 
 CHANGES = np.array([0.1, 0.16, 0.26, 0.41, 0.66, 1.05, 1.7, 2.7])
 RIGHT, OF = np.array([11.0, 17, 20, 27, 34, 39, 18, 10]), np.array([20.0, 30, 30, 40, 40, 40, 19, 10])

@@ -13,8 +13,8 @@ from audiometamer.exploration.analysis.groups import groups
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.analysis.thresholds import thresholds
 from audiometamer.exploration.analysis.uncertainty import CHI2, dispersion, most_lost
-from audiometamer.exploration.procedures import Staircase, Trial
 from audiometamer.exploration.trials import Answered
+from audiometamer.psychophysics import Staircase, Trial
 
 DECISION = Decision()
 ONE = "relu0/1/-"

@@ -1,0 +1,1 @@
+"""Dimensions of what a layer hears: components of Gram matrices, moving a signal along them, catalogues, ladders."""

@@ -1,0 +1,116 @@
+"""From wished to reached changes: what a wish came to over several signals, and what to wish for a change to be reached."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from audiometamer.dimensions.moving import MovedRecord
+from audiometamer.errors import AudioMetamerError
+from audiometamer.io.tables import read_table, write_table
+
+
+class Calibrated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a wished change along a dimension came to.
+
+    Parameters
+    ----------
+    dimension : str
+    wished : float
+        In standard deviations of the bank, as all changes here.
+    signals : int
+        How many were moved.
+    reached, reached_low, reached_high : float
+        Median and quartiles.
+    leakage : float
+        Median.
+    snr_db, modulation : float
+        Medians of the physical distances; an SNR without end counts as the largest.
+    """
+
+    dimension: str
+    wished: float
+    signals: int
+    reached: float
+    reached_low: float
+    reached_high: float
+    leakage: float
+    snr_db: float
+    modulation: float
+
+
+def calibrate(records: Iterable[MovedRecord]) -> list[Calibrated]:
+    """A row for each dimension, in the order of the records, and wished change, from small to large."""
+    groups: dict[tuple[str, float], list[MovedRecord]] = {}
+    for record in records:
+        groups.setdefault((record.dimension, record.wished), []).append(record)
+    order = {name: place for place, name in enumerate(dict.fromkeys(dimension for dimension, _ in groups))}
+    return [_calibrated(*key, groups[key]) for key in sorted(groups, key=lambda key: (order[key[0]], key[1]))]
+
+
+def _calibrated(dimension: str, wished: float, records: Sequence[MovedRecord]) -> Calibrated:
+    reached = [record.reached for record in records]
+    low, middle, high = np.quantile(reached, (0.25, 0.5, 0.75)).tolist()
+    snr = [np.inf if record.physical.snr_db is None else record.physical.snr_db for record in records]
+    return Calibrated(
+        dimension,
+        wished,
+        len(records),
+        middle,
+        low,
+        high,
+        float(np.median([record.leakage for record in records])),
+        float(np.median(snr)),
+        float(np.median([record.physical.modulation for record in records])),
+    )
+
+
+def wished_for(table: Sequence[Calibrated], dimension: str, reached: float) -> float:
+    """The wish whose median would reach a change, by linear interpolation from no change at no wish.
+
+    Where more was wished and less reached, the larger wish is passed over.
+
+    Parameters
+    ----------
+    table : sequence of Calibrated
+    dimension : str
+    reached : float
+        0 or more.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the table has no such dimension, or never came so far.
+    """
+    rows = sorted((row.wished, row.reached) for row in table if row.dimension == dimension)
+    if not rows:
+        known = ", ".join(dict.fromkeys(row.dimension for row in table))
+        raise AudioMetamerError(f"the calibration has no dimension {dimension!r}; it has {known or 'none'}")
+    points = [(0.0, 0.0)]
+    points += [point for i, point in enumerate(rows) if point[1] > max([0.0, *(earlier for _, earlier in rows[:i])])]
+    if not 0 <= reached <= points[-1][1]:
+        raise AudioMetamerError(
+            f"{dimension} was calibrated for reached changes from 0 to {points[-1][1]:.3g}, not for {reached:g}"
+        )
+    wishes, came_to = zip(*points, strict=True)
+    return float(np.interp(reached, came_to, wishes))
+
+
+def write_calibration(path: Path, table: Iterable[Calibrated]) -> None:
+    """Write as a table."""
+    write_table(path, Calibrated.__struct_fields__, [msgspec.structs.asdict(row) for row in table])
+
+
+def read_calibration(path: Path) -> list[Calibrated]:
+    """Read what `write_calibration` wrote.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is not such a table.
+    """
+    try:
+        return msgspec.convert(read_table(path, required=Calibrated.__struct_fields__), list[Calibrated], strict=False)
+    except msgspec.ValidationError as error:
+        raise AudioMetamerError(f"{path} is no calibration: {error}") from error

@@ -1,0 +1,304 @@
+"""Dimensions of a layer: components of the Gram matrices of its activations over a bank of natural signals.
+
+A Gram matrix holds the inner products between channels over time: what of a layer's activations is texture, without when it
+happens. Components are found over a bank (Kamao et al. 2025), and a signal's coordinate along one is the score of its Gram
+matrix, in standard deviations of the bank.
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import msgspec
+import torch
+from torch import Tensor
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.io.files import json_text, whole_folder
+from audiometamer.io.hashes import sha256_of
+from audiometamer.io.names import safe_name
+from audiometamer.matching.losses import gram
+from audiometamer.models.model import Model, record
+
+_RECORD, _TENSORS = "dimensions.json", "dimensions.safetensors"
+
+
+class Dimension(NamedTuple):
+    """One way to move a signal: a component of a layer, counted from 0, and which side of it.
+
+    Written ``layer/component/sign``, as in ``relu2/3/+``.
+    """
+
+    layer: str
+    component: int
+    sign: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Dimension":
+        """Of its written form.
+
+        Raises
+        ------
+        AudioMetamerError
+            If it is not of that form.
+        """
+        layer, *rest = text.rsplit("/", 2)
+        if not layer or len(rest) != 2 or not rest[0].isdecimal() or rest[1] not in ("+", "-"):
+            raise AudioMetamerError(f"{text!r} is no dimension; it would be layer/component/sign, as in relu2/3/+")
+        return cls(layer, int(rest[0]), 1 if rest[1] == "+" else -1)
+
+    @property
+    def order(self) -> tuple[list[int | str], int, int]:
+        """To sort by: layers, whose numbers count as numbers, then components, then + before -."""
+        parts = re.split(r"(\d+)", self.layer)
+        return [int(part) if part.isdecimal() else part for part in parts], self.component, -self.sign
+
+    def __str__(self) -> str:
+        return f"{self.layer}/{self.component}/{'+' if self.sign > 0 else '-'}"
+
+
+class DimensionsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where dimensions come from.
+
+    Parameters
+    ----------
+    model, weights_sha256 : str
+    layer : str
+    keep_frequency : bool
+        See `gram_matrices`.
+    method : str
+        ``ica`` or ``pca``.
+    seed : int
+        Of FastICA.
+    components : int
+        How many were found.
+    explained : list of float
+        Share of the bank's variance of each that was kept, from the largest down.
+    explained_by_all : float
+        Share of all that were found.
+    bank : list of str
+        Names of its signals.
+    bank_sha256 : str
+        Of their samples.
+    tensors_sha256 : str
+        Of directions, offsets and the bank's coordinates.
+    looked_for : int, optional
+        How many were looked for: fewer are found where the bank has a lower rank. None in folders of versions that did not tell.
+    """
+
+    model: str
+    weights_sha256: str
+    layer: str
+    keep_frequency: bool
+    method: str
+    seed: int
+    components: int
+    explained: list[float]
+    explained_by_all: float
+    bank: list[str]
+    bank_sha256: str
+    tensors_sha256: str
+    looked_for: int | None = None
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """Components of a layer, and how to read a signal's coordinates along them.
+
+    Parameters
+    ----------
+    record : DimensionsRecord
+    directions : Tensor [shape=(components, n, n)]
+        Symmetric; a coordinate is the inner product of one with a Gram matrix, less the offset.
+    offsets : Tensor [shape=(components,)]
+        Those of the bank's mean.
+    bank : Tensor [shape=(signals, components)]
+        Coordinates of the bank: mean 0, standard deviation 1.
+    """
+
+    record: DimensionsRecord
+    directions: Tensor
+    offsets: Tensor
+    bank: Tensor
+
+    def __len__(self) -> int:
+        return len(self.directions)
+
+    @property
+    def names(self) -> list[Dimension]:
+        """All dimensions: each component, up and down."""
+        return [Dimension(self.record.layer, component, sign) for component in range(len(self)) for sign in (1, -1)]
+
+    def coordinates(self, activations: Tensor) -> Tensor:
+        """Coordinates of signals from their activations at the layer [shape=(batch, ...)], differentiable.
+
+        Returns
+        -------
+        Tensor [shape=(batch, components)]
+            In standard deviations of the bank.
+        """
+        grams = gram_matrices(activations, keep_frequency=self.record.keep_frequency)
+        return grams.flatten(1) @ self.directions.flatten(1).T - self.offsets
+
+    def of(self, model: Model, signals: Tensor) -> Tensor:
+        """Coordinates [shape=(batch, components)] of signals [shape=(batch, *signal_shape)] of the model, in its dtype."""
+        layer = self.record.layer
+        with torch.no_grad():
+            return self.like(model).coordinates(record(model, signals, layer)[layer])
+
+    def like(self, model: Model) -> Self:
+        """The same in the dtype and on the device of a model."""
+        moved = (t.to(dtype=model.dtype, device=model.device) for t in (self.directions, self.offsets, self.bank))
+        return type(self)(self.record, *moved)
+
+    def check(self, model: Model) -> None:
+        """Raise if they were not found for this model.
+
+        Raises
+        ------
+        AudioMetamerError
+            If its weights are others, or it has no such layer.
+        """
+        if (found := model.weights_sha256()) != self.record.weights_sha256:
+            raise AudioMetamerError(
+                f"the dimensions of {self.record.layer} are of {self.record.model} with weights "
+                f"{self.record.weights_sha256[:12]}…, and {model.name} has weights {found[:12]}…: find its own"
+            )
+        model.tap(self.record.layer)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write into a new folder: a record for readers, and tensors.
+
+        Raises
+        ------
+        AudioMetamerError
+            If the folder exists or cannot be written.
+        """
+        from safetensors.torch import save_file
+
+        if (out := Path(folder)).exists():
+            raise AudioMetamerError(f"{out} exists already; name a new folder")
+        with whole_folder(out) as temporary:
+            save_file(self._tensors(), temporary / _TENSORS)
+            (temporary / _RECORD).write_text(json_text(self.record) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        AudioMetamerError
+            If it is not there, cannot be read, or the tensors were changed.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = Path(folder)
+        try:
+            found = msgspec.json.decode((path / _RECORD).read_bytes(), type=DimensionsRecord)
+            tensors = load_file(path / _TENSORS)
+            read = cls(found, tensors["directions"], tensors["offsets"], tensors["bank"])
+        except (OSError, msgspec.MsgspecError, SafetensorError, KeyError) as error:
+            raise AudioMetamerError(f"{path} is not a folder of dimensions: {error}") from error
+        if sha256_of(*read._tensors().values()) != found.tensors_sha256:
+            raise AudioMetamerError(f"{path / _TENSORS} is not what {_RECORD} says: a changed file?")
+        return read
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {"directions": self.directions, "offsets": self.offsets, "bank": self.bank}
+
+
+def load_all(folder: str | os.PathLike[str]) -> dict[str, Dimensions]:
+    """All dimensions in the folders of a folder, by layer.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there are none, or some cannot be read.
+    """
+    found = [Dimensions.load(path.parent) for path in sorted(Path(folder).glob(f"*/{_RECORD}"))]
+    if not found:
+        raise AudioMetamerError(f"{folder} holds no dimensions: find them with explore dimensions")
+    return {dimensions.record.layer: dimensions for dimensions in found}
+
+
+def chosen_dimensions(dimensions: Mapping[str, Dimensions], names: Sequence[str], *, strongest: int) -> list[Dimension]:
+    """Dimensions by name.
+
+    Parameters
+    ----------
+    dimensions : mapping of str to Dimensions
+        By layer.
+    names : sequence of str
+        ``layer/component/sign``, or ``layer/component`` for both signs. None: the strongest components of each layer.
+    strongest : int
+        How many of each layer if none are named.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no such dimension.
+    """
+    if not names:
+        return [name for found in dimensions.values() for name in found.names[: 2 * strongest]]
+    found = [dimension for name in names for dimension in sides(name)]
+    for dimension in found:
+        check_dimension(dimensions, dimension)
+    return found
+
+
+def sides(name: str) -> list[Dimension]:
+    """One dimension, or both of a component, by name.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it names none.
+    """
+    if name.endswith(("/+", "/-")):
+        return [Dimension.parse(name)]
+    try:
+        return [Dimension.parse(f"{name}/{sign}") for sign in "+-"]
+    except AudioMetamerError as error:
+        raise AudioMetamerError(
+            f"{name!r} names no dimension; it would be layer/component, as in relu2/3, or relu2/3/+"
+        ) from error
+
+
+def check_dimension(dimensions: Mapping[str, Dimensions], dimension: Dimension) -> None:
+    """Raise if a dimension is not among those of several layers."""
+    layer, component, _ = dimension
+    if layer not in dimensions:
+        raise AudioMetamerError(f"there are no dimensions of layer {layer!r}; there are some of {', '.join(dimensions)}")
+    if component >= len(dimensions[layer]):
+        raise AudioMetamerError(f"layer {layer!r} has {len(dimensions[layer])} components, numbered from 0, so no {component}")
+
+
+def folder_of_layer(out: Path, layer: str) -> Path:
+    """Where the dimensions of a layer lie in a folder of several."""
+    return out / safe_name(layer)
+
+
+def gram_matrices(activations: Tensor, *, keep_frequency: bool) -> Tensor:
+    """Inner products over time, averaged over it.
+
+    Parameters
+    ----------
+    activations : Tensor [shape=(batch, channels, ..., time)]
+        A layer without time, [shape=(batch, units)], counts as one moment.
+    keep_frequency : bool
+        Whether every channel at every frequency (what lies between channels and time) is an entry of its own, or the products of
+        channels are averaged over frequency too.
+
+    Returns
+    -------
+    Tensor [shape=(batch, n, n)]
+        n is the number of channels, times that of frequencies if they are kept.
+    """
+    if activations.ndim == 2:
+        return gram(activations[..., None])
+    return gram(activations.flatten(1, -2) if keep_frequency else activations)

@@ -1,0 +1,381 @@
+"""How a layer's response depends on a signal, direction by direction: local invariance, by products with the Jacobian only.
+
+At a signal x the layer is, to first order, its Jacobian J [shape=(units, inputs)]. What J maps to zero the layer does not see:
+there the metamers of x lie, and their dimension is inputs − rank J (Xu et al. 2025, Model metamers reveal invariances in graph
+neural networks, there for features of nodes). A unit that its ReLU silences adds nothing to the rank.
+"""
+
+import math
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from pathlib import Path
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from audiometamer.cochleagram import Cochleagram
+from audiometamer.drawing import names_as_they_are
+from audiometamer.errors import AudioMetamerError, one_line
+from audiometamer.io.files import whole_file, write_text
+from audiometamer.io.tables import table_text
+from audiometamer.models.model import Model, record
+
+TABLE_COLUMNS = (
+    "sound", "layer", "inputs", "units", "exact", "rank_low", "rank_high", "metamer_dimension_low", "metamer_dimension_high",
+    "effective_rank", "log_volume", "tolerance", "inactive", "singular_values",
+)  # fmt: skip
+
+
+class Invariance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a layer sees of small changes of one signal, and what not.
+
+    Parameters
+    ----------
+    layer : str
+    inputs, units : int
+        Numbers of values in the signal and in the layer.
+    exact : bool
+        Whether all singular values of the Jacobian were computed; otherwise the largest were estimated.
+    rank : tuple of int
+        Bounds of the numerical rank: how many singular values were found, and, if not exact, how many rows or columns of the
+        Jacobian are not zero.
+    singular_values : list of float
+        Those above the tolerance, from the largest down; estimated ones are too small, if anything.
+    effective_rank : float
+        exp(−Σ pᵢ ln pᵢ), pᵢ = σᵢ / Σσ (Roy & Vetterli 2007), of these. Further, smaller values could only raise it.
+    log_volume : float
+        Σ ln σᵢ of these: the logarithm of the factor on volumes of directions that are seen. Comparable only where as many
+        values were found.
+    tolerance : float
+        What is not above it counts as zero.
+    inactive : dict of str to float
+        Share of units at zero in every `torch.nn.ReLU` up to the layer, the last one closest to it.
+    """
+
+    layer: str
+    inputs: int
+    units: int
+    exact: bool
+    rank: tuple[int, int]
+    singular_values: list[float]
+    effective_rank: float
+    log_volume: float
+    tolerance: float
+    inactive: dict[str, float]
+
+    @property
+    def metamer_dimension(self) -> tuple[int, int]:
+        """Bounds of inputs − rank: how many independent directions the layer does not see. Equal if exact."""
+        return self.inputs - self.rank[1], self.inputs - self.rank[0]
+
+    @property
+    def inactive_share(self) -> float | None:
+        """Share of inactive units of the ReLU that is, or comes last before, the layer; None if there is none."""
+        return list(self.inactive.values())[-1] if self.inactive else None
+
+
+def measure_invariance(
+    model: Model,
+    signal: Tensor,
+    layer: str,
+    *,
+    exact_up_to: int = 512,
+    probes: int = 32,
+    iterations: int = 2,
+    tolerance: float | None = None,
+    batch_size: int = 8,
+    seed: int = 0,
+) -> Invariance:
+    """Measure the invariance of a layer of a model at a signal.
+
+    The Jacobian meets vectors only, from the right by forward-mode and from the left by reverse-mode differentiation. Where it
+    has few rows or columns that are not zero, it meets all unit vectors on that side, and the result is exact. Otherwise a random
+    block finds the largest singular values by subspace iteration (Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.1). A
+    cochleagram's compression counts with its true derivative, not with the limited one that synthesis steps along.
+
+    Parameters
+    ----------
+    model : Model
+        In float64, for a rank that means something: see `tolerance`.
+    signal : Tensor [shape=signal_shape]
+        It is moved to the model's dtype and device.
+    layer : str
+    exact_up_to : int
+        Rows or columns that are not zero, up to which all unit vectors are taken. Default 512.
+    probes : int
+        Columns of the random block. Default 32.
+    iterations : int
+        Of the subspace; more make small singular values more exact. Default 2.
+    tolerance : float, optional
+        As a fraction of the largest singular value. Default: max(units, inputs) times the dtype's machine epsilon, as is usual
+        for numerical ranks (`numpy.linalg.matrix_rank`).
+    batch_size : int
+        Vectors in one pass. Default 8.
+    seed : int
+        Of the random vectors. Default 0.
+
+    Returns
+    -------
+    Invariance
+
+    Raises
+    ------
+    AudioMetamerError
+        If the signal does not fit the model, a number is out of its range, or something in the model has no forward-mode
+        derivative.
+    """
+    for name, value, least in (("exact_up_to", exact_up_to, 0), ("probes", probes, 1), ("iterations", iterations, 0)):
+        if value < least:
+            raise AudioMetamerError(f"{name} is {value}; it must be at least {least}")
+    jacobian = Jacobian(model, signal, layer, batch_size=batch_size)
+    draw = _Normal(seed, jacobian.at)
+    # A row or a column of zeros is the only one that gives zero with a normal vector.
+    rows = jacobian.times(draw(1, jacobian.inputs))[0].nonzero()[:, 0]
+    columns = jacobian.transposed_times(draw(1, jacobian.units))[0].nonzero()[:, 0]
+    bound = min(len(rows), len(columns))
+    if exact := bound <= exact_up_to:
+        values = _all_values(jacobian, rows, columns)
+    else:
+        values = _leading_values(jacobian, draw, min(probes, bound), iterations)
+    if tolerance is None:
+        tolerance = max(jacobian.units, jacobian.inputs) * torch.finfo(jacobian.at.dtype).eps
+    floor = tolerance * float(values[:1].sum())
+    values = values[values > floor]
+    return Invariance(
+        layer=layer,
+        inputs=jacobian.inputs,
+        units=jacobian.units,
+        exact=exact,
+        rank=(len(values), len(values) if exact else bound),
+        singular_values=values.tolist(),
+        effective_rank=effective_rank(values.tolist()),
+        log_volume=float(values.log().sum()),
+        tolerance=floor,
+        inactive=inactive_units(model, signal, layer),
+    )
+
+
+class Jacobian:
+    """The derivative of a layer of a model at one signal, as products with vectors from either side.
+
+    Parameters
+    ----------
+    model : Model
+    signal : Tensor [shape=signal_shape]
+    layer : str
+    batch_size : int
+        Vectors in one pass. Default 8.
+    """
+
+    def __init__(self, model: Model, signal: Tensor, layer: str, *, batch_size: int = 8) -> None:
+        if batch_size < 1:
+            raise AudioMetamerError(f"batch_size is {batch_size}; it must be at least 1")
+        self.model, self.layer, self.batch_size = _truly_differentiated(model), layer, batch_size
+        self.at = _fitting(model, signal)
+        self.inputs = self.at.numel()
+        with torch.no_grad():
+            self.units = self._activations(self.at[None]).numel()
+
+    def times(self, tangents: Tensor) -> Tensor:
+        """J v for rows v [shape=(k, inputs)]: [shape=(k, units)]."""
+        products = []
+        with _forward_mode(self.model.name):
+            for rows in tangents.split(self.batch_size):
+                # With a gradient to keep, torch's transformers do not take their path for inference, which has no derivatives.
+                copies = self._copies(len(rows)).requires_grad_()
+                signals = _with_tangent(copies, rows.view(-1, *self.at.shape))
+                product = torch.autograd.forward_ad.unpack_dual(self._activations(signals)).tangent
+                if product is None:
+                    raise AudioMetamerError(f"layer {self.layer!r} does not depend on the signal by differentiable steps")
+                products.append(product.detach())
+        return torch.cat(products)
+
+    def transposed_times(self, cotangents: Tensor) -> Tensor:
+        """Jᵀ u for rows u [shape=(k, units)]: [shape=(k, inputs)]; one forward pass serves them all."""
+        signals = self._copies(min(self.batch_size, len(cotangents))).requires_grad_()
+        activations = self._activations(signals)
+        if not activations.requires_grad:
+            raise AudioMetamerError(f"layer {self.layer!r} does not depend on the signal by differentiable steps")
+        products = []
+        for rows in cotangents.split(len(signals)):
+            weights = torch.cat([rows, rows.new_zeros(len(signals) - len(rows), self.units)])
+            (product,) = torch.autograd.grad(activations, signals, weights, retain_graph=True)
+            products.append(product[: len(rows)].flatten(1))
+        return torch.cat(products)
+
+    def _copies(self, number: int) -> Tensor:
+        return self.at.expand(number, *self.at.shape).clone()
+
+    def _activations(self, signals: Tensor) -> Tensor:
+        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative
+            return record(self.model, signals, self.layer)[self.layer].flatten(1)
+
+
+def effective_rank(singular_values: Sequence[float]) -> float:
+    """exp(−Σ pᵢ ln pᵢ), pᵢ = σᵢ / Σσ, of values above 0 (Roy & Vetterli 2007); 0 if there are none."""
+    total = math.fsum(singular_values)
+    return math.exp(-math.fsum(v / total * math.log(v / total) for v in singular_values)) if singular_values else 0.0
+
+
+def inactive_units(model: Model, signal: Tensor, layer: str) -> dict[str, float]:
+    """Share of units at zero in every `torch.nn.ReLU` of the network up to a layer, in order.
+
+    Parameters
+    ----------
+    model : Model
+    signal : Tensor [shape=signal_shape]
+    layer : str
+
+    Returns
+    -------
+    dict of str to float
+        By the module's name, as ``module@k`` if it is called several times.
+    """
+    tap, calls = model.tap(layer), model.calls()
+    end = next(i for i, call in enumerate(calls, 1) if (call.path, call.call) == (tap.path, tap.call or 0))
+    relus = [c for c in calls[:end] if c.path.startswith("network.") and isinstance(model.get_submodule(c.path), nn.ReLU)]
+    several = {call.path for call in calls if call.call}
+    names = [call.path.removeprefix("network.") + (f"@{call.call}" if call.path in several else "") for call in relus]
+    if not names:
+        return {}
+    with torch.no_grad():
+        activations = record(model, _fitting(model, signal)[None], names)
+    return {name: float((activation == 0).double().mean()) for name, activation in activations.items()}
+
+
+def write_table(path: str | os.PathLike[str], measured: Mapping[str, Sequence[Invariance]]) -> None:
+    """Write what was measured, by sound, as a table with tabs: a row for each sound and layer."""
+    rows = []
+    for sound, layers in measured.items():
+        for found in layers:
+            share = found.inactive_share
+            cells = (
+                sound, found.layer, found.inputs, found.units, "yes" if found.exact else "no", *found.rank,
+                *found.metamer_dimension, f"{found.effective_rank:.6g}", f"{found.log_volume:.6g}", f"{found.tolerance:.3g}",
+                "" if share is None else f"{share:.6f}", " ".join(f"{value:.6g}" for value in found.singular_values),
+            )  # fmt: skip
+            rows.append(dict(zip(TABLE_COLUMNS, cells, strict=True)))
+    write_text(Path(path), table_text(TABLE_COLUMNS, rows))
+
+
+@names_as_they_are()
+def draw_curves(path: str | os.PathLike[str], measured: Mapping[str, Sequence[Invariance]]) -> None:
+    """Write a picture (PNG): each measure against the layer, a curve for each sound.
+
+    The metamer dimension is a line where it is exact, and a band between its bounds elsewhere. The effective rank is that of as
+    many of the largest singular values at every layer as were found where not all were.
+
+    Parameters
+    ----------
+    path : path
+    measured : mapping of str to sequence of Invariance
+        By sound; the same layers for each.
+    """
+    import matplotlib
+
+    matplotlib.use("agg", force=False)
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, 2, figsize=(10, 6.5), layout="constrained", sharex=True)
+    most = min((len(f.singular_values) for layers in measured.values() for f in layers if not f.exact), default=None)
+    for sound, layers in measured.items():
+        names = [found.layer for found in layers]
+        low, high = ([found.metamer_dimension[i] / found.inputs for found in layers] for i in (0, 1))
+        exact = [a if a == b else math.nan for a, b in zip(low, high, strict=True)]
+        (line,) = axes[0, 0].plot(names, exact, "o-", label=sound)
+        axes[0, 0].fill_between(names, low, high, color=line.get_color(), alpha=0.15)
+        axes[0, 1].plot(names, [effective_rank(found.singular_values[:most]) for found in layers], "o-", label=sound)
+        axes[1, 0].plot(names, [max(found.singular_values, default=math.nan) for found in layers], "o-", label=sound)
+        shares = [math.nan if found.inactive_share is None else found.inactive_share for found in layers]
+        axes[1, 1].plot(names, shares, "o-", label=sound)
+    titles = (
+        "metamer dimension, share of the input's (band: bounds)",
+        "effective rank" if most is None else f"effective rank of the {most} largest singular values",
+        "largest singular value", "share of inactive units, last ReLU",
+    )  # fmt: skip
+    for axis, title in zip(axes.flat, titles, strict=True):
+        axis.set_title(title, fontsize=9)
+        axis.tick_params(axis="x", rotation=45)
+    axes[0, 1].set_ylim(bottom=0)
+    axes[1, 0].set_yscale("log")
+    axes[1, 0].yaxis.set_major_formatter("{x:g}")
+    axes[0, 0].set_ylim(-0.02, 1.02)
+    axes[1, 1].set_ylim(-0.02, 1.02)
+    axes[0, 0].legend(fontsize=8)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+    plt.close(figure)
+
+
+def _all_values(jacobian: Jacobian, rows: Tensor, columns: Tensor) -> Tensor:
+    """All singular values, from products with the unit vectors of the rows, or columns, that are not zero."""
+    by_row = len(rows) <= len(columns)
+    kept, length = (rows, jacobian.units) if by_row else (columns, jacobian.inputs)
+    if not len(kept):
+        return jacobian.at.new_zeros(0).double()
+    vectors = jacobian.at.new_zeros(len(kept), length)
+    vectors[torch.arange(len(kept), device=kept.device), kept] = 1
+    products = jacobian.transposed_times(vectors) if by_row else jacobian.times(vectors)
+    return torch.linalg.svdvals(products.double())
+
+
+def _leading_values(jacobian: Jacobian, draw: "_Normal", number: int, iterations: int) -> Tensor:
+    """About the largest singular values: those of J on a subspace, which are never larger than J's own of the same place."""
+    directions = _orthonormal(jacobian.transposed_times(draw(number, jacobian.units)))
+    for _ in range(iterations):
+        directions = _orthonormal(jacobian.transposed_times(_orthonormal(jacobian.times(directions))))
+    return torch.linalg.svdvals(jacobian.times(directions).double())
+
+
+def _orthonormal(rows: Tensor) -> Tensor:
+    """Orthonormal rows that span the same."""
+    return torch.linalg.qr(rows.T).Q.T.contiguous()
+
+
+class _Normal:
+    """Standard normal rows, drawn on the CPU in float64: the same on every device and in every dtype."""
+
+    def __init__(self, seed: int, like: Tensor) -> None:
+        self.generator, self.like = torch.Generator().manual_seed(seed), like
+
+    def __call__(self, *shape: int) -> Tensor:
+        return torch.randn(*shape, generator=self.generator, dtype=torch.float64).to(self.like)
+
+
+def _truly_differentiated(model: Model) -> Model:
+    """The model itself, or a twin whose cochleagram has its compression's true derivative."""
+    if not isinstance(model.front_end, Cochleagram):
+        return model
+    twin = copy(model)
+    twin._modules = model._modules | {"front_end": model.front_end.with_true_derivative()}
+    return twin
+
+
+def _fitting(model: Model, signal: Tensor) -> Tensor:
+    """A signal in the shape, the dtype and on the device of a model."""
+    if signal.numel() != math.prod(model.signal_shape):
+        raise AudioMetamerError(f"the signal has shape {tuple(signal.shape)}; {model.name} takes {model.signal_shape}")
+    return signal.detach().to(dtype=model.dtype, device=model.device).reshape(model.signal_shape)
+
+
+@contextmanager
+def _forward_mode(name: str) -> Iterator[None]:
+    """Where tensors may carry tangents; one line for what cannot carry them."""
+    try:
+        with torch.autograd.forward_ad.dual_level():
+            yield
+    except NotImplementedError as error:
+        raise AudioMetamerError(f"{name} has a part without a forward-mode derivative (jvp): {one_line(error)}") from error
+
+
+def _with_tangent(signals: Tensor, tangents: Tensor) -> Tensor:
+    """Signals that carry tangents."""
+    with warnings.catch_warnings():
+        # The first use scripts the derivatives of some operations by means that torch itself has deprecated.
+        warnings.filterwarnings("ignore", message="`torch.jit.script` is (deprecated|not supported)")
+        return torch.autograd.forward_ad.make_dual(signals, tangents)

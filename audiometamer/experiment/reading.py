@@ -1,0 +1,23 @@
+"""A recognition experiment, read back from its folder."""
+
+from pathlib import Path
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.design import read_design
+from audiometamer.listening.folder import DESIGN, Experiment, read_lists
+
+
+def read_experiment(folder: Path) -> Experiment:
+    """Read what `audiometamer experiment build` made.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is no such folder, something in it cannot be read or does not fit together, or trials are decided on the way.
+    """
+    lists, key = read_lists(folder)
+    if lists.course:
+        raise AudioMetamerError(
+            f"{folder} has trials that depend on the answers; it needs a server, and is for `audiometamer {lists.course}`"
+        )
+    return Experiment(folder, read_design(folder / DESIGN), lists, key)

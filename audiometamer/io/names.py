@@ -1,0 +1,69 @@
+"""Names of files and folders that every file system takes, and that none takes for another's."""
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.io.files import readable
+
+_LONGEST = 150  # bytes of a name; file systems take 255
+
+
+def safe_name(name: str) -> str:
+    """A name that every file system takes; a long one is cut, and ends with its hash."""
+    safe = re.sub(r"[^\w.@\-\[\]+=]+", "_", name).strip(".") or "_"
+    if len(safe.encode()) <= _LONGEST:
+        return safe
+    cut = safe.encode()[: _LONGEST - 9].decode(errors="ignore")
+    return f"{cut}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def as_on_any_disk(path: str | os.PathLike[str]) -> str:
+    """What a file system may take a path for: macOS and Windows ignore case, macOS also how accents are composed."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", os.fspath(path)).casefold())
+
+
+def check_apart(places: Iterable[tuple[object, str | os.PathLike[str]]], what: str = "file") -> None:
+    """Raise if different things would lie at one path.
+
+    Parameters
+    ----------
+    places : iterable of (object, path)
+        What each thing is called, and its path once it is made safe.
+    what : str
+        What lies there, for the message. Default "file".
+    """
+    taken: dict[str, tuple[object, str | os.PathLike[str]]] = {}
+    for name, path in places:
+        first, there = taken.setdefault(as_on_any_disk(path), (name, path))
+        if first != name:
+            same = "" if os.fspath(there) == os.fspath(path) else f" (on macOS and Windows {there} is the same)"
+            raise AudioMetamerError(
+                f"{readable(str(first))} and {readable(str(name))} would share the {what} {path}{same}; rename one of them"
+            )
+
+
+def check_beside(folder: Path, name: str) -> None:
+    """Raise if a folder has not this name, but another that some file system takes for it."""
+    there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    if name in there:
+        return
+    wanted = as_on_any_disk(name)
+    if twin := next((other for other in there if as_on_any_disk(other) == wanted), None):
+        raise AudioMetamerError(f"{folder / twin} exists, and is {name} on macOS and Windows; rename one of them")
+
+
+def folder_of(path: str | os.PathLike[str]) -> Path:
+    """A folder that may be written to; raises if a file is in the way, or no folder can have that name."""
+    folder = Path(path)
+    try:
+        in_the_way = folder.exists() and not folder.is_dir()
+    except OSError as error:
+        raise AudioMetamerError(f"could not write into {folder}: {error.strerror}") from error
+    if in_the_way:
+        raise AudioMetamerError(f"{folder} is a file; --out takes a folder")
+    return folder

@@ -1,0 +1,206 @@
+"""Pickles of plain values, read without running anything that they name: containers, numbers and text, numpy's among them."""
+
+import io
+import math
+import pickle
+import pickletools
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from audiometamer.errors import AudioMetamerError, first_line
+from audiometamer.io.files import content_of
+
+# What `pickle` is known to raise on broken files; it promises no complete list.
+_BROKEN = (
+    pickle.UnpicklingError,
+    EOFError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+)
+_HASHING = frozenset({"SETITEM", "SETITEMS", "ADDITEMS", "FROZENSET", "DICT", "REDUCE"})
+_MOST_HASHING = 20_000_000  # items of tuples, of all keys together: a second
+_PLAIN_TYPE = re.compile(r"b1|[iu][1248]|f[248]|[SU]\d{1,9}")
+
+
+def read_plain_pickle(path: Path) -> Any:
+    """The content of a pickle; numbers and text of numpy as those of Python, its arrays as lists.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    AudioMetamerError
+        If it is no pickle, or asks for anything but plain values.
+    """
+    content = content_of(path)
+    file = io.BytesIO(content)
+    try:
+        check_hashing(file)
+        return PlainUnpickler(io.BytesIO(content[: file.tell()])).load()
+    except _BROKEN as error:
+        raise AudioMetamerError(f"{path} is not a pickle that can be read: {first_line(error)}") from error
+
+
+def check_hashing(file: BinaryIO) -> None:
+    """Raise if the keys of a pickle would take without end to hash; the file is left where the pickle ends, or breaks.
+
+    A tuple that holds twice one that holds twice … is a few bytes for each level, and its hash takes twice as long for each. The
+    stack is followed with the number of items in place of each value.
+
+    Raises
+    ------
+    pickle.UnpicklingError
+        If there is such a key.
+    """
+    try:
+        _follow(_operations(file))
+    except pickle.UnpicklingError:
+        raise
+    except _BROKEN:
+        pass  # whoever reads it comes to the same place, and says what is wrong there
+
+
+def _operations(file: BinaryIO) -> Iterator[tuple[str, Any, Sequence[Any], Sequence[Any]]]:
+    """Names, arguments, and what is taken from the stack and put on it."""
+    while True:
+        try:
+            for code, argument, _ in pickletools.genops(file):
+                yield code.name, argument, code.stack_before, code.stack_after
+            return
+        except UnicodeDecodeError:  # Python 2 has bytes where it means text; the next operation follows
+            yield "STRING", None, (), (pickletools.anyobject,)
+
+
+def _follow(operations: Iterable[tuple[str, Any, Sequence[Any], Sequence[Any]]]) -> None:
+    stack: list[int | None] = []  # None: a mark
+    memo: dict[int, int | None] = {}
+    total = 0
+    for name, argument, before, after in operations:
+        if name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            memo[len(memo) if argument is None else argument] = stack[-1]
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(memo[argument])
+        elif name == "DUP":
+            stack.append(stack[-1])
+        elif name == "MARK":
+            stack.append(None)
+        else:
+            taken = _taken(stack, before)
+            cost = 1 + sum(taken) if name.startswith("TUPLE") else 1
+            total += sum(taken) if name in _HASHING else 0
+            if max(cost, total) > _MOST_HASHING:
+                raise pickle.UnpicklingError("its keys are tuples of tuples without end")
+            stack += [cost] * len(after)
+
+
+def _taken(stack: list[int | None], before: Sequence[Any]) -> list[int]:
+    """What an operation takes from the stack."""
+    taken: list[int] = []
+    if pickletools.stackslice in before:
+        while (item := stack.pop()) is not None:
+            taken.append(item)
+    n_others = sum(kind not in (pickletools.stackslice, pickletools.markobject) for kind in before)
+    return taken + [stack.pop() or 0 for _ in range(n_others)]
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """Reads plain values, and refuses any other name that a pickle could import and call.
+
+    Nothing of numpy is called with what the file holds, but for the conversion of bytes of a checked type and number.
+    """
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file, encoding="utf-8", errors="surrogateescape")  # Python 2 has bytes where it means text
+
+    def find_class(self, module: str, name: str) -> Any:
+        if kind := _TYPES.get((module, name)):
+            return kind
+        if make := _MAKERS.get(f"{module}.{name}"):
+            return lambda *values: make(*values)  # new each time: a pickle could set attributes of what it is given
+        raise pickle.UnpicklingError(f"it asks for {module + '.' + name!r}, and only plain containers and scalars are read")
+
+
+class _Type:
+    """A numpy.dtype that is being read."""
+
+    def __init__(self, code: str, *_: Any) -> None:
+        if not _PLAIN_TYPE.fullmatch(code):
+            raise pickle.UnpicklingError(f"it holds values of numpy's type {code!r}, and only plain numbers and text are read")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        _version, order, *of_parts = state[:5]
+        if any(part is not None for part in of_parts):
+            raise pickle.UnpicklingError(
+                "it holds values of a structured type of numpy, and only plain numbers and text are read"
+            )
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array(list[Any]):
+    """A numpy.ndarray that is being read: its values, as nested lists."""
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        _version, shape, kind, column_major, data = state
+        self[:] = _values(data, kind, shape, "F" if column_major else "C")
+
+
+def _values(data: Any, kind: _Type, shape: Sequence[int], order: Any = "C") -> list[Any]:
+    if math.prod(shape) == 0:
+        return []
+    values = np.frombuffer(_as_bytes(data), kind.dtype).reshape(shape, order=order).tolist()
+    return values if shape else [values]
+
+
+def _scalar(kind: _Type, data: Any) -> Any:
+    (value,) = _values(data, kind, ())
+    return value
+
+
+def _empty_array(*_: Any) -> _Array:
+    return _Array()
+
+
+def _as_bytes(data: Any) -> bytes:
+    return data.encode("utf-8", "surrogateescape") if isinstance(data, str) else bytes(memoryview(data))
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    """How protocols before 3 write bytes."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it encodes text as {encoding!r}")
+    return text.encode(encoding)
+
+
+def _no_bytes() -> bytes:
+    return b""
+
+
+# What pickles of plain values name, as Python 2 or 3 and numpy 1 or 2 spell it (sets and bytes: only older pickles).
+_BUILTINS, _CORES = ("builtins", "__builtin__"), ("numpy.core", "numpy._core")
+_TYPES: dict[tuple[str, str], type] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    **{(module, kind.__name__): kind for module in _BUILTINS for kind in (set, frozenset)},
+}
+NUMPY_VALUES: dict[str, Callable[..., Any]] = {
+    "numpy.dtype": _Type,
+    "numpy.ndarray": _Array,  # only named beside _reconstruct
+    **{f"{core}.multiarray.scalar": _scalar for core in _CORES},
+    **{f"{core}.multiarray._reconstruct": _empty_array for core in _CORES},
+    **{f"{core}.numeric._frombuffer": _values for core in _CORES},
+}
+_MAKERS: dict[str, Callable[..., Any]] = {
+    "_codecs.encode": _encoded,
+    **{f"{module}.bytes": _no_bytes for module in _BUILTINS},
+    **NUMPY_VALUES,
+}

@@ -1,0 +1,1 @@
+"""Whatever is made item by item: claims, workers, Slurm."""

@@ -1,0 +1,290 @@
+"""Who makes which item: claims that several workers, also on several machines, lay on items of one folder."""
+
+import errno
+import os
+import platform
+import secrets
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
+from audiometamer.io.files import NO_LOCKS, create, holder_of, in_turn, make_folder
+from audiometamer.io.processes import began, has_ended, numbering
+from audiometamer.metamers.results import NOT_JSON
+
+if sys.platform != "win32":
+    import fcntl
+
+LOCK = ".lock"  # of a folder whose items are made
+BEAT = 5.0  # seconds between two signs of life of a worker
+SILENCE = 120.0  # seconds without one after which a worker that cannot be looked at counts as gone
+_GRACE = 3  # beats after which a claim that cannot be read is not being written any more
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What a claim's file says: whose it is.
+
+    Parameters
+    ----------
+    host : str
+    pid : int
+    since : float
+        When it was laid, in UTC seconds.
+    token : str
+        What no other claim has.
+    numbering : str or None
+        Where the process has that number; see `audiometamer.io.processes.numbering`. Default None: an earlier version's claim.
+    began : int or None
+        When the process began; see `audiometamer.io.processes.began`. Default None: unknown.
+    """
+
+    host: str
+    pid: Annotated[int, Meta(ge=0, lt=2**31)]
+    since: float
+    token: str
+    numbering: str | None = None
+    began: int | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its process, if it lives, can be seen from here."""
+        return self.host == platform.node() if self.numbering is None else self.numbering == numbering() != ""
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its worker is known to be gone: a process that is no more, or whose number is another's now."""
+        is_another = self.numbering is None and self.pid == os.getpid()  # this version lays other claims
+        return self.is_here and (is_another or has_ended(self.pid, self.began))
+
+
+NOBODYS = Claim("", 0, 0.0, "")  # for a claim that cannot be read
+
+
+class Claims:
+    """The claims of one worker on the items of a set.
+
+    A claim is a file made with the promise that it was not there. Its worker touches it while it lives. Other workers trust
+    neither the clock nor the file's time: a claim is stale when its process is known to be gone, or when they have seen it
+    unchanged for `SILENCE` seconds by their own stopwatch; one that cannot be read, already after a few beats. A worker that was
+    only suspended so long finds out when it writes: what is written of an item is written by `write`, and while that lasts nobody
+    takes its claim over.
+
+    Parameters
+    ----------
+    folder : path
+    beat, silence : float
+        Seconds; default `BEAT` and `SILENCE`.
+    """
+
+    def __init__(self, folder: Path, *, beat: float = BEAT, silence: float = SILENCE) -> None:
+        self.folder, self.beat, self.silence = folder, beat, silence
+        self.held: dict[str, str] = {}  # token by key
+        self._seen: dict[str, tuple[tuple[int, int], float, bool]] = {}  # claim's stamp, since when, whether it ever changed
+        self._waiting = False  # whether it was said that somebody holds the lock
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """While this lasts, the claims show signs of life; all are given back at its end."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(self.beat):
+                for key in tuple(self.held):
+                    with suppress(OSError, AudioMetamerError):  # the disk does not answer: the worker itself will see it
+                        if self._is_ours(key):
+                            os.utime(self.folder / key)
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            for key in tuple(self.held):
+                self.release(key)
+
+    def take(self, key: str) -> bool:
+        """Claim an item; False if another worker holds it, or may hold it."""
+        if self._is_ours(key):
+            return False
+        return self._create(key) or (self._is_stale(key) and self._take_over(key))
+
+    def _create(self, key: str) -> bool:
+        path, pid, token = self.folder / key, os.getpid(), secrets.token_hex(8)
+        content = msgspec.json.encode(Claim(platform.node(), pid, time.time(), token, numbering(), began(pid)))
+        self.held[key] = token  # first: interrupted after it was laid, it is given back at the end
+        try:
+            make_folder(self.folder)
+            create(path, content)
+        except FileExistsError:
+            del self.held[key]
+            return False
+        except OSError as error:
+            raise AudioMetamerError(f"could not write {path}: {error.strerror or error}") from error
+        return True
+
+    def write(self, key: str, what: str, write: Callable[[], object]) -> bool:
+        """Write of an item what only its holder may; False, with one warning, if the claim is not this worker's any more.
+
+        Parameters
+        ----------
+        key : str
+        what : str
+            The item, for the warning.
+        write : callable
+            Called while nobody takes the claim over.
+        """
+        with _kept(self.folder / key, wait=True):
+            if ours := self._is_ours(key):
+                write()
+        if not ours and self.held.pop(key, None) is not None:
+            told = "was taken over by another worker while this one was suspended; this result is discarded"
+            warnings.warn(f"{what} {told}", AudioMetamerWarning, stacklevel=2)
+        return ours
+
+    def release(self, key: str) -> None:
+        """Give a claim back, if it still is this worker's."""
+        if self._is_ours(key):
+            with suppress(OSError):  # of a disk that is read-only now; it is stale when this process has ended
+                (self.folder / key).unlink(missing_ok=True)
+        self.held.pop(key, None)  # last: interrupted before, it is given back at the end
+
+    def _is_ours(self, key: str) -> bool:
+        """Whether the claim on an item is still this worker's."""
+        claim = read_claim(self.folder / key)
+        return claim is not None and claim.token == self.held.get(key)
+
+    def is_free(self, key: str) -> bool:
+        """Whether nobody claims an item."""
+        return not (self.folder / key).exists()
+
+    def is_silent(self, key: str) -> bool:
+        """Whether an item is claimed by a worker that has not yet been seen alive; it may be gone."""
+        return not self.is_free(key) and (self._is_stale(key) or not self._seen[key][2])
+
+    def wait(self, keys: Sequence[str]) -> bool:
+        """Wait until others' claims have shown whether they live; whether any has not yet, or was given back."""
+        silent = [key for key in keys if self.is_silent(key)]  # of all of them: each is timed from the first look on
+        if silent:
+            time.sleep(self.beat / 2)
+        return bool(silent) or any(self.is_free(key) for key in keys)
+
+    def _is_stale(self, key: str) -> bool:
+        claim = read_claim(self.folder / key)
+        if claim is None:
+            self._seen[key] = ((0, 0), time.monotonic(), True)
+            return False
+        if claim.is_dead:
+            return True
+        now = stamp(self.folder / key)
+        before, since, changed = self._seen.get(key, (now, time.monotonic(), False))
+        if now != before:
+            since, changed = time.monotonic(), True
+        self._seen[key] = (now, since, changed)
+        patience = min(_GRACE * self.beat, self.silence) if claim == NOBODYS else self.silence
+        return time.monotonic() - since > patience
+
+    def _take_over(self, key: str) -> bool:
+        """Remove a stale claim and lay one's own; one worker at a time, that nobody removes a claim just laid."""
+        stale = read_claim(self.folder / key)
+        try:
+            with in_turn(self.folder / LOCK, timeout=self.beat):
+                if stale is not None and read_claim(self.folder / key) == stale and self._is_stale(key):
+                    with _kept(self.folder / key, wait=False):
+                        (self.folder / key).unlink(missing_ok=True)
+                return self._create(key)
+        except BlockingIOError:  # its holder is writing: it lives, or is suspended just then
+            return False
+        except TimeoutError:
+            if not self._waiting:
+                self._waiting = True
+                warnings.warn(f"waiting for {holder_of(self.folder / LOCK)}", AudioMetamerWarning, stacklevel=2)
+            return False
+
+
+@contextmanager
+def _kept(path: Path, *, wait: bool) -> Iterator[None]:
+    """Keep a claim from being taken over, or from being written by; whoever is killed keeps nothing.
+
+    Where the file system has no locks nothing is kept: a worker would have to be suspended in the milliseconds of writing, until
+    its claim is taken over. Windows removes no file that is open.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process keeps it, and is not to be waited for.
+    WritingError
+        If the disk does not answer, or is read-only now.
+    """
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb+"))
+            if sys.platform != "win32":
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno not in {*NO_LOCKS, errno.ENOENT}:  # taken away: its worker sees that
+                raise WritingError(f"could not write {path}: {error.strerror or error}") from error
+        yield
+
+
+def read_claim(path: Path) -> Claim | None:
+    """A claim; None if there is none. One that cannot be read is nobody's: it is being written, or was when the power failed."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Claim)
+    except FileNotFoundError:
+        return None
+    except NOT_JSON:
+        return NOBODYS
+    except OSError as error:
+        raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def forget_dead(folder: Path) -> bool:
+    """Remove the claims of workers that are gone; whether no other is left."""
+    if not folder.is_dir():
+        return True
+    with in_turn(folder / LOCK):
+        claims = {path: read_claim(path) for path in folder.iterdir() if is_claim(path)}
+        dead = [path for path, claim in claims.items() if claim is not None and (claim.is_dead or _is_left(path, claim))]
+        for path in dead:
+            path.unlink(missing_ok=True)
+    return len(dead) == len(claims)
+
+
+def is_claim(path: Path) -> bool:
+    """Whether what lies in the folder of claims may be one: a file named by a key alone. What else is there is left there."""
+    return not path.suffix and not path.name.startswith(".") and path.is_file() and not path.is_symlink()
+
+
+def _is_left(path: Path, claim: Claim) -> bool:
+    """Whether a claim cannot be read and is not being written, by the time of its file."""
+    return claim == NOBODYS and time.time() - stamp(path)[0] / 1e9 > SILENCE
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Time and number of a file: others when it was touched, or another was renamed to it; zeros if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return found.st_mtime_ns, found.st_ino
+
+
+def is_running(path: Path) -> bool:
+    """Whether a claim's worker seems to live: as a process of this machine, or by a file touched of late."""
+    claim = read_claim(path)
+    if claim is None or claim.is_dead:
+        return False
+    return claim.is_here or time.time() - stamp(path)[0] / 1e9 < SILENCE

@@ -1,0 +1,150 @@
+"""Listeners that are programs at the real page: Chromium, with somebody who answers behind it."""
+
+import asyncio
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.listening.simulated import Confirmed, Reply
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page, Request, Response
+
+_SCRIPT = "window.simulatedListener = {seconds: %r, pace: %r, answer: (stimulus, answers) => window.reply(stimulus, answers)};"
+_ARGUMENTS = (
+    "--autoplay-policy=no-user-gesture-required",  # nobody touches the page
+    "--mute-audio", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows",
+)  # fmt: skip
+
+
+def take_part(
+    addresses: Sequence[str],
+    reply: Reply,
+    *,
+    program: str,
+    seed: int,
+    pace: float = 0.0,
+    seconds: float = 0.1,
+    reports: Sequence[Callable[[Confirmed], None]],
+) -> list[str]:
+    """Go through an experiment's page, all listeners at once, each in a browser window of their own.
+
+    The page plays its sounds, and its own plugins type and click, as jsPsych's visual simulation does.
+
+    Parameters
+    ----------
+    addresses : sequence of str
+        Links, one for each listener.
+    reply : Reply
+        How they answer.
+    program : str
+        Chromium: its name or its path.
+    seed : int
+        Of the answers.
+    pace : float
+        So many times the reaction time is waited before each answer. Default 0: none.
+    seconds : float
+        So much of every sound is played. Default 0.1.
+    reports : sequence of function of Confirmed
+        For each listener, called for every message that was confirmed.
+
+    Returns
+    -------
+    list of str
+        ``finished`` or ``stopped``, for each listener.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the browser cannot be started, or a page cannot go on.
+    """
+    script = _SCRIPT % (seconds, pace)
+    return asyncio.run(_take_part(addresses, reply, program, seed, script, reports))
+
+
+async def _take_part(
+    addresses: Sequence[str], reply: Reply, program: str, seed: int, script: str, reports: Sequence[Callable[[Confirmed], None]]
+) -> list[str]:
+    try:
+        from playwright.async_api import Error, async_playwright
+    except ModuleNotFoundError as error:
+        raise AudioMetamerError("rehearsing in a browser needs playwright: pip install playwright") from error
+    arguments = [*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]  # Chromium has no sandbox for root
+    async with async_playwright() as playwright:
+        try:
+            browser = await playwright.chromium.launch(executable_path=shutil.which(program) or program, args=arguments)
+        except Error as error:
+            raise AudioMetamerError(f"{program} does not start: {str(error).splitlines()[0]}") from error
+        try:
+            listeners = zip(addresses, reports, strict=True)
+            listening = (_listen(browser, one, reply, seed + k, script, report) for k, (one, report) in enumerate(listeners))
+            return await asyncio.gather(*listening)
+        finally:
+            await browser.close()
+
+
+async def _listen(
+    browser: "Browser", address: str, reply: Reply, seed: int, script: str, report: Callable[[Confirmed], None]
+) -> str:
+    """One listener, from opening the link to the page's last word."""
+    generator = np.random.default_rng(seed)
+    context = await browser.new_context()
+    page = await context.new_page()
+    watched = _Watched(report)
+    page.on("request", watched.request)
+    page.on("response", watched.response)
+    page.on("pageerror", lambda error: watched.errors.append(str(error)))
+
+    def answer(stimulus: str, answers: Sequence[str]) -> dict[str, Any]:
+        chosen, milliseconds = reply(stimulus, answers, generator)
+        return {"answer": chosen, "reaction_time_ms": milliseconds}
+
+    await page.expose_function("reply", answer)
+    await page.add_init_script(script)
+    await page.goto(address)
+    over = await _end(page, watched)
+    await context.close()
+    return over
+
+
+async def _end(page: "Page", watched: "_Watched") -> str:
+    """Wait for the last screen; how the experiment was over."""
+    while not await page.locator("#saved").count():
+        if watched.errors:
+            raise AudioMetamerError(f"the page cannot go on: {watched.errors[0]}")
+        await asyncio.sleep(0.1)
+    return watched.over or "finished"
+
+
+class _Watched:
+    """Messages of a page as they go over the network, and how long each took to be confirmed."""
+
+    def __init__(self, report: Callable[[Confirmed], None]) -> None:
+        self.report = report
+        self.first: dict[str, tuple[float, int]] = {}
+        self.errors: list[str] = []
+        self.over: str | None = None
+
+    def request(self, request: "Request") -> None:
+        if message := _message(request):
+            began, attempts = self.first.get(message["key"], (time.perf_counter(), 0))
+            self.first[message["key"]] = began, attempts + 1
+
+    async def response(self, response: "Response") -> None:
+        if (message := _message(response.request)) and response.status == 200:
+            told = await response.json()
+            began, attempts = self.first[message["key"]]
+            self.over = told["state"]["over"]
+            self.report(Confirmed(message, time.perf_counter() - began, attempts))
+
+
+def _message(request: "Request") -> dict[str, Any] | None:
+    """What a request brings, if it brings a message."""
+    return json.loads(request.post_data or "null") if request.url.endswith("/api/messages") else None

@@ -1,0 +1,62 @@
+"""What building any listening test writes: checks of headphones, texts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.io.draws import Draws
+from audiometamer.io.files import write_text
+from audiometamer.listening import folder as layout
+from audiometamer.listening.design import TEXTS, CommonDesign, Texts, read_text
+from audiometamer.listening.headphones import N_INTERVALS, antiphase, huggins
+from audiometamer.listening.trials import Entry, Trial
+from audiometamer.signals.presentation import Settings, write_pcm
+
+_HEADPHONES = {"huggins": huggins, "antiphase": antiphase}
+
+
+def headphone_checks(design: CommonDesign, draws: Draws) -> dict[str, Entry]:
+    """The sounds of the headphone check, for the key; each interval is the one that is different equally often within one."""
+    n = design.checks
+    right = draws.generator(3).permutation(np.arange(n) % N_INTERVALS) + 1
+    names = [draws.name(f"headphones {k}") for k in range(n)]
+    return {name: Entry("", "headphones", "", "", "", False, {}, str(k)) for name, k in zip(names, right, strict=True)}
+
+
+def check_trials(number: int, checks: Sequence[str], draws: Draws) -> tuple[list[Trial], np.random.Generator]:
+    """The headphone check at the beginning of a list, and the generator for what of the list is drawn afterwards."""
+    generator = draws.generator(4, number)
+    return [Trial(k, "headphones", checks[i]) for k, i in enumerate(generator.permutation(len(checks)), start=1)], generator
+
+
+def write_checks(folder: Path, checks: Mapping[str, Entry], design: CommonDesign, draws: Draws, *, rms: float) -> None:
+    """The sounds of the headphone check, at the level of all others.
+
+    Raises
+    ------
+    AudioMetamerError
+        If one would clip.
+    """
+    settings: Settings = design.sounds.settings(design.seed)
+    for k, name in enumerate(sorted(checks)):
+        make = _HEADPHONES[design.headphones.test]
+        sound = make(int(checks[name].answer), sample_rate=settings.sample_rate, rms=rms, seed=draws.subseed(5, k))
+        if (peak := float(np.abs(sound).max())) > settings.highest:
+            raise AudioMetamerError(
+                f"the headphone check would clip at {design.sounds.level:g} dB: its peak is {peak:.2f} of full scale; "
+                f"lower sounds.level by {20 * np.log10(peak) + 0.1:.1f} dB"
+            )
+        write_pcm(folder / f"{name}.wav", sound, settings, name=name, draws=draws)
+
+
+def copied_texts(design: CommonDesign) -> Texts:
+    """The texts as a built folder has them; the page's own sentences are in its page."""
+    return Texts(**{name: f"{layout.TEXTS_FOLDER}/{name}.md" for name in TEXTS}, language=design.texts.language)
+
+
+def write_texts(folder: Path, path: Path, design: CommonDesign) -> None:
+    """Consent, instructions and debriefing of a design that lies at `path`, copied: the folder needs nothing outside itself."""
+    for name in TEXTS:
+        write_text(folder / layout.TEXTS_FOLDER / f"{name}.md", read_text(path, design, name))

@@ -1,0 +1,99 @@
+"""Trials that are decided on the way: what a listener hears next may depend on what they answered before."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from audiometamer.listening.trials import Trial
+
+if TYPE_CHECKING:
+    from audiometamer.listening.export import Answers
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What the next trial is to be, before its sound is there.
+
+    Parameters
+    ----------
+    trial : int
+        Its number; those of the list that was drawn beforehand are counted too.
+    kind : {"practice", "main", "catch"}
+    about : dict
+        Whatever `Course.decide` needs.
+    """
+
+    trial: int
+    kind: Literal["practice", "main", "catch"]
+    about: dict[str, Any]
+
+
+class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A trial that was decided on the way, as the store keeps it; of it, a page is told `trial` alone.
+
+    Parameters
+    ----------
+    trial : Trial
+        Number, kind, options, and the name of what is heard or seen: one that says nothing, and stands for this alone.
+    answer : str
+        The right one.
+    about : dict
+        What the trial is, in the course's own words.
+    """
+
+    trial: Trial
+    answer: str
+    about: dict[str, Any]
+
+
+class Heard(NamedTuple):
+    """A decided trial that was answered."""
+
+    decided: Decided
+    answer: str
+    correct: bool
+
+
+class Course(Protocol):
+    """What a listener hears after the list that was drawn beforehand, where that depends on the answers.
+
+    It has no state: everything follows from the built folder, the number of the list and what was heard, so that a server that
+    was killed goes on as if nothing had happened. Its methods are called from several threads.
+    """
+
+    def next(self, number: int, heard: Sequence[Heard]) -> Wanted | None:
+        """What comes next in list `number` once all of `heard` was answered; None: it is over. Quick, for each answer asks it."""
+
+    def ahead(self, number: int, heard: Sequence[Heard], pending: Decided) -> Wanted | None:
+        """What comes after `pending`, which follows `heard`, where that is the same whatever the answer to it; otherwise None."""
+
+    def decide(self, wanted: Wanted, waited: Callable[[], float], gone: Callable[[], bool]) -> Decided | None:
+        """Make the trial that is wanted; this may take as long as a sound needs to be made.
+
+        Parameters
+        ----------
+        wanted : Wanted
+        waited : function
+            For how many s the listener has been waiting; 0 as long as they are busy with the trial before. Whoever makes sounds
+            takes the next best one soon after it exceeds the longest wait of the design.
+        gone : function
+            Whether the server ends, or nobody asks for the trial any more.
+
+        Returns
+        -------
+        Decided or None
+            None only if `gone()`; the same is wanted again later.
+        """
+
+    def stimulus(self, decided: Decided) -> Path | bytes:
+        """The WAV of a trial, or the PNG of one on images; always the same for the same trial."""
+
+    def check(self, number: int, decided: Decided) -> None:
+        """Raise `ValueError` if a trial that was read from a database cannot be one of list `number`."""
+
+    def progress(self, number: int, heard: Sequence[Heard]) -> float:
+        """How much of it is done, from 0 to 1."""
+
+    def table(self, answers: "Answers") -> str:
+        """``trials.tsv``: a row for each answer of all listeners; see `audiometamer.listening.export.Answers.given`."""

@@ -1,0 +1,264 @@
+"""A whole experiment with simulated listeners at once, against a server of its own: are all answers there, and how fast."""
+
+import os
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.io.files import make_folder
+from audiometamer.io.processes import how_it_ended
+from audiometamer.io.resources import COMMAND
+from audiometamer.listening import browser
+from audiometamer.listening.export import read_answers
+from audiometamer.listening.folder import DATABASE, Experiment
+from audiometamer.listening.messages import Answer
+from audiometamer.listening.simulated import Client, Confirmed, Reply, take_part
+from audiometamer.listening.store import Store
+
+SERVE = (*COMMAND, "experiment", "serve")
+_PATIENCE = 60.0  # s for a message to be confirmed, and for each time that the server is killed
+_MOST_SECONDS_ALIVE = 1.0  # of a server that is to be killed
+
+
+class Rehearsed(NamedTuple):
+    """What came of a rehearsal.
+
+    Parameters
+    ----------
+    ends : dict of str to int
+        How many listeners finished, and were stopped.
+    confirmed : int
+        Answers that the server confirmed.
+    lost : int
+        Of these, those that are not on disk as they were sent.
+    twice : int
+        Trials with more than one answer of a listener.
+    again : int
+        Messages that took more than one attempt.
+    kills : int
+        How often the server was killed and started again.
+    milliseconds : dict of str to float
+        From sending an answer to its confirmation: ``median``, ``99 %`` and ``longest``.
+    seconds : float
+        Of the whole.
+    """
+
+    ends: dict[str, int]
+    confirmed: int
+    lost: int
+    twice: int
+    again: int
+    kills: int
+    milliseconds: dict[str, float]
+    seconds: float
+
+
+def rehearse(
+    experiment: Experiment,
+    out: Path,
+    reply: Reply,
+    *,
+    listeners: int,
+    seed: int = 0,
+    pace: float = 0.0,
+    load: bool = True,
+    chromium: str | None = None,
+    kills: int = 0,
+    serve: Sequence[str] = SERVE,
+    report: Callable[[float, str], None] = lambda _done, _message: None,
+) -> Rehearsed:
+    """Let simulated listeners take part at once; their answers go into a new folder, not to those of real listeners.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    out : path
+        For ``answers.db``.
+    reply : Reply
+        How they answer; see `audiometamer.listening.simulated`.
+    listeners : int
+        At most as many as there are lists.
+    seed : int
+        Of their answers. Default 0.
+    pace : float
+        So many times the reaction time is waited before each answer. Default 0: none.
+    load : bool
+        Load every sound, or image, before it is answered. Default True.
+    chromium : str, optional
+        The browser, where listeners go through the page itself; see `audiometamer.listening.browser`. Default: they talk to the
+        server without a page.
+    kills : int
+        So often, at random moments, the server is killed (SIGKILL) and started again. Default 0.
+    serve : sequence of str
+        The command that serves it, with its folder, ``--answers`` and ``--port`` after it. Default: `experiment serve`.
+    report : function of float and str, optional
+        Called with the share of answers that are confirmed (of listeners who ended, where nobody knows how many answers there
+        will be), and words.
+
+    Raises
+    ------
+    AudioMetamerError
+        If `out` has answers, there are fewer lists, or the server does not start.
+    """
+    database = out / DATABASE
+    if database.exists():
+        raise AudioMetamerError(f"{database} exists; nothing is overwritten: choose another --out")
+    if listeners > (n := len(experiment.lists.listeners)):
+        raise AudioMetamerError(f"{listeners} listeners are wanted, and there are {n} lists")
+    make_folder(out)
+    store = Store(database, experiment)
+    tokens = [store.enrol(group="simulated") for _ in range(listeners)]
+    store.close()
+    drawn = sum(len(experiment.trials(k + 1)) for k in range(listeners))
+    crowd = _Crowd(listeners, drawn if experiment.course is None else None, report)
+    start = time.perf_counter()
+    with _Server(experiment.folder, database, serve) as server, server.killed(kills, np.random.default_rng([seed, 1])):
+        if chromium is not None:
+            addresses = [f"{server.address}/#{token}" for token in tokens]
+            crowd.browse(addresses, reply, program=chromium, seed=seed, pace=pace)
+        else:
+
+            def take(number: int) -> None:
+                with Client(server.address, tokens[number], patience=_PATIENCE * (1 + kills)) as client:
+                    report = crowd.confirmed(number + 1)
+                    crowd.end(take_part(client, reply, seed=seed + number, pace=pace, load=load, report=report))
+
+            crowd.run(take, listeners)
+    return _result(crowd, experiment, database, kills=server.kills, seconds=time.perf_counter() - start)
+
+
+class _Crowd:
+    """Threads, one for each listener, and what they tell."""
+
+    def __init__(self, listeners: int, expected: int | None, report: Callable[[float, str], None]) -> None:
+        self.listeners, self.expected, self.report = listeners, expected, report
+        self.lock = threading.Lock()
+        self.answers: list[tuple[int, Confirmed]] = []
+        self.again = 0
+        self.ends: Counter[str] = Counter()
+
+    def confirmed(self, listener: int) -> Callable[[Confirmed], None]:
+        """What a listener calls for every message that was confirmed."""
+
+        def note(one: Confirmed) -> None:
+            with self.lock:
+                self.again += one.attempts > 1
+                if one.message["kind"] == "answer":
+                    self.answers.append((listener, one))
+                    n = len(self.answers)
+                    share = n / self.expected if self.expected else self.ends.total() / self.listeners
+                    self.report(share, f"{n} answers")
+
+        return note
+
+    def end(self, how: str) -> None:
+        with self.lock:
+            self.ends[how] += 1
+
+    def browse(self, addresses: Sequence[str], reply: Reply, *, program: str, seed: int, pace: float) -> None:
+        """Windows of a browser instead of threads."""
+        reports = [self.confirmed(number) for number in range(1, len(addresses) + 1)]
+        self.ends.update(browser.take_part(addresses, reply, program=program, seed=seed, pace=pace, reports=reports))
+
+    def run(self, take: Callable[[int], None], n: int) -> None:
+        """Wait for all; the first error of one of them is raised when all have ended."""
+        with ThreadPoolExecutor(n, thread_name_prefix="listener") as threads:
+            running = [threads.submit(take, k) for k in range(n)]
+        for one in running:
+            one.result()
+
+
+def _result(crowd: _Crowd, experiment: Experiment, database: Path, *, kills: int, seconds: float) -> Rehearsed:
+    """Hold what was confirmed against what is on disk."""
+    kept = read_answers(database, experiment)
+    there = {(one.listener, a.trial): a for one in kept.enrolled for a in kept.answers(one.listener)}
+    trials = Counter((one.listener, a.trial) for one in kept.enrolled for a in kept.answers(one.listener))
+    lost = sum(not _is_kept(one.message, there.get((listener, one.message["trial"]))) for listener, one in crowd.answers)
+    waited = np.array([1000 * one.seconds for _, one in crowd.answers])
+    times = {"median": np.median(waited), "99 %": np.quantile(waited, 0.99), "longest": waited.max()}
+    return Rehearsed(
+        ends=dict(crowd.ends),
+        confirmed=len(crowd.answers),
+        lost=lost,
+        twice=sum(n > 1 for n in trials.values()),
+        again=crowd.again,
+        kills=kills,
+        milliseconds={name: float(value) for name, value in times.items()},
+        seconds=seconds,
+    )
+
+
+def _is_kept(message: Mapping[str, object], answer: Answer | None) -> bool:
+    fields = ("key", "stimulus", "answer", "reaction_time_ms")
+    return answer is not None and all(getattr(answer, name) == message[name] for name in fields)
+
+
+class _Server(AbstractContextManager["_Server"]):
+    """A server in a process of its own, on this machine, that can be killed and started again."""
+
+    def __init__(self, folder: Path, database: Path, serve: Sequence[str]) -> None:
+        self.start: Callable[[int], subprocess.Popen[str]] = lambda port: start_server(folder, database, port=port, serve=serve)
+        self.process = self.start(0)
+        self.address = address_of(self.process)
+        self.kills = 0
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.communicate()
+
+    @contextmanager
+    def killed(self, times: int, generator: np.random.Generator) -> Iterator[None]:
+        """While this lasts, it is killed so often, each time up to `_MOST_SECONDS_ALIVE` after it takes requests."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._kill, args=(times, generator, over), name="killer")
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _kill(self, times: int, generator: np.random.Generator, over: threading.Event) -> None:
+        for _ in range(times):
+            if over.wait(_MOST_SECONDS_ALIVE * generator.random()):
+                return
+            self.process.kill()
+            self.process.communicate()
+            self.kills += 1
+            self.process = self.start(int(self.address.rpartition(":")[2]))
+            address_of(self.process)
+
+
+def start_server(folder: Path, database: Path, *, port: int = 0, serve: Sequence[str] = SERVE) -> "subprocess.Popen[str]":
+    """Start ``audiometamer experiment serve``, or another command that serves; see `address_of`."""
+    command = [*serve, str(folder), "--answers", str(database), "--port", str(port)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+
+
+def address_of(process: "subprocess.Popen[str]") -> str:
+    """Where a server that was started takes requests; waits for its first line.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it ends instead.
+    """
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+    except BaseException:  # interrupted: nobody else knows of it yet
+        process.kill()
+        process.communicate()
+        raise
+    if "http://" not in line:
+        raise AudioMetamerError(f"the server did not start; it {how_it_ended(process.wait())}")
+    return "http://" + line.split("http://")[1].split()[0]

@@ -1,0 +1,117 @@
+"""The experimenter's page: who is how far, and what was answered in each condition. Plain HTML without scripts."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from audiometamer.errors import people
+from audiometamer.listening.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, Answers, Enrolled
+from audiometamer.listening.tables import Trial
+
+TABLES = (TRIALS, LISTENERS, EVENTS, PARTICIPANTS)
+
+
+def results_page(title: str, answers: Answers | None, *, refused: bool = False, root: str = "") -> str:
+    """A page that asks for the secret and, where there are answers to be shown, shows them.
+
+    Parameters
+    ----------
+    title : str
+        Of the experiment.
+    answers : Answers or None
+    refused : bool
+        Whether the secret was wrong. Default False.
+    root : str
+        Where the server's root is as seen from the page, which may lie under any path of a proxy: ``../`` in the address of a
+        table. Default: beside the page.
+    """
+    downloads = "".join(f'<button formaction="{root}results/{table}">Download {table}</button>' for table in TABLES)
+    wrong = '<p role="alert">This is not the secret of this experiment.</p>' if refused else ""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Results: {escape(title)}</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="{root}page/results.css">
+</head>
+<body>
+<main>
+<h1>{escape(title)}</h1>
+<form method="post" action="{root}results">
+<label for="secret">Secret of this experiment (in the file results.secret)</label>
+<input id="secret" name="secret" type="password" autocomplete="current-password" required>
+<button>Show results</button>
+{downloads}
+</form>
+{wrong}{"" if answers is None else _shown(answers)}
+</main>
+</body>
+</html>
+"""
+
+
+def _shown(answers: Answers) -> str:
+    enrolled = answers.enrolled
+    states = Counter("excluded" if one.excluded is not None else _state(answers, one) for one in enrolled)
+    told = ", ".join(f"{states[state]} {state}" for state in ("finished", "excluded", "under way", "not started"))
+    lists = len(answers.experiment.lists.listeners)
+    counts = f"{people(len(enrolled))} enrolled for {lists} lists: {told}; {answers.total} answers"
+    return f"""<p>{counts}</p>
+{"".join(f'<p role="note">{escape(notice)}</p>' for notice in answers.notices)}
+{_main_trials(answers)}
+<h2>Listeners</h2>
+{_table(("listener", "list", "group", "answers", "headphones", "practice", "state"), _listeners(answers))}
+"""
+
+
+def _main_trials(answers: Answers) -> str:
+    """What was answered in each condition; where trials are decided on the way, there are none."""
+    if answers.experiment.course is not None:
+        return ""
+    columns = ("condition", "answers", "right", "natural clip instead")
+    return f"<h2>Main trials</h2>\n{_table(columns, _conditions(answers.trials))}"
+
+
+def _conditions(trials: Iterable[Trial]) -> list[list[object]]:
+    """Of the listeners' main trials, each condition's number and how many were right."""
+    heard, right, missing = Counter[str](), Counter[str](), Counter[str]()
+    for trial in trials:
+        if trial.kind == "main":
+            name = trial.layer if trial.seed is None else f"{trial.model} {trial.layer}, seed {trial.seed}"
+            heard[name] += 1
+            right[name] += trial.correct
+            missing[name] += trial.missing
+    return [[name, n, f"{100 * right[name] / n:.0f} %", missing[name]] for name, n in sorted(heard.items())]
+
+
+def _listeners(answers: Answers) -> list[list[object]]:
+    rows = []
+    for one, row in zip(answers.enrolled, answers.listeners, strict=True):
+        headphones = f"{row.headphones_correct} of {row.headphones_trials}" if row.headphones_trials else "not given"
+        rows.append([
+            one.listener, one.list, one.group, _how_far(answers, one), headphones, f"{row.practice_correct} right",
+            row.reason or _state(answers, one),
+        ])  # fmt: skip
+    return rows
+
+
+def _state(answers: Answers, one: Enrolled) -> str:
+    """How far a listener has come who was not excluded."""
+    if one.finished is not None:
+        return "finished"
+    return "under way" if answers.answers(one.listener) else "not started"
+
+
+def _how_far(answers: Answers, one: Enrolled) -> str:
+    n, course = len(answers.answers(one.listener)), answers.experiment.course
+    if course is None:
+        return f"{n} of {len(answers.experiment.trials(one.list))}"
+    return f"{n} ({100 * course.progress(one.list, answers.heard(one.listener)):.0f} %)"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>\n" for row in rows)
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>"

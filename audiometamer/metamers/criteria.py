@@ -1,0 +1,343 @@
+"""When is a signal a metamer? Similarity of activations, the null distribution of random pairs, the verdict."""
+
+import hashlib
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import scipy.stats
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, some_of
+from audiometamer.io.files import content_of, write_json
+from audiometamer.matching.complex_values import as_real
+from audiometamer.metamers.verdicts import Verdict
+from audiometamer.models.model import Model, check_mode
+from audiometamer.statistics.pairwise import Different, RowStore, correlations, gram
+
+METRICS = ("snr_db", "pearson_r2", "spearman_rho")
+QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
+_LARGEST = np.finfo(np.float64).max  # stands for an infinite SNR, which JSON cannot hold
+_CEILING = {"snr_db": math.inf, "pearson_r2": 1.0, "spearman_rho": 1.0}
+
+
+def _values(activation: Tensor) -> Tensor:
+    """All values of an activation as one list, complex ones as real and imaginary parts."""
+    return as_real(activation).double().flatten()
+
+
+def snr_db(target: Tensor, activation: Tensor) -> float:
+    """Signal-to-noise ratio 10·log10(Σ target² / Σ (target − activation)²), in dB; infinite if they are equal."""
+    t, a = _values(target), _values(activation)
+    signal, noise = float(t.square().sum()), float((t - a).square().sum())
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+
+
+def published_snr_db(target: Tensor, activation: Tensor) -> float:
+    """The SNR as the published code of Feather et al. (2023) computes it: 10·log10 of the ratio of norms, half of `snr_db`."""
+    return 0.5 * snr_db(target, activation)
+
+
+def pearson_r2(target: Tensor, activation: Tensor) -> float:
+    """Squared Pearson correlation; 0 if either is constant."""
+    t, a = (x - x.mean() for x in map(_values, (target, activation)))
+    norms = float(t.norm() * a.norm())
+    return min(float(t @ a) / norms, 1.0) ** 2 if norms > 0 else 0.0
+
+
+def spearman_rho(target: Tensor, activation: Tensor) -> float:
+    """Spearman rank correlation, equal values sharing their mean rank; 0 if either is constant."""
+    ranks = [scipy.stats.rankdata(_values(x.detach()).cpu().numpy()) for x in (target, activation)]
+    t, a = (r - r.mean() for r in ranks)
+    norms = math.sqrt(float(t @ t) * float(a @ a))
+    return max(-1.0, min(float(t @ a) / norms, 1.0)) if norms > 0 else 0.0
+
+
+def similarity(target: Tensor, activation: Tensor) -> dict[str, float]:
+    """How alike two activations of one sound each are: ``snr_db``, ``pearson_r2`` and ``spearman_rho``.
+
+    Parameters
+    ----------
+    target, activation : Tensor [shape=(...)]
+        Activations of equal shape; all values are compared as one list, complex ones as real and imaginary parts.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the shapes differ.
+    """
+    if target.shape != activation.shape:
+        raise AudioMetamerError(f"activations of shapes {tuple(target.shape)} and {tuple(activation.shape)} cannot be compared")
+    return {
+        "snr_db": snr_db(target, activation),
+        "pearson_r2": pearson_r2(target, activation),
+        "spearman_rho": spearman_rho(target, activation),
+    }
+
+
+class MetricNull(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One metric's values over random pairs of sounds at one layer: the largest, and quantiles by probability."""
+
+    maximum: float
+    quantiles: dict[str, float]
+
+
+class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Similarities of random pairs of different natural sounds, by layer and metric.
+
+    Parameters
+    ----------
+    pairs : int
+        How many pairs.
+    sounds : int
+        How many sounds they were formed from.
+    source : str
+        What sounds.
+    layers : dict of str to dict of str to MetricNull
+    """
+
+    pairs: int
+    sounds: int
+    source: str
+    layers: dict[str, dict[str, MetricNull]]
+
+    def __post_init__(self) -> None:
+        if unknown := {metric for metrics in self.layers.values() for metric in metrics}.difference(METRICS):
+            raise AudioMetamerError(
+                f"a null distribution holds {', '.join(sorted(unknown))}; the metrics are {', '.join(METRICS)}"
+            )
+
+    @classmethod
+    def measure(
+        cls,
+        model: Model,
+        sounds: Iterable[Tensor],
+        *,
+        layers: Sequence[str] | None = None,
+        source: str = "",
+        names: Iterable[str] | None = None,
+        batch_size: int = 16,
+        memory: float = 1e9,
+        progress: Any = None,
+    ) -> "NullDistribution":
+        """Compare every pair of sounds at every layer.
+
+        Activations are computed once for each sound. Standardised (and ranked, for ρ), all pairs of a layer come from one matrix
+        product, taken over slices of the activations so that no more than `memory` is used; what is larger lies in a temporary
+        file. The SNR is not symmetric: the larger of a pair's two values counts.
+
+        Parameters
+        ----------
+        model : Model
+        sounds : iterable of Tensor [shape=signal_shape]
+            N different sounds give N (N − 1) / 2 pairs. A sound that repeats another, to within 60 dB, is left out.
+        layers : sequence of str, optional
+            Default: all that the model lists and that can be measured; what is left out is named in an `AudioMetamerWarning`.
+        source : str
+            What the sounds are; kept with the result.
+        names : iterable of str, optional
+            Name of each sound, for notices. Default: their numbers, from 0.
+        batch_size : int
+            Sounds in one forward pass. Default 16.
+        memory : float
+            Bytes for activations at most, besides those of one forward pass. Default 1e9.
+        progress : callable, optional
+            Called with the number of sounds done.
+
+        Raises
+        ------
+        AudioMetamerError
+            If there are fewer than two different sounds, activations are not finite, or the network is in train mode.
+
+        Warns
+        -----
+        AudioMetamerWarning
+            If sounds are left out, naming each with the one it repeats.
+        """
+        check_mode(model)
+        wanted = list(dict.fromkeys(map(model.canonical, layers or model.layers)))
+        if not wanted:
+            raise AudioMetamerError(f"{model.name} lists no layers to measure; name some")
+        taps, optional = {layer: model.tap(layer) for layer in wanted}, () if layers else wanted
+        finite = dict.fromkeys(wanted, 0)  # sounds whose activations are
+        with tempfile.TemporaryDirectory() as folder:
+            stores = {layer: RowStore(Path(folder) / str(i), memory / len(wanted)) for i, layer in enumerate(wanted)}
+            n_sounds, different = 0, Different(names)
+            for batch in _batches(different.of(sounds), batch_size):
+                with torch.no_grad():
+                    signals = batch.to(device=model.device, dtype=model.dtype).view(len(batch), *model.signal_shape)
+                    activations = model.activations(signals, taps, optional=optional)
+                for layer, rows in activations.items():
+                    finite[layer] += int(torch.isfinite(rows.flatten(1)).all(1).sum())
+                    stores[layer].append(rows.flatten(1).float().cpu().numpy())
+                n_sounds += len(batch)
+                if progress is not None:
+                    progress(n_sounds)
+            if different.repeats:
+                told = some_of([f"{name} is {other}" for name, other in different.repeats])
+                warnings.warn(f"{len(different.repeats)} repeated sound(s) left out: {told}", AudioMetamerWarning, stacklevel=2)
+                source = f"{source}; {len(different.repeats)} repeated left out".removeprefix("; ")
+            if n_sounds < 2:
+                raise AudioMetamerError(f"a null distribution needs at least 2 different sounds; there are {n_sounds}")
+            found = {layer: _compare_all(stores[layer], memory) for layer in wanted if finite[layer] == n_sounds}
+            found = {
+                layer: metrics for layer, metrics in found.items() if all(math.isfinite(m.maximum) for m in metrics.values())
+            }
+        _check_measured(wanted, found, asked=bool(layers))
+        return cls(n_sounds * (n_sounds - 1) // 2, n_sounds, source, found)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON, if `load` can read it.
+
+        Raises
+        ------
+        AudioMetamerError
+            If it holds numbers that are not finite; nothing is written.
+        """
+        try:
+            msgspec.json.decode(msgspec.json.encode(self), type=type(self))
+        except msgspec.MsgspecError as error:
+            raise AudioMetamerError(f"{path} is not written: it could not be read again ({error})") from error
+        write_json(Path(path), self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "NullDistribution":
+        """Read what `save` wrote."""
+        try:
+            return msgspec.json.decode(content_of(path), type=cls)
+        except OSError as error:
+            raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, AudioMetamerError) as error:
+            raise AudioMetamerError(
+                f"{path} is not a null distribution: {first_line(error)}; measure it again with `audiometamer null`"
+            ) from error
+
+
+def judge_sha256(model: Model, null: NullDistribution | None) -> str:
+    """SHA-256 of what verdicts are based on: the null distribution, and the model's labels."""
+    return hashlib.sha256(msgspec.json.encode([null, model.named_labels()], order="deterministic")).hexdigest()
+
+
+def judge(measured: Mapping[str, float], null: Mapping[str, MetricNull] | None, labels: Mapping[str, tuple[str, str]]) -> Verdict:
+    """The verdict on one metamer.
+
+    Parameters
+    ----------
+    measured : mapping of str to float
+        `similarity` at the matched layer.
+    null : mapping of str to MetricNull or None
+        The null distribution of that layer.
+    labels : mapping of str to pair of str
+        The clip's and the metamer's label, by task.
+    """
+    beyond, margin = {}, {}
+    for metric, limit in (null or {}).items():
+        value = measured[metric]
+        at_ceiling = limit.maximum >= _CEILING[metric] and value >= _CEILING[metric]
+        beyond[metric] = value > limit.maximum or at_ceiling
+        margin[metric] = value - limit.maximum
+    same_label = all(clip == metamer for clip, metamer in labels.values())
+    passed = all(beyond.values()) and same_label
+    return Verdict(None if passed and not beyond else passed, beyond, margin, dict(labels))
+
+
+def judge_all(
+    measured: Mapping[str, Mapping[str, float]],
+    nulls: Mapping[str, Mapping[str, MetricNull]],
+    labels: Mapping[str, tuple[str, str]],
+) -> Verdict:
+    """The verdict on a signal that is to match several layers at once: passed if it is at each; the smallest margins.
+
+    Parameters
+    ----------
+    measured : mapping of str to mapping of str to float
+        `similarity` by layer.
+    nulls : mapping of str to mapping of str to MetricNull
+        Null distributions by layer.
+    labels : mapping of str to pair of str
+        The clip's and the metamer's label, by task.
+    """
+    verdicts = [judge(values, nulls.get(layer), labels) for layer, values in measured.items()]
+    if len(verdicts) == 1:
+        return verdicts[0]
+    outcomes = {verdict.passed for verdict in verdicts}
+    metrics = dict.fromkeys(metric for verdict in verdicts for metric in verdict.beyond_null)
+    return Verdict(
+        False if False in outcomes else None if None in outcomes else True,
+        {metric: all(v.beyond_null.get(metric, True) for v in verdicts) for metric in metrics},
+        {metric: min(v.margin[metric] for v in verdicts if metric in v.margin) for metric in metrics},
+        dict(labels),
+    )
+
+
+def worst(similarities: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The smallest value of each metric."""
+    return {metric: min(values[metric] for values in similarities) for metric in METRICS}
+
+
+def _check_measured(names: Sequence[str], found: Mapping[str, Any], *, asked: bool) -> None:
+    """Raise if a requested layer, or every layer, has no null distribution; otherwise warn of those that have none."""
+    if not (without := [layer for layer in names if layer not in found]):
+        return
+    why = f"no null distribution at {', '.join(without)}: activations are not finite there, or the same for different sounds"
+    if asked or not found:
+        raise AudioMetamerError(why)
+    warnings.warn(why, AudioMetamerWarning, stacklevel=3)
+
+
+def _compare_all(store: RowStore, memory: float) -> dict[str, MetricNull]:
+    rows = store.matrix()
+    products = gram(rows, memory)
+    sums = np.array([row.sum(dtype=np.float64) for row in rows])
+    ranks = _ranked(rows, store.path.with_suffix(".ranks"), in_file=store.in_file)
+    middle = (rows.shape[1] + 1) / 2
+    values = {
+        "snr_db": _snr(products),
+        "pearson_r2": correlations(products, sums, rows.shape[1]) ** 2,
+        "spearman_rho": correlations(gram(ranks, memory, shift=middle), np.zeros(len(rows)), rows.shape[1]),
+    }
+    return {metric: MetricNull(float(np.clip(v.max(), -_LARGEST, _LARGEST)), _quantiles(v)) for metric, v in values.items()}
+
+
+def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:
+    finite = values[np.isfinite(values)]
+    return {str(q): float(np.quantile(finite, q)) for q in QUANTILES} if len(finite) else {}
+
+
+def _ranked(rows: NDArray[np.float32], path: Path, *, in_file: bool) -> NDArray[np.float32]:
+    """Ranks of each row's values, equal values sharing their mean rank."""
+    store = np.memmap(path, dtype=np.float32, mode="w+", shape=rows.shape) if in_file else np.empty(rows.shape, np.float32)
+    out: NDArray[np.float32] = store
+    for i, row in enumerate(rows):
+        out[i] = scipy.stats.rankdata(row)
+    return out
+
+
+def _snr(products: NDArray[np.float64]) -> NDArray[np.float64]:
+    power = np.diag(products)
+    i, j = np.triu_indices(len(power), 1)
+    noise = np.maximum(power[i] + power[j] - 2 * products[i, j], 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        snr = 10 * np.log10(np.maximum(power[i], power[j]) / noise)
+    return np.where(np.maximum(power[i], power[j]) > 0, snr, -np.inf)
+
+
+def _batches(sounds: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+    batch: list[Tensor] = []
+    for sound in sounds:
+        batch.append(sound)
+        if len(batch) == size:
+            yield torch.stack(batch)
+            batch = []
+    if batch:
+        yield torch.stack(batch)

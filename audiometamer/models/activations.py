@@ -1,0 +1,230 @@
+"""Record activations: hooks on named places, and a forward pass that ends after the last of them."""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, fields, is_dataclass
+from itertools import count
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.models.parts import Part
+
+_PLACE = re.compile(r"(?P<path>[^@\[\]]*)(@(?P<call>\d+))?(\[(?P<key>[^\[\]]+(\]\[[^\[\]]+)*)\])?")
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A place whose output is recorded.
+
+    Parameters
+    ----------
+    path : str
+        Dotted name of a module.
+    call : int or None
+        Which of its calls in one forward pass, from 0; None: the only one.
+    key : str or None
+        Which item of a tuple, dict or dataclass that it returns, ``1.0`` for the first item of the second; None: the only tensor.
+    part : Part
+        What of it is meant. Default: all.
+    given : bool
+        Whether what the module was given is meant, not what it returns. Default False.
+    """
+
+    path: str
+    call: int | None = None
+    key: str | None = None
+    part: Part = field(default_factory=Part)
+    given: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "Tap":
+        """``path``, ``path@call``, ``path[key]`` or ``path@call[key]``, each perhaps with ``/`` and a `Part`."""
+        whole, part = split_layer(text)
+        found = _PLACE.fullmatch(whole)
+        if found is None:
+            raise AudioMetamerError(f"layer {text!r} is not of the form module, module@call, module[key] or module/part")
+        call = None if found["call"] is None else int(found["call"])
+        key = found["key"] and found["key"].replace("][", ".")
+        return cls(found["path"], call, key, Part.parse(part.removeprefix("/")))
+
+    def __str__(self) -> str:
+        call = "" if self.call is None else f"@{self.call}"
+        key = "" if self.key is None else f"[{self.key}]"
+        return f"{self.path}{call}{key}{self.part}"
+
+    def before(self) -> "Tap":
+        """All of what the same module is given in the same call."""
+        return Tap(self.path, self.call, given=True)
+
+
+def split_layer(text: str) -> tuple[str, str]:
+    """A layer's name, which may hold a ``/`` of its own (``final/signal/word_int``), and its `Part` from the ``/`` on."""
+    found = re.search(r"/\w+=", text)
+    return (text[: found.start()], text[found.start() :]) if found else (text, "")
+
+
+def split_place(text: str) -> tuple[str, str]:
+    """A layer's name, and what follows of a call, a key or a `Part`."""
+    whole, part = split_layer(text)
+    found = re.search(r"[@\[]", whole)
+    return (whole[: found.start()], whole[found.start() :] + part) if found else (whole, part)
+
+
+class _AllRecorded(Exception):  # noqa: N818 (it is no error)
+    """Ends the forward pass: everything asked for has been recorded."""
+
+
+@dataclass
+class _Recording:
+    """The outputs of one forward pass, by layer."""
+
+    taps: Mapping[str, Tap]
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+
+    def take(self, path: str, call: int, output: Any, *, given: bool) -> None:
+        for layer, tap in self.taps.items():
+            if (tap.path, tap.call or 0, tap.given) != (path, call, given):
+                continue
+            tensor = _tensor_of(layer, output, tap.key)
+            is_last = len(self.outputs) == len(self.taps) - 1
+            # Later modules may work in place; the last one has no later modules.
+            self.outputs[layer] = tensor if is_last else tensor.clone()
+        if len(self.outputs) == len(self.taps):
+            raise _AllRecorded
+
+
+def record_taps(
+    root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, Tap], *, optional: Collection[str] = ()
+) -> dict[str, Tensor]:
+    """Run a forward pass of a module and return the whole outputs of some of its places; it stops after the last one.
+
+    Parameters
+    ----------
+    root : Module
+        Holds the modules that the taps name.
+    forward : callable
+        Runs the forward pass.
+    taps : mapping of str to Tap
+        By the name to return it under.
+    optional : collection of str
+        Names of those that are left out if the forward pass does not reach them. Default: none.
+
+    Returns
+    -------
+    dict of str to Tensor
+
+    Raises
+    ------
+    AudioMetamerError
+        If a place was not reached, or returns no single tensor and no key says which.
+    """
+    recording = _Recording(taps)
+    with ExitStack() as hooks:
+        for path, given in {(tap.path, tap.given) for tap in taps.values()}:
+            hooks.callback(_hook(root.get_submodule(path), path, recording, given=given).remove)
+        with suppress(_AllRecorded):
+            forward()
+    if missed := [layer for layer in taps if layer not in recording.outputs and layer not in optional]:
+        raise AudioMetamerError(f"the forward pass never reached {', '.join(missed)}")
+    return {layer: recording.outputs[layer] for layer in taps if layer in recording.outputs}
+
+
+def _hook(module: nn.Module, path: str, recording: _Recording, *, given: bool) -> RemovableHandle:
+    """From now on, what a module is given, or what it returns, is recorded by the number of its call."""
+    calls = count()
+
+    def take(value: Any) -> None:
+        recording.take(path, next(calls), value, given=given)
+
+    if given:
+        return module.register_forward_pre_hook(lambda _, args, kwargs: take(first_given(args, kwargs)), with_kwargs=True)
+    return module.register_forward_hook(lambda _module, _args, output: take(output))
+
+
+def first_given(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """What a module is called with: its first argument, or the first tensor among those given by name; None if there is none."""
+    return args[0] if args else next((value for value in kwargs.values() if isinstance(value, Tensor)), None)
+
+
+@contextmanager
+def traced(root: nn.Module, note: Callable[[Tap, Any], None]) -> Iterator[None]:
+    """Call `note` with what every call of a submodule returns, and the module itself, whose path is empty."""
+    counts: Counter[str] = Counter()
+    with ExitStack() as hooks:
+        for path, module in root.named_modules(remove_duplicate=False):
+
+            def hook(_module: nn.Module, _args: Any, output: Any, path: str = path) -> None:
+                note(Tap(path, counts[path]), output)
+                counts[path] += 1
+
+            hooks.callback(module.register_forward_hook(hook).remove)
+        yield
+
+
+def flattened(output: Any) -> dict[str, Tensor]:
+    """All floating-point and complex tensors in an output, however nested, by key: ``1.0`` for the first item of the second.
+
+    A tensor that is the whole output has the key "".
+    """
+    if isinstance(output, Tensor):
+        return {"": output} if output.is_floating_point() or output.is_complex() else {}
+    return {
+        f"{key}.{inner}" if inner else key: tensor
+        for key, value in _items(output).items()
+        for inner, tensor in flattened(value).items()
+    }
+
+
+def _items(output: Any) -> dict[str, Any]:
+    """The items of a tuple, list, mapping or dataclass by key; nothing of anything else."""
+    if isinstance(output, Mapping):
+        return {str(key): value for key, value in output.items()}
+    if isinstance(output, (tuple, list)):
+        return {str(key): value for key, value in enumerate(output)}
+    if is_dataclass(output) and not isinstance(output, type):
+        return {each.name: getattr(output, each.name) for each in fields(output)}
+    return {}
+
+
+def form_of(output: Any) -> str:
+    """What a module returned, in words."""
+    return "tensor" if isinstance(output, Tensor) else f"{type(output).__name__} of {len(_items(output))}"
+
+
+def chosen_key(layer: str, form: str, keys: Collection[str], key: str | None) -> str:
+    """Which of the tensors that a module returned a layer means: the one it names, the only one, or the only one not nested.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no such tensor, or there are several and the layer does not say which.
+    """
+    outer = [each for each in keys if "." not in each]
+    if key is None and (len(keys) == 1 or len(outer) == 1):
+        return outer[0] if outer else next(iter(keys))
+    if key is not None and key in keys:
+        return key
+    if "" in keys:
+        raise AudioMetamerError(f"layer {layer!r}: the module returns one tensor, not a tuple or dict")
+    base = layer.split("[")[0]
+    choices = ", ".join(f"{base}[{k}]" for k in keys) or "it holds no floating-point tensor"
+    raise AudioMetamerError(f"layer {layer!r} returns a {form}; say which: {choices}")
+
+
+def unknown_layer(layer: str, known: Iterable[str], *, where: str) -> AudioMetamerError:
+    """The error for a layer that is not there, with the nearest names that are."""
+    names = list(known)
+    near = difflib.get_close_matches(layer, names, n=5, cutoff=0.4) or names[:10]
+    return AudioMetamerError(f"{where} has no layer {layer!r}; the nearest are {', '.join(near)}")
+
+
+def _tensor_of(layer: str, output: Any, key: str | None) -> Tensor:
+    """The tensor that a tap means, out of whatever a module returned or was given."""
+    tensors = flattened(output)
+    return tensors[chosen_key(layer, form_of(output), tensors, key)]

@@ -1,0 +1,122 @@
+"""Networks of images as models.
+
+The photograph is resized and cut once, as the network's makers do; scaling by mean and deviation is the front end, through which
+the gradient comes back to the pixels.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from audiometamer.errors import AudioMetamerError, one_line
+from audiometamer.io.label_files import told_apart
+from audiometamer.matching.domains import Image
+from audiometamer.models.checkpoints import BARE, network_state, read_checkpoint
+from audiometamer.models.loading import load_state
+from audiometamer.models.model import Model
+from audiometamer.models.places import own_layers
+from audiometamer.signals.images import Picture
+
+
+class Standardised(nn.Module):
+    """(pixel − mean) / deviation, by channel.
+
+    Parameters
+    ----------
+    mean, deviation : sequence of float
+        One for each channel.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: Sequence[float], deviation: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
+        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [shape=(batch, channels, height, width)] in [0, 1] to what the network was trained on, of equal shape."""
+        return (images - self.mean) / self.deviation
+
+
+def image_model(
+    network: nn.Module,
+    picture: Picture,
+    *,
+    mean: Sequence[float] = (0.485, 0.456, 0.406),
+    deviation: Sequence[float] = (0.229, 0.224, 0.225),
+    labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    layers: Mapping[str, str] | None = None,
+    untrained: Callable[[], nn.Module] | None = None,
+    name: str | None = None,
+) -> Model:
+    """A network of images as a model.
+
+    Parameters
+    ----------
+    network : Module
+        Takes images [shape=(batch, *picture.shape)], standardised.
+    picture : Picture
+        How photographs are resized and cut for it.
+    mean, deviation : sequence of float
+        Of the pixels in [0, 1] that it was trained on, by channel. Default: ImageNet's.
+    labels, layers, untrained, name
+        See `Model`; the default layers are the network's children, and those of its lists and dicts of modules.
+    """
+    return Model(
+        network.eval().requires_grad_(False),
+        front_end=Standardised(mean, deviation),
+        signal_shape=picture.shape,
+        bounds=(0.0, 1.0),
+        domain=Image(),
+        picture=picture,
+        labels={"image": told_apart(labels)} if labels is not None and not isinstance(labels, Mapping) else labels,
+        layers=layers or own_layers(network) or list(_children(network)),
+        untrained=untrained,
+        name=name,
+    )
+
+
+def _children(network: nn.Module) -> Iterator[str]:
+    for name, child in network.named_children():
+        if isinstance(child, nn.ModuleList | nn.ModuleDict):
+            yield from (f"{name}.{inner}" for inner in _children(child))
+        else:
+            yield name
+
+
+def name_of(name: str, file: str) -> str:
+    """Of a model with the weights of a file, or its own."""
+    return f"{name}-{Path(file).stem}" if file else name
+
+
+def downloaded(make: Callable[[], Any], name: str) -> Any:
+    """A network whose weights come over the network the first time, and then from a cache."""
+    try:
+        return make()
+    except (OSError, RuntimeError) as error:  # urllib and the hub raise the first, a broken file the second
+        reason = one_line(error)
+        raise AudioMetamerError(f"the weights of {name} cannot be had: {reason}; give a file of them as {name}@FILE") from error
+
+
+def with_weights(make: Callable[[int], nn.Module], file: str, usual: int) -> tuple[nn.Module, int]:
+    """A network with a file's weights, and its number of classes; most files have `usual` classes."""
+    content = read_checkpoint(file, way_out=BARE)
+    network = make(usual)
+    weights, source = network_state(content, network.state_dict(), file)
+    classes = _classes(network, weights, usual)
+    if classes != usual:
+        network = make(classes)
+    load_state(network, weights, source)
+    return network, classes
+
+
+def _classes(network: nn.Module, weights: Mapping[str, Tensor], usual: int) -> int:
+    """How many classes weights are for, by the tensors that differ from those of a network of `usual` classes only in length."""
+    shapes = [(tensor.shape, weights[key].shape) for key, tensor in network.state_dict().items() if key in weights]
+    others = {new[0] for own, new in shapes if own and new and own[0] == usual != new[0] and own[1:] == new[1:]}
+    return others.pop() if len(others) == 1 else usual

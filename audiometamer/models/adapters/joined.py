@@ -1,0 +1,116 @@
+"""Several models of the same sounds or images as one, so that a metamer can be matched in all of them at once."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.models.adapters.resampled import resampled
+from audiometamer.models.loading import load_model
+from audiometamer.models.model import Model
+
+
+class Joined(nn.Module):
+    """Gives its signals to every model; the outputs are those of all tasks of all models, ``model.task``."""
+
+    def __init__(self, models: Mapping[str, Model]) -> None:
+        super().__init__()
+        self.names = list(models)
+        self.joined = nn.ModuleList(models.values())
+        self.aliases = {
+            f"{name}.{alias}": f"{name}.{layer}"
+            for name, model in models.items()
+            for alias, layer in getattr(model.network, "aliases", {}).items()
+        }
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """By name."""
+        return {name: model for name, model in zip(self.names, self.joined, strict=True) if isinstance(model, Model)}
+
+    def forward(self, signals: Tensor) -> dict[str, Any]:
+        """Signals [shape=(batch, *signal_shape)] to logits by model and task."""
+        outputs: dict[str, Any] = {}
+        for name, model in self.models.items():
+            output = model(signals)
+            outputs |= {f"{name}.{task}": logits for task, logits in model.logits(output).items()} or {name: output}
+        return outputs
+
+    def tasks_told_by(self, path: str, tasks: Iterable[str]) -> list[str]:
+        """Those of the model that a module is in."""
+        return [task for task in tasks if task.startswith(f"{self.names[int(path.split('.')[1])]}.")]
+
+
+def joined(models: Mapping[str, Model]) -> Model:
+    """One model out of several.
+
+    Parameters
+    ----------
+    models : mapping of str to Model
+        By name. Sounds of different sample rates are resampled from the highest.
+
+    Returns
+    -------
+    Model
+        Its layers are ``name.layer``, so that ``a.relu2+b.relu3`` is matched in both at once; its tasks are ``name.task``.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there are fewer than two models, or their signals differ in duration, level, bounds or shape.
+    """
+    if len(models) < 2:
+        raise AudioMetamerError(f"{len(models)} model cannot be joined with others; give at least two")
+    rates = {model.sample_rate for model in models.values()}
+    highest = None if None in rates else max(rate for rate in rates if rate is not None)
+    same = {name: resampled(model, highest) for name, model in models.items()}
+    first_name, first = next(iter(same.items()))
+    for name, model in same.items():
+        for what in ("duration", "level", "bounds", "signal_shape"):
+            if getattr(model, what) != getattr(first, what):
+                both = f"{getattr(first, what)} and {getattr(model, what)}"
+                raise AudioMetamerError(f"{first_name} and {name} cannot be joined: their {what} are {both}")
+    layers = {
+        f"{name}.{layer}": f"joined.{k}.{tap}"
+        for k, (name, m) in enumerate(same.items())
+        for layer, tap in m.named_taps().items()
+    }
+    labels = {}
+    if any(model.labels is not None for model in same.values()):
+        labels = {f"{name}.{task}": names for name, model in same.items() for task, names in _names(model).items()}
+    return Model(
+        Joined(same).eval(),
+        sample_rate=highest,
+        duration=first.duration,
+        level=first.level,
+        signal_shape=first.signal_shape,
+        bounds=first.bounds,
+        labels=labels or None,
+        layers=layers,
+        domain=first.domain,
+        picture=first.picture,
+        name="+".join(models),
+    )
+
+
+def _names(model: Model) -> dict[str, list[str]]:
+    """The labels of a model by task; the numbers of its classes if it has none."""
+    if model.labels is not None:
+        return model.named_labels()
+    silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype, device=model.device)
+    with torch.no_grad():
+        logits = model.logits(model(silence))
+    return {task: [str(i) for i in range(values.shape[1])] for task, values in logits.items()}
+
+
+def load(text: str) -> Model:
+    """Models by name with ``+`` between them: ``cochcnn-word+cochcnn-speaker``."""
+    models: dict[str, Model] = {}
+    for name in text.split("+"):
+        model = load_model(name)
+        if model.name in models:
+            raise AudioMetamerError(f"{text}: two of the models are called {model.name}")
+        models[model.name] = model
+    return joined(models)

@@ -1,0 +1,68 @@
+"""The card of a model, its ``model.toml``: all that is needed to build and to judge it."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from audiometamer.errors import AudioMetamerError, first_line
+from audiometamer.io.files import check_numbers, is_within, parse_toml, read_unicode
+from audiometamer.io.label_files import checked_labels
+
+
+class FrontEndCard(msgspec.Struct, forbid_unknown_fields=True):
+    """The front end in a model.toml: the name of a preset, and what differs from it."""
+
+    preset: str
+    options: dict[str, Any] = {}
+
+
+class NetworkCard(msgspec.Struct, forbid_unknown_fields=True):
+    """The network in a model.toml: a class of `audiometamer.networks` and its keywords."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class WeightsCard(msgspec.Struct, forbid_unknown_fields=True):
+    """The weight file in a model.toml, a safetensors file beside it, and the SHA-256 of its bytes."""
+
+    file: str
+    sha256: str
+
+
+class Card(msgspec.Struct, forbid_unknown_fields=True):
+    """A model.toml: all that is needed to build and to judge a model."""
+
+    name: str
+    sample_rate: int
+    duration: float
+    level: float
+    network: NetworkCard
+    front_end: FrontEndCard
+    weights: WeightsCard
+    labels: dict[str, list[str]]
+    description: str = ""
+    data: dict[str, str] = {}
+    licence: str = ""
+    training: dict[str, Any] = {}
+    accuracy: dict[str, Any] = {}
+    multi_label: list[str] = []  # tasks whose sounds can have several labels
+    limits: list[str] = []
+
+
+def read_card(folder: Path) -> Card:
+    """Read and check the ``model.toml`` of a model's folder."""
+    path = folder / "model.toml"
+    if not path.is_file():
+        raise AudioMetamerError(f"{folder} holds no model.toml")
+    try:
+        content = parse_toml(read_unicode(path))
+        check_numbers(content)
+        card = msgspec.convert(content, Card)
+    except (OSError, msgspec.MsgspecError, ValueError) as error:
+        raise AudioMetamerError(f"{path}: {first_line(error)}") from error
+    if not is_within(card.weights.file):
+        raise AudioMetamerError(f"{path}: weights.file is {card.weights.file!r}; it must be the name of a file in {folder}")
+    checked_labels(card.labels, path)
+    return card

@@ -1,0 +1,58 @@
+"""Recordings and photographs from files, as a model takes them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.io.names import check_apart, safe_name
+from audiometamer.signals.clip_names import clip_name
+
+if TYPE_CHECKING:
+    from audiometamer.models.model import Model
+    from audiometamer.signals.audio import Clip
+
+NATURAL = "natural"  # in the place of a layer: the clip itself
+
+
+def read_clips(model: "Model", paths: Sequence[Path], *, start: float | None = None, length: float | None = None) -> "list[Clip]":
+    """Recordings or photographs as a model takes them; their names must differ, since they name folders.
+
+    Parameters
+    ----------
+    model : Model
+    paths : sequence of path
+    start, length : float, optional
+        Seconds; see `audiometamer.read_clip`.
+    """
+    check_names(paths)
+    return [read_for(model, path, start=start, length=length) for path in dict.fromkeys(paths)]
+
+
+def read_for(
+    model: "Model", path: Path, *, level: float | None = None, start: float | None = None, length: float | None = None
+) -> "Clip":
+    """One recording or photograph as a model takes it; `level`: in place of the model's own.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the model takes neither, or the file cannot be read as what it takes.
+    """
+    from audiometamer.signals.audio import read_clip
+    from audiometamer.signals.images import read_image
+
+    if model.picture is not None:
+        return read_image(path, model.picture)
+    if model.sample_rate is None or model.duration is None:
+        raise AudioMetamerError(f"{model.name} takes neither sounds nor images: it has no sample rate and no picture")
+    level = model.level if level is None else level
+    return read_clip(
+        path, sample_rate=model.sample_rate, duration=model.duration, channels=model.channels, level=level, start=start,
+        length=length,
+    )  # fmt: skip
+
+
+def check_names(paths: Sequence[Path]) -> None:
+    """Raise if two different files would share a folder."""
+    check_apart(((path, safe_name(clip_name(path))) for path in paths), "folder")

@@ -1,0 +1,199 @@
+"""Which places of a model can be recorded: found by forward passes, not by the names of its modules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.matching.complex_values import as_real
+from audiometamer.models.activations import Tap, flattened, form_of
+
+MIXED = "has other values for a signal when another is beside it: they depend on the batch, or on chance"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tensor that a call of a module returns.
+
+    Parameters
+    ----------
+    tap : Tap
+        The module, the number of the call and the key of the tensor; with the part that is meant.
+    shape : tuple of int
+        Shape of one signal's activations; empty if it cannot be recorded.
+    batch : int
+        Which of the tensor's dimensions is the batch; it is moved to the front.
+    items : int
+        How many rows of the batch each signal has.
+    is_complex : bool
+        Whether its values are complex; they are recorded as pairs of real ones, and `shape` says so.
+    detached : bool
+        Whether no gradient passes from it to the signal: it can be recorded, but not matched.
+    unfit : str
+        Why it cannot be recorded; empty if it can.
+    """
+
+    tap: Tap
+    shape: tuple[int, ...] = ()
+    batch: int = 0
+    items: int = 1
+    is_complex: bool = False
+    detached: bool = False
+    unfit: str = ""
+
+    @property
+    def left_out(self) -> str:
+        """Why a model does not list it; empty if it does."""
+        return self.unfit or ("passes no gradient to the signal" if self.detached else "")
+
+    def of_each_signal(self, output: Tensor, batch: int) -> Tensor:
+        """What was returned for a batch of signals as their real activations, [shape=(batch, ...)]; the part that is meant.
+
+        Raises
+        ------
+        AudioMetamerError
+            If the batch is not where it should be.
+        """
+        rows = output.movedim(self.batch, 0) if 0 < self.batch < output.ndim else output
+        if self.items > 1 and len(rows) == self.items * batch:
+            rows = rows.unflatten(0, (batch, self.items))
+        if rows.ndim == 0 or len(rows) != batch:
+            raise AudioMetamerError(f"it has shape {tuple(output.shape)} for {batch} signal(s): its batch is not found")
+        return as_real(self.tap.part(rows))
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a module: what it returns in words, and the places in that by key; see `models.activations.flattened`."""
+
+    form: str
+    places: dict[str, Place]
+
+
+Calls = dict[Tap, Call]
+
+
+def own_layers(network: nn.Module) -> dict[str, str] | None:
+    """The names that a network gives to its places, its attribute `layers`; None unless that maps names to names."""
+    own = getattr(network, "layers", None)
+    if not isinstance(own, Mapping) or not all(isinstance(text, str) for pair in own.items() for text in pair):
+        return None
+    return dict(own)
+
+
+def call_of(call: Tap, output: Any, alone: Mapping[str, Tensor], *, items: int = 1) -> Call:
+    """A call of a module.
+
+    Parameters
+    ----------
+    call : Tap
+    output : Any
+        What it returns for two signals, with gradients.
+    alone : mapping of str to Tensor
+        The tensors that it returned for the first of them alone, by key; see `audiometamer.models.activations.flattened`.
+    items : int
+        How many rows of the batch each signal may have; see `audiometamer.Model`. Default 1.
+    """
+    tensors = flattened(output).items()
+    places = {key: _place(replace(call, key=key or None), alone.get(key), both, items) for key, both in tensors}
+    return Call(form_of(output), places)
+
+
+def _place(tap: Tap, one: Tensor | None, two: Tensor, items: int) -> Place:
+    if one is None:
+        return Place(tap, unfit="is not returned for every number of signals")
+    shape, both = tuple(one.shape), tuple(two.shape)
+    if 0 in shape:
+        return Place(tap, unfit=f"is empty: its shape is {shape}")
+    if shape == both:
+        return Place(tap, unfit=f"has shape {shape} for any number of signals: it holds no batch")
+    changed = [d for d, (alone, several) in enumerate(zip(shape, both, strict=False)) if alone != several]
+    if len(shape) != len(both) or len(changed) != 1 or both[changed[0]] != 2 * shape[changed[0]]:
+        return Place(tap, unfit=f"has shape {shape} for one signal and {both} for two: its batch is not found")
+    (batch,), rows = changed, shape[changed[0]]
+    rest = (*shape[:batch], *shape[batch + 1 :])
+    announced = rows == items and batch == 0
+    if rows > 1 and not announced and not _one_after_the_other(one.movedim(batch, 0), two.movedim(batch, 0)):
+        return Place(
+            tap,
+            unfit=f"has shape {shape} for one signal, and so {rows} rows for each, in an order that their values do not show; if "
+            "one signal's come after another's, give the network an attribute items_per_signal",
+        )
+    if rows == 1 and not _same(two.narrow(batch, 0, 1), one):
+        return Place(tap, unfit=MIXED)
+    own = rest if rows == 1 else (rows, *rest)
+    return Place(tap, own, batch, items=rows, is_complex=two.is_complex(), detached=not two.requires_grad)
+
+
+def _one_after_the_other(one: Tensor, two: Tensor) -> bool:
+    """Whether the rows for two signals are clearly the first one's before the other's, not taken from them by turns."""
+    return _same(two[: len(one)], one) and not _same(two[::2], one)
+
+
+def _same(one: Tensor, two: Tensor) -> bool:
+    """Whether tensors of equal shape differ by no more than rounding, where both are finite; of those without data, True."""
+    if two.is_meta:
+        return True
+    first, second = (as_real(x.detach()).float().nan_to_num(0, 0, 0) for x in (one, two))
+    tolerance = max(1e-2, 8 * torch.finfo(two.dtype).eps)
+    return bool((first - second).norm() <= tolerance * second.norm())
+
+
+def expanded(named: Mapping[str, Tap], calls: Calls, modules: Mapping[str, nn.Module]) -> dict[str, Place]:
+    """Places under their names: ``name@k`` and ``name[key]`` where a name stands for several calls or tensors.
+
+    Parameters
+    ----------
+    named : mapping of str to Tap
+    calls : mapping of Tap to Call
+        In the order in which they end; see `call_of`.
+    modules : mapping of str to Module
+        By dotted name.
+    """
+    numbers: dict[str, list[int]] = {}
+    for call in calls:
+        numbers.setdefault(call.path, []).append(call.call or 0)
+    places: dict[str, Place] = {}
+    for name, tap in named.items():
+        if tap.path not in numbers:
+            places[name] = Place(tap, unfit=uncalled(modules.get(tap.path)))
+        for number in numbers.get(tap.path, ()):
+            if tap.call in (None, number):
+                several = tap.call is None and len(numbers[tap.path]) > 1
+                one_call = replace(tap, call=number) if several else tap
+                places |= _by_key(f"{name}@{number}" if several else name, one_call, calls[Tap(tap.path, number)])
+    return places
+
+
+def _by_key(name: str, tap: Tap, call: Call) -> dict[str, Place]:
+    """The places of one call, of those that a tap may mean."""
+    if not call.places:
+        return {name: Place(tap, unfit="returns no floating-point tensor")}
+    if tap.key is not None or len(call.places) == 1:
+        found = [place for key, place in call.places.items() if tap.key in (None, key)]
+        return {name: part_of(found[0], tap) if found else Place(tap, unfit=f"returns no {tap.key} in its {call.form}")}
+    return {f"{name}[{key}]": part_of(place, replace(tap, key=key)) for key, place in call.places.items()}
+
+
+def uncalled(module: nn.Module | None) -> str:
+    """Why a module that a forward pass never calls cannot be recorded."""
+    if module is None:
+        return "is no module of the network"
+    if isinstance(module, nn.ModuleList | nn.ModuleDict | nn.ParameterList | nn.ParameterDict):
+        return f"is a {type(module).__name__}, a container that is never called itself"
+    return "is never called in a forward pass"
+
+
+def part_of(place: Place, tap: Tap) -> Place:
+    """A place under another tap of it, with the part that this means."""
+    if place.unfit:
+        return replace(place, tap=tap)
+    kind = torch.complex64 if place.is_complex else torch.float32
+    try:
+        shape = as_real(tap.part(torch.empty(1, *place.shape, device="meta", dtype=kind))).shape[1:]
+    except AudioMetamerError as error:
+        return replace(place, tap=tap, unfit=f"cannot be recorded: {error}")
+    return replace(place, tap=tap, shape=tuple(shape))

@@ -1,0 +1,192 @@
+"""Tasks of listeners: chance, and how sensitivity d′ and proportion correct depend on each other under a model of the decision.
+
+Every observation is a Gaussian number of variance 1, whose mean differs by d′ between the two kinds of sound; the listener has no
+bias. *Independent* decisions weigh the likelihoods of the observations themselves, as a listener can who knows the two sounds;
+*differencing* ones compare the observations of a trial with each other only, as a listener must whose reference is another one in
+every trial (Macmillan & Creelman 2005, Detection Theory: A User's Guide, 2nd ed., chapter 9).
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import scipy.optimize
+from numpy.typing import ArrayLike
+from scipy.special import ndtr, roots_legendre
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.psychophysics.levels import Values
+
+DECISIONS = ("differencing", "independent")
+_FAMILIES = {"abx": "abx", "odd-one-out": "oddity"}  # tasks as experiments name them, and their models
+_FARTHEST = 40.0  # a d′ at which every task's proportion correct is 1 to all digits
+
+
+class Task(NamedTuple):
+    """A task under a model of the decision.
+
+    Parameters
+    ----------
+    guess : float
+        The proportion correct at chance.
+    correct : callable
+        From d′ [shape=(…)] to the proportion correct without lapses.
+    """
+
+    guess: float
+    correct: Callable[[Values], Values]
+
+
+def proportion_correct(d_prime: ArrayLike, *, task: str, lapse: float = 0.0) -> Values:
+    """The proportion correct of a listener of some sensitivity.
+
+    Parameters
+    ----------
+    d_prime : array [shape=(…)]
+        0 or more, in standard deviations.
+    task : str
+        One of `TASKS`.
+    lapse : float
+        The proportion that is wrong however large d′ is; default 0. As in a psychometric function,
+        guess + (1 − guess − lapse) · (p − guess) / (1 − guess), where p is the proportion without lapses.
+
+    Returns
+    -------
+    array [shape=(…)]
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no such task, a d′ is negative, or the lapses leave nothing to the listener.
+    """
+    d, found = np.asarray(d_prime, float), _checked(task, lapse)
+    if not (d >= 0).all():
+        raise AudioMetamerError(f"d′ of {d[~(d >= 0)].flat[0]:g}; it must be 0 or more")
+    share = (found.correct(np.minimum(d, _FARTHEST)) - found.guess) / (1 - found.guess)
+    return np.asarray(found.guess + (1 - found.guess - lapse) * share)
+
+
+def d_prime(proportion: ArrayLike, *, task: str, lapse: float = 0.0) -> Values:
+    """The sensitivity of a listener who has some proportion correct: `proportion_correct` solved for d′.
+
+    Parameters
+    ----------
+    proportion : array [shape=(…)]
+        From chance up to, not including, 1 − `lapse`, where d′ is infinite.
+    task, lapse
+        As in `proportion_correct`.
+
+    Returns
+    -------
+    array [shape=(…)]
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is no such task, or a proportion no d′.
+    """
+    p, found = np.asarray(proportion, float), _checked(task, lapse)
+    if not (valid := (p >= found.guess) & (p < 1 - lapse)).all():
+        raise AudioMetamerError(
+            f"{p[~valid].flat[0]:g} correct; {task} has a d′ from chance, {found.guess:.4g}, to below {1 - lapse:.4g}"
+        )
+
+    def solved(target: float) -> float:
+        if target == found.guess:
+            return 0.0
+        excess = lambda d: float(proportion_correct(d, task=task, lapse=lapse)) - target  # noqa: E731
+        return float(scipy.optimize.brentq(excess, 0.0, _FARTHEST, xtol=1e-12))
+
+    return np.vectorize(solved, otypes=[float])(p)
+
+
+def _checked(task: str, lapse: float) -> Task:
+    if task not in TASKS:
+        raise AudioMetamerError(f"no task {task!r}; there are {', '.join(TASKS)}")
+    if not 0 <= lapse < 1 - TASKS[task].guess:
+        raise AudioMetamerError(f"a lapse rate of {lapse:g}; {task} takes one from 0 to below {1 - TASKS[task].guess:.4g}")
+    return TASKS[task]
+
+
+def model_of(task: str, *, decision: str = "differencing") -> str:
+    """Which of `TASKS` is the model of a task of an experiment.
+
+    Parameters
+    ----------
+    task : {"abx", "odd-one-out"}
+    decision : {"differencing", "independent"}
+        Default "differencing", for references that change.
+    """
+    return f"{_FAMILIES[task]}-{decision}"
+
+
+def _two_interval(d: Values) -> Values:
+    """Two intervals, one of each kind: P(x₁ > x₂) = Φ(d′/√2) (Green & Swets 1966)."""
+    return ndtr(d / np.sqrt(2))
+
+
+def _three_interval(d: Values) -> Values:
+    """Three intervals, one of them of the stronger kind: ∫ φ(z) Φ(z + d′)² dz (Green & Swets 1966)."""
+    return _half_line(lambda z, d: ndtr(d + z) ** 2 + ndtr(d - z) ** 2, d)
+
+
+def _oddity_differencing(d: Values) -> Values:
+    """The odd one is that which is not of the closest pair.
+
+    2 ∫₀^∞ φ(z) [Φ(−z√3 + d′√(2/3)) + Φ(−z√3 − d′√(2/3))] dz
+    (Frijters, Kooistra & Vereijken 1980, Perception & Psychophysics 27, 176, eq. 1).
+    """
+    s, r = np.sqrt(3), np.sqrt(2 / 3)
+    return 2 * _half_line(lambda z, d: ndtr(r * d - s * z) + ndtr(-r * d - s * z), d)
+
+
+def _oddity_independent(d: Values) -> Values:
+    """The odd one, stronger or weaker than the two others, is that of the largest likelihood.
+
+    The rule is that of Versfeld, Dai & Green 1996 (Perception & Psychophysics 58, 10). If observations are measured from half-way
+    between the two means, the likelihood that xₖ is odd goes as cosh(d′/2 · (2xₖ − x₁ − x₂ − x₃)). That of x₁ is the largest just
+    where (x₁ − x₂)·x₃ < 0 and (x₁ − x₃)·x₂ < 0: where both others are below 0 and x₁ is above both, or the reverse. With x₁ about
+    d′/2 and the others about −d′/2, that happens with the probability
+
+        Φ(d′/2)³ + Φ(−d′/2)³ + ∫₀^∞ φ(x + d′/2) Φ(d′/2 − x)² + φ(x − d′/2) Φ(−x − d′/2)² dx.
+    """
+    h = d / 2
+    inside = _half_line(
+        lambda x, h: np.exp(-h * x - h**2 / 2) * ndtr(h - x) ** 2 + np.exp(h * x - h**2 / 2) * ndtr(-x - h) ** 2, h
+    )
+    return ndtr(h) ** 3 + ndtr(-h) ** 3 + inside
+
+
+def _abx_independent(d: Values) -> Values:
+    """The order of A and B and the kind of X are decided on one by one; the answer is right if both are, or neither.
+
+    Φ(d′/√2) Φ(d′/2) + Φ(−d′/√2) Φ(−d′/2) (Macmillan, Kaplan & Creelman 1977, Psychological Review 84, 452).
+    """
+    a, b = d / np.sqrt(2), d / 2
+    return ndtr(a) * ndtr(b) + ndtr(-a) * ndtr(-b)
+
+
+def _abx_differencing(d: Values) -> Values:
+    """X is taken for the one of A and B that it is closer to: Φ(d′/√2) Φ(d′/√6) + Φ(−d′/√2) Φ(−d′/√6) (the same source)."""
+    a, b = d / np.sqrt(2), d / np.sqrt(6)
+    return ndtr(a) * ndtr(b) + ndtr(-a) * ndtr(-b)
+
+
+def _half_line(function: Callable[[Values, Values], Values], parameter: Values) -> Values:
+    """∫₀^∞ φ(z) f(z, parameter) dz by Gauss-Legendre quadrature; beyond 10, φ is below 10⁻²²."""
+    nodes, weights = roots_legendre(100)
+    z = 5 * (nodes + 1)
+    density = 5 * weights * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    return np.asarray(function(z, np.asarray(parameter)[..., None]) @ density)
+
+
+TASKS: Mapping[str, Task] = MappingProxyType({
+    "2afc": Task(1 / 2, _two_interval),
+    "3afc": Task(1 / 3, _three_interval),
+    "oddity-differencing": Task(1 / 3, _oddity_differencing),
+    "oddity-independent": Task(1 / 3, _oddity_independent),
+    "abx-differencing": Task(1 / 2, _abx_differencing),
+    "abx-independent": Task(1 / 2, _abx_independent),
+})  # fmt: skip
+"""By name: two and three intervals of which the stronger is chosen, three of which the odd one is, and ABX."""

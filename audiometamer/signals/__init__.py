@@ -1,0 +1,1 @@
+"""What is heard or seen: read, resample, cut, set the level, write; images; presentation copies."""

@@ -1,0 +1,400 @@
+"""Read, resample, cut, set level, write. Nothing about models."""
+
+import math
+import numbers
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import scipy.io.wavfile
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.io.files import readable, whole_file
+from audiometamer.io.hashes import file_sha256
+from audiometamer.io.whole_numbers import whole
+from audiometamer.signals.clip_names import clip_name, excerpt_name
+
+if TYPE_CHECKING:
+    from audiometamer.signals.decoding import Sound
+
+SOUND_ENDINGS = frozenset(  # by which sounds are known in a folder; a file that is named may have any
+    {
+        ".3gp", ".aac", ".aif", ".aifc", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".mka", ".mp3", ".nist", ".oga", ".ogg",
+        ".opus", ".rf64", ".snd", ".sph", ".w64", ".wav", ".wave", ".webm", ".wma",
+    }
+)  # fmt: skip
+MAX_SECONDS = 3600  # of a clip; a longer one fits in no memory with its activations
+
+_SILENCE_RMS = 1e-7  # below the least significant bit of 16-bit audio by 50 dB
+_ROLL_OFF = 0.9475937167399596  # of the lower Nyquist frequency: where resampling begins to attenuate
+_LARGEST = 1e15  # samples whose squares float32 holds, with room for sums
+_MOST_PHASES = 1000  # torchaudio builds one kernel for each
+_LARGEST_HASHED = 2**25  # bytes; hashing more would take longer than reading an excerpt
+
+
+class ClipSource(msgspec.Struct, frozen=True):
+    """The file that a clip was read from, and which part of it.
+
+    Parameters
+    ----------
+    path : str
+        As given.
+    sha256 : str or None
+        SHA-256 of the file; None for pipes and files of more than 32 MiB.
+    start, duration : float or None
+        The part that was taken, in seconds of the recording, without padding; None for an image.
+    """
+
+    path: str
+    sha256: str | None
+    start: float | None
+    duration: float | None
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], start: float | None = None, duration: float | None = None) -> "ClipSource":
+        """The source at a path, with its hash."""
+        file = Path(path)
+        small = file.is_file() and file.stat().st_size <= _LARGEST_HASHED
+        return cls(readable(path), file_sha256(file) if small else None, start, duration)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A natural signal as a model takes it: a recording at its sample rate, length, level and channels; or an image.
+
+    Parameters
+    ----------
+    name : str
+        Names the folder of its metamers: the file's name without its ending, and which excerpt of it, as in ``speech@1.5s``.
+    samples : Tensor [shape=(samples,)]
+        float32; of two channels, [shape=(2, samples)], left first; of an image, [shape=(channels, height, width)].
+    sample_rate : int or None
+        Hz; None for what is not a sound.
+    notices : tuple of str
+        What was done to the recording beyond resampling and setting the level; one line each.
+    source : ClipSource or None
+        The file it was read from.
+    """
+
+    name: str
+    samples: Tensor
+    sample_rate: int | None
+    notices: tuple[str, ...] = ()
+    source: ClipSource | None = None
+
+
+def read_clip(
+    path: str | os.PathLike[str],
+    *,
+    sample_rate: int = 20_000,
+    duration: float | None = 2.0,
+    channels: int = 1,
+    level: float | None = 0.1,
+    start: float | None = None,
+    length: float | None = None,
+) -> Clip:
+    """Read a recording as the clip that a model takes.
+
+    Any format, bit depth and number of channels that libsndfile decodes, or else an installed ``ffmpeg``, at up to 1 MHz. Only
+    the part that is wanted is decoded. Stereo is mixed down and a short recording is padded with equal silence before and after;
+    an `AudioMetamerWarning` and the clip's notices report both. A recording that is too long is never cut unasked.
+
+    Parameters
+    ----------
+    path : path
+        A file, a pipe, or ``-`` for the standard input.
+    sample_rate : int
+        Hz, at most 1 MHz. Default 20000.
+    duration : float or None
+        Seconds, at most an hour; None takes the whole recording. Default 2.
+    channels : {1, 2}
+        1 mixes all channels down to one. 2 takes a recording of two channels as it is, for binaural models. Default 1.
+    level : float or None
+        RMS of the result over its whole length, after its mean is removed, at most 1; None leaves both. Each channel has its own
+        mean; the RMS is over both together, and both have the same gain, so that their difference in level stays. Default 0.1
+        (Feather et al. 2023).
+    start : float or None
+        Seconds into the recording where the clip begins. None: from the beginning, and the recording may not be longer than
+        `duration`.
+    length : float or None
+        Seconds of the recording to take from there, at most `duration`. Default: `duration`.
+
+    Returns
+    -------
+    Clip
+        Named after the file: ``speech``; from a `start` above 0, ``speech@1.5s``; of a `length` of its own, ``speech@1.5-2s``.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the file is missing, empty, truncated, not audio or a folder; if the part that is wanted is silent or holds NaN or
+        infinity; if the file is longer than `duration` and no `start` is given; if `start` lies outside it; if `channels` is 2
+        and it has another number; if a parameter is out of its range.
+    """
+    from audiometamer.signals.decoding import MAX_RATE, opened
+
+    sample_rate = whole(sample_rate, "sample_rate", least=1, most=MAX_RATE)
+    _check_wanted(sample_rate, duration=duration, level=level, start=start, length=length)
+    shown = readable(path)
+    with opened(path) as sound:
+        recorded, rate = _part(sound, shown, duration=duration, start=start, length=length), sound.rate
+    notices = []
+    if channels == 1 and recorded.shape[1] > 1:
+        notices.append(f"{shown}: {recorded.shape[1]} channels were mixed down to one")
+    if not np.isfinite(recorded).all():
+        raise AudioMetamerError(f"{shown} holds {np.count_nonzero(~np.isfinite(recorded))} NaN or infinite samples")
+    if (largest := float(max(recorded.max(), -recorded.min()))) > _LARGEST:
+        raise AudioMetamerError(
+            f"{shown} holds samples of up to {largest:.3g}; full scale is 1, and at most {_LARGEST:g} is read"
+        )
+    samples = _as_channels(shown, recorded, channels).astype(np.float32)
+    if level is not None:
+        samples = samples - samples.mean(axis=-1, keepdims=True)
+    if _rms(samples) < _SILENCE_RMS:
+        raise AudioMetamerError(f"{shown}{'' if start is None else f', from {start:g} s on,'} {_silence(recorded, level=level)}")
+    samples = resample(samples, rate, sample_rate)
+    if duration is not None:
+        n_samples = round(duration * sample_rate)
+        missing = n_samples - samples.shape[-1]
+        if missing > 0.001 * sample_rate:
+            notices.append(f"{shown}: {samples.shape[-1] / sample_rate:.3f} s were padded with silence to {duration:g} s")
+        samples = fitted(samples, n_samples)
+    if level is not None:  # the mean is gone already; taking it again would lift the silence of the padding off zero
+        samples = np.asarray(samples * (level / _rms(samples)), dtype=np.float32)
+        if (peak := float(np.abs(samples).max())) > 1:
+            notices.append(f"{shown}: at RMS {level:g} its peak is {peak:.2f}; samples beyond ±1 are limited by the models")
+    for notice in notices:
+        warnings.warn(notice, AudioMetamerWarning, stacklevel=2)
+    name = excerpt_name(clip_name(path), start, None if length == duration else length)
+    source = ClipSource.of(path, start or 0.0, len(recorded) / rate)
+    return Clip(name, torch.from_numpy(np.ascontiguousarray(samples)), sample_rate, tuple(notices), source)
+
+
+def _as_channels(shown: str, recorded: NDArray[np.float64], channels: int) -> NDArray[np.float64]:
+    """A recording [shape=(samples, channels)] mixed down [shape=(samples,)], or both of its channels [shape=(2, samples)]."""
+    if channels not in (1, 2):
+        raise AudioMetamerError(f"channels is {channels!r}; it must be 1 or 2")
+    if channels == 1:
+        mixed: NDArray[np.float64] = recorded.mean(axis=1)
+        return mixed
+    if (found := recorded.shape[1]) != 2:
+        mend = (
+            "repeat its channel, as in `ffmpeg -i IN -ac 2 OUT.wav`" if found == 1 else "write the two that are meant to a file"
+        )
+        raise AudioMetamerError(f"{shown} has {found} channel{'s' * (found != 1)}, and two are wanted: {mend}")
+    return recorded.T
+
+
+def fitted(samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
+    """Samples [shape=(..., samples)] cut at their end to a number of samples, or padded with equal silence before and after."""
+    missing = max(n_samples - samples.shape[-1], 0)
+    sides = [(0, 0)] * (samples.ndim - 1) + [(missing // 2, missing - missing // 2)]
+    return np.pad(samples, sides)[..., :n_samples]
+
+
+def _check_wanted(
+    sample_rate: int, *, duration: float | None, level: float | None, start: float | None, length: float | None
+) -> None:
+    """Raise if what is asked of `read_clip` makes sense for no recording; NaN fails each of these comparisons."""
+    if duration is not None and not (duration * sample_rate > 0.5 and duration <= MAX_SECONDS):
+        raise AudioMetamerError(f"duration is {duration} s; it must be at least one sample and at most {MAX_SECONDS} s")
+    if level is not None and not 0 < level <= 1:
+        raise AudioMetamerError(f"level is {level}; it must be above 0 and at most 1, an RMS")
+    longest = MAX_SECONDS if duration is None else duration
+    if start is not None and not isinstance(start, numbers.Real):
+        raise AudioMetamerError(f"start is {start!r}; it must be a number of seconds")
+    if length is not None and not 0 < length <= longest:
+        raise AudioMetamerError(f"duration is {length} s; it must be above 0 and at most the model's, {longest:g} s")
+
+
+def _part(
+    sound: "Sound", shown: str, *, duration: float | None, start: float | None, length: float | None
+) -> NDArray[np.float64]:
+    """The part of a recording that was asked for, shape=(frames, channels); raises rather than cut unasked."""
+    unasked = start is None and length is None and duration is not None
+    wanted = duration if length is None else length
+    most = MAX_SECONDS * sound.rate
+    count = most + 1 if wanted is None else max(round(wanted * sound.rate), 1) + 2 * unasked
+    announced = sound.n_frames
+    inside = start is None or 0 <= start < math.inf
+    samples = sound.read(round((start or 0) * sound.rate), count) if inside else np.empty((0, sound.channels))
+    if unasked and len(samples) == count:
+        lasts = f"more than {duration:g} s" if announced is None else f"{announced / sound.rate:.3f} s"
+        raise AudioMetamerError(
+            f"{shown} lasts {lasts} and the model takes {duration:g} s; say where to begin with start (--start SECONDS)"
+        )
+    if len(samples) > most:
+        raise AudioMetamerError(f"{shown} lasts more than {MAX_SECONDS} s, the most that is read at once; give a duration")
+    if len(samples) == 0:
+        if start and (n_frames := sound.count()):
+            raise AudioMetamerError(f"start is {start} s, but {shown} runs from 0 to {n_frames / sound.rate:.3f} s")
+        raise AudioMetamerError(f"{shown} holds no samples")
+    return samples
+
+
+def _silence(channels: NDArray[np.float64], *, level: float | None) -> str:
+    """What is wrong with a recording that is silent once its channels are mixed down."""
+    heard = channels if level is None else channels - channels.mean(axis=0)
+    if np.sqrt(np.square(heard).mean(axis=0)).max() < _SILENCE_RMS:
+        if level is not None and (constant := float(np.abs(channels).max())) > _SILENCE_RMS:
+            return f"has the same value, {constant:.3g}, in every sample; a clip must have sound"
+        return "is silent; a clip must have sound"
+    return "is silent: its channels cancel each other when mixed down; give one of them"
+
+
+def read_samples(
+    path: str | os.PathLike[str], *, start: float = 0.0, length: float | None = None, mixed: bool = False
+) -> tuple[NDArray[np.float64], int]:
+    """Samples of a file, shape=(frames, channels), and their rate in Hz.
+
+    Parameters
+    ----------
+    path : path
+        Any file that libsndfile or an installed ``ffmpeg`` decodes; a pipe; ``-``, the standard input.
+    start : float
+        Seconds. Default 0.
+    length : float, optional
+        Seconds; fewer where the file ends before. Default: to the end.
+    mixed : bool
+        Whether all channels are mixed down to one. Default False.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the file is missing, empty, truncated, not audio or a folder, ends before `start`, or holds more samples than are read
+        at once.
+    """
+    from audiometamer.signals.decoding import opened
+
+    with opened(path) as sound:
+        count = None if length is None else round(length * sound.rate)
+        samples = sound.read(round(start * sound.rate), count, mixed=mixed)
+    if len(samples) == 0:
+        raise AudioMetamerError(f"{readable(path)} holds no samples{f' after {start:g} s' if start else ''}")
+    return samples, sound.rate
+
+
+def seconds_of(path: Path) -> float:
+    """How long a file is; raises as `read_samples` does.
+
+    Read from the header, or counted where that does not know.
+    """
+    from audiometamer.signals.decoding import opened
+
+    if str(path) == "-" or path.is_fifo() or path.is_socket():
+        raise AudioMetamerError(f"{path} is a pipe, which can be read only once; give a file")
+    with opened(path) as sound:
+        return sound.count() / sound.rate
+
+
+def set_level(samples: NDArray[np.float32], level: float) -> NDArray[np.float32]:
+    """Remove the mean and set the root mean square; silence stays silent; shape=(samples,) in and out."""
+    centred = samples - samples.mean()
+    rms = _rms(centred)
+    return np.asarray(centred * (level / rms) if rms else centred, dtype=np.float32)
+
+
+def _rms(samples: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+
+
+def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
+    """Band-limited resampling; shape=(..., samples) in and out, rates in Hz.
+
+    By the windowed sinc of `torchaudio` (Kaiser window); of the whole recording in the Fourier domain where the rates have so
+    small a common divisor that the sinc would be needed at more than 1000 phases.
+
+    Raises
+    ------
+    AudioMetamerError
+        If torchaudio is needed and cannot be imported: its release must fit torch's.
+    """
+    if rate == new_rate:
+        return samples
+    if max(rate, new_rate) // math.gcd(rate, new_rate) > _MOST_PHASES:
+        return resample_by_fourier(samples, rate, new_rate).astype(np.float32)
+    resampled: NDArray[np.float32] = resample_by_sinc(torch.from_numpy(samples), rate, new_rate).numpy()
+    return resampled
+
+
+def resample_by_fourier(
+    samples: NDArray[np.floating[Any]], rate: int, new_rate: int, *, roll_off: float = _ROLL_OFF
+) -> NDArray[np.float64]:
+    """One transform of the whole, with a half-cosine roll-off; shape=(..., samples) in and out, rates in Hz.
+
+    Parameters
+    ----------
+    samples : array [shape=(..., samples)]
+    rate, new_rate : int
+    roll_off : float
+        Where it begins to attenuate, of the lower Nyquist frequency, where it ends. Nearer 1, it rings longer. Default 0.948.
+    """
+    step, new_step = rate // math.gcd(rate, new_rate), new_rate // math.gcd(rate, new_rate)
+    # 0.1 s of zeros at the end lie, on the circle, before the beginning too; whole steps make the new length a whole number.
+    n_samples = samples.shape[-1]
+    n_steps = math.ceil((n_samples + 0.1 * rate) / step)
+    n_bins = n_steps * min(step, new_step) // 2 + 1
+    spectrum = np.fft.rfft(samples.astype(np.float64), n_steps * step)[..., :n_bins]
+    frequencies = np.arange(n_bins) * 2 / (n_steps * min(step, new_step))  # of the lower Nyquist frequency
+    spectrum *= 0.5 + 0.5 * np.cos(np.pi * np.clip((frequencies - roll_off) / (1 - roll_off), 0, 1))
+    resampled: NDArray[np.float64] = np.fft.irfft(spectrum, n_steps * new_step) * (new_step / step)
+    return resampled[..., : -(-n_samples * new_step // step)]
+
+
+def resample_by_sinc(samples: Tensor, rate: int, new_rate: int) -> Tensor:
+    """Windowed sinc of torchaudio, differentiable; shape=(..., samples) in and out, rates in Hz.
+
+    Raises
+    ------
+    AudioMetamerError
+        If torchaudio cannot be imported.
+    """
+    try:
+        from torchaudio.functional import resample as torchaudio_resample
+    except (ImportError, OSError) as error:
+        raise AudioMetamerError(
+            f"changing the sample rate from {rate} to {new_rate} Hz needs torchaudio, which could not be imported ({error}); "
+            f"install the release that fits torch {torch.__version__}, or give recordings at {new_rate} Hz"
+        ) from error
+    resampled: Tensor = torchaudio_resample(
+        samples,
+        rate,
+        new_rate,
+        lowpass_filter_width=64,
+        rolloff=_ROLL_OFF,
+        resampling_method="sinc_interp_kaiser",
+        beta=14.769656459379492,
+    )
+    return resampled
+
+
+def write_wav(path: str | os.PathLike[str], samples: Tensor | NDArray[np.float32], sample_rate: int) -> None:
+    """Write a float32 WAV of one or two channels; the same samples always give the same bytes.
+
+    Parameters
+    ----------
+    path : path
+    samples : Tensor or array [shape=(samples,) or (2, samples)]
+        Values beyond ±1 are kept: float WAVs hold them without clipping.
+    sample_rate : int
+        Hz.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a sample is not finite, if the shape is another, or if the file cannot be written.
+    """
+    data = np.asarray(torch.as_tensor(samples).detach().cpu().numpy(), dtype=np.float32)
+    if data.ndim != 1 and data.shape[:-1] != (2,):
+        raise AudioMetamerError(f"a WAV takes samples of shape (samples,) or (2, samples); these have shape {data.shape}")
+    if not np.isfinite(data).all():
+        raise AudioMetamerError(f"{path} was not written: {np.count_nonzero(~np.isfinite(data))} samples are NaN or infinite")
+    with whole_file(path) as temporary:
+        scipy.io.wavfile.write(temporary, sample_rate, data.T)

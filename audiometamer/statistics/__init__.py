@@ -1,0 +1,1 @@
+"""Statistics: bootstrap, permutation, analysis of variance, contrasts, intervals, reliability."""

@@ -1,0 +1,73 @@
+"""How often chance alone gives an F as large: labels are permuted and F is computed again."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from audiometamer.statistics.contrasts import Codes, Values, f_ratio
+
+_AT_ONCE = 2**21  # values that are permuted side by side; the draws do not depend on it
+_TIES = 1 - 1e-9  # equal F ratios may differ in their last digits
+
+
+def permutation_p(
+    values: Values,
+    groups: Codes,
+    *,
+    within: Collection[int] = (),
+    between: bool = False,
+    permutations: int = 10_000,
+    seed: int | tuple[int, ...] = 0,
+) -> float:
+    """The p value of one effect by permutation (Feather et al. 2023, Methods).
+
+    Values are first averaged over the within factors that the effect does not name. Of those it names, the levels' labels are
+    permuted within each listener, independently; if it names the between factor, so are the listeners' groups.
+
+    Parameters
+    ----------
+    values : array [shape=(listeners, levels, …)]
+        An axis for each within factor.
+    groups : array of int [shape=(listeners,)]
+        The group of each listener, counted from 0.
+    within : collection of int
+        Which within factors the effect names, counted from 0.
+    between : bool
+        Whether it names the between factor.
+    permutations : int
+        Default 10000.
+    seed : int or tuple of int
+        Default 0.
+
+    Returns
+    -------
+    float
+        (1 + permutations with an F at least as large) / (1 + permutations), which is never 0 (Phipson & Smyth 2010, Statistical
+        Applications in Genetics and Molecular Biology 9, 39); NaN if there is no F.
+    """
+    others = tuple(1 + factor for factor in range(values.ndim - 1) if factor not in within)
+    reduced = values.mean(others)
+    effect = tuple(range(reduced.ndim - 1))
+    observed = f_ratio(reduced[None], groups, within=effect, between=between).f[0]
+    if np.isnan(observed):
+        return float("nan")
+    rng = np.random.default_rng(seed)
+    as_large, done, chunk = 0, 0, max(_AT_ONCE // reduced.size, 1)
+    while done < permutations:
+        tables = _permuted(reduced, min(chunk, permutations - done), rng, between=between)
+        as_large += int((f_ratio(tables, groups, within=effect, between=between).f >= observed * _TIES).sum())
+        done += len(tables)
+    return (1 + as_large) / (1 + permutations)
+
+
+def _permuted(values: Values, n_tables: int, rng: np.random.Generator, *, between: bool) -> Values:
+    """Tables with the labels of every factor permuted; shape=(n_tables, listeners, levels, …)."""
+    tables = np.broadcast_to(values, (n_tables, *values.shape))
+    for axis in range(2, tables.ndim):
+        order = rng.random((*tables.shape[:2], tables.shape[axis])).argsort(-1)
+        others = tuple(k for k in range(2, tables.ndim) if k != axis)
+        tables = np.take_along_axis(tables, np.expand_dims(order, others), axis)
+    if between:
+        order = rng.random(tables.shape[:2]).argsort(-1)
+        tables = np.take_along_axis(tables, np.expand_dims(order, tuple(range(2, tables.ndim))), 1)
+    return tables

@@ -1,0 +1,169 @@
+"""Proportions, their intervals and the noise ceiling, against what counting by hand and formulas give."""
+
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from tiny_answers import answers
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.analysis.recognition import (
+    Condition,
+    conditions_of,
+    human_scores,
+    network_scores,
+    read_recognised,
+    recognition,
+)
+from audiometamer.listening.tables import Trial
+from audiometamer.statistics.intervals import mean_over_listeners
+from audiometamer.statistics.reliability import split_half
+
+
+def trial(listener, number, layer, correct, model="one", **fields):
+    return Trial(listener=listener, trial=number, kind="main", clip="c", model=model, layer=layer, correct=correct, **fields)
+
+
+def test_counts_by_hand():
+    trials = [
+        trial("a", 1, "natural", True, ""), trial("a", 2, "relu0", True), trial("a", 3, "relu0", False),
+        trial("b", 1, "natural", False, ""), trial("b", 2, "natural", True, ""),
+    ]  # fmt: skip
+    conditions = conditions_of(trials)
+    assert conditions == [("one", "natural"), ("one", "relu0")]
+    scores = human_scores(trials, conditions)
+    assert scores.listeners == ["a", "b"]
+    assert scores.right.tolist() == [[1, 1], [1, 0]]
+    assert scores.of.tolist() == [[1, 2], [2, 0]]
+    np.testing.assert_array_equal(scores.proportions, [[1, 0.5], [0.5, np.nan]])
+    natural, relu0 = recognition({"human": scores}, {Condition("one", "relu0"): 3})
+    assert (natural.value, natural.listeners, natural.trials, natural.missing) == (0.75, 2, 3, 0)
+    assert (relu0.value, relu0.low, relu0.high, relu0.listeners, relu0.missing) == (0.5, None, None, 1, 3)
+
+
+def test_natural_clips_that_models_share_or_have_for_themselves():
+    shared = [trial("a", 1, "natural", True, ""), trial("a", 2, "x", True, "one"), trial("a", 3, "x", False, "two")]
+    assert conditions_of(shared) == [("one", "natural"), ("one", "x"), ("two", "natural"), ("two", "x")]
+    assert human_scores(shared, conditions_of(shared)).right.tolist() == [[1, 1, 1, 0]]
+    own = [msgspec.structs.replace(shared[0], model="two"), *shared[1:]]
+    assert conditions_of(own) == [("one", "x"), ("two", "natural"), ("two", "x")]
+
+
+def test_order_of_layers():
+    trials = answers(1, 1, models=("two", "one"))
+    given = conditions_of(trials, {"one": ["final", "relu1", "relu0", "more"]})
+    assert [layer for model, layer in given if model == "one"] == ["natural", "final", "relu1", "relu0"]
+    assert [layer for model, layer in given if model == "two"] == ["natural", "relu0", "relu1", "final"]
+    with pytest.raises(AudioMetamerError, match="trials of one are at relu1, final; its layers are given as relu0"):
+        conditions_of(trials, {"one": ["relu0"]})
+    with pytest.raises(AudioMetamerError, match="no trials with metamers"):
+        conditions_of(trials[:1])
+
+
+def test_networks_hear_what_each_listener_heard(tmp_path):
+    trials = [
+        trial("a", 1, "natural", True, "", stimulus="s1", network_correct=False), trial("a", 2, "x", True, stimulus="s2"),
+        trial("b", 1, "x", True, network_correct=True, stimulus="s3"),
+        trial("b", 2, "x", True, network_correct=False, stimulus="s4"),
+    ]  # fmt: skip
+    alone = network_scores(trials, conditions_of(trials))
+    np.testing.assert_array_equal(alone.proportions, [[0, np.nan], [np.nan, 0.5]])
+    several = [*trials, trial("b", 3, "x", True, "two", network_correct=True, stimulus="s5")]
+    untold = network_scores(several, conditions_of(several))  # nothing says which of the models recognises a shared natural clip
+    assert untold.of.tolist() == [[0, 0, 0, 0], [0, 2, 0, 1]]
+    (tmp_path / "key.json").write_text(
+        json.dumps(
+            {
+                "s1": {
+                    "file": "originals/1.wav",
+                    "word": "three",
+                    "speaker": "slt",
+                    "recognised_by": {"one": "three", "two": "tree"},
+                },
+                "s2": {"word": "three", "recognised_by": {"one": "three"}},
+            }
+        )
+    )
+    told = network_scores(several, conditions_of(several), read_recognised(tmp_path / "key.json"))
+    assert told.of.tolist() == [[1, 1, 1, 0], [0, 2, 0, 1]]
+    assert told.right.tolist() == [[1, 1, 0, 0], [0, 1, 0, 1]]
+
+
+def test_what_the_trials_state_goes_before_the_key():
+    """The export judged the metamers; the key is for the natural clips of several models, of which it says nothing."""
+    trials = [
+        trial("a", 1, "relu0", True, stimulus="m1", network_correct=True),
+        trial("a", 2, "relu0", True, stimulus="m2"),
+        trial("a", 3, "natural", True, "", stimulus="n1"),
+    ]
+    found = network_scores(trials, conditions_of(trials), {("one", "m1"): False, ("one", "m2"): False, ("one", "n1"): True})
+    assert (found.right.tolist(), found.of.tolist()) == ([[1, 1]], [[1, 2]])
+
+
+def test_answers_that_count_as_the_same(tmp_path):
+    (tmp_path / "key.json").write_text('{"s1": {"word": "two", "recognised_by": {"one": "too", "other": "ten"}}}')
+    known = read_recognised(tmp_path / "key.json", same=lambda a, b: {a, b} <= {"two", "too"})
+    assert known == {("one", "s1"): True, ("other", "s1"): False}
+    assert read_recognised(tmp_path / "key.json")["one", "s1"] is False
+
+
+def test_a_key_that_is_none(tmp_path):
+    (tmp_path / "key.json").write_text("[]")
+    with pytest.raises(AudioMetamerError, match=r"key\.json is not the key of an experiment: Expected `object`, got `array`"):
+        read_recognised(tmp_path / "key.json")
+
+
+def test_intervals_of_many_listeners_are_those_of_the_normal_distribution():
+    values = np.random.default_rng(0).normal([0.5, 0.7], [0.1, 0.02], (400, 2))
+    means = mean_over_listeners(values)
+    se = values.std(0) / 20
+    np.testing.assert_allclose(means.value, values.mean(0))
+    np.testing.assert_allclose(means.low, values.mean(0) - 1.96 * se, atol=0.06 * se.max())
+    np.testing.assert_allclose(means.high, values.mean(0) + 1.96 * se, atol=0.06 * se.max())
+
+
+def test_intervals_of_two_listeners_are_what_resampling_them_gives():
+    means = mean_over_listeners([[0.2, 0.5], [0.6, np.nan]])  # both ends come in a quarter of the resamples
+    assert (means.low[0], means.high[0]) == pytest.approx((0.2, 0.6))
+    assert means.listeners.tolist() == [2, 1]
+    assert np.isnan([means.low[1], means.high[1]]).all()
+
+
+def test_three_listeners_by_hand():
+    """Means of 27 equally likely resamples of 0, 0 and 1: 0 in 8, 1/3 in 12, 2/3 in 6, 1 in 1; 1/27 is more than 2.5 %."""
+    means = mean_over_listeners([[0.0], [0.0], [1.0]])
+    assert (means.value[0], means.low[0], means.high[0]) == pytest.approx((1 / 3, 0, 1))
+
+
+def test_listeners_who_are_all_alike_have_no_interval():
+    means = mean_over_listeners([[1.0, 0.5], [1.0, 0.6], [1.0, 0.5]])
+    assert (means.value[0], means.listeners[0]) == (1.0, 3)
+    assert np.isnan([means.low[0], means.high[0]]).all()
+    assert 0.5 <= means.low[1] < means.high[1] <= 0.6
+
+
+def test_intervals_by_seed():
+    values = np.random.default_rng(0).random((7, 3))
+    a, b, c = (mean_over_listeners(values, resamples=50, seed=seed) for seed in (1, 1, 2))
+    assert a.low.tolist() == b.low.tolist() != c.low.tolist()
+
+
+def test_split_halves_of_noise_of_known_size():
+    """A pattern of variance 1 and noise of variance v per listener: halves agree with 1/(1 + 2v/n), all with 1/(1 + v/n)."""
+    rng, n, conditions, v = np.random.default_rng(0), 20, 4000, 10.0
+    values = rng.normal(0, 1, conditions) + rng.normal(0, v**0.5, (n, conditions))
+    found = split_half(values, splits=30)
+    assert found.correlation == pytest.approx(1 / (1 + 2 * v / n), abs=0.03)
+    assert found.reliability == pytest.approx(1 / (1 + v / n), abs=0.03)
+    assert found.ceiling == pytest.approx((1 / (1 + v / n)) ** 0.5, abs=0.02)
+
+
+def test_split_halves_at_the_ends():
+    agree = split_half(np.tile([0.1, 0.5, 0.9], (5, 1)))
+    assert agree == pytest.approx((1, 1, 1, 5))
+    assert np.isnan(split_half(np.full((4, 3), 0.5)).ceiling)
+    with pytest.raises(
+        AudioMetamerError, match="a noise ceiling of 3 listeners and 3 conditions; there must be at least 4 and 3"
+    ):
+        split_half(np.zeros((3, 3)))
