@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from audiometamer.models.loading import load_model
     from audiometamer.models.model import Model, record
     from audiometamer.signals.audio import Clip, read_clip, write_wav
-    from audiometamer.signals.images import Picture, read_image, write_png
+    from audiometamer.signals.images import ImageTransform, read_image, write_png
 
 __all__ = [
     "AudioMetamerError",
@@ -35,7 +35,7 @@ __all__ = [
     "Metamer",
     "Model",
     "NullDistribution",
-    "Picture",
+    "ImageTransform",
     "__version__",
     "image_model",
     "joined",
@@ -61,7 +61,7 @@ _WHERE = {
     "Cochleagram": "audiometamer.cochleagram",
     "NullDistribution": "audiometamer.metamers.criteria",
     "similarity": "audiometamer.metamers.criteria",
-    "Picture": "audiometamer.signals.images",
+    "ImageTransform": "audiometamer.signals.images",
     "read_image": "audiometamer.signals.images",
     "write_png": "audiometamer.signals.images",
     "load_model": "audiometamer.models.loading",

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiometamer.io.files import whole_file
+from audiometamer.io.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,6 +74,6 @@ def save_figure(figure: "Figure", path: Path, *, dpi: int = 150) -> list[Path]:
     paths = [path.with_suffix(suffix) for suffix in _FORMATS]
     for one, metadata in zip(paths, _FORMATS.values(), strict=True):
         settings = mpl.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "audiometamer"})
-        with settings, whole_file(one) as temporary:
+        with settings, atomic_write(one) as temporary:
             figure.savefig(temporary, dpi=dpi, metadata=metadata, format=one.suffix[1:])
     return paths

@@ -26,7 +26,7 @@ from audiometamer.exploration.rehearsal import sensitive
 from audiometamer.listening.export import read_answers
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.rehearsal import address_of, start_server
-from audiometamer.listening.simulated import Client, Informed, answer_message, form_message
+from audiometamer.listening.simulated import Client, IdealListener, answer_message, form_message
 from audiometamer.listening.store import Store
 from benchmarks.measuring import table
 
@@ -44,7 +44,7 @@ class Ready(NamedTuple):
 class Listener:
     """Somebody who does what the page does, and notes how long the next sound took."""
 
-    def __init__(self, address: str, token: str, reply: Informed, seed: int) -> None:
+    def __init__(self, address: str, token: str, reply: IdealListener, seed: int) -> None:
         self.client, self.other = Client(address, token), Client(address, token)
         self.reply, self.generator = reply, np.random.default_rng(seed)
         self.seconds: list[float] = []
@@ -97,7 +97,7 @@ def latencies(read: Experiment, *, listeners: int, trials: int, reaction_time: f
         store.close()
         server = start_server(read.folder, database, serve=SERVE)
         try:
-            reply = Informed(read, database, sensitive(read, {}))
+            reply = IdealListener(read, database, sensitive(read, {}))
             address = address_of(server)
             people = [Listener(address, token, reply, seed) for seed, token in enumerate(tokens)]
             list(threads.map(lambda one: one.take_part(trials, reaction_time=reaction_time), people))

@@ -25,7 +25,7 @@ from audiometamer.exploration.design import ExplorationDesign, LadderChoice
 from audiometamer.exploration.observers import Observer, cochleagram_observer, network_observer
 from audiometamer.exploration.simulate import Sound, sensitivities, simulate, true_threshold
 from audiometamer.io.draws import Draws
-from audiometamer.io.files import whole_file
+from audiometamer.io.files import atomic_write
 from audiometamer.io.tables import read_table, write_table
 from audiometamer.models.loading import load_model
 from benchmarks.measuring import table
@@ -193,7 +193,7 @@ def draw(drawn: Mapping[str, list[Recovered]], path: Path) -> None:
         axes.set_axisbelow(True)
     panels[0].set_ylabel("recovered threshold (SD), 95 % interval")
     panels[0].legend(fontsize=8, loc="upper left")
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=130)
 
 

@@ -52,7 +52,7 @@ for _ in range(12):
         nn.functional.cross_entropy(logits, classes[train][batch]).backward()
         optimizer.step()
 
-picture = am.Picture((1, 16, 16))
+picture = am.ImageTransform((1, 16, 16))
 model = am.image_model(network, picture, mean=[mean], deviation=[deviation], labels=[str(k) for k in range(10)], name="digits")
 with torch.no_grad():
     right = model(images).argmax(1) == classes

@@ -23,7 +23,7 @@ from audiometamer.experiment.pack import Form
 from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.power import listeners_needed
 from audiometamer.experiment.reading import read_experiment
-from audiometamer.io.files import only_writer
+from audiometamer.io.files import exclusive_folder
 from audiometamer.listening import folder as layout
 from audiometamer.listening.collect import RefusalsError
 from audiometamer.listening.collect import collect as collect_files
@@ -312,7 +312,7 @@ def analyse(
         layers = dict.fromkeys(models, order)
     else:
         layers = {name: list(load_model(name).layers) for name in models if name in zoo()}
-    with only_writer(out):
+    with exclusive_folder(out):
         if (out / "summary.txt").exists() and not overwrite:
             raise AudioMetamerError(f"{out} holds an analysis; choose another --out, or --overwrite it")
         found = analysing.analyse(

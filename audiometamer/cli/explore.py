@@ -36,11 +36,11 @@ from audiometamer.exploration.build import build as build_folder
 from audiometamer.exploration.build import read_exploration, served_exploration
 from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.rehearsal import sensitive
-from audiometamer.io.files import only_writer
+from audiometamer.io.files import exclusive_folder
 from audiometamer.io.names import folder_of
 from audiometamer.io.resources import COMMAND
 from audiometamer.listening import folder as layout
-from audiometamer.listening.simulated import Informed
+from audiometamer.listening.simulated import IdealListener
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models.model import Model
 from audiometamer.psychophysics import DECISIONS, model_of
@@ -341,7 +341,7 @@ def rehearse(
     read = read_exploration(folder)
     expected = "a number, or DIMENSION=D as in relu2/0/+=3"
     sensitivities = dict(serving.named_number(text, option="--d-prime", expected=expected) for text in chosen)
-    reply = Informed(read, out / layout.DATABASE, sensitive(read, sensitivities, lapse=lapse))
+    reply = IdealListener(read, out / layout.DATABASE, sensitive(read, sensitivities, lapse=lapse))
     serve = (*COMMAND, "explore", "serve", "--device", device)
     serving.rehearse_and_tell(read, out, reply, listeners=listeners, serve=serve, **asked)
 
@@ -390,7 +390,7 @@ def analyse(
         chosen = Decision(task=model, lapse=lapse, target=given.target if target is None else target)
     least = [number for number in (headphones, given.headphones, Rules().headphones) if number is not None]
     rules = Rules(headphones=least[0], catch=analysing.attentive(chosen) if catch is None else catch, finished=finished)
-    with only_writer(out):
+    with exclusive_folder(out):
         options.check_free(out / "summary.txt", overwrite=overwrite)
         found = analysing.analyse(
             given.trials, given.listeners, decision=chosen, rules=rules, procedures=given.procedures, resamples=resamples,

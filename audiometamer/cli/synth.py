@@ -12,7 +12,7 @@ from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError, BrokenError, some_of
-from audiometamer.io.files import only_writer
+from audiometamer.io.files import exclusive_folder
 from audiometamer.io.label_files import grouped, read_groups
 from audiometamer.io.names import folder_of
 from audiometamer.metamers import files, hearing
@@ -138,7 +138,7 @@ def make(
 ) -> None:
     """Synthesise, save, draw and list; used by `synth` and `demo`."""
     null = null or default_null(model)
-    with only_writer(folder_of(out)):
+    with exclusive_folder(folder_of(out)):
         clips = [named_as_before(out, model, clip) if isinstance(clip, Clip) else clip for clip in clips]
         jobs = [(clip, layer, seed) for layer in dict.fromkeys(layers) for clip in clips for seed in dict.fromkeys(seeds)]
         weights = model.weights_sha256()

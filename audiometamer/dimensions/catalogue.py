@@ -18,7 +18,7 @@ from audiometamer.dimensions.moving import STEPS, Move, Moved, MovedRecord, as_p
 from audiometamer.dimensions.physical import Physical
 from audiometamer.drawing import names_as_they_are
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import resolved, whole_file, whole_folder
+from audiometamer.io.files import atomic_folder, atomic_write, resolved
 from audiometamer.io.names import safe_name
 from audiometamer.io.tables import read_table
 from audiometamer.metamers.figure import draw_signals
@@ -200,7 +200,7 @@ def write_catalogue(
     """
     check_replaced(out)
     pictures = []
-    with whole_folder(out, replace=overwrite) as folder:
+    with atomic_folder(out, replace=overwrite) as folder:
         write_moved(model, moved, folder, coordinates=coordinates)
         for layer, component in dict.fromkeys(map(_component, moved)):
             own = [i for i, each in enumerate(moved) if _component(each) == (layer, component)]
@@ -258,7 +258,7 @@ def draw_component(model: Model, moved: Sequence[Moved], path: Path, *, coordina
             if column not in (None, *own):
                 axis.axis("off")
     figure.suptitle(f"{moved[0].record.model}: {layer}, component {component}", fontsize=10)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=110)
     plt.close(figure)
 

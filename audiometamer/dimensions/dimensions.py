@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import json_text, whole_folder
+from audiometamer.io.files import atomic_folder, json_text
 from audiometamer.io.hashes import sha256_of
 from audiometamer.io.names import safe_name
 from audiometamer.matching.losses import gram
@@ -181,7 +181,7 @@ class Dimensions:
 
         if (out := Path(folder)).exists():
             raise AudioMetamerError(f"{out} exists already; name a new folder")
-        with whole_folder(out) as temporary:
+        with atomic_folder(out) as temporary:
             save_file(self._tensors(), temporary / _TENSORS)
             (temporary / _RECORD).write_text(json_text(self.record) + "\n", encoding="utf-8")
 

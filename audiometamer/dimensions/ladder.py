@@ -36,7 +36,7 @@ COLUMNS = (
 _records = msgspec.json.Decoder(MovedRecord)
 
 
-class Rung(NamedTuple):
+class MovedStimulus(NamedTuple):
     """One moved signal of a ladder: what is known of it, and the file where it lies."""
 
     record: MovedRecord
@@ -64,10 +64,10 @@ class Ladder:
     """
 
     folder: Path
-    rungs: Mapping[tuple[str, str], Sequence[Rung]]
+    rungs: Mapping[tuple[str, str], Sequence[MovedStimulus]]
 
     @property
-    def all(self) -> list[Rung]:
+    def all(self) -> list[MovedStimulus]:
         """Every moved signal, by dimension, reference and wished change."""
         return list(itertools.chain.from_iterable(self.rungs.values()))
 
@@ -88,7 +88,7 @@ class Ladder:
             return found
         raise AudioMetamerError(f"{self.folder} has no dimension {dimension!r}; it has {some_of(self.dimensions, 5) or 'none'}")
 
-    def of(self, dimension: str, reference: str) -> Sequence[Rung]:
+    def of(self, dimension: str, reference: str) -> Sequence[MovedStimulus]:
         """One reference moved along one dimension, from the smallest wished change up.
 
         Raises
@@ -105,7 +105,7 @@ class Ladder:
         """The wished changes that are there, from the smallest up."""
         return [rung.record.wished for rung in self.of(dimension, reference)]
 
-    def nearest(self, dimension: str, reference: str, wished: float) -> Rung:
+    def nearest(self, dimension: str, reference: str, wished: float) -> MovedStimulus:
         """The moved signal whose wished change is nearest, in ratio; of two that are equally near, the smaller change.
 
         Raises
@@ -206,7 +206,7 @@ def read_ladder(folder: Path, *, strict: bool = False) -> Ladder:
     return ladder_of(folder, read_rungs(folder, strict=strict), strict=strict)
 
 
-def ladder_of(folder: Path, rungs: Sequence[Rung], *, strict: bool = False) -> Ladder:
+def ladder_of(folder: Path, rungs: Sequence[MovedStimulus], *, strict: bool = False) -> Ladder:
     """The ladder of the moved signals in a folder whose references are whole; raises, and warns, as `read_ladder`."""
     whole, broken = [], []
     for rung in rungs:
@@ -222,13 +222,13 @@ def ladder_of(folder: Path, rungs: Sequence[Rung], *, strict: bool = False) -> L
     if not whole:
         raise AudioMetamerError(f"{folder} holds no moved signals: make them with explore ladder")
     _check_origins(folder, whole)
-    groups: dict[tuple[str, str], list[Rung]] = {}
+    groups: dict[tuple[str, str], list[MovedStimulus]] = {}
     for rung in whole:
         groups.setdefault((rung.record.dimension, rung.record.clip), []).append(rung)
     return Ladder(folder, groups)
 
 
-def read_rungs(folder: Path, *, strict: bool = False) -> list[Rung]:
+def read_rungs(folder: Path, *, strict: bool = False) -> list[MovedStimulus]:
     """The moved signals in a folder, by dimension, name of the reference and wished change; none if there is no folder.
 
     What is broken counts as not made; with `strict`, it is a `BrokenError`.
@@ -256,7 +256,7 @@ def read_rungs(folder: Path, *, strict: bool = False) -> list[Rung]:
     return sorted(rungs, key=lambda rung: _order(rung.record))
 
 
-def read_rung(path: Path) -> Rung:
+def read_rung(path: Path) -> MovedStimulus:
     """A moved signal, by its record.
 
     Raises
@@ -266,7 +266,7 @@ def read_rung(path: Path) -> Rung:
     """
     record = read_json(path, _records, "a moved signal")
     signals = (path.with_suffix(suffix) for suffix in (".wav", ".png", ".npy"))
-    rung = Rung(record, next((signal for signal in signals if signal.exists()), path.with_suffix(".wav")))
+    rung = MovedStimulus(record, next((signal for signal in signals if signal.exists()), path.with_suffix(".wav")))
     check_whole(path, rung.path)
     return rung
 
@@ -275,9 +275,9 @@ def _order(record: MovedRecord) -> tuple[object, ...]:
     return Dimension.parse(record.dimension).order, record.clip, record.wished
 
 
-def _check_origins(folder: Path, rungs: Sequence[Rung]) -> None:
+def _check_origins(folder: Path, rungs: Sequence[MovedStimulus]) -> None:
     """Raise if moved signals are of several models, or those of a layer of several sets of dimensions."""
-    of_layer: dict[str, Rung] = {}
+    of_layer: dict[str, MovedStimulus] = {}
     for rung in rungs:
         first, record = of_layer.setdefault(Dimension.parse(rung.record.dimension).layer, rung), rung.record
         for what, other, differs in (
@@ -326,7 +326,7 @@ def original_path(model: Model, clip: str) -> Path:
     return Path(safe_name(clip)) / f"original{_suffix(model)}"
 
 
-def save_moved(model: Model, moved: Moved, folder: Path, *, coordinate: float | None = None) -> Rung:
+def save_moved(model: Model, moved: Moved, folder: Path, *, coordinate: float | None = None) -> MovedStimulus:
     """Write a moved signal, and then its record: a signal without one is unfinished work.
 
     What is there already under their names, and broken, is set aside.
@@ -356,11 +356,11 @@ def save_moved(model: Model, moved: Moved, folder: Path, *, coordinate: float | 
             set_aside(path)
             set_aside(told)
     write_signal(path, moved.samples, model.sample_rate)
-    rung = Rung(record, path)
+    rung = MovedStimulus(record, path)
     original = file_sha256(rung.original) if rung.original.exists() else ""
     record = msgspec.structs.replace(record, signal_sha256=file_sha256(path), original_sha256=original)
     write_json(told, record)
-    return Rung(record, path)
+    return MovedStimulus(record, path)
 
 
 def write_moved(model: Model, moved: Sequence[Moved], out: Path, *, coordinates: Sequence[float] | None = None) -> None:
@@ -387,19 +387,19 @@ def write_moved(model: Model, moved: Sequence[Moved], out: Path, *, coordinates:
     rows = []
     for each, coordinate in zip(moved, coordinates, strict=True):
         if each.record.wished == 0:
-            rung = Rung(each.record, out / original_path(model, each.record.clip))
+            rung = MovedStimulus(each.record, out / original_path(model, each.record.clip))
         else:
             rung = save_moved(model, each, out, coordinate=coordinate)
         rows.append({**_row(out, rung), "coordinate": coordinate})
     write_table(out / MOVES, (*COLUMNS, "coordinate"), rows)
 
 
-def write_moves(out: Path, rungs: Iterable[Rung]) -> None:
+def write_moves(out: Path, rungs: Iterable[MovedStimulus]) -> None:
     """Write ``moves.tsv``, a row for each moved signal."""
     write_table(out / MOVES, COLUMNS, [_row(out, rung) for rung in rungs])
 
 
-def _row(out: Path, rung: Rung) -> dict[str, object]:
+def _row(out: Path, rung: MovedStimulus) -> dict[str, object]:
     record = rung.record
     layer, component, sign = Dimension.parse(record.dimension)
     return {

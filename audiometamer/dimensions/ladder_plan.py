@@ -13,7 +13,7 @@ from audiometamer.dimensions.ladder import moved_path
 from audiometamer.dimensions.moving import METHODS, STEPS, as_presented
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.names import as_on_any_disk
-from audiometamer.io.toml_files import read_toml, within
+from audiometamer.io.toml_files import error_context, read_toml
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
@@ -110,13 +110,13 @@ def read_ladder_plan(path: Path) -> LadderPlan:
         If it cannot be read, has an unknown key, a value of a wrong type or out of range, or a change twice.
     """
     plan = read_toml(path, LadderPlan)
-    with within(path, "output"):
+    with error_context(path, "output"):
         if (folder := path.parent / plan.output).exists() and not folder.is_dir():
             raise AudioMetamerError(f"{folder} is a file; the ladder needs a folder")
-    with within(path, "method"):
+    with error_context(path, "method"):
         if plan.method not in METHODS:
             raise AudioMetamerError(f"there is no method {plan.method!r} of moving; there are {', '.join(METHODS)}")
-    with within(path, "changes"):
+    with error_context(path, "changes"):
         seen: set[str] = set()
         for text in (f"{change:g}" for change in plan.changes):  # as files are named
             if text in seen:
@@ -133,9 +133,9 @@ def open_ladder_plan(path: Path, plan: LadderPlan) -> tuple[Model, dict[str, Dim
     AudioMetamerError
         If one of them cannot be read, or they do not belong together.
     """
-    with within(path, "model"):
+    with error_context(path, "model"):
         model = load_model(as_seen(path, plan.model))
-    with within(path, "dimensions"):
+    with error_context(path, "dimensions"):
         dimensions = load_all(path.parent / plan.dimensions)
         for found in dimensions.values():
             found.check(model)
@@ -151,17 +151,17 @@ def planned_ladder(path: Path, plan: LadderPlan) -> tuple[PlannedLadder, Model, 
         If a dimension is unknown, signals are missing, cannot be read, fewer than wanted, or two have the same name.
     """
     model, dimensions = open_ladder_plan(path, plan)
-    with within(path, "choose"):
+    with error_context(path, "choose"):
         chosen = list(dict.fromkeys(chosen_dimensions(dimensions, plan.choose, strongest=plan.strongest)))
-    with within(path, "signals"):
+    with error_context(path, "signals"):
         excerpts = find_excerpts(model, [path.parent / signal for signal in plan.signals])
         if not excerpts:
             raise AudioMetamerError(f"there are no recordings or photographs in {', '.join(plan.signals)}")
-    with within(path, "references"):
+    with error_context(path, "references"):
         if plan.references is not None and plan.references > len(excerpts):
             raise AudioMetamerError(f"{plan.references} are wanted, and {len(excerpts)} are there")
     own = {dimension: _drawn(excerpts, plan, dimension) for dimension in chosen}
-    with within(path, "signals"):
+    with error_context(path, "signals"):
         drawn = [excerpt for excerpt in dict.fromkeys(excerpts) if any(excerpt in each for each in own.values())]
         clips = {excerpt: as_presented(model, clip) for excerpt, clip in zip(drawn, read_excerpts(model, drawn), strict=True)}
     moves = [
@@ -171,7 +171,7 @@ def planned_ladder(path: Path, plan: LadderPlan) -> tuple[PlannedLadder, Model, 
         for name in (clips[own[dimension][turn]].name,)
         for change in plan.changes
     ]
-    with within(path, "signals"):
+    with error_context(path, "signals"):
         _check_paths(moves)
     return PlannedLadder(path, plan, moves), model, dimensions, list(clips.values())
 

@@ -26,7 +26,7 @@ from audiometamer.dimensions.ladder import (
 from audiometamer.dimensions.ladder_plan import LadderPlan, PlannedLadder, PlannedMove, open_ladder_plan, planned_ladder
 from audiometamer.dimensions.moving import Move, Moved, move
 from audiometamer.errors import AudioMetamerError, BrokenError, WritingError, one_line
-from audiometamer.io.files import in_turn, make_folder, set_aside, write_json
+from audiometamer.io.files import file_lock, make_folder, set_aside, write_json
 from audiometamer.jobs.claims import Claims, forget_dead
 from audiometamer.jobs.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
 from audiometamer.metamers.results import NOT_JSON
@@ -112,7 +112,7 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
         make_folder(folder / _MAKING)
     except OSError as error:
         raise AudioMetamerError(f"could not write into {folder}: {error.strerror or error}") from error
-    with in_turn(folder / _LOCK):
+    with file_lock(folder / _LOCK):
         for clip in clips:
             at = folder / original_path(model, clip.name)
             if not is_whole(at):
@@ -167,7 +167,7 @@ def _failures(planned: PlannedLadder) -> list[NotMoved]:
 def _conclude(folder: Path) -> None:
     """Write the tables of all that is there; of several runs that end together the last one writes last."""
     forget_dead(folder / _CLAIMS)
-    with in_turn(folder / _LOCK):
+    with file_lock(folder / _LOCK):
         rungs = read_rungs(folder)
         write_moves(folder, rungs)
         write_calibration(folder / CALIBRATION, calibrate(rung.record for rung in rungs))

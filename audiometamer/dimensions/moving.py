@@ -162,7 +162,7 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Beside:
+class PerturbationDomain:
     """Signals beside references, with the mean and the standard deviation of these: a sound's level, an image's contrast.
 
     What is stepped is the difference, in a unit of its own for each signal, so that signals which need small and large steps go
@@ -359,7 +359,7 @@ class _Mover:
         size: Tensor,
     ) -> "_Round":
         """Some steps, in sizes relative to the method's own; NaN in the place of errors if signals cannot move."""
-        beside = Beside(signals, torch.ones_like(change))
+        beside = PerturbationDomain(signals, torch.ones_like(change))
         start = torch.zeros_like(signals)
         now, straightened = _linearised(lambda steps: coordinates(beside.signals(steps)), start)
         if not bool(straightened.isfinite().all()):
@@ -382,7 +382,7 @@ class _Mover:
             measured,
             _times(scale, target),
             start,
-            domain=Beside(signals, size * self.method.rate(change, distance)),
+            domain=PerturbationDomain(signals, size * self.method.rate(change, distance)),
             optimizer=self.method.optimizer(steps),
             steps=steps,
             loss=half_squared_error,

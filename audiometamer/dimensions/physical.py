@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.metamers.criteria import snr_db
-from audiometamer.metamers.figure import ear_of
+from audiometamer.metamers.figure import display_cochleagram
 from audiometamer.models.model import Model
 
 
@@ -51,7 +51,7 @@ def seen(model: Model, signals: Tensor) -> Tensor:
     """Cochleagrams [shape=(batch, ..., frequency, time)] of sounds; other signals as they are."""
     if model.sample_rate is None:
         return signals
-    cochleagrams: Tensor = ear_of(model)(signals)
+    cochleagrams: Tensor = display_cochleagram(model)(signals)
     return cochleagrams
 
 

@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.drawing import names_as_they_are
 from audiometamer.errors import AudioMetamerError, one_line
-from audiometamer.io.files import whole_file, write_text
+from audiometamer.io.files import atomic_write, write_text
 from audiometamer.io.tables import table_text
 from audiometamer.models.model import Model, record
 
@@ -307,7 +307,7 @@ def draw_curves(path: str | os.PathLike[str], measured: Mapping[str, Sequence[In
     axes[0, 0].set_ylim(-0.02, 1.02)
     axes[1, 1].set_ylim(-0.02, 1.02)
     axes[0, 0].legend(fontsize=8)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=110)
     plt.close(figure)
 

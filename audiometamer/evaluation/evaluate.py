@@ -18,7 +18,7 @@ from audiometamer.evaluation.collection import Collection, check_presentable, re
 from audiometamer.evaluation.judging import HeardClips, HeardMetamers, Judge, hear_clips, hear_metamers
 from audiometamer.evaluation.labels import Truths, check_labels, read_labels
 from audiometamer.evaluation.table import OTHERS, Row
-from audiometamer.io.files import whole_file
+from audiometamer.io.files import atomic_write
 from audiometamer.io.names import check_apart, safe_name
 from audiometamer.metamers.criteria import METRICS
 from audiometamer.models.inputs import NATURAL
@@ -251,5 +251,5 @@ def _save_rdms(path: Path, collection: Collection, generator: str, clips: HeardC
     for (layer, seed), unlike in metamers.unlike.items():
         for measured, matrix in unlike.items():
             arrays[f"{layer}/seed{seed}/{measured}"] = matrix[square][upper]
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # mypy takes a name for the option allow_pickle

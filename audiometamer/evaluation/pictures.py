@@ -10,7 +10,7 @@ import numpy as np
 from audiometamer.drawing import line_style, names_as_they_are, percent_by_layer, tidy
 from audiometamer.evaluation.measures import RECOGNITION
 from audiometamer.evaluation.table import OTHERS, Row
-from audiometamer.io.files import whole_file
+from audiometamer.io.files import atomic_write
 from audiometamer.io.names import safe_name
 from audiometamer.metamers.criteria import METRICS
 from audiometamer.models.inputs import NATURAL
@@ -172,7 +172,7 @@ def _finish(figure: "Figure", panels: Sequence["Axes"], path: Path, *, n_used: i
 
 
 def _save(figure: "Figure", path: Path) -> None:
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=120)
 
 

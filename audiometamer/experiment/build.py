@@ -14,12 +14,12 @@ import msgspec
 from audiometamer.errors import AudioMetamerError, did_you_mean
 from audiometamer.experiment.design import Conditions, Design, read_design
 from audiometamer.experiment.lists import Planned, alternatives, check_words, draw
-from audiometamer.experiment.offer import NATURAL, Condition, Offer, answers_of, read_offer, told
+from audiometamer.experiment.offer import NATURAL, AvailableStimuli, Condition, answers_of, read_offer, told
 from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
-from audiometamer.io.files import json_text, whole_folder, write_private, write_text
+from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import write_table
-from audiometamer.io.toml_files import Problem, attempted, toml_text, within
+from audiometamer.io.toml_files import Problem, attempted, error_context, toml_text
 from audiometamer.listening import folder as layout
 from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_texts
 from audiometamer.listening.design import INTERVALS, read_answers, read_sentences
@@ -27,7 +27,7 @@ from audiometamer.listening.folder import interval_answers
 from audiometamer.listening.headphones import GAP_SECONDS
 from audiometamer.listening.messages import MOST_LETTERS
 from audiometamer.listening.pages import write_page
-from audiometamer.listening.trials import ConditionKey, Entry, List, Lists, Trial, arranged
+from audiometamer.listening.trials import ConditionKey, Entry, Lists, Trial, TrialList, arranged
 from audiometamer.signals.presentation import NOISE, Sounds, in_sequence, write_pcm
 from audiometamer.stimuli.layout import MANIFEST
 from audiometamer.version import __version__
@@ -56,7 +56,7 @@ class Built(NamedTuple):
     """
 
     design: Design
-    offer: Offer
+    offer: AvailableStimuli
     lists: list[list[Planned]]
     unheard: int
 
@@ -89,7 +89,7 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
     offer = read_offer(stimulus_set, design, asked, partial(_problems, design, asked))
     answers = _answers(design, asked, offer)
     words = offer.words(asked.once)
-    with within(design, "trials"):
+    with error_context(design, "trials"):
         planned = draw(words, offer.conditions, asked, draws)
     resolved = _resolved(asked, offer, planned)
     heard = {told(offer.about[trial.clip], asked.once) or trial.clip for trials in planned for trial in trials}
@@ -99,7 +99,7 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
     if len({*sounds.values(), *checks}) < len(sounds) + asked.checks:
         raise AudioMetamerError(f"{design}: seed: two sounds would have the same name; choose another")
     entries = {name: _entry(stimulus, offer, asked) for stimulus, name in sounds.items()} | checks
-    with whole_folder(out) as folder:
+    with atomic_folder(out) as folder:
         rms = _write_sounds(folder / layout.SOUNDS, stimulus_set, sounds, offer, resolved, draws)
         write_checks(folder / layout.SOUNDS, checks, resolved, draws, rms=rms)
         date_alike((folder / layout.SOUNDS).iterdir())
@@ -118,7 +118,7 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
     return Built(resolved, offer, planned, len(words) - len(heard))
 
 
-def _answers(path: Path, design: Design, offer: Offer) -> list[str]:
+def _answers(path: Path, design: Design, offer: AvailableStimuli) -> list[str]:
     """The closed list, and the words that count as one of it where answers are typed."""
     if design.compares:
         return interval_answers(design.answers.kind)
@@ -126,7 +126,7 @@ def _answers(path: Path, design: Design, offer: Offer) -> list[str]:
     return [*answers, *_more(design, answers)]
 
 
-def _listed(path: Path, design: Design, offer: Offer) -> list[str]:
+def _listed(path: Path, design: Design, offer: AvailableStimuli) -> list[str]:
     """The closed list of the design, or what the set's clips say."""
     named = design.answers.list
     return answers_of(offer, design.answer_column) if named is None else read_answers(path.parent / named)
@@ -137,7 +137,7 @@ def _more(design: Design, answers: Sequence[str]) -> list[str]:
     return [word for words in design.answers.equal.values() for word in words if word not in answers]
 
 
-def _problems(path: Path, design: Design, offer: Offer) -> Iterator[Problem]:
+def _problems(path: Path, design: Design, offer: AvailableStimuli) -> Iterator[Problem]:
     """All that is wrong with a design that lies at `path`, given what the set offers."""
     if offer.clips and offer.has(design.once):
         yield from attempted("trials", partial(check_words, len(offer.words(design.once)), design))
@@ -197,7 +197,7 @@ def _as_typed(answer: str) -> str:
     return " ".join(plain.lower().split())
 
 
-def _resolved(design: Design, offer: Offer, planned: Sequence[Sequence[Planned]]) -> Design:
+def _resolved(design: Design, offer: AvailableStimuli, planned: Sequence[Sequence[Planned]]) -> Design:
     """A design with everything filled in that it left open, and its files as seen from the experiment's folder."""
     metamers = [condition for condition in offer.conditions if condition != NATURAL]
     conditions = Conditions(
@@ -224,7 +224,7 @@ def _resolved(design: Design, offer: Offer, planned: Sequence[Sequence[Planned]]
     )
 
 
-def _parts(stimulus: Stimulus, offer: Offer, kind: str) -> tuple[list[str], str]:
+def _parts(stimulus: Stimulus, offer: AvailableStimuli, kind: str) -> tuple[list[str], str]:
     """The files of the set that are played one after the other; the right answer where natural clip and metamer are compared."""
     metamer = offer.source(stimulus.clip, stimulus.condition).file
     if kind not in INTERVALS:
@@ -234,7 +234,7 @@ def _parts(stimulus: Stimulus, offer: Offer, kind: str) -> tuple[list[str], str]
     return [pair[k] for k in order], right
 
 
-def _entry(stimulus: Stimulus, offer: Offer, design: Design) -> Entry:
+def _entry(stimulus: Stimulus, offer: AvailableStimuli, design: Design) -> Entry:
     """A line of the key."""
     clip, condition = stimulus.clip, stimulus.condition
     source, about = offer.source(clip, condition), offer.about[clip]
@@ -260,7 +260,7 @@ def _list(
     answers: Sequence[str],
     design: Design,
     draws: Draws,
-) -> List:
+) -> TrialList:
     """One listener's list, the headphone check first."""
     trials, generator = check_trials(number, checks, draws)
     for one in planned:
@@ -269,11 +269,11 @@ def _list(
         right = key[name].answer
         options = [] if n is None else alternatives(right, design.answers.others(right, answers), n, generator)
         trials.append(Trial(0, one.kind, name, options))
-    return List(number, [msgspec.structs.replace(trial, trial=k) for k, trial in enumerate(trials, start=1)])
+    return TrialList(number, [msgspec.structs.replace(trial, trial=k) for k, trial in enumerate(trials, start=1)])
 
 
 def _write_sounds(
-    folder: Path, stimulus_set: Path, names: Mapping[Stimulus, str], offer: Offer, design: Design, draws: Draws
+    folder: Path, stimulus_set: Path, names: Mapping[Stimulus, str], offer: AvailableStimuli, design: Design, draws: Draws
 ) -> float:
     """Every sound under its opaque name, in the order of these names, and the noise by which the level is set; its RMS."""
     parts = {name: _parts(stimulus, offer, design.answers.kind)[0] for stimulus, name in names.items()}
@@ -298,7 +298,7 @@ def _write_answers(folder: Path, path: Path, design: Design, answers: Sequence[s
         shutil.copyfile(path.parent / design.conditions.selection, folder / "selection.tsv")
 
 
-def _missing_rows(offer: Offer, design: Design) -> Iterable[dict[str, object]]:
+def _missing_rows(offer: AvailableStimuli, design: Design) -> Iterable[dict[str, object]]:
     instead = "left out" if design.conditions.missing == "leave-out" else "natural clip"
     for one in offer.missing:
         yield {"clip": one.clip, **one.condition._asdict(), "reason": one.reason, "instead": instead}

@@ -13,7 +13,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Design
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import read_table
-from audiometamer.io.toml_files import Problem, raise_problems, within
+from audiometamer.io.toml_files import Problem, error_context, raise_problems
 from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.results import Result, read_results
 from audiometamer.models.inputs import NATURAL as NATURAL_LAYER
@@ -61,7 +61,7 @@ def _clip(made: Result) -> str:
 
 
 @dataclass(frozen=True)
-class Offer:
+class AvailableStimuli:
     """The clips that can be played, by condition.
 
     Parameters
@@ -106,8 +106,8 @@ class Offer:
 
 
 def read_offer(
-    stimulus_set: Path, path: Path, design: Design, check: Callable[[Offer], Iterable[Problem]] = lambda _offer: ()
-) -> Offer:
+    stimulus_set: Path, path: Path, design: Design, check: Callable[[AvailableStimuli], Iterable[Problem]] = lambda _offer: ()
+) -> AvailableStimuli:
     """What a set offers to a design that lies at `path`.
 
     Parameters
@@ -157,7 +157,7 @@ def read_offer(
             raise_problems(path, problems)
             raise AudioMetamerError(_nothing_left(missing, conditions, len(originals)))
     about = _about(known, clips)
-    offer = Offer([NATURAL, *conditions] if design.natural else conditions, clips, sources, missing, about)
+    offer = AvailableStimuli([NATURAL, *conditions] if design.natural else conditions, clips, sources, missing, about)
     raise_problems(path, [*problems, *_untold(stimulus_set, offer, design), *check(offer)])
     return offer
 
@@ -208,7 +208,7 @@ def _selected(items: Sequence[Result], path: Path, design: Design) -> Sequence[R
     if design.conditions.selection is None:
         return items
     selection = path.parent / design.conditions.selection
-    with within(path, "conditions.selection"):
+    with error_context(path, "conditions.selection"):
         wanted = {row["file"] for row in read_table(selection, required=["file"])}
         found = [made for made in items if made.file in wanted]
         if not found:
@@ -268,7 +268,7 @@ def _lacking_columns(stimulus_set: Path, known: Mapping[str, Mapping[str, str]],
             )
 
 
-def _untold(stimulus_set: Path, offer: Offer, design: Design) -> Iterator[Problem]:
+def _untold(stimulus_set: Path, offer: AvailableStimuli, design: Design) -> Iterator[Problem]:
     """Cells that a design needs and that are empty, the first of each column that is there."""
     for place, column in _needed_columns(design).items():
         untold = [clip for clip, about in offer.about.items() if not told(about, column)]
@@ -276,7 +276,7 @@ def _untold(stimulus_set: Path, offer: Offer, design: Design) -> Iterator[Proble
             yield Problem(place, f"{stimulus_set / CLIPS} has no {column} for {untold[0]}")
 
 
-def answers_of(offer: Offer, column: str) -> list[str]:
+def answers_of(offer: AvailableStimuli, column: str) -> list[str]:
     """All values of a column of the clips, sorted: the closed list where the design has none of its own."""
     return sorted({told(about, column) for about in offer.about.values()} - {""})
 

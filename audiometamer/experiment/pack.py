@@ -15,7 +15,7 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.io.draws import date_alike
-from audiometamer.io.files import json_text, resolved, whole_file, whole_folder, write_json, write_private, write_text
+from audiometamer.io.files import atomic_folder, atomic_write, json_text, resolved, write_json, write_private, write_text
 from audiometamer.io.tables import write_table
 from audiometamer.listening import folder as layout
 from audiometamer.listening.design import Question
@@ -24,7 +24,7 @@ from audiometamer.listening.list_names import _derived, list_names, token
 from audiometamer.listening.sentences import html_of
 from audiometamer.listening.session import HeadphoneTask, PageTrial, Session, Task, session_of
 from audiometamer.listening.store import MOST_MESSAGES, State
-from audiometamer.listening.trials import List
+from audiometamer.listening.trials import TrialList
 from audiometamer.version import __version__
 
 Form = Literal["static", "jatos", "psychopy"]
@@ -140,7 +140,7 @@ def pack(folder: Path, out: Path, *, to: Form, address: str = "", any_list: bool
     experiment = read_experiment(folder)
     if lacking := [path for path in experiment.sounds.values() if not path.is_file()]:
         raise AudioMetamerError(f"{lacking[0]} does not exist; build the experiment again")
-    with whole_file(out) if to == "jatos" else whole_folder(out) as new:
+    with atomic_write(out) if to == "jatos" else atomic_folder(out) as new:
         if to == "jatos":
             _write_jatos(experiment, new, any_list=any_list)
         elif to == "static":
@@ -212,7 +212,7 @@ def _study(experiment: Experiment, lists: list[str]) -> Study:
     )
 
 
-def _list(experiment: Experiment, one: List, salt: str) -> PackedList:
+def _list(experiment: Experiment, one: TrialList, salt: str) -> PackedList:
     told = _session(experiment, one.number)
     trials = []
     for trial in told.trials:
@@ -275,7 +275,7 @@ def _write_psychopy(experiment: Experiment, folder: Path) -> None:
     write_text(folder / "README.md", _psychopy_readme(experiment))
 
 
-def _psychopy_rows(experiment: Experiment, one: List) -> Iterator[dict[str, object]]:
+def _psychopy_rows(experiment: Experiment, one: TrialList) -> Iterator[dict[str, object]]:
     """A row for each trial; catch trials are main trials here too, and the list is told in every row."""
     import soundfile
 

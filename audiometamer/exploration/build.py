@@ -13,23 +13,23 @@ from typing import NamedTuple
 import msgspec
 
 from audiometamer.dimensions.dimensions import Dimension, Dimensions, folder_of_layer, load_all
-from audiometamer.dimensions.ladder import Ladder, Rung, read_ladder
+from audiometamer.dimensions.ladder import Ladder, MovedStimulus, read_ladder
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.design import ExplorationDesign, read_exploration_design, suited
-from audiometamer.exploration.making import Maker
+from audiometamer.exploration.making import RenderQueue
 from audiometamer.exploration.model_mover import open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
 from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
-from audiometamer.io.files import json_text, whole_folder, write_private, write_text
+from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
 from audiometamer.io.hashes import file_sha256
-from audiometamer.io.toml_files import toml_text, within
+from audiometamer.io.toml_files import error_context, toml_text
 from audiometamer.listening import folder as layout
 from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_texts
 from audiometamer.listening.design import read_sentences
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.pages import write_page
-from audiometamer.listening.trials import List, Lists
+from audiometamer.listening.trials import Lists, TrialList
 from audiometamer.models.loading import load_model
 from audiometamer.signals.images import read_png
 from audiometamer.signals.presentation import NOISE, Sounds, write_pcm
@@ -81,24 +81,24 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
         raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
     read = read_exploration_design(design)
     draws = keyed_draws(read.seed, key)
-    with within(design, "ladder.folder"):
+    with error_context(design, "ladder.folder"):
         ladder = read_ladder(design.parent / read.ladder.folder, strict=True)
         ladder.check_files()
     asked = suited(design, read, ladder)
-    with within(design, "ladder"):
+    with error_context(design, "ladder"):
         chosen = asked.chosen(ladder)
-    with within(design, "procedure"):
+    with error_context(design, "procedure"):
         for levels in dict.fromkeys(asked.levels(ladder, dimension) for dimension in chosen):
             asked.procedure_over(levels)
     dimensions = _dimensions(design, asked, ladder, chosen)
     rungs = [rung for rung in ladder.all if rung.record.dimension in chosen]
-    with whole_folder(out) as folder:
+    with atomic_folder(out) as folder:
         _copy(ladder.folder, rungs, folder / LADDER)
         for layer, found in dimensions.items():
             found.save(folder_of_layer(folder / DIMENSIONS, layer))
         resolved = _resolved(design, asked, chosen, ladder)
         if asked.shown is None:
-            with within(design, "sounds"):
+            with error_context(design, "sounds"):
                 resolved = _write_sounds(folder, resolved, draws)
         else:
             _check_images(rungs)
@@ -109,7 +109,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
         write_private(folder / layout.KEY, json_text(checks))
         write_key(folder / layout.NAMES_KEY, draws)
         write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")
-        lists = [List(k, check_trials(k, [*checks], draws)[0]) for k in range(1, asked.listeners + 1)]
+        lists = [TrialList(k, check_trials(k, [*checks], draws)[0]) for k in range(1, asked.listeners + 1)]
         drawn = Lists(asked.seed, __version__, _sha256_of(folder / LADDER), lists, COURSE, keyed=True)
         write_text(folder / layout.LISTS, json_text(drawn))
     return Built(ExplorationCourse(out, resolved, read_ladder(out / LADDER), draws), len(rungs))
@@ -129,7 +129,7 @@ def read_exploration(folder: Path) -> Experiment:
     design = read_exploration_design(folder / layout.DESIGN)
     course = ExplorationCourse(folder, design, read_ladder(folder / LADDER, strict=True), lists.draws(folder / layout.NAMES_KEY))
     course.ladder.check_files()
-    with within(folder / layout.DESIGN, "ladder"):
+    with error_context(folder / layout.DESIGN, "ladder"):
         assert course.procedures  # raises where the ladder is not that of the design
     return Experiment(folder, design, lists, key, course)
 
@@ -155,9 +155,9 @@ def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experi
         dimensions=folder / DIMENSIONS, ladder=folder / LADDER, folder=folder / MADE,
     )  # fmt: skip
     with ExitStack() as stack:
-        with within(folder / layout.DESIGN, "making"):
+        with error_context(folder / layout.DESIGN, "making"):
             mover = stack.enter_context(closing(MoverProcess(opened)))
-            maker = stack.enter_context(Maker(mover, course.ladder, folder / MADE))
+            maker = stack.enter_context(RenderQueue(mover, course.ladder, folder / MADE))
         yield replace(read, course=replace(course, maker=maker))
 
 
@@ -165,10 +165,10 @@ def _dimensions(path: Path, design: ExplorationDesign, ladder: Ladder, chosen: S
     """What sounds are moved along on-line, checked against the ladder and the model; nothing if they are not made on-line."""
     if design.making.dimensions is None:
         return {}
-    with within(path, "making.dimensions"):
+    with error_context(path, "making.dimensions"):
         found = load_all(path.parent / design.making.dimensions)
         ladder.check(found)
-    with within(path, "making.model"):
+    with error_context(path, "making.model"):
         model = load_model(as_seen(path, design.making.model or ladder.model))
         needed = {layer: found[layer] for layer in dict.fromkeys(Dimension.parse(name).layer for name in chosen)}
         for each in needed.values():
@@ -196,7 +196,7 @@ def _from_anywhere(model: str) -> str:
     return str(Path(model).resolve()) if Path(model).is_dir() else model
 
 
-def _copy(source: Path, rungs: Sequence[Rung], folder: Path) -> None:
+def _copy(source: Path, rungs: Sequence[MovedStimulus], folder: Path) -> None:
     """Moved signals, their records and their references."""
     files = {file for rung in rungs for file in (rung.path, rung.path.with_suffix(".json"), rung.original)}
     for file in sorted(files):
@@ -213,7 +213,7 @@ def _sha256_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _check_images(rungs: Sequence[Rung]) -> None:
+def _check_images(rungs: Sequence[MovedStimulus]) -> None:
     """Raise if an image cannot be read, or has not the size of its reference."""
     sizes = {original: read_png(original).shape for original in {rung.original for rung in rungs}}
     for rung in rungs:

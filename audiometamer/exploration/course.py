@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
-from audiometamer.dimensions.ladder import Ladder, Rung
+from audiometamer.dimensions.ladder import Ladder, MovedStimulus
 from audiometamer.exploration.design import ExplorationDesign, common_changes
-from audiometamer.exploration.making import Maker, Wish
+from audiometamer.exploration.making import MoveRequest, RenderQueue
 from audiometamer.exploration.presented import Presented, Way
 from audiometamer.exploration.trial_stimuli import Latest, headroom_db, trial_png, trial_wav
 from audiometamer.exploration.trials import level_of
 from audiometamer.io.draws import Draws
-from audiometamer.listening.course import Decided, Heard, Wanted
+from audiometamer.listening.course import CompletedTrial, Decided, Wanted
 from audiometamer.listening.design import INTERVALS
 from audiometamer.listening.trials import ARRANGEMENTS, Trial, arranged
 from audiometamer.psychophysics import Answer, Interleaving, Procedure
@@ -58,7 +58,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ExplorationCourse:
-    """Implements `audiometamer.listening.course.Course`.
+    """Implements `audiometamer.listening.course.AdaptiveSequence`.
 
     Parameters
     ----------
@@ -77,10 +77,10 @@ class ExplorationCourse:
     design: ExplorationDesign
     ladder: Ladder
     draws: Draws
-    maker: Maker | None = None
+    maker: RenderQueue | None = None
     rendered: Latest = field(default_factory=Latest, compare=False, repr=False)
 
-    def next(self, number: int, heard: Sequence[Heard]) -> Wanted | None:
+    def next(self, number: int, heard: Sequence[CompletedTrial]) -> Wanted | None:
         """What comes next: practice, then the procedures' trials with catch trials among them; None when all have ended."""
         presented = [_presented(one.decided) for one in heard]
         turn = self.interleaving(number).next(list(_answers(heard, presented)))
@@ -99,7 +99,7 @@ class ExplorationCourse:
         )
         return Wanted(self.design.checks + len(heard) + 1, kind, msgspec.to_builtins(asked))
 
-    def ahead(self, number: int, heard: Sequence[Heard], pending: Decided) -> Wanted | None:
+    def ahead(self, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> Wanted | None:
         """What comes after `pending` if that is the same whatever the answer; a maker is told what may come then and later."""
         if self.maker is not None:
             self._foretell(self.maker, number, heard, pending)
@@ -126,8 +126,8 @@ class ExplorationCourse:
         return self._decided(wanted, self._lowered(asked, made), made, "online", waited())
 
     def _made(
-        self, maker: Maker, asked: Asked, waited: Callable[[], float], gone: Callable[[], bool], *, to_render: float
-    ) -> Rung | None:
+        self, maker: RenderQueue, asked: Asked, waited: Callable[[], float], gone: Callable[[], bool], *, to_render: float
+    ) -> MovedStimulus | None:
         """A sound that is made on-line, if it comes so long before the longest wait ends that it is rendered and sent by then.
 
         Who waits longer comes first.
@@ -139,7 +139,7 @@ class ExplorationCourse:
             if rung is not None or waited() > longest or gone() or not maker.can_come(*asked.wish):
                 return rung
 
-    def _foretell(self, maker: Maker, number: int, heard: Sequence[Heard], pending: Decided) -> None:
+    def _foretell(self, maker: RenderQueue, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> None:
         """Tell a maker what may come after a trial, and what was told so after the trial before and will not come any more."""
         before = self._foreseen(number, heard[:-1], heard[-1].decided) if heard else {}
         now = self._foreseen(number, heard, pending)
@@ -148,12 +148,12 @@ class ExplorationCourse:
         for wish, turns in now.items():
             maker.want(*wish, urgency=-turns, listener=number)
 
-    def _foreseen(self, number: int, heard: Sequence[Heard], pending: Decided) -> dict[Wish, int]:
+    def _foreseen(self, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> dict[MoveRequest, int]:
         """Sounds that the ladder lacks and the next few trials may need, and after how many trials.
 
         Whatever the answer to `pending`; those to the trials in between are taken to be right.
         """
-        found: dict[Wish, int] = {}
+        found: dict[MoveRequest, int] = {}
         for correct in (True, False):
             then = [*heard, _as_if_answered(pending, correct=correct)]
             for turns in range(1, self.design.making.ahead + 1):
@@ -162,11 +162,11 @@ class ExplorationCourse:
                 asked = msgspec.convert(wanted.about, Asked)
                 nearest = self.ladder.nearest(*asked.wish)
                 if not _is_as_good(nearest, asked):
-                    found.setdefault(Wish.of(*asked.wish), turns)
+                    found.setdefault(MoveRequest.of(*asked.wish), turns)
                 then.append(_as_if_answered(self._decided(wanted, asked, nearest, "ladder", 0.0), correct=True))
         return found
 
-    def _lowered(self, asked: Asked, made: Rung) -> Asked:
+    def _lowered(self, asked: Asked, made: MovedStimulus) -> Asked:
         """A trial all of whose sounds are so much softer that one which was not there when levels were set does not clip."""
         if self.design.shown is not None:
             return asked
@@ -193,7 +193,7 @@ class ExplorationCourse:
         if presented.dimension not in self.dealt(number):
             raise ValueError(f"its dimension {presented.dimension!r} is not explored in list {number}")
 
-    def progress(self, number: int, heard: Sequence[Heard]) -> float:
+    def progress(self, number: int, heard: Sequence[CompletedTrial]) -> float:
         """The mean over the list's procedures of how much of each is done."""
         interleaving = self.interleaving(number)
         trials = interleaving.trials(list(_answers(heard, [_presented(one.decided) for one in heard])))
@@ -239,7 +239,7 @@ class ExplorationCourse:
         stretch, at = divmod(place, every)
         return "catch" if at == self.draws.generator(_CATCH, number, stretch).integers(every) else "main"
 
-    def _easiest(self, number: int, kind: Kind, heard: Sequence[Heard]) -> tuple[str, float]:
+    def _easiest(self, number: int, kind: Kind, heard: Sequence[CompletedTrial]) -> tuple[str, float]:
         """The dimension of a trial that is no procedure's, and the largest change that its references have.
 
         Of practice, each in its turn; of catch trials, the one that changes signals most, as all who attend must notice it.
@@ -273,7 +273,7 @@ class ExplorationCourse:
         gains: list[float] = self.draws.generator(_ROVE, number, heard).uniform(-rove, rove, intervals).round(2).tolist()
         return gains
 
-    def _decided(self, wanted: Wanted, asked: Asked, rung: Rung, way: Way, waited: float) -> Decided:
+    def _decided(self, wanted: Wanted, asked: Asked, rung: MovedStimulus, way: Way, waited: float) -> Decided:
         found = rung.record
         presented = Presented(
             number=asked.number, dimension=asked.dimension, reference=asked.reference, wished=asked.wished, made=found.wished,
@@ -291,7 +291,7 @@ class ExplorationCourse:
         return path.relative_to(self.folder).as_posix()
 
 
-def _is_as_good(rung: Rung, asked: Asked) -> bool:
+def _is_as_good(rung: MovedStimulus, asked: Asked) -> bool:
     """Whether a sound of the ladder is so near that none need be made."""
     return max(rung.record.wished / asked.wished, asked.wished / rung.record.wished) <= _AS_GOOD
 
@@ -300,16 +300,16 @@ def _presented(decided: Decided) -> Presented:
     return msgspec.convert(decided.about, Presented)
 
 
-def _answers(heard: Sequence[Heard], presented: Sequence[Presented]) -> Iterator[Answer]:
+def _answers(heard: Sequence[CompletedTrial], presented: Sequence[Presented]) -> Iterator[Answer]:
     """Those that are of the procedures."""
     for one, about in zip(heard, presented, strict=True):
         if one.decided.trial.kind == "main":
             yield Answer(about.dimension, level_of(about.reached), one.correct)
 
 
-def _as_if_answered(decided: Decided, *, correct: bool) -> Heard:
+def _as_if_answered(decided: Decided, *, correct: bool) -> CompletedTrial:
     """As if a trial had been answered."""
-    return Heard(decided, decided.answer if correct else "", correct)
+    return CompletedTrial(decided, decided.answer if correct else "", correct)
 
 
 def _code(name: str) -> int:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 from audiometamer.dimensions.dimensions import Dimension
-from audiometamer.dimensions.ladder import Ladder, Rung, read_rungs
+from audiometamer.dimensions.ladder import Ladder, MovedStimulus, read_rungs
 from audiometamer.errors import AudioMetamerError
 
 _log = logging.getLogger(__name__)
 
 
-class Wish(NamedTuple):
+class MoveRequest(NamedTuple):
     """A moved signal that somebody may hear soon: a reference of the ladder, moved along a dimension by a change."""
 
     dimension: str
@@ -40,14 +40,14 @@ class Mover(Protocol):
 
     batch_size: int
 
-    def __call__(self, wishes: Sequence[Wish]) -> list[Rung | str]:
+    def __call__(self, wishes: Sequence[MoveRequest]) -> list[MovedStimulus | str]:
         """Make signals of one layer and write them; of each that cannot be made, a line that says why. It raises nothing."""
 
     def close(self) -> None:
         """Make no more. May be called from another thread meanwhile, and several times; it comes back soon if it can."""
 
 
-class Maker:
+class RenderQueue:
     """Has moved signals made for many listeners, one batch after the other; a thread waits for who makes them.
 
     What was made lies in its folder as in a ladder, and is found there by the next one. What cannot be made it tells once in the
@@ -69,10 +69,10 @@ class Maker:
 
     def __init__(self, mover: Mover, ladder: Ladder, folder: Path) -> None:
         self.mover, self.ladder, self.folder = mover, ladder, folder
-        self._made = {Wish.of(rung.record.dimension, rung.record.clip, rung.record.wished): rung for rung in self._found()}
-        self._waiting: dict[Wish, dict[int, float]] = {}  # how urgent for whom, in the order in which they were wished for
-        self._in_the_making: set[Wish] = set()
-        self._in_vain: set[Wish] = set()
+        self._made = {MoveRequest.of(rung.record.dimension, rung.record.clip, rung.record.wished): rung for rung in self._found()}
+        self._waiting: dict[MoveRequest, dict[int, float]] = {}  # how urgent for whom, in the order in which they were wished for
+        self._in_the_making: set[MoveRequest] = set()
+        self._in_vain: set[MoveRequest] = set()
         self._told: set[str] = set()
         self._closed = False
         self._changed = threading.Condition()
@@ -99,7 +99,7 @@ class Maker:
             If the ladder has no such dimension or reference, or the change is not above 0.
         """
         self.ladder.nearest(dimension, reference, wished)
-        wish = Wish.of(dimension, reference, wished)
+        wish = MoveRequest.of(dimension, reference, wished)
         with self._changed:
             if wish not in self._made and wish not in self._in_vain and wish not in self._in_the_making:
                 self._waiting.setdefault(wish, {})[listener] = urgency
@@ -107,7 +107,7 @@ class Maker:
 
     def drop(self, dimension: str, reference: str, wished: float, *, listener: int = 0) -> None:
         """Ask no more for a signal for a listener; if it is in the making, or others ask for it, it will be made."""
-        wish = Wish.of(dimension, reference, wished)
+        wish = MoveRequest.of(dimension, reference, wished)
         with self._changed:
             askers = self._waiting.get(wish, {})
             askers.pop(listener, None)
@@ -115,7 +115,7 @@ class Maker:
                 self._waiting.pop(wish, None)
             self._changed.notify_all()
 
-    def wait(self, dimension: str, reference: str, wished: float, *, timeout: float = 0.0) -> Rung | None:
+    def wait(self, dimension: str, reference: str, wished: float, *, timeout: float = 0.0) -> MovedStimulus | None:
         """The signal, once it is made; None if it is not made in time, cannot be made, or is not asked for.
 
         Parameters
@@ -125,7 +125,7 @@ class Maker:
         timeout : float
             Seconds. Default 0: only look.
         """
-        wish = Wish.of(dimension, reference, wished)
+        wish = MoveRequest.of(dimension, reference, wished)
         with self._changed:
             self._changed.wait_for(
                 lambda: self._closed or (wish not in self._waiting and wish not in self._in_the_making), timeout
@@ -135,7 +135,7 @@ class Maker:
     def can_come(self, dimension: str, reference: str, wished: float) -> bool:
         """Whether nothing is known that keeps the signal from being made, whoever asks for it."""
         with self._changed:
-            return not self._closed and Wish.of(dimension, reference, wished) not in self._in_vain
+            return not self._closed and MoveRequest.of(dimension, reference, wished) not in self._in_vain
 
     def close(self) -> None:
         """End; nobody waits any longer, and what is in the making may be left."""
@@ -151,7 +151,7 @@ class Maker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _found(self) -> list[Rung]:
+    def _found(self) -> list[MovedStimulus]:
         """What an earlier one made."""
         rungs = read_rungs(self.folder)
         for record, path in rungs:
@@ -165,7 +165,7 @@ class Maker:
         while batch := self._next():
             self._note(batch, self.mover(batch))
 
-    def _next(self) -> list[Wish]:
+    def _next(self) -> list[MoveRequest]:
         """The most urgent wish and others of its layer, once there are any; none when this is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._waiting)
@@ -179,11 +179,11 @@ class Maker:
             self._in_the_making.update(batch)
             return batch
 
-    def _note(self, batch: Sequence[Wish], made: Sequence[Rung | str]) -> None:
+    def _note(self, batch: Sequence[MoveRequest], made: Sequence[MovedStimulus | str]) -> None:
         """What came of a batch."""
         with self._changed:
             for wish, rung in zip(batch, made, strict=True):
-                if isinstance(rung, Rung):
+                if isinstance(rung, MovedStimulus):
                     self._made[wish] = rung
                 else:
                     self._in_vain.add(wish)
@@ -191,7 +191,7 @@ class Maker:
             self._in_the_making.difference_update(batch)
             self._changed.notify_all()
 
-    def _tell(self, wish: Wish, why: str) -> None:
+    def _tell(self, wish: MoveRequest, why: str) -> None:
         if why not in self._told and not self._closed:
             self._told.add(why)
             _log.error("could not move %s; the nearest of the ladder is taken for this and its like: %s", wish, why)

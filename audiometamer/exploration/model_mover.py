@@ -5,10 +5,10 @@ from pathlib import Path
 
 from audiometamer.devices import choose_device, is_accelerator
 from audiometamer.dimensions.dimensions import Dimension, Dimensions, load_all
-from audiometamer.dimensions.ladder import Ladder, Rung, read_ladder, save_moved
+from audiometamer.dimensions.ladder import Ladder, MovedStimulus, read_ladder, save_moved
 from audiometamer.dimensions.moving import Move, Moved, move
 from audiometamer.errors import one_line
-from audiometamer.exploration.making import Wish
+from audiometamer.exploration.making import MoveRequest
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
 
@@ -45,7 +45,7 @@ class ModelMover:
         self.model, self.dimensions, self.ladder, self.folder = model, dimensions, ladder, folder
         self.batch_size = batch_size or (_SIDE_BY_SIDE if is_accelerator(model.device) else 1)
 
-    def __call__(self, wishes: Sequence[Wish]) -> list[Rung | str]:
+    def __call__(self, wishes: Sequence[MoveRequest]) -> list[MovedStimulus | str]:
         """Make signals together; if that fails, each by itself."""
         try:
             return [save_moved(self.model, moved, self.folder) for moved in self._moved(wishes)]
@@ -57,7 +57,7 @@ class ModelMover:
     def close(self) -> None:
         """Nothing is left to be done."""
 
-    def _moved(self, wishes: Sequence[Wish]) -> list[Moved]:
+    def _moved(self, wishes: Sequence[MoveRequest]) -> list[Moved]:
         record = self.ladder.all[0].record
         moves = [Move(self.ladder.clip(wish.reference), Dimension.parse(wish.dimension), wish.change) for wish in wishes]
         return move(

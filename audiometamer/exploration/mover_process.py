@@ -14,8 +14,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.processes import how_it_ended
 
 if TYPE_CHECKING:
-    from audiometamer.dimensions.ladder import Rung
-    from audiometamer.exploration.making import Mover, Wish
+    from audiometamer.dimensions.ladder import MovedStimulus
+    from audiometamer.exploration.making import Mover, MoveRequest
 
 _RESTARTS = 3
 _NICER = 2  # of 19 steps; with each, on Unix, a process has a fifth less of the time for which others compete
@@ -59,13 +59,13 @@ class MoverProcess:
         assert self._process.pid is not None
         return self._process.pid
 
-    def __call__(self, wishes: "Sequence[Wish]") -> "list[Rung | str]":
+    def __call__(self, wishes: "Sequence[MoveRequest]") -> "list[MovedStimulus | str]":
         """What the other mover returns; of each signal the same line if its process cannot be had."""
         try:
             if not self._is_ready:
                 self._ready()
             self._connection.send(list(wishes))
-            found: list[Rung | str] = self._connection.recv()
+            found: list[MovedStimulus | str] = self._connection.recv()
         except AudioMetamerError as error:
             return [str(error)] * len(wishes)
         except (EOFError, OSError):

@@ -29,7 +29,7 @@ def sensitive(read: Experiment, d_primes: Mapping[str, float], *, lapse: float =
     Returns
     -------
     callable
-        As `audiometamer.listening.simulated.Informed` takes it.
+        As `audiometamer.listening.simulated.IdealListener` takes it.
 
     Raises
     ------

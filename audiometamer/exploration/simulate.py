@@ -8,14 +8,14 @@ import numpy as np
 import scipy.optimize
 import torch
 
-from audiometamer.dimensions.ladder import Ladder, Rung
+from audiometamer.dimensions.ladder import Ladder, MovedStimulus
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.analysis.sensitivity import Decision, Values
 from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.observers import Observer
 from audiometamer.exploration.presented import Presented
 from audiometamer.exploration.trials import Answered
-from audiometamer.listening.course import Heard
+from audiometamer.listening.course import CompletedTrial
 from audiometamer.signals.audio import Clip
 
 Sound = tuple[str, str, float]  # dimension, reference, wished change
@@ -68,7 +68,7 @@ def true_threshold(ladder: Ladder, sensitivity: Mapping[Sound, float], dimension
     return math.exp(scipy.optimize.brentq(excess, first, last))
 
 
-def _curve(rungs: Sequence[Rung], sensitivity: Mapping[Sound, float]) -> tuple[Values, Values] | None:
+def _curve(rungs: Sequence[MovedStimulus], sensitivity: Mapping[Sound, float]) -> tuple[Values, Values] | None:
     """Logarithms of reached change and d′, where both rise: a larger wish may reach less. None where nothing can be noticed."""
     known = [(each.record.reached, sensitivity[each.record.dimension, each.record.clip, each.record.wished]) for each in rungs]
     points = sorted((math.log(reached), math.log(d)) for reached, d in known if reached > 0 and d > 0)
@@ -109,7 +109,7 @@ def simulate(
     listener : str
         Default: the number.
     """
-    rng, heard, rows = np.random.default_rng([seed, number]), list[Heard](), list[Answered]()
+    rng, heard, rows = np.random.default_rng([seed, number]), list[CompletedTrial](), list[Answered]()
     while (wanted := course.next(number, heard)) is not None:
         decided = course.decide(wanted, lambda: 0.0, lambda: False)
         if decided is None:
@@ -118,6 +118,6 @@ def simulate(
         d = sensitivity[about.dimension, about.reference, about.made]
         correct = bool(rng.random() < decision.proportion(d))
         answer = decided.answer if correct else _WRONG
-        heard.append(Heard(decided, answer, correct))
+        heard.append(CompletedTrial(decided, answer, correct))
         rows.append(Answered.to(decided, listener=listener or str(number), task=course.design.task.kind, answer=answer))
     return rows

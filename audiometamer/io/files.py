@@ -167,11 +167,11 @@ def odd_numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary name in the folder of `path`, renamed to `path` if the block ends well and removed if it does not.
 
     After the block the file survives a power cut: its content is on the disk before the rename, the rename after it. What is
-    written inside a `whole_folder` is put on the disk with that folder, all at once.
+    written inside a `atomic_folder` is put on the disk with that folder, all at once.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
+def atomic_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
     """A folder beside `out`, renamed to it if the block ends well, and removed if it does not.
 
     After the block it survives a power cut, with all that is in it.
@@ -326,13 +326,13 @@ def set_aside(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 with the line ends of Unix; whole or not at all."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, from its first byte on."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
@@ -353,7 +353,7 @@ def temporary_beside(path: Path) -> Path:
 
 
 def check_writable(path: Path) -> None:
-    """Raise now what `whole_file` would raise after the work whose result is to be written."""
+    """Raise now what `atomic_write` would raise after the work whose result is to be written."""
     temporary = temporary_beside(path)
     try:
         make_folder(path.parent)
@@ -369,7 +369,7 @@ def is_temporary(name: str) -> bool:
 
 
 @contextmanager
-def in_turn(lock: Path, *, timeout: float = -1) -> Iterator[None]:
+def file_lock(lock: Path, *, timeout: float = -1) -> Iterator[None]:
     """Hold a lock; where the file system has none, filelock holds a file that only one process can create.
 
     Without a limit, a warning says after a few seconds who is waited for. A lock left by a process of this host that was killed
@@ -460,7 +460,7 @@ def _record(lock: Path) -> tuple[str, str] | None:
 
 
 @contextmanager
-def only_writer(out: Path) -> Iterator[None]:
+def exclusive_folder(out: Path) -> Iterator[None]:
     """Hold a folder for one run; a second run into it is refused.
 
     The file ``.lock`` stays: a run that has opened it as another ends would hold a file that is not there any more, and a third
@@ -478,7 +478,7 @@ def only_writer(out: Path) -> Iterator[None]:
     lock = out / ".lock"
     with ExitStack() as stack:
         try:
-            stack.enter_context(in_turn(lock, timeout=0))
+            stack.enter_context(file_lock(lock, timeout=0))
         except TimeoutError as error:
             who = "" if _record(lock) is None else f": {holder_of(lock)}"
             raise AudioMetamerError(f"another run is writing into {out}; wait for it, or choose another --out{who}") from error

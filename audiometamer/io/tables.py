@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import read_unicode, whole_file
+from audiometamer.io.files import atomic_write, read_unicode
 
 _SEPARATORS = "\t,;"  # semicolons: spreadsheets where commas separate decimals
 # What spreadsheets pass over before a formula: blanks of any kind, control characters, and what nobody sees.
@@ -123,7 +123,7 @@ def nearest(name: str, known: Sequence[str]) -> str | None:
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a table with a header; None and NaN are empty cells, other fractions have six digits."""
     rounded = ({column: _rounded(value) for column, value in row.items()} for row in rows)
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         _write(file, columns, rounded, _delimiter(path))
 
 

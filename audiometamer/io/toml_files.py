@@ -256,7 +256,7 @@ def _without_none(value: Any) -> Any:
 
 
 @contextmanager
-def within(path: Path, place: str) -> Iterator[None]:
+def error_context(path: Path, place: str) -> Iterator[None]:
     """Whatever is found wrong while this lasts is told with its place in the file."""
     try:
         yield

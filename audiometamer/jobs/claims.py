@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
-from audiometamer.io.files import NO_LOCKS, create, holder_of, in_turn, make_folder
+from audiometamer.io.files import NO_LOCKS, create, file_lock, holder_of, make_folder
 from audiometamer.io.processes import began, has_ended, numbering
 from audiometamer.metamers.results import NOT_JSON
 
@@ -198,7 +198,7 @@ class Claims:
         """Remove a stale claim and lay one's own; one worker at a time, that nobody removes a claim just laid."""
         stale = read_claim(self.folder / key)
         try:
-            with in_turn(self.folder / LOCK, timeout=self.beat):
+            with file_lock(self.folder / LOCK, timeout=self.beat):
                 if stale is not None and read_claim(self.folder / key) == stale and self._is_stale(key):
                     with _kept(self.folder / key, wait=False):
                         (self.folder / key).unlink(missing_ok=True)
@@ -255,7 +255,7 @@ def forget_dead(folder: Path) -> bool:
     """Remove the claims of workers that are gone; whether no other is left."""
     if not folder.is_dir():
         return True
-    with in_turn(folder / LOCK):
+    with file_lock(folder / LOCK):
         claims = {path: read_claim(path) for path in folder.iterdir() if is_claim(path)}
         dead = [path for path, claim in claims.items() if claim is not None and (claim.is_dead or _is_left(path, claim))]
         for path in dead:

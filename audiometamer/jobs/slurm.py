@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import whole_file
+from audiometamer.io.files import atomic_write
 from audiometamer.io.resources import COMMAND
 
 
@@ -161,7 +161,7 @@ def write_script(plan: Path, resources: Resources, *, overwrite: bool = False) -
     path, text = script_file(plan), script(plan, resources)
     if path.exists() and path.read_text(encoding="utf-8") != text and not overwrite:
         raise AudioMetamerError(f"{path} is there and differs: start it as it is with sbatch {path}, or --overwrite it")
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         log_folder(plan).mkdir(exist_ok=True)
         temporary.write_text(text, encoding="utf-8")
     return path

@@ -21,7 +21,7 @@ class Wanted(msgspec.Struct, frozen=True):
         Its number; those of the list that was drawn beforehand are counted too.
     kind : {"practice", "main", "catch"}
     about : dict
-        Whatever `Course.decide` needs.
+        Whatever `AdaptiveSequence.decide` needs.
     """
 
     trial: int
@@ -47,7 +47,7 @@ class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
     about: dict[str, Any]
 
 
-class Heard(NamedTuple):
+class CompletedTrial(NamedTuple):
     """A decided trial that was answered."""
 
     decided: Decided
@@ -55,17 +55,17 @@ class Heard(NamedTuple):
     correct: bool
 
 
-class Course(Protocol):
+class AdaptiveSequence(Protocol):
     """What a listener hears after the list that was drawn beforehand, where that depends on the answers.
 
     It has no state: everything follows from the built folder, the number of the list and what was heard, so that a server that
     was killed goes on as if nothing had happened. Its methods are called from several threads.
     """
 
-    def next(self, number: int, heard: Sequence[Heard]) -> Wanted | None:
+    def next(self, number: int, heard: Sequence[CompletedTrial]) -> Wanted | None:
         """What comes next in list `number` once all of `heard` was answered; None: it is over. Quick, for each answer asks it."""
 
-    def ahead(self, number: int, heard: Sequence[Heard], pending: Decided) -> Wanted | None:
+    def ahead(self, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> Wanted | None:
         """What comes after `pending`, which follows `heard`, where that is the same whatever the answer to it; otherwise None."""
 
     def decide(self, wanted: Wanted, waited: Callable[[], float], gone: Callable[[], bool]) -> Decided | None:
@@ -92,7 +92,7 @@ class Course(Protocol):
     def check(self, number: int, decided: Decided) -> None:
         """Raise `ValueError` if a trial that was read from a database cannot be one of list `number`."""
 
-    def progress(self, number: int, heard: Sequence[Heard]) -> float:
+    def progress(self, number: int, heard: Sequence[CompletedTrial]) -> float:
         """How much of it is done, from 0 to 1."""
 
     def table(self, answers: "Answers") -> str:

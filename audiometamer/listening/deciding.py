@@ -8,7 +8,7 @@ from typing import NamedTuple
 import anyio.to_thread
 import msgspec
 
-from audiometamer.listening.course import Course, Decided, Wanted
+from audiometamer.listening.course import AdaptiveSequence, Decided, Wanted
 from audiometamer.listening.session import PageTrial, page_trial
 from audiometamer.listening.store import ConflictError, ExcessError, State, Store, UnavailableError
 
@@ -74,7 +74,7 @@ class Deciding:
         Whether the server ends.
     """
 
-    def __init__(self, store: Store, course: Course, ending: Callable[[], bool]) -> None:
+    def __init__(self, store: Store, course: AdaptiveSequence, ending: Callable[[], bool]) -> None:
         self.store, self.course, self.ending = store, course, ending
         self.under_way: dict[tuple[int, int], _Making] = {}
         # Threads of their own: a hundred listeners whose sounds are being made do not keep the answers of others waiting.

@@ -16,7 +16,7 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import readable, resolved, write_private, write_text
 from audiometamer.io.tables import SIGN, table_text
-from audiometamer.listening.course import Decided, Heard
+from audiometamer.listening.course import CompletedTrial, Decided
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.messages import Answer, Events, Form, Message, in_utc, moments, takes_place
 from audiometamer.listening.store import FILES, check_experiment
@@ -140,9 +140,9 @@ class Answers:
         """The answers of one listener with what they were given to, in order."""
         return self._given[listener]
 
-    def heard(self, listener: int) -> list[Heard]:
+    def heard(self, listener: int) -> list[CompletedTrial]:
         """The trials of one listener that were decided on the way and answered, in order."""
-        return [Heard(g.decided, g.message.answer, g.correct) for g in self.given(listener) if g.decided is not None]
+        return [CompletedTrial(g.decided, g.message.answer, g.correct) for g in self.given(listener) if g.decided is not None]
 
     @property
     def total(self) -> int:

@@ -14,7 +14,7 @@ from audiometamer.listening.headphones import N_INTERVALS
 from audiometamer.listening.trials import Entry, Lists, Trial
 
 if TYPE_CHECKING:
-    from audiometamer.listening.course import Course
+    from audiometamer.listening.course import AdaptiveSequence
 
 DESIGN = "design.toml"
 LISTS = "lists.json"
@@ -50,7 +50,7 @@ class Experiment:
     design: CommonDesign
     lists: Lists
     key: dict[str, Entry]
-    course: "Course | None" = None
+    course: "AdaptiveSequence | None" = None
 
     @cached_property
     def answers(self) -> list[str]:

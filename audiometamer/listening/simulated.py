@@ -21,7 +21,7 @@ from audiometamer.listening.course import Decided
 from audiometamer.listening.export import read_decided
 from audiometamer.listening.folder import SOUNDS, Experiment
 from audiometamer.listening.trials import ConditionKey, Entry
-from audiometamer.models.inputs import read_for
+from audiometamer.models.inputs import load_clip
 
 if TYPE_CHECKING:
     from audiometamer.models.model import Model
@@ -153,7 +153,7 @@ def rankings_by(model: "Model", experiment: Experiment) -> dict[str, list[str]]:
     labels, found = np.array(model.named_labels()[task]), {}
     for name, entry in experiment.key.items():
         if entry.file:
-            clip = read_for(model, experiment.folder / SOUNDS / f"{name}.wav")
+            clip = load_clip(model, experiment.folder / SOUNDS / f"{name}.wav")
             with torch.no_grad():
                 logits = model.logits(model(clip.samples[None].to(model.device)))[task][0]
             found[name] = [str(label) for label in labels[logits.argsort(descending=True).cpu().numpy()]]
@@ -161,7 +161,7 @@ def rankings_by(model: "Model", experiment: Experiment) -> dict[str, list[str]]:
 
 
 @dataclass(frozen=True)
-class Informed:
+class IdealListener:
     """A listener who knows what a trial is that was decided on the way, from the answers on disk.
 
     It passes the headphone check. Reaction times are log-normal.
@@ -348,7 +348,7 @@ def take_part(
     ----------
     client : Client
     reply : Reply
-        `Person`, `NetworkListener`, or `Informed`.
+        `Person`, `NetworkListener`, or `IdealListener`.
     seed : int
         Of the answers.
     pace : float

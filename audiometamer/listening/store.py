@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.listening.course import Decided, Heard
+from audiometamer.listening.course import CompletedTrial, Decided
 from audiometamer.listening.design import Question
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.identity import identity
@@ -201,7 +201,7 @@ class Store:
         self.path, self.experiment, self.free_after = path, experiment, free_after
         self._opened = (datetime.now(UTC), time.monotonic())
         self._lock = threading.Lock()
-        self._remembered: dict[int, list[Heard]] = {}
+        self._remembered: dict[int, list[CompletedTrial]] = {}
         self._seen: list[_File | None] = []
         self._places = [path, *(path.resolve().with_name(path.resolve().name + end) for end in FILES[1:])]
         try:
@@ -509,12 +509,12 @@ class Store:
         names = frozenset(_read(content, Form).form for (content,) in forms)
         return State(listener, number, None if over else answered + 1, excluded, names)
 
-    def heard(self, listener: int) -> Sequence[Heard]:
+    def heard(self, listener: int) -> Sequence[CompletedTrial]:
         """The trials that were decided on the way and answered, in order."""
         with self._alone() as db:
             return self._heard(db, self._state(db, listener))
 
-    def _heard(self, db: sqlite3.Connection, state: State) -> list[Heard]:
+    def _heard(self, db: sqlite3.Connection, state: State) -> list[CompletedTrial]:
         """What was read before is remembered: answers do not change, and there may be thousands."""
         known = self._remembered.get(state.listener, [])
         last = len(self.experiment.trials(state.number)) + len(known)
@@ -699,8 +699,8 @@ def _identified(person: Person) -> Person:
     return person._replace(participant=participant)
 
 
-def _judged(decided: Decided, answer: str) -> Heard:
-    return Heard(decided, answer, answer == decided.answer)
+def _judged(decided: Decided, answer: str) -> CompletedTrial:
+    return CompletedTrial(decided, answer, answer == decided.answer)
 
 
 def check_replies(replies: Mapping[str, object], questions: list[Question]) -> None:

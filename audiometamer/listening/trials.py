@@ -46,7 +46,7 @@ class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
     options: list[str] = []
 
 
-class List(msgspec.Struct, frozen=True):
+class TrialList(msgspec.Struct, frozen=True):
     """All trials of one listener, in order."""
 
     number: int
@@ -69,7 +69,7 @@ class Lists(msgspec.Struct, frozen=True, omit_defaults=True):
     seed: int
     audiometamer: str
     stimuli_sha256: str | None
-    listeners: list[List]
+    listeners: list[TrialList]
     course: str = ""
     keyed: bool = False
 

@@ -22,11 +22,11 @@ StoppingRule = Callable[[int, Tensor], Tensor]
 # Step number, indices of the active signals and their losses; called at reports.
 Report = Callable[[int, Tensor, Tensor], None]
 # Indices of the active signals and a function that gives their state; called before every step.
-Save = Callable[[Tensor, Callable[[], "Halfway"]], None]
+Save = Callable[[Tensor, Callable[[], "MatchState"]], None]
 
 
 @dataclass
-class Halfway:
+class MatchState:
     """Signals on their way, before one of their steps: all that `match` needs to go on as if it had never stopped.
 
     Parameters
@@ -85,7 +85,7 @@ def match(
     stop: StoppingRule | None = None,
     report: Report | None = None,
     report_every: int = 25,
-    halfway: Halfway | None = None,
+    halfway: MatchState | None = None,
     save: Save | None = None,
 ) -> Match:
     """Move each signal of a batch until its activations match its target.
@@ -115,7 +115,7 @@ def match(
         Told the losses every `report_every` steps.
     report_every : int
         Default 25.
-    halfway : Halfway, optional
+    halfway : MatchState, optional
         Where to go on, for all signals of `start`. Default: at the first step.
     save : callable, optional
         Called before every step; may keep the state, or end the match by an exception.
@@ -134,7 +134,7 @@ def match(
     _check_lengths(start, target)
     if halfway is None:
         parameters = domain.project(ordinary(start.detach()))
-        halfway = Halfway(0, parameters, optimizer.init(parameters), [], parameters.new_empty(len(parameters), 0))
+        halfway = MatchState(0, parameters, optimizer.init(parameters), [], parameters.new_empty(len(parameters), 0))
     parameters, state = halfway.parameters, halfway.state
     active = torch.arange(len(parameters), device=parameters.device)
     result, taken = parameters.clone(), torch.full_like(active, steps)
@@ -172,9 +172,11 @@ def match(
     )
 
 
-def _halfway(step: int, active: Tensor, parameters: Tensor, state: State, loss_steps: list[int], curves: list[Tensor]) -> Halfway:
+def _state(
+    step: int, active: Tensor, parameters: Tensor, state: State, loss_steps: list[int], curves: list[Tensor]
+) -> MatchState:
     losses = torch.stack([curve[active] for curve in curves], 1) if curves else parameters.new_empty(len(active), 0)
-    return Halfway(step, parameters.detach().clone(), state, list(loss_steps), losses.cpu())
+    return MatchState(step, parameters.detach().clone(), state, list(loss_steps), losses.cpu())
 
 
 def losses_and_gradients(

@@ -68,6 +68,6 @@ def compiled(model: Model, taps: Mapping[str, Tap]) -> Iterator[Callable[[Tensor
                     whole: dict[str, Tensor] = fast(heard if model.front_end is None else model.front_end(heard))
             except torch._dynamo.exc.TorchDynamoException as error:
                 raise AudioMetamerError(f"torch cannot compile {model.name} here: {first_line(error)}") from error
-            return {layer: model.of_each_signal(layer, taps[layer], whole[layer], len(signals)) for layer in taps}
+            return {layer: model.unflatten_items(layer, taps[layer], whole[layer], len(signals)) for layer in taps}
 
         yield forward

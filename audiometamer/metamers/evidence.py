@@ -11,7 +11,7 @@ from audiometamer.signals.audio import ClipSource
 from audiometamer.version import __version__
 
 
-class Try(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AttemptRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One attempt at a metamer: how, from which noise, how far it came, its loss on the way.
 
     Parameters
@@ -96,7 +96,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: Settings
     verdict: Verdict
     similarity: dict[str, dict[str, float | None]]
-    tries: list[Try]
+    tries: list[AttemptRecord]
     kept: int
     seconds: float
     rms: float

@@ -10,7 +10,7 @@ from torch import Tensor
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.drawing import names_as_they_are
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import whole_file
+from audiometamer.io.files import atomic_write
 from audiometamer.metamers.synthesis import Metamer, places
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.models.model import Model, record
@@ -69,7 +69,7 @@ def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
     for axis, metamer in zip(axes[-len(metamers) :, 1], metamers, strict=True):
         _scatter(axis, model, metamer)
     axes[-1, 1].set_xlabel("original", fontsize=8)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=110)
     plt.close(figure)
 
@@ -85,7 +85,7 @@ def draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]"
             axis.set_anchor("W")
             axis.axis("off")
         return
-    ear = ear_of(model)
+    ear = display_cochleagram(model)
     with torch.no_grad():
         cochleagrams = [ear(s.reshape(model.channels, -1).to(dtype=model.dtype, device=model.device)) for s in signals]
     for k, (channels, axis) in enumerate(zip(cochleagrams, axes, strict=True), start=1):
@@ -115,7 +115,7 @@ def _places(axis: "Axes", channels: int) -> "list[Axes]":
     return [left, right]
 
 
-def ear_of(model: Model) -> Cochleagram:
+def display_cochleagram(model: Model) -> Cochleagram:
     """What sounds of a model are looked at with: its own cochleagram, or one for its rate."""
     if isinstance(model.front_end, Cochleagram):
         return model.front_end

@@ -13,7 +13,7 @@ import msgspec
 import torch
 
 from audiometamer.errors import AudioMetamerError, BrokenError
-from audiometamer.io.files import set_aside, whole_file, write_json
+from audiometamer.io.files import atomic_write, set_aside, write_json
 from audiometamer.io.hashes import file_sha256, sha256_of
 from audiometamer.io.names import check_apart, check_beside, safe_name
 from audiometamer.io.tables import write_table
@@ -232,7 +232,7 @@ def keep_attempt(out: Path, settings: Settings) -> None:
             break
     signal = record.with_suffix(suffix_of(read_evidence(record).domain))
     for source, copy in ((signal, kept.with_suffix(signal.suffix)), (record, kept)):
-        with whole_file(copy) as temporary:
+        with atomic_write(copy) as temporary:
             shutil.copyfile(source, temporary)
 
 

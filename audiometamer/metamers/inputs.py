@@ -14,7 +14,7 @@ from torch import Tensor
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.whole_numbers import seed_of
 from audiometamer.metamers.targets import GivenTarget
-from audiometamer.models.inputs import read_for
+from audiometamer.models.inputs import load_clip
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
@@ -53,7 +53,7 @@ def _as_clip(model: Model, source: Source, number: int) -> Clip | GivenTarget:
         samples = _samples(source.name, source.samples)
         return source if samples is source.samples else replace(source, samples=samples)
     if isinstance(source, str | os.PathLike):
-        return read_for(model, Path(source))
+        return load_clip(model, Path(source))
     if not isinstance(source, Tensor | np.ndarray):
         raise AudioMetamerError(f"a clip is a {type(source).__name__}; it must be a Clip, a GivenTarget, a tensor or a path")
     clip = Clip(f"clip{number}", _samples(f"clip{number}", source).float().cpu(), model.sample_rate)

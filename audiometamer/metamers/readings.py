@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from audiometamer.matching.straight_through import straight_through_relu
 from audiometamer.models.activations import Tap
 from audiometamer.models.model import Model
-from audiometamer.models.pooling import knows_regions, share_of_largest
+from audiometamer.models.pooling import knows_regions, max_contribution
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def reading(model: Model, place: str, *, unrectified: bool) -> Reading:
         before = f"{place} before its ReLU"
 
         def with_silent_regions(found: Mapping[str, Tensor]) -> Tensor:
-            return found[place] + tap.part(share_of_largest(module, found[before]).clamp(max=0))
+            return found[place] + tap.part(max_contribution(module, found[before]).clamp(max=0))
 
         return Reading({before: relu.before(), place: tap}, with_silent_regions, unrectified=True)
     return Reading({place: tap}, lambda found: found[place])

@@ -47,7 +47,7 @@ class BrokenOriginalError(BrokenError):
 
 
 class Tried(msgspec.Struct, frozen=True):
-    """One attempt at a metamer, in brief: how it was made; see `audiometamer.metamers.evidence.Try`."""
+    """One attempt at a metamer, in brief: how it was made; see `audiometamer.metamers.evidence.AttemptRecord`."""
 
     attempt: str = ""
     start_seed: int | None = None

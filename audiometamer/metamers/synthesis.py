@@ -21,13 +21,13 @@ from audiometamer.io.whole_numbers import whole
 from audiometamer.matching.complex_values import as_real
 from audiometamer.matching.domains import Domain, check_domain
 from audiometamer.matching.inference import ordinary, with_gradients
-from audiometamer.matching.loop import Halfway, Penalty, losses_and_gradients, match
+from audiometamer.matching.loop import MatchState, Penalty, losses_and_gradients, match
 from audiometamer.matching.losses import Activations, Loss, combined, rectified, relative_l2
 from audiometamer.metamers import compiled as compilation
 from audiometamer.metamers import hearing
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity, worst
-from audiometamer.metamers.evidence import Evidence, Try, versions
+from audiometamer.metamers.evidence import AttemptRecord, Evidence, versions
 from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
 from audiometamer.metamers.methods import Attempt, Method, load_method, stuck_after
 from audiometamer.metamers.readings import reading
@@ -36,7 +36,7 @@ from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
 from audiometamer.models.adapters.joined import Joined
-from audiometamer.models.folding import folded, twin_of
+from audiometamer.models.folding import folded, shallow_copy
 from audiometamer.models.model import Model, check_mode, record
 from audiometamer.signals.audio import Clip
 
@@ -106,10 +106,10 @@ class _Job:
     clip: Clip | GivenTarget
     layer: str
     seed: int
-    tries: list[Try] = field(default_factory=list)
+    tries: list[AttemptRecord] = field(default_factory=list)
     results: list[tuple[Tensor, Evidence]] = field(default_factory=list)
     seconds: float = 0.0
-    halfway: Halfway | None = None
+    halfway: MatchState | None = None
 
     def wants(self, attempt: Attempt, before: str | None) -> bool:
         """Whether an attempt is worth making: none has passed, and what it needs is there, a signal to go on from or a layer."""
@@ -123,7 +123,7 @@ class _Job:
     @property
     def best(self) -> tuple[Tensor, Evidence]:
         """The result to keep."""
-        return max(self.results, key=lambda result: merit(result[1]))
+        return max(self.results, key=lambda result: rank_key(result[1]))
 
 
 def synthesize(
@@ -458,7 +458,7 @@ class _Run:
         ears = self.model.front_end
         if gradient_clip == 1 or not isinstance(ears, Cochleagram):
             return twin
-        another = twin_of(twin)
+        another = shallow_copy(twin)
         if another is not twin:
             another.front_end = ears.with_gradient_clip(gradient_clip)
         return another
@@ -466,7 +466,7 @@ class _Run:
     @contextmanager
     def _pass(self, twin: Model, layer: str, *, compiled: bool) -> Iterator[_Pass]:
         if compiled and twin is self.model:
-            twin = twin_of(twin)
+            twin = shallow_copy(twin)
         readings = {place: reading(twin, place, unrectified=bool(self.method.margin)) for place in places(layer)}
         taps = {name: tap for each in readings.values() for name, tap in each.taps.items()}
         with ExitStack() as stack:
@@ -521,7 +521,7 @@ class _Run:
         job.results = [] if found.best is None else [found.best]
         return found.attempt, 0 if found.halfway is None else found.halfway.step
 
-    def _unfinished(self, job: _Job, attempt: int, halfway: Halfway | None, seconds: float = 0.0) -> Unfinished:
+    def _unfinished(self, job: _Job, attempt: int, halfway: MatchState | None, seconds: float = 0.0) -> Unfinished:
         return Unfinished(
             self._settings(job),
             self.method.fingerprint(),
@@ -568,7 +568,7 @@ class _Run:
                 ratio = float(combined(dict.fromkeys(target, relative_l2))(latest, wanted).median())
                 self.progress(Progress(layer, len(active), number, step, steps, -20 * math.log10(max(ratio, 1e-30))))
 
-        def save(checkpoints: Checkpoints, active: Tensor, state: Callable[[], Halfway]) -> None:
+        def save(checkpoints: Checkpoints, active: Tensor, state: Callable[[], MatchState]) -> None:
             def snapshot() -> list[Unfinished]:
                 seconds, batch = (time.monotonic() - began) / len(jobs), state()
                 own = [self._unfinished(jobs[i], number, alone(batch, k), seconds) for k, i in enumerate(active.tolist())]
@@ -602,7 +602,7 @@ class _Run:
             curve = [float(x) for x in matched.losses[i] if not math.isnan(x)]
             signal = self.domain.as_written(matched.signals[i])
             evidence = self._evidence(job, signal)
-            tried = Try(
+            tried = AttemptRecord(
                 attempt.name,
                 None if attempt.goes_on else seeds[i],
                 took,
@@ -733,7 +733,7 @@ def labels_heard(model: Model, logits: Mapping[str, Tensor], names: Sequence[str
     names : sequence of str
         The layers that are matched at once.
     """
-    told = {task for place in names for task in model.tasks_told_by(place, logits)}
+    told = {task for place in names for task in model.tasks_determined_by(place, logits)}
     labels = {}
     for task in (task for task in logits if task in told):
         clip_label, metamer_label = (model.heard(task, values) for values in logits[task])
@@ -773,7 +773,7 @@ def resumption(model: Model, metamer: Metamer, settings: Settings) -> Unfinished
     return Unfinished(settings, method.fingerprint(), following, tries, best, None, evidence.seconds)
 
 
-def merit(evidence: Evidence) -> tuple[bool, int, float]:
+def rank_key(evidence: Evidence) -> tuple[bool, int, float]:
     """What the better of two results has more of: passed before not passed, then metrics beyond the null, then SNR."""
     verdict, snr = evidence.verdict, evidence.similarity[evidence.settings.layer]["snr_db"]
     return verdict.passed is not False, sum(verdict.beyond_null.values()), math.inf if snr is None else snr

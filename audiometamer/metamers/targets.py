@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import content_of, whole_file
+from audiometamer.io.files import atomic_write, content_of
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def save_activations(path: str | os.PathLike[str], activations: Mapping[str, Ten
     from safetensors.torch import save
 
     content = save({layer: tensor.detach().cpu().contiguous() for layer, tensor in activations.items()})
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line
-from audiometamer.io.files import whole_file
-from audiometamer.matching.loop import Halfway
-from audiometamer.metamers.evidence import Evidence, Try
+from audiometamer.io.files import atomic_write
+from audiometamer.matching.loop import MatchState
+from audiometamer.metamers.evidence import AttemptRecord, Evidence
 from audiometamer.metamers.settings import Settings
 
 EVERY = 300.0  # seconds between two checkpoints
@@ -36,7 +36,7 @@ class Unfinished:
         The attempts before it.
     best : tuple of Tensor [shape=signal_shape] and Evidence, or None
         The best of their results.
-    halfway : Halfway or None
+    halfway : MatchState or None
         Where the attempt is, as a batch of one; None before its first step.
     seconds : float
         Spent so far.
@@ -45,9 +45,9 @@ class Unfinished:
     settings: Settings
     fingerprint: str
     attempt: int
-    tries: list[Try]
+    tries: list[AttemptRecord]
     best: tuple[Tensor, Evidence] | None
-    halfway: Halfway | None
+    halfway: MatchState | None
     seconds: float
 
 
@@ -57,7 +57,7 @@ class _Header(msgspec.Struct):
     settings: Settings
     fingerprint: str
     attempt: int
-    tries: list[Try]
+    tries: list[AttemptRecord]
     evidence: Evidence | None
     step: int | None
     loss_steps: list[int]
@@ -82,7 +82,7 @@ def save_unfinished(path: Path, unfinished: Unfinished) -> None:
         [] if halfway is None else halfway.loss_steps,
         unfinished.seconds,
     )
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         temporary.write_bytes(safetensors.torch.save(kept, metadata={"unfinished": msgspec.json.encode(header).decode()}))
 
@@ -104,7 +104,7 @@ def load_unfinished(path: Path) -> Unfinished | None:
         halfway = None
         if header.step is not None:
             state = {name.removeprefix("state."): tensor for name, tensor in tensors.items() if name.startswith("state.")}
-            halfway = Halfway(header.step, tensors["parameters"], state, header.loss_steps, tensors["losses"])
+            halfway = MatchState(header.step, tensors["parameters"], state, header.loss_steps, tensors["losses"])
         best = None if header.evidence is None else (tensors["best"], header.evidence)
     except (OSError, KeyError, safetensors.SafetensorError, msgspec.MsgspecError) as error:
         raise AudioMetamerError(f"{path} is not a checkpoint: {first_line(error)}") from error
@@ -181,10 +181,10 @@ class Checkpoints:
             raise KeyboardInterrupt
 
 
-def together(rows: Sequence[Halfway], device: torch.device) -> Halfway:
+def together(rows: Sequence[MatchState], device: torch.device) -> MatchState:
     """Signals that have come equally far, as one batch."""
     first = rows[0]
-    return Halfway(
+    return MatchState(
         first.step,
         torch.cat([row.parameters for row in rows]).to(device),
         {name: torch.cat([row.state[name] for row in rows]).to(device) for name in first.state},
@@ -193,7 +193,7 @@ def together(rows: Sequence[Halfway], device: torch.device) -> Halfway:
     )
 
 
-def alone(batch: Halfway, row: int) -> Halfway:
+def alone(batch: MatchState, row: int) -> MatchState:
     """One signal of a batch, as a batch of one."""
     state = {name: tensor[row : row + 1] for name, tensor in batch.state.items()}
-    return Halfway(batch.step, batch.parameters[row : row + 1], state, batch.loss_steps, batch.losses[row : row + 1])
+    return MatchState(batch.step, batch.parameters[row : row + 1], state, batch.loss_steps, batch.losses[row : row + 1])

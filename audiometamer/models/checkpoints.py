@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, some_of
-from audiometamer.io.files import whole_folder
+from audiometamer.io.files import atomic_folder
 from audiometamer.io.plain_pickle import NUMPY_VALUES, check_hashing
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.models.loading import fitted, network_of, save_weights
@@ -331,7 +331,7 @@ def import_checkpoint(
         limits=["Imported: its accuracy has not been measured here."],
     )
     model = fitted(card, state, source)
-    with whole_folder(out) as folder:
+    with atomic_folder(out) as folder:
         card.weights.sha256 = save_weights(model.network, folder / card.weights.file)
         (folder / "model.toml").write_bytes(msgspec.toml.encode(card))
 

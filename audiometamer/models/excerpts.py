@@ -6,7 +6,7 @@ from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.tables import read_table
-from audiometamer.models.inputs import read_for
+from audiometamer.models.inputs import load_clip
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import SOUND_ENDINGS, Clip, seconds_of
 from audiometamer.signals.images import PICTURE_ENDINGS
@@ -52,7 +52,7 @@ def read_excerpts(model: Model, excerpts: Iterable[Excerpt]) -> Iterator[Clip]:
     """
     for path, start in excerpts:
         with warnings.catch_warnings(action="ignore", category=AudioMetamerWarning):
-            clip = read_for(model, path, start=start)
+            clip = load_clip(model, path, start=start)
         yield clip
 
 

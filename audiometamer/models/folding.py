@@ -57,7 +57,7 @@ def folded(model: Model, layers: Sequence[str] | str) -> Model:
     wide = bool(channels) and median(channels) >= _WIDE
     if not pairs and not wide:
         return model
-    twin = twin_of(model)
+    twin = shallow_copy(model)
     if twin is model:
         return model
     for convolution, norm in pairs:
@@ -70,7 +70,7 @@ def folded(model: Model, layers: Sequence[str] | str) -> Model:
     return twin
 
 
-def twin_of(model: Model) -> Model:
+def shallow_copy(model: Model) -> Model:
     """A copy of a model that shares its front end and all its tensors; with a warning itself, if it cannot be copied."""
     shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     if model.front_end is not None:

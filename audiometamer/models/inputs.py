@@ -26,10 +26,10 @@ def read_clips(model: "Model", paths: Sequence[Path], *, start: float | None = N
         Seconds; see `audiometamer.read_clip`.
     """
     check_names(paths)
-    return [read_for(model, path, start=start, length=length) for path in dict.fromkeys(paths)]
+    return [load_clip(model, path, start=start, length=length) for path in dict.fromkeys(paths)]
 
 
-def read_for(
+def load_clip(
     model: "Model", path: Path, *, level: float | None = None, start: float | None = None, length: float | None = None
 ) -> "Clip":
     """One recording or photograph as a model takes it; `level`: in place of the model's own.

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from audiometamer import networks
 from audiometamer.ears import front_end
 from audiometamer.errors import AudioMetamerError, first_line, one_line, some_of
-from audiometamer.io.files import whole_file
+from audiometamer.io.files import atomic_write
 from audiometamer.io.resources import zoo_folder
 from audiometamer.models.cards import Card, read_card
 from audiometamer.models.controls import control
@@ -216,7 +216,7 @@ def save_weights(network: nn.Module, path: Path) -> str:
     from safetensors.torch import save
 
     content = save({key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()})
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 

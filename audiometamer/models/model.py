@@ -35,7 +35,7 @@ from audiometamer.models.input_forms import mend_of
 from audiometamer.models.parts import Part
 from audiometamer.models.places import MIXED, Calls, Place, call_of, expanded, own_layers, uncalled
 from audiometamer.networks.heads import Heads
-from audiometamer.signals.images import Picture
+from audiometamer.signals.images import ImageTransform
 
 NO_LABEL = "(logits not finite)"
 _PROBE_SEED = 0
@@ -121,7 +121,7 @@ class Model(nn.Module):
         labels: Names | Mapping[int, str] | None = None,
         layers: Mapping[str, str] | Sequence[str] | None = None,
         domain: Domain | None = None,
-        picture: Picture | None = None,
+        picture: ImageTransform | None = None,
         untrained: Callable[[], nn.Module] | None = None,
         name: str | None = None,
         check: bool = True,
@@ -355,12 +355,12 @@ class Model(nn.Module):
             If the batch of a layer is not found, or it has no such part.
         """
         whole = record_taps(self, lambda: self(signals), taps, optional=optional)
-        return {layer: self.of_each_signal(layer, taps[layer], output, len(signals)) for layer, output in whole.items()}
+        return {layer: self.unflatten_items(layer, taps[layer], output, len(signals)) for layer, output in whole.items()}
 
-    def of_each_signal(self, layer: str, tap: Tap, output: Tensor, batch: int) -> Tensor:
+    def unflatten_items(self, layer: str, tap: Tap, output: Tensor, batch: int) -> Tensor:
         """What a place returned for a batch of signals, [shape=(batch, ...)]: the part that is meant, complex values as pairs."""
         try:
-            return replace(self._place(layer, tap), tap=tap).of_each_signal(output, batch)
+            return replace(self._place(layer, tap), tap=tap).unflatten_items(output, batch)
         except AudioMetamerError as error:
             raise AudioMetamerError(f"layer {layer!r}: {error}") from error
 
@@ -368,10 +368,10 @@ class Model(nn.Module):
         """The model's output as logits [shape=(batch, classes)] by task; empty if it is not of that form."""
         return logits_in(output, self.tasks[0])
 
-    def tasks_told_by(self, layer: str, tasks: Iterable[str]) -> list[str]:
+    def tasks_determined_by(self, layer: str, tasks: Iterable[str]) -> list[str]:
         """Those tasks whose labels follow from a layer: its own for a read-out beside others, all for any other layer."""
         path = self.tap(layer).path
-        if (asked := getattr(self.network, "tasks_told_by", None)) is not None:
+        if (asked := getattr(self.network, "tasks_determined_by", None)) is not None:
             return list(asked(path.removeprefix("network."), tasks))
         own = [task for task in tasks if path.endswith(f".{task}")]
         if own and isinstance(self.get_submodule(path.removesuffix(f".{own[0]}")), Heads):
@@ -562,13 +562,13 @@ def _check_rows(model: Model, both: Mapping[str, Tensor], alone: Mapping[str, Te
     found = model._traced()[Tap("", 0)].places
     places = {key: place for key, place in found.items() if not place.unfit}
     mixed = any(place.unfit == MIXED for place in found.values())
-    rows = {key: place.of_each_signal(both[key], 2) for key, place in places.items()}
+    rows = {key: place.unflatten_items(both[key], 2) for key, place in places.items()}
     if rows and all(torch.equal(*row) for row in rows.values()):
         raise AudioMetamerError(
             f"the output of {model.name} does not depend on its input: it is the same for two different noises"
         )
     for key, place in places.items():
-        one = place.of_each_signal(alone[key], 1)
+        one = place.unflatten_items(alone[key], 1)
         mixed |= not torch.allclose(rows[key][:1], one, rtol=1e-2, atol=1e-3 * float(one.detach().abs().max()))
     if mixed:
         raise AudioMetamerError(f"the output of {model.name} for a signal depends on the others in the batch, or on chance")

@@ -49,7 +49,7 @@ class Place:
         """Why a model does not list it; empty if it does."""
         return self.unfit or ("passes no gradient to the signal" if self.detached else "")
 
-    def of_each_signal(self, output: Tensor, batch: int) -> Tensor:
+    def unflatten_items(self, output: Tensor, batch: int) -> Tensor:
         """What was returned for a batch of signals as their real activations, [shape=(batch, ...)]; the part that is meant.
 
         Raises

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 @runtime_checkable
-class KnowsItsRegions(Protocol):
-    """A pool that can tell `share_of_largest` itself."""
+class SupportsMaxContribution(Protocol):
+    """A pool that can tell `max_contribution` itself."""
 
-    def share_of_largest(self, x: Tensor) -> Tensor: ...
+    def max_contribution(self, x: Tensor) -> Tensor: ...
 
 
 _ITS_OWN_LARGEST = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
@@ -29,13 +29,13 @@ _MAX_OF_ADAPTIVE: dict[type[nn.Module], Callable[..., Tensor]] = {
 
 
 def knows_regions(pool: nn.Module) -> bool:
-    """Whether `share_of_largest` knows a module: it is one of torch's max- or average-pools, or has a method of that name."""
+    """Whether `max_contribution` knows a module: it is one of torch's max- or average-pools, or has a method of that name."""
     if isinstance(pool, _ITS_OWN_LARGEST):
         return not pool.return_indices
-    return isinstance(pool, KnowsItsRegions) or type(pool) in (*_MAX_OF_AVERAGE, *_MAX_OF_ADAPTIVE)
+    return isinstance(pool, SupportsMaxContribution) or type(pool) in (*_MAX_OF_AVERAGE, *_MAX_OF_ADAPTIVE)
 
 
-def share_of_largest(pool: nn.Module, x: Tensor) -> Tensor:
+def max_contribution(pool: nn.Module, x: Tensor) -> Tensor:
     """Of each region of a pool, what its largest value adds to the pool's output there.
 
     Parameters
@@ -50,8 +50,8 @@ def share_of_largest(pool: nn.Module, x: Tensor) -> Tensor:
     Tensor
         As the pool's output: the largest value for a max-pool; divided by the number of values in a region for an average.
     """
-    if isinstance(pool, KnowsItsRegions):
-        return pool.share_of_largest(x)
+    if isinstance(pool, SupportsMaxContribution):
+        return pool.max_contribution(x)
     if type(pool) in _MAX_OF_AVERAGE:
         dimensions, largest = _MAX_OF_AVERAGE[type(pool)]
         size = pool.kernel_size if isinstance(pool.kernel_size, tuple) else (pool.kernel_size,) * dimensions

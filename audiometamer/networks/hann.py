@@ -39,7 +39,7 @@ class HannPool2d(nn.Module):
         rows, columns = (_pooling_matrix(n, s, x) for n, s in zip(x.shape[-2:], self.stride, strict=True))
         return rows @ (x @ columns.mT)
 
-    def share_of_largest(self, x: Tensor) -> Tensor:
+    def max_contribution(self, x: Tensor) -> Tensor:
         """See `audiometamer.models.pooling`; as if the largest value under the window lay next to its middle."""
         # The window is zero at both ends: they are no part of the region.
         spans = [(1, 1) if s == 1 else (_WIDTH_PER_STRIDE * s, _WIDTH_PER_STRIDE * s - 2) for s in self.stride]

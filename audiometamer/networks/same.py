@@ -51,7 +51,7 @@ class SameMaxPool2d(_SamePool2d):
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool2d(F.pad(x, self._padding(x), value=float("-inf")), self.kernel_size, self.stride)
 
-    def share_of_largest(self, x: Tensor) -> Tensor:
+    def max_contribution(self, x: Tensor) -> Tensor:
         """See `audiometamer.models.pooling`."""
         return self.forward(x)
 
@@ -62,7 +62,7 @@ class SameAvgPool2d(_SamePool2d):
     def forward(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(F.pad(x, self._padding(x)), self.kernel_size, self.stride)
 
-    def share_of_largest(self, x: Tensor) -> Tensor:
+    def max_contribution(self, x: Tensor) -> Tensor:
         """See `audiometamer.models.pooling`."""
         padded = F.pad(x, self._padding(x), value=float("-inf"))
         return F.max_pool2d(padded, self.kernel_size, self.stride) / prod(self.kernel_size)

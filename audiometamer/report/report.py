@@ -17,11 +17,11 @@ import msgspec
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.io.files import whole_file
+from audiometamer.io.files import atomic_write
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import read_cells
 from audiometamer.metamers.belonging import check_original
-from audiometamer.metamers.evidence import Evidence, Try
+from audiometamer.metamers.evidence import AttemptRecord, Evidence
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import evidence_of, metamer_of
 from audiometamer.metamers.results import REPORT, Result, read_results
@@ -200,7 +200,7 @@ def make_report(
         warnings.warn(f"{len(missing)} file(s) are missing in {folder}: {names}", AudioMetamerWarning, stacklevel=2)
     level = _common_level([signal.rms for signal in signals if signal.rms])
     page = _html(_Page(folder.resolve().name, __version__, level, originals, rows, missing, shown))
-    with whole_file(places.page) as temporary:
+    with atomic_write(places.page) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
     return places.page
 
@@ -302,7 +302,7 @@ def _row(places: _Places, result: Result, evidence: Evidence, original: int) -> 
     )  # fmt: skip
 
 
-def _attempt(tried: Try) -> _Attempt:
+def _attempt(tried: AttemptRecord) -> _Attempt:
     chosen = np.unique(np.linspace(0, len(tried.losses) - 1, min(len(tried.losses), _MOST_POINTS)).round().astype(int))
     losses = [float(f"{tried.losses[i]:.3g}") for i in chosen]
     return _Attempt(tried.attempt, tried.outcome, tried.steps, [tried.loss_steps[i] for i in chosen], losses)

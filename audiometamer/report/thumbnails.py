@@ -11,7 +11,7 @@ from torch.nn.functional import adaptive_avg_pool2d, pad
 
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import whole_file
+from audiometamer.io.files import atomic_write
 from audiometamer.signals.audio import read_samples
 
 _MOST_ROWS, _MOST_COLUMNS = 106, 240  # pixels: half the published filters, and a phone's width
@@ -108,6 +108,6 @@ def _write(path: Path, shares: Sequence[Tensor], *, changed: int) -> None:
     image.putpalette(palette.tobytes())
     about = PngInfo()
     about.add_text("Software", _SOFTWARE)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         image.save(temporary, bits=4, optimize=True, pnginfo=about)
         os.utime(temporary, ns=(changed, changed))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.io.files import readable, whole_file
+from audiometamer.io.files import atomic_write, readable
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.whole_numbers import whole
 from audiometamer.signals.clip_names import clip_name, excerpt_name
@@ -396,5 +396,5 @@ def write_wav(path: str | os.PathLike[str], samples: Tensor | NDArray[np.float32
         raise AudioMetamerError(f"a WAV takes samples of shape (samples,) or (2, samples); these have shape {data.shape}")
     if not np.isfinite(data).all():
         raise AudioMetamerError(f"{path} was not written: {np.count_nonzero(~np.isfinite(data))} samples are NaN or infinite")
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         scipy.io.wavfile.write(temporary, sample_rate, data.T)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, first_line
-from audiometamer.io.files import whole_file
+from audiometamer.io.files import atomic_write
 from audiometamer.signals.audio import read_samples, write_wav
 from audiometamer.signals.images import read_png, write_png
 
@@ -21,7 +21,7 @@ def write_signal(path: Path, signal: Tensor, sample_rate: int | None) -> None:
     elif path.suffix == ".png":
         write_png(path, signal)
     else:
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             np.save(temporary, signal.numpy())
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line
-from audiometamer.io.files import readable, whole_file
+from audiometamer.io.files import atomic_write, readable
 from audiometamer.signals.audio import Clip, ClipSource
 from audiometamer.signals.clip_names import clip_name
 
@@ -28,7 +28,7 @@ _LOWER_FIRST = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageTransform:
     """How a photograph becomes a model's signal: values in [0, 1], its shorter side resized, the middle cut out.
 
     Parameters
@@ -71,7 +71,7 @@ def _grey(pixels: Tensor) -> Tensor:
     return (torch.tensor([0.299, 0.587, 0.114], dtype=pixels.dtype)[:, None, None] * pixels).sum(0, keepdim=True)
 
 
-def read_image(path: str | os.PathLike[str], picture: Picture) -> Clip:
+def read_image(path: str | os.PathLike[str], picture: ImageTransform) -> Clip:
     """A photograph as a model takes it: the same of an image as `audiometamer.read_clip` of a sound.
 
     Parameters
@@ -219,5 +219,5 @@ def write_png(path: str | os.PathLike[str], pixels: Tensor) -> None:
     values = (pixels.detach().double().cpu() * STEPS_16_BIT).round().to(torch.int32).numpy().astype(np.uint16)
     channels, rows, columns = values.shape
     writer = png.Writer(width=columns, height=rows, greyscale=channels == 1, bitdepth=16)
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         writer.write(file, values.transpose(1, 2, 0).reshape(rows, columns * channels))

@@ -10,7 +10,7 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
-from audiometamer.io.files import resolved, whole_folder, write_json, write_private, write_text
+from audiometamer.io.files import atomic_folder, resolved, write_json, write_private, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import read_table, table_text, write_table
 from audiometamer.metamers.belonging import check_belongs
@@ -122,7 +122,7 @@ def export(
     if to == "psychopy" and settings.reveal:
         _check_variables(_told(entries, settings))
     sounds = Sounds(stimulus_set, settings, [entry.set_file for entry in entries], draws)
-    with whole_folder(out) as folder:
+    with atomic_folder(out) as folder:
         made = [_write(entry, sounds, folder) for entry in entries]
         level = sounds.write_calibration(folder, _naming(to, settings))
         date_alike(folder.rglob("*.wav"))

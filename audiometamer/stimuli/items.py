@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.hashes import sha256_of
-from audiometamer.io.toml_files import within
+from audiometamer.io.toml_files import error_context
 from audiometamer.metamers.criteria import NullDistribution, judge_sha256
 from audiometamer.metamers.judging import covers, is_out_of_date
 from audiometamer.metamers.methods import load_method
@@ -106,7 +106,7 @@ def expand(path: Path, plan: Plan, *, visit: Visit | None = None) -> Expansion:
         If a model, layer or clip is not as it should be; the place in the plan is named.
     """
     chosen = sources(path, plan.clips)
-    with within(path, "clips"):
+    with error_context(path, "clips"):
         chosen = named_as_before(chosen, output_folder(path, plan))
     items: list[Planned] = []
     layers: list[list[str]] = []
@@ -119,7 +119,7 @@ def expand(path: Path, plan: Plan, *, visit: Visit | None = None) -> Expansion:
             raise AudioMetamerError(f"{path}: {place}.name: models[{names[model.name]}] is called {model.name!r} too")
         layers.append(layers_of(path, plan, entry, model, place=place))
         if (taken := _format(model)) not in heard:
-            with within(path, "clips"):
+            with error_context(path, "clips"):
                 heard[taken] = {source.name: sha256_of(source.read(model, plan.level).samples) for source in chosen}
         null = null or default_null(model)
         whole, judge = identity_of(model, layers[k][0], plan), judge_sha256(model, null)

@@ -16,11 +16,11 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import write_text
 from audiometamer.io.label_files import grouped, read_groups
 from audiometamer.io.tables import read_table, table_text
-from audiometamer.io.toml_files import read_toml, toml_text, within
+from audiometamer.io.toml_files import error_context, read_toml, toml_text
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.methods import load_method
 from audiometamer.metamers.synthesis import places
-from audiometamer.models.inputs import read_for
+from audiometamer.models.inputs import load_clip
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import SOUND_ENDINGS, Clip
@@ -130,7 +130,7 @@ class Source(msgspec.Struct, frozen=True):
 
     def read(self, model: Model, level: float | None) -> Clip:
         """The clip as a model takes it."""
-        clip = read_for(model, self.path, level=level, start=self.start, length=self.duration)
+        clip = load_clip(model, self.path, level=level, start=self.start, length=self.duration)
         return dataclasses.replace(clip, name=self.name)
 
 
@@ -144,17 +144,17 @@ def read_plan(path: Path) -> Plan:
         named as in ``models[1].layers[0]``, counted from 0.
     """
     plan = read_toml(path, Plan)
-    with within(path, "output"):
+    with error_context(path, "output"):
         if (folder := output_folder(path, plan)).exists() and not folder.is_dir():
             raise AudioMetamerError(f"{folder} is a file; the set needs a folder")
-    with within(path, "method"):
+    with error_context(path, "method"):
         load_method(plan.method)
-    with within(path, "seeds"):
+    with error_context(path, "seeds"):
         _once(plan.seeds)
     for k, layers in enumerate([plan.layers, *(entry.layers for entry in plan.models)]):
-        with within(path, f"models[{k - 1}].layers" if k else "layers"):
+        with error_context(path, f"models[{k - 1}].layers" if k else "layers"):
             _once(layers or [])
-    with within(path, "clips"):
+    with error_context(path, "clips"):
         given = [key for key in ("table", "folder", "files") if getattr(plan.clips, key) is not None]
         if len(given) != 1:
             raise AudioMetamerError(f"give one of table, folder and files; {' and '.join(given) or 'none of them'} is given")
@@ -184,21 +184,21 @@ def sources(path: Path, clips: Clips) -> list[Source]:
     AudioMetamerError
         If a file is missing, nothing is chosen, fewer are there than wanted, or two have the same name.
     """
-    with within(path, "clips.table" if clips.table else "clips.folder" if clips.folder else "clips.files"):
+    with error_context(path, "clips.table" if clips.table else "clips.folder" if clips.folder else "clips.files"):
         if clips.table is not None:
             rows = _rows(path.parent / clips.table)
         elif clips.folder is not None:
             rows = [{"path": str(file)} for file in _signals(path.parent / clips.folder)]
         else:
             rows = [{"path": str(path.parent / file)} for file in clips.files or []]
-    with within(path, "clips.select"):
+    with error_context(path, "clips.select"):
         rows = _selected(rows, clips.select)
-    with within(path, "clips.count"):
+    with error_context(path, "clips.count"):
         if clips.count is not None and clips.count > len(rows):
             raise AudioMetamerError(f"{clips.count} are wanted, and {len(rows)} are there")
     if clips.count is not None:
         rows = random.Random(clips.seed).sample(rows, clips.count)  # noqa: S311 (a reproducible draw, no secret)
-    with within(path, "clips"):
+    with error_context(path, "clips"):
         found = [
             Source(
                 name_of(row, clips.start, clips.duration),
@@ -269,12 +269,12 @@ def named_as_before(chosen: Sequence[Source], stimulus_set: Path) -> list[Source
 
 def open_model(path: Path, entry: PlannedModel, *, place: str) -> tuple[Model, NullDistribution | None]:
     """A model of a plan, its labels grouped as the plan says, and the null distribution that the plan names for it."""
-    with within(path, f"{place}.name"):
+    with error_context(path, f"{place}.name"):
         model = load_model(as_seen(path, entry.name))
-    with within(path, f"{place}.groups"):
+    with error_context(path, f"{place}.groups"):
         if entry.groups is not None:
             model.labels = grouped(model.named_labels(), read_groups(path.parent / entry.groups))
-    with within(path, f"{place}.null"):
+    with error_context(path, f"{place}.null"):
         return model, None if entry.null is None else NullDistribution.load(path.parent / entry.null)
 
 
@@ -295,7 +295,7 @@ def layers_of(path: Path, plan: Plan, entry: PlannedModel, model: Model, *, plac
     named = entry.layers or plan.layers
     where = f"{place}.layers" if entry.layers else "layers"
     for k, layer in enumerate(named or []):
-        with within(path, f"{where}[{k}]"):
+        with error_context(path, f"{where}[{k}]"):
             for one in places(layer):
                 model.tap(one)
     return list(dict.fromkeys(map(model.canonical, named or model.layers)))

@@ -19,7 +19,7 @@ from audiometamer.io.tables import write_table
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import is_held_by, metamer_of, with_sums
 from audiometamer.metamers.results import PLANNED, RECORD, Wanted, read_json, result_at, suffix_of
-from audiometamer.metamers.synthesis import Metamer, merit
+from audiometamer.metamers.synthesis import Metamer, rank_key
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import write_signal
@@ -91,7 +91,7 @@ def read_record(path: Path) -> Record:
 def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) -> None:
     """Write an attempt at an item into the set `folder`; the record last, by rename.
 
-    Of several attempts the record shows the best, by `audiometamer.metamers.synthesis.merit`; the others lie in ``attempts/``.
+    Of several attempts the record shows the best, by `audiometamer.metamers.synthesis.rank_key`; the others lie in ``attempts/``.
     Where an item is made for the first time, a record that is there is broken: it is set aside, with its signals.
     """
     at, evidence = folder / item.folder, metamer.evidence
@@ -112,7 +112,9 @@ def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) ->
         before = read_record(at / RECORD)
         if len(before.attempts) == 1 or not (at / ATTEMPTS / "0" / RECORD).exists():
             write_record(at / ATTEMPTS / "0" / RECORD, replace(before, file=f"../../{before.file}"))
-        better = replace(record, file=f"{ATTEMPTS}/{attempt}/{signal}") if merit(evidence) > merit(before.evidence) else before
+        better = (
+            replace(record, file=f"{ATTEMPTS}/{attempt}/{signal}") if rank_key(evidence) > rank_key(before.evidence) else before
+        )
         record = replace(better, attempts=[*before.attempts, evidence.settings.seed])
     write_record(at / RECORD, record)
     (at / ERROR).unlink(missing_ok=True)
@@ -140,7 +142,7 @@ def judge_item(
     at = folder / item.folder
     attempts = sorted((at / ATTEMPTS).glob(f"*/{RECORD}"), key=lambda path: int(path.parent.name))
     metamers = [judged(metamer_of(result_at(path, whole=True))) for path in attempts or [at / RECORD]]
-    best = max(range(len(metamers)), key=lambda k: merit(metamers[k].evidence))
+    best = max(range(len(metamers)), key=lambda k: rank_key(metamers[k].evidence))
     unfinished = resume(metamers[best])
     whole = replace(read_record(at / RECORD), evidence=metamers[best].evidence)
     if attempts:

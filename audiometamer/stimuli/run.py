@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, WritingError
-from audiometamer.io.files import in_turn, make_folder
+from audiometamer.io.files import file_lock, make_folder
 from audiometamer.io.hashes import sha256_of
 from audiometamer.jobs.claims import LOCK, Claims
 from audiometamer.jobs.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
@@ -31,7 +31,7 @@ from audiometamer.stimuli.items import Expansion, Planned, identity_of
 from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, is_complete, read_failure
 from audiometamer.stimuli.plan import open_model, write_resolved
 from audiometamer.stimuli.records import judge_item, save_failure, save_item, save_original, write_planned
-from audiometamer.stimuli.set import conclude
+from audiometamer.stimuli.set import finalize
 
 # Items that a worker claims at once: full batches for a while, and still enough left for the others.
 _BATCHES_AT_ONCE = 4
@@ -321,7 +321,7 @@ def prepare(expansion: Expansion) -> Path:
         make_folder(folder)
     except OSError as error:
         raise AudioMetamerError(f"could not write into {folder}: {error.strerror or error}") from error
-    with in_turn(folder / LOCK):
+    with file_lock(folder / LOCK):
         clips = write_resolved(expansion.path, expansion.plan, expansion.sources, expansion.layers, folder)
         write_planned(folder, expansion.items)
     return clips
@@ -362,7 +362,7 @@ def run(expansion: Expansion, *, device: str = "auto", workers: int = 1, attempt
             run_many(partial(_work, expansion, attempts, workers), workers, device=device, watch=pace.of_disk)
         if report is not None:
             report(1, "index and manifest")
-        conclude(expansion.folder, clips=clips)
+        finalize(expansion.folder, clips=clips)
 
 
 def _work(

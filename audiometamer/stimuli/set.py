@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, first_line, some_of
-from audiometamer.io.files import in_turn, is_temporary, set_aside, whole_file, write_json, write_text
+from audiometamer.io.files import atomic_write, file_lock, is_temporary, set_aside, write_json, write_text
 from audiometamer.io.tables import read_table, write_table
 from audiometamer.jobs.claims import LOCK, forget_dead, stamp
 from audiometamer.metamers.results import (
@@ -183,7 +183,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
     """
     if not stimulus_set.is_dir():
         check_set(stimulus_set)
-    with in_turn(stimulus_set / LOCK):
+    with file_lock(stimulus_set / LOCK):
         rows = list(map(_row, read_results(stimulus_set, warn=False, whole=True)))
         told = {} if clips is None else _named(clips)
         if clips is not None and not any(row.clip in told for row in rows):
@@ -194,7 +194,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
     return rows
 
 
-def conclude(stimulus_set: Path, *, clips: Path) -> None:
+def finalize(stimulus_set: Path, *, clips: Path) -> None:
     """Write all that a set says of itself at the end of a run: nothing if nothing is made, or if it is all written already.
 
     Runs that end at the same time do this one after the other; what the first has written is true for the next.
@@ -206,7 +206,7 @@ def conclude(stimulus_set: Path, *, clips: Path) -> None:
         The table of the plan's clips.
     """
     before = stamp(stimulus_set / MANIFEST)
-    with in_turn(stimulus_set / LOCK):
+    with file_lock(stimulus_set / LOCK):
         known = _known(stimulus_set)
         about = _merged(known, _named(clips))
         if stamp(stimulus_set / MANIFEST) != before and about == known and lists_all(stimulus_set):
@@ -296,7 +296,7 @@ def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), int | None: pa.int64(), float | None: pa.float64()}
     schema = pa.schema([(field, types[kind]) for field, kind in Row.__annotations__.items()])
     table = pa.Table.from_pylist([msgspec.structs.asdict(row) for row in rows], schema=schema)
-    with whole_file(path) as temporary, temporary.open("wb") as file:  # a path with a colon would be taken for a URI
+    with atomic_write(path) as temporary, temporary.open("wb") as file:  # a path with a colon would be taken for a URI
         pq.write_table(table, file)
 
 

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
-from audiometamer.io.files import set_aside, whole_file
+from audiometamer.io.files import atomic_write, set_aside
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.names import as_on_any_disk
 from audiometamer.jobs.claims import stamp
@@ -72,7 +72,7 @@ def write_manifest(stimulus_set: Path) -> Path:
         told = f"{stimulus_set / file}{_more(doubtful)}: {kind}{'' if kind == 'link' else ', by the records of the set'}"
         warnings.warn(f"{told}; `audiometamer stimuli verify {stimulus_set}` names all", AudioMetamerWarning, stacklevel=2)
     listed = {file: before[file] if file in damaged else digest for file, digest in sums.items()}
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         lines = [_line(digest, file) for file, digest in sorted(listed.items()) if file in before or file not in doubtful]
         temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape", newline="\n")
     return path

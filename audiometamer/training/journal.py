@@ -7,14 +7,14 @@ from types import TracebackType
 from typing import Any
 
 from audiometamer.drawing import names_as_they_are
-from audiometamer.io.files import whole_file
+from audiometamer.io.files import atomic_write
 
 Row = dict[str, float]
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
     """All epochs as CSV."""
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
@@ -34,7 +34,7 @@ def draw_learning_curve(path: Path, rows: Sequence[Row], *, title: str) -> None:
         axes.set_ylim(bottom=0, top=1 if what == "accuracy" else None)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=120)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from audiometamer.drawing import names_as_they_are
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import whole_file, write_text
+from audiometamer.io.files import atomic_write, write_text
 from audiometamer.io.tables import guarded, table_text
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import set_level
@@ -350,7 +350,7 @@ def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
 
 def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:
     """Tab-separated counts: a row for each true label, a column for each answer."""
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(["label", *map(guarded, labels)])
         writer.writerows([guarded(label), *row] for label, row in zip(labels, confusion.tolist(), strict=True))
@@ -376,5 +376,5 @@ def draw_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[st
         for row, column in zip(*np.nonzero(confusion), strict=True):
             color = "white" if share[row, column] > 0.5 else "black"
             axes.text(column, row, str(confusion[row, column]), ha="center", va="center", fontsize=7, color=color)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=120)

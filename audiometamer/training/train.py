@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from audiometamer.devices import choose_device, describe, own_randomness
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
-from audiometamer.io.files import is_empty, only_writer, set_aside, whole_file
+from audiometamer.io.files import atomic_write, exclusive_folder, is_empty, set_aside
 from audiometamer.io.names import safe_name
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.models.cards import Card, WeightsCard
@@ -93,9 +93,9 @@ def train(
     if not is_first_process():
         return _train(recipe, data, out, device, workers, _silent, _silent)
     _check_folder(out, recipe_path)
-    with only_writer(out):
+    with exclusive_folder(out):
         if not _holds_anything(out / "recipe.toml"):
-            with whole_file(out / "recipe.toml") as temporary:
+            with atomic_write(out / "recipe.toml") as temporary:
                 shutil.copy(recipe_path, temporary)
         return _train(recipe, data, out, device, workers, progress or _silent, notify or _silent)
 
@@ -385,7 +385,7 @@ class Run:
         }
         written = io.BytesIO()  # torch's own writer has errors of its own
         torch.save(content, written)
-        with whole_file(path := self.out / CHECKPOINT) as temporary:
+        with atomic_write(path := self.out / CHECKPOINT) as temporary:
             temporary.write_bytes(written.getbuffer())
             while self._broken:
                 set_aside(self._broken.pop())
@@ -548,7 +548,7 @@ def _finish(run: Run, split: str, hours: float) -> None:
             "tested_on": split,
         },
     )
-    with whole_file(out / "model.toml") as temporary:
+    with atomic_write(out / "model.toml") as temporary:
         temporary.write_bytes(msgspec.toml.encode(card))
     for checkpoint in _checkpoints(out):
         checkpoint.unlink()

@@ -18,7 +18,7 @@ from command_line import refused
 
 from audiometamer import cli
 from audiometamer.cli import main
-from audiometamer.io.files import only_writer
+from audiometamer.io.files import exclusive_folder
 
 MODEL = ("--model", "tiny_models:sound_model")
 QUICK = (*MODEL, "--layers", "relu0,final", "--steps", "40")
@@ -176,7 +176,7 @@ def test_bad_options(capsys, arguments, message):
 
 def test_two_runs_into_one_folder(tmp_path, capsys):
     write_clip()
-    with only_writer(tmp_path / "metamers"):
+    with exclusive_folder(tmp_path / "metamers"):
         assert "another run is writing into metamers" in refused(capsys, "synth", "speech.wav", *QUICK)
     assert main(["synth", "speech.wav", *QUICK]) == 0
 

@@ -7,7 +7,7 @@ from command_line import refused
 from tiny_evaluation import sound, write_metamer
 
 from audiometamer.cli import main
-from audiometamer.io.files import only_writer
+from audiometamer.io.files import exclusive_folder
 
 MODELS = ("--models", "tiny_evaluation:echo_model,tiny_evaluation:rival_model")
 RUN = ("evaluate", "metamers", "--resamples", "50")
@@ -54,7 +54,7 @@ def test_nothing_is_overwritten_unasked(capsys):
 
 
 def test_one_run_at_a_time(capsys):
-    with only_writer(Path("evaluation")):
+    with exclusive_folder(Path("evaluation")):
         assert "another run is writing into evaluation" in refused(capsys, *RUN, *MODELS)
 
 

@@ -47,7 +47,7 @@ from audiometamer.metamers.targets import read_target
 from audiometamer.models.checkpoints import network_state, read_checkpoint
 from audiometamer.signals.audio import read_clip, read_samples, seconds_of
 from audiometamer.signals.files import read_signal
-from audiometamer.signals.images import Picture, read_image
+from audiometamer.signals.images import ImageTransform, read_image
 from audiometamer.training.published_hdf5 import open_published_hdf5
 
 LONGEST_LINE, LONGEST_WAIT, MOST_MEMORY = 400, 40, 2 << 30  # characters, s, bytes
@@ -195,9 +195,9 @@ SOUNDS = {
 IMAGES = {"jpg": "JPEG", "tif": "TIFF", "bmp": "BMP", "webp": "WEBP", "gif": "GIF", "ppm": "PPM", "jp2": "JPEG2000"}
 KINDS: dict[str, Kind] = {
     **{kind: Kind(partial(_sounds, *form), f"x.{kind}", _read_sound) for kind, form in SOUNDS.items()},
-    "png": Kind(_pngs, "x.png", partial(read_image, picture=Picture((3, 16, 16)))),
+    "png": Kind(_pngs, "x.png", partial(read_image, picture=ImageTransform((3, 16, 16)))),
     **{
-        kind: Kind(partial(_images, form), f"x.{kind}", partial(read_image, picture=Picture((3, 16, 16))))
+        kind: Kind(partial(_images, form), f"x.{kind}", partial(read_image, picture=ImageTransform((3, 16, 16))))
         for kind, form in IMAGES.items()
     },
     "hdf5": Kind(_hdf5, "x.h5", _read_hdf5),

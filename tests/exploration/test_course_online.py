@@ -13,9 +13,9 @@ from tiny_built import DESIGN, course_of, of_kind, presented, take
 from tiny_ladder import record, write_rung
 
 from audiometamer.exploration import course as course_module
-from audiometamer.exploration.making import Maker, Wish
+from audiometamer.exploration.making import MoveRequest, RenderQueue
 from audiometamer.exploration.trial_stimuli import Latest, trial_wav
-from audiometamer.listening.course import Heard
+from audiometamer.listening.course import CompletedTrial
 
 ONLINE = DESIGN.replace("[practice]", '[making]\nway = "online"\ndimensions = "x"\nlongest_wait = 0.3\nahead = 2\n\n[practice]')
 STEPS = "reversals = 4\nsteps = [1.3]"
@@ -30,12 +30,12 @@ class FakeMaker:
         self.wanted, self.dropped, self.asleep, self.urgencies = {}, set(), 0.0, []
 
     def want(self, dimension, reference, wished, *, urgency=0.0, listener=0):
-        self.wanted[Wish.of(dimension, reference, wished)] = urgency
+        self.wanted[MoveRequest.of(dimension, reference, wished)] = urgency
         self.urgencies.append(urgency)
-        self.dropped.discard(Wish.of(dimension, reference, wished))
+        self.dropped.discard(MoveRequest.of(dimension, reference, wished))
 
     def drop(self, dimension, reference, wished, *, listener=0):
-        self.dropped.add(Wish.of(dimension, reference, wished))
+        self.dropped.add(MoveRequest.of(dimension, reference, wished))
 
     def can_come(self, *_wish):
         return self.coming
@@ -98,7 +98,7 @@ def test_one_that_does_not_come_is_the_nearest_of_the_ladder_after_the_longest_w
     # Looks are 0.05 s apart, and 0.1 s is left to send the sound: the last look that is not after 0.2 s.
     assert 0.149 < about.waited <= 0.201
     assert max(maker.urgencies) > 0.09  # the longer somebody waits, the more urgent
-    assert maker.wanted == {Wish.of(about.dimension, about.reference, about.wished): -math.inf}  # now nobody does
+    assert maker.wanted == {MoveRequest.of(about.dimension, about.reference, about.wished): -math.inf}  # now nobody does
 
 
 def test_the_sound_is_ready_when_the_longest_wait_ends(course, rendered):
@@ -168,7 +168,7 @@ class SlowMover:
 def test_what_another_listener_drops_still_comes_for_who_waits(course, tmp_path):
     """Two listeners may foresee the same sound; the first to know that it does not come for them takes it back."""
     wanted, _ = fine(course)
-    wish = Wish.of(*(wanted.about[key] for key in ("dimension", "reference", "wished")))
+    wish = MoveRequest.of(*(wanted.about[key] for key in ("dimension", "reference", "wished")))
     mover, looks = SlowMover(tmp_path / "made"), itertools.count()
 
     def waited():
@@ -179,7 +179,7 @@ def test_what_another_listener_drops_still_comes_for_who_waits(course, tmp_path)
             mover.let.set()
         return 0.0
 
-    with Maker(mover, course.ladder, tmp_path / "made") as maker:
+    with RenderQueue(mover, course.ladder, tmp_path / "made") as maker:
         maker.want(wish.dimension, wish.reference, 2 * wish.change, urgency=1)  # what is in the making meanwhile
         maker.want(*wish, listener=2)
         about = presented(having(course, maker).decide(wanted, waited, lambda: False))
@@ -206,16 +206,16 @@ def test_what_may_come_is_told_ahead_and_what_will_not_is_taken_back(course):
     while (wanted := online.next(1, heard)) is not None:
         decided = course.decide(wanted, lambda: 0.0, lambda: False)
         about = presented(decided)
-        wish = Wish.of(about.dimension, about.reference, about.wished)
+        wish = MoveRequest.of(about.dimension, about.reference, about.wished)
         if heard and about.made != about.wished:
             assert wish in maker.wanted
             assert wish not in maker.dropped
             assert maker.wanted[wish] == -1
             told += 1
         online.ahead(1, heard, decided)
-        heard.append(Heard(decided, "", next(pattern)))
+        heard.append(CompletedTrial(decided, "", next(pattern)))
     assert told > 10
-    played = {Wish.of(about.dimension, about.reference, about.wished) for about in of_kind(heard, "main")}
+    played = {MoveRequest.of(about.dimension, about.reference, about.wished) for about in of_kind(heard, "main")}
     assert maker.wanted.keys() - played <= maker.dropped | online._foreseen(1, heard[:-1], heard[-1].decided).keys()
 
 

@@ -25,7 +25,7 @@ from audiometamer.exploration.build import build, read_exploration
 from audiometamer.listening.export import read_answers
 from audiometamer.listening.rehearsal import address_of, start_server
 from audiometamer.listening.server import create_app
-from audiometamer.listening.simulated import Client, Informed, take_part
+from audiometamer.listening.simulated import Client, IdealListener, take_part
 from audiometamer.listening.store import Store
 from audiometamer.listening.trials import arranged
 from audiometamer.signals.images import write_png
@@ -224,7 +224,7 @@ def test_images_made_online(tmp_path, without_page):
     server = start_server(tmp_path / "built", database, serve=SERVE)
     try:
         with Client(address_of(server), token) as client:
-            reply = Informed(read, database, lambda _: 1.0)
+            reply = IdealListener(read, database, lambda _: 1.0)
             assert take_part(client, reply, seed=0) == "finished"
     finally:
         server.kill()

@@ -13,7 +13,7 @@ from audiometamer.dimensions.ladder import all_moves, read_ladder, read_rungs, w
 from audiometamer.dimensions.moving import Move, move
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.exploration import model_mover
-from audiometamer.exploration.making import Maker, Wish
+from audiometamer.exploration.making import MoveRequest, RenderQueue
 from audiometamer.exploration.model_mover import ModelMover
 
 FIRST, SECOND, DEEP = "relu0/0/+", "relu0/1/-", "relu1/0/+"
@@ -35,7 +35,7 @@ def ladder(tiny, dimensions, tmp_path_factory):
 @pytest.fixture
 def maker(tiny, dimensions, ladder, tmp_path):
     made = tmp_path / "made"
-    with Maker(ModelMover(tiny, dimensions, ladder, made, batch_size=2), ladder, made) as opened:
+    with RenderQueue(ModelMover(tiny, dimensions, ladder, made, batch_size=2), ladder, made) as opened:
         yield opened
 
 
@@ -67,7 +67,7 @@ def test_weights_are_read_once_rather_than_for_each_signal(tiny, dimensions, lad
     opened = len(read)
     assert opened > 0
     for change in (0.1, 0.2):
-        (rung,) = mover([Wish.of(FIRST, "sound30", change)])
+        (rung,) = mover([MoveRequest.of(FIRST, "sound30", change)])
         assert rung.record.wished == change
     assert len(read) == opened
     move(tiny, dimensions, [Move(sounds(1)[0], Dimension.parse(FIRST), 0.1)], steps=3)  # who calls it may not have looked
@@ -84,7 +84,7 @@ def test_what_is_made_is_what_move_makes_and_is_found_again(maker, tiny, dimensi
     torch.testing.assert_close(rung.read(), expected.samples, rtol=1e-3, atol=1e-4)
     maker.close()
     monkeypatch.setattr(model_mover, "move", None)  # nothing is made
-    with Maker(maker.mover, ladder, maker.folder) as later:
+    with RenderQueue(maker.mover, ladder, maker.folder) as later:
         later.want(FIRST, "sound30", wished)
         assert later.wait(FIRST, "sound30", wished) == rung
         assert later.wait(FIRST, "sound31", wished, timeout=30) is None, "nobody asked for it, so nobody waits"
@@ -210,10 +210,10 @@ def test_what_does_not_belong_together_is_told_in_a_line(maker, tiny, dimensions
     whole = record.read_text()
     record.write_text(whole.replace(dimensions["relu0"].record.tensors_sha256, "0"))
     with pytest.raises(AudioMetamerError, match=r"was not made with the weights and dimensions of .*; delete it"):
-        Maker(maker.mover, ladder, maker.folder)
+        RenderQueue(maker.mover, ladder, maker.folder)
     record.write_text(whole[:-50])
     with pytest.warns(AudioMetamerWarning, match="is not the record of a moved signal: .*: counts as not made"):
-        another = Maker(maker.mover, ladder, maker.folder)
+        another = RenderQueue(maker.mover, ladder, maker.folder)
     with another:
         another.want(FIRST, "sound30", 0.1)
         assert another.wait(FIRST, "sound30", 0.1, timeout=30).path == record.with_suffix(".wav")

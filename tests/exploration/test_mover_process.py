@@ -21,11 +21,11 @@ from tiny_built import TESTS, write_online_design
 from audiometamer.dimensions.dimensions import load_all
 from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.making import Maker, Wish
+from audiometamer.exploration.making import MoveRequest, RenderQueue
 from audiometamer.exploration.model_mover import ModelMover, open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
 
-HELLO, DEADLY = Wish("relu0/0/+", "hello", 0.1), Wish("relu0/0/+", "deadly", 0.1)
+HELLO, DEADLY = MoveRequest("relu0/0/+", "hello", 0.1), MoveRequest("relu0/0/+", "deadly", 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_what_is_made_is_what_is_made_here(folder, tiny, tmp_path):
     ladder = read_ladder(folder / "ladder")
     here = ModelMover(tiny, load_all(folder / "dimensions"), ladder, tmp_path / "here")
     dimension = ladder.dimensions[0]
-    wishes = [Wish(dimension, ladder.references(dimension)[0], 0.3), Wish(dimension, "song", 0.3)]
+    wishes = [MoveRequest(dimension, ladder.references(dimension)[0], 0.3), MoveRequest(dimension, "song", 0.3)]
     there = MoverProcess(opened)
     try:
         assert there.batch_size == here.batch_size == 1
@@ -155,7 +155,7 @@ def test_listeners_go_on_with_the_ladder(folder, tmp_path, caplog):
         open_model_mover, "tiny_models:sound_model", "cpu", dimensions=folder / "dimensions", ladder=folder / "ladder",
         folder=tmp_path / "made",
     )  # fmt: skip
-    with caplog.at_level(logging.ERROR), Maker(MoverProcess(opened), ladder, tmp_path / "made") as maker:
+    with caplog.at_level(logging.ERROR), RenderQueue(MoverProcess(opened), ladder, tmp_path / "made") as maker:
         os.kill(maker.mover.pid, signal.SIGKILL)
         maker.want(dimension, reference, 0.3)
         assert maker.wait(dimension, reference, 0.3, timeout=60) is None
@@ -174,7 +174,7 @@ def test_closing_leaves_what_is_in_the_making(tmp_path, caplog):
     (tmp_path / "0").mkdir()
     dimension, found = f"{tmp_path}/0/+", []
     anything = SimpleNamespace(nearest=lambda *_: None)
-    with caplog.at_level(logging.ERROR), Maker(MoverProcess(tiny_movers.Teller), anything, tmp_path / "made") as maker:
+    with caplog.at_level(logging.ERROR), RenderQueue(MoverProcess(tiny_movers.Teller), anything, tmp_path / "made") as maker:
         maker.want(dimension, "slow", 1.0)
         waiter = threading.Thread(target=lambda: found.append(maker.wait(dimension, "slow", 1.0, timeout=50)))
         waiter.start()

@@ -20,7 +20,7 @@ from audiometamer.listening import browser
 from audiometamer.listening.export import read_answers, write_tables
 from audiometamer.listening.rehearsal import address_of, rehearse, start_server
 from audiometamer.listening.server import create_app
-from audiometamer.listening.simulated import Client, Informed, take_part
+from audiometamer.listening.simulated import Client, IdealListener, take_part
 from audiometamer.listening.store import Store
 
 
@@ -82,7 +82,7 @@ def test_from_consent_to_the_tables(exploration, tmp_path):
 
 def test_simulated_listeners_and_a_server_that_is_killed(short, tmp_path):
     read = read_exploration(short)
-    reply = Informed(read, tmp_path / "r" / "answers.db", by_rule)
+    reply = IdealListener(read, tmp_path / "r" / "answers.db", by_rule)
     found = rehearse(read, tmp_path / "r", reply, listeners=2, kills=1, pace=0.05, serve=SERVE)
     assert (found.ends, found.lost, found.twice) == ({"finished": 2}, 0, 0)
     for listener in (1, 2):
@@ -125,7 +125,7 @@ def browsed(folder, database, probability):
     assert program, "these tests take part in Chromium: apt-get install chromium"
     read = read_exploration(folder)
     with served(folder, database) as (address, token, _):
-        reply = Informed(read, database, probability)
+        reply = IdealListener(read, database, probability)
         (over,) = browser.take_part([f"{address}/#{token}"], reply, program=program, seed=1, reports=[lambda _: None])
     assert over == "finished"
     return trials_of(database, read)
@@ -163,7 +163,7 @@ def test_kill_minus_9_while_sounds_are_made(online, tmp_path):
     with Client(address_of(restarted), token) as client:
         assert client.trial(1, waiting=True) == trial
         assert client.sound(trial["stimulus"]) == sound
-        reply = Informed(read_exploration(online), database, lambda _: 1.0)
+        reply = IdealListener(read_exploration(online), database, lambda _: 1.0)
         assert take_part(client, reply, seed=1) == "finished"
     restarted.kill()
     restarted.communicate()
@@ -176,7 +176,7 @@ def test_the_process_that_makes_sounds_is_killed(online, tmp_path, capfd):
     with served(folder, database) as (address, token, server), Client(address, token) as client:
         (child,) = children(server)
         child.kill()
-        reply = Informed(read_exploration(folder), database, lambda decided: 1.0 if decided.about["wished"] > 0.3 else 0.0)
+        reply = IdealListener(read_exploration(folder), database, lambda decided: 1.0 if decided.about["wished"] > 0.3 else 0.0)
         assert take_part(client, reply, seed=1, pace=0.5) == "finished"
         assert children(server) != [child]
     ways = [about.way for about in of_kind(trials_of(database, read_exploration(folder)), "main")]

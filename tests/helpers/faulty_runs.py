@@ -15,7 +15,7 @@ from disks import Disk
 
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import whole_file
+from audiometamer.io.files import atomic_write
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.stimuli import run as run_module
 from audiometamer.stimuli.status import read_status
@@ -132,7 +132,7 @@ def make_on_a_read_only_disk(path, folder):
     for command in (("run", path), ("run", path), ("stimuli", "index", folder)):
         told = refused(*command)
         assert re.search(rf"could not write (into )?{folder}.*: (Read-only file system|Permission denied)", told), told
-    with contextlib.suppress(AudioMetamerError), whole_file(folder / "new") as new:  # and nothing else is raised
+    with contextlib.suppress(AudioMetamerError), atomic_write(folder / "new") as new:  # and nothing else is raised
         new.write_text("")
     assert not (folder / "new").exists()
     assert main(["status", str(folder)]) == 0

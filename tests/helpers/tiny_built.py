@@ -16,7 +16,7 @@ from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.presented import Presented
 from audiometamer.io.draws import Draws
-from audiometamer.listening.course import Heard
+from audiometamer.listening.course import CompletedTrial
 
 TESTS = str(Path(__file__).parent)
 DIMENSIONS = ("relu0/0/+", "relu0/0/-", "relu1/2/+")
@@ -73,11 +73,11 @@ def presented(decided) -> Presented:
 
 def take(course, number=1, right=lambda about: about.reached > 0.3, trials=10_000):
     """All that a listener hears whose answers are right by this rule, in at most so many trials."""
-    heard: list[Heard] = []
+    heard: list[CompletedTrial] = []
     while len(heard) < trials and (wanted := course.next(number, heard)) is not None:
         decided = decide(course, wanted)
         correct = bool(right(presented(decided)))
-        heard.append(Heard(decided, decided.answer if correct else "0", correct))
+        heard.append(CompletedTrial(decided, decided.answer if correct else "0", correct))
     return heard
 
 

@@ -14,10 +14,10 @@ from audiometamer.io.draws import Draws
 from audiometamer.io.files import json_text, write_private, write_text
 from audiometamer.io.toml_files import toml_text
 from audiometamer.listening import folder as layout
-from audiometamer.listening.course import Decided, Heard, Wanted
+from audiometamer.listening.course import CompletedTrial, Decided, Wanted
 from audiometamer.listening.design import TEXTS, Answers, CommonDesign, Headphones, Texts, read_common, read_text
 from audiometamer.listening.folder import Experiment, read_lists
-from audiometamer.listening.trials import Entry, List, Lists, Trial
+from audiometamer.listening.trials import Entry, Lists, Trial, TrialList
 from audiometamer.signals.presentation import Settings, write_pcm
 
 LEVELS = 8
@@ -69,7 +69,7 @@ class Staircase:
 
     def ahead(self, number, heard, pending):
         """Only after the last trial of a block does the next not depend on the answer."""
-        both = [self.next(number, [*heard, Heard(pending, "", correct)]) for correct in (False, True)]
+        both = [self.next(number, [*heard, CompletedTrial(pending, "", correct)]) for correct in (False, True)]
         return both[0] if both[0] == both[1] else None
 
     def decide(self, wanted, waited, gone):
@@ -137,7 +137,7 @@ def write_course(folder: Path, *, page: Path | None = None, listeners=3, checks=
     write_private(folder / layout.KEY, json_text(key))
     write_private(folder / layout.SECRET, "a secret\n")
     trials = [Trial(k, "headphones", name) for k, name in enumerate(key, start=1)]
-    lists = [List(k + 1, trials) for k in range(listeners)]
+    lists = [TrialList(k + 1, trials) for k in range(listeners)]
     write_text(folder / layout.LISTS, json_text(Lists(0, "x", None, lists, course="staircase")))
     if page is None:
         (folder / layout.PAGE).mkdir()

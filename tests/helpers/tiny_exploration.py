@@ -8,7 +8,7 @@ from torch import nn
 import audiometamer as am
 from audiometamer.dimensions.finding import find_dimensions
 from audiometamer.matching.domains import Image
-from audiometamer.signals.images import Picture
+from audiometamer.signals.images import ImageTransform
 
 
 class TinyEye(nn.Module):
@@ -27,7 +27,7 @@ class TinyEye(nn.Module):
 def image_model():
     shape = (1, 12, 12)
     network = tiny_models.seeded(TinyEye())
-    return am.Model(network, signal_shape=shape, bounds=(0, 1), domain=Image(), picture=Picture(shape), name="eye")
+    return am.Model(network, signal_shape=shape, bounds=(0, 1), domain=Image(), picture=ImageTransform(shape), name="eye")
 
 
 def sounds(number, first=0):

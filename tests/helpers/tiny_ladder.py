@@ -4,7 +4,7 @@ import torch
 from msgspec.structs import replace
 
 from audiometamer.dimensions.dimensions import Dimension
-from audiometamer.dimensions.ladder import Rung
+from audiometamer.dimensions.ladder import MovedStimulus
 from audiometamer.dimensions.moving import MovedRecord
 from audiometamer.dimensions.physical import Physical
 from audiometamer.io.files import write_json
@@ -46,7 +46,7 @@ def write_rung(folder, known, reference=None):
     write_signal(path.with_name(f"original{ending}"), reference, RATE)
     write_signal(path, moved, RATE)
     write_json(path.with_suffix(".json"), known)
-    return Rung(known, path)
+    return MovedStimulus(known, path)
 
 
 def write_ladder(folder, dimensions=("relu0/0/+", "relu0/0/-"), clips=("vowel", "noise"), changes=(0.1, 0.2, 0.4), signal=sound):

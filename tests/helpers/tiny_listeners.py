@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audiometamer.dimensions.ladder import Ladder, Rung
+from audiometamer.dimensions.ladder import Ladder, MovedStimulus
 from audiometamer.dimensions.moving import MovedRecord
 from audiometamer.dimensions.physical import Physical
 from audiometamer.exploration.course import ExplorationCourse
@@ -32,7 +32,7 @@ def ladder(dimensions, references=4, *, falls_short=0.0, seed=0):
         for name in (f"clip{k}" for k in range(references)):
             share = math.exp(-falls_short * rng.random())
             rungs[dimension, name] = [
-                Rung(
+                MovedStimulus(
                     record(
                         dimension, name, wished, wished * share,
                         snr_db=10 - 20 * math.log10(wished * share), modulation=0.2 * wished * share,

@@ -15,22 +15,22 @@ import pytest
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.files import (
+    atomic_folder,
+    atomic_write,
     create,
+    exclusive_folder,
+    file_lock,
     holder_of,
-    in_turn,
     is_temporary,
-    only_writer,
     resolved,
     set_aside,
-    whole_file,
-    whole_folder,
     write_text,
 )
 
 
 def test_a_file_appears_when_its_block_ends_well(tmp_path):
     path = tmp_path / "new" / "file.txt"
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("done")
         assert not path.exists()
     assert path.read_text() == "done"
@@ -41,7 +41,7 @@ def test_a_file_appears_when_its_block_ends_well(tmp_path):
 def test_an_interrupted_block_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(error), whole_file(path) as temporary:  # noqa: PT012 (the block is what is tested)
+    with pytest.raises(error), atomic_write(path) as temporary:  # noqa: PT012 (the block is what is tested)
         temporary.write_text("half")
         raise error
     assert path.read_text() == "old"
@@ -50,14 +50,14 @@ def test_an_interrupted_block_leaves_the_old_file_and_nothing_else(tmp_path, err
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     path = tmp_path / "file.txt"
-    with pytest.raises(AudioMetamerError, match=r"file.txt: No space left on device"), whole_file(path) as temporary:  # noqa: PT012 (as above)
+    with pytest.raises(AudioMetamerError, match=r"file.txt: No space left on device"), atomic_write(path) as temporary:  # noqa: PT012 (as above)
         temporary.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_being_written_is_told_by_its_name(tmp_path):
-    with whole_file(tmp_path / ".odd name") as temporary:
+    with atomic_write(tmp_path / ".odd name") as temporary:
         assert is_temporary(temporary.name)
         temporary.write_text("")
     assert not is_temporary(".odd name")
@@ -66,11 +66,11 @@ def test_what_is_being_written_is_told_by_its_name(tmp_path):
 
 def test_a_folder_makes_room_for_a_new_one_that_is_whole(tmp_path, monkeypatch):
     out = tmp_path / "out"
-    with whole_folder(out) as folder:
+    with atomic_folder(out) as folder:
         (folder / "old").write_text("old")
-    with pytest.raises(AudioMetamerError, match=r"could not write .*out: "), whole_folder(out) as folder:
+    with pytest.raises(AudioMetamerError, match=r"could not write .*out: "), atomic_folder(out) as folder:
         (folder / "new").write_text("new")
-    with pytest.raises(ValueError, match="half"), whole_folder(out, replace=True):
+    with pytest.raises(ValueError, match="half"), atomic_folder(out, replace=True):
         raise ValueError("half")
     real = type(out).replace
 
@@ -81,11 +81,11 @@ def test_a_folder_makes_room_for_a_new_one_that_is_whole(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(AudioMetamerError, match="Permission denied"):  # noqa: PT012
         patch.setattr(type(out), "replace", refusing)
-        with whole_folder(out, replace=True) as folder:
+        with atomic_folder(out, replace=True) as folder:
             (folder / "new").write_text("new")
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["out", "out/old"]
     (tmp_path / "link").symlink_to(out)
-    with whole_folder(tmp_path / "link", replace=True) as folder:
+    with atomic_folder(tmp_path / "link", replace=True) as folder:
         (folder / "new").write_text("new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "out"]
     assert [path.name for path in out.iterdir()] == ["new"]
@@ -95,7 +95,7 @@ def test_who_holds_a_lock_is_waited_for(tmp_path):
     seen = []
 
     def hold(name):
-        with in_turn(tmp_path / ".lock"):
+        with file_lock(tmp_path / ".lock"):
             seen.append(f"{name} in")
             time.sleep(0.1)
             seen.append(f"{name} out")
@@ -108,7 +108,7 @@ def test_who_holds_a_lock_is_waited_for(tmp_path):
     assert seen in (["a in", "a out", "b in", "b out"], ["b in", "b out", "a in", "a out"])
     with pytest.raises(AudioMetamerError, match=r"could not write .*file/\.lock: File exists"):  # noqa: PT012
         (tmp_path / "file").write_text("")
-        with in_turn(tmp_path / "file" / ".lock"):
+        with file_lock(tmp_path / "file" / ".lock"):
             pass
 
 
@@ -145,10 +145,10 @@ def test_without_flock_a_lock_is_a_file_that_only_one_can_create(tmp_path, monke
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    held, refused = only_writer(tmp_path / "out"), pytest.raises(AudioMetamerError, match="another run is writing into")
-    with held, refused, only_writer(tmp_path / "out"):
+    held, refused = exclusive_folder(tmp_path / "out"), pytest.raises(AudioMetamerError, match="another run is writing into")
+    with held, refused, exclusive_folder(tmp_path / "out"):
         pass
-    with only_writer(tmp_path / "out"), in_turn(tmp_path / "another"):
+    with exclusive_folder(tmp_path / "out"), file_lock(tmp_path / "another"):
         pass
     assert not recwarn.list
 
@@ -165,10 +165,10 @@ def without_flock(monkeypatch):
 @pytest.mark.parametrize("content", ["", "4194303\n{host}\n"])
 def test_without_flock_a_lock_that_nobody_holds_any_more_is_taken_over(tmp_path, without_flock, content):
     """Left empty where there was flock, or by a process of this host that was killed; by numbers no process has."""
-    with in_turn(tmp_path / "another"):
+    with file_lock(tmp_path / "another"):
         host = (tmp_path / "another").read_text().split("\n")[1]
     (tmp_path / ".lock").write_text(content.format(host=host))
-    with in_turn(tmp_path / ".lock"):
+    with file_lock(tmp_path / ".lock"):
         assert (tmp_path / ".lock").read_text().startswith(f"{os.getpid()}\n")
 
 
@@ -188,11 +188,11 @@ def test_without_flock_it_is_said_who_is_waited_for(tmp_path, without_flock, mon
     lock.write_text("4242\nnode17?pidns-f00\n")
     when_asked_for(monkeypatch, lock.unlink)
     told = f"^waiting for process 4242 on node17, which holds {lock}; if it has ended, delete that file$"
-    with pytest.warns(AudioMetamerWarning, match=told), in_turn(lock):
+    with pytest.warns(AudioMetamerWarning, match=told), file_lock(lock):
         pass
     lock.write_text("4242\nnode17\n")
     told = f"another run is writing into {tmp_path}; .* choose another --out: process 4242 on node17, which holds {lock}; if"
-    with pytest.raises(AudioMetamerError, match=told), only_writer(tmp_path):
+    with pytest.raises(AudioMetamerError, match=told), exclusive_folder(tmp_path):
         pass
 
 
@@ -201,7 +201,7 @@ def test_who_waits_for_a_lock_for_long_says_so(tmp_path, monkeypatch):
     held, waited_for = threading.Event(), threading.Event()
 
     def hold():
-        with in_turn(tmp_path / ".lock"):
+        with file_lock(tmp_path / ".lock"):
             held.set()
             waited_for.wait(60)
 
@@ -210,7 +210,7 @@ def test_who_waits_for_a_lock_for_long_says_so(tmp_path, monkeypatch):
     held.wait()
     with (
         pytest.warns(AudioMetamerWarning, match=f"^waiting for another process, which holds {tmp_path}/.lock$"),
-        in_turn(tmp_path / ".lock"),
+        file_lock(tmp_path / ".lock"),
     ):
         pass
 
@@ -221,7 +221,7 @@ def test_where_no_lock_is_to_be_had_one_line_says_so(tmp_path, monkeypatch, numb
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    for lock in (only_writer(tmp_path), in_turn(tmp_path / ".lock"), in_turn(tmp_path / ".lock", timeout=1)):
+    for lock in (exclusive_folder(tmp_path), file_lock(tmp_path / ".lock"), file_lock(tmp_path / ".lock", timeout=1)):
         with (
             pytest.raises(AudioMetamerError, match=rf"the file system of {tmp_path} has no locks \({os.strerror(number)};"),
             lock,
@@ -230,19 +230,19 @@ def test_where_no_lock_is_to_be_had_one_line_says_so(tmp_path, monkeypatch, numb
 
 
 def test_a_run_that_begins_as_another_ends_is_the_only_one(tmp_path, monkeypatch):
-    release, second = filelock.FileLock.release, only_writer(tmp_path / "out")
+    release, second = filelock.FileLock.release, exclusive_folder(tmp_path / "out")
 
     def release_and_let_the_second_in(lock, force=False):
         release(lock, force)
         monkeypatch.undo()
         second.__enter__()
 
-    with only_writer(tmp_path / "out"):
+    with exclusive_folder(tmp_path / "out"):
         monkeypatch.setattr(filelock.FileLock, "release", release_and_let_the_second_in)
-    with pytest.raises(AudioMetamerError, match="another run is writing into"), only_writer(tmp_path / "out"):
+    with pytest.raises(AudioMetamerError, match="another run is writing into"), exclusive_folder(tmp_path / "out"):
         pass
     second.__exit__(None, None, None)
-    with only_writer(tmp_path / "out"):
+    with exclusive_folder(tmp_path / "out"):
         pass
 
 
@@ -284,7 +284,7 @@ def test_a_file_is_on_the_disk_before_its_rename_and_the_rename_after_it(tmp_pat
 
 
 def test_a_folder_is_on_the_disk_before_its_rename_once(tmp_path, synced):
-    with whole_folder(tmp_path / "out") as folder:
+    with atomic_folder(tmp_path / "out") as folder:
         for k in range(3):
             write_text(folder / "of" / f"{k}", "x")
         (folder / "link").symlink_to("nowhere")
@@ -312,7 +312,7 @@ def test_only_a_file_system_without_fsync_of_folders_is_tolerated(tmp_path, monk
         write_text(tmp_path / "file", "x")
     with (
         nullcontext() if tolerated else pytest.raises(AudioMetamerError, match="out: Input/output error"),
-        whole_folder(tmp_path / "out"),
+        atomic_folder(tmp_path / "out"),
     ):
         pass
     with nullcontext() if tolerated else pytest.raises(OSError, match="Input/output error"):
@@ -353,5 +353,5 @@ def test_links_in_a_circle_stay_and_others_are_followed(tmp_path):
     (tmp_path / "circle").symlink_to("circle")
     assert resolved(tmp_path / "link" / "file") == resolved(tmp_path) / "folder" / "file"
     assert resolved(tmp_path / "circle").name == "circle"
-    with pytest.raises(AudioMetamerError, match=r"could not write .*circle"), whole_folder(tmp_path / "circle"):
+    with pytest.raises(AudioMetamerError, match=r"could not write .*circle"), atomic_folder(tmp_path / "circle"):
         pass

@@ -21,7 +21,7 @@ from audiometamer.listening.messages import Message
 from audiometamer.listening.rehearsal import address_of, rehearse, start_server
 from audiometamer.listening.results import results_page
 from audiometamer.listening.server import create_app
-from audiometamer.listening.simulated import Client, Informed, take_part
+from audiometamer.listening.simulated import Client, IdealListener, take_part
 from audiometamer.listening.store import ConflictError, RefusedError, Store
 
 
@@ -353,7 +353,7 @@ def test_kill_minus_9_between_deciding_and_answering(tmp_path):
     server = start_server(folder, database, port=port, serve=tiny_course.SERVE)
     with Client(address_of(server), token) as client:
         check_again(client, store, 3, *told[-1])
-        reply = Informed(store.experiment, database, lambda _: 1.0, reaction_time_ms=400, spread=0.0)
+        reply = IdealListener(store.experiment, database, lambda _: 1.0, reaction_time_ms=400, spread=0.0)
         assert take_part(client, reply, seed=1, pace=1) == "finished"
     server.kill()
     server.communicate()
@@ -375,7 +375,7 @@ def check_again(client, store, n, trial, sound):
 
 
 def test_simulated_listeners_and_a_server_that_is_killed(experiment, tmp_path):
-    reply = Informed(experiment, tmp_path / "r" / "answers.db", lambda decided: 1.0 if decided.about["level"] >= 4 else 0.0)
+    reply = IdealListener(experiment, tmp_path / "r" / "answers.db", lambda decided: 1.0 if decided.about["level"] >= 4 else 0.0)
     found = rehearse(experiment, tmp_path / "r", reply, listeners=3, kills=1, pace=0.02, serve=tiny_course.SERVE)
     assert (found.ends, found.confirmed, found.lost, found.twice) == ({"finished": 3}, 3 * 18, 0, 0)
     answers = read_answers(tmp_path / "r" / "answers.db", experiment)

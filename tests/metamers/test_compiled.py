@@ -6,7 +6,7 @@ import torch
 import audiometamer as am
 from audiometamer.metamers.compiled import compiled
 from audiometamer.models.activations import Tap, record_taps
-from audiometamer.models.folding import twin_of
+from audiometamer.models.folding import shallow_copy
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def test_activations_and_gradients_are_those_of_the_model(word):
     tap = word.tap("layer1")
     signals = (0.1 * torch.randn(2, *word.signal_shape, generator=torch.Generator().manual_seed(0))).requires_grad_()
     plain = record_taps(word, lambda: word(signals), {"layer1": tap})["layer1"]
-    with compiled(twin_of(word), {"layer1": tap}) as forward:
+    with compiled(shallow_copy(word), {"layer1": tap}) as forward:
         fast = forward(signals)["layer1"]
         gradients = [torch.autograd.grad(a.square().sum(), signals)[0] for a in (plain, fast)]
     assert am.similarity(plain.detach(), fast.detach())["snr_db"] > 100
@@ -47,7 +47,7 @@ def test_a_compiler_that_fails_is_one_clear_line(tiny, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda *_, **__: fails)
     tap = tiny.tap("relu1")
     with (
-        compiled(twin_of(tiny), {"relu1": tap}) as forward,
+        compiled(shallow_copy(tiny), {"relu1": tap}) as forward,
         pytest.raises(am.AudioMetamerError, match=r"here: no C\+\+ compiler$"),
     ):
         forward(torch.zeros(1, *tiny.signal_shape))

@@ -78,7 +78,7 @@ def test_several_heads(tmp_path, write):
         recorded, output = am.record(model, sound, model.layers[-3:]), model(sound)
     for task in HEADS:
         torch.testing.assert_close(recorded[f"final/{task}"], output[task])
-        assert model.tasks_told_by(f"final/{task}/units=0", HEADS) == [task]
+        assert model.tasks_determined_by(f"final/{task}/units=0", HEADS) == [task]
     assert model.card.multi_label == ["noise/labels_binary_via_int"]  # no other task's sounds have several labels
 
 

@@ -128,9 +128,9 @@ def test_a_read_out_beside_others_tells_of_its_own_task_only():
     network = am.networks.CochCNN9({"word": 3, "speaker": 2}, width=0.02).eval().requires_grad_(False)
     model = am.Model(network, front_end=am.Cochleagram(), sample_rate=20_000, duration=2.0, check=False)
     tasks = ["word", "speaker"]
-    assert model.tasks_told_by("final/word", tasks) == ["word"]
-    assert model.tasks_told_by("classification.speaker", tasks) == ["speaker"]
-    assert model.tasks_told_by("relufc", tasks) == tasks
+    assert model.tasks_determined_by("final/word", tasks) == ["word"]
+    assert model.tasks_determined_by("classification.speaker", tasks) == ["speaker"]
+    assert model.tasks_determined_by("relufc", tasks) == tasks
 
 
 def test_the_only_task_has_the_name_of_its_labels():

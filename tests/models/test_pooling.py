@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from audiometamer.models.pooling import knows_regions, share_of_largest
+from audiometamer.models.pooling import knows_regions, max_contribution
 from audiometamer.networks.hann import HannPool2d
 from audiometamer.networks.same import SameAvgPool2d, SameMaxPool2d
 
@@ -31,7 +31,7 @@ def test_waking_the_largest_unit_of_a_silent_region_begins_at_its_share(pool, sh
     """The share, divided by what one unit alone adds to the region, is the largest of the units that add anything."""
     assert knows_regions(pool)
     x = -torch.rand(1, 2, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 0.1
-    share = share_of_largest(pool, x)
+    share = max_contribution(pool, x)
     assert share.shape == pool(x).shape
     alone = np.stack([pool(row.view(x.shape)).numpy().ravel() for row in torch.eye(x.numel(), dtype=x.dtype)])
     largest = np.array([x.numpy().ravel()[weights > 0].max() for weights in alone.T])

@@ -14,9 +14,9 @@ from PIL import Image
 import audiometamer as am
 from audiometamer.errors import AudioMetamerWarning
 from audiometamer.matching.domains import Image as ImageDomain
-from audiometamer.signals.images import Picture, read_image, read_png, write_png
+from audiometamer.signals.images import ImageTransform, read_image, read_png, write_png
 
-COLOUR, GREY = Picture((3, 8, 8)), Picture((1, 8, 8))
+COLOUR, GREY = ImageTransform((3, 8, 8)), ImageTransform((1, 8, 8))
 
 
 def pixels(rows=8, columns=8, channels=3, seed=0):
@@ -65,7 +65,7 @@ def test_resized_and_cut_as_torchvision_does(tmp_path, rows, columns, interpolat
     Image.fromarray(values).save(tmp_path / "x.png")
     whole = torch.from_numpy(values).permute(2, 0, 1)[None] / 255
     theirs = tv.center_crop(tv.resize(whole, 20, InterpolationMode(interpolation), antialias=True), [16, 16]).clamp(0, 1)
-    ours = read_image(tmp_path / "x.png", Picture((3, 16, 16), 20, interpolation)).samples
+    ours = read_image(tmp_path / "x.png", ImageTransform((3, 16, 16), 20, interpolation)).samples
     torch.testing.assert_close(ours, theirs[0])
 
 
@@ -177,7 +177,7 @@ def test_photographs_stand_upright(tmp_path, orientation, ending):
     exif[0x0112] = orientation
     path = tmp_path / f"x.{ending}"
     Image.fromarray(stored(upright, orientation)).save(path, exif=exif, **({"lossless": True} if ending == "webp" else {}))
-    clip = read_image(path, Picture((3, 8, 12)))
+    clip = read_image(path, ImageTransform((3, 8, 12)))
     torch.testing.assert_close(clip.samples, torch.from_numpy(upright).permute(2, 0, 1) / 255)
 
 
@@ -186,7 +186,7 @@ def test_photographs_of_16_bits_stand_upright(tmp_path, orientation):
     upright, exif = pixels(8, 12)[..., 0].astype(np.uint16) * 257, Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(stored(upright, orientation)).save(tmp_path / "x.png", exif=exif)
-    clip = read_image(tmp_path / "x.png", Picture((1, 8, 12)))
+    clip = read_image(tmp_path / "x.png", ImageTransform((1, 8, 12)))
     torch.testing.assert_close(clip.samples[0], torch.from_numpy(upright.astype(np.float32)) / 65535)
 
 
@@ -205,6 +205,6 @@ def test_the_first_of_several_images_is_taken_and_said_so(tmp_path, ending):
     first, second = Image.fromarray(values), Image.fromarray(255 - values)
     first.save(tmp_path / f"two.{ending}", save_all=True, append_images=[second])
     with pytest.warns(am.AudioMetamerWarning, match=f"two.{ending}: the first of 2 images was taken"):
-        clip = read_image(tmp_path / f"two.{ending}", Picture((3, 32, 32)))
+        clip = read_image(tmp_path / f"two.{ending}", ImageTransform((3, 32, 32)))
     assert clip.samples[:, :14].mean() > 0.9
     assert clip.samples[:, 18:].mean() < 0.1

@@ -11,7 +11,7 @@ import tiny_stimuli as written
 
 import audiometamer as am
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.metamers.evidence import Evidence, Try
+from audiometamer.metamers.evidence import AttemptRecord, Evidence
 from audiometamer.metamers.results import Summary, Tried, iterate_results
 from audiometamer.metamers.settings import Settings
 from audiometamer.signals.files import write_signal
@@ -103,14 +103,14 @@ def test_the_tables_of_a_set_s_plans_tell_of_its_clips_by_name(stimuli, tmp_path
     # A later plan knows the third clip, and better what the licence of the second is.
     later = stimuli / "clips-2.csv"
     later.write_text("name,path,start,duration,voice,licence\ntwo_slt,../c.wav,,,slt,CC BY 4.0\none_rms,../b.wav,,,,CC BY 4.0\n")
-    described.conclude(stimuli, clips=later)
+    described.finalize(stimuli, clips=later)
     assert [(row["word"], row["voice"], row["licence"]) for row in table(stimuli / "clips.tsv")] == [
         ("one", "", "CC BY 4.0"), ("one", "", ""), ("", "slt", "CC BY 4.0"),
     ]  # fmt: skip
     # What a laboratory adds by hand stays, whichever run is the next to end.
     (tmp_path / "more.csv").write_text("name,source\none_slt,a book\n")
     described.write_set(stimuli, clips=tmp_path / "more.csv")
-    described.conclude(stimuli, clips=stimuli / "clips.csv")
+    described.finalize(stimuli, clips=stimuli / "clips.csv")
     assert [row["source"] for row in table(stimuli / "LICENCES.tsv")] == ["unknown", "a book", "unknown"]
     assert list(verify(stimuli)) == []
 
@@ -118,13 +118,13 @@ def test_the_tables_of_a_set_s_plans_tell_of_its_clips_by_name(stimuli, tmp_path
 def test_a_run_that_made_nothing_ends_without_an_index(tmp_path):
     (tmp_path / "items").mkdir()
     (tmp_path / "clips.csv").write_text("name,path,start,duration\na,a.wav,,\n")
-    described.conclude(tmp_path, clips=tmp_path / "clips.csv")
+    described.finalize(tmp_path, clips=tmp_path / "clips.csv")
     assert not (tmp_path / "index.tsv").exists()
 
 
 def test_what_another_run_has_just_written_is_not_written_again(stimuli, monkeypatch):
     clips = written.write_clips(stimuli / "clips.csv")
-    turn, write, late, writes = described.in_turn, described._write, [], []
+    turn, write, late, writes = described.file_lock, described._write, [], []
 
     @contextmanager
     def after_another(lock):
@@ -135,12 +135,12 @@ def test_what_another_run_has_just_written_is_not_written_again(stimuli, monkeyp
         with turn(lock):
             yield
 
-    monkeypatch.setattr(described, "in_turn", after_another)
+    monkeypatch.setattr(described, "file_lock", after_another)
     monkeypatch.setattr(described, "_write", lambda *args: (writes.append(args), write(*args)))
-    described.conclude(stimuli, clips=clips)
+    described.finalize(stimuli, clips=clips)
     assert not writes
     late.append("relu2")
-    described.conclude(stimuli, clips=clips)
+    described.finalize(stimuli, clips=clips)
     assert len(writes) == 1
     assert list(verify(stimuli)) == []
 
@@ -218,7 +218,7 @@ def test_what_synthesis_says_of_itself_is_read(tmp_path, tiny, tiny_clip):
 
 def test_the_record_knows_the_fields_of_evidence():
     assert set(Summary.__struct_fields__) <= set(Evidence.__struct_fields__)
-    assert set(Tried.__struct_fields__) <= set(Try.__struct_fields__)
+    assert set(Tried.__struct_fields__) <= set(AttemptRecord.__struct_fields__)
     assert Settings in Summary.__annotations__.values()
 
 

@@ -15,7 +15,7 @@ import torch
 from tiny_training import RECIPE
 
 import audiometamer as am
-from audiometamer.io.files import only_writer
+from audiometamer.io.files import exclusive_folder
 from audiometamer.training.corpus import Corpus
 from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes
 from audiometamer.training.synthetic_voices import WORDS, shipped_utterances, training_utterances
@@ -386,7 +386,7 @@ def test_two_labels_of_a_task_that_takes_one_are_refused(data, recipe, tmp_path)
 
 
 def test_one_run_in_a_folder(data, recipe, tmp_path):
-    with only_writer(tmp_path / "model"), pytest.raises(am.AudioMetamerError, match="another run is writing into"):
+    with exclusive_folder(tmp_path / "model"), pytest.raises(am.AudioMetamerError, match="another run is writing into"):
         train(recipe, [str(data)], tmp_path / "model", workers=0)
 
 

@@ -18,7 +18,7 @@ from audiometamer.models.checkpoints import BARE, network_state, read_checkpoint
 from audiometamer.models.loading import load_state
 from audiometamer.models.model import Model
 from audiometamer.models.places import own_layers
-from audiometamer.signals.images import Picture
+from audiometamer.signals.images import ImageTransform
 
 
 class Standardised(nn.Module):
@@ -45,7 +45,7 @@ class Standardised(nn.Module):
 
 def image_model(
     network: nn.Module,
-    picture: Picture,
+    picture: ImageTransform,
     *,
     mean: Sequence[float] = (0.485, 0.456, 0.406),
     deviation: Sequence[float] = (0.229, 0.224, 0.225),

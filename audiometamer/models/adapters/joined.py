@@ -38,7 +38,7 @@ class Joined(nn.Module):
             outputs |= {f"{name}.{task}": logits for task, logits in model.logits(output).items()} or {name: output}
         return outputs
 
-    def tasks_told_by(self, path: str, tasks: Iterable[str]) -> list[str]:
+    def tasks_determined_by(self, path: str, tasks: Iterable[str]) -> list[str]:
         """Those of the model that a module is in."""
         return [task for task in tasks if task.startswith(f"{self.names[int(path.split('.')[1])]}.")]
 

@@ -6,7 +6,7 @@ from audiometamer.errors import AudioMetamerError, near
 from audiometamer.models.adapters.image_networks import downloaded, image_model, name_of, with_weights
 from audiometamer.models.adapters.packages import imported
 from audiometamer.models.model import Model
-from audiometamer.signals.images import Picture
+from audiometamer.signals.images import ImageTransform
 
 
 def load(text: str) -> Model:
@@ -30,7 +30,7 @@ def load(text: str) -> Model:
         classes = network.num_classes
     settings = timm.data.resolve_model_data_config(network)
     channels, height, width = settings["input_size"]
-    picture = Picture((channels, height, width), math.floor(height / settings["crop_pct"]), settings["interpolation"])
+    picture = ImageTransform((channels, height, width), math.floor(height / settings["crop_pct"]), settings["interpolation"])
     return image_model(
         network,
         picture,

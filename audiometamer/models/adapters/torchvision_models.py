@@ -4,7 +4,7 @@ from audiometamer.errors import AudioMetamerError, near
 from audiometamer.models.adapters.image_networks import downloaded, image_model, name_of, with_weights
 from audiometamer.models.adapters.packages import imported
 from audiometamer.models.model import Model
-from audiometamer.signals.images import Picture
+from audiometamer.signals.images import ImageTransform
 
 
 def load(text: str) -> Model:
@@ -22,7 +22,7 @@ def load(text: str) -> Model:
     weights = models.get_model_weights(name).DEFAULT
     settings = weights.transforms()
     height = settings.crop_size[0]
-    picture = Picture((3, height, height), settings.resize_size[0], settings.interpolation.value)
+    picture = ImageTransform((3, height, height), settings.resize_size[0], settings.interpolation.value)
     known = weights.meta["categories"]
     if file:
         network, classes = with_weights(lambda n: models.get_model(name, num_classes=n), file, len(known))

@@ -15,7 +15,7 @@ from torchvision.transforms.functional import pil_to_tensor
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.models.adapters.image_networks import image_model
-from audiometamer.signals.images import Picture, read_image
+from audiometamer.signals.images import ImageTransform, read_image
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ class Pictures(nn.Module):
 
 
 def pictures():
-    return image_model(Pictures(), Picture((3, 16, 16)), labels=["beagle", "pug", "tabby", "siamese"], name="pictures")
+    return image_model(Pictures(), ImageTransform((3, 16, 16)), labels=["beagle", "pug", "tabby", "siamese"], name="pictures")
 
 
 def test_a_png_with_its_evidence(photograph, tmp_path, monkeypatch, capsys):
