@@ -15,7 +15,6 @@ from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.bids import write_beh
-from audiometamer.experiment.analysis.exclusions import Rules
 from audiometamer.experiment.build import Built
 from audiometamer.experiment.build import build as build_folder
 from audiometamer.experiment.design import read_design
@@ -27,6 +26,7 @@ from audiometamer.io.files import exclusive_folder
 from audiometamer.listening import folder as layout
 from audiometamer.listening.collect import RefusalsError
 from audiometamer.listening.collect import collect as collect_files
+from audiometamer.listening.exclusions import Rules
 from audiometamer.listening.export import read_answers, write_tables
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.identity import identity

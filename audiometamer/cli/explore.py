@@ -28,7 +28,6 @@ from audiometamer.dimensions.ladder_plan import planned_ladder, read_ladder_plan
 from audiometamer.dimensions.ladder_run import run_ladder
 from audiometamer.dimensions.moving import METHODS, STEPS, Moved, move
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.exclusions import Rules
 from audiometamer.exploration.analysis import analyse as analysing
 from audiometamer.exploration.analysis.reading import read_given
 from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime
@@ -40,6 +39,7 @@ from audiometamer.io.files import exclusive_folder
 from audiometamer.io.names import folder_of
 from audiometamer.io.resources import COMMAND
 from audiometamer.listening import folder as layout
+from audiometamer.listening.exclusions import Rules
 from audiometamer.listening.simulated import IdealListener
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models.model import Model

@@ -145,7 +145,7 @@ def match(
 
     for step in range(halfway.step, steps):
         if save is not None:
-            save(active, partial(_halfway, step, active, parameters, state, loss_steps, curves))
+            save(active, partial(_state, step, active, parameters, state, loss_steps, curves))
         losses, gradients = losses_and_gradients(forward, target, parameters, domain=domain, loss=loss, penalty=penalty)
         if step % report_every == 0:
             if not torch.isfinite(losses).all():

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from audiometamer.experiment.analysis.analyse import ANOVA_COLUMNS
-from audiometamer.experiment.analysis.exclusions import Stage
 from audiometamer.experiment.analysis.recognition import Row
+from audiometamer.listening.exclusions import Stage
 from audiometamer.listening.tables import LISTENER_COLUMNS, TRIAL_COLUMNS, Listener, Trial, required_columns
 
 PAGE = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text(encoding="utf-8")

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError, people
 from audiometamer.experiment.analysis.chance import Chance
-from audiometamer.experiment.analysis.exclusions import Exclusions, Rules, Stage, exclude, named, sizes
 from audiometamer.experiment.analysis.figures import draw_recognition
 from audiometamer.experiment.analysis.recognition import (
     Condition,
@@ -29,6 +28,7 @@ from audiometamer.experiment.analysis.recognition import (
 )
 from audiometamer.io.files import write_text
 from audiometamer.io.tables import write_table
+from audiometamer.listening.exclusions import Exclusions, Rules, Stage, exclude, named, sizes
 from audiometamer.listening.tables import Listener, Trial, write_listeners, write_trials
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.anova import Effect, anova

@@ -11,7 +11,6 @@ import numpy as np
 
 from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.exclusions import Exclusions, Rules, Stage, exclude
 from audiometamer.exploration.analysis.figures import draw_sensitivity
 from audiometamer.exploration.analysis.layers import LayerDifference, LayerMean, layer_differences, layer_means
 from audiometamer.exploration.analysis.sensitivity import Decision
@@ -19,6 +18,7 @@ from audiometamer.exploration.analysis.thresholds import Threshold, Thresholds, 
 from audiometamer.exploration.trials import Answered, write_answered
 from audiometamer.io.files import write_text
 from audiometamer.io.tables import write_table
+from audiometamer.listening.exclusions import Exclusions, Rules, Stage, exclude
 from audiometamer.listening.tables import Listener, write_listeners
 from audiometamer.psychophysics import DECISIONS, Procedure, d_prime, model_of
 from audiometamer.stimuli.set import counted

@@ -14,10 +14,10 @@ from tiny_experiment import WORDS
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.analyse import ANOVA_COLUMNS, analyse, summary, write_analysis
 from audiometamer.experiment.analysis.chance import Chance, chance_of
-from audiometamer.experiment.analysis.exclusions import Rules
 from audiometamer.experiment.analysis.figures import draw_recognition
 from audiometamer.io.tables import read_table
 from audiometamer.listening.design import Answers
+from audiometamer.listening.exclusions import Rules
 from audiometamer.listening.tables import Listener, read_listeners, read_trials
 from audiometamer.statistics.anova import anova
 

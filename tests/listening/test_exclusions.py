@@ -6,7 +6,7 @@ from tiny_answers import answers, check
 from tiny_experiment import answer_message, form_message
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.exclusions import Rules, exclude
+from audiometamer.listening.exclusions import Rules, exclude
 from audiometamer.listening.export import read_answers
 from audiometamer.listening.messages import Message
 from audiometamer.listening.tables import Listener
