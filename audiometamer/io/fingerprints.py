@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+_OURS = __package__.partition(".")[0]
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 
@@ -22,13 +23,19 @@ def fingerprint_of(value: Any) -> str:
         uses; that of an object is its class and its attributes, for a module also its weights.
     """
     name = getattr(value, "__name__", None) or type(value).__name__
-    ours = isinstance(value, FunctionType) and value.__module__.partition(".")[0] == __package__
+    ours = isinstance(value, FunctionType) and _where(value) == _OURS
     if ours and value.__closure__ is None:
         return name
     digest = hashlib.sha256()
     for piece in _pieces(value, set()):
         digest.update(len(piece).to_bytes(8, "little") + piece)
     return f"{name} {digest.hexdigest()[:12]}"
+
+
+def _where(value: Any) -> str:
+    """The module that defines a function or class; of ours the package alone, whose modules may move."""
+    package = value.__module__.partition(".")[0]
+    return package if package == _OURS else value.__module__
 
 
 def _pieces(value: Any, seen: set[int]) -> Iterator[bytes]:
@@ -71,6 +78,6 @@ def _parts(value: Any) -> Iterator[Any]:
     elif isinstance(value, list | tuple):
         yield from value
     elif isinstance(value, nn.Module):
-        yield from (type(value).__module__, type(value).forward, value.state_dict(), value.extra_repr())
+        yield from (_where(type(value)), type(value).forward, value.state_dict(), value.extra_repr())
     else:
-        yield from (type(value).__module__, getattr(type(value), "__call__", None), vars(value))  # noqa: B004 (its code, not whether)
+        yield from (_where(type(value)), getattr(type(value), "__call__", None), vars(value))  # noqa: B004 (its code, not whether)
