@@ -9,8 +9,8 @@ from audiometamer.models.pooling import knows_regions, max_contribution
 from audiometamer.networks.hann import HannPool2d
 from audiometamer.networks.same import SameAvgPool2d, SameMaxPool2d
 
-# Each with what one unit counts in its output: 1 of a maximum, 1/n of an average over n, the middle of a Hann window of n whose sum
-# is 1: sin²(π·3/7) / 3.5 for n = 8, sin²(π·5/11) / 5.5 for n = 12.
+# Each with what one unit counts in its output: 1 of a maximum, 1/n of an average over n, the middle of a Hann window of n that
+# sums to 1: sin²(π·3/7) / 3.5 for n = 8, sin²(π·5/11) / 5.5 for n = 12.
 HANN_8, HANN_12 = np.sin(np.pi * 3 / 7) ** 2 / 3.5, np.sin(np.pi * 5 / 11) ** 2 / 5.5
 POOLS = [
     (nn.AvgPool1d(3, stride=2, padding=1), (7,), 1 / 3),
