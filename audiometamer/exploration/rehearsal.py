@@ -7,7 +7,7 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.presented import Presented
-from audiometamer.listening.course import Decided
+from audiometamer.listening.adaptive import Decided
 from audiometamer.listening.folder import Experiment
 from audiometamer.psychophysics import model_of, proportion_correct
 

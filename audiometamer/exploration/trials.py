@@ -11,7 +11,7 @@ from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.presented import Presented
 from audiometamer.io.tables import read_table, write_table
-from audiometamer.listening.course import Decided
+from audiometamer.listening.adaptive import Decided
 from audiometamer.listening.folder import interval_answers
 from audiometamer.listening.tables import Count, Moment, cells, note_unused, record_from, required_columns, tidy
 

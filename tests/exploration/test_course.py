@@ -13,7 +13,7 @@ from tiny_ladder import record, write_rung
 
 from audiometamer.dimensions.physical import Physical
 from audiometamer.exploration.course import Asked
-from audiometamer.listening.course import CompletedTrial, Decided
+from audiometamer.listening.adaptive import CompletedTrial, Decided
 from audiometamer.psychophysics import Answer, Interleaving, QuestPlus, Staircase
 from audiometamer.signals.presentation import presented as as_presented
 
