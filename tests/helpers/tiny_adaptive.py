@@ -15,7 +15,7 @@ from audiometamer.io.files import json_text, write_private, write_text
 from audiometamer.io.toml_files import toml_text
 from audiometamer.listening import folder as layout
 from audiometamer.listening.adaptive import CompletedTrial, Decided, Wanted
-from audiometamer.listening.design import TEXTS, Answers, CommonDesign, Headphones, Texts, read_common, read_text
+from audiometamer.listening.design import TEXTS, Answers, CommonDesign, Headphones, Texts, read_common
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.trials import Entry, Lists, Trial, TrialList
 from audiometamer.signals.presentation import Settings, write_pcm
@@ -23,7 +23,7 @@ from audiometamer.signals.presentation import Settings, write_pcm
 LEVELS = 8
 SECONDS = 0.05  # of each of the three intervals
 GAP = 0.05
-SERVE = (sys.executable, "-m", "tests.tiny_adaptive")
+SERVE = (sys.executable, __file__)
 
 
 class StaircaseDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -124,7 +124,7 @@ def write_course(folder: Path, *, page: Path | None = None, listeners=3, checks=
         )
     names = {name: f"{layout.TEXTS_FOLDER}/{name}.md" for name in TEXTS}
     for name, path in names.items():
-        write_text(folder / path, read_text(folder / "x", design, name))
+        write_text(folder / path, f"The {name}.\n")
     write_text(folder / layout.DESIGN, toml_text(msgspec.structs.replace(design, texts=Texts(**names))))
     write_private(folder / layout.KEY, json_text(key))
     write_private(folder / layout.SECRET, "a secret\n")
