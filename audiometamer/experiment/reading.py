@@ -16,8 +16,9 @@ def read_experiment(folder: Path) -> Experiment:
         If it is no such folder, something in it cannot be read or does not fit together, or trials are decided on the way.
     """
     lists, key = read_lists(folder)
-    if lists.course:
+    if lists.adaptive_command:
         raise AudioMetamerError(
-            f"{folder} has trials that depend on the answers; it needs a server, and is for `audiometamer {lists.course}`"
+            f"{folder} has trials that depend on the answers; it needs a server, and is for "
+            f"`audiometamer {lists.adaptive_command}`"
         )
     return Experiment(folder, read_design(folder / DESIGN), lists, key)

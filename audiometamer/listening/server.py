@@ -60,27 +60,26 @@ from starlette.types import ASGIApp
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.listening import folder as layout
-from audiometamer.listening.deciding import Deciding
-from audiometamer.listening.export import Answers, read_answers
+from audiometamer.listening.deciding import TrialDecider
+from audiometamer.listening.export import ReceivedAnswers, read_answers
 from audiometamer.listening.folder import Experiment
-from audiometamer.listening.identity import MOST_LETTERS
-from audiometamer.listening.messages import Answer
-from audiometamer.listening.messages import Message as PageMessage
-from audiometamer.listening.rate import Rate
-from audiometamer.listening.repeats import Repeats, log_settings
-from audiometamer.listening.requests import Allowance, SecurityHeaders, bearer, read_form, read_json
+from audiometamer.listening.identity import MAX_IDENTITY_LENGTH
+from audiometamer.listening.messages import AnswerMessage, Message
+from audiometamer.listening.rate import RateLimit
+from audiometamer.listening.repeats import RepeatFilter, log_settings
+from audiometamer.listening.requests import SecurityHeaders, TokenBucket, bearer, read_form_body, read_json_body
 from audiometamer.listening.results import TABLES, results_page
 from audiometamer.listening.session import MTURK, PageState, page_state, session_of
-from audiometamer.listening.signed import TOKEN, SignedLinks, UnsignedError
+from audiometamer.listening.signed import TOKEN_PARAMETER, SignedLinks, UnsignedError
 from audiometamer.listening.store import (
     FREE_AFTER,
     CompleteError,
     ConflictError,
     ExcessError,
     LeftError,
-    Person,
+    ListenerProgress,
+    Participant,
     RefusedError,
-    State,
     Store,
     UnavailableError,
     UnknownListenerError,
@@ -88,7 +87,7 @@ from audiometamer.listening.store import (
 )
 
 Service = Literal["prolific", "mturk", "anyone"]
-Short = Annotated[str, Meta(max_length=MOST_LETTERS)]
+Short = Annotated[str, Meta(max_length=MAX_IDENTITY_LENGTH)]
 Told = Annotated[str, Meta(max_length=8192)]  # a signature is long
 _PARTICIPANT = {"prolific": "PROLIFIC_PID", "mturk": "workerId"}
 _PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"  # in the place of an assignment while somebody only looks
@@ -137,8 +136,8 @@ class Enrolment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     parameters: Annotated[dict[Short, Told], Meta(max_length=16)] = {}
 
     def __post_init__(self) -> None:
-        if any(len(value) > MOST_LETTERS for name, value in self.parameters.items() if name != TOKEN):
-            raise ValueError(f"a parameter may have {MOST_LETTERS} letters")
+        if any(len(value) > MAX_IDENTITY_LENGTH for name, value in self.parameters.items() if name != TOKEN_PARAMETER):
+            raise ValueError(f"a parameter may have {MAX_IDENTITY_LENGTH} letters")
 
 
 class Confirmation(msgspec.Struct, frozen=True):
@@ -154,7 +153,7 @@ def create_app(
     store: Store,
     *,
     open_to: Service | None = None,
-    rate: Rate | None = None,
+    rate: RateLimit | None = None,
     signed: SignedLinks | None = None,
     ending: Callable[[], bool] = lambda: False,
     now_and_then: Callable[[], None] = lambda: None,
@@ -167,8 +166,8 @@ def create_app(
     store : Store
     open_to : {"prolific", "mturk", "anyone"}, optional
         Whom to give a token who comes without. Default: nobody.
-    rate : Rate, optional
-        Limit on newcomers. Default: that of `Rate`.
+    rate : RateLimit, optional
+        Limit on newcomers. Default: that of `RateLimit`.
     signed : SignedLinks, optional
         Verifier of Prolific's links. Default: links need not be signed.
     ending : function, optional
@@ -180,7 +179,7 @@ def create_app(
     -------
     ASGI application
     """
-    served = _Server(experiment, store, open_to, rate or Rate(), signed, ending, now_and_then)
+    served = _Server(experiment, store, open_to, rate or RateLimit(), signed, ending, now_and_then)
     app = Starlette(
         routes=[
             Route("/", served.index),
@@ -211,22 +210,22 @@ class _Server:
         experiment: Experiment,
         store: Store,
         open_to: Service | None,
-        rate: Rate,
+        rate: RateLimit,
         signed: SignedLinks | None,
         ending: Callable[[], bool],
         now_and_then: Callable[[], None],
     ) -> None:
         self.experiment, self.store, self.open_to, self.rate, self.signed = experiment, store, open_to, rate, signed
         self.now_and_then = now_and_then
-        self.allowance = Allowance(_MOST_REQUESTS_AT_ONCE, _MOST_REQUESTS_A_SECOND)
-        self.deciding = None if experiment.course is None else Deciding(store, experiment.course, ending)
+        self.allowance = TokenBucket(_MOST_REQUESTS_AT_ONCE, _MOST_REQUESTS_A_SECOND)
+        self.deciding = None if experiment.adaptive is None else TrialDecider(store, experiment.adaptive, ending)
         self.secret = experiment.secret
         # Whatever is asked for is looked up here: no path is ever made from an address.
         self.pages = _files(experiment.folder / layout.PAGE)
         self.pictures = _files(experiment.folder / layout.PICTURES)
         if lacking := [path for path in experiment.sounds.values() if not path.is_file()]:
             raise AudioMetamerError(f"{lacking[0]} does not exist; build the experiment again")
-        self.decode_message = msgspec.json.Decoder(PageMessage).decode
+        self.decode_message = msgspec.json.Decoder(Message).decode
         self.decode_enrolment = msgspec.json.Decoder(Enrolment).decode
 
     @asynccontextmanager
@@ -256,10 +255,10 @@ class _Server:
         return _file(self.pictures, request.path_params["file"])
 
     async def sound(self, request: Request) -> Response:
-        return await self._stimulus(request, "audio/wav", there=self.experiment.design.shown is None)
+        return await self._stimulus(request, "audio/wav", there=self.experiment.design.image_settings is None)
 
     async def image(self, request: Request) -> Response:
-        return await self._stimulus(request, "image/png", there=self.experiment.design.shown is not None)
+        return await self._stimulus(request, "image/png", there=self.experiment.design.image_settings is not None)
 
     async def _stimulus(self, request: Request, kind: str, *, there: bool) -> Response:
         """What the listener's own trials play or show: of others, not even that it is there is told."""
@@ -274,21 +273,21 @@ class _Server:
             return Response(found, headers=headers, media_type=kind)
         return _sent(found, media_type=kind, headers=headers)
 
-    def _own_stimulus(self, state: State, name: str) -> Path | bytes | None:
-        if name in (layout.CALIBRATION, *(trial.stimulus for trial in self.experiment.trials(state.number))):
+    def _own_stimulus(self, state: ListenerProgress, name: str) -> Path | bytes | None:
+        if name in (layout.CALIBRATION_NOISE, *(trial.stimulus for trial in self.experiment.trials(state.number))):
             return self.experiment.sounds.get(name)
-        course = self.experiment.course
+        course = self.experiment.adaptive
         decided = None if course is None else self.store.decided_stimulus(state.listener, name)
         return None if course is None or decided is None else course.stimulus(decided)
 
     async def enrol(self, request: Request) -> Response:
-        asked = await read_json(request, self.decode_enrolment)
+        asked = await read_json_body(request, self.decode_enrolment)
         if asked.service != self.open_to:
             raise ClosedError(f"the experiment is not open to {asked.service}")
         person = _person(asked)
         if self.signed is not None and person.service == "prolific":
             proven = await run_in_threadpool(self.signed.proven, asked.parameters)
-            person = Person("prolific", proven["PROLIFIC_PID"], proven)
+            person = Participant("prolific", proven["PROLIFIC_PID"], proven)
         if seconds := self.rate.wait(request.client.host if request.client else ""):
             raise BusyError(seconds)
         token = await run_in_threadpool(self.store.enrol, person=person)
@@ -315,7 +314,7 @@ class _Server:
     async def message(self, request: Request) -> Response:
         """Keep a message; whatever is returned with status 200 is on disk."""
         listener = await self._listener(request)
-        message = await read_json(request, self.decode_message)
+        message = await read_json_body(request, self.decode_message)
         try:
             state = await run_in_threadpool(self.store.keep, listener, message)
         except ConflictError as error:
@@ -327,15 +326,15 @@ class _Server:
         """What is wrong, and how far the listener really is."""
         return _error(409, str(error), state=page_state(await run_in_threadpool(self.store.state, listener)))
 
-    def _feedback(self, state: State, message: PageMessage) -> dict[str, bool | str] | None:
+    def _feedback(self, state: ListenerProgress, message: Message) -> dict[str, bool | str] | None:
         """What was right, after a practice trial."""
-        if not isinstance(message, Answer):
+        if not isinstance(message, AnswerMessage):
             return None
         kind, right = self._asked(state, message)
         correct = self.experiment.design.answers.same(message.answer, right)
         return {"correct": correct, "answer": right} if kind == "practice" else None
 
-    def _asked(self, state: State, answer: Answer) -> tuple[str, str]:
+    def _asked(self, state: ListenerProgress, answer: AnswerMessage) -> tuple[str, str]:
         """Kind and right answer of the trial that was answered."""
         trials = self.experiment.trials(state.number)
         if answer.trial <= len(trials):
@@ -344,7 +343,7 @@ class _Server:
         assert decided is not None
         return decided.trial.kind, decided.answer
 
-    async def _state(self, request: Request) -> State:
+    async def _state(self, request: Request) -> ListenerProgress:
         return await run_in_threadpool(self.store.state, await self._listener(request))
 
     async def _listener(self, request: Request) -> int:
@@ -378,7 +377,7 @@ class _Server:
         headers = {"Content-Disposition": f'attachment; filename="{table}"'}
         return Response(text, media_type="text/tab-separated-values; charset=utf-8", headers=headers)
 
-    def _answers(self) -> Answers:
+    def _answers(self) -> ReceivedAnswers:
         """Of the database that answers are kept in: not of another that lies in its place."""
         self.store.check_in_place()
         return read_answers(self.store.path, self.experiment)
@@ -387,17 +386,17 @@ class _Server:
         """Whether a request brings the secret, in a header or a form; compared in constant time."""
         given = bearer(request)
         if given is None:
-            given = (await read_form(request)).get("secret", "")
+            given = (await read_form_body(request)).get("secret", "")
         return hmac.compare_digest(given.strip().encode(), self.secret.encode())
 
 
-def _person(asked: Enrolment) -> Person:
+def _person(asked: Enrolment) -> Participant:
     """Who a service says that it is."""
     if asked.service == "anyone":
-        return Person("anyone", secrets.token_hex(16), {})
+        return Participant("anyone", secrets.token_hex(16), {})
     if asked.parameters.get("assignmentId") == _PREVIEW:
         raise PreviewError("this is a preview; it begins when the task is accepted")
-    return Person(asked.service, asked.parameters.get(_PARTICIPANT[asked.service], ""), asked.parameters)
+    return Participant(asked.service, asked.parameters.get(_PARTICIPANT[asked.service], ""), asked.parameters)
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -460,7 +459,7 @@ def serve(
     port: int = 8000,
     open_to: Service | None = None,
     free_after: float = FREE_AFTER,
-    rate: Rate | None = None,
+    rate: RateLimit | None = None,
     signed: SignedLinks | None = None,
     database: Path | None = None,
     proxies: Sequence[str] = (),
@@ -496,7 +495,7 @@ def serve(
 
     from audiometamer.listening.connections import AT_ONCE, Connection, PatientServer, most_connections
 
-    repeats = Repeats()
+    repeats = RepeatFilter()
     with closing(Store(database or experiment.folder / layout.DATABASE, experiment, free_after=free_after)) as store:
         app = create_app(
             experiment, store, open_to=open_to, rate=rate, signed=signed, ending=lambda: server.should_exit,

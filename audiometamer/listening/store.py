@@ -16,11 +16,11 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.listening.adaptive import CompletedTrial, Decided
+from audiometamer.listening.adaptive import CompletedTrial, DecidedTrial
 from audiometamer.listening.design import Question
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.identity import identity
-from audiometamer.listening.messages import Answer, Form, Message, moments, takes_place
+from audiometamer.listening.messages import AnswerMessage, FormMessage, Message, is_plausible, timestamps
 from audiometamer.listening.trials import Trial
 
 T = TypeVar("T")
@@ -28,13 +28,13 @@ _VERSION = 1  # of the tables
 _MOST_REMEMBERED = 64  # listeners whose decided trials are kept in memory
 OPEN_TO = ("prolific", "mturk", "anyone")  # services whose people need no link of their own
 FREE_AFTER = 60.0  # minutes without an answer, after which the list of who needs no link may be given to another
-LONGER = 24  # times as long is waited for who has answered main trials: their list is worth a night's sleep
-LEFT = "left unfinished"  # why such a listener is excluded
-MOST_TOKENS = 8  # of a listener: the first, by which most answer, and the newest
-MOST_MESSAGES = 2000  # of a listener, beyond the answers: a page gone wild does not fill the disk
-MOST_BYTES = 4 * 1024**2  # of these messages together
-MOST_BYTES_OF_ANSWER = 8 * 1024  # ten times what the page sends
-FILES = ("", "-wal", "-shm")  # of a database in use, after its name
+MAIN_TRIALS_FACTOR = 24  # times as long is waited for who has answered main trials: their list is worth a night's sleep
+LEFT_UNFINISHED = "left unfinished"  # why such a listener is excluded
+MAX_TOKENS = 8  # of a listener: the first, by which most answer, and the newest
+MAX_MESSAGES = 2000  # of a listener, beyond the answers: a page gone wild does not fill the disk
+MAX_MESSAGES_BYTES = 4 * 1024**2  # of these messages together
+MAX_ANSWER_BYTES = 8 * 1024  # ten times what the page sends
+DATABASE_SUFFIXES = ("", "-wal", "-shm")  # of a database in use, after its name
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE listeners (
@@ -133,7 +133,7 @@ class UnavailableError(AudioMetamerError):
     code = "unavailable"
 
 
-class State(NamedTuple):
+class ListenerProgress(NamedTuple):
     """How far a listener is.
 
     Parameters
@@ -156,7 +156,7 @@ class State(NamedTuple):
     forms: frozenset[str]
 
 
-class Person(NamedTuple):
+class Participant(NamedTuple):
     """Who comes from a service.
 
     Parameters
@@ -203,7 +203,7 @@ class Store:
         self._lock = threading.Lock()
         self._remembered: dict[int, list[CompletedTrial]] = {}
         self._seen: list[_File | None] = []
-        self._places = [path, *(path.resolve().with_name(path.resolve().name + end) for end in FILES[1:])]
+        self._places = [path, *(path.resolve().with_name(path.resolve().name + end) for end in DATABASE_SUFFIXES[1:])]
         try:
             if not path.exists():
                 path.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
@@ -222,7 +222,7 @@ class Store:
         with self._transaction() as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version == 0:
-                schema = _SCHEMA + ("" if self.experiment.course is None else _COURSE_SCHEMA)
+                schema = _SCHEMA + ("" if self.experiment.adaptive is None else _COURSE_SCHEMA)
                 for statement in schema.strip().removesuffix(";").split(";\n"):
                     db.execute(statement)
                 db.execute("INSERT INTO about VALUES ('experiment', ?)", (self.experiment.fingerprint,))
@@ -303,17 +303,17 @@ class Store:
             except sqlite3.DatabaseError as error:
                 raise UnavailableError(f"the answers cannot be reached now: {error}") from error
 
-    def enrol(self, *, person: Person | None = None, group: str = "") -> str:
+    def enrol(self, *, person: Participant | None = None, group: str = "") -> str:
         """A token for a listener: a new one, who gets the first list that is free, or one of a service who comes again.
 
         Where no list is free, one is taken from somebody who came without a link of their own and has not answered for
-        `free_after` minutes, or for `LONGER` times as long if they have answered main trials: first from who has answered
-        nothing, then from who is away for longest. They are excluded as `LEFT`, and their answers stay. If they come again and
-        had answered nothing, they get another list.
+        `free_after` minutes, or for `MAIN_TRIALS_FACTOR` times as long if they have answered main trials: those who have answered
+        nothing first, then those who have been away longest. They are excluded as `LEFT_UNFINISHED`, and their answers stay. If
+        they return and had answered nothing, they get another list.
 
         Parameters
         ----------
-        person : Person, optional
+        person : Participant, optional
             Default: somebody who was given a link.
         group : str
             Of listeners, if the experiment compares some. Default: none.
@@ -347,7 +347,7 @@ class Store:
             db.execute(
                 f"DELETE FROM tokens WHERE listener = :l AND rowid NOT IN ({first}) "  # noqa: S608 (ours)
                 f"AND rowid NOT IN ({newest} ORDER BY rowid DESC LIMIT :n)",
-                {"l": listener, "n": MOST_TOKENS - 1},
+                {"l": listener, "n": MAX_TOKENS - 1},
             )
         return token
 
@@ -360,10 +360,10 @@ class Store:
             db.execute(
                 "UPDATE listeners SET list = ?, enrolled = ?, excluded = NULL WHERE listener = ?", (number, self._now(), listener)
             )
-            if self.experiment.course is not None:
+            if self.experiment.adaptive is not None:
                 db.execute("DELETE FROM decided WHERE listener = ?", (listener,))
 
-    def _known(self, db: sqlite3.Connection, person: Person | None) -> int | None:
+    def _known(self, db: sqlite3.Connection, person: Participant | None) -> int | None:
         if person is None:
             return None
         found = db.execute(
@@ -393,7 +393,7 @@ class Store:
         if not left:
             raise CompleteError(f"all {len(self.experiment.lists.listeners)} lists have their listeners")
         *_, listener, number = min(left)
-        db.execute("UPDATE listeners SET excluded = ? WHERE listener = ?", (LEFT, listener))
+        db.execute("UPDATE listeners SET excluded = ? WHERE listener = ?", (LEFT_UNFINISHED, listener))
         return number
 
     def _late(self, number: int, answered: int) -> str:
@@ -403,7 +403,7 @@ class Store:
         that of `_steady`, and whatever is kept is dated by the later.
         """
         first_main = sum(trial.kind not in ("catch", "main") for trial in self.experiment.trials(number))
-        minutes = self.free_after * (LONGER if answered > first_main else 1)
+        minutes = self.free_after * (MAIN_TRIALS_FACTOR if answered > first_main else 1)
         return _moment(min(datetime.now(UTC), self._steady()) - timedelta(minutes=minutes))
 
     def _now(self) -> str:
@@ -414,7 +414,7 @@ class Store:
         opened, then = self._opened
         return opened + timedelta(seconds=time.monotonic() - then)
 
-    def _new(self, db: sqlite3.Connection, person: Person | None, group: str, number: int) -> int:
+    def _new(self, db: sqlite3.Connection, person: Participant | None, group: str, number: int) -> int:
         service, participant, parameters = (None, None, {}) if person is None else person
         inserted = db.execute(
             'INSERT INTO listeners (list, "group", service, participant, parameters, enrolled) VALUES (?, ?, ?, ?, ?, ?)',
@@ -423,12 +423,12 @@ class Store:
         assert inserted.lastrowid is not None
         return inserted.lastrowid
 
-    def admit(self, person: Person, number: int, messages: Sequence[Message], *, group: str = "") -> int:
+    def admit(self, person: Participant, number: int, messages: Sequence[Message], *, group: str = "") -> int:
         """Keep all that a listener sent elsewhere, or nothing of it; what is there already changes nothing.
 
         Parameters
         ----------
-        person : Person
+        person : Participant
         number : int
             Of the list.
         messages : sequence of Message
@@ -488,33 +488,33 @@ class Store:
             _check_stayed(db, found[0])
         return int(found[0])
 
-    def person(self, listener: int) -> Person | None:
+    def person(self, listener: int) -> Participant | None:
         """Who a listener is to a service; None of who was given a link."""
         with self._alone() as db:
             row = db.execute("SELECT service, participant, parameters FROM listeners WHERE listener = ?", (listener,)).fetchone()
         service, participant, parameters = row
-        return None if service is None else Person(service, participant, _read(parameters, dict[str, str]))
+        return None if service is None else Participant(service, participant, _read(parameters, dict[str, str]))
 
-    def state(self, listener: int) -> State:
+    def state(self, listener: int) -> ListenerProgress:
         """How far a listener is."""
         with self._alone() as db:
             return self._state(db, listener)
 
-    def _state(self, db: sqlite3.Connection, listener: int) -> State:
+    def _state(self, db: sqlite3.Connection, listener: int) -> ListenerProgress:
         found = db.execute("SELECT list, finished, excluded FROM listeners WHERE listener = ?", (listener,))
         number, finished, excluded = found.fetchone()
         (answered,) = db.execute("SELECT count(*) FROM messages WHERE listener = ? AND kind = 'answer'", (listener,)).fetchone()
         forms = db.execute("SELECT content FROM messages WHERE listener = ? AND kind = 'form'", (listener,)).fetchall()
         over = excluded is not None or finished is not None
-        names = frozenset(_read(content, Form).form for (content,) in forms)
-        return State(listener, number, None if over else answered + 1, excluded, names)
+        names = frozenset(_read(content, FormMessage).form for (content,) in forms)
+        return ListenerProgress(listener, number, None if over else answered + 1, excluded, names)
 
-    def heard(self, listener: int) -> Sequence[CompletedTrial]:
+    def completed(self, listener: int) -> Sequence[CompletedTrial]:
         """The trials that were decided on the way and answered, in order."""
         with self._alone() as db:
             return self._heard(db, self._state(db, listener))
 
-    def _heard(self, db: sqlite3.Connection, state: State) -> list[CompletedTrial]:
+    def _heard(self, db: sqlite3.Connection, state: ListenerProgress) -> list[CompletedTrial]:
         """What was read before is remembered: answers do not change, and there may be thousands."""
         known = self._remembered.get(state.listener, [])
         last = len(self.experiment.trials(state.number)) + len(known)
@@ -523,7 +523,10 @@ class Store:
             "WHERE listener = ? AND trial > ? AND kind = 'answer' ORDER BY trial",
             (state.listener, last),
         )
-        heard = [*known, *(_judged(_read(decided, Decided), _read(answer, Answer).answer) for decided, answer in rows)]
+        heard = [
+            *known,
+            *(_judged(_read(decided, DecidedTrial), _read(answer, AnswerMessage).answer) for decided, answer in rows),
+        ]
         if not db.in_transaction:  # or it might be taken back
             self._remembered.pop(state.listener, None)
             self._remembered[state.listener] = heard
@@ -531,22 +534,22 @@ class Store:
                 del self._remembered[next(iter(self._remembered))]
         return heard
 
-    def decided(self, listener: int, trial: int) -> Decided | None:
+    def decided(self, listener: int, trial: int) -> DecidedTrial | None:
         """A listener's trial of this number, if it was decided on the way; None if it was not, or not yet."""
         with self._alone() as db:
             return self._decided(db, listener, trial)
 
-    def _decided(self, db: sqlite3.Connection, listener: int, trial: int) -> Decided | None:
+    def _decided(self, db: sqlite3.Connection, listener: int, trial: int) -> DecidedTrial | None:
         found = db.execute("SELECT content FROM decided WHERE listener = ? AND trial = ?", (listener, trial)).fetchone()
-        return None if found is None else _read(found[0], Decided)
+        return None if found is None else _read(found[0], DecidedTrial)
 
-    def decided_stimulus(self, listener: int, stimulus: str) -> Decided | None:
+    def decided_stimulus(self, listener: int, stimulus: str) -> DecidedTrial | None:
         """A trial that was decided for a listener and has this stimulus; None if there is none."""
         with self._alone() as db:
             found = db.execute("SELECT content FROM decided WHERE listener = ? AND stimulus = ?", (listener, stimulus)).fetchone()
-        return None if found is None else _read(found[0], Decided)
+        return None if found is None else _read(found[0], DecidedTrial)
 
-    def decide(self, listener: int, decided: Decided) -> Decided:
+    def decide(self, listener: int, decided: DecidedTrial) -> DecidedTrial:
         """Keep a trial that was decided, unless another was under its number; that which is kept.
 
         Raises
@@ -564,17 +567,17 @@ class Store:
         assert kept is not None
         return kept
 
-    def keep(self, listener: int, message: Message) -> State:
+    def keep(self, listener: int, message: Message) -> ListenerProgress:
         """Keep a message of a listener; the same under the same key again changes nothing.
 
         Parameters
         ----------
         listener : int
-        message : Answer, Form or Events
+        message : AnswerMessage, FormMessage or Events
 
         Returns
         -------
-        State
+        ListenerProgress
             After it.
 
         Raises
@@ -600,35 +603,35 @@ class Store:
         if same is None:
             state = self._state(db, listener)
             self._check(db, state, message, len(content.encode()))
-            trial = message.trial if isinstance(message, Answer) else None
+            trial = message.trial if isinstance(message, AnswerMessage) else None
             kind = type(message).__struct_config__.tag
             row = (listener, message.key, kind, trial, content, self._now())
             db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", row)
-            if isinstance(message, Answer):
+            if isinstance(message, AnswerMessage):
                 self._close_if_over(db, state, message.trial)
         elif same != (content,):
             raise ConflictError("another message was kept under this key")
 
-    def _check(self, db: sqlite3.Connection, state: State, message: Message, size: int) -> None:
-        if not all(map(takes_place, moments(message))):
+    def _check(self, db: sqlite3.Connection, state: ListenerProgress, message: Message, size: int) -> None:
+        if not all(map(is_plausible, timestamps(message))):
             raise RefusedError("it holds a date outside the years 1970 to 2199")
-        if isinstance(message, Answer):
-            if size > MOST_BYTES_OF_ANSWER:
-                raise ExcessError(f"an answer of {size} bytes is not kept; it may have {MOST_BYTES_OF_ANSWER}")
+        if isinstance(message, AnswerMessage):
+            if size > MAX_ANSWER_BYTES:
+                raise ExcessError(f"an answer of {size} bytes is not kept; it may have {MAX_ANSWER_BYTES}")
             self._check_answer(db, state, message)
             return
         n, kept = db.execute(_SENT, (state.listener,)).fetchone()
-        if n >= MOST_MESSAGES:
-            raise ExcessError(f"more than {MOST_MESSAGES} forms and events are not kept")
-        if kept + size > MOST_BYTES:
-            raise ExcessError(f"more than {MOST_BYTES} bytes of forms and events are not kept")
-        if isinstance(message, Form) and message.form.startswith("questions-"):
+        if n >= MAX_MESSAGES:
+            raise ExcessError(f"more than {MAX_MESSAGES} forms and events are not kept")
+        if kept + size > MAX_MESSAGES_BYTES:
+            raise ExcessError(f"more than {MAX_MESSAGES_BYTES} bytes of forms and events are not kept")
+        if isinstance(message, FormMessage) and message.form.startswith("questions-"):
             when = message.form.removeprefix("questions-")
             check_replies(message.content, [q for q in self.experiment.design.questions if q.when == when])
 
-    def _check_answer(self, db: sqlite3.Connection, state: State, message: Answer) -> None:
+    def _check_answer(self, db: sqlite3.Connection, state: ListenerProgress, message: AnswerMessage) -> None:
         """It answers the trial whose turn it is, of this listener's own, with one of the answers that this takes."""
-        trials, course = self.experiment.trials(state.number), self.experiment.course
+        trials, course = self.experiment.trials(state.number), self.experiment.adaptive
         _check_under_way(state)
         if course is None and message.trial > len(trials):
             raise RefusedError(f"there is no trial {message.trial}; there are {len(trials)}")
@@ -644,7 +647,7 @@ class Store:
         if message.answer not in self.experiment.options(trial):
             raise RefusedError("this is none of the possible answers")
 
-    def _trial(self, db: sqlite3.Connection, state: State, number: int) -> Trial | None:
+    def _trial(self, db: sqlite3.Connection, state: ListenerProgress, number: int) -> Trial | None:
         """A trial of the list, or one that was decided; None if it is not decided yet."""
         trials = self.experiment.trials(state.number)
         if number <= len(trials):
@@ -652,9 +655,9 @@ class Store:
         decided = self._decided(db, state.listener, number)
         return None if decided is None else decided.trial
 
-    def _close_if_over(self, db: sqlite3.Connection, state: State, answered: int) -> None:
+    def _close_if_over(self, db: sqlite3.Connection, state: ListenerProgress, answered: int) -> None:
         """After the last trial of a check that was not passed, or of the experiment, note that it is over."""
-        trials, course = self.experiment.trials(state.number), self.experiment.course
+        trials, course = self.experiment.trials(state.number), self.experiment.adaptive
         here = trials[answered - 1].kind if answered <= len(trials) else None
         following = trials[answered].kind if answered < len(trials) else None
         if here is not None and following != here and (told := self._failed(db, state, here)):
@@ -662,7 +665,7 @@ class Store:
         elif following is None and (course is None or course.next(state.number, self._heard(db, state)) is None):
             db.execute("UPDATE listeners SET finished = ? WHERE listener = ?", (self._now(), state.listener))
 
-    def _failed(self, db: sqlite3.Connection, state: State, kind: str) -> str:
+    def _failed(self, db: sqlite3.Connection, state: ListenerProgress, kind: str) -> str:
         """Why a listener is stopped after the trials of this kind; nothing if they may go on."""
         gate = self.experiment.design.gates.get(kind)
         if gate is None or gate.otherwise != "stop":
@@ -673,11 +676,11 @@ class Store:
     def _right(self, db: sqlite3.Connection, listener: int, trials: list[Trial]) -> int:
         """How many of these trials were answered right."""
         sql = "SELECT content FROM messages WHERE listener = ? AND kind = 'answer' AND trial BETWEEN ? AND ?"
-        answers = [_read(content, Answer) for (content,) in db.execute(sql, (listener, trials[0].trial, trials[-1].trial))]
+        answers = [_read(content, AnswerMessage) for (content,) in db.execute(sql, (listener, trials[0].trial, trials[-1].trial))]
         return sum(self.experiment.correct(answer.stimulus, answer.answer) for answer in answers)
 
 
-def _check_under_way(state: State) -> None:
+def _check_under_way(state: ListenerProgress) -> None:
     if "consent" not in state.forms:
         raise ConflictError("there was no consent")
     if state.excluded is not None:
@@ -686,12 +689,12 @@ def _check_under_way(state: State) -> None:
 
 def _check_stayed(db: sqlite3.Connection, listener: int) -> None:
     """Raise if a listener's list was given to somebody else."""
-    if db.execute("SELECT excluded FROM listeners WHERE listener = ?", (listener,)).fetchone() == (LEFT,):
+    if db.execute("SELECT excluded FROM listeners WHERE listener = ?", (listener,)).fetchone() == (LEFT_UNFINISHED,):
         answers = db.execute("SELECT 1 FROM messages WHERE listener = ? AND kind = 'answer'", (listener,))
         raise (LateError if answers.fetchone() is None else LeftError)("the list was given to somebody else")
 
 
-def _identified(person: Person) -> Person:
+def _identified(person: Participant) -> Participant:
     """The same person under the one form of their name."""
     participant = identity(person.participant)
     if participant is None:
@@ -699,7 +702,7 @@ def _identified(person: Person) -> Person:
     return person._replace(participant=participant)
 
 
-def _judged(decided: Decided, answer: str) -> CompletedTrial:
+def _judged(decided: DecidedTrial, answer: str) -> CompletedTrial:
     return CompletedTrial(decided, answer, answer == decided.answer)
 
 

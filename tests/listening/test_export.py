@@ -18,7 +18,7 @@ from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, read_answers, write_tables
 from audiometamer.listening.messages import Message
 from audiometamer.listening.results import results_page
-from audiometamer.listening.store import Person, RefusedError
+from audiometamer.listening.store import Participant, RefusedError
 from audiometamer.listening.tables import read_listeners, read_trials
 from audiometamer.listening.trials import Trial
 
@@ -41,7 +41,7 @@ def keep(store, listener, message):
 @pytest.fixture
 def answered(store):
     """One listener who answered everything, the first trial of each kind wrongly, and one who only came."""
-    person = Person("prolific", "=cmd", {"STUDY_ID": "+1"})
+    person = Participant("prolific", "=cmd", {"STUDY_ID": "+1"})
     listener = store.listener(store.enrol(person=person))
     keep(store, listener, form_message("consent"))
     keep(store, listener, form_message("browser", agent='Mozilla/5.0 "x"\t(y)'))

@@ -16,8 +16,8 @@ from tiny_experiment import SECRETS, answer_message, form_message, key_of, wav_h
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.export import read_answers
-from audiometamer.listening.rate import Rate
-from audiometamer.listening.requests import MOST_BYTES, Allowance
+from audiometamer.listening.rate import RateLimit
+from audiometamer.listening.requests import MAX_BODY_BYTES, TokenBucket
 from audiometamer.listening.server import address_at, create_app
 from audiometamer.listening.signed import SignedLinks
 from audiometamer.listening.store import Store
@@ -288,9 +288,9 @@ def test_a_body_that_is_too_large_is_not_even_read(client, store, token):
             yield b"x" * 10_000
 
     headers = bearing(token) | {"Content-Type": "application/json"}
-    assert refusal(client.post("/api/messages", headers=headers, content=b"x" * (MOST_BYTES + 1)), 413)
+    assert refusal(client.post("/api/messages", headers=headers, content=b"x" * (MAX_BODY_BYTES + 1)), 413)
     assert refusal(client.post("/api/messages", headers=headers, content=endless()), 413)
-    assert refusal(client.post("/results", content=b"secret=" + b"x" * MOST_BYTES,
+    assert refusal(client.post("/results", content=b"secret=" + b"x" * MAX_BODY_BYTES,
                                headers={"Content-Type": "application/x-www-form-urlencoded"}), 413)  # fmt: skip
 
 
@@ -436,7 +436,7 @@ def test_requests_of_one_listener_are_bounded_and_those_of_others_go_on(client, 
 def test_an_allowance_grows_again_by_a_clock_that_nobody_sets(monkeypatch):
     now = [1e9]
     monkeypatch.setattr("audiometamer.listening.requests.time.monotonic", lambda: now[0])
-    allowance = Allowance(3, 2)
+    allowance = TokenBucket(3, 2)
     assert [allowance.take(1) for _ in range(5)] == [True, True, True, False, False]
     assert allowance.take(2)
     now[0] += 1
@@ -553,7 +553,7 @@ def test_who_comes_from_prolific(experiment, store):
 
 def test_a_flood_of_newcomers_waits_and_a_classroom_does_not(experiment, tmp_path):
     store = Store(tmp_path / "many.db", experiment)
-    client = TestClient(create_app(experiment, store, open_to="prolific", rate=Rate(50, 30)))
+    client = TestClient(create_app(experiment, store, open_to="prolific", rate=RateLimit(50, 30)))
     assert [enrol(client, "prolific", PROLIFIC_PID="one").status_code for _ in range(30)] == [200] * 30
     response = enrol(client, "prolific", PROLIFIC_PID="two")
     assert refusal(response, 429).startswith("too many come at once; ask again in ")
@@ -565,7 +565,7 @@ def test_a_flood_of_newcomers_waits_and_a_classroom_does_not(experiment, tmp_pat
 
 
 def test_whose_list_was_given_away_reads_so(experiment, store):
-    client = TestClient(create_app(experiment, store, open_to="anyone", rate=Rate(100, 100)))
+    client = TestClient(create_app(experiment, store, open_to="anyone", rate=RateLimit(100, 100)))
     tokens = [enrol(client, "anyone").json()["token"] for _ in range(6)]
     for token in tokens[:2]:
         send(client, token, form_message("consent"))

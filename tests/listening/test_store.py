@@ -19,14 +19,14 @@ from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.export import read_answers
 from audiometamer.listening.messages import Message
 from audiometamer.listening.store import (
-    FILES,
-    MOST_TOKENS,
+    DATABASE_SUFFIXES,
+    MAX_TOKENS,
     CompleteError,
     ConflictError,
     ExcessError,
     LateError,
     LeftError,
-    Person,
+    Participant,
     RefusedError,
     Store,
     UnavailableError,
@@ -116,7 +116,7 @@ def test_the_list_of_who_is_excluded_is_given_again(store):
 
 
 def test_who_comes_again_goes_on_where_they_were(store):
-    person = Person("prolific", "5f2", {"STUDY_ID": "s"})
+    person = Participant("prolific", "5f2", {"STUDY_ID": "s"})
     first, second = store.enrol(person=person), store.enrol(person=person)
     assert first != second
     assert store.listener(first) == store.listener(second) == 1
@@ -128,7 +128,7 @@ def test_who_comes_again_goes_on_where_they_were(store):
 
 def come(store, *names, service="anyone"):
     """Listeners without a link of their own."""
-    return [store.enrol(person=Person(service, name, {})) for name in names]
+    return [store.enrol(person=Participant(service, name, {})) for name in names]
 
 
 def is_away(store, listener, minutes):
@@ -212,7 +212,7 @@ def test_who_has_finished_was_excluded_or_was_collected_has_not_left(store, expe
     come(store, "a")
     answered(store, 1, 14)
     for number in range(2, 6):
-        store.admit(Person("jatos", f"w{number}", {}), number, [read(form_message("consent"))])
+        store.admit(Participant("jatos", f"w{number}", {}), number, [read(form_message("consent"))])
     come(store, "b")
     for listener in range(1, 7):
         is_away(store, listener, 100_000 if listener != 6 else 0)
@@ -266,10 +266,10 @@ def test_free_after_is_chosen(experiment, tmp_path):
 def test_tokens_of_one_person_are_bounded(store):
     """Whoever asks for a name again and again throws nobody out who has answered with the first token, or has the newest."""
     tokens = [come(store, "victim", service="prolific")[0] for _ in range(300)]
-    assert store._db.execute("SELECT count(*) FROM tokens").fetchone() == (MOST_TOKENS,)
-    valid = [tokens[0], *tokens[1 - MOST_TOKENS :]]
-    assert [store.listener(token) for token in valid] == [1] * MOST_TOKENS
-    for token in tokens[1 : 1 - MOST_TOKENS]:
+    assert store._db.execute("SELECT count(*) FROM tokens").fetchone() == (MAX_TOKENS,)
+    valid = [tokens[0], *tokens[1 - MAX_TOKENS :]]
+    assert [store.listener(token) for token in valid] == [1] * MAX_TOKENS
+    for token in tokens[1 : 1 - MAX_TOKENS]:
         with pytest.raises(UnknownListenerError):
             store.listener(token)
 
@@ -389,7 +389,7 @@ def test_replies_are_those_to_the_questions(store, content, told):
 
 
 def test_a_page_gone_wild_does_not_fill_the_disk(store, monkeypatch):
-    monkeypatch.setattr("audiometamer.listening.store.MOST_MESSAGES", 3)
+    monkeypatch.setattr("audiometamer.listening.store.MAX_MESSAGES", 3)
     listener, trials = enrolled(store)
     event = {"what": "blur", "when": "2026-03-01T09:00:00Z"}
     for k in range(2):
@@ -401,7 +401,7 @@ def test_a_page_gone_wild_does_not_fill_the_disk(store, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["events", "form"])
 def test_forms_and_events_have_so_many_bytes(store, kind, monkeypatch):
-    monkeypatch.setattr("audiometamer.listening.store.MOST_BYTES", 10_000)
+    monkeypatch.setattr("audiometamer.listening.store.MAX_MESSAGES_BYTES", 10_000)
     listener, trials = enrolled(store)
     if kind == "form":
         messages = [{**form_message("level", **BIG), "key": key_of(k)} for k in range(2)]
@@ -434,7 +434,7 @@ def moved(store, ends):
     return lambda: [(aside / path.name).replace(path) for path in files]
 
 
-@pytest.mark.parametrize("ends", [FILES, FILES[:1], FILES[1:2], FILES[2:]])
+@pytest.mark.parametrize("ends", [DATABASE_SUFFIXES, DATABASE_SUFFIXES[:1], DATABASE_SUFFIXES[1:2], DATABASE_SUFFIXES[2:]])
 @pytest.mark.parametrize("instead", ["nothing", "copy", "empty", "cut"])
 def test_nothing_is_confirmed_where_the_database_is_another(store, ends, instead):
     listener, trials = enrolled(store)
@@ -462,7 +462,7 @@ def test_nothing_is_confirmed_where_the_database_is_another(store, ends, instead
         assert store._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-@pytest.mark.parametrize("end", FILES)
+@pytest.mark.parametrize("end", DATABASE_SUFFIXES)
 def test_behind_a_link_the_files_are_those_that_it_leads_to(experiment, tmp_path, end):
     (tmp_path / "disk").mkdir()
     (tmp_path / "answers.db").symlink_to(tmp_path / "disk" / "other.db")
