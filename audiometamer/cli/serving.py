@@ -13,13 +13,13 @@ from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.listening import folder as layout
 from audiometamer.listening.design import TEXTS, CommonDesign
+from audiometamer.listening.enrolment import FREE_AFTER, MAIN_TRIALS_FACTOR
 from audiometamer.listening.export import read_answers, write_tables
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.rate import PER_ADDRESS, PER_MINUTE, RateLimit
 from audiometamer.listening.rehearsal import rehearse
 from audiometamer.listening.signed import KEYS_URL, SignedLinks
 from audiometamer.listening.simulated import Responder
-from audiometamer.listening.store import FREE_AFTER, MAIN_TRIALS_FACTOR
 
 _path = click.Path(path_type=Path)
 folder = click.argument("folder", metavar="EXPERIMENT", type=_path)
@@ -125,7 +125,7 @@ def serve(
     if (keys or audience) and not studies:
         raise AudioMetamerError("--prolific-keys and --prolific-audience need --prolific-study, whose links they verify")
     try:
-        from audiometamer.listening.server import Service
+        from audiometamer.listening.newcomers import Service
         from audiometamer.listening.server import serve as serve_experiment
     except ModuleNotFoundError as error:
         raise AudioMetamerError(f"serving needs {error.name}: pip install 'audiometamer[experiment]'") from error

@@ -18,12 +18,13 @@ from audiometamer.io.draws import date_alike
 from audiometamer.io.files import atomic_folder, atomic_write, json_text, resolved, write_json, write_private, write_text
 from audiometamer.io.tables import write_table
 from audiometamer.listening import folder as layout
+from audiometamer.listening.checks import MAX_MESSAGES
 from audiometamer.listening.design import Question
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.list_names import derived_id, list_names, list_token
 from audiometamer.listening.sentences import html_of
 from audiometamer.listening.session import HeadphoneTask, PageTask, PageTrial, Session, session_of
-from audiometamer.listening.store import MAX_MESSAGES, ListenerProgress
+from audiometamer.listening.state import ListenerState
 from audiometamer.listening.trials import TrialList
 from audiometamer.version import __version__
 
@@ -191,7 +192,7 @@ def _copy(files: Iterable[Path], folder: Path) -> None:
 
 def _session(experiment: Experiment, number: int) -> Session:
     """What a page is told at the beginning of a list."""
-    return session_of(experiment, ListenerProgress(0, number, 1, None, frozenset()), None)
+    return session_of(experiment, ListenerState(0, number, 1, None, frozenset()), None)
 
 
 def _study(experiment: Experiment, lists: list[str]) -> Study:

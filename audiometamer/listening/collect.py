@@ -21,11 +21,13 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError, first_line
 from audiometamer.io.tables import read_table
+from audiometamer.listening.enrolment import Participant
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.identity import identity
 from audiometamer.listening.list_names import list_names
 from audiometamer.listening.messages import AnswerMessage, EventsMessage, FormMessage, Message
-from audiometamer.listening.store import Participant, RefusedError, Store, UnnamedError
+from audiometamer.listening.refusals import RefusedError, UnnamedError
+from audiometamer.listening.store import Store
 
 _MOST_BYTES = 1 << 28  # of all files together, once they are unpacked
 _MOST_OF_ONE = 1 << 24  # of one listener in one file
@@ -98,7 +100,7 @@ class Submission(NamedTuple):
     """All messages of one listener in one file, in their order, as lines of JSON that were checked."""
 
     file: Path
-    person: Participant
+    participant: Participant
     number: int
     lines: list[bytes]
 
@@ -163,7 +165,7 @@ def collect(
         except AudioMetamerError as error:
             refusals.append(str(error))
     taken = list[CollectedListener]()
-    for one in sorted(found, key=lambda one: (one.number, one.person.service, one.person.participant)):
+    for one in sorted(found, key=lambda one: (one.number, one.participant.service, one.participant.name)):
         try:
             taken.append(_admit(one, store))
         except _ListenerError as error:
@@ -180,9 +182,9 @@ class _ListenerError(AudioMetamerError):
 def _admit(sent: Submission, store: Store) -> CollectedListener:
     messages = [_decode_message(line) for line in sent.lines]
     try:
-        listener = store.admit(sent.person, sent.number, messages)
+        listener = store.admit(sent.participant, sent.number, messages)
     except UnnamedError as error:
-        raise _ListenerError(f"{sent.file}: {error}: its participant is {sent.person.participant[:60]!r}") from error
+        raise _ListenerError(f"{sent.file}: {error}: its participant is {sent.participant.name[:60]!r}") from error
     except RefusedError as error:
         raise _ListenerError(f"{sent.file}, list {sent.number}: {error}; nothing of this listener was taken from it") from error
     answered = {message.trial for message in messages if isinstance(message, AnswerMessage)}
@@ -318,8 +320,8 @@ class _Reading:
             if told.list not in self.numbers:
                 return f": list {told.list[:12]!r} is none of this experiment's"
             here[-1] = whose = (told.list, told.listener)
-            person = Participant(told.service, told.listener, {"audiometamer": told.audiometamer})
-            self._found.setdefault(whose, Submission(self.file, person, self.numbers[told.list], []))
+            participant = Participant(told.service, told.listener, {"audiometamer": told.audiometamer})
+            self._found.setdefault(whose, Submission(self.file, participant, self.numbers[told.list], []))
             return ""
         now = here[-1]
         if now is None:

@@ -9,8 +9,10 @@ import anyio.to_thread
 import msgspec
 
 from audiometamer.listening.adaptive import AdaptiveSequence, DecidedTrial, TrialRequest
+from audiometamer.listening.refusals import ConflictError, ExcessError, UnavailableError
 from audiometamer.listening.session import PageTrial, page_trial
-from audiometamer.listening.store import ConflictError, ExcessError, ListenerProgress, Store, UnavailableError
+from audiometamer.listening.state import ListenerState
+from audiometamer.listening.store import Store
 
 _LOOK_AROUND = 1.0  # s between two looks whether somebody still waits
 _GRACE = 5.0  # s in which who lost the connection may come back
@@ -81,13 +83,13 @@ class TrialDecider:
         self.threads = anyio.CapacityLimiter(_MOST_AT_ONCE)
 
     async def upcoming(
-        self, state: ListenerProgress, trial: int, *, waiting: bool, left: Callable[[], Awaitable[bool]]
+        self, state: ListenerState, trial: int, *, waiting: bool, left: Callable[[], Awaitable[bool]]
     ) -> UpcomingTrial:
         """A trial, once it is decided and kept.
 
         Parameters
         ----------
-        state : ListenerProgress
+        state : ListenerState
             Of the listener.
         trial : int
             Its number: the one whose turn it is, the one after that, or the first of the course.
@@ -114,7 +116,7 @@ class TrialDecider:
         rest = _is_rest(decided, place.before, self.store.experiment.design.breaks.every)
         return UpcomingTrial(page_trial(decided.trial), place.progress, rest)
 
-    def _place(self, state: ListenerProgress, trial: int) -> _Place:
+    def _place(self, state: ListenerState, trial: int) -> _Place:
         """Where a trial stands among those of a listener."""
         heard, course = self.store.completed(state.listener), self.course
         ahead = trial - len(self.store.experiment.trials(state.number)) - 1 - len(heard)

@@ -17,9 +17,9 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import readable, resolved, write_private, write_text
 from audiometamer.io.tables import SIGN, table_text
 from audiometamer.listening.adaptive import AdaptiveSequence, CompletedTrial, DecidedTrial
+from audiometamer.listening.database import DATABASE_SUFFIXES, check_experiment
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.messages import AnswerMessage, EventsMessage, FormMessage, Message, in_utc, is_plausible, timestamps
-from audiometamer.listening.store import DATABASE_SUFFIXES, check_experiment
 from audiometamer.listening.tables import LISTENER_COLUMNS, TRIAL_COLUMNS, ListenerRow, TrialRow, cells
 from audiometamer.listening.trials import ConditionKey, KeyEntry, Trial
 

@@ -5,10 +5,11 @@ from typing import Literal
 import msgspec
 
 from audiometamer.listening.design import INTERVALS, Images, Question
+from audiometamer.listening.enrolment import Participant
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.headphones import GAP_SECONDS, N_INTERVALS
 from audiometamer.listening.sentences import html_of
-from audiometamer.listening.store import ListenerProgress, Participant
+from audiometamer.listening.state import ListenerState
 from audiometamer.listening.trials import Trial
 
 MTURK = (
@@ -119,7 +120,7 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     adaptive: bool = msgspec.field(default=False, name="course")
 
 
-def session_of(experiment: Experiment, state: ListenerProgress, person: Participant | None) -> Session:
+def session_of(experiment: Experiment, state: ListenerState, participant: Participant | None) -> Session:
     """All that the page needs of one listener."""
     design, trials = experiment.design, experiment.trials(state.number)
     shown = page_state(state)
@@ -133,7 +134,7 @@ def session_of(experiment: Experiment, state: ListenerProgress, person: Particip
         breaks=_breaks(trials, design.breaks.every),
         questions=design.questions,
         texts=texts,
-        completion=_completion(experiment, shown, person),
+        completion=_completion(experiment, shown, participant),
         adaptive=experiment.adaptive is not None,
     )
 
@@ -158,7 +159,7 @@ def page_trial(trial: Trial) -> PageTrial:
     return PageTrial(trial.trial, "main" if trial.kind == "catch" else trial.kind, trial.stimulus, trial.options)
 
 
-def page_state(state: ListenerProgress) -> PageState:
+def page_state(state: ListenerState) -> PageState:
     """How far a listener is."""
     over: Literal["finished", "stopped"] | None = "stopped" if state.excluded is not None else None
     if over is None and state.next is None:
@@ -172,14 +173,14 @@ def _breaks(trials: list[Trial], every: int | None) -> list[int]:
     return [] if every is None else numbers[every - 1 : -1 : every]
 
 
-def _completion(experiment: Experiment, state: PageState, person: Participant | None) -> Redirect | None:
+def _completion(experiment: Experiment, state: PageState, participant: Participant | None) -> Redirect | None:
     """Where a listener is sent: back to MTurk, or to the address of the design."""
     if state.over is None:
         return None
-    if person is not None and person.service == "mturk":
-        site = person.parameters.get("turkSubmitTo", "").rstrip("/")
+    if participant is not None and participant.service == "mturk":
+        site = participant.parameters.get("turkSubmitTo", "").rstrip("/")
         if site in MTURK.split():
-            fields = {"assignmentId": person.parameters.get("assignmentId", ""), "over": state.over}
+            fields = {"assignmentId": participant.parameters.get("assignmentId", ""), "over": state.over}
             return Redirect(f"{site}/mturk/externalSubmit", fields)
     ends = {"finished": experiment.design.completion.finished, "stopped": experiment.design.completion.stopped}
     address_of_design = ends[state.over]

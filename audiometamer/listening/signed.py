@@ -17,7 +17,7 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.io.files import content_of
-from audiometamer.listening.store import RefusedError
+from audiometamer.listening.refusals import UnsignedError
 
 if TYPE_CHECKING:
     import jwt
@@ -29,12 +29,6 @@ _LEEWAY = 60  # seconds by which clocks may differ
 _FRESH = 86_400.0  # seconds; Prolific wants keys to be read again daily
 _PAUSE = 60.0  # seconds before keys are read again for a key that is not among them
 _log = logging.getLogger(__name__)
-
-
-class UnsignedError(RefusedError):
-    """A link is not signed, or not for this study, or not any more."""
-
-    code = "unsigned"
 
 
 class SignedLinks:

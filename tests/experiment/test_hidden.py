@@ -22,7 +22,7 @@ from audiometamer.listening.building import check_trials, headphone_checks
 from audiometamer.listening.design import Demonstration, Headphones, ResponseFormat
 from audiometamer.listening.headphones import huggins
 from audiometamer.listening.session import session_of
-from audiometamer.listening.store import ListenerProgress
+from audiometamer.listening.state import ListenerState
 from audiometamer.listening.trials import ARRANGEMENTS, interval_order
 from audiometamer.signals.presentation import Settings, in_sequence, pcm_wav
 
@@ -33,7 +33,7 @@ GUESSES = (None, b"", b"1", b"names.key", bytes(32))  # none: as before there we
 
 def told(experiment, number):
     """The trials of a session, as a browser gets them."""
-    session = session_of(experiment, ListenerProgress(0, number, 1, None, frozenset()), None)
+    session = session_of(experiment, ListenerState(0, number, 1, None, frozenset()), None)
     assert b"seed" not in msgspec.json.encode(session)
     return json.loads(msgspec.json.encode(session))["trials"]
 

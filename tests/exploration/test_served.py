@@ -17,9 +17,9 @@ from audiometamer.exploration.build import read_exploration, served_exploration
 from audiometamer.exploration.rehearsal import sensitive
 from audiometamer.exploration.trials import read_answered
 from audiometamer.listening import browser
+from audiometamer.listening.app import create_app
 from audiometamer.listening.export import read_answers, write_tables
 from audiometamer.listening.rehearsal import address_of, rehearse, start_server
-from audiometamer.listening.server import create_app
 from audiometamer.listening.simulated import Client, IdealListener, take_part
 from audiometamer.listening.store import Store
 

@@ -15,14 +15,15 @@ from audiometamer.experiment.pack import pack
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening import deciding
 from audiometamer.listening.adaptive import TrialRequest
+from audiometamer.listening.app import create_app
 from audiometamer.listening.design import Breaks, CommonDesign
 from audiometamer.listening.export import read_answers, write_tables
 from audiometamer.listening.messages import Message
+from audiometamer.listening.refusals import ConflictError, RefusedError
 from audiometamer.listening.rehearsal import address_of, rehearse, start_server
 from audiometamer.listening.results import results_page
-from audiometamer.listening.server import create_app
 from audiometamer.listening.simulated import Client, IdealListener, take_part
-from audiometamer.listening.store import ConflictError, RefusedError, Store
+from audiometamer.listening.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -296,24 +297,24 @@ def test_an_answer_that_was_taken_back_is_not_remembered(client, store):
     token = begun(client, store)
     go_on(client, store, token, [2, 3])
     ask(client, token, 4)
-    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
-    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = store.database.connection.execute("PRAGMA page_count").fetchone()
+    store.database.connection.execute(f"PRAGMA max_page_count = {pages}")
     message = answer_message(store.decided(1, 4).trial, right(store, 4), playback={"a": "x" * 3900, "b": "x" * 3700})
     assert client.post("/api/messages", headers=bearing(token), json=message).status_code == 503
     assert len(store.completed(1)) == 2
-    store._db.execute("PRAGMA max_page_count = 100000")
+    store.database.connection.execute("PRAGMA max_page_count = 100000")
     assert send(client, token, message)["state"]["next"] == 5
     assert [heard.correct for heard in store.completed(1)] == [True] * 3
 
 
 def test_many_listeners_are_not_all_remembered(client, store, monkeypatch):
-    monkeypatch.setattr("audiometamer.listening.store._MOST_REMEMBERED", 1)
+    monkeypatch.setattr("audiometamer.listening.decided_trials._MAX_REMEMBERED", 1)
     tokens = [begun(client, store) for _ in range(2)]
     for listener, token in enumerate(tokens, start=1):
         ask(client, token, 2)
         send(client, token, answer_message(store.decided(listener, 2).trial, right(store, 2, listener)))
     assert [len(store.completed(listener)) for listener in (1, 2, 1)] == [1, 1, 1]
-    assert list(store._remembered) == [1]
+    assert list(store._decided._remembered) == [1]
 
 
 def test_rests_and_progress(tmp_path):
@@ -419,7 +420,7 @@ def test_a_listener_of_two_thousand_trials_is_not_slow(tmp_path):
     store = Store(tmp_path / "answers.db", experiment)
     listener = store.listener(store.enrol())
     store.keep(listener, msgspec.convert(form_message("consent"), Message))
-    store._db.execute("PRAGMA synchronous = OFF")
+    store.database.connection.execute("PRAGMA synchronous = OFF")
     told, times = [], []
     for n in range(1, 2001):
         kind = "catch" if n % 5 == 0 else "main"

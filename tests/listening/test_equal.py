@@ -12,10 +12,10 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import read_design
 from audiometamer.experiment.pack import pack
 from audiometamer.experiment.reading import read_experiment
+from audiometamer.listening.app import create_app
 from audiometamer.listening.collect import collect
 from audiometamer.listening.export import TRIALS, read_answers
 from audiometamer.listening.list_names import list_names, list_token
-from audiometamer.listening.server import create_app
 from audiometamer.listening.store import Store
 
 EQUAL = {"dog": ["hound"], "fish": ["phish", "fisch"], "goat": ["kite"]}

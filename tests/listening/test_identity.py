@@ -6,8 +6,9 @@ import unicodedata
 import pytest
 from offline_page import run_page
 
+from audiometamer.listening.enrolment import Participant
 from audiometamer.listening.identity import MAX_IDENTITY_LENGTH, identity
-from audiometamer.listening.store import Participant, UnnamedError
+from audiometamer.listening.refusals import UnnamedError
 
 NOBODY = [
     "", " ", "\t\n", "\u00a0", "\u200b", "{{%PROLIFIC_PID%}}", "{%PROLIFIC_PID%}", "{{PROLIFIC_PID}}", "${workerId}", "$workerId",
@@ -46,9 +47,9 @@ def test_the_page_judges_names_as_we_do(static):
 def test_the_store_takes_nobody_and_everybody_once(store, service):
     for name in NOBODY:
         with pytest.raises(UnnamedError, match=f"^{service} does not say who this is$"):
-            store.enrol(person=Participant(service, name, {}))
+            store.enrol(participant=Participant(service, name, {}))
         with pytest.raises(UnnamedError):
             store.admit(Participant(service, name, {}), 1, [])
-    first = store.listener(store.enrol(person=Participant(service, "Zoe\u0308 ", {})))
-    assert store.listener(store.enrol(person=Participant(service, " Zoë", {}))) == first
-    assert store.person(first).participant == "Zoë"
+    first = store.listener(store.enrol(participant=Participant(service, "Zoe\u0308 ", {})))
+    assert store.listener(store.enrol(participant=Participant(service, " Zoë", {}))) == first
+    assert store.participant(first).name == "Zoë"

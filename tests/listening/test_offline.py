@@ -15,8 +15,9 @@ from audiometamer.listening.collect import collect
 from audiometamer.listening.export import read_answers
 from audiometamer.listening.list_names import list_names, list_token
 from audiometamer.listening.messages import Message
+from audiometamer.listening.refusals import ConflictError, ExcessError, RefusedError
 from audiometamer.listening.session import page_state
-from audiometamer.listening.store import ConflictError, ExcessError, RefusedError, Store
+from audiometamer.listening.store import Store
 
 REQUIRED = """
 [[questions]]
@@ -224,7 +225,7 @@ def test_the_rules_are_those_of_the_server(asking, tmp_path):
         chance = random.Random(seed)
         number = seed % 6 + 1
         store = Store(tmp_path / f"{seed}.db", experiment)
-        store._db.execute("PRAGMA synchronous = OFF")  # what is looked at is not the disk
+        store.database.connection.execute("PRAGMA synchronous = OFF")  # what is looked at is not the disk
         tokens = [store.enrol() for _ in range(number)]
         listener = store.listener(tokens[-1])
         steps += [{"do": "browser"}, opening(list_token(experiment, number))]
