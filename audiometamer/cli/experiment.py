@@ -21,17 +21,18 @@ from audiometamer.experiment.design import read_design
 from audiometamer.experiment.pack import Form
 from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.power import listeners_needed
-from audiometamer.experiment.reading import read_experiment
+from audiometamer.experiment.reading import experiment_with, read_experiment
 from audiometamer.io.files import exclusive_folder
 from audiometamer.listening import folder as layout
 from audiometamer.listening.collect import RefusalsError
 from audiometamer.listening.collect import collect as collect_files
 from audiometamer.listening.exclusions import ExclusionRules
-from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.export import write_tables
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.identity import identity
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.responders import NetworkListener, Responder, SimulatedListener, rankings_by
 from audiometamer.listening.sentences import shipped, shipped_file
-from audiometamer.listening.simulated import NetworkListener, Responder, SimulatedListener, rankings_by
 from audiometamer.listening.store import Store
 from audiometamer.listening.tables import read_listeners, read_persons, read_trials
 
@@ -235,12 +236,12 @@ def _store(folder: Path, database: Path | None) -> Store:
 
 def _of_any_kind(folder: Path) -> Experiment:
     """An experiment, or an exploration: listeners have links and answers in both."""
-    lists, _ = read_lists(folder)
+    lists, key = read_lists(folder)
     if not lists.adaptive_command:
-        return read_experiment(folder)
-    from audiometamer.exploration.build import read_exploration
+        return experiment_with(folder, lists, key)
+    from audiometamer.exploration.build import exploration_with
 
-    return read_exploration(folder)
+    return exploration_with(folder, lists, key)
 
 
 @experiment.command()

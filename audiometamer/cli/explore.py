@@ -40,7 +40,7 @@ from audiometamer.io.names import folder_of
 from audiometamer.io.resources import COMMAND
 from audiometamer.listening import folder as layout
 from audiometamer.listening.exclusions import ExclusionRules
-from audiometamer.listening.simulated import IdealListener
+from audiometamer.listening.responders import IdealListener
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models.model import Model
 from audiometamer.psychophysics import DECISIONS, model_of

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from audiometamer.exploration.trials import Answered
 from audiometamer.listening.adaptive import DecidedTrial
-from audiometamer.listening.export import ReceivedAnswers, json_cell, started_answered
-from audiometamer.listening.messages import AnswerMessage
+from audiometamer.listening.messages import AnswerMessage, started_answered
+from audiometamer.listening.received import ReceivedAnswers
+from audiometamer.listening.tables import json_cell
 
 
 def answered(answers: ReceivedAnswers, *, task: str) -> Iterator[Answered]:

@@ -90,3 +90,9 @@ def is_plausible(moment: datetime) -> bool:
 def in_utc(moment: datetime) -> datetime | None:
     """A date in UTC; None where it is out of range, as a message may be that was kept by an earlier version."""
     return moment.astimezone(UTC) if is_plausible(moment) else None
+
+
+def started_answered(answer: AnswerMessage) -> tuple[datetime | None, datetime | None]:
+    """When a trial began and was answered, in UTC; empty where it is not known, as if the listener's clock was set meanwhile."""
+    started, answered = in_utc(answer.started), in_utc(answer.answered)
+    return (None if started and answered and answered < started else started), answered

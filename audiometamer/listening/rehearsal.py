@@ -18,10 +18,12 @@ from audiometamer.io.files import make_folder
 from audiometamer.io.processes import how_it_ended
 from audiometamer.io.resources import COMMAND
 from audiometamer.listening import browser
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.client import Client, ConfirmedMessage
 from audiometamer.listening.folder import DATABASE, Experiment
 from audiometamer.listening.messages import AnswerMessage
-from audiometamer.listening.simulated import Client, ConfirmedMessage, Responder, take_part
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.responders import Responder
+from audiometamer.listening.simulated import take_part
 from audiometamer.listening.store import Store
 
 SERVE_COMMAND = (*COMMAND, "experiment", "serve")

@@ -278,6 +278,11 @@ def _text(text: str) -> str:
     return _CONTROL.sub(" ", text.encode("utf-8", "replace").decode("utf-8"))
 
 
+def json_cell(content: Mapping[str, Any]) -> str:
+    """What a cell of a table holds that is not a single value: JSON in a line, keys in order."""
+    return msgspec.json.encode(content, order="deterministic").decode()
+
+
 def record_from(path: Path, line: int, row: Mapping[str, Any], kind: type[RecordType]) -> RecordType:
     """A row of a table, its blank cells left to their defaults."""
     filled = {name: cell for name, cell in row.items() if not isinstance(cell, str) or cell.strip()}

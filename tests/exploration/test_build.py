@@ -15,7 +15,7 @@ from audiometamer.experiment.reading import read_experiment
 from audiometamer.exploration import build as building
 from audiometamer.exploration.build import build, read_exploration, served_exploration
 from audiometamer.io.draws import Draws, read_key
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.store import Store
 
 

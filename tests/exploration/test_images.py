@@ -23,9 +23,11 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration import build as building
 from audiometamer.exploration.build import build, read_exploration
 from audiometamer.listening.app import create_app
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.client import Client
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.rehearsal import address_of, start_server
-from audiometamer.listening.simulated import Client, IdealListener, take_part
+from audiometamer.listening.responders import IdealListener
+from audiometamer.listening.simulated import take_part
 from audiometamer.listening.store import Store
 from audiometamer.listening.trials import interval_order
 from audiometamer.signals.images import write_png

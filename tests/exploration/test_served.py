@@ -18,9 +18,12 @@ from audiometamer.exploration.rehearsal import sensitive
 from audiometamer.exploration.trials import read_answered
 from audiometamer.listening import browser
 from audiometamer.listening.app import create_app
-from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.client import Client
+from audiometamer.listening.export import write_tables
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.rehearsal import address_of, rehearse, start_server
-from audiometamer.listening.simulated import Client, IdealListener, take_part
+from audiometamer.listening.responders import IdealListener
+from audiometamer.listening.simulated import take_part
 from audiometamer.listening.store import Store
 
 

@@ -16,13 +16,16 @@ from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening import deciding
 from audiometamer.listening.adaptive import TrialRequest
 from audiometamer.listening.app import create_app
+from audiometamer.listening.client import Client
 from audiometamer.listening.design import Breaks, CommonDesign
-from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.export import write_tables
 from audiometamer.listening.messages import Message
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.refusals import ConflictError, RefusedError
 from audiometamer.listening.rehearsal import address_of, rehearse, start_server
+from audiometamer.listening.responders import IdealListener
 from audiometamer.listening.results import results_page
-from audiometamer.listening.simulated import Client, IdealListener, take_part
+from audiometamer.listening.simulated import take_part
 from audiometamer.listening.store import Store
 
 

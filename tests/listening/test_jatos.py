@@ -9,8 +9,8 @@ from offline_page import opening, run_page, sending
 from tiny_experiment import all_messages, key_of, right, wrong
 
 from audiometamer.listening.collect import collect
-from audiometamer.listening.export import read_answers
 from audiometamer.listening.list_names import list_name, list_names, list_token
+from audiometamer.listening.reading import read_answers
 
 
 def coming(worker, **more):

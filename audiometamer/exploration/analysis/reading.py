@@ -9,8 +9,8 @@ from audiometamer.exploration.build import read_exploration
 from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.results import answered
 from audiometamer.exploration.trials import Answered, read_answered
-from audiometamer.listening.export import read_answers
 from audiometamer.listening.folder import DATABASE
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.tables import ListenerRow, read_listeners
 from audiometamer.psychophysics import TARGET, Procedure
 
