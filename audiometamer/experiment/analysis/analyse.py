@@ -28,8 +28,8 @@ from audiometamer.experiment.analysis.recognition import (
 )
 from audiometamer.io.files import write_text
 from audiometamer.io.tables import write_table
-from audiometamer.listening.exclusions import Exclusions, Rules, Stage, exclude, named, sizes
-from audiometamer.listening.tables import Listener, Trial, write_listeners, write_trials
+from audiometamer.listening.exclusions import ExclusionRules, Exclusions, Stage, exclude, named, sizes
+from audiometamer.listening.tables import ListenerRow, TrialRow, write_listeners, write_trials
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.anova import Effect, anova
 from audiometamer.statistics.reliability import SplitHalf, split_half
@@ -62,7 +62,7 @@ class Analysis:
 
     Parameters
     ----------
-    trials : list of Trial
+    trials : list of TrialRow
         Those that the numbers are of.
     exclusions : Exclusions
     recognition : list of Row
@@ -74,7 +74,7 @@ class Analysis:
         What was left out of some part, with counts.
     """
 
-    trials: list[Trial]
+    trials: list[TrialRow]
     exclusions: Exclusions
     recognition: list[Row]
     tests: dict[str, Anova]
@@ -83,10 +83,10 @@ class Analysis:
 
 
 def analyse(
-    trials: Sequence[Trial],
-    listeners: Iterable[Listener] = (),
+    trials: Sequence[TrialRow],
+    listeners: Iterable[ListenerRow] = (),
     *,
-    rules: Rules | None = None,
+    rules: ExclusionRules | None = None,
     persons: Mapping[str, str] | None = None,
     layers: Mapping[str, Sequence[str]] | None = None,
     recognised: Recognised | None = None,
@@ -99,18 +99,18 @@ def analyse(
 
     Parameters
     ----------
-    trials : sequence of Trial
+    trials : sequence of TrialRow
         All of them; the main part is analysed, of listeners who are not excluded.
-    listeners : iterable of Listener, optional
+    listeners : iterable of ListenerRow, optional
         What is known of listeners beyond their trials.
-    rules : Rules, optional
+    rules : ExclusionRules, optional
         Rules of exclusion.
     persons : mapping of str to str, optional
         Who listeners are, by listener; see `exclude`.
     layers : mapping of str to sequence of str, optional
         By model, in which order its layers come; default: as first met.
     recognised : mapping, optional
-        What networks recognise beyond `Trial.network_correct`; see `network_scores`.
+        What networks recognise beyond `TrialRow.network_correct`; see `network_scores`.
     count_missing : bool
         Whether trials without a metamer, in which the natural clip was played, count for their condition, as in Feather et al.
         (2023). Default: they are left out. Their number is told either way.
