@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import audiometamer as am
-from audiometamer.devices import choose_device, describe, is_accelerator, own_randomness
+from audiometamer.devices import choose_device, describe, is_accelerator, isolated_rng
 
 
 def test_devices():
@@ -27,7 +27,7 @@ def test_the_cpu_is_no_accelerator_and_says_how_many_threads_it_has():
 
 def test_own_randomness_leaves_no_trace():
     before = torch.random.get_rng_state()
-    with own_randomness(choose_device("auto")):
+    with isolated_rng(choose_device("auto")):
         torch.manual_seed(5)
         torch.rand(3)
         assert not torch.equal(torch.random.get_rng_state(), before)

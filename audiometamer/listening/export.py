@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import readable, resolved, write_private, write_text
+from audiometamer.io.files import write_private, write_text
+from audiometamer.io.paths import printable, real_path
 from audiometamer.io.tables import SIGN, table_text
 from audiometamer.listening.course import CompletedTrial, Decided
 from audiometamer.listening.folder import Experiment
@@ -272,7 +273,7 @@ def read_answers(database: Path, experiment: Experiment) -> Answers:
 @contextmanager
 def _reading(database: Path) -> Iterator[sqlite3.Connection]:
     """A database that is not changed; a copy of it where SQLite cannot make the files beside it that it needs."""
-    database = resolved(database)
+    database = real_path(database)
     with ExitStack() as stack:
         try:
             try:
@@ -306,7 +307,7 @@ def _lacks_journal(database: Path) -> bool:
     """Whether a database was in use, by its header, and there is no journal of what was written last."""
     with database.open("rb") as file:
         in_use = file.read(20)[18:] == b"\2\2"
-    journal = resolved(database)
+    journal = real_path(database)
     return in_use and not journal.with_name(journal.name + "-wal").exists()
 
 
@@ -343,7 +344,7 @@ class _Rows:
     def keep(self, listener: int, key: str, content: bytes) -> None:
         if listener not in self.enrolled:
             return  # their list is named
-        with self._named(f"listener {listener}, message {readable(key)}"):
+        with self._named(f"listener {listener}, message {printable(key)}"):
             message = _DECODER.decode(content)
             if isinstance(message, Answer):
                 self._check(listener, message)
@@ -365,7 +366,7 @@ class _Rows:
         try:
             yield
         except (ValueError, RecursionError) as error:  # of which those of msgspec are
-            self.unreadable.append(f"{row}: it cannot be read and is left out: {readable(str(error))}")
+            self.unreadable.append(f"{row}: it cannot be read and is left out: {printable(str(error))}")
 
 
 def read_decided(database: Path, stimulus: str) -> Decided:

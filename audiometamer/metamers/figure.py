@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.cochleagram import Cochleagram
-from audiometamer.drawing import names_as_they_are
+from audiometamer.drawing import literal_text
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write
 from audiometamer.metamers.synthesis import Metamer, places
@@ -28,7 +28,7 @@ _LEGEND = (
 _COLOURS = {"passed": "#2f7d32", "failed": "#b3261e", "no verdict": "#555555"}
 
 
-@names_as_they_are()
+@literal_text()
 def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
     """Write a PNG: a clip and its metamers one under the other, and activation against activation.
 

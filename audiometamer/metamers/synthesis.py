@@ -17,7 +17,7 @@ from audiometamer.devices import tensor_float32
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.fingerprints import fingerprint_of
 from audiometamer.io.hashes import sha256_of
-from audiometamer.io.whole_numbers import whole
+from audiometamer.io.integers import as_integer
 from audiometamer.matching.complex_values import as_real
 from audiometamer.matching.domains import Domain, check_domain
 from audiometamer.matching.inference import ordinary, with_gradients
@@ -248,9 +248,9 @@ def iterate_metamers(
         raise AudioMetamerError(f"null is {null!r}; it must be a NullDistribution, such as NullDistribution.load(path)")
     if domain is not None:
         check_domain(domain)
-    steps = procedure.steps if steps is None else whole(steps, "steps", least=1)
+    steps = procedure.steps if steps is None else as_integer(steps, "steps", least=1)
     if batch_size is not None:
-        batch_size = whole(batch_size, "batch_size", least=1)
+        batch_size = as_integer(batch_size, "batch_size", least=1)
     check_mode(model)
     jobs = [(clip, model.canonical(layer), s) for clip, layer, s in jobs]
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):

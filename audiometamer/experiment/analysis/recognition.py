@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import content_of
+from audiometamer.io.reading import read_file_bytes
 from audiometamer.listening.tables import Trial
 from audiometamer.metamers.results import NOT_JSON
 from audiometamer.models.inputs import NATURAL
@@ -197,7 +197,7 @@ def read_recognised(path: Path, *, same: Callable[[str, str], bool] = operator.e
         If it is not the key of an experiment.
     """
     try:
-        key = msgspec.json.decode(content_of(path), type=dict[str, _Sound])
+        key = msgspec.json.decode(read_file_bytes(path), type=dict[str, _Sound])
     except (OSError, *NOT_JSON) as error:
         raise AudioMetamerError(f"{path} is not the key of an experiment: {error}") from error
     return {
