@@ -42,4 +42,5 @@ from .signals.audio import write_wav as write_wav
 from .signals.images import ImageTransform as ImageTransform
 from .signals.images import read_image as read_image
 from .signals.images import write_png as write_png
+from .signals.speech import find_speech as find_speech
 from .version import __version__ as __version__
