@@ -28,6 +28,7 @@ from .matching import domains as domains
 from .matching import match as match
 from .metamers.criteria import NullDistribution as NullDistribution
 from .metamers.criteria import similarity as similarity
+from .metamers.figure import plot_metamers as plot_metamers
 from .metamers.synthesis import Metamer as Metamer
 from .metamers.synthesis import synthesize as synthesize
 from .metamers.targets import GivenTarget as GivenTarget

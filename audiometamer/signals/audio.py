@@ -90,6 +90,12 @@ class Clip:
     notices: tuple[str, ...] = ()
     source: ClipSource | None = None
 
+    def _repr_html_(self) -> str:
+        """A player and the cochleagram, or the image, for notebooks."""
+        from audiometamer.display import Panel, as_html
+
+        return as_html([Panel(self.name, self.samples, self.sample_rate)])
+
 
 def read_clip(
     path: str | os.PathLike[str],

@@ -64,7 +64,7 @@ def find_speech(
 
 def pieces(stretches: Iterable[Stretch], longest: float) -> list[Stretch]:
     """Cut stretches that last longer than `longest` seconds into equal pieces that do not."""
-    cut = []
+    cut: list[Stretch] = []
     for start, end in stretches:
         count = max(math.ceil((end - start) / longest - 1e-9), 1)
         edges = np.linspace(start, end, count + 1).tolist()
@@ -78,7 +78,7 @@ def _samples(recording: object, sample_rate: int | None) -> tuple[NDArray[np.flo
         samples, rate = read_samples(recording, mixed=True)
         return samples[:, 0], rate
     if isinstance(recording, Clip):
-        recording, sample_rate = recording.samples, recording.sample_rate
+        return _samples(recording.samples, recording.sample_rate)
     if sample_rate is None:
         raise AudioMetamerError("sample_rate is None; samples need one, in Hz, and images have none")
     values = recording.detach().cpu().numpy() if isinstance(recording, Tensor) else np.asarray(recording)
