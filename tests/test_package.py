@@ -39,6 +39,14 @@ def test_each_public_name_stands_once_in_the_stub():
     assert sorted(names) == sorted(am.__all__)
 
 
+@pytest.mark.parametrize("stub", sorted(PACKAGE.glob("*/__init__.pyi")), ids=lambda stub: stub.parent.name)
+def test_the_main_names_of_a_room_are_there(stub):
+    room = getattr(am, stub.parent.name)
+    names = re.findall(r"^from \S+ import (\w+) as \1$", stub.read_text(), re.MULTILINE)
+    assert sorted(names) == sorted(room.__all__) == sorted(dir(room))
+    assert all(getattr(room, name).__module__.startswith(room.__name__) for name in names)
+
+
 def test_names_are_listed_to_people_and_their_editors():
     assert set(am.__all__) <= set(dir(am))
     completer = rlcompleter.Completer({"am": am})
