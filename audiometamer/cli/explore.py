@@ -35,8 +35,8 @@ from audiometamer.exploration.build import build as build_folder
 from audiometamer.exploration.build import read_exploration, served_exploration
 from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.rehearsal import sensitive
-from audiometamer.io.files import exclusive_folder
-from audiometamer.io.names import folder_of
+from audiometamer.io.locks import exclusive_folder
+from audiometamer.io.names import as_output_folder
 from audiometamer.io.resources import COMMAND
 from audiometamer.listening import folder as layout
 from audiometamer.listening.exclusions import ExclusionRules
@@ -99,7 +99,7 @@ def dimensions(
     layers = options.layers_of(model, layer_names)
     for layer in layers:
         model.tap(layer)
-    folders = {layer: folder_of_layer(folder_of(out), layer) for layer in layers}
+    folders = {layer: folder_of_layer(as_output_folder(out), layer) for layer in layers}
     found = {layer: Dimensions.load(folder) for layer, folder in folders.items() if folder.exists()}
     excerpts = _drawn(find_excerpts(model, bank), number, seed)
     keep_frequency = False if average_frequency else None
@@ -169,7 +169,7 @@ def catalogue(out: Path, overwrite: bool, **asked: Any) -> None:
 
     Writes files, moves.tsv, and pictures into --out.
     """
-    options.check_free(folder_of(out) / "moves.tsv", overwrite=overwrite)
+    options.check_free(as_output_folder(out) / "moves.tsv", overwrite=overwrite)
     check_replaced(out)
     model, moved, coordinates = _moved(**asked)
     pictures = write_catalogue(model, moved, out, coordinates=coordinates, overwrite=overwrite)

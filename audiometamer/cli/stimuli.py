@@ -10,7 +10,7 @@ from audiometamer.cli import options
 from audiometamer.cli.groups import Group
 from audiometamer.errors import AudioMetamerError
 from audiometamer.metamers.results import ATTEMPTS, is_set, records_of
-from audiometamer.signals.presentation import Settings
+from audiometamer.signals.presentation import PresentationSettings
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting
 from audiometamer.stimuli.set import counted, write_set
@@ -119,7 +119,7 @@ def export(
     reveal: bool,
 ) -> None:
     """Write presentation copies of SET: PCM, one level for all, ramps, opaque names, and sounds to calibrate by."""
-    settings = Settings(
+    settings = PresentationSettings(
         sample_rate=int(rate), bits=int(bits), level=-30.0 if level is None and factor is None else level, factor=factor,
         peaks=cast("Literal['lower', 'stop']", peaks), ramp=ramp, seed=seed,
         bids_version=cast("Literal['current', 'coming']", bids_version), reveal=reveal,

@@ -11,10 +11,10 @@ from rich.text import Text
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.errors import AudioMetamerError, BrokenError, some_of
-from audiometamer.io.files import exclusive_folder
+from audiometamer.errors import AudioMetamerError, BrokenError, first_few
 from audiometamer.io.label_files import grouped, read_groups
-from audiometamer.io.names import folder_of
+from audiometamer.io.locks import exclusive_folder
+from audiometamer.io.names import as_output_folder
 from audiometamer.metamers import files, hearing
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.evidence import Evidence
@@ -138,7 +138,7 @@ def make(
 ) -> None:
     """Synthesise, save, draw and list; used by `synth` and `demo`."""
     null = null or default_null(model)
-    with exclusive_folder(folder_of(out)):
+    with exclusive_folder(as_output_folder(out)):
         clips = [named_as_before(out, model, clip) if isinstance(clip, Clip) else clip for clip in clips]
         jobs = [(clip, layer, seed) for layer in dict.fromkeys(layers) for clip in clips for seed in dict.fromkeys(seeds)]
         weights = model.weights_sha256()
@@ -230,6 +230,6 @@ def _heard(evidence: Evidence, which: int) -> str:
 def _print_vocabulary(model: Model) -> None:
     """What the network chooses from, and what its card says of its limits."""
     for task, names in hearing.vocabulary(model).items():
-        click.echo(f"{model.name} knows {len(names)} labels of task {task}: {some_of(names, 20)}")
+        click.echo(f"{model.name} knows {len(names)} labels of task {task}: {first_few(names, 20)}")
     for limit in [] if model.card is None else model.card.limits:
         click.echo(f"limit: {limit}")

@@ -10,7 +10,7 @@ from audiometamer.cochleagram.compression import DecibelCompression, PowerCompre
 from audiometamer.cochleagram.envelopes import EnvelopeLowpass, FullRate, Multirate
 from audiometamer.cochleagram.filters import CosineFilterbank, FloatArray
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.whole_numbers import whole
+from audiometamer.io.integers import as_integer
 from audiometamer.matching import Adam, Cosine, match
 from audiometamer.matching.domains import Waveform
 
@@ -91,8 +91,8 @@ class Cochleagram(nn.Module):
         oversampling: float = 20.0,
     ) -> None:
         super().__init__()
-        sample_rate, frame_rate = whole(sample_rate, "sample_rate", least=1), whole(frame_rate, "frame_rate", least=1)
-        n_filters, window_size = whole(n_filters, "n_filters", least=1), whole(window_size, "window_size", least=1)
+        sample_rate, frame_rate = as_integer(sample_rate, "sample_rate", least=1), as_integer(frame_rate, "frame_rate", least=1)
+        n_filters, window_size = as_integer(n_filters, "n_filters", least=1), as_integer(window_size, "window_size", least=1)
         if high_limit > sample_rate / 2:
             raise AudioMetamerError(f"high_limit is {high_limit} Hz; it must not exceed half the sample rate of {sample_rate} Hz")
         if sample_rate % frame_rate:

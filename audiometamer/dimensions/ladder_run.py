@@ -26,14 +26,15 @@ from audiometamer.dimensions.ladder import (
 from audiometamer.dimensions.ladder_plan import LadderPlan, PlannedLadder, PlannedMove, open_ladder_plan, planned_ladder
 from audiometamer.dimensions.moving import Move, Moved, move
 from audiometamer.errors import AudioMetamerError, BrokenError, WritingError, one_line
-from audiometamer.io.files import file_lock, make_folder, set_aside, write_json
+from audiometamer.io.files import make_folder, set_aside, write_json
+from audiometamer.io.locks import file_lock
 from audiometamer.jobs.claims import Claims, forget_dead
 from audiometamer.jobs.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
 from audiometamer.metamers.results import NOT_JSON
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal, write_signal
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 
 CALIBRATION = "calibration.tsv"
 # Of whoever is making the ladder: who makes what, what went wrong, and a lock.
@@ -115,7 +116,7 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
     with file_lock(folder / _LOCK):
         for clip in clips:
             at = folder / original_path(model, clip.name)
-            if not is_whole(at):
+            if not is_intact(at):
                 set_aside(at)
                 write_signal(at, clip.samples, model.sample_rate)
             elif (there := read_signal(at)).shape != clip.samples.shape or not there.allclose(clip.samples, rtol=0, atol=_SAME):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from audiometamer.cochleagram import Cochleagram
-from audiometamer.drawing import names_as_they_are
+from audiometamer.drawing import literal_text
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.io.files import atomic_write, write_text
 from audiometamer.io.tables import table_text
@@ -263,7 +263,7 @@ def write_table(path: str | os.PathLike[str], measured: Mapping[str, Sequence[In
     write_text(Path(path), table_text(TABLE_COLUMNS, rows))
 
 
-@names_as_they_are()
+@literal_text()
 def draw_curves(path: str | os.PathLike[str], measured: Mapping[str, Sequence[Invariance]]) -> None:
     """Write a picture (PNG): each measure against the layer, a curve for each sound.
 

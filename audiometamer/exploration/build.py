@@ -20,7 +20,7 @@ from audiometamer.exploration.design import ExplorationDesign, read_exploration_
 from audiometamer.exploration.making import RenderQueue
 from audiometamer.exploration.model_mover import open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
-from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
+from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws, write_key
 from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.toml_files import error_context, toml_text
@@ -238,5 +238,5 @@ def _write_sounds(folder: Path, design: ExplorationDesign, draws: Draws) -> Expl
         folder / layout.SOUNDS / f"{layout.CALIBRATION_NOISE}.wav", sounds.noise * loudest_rms, settings, name=NOISE, draws=draws
     )
     write_checks(folder / layout.SOUNDS, headphone_checks(design, draws), resolved, draws, rms=rms)
-    date_alike((folder / layout.SOUNDS).iterdir())
+    equalize_mtimes((folder / layout.SOUNDS).iterdir())
     return resolved

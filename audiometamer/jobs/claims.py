@@ -17,8 +17,9 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
-from audiometamer.io.files import NO_LOCKS, create, file_lock, holder_of, make_folder
-from audiometamer.io.processes import began, has_ended, numbering
+from audiometamer.io.files import create_exclusively, make_folder
+from audiometamer.io.locks import LOCKS_UNSUPPORTED, describe_holder, file_lock
+from audiometamer.io.processes import has_ended, pid_namespace, start_time
 from audiometamer.metamers.results import NOT_JSON
 
 if sys.platform != "win32":
@@ -57,7 +58,7 @@ class Claim(msgspec.Struct, frozen=True):
     @property
     def is_here(self) -> bool:
         """Whether its process, if it lives, can be seen from here."""
-        return self.host == platform.node() if self.numbering is None else self.numbering == numbering() != ""
+        return self.host == platform.node() if self.numbering is None else self.numbering == pid_namespace() != ""
 
     @property
     def is_dead(self) -> bool:
@@ -121,11 +122,11 @@ class Claims:
 
     def _create(self, key: str) -> bool:
         path, pid, token = self.folder / key, os.getpid(), secrets.token_hex(8)
-        content = msgspec.json.encode(Claim(platform.node(), pid, time.time(), token, numbering(), began(pid)))
+        content = msgspec.json.encode(Claim(platform.node(), pid, time.time(), token, pid_namespace(), start_time(pid)))
         self.held[key] = token  # first: interrupted after it was laid, it is given back at the end
         try:
             make_folder(self.folder)
-            create(path, content)
+            create_exclusively(path, content)
         except FileExistsError:
             del self.held[key]
             return False
@@ -208,7 +209,7 @@ class Claims:
         except TimeoutError:
             if not self._waiting:
                 self._waiting = True
-                warnings.warn(f"waiting for {holder_of(self.folder / LOCK)}", AudioMetamerWarning, stacklevel=2)
+                warnings.warn(f"waiting for {describe_holder(self.folder / LOCK)}", AudioMetamerWarning, stacklevel=2)
             return False
 
 
@@ -234,7 +235,7 @@ def _kept(path: Path, *, wait: bool) -> Iterator[None]:
         except BlockingIOError:
             raise
         except OSError as error:
-            if error.errno not in {*NO_LOCKS, errno.ENOENT}:  # taken away: its worker sees that
+            if error.errno not in {*LOCKS_UNSUPPORTED, errno.ENOENT}:  # taken away: its worker sees that
                 raise WritingError(f"could not write {path}: {error.strerror or error}") from error
         yield
 

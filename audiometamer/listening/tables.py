@@ -184,8 +184,8 @@ def note_unused(path: Path, columns: Sequence[str]) -> None:
 def write_trials(path: Path, trials: Iterable[TrialRow]) -> None:
     """Write a trial table.
 
-    Spreadsheets that open it run nothing that a listener wrote (see `audiometamer.io.tables.guarded`, which reading takes back);
-    control characters become spaces, and halves of surrogate pairs question marks.
+    Spreadsheets that open it run nothing that a listener wrote (see `audiometamer.io.tables.escape_formula`, which reading
+    undoes); control characters become spaces, and halves of surrogate pairs question marks.
     """
     write_table(path, TRIAL_COLUMNS, map(cells, trials))
 

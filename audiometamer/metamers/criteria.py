@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, some_of
-from audiometamer.io.files import content_of, write_json
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_few, first_line
+from audiometamer.io.files import write_json
+from audiometamer.io.reading import read_file_bytes
 from audiometamer.matching.complex_values import as_real
 from audiometamer.metamers.verdicts import Verdict
 from audiometamer.models.model import Model, check_mode
@@ -184,7 +185,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 if progress is not None:
                     progress(n_sounds)
             if different.repeats:
-                told = some_of([f"{name} is {other}" for name, other in different.repeats])
+                told = first_few([f"{name} is {other}" for name, other in different.repeats])
                 warnings.warn(f"{len(different.repeats)} repeated sound(s) left out: {told}", AudioMetamerWarning, stacklevel=2)
                 source = f"{source}; {len(different.repeats)} repeated left out".removeprefix("; ")
             if n_sounds < 2:
@@ -214,7 +215,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def load(cls, path: str | os.PathLike[str]) -> "NullDistribution":
         """Read what `save` wrote."""
         try:
-            return msgspec.json.decode(content_of(path), type=cls)
+            return msgspec.json.decode(read_file_bytes(path), type=cls)
         except OSError as error:
             raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, AudioMetamerError) as error:

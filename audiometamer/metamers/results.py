@@ -15,12 +15,12 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
-from audiometamer.io.files import is_within
-from audiometamer.io.names import as_on_any_disk, safe_name
+from audiometamer.io.names import portable_key, safe_name
+from audiometamer.io.paths import is_safe_relative_path
 from audiometamer.io.tables import read_cells
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.verdicts import Verdict
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 from audiometamer.version import __version__
 
 T = TypeVar("T")
@@ -324,7 +324,7 @@ def read_item(stimulus_set: Path, at: Path, *, whole: bool = False) -> Result | 
     item = read_json(record, _items, "an item")
     if not _is_placed(_item_folder(at), item):
         raise BrokenError(f"{record} is the record of item {item.key}, which belongs in another folder")
-    if not all(map(is_within, filter(None, (item.file, item.original)))):
+    if not all(map(is_safe_relative_path, filter(None, (item.file, item.original)))):
         raise AudioMetamerError(f"{record} names {item.file!r} and {item.original!r}; they must lie in {stimulus_set}")
     if whole:
         check_whole(record, at / item.file, stimulus_set / item.original)
@@ -339,7 +339,7 @@ def _is_placed(folder: Path, item: _Item) -> bool:
     if not folder.name.endswith(f"-{item.key}"):
         return False
     settings, clip, model = item.evidence.settings, folder.parents[1].name, folder.parent.name
-    lies = as_on_any_disk(f"{clip}/{model}") == as_on_any_disk(f"{safe_name(settings.clip)}/{safe_name(settings.model)}")
+    lies = portable_key(f"{clip}/{model}") == portable_key(f"{safe_name(settings.clip)}/{safe_name(settings.model)}")
     return lies or item.identity.judge_sha256 is not None
 
 
@@ -395,7 +395,7 @@ def read_json(record: Path, decoder: "msgspec.json.Decoder[T]", of: str) -> T:
 def check_whole(record: Path, signal: Path, original: Path | None = None) -> None:
     """Raise `BrokenError` or `BrokenOriginalError` if what lies beside a record is gone or cut short."""
     for path, what, kind in ((signal, "signal", BrokenError), (original, "original", BrokenOriginalError)):
-        if path is not None and not is_whole(path):
+        if path is not None and not is_intact(path):
             raise kind(f"{path}, the {what} of {record.name}, is {'cut short' if path.exists() else 'gone'}")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import torch
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from audiometamer.devices import tensor_float32
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.fingerprints import fingerprint_of
 from audiometamer.io.hashes import sha256_of
-from audiometamer.io.whole_numbers import whole
+from audiometamer.io.integers import as_integer
 from audiometamer.matching.complex_values import as_real
 from audiometamer.matching.domains import Domain, check_domain
 from audiometamer.matching.inference import ordinary, with_gradients
@@ -26,6 +27,7 @@ from audiometamer.matching.losses import Activations, Loss, combined, rectified,
 from audiometamer.metamers import compiled as compilation
 from audiometamer.metamers import hearing
 from audiometamer.metamers.batch_size import fitting_batch_size
+from audiometamer.metamers.captions import caption, original_caption, verdict_colour
 from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity, worst
 from audiometamer.metamers.evidence import AttemptRecord, Evidence, versions
 from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
@@ -39,6 +41,9 @@ from audiometamer.models.adapters.joined import Joined
 from audiometamer.models.folding import folded, shallow_copy
 from audiometamer.models.model import Model, check_mode, record
 from audiometamer.signals.audio import Clip
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _REPORT_EVERY = 20
 _STREAM = 2**32  # start noise of later attempts is drawn from seed + attempt · this: no user's seed comes near
@@ -65,6 +70,22 @@ class Metamer:
     def passed(self) -> bool | None:
         """Whether the verdict was passed; None if there was nothing to judge by."""
         return self.evidence.verdict.passed
+
+    def plot(self, model: Model | None = None) -> "Figure":
+        """Plot it below its clip; with the model, also their activations. See `audiometamer.plot_metamers`."""
+        from audiometamer import plot_metamers
+
+        return plot_metamers([self], model)
+
+    def _repr_html_(self) -> str:
+        """A player, the cochleagram and the verdict, of the clip too, for notebooks."""
+        from audiometamer.display import Panel, as_html
+
+        rate, colour = self.evidence.sample_rate, verdict_colour(self.passed)
+        panels = [Panel(caption(self.evidence), self.samples, rate, colour)]
+        if isinstance(self.clip, Clip):
+            panels.insert(0, Panel(original_caption(self.clip.name, self.evidence), self.clip.samples, rate))
+        return as_html(panels)
 
 
 @dataclass(frozen=True)
@@ -248,9 +269,9 @@ def iterate_metamers(
         raise AudioMetamerError(f"null is {null!r}; it must be a NullDistribution, such as NullDistribution.load(path)")
     if domain is not None:
         check_domain(domain)
-    steps = procedure.steps if steps is None else whole(steps, "steps", least=1)
+    steps = procedure.steps if steps is None else as_integer(steps, "steps", least=1)
     if batch_size is not None:
-        batch_size = whole(batch_size, "batch_size", least=1)
+        batch_size = as_integer(batch_size, "batch_size", least=1)
     check_mode(model)
     jobs = [(clip, model.canonical(layer), s) for clip, layer, s in jobs]
     for layer in dict.fromkeys(layer for _, layer, _ in jobs):

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import atomic_write, content_of
+from audiometamer.io.files import atomic_write
+from audiometamer.io.reading import read_file_bytes
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def read_target(path: str | os.PathLike[str]) -> GivenTarget:
 
     path = Path(path)
     try:
-        activations = load(content_of(path))
+        activations = load(read_file_bytes(path))
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
     except SafetensorError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.names import check_apart, safe_name
+from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.signals.clip_names import clip_name
 
 if TYPE_CHECKING:
@@ -55,4 +55,4 @@ def load_clip(
 
 def check_names(paths: Sequence[Path]) -> None:
     """Raise if two different files would share a folder."""
-    check_apart(((path, safe_name(clip_name(path))) for path in paths), "folder")
+    check_distinct_paths(((path, safe_name(clip_name(path))) for path in paths), "folder")

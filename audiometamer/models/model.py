@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer.cochleagram import Cochleagram
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, one_line, some_of
-from audiometamer.io.whole_numbers import whole
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_few, one_line
+from audiometamer.io.integers import as_integer
 from audiometamer.matching.complex_values import as_real
 from audiometamer.matching.domains import Domain, Gaussian, Waveform
 from audiometamer.matching.inference import with_gradients
@@ -127,7 +127,7 @@ class Model(nn.Module):
         check: bool = True,
     ) -> None:
         super().__init__()
-        sample_rate = None if sample_rate is None else whole(sample_rate, "sample_rate", least=1)
+        sample_rate = None if sample_rate is None else as_integer(sample_rate, "sample_rate", least=1)
         if signal_shape is None:
             if sample_rate is None or duration is None:
                 raise AudioMetamerError("a model needs sample_rate and duration (sounds) or signal_shape (anything else)")
@@ -423,7 +423,7 @@ def check_weights(network: nn.Module, source: str) -> None:
     finite = {name: tensor.isfinite() for name, tensor in network.named_parameters()}
     finite |= {name: b.isfinite() | b.isneginf() for name, b in network.named_buffers() if b.is_floating_point()}
     if wrong := {name: int((~good).sum()) for name, good in finite.items() if not good.all()}:
-        told = some_of([f"{name} ({n} of {finite[name].numel()})" for name, n in wrong.items()])
+        told = first_few([f"{name} ({n} of {finite[name].numel()})" for name, n in wrong.items()])
         raise AudioMetamerError(f"{source} has weights that are not finite: {told}")
 
 

@@ -9,14 +9,15 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
-from audiometamer.io.files import atomic_folder, resolved, write_json, write_private, write_text
+from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws, write_key
+from audiometamer.io.files import atomic_folder, write_json, write_private, write_text
 from audiometamer.io.hashes import file_sha256
+from audiometamer.io.paths import real_path
 from audiometamer.io.tables import read_table, table_text, write_table
 from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.results import iterate_results
 from audiometamer.models.inputs import NATURAL
-from audiometamer.signals.presentation import NOISE, TONE, Settings, Sounds, _rms, write_pcm
+from audiometamer.signals.presentation import NOISE, TONE, PresentationSettings, Sounds, _rms, write_pcm
 from audiometamer.stimuli.set import (
     RIGHTS,
     UNKNOWN,
@@ -79,7 +80,7 @@ def export(
     out: Path,
     *,
     to: Form,
-    settings: Settings,
+    settings: PresentationSettings,
     selection: Path | None = None,
     key: Path | None = None,
     names_key: Path | None = None,
@@ -125,7 +126,7 @@ def export(
     with atomic_folder(out) as folder:
         made = [_write(entry, sounds, folder) for entry in entries]
         level = sounds.write_calibration(folder, _naming(to, settings))
-        date_alike(folder.rglob("*.wav"))
+        equalize_mtimes(folder.rglob("*.wav"))
         about = {
             "audiometamer": __version__, "set": stimulus_set.resolve().name,
             "set_manifest_sha256": manifest_sha256(stimulus_set),
@@ -142,7 +143,7 @@ def export(
 
 def default_key(out: Path) -> Path:
     """Where the key to an export lies if nothing else is said: beside its folder."""
-    return out.parent / f"{resolved(out).name}-key.tsv"
+    return out.parent / f"{real_path(out).name}-key.tsv"
 
 
 def names_key_beside(key: Path) -> Path:
@@ -158,7 +159,7 @@ def _check_free(out: Path, key: Path) -> None:
     for path in (key, key.with_suffix(".json"), names_key_beside(key)):
         if path.exists():
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --key")
-    if resolved(out) in resolved(key).parents:
+    if real_path(out) in real_path(key).parents:
         raise AudioMetamerError(f"the key {key} would lie in {out}, where listeners' programs can read it; keep it apart")
 
 
@@ -206,7 +207,7 @@ def _write(entry: Entry, sounds: Sounds, folder: Path) -> Entry:
     return msgspec.structs.replace(entry, duration=len(sound) / sounds.settings.sample_rate, rms_db=level)
 
 
-def _naming(to: Form, settings: Settings) -> Callable[[str], str]:
+def _naming(to: Form, settings: PresentationSettings) -> Callable[[str], str]:
     """From the name of a sound to its file in an export."""
     if to == "folder":
         return lambda name: f"{name}.wav"
@@ -219,14 +220,18 @@ def _columns_about(entries: Sequence[Entry]) -> list[str]:
     return list(dict.fromkeys(column for entry in entries for column in entry.about))
 
 
-def _told(entries: Sequence[Entry], settings: Settings) -> list[str]:
+def _told(entries: Sequence[Entry], settings: PresentationSettings) -> list[str]:
     """The columns that say what each sound is, which the tables of an export have with `reveal` alone."""
     about = [column for column in _columns_about(entries) if column not in RIGHTS]
     return ["clip", "model", "layer", "seed", "verdict", *about] if settings.reveal else []
 
 
 def _table(
-    path: Path, entries: Sequence[Entry], settings: Settings, columns: Mapping[str, Callable[[Entry], Any]], empty: str = ""
+    path: Path,
+    entries: Sequence[Entry],
+    settings: PresentationSettings,
+    columns: Mapping[str, Callable[[Entry], Any]],
+    empty: str = "",
 ) -> list[str]:
     """Write a table of an export, `empty` for what does not apply; its columns."""
     told = [column for column in _told(entries, settings) if column not in columns]
@@ -238,12 +243,12 @@ def _table(
     return [*columns, *told]
 
 
-def _write_folder(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
+def _write_folder(folder: Path, entries: Sequence[Entry], settings: PresentationSettings) -> None:
     """``sounds.tsv``: a row for each sound."""
     _table(folder / "sounds.tsv", entries, settings, {"file": _file, "stim_id": _stim_id, "duration": _duration})
 
 
-def _write_psychopy(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
+def _write_psychopy(folder: Path, entries: Sequence[Entry], settings: PresentationSettings) -> None:
     """``conditions.csv``: what a loop of PsychoPy reads; its columns become variables."""
     _table(folder / "conditions.csv", entries, settings, {"stim_file": _file, "stim_id": _stim_id, "duration": _duration})
 
@@ -287,7 +292,7 @@ _COLUMNS = {
 }
 
 
-def _write_bids(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
+def _write_bids(folder: Path, entries: Sequence[Entry], settings: PresentationSettings) -> None:
     """``stimuli/`` at the root of a BIDS data set, and in ``sourcedata/`` rows for the participants' ``events.tsv``."""
     licences = [entry.right("licence") for entry in entries]
     about = description("Stimuli made with audiometamer", licences, kind="raw", told_in="README.md")
@@ -312,7 +317,9 @@ def _write_bids(folder: Path, entries: Sequence[Entry], settings: Settings) -> N
     _described(folder / "sourcedata" / "events.tsv", entries, settings, events)
 
 
-def _described(path: Path, entries: Sequence[Entry], settings: Settings, columns: Mapping[str, Callable[[Entry], Any]]) -> None:
+def _described(
+    path: Path, entries: Sequence[Entry], settings: PresentationSettings, columns: Mapping[str, Callable[[Entry], Any]]
+) -> None:
     """A table as BIDS takes it and, beside it, a JSON that says what its columns are."""
     written = _table(path, entries, settings, columns, empty="n/a")
     own = [name for name in written if name not in ("onset", "duration")]  # BIDS itself says what these are
@@ -325,14 +332,16 @@ def _calibration_entry(name: str) -> Entry:
     return Entry(stim_id=name, file="", clip="", model="", layer="", seed=None, verdict="", set_file="", about=rights)
 
 
-_FORMS: dict[Form, Callable[[Path, Sequence[Entry], Settings], None]] = {
+_FORMS: dict[Form, Callable[[Path, Sequence[Entry], PresentationSettings], None]] = {
     "bids": _write_bids,
     "psychopy": _write_psychopy,
     "folder": _write_folder,
 }
 
 
-def _readme(entries: Sequence[Entry], settings: Settings, level: float, lowered: float, file_of: Callable[[str], str]) -> str:
+def _readme(
+    entries: Sequence[Entry], settings: PresentationSettings, level: float, lowered: float, file_of: Callable[[str], str]
+) -> str:
     """What an export is and how loud; nothing of what each sound is."""
     if settings.factor is None:
         plays = "the level at which the sounds play"

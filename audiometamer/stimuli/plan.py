@@ -24,7 +24,7 @@ from audiometamer.models.inputs import load_clip
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import SOUND_ENDINGS, Clip
-from audiometamer.signals.clip_names import clip_name, excerpt_name, name_of, seconds_in
+from audiometamer.signals.clip_names import cell_seconds, clip_name, excerpt_name, row_clip_name
 from audiometamer.signals.images import PICTURE_ENDINGS
 from audiometamer.stimuli.layout import OWN_COLUMNS, clip_tables
 
@@ -201,10 +201,10 @@ def sources(path: Path, clips: Clips) -> list[Source]:
     with error_context(path, "clips"):
         found = [
             Source(
-                name_of(row, clips.start, clips.duration),
+                row_clip_name(row, clips.start, clips.duration),
                 Path(row["path"]),
-                seconds_in(row, "start", clips.start),
-                seconds_in(row, "duration", clips.duration),
+                cell_seconds(row, "start", clips.start),
+                cell_seconds(row, "duration", clips.duration),
                 {column: cell for column, cell in row.items() if column not in OWN_COLUMNS},
             )
             for row in rows

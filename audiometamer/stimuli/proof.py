@@ -11,9 +11,9 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import content_of
 from audiometamer.io.hashes import file_sha256
-from audiometamer.io.names import as_on_any_disk
+from audiometamer.io.names import portable_key
+from audiometamer.io.reading import read_file_bytes
 from audiometamer.metamers.belonging import is_original, is_signal
 from audiometamer.metamers.results import ITEMS, NOT_JSON, RECORD, Summary
 from audiometamer.stimuli.identity import Identity, folder_of_item
@@ -96,7 +96,7 @@ class Contents:
             self.sums[file] = file_sha256(path)
             return
         try:
-            content = content_of(path)
+            content = read_file_bytes(path)
         except OSError as error:
             raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
         self.sums[file] = hashlib.sha256(content).hexdigest()
@@ -163,7 +163,7 @@ def _fault(file: str, held: Held, records: Mapping[str, Held]) -> Kind | None:
     ):  # its key and its folder came about otherwise
         if not item.name.endswith(f"-{held.key}"):
             return "misplaced"
-    elif as_on_any_disk(item) != as_on_any_disk(folder_of_item(identity.settings, held.key)):
+    elif portable_key(item) != portable_key(folder_of_item(identity.settings, held.key)):
         return "misplaced"
     elif not _agrees(held, identity):
         return "changed"

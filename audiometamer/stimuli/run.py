@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, WritingError
-from audiometamer.io.files import file_lock, make_folder
+from audiometamer.io.files import make_folder
 from audiometamer.io.hashes import sha256_of
+from audiometamer.io.locks import file_lock
 from audiometamer.jobs.claims import LOCK, Claims
 from audiometamer.jobs.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
 from audiometamer.metamers.batch_size import fitting_batch_size

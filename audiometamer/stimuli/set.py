@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, first_line, some_of
-from audiometamer.io.files import atomic_write, file_lock, is_temporary, set_aside, write_json, write_text
+from audiometamer.errors import AudioMetamerError, first_few, first_line
+from audiometamer.io.files import atomic_write, is_temporary, set_aside, write_json, write_text
+from audiometamer.io.locks import file_lock
 from audiometamer.io.tables import read_table, write_table
 from audiometamer.jobs.claims import LOCK, forget_dead, stamp
 from audiometamer.metamers.results import (
@@ -25,7 +26,7 @@ from audiometamer.metamers.results import (
     warn_of_broken,
 )
 from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.signals.clip_names import name_of
+from audiometamer.signals.clip_names import row_clip_name
 from audiometamer.stimuli.layout import (
     CLAIMS,
     CLIPS,
@@ -136,7 +137,7 @@ def read_rows(stimulus_set: Path) -> list[Row]:
 
 
 def _row(result: Result) -> Row:
-    from audiometamer.signals.audio import seconds_of
+    from audiometamer.signals.audio import file_duration
 
     evidence = result.evidence
     settings, labels = evidence.settings, evidence.verdict.labels.values()
@@ -149,7 +150,7 @@ def _row(result: Result) -> Row:
         spearman_rho=matched.get("spearman_rho"), pearson_r2=matched.get("pearson_r2"),
         label_clip="|".join(clip for clip, _ in labels), label_metamer="|".join(metamer for _, metamer in labels),
         method=settings.method, loss=settings.loss, steps=settings.steps, seconds=evidence.seconds,
-        sample_rate=evidence.sample_rate, duration=seconds_of(result.path) if sound else None,
+        sample_rate=evidence.sample_rate, duration=file_duration(result.path) if sound else None,
         rms=evidence.rms, peak=evidence.peak, attempts=len(result.seeds), original=result.original,
         clip_sha256=settings.clip_sha256, weights_sha256=settings.weights_sha256,
     )  # fmt: skip
@@ -188,7 +189,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
         told = {} if clips is None else _named(clips)
         if clips is not None and not any(row.clip in told for row in rows):
             raise AudioMetamerError(
-                f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {some_of(list(told))}"
+                f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {first_few(list(told))}"
             )
         _write(stimulus_set, rows, _merged(_known(stimulus_set), told), name)
     return rows
@@ -279,7 +280,7 @@ def _named(path: Path) -> dict[str, dict[str, str]]:
     hidden = {"name", "path", "clip"} | {column for column in OWN_COLUMNS if not any(row.get(column) for row in rows)}
     found: dict[str, dict[str, str]] = {}
     for row in rows:
-        clip, told = name_of(row), {column: cell for column, cell in row.items() if column not in hidden}
+        clip, told = row_clip_name(row), {column: cell for column, cell in row.items() if column not in hidden}
         if found.setdefault(clip, told) != told:
             raise AudioMetamerError(f"{path} tells different things of two clips named {clip}; names of clips must differ")
     return found
@@ -346,7 +347,7 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
         for right in rights
         if UNKNOWN in right.values()
     ]
-    unknown = f"\nNot known: {some_of(untold, _MOST_NAMED)}.\n" if untold else ""
+    unknown = f"\nNot known: {first_few(untold, _MOST_NAMED)}.\n" if untold else ""
     return f"""{_BY_US}
 # {title}
 
@@ -356,7 +357,7 @@ Model metamers: sounds that a layer of a network cannot tell from a natural clip
 - Models: {"; ".join(weights)}.
 - Layers: {", ".join(dict.fromkeys(row.layer for row in rows))}.
 - Method: {"; ".join(methods)}.
-- Seeds: {some_of([str(seed) for seed in seeds], _MOST_NAMED)}.
+- Seeds: {first_few([str(seed) for seed in seeds], _MOST_NAMED)}.
 - Plan: `plan.toml`, with `clips.csv`; each later one is `plan-2.toml` and so on. `audiometamer run plan.toml`, in this folder,
   makes what of it is missing.
 - Every sound has its settings, seeds, versions, loss and evidence in the `item.json` beside it.

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
 from audiometamer.io.files import atomic_write, set_aside
 from audiometamer.io.hashes import file_sha256
-from audiometamer.io.names import as_on_any_disk
+from audiometamer.io.names import portable_key
 from audiometamer.jobs.claims import stamp
 from audiometamer.metamers.belonging import is_original, is_signal
 from audiometamer.metamers.results import (
@@ -26,7 +26,7 @@ from audiometamer.metamers.results import (
     result_at,
     warn_of_broken,
 )
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 from audiometamer.stimuli.layout import ATTEMPTS, ERROR, MANIFEST, ORIGINALS
 from audiometamer.stimuli.proof import Contents, Difference, Kind, faults
 from audiometamer.stimuli.running import is_named_as_of_runs, is_of_runs
@@ -234,7 +234,7 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
 
 def _as_named_before(file: str) -> str:
     """A record's file so that names by version 0.1 are the same."""
-    return re.sub("[+=]", "_", as_on_any_disk(file))
+    return re.sub("[+=]", "_", portable_key(file))
 
 
 def lists_all(stimulus_set: Path) -> bool:
@@ -271,7 +271,7 @@ def _files(stimulus_set: Path, *, listed: Container[str] | None = None, precise:
         if listed is not None and len(at.parts) > 3 and at.parts[0] == ITEMS and not _is_made(stimulus_set, at, names, listed):
             names = [name for name in names if name == ERROR]
         elif listed is not None and at.parts[:1] == (ORIGINALS,):
-            names = [name for name in names if (at / name).as_posix() in listed or is_whole(Path(folder, name))]
+            names = [name for name in names if (at / name).as_posix() in listed or is_intact(Path(folder, name))]
         links = [name for name in subfolders if Path(folder, name).is_symlink()]  # which are not walked into
         for file in ((at / name).as_posix() for name in (*names, *links)):
             own = file == MANIFEST and not (precise and (stimulus_set / file).is_symlink())

@@ -23,7 +23,8 @@ from tiny_plan import PLAN, write_plan
 
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerWarning
-from audiometamer.io.files import is_temporary, readable
+from audiometamer.io.files import is_temporary
+from audiometamer.io.paths import printable
 from audiometamer.io.tables import write_table
 from audiometamer.metamers.results import RECORD, Wanted, iterate_results, read_planned
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
@@ -194,7 +195,7 @@ def test_any_name_of_a_clip_will_do(tmp_path):
     assert_is_whole(folder)
     with (folder / "index.tsv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    assert sorted(row["clip"] for row in rows) == sorted(map(readable, names))
+    assert sorted(row["clip"] for row in rows) == sorted(map(printable, names))
     assert len({row["file"] for row in rows}) == len({Path(row["file"]).parent for row in rows}) == len(names)
     assert all((folder / row["file"]).is_file() and (folder / row["original"]).is_file() for row in rows)
     assert main(["run", str(folder / "plan.toml"), "--device", "cpu"]) == 0, "the resolved plan names them too"
