@@ -33,7 +33,7 @@ from audiometamer.metamers.files import (
     save_metamer,
     write_index,
 )
-from audiometamer.metamers.judging import judge_saved, null_notice
+from audiometamer.metamers.judging import null_notice, rejudge_saved
 from audiometamer.metamers.results import warn_of_broken
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, settings_of
@@ -106,7 +106,7 @@ def synth(
     if groups_file is not None:
         model.labels = grouped(model.named_labels(), read_groups(groups_file))
     check_names(targets)
-    given = [read_target(path).named_by(model.canonical) for path in targets]
+    given = [read_target(path).rename_layers(model.canonical) for path in targets]
     of_targets = tuple(dict.fromkeys(layer for target in given for layer in target.activations))
     null = default_null(model) if null_file is None else NullDistribution.load(null_file)
     layers = options.layers_of(model, layer_names or of_targets)
@@ -151,7 +151,7 @@ def make(
                 for doubt in hearing.notices(model, clip, hearing.heard(model, clip)):
                     click.echo(f"note: {doubt}", err=True)
         there = [] if overwrite else _finished(out, chosen)
-        judged = [metamer for settings in there if (metamer := judge_saved(model, out, settings, null)) is not None]
+        judged = [metamer for settings in there if (metamer := rejudge_saved(model, out, settings, null)) is not None]
         again = [settings for settings in there if is_attempted_again(out, settings)]
         todo = [job for job, settings in zip(jobs, chosen, strict=True) if settings not in there or settings in again]
         if there:

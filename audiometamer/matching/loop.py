@@ -1,6 +1,6 @@
 """The generic core: move signals until their activations match a target. Knows no audio and no files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.matching.domains import Domain
-from audiometamer.matching.inference import ordinary, with_gradients
+from audiometamer.matching.inference import normal_tensor, with_gradients
 from audiometamer.matching.losses import Activations, Loss, relative_l2
 from audiometamer.matching.optimizers import Optimizer, State
 
@@ -35,8 +35,7 @@ class MatchState:
         The next one; the same for all of them.
     parameters : Tensor [shape=(batch, ...)]
         What is stepped.
-    state : mapping of str to Tensor [shape=(batch, ...)]
-        The optimiser's.
+    optimizer_state : mapping of str to Tensor [shape=(batch, ...)]
     loss_steps : list of int
     losses : Tensor [shape=(batch, reports)]
         As in `Match`, so far.
@@ -44,7 +43,7 @@ class MatchState:
 
     step: int
     parameters: Tensor
-    state: State
+    optimizer_state: State
     loss_steps: list[int]
     losses: Tensor
 
@@ -85,7 +84,7 @@ def match(
     stop: StoppingRule | None = None,
     report: Report | None = None,
     report_every: int = 25,
-    halfway: MatchState | None = None,
+    resume_from: MatchState | None = None,
     save: Save | None = None,
 ) -> Match:
     """Move each signal of a batch until its activations match its target.
@@ -115,7 +114,7 @@ def match(
         Told the losses every `report_every` steps.
     report_every : int
         Default 25.
-    halfway : MatchState, optional
+    resume_from : MatchState, optional
         Where to go on, for all signals of `start`. Default: at the first step.
     save : callable, optional
         Called before every step; may keep the state, or end the match by an exception.
@@ -132,18 +131,18 @@ def match(
     """
     check_optimizer(optimizer)
     _check_lengths(start, target)
-    if halfway is None:
-        parameters = domain.project(ordinary(start.detach()))
-        halfway = MatchState(0, parameters, optimizer.init(parameters), [], parameters.new_empty(len(parameters), 0))
-    parameters, state = halfway.parameters, halfway.state
+    if resume_from is None:
+        parameters = domain.project(normal_tensor(start.detach()))
+        resume_from = MatchState(0, parameters, optimizer.init(parameters), [], parameters.new_empty(len(parameters), 0))
+    parameters, state = resume_from.parameters, resume_from.optimizer_state
     active = torch.arange(len(parameters), device=parameters.device)
     result, taken = parameters.clone(), torch.full_like(active, steps)
-    loss_steps, curves = list(halfway.loss_steps), list(halfway.losses.to(parameters.device).unbind(1))
+    loss_steps, curves = list(resume_from.loss_steps), list(resume_from.losses.to(parameters.device).unbind(1))
     if stop is not None:
         for step, losses in zip(loss_steps, curves, strict=True):
             stop(step, losses)
 
-    for step in range(halfway.step, steps):
+    for step in range(resume_from.step, steps):
         if save is not None:
             save(active, partial(_state, step, active, parameters, state, loss_steps, curves))
         losses, gradients = losses_and_gradients(forward, target, parameters, domain=domain, loss=loss, penalty=penalty)
@@ -185,9 +184,9 @@ def losses_and_gradients(
     """The loss of each signal [shape=(batch,)], and its gradient at what is stepped [shape=(batch, ...)]; see `match`."""
     parameters = parameters.detach().requires_grad_()
     signals = domain.signals(parameters)
-    losses = one_each(_called("loss", loss, forward(signals), target), "loss", parameters)
+    losses = per_signal(_called("loss", loss, forward(signals), target), "loss", parameters)
     if penalty is not None:
-        losses = losses + one_each(_called("penalty", penalty, signals), "penalty", parameters)
+        losses = losses + per_signal(_called("penalty", penalty, signals), "penalty", parameters)
     if not losses.requires_grad:
         raise AudioMetamerError("the activations do not depend on the signal by differentiable steps: no gradient reaches it")
     (gradients,) = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)
@@ -206,7 +205,7 @@ def _called(what: str, function: Callable[..., Any], *args: Any) -> Any:
         raise AudioMetamerError(f"the {what} fails: {type(error).__name__}: {one_line(error)}") from error
 
 
-def one_each(values: Tensor, what: str, signals: Tensor) -> Tensor:
+def per_signal(values: Tensor, what: str, signals: Tensor) -> Tensor:
     """What a loss or a penalty returned, if that is a real number for each signal of a batch."""
     if not isinstance(values, Tensor):
         raise AudioMetamerError(f"the {what} returns a {type(values).__name__}; it must return a Tensor [shape=(batch,)]")
@@ -243,3 +242,21 @@ def _select(activations: Activations, kept: Tensor) -> Activations:
     if isinstance(activations, Tensor):
         return activations[kept]
     return {layer: tensor[kept] for layer, tensor in activations.items()}
+
+
+def stack_states(states: Sequence[MatchState], device: torch.device) -> MatchState:
+    """Signals that have taken equally many steps, as one batch."""
+    first = states[0]
+    return MatchState(
+        first.step,
+        torch.cat([state.parameters for state in states]).to(device),
+        {name: torch.cat([state.optimizer_state[name] for state in states]).to(device) for name in first.optimizer_state},
+        first.loss_steps,
+        torch.cat([state.losses for state in states]),
+    )
+
+
+def select_state(batch: MatchState, row: int) -> MatchState:
+    """One signal of a batch, as a batch of one."""
+    memory = {name: tensor[row : row + 1] for name, tensor in batch.optimizer_state.items()}
+    return MatchState(batch.step, batch.parameters[row : row + 1], memory, batch.loss_steps, batch.losses[row : row + 1])

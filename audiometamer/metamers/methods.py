@@ -48,9 +48,9 @@ class Attempt:
         For the record.
     optimizer : callable
         Number of steps to an optimiser.
-    goes_on : bool
+    warm_start : bool
         Whether it starts from the best signal so far, and not from noise. Default False.
-    stretch : int
+    steps_factor : int
         Factor on the number of steps. Default 1.
     loss : callable, optional
         What is minimised, if not the method's loss.
@@ -67,8 +67,8 @@ class Attempt:
 
     name: str
     optimizer: Callable[[int], Optimizer]
-    goes_on: bool = False
-    stretch: int = 1
+    warm_start: bool = False
+    steps_factor: int = 1
     loss: Loss | None = None
     gradient_clip: float = 1.0
     straight_through: bool = False
@@ -83,7 +83,7 @@ class Method:
     ----------
     name : str
     steps : int
-        Default number of steps of an attempt, before its stretch.
+        Default number of steps of an attempt, before its steps_factor.
     expected_steps : int
         Mean number of steps that a metamer takes, over its attempts, at the default.
     attempts : tuple of Attempt
@@ -111,7 +111,7 @@ class Method:
     def fingerprint(self) -> str:
         """SHA-256 of everything here that decides the samples; not of descriptions and expectations."""
         attempts = [
-            f"{each.optimizer(self.steps)!r} {each.goes_on} {each.stretch} {each.gradient_clip!r} {each.straight_through} "
+            f"{each.optimizer(self.steps)!r} {each.warm_start} {each.steps_factor} {each.gradient_clip!r} {each.straight_through} "
             f"{_told(each.loss)}{' layer before' if each.layer_before else ''}"
             for each in self.attempts
         ]
@@ -148,7 +148,7 @@ def _start(
     name: str,
     size: float,
     *,
-    stretch: int = 1,
+    steps_factor: int = 1,
     gradient_clip: float = 1.0,
     straight_through: bool = False,
     layer_before: bool = False,
@@ -156,7 +156,7 @@ def _start(
     return Attempt(
         f"{name}growth, then momentum",
         _grown(size),
-        stretch=stretch,
+        steps_factor=steps_factor,
         gradient_clip=gradient_clip,
         straight_through=straight_through,
         layer_before=layer_before,
@@ -169,7 +169,7 @@ def _going_on(*, gradient_clip: float = 1.0, straight_through: bool = False) -> 
     return Attempt(
         "going on with gentle momentum",
         _momentum(0.1),
-        goes_on=True,
+        warm_start=True,
         loss=loss,
         gradient_clip=gradient_clip,
         straight_through=straight_through,
@@ -191,17 +191,17 @@ METHODS = {
                 _start("", 0.3, gradient_clip=_LESS),
                 _going_on(gradient_clip=_LESS),
                 _going_on(straight_through=True),
-                _start("longer: ", 0.3, stretch=2, straight_through=True),
+                _start("longer: ", 0.3, steps_factor=2, straight_through=True),
                 _going_on(),
-                _start("longer and bolder: ", 1.0, stretch=2, gradient_clip=_LESS),
+                _start("longer and bolder: ", 1.0, steps_factor=2, gradient_clip=_LESS),
                 _going_on(gradient_clip=_LESS, straight_through=True),
-                _start("longest and gentle: ", 0.05, stretch=3, straight_through=True),
+                _start("longest and gentle: ", 0.05, steps_factor=3, straight_through=True),
                 _going_on(),
                 _going_on(gradient_clip=_LESS, straight_through=True),
                 _start("by the layer before: ", 0.3, gradient_clip=_LESS, layer_before=True),
                 _going_on(gradient_clip=_LESS),
                 _going_on(straight_through=True),
-                _start("by the layer before, longer: ", 0.3, stretch=2, layer_before=True),
+                _start("by the layer before, longer: ", 0.3, steps_factor=2, layer_before=True),
                 _going_on(),
                 _going_on(gradient_clip=_LESS, straight_through=True),
             ),

@@ -20,8 +20,8 @@ from audiometamer.io.hashes import sha256_of
 from audiometamer.io.whole_numbers import whole
 from audiometamer.matching.complex_values import as_real
 from audiometamer.matching.domains import Domain, check_domain
-from audiometamer.matching.inference import ordinary, with_gradients
-from audiometamer.matching.loop import MatchState, Penalty, losses_and_gradients, match
+from audiometamer.matching.inference import normal_tensor, with_gradients
+from audiometamer.matching.loop import MatchState, Penalty, losses_and_gradients, match, select_state, stack_states
 from audiometamer.matching.losses import Activations, Loss, combined, rectified, relative_l2
 from audiometamer.metamers import compiled as compilation
 from audiometamer.metamers import hearing
@@ -34,7 +34,7 @@ from audiometamer.metamers.readings import reading
 from audiometamer.metamers.results import kept_try
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget
-from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
+from audiometamer.metamers.unfinished import Checkpoints, Unfinished
 from audiometamer.models.adapters.joined import Joined
 from audiometamer.models.folding import folded, shallow_copy
 from audiometamer.models.model import Model, check_mode, record
@@ -109,16 +109,16 @@ class _Job:
     tries: list[AttemptRecord] = field(default_factory=list)
     results: list[tuple[Tensor, Evidence]] = field(default_factory=list)
     seconds: float = 0.0
-    halfway: MatchState | None = None
+    state: MatchState | None = None
 
-    def wants(self, attempt: Attempt, before: str | None) -> bool:
+    def should_run(self, attempt: Attempt, before: str | None) -> bool:
         """Whether an attempt is worth making: none has passed, and what it needs is there, a signal to go on from or a layer."""
         if not self.tries:
             return True
         if attempt.layer_before and (before is None or not isinstance(self.clip, Clip)):
             return False
         stuck, failed = self.tries[-1].outcome != "finished", self.best[1].verdict.passed is False
-        return failed and not stuck if attempt.goes_on else failed or stuck
+        return failed and not stuck if attempt.warm_start else failed or stuck
 
     @property
     def best(self) -> tuple[Tensor, Evidence]:
@@ -506,7 +506,7 @@ class _Run:
                 waiting[place] = batch + rest
                 continue
             for job in batch:
-                following = next((k for k in range(number + 1, len(attempts)) if job.wants(attempts[k], before)), None)
+                following = next((k for k in range(number + 1, len(attempts)) if job.should_run(attempts[k], before)), None)
                 if following is None:
                     samples, evidence = job.best
                     yield Metamer(samples, job.clip, replace(evidence, tries=job.tries, seconds=job.seconds))
@@ -517,18 +517,18 @@ class _Run:
         """Take up what was kept of a job; the attempt and step where it goes on."""
         if self.checkpoints is None or (found := self.checkpoints.load(self._settings(job), self.method.fingerprint())) is None:
             return 0, 0
-        job.tries, job.seconds, job.halfway = found.tries, found.seconds, found.halfway
+        job.tries, job.seconds, job.state = found.tries, found.seconds, found.state
         job.results = [] if found.best is None else [found.best]
-        return found.attempt, 0 if found.halfway is None else found.halfway.step
+        return found.attempt, 0 if found.state is None else found.state.step
 
-    def _unfinished(self, job: _Job, attempt: int, halfway: MatchState | None, seconds: float = 0.0) -> Unfinished:
+    def _unfinished(self, job: _Job, attempt: int, state: MatchState | None, seconds: float = 0.0) -> Unfinished:
         return Unfinished(
             self._settings(job),
             self.method.fingerprint(),
             attempt,
             job.tries,
             job.best if job.results else None,
-            halfway,
+            state,
             job.seconds + seconds,
         )
 
@@ -542,13 +542,13 @@ class _Run:
         began = time.monotonic()
         model, layer = self.model, jobs[0].layer
         attempt = self.method.attempts[number]
-        steps = self.steps * attempt.stretch
+        steps = self.steps * attempt.steps_factor
         matched_layer = self._before(layer) if attempt.layer_before else layer
         assert matched_layer is not None  # or no job would want this attempt
         matched_pass = pass_to(matched_layer, attempt.gradient_clip)
         target = self._targets(jobs, matched_layer)
         seeds = [job.seed + number * _STREAM for job in jobs]
-        if attempt.goes_on:
+        if attempt.warm_start:
             start = torch.stack([job.best[0] for job in jobs]).to(dtype=model.dtype, device=model.device)
         else:
             start = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
@@ -571,9 +571,9 @@ class _Run:
         def save(checkpoints: Checkpoints, active: Tensor, state: Callable[[], MatchState]) -> None:
             def snapshot() -> list[Unfinished]:
                 seconds, batch = (time.monotonic() - began) / len(jobs), state()
-                own = [self._unfinished(jobs[i], number, alone(batch, k), seconds) for k, i in enumerate(active.tolist())]
-                others = [(job, at) for (at, _), here in waiting.items() for job in here if job.tries or job.halfway]
-                return own + [self._unfinished(job, at, job.halfway) for job, at in others]
+                own = [self._unfinished(jobs[i], number, select_state(batch, k), seconds) for k, i in enumerate(active.tolist())]
+                others = [(job, at) for (at, _), here in waiting.items() for job in here if job.tries or job.state]
+                return own + [self._unfinished(job, at, job.state) for job, at in others]
 
             checkpoints.offer(snapshot)
 
@@ -588,10 +588,12 @@ class _Run:
                 steps=steps,
                 loss=loss,
                 penalty=self.penalty,
-                stop=stuck_after(stuck_step) if len(self.method.attempts) > 1 and not attempt.goes_on else None,
+                stop=stuck_after(stuck_step) if len(self.method.attempts) > 1 and not attempt.warm_start else None,
                 report=report,
                 report_every=_REPORT_EVERY,
-                halfway=None if jobs[0].halfway is None else together([job.halfway for job in jobs if job.halfway], model.device),
+                resume_from=None
+                if jobs[0].state is None
+                else stack_states([job.state for job in jobs if job.state], model.device),
                 save=None if self.checkpoints is None else partial(save, self.checkpoints),
             )
         seconds = (time.monotonic() - began) / len(jobs)
@@ -604,13 +606,13 @@ class _Run:
             evidence = self._evidence(job, signal)
             tried = AttemptRecord(
                 attempt.name,
-                None if attempt.goes_on else seeds[i],
+                None if attempt.warm_start else seeds[i],
                 took,
                 outcome,
                 evidence.similarity[layer]["snr_db"],
                 matched.loss_steps[: len(curve)],
                 curve,
-                continues=job.best[1].kept if attempt.goes_on else None,
+                continues=job.best[1].kept if attempt.warm_start else None,
                 layer=matched_layer if attempt.layer_before else None,
             )
             outcomes.append((job, tried, (signal.cpu(), replace(evidence, kept=len(job.tries)))))
@@ -618,7 +620,7 @@ class _Run:
             job.tries.append(tried)
             job.results.append(result)
             job.seconds += seconds
-            job.halfway = None
+            job.state = None
 
     def _targets(self, jobs: Sequence[_Job], layer: str) -> dict[str, Tensor]:
         """The targets of jobs at a layer, [shape=(jobs, ...)] at each of its places."""
@@ -632,7 +634,7 @@ class _Run:
         if isinstance(clip, Clip):
             with torch.no_grad():
                 return {place: a[0] for place, a in record(model, self._natural(clip)[None], names).items()}
-        given = {place: ordinary(as_real(clip.at(place)).to(dtype=model.dtype, device=model.device)) for place in names}
+        given = {place: normal_tensor(as_real(clip.at(place)).to(dtype=model.dtype, device=model.device)) for place in names}
         silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype, device=model.device)
         with torch.no_grad():
             own = record(model, silence, names)
@@ -659,7 +661,7 @@ class _Run:
         )
 
     def _natural(self, clip: Clip) -> Tensor:
-        return ordinary(clip.samples.to(dtype=self.model.dtype, device=self.model.device).view(self.model.signal_shape))
+        return normal_tensor(clip.samples.to(dtype=self.model.dtype, device=self.model.device).view(self.model.signal_shape))
 
     def _loss(self, attempt: Attempt, layer: str, unrectified: Sequence[str]) -> Loss:
         """What is minimised: the mean over the layers that are matched at once."""
@@ -687,7 +689,7 @@ class _Run:
                 activations = self._everywhere(pair, names)
                 logits = model.logits(model(pair))
             measured = {layer: similarity(a[0], a[1]) for layer, a in activations.items()}
-            labels = labels_heard(model, logits, names)
+            labels = paired_labels(model, logits, names)
             probable, doubts = hearing.compared(model, job.clip, {task: logits[task] for task in labels})
         else:
             with torch.no_grad():
@@ -722,7 +724,7 @@ class _Run:
         )
 
 
-def labels_heard(model: Model, logits: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, tuple[str, str]]:
+def paired_labels(model: Model, logits: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, tuple[str, str]]:
     """The labels of a clip and its metamer by task, for the tasks whose labels follow from the matched layers.
 
     Parameters
@@ -767,7 +769,7 @@ def resumption(model: Model, metamer: Metamer, settings: Settings) -> Unfinished
     number, before = -1, layer_before(model, settings.layer)
     for tried in tries:
         number = next((k for k in range(number + 1, len(method.attempts)) if method.attempts[k].name == tried.attempt), number)
-    following = next((k for k in range(number + 1, len(method.attempts)) if job.wants(method.attempts[k], before)), None)
+    following = next((k for k in range(number + 1, len(method.attempts)) if job.should_run(method.attempts[k], before)), None)
     if following is None:
         return None
     return Unfinished(settings, method.fingerprint(), following, tries, best, None, evidence.seconds)

@@ -32,7 +32,7 @@ class GivenTarget:
     activations: Mapping[str, Tensor]
     notices: tuple[str, ...] = ()
 
-    def named_by(self, canonical: Callable[[str], str]) -> "GivenTarget":
+    def rename_layers(self, canonical: Callable[[str], str]) -> "GivenTarget":
         """The same, each layer by another name; see `Model.canonical`."""
         return replace(self, activations={canonical(layer): tensor for layer, tensor in self.activations.items()})
 

@@ -134,7 +134,7 @@ def test_signals_that_try_again_share_batches_and_the_others_leave(tiny, tiny_cl
             job.tries.append(number)
 
     monkeypatch.setattr(_Run, "_attempt", attempt)
-    monkeypatch.setattr(_Job, "wants", lambda self, attempt, before: self.seed % 2 == 1 and len(self.tries) < 3)
+    monkeypatch.setattr(_Job, "should_run", lambda self, attempt, before: self.seed % 2 == 1 and len(self.tries) < 3)
     monkeypatch.setattr(_Job, "best", property(lambda self: (torch.zeros(1), Named(self.seed, []))))
     jobs = [(tiny_clip, "relu1", seed) for seed in range(8)]
     left = [metamer.evidence.seed for metamer in iterate_metamers(tiny, jobs, batch_size=2)]
