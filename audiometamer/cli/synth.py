@@ -16,7 +16,7 @@ from audiometamer.io.files import exclusive_folder
 from audiometamer.io.label_files import grouped, read_groups
 from audiometamer.io.names import folder_of
 from audiometamer.metamers import files, hearing
-from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
@@ -34,9 +34,10 @@ from audiometamer.metamers.files import (
     write_index,
 )
 from audiometamer.metamers.judging import null_notice, rejudge_saved
+from audiometamer.metamers.metamer import Metamer, Progress, settings_of
 from audiometamer.metamers.results import warn_of_broken
-from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, settings_of
+from audiometamer.metamers.settings import Settings, places
+from audiometamer.metamers.synthesis import iterate_metamers
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.metamers.verdicts import verdict_word

@@ -12,9 +12,11 @@ from audiometamer.io.files import write_json
 from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity
 from audiometamer.metamers.evidence import Evidence, Judged
 from audiometamer.metamers.files import checkpoint_path, read_evidence, read_metamer, record_path
+from audiometamer.metamers.measuring import paired_labels
+from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.results import Summary
-from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer, paired_labels, places, resumption
+from audiometamer.metamers.scheduling import resumption
+from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.unfinished import save_unfinished
 from audiometamer.models.model import Model, record
 from audiometamer.signals.audio import Clip

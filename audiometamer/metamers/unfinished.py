@@ -13,7 +13,7 @@ from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line
 from audiometamer.io.files import atomic_write
-from audiometamer.matching.loop import MatchState
+from audiometamer.matching.batch import MatchState
 from audiometamer.metamers.evidence import AttemptRecord, Evidence
 from audiometamer.metamers.settings import Settings
 

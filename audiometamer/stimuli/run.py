@@ -19,11 +19,13 @@ from audiometamer.io.hashes import sha256_of
 from audiometamer.jobs.claims import LOCK, Claims
 from audiometamer.jobs.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
 from audiometamer.metamers.batch_size import fitting_batch_size
-from audiometamer.metamers.criteria import NullDistribution, judge_sha256
+from audiometamer.metamers.criteria import NullDistribution, default_null, judge_sha256
 from audiometamer.metamers.judging import rejudged
+from audiometamer.metamers.metamer import Metamer, Progress
 from audiometamer.metamers.results import BrokenOriginalError, read_item, warn_of_broken
-from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
+from audiometamer.metamers.scheduling import resumption
+from audiometamer.metamers.settings import Settings, places
+from audiometamer.metamers.synthesis import iterate_metamers
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, resumes, save_unfinished
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip

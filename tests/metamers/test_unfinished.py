@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import audiometamer as am
+from audiometamer.matching.batch import select_state, stack_states
 from audiometamer.matching.domains import Gaussian
-from audiometamer.matching.loop import select_state, stack_states
 from audiometamer.matching.optimizers import Cosine, NormalizedDescent
+from audiometamer.matching.stopping import Stuck
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
-from audiometamer.metamers.methods import stuck_after
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.unfinished import Checkpoints, load_unfinished, resumes, save_unfinished
 
@@ -29,7 +29,7 @@ def test_a_match_goes_on_to_the_bit():
         "domain": Gaussian(), "optimizer": NormalizedDescent(Cosine(0.5, 60), momentum=0.9), "steps": 60, "report_every": 10,
     }  # fmt: skip
     start = torch.zeros(3, 10, dtype=torch.float64)
-    whole = am.match(lambda x: x @ a.T, target, start, stop=stuck_after(30), **options)
+    whole = am.match(lambda x: x @ a.T, target, start, stop=Stuck(30), **options)
     assert whole.steps.tolist() == [60, 30, 60]
     kept = {}
 
@@ -39,10 +39,10 @@ def test_a_match_goes_on_to_the_bit():
             raise Stopped
 
     with pytest.raises(Stopped):
-        am.match(lambda x: x @ a.T, target, start, stop=stuck_after(30), save=save, **options)
+        am.match(lambda x: x @ a.T, target, start, stop=Stuck(30), save=save, **options)
     assert kept["active"].tolist() == [0, 2]
     state = stack_states([select_state(kept["state"], 0), select_state(kept["state"], 1)], torch.device("cpu"))
-    rest = am.match(lambda x: x @ a.T, target[[0, 2]], start[[0, 2]], stop=stuck_after(30), resume_from=state, **options)
+    rest = am.match(lambda x: x @ a.T, target[[0, 2]], start[[0, 2]], stop=Stuck(30), resume_from=state, **options)
     assert torch.equal(rest.signals, whole.signals[[0, 2]])
     assert rest.loss_steps == whole.loss_steps
     assert torch.equal(rest.losses, whole.losses[[0, 2]])
