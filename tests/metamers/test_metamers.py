@@ -126,7 +126,7 @@ def test_the_first_layer_and_given_activations_have_no_layer_before(tiny, tiny_c
 def test_a_model_that_cannot_be_copied_is_matched_as_it_is(tiny, tiny_clip):
     tiny.network.lock = threading.Lock()
     try:
-        with pytest.warns(am.errors.AudioMetamerWarning, match="cannot be copied"):
+        with pytest.warns(am.AudioMetamerWarning, match="cannot be copied"):
             (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", steps=40)
     finally:
         del tiny.network.lock

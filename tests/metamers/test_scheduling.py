@@ -65,7 +65,7 @@ def test_a_batch_that_memory_has_no_room_for_is_halved(tiny, tiny_clip, monkeypa
 
     monkeypatch.setattr(synthesis, "run_attempt", attempt)
     seeds = range(5)
-    with pytest.warns(am.errors.AudioMetamerWarning, match="no memory for 5 signals; continuing with 2"):
+    with pytest.warns(am.AudioMetamerWarning, match="no memory for 5 signals; continuing with 2"):
         found = am.synthesize(tiny, tiny_clip, "relu1", seed=seeds, steps=20, method="feather2023", batch_size=8)
     assert sizes == [5, 2, 2, 1]
     assert [metamer.evidence.settings.seed for metamer in found] == list(seeds)
