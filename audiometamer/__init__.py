@@ -15,7 +15,7 @@ from audiometamer.version import __version__
 if TYPE_CHECKING:
     from audiometamer import networks
     from audiometamer.cochleagram import Cochleagram
-    from audiometamer.matching import match
+    from audiometamer.matching import StopSynthesis, match
     from audiometamer.metamers.criteria import NullDistribution, similarity
     from audiometamer.metamers.metamer import Metamer
     from audiometamer.metamers.synthesis import synthesize
@@ -37,6 +37,7 @@ __all__ = [
     "Model",
     "NullDistribution",
     "ImageTransform",
+    "StopSynthesis",
     "__version__",
     "image_model",
     "joined",
@@ -67,6 +68,7 @@ _WHERE = {
     "write_png": "audiometamer.signals.images",
     "load_model": "audiometamer.models.loading",
     "match": "audiometamer.matching",
+    "StopSynthesis": "audiometamer.matching",
     "Metamer": "audiometamer.metamers.metamer",
     "synthesize": "audiometamer.metamers.synthesis",
     "GivenTarget": "audiometamer.metamers.targets",

@@ -133,7 +133,7 @@ def activations_and_logits(
     outputs: list[object] = []
     with torch.no_grad():
         found = record_taps(
-            model, lambda: outputs.append(model(signals)), taps, optional=set(optional) - set(names), complete=True
+            model, lambda: outputs.append(model(signals)), taps, optional=set(optional) - set(names), stop_early=False
         )
         activations = {layer: model.unflatten_items(layer, taps[layer], whole, len(signals)) for layer, whole in found.items()}
         return activations, model.logits(outputs[0])
