@@ -16,7 +16,7 @@ from audiometamer.io.label_files import grouped, read_groups
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import as_output_folder
 from audiometamer.metamers import files, hearing
-from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
@@ -33,10 +33,11 @@ from audiometamer.metamers.files import (
     save_metamer,
     write_index,
 )
-from audiometamer.metamers.judging import judge_saved, null_notice
+from audiometamer.metamers.judging import null_notice, rejudge_saved
+from audiometamer.metamers.metamer import Metamer, Progress, settings_of
 from audiometamer.metamers.results import warn_of_broken
-from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, settings_of
+from audiometamer.metamers.settings import Settings, places
+from audiometamer.metamers.synthesis import iterate_metamers
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.metamers.verdicts import verdict_word
@@ -106,7 +107,7 @@ def synth(
     if groups_file is not None:
         model.labels = grouped(model.named_labels(), read_groups(groups_file))
     check_names(targets)
-    given = [read_target(path).named_by(model.canonical) for path in targets]
+    given = [read_target(path).rename_layers(model.canonical) for path in targets]
     of_targets = tuple(dict.fromkeys(layer for target in given for layer in target.activations))
     null = default_null(model) if null_file is None else NullDistribution.load(null_file)
     layers = options.layers_of(model, layer_names or of_targets)
@@ -151,7 +152,7 @@ def make(
                 for doubt in hearing.notices(model, clip, hearing.heard(model, clip)):
                     click.echo(f"note: {doubt}", err=True)
         there = [] if overwrite else _finished(out, chosen)
-        judged = [metamer for settings in there if (metamer := judge_saved(model, out, settings, null)) is not None]
+        judged = [metamer for settings in there if (metamer := rejudge_saved(model, out, settings, null)) is not None]
         again = [settings for settings in there if is_attempted_again(out, settings)]
         todo = [job for job, settings in zip(jobs, chosen, strict=True) if settings not in there or settings in again]
         if there:

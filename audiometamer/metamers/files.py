@@ -19,6 +19,7 @@ from audiometamer.io.names import check_distinct_paths, check_no_case_twin, safe
 from audiometamer.io.tables import write_table
 from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.evidence import Evidence
+from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.results import (
     INDEX,
     NOT_JSON,
@@ -32,7 +33,6 @@ from audiometamer.metamers.results import (
     suffix_of,
 )
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
 from audiometamer.metamers.unfinished import resumes
 from audiometamer.metamers.verdicts import verdict_word

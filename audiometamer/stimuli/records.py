@@ -18,8 +18,9 @@ from audiometamer.io.names import safe_name
 from audiometamer.io.tables import write_table
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import is_held_by, metamer_of, with_sums
+from audiometamer.metamers.measuring import rank_key
+from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.results import PLANNED, RECORD, Wanted, read_json, result_at, suffix_of
-from audiometamer.metamers.synthesis import Metamer, rank_key
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import write_signal

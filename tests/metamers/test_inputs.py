@@ -8,7 +8,7 @@ from own_networks import SAMPLE_RATE, SAMPLES, Keyword, Net, frozen
 import audiometamer as am
 from audiometamer.matching import Halving, NormalizedDescent, half_squared_error, relative_l2
 from audiometamer.matching.domains import Waveform
-from audiometamer.metamers.synthesis import settings_of
+from audiometamer.metamers.metamer import settings_of
 
 QUICK = {"steps": 3, "method": "feather2023"}
 
