@@ -12,8 +12,6 @@ from audiometamer.listening import folder as layout
 from audiometamer.listening.design import TEXTS, CommonDesign, Texts, read_text
 from audiometamer.listening.headphones import N_INTERVALS, antiphase, huggins
 from audiometamer.listening.trials import KeyEntry, Trial
-from audiometamer.signals.presentation import Settings, write_pcm
-from audiometamer.listening.trials import Entry, Trial
 from audiometamer.signals.presentation import PresentationSettings, write_pcm
 
 _HEADPHONES = {"huggins": huggins, "antiphase": antiphase}

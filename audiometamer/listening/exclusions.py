@@ -9,10 +9,8 @@ from typing import Literal, Protocol, get_args
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, first_few, listeners_in_words
-from audiometamer.listening.tables import ListenerRow, TrialKind
 from audiometamer.errors import AudioMetamerError, first_few, format_listeners
-from audiometamer.listening.tables import Kind, Listener
+from audiometamer.listening.tables import ListenerRow, TrialKind
 
 HeadphoneResult = Literal["passed", "failed", "not completed", "not given", "no criterion"]
 _UNANSWERED = "no answers in the main part"

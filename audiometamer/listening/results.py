@@ -4,12 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from audiometamer.errors import listeners_in_words
+from audiometamer.errors import format_listeners
+from audiometamer.listening.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS
 from audiometamer.listening.received import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, EnrolledListener, ReceivedAnswers
 from audiometamer.listening.tables import TrialRow
-from audiometamer.errors import format_listeners
-from audiometamer.listening.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, Answers, Enrolled
-from audiometamer.listening.tables import Trial
 
 TABLES = (TRIALS, LISTENERS, EVENTS, PARTICIPANTS)
 

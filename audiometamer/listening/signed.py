@@ -17,9 +17,8 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.io.files import read_file_bytes
-from audiometamer.listening.refusals import UnsignedError
 from audiometamer.io.reading import read_file_bytes
-from audiometamer.listening.store import RefusedError
+from audiometamer.listening.refusals import UnsignedError
 
 if TYPE_CHECKING:
     import jwt

@@ -12,10 +12,9 @@ from audiometamer.drawing import literal_text
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write
 from audiometamer.metamers.captions import caption, original_caption, verdict_colour
-from audiometamer.metamers.synthesis import Metamer, places
 from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.settings import places
-from audiometamer.metamers.verdicts import verdict_word
+from audiometamer.metamers.synthesis import Metamer, places
 from audiometamer.models.model import Model, record
 from audiometamer.signals.audio import Clip
 

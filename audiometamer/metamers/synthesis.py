@@ -1,41 +1,15 @@
 """Make metamers: match a layer of a model for batches of clips and seeds, judge them, and make other attempts at what failed."""
 
-import math
-import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import cache, partial
-from typing import TYPE_CHECKING
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import torch
-from msgspec.structs import replace
-from torch import Tensor
-from audiometamer.io.whole_numbers import whole
-
 from audiometamer.devices import tensor_float32
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.io.fingerprints import fingerprint_of
-from audiometamer.io.hashes import sha256_of
-from audiometamer.io.integers import as_integer
-from audiometamer.matching.complex_values import as_real
-from audiometamer.matching.domains import Domain, check_domain
-from audiometamer.matching.inference import ordinary, with_gradients
-from audiometamer.matching.loop import MatchState, Penalty, losses_and_gradients, match
-from audiometamer.matching.losses import Activations, Loss, combined, rectified, relative_l2
-from audiometamer.metamers import compiled as compilation
-from audiometamer.metamers import hearing
+from audiometamer.io.whole_numbers import whole
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.inference import with_gradients
 from audiometamer.matching.loop import Callback, Penalty, StopSynthesis
 from audiometamer.matching.losses import Loss
 from audiometamer.metamers.attempts import resumed, run_attempt
 from audiometamer.metamers.batch_size import fitting_batch_size
-from audiometamer.metamers.captions import caption, original_caption, verdict_colour
-from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity, worst
-from audiometamer.metamers.evidence import AttemptRecord, Evidence, versions
 from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
 from audiometamer.metamers.metamer import Metamer, Progress

@@ -24,9 +24,6 @@ from audiometamer.listening.headphones import huggins
 from audiometamer.listening.session import session_of
 from audiometamer.listening.state import ListenerState
 from audiometamer.listening.trials import ARRANGEMENTS, interval_order
-from audiometamer.signals.presentation import Settings, in_sequence, pcm_wav
-from audiometamer.listening.store import State
-from audiometamer.listening.trials import ARRANGEMENTS, arranged
 from audiometamer.signals.presentation import PresentationSettings, in_sequence, pcm_wav
 
 CLIPS = [f"{word}_{voice}" for word in WORDS for voice in ("slt", "rms")]

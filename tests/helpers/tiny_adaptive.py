@@ -19,8 +19,6 @@ from audiometamer.listening.adaptive import CompletedTrial, DecidedTrial, TrialR
 from audiometamer.listening.design import TEXTS, CommonDesign, Headphones, ResponseFormat, Texts, read_common
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.trials import KeyEntry, Lists, Trial, TrialList
-from audiometamer.signals.presentation import Settings, write_pcm
-from audiometamer.listening.trials import Entry, Lists, Trial, TrialList
 from audiometamer.signals.presentation import PresentationSettings, write_pcm
 
 EXAMPLES = Path(experiment.__file__).parent / "texts" / "en"

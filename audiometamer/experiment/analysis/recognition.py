@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import read_file_bytes
-from audiometamer.listening.tables import TrialRow
 from audiometamer.io.reading import read_file_bytes
-from audiometamer.listening.tables import Trial
+from audiometamer.listening.tables import TrialRow
 from audiometamer.metamers.results import JSON_ERRORS
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.intervals import mean_over_listeners
