@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from audiometamer.models.adapters.image_networks import image_model
     from audiometamer.models.adapters.joined import joined
     from audiometamer.models.loading import load_model
-    from audiometamer.models.model import Model, record
+    from audiometamer.models.model import Model
+    from audiometamer.models.recording import record
     from audiometamer.signals.audio import Clip, read_clip, write_wav
     from audiometamer.signals.images import ImageTransform, read_image, write_png
 
@@ -70,7 +71,7 @@ _WHERE = {
     "synthesize": "audiometamer.metamers.synthesis",
     "GivenTarget": "audiometamer.metamers.targets",
     "Model": "audiometamer.models.model",
-    "record": "audiometamer.models.model",
+    "record": "audiometamer.models.recording",
 }
 
 

@@ -40,7 +40,7 @@ from audiometamer.metamers.synthesis import Metamer, Progress, default_null, ite
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.models.inputs import check_names, read_clips
+from audiometamer.models.inputs import check_clip_names, read_clips
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
@@ -105,7 +105,7 @@ def synth(
     model = options.opened_model(model_name, device)
     if groups_file is not None:
         model.labels = grouped(model.named_labels(), read_groups(groups_file))
-    check_names(targets)
+    check_clip_names(targets)
     given = [read_target(path).named_by(model.canonical) for path in targets]
     of_targets = tuple(dict.fromkeys(layer for target in given for layer in target.activations))
     null = default_null(model) if null_file is None else NullDistribution.load(null_file)

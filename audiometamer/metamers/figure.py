@@ -13,7 +13,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write
 from audiometamer.metamers.synthesis import Metamer, places
 from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from audiometamer.metamers.results import Summary
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, labels_heard, places, resumption
 from audiometamer.metamers.unfinished import save_unfinished
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 
 

@@ -36,8 +36,9 @@ from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
 from audiometamer.models.adapters.joined import Joined
-from audiometamer.models.folding import folded, shallow_copy
-from audiometamer.models.model import Model, check_mode, record
+from audiometamer.models.folding import faster_copy, shallow_copy
+from audiometamer.models.model import Model, check_mode
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 
 _REPORT_EVERY = 20
@@ -442,7 +443,7 @@ class _Run:
 
     def metamers(self, jobs: Sequence[_Job], batch_size: int | None) -> Iterator[Metamer]:
         """Metamers of jobs at one layer, in the order in which they are done."""
-        twin = cache(lambda layer: folded(self.model, places(layer)))
+        twin = cache(lambda layer: faster_copy(self.model, places(layer)))
         batch_size = batch_size or fitting_batch_size(twin(jobs[0].layer), places(jobs[0].layer))
         with ExitStack() as stack:
 
@@ -736,7 +737,7 @@ def labels_heard(model: Model, logits: Mapping[str, Tensor], names: Sequence[str
     told = {task for place in names for task in model.tasks_determined_by(place, logits)}
     labels = {}
     for task in (task for task in logits if task in told):
-        clip_label, metamer_label = (model.heard(task, values) for values in logits[task])
+        clip_label, metamer_label = (model.predicted_label(task, values) for values in logits[task])
         labels[task] = (clip_label, metamer_label)
     return labels
 

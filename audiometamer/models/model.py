@@ -18,7 +18,6 @@ from audiometamer.io.whole_numbers import whole
 from audiometamer.matching.complex_values import as_real
 from audiometamer.matching.domains import Domain, Gaussian, Waveform
 from audiometamer.matching.inference import with_gradients
-from audiometamer.matching.straight_through import straight_through_relu
 from audiometamer.models.activations import (
     Tap,
     chosen_key,
@@ -29,11 +28,10 @@ from audiometamer.models.activations import (
     traced,
     unknown_layer,
 )
-from audiometamer.models.answers import Names, check_names, class_names, logits_in
+from audiometamer.models.answers import Names, check_labels, class_names, extract_logits
 from audiometamer.models.cards import Card
-from audiometamer.models.input_forms import mend_of
-from audiometamer.models.parts import Part
-from audiometamer.models.places import MIXED, Calls, Place, call_of, expanded, own_layers, uncalled
+from audiometamer.models.input_forms import suggest_fix
+from audiometamer.models.layer_info import MIXED, Calls, LayerInfo, declared_layers, describe_call, expand_names, why_uncalled
 from audiometamer.networks.heads import Heads
 from audiometamer.signals.images import ImageTransform
 
@@ -139,7 +137,7 @@ class Model(nn.Module):
             signal_shape = (n_samples,) if channels == 1 else (2, n_samples)
         if level is not None and not 0 < level <= 1:
             raise AudioMetamerError(f"level is {level}; it must be above 0 and at most 1, an RMS, or None")
-        _refuse_what_takes_no_hooks(network)
+        check_hookable(network)
         self.front_end = front_end
         self.network = network
         self.sample_rate, self.duration, self.level = sample_rate, duration, level
@@ -152,9 +150,9 @@ class Model(nn.Module):
         self.name = name or type(network).__name__
         self.card: Card | None = None
         self.folder: Path | None = None  # where it was loaded from
-        self._own = own_layers(network) if layers is None else _named(layers)
+        self._own = declared_layers(network) if layers is None else _named(layers)
         self._calls: Calls | None = None
-        self._places: dict[str, Place] | None = None
+        self._layer_info: dict[str, LayerInfo] | None = None
         if check:
             check_model(self)
 
@@ -177,14 +175,14 @@ class Model(nn.Module):
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers that the model lists, from input to output."""
-        return tuple(name for name, place in self.places().items() if not place.left_out)
+        return tuple(name for name, place in self.layer_info().items() if not place.left_out)
 
     @property
     def left_out(self) -> dict[str, str]:
         """Why the others are not listed: their names, and what is wrong with each."""
-        return {name: place.left_out for name, place in self.places().items() if place.left_out}
+        return {name: place.left_out for name, place in self.layer_info().items() if place.left_out}
 
-    def places(self, *, every: bool = False) -> dict[str, Place]:
+    def layer_info(self, *, every: bool = False) -> dict[str, LayerInfo]:
         """All places that have names, by name, also those that cannot be recorded.
 
         Parameters
@@ -192,22 +190,22 @@ class Model(nn.Module):
         every : bool
             Whether to name all modules of the network, also if it or the caller named some. Default False.
         """
-        if every or self._places is None:
+        if every or self._layer_info is None:
             modules, calls = dict(self.named_modules(remove_duplicate=False)), self._traced()
             by_module = every or self._own is None
-            places = expanded(self._all_modules() if by_module else self._own_taps(), calls, modules)
+            places = expand_names(self._all_modules() if by_module else self._own_taps(), calls, modules)
             if by_module:
                 order = {call: i for i, call in enumerate(calls)}
                 of_call = {name: order.get(Tap(p.tap.path, p.tap.call or 0), len(order)) for name, p in places.items()}
                 places = dict(sorted(places.items(), key=lambda named: of_call[named[0]]))
             if every:
                 return places
-            self._places = places
-        return self._places
+            self._layer_info = places
+        return self._layer_info
 
     def named_taps(self) -> dict[str, Tap]:
         """Where the layers that the model lists are, by name."""
-        return {name: place.tap for name, place in self.places().items() if not place.left_out}
+        return {name: place.tap for name, place in self.layer_info().items() if not place.left_out}
 
     def _ears(self) -> dict[str, Tap]:
         if self.front_end is None:
@@ -265,10 +263,10 @@ class Model(nn.Module):
 
     def forward(self, signals: Tensor) -> Any:
         """The network's output for signals [shape=(batch, *signal_shape)]."""
-        x = self.limited(signals)
+        x = self.clamp(signals)
         return self.network(x if self.front_end is None else self.front_end(x))
 
-    def limited(self, signals: Tensor) -> Tensor:
+    def clamp(self, signals: Tensor) -> Tensor:
         """Signals clamped to the bounds.
 
         At the bounds themselves the gradient passes, which torch's own clamp stops there: a white pixel could never turn grey.
@@ -286,38 +284,36 @@ class Model(nn.Module):
             returns several tensors, and no ``@k`` or ``[key]`` says which.
         """
         whole, part = split_layer(self.canonical(layer))
-        tap = self._tap_of(whole)
-        if part:
-            tap = replace(tap, part=Part.parse(f"{tap.part}{part}".removeprefix("/")))
+        tap = self._tap_of(whole).narrowed(part)
         modules = dict(self.named_modules(remove_duplicate=False))
         if tap.path not in modules:
-            known = [*self.places(), *(path.removeprefix("network.") for path in modules if path.startswith("network."))]
+            known = [*self.layer_info(), *(path.removeprefix("network.") for path in modules if path.startswith("network."))]
             raise unknown_layer(whole, dict.fromkeys(known), where=self.name)
         calls = sum(call.path == tap.path for call in self._traced())
         if calls == 0:
-            raise AudioMetamerError(f"layer {layer!r} {uncalled(modules[tap.path])} of {self.name}")
+            raise AudioMetamerError(f"layer {layer!r} {why_uncalled(modules[tap.path])} of {self.name}")
         if tap.call is None and calls > 1:
             choices = ", ".join(f"{whole}@{k}" for k in range(calls))
             raise AudioMetamerError(f"layer {layer!r} is called {calls} times in a forward pass; say which: {choices}")
         if tap.call is not None and tap.call >= calls:
             raise AudioMetamerError(f"layer {layer!r}: the module is called {calls} time(s), numbered from 0")
-        if unfit := self._place(layer, tap).unfit:
-            raise AudioMetamerError(f"layer {layer!r} {unfit}")
+        if unrecordable := self._place(layer, tap).unrecordable:
+            raise AudioMetamerError(f"layer {layer!r} {unrecordable}")
         return tap
 
     def _tap_of(self, whole: str) -> Tap:
         """What the name of a layer stands for."""
-        if (place := self.places().get(whole)) is not None:
+        if (place := self.layer_info().get(whole)) is not None:
             return place.tap
         name = re.split(r"[@\[]", whole)[0]
         base = f"network.{name}" if name not in self._own_taps() else str(self._own_taps()[name])
         return Tap.parse(base + whole[len(name) :])
 
-    def _place(self, layer: str, tap: Tap) -> Place:
+    def _place(self, layer: str, tap: Tap) -> LayerInfo:
         """What is known of the tensor that a tap of a call means."""
         call = self._traced().get(Tap(tap.path, tap.call or 0))
-        if call is None or (tap.given and len(call.places) != 1):
-            return Place(tap)  # outside of the network, or nothing is known but that the batch is first
+        if call is None or (tap.capture_input and len(call.places) != 1):
+            return LayerInfo(tap)  # outside of the network, or nothing is known but that the batch is first
         return call.places[chosen_key(layer, call.form, call.places, tap.key)]
 
     def calls(self) -> list[Tap]:
@@ -326,11 +322,11 @@ class Model(nn.Module):
 
     def _traced(self) -> Calls:
         if self._calls is None:
-            try_on_noise(self)
+            run_on_noise(self)
         assert self._calls is not None  # tracing it is what trying does
         return self._calls
 
-    def relu_pooled_by(self, layer: str) -> Tap | None:
+    def find_pooled_relu(self, layer: str) -> Tap | None:
         """The call of a `torch.nn.ReLU` whose output a layer's module is given, or None."""
         tap, calls = self.tap(layer), self.calls()
         before = calls[: calls.index(Tap(tap.path, tap.call or 0))]
@@ -341,7 +337,7 @@ class Model(nn.Module):
             return None
         probe = Gaussian.within(self.bounds)
         noise = probe.start(self.signal_shape, seeds=[_PROBE_SEED], dtype=self.dtype, device=self.device)
-        taps = {"relu": relu, "layer": tap.before()}
+        taps = {"relu": relu, "layer": tap.input_tap()}
         with torch.no_grad():
             found = record_taps(self, lambda: self(noise), taps)
         return relu if torch.equal(found["relu"], found["layer"]) else None
@@ -366,7 +362,7 @@ class Model(nn.Module):
 
     def logits(self, output: Any) -> dict[str, Tensor]:
         """The model's output as logits [shape=(batch, classes)] by task; empty if it is not of that form."""
-        return logits_in(output, self.tasks[0])
+        return extract_logits(output, self.tasks[0])
 
     def tasks_determined_by(self, layer: str, tasks: Iterable[str]) -> list[str]:
         """Those tasks whose labels follow from a layer: its own for a read-out beside others, all for any other layer."""
@@ -383,39 +379,9 @@ class Model(nn.Module):
         labels = self.labels.get(task) if isinstance(self.labels, Mapping) else self.labels
         return str(index) if labels is None else str(labels[index])
 
-    def heard(self, task: str, logits: Tensor) -> str:
+    def predicted_label(self, task: str, logits: Tensor) -> str:
         """The label of the largest of a task's logits [shape=(classes,)]; `NO_LABEL` if they are not all finite."""
         return self.label(task, int(logits.argmax())) if bool(torch.isfinite(logits).all()) else NO_LABEL
-
-
-def record(model: Model, inputs: Tensor, layers: Sequence[str] | str, *, straight_through: bool = False) -> dict[str, Tensor]:
-    """Activations of layers of a model; the forward pass stops after the last of them.
-
-    Parameters
-    ----------
-    model : Model
-    inputs : Tensor [shape=(batch, *signal_shape)]
-    layers : sequence of str, or str
-    straight_through : bool
-        Whether the ReLUs at these layers, and only those, pass the gradient unchanged. Default False.
-
-    Returns
-    -------
-    dict of str to Tensor [shape=(batch, ...)]
-        Complex activations as pairs of real and imaginary parts, [shape=(batch, ..., 2)].
-
-    Raises
-    ------
-    AudioMetamerError
-        If a layer is unknown, naming the nearest, or does not say which of several calls or outputs it means.
-    """
-    names = [layers] if isinstance(layers, str) else list(layers)
-    taps = {layer: model.tap(layer) for layer in names}
-    if not straight_through:
-        return model.activations(inputs, taps)
-    relus = {layer: tap for layer, tap in taps.items() if isinstance(model.get_submodule(tap.path), nn.ReLU)}
-    found = model.activations(inputs, {**taps, **{layer: tap.before() for layer, tap in relus.items()}})
-    return {layer: relus[layer].part(straight_through_relu(a)) if layer in relus else a for layer, a in found.items()}
 
 
 def check_weights(network: nn.Module, source: str) -> None:
@@ -435,7 +401,8 @@ def _named(layers: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
     return named
 
 
-def _refuse_what_takes_no_hooks(network: nn.Module) -> None:
+def check_hookable(network: nn.Module) -> None:
+    """Raise if a network, or a module in it, takes no hooks."""
     for path, module in network.named_modules():
         what = f"its module {path}" if path else "the network"
         if isinstance(module, torch.jit.ScriptModule):
@@ -452,7 +419,7 @@ def _refuse_what_takes_no_hooks(network: nn.Module) -> None:
 
 
 @with_gradients
-def try_on_noise(model: Model) -> tuple[Tensor, Any, Any]:
+def run_on_noise(model: Model) -> tuple[Tensor, Any, Any]:
     """Give a model two noises, and the first of them alone, and note what its modules return.
 
     Returns
@@ -471,7 +438,7 @@ def try_on_noise(model: Model) -> tuple[Tensor, Any, Any]:
         first[call] = {key: tensor.detach().clone() for key, tensor in flattened(output).items()}  # later ones may work in place
 
     def note_both(call: Tap, output: Any) -> None:
-        calls[call] = call_of(call, output, first.pop(call, {}), items=items)
+        calls[call] = describe_call(call, output, first.pop(call, {}), items=items)
 
     try:
         with traced(model, note_alone):
@@ -483,7 +450,7 @@ def try_on_noise(model: Model) -> tuple[Tensor, Any, Any]:
     except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, AssertionError) as error:
         given = _heard(model, signals)
         failed = f"{model.name} fails on noise of shape {(2, *model.signal_shape)}, {model.dtype}"
-        if given is not None and (mend := mend_of(model.network, given)) is not None:
+        if given is not None and (mend := suggest_fix(model.network, given)) is not None:
             raise AudioMetamerError(f"{failed}; {mend}") from error
         raise AudioMetamerError(f"{failed}: {one_line(error)}") from error
     model._calls = calls
@@ -492,7 +459,7 @@ def try_on_noise(model: Model) -> tuple[Tensor, Any, Any]:
 
 def _heard(model: Model, signals: Tensor) -> Tensor | None:
     """What the network is given; None if the front end fails on it."""
-    heard = model.limited(signals.detach())
+    heard = model.clamp(signals.detach())
     try:
         return heard if model.front_end is None else model.front_end(heard)
     except (RuntimeError, TypeError, ValueError, IndexError):
@@ -525,7 +492,7 @@ def check_model(model: Model) -> None:
     check_weights(network, name)
 
     generator = torch.Generator().manual_seed(_PROBE_SEED)
-    signals, output, output_alone = try_on_noise(model)
+    signals, output, output_alone = run_on_noise(model)
     outputs = [as_real(out) for out in flattened(output).values()]
     if not outputs:
         raise AudioMetamerError(f"{name} returns no floating-point tensor")
@@ -533,7 +500,7 @@ def check_model(model: Model) -> None:
         raise AudioMetamerError(f"the output of {name} for noise is not finite")
     _check_rows(model, flattened(output), flattened(output_alone))
     if model.labels is not None:
-        check_names(name, model.labels, output)
+        check_labels(name, model.labels, output)
     attached = [out for out in outputs if out.requires_grad]
     if not attached:
         raise AudioMetamerError(f"no gradient reaches the input of {name}: its output is detached (no_grad, numpy, argmax?)")
@@ -560,8 +527,8 @@ def check_model(model: Model) -> None:
 def _check_rows(model: Model, both: Mapping[str, Tensor], alone: Mapping[str, Tensor]) -> None:
     """Raise if the outputs for two signals are the same, or that for one depends on the other."""
     found = model._traced()[Tap("", 0)].places
-    places = {key: place for key, place in found.items() if not place.unfit}
-    mixed = any(place.unfit == MIXED for place in found.values())
+    places = {key: place for key, place in found.items() if not place.unrecordable}
+    mixed = any(place.unrecordable == MIXED for place in found.values())
     rows = {key: place.unflatten_items(both[key], 2) for key, place in places.items()}
     if rows and all(torch.equal(*row) for row in rows.values()):
         raise AudioMetamerError(

@@ -27,7 +27,7 @@ from audiometamer.io.files import atomic_write, exclusive_folder, is_empty, set_
 from audiometamer.io.names import safe_name
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.models.cards import Card, WeightsCard
-from audiometamer.models.loading import build, save_weights
+from audiometamer.models.loading import build_model, save_weights
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.copies import without_copies
@@ -215,8 +215,8 @@ class Run:
             raise AudioMetamerError(f"batch_size is {recipe.batch_size}; {group.count} processes cannot share it equally")
         torch.manual_seed(recipe.seed)
         self.card = _card(recipe, corpus.tasks)
-        self.model = build(self.card).to(device)
-        self.front_end = build(_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end
+        self.model = build_model(self.card).to(device)
+        self.front_end = build_model(_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end
         assert self.front_end is not None
         self.front_end.to(device)
         if group.count > 1:

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.complex_values import as_real
-from audiometamer.models.activations import Tap, flattened, form_of
+from audiometamer.models.activations import Tap, describe_type, flattened
 
 MIXED = "has other values for a signal when another is beside it: they depend on the batch, or on chance"
 
 
 @dataclass(frozen=True)
-class Place:
+class LayerInfo:
     """A tensor that a call of a module returns.
 
     Parameters
@@ -32,7 +32,7 @@ class Place:
         Whether its values are complex; they are recorded as pairs of real ones, and `shape` says so.
     detached : bool
         Whether no gradient passes from it to the signal: it can be recorded, but not matched.
-    unfit : str
+    unrecordable : str
         Why it cannot be recorded; empty if it can.
     """
 
@@ -42,12 +42,12 @@ class Place:
     items: int = 1
     is_complex: bool = False
     detached: bool = False
-    unfit: str = ""
+    unrecordable: str = ""
 
     @property
     def left_out(self) -> str:
         """Why a model does not list it; empty if it does."""
-        return self.unfit or ("passes no gradient to the signal" if self.detached else "")
+        return self.unrecordable or ("passes no gradient to the signal" if self.detached else "")
 
     def unflatten_items(self, output: Tensor, batch: int) -> Tensor:
         """What was returned for a batch of signals as their real activations, [shape=(batch, ...)]; the part that is meant.
@@ -70,13 +70,13 @@ class Call:
     """A call of a module: what it returns in words, and the places in that by key; see `models.activations.flattened`."""
 
     form: str
-    places: dict[str, Place]
+    places: dict[str, LayerInfo]
 
 
 Calls = dict[Tap, Call]
 
 
-def own_layers(network: nn.Module) -> dict[str, str] | None:
+def declared_layers(network: nn.Module) -> dict[str, str] | None:
     """The names that a network gives to its places, its attribute `layers`; None unless that maps names to names."""
     own = getattr(network, "layers", None)
     if not isinstance(own, Mapping) or not all(isinstance(text, str) for pair in own.items() for text in pair):
@@ -84,7 +84,7 @@ def own_layers(network: nn.Module) -> dict[str, str] | None:
     return dict(own)
 
 
-def call_of(call: Tap, output: Any, alone: Mapping[str, Tensor], *, items: int = 1) -> Call:
+def describe_call(call: Tap, output: Any, alone: Mapping[str, Tensor], *, items: int = 1) -> Call:
     """A call of a module.
 
     Parameters
@@ -99,33 +99,33 @@ def call_of(call: Tap, output: Any, alone: Mapping[str, Tensor], *, items: int =
     """
     tensors = flattened(output).items()
     places = {key: _place(replace(call, key=key or None), alone.get(key), both, items) for key, both in tensors}
-    return Call(form_of(output), places)
+    return Call(describe_type(output), places)
 
 
-def _place(tap: Tap, one: Tensor | None, two: Tensor, items: int) -> Place:
+def _place(tap: Tap, one: Tensor | None, two: Tensor, items: int) -> LayerInfo:
     if one is None:
-        return Place(tap, unfit="is not returned for every number of signals")
+        return LayerInfo(tap, unrecordable="is not returned for every number of signals")
     shape, both = tuple(one.shape), tuple(two.shape)
     if 0 in shape:
-        return Place(tap, unfit=f"is empty: its shape is {shape}")
+        return LayerInfo(tap, unrecordable=f"is empty: its shape is {shape}")
     if shape == both:
-        return Place(tap, unfit=f"has shape {shape} for any number of signals: it holds no batch")
+        return LayerInfo(tap, unrecordable=f"has shape {shape} for any number of signals: it holds no batch")
     changed = [d for d, (alone, several) in enumerate(zip(shape, both, strict=False)) if alone != several]
     if len(shape) != len(both) or len(changed) != 1 or both[changed[0]] != 2 * shape[changed[0]]:
-        return Place(tap, unfit=f"has shape {shape} for one signal and {both} for two: its batch is not found")
+        return LayerInfo(tap, unrecordable=f"has shape {shape} for one signal and {both} for two: its batch is not found")
     (batch,), rows = changed, shape[changed[0]]
     rest = (*shape[:batch], *shape[batch + 1 :])
     announced = rows == items and batch == 0
     if rows > 1 and not announced and not _one_after_the_other(one.movedim(batch, 0), two.movedim(batch, 0)):
-        return Place(
+        return LayerInfo(
             tap,
-            unfit=f"has shape {shape} for one signal, and so {rows} rows for each, in an order that their values do not show; if "
-            "one signal's come after another's, give the network an attribute items_per_signal",
+            unrecordable=f"has shape {shape} for one signal, and so {rows} rows for each, in an order that their values do not "
+            "show; if one signal's come after another's, give the network an attribute items_per_signal",
         )
     if rows == 1 and not _same(two.narrow(batch, 0, 1), one):
-        return Place(tap, unfit=MIXED)
+        return LayerInfo(tap, unrecordable=MIXED)
     own = rest if rows == 1 else (rows, *rest)
-    return Place(tap, own, batch, items=rows, is_complex=two.is_complex(), detached=not two.requires_grad)
+    return LayerInfo(tap, own, batch, items=rows, is_complex=two.is_complex(), detached=not two.requires_grad)
 
 
 def _one_after_the_other(one: Tensor, two: Tensor) -> bool:
@@ -142,24 +142,24 @@ def _same(one: Tensor, two: Tensor) -> bool:
     return bool((first - second).norm() <= tolerance * second.norm())
 
 
-def expanded(named: Mapping[str, Tap], calls: Calls, modules: Mapping[str, nn.Module]) -> dict[str, Place]:
+def expand_names(named: Mapping[str, Tap], calls: Calls, modules: Mapping[str, nn.Module]) -> dict[str, LayerInfo]:
     """Places under their names: ``name@k`` and ``name[key]`` where a name stands for several calls or tensors.
 
     Parameters
     ----------
     named : mapping of str to Tap
     calls : mapping of Tap to Call
-        In the order in which they end; see `call_of`.
+        In the order in which they end; see `describe_call`.
     modules : mapping of str to Module
         By dotted name.
     """
     numbers: dict[str, list[int]] = {}
     for call in calls:
         numbers.setdefault(call.path, []).append(call.call or 0)
-    places: dict[str, Place] = {}
+    places: dict[str, LayerInfo] = {}
     for name, tap in named.items():
         if tap.path not in numbers:
-            places[name] = Place(tap, unfit=uncalled(modules.get(tap.path)))
+            places[name] = LayerInfo(tap, unrecordable=why_uncalled(modules.get(tap.path)))
         for number in numbers.get(tap.path, ()):
             if tap.call in (None, number):
                 several = tap.call is None and len(numbers[tap.path]) > 1
@@ -168,17 +168,19 @@ def expanded(named: Mapping[str, Tap], calls: Calls, modules: Mapping[str, nn.Mo
     return places
 
 
-def _by_key(name: str, tap: Tap, call: Call) -> dict[str, Place]:
+def _by_key(name: str, tap: Tap, call: Call) -> dict[str, LayerInfo]:
     """The places of one call, of those that a tap may mean."""
     if not call.places:
-        return {name: Place(tap, unfit="returns no floating-point tensor")}
+        return {name: LayerInfo(tap, unrecordable="returns no floating-point tensor")}
     if tap.key is not None or len(call.places) == 1:
         found = [place for key, place in call.places.items() if tap.key in (None, key)]
-        return {name: part_of(found[0], tap) if found else Place(tap, unfit=f"returns no {tap.key} in its {call.form}")}
-    return {f"{name}[{key}]": part_of(place, replace(tap, key=key)) for key, place in call.places.items()}
+        return {
+            name: with_part(found[0], tap) if found else LayerInfo(tap, unrecordable=f"returns no {tap.key} in its {call.form}")
+        }
+    return {f"{name}[{key}]": with_part(place, replace(tap, key=key)) for key, place in call.places.items()}
 
 
-def uncalled(module: nn.Module | None) -> str:
+def why_uncalled(module: nn.Module | None) -> str:
     """Why a module that a forward pass never calls cannot be recorded."""
     if module is None:
         return "is no module of the network"
@@ -187,13 +189,13 @@ def uncalled(module: nn.Module | None) -> str:
     return "is never called in a forward pass"
 
 
-def part_of(place: Place, tap: Tap) -> Place:
+def with_part(place: LayerInfo, tap: Tap) -> LayerInfo:
     """A place under another tap of it, with the part that this means."""
-    if place.unfit:
+    if place.unrecordable:
         return replace(place, tap=tap)
     kind = torch.complex64 if place.is_complex else torch.float32
     try:
         shape = as_real(tap.part(torch.empty(1, *place.shape, device="meta", dtype=kind))).shape[1:]
     except AudioMetamerError as error:
-        return replace(place, tap=tap, unfit=f"cannot be recorded: {error}")
+        return replace(place, tap=tap, unrecordable=f"cannot be recorded: {error}")
     return replace(place, tap=tap, shape=tuple(shape))
