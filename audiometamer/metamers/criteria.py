@@ -20,7 +20,8 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_li
 from audiometamer.io.files import content_of, write_json
 from audiometamer.matching.complex_values import as_real
 from audiometamer.metamers.verdicts import Verdict
-from audiometamer.models.model import Model, check_mode
+from audiometamer.models.checking import check_mode
+from audiometamer.models.model import Model
 from audiometamer.statistics.pairwise import Different, RowStore, correlations, gram
 
 METRICS = ("snr_db", "pearson_r2", "spearman_rho")

@@ -36,8 +36,9 @@ from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
 from audiometamer.models.adapters.joined import Joined
+from audiometamer.models.checking import check_mode
 from audiometamer.models.folding import faster_copy, shallow_copy
-from audiometamer.models.model import Model, check_mode
+from audiometamer.models.model import Model
 from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 

@@ -1,4 +1,4 @@
-"""Which places of a model can be recorded: found by forward passes, not by the names of its modules."""
+"""What is known of a layer: its shape, its batch dimension, why it cannot be recorded; found by forward passes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,20 +16,20 @@ MIXED = "has other values for a signal when another is beside it: they depend on
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """A tensor that a call of a module returns.
+    """A tensor that a call of a module returns, as a layer.
 
     Parameters
     ----------
     tap : Tap
-        The module, the number of the call and the key of the tensor; with the part that is meant.
+        The module, the number of the call, the key of the tensor, and the part of it.
     shape : tuple of int
         Shape of one signal's activations; empty if it cannot be recorded.
     batch : int
-        Which of the tensor's dimensions is the batch; it is moved to the front.
+        The tensor's batch dimension; it is moved to the front.
     items : int
-        How many rows of the batch each signal has.
+        Number of rows of the batch per signal.
     is_complex : bool
-        Whether its values are complex; they are recorded as pairs of real ones, and `shape` says so.
+        Whether its values are complex; they are recorded as pairs of real ones, which `shape` includes.
     detached : bool
         Whether no gradient passes from it to the signal: it can be recorded, but not matched.
     unrecordable : str
@@ -50,7 +50,7 @@ class LayerInfo:
         return self.unrecordable or ("passes no gradient to the signal" if self.detached else "")
 
     def unflatten_items(self, output: Tensor, batch: int) -> Tensor:
-        """What was returned for a batch of signals as their real activations, [shape=(batch, ...)]; the part that is meant.
+        """The layer's real activations, [shape=(batch, ...)], in what its module returned for a batch of signals.
 
         Raises
         ------
@@ -67,42 +67,43 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a module: what it returns in words, and the places in that by key; see `models.activations.flattened`."""
+    """A call of a module: the type that it returns, in words, and its tensors by key; see `models.activations.flattened`."""
 
-    form: str
-    places: dict[str, LayerInfo]
+    output_type: str
+    tensors: dict[str, LayerInfo]
 
 
 Calls = dict[Tap, Call]
 
 
 def declared_layers(network: nn.Module) -> dict[str, str] | None:
-    """The names that a network gives to its places, its attribute `layers`; None unless that maps names to names."""
-    own = getattr(network, "layers", None)
-    if not isinstance(own, Mapping) or not all(isinstance(text, str) for pair in own.items() for text in pair):
+    """The names that a network gives to its modules in its attribute `layers`; None unless that maps str to str."""
+    layers = getattr(network, "layers", None)
+    if not isinstance(layers, Mapping) or not all(isinstance(text, str) for pair in layers.items() for text in pair):
         return None
-    return dict(own)
+    return dict(layers)
 
 
 def describe_call(call: Tap, output: Any, alone: Mapping[str, Tensor], *, items: int = 1) -> Call:
-    """A call of a module.
+    """What a call returns, from its output for two signals and for the first of them alone.
 
     Parameters
     ----------
     call : Tap
+        Path of the module and number of the call.
     output : Any
         What it returns for two signals, with gradients.
     alone : mapping of str to Tensor
         The tensors that it returned for the first of them alone, by key; see `audiometamer.models.activations.flattened`.
     items : int
-        How many rows of the batch each signal may have; see `audiometamer.Model`. Default 1.
+        Number of rows of the batch that each signal may have; see `audiometamer.Model`. Default 1.
     """
     tensors = flattened(output).items()
-    places = {key: _place(replace(call, key=key or None), alone.get(key), both, items) for key, both in tensors}
-    return Call(describe_type(output), places)
+    infos = {key: _compare(replace(call, key=key or None), alone.get(key), both, items) for key, both in tensors}
+    return Call(describe_type(output), infos)
 
 
-def _place(tap: Tap, one: Tensor | None, two: Tensor, items: int) -> LayerInfo:
+def _compare(tap: Tap, one: Tensor | None, two: Tensor, items: int) -> LayerInfo:
     if one is None:
         return LayerInfo(tap, unrecordable="is not returned for every number of signals")
     shape, both = tuple(one.shape), tuple(two.shape)
@@ -129,7 +130,7 @@ def _place(tap: Tap, one: Tensor | None, two: Tensor, items: int) -> LayerInfo:
 
 
 def _one_after_the_other(one: Tensor, two: Tensor) -> bool:
-    """Whether the rows for two signals are clearly the first one's before the other's, not taken from them by turns."""
+    """Whether the rows for two signals are clearly the first one's followed by the other's, not interleaved."""
     return _same(two[: len(one)], one) and not _same(two[::2], one)
 
 
@@ -143,41 +144,43 @@ def _same(one: Tensor, two: Tensor) -> bool:
 
 
 def expand_names(named: Mapping[str, Tap], calls: Calls, modules: Mapping[str, nn.Module]) -> dict[str, LayerInfo]:
-    """Places under their names: ``name@k`` and ``name[key]`` where a name stands for several calls or tensors.
+    """Layers by name: ``name@k`` and ``name[key]`` where a name stands for several calls or tensors.
 
     Parameters
     ----------
     named : mapping of str to Tap
     calls : mapping of Tap to Call
-        In the order in which they end; see `describe_call`.
+        All calls, in the order in which they end; see `describe_call`.
     modules : mapping of str to Module
-        By dotted name.
+        All modules, by dotted name.
     """
     numbers: dict[str, list[int]] = {}
     for call in calls:
         numbers.setdefault(call.path, []).append(call.call or 0)
-    places: dict[str, LayerInfo] = {}
+    infos: dict[str, LayerInfo] = {}
     for name, tap in named.items():
         if tap.path not in numbers:
-            places[name] = LayerInfo(tap, unrecordable=why_uncalled(modules.get(tap.path)))
+            infos[name] = LayerInfo(tap, unrecordable=why_uncalled(modules.get(tap.path)))
         for number in numbers.get(tap.path, ()):
             if tap.call in (None, number):
                 several = tap.call is None and len(numbers[tap.path]) > 1
                 one_call = replace(tap, call=number) if several else tap
-                places |= _by_key(f"{name}@{number}" if several else name, one_call, calls[Tap(tap.path, number)])
-    return places
+                infos |= _by_key(f"{name}@{number}" if several else name, one_call, calls[Tap(tap.path, number)])
+    return infos
 
 
 def _by_key(name: str, tap: Tap, call: Call) -> dict[str, LayerInfo]:
-    """The places of one call, of those that a tap may mean."""
-    if not call.places:
+    """The tensors of one call that a tap may mean, by name."""
+    if not call.tensors:
         return {name: LayerInfo(tap, unrecordable="returns no floating-point tensor")}
-    if tap.key is not None or len(call.places) == 1:
-        found = [place for key, place in call.places.items() if tap.key in (None, key)]
+    if tap.key is not None or len(call.tensors) == 1:
+        found = [info for key, info in call.tensors.items() if tap.key in (None, key)]
         return {
-            name: with_part(found[0], tap) if found else LayerInfo(tap, unrecordable=f"returns no {tap.key} in its {call.form}")
+            name: with_part(found[0], tap)
+            if found
+            else LayerInfo(tap, unrecordable=f"returns no {tap.key} in its {call.output_type}")
         }
-    return {f"{name}[{key}]": with_part(place, replace(tap, key=key)) for key, place in call.places.items()}
+    return {f"{name}[{key}]": with_part(info, replace(tap, key=key)) for key, info in call.tensors.items()}
 
 
 def why_uncalled(module: nn.Module | None) -> str:
@@ -189,13 +192,13 @@ def why_uncalled(module: nn.Module | None) -> str:
     return "is never called in a forward pass"
 
 
-def with_part(place: LayerInfo, tap: Tap) -> LayerInfo:
-    """A place under another tap of it, with the part that this means."""
-    if place.unrecordable:
-        return replace(place, tap=tap)
-    kind = torch.complex64 if place.is_complex else torch.float32
+def with_part(info: LayerInfo, tap: Tap) -> LayerInfo:
+    """The layer of another tap at the same tensor, with the shape of that tap's part."""
+    if info.unrecordable:
+        return replace(info, tap=tap)
+    kind = torch.complex64 if info.is_complex else torch.float32
     try:
-        shape = as_real(tap.part(torch.empty(1, *place.shape, device="meta", dtype=kind))).shape[1:]
+        shape = as_real(tap.part(torch.empty(1, *info.shape, device="meta", dtype=kind))).shape[1:]
     except AudioMetamerError as error:
-        return replace(place, tap=tap, unrecordable=f"cannot be recorded: {error}")
-    return replace(place, tap=tap, shape=tuple(shape))
+        return replace(info, tap=tap, unrecordable=f"cannot be recorded: {error}")
+    return replace(info, tap=tap, shape=tuple(shape))

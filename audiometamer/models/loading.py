@@ -25,8 +25,9 @@ from audiometamer.errors import AudioMetamerError, first_line, one_line, some_of
 from audiometamer.io.files import atomic_write
 from audiometamer.io.resources import zoo_folder
 from audiometamer.models.cards import Card, read_card
+from audiometamer.models.checking import check_weights
 from audiometamer.models.controls import control
-from audiometamer.models.model import Model, check_weights
+from audiometamer.models.model import Model
 from audiometamer.networks.heads import Outputs
 
 # the module of audiometamer.models.adapters whose load(REST) gives the model PREFIX:REST

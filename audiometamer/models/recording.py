@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from audiometamer.matching.complex_values import as_real
 from audiometamer.matching.straight_through import straight_through_relu
 from audiometamer.models.activations import Tap, record_taps, split_layer, split_place, unknown_layer
+from audiometamer.models.checking import check_hookable
 from audiometamer.models.layer_info import declared_layers
-from audiometamer.models.model import Model, check_hookable
+from audiometamer.models.model import Model
 
 
 @overload
