@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer.cochleagram.compression import DecibelCompression, PowerCompression
-from audiometamer.cochleagram.envelopes import EnvelopeLowpass, FullRate, Multirate
 from audiometamer.cochleagram.filters import CosineFilterbank, FloatArray
+from audiometamer.cochleagram.full_rate import FullRate
+from audiometamer.cochleagram.lowpass import EnvelopeLowpass
+from audiometamer.cochleagram.multirate import Multirate
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.whole_numbers import whole
 from audiometamer.matching import Adam, Cosine, match
