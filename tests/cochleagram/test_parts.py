@@ -10,6 +10,7 @@ from torch import nn
 import audiometamer as am
 from audiometamer.cochleagram.filters import Band
 from audiometamer.cochleagram.lowpass import Lowpass
+from audiometamer.matching import Adam, Cosine
 
 RATE = 4000
 
@@ -65,7 +66,14 @@ def test_metamers_are_made_with_a_compression_of_ones_own():
     clip = 0.1 * torch.randn(1, 1000, generator=torch.Generator().manual_seed(1))
     target = am.record(model, clip, "cochleagram")
     start = model.domain.start((1000,), seeds=[0], dtype=torch.float32, device="cpu")
-    found = am.match(lambda x: am.record(model, x, "cochleagram"), target, start, domain=model.domain, steps=200)
+    found = am.match(
+        lambda x: am.record(model, x, "cochleagram"),
+        target,
+        start,
+        domain=model.domain,
+        optimizer=Adam(Cosine(0.01, 200)),
+        steps=200,
+    )
     assert am.similarity(target, am.record(model, found.signals, "cochleagram"))["snr_db"] > 20
 
 
