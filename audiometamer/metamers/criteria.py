@@ -23,7 +23,9 @@ from audiometamer.matching.complex_values import as_real
 from audiometamer.metamers.verdicts import Verdict
 from audiometamer.models.adapters.joined import Joined
 from audiometamer.models.model import Model, check_mode
-from audiometamer.statistics.pairwise import Different, RowStore, correlations, gram
+from audiometamer.models.checking import check_mode
+from audiometamer.models.model import Model
+from audiometamer.statistics.pairwise import RowStore, UniqueSignals, correlations, gram
 
 METRICS = ("snr_db", "pearson_r2", "spearman_rho")
 QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
@@ -174,7 +176,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         finite = dict.fromkeys(wanted, 0)  # sounds whose activations are
         with tempfile.TemporaryDirectory() as folder:
             stores = {layer: RowStore(Path(folder) / str(i), memory / len(wanted)) for i, layer in enumerate(wanted)}
-            n_sounds, different = 0, Different(names)
+            n_sounds, different = 0, UniqueSignals(names)
             for batch in _batches(different.of(sounds), batch_size):
                 with torch.no_grad():
                     signals = batch.to(device=model.device, dtype=model.dtype).view(len(batch), *model.signal_shape)

@@ -18,7 +18,8 @@ from audiometamer.metamers.results import Summary
 from audiometamer.metamers.scheduling import resumption
 from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.unfinished import save_unfinished
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 
 

@@ -22,7 +22,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_fe
 from audiometamer.io.files import atomic_folder
 from audiometamer.io.plain_pickle import NUMPY_VALUES, check_hash_cost
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
-from audiometamer.models.loading import fitted, network_of, save_weights
+from audiometamer.models.loading import make_network, model_with_weights, save_weights
 
 NETWORKS = {"cochcnn9": "CochCNN9", "cochresnet50": "CochResNet50", "spectemp": "SpecTemp"}
 ALIASES = {"kell2018": "cochcnn9", "resnet50": "cochresnet50", "spectemp_filts_time_average_coch1": "spectemp"}  # published
@@ -315,7 +315,7 @@ def import_checkpoint(
     if out.exists():
         raise AudioMetamerError(f"{out} exists already; name a new folder")
     with torch.device("meta"):
-        keys = network_of(NETWORKS[network], 1).state_dict().keys()
+        keys = make_network(NETWORKS[network], 1).state_dict().keys()
     found, source = network_state(read_checkpoint(path, trust=trust), keys, path)
     state = {key: tensor for key, tensor in found.items() if not _DROPPED.search(key)}
     labels = _fitting_labels(path, state, labels)
@@ -332,7 +332,7 @@ def import_checkpoint(
         description=f"{NETWORKS[network]}, imported from {Path(path).name}",
         limits=["Imported: its accuracy has not been measured here."],
     )
-    model = fitted(card, state, source)
+    model = model_with_weights(card, state, source)
     with atomic_folder(out) as folder:
         card.weights.sha256 = save_weights(model.network, folder / card.weights.file)
         (folder / "model.toml").write_bytes(msgspec.toml.encode(card))

@@ -176,7 +176,7 @@ def test_a_metamer_keeps_what_its_layer_knows_of_both_ears(recording, model):
     assert level_difference(level.samples) == pytest.approx(20 * np.log10(3), abs=0.05)
     assert float(level.samples.square().mean().sqrt()) == pytest.approx(0.1, rel=1e-2)
     with torch.no_grad():
-        correlations = am.record(model, torch.stack([clip.samples, time.samples]), "correlation")["correlation"]
+        correlations = am.record(model, torch.stack([clip.samples, time.samples]), "correlation")
     assert (correlations.argmax(1) - tiny.LAGS).tolist() == [3, 3]
     assert abs(level_difference(time.samples)) < 1
     assert time.evidence.verdict.labels == {"word": ("left", "left")}
@@ -186,9 +186,9 @@ def test_a_metamer_keeps_what_its_layer_knows_of_both_ears(recording, model):
 def test_a_step_is_normalised_over_both_channels_together(model):
     start = model.domain.start((2, 1000), seeds=[0], dtype=torch.float32, device="cpu")
     clip = torch.from_numpy(tones((0.3, 0.1)).astype(np.float32))
-    target = am.record(model, clip[None], "powers")["powers"]
+    target = am.record(model, clip[None], "powers")
     found = am.match(
-        lambda signals: am.record(model, signals, "powers")["powers"], target, start, domain=model.domain,
+        lambda signals: am.record(model, signals, "powers"), target, start, domain=model.domain,
         optimizer=NormalizedDescent(Constant(0.1)), steps=1,
     ).signals[0]  # fmt: skip
     left, right = (found - start[0]).norm(dim=-1).tolist()

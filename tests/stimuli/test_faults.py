@@ -28,7 +28,7 @@ from audiometamer.io.paths import printable
 from audiometamer.io.tables import write_table
 from audiometamer.metamers.results import RECORD, Wanted, iterate_results, read_planned
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
-from audiometamer.models.loading import build, save_weights
+from audiometamer.models.loading import build_model, save_weights
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.run import run
@@ -161,7 +161,7 @@ def write_model(folder, seed, *, with_card=True):
         FrontEndCard("feather2023"), WeightsCard("weights.safetensors", ""), {"word": ["yes", "no"]},
     )  # fmt: skip
     torch.manual_seed(seed)
-    sha = save_weights(build(card).network, folder / "weights.safetensors")
+    sha = save_weights(build_model(card).network, folder / "weights.safetensors")
     if with_card:
         (folder / "model.toml").write_bytes(encode(replace(card, weights=WeightsCard("weights.safetensors", sha))))
 
