@@ -4,11 +4,10 @@ import copy
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import torch
-from audiometamer.cochleagram.envelopes import EnvelopeLowpass, FullRate, Multirate
-from audiometamer.io.whole_numbers import whole
 from torch import Tensor, nn
 
 from audiometamer.cochleagram.compression import DecibelCompression, PowerCompression
+from audiometamer.cochleagram.envelopes import FullRate, Multirate
 from audiometamer.cochleagram.filters import Filterbank, FloatArray
 from audiometamer.cochleagram.full_rate import FullRate
 from audiometamer.cochleagram.lowpass import Lowpass
@@ -22,7 +21,7 @@ from audiometamer.cochleagram.parts import (
     without_replaced,
 )
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.integers import as_integer
+from audiometamer.io.whole_numbers import whole
 from audiometamer.matching import Adam, Cosine, match
 from audiometamer.matching.domains import Waveform
 

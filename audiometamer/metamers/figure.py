@@ -16,8 +16,6 @@ from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.synthesis import Metamer, places
 from audiometamer.models.model import Model, record
-from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.models.model import Model
 from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from audiometamer.io.whole_numbers import whole
-
 from audiometamer.devices import tensor_float32
+from audiometamer.io.whole_numbers import whole
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.inference import with_gradients
 from audiometamer.matching.loop import Callback, Penalty, StopSynthesis
@@ -23,12 +22,6 @@ from audiometamer.metamers.setup import Setup
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models.model import Model
-from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
-from audiometamer.models.adapters.joined import Joined
-from audiometamer.models.checking import check_mode
-from audiometamer.models.folding import faster_copy, shallow_copy
-from audiometamer.models.model import Model
-from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 
 

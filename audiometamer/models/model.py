@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from audiometamer.models.places import MIXED, Calls, Place, declared_layers, describe_call, expanded, why_uncalled
-from audiometamer.io.whole_numbers import whole
 from torch import Tensor, nn
 
-from audiometamer.cochleagram import Cochleagram
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_few, one_line
-from audiometamer.io.integers import as_integer
-from audiometamer.matching.complex_values import as_real
 from audiometamer.errors import AudioMetamerError
+from audiometamer.io.integers import as_integer
 from audiometamer.matching.domains import Domain, Gaussian, Waveform
 from audiometamer.models.answers import Names, class_names, extract_logits
 from audiometamer.models.cards import Card
