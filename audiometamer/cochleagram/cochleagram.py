@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer.cochleagram.compression import DecibelCompression, PowerCompression
-from audiometamer.cochleagram.envelopes import FullRate, Multirate
 from audiometamer.cochleagram.filters import Filterbank, FloatArray
 from audiometamer.cochleagram.full_rate import FullRate
 from audiometamer.cochleagram.lowpass import Lowpass

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from audiometamer.errors import format_listeners
-from audiometamer.listening.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS
 from audiometamer.listening.received import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, EnrolledListener, ReceivedAnswers
 from audiometamer.listening.tables import TrialRow
 

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, one_line
-from audiometamer.io.files import read_file_bytes
 from audiometamer.io.reading import read_file_bytes
 from audiometamer.listening.refusals import UnsignedError
 

@@ -14,8 +14,7 @@ from audiometamer.io.files import atomic_write
 from audiometamer.metamers.captions import caption, original_caption, verdict_colour
 from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.settings import places
-from audiometamer.metamers.synthesis import Metamer, places
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
 from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 

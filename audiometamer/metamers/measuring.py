@@ -13,7 +13,8 @@ from audiometamer.metamers.passes import activations_and_logits
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.setup import Setup
 from audiometamer.metamers.targets import GivenTarget, as_input
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 
 

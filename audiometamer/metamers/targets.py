@@ -13,7 +13,8 @@ from audiometamer.io.files import atomic_write
 from audiometamer.io.reading import read_file_bytes
 from audiometamer.matching.complex_values import as_real
 from audiometamer.matching.inference import normal_tensor
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 
 _KEPT_BYTES = 2**28  # of targets, on the model's device

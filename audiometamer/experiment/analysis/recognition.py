@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import read_file_bytes
 from audiometamer.io.reading import read_file_bytes
 from audiometamer.listening.tables import TrialRow
 from audiometamer.metamers.results import JSON_ERRORS
