@@ -26,10 +26,17 @@ from audiometamer.dimensions.ladder import (
 from audiometamer.dimensions.ladder_plan import LadderPlan, PlannedLadder, PlannedMove, open_ladder_plan, planned_ladder
 from audiometamer.dimensions.moving import Move, Moved, move
 from audiometamer.errors import AudioMetamerError, BrokenError, WritingError, one_line
-from audiometamer.io.files import file_lock, make_folder, set_aside, write_json
-from audiometamer.jobs.claims import Claims, forget_dead
-from audiometamer.jobs.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
-from audiometamer.metamers.results import NOT_JSON
+from audiometamer.io.files import JSON_ERRORS, file_lock, make_folder, set_aside, write_json
+from audiometamer.jobs.claims import Claims, remove_dead_claims
+from audiometamer.jobs.workers import (
+    ITEM_ERRORS,
+    Interruption,
+    ProgressCallback,
+    RunProgress,
+    interruptible,
+    run_processes,
+    stop_if_orphaned,
+)
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal, write_signal
@@ -42,7 +49,7 @@ _CLAIMS, _FAILED, _LOCK = f"{_MAKING}/claims", f"{_MAKING}/failed", f"{_MAKING}/
 _SAME = 1e-4  # how near a reference is to itself, written as a picture or read by another version of a library
 
 
-class NotMoved(msgspec.Struct, frozen=True):
+class MoveFailure(msgspec.Struct, frozen=True):
     """Why a signal could not be moved; the next run tries it again."""
 
     dimension: str
@@ -52,8 +59,8 @@ class NotMoved(msgspec.Struct, frozen=True):
 
 
 def run_ladder(
-    path: Path, plan: LadderPlan, *, device: str = "auto", workers: int = 1, report: Report | None = None
-) -> tuple[Ladder, list[NotMoved]]:
+    path: Path, plan: LadderPlan, *, device: str = "auto", workers: int = 1, report: ProgressCallback | None = None
+) -> tuple[Ladder, list[MoveFailure]]:
     """Make what is missing of a ladder, then write its tables; several runs share the work.
 
     Parameters
@@ -72,7 +79,7 @@ def run_ladder(
     -------
     Ladder
         All that is in its folder.
-    list of NotMoved
+    list of MoveFailure
         What could not be made of the plan: it stops nothing else.
 
     Raises
@@ -86,12 +93,12 @@ def run_ladder(
     planned, model, dimensions, clips = planned_ladder(path, plan)
     _prepare(planned, model, dimensions, clips)
     records = [_record(planned, each) for each in planned.moves]
-    pace = Pace(len(records), lambda: sum(record.exists() for record in records), report)
+    pace = RunProgress(len(records), lambda: sum(record.exists() for record in records), report)
     with interruptible() as interruption:
         if workers == 1:
-            _work(planned, chosen, interruption, pace.of_worker)
+            _work(planned, chosen, interruption, pace.update_from_worker)
         else:
-            run_many(partial(_work, planned), workers, device=device, watch=pace.of_disk)
+            run_processes(partial(_work, planned), workers, device=device, watch=pace.update_from_disk)
         if report is not None:
             report(1, "tables")
         _conclude(planned.folder)
@@ -101,7 +108,7 @@ def run_ladder(
     return read_ladder(planned.folder), failed
 
 
-def _work(planned: PlannedLadder, device: torch.device, _: Interruption, report: Report | None = None) -> None:
+def _work(planned: PlannedLadder, device: torch.device, _: Interruption, report: ProgressCallback | None = None) -> None:
     LadderWorker(planned, device, report).work()
 
 
@@ -155,18 +162,18 @@ def _failure(planned: PlannedLadder, each: PlannedMove) -> Path:
     return planned.folder / _FAILED / f"{_key(each.path)}.json"
 
 
-def _failures(planned: PlannedLadder) -> list[NotMoved]:
+def _failures(planned: PlannedLadder) -> list[MoveFailure]:
     found = []
     for each in planned.moves:
-        with suppress(FileNotFoundError, *NOT_JSON):  # of no use is an empty one, after a power cut
+        with suppress(FileNotFoundError, *JSON_ERRORS):  # of no use is an empty one, after a power cut
             if not _is_made(planned, each):
-                found.append(msgspec.json.decode(_failure(planned, each).read_bytes(), type=NotMoved))
+                found.append(msgspec.json.decode(_failure(planned, each).read_bytes(), type=MoveFailure))
     return found
 
 
 def _conclude(folder: Path) -> None:
     """Write the tables of all that is there; of several runs that end together the last one writes last."""
-    forget_dead(folder / _CLAIMS)
+    remove_dead_claims(folder / _CLAIMS)
     with file_lock(folder / _LOCK):
         rungs = read_rungs(folder)
         write_moves(folder, rungs)
@@ -184,7 +191,7 @@ class LadderWorker:
         Told the number of signals this worker has made, and what is going on.
     """
 
-    def __init__(self, planned: PlannedLadder, device: torch.device, report: Report | None = None) -> None:
+    def __init__(self, planned: PlannedLadder, device: torch.device, report: ProgressCallback | None = None) -> None:
         self.planned, self.device, self.report = planned, device, report
         self.claims = Claims(planned.folder / _CLAIMS)
         self.made = 0
@@ -199,7 +206,7 @@ class LadderWorker:
 
     def work(self) -> int:
         """Make all that nobody else makes; returns how many signals it made."""
-        with self.claims.alive():
+        with self.claims.heartbeat():
             while self._turn() or self._wait():
                 pass
         return self.made
@@ -245,12 +252,12 @@ class LadderWorker:
 
     def _make(self, batch: Sequence[PlannedMove]) -> None:
         """Make signals of one layer together; if that fails, each by itself, and tell of those that fail then."""
-        stop_without_parent()
+        stop_if_orphaned()
         try:
             moved = self._moved(batch)
         except WritingError:
             raise
-        except FAULTS as error:
+        except ITEM_ERRORS as error:
             if len(batch) == 1:
                 self._failed(batch[0], error)
                 return
@@ -279,7 +286,7 @@ class LadderWorker:
 
     def _failed(self, each: PlannedMove, error: BaseException) -> None:
         self._in_vain.add(each)
-        told = NotMoved(str(each.dimension), each.reference, each.change, one_line(error))
+        told = MoveFailure(str(each.dimension), each.reference, each.change, one_line(error))
         if self._write(each, partial(write_json, _failure(self.planned, each), told)):
             self.claims.release(_key(each.path))
 

@@ -14,9 +14,9 @@ from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.methods import Method, load_method
 from audiometamer.metamers.synthesis import places
 from audiometamer.models.model import Model
-from audiometamer.stimuli.items import Visit, expand
+from audiometamer.stimuli.items import ModelVisitor, expand
 from audiometamer.stimuli.layout import is_complete
-from audiometamer.stimuli.plan import Plan, sources
+from audiometamer.stimuli.plan import Plan, find_sources
 
 _RECORD_BYTES = 12_000  # an item.json with its loss curve
 # Share of the items that the first attempt of the default method leaves to later ones, over three networks (docs/optimisers.md).
@@ -85,7 +85,7 @@ def measure_cost(model: Model, layer: str, *, size: int) -> Cost:
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerEstimate:
     """One layer of one model of a plan: how many items, how many of them there, and seconds for the rest if measured.
 
     `at_most` is given where the plan takes fewer steps than its method: how many items need every attempt is then unknown.
@@ -100,7 +100,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PlanEstimate:
     """What a plan comes to.
 
     Parameters
@@ -114,7 +114,7 @@ class Estimate:
     """
 
     clips: int
-    rows: list[Row]
+    rows: list[LayerEstimate]
     n_bytes: int
     reading: float = 0.0
 
@@ -149,8 +149,8 @@ def estimate(
     device: str = "auto",
     measure: bool = True,
     report: Callable[[float, str], None] | None = None,
-    visit: Visit | None = None,
-) -> Estimate:
+    visit: ModelVisitor | None = None,
+) -> PlanEstimate:
     """Expand a plan, and time a few steps at every layer.
 
     Parameters
@@ -169,7 +169,7 @@ def estimate(
     method, chosen = load_method(plan.method), choose_device(device)
     costs: dict[tuple[str, str], Cost | None] = {}
     sizes: dict[str, int] = {}
-    most = len(sources(path, plan.clips)) * len(plan.seeds)
+    most = len(find_sources(path, plan.clips)) * len(plan.seeds)
     began, measuring = time.monotonic(), 0.0
 
     def look_at(entry: int, model: Model, null: NullDistribution | None, layers: Sequence[str]) -> None:
@@ -204,7 +204,7 @@ def estimate(
         seconds = None if cost is None else cost.of_items(left, method, steps, judged=judged[at])
         few = judged[at] and steps < method.steps and len(method.attempts) > 1
         at_most = cost.at_most(left, method, steps) if cost is not None and few else None
-        rows.append(Row(*at, planned[at], there[at], seconds, at_most))
+        rows.append(LayerEstimate(*at, planned[at], there[at], seconds, at_most))
     clips = len(expansion.sources)
     n_bytes = sum(row.items * (sizes[row.model] + _RECORD_BYTES) for row in rows) + clips * sum(sizes.values())
-    return Estimate(clips, rows, n_bytes, reading)
+    return PlanEstimate(clips, rows, n_bytes, reading)

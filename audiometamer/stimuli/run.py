@@ -17,7 +17,15 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenEr
 from audiometamer.io.files import file_lock, make_folder
 from audiometamer.io.hashes import sha256_of
 from audiometamer.jobs.claims import LOCK, Claims
-from audiometamer.jobs.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
+from audiometamer.jobs.workers import (
+    ITEM_ERRORS,
+    Interruption,
+    ProgressCallback,
+    RunProgress,
+    interruptible,
+    run_processes,
+    stop_if_orphaned,
+)
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.criteria import NullDistribution, judge_sha256
 from audiometamer.metamers.judging import judged_anew
@@ -27,10 +35,10 @@ from audiometamer.metamers.synthesis import Metamer, Progress, default_null, ite
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, resumes, save_unfinished
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
-from audiometamer.stimuli.items import Expansion, Planned, identity_of
+from audiometamer.stimuli.items import Expansion, PlannedItem, base_identity
 from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, is_complete, read_failure
-from audiometamer.stimuli.plan import open_model, write_resolved
-from audiometamer.stimuli.records import judge_item, save_failure, save_item, save_original, write_planned
+from audiometamer.stimuli.plan import open_model, write_resolved_plan
+from audiometamer.stimuli.records import rejudge_item, save_failure, save_item, save_original, write_planned
 from audiometamer.stimuli.set import finalize
 
 # Items that a worker claims at once: full batches for a while, and still enough left for the others.
@@ -40,7 +48,7 @@ RETRY_STRIDE = 1_000_000
 
 
 @dataclass
-class Worker:
+class StimulusWorker:
     """One process at work on a plan.
 
     Parameters
@@ -61,7 +69,7 @@ class Worker:
     expansion: Expansion
     device: torch.device
     attempts: int = 1
-    report: Report | None = None
+    report: ProgressCallback | None = None
     workers: int = 1
     interruption: Interruption = field(default_factory=Interruption)
     claims: Claims = field(init=False)
@@ -77,7 +85,7 @@ class Worker:
 
     def work(self) -> int:
         """Make all that nobody else makes; returns the number of items made."""
-        with self.claims.alive():
+        with self.claims.heartbeat():
             while self._turn() or self._wait():
                 pass
         warn_of_broken(list(self._broken.values()), "it counted as not made, and was made again")
@@ -96,7 +104,7 @@ class Worker:
         """Wait for the other workers; whether there may be something to do afterwards."""
         return self.claims.wait([item.key for item in self.expansion.items if self._next_attempt(item) is not None])
 
-    def _next_attempt(self, item: Planned) -> "_Attempt | None":
+    def _next_attempt(self, item: PlannedItem) -> "_Attempt | None":
         """What an item wants; None if it is done with, or failed in this run."""
         at, seed = self.expansion.folder / item.folder, item.identity.settings.seed
         if item.key in self._in_vain or item.key in self._done or read_failure(at) != self._old_failures[item.key]:
@@ -113,7 +121,7 @@ class Worker:
         if found is None:
             return _Attempt(0, seed)
         number = len(found.seeds)
-        if item.is_to_be_judged(found):
+        if item.needs_judging(found):
             return _Attempt(number, seed, judge=True)
         own = found.evidence.settings.seed
         if found.passed is False and resumes(at / CHECKPOINT, seed=own, attempts=len(found.evidence.tries)):  # by a new judge
@@ -123,7 +131,7 @@ class Worker:
         self._done.add(item.key)
         return None
 
-    def _make_of_model(self, entry: int, items: Sequence[Planned]) -> bool:
+    def _make_of_model(self, entry: int, items: Sequence[PlannedItem]) -> bool:
         """Items of one model; whether any was attempted."""
         plan, attempted = self.expansion.plan, False
         opened: tuple[Model, NullDistribution | None] | None = None
@@ -139,7 +147,7 @@ class Worker:
                     if opened is None:
                         opened = self._opened(entry, chunk[0][0])
                     size = size or fitting_batch_size(opened[0], places(layer))
-                except FAULTS as error:
+                except ITEM_ERRORS as error:
                     more, _ = self._claimed(waiting, len(waiting))
                     waiting = []
                     for item, _ in (*chunk, *more):
@@ -150,12 +158,12 @@ class Worker:
                 self._make(opened, [*chunk, *more], size)
         return attempted
 
-    def _opened(self, entry: int, item: Planned) -> tuple[Model, NullDistribution | None]:
+    def _opened(self, entry: int, item: PlannedItem) -> tuple[Model, NullDistribution | None]:
         """The model of some items, as it was when the plan was expanded."""
         path, plan = self.expansion.path, self.expansion.plan
         model, null = open_model(path, plan.models[entry], place=f"models[{entry}]")
         null = null or default_null(model)
-        now, then = identity_of(model, item.identity.settings.layer, plan), item.identity
+        now, then = base_identity(model, item.identity.settings.layer, plan), item.identity
         for what, found, expected in (
             ("weights", now.settings.weights_sha256, then.settings.weights_sha256),
             ("structure", now.structure_sha256, then.structure_sha256),
@@ -165,9 +173,11 @@ class Worker:
                 raise AudioMetamerError(f"{model.name} has other {what} than when the run began; start the run again")
         return model.to(self.device), null
 
-    def _claimed(self, waiting: Sequence[Planned], count: int) -> tuple["list[tuple[Planned, _Attempt]]", list[Planned]]:
+    def _claimed(
+        self, waiting: Sequence[PlannedItem], count: int
+    ) -> tuple["list[tuple[PlannedItem, _Attempt]]", list[PlannedItem]]:
         """Up to so many items with their next attempt, now this worker's; and those not looked at."""
-        found: list[tuple[Planned, _Attempt]] = []
+        found: list[tuple[PlannedItem, _Attempt]] = []
         for k, item in enumerate(waiting):
             if len(found) >= count:
                 return found, list(waiting[k:])
@@ -181,12 +191,12 @@ class Worker:
         return found, []
 
     def _make(
-        self, opened: tuple[Model, NullDistribution | None], chunk: "Sequence[tuple[Planned, _Attempt]]", size: int
+        self, opened: tuple[Model, NullDistribution | None], chunk: "Sequence[tuple[PlannedItem, _Attempt]]", size: int
     ) -> None:
         """Make items of one layer together; if that fails, each half of them by itself, down to the one that is to blame."""
-        stop_without_parent()
+        stop_if_orphaned()
         jobs: _Jobs = {}
-        later: list[tuple[Planned, _Attempt]] = []
+        later: list[tuple[PlannedItem, _Attempt]] = []
         for item, wanted in chunk:
             try:
                 attempt = self._begun(opened, item, wanted)
@@ -196,7 +206,7 @@ class Worker:
                     clip = self._clip(opened[0], item)
                     if jobs.setdefault((clip.name, attempt.seed), (item, attempt, clip))[0] is not item:
                         later.append((item, attempt))  # a plan may number seeds as retries are: the same signal for two items
-            except FAULTS as error:
+            except ITEM_ERRORS as error:
                 self._failed(item, error)
         found = self._metamers(opened, jobs, size)
         try:
@@ -218,7 +228,7 @@ class Worker:
             self._make(opened, later, size)
 
     def _begun(
-        self, opened: tuple[Model, NullDistribution | None], item: Planned, wanted: "_Attempt | None"
+        self, opened: tuple[Model, NullDistribution | None], item: PlannedItem, wanted: "_Attempt | None"
     ) -> "_Attempt | None":
         """Do what an item wants besides a synthesis; the attempt that remains, or None."""
         if wanted is not None and wanted.broken:
@@ -231,7 +241,7 @@ class Worker:
                 return wanted._replace(mend_original=False)
         return self._judged(opened, item) if wanted is not None and wanted.judge else wanted
 
-    def _judged(self, opened: tuple[Model, NullDistribution | None], item: Planned) -> "_Attempt | None":
+    def _judged(self, opened: tuple[Model, NullDistribution | None], item: PlannedItem) -> "_Attempt | None":
         """Judge an item anew; its next attempt, or None. If one of its attempts is broken, it is made again."""
         model, null = opened
 
@@ -239,7 +249,7 @@ class Worker:
             return resumption(model, metamer, replace(item.identity.settings, seed=metamer.evidence.settings.seed))
 
         try:
-            write = judge_item(self.expansion.folder, item, lambda metamer: judged_anew(model, metamer, null), resume)
+            write = rejudge_item(self.expansion.folder, item, lambda metamer: judged_anew(model, metamer, null), resume)
         except BrokenError as error:
             self._broken[item.key] = str(error)
             return _Attempt(0, item.identity.settings.seed)
@@ -271,10 +281,10 @@ class Worker:
                 )  # fmt: skip
         except WritingError:  # of a checkpoint
             raise
-        except FAULTS as error:
+        except ITEM_ERRORS as error:
             raise _Fault(error) from error
 
-    def _clip(self, model: Model, item: Planned) -> Clip:
+    def _clip(self, model: Model, item: PlannedItem) -> Clip:
         """An item's clip, as it was when the plan was expanded."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AudioMetamerWarning)  # told when the plan was expanded, and in the evidence
@@ -283,12 +293,12 @@ class Worker:
             raise AudioMetamerError(f"{item.source.path} has changed since the run began; start the run again")
         return clip
 
-    def _failed(self, item: Planned, error: BaseException) -> None:
+    def _failed(self, item: PlannedItem, error: BaseException) -> None:
         self._in_vain.add(item.key)
         if self._write(item, partial(save_failure, self.expansion.folder, item, error)):
             self.claims.release(item.key)
 
-    def _write(self, item: Planned, write: Callable[[], object]) -> bool:
+    def _write(self, item: PlannedItem, write: Callable[[], object]) -> bool:
         """Write of an item if it still is this worker's; whether it is."""
         return self.claims.write(item.key, item.folder, write)
 
@@ -303,7 +313,7 @@ class _Attempt(NamedTuple):
     broken: str = ""
 
 
-_Jobs = dict[tuple[str, int], tuple[Planned, _Attempt, Clip]]  # by clip and seed
+_Jobs = dict[tuple[str, int], tuple[PlannedItem, _Attempt, Clip]]  # by clip and seed
 
 
 class _Fault(Exception):  # noqa: N818 (it only carries one)
@@ -322,12 +332,14 @@ def prepare(expansion: Expansion) -> Path:
     except OSError as error:
         raise AudioMetamerError(f"could not write into {folder}: {error.strerror or error}") from error
     with file_lock(folder / LOCK):
-        clips = write_resolved(expansion.path, expansion.plan, expansion.sources, expansion.layers, folder)
+        clips = write_resolved_plan(expansion.path, expansion.plan, expansion.sources, expansion.layers, folder)
         write_planned(folder, expansion.items)
     return clips
 
 
-def run(expansion: Expansion, *, device: str = "auto", workers: int = 1, attempts: int = 1, report: Report | None = None) -> None:
+def run(
+    expansion: Expansion, *, device: str = "auto", workers: int = 1, attempts: int = 1, report: ProgressCallback | None = None
+) -> None:
     """Make what is missing of a set, then write what it says of itself; several runs, also on several machines, share the work.
 
     An item's target, start and number of steps do not depend on who makes it, or with whom in a batch. Rounding does, and the
@@ -354,12 +366,12 @@ def run(expansion: Expansion, *, device: str = "auto", workers: int = 1, attempt
     chosen = choose_device(device)
     clips = prepare(expansion)
     folders = [expansion.folder / item.folder for item in expansion.items]
-    pace = Pace(len(folders), lambda: sum(map(is_complete, folders)), report)
+    pace = RunProgress(len(folders), lambda: sum(map(is_complete, folders)), report)
     with interruptible() as interruption:
         if workers == 1:
-            _work(expansion, attempts, 1, chosen, interruption, pace.of_worker)
+            _work(expansion, attempts, 1, chosen, interruption, pace.update_from_worker)
         else:
-            run_many(partial(_work, expansion, attempts, workers), workers, device=device, watch=pace.of_disk)
+            run_processes(partial(_work, expansion, attempts, workers), workers, device=device, watch=pace.update_from_disk)
         if report is not None:
             report(1, "index and manifest")
         finalize(expansion.folder, clips=clips)
@@ -371,6 +383,6 @@ def _work(
     workers: int,
     device: torch.device,
     interruption: Interruption,
-    report: Report | None = None,
+    report: ProgressCallback | None = None,
 ) -> None:
-    Worker(expansion, device, attempts, report, workers, interruption).work()
+    StimulusWorker(expansion, device, attempts, report, workers, interruption).work()

@@ -20,7 +20,7 @@ from tiny_plan import PLAN, write_plan
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerWarning
-from audiometamer.jobs.workers import Interruption, Pace, spell
+from audiometamer.jobs.workers import Interruption, RunProgress, format_duration
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.metamers.results import RECORD, iterate_results
 from audiometamer.metamers.unfinished import load_unfinished
@@ -28,7 +28,7 @@ from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.layout import CHECKPOINT, read_failure
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.records import read_record
-from audiometamer.stimuli.run import RETRY_STRIDE, Worker, prepare, run
+from audiometamer.stimuli.run import RETRY_STRIDE, StimulusWorker, prepare, run
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import read_manifest, verify
 
@@ -241,7 +241,7 @@ def test_a_finished_item_has_no_checkpoint(tmp_path):
     expansion = opened(write_plan(tmp_path, n_clips=1))
     prepare(expansion)
     interruption = Interruption()
-    worker = Worker(expansion, torch.device("cpu"), report=lambda *_: interruption.ask(), interruption=interruption)
+    worker = StimulusWorker(expansion, torch.device("cpu"), report=lambda *_: interruption.ask(), interruption=interruption)
     with pytest.raises(KeyboardInterrupt):
         worker.work()
     assert len(list(expansion.folder.rglob(CHECKPOINT))) == 2
@@ -273,7 +273,7 @@ def test_a_worker_whose_items_were_taken_over_discards_its_results(tmp_path):
     """As of a process that was suspended for long; also what it failed at, and its checkpoints."""
     expansion = opened(write_plan(tmp_path, n_clips=1))
     prepare(expansion)
-    first, second = (Worker(expansion, torch.device("cpu")) for _ in range(2))
+    first, second = (StimulusWorker(expansion, torch.device("cpu")) for _ in range(2))
     mine, _ = first._claimed(expansion.items, 2)
     for claim in claims(expansion.folder):
         claim.unlink()
@@ -295,7 +295,7 @@ def test_a_worker_whose_items_were_taken_over_discards_its_results(tmp_path):
 def test_a_worker_leaves_alone_what_another_holds(tmp_path):
     expansion = opened(write_plan(tmp_path))
     prepare(expansion)
-    first, second = (Worker(expansion, torch.device("cpu")) for _ in range(2))
+    first, second = (StimulusWorker(expansion, torch.device("cpu")) for _ in range(2))
     mine, rest = first._claimed(expansion.items, 2)
     assert [item for item, _ in mine] == expansion.items[:2]
     assert rest == expansion.items[2:]
@@ -306,7 +306,7 @@ def test_a_worker_leaves_alone_what_another_holds(tmp_path):
 def test_what_another_gives_back_at_the_last_moment_is_made(tmp_path, monkeypatch):
     expansion = opened(write_plan(tmp_path, PLAN.replace("steps = 20", "steps = 1"), n_clips=1))
     prepare(expansion)
-    first, second = (Worker(expansion, torch.device("cpu")) for _ in range(2))
+    first, second = (StimulusWorker(expansion, torch.device("cpu")) for _ in range(2))
     held, _ = first._claimed(expansion.items, 2)
     wait = second._wait
 
@@ -343,11 +343,11 @@ def test_notes_of_hundreds_of_clips_are_told_in_brief(tmp_path, capsys):
 
 @pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (150, "2 min"), (5400, "1.5 h"), (200_000, "2.3 days")])
 def test_spell(seconds, words):
-    assert spell(seconds) == words
+    assert format_duration(seconds) == words
 
 
 def test_what_is_attempted_again_is_not_counted_twice():
     """Three items are there; two of them are attempted again, and no more than three can be there."""
     told = []
-    Pace(3, lambda: 3, lambda share, message: told.append((share, message))).of_worker(2.0, "step 1")
+    RunProgress(3, lambda: 3, lambda share, message: told.append((share, message))).update_from_worker(2.0, "step 1")
     assert told == [(1, "3 of 3; step 1")]

@@ -21,7 +21,7 @@ import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.jobs.claims import read_claim
-from audiometamer.jobs.slurm import Resources, submit
+from audiometamer.jobs.slurm import SlurmResources, submit
 from audiometamer.metamers.results import iterate_results
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import read_plan
@@ -68,7 +68,7 @@ def plan_of(model, folder, **more):
 
 def started(path, **resources):
     """Submit a plan; its array's number."""
-    return submit(path, Resources(cpus=1, **resources)).split()[-1]
+    return submit(path, SlurmResources(cpus=1, **resources)).split()[-1]
 
 
 def notes(path):
