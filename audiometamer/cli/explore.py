@@ -252,7 +252,7 @@ def ladder(path: Path, device: str, workers: int) -> None:
     moves.tsv, a row for each signal, and calibration.tsv, what each wished change along each dimension came to.
     """
     with tracked() as tracker:
-        made, failed = run_ladder(path, read_ladder_plan(path), device=device, workers=workers, report=tracker)
+        made, failed = run_ladder(path, read_ladder_plan(path), device=device, workers=workers, progress=tracker)
     _print_calibrated(calibrate(rung.record for rung in made.all))
     for trouble in failed[:10]:
         click.echo(f"{trouble.reference} along {trouble.dimension} by {trouble.change:g}: {trouble.message}")

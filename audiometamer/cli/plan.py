@@ -15,7 +15,7 @@ from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.cli.status import print_status
 from audiometamer.errors import AudioMetamerWarning, pluralize
-from audiometamer.jobs.workers import format_duration
+from audiometamer.jobs.progress import format_duration
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.judging import null_notice
 from audiometamer.metamers.synthesis import default_null
@@ -49,7 +49,7 @@ def check(path: Path, device: str, measure: bool) -> None:
     plan = read_plan(path)
     with tracked() as tracker, _few_notes():
         tell = partial(_tell_without_null, plan)
-        found = estimate(path, plan, device=device, measure=measure, report=tracker, visit=tell)
+        found = estimate(path, plan, device=device, measure=measure, progress=tracker, visit=tell)
     table = plain_table("model", "layer", numbers=("items", "there", *(("time left",) if measure else ())))
     for row in found.rows:
         time = (format_duration(row.seconds),) if row.seconds is not None else ()
@@ -108,7 +108,7 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
     with _few_notes():
         expansion = expand(path, plan, visit=partial(_tell_without_null, plan))
     with tracked() as tracker:
-        run_plan(expansion, device=device, workers=workers, attempts=attempts if retry else 1, report=tracker)
+        run_plan(expansion, device=device, workers=workers, attempts=attempts if retry else 1, progress=tracker)
     print_status(read_status(expansion.folder))
 
 

@@ -3,11 +3,12 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from audiometamer.devices import choose_device
+from audiometamer.jobs.progress import ProgressCallback
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.benchmark import time_step
 from audiometamer.metamers.criteria import NullDistribution
@@ -148,7 +149,7 @@ def estimate(
     *,
     device: str = "auto",
     measure: bool = True,
-    report: Callable[[float, str], None] | None = None,
+    progress: ProgressCallback | None = None,
     visit: ModelVisitor | None = None,
 ) -> PlanEstimate:
     """Expand a plan, and time a few steps at every layer.
@@ -161,8 +162,8 @@ def estimate(
     device : str
     measure : bool
         Whether to time steps. Default True.
-    report : callable, optional
-        Told the share of the models that is done, and the layer.
+    progress : callable, optional
+        Called with the share of the models that is done, and the layer.
     visit : callable, optional
         Shown each model; see `audiometamer.stimuli.items.expand`.
     """
@@ -181,8 +182,8 @@ def estimate(
         sizes[model.name] = 4 * math.prod(model.signal_shape)
         model.to(chosen)
         for layer in layers:
-            if report is not None:
-                report(done, f"{model.name} {layer}")
+            if progress is not None:
+                progress(done, f"{model.name} {layer}")
             costs[model.name, layer] = None
             if measure:
                 size = min(plan.batch_size or fitting_batch_size(model, places(layer)), most)
