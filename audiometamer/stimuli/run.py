@@ -29,8 +29,8 @@ from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.items import Expansion, PlannedItem, base_identity
 from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, is_complete, read_failure
-from audiometamer.stimuli.plan import open_model, write_resolved_plan
 from audiometamer.stimuli.records import rejudge_item, save_failure, save_item, save_original, write_planned
+from audiometamer.stimuli.resolved import write_resolved_plan
 from audiometamer.stimuli.set import finalize
 
 # A retry begins from other noise; no user numbers so many seeds.
@@ -140,14 +140,14 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         if self._opened is None or self._opened.entry != item.entry:
             self._opened = None  # its memory is needed
             self._opened = self._open(item)
-        size = self.expansion.plan.batch_size
+        size = self.expansion.plan.content.batch_size
         self._batch_size = size or fitting_batch_size(self._opened.model, places(item.identity.settings.layer))
         return self._batch_size
 
     def _open(self, item: PlannedItem) -> _Opened:
         """The model of an item, as it was when the plan was expanded."""
-        path, plan = self.expansion.path, self.expansion.plan
-        model, null = open_model(path, plan.models[item.entry], place=f"models[{item.entry}]")
+        plan = self.expansion.plan
+        model, null = plan.open_model(item.entry)
         null = null or default_null(model)
         now, then = base_identity(model, item.identity.settings.layer, plan), item.identity
         for what, found, expected in (
@@ -212,7 +212,7 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         return self.need(item) if queue.write(item, write) else None
 
     def _metamers(self, opened: _Opened, jobs: _Jobs, queue: Queue[PlannedItem, Attempt]) -> Iterator[Metamer]:
-        plan, model = self.expansion.plan, opened.model
+        plan, model = self.expansion.plan.content, opened.model
         wanted = [(clip, item.identity.settings.layer, seed) for (_, seed), (item, _, clip) in jobs.items()]
 
         def progress(p: Progress) -> None:
@@ -237,7 +237,7 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         """An item's clip, as it was when the plan was expanded."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AudioMetamerWarning)  # issued when the plan was expanded, and in the evidence
-            clip = item.source.read(model, self.expansion.plan.level)
+            clip = item.source.read(model, self.expansion.plan.content.level)
         if sha256_of(clip.samples) != item.identity.settings.clip_sha256:
             raise AudioMetamerError(f"{item.source.path} has changed since the run began; start the run again")
         return clip
@@ -251,7 +251,7 @@ def prepare(expansion: Expansion) -> Path:
     except OSError as error:
         raise AudioMetamerError(f"could not write into {folder}: {error.strerror or error}") from error
     with file_lock(folder / LOCK):
-        clips = write_resolved_plan(expansion.path, expansion.plan, expansion.sources, expansion.layers, folder)
+        clips = write_resolved_plan(expansion.plan, expansion.sources, expansion.layers)
         write_planned(folder, expansion.items)
     return clips
 

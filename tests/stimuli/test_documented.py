@@ -36,7 +36,7 @@ def test_the_plan_on_the_page_is_one(tmp_path):
     (tmp_path / "words.toml").write_text(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0])
     shutil.copytree(ROOT / "stimuli", tmp_path / "stimuli")
     with pytest.warns(match="samples beyond"):
-        assert len(expand(tmp_path / "words.toml", read_plan(tmp_path / "words.toml")).items) == 12
+        assert len(expand(read_plan(tmp_path / "words.toml")).items) == 12
 
 
 @pytest.mark.parametrize("line", [line for line in PAGE.splitlines() if line.startswith("audiometamer ")])

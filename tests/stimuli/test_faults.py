@@ -40,7 +40,7 @@ ONE_BY_ONE = QUICK.replace("batch_size = 2", "batch_size = 1")
 
 
 def opened(path):
-    return expand(path, read_plan(path))
+    return expand(read_plan(path))
 
 
 def completed(folder):

@@ -35,7 +35,7 @@ from audiometamer.stimuli.verify import read_manifest, verify
 
 
 def opened(path):
-    return expand(path, read_plan(path))
+    return expand(read_plan(path))
 
 
 def queue_of(expansion, interruption=None, progress=None):
