@@ -125,7 +125,7 @@ def export(
         bids_version=cast("Literal['current', 'coming']", bids_version), reveal=reveal,
     )  # fmt: skip
     key = key or exporting.default_key_file(out)
-    form = cast("exporting.ExportFormat", to)
+    form = cast("exporting.FormatName", to)
     made = exporting.export(stimulus_set, out, to=form, settings=settings, selection=selection, key=key, names_key=names_key)
     click.echo(f"{len(made)} sounds: {out}   key: {key}   names follow from {exporting.names_key_file(key)}: keep both private")
 

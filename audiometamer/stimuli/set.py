@@ -230,7 +230,7 @@ def _write(stimulus_set: Path, rows: Sequence[IndexRow], about: Mapping[str, Map
     _write_parquet(stimulus_set / PARQUET, rows)
     described = _read_description(stimulus_set / DESCRIPTION)
     title = name or described.get("Name") or stimulus_set.resolve().name
-    described |= description(title, [right["licence"] for right in rights], kind="derivative", told_in=LICENCES)
+    described |= description(title, [right["licence"] for right in rights], kind="derivative", listed_in=LICENCES)
     write_json(stimulus_set / DESCRIPTION, described)
     readme = stimulus_set / README
     if not readme.exists() or readme.read_text(encoding="utf-8", errors="replace").startswith(_BY_US):
@@ -290,11 +290,11 @@ def _write_parquet(path: Path, rows: Sequence[IndexRow]) -> None:
         pq.write_table(table, file)
 
 
-def description(name: str, licences: Iterable[str], *, kind: str, told_in: str) -> dict[str, Any]:
-    """``dataset_description.json`` as BIDS asks for it; `kind` is its ``DatasetType``, `told_in` the file that lists licences."""
+def description(name: str, licences: Iterable[str], *, kind: str, listed_in: str) -> dict[str, Any]:
+    """``dataset_description.json`` as BIDS requires it; `kind` is its ``DatasetType``, `listed_in` the file with the licences."""
     distinct = sorted(set(licences))
     one = len(distinct) == 1 and distinct[0] != UNKNOWN
-    licence = distinct[0] if one else f"differs between the clips or unknown: see {told_in}"
+    licence = distinct[0] if one else f"differs between the clips or unknown: see {listed_in}"
     return {
         "Name": name,
         "BIDSVersion": BIDS_VERSION,

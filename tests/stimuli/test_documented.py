@@ -9,7 +9,7 @@ import click
 import pytest
 
 from audiometamer.cli import audiometamer
-from audiometamer.stimuli.export import ExportedSound
+from audiometamer.stimuli.exports.sounds import ExportedSound
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import ClipSelection, Plan, PlannedModel, read_plan
 from audiometamer.stimuli.set import COLUMNS
