@@ -11,11 +11,15 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.paths import printable
 
 _LONGEST = 150  # bytes of a name; file systems take 255
+# Names of devices on Windows, which no file may have there, with any ending.
+_DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)
 
 
 def safe_name(name: str) -> str:
     """A name that every file system takes; a long one is cut, and ends with its hash."""
     safe = re.sub(r"[^\w.@\-\[\]+=]+", "_", name).strip(".") or "_"
+    if _DEVICES.match(safe):
+        safe = f"_{safe}"
     if len(safe.encode()) <= _LONGEST:
         return safe
     cut = safe.encode()[: _LONGEST - 9].decode(errors="ignore")

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
+from audiometamer.io.files import JSON_ERRORS, is_safe_relative_path
 from audiometamer.io.names import portable_key, safe_name
 from audiometamer.io.paths import is_safe_relative_path
 from audiometamer.io.tables import read_cells
@@ -30,7 +31,7 @@ REPORT, REPORT_FILES = "report.html", "report_files"
 # How a metamer came about, from the plainest way on.
 ATTEMPTS = ("first", "new noise", "continued", "layer before")
 _GIVE = "give the --out folder of `audiometamer synth`, or a set that `audiometamer run` made"
-_NONE_YET = "holds no finished metamer yet; the command that made it resumes where it stopped"
+_NONE_YET = "holds no finished metamer yet; the command that made it can_resume where it stopped"
 # What else may be given by mistake, by a file that is there.
 _OTHERS = {
     "evaluation.tsv": "an evaluation", "lists.json": "an experiment", "model.toml": "a model", "selection.tsv": "a selection",
@@ -38,15 +39,11 @@ _OTHERS = {
 }  # fmt: skip
 
 
-# What JSON that cannot be read raises.
-NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-
 class BrokenOriginalError(BrokenError):
     """The natural signal of a metamer that is whole is gone or cut short: it alone is written again."""
 
 
-class Tried(msgspec.Struct, frozen=True):
+class AttemptSummary(msgspec.Struct, frozen=True):
     """One attempt at a metamer, in brief: how it was made; see `audiometamer.metamers.evidence.AttemptRecord`."""
 
     attempt: str = ""
@@ -57,7 +54,7 @@ class Tried(msgspec.Struct, frozen=True):
     layer: str | None = None
 
 
-class Summary(msgspec.Struct, frozen=True):
+class EvidenceSummary(msgspec.Struct, frozen=True):
     """The part of a metamer's evidence that a table of thousands needs; the rest, loss curves above all, is not read."""
 
     settings: Settings
@@ -67,7 +64,7 @@ class Summary(msgspec.Struct, frozen=True):
     rms: float
     peak: float
     sample_rate: int | None
-    tries: list[Tried] = []
+    tries: list[AttemptSummary] = []
     kept: int = 0
     domain: str = "Waveform"
     probabilities: dict[str, tuple[float, float]] = {}
@@ -78,16 +75,16 @@ class Summary(msgspec.Struct, frozen=True):
     @property
     def attempt(self) -> str:
         """Which of `ATTEMPTS` made it; empty if nothing is known."""
-        return attempt_word(self.tries, self.gave)
+        return attempt_origin(self.tries, self.gave)
 
     @property
     def gave(self) -> int:
         """The attempt that gave the signal, from 0."""
         snr = self.similarity.get(self.settings.layer, {}).get("snr_db")
-        return kept_try([tried.snr_db for tried in self.tries], self.kept, snr)
+        return kept_attempt([tried.snr_db for tried in self.tries], self.kept, snr)
 
 
-def kept_try(snrs: Sequence[float | None], kept: int, snr: float | None) -> int:
+def kept_attempt(snrs: Sequence[float | None], kept: int, snr: float | None) -> int:
     """Which attempt gave a signal, from 0, by the attempts' SNRs, what its record says, and its own SNR.
 
     Version 0.1 also counted attempts that its method left out; the attempt whose SNR is the signal's gave it.
@@ -96,7 +93,7 @@ def kept_try(snrs: Sequence[float | None], kept: int, snr: float | None) -> int:
     return likely[0] if likely else min(kept, max(len(snrs) - 1, 0))
 
 
-def attempt_word(tries: Sequence[Tried], kept: int) -> str:
+def attempt_origin(tries: Sequence[AttemptSummary], kept: int) -> str:
     """How the signal of an attempt came about.
 
     Returns
@@ -118,7 +115,7 @@ def attempt_word(tries: Sequence[Tried], kept: int) -> str:
     return "new noise" if kept else "first"
 
 
-def _continued(tries: Sequence[Tried], k: int) -> int:
+def _continued(tries: Sequence[AttemptSummary], k: int) -> int:
     """What an attempt continued; version 0.1 did not say so: the latest that began from noise, to be on the safe side."""
     if (before := tries[k].continues) is not None and 0 <= before < k:
         return before
@@ -143,7 +140,7 @@ class Result:
         The first 12 hexadecimal digits of its identity.
     seeds : list of int
         All that were tried, first the one that was asked for.
-    evidence : Summary
+    evidence : EvidenceSummary
     """
 
     folder: Path
@@ -152,7 +149,7 @@ class Result:
     original: str
     key: str
     seeds: list[int]
-    evidence: Summary
+    evidence: EvidenceSummary
 
     @property
     def path(self) -> Path:
@@ -199,7 +196,7 @@ class _Item(msgspec.Struct, frozen=True):
     file: str
     original: str
     attempts: list[int]
-    evidence: Summary
+    evidence: EvidenceSummary
     identity: _JudgedBy = _JudgedBy()
 
 
@@ -215,7 +212,7 @@ class Wanted(NamedTuple):
 
 
 _items = msgspec.json.Decoder(_Item)
-_summaries = msgspec.json.Decoder(Summary)
+_summaries = msgspec.json.Decoder(EvidenceSummary)
 
 
 def read_results(folder: Path, *, warn: bool = True, whole: bool = False) -> list[Result]:
@@ -249,7 +246,7 @@ def iterate_results(folder: Path, *, whole: bool = False) -> Iterator[Result]:
     if in_set := is_set(folder):
         records = sorted(folder.glob(f"{ITEMS}/*/*/*/{RECORD}"))
     else:
-        records = records_of(folder)
+        records = find_records(folder)
         if not records and not any(folder.glob(f"*/*/*{UNFINISHED}")):
             raise AudioMetamerError(_no_results(folder))
     broken: list[str] = []
@@ -263,10 +260,10 @@ def iterate_results(folder: Path, *, whole: bool = False) -> Iterator[Result]:
         else:
             if result is not None:
                 yield result
-    warn_of_broken(broken, "counts as not made; the command that made it makes it again")
+    warn_about_broken(broken, "counts as not made; the command that made it makes it again")
 
 
-def warn_of_broken(broken: Sequence[str], then: str) -> None:
+def warn_about_broken(broken: Sequence[str], then: str) -> None:
     """Say in one line what was found broken, if anything, and what comes of it."""
     if broken:
         more = f" (and {len(broken) - 1} more like it)" if len(broken) > 1 else ""
@@ -283,7 +280,7 @@ def check_set(folder: Path) -> None:
     """Raise if a folder is no stimulus set."""
     if is_set(folder):
         return
-    if records_of(folder):
+    if find_records(folder):
         raise AudioMetamerError(
             f"{folder} is no stimulus set, but metamers of `audiometamer synth`; give a set of `audiometamer run`"
         )
@@ -298,7 +295,7 @@ def _other_kind(folder: Path) -> str | None:
     return next((what for file, what in _OTHERS.items() if (folder / file).exists()), None)
 
 
-def records_of(out: Path) -> list[Path]:
+def find_records(out: Path) -> list[Path]:
     """The records that `synth` has written into a folder."""
     return sorted(out.glob("*/*/*_seed*.json"))
 
@@ -348,7 +345,7 @@ def _item_folder(at: Path) -> Path:
     return at.parents[1] if at.name.isdigit() else at
 
 
-def result_at(path: Path, *, whole: bool = False) -> Result:
+def read_result(path: Path, *, whole: bool = False) -> Result:
     """The metamer whose signal, or record, lies at `path`; with `whole`, its signals must be so."""
     path = path.absolute()
     at = path.parent
@@ -386,7 +383,7 @@ def read_json(record: Path, decoder: "msgspec.json.Decoder[T]", of: str) -> T:
         return decoder.decode(record.read_bytes())
     except OSError as error:
         raise AudioMetamerError(f"{record} cannot be read: {error.strerror}") from error
-    except NOT_JSON as error:
+    except JSON_ERRORS as error:
         if version := other_version(record):
             raise AudioMetamerError(f"{record} is not the record of {of}{version}: {error}") from error
         raise BrokenError(f"{record} is not the record of {of}: {first_line(error)}") from error
@@ -413,7 +410,7 @@ def other_version(record: Path) -> str:
     """Words for the version of audiometamer that wrote a record, if it says so and is not this one."""
     try:
         whole = msgspec.json.decode(record.read_bytes(), type=_Versions)
-    except (OSError, *NOT_JSON):
+    except (OSError, *JSON_ERRORS):
         return ""
     found = (whole.evidence or whole).versions.get("audiometamer", __version__)
     return "" if found == __version__ else f" of this version ({__version__}; {found} wrote it)"
