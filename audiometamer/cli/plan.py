@@ -13,14 +13,10 @@ from audiometamer.cli import options, slurm
 from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.cli.status import tell
-from audiometamer.errors import AudioMetamerWarning
-from audiometamer.jobs.workers import spell
-from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.cli.status import print_status
 from audiometamer.errors import AudioMetamerWarning, pluralize
 from audiometamer.jobs.progress import format_duration
-from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.judging import null_notice
 from audiometamer.models.model import Model
 from audiometamer.stimuli.estimate import estimate

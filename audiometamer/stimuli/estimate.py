@@ -13,9 +13,8 @@ from audiometamer.jobs.progress import ProgressCallback
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.benchmark import time_step
 from audiometamer.metamers.criteria import NullDistribution
-from audiometamer.metamers.methods import Method, load_method
-from audiometamer.metamers.settings import places
 from audiometamer.metamers.methods import Method
+from audiometamer.metamers.settings import places
 from audiometamer.metamers.synthesis import places
 from audiometamer.models.model import Model
 from audiometamer.stimuli.items import Expansion, ModelVisitor, PlannedItem, expand

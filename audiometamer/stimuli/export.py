@@ -13,27 +13,21 @@ from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws, write_key
 from audiometamer.io.files import atomic_folder, write_json, write_private, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.paths import real_path
-from audiometamer.io.tables import read_table, table_text, write_table
 from audiometamer.io.tables import read_table, table_text
 from audiometamer.metamers.belonging import check_integrity
 from audiometamer.metamers.results import iterate_results
 from audiometamer.models.inputs import NATURAL
 from audiometamer.signals.presentation import NOISE, TONE, PresentationSettings, Sounds, _rms, write_pcm
-from audiometamer.stimuli.set import (
-    RIGHTS,
-    UNKNOWN,
-    Row,
-    description,
-    read_clips,
-    read_index_rows,
-)
-from audiometamer.signals.presentation import NOISE, TONE, Settings, Sounds, _rms, write_pcm
 from audiometamer.stimuli.exports.bids import BIDS
 from audiometamer.stimuli.exports.folder import FOLDER
 from audiometamer.stimuli.exports.psychopy import PSYCHOPY
 from audiometamer.stimuli.exports.readme import readme
 from audiometamer.stimuli.exports.sounds import KEY_COLUMNS, ExportedSound, ExportFormat, columns_about
-from audiometamer.stimuli.set import IndexRow, read_clips, read_index_rows
+from audiometamer.stimuli.set import (
+    IndexRow,
+    read_clips,
+    read_index_rows,
+)
 from audiometamer.stimuli.verify import manifest_sha256
 from audiometamer.version import __version__
 

@@ -13,17 +13,11 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.label_files import grouped, read_groups
 from audiometamer.io.toml_files import Problem, error_context, read_toml
 from audiometamer.metamers.criteria import NullDistribution
-from audiometamer.metamers.methods import load_method
-from audiometamer.metamers.settings import places
-from audiometamer.models.inputs import load_clip
 from audiometamer.metamers.methods import Method, load_method
+from audiometamer.metamers.settings import places
 from audiometamer.metamers.synthesis import places
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
-from audiometamer.signals.audio import SOUND_ENDINGS, Clip
-from audiometamer.signals.clip_names import cell_seconds, clip_name, excerpt_name, row_clip_name
-from audiometamer.signals.images import PICTURE_ENDINGS
-from audiometamer.stimuli.layout import CLIP_COLUMNS, clip_tables
 
 Count = Annotated[int, Meta(ge=1, le=10**9)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]

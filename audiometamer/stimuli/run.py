@@ -11,28 +11,24 @@ import torch
 from msgspec.structs import replace
 
 from audiometamer.devices import choose_device
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, WritingError
-from audiometamer.io.files import make_folder
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
 from audiometamer.io.files import file_lock, make_folder
 from audiometamer.io.hashes import sha256_of
 from audiometamer.io.locks import file_lock
-from audiometamer.jobs.claims import LOCK, Claims
-from audiometamer.jobs.workers import FAULTS, Interruption, Report, RunProgress, interruptible, run_processes, stop_if_orphaned
 from audiometamer.jobs.claims import LOCK
 from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
 from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
-from audiometamer.jobs.workers import ITEM_ERRORS, Interruption
+from audiometamer.jobs.workers import (
+    ITEM_ERRORS,
+    Interruption,
+)
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.criteria import NullDistribution, default_null, judge_sha256
 from audiometamer.metamers.judging import rejudged
 from audiometamer.metamers.metamer import Metamer, Progress
-from audiometamer.metamers.results import BrokenOriginalError, read_item, warn_about_broken
+from audiometamer.metamers.results import BrokenOriginalError, Result, read_item, warn_about_broken
 from audiometamer.metamers.scheduling import resumption
 from audiometamer.metamers.settings import Settings, places
-from audiometamer.metamers.synthesis import iterate_metamers
-from audiometamer.metamers.results import BrokenOriginalError, Result, read_item, warn_about_broken
-from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, can_resume, save_unfinished
 from audiometamer.models.model import Model

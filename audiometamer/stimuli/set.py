@@ -9,11 +9,9 @@ from typing import Any
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, first_few, first_line
-from audiometamer.io.files import atomic_write, is_temporary, set_aside, write_json, write_text
-from audiometamer.io.locks import file_lock
 from audiometamer.errors import AudioMetamerError, first_few, first_line, pluralize
 from audiometamer.io.files import JSON_ERRORS, atomic_write, file_lock, is_temporary, set_aside, write_json, write_text
+from audiometamer.io.locks import file_lock
 from audiometamer.io.tables import read_table, write_table
 from audiometamer.jobs.claims import LOCK, file_stamp, remove_dead_claims
 from audiometamer.metamers.results import (
