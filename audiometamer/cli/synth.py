@@ -15,26 +15,16 @@ from audiometamer.errors import AudioMetamerError, BrokenError, some_of
 from audiometamer.io.files import exclusive_folder
 from audiometamer.io.label_files import grouped, read_groups
 from audiometamer.io.names import folder_of
-from audiometamer.metamers import files, hearing
+from audiometamer.metamers import hearing
+from audiometamer.metamers.clip_folders import check_clip_folder, check_file_names, restore_original, with_saved_name
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.figure import draw_figure
-from audiometamer.metamers.files import (
-    check_place,
-    checkpoint_path,
-    clip_folder,
-    is_attempted_again,
-    is_finished,
-    keep_attempt,
-    mend_original,
-    named_as_before,
-    read_metamer,
-    record_path,
-    save_metamer,
-    write_index,
-)
+from audiometamer.metamers.files import archive_attempt, has_attempts_left, is_finished, read_metamer, save_metamer
+from audiometamer.metamers.index import write_index
 from audiometamer.metamers.judging import judge_saved, null_notice
-from audiometamer.metamers.results import warn_of_broken
+from audiometamer.metamers.layout import checkpoint_path, clip_folder, record_path
+from audiometamer.metamers.record_files import warn_about_broken
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, settings_of
 from audiometamer.metamers.targets import GivenTarget, read_target
@@ -139,20 +129,20 @@ def make(
     """Synthesise, save, draw and list; used by `synth` and `demo`."""
     null = null or default_null(model)
     with exclusive_folder(folder_of(out)):
-        clips = [named_as_before(out, model, clip) if isinstance(clip, Clip) else clip for clip in clips]
+        clips = [with_saved_name(out, model, clip) if isinstance(clip, Clip) else clip for clip in clips]
         jobs = [(clip, layer, seed) for layer in dict.fromkeys(layers) for clip in clips for seed in dict.fromkeys(seeds)]
         weights = model.weights_sha256()
         chosen = [settings_of(model, *job, method=method, steps=steps, weights_sha256=weights) for job in jobs]
-        files.check_names(out, chosen)
+        check_file_names(out, chosen)
         for clip in clips:
-            check_place(out, clip, model.name, type(model.domain).__name__)
-            mend_original(out, clip, model)
+            check_clip_folder(out, clip, model.name, type(model.domain).__name__)
+            restore_original(out, clip, model.name, type(model.domain).__name__, model.sample_rate)
             if isinstance(clip, Clip):
                 for doubt in hearing.notices(model, clip, hearing.heard(model, clip)):
                     click.echo(f"note: {doubt}", err=True)
         there = [] if overwrite else _finished(out, chosen)
         judged = [metamer for settings in there if (metamer := judge_saved(model, out, settings, null)) is not None]
-        again = [settings for settings in there if is_attempted_again(out, settings)]
+        again = [settings for settings in there if has_attempts_left(out, settings)]
         todo = [job for job, settings in zip(jobs, chosen, strict=True) if settings not in there or settings in again]
         if there:
             click.echo(f"{len(there)} of {len(jobs)} metamers are in {out} already")
@@ -173,7 +163,7 @@ def make(
             )  # fmt: skip
             for metamer in found:
                 if metamer.evidence.settings in again:
-                    keep_attempt(out, metamer.evidence.settings)
+                    archive_attempt(out, metamer.evidence.settings)
                 save_metamer(out, metamer)
                 done += 1
                 tracker(done / len(todo), f"{metamer.evidence.settings.layer}: {verdict_word(metamer.passed)}")
@@ -196,7 +186,7 @@ def _finished(out: Path, chosen: Sequence[Settings]) -> list[Settings]:
                 there.append(settings)
         except BrokenError as error:
             broken.append(str(error))
-    warn_of_broken(broken, "counts as not made, and is made again")
+    warn_about_broken(broken, "counts as not made, and is made again")
     return there
 
 

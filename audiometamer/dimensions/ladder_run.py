@@ -29,7 +29,7 @@ from audiometamer.errors import AudioMetamerError, BrokenError, WritingError, on
 from audiometamer.io.files import file_lock, make_folder, set_aside, write_json
 from audiometamer.jobs.claims import Claims, forget_dead
 from audiometamer.jobs.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
-from audiometamer.metamers.results import NOT_JSON
+from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal, write_signal
@@ -158,7 +158,7 @@ def _failure(planned: PlannedLadder, each: PlannedMove) -> Path:
 def _failures(planned: PlannedLadder) -> list[NotMoved]:
     found = []
     for each in planned.moves:
-        with suppress(FileNotFoundError, *NOT_JSON):  # of no use is an empty one, after a power cut
+        with suppress(FileNotFoundError, *JSON_ERRORS):  # of no use is an empty one, after a power cut
             if not _is_made(planned, each):
                 found.append(msgspec.json.decode(_failure(planned, each).read_bytes(), type=NotMoved))
     return found

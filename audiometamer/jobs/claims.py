@@ -19,7 +19,7 @@ from msgspec import Meta
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
 from audiometamer.io.files import NO_LOCKS, create, file_lock, holder_of, make_folder
 from audiometamer.io.processes import began, has_ended, numbering
-from audiometamer.metamers.results import NOT_JSON
+from audiometamer.metamers.record_files import JSON_ERRORS
 
 if sys.platform != "win32":
     import fcntl
@@ -245,7 +245,7 @@ def read_claim(path: Path) -> Claim | None:
         return msgspec.json.decode(path.read_bytes(), type=Claim)
     except FileNotFoundError:
         return None
-    except NOT_JSON:
+    except JSON_ERRORS:
         return NOBODYS
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error

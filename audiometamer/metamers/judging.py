@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from audiometamer.io.files import write_json
 from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity
-from audiometamer.metamers.evidence import Evidence, Judged
-from audiometamer.metamers.files import checkpoint_path, read_evidence, read_metamer, record_path
-from audiometamer.metamers.results import Summary
+from audiometamer.metamers.evidence import EarlierVerdict, Evidence
+from audiometamer.metamers.files import read_evidence, read_metamer
+from audiometamer.metamers.layout import checkpoint_path, record_path
 from audiometamer.metamers.settings import Settings
+from audiometamer.metamers.summaries import EvidenceSummary
 from audiometamer.metamers.synthesis import Metamer, labels_heard, places, resumption
 from audiometamer.metamers.unfinished import save_unfinished
 from audiometamer.models.model import Model, record
@@ -25,7 +26,7 @@ def covers(null: NullDistribution | None, layer: str) -> bool:
     return null is not None and any(place in null.layers for place in places(layer))
 
 
-def is_out_of_date(evidence: Summary | Evidence, judge: str, *, has_null: bool) -> bool:
+def is_out_of_date(evidence: EvidenceSummary | Evidence, judge: str, *, has_null: bool) -> bool:
     """Whether a verdict is to be given anew.
 
     A verdict based on a null distribution is kept where there is none now.
@@ -60,7 +61,7 @@ def judged_anew(model: Model, metamer: Metamer, null: NullDistribution | None) -
     targets = {place: a[0] if isinstance(clip, Clip) else clip.at(place).to(a) for place, a in found.items()}
     measured = {place: similarity(targets[place], found[place][-1]) for place in names}
     verdict = judge_all(measured, null.layers if null else {}, labels)
-    before = [*evidence.earlier_verdicts, Judged(evidence.verdict, evidence.judged_by)]
+    before = [*evidence.earlier_verdicts, EarlierVerdict(evidence.verdict, evidence.judged_by)]
     judge = judge_sha256(model, null)
     return changed(metamer, evidence=replace(evidence, verdict=verdict, judged_by=judge, earlier_verdicts=before))
 

@@ -31,10 +31,10 @@ from audiometamer.metamers.evidence import AttemptRecord, Evidence, versions
 from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
 from audiometamer.metamers.methods import Attempt, Method, load_method, stuck_after
 from audiometamer.metamers.readings import reading
-from audiometamer.metamers.results import kept_try
 from audiometamer.metamers.settings import Settings
+from audiometamer.metamers.summaries import kept_attempt
 from audiometamer.metamers.targets import GivenTarget
-from audiometamer.metamers.unfinished import Checkpoints, Unfinished, alone, together
+from audiometamer.metamers.unfinished import Checkpoints, Unfinished, select_state, stack_states
 from audiometamer.models.adapters.joined import Joined
 from audiometamer.models.folding import folded, shallow_copy
 from audiometamer.models.model import Model, check_mode, record
@@ -571,7 +571,7 @@ class _Run:
         def save(checkpoints: Checkpoints, active: Tensor, state: Callable[[], MatchState]) -> None:
             def snapshot() -> list[Unfinished]:
                 seconds, batch = (time.monotonic() - began) / len(jobs), state()
-                own = [self._unfinished(jobs[i], number, alone(batch, k), seconds) for k, i in enumerate(active.tolist())]
+                own = [self._unfinished(jobs[i], number, select_state(batch, k), seconds) for k, i in enumerate(active.tolist())]
                 others = [(job, at) for (at, _), here in waiting.items() for job in here if job.tries or job.halfway]
                 return own + [self._unfinished(job, at, job.halfway) for job, at in others]
 
@@ -591,7 +591,9 @@ class _Run:
                 stop=stuck_after(stuck_step) if len(self.method.attempts) > 1 and not attempt.goes_on else None,
                 report=report,
                 report_every=_REPORT_EVERY,
-                halfway=None if jobs[0].halfway is None else together([job.halfway for job in jobs if job.halfway], model.device),
+                halfway=None
+                if jobs[0].halfway is None
+                else stack_states([job.halfway for job in jobs if job.halfway], model.device),
                 save=None if self.checkpoints is None else partial(save, self.checkpoints),
             )
         seconds = (time.monotonic() - began) / len(jobs)
@@ -761,7 +763,7 @@ def resumption(model: Model, metamer: Metamer, settings: Settings) -> Unfinished
     """
     evidence, method = metamer.evidence, load_method(settings.method)
     tries = evidence.tries
-    kept = kept_try([tried.snr_db for tried in tries], evidence.kept, evidence.similarity[settings.layer]["snr_db"])
+    kept = kept_attempt([tried.snr_db for tried in tries], evidence.kept, evidence.similarity[settings.layer]["snr_db"])
     best = metamer.samples, replace(evidence, kept=kept)
     job = _Job(metamer.clip, settings.layer, settings.seed, tries, [best])
     number, before = -1, layer_before(model, settings.layer)

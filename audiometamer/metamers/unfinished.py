@@ -111,7 +111,7 @@ def load_unfinished(path: Path) -> Unfinished | None:
     return Unfinished(header.settings, header.fingerprint, header.attempt, header.tries, best, halfway, header.seconds)
 
 
-def resumes(path: Path, *, seed: int, attempts: int) -> bool:
+def can_resume(path: Path, *, seed: int, attempts: int) -> bool:
     """Whether a checkpoint continues a finished metamer; one that was left as the metamer was finished knows fewer attempts.
 
     Parameters
@@ -181,7 +181,7 @@ class Checkpoints:
             raise KeyboardInterrupt
 
 
-def together(rows: Sequence[MatchState], device: torch.device) -> MatchState:
+def stack_states(rows: Sequence[MatchState], device: torch.device) -> MatchState:
     """Signals that have come equally far, as one batch."""
     first = rows[0]
     return MatchState(
@@ -193,7 +193,7 @@ def together(rows: Sequence[MatchState], device: torch.device) -> MatchState:
     )
 
 
-def alone(batch: MatchState, row: int) -> MatchState:
+def select_state(batch: MatchState, row: int) -> MatchState:
     """One signal of a batch, as a batch of one."""
     state = {name: tensor[row : row + 1] for name, tensor in batch.state.items()}
     return MatchState(batch.step, batch.parameters[row : row + 1], state, batch.loss_steps, batch.losses[row : row + 1])

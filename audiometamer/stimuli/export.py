@@ -13,7 +13,7 @@ from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
 from audiometamer.io.files import atomic_folder, resolved, write_json, write_private, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import read_table, table_text, write_table
-from audiometamer.metamers.belonging import check_belongs
+from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.results import iterate_results
 from audiometamer.models.inputs import NATURAL
 from audiometamer.signals.presentation import NOISE, TONE, Settings, Sounds, _rms, write_pcm
@@ -173,10 +173,10 @@ def _selected(stimulus_set: Path, selection: Path | None) -> list[Row]:
     for row in rows:
         if row.sample_rate is None:
             raise AudioMetamerError(f"{stimulus_set / row.file} is no sound; only sounds are exported")
-    exported, sum_of = {row.file for row in rows}, cache(file_sha256)
+    exported, file_hash = {row.file for row in rows}, cache(file_sha256)
     for result in iterate_results(stimulus_set):
         if result.file in exported:
-            check_belongs(result, sum_of)
+            check_integrity(result, file_hash)
     return rows
 
 

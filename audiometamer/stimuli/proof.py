@@ -14,8 +14,10 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import content_of
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.names import as_on_any_disk
-from audiometamer.metamers.belonging import is_original, is_signal
-from audiometamer.metamers.results import ITEMS, NOT_JSON, RECORD, Summary
+from audiometamer.metamers.integrity import is_original, is_signal
+from audiometamer.metamers.layout import ITEMS, RECORD
+from audiometamer.metamers.record_files import JSON_ERRORS
+from audiometamer.metamers.summaries import EvidenceSummary
 from audiometamer.stimuli.identity import Identity, folder_of_item
 from audiometamer.stimuli.layout import ATTEMPTS
 
@@ -40,7 +42,7 @@ class Held(msgspec.Struct, frozen=True):
     original: str
     attempts: list[int]
     file: str
-    evidence: Summary
+    evidence: EvidenceSummary
     identity: msgspec.Raw = msgspec.Raw(b"{}")
     replaces: list[str] = []
     seal: str = ""
@@ -102,13 +104,13 @@ class Contents:
         self.sums[file] = hashlib.sha256(content).hexdigest()
         try:
             self.records[file] = held = _held.decode(content)
-        except NOT_JSON:
+        except JSON_ERRORS:
             self.edited.add(file)
         else:
             if not is_sealed(content, held.seal):
                 self.edited.add(file)
 
-    def sum_of(self, path: Path) -> str:
+    def file_hash(self, path: Path) -> str:
         """The sum of a file that was read."""
         return self.sums[path.relative_to(self.folder).as_posix()]
 
@@ -140,13 +142,13 @@ def faults(contents: Contents) -> Iterator[Difference]:
             yield Difference(kind, file)
         evidence, signal, original = held.evidence, signal_of(file, held), held.original
         yield from (Difference("missing", of) for of in (signal, original) if of not in contents.sums)
-        if signal in contents.sums and not is_signal(evidence, contents.folder / signal, contents.sum_of):
+        if signal in contents.sums and not is_signal(evidence, contents.folder / signal, contents.file_hash):
             yield Difference("foreign", signal)
         if original in contents.sums:
             said = (original, evidence.original_sha256 or evidence.settings.clip_sha256)
             try:
                 if said not in originals:
-                    originals[said] = is_original(evidence, contents.folder / original, contents.sum_of)
+                    originals[said] = is_original(evidence, contents.folder / original, contents.file_hash)
                 if not originals[said]:
                     yield Difference("foreign", original)
             except AudioMetamerError:

@@ -21,10 +21,11 @@ from audiometamer.jobs.workers import FAULTS, Interruption, Pace, Report, interr
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.criteria import NullDistribution, judge_sha256
 from audiometamer.metamers.judging import judged_anew
-from audiometamer.metamers.results import BrokenOriginalError, read_item, warn_of_broken
+from audiometamer.metamers.record_files import BrokenOriginalError, warn_about_broken
+from audiometamer.metamers.results import read_item
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
-from audiometamer.metamers.unfinished import Checkpoints, Unfinished, resumes, save_unfinished
+from audiometamer.metamers.unfinished import Checkpoints, Unfinished, can_resume, save_unfinished
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.items import Expansion, Planned, identity_of
@@ -80,7 +81,7 @@ class Worker:
         with self.claims.alive():
             while self._turn() or self._wait():
                 pass
-        warn_of_broken(list(self._broken.values()), "it counted as not made, and was made again")
+        warn_about_broken(list(self._broken.values()), "it counted as not made, and was made again")
         return self.made
 
     def _turn(self) -> bool:
@@ -104,7 +105,7 @@ class Worker:
         try:
             found = read_item(self.expansion.folder, at, whole=True)
         except BrokenOriginalError as error:
-            return _Attempt(0, seed, mend_original=True, broken=str(error))
+            return _Attempt(0, seed, restore_original=True, broken=str(error))
         except BrokenError as error:
             return _Attempt(0, seed, broken=str(error))
         except AudioMetamerError:  # another version's, or not to be read: `status` names it
@@ -116,7 +117,7 @@ class Worker:
         if item.is_to_be_judged(found):
             return _Attempt(number, seed, judge=True)
         own = found.evidence.settings.seed
-        if found.passed is False and resumes(at / CHECKPOINT, seed=own, attempts=len(found.evidence.tries)):  # by a new judge
+        if found.passed is False and can_resume(at / CHECKPOINT, seed=own, attempts=len(found.evidence.tries)):  # by a new judge
             return _Attempt(number, own)
         if found.passed is False and number < self.attempts:
             return _Attempt(number, seed + number * RETRY_STRIDE)
@@ -223,12 +224,12 @@ class Worker:
         """Do what an item wants besides a synthesis; the attempt that remains, or None."""
         if wanted is not None and wanted.broken:
             self._broken[item.key] = wanted.broken
-        if wanted is not None and wanted.mend_original:
+        if wanted is not None and wanted.restore_original:
             model = opened[0]
             save_original(self.expansion.folder, item, self._clip(model, item), type(model.domain).__name__)
             wanted = self._next_attempt(item)
-            if wanted is not None and wanted.mend_original:  # the record names another file
-                return wanted._replace(mend_original=False)
+            if wanted is not None and wanted.restore_original:  # the record names another file
+                return wanted._replace(restore_original=False)
         return self._judged(opened, item) if wanted is not None and wanted.judge else wanted
 
     def _judged(self, opened: tuple[Model, NullDistribution | None], item: Planned) -> "_Attempt | None":
@@ -299,7 +300,7 @@ class _Attempt(NamedTuple):
     number: int
     seed: int
     judge: bool = False
-    mend_original: bool = False
+    restore_original: bool = False
     broken: str = ""
 
 

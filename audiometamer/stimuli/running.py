@@ -10,7 +10,8 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import is_empty, is_temporary
 from audiometamer.jobs.claims import LOCK, NOBODYS, is_claim, is_running, read_claim
-from audiometamer.metamers.results import ITEMS, NOT_JSON, PLANNED, RECORD, REPORT, REPORT_FILES
+from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
+from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.metamers.settings import Settings
 from audiometamer.stimuli.identity import folder_of_item
 from audiometamer.stimuli.layout import (
@@ -112,7 +113,7 @@ def _is_checkpoint(path: Path, at: PurePosixPath) -> bool:
             length = struct.unpack("<Q", file.read(8))[0]
             header = msgspec.json.decode(file.read(min(length, _LARGEST_HEADER)), type=_Header)
         settings = msgspec.json.decode(header.metadata.unfinished, type=_Unfinished).settings
-    except (struct.error, *NOT_JSON):
+    except (struct.error, *JSON_ERRORS):
         return False
     key = at.parent.name.rpartition("-")[2]  # of a later attempt, the seed is another
     return PurePosixPath(folder_of_item(settings, key)).parent == at.parent.parent

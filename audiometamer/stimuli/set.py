@@ -13,17 +13,10 @@ from audiometamer.errors import AudioMetamerError, first_line, some_of
 from audiometamer.io.files import atomic_write, file_lock, is_temporary, set_aside, write_json, write_text
 from audiometamer.io.tables import read_table, write_table
 from audiometamer.jobs.claims import LOCK, forget_dead, stamp
-from audiometamer.metamers.results import (
-    INDEX,
-    ITEMS,
-    NOT_JSON,
-    Result,
-    check_set,
-    is_set,
-    iterate_results,
-    read_results,
-    warn_of_broken,
-)
+from audiometamer.metamers.folder_kinds import check_set, is_set
+from audiometamer.metamers.layout import INDEX, ITEMS
+from audiometamer.metamers.record_files import JSON_ERRORS, warn_about_broken
+from audiometamer.metamers.results import Result, iterate_results, read_results
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.signals.clip_names import name_of
 from audiometamer.stimuli.layout import (
@@ -70,7 +63,7 @@ class Row(msgspec.Struct, frozen=True):
     method, loss : str
     attempt : str
         How it came about: ``first``, ``new noise``, ``continued`` or ``layer before``; see
-        `audiometamer.metamers.results.attempt_word`.
+        `audiometamer.metamers.summaries.attempt_origin`.
     steps : int
     seconds : float
         Of synthesis.
@@ -322,8 +315,8 @@ def _read_description(path: Path) -> dict[str, Any]:
         return {}
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
-    except NOT_JSON as error:
-        warn_of_broken([f"{path} is not a JSON object ({first_line(error)})"], "it is set aside and written anew")
+    except JSON_ERRORS as error:
+        warn_about_broken([f"{path} is not a JSON object ({first_line(error)})"], "it is set aside and written anew")
         set_aside(path)
         return {}
 

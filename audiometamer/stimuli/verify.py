@@ -13,19 +13,11 @@ from audiometamer.io.files import atomic_write, set_aside
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.names import as_on_any_disk
 from audiometamer.jobs.claims import stamp
-from audiometamer.metamers.belonging import is_original, is_signal
-from audiometamer.metamers.results import (
-    ITEMS,
-    PLANNED,
-    RECORD,
-    check_set,
-    is_set,
-    read_item,
-    record_file,
-    records_of,
-    result_at,
-    warn_of_broken,
-)
+from audiometamer.metamers.folder_kinds import check_set, is_set
+from audiometamer.metamers.integrity import is_original, is_signal
+from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, find_records, relative_record_path
+from audiometamer.metamers.record_files import warn_about_broken
+from audiometamer.metamers.results import read_item, read_result
 from audiometamer.signals.whole import is_whole
 from audiometamer.stimuli.layout import ATTEMPTS, ERROR, MANIFEST, ORIGINALS
 from audiometamer.stimuli.proof import Contents, Difference, Kind, faults
@@ -84,7 +76,7 @@ def _sums_before(stimulus_set: Path) -> dict[str, str]:
     try:
         return read_manifest(stimulus_set) if path.exists() else {}
     except AudioMetamerError as error:
-        warn_of_broken([str(error)], "it is set aside and written anew")
+        warn_about_broken([str(error)], "it is set aside and written anew")
         set_aside(path)
         return {}
 
@@ -164,7 +156,7 @@ def verify(stimulus_set: Path) -> Iterator[Difference]:
     A folder of `audiometamer synth` has no manifest: its records alone are looked at. Each file is read once, a piece at a time.
     Nothing is written.
     """
-    if not is_set(stimulus_set) and (records := records_of(stimulus_set)):
+    if not is_set(stimulus_set) and (records := find_records(stimulus_set)):
         yield from _verify_beside(stimulus_set, records)
         return
     sums = read_manifest(stimulus_set)
@@ -196,7 +188,7 @@ def _is_linked(file: str, links: Set[str]) -> bool:
 def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference]:
     """What does not belong together of the metamers of `synth`."""
     seen: set[str] = set()
-    sum_of = cache(file_sha256)  # metamers share originals
+    file_hash = cache(file_sha256)  # metamers share originals
 
     def once(kind: Kind, file: str) -> Iterator[Difference]:
         if file not in seen:
@@ -211,12 +203,12 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
         if links:
             continue
         try:
-            result = result_at(record)
+            result = read_result(record)
         except AudioMetamerError:
             yield Difference("unreadable", name)
             continue
         evidence = result.evidence
-        if _as_named_before(name) != _as_named_before(record_file(evidence.settings)):
+        if _as_named_before(name) != _as_named_before(relative_record_path(evidence.settings)):
             yield Difference("misplaced", name)
         for file, belongs in ((result.file, is_signal), (result.original, is_original)):
             path = folder / file
@@ -226,7 +218,7 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
                 yield from once("missing", file)
             else:
                 try:
-                    if not belongs(evidence, path, sum_of):
+                    if not belongs(evidence, path, file_hash):
                         yield from once("foreign", file)
                 except AudioMetamerError:
                     yield from once("unreadable", file)

@@ -11,8 +11,9 @@ import torch
 import audiometamer as am
 from audiometamer.io.tables import read_table
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import read_metamer, save_metamer, write_index
+from audiometamer.metamers.files import read_metamer, save_metamer
 from audiometamer.metamers.hearing import LOW_PROBABILITY, heard, notices, probabilities, share_above
+from audiometamer.metamers.index import write_index
 
 RATE = 20_000
 

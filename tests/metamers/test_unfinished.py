@@ -11,7 +11,7 @@ from audiometamer.matching.optimizers import Cosine, NormalizedDescent
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.metamers.methods import stuck_after
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.unfinished import Checkpoints, alone, load_unfinished, resumes, save_unfinished, together
+from audiometamer.metamers.unfinished import Checkpoints, can_resume, load_unfinished, save_unfinished, select_state, stack_states
 
 
 class Stopped(Exception):
@@ -40,7 +40,7 @@ def test_a_match_goes_on_to_the_bit():
     with pytest.raises(Stopped):
         am.match(lambda x: x @ a.T, target, start, stop=stuck_after(30), save=save, **options)
     assert kept["active"].tolist() == [0, 2]
-    halfway = together([alone(kept["state"], 0), alone(kept["state"], 1)], torch.device("cpu"))
+    halfway = stack_states([select_state(kept["state"], 0), select_state(kept["state"], 1)], torch.device("cpu"))
     rest = am.match(lambda x: x @ a.T, target[[0, 2]], start[[0, 2]], stop=stuck_after(30), halfway=halfway, **options)
     assert torch.equal(rest.signals, whole.signals[[0, 2]])
     assert rest.loss_steps == whole.loss_steps
@@ -109,7 +109,7 @@ def test_what_is_no_checkpoint(tmp_path, content):
     settings = Settings("c", "0", "m", "1", "relu0", 0, "default", 20, "inversion")
     with pytest.warns(am.AudioMetamerWarning, match=r"kept\.safetensors is not a checkpoint: .*; its metamer is begun again"):
         assert Checkpoints(lambda _: tmp_path / "kept.safetensors").load(settings, "") is None
-    assert not resumes(tmp_path / "kept.safetensors", seed=0, attempts=0)
+    assert not can_resume(tmp_path / "kept.safetensors", seed=0, attempts=0)
     assert load_unfinished(tmp_path / "none.safetensors") is None
 
 
@@ -118,6 +118,6 @@ def test_what_is_left_over_from_before_a_metamer_was_finished_does_not_resume_it
     stopped = Checkpoints(lambda _: path, stop=lambda: True)
     with pytest.raises(KeyboardInterrupt):
         am.synthesize(tiny, tiny_clip, "relu1", steps=20, checkpoints=stopped)
-    assert resumes(path, seed=0, attempts=0)  # it has no attempt to its end
-    assert not resumes(path, seed=0, attempts=1)  # the metamer has: it was finished, and then the process was killed
-    assert not resumes(tmp_path / "none.safetensors", seed=0, attempts=0)
+    assert can_resume(path, seed=0, attempts=0)  # it has no attempt to its end
+    assert not can_resume(path, seed=0, attempts=1)  # the metamer has: it was finished, and then the process was killed
+    assert not can_resume(tmp_path / "none.safetensors", seed=0, attempts=0)

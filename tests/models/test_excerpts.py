@@ -13,7 +13,7 @@ import torch
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.io.tables import read_table
-from audiometamer.metamers.files import evidence_of, read_metamer, save_metamer
+from audiometamer.metamers.files import evidence_from_result, read_metamer, save_metamer
 from audiometamer.metamers.results import read_results
 from audiometamer.signals.audio import ClipSource
 from audiometamer.signals.clip_names import excerpt_name, recording_of
@@ -147,7 +147,7 @@ def test_a_plan_takes_several_excerpts_of_one_recording(recording, capsys):
     with pytest.warns(am.AudioMetamerWarning, match="padded with silence"):
         assert [item.identity.settings.clip for item in items()] == ["a", "a@0.25s", "a@0.5-0.6s", "a@0.5s"]
     assert main(["run", "plan.toml"]) == 0
-    found = [evidence_of(result) for result in read_results(Path("set"))]
+    found = [evidence_from_result(result) for result in read_results(Path("set"))]
     assert len(found) == 4
     starts = {evidence.settings.clip: (evidence.source.start, evidence.source.duration) for evidence in found}
     assert starts == {"a": (0.0, 0.25), "a@0.25s": (0.25, 0.25), "a@0.5-0.6s": (0.5, 0.1), "a@0.5s": (0.5, 0.25)}

@@ -22,7 +22,8 @@ from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerWarning
 from audiometamer.jobs.workers import Interruption, Pace, spell
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
-from audiometamer.metamers.results import RECORD, iterate_results
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.results import iterate_results
 from audiometamer.metamers.unfinished import load_unfinished
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.layout import CHECKPOINT, read_failure

@@ -12,8 +12,8 @@ from command_line import refused
 
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
-from audiometamer.metamers.belonging import samples_sha256
 from audiometamer.metamers.files import read_metamer
+from audiometamer.metamers.integrity import hash_original
 from audiometamer.metamers.targets import save_activations
 from audiometamer.signals.files import write_signal
 
@@ -128,4 +128,4 @@ def test_a_header_that_announces_more_than_there_is_takes_no_memory(tmp_path):
     with (tmp_path / "vast.npy").open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (10**13,)})
     with pytest.raises(AudioMetamerError, match=r"vast\.npy is truncated"):
-        samples_sha256(tmp_path / "vast.npy", "relu0")
+        hash_original(tmp_path / "vast.npy", "relu0")
