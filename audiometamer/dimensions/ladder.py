@@ -22,7 +22,7 @@ from audiometamer.io.files import set_aside, write_json
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.names import check_apart, safe_name
 from audiometamer.io.tables import write_table
-from audiometamer.metamers.layout import suffix_of
+from audiometamer.metamers.layout import signal_kind, suffix_of
 from audiometamer.metamers.record_files import check_whole, decode_record, warn_about_broken
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
@@ -421,4 +421,4 @@ def _row(out: Path, rung: MovedStimulus) -> dict[str, object]:
 
 
 def _suffix(model: Model) -> str:
-    return suffix_of(type(model.domain).__name__)
+    return suffix_of(signal_kind(model.domain))

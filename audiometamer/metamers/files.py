@@ -5,6 +5,7 @@ Sounds are float32 WAVs, images 16-bit PNGs, and other signals ``.npy`` files.
 
 import itertools
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -37,14 +38,26 @@ _items, _evidence = msgspec.json.Decoder(_Item), msgspec.json.Decoder(Evidence)
 
 
 def save_metamer(out: Path, metamer: Metamer) -> Path:
+    """Write a metamer as `write_metamer`, and return the path of its signal."""
+    write_metamer(out, metamer)
+    return signal_path(record_path(out, metamer.evidence.settings), metamer.evidence.domain)
+
+
+def write_metamer(out: Path, metamer: Metamer) -> Metamer:
     """Write a metamer's signal and record, and beside them the natural signal, or the given target, unless it is there.
 
     The record is written last: a signal without one is unfinished work.
 
+    Parameters
+    ----------
+    out : path
+        The folder of metamers.
+    metamer : Metamer
+
     Returns
     -------
-    path
-        The signal.
+    Metamer
+        With the SHA-256 of its files in its evidence, as in the record.
 
     Raises
     ------
@@ -63,9 +76,10 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     original = save_original(folder, clip, evidence.domain, evidence.sample_rate)
     _set_aside_broken(record, path)
     write_signal(path, metamer.samples, evidence.sample_rate)
-    write_json(record, with_checksums(evidence, path, original))
+    evidence = with_checksums(evidence, path, original)
+    write_json(record, evidence)
     checkpoint_path(out, settings).unlink(missing_ok=True)
-    return path
+    return replace(metamer, evidence=evidence)
 
 
 def _set_aside_broken(record: Path, signal: Path) -> None:
@@ -83,14 +97,14 @@ def with_checksums(evidence: Evidence, signal: Path, original: Path) -> Evidence
     return msgspec.structs.replace(evidence, signal_sha256=file_sha256(signal), original_sha256=file_sha256(original))
 
 
-def archive_attempt(out: Path, settings: Settings) -> None:
+def archive_attempt(out: Path, evidence: Evidence) -> None:
     """Copy a metamer that is attempted again into ``attempts/``, with its record, before it is replaced."""
-    record = record_path(out, settings)
+    record = record_path(out, evidence.settings)
     for number in itertools.count():
         archived = record.parent / "attempts" / f"{record.stem}-{number}.json"
         if not archived.exists():
             break
-    signal = signal_path(record, read_evidence(record).domain)
+    signal = signal_path(record, evidence.domain)
     for source, copy in ((signal, archived.with_suffix(signal.suffix)), (record, archived)):
         with atomic_write(copy) as temporary:
             shutil.copyfile(source, temporary)
@@ -131,30 +145,32 @@ def metamer_from_result(result: Result) -> Metamer:
     return Metamer(read_signal(result.path), clip, evidence)
 
 
-def is_finished(out: Path, settings: Settings) -> bool:
-    """Whether a metamer of these settings is in `out` already.
+def find_metamer(out: Path, settings: Settings) -> Metamer | None:
+    """Read the metamer of these settings in `out`; None if there is none.
 
     Raises
     ------
     BrokenError
-        If it is, but damaged: it counts as not made.
+        If it is damaged: it counts as not made.
     AudioMetamerError
-        If one of the same name but other settings is: nothing is overwritten unasked.
+        If one of the same name but other settings is there: nothing is overwritten unasked. As `metamer_from_result`.
     """
     record = record_path(out, settings)
     if not record.exists():
-        return False
-    evidence = evidence_from_result(read_result(record, whole=True))
-    path, found = signal_path(record, evidence.domain), evidence.settings
-    if found == settings:
-        return True
-    differing = [name for name in Settings.__struct_fields__ if getattr(found, name) != getattr(settings, name)]
-    raise AudioMetamerError(
-        f"{path} exists and was made with another {', '.join(differing)}; choose another --out, or --overwrite it"
+        return None
+    result = read_result(record, whole=True)
+    found = result.evidence.settings
+    if found != settings:
+        differing = [name for name in Settings.__struct_fields__ if getattr(found, name) != getattr(settings, name)]
+        raise AudioMetamerError(
+            f"{result.path} exists and was made with another {', '.join(differing)}; choose another --out, or --overwrite it"
+        )
+    return metamer_from_result(result)
+
+
+def has_attempts_left(out: Path, evidence: Evidence) -> bool:
+    """Whether a finished metamer of `out` failed a new verdict, and its method has attempts left for it."""
+    settings = evidence.settings
+    return evidence.verdict.passed is False and can_resume(
+        checkpoint_path(out, settings), seed=settings.seed, attempts=len(evidence.tries)
     )
-
-
-def has_attempts_left(out: Path, settings: Settings) -> bool:
-    """Whether a finished metamer failed a new verdict, and its method has attempts left for it."""
-    evidence, checkpoint = read_evidence(record_path(out, settings)), checkpoint_path(out, settings)
-    return evidence.verdict.passed is False and can_resume(checkpoint, seed=settings.seed, attempts=len(evidence.tries))

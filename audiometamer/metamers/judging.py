@@ -11,9 +11,7 @@ from msgspec.structs import replace
 from audiometamer.io.files import write_json
 from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity
 from audiometamer.metamers.evidence import EarlierVerdict, Evidence
-from audiometamer.metamers.files import read_evidence, read_metamer
 from audiometamer.metamers.layout import checkpoint_path, record_path
-from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.summaries import EvidenceSummary
 from audiometamer.metamers.synthesis import Metamer, labels_heard, places, resumption
 from audiometamer.metamers.unfinished import save_unfinished
@@ -66,8 +64,8 @@ def judged_anew(model: Model, metamer: Metamer, null: NullDistribution | None) -
     return changed(metamer, evidence=replace(evidence, verdict=verdict, judged_by=judge, earlier_verdicts=before))
 
 
-def judge_saved(model: Model, out: Path, settings: Settings, null: NullDistribution | None) -> Metamer | None:
-    """Judge a metamer of `synth` anew if its verdict is out of date; None if it is not.
+def judge_saved(model: Model, out: Path, metamer: Metamer, null: NullDistribution | None) -> Metamer | None:
+    """Judge a metamer of `synth` again if its verdict is out of date; None if it is not.
 
     If it failed and its method has other attempts for it, a checkpoint is written from which its synthesis resumes.
 
@@ -75,17 +73,18 @@ def judge_saved(model: Model, out: Path, settings: Settings, null: NullDistribut
     ----------
     model : Model
     out : path
-    settings : Settings
+    metamer : Metamer
+        As it was read from `out`.
     null : NullDistribution or None
     """
-    path = record_path(out, settings)
+    settings = metamer.evidence.settings
     judge, has_null = judge_sha256(model, null), covers(null, settings.layer)
-    if not is_out_of_date(read_evidence(path), judge, has_null=has_null):
+    if not is_out_of_date(metamer.evidence, judge, has_null=has_null):
         return None
-    metamer = judged_anew(model, read_metamer(path), null)
+    metamer = judged_anew(model, metamer, null)
     if (unfinished := resumption(model, metamer, settings)) is not None:
         save_unfinished(checkpoint_path(out, settings), unfinished)  # first: a verdict that is written is not given again
-    write_json(path, metamer.evidence)
+    write_json(record_path(out, settings), metamer.evidence)
     return metamer
 
 

@@ -16,6 +16,12 @@ _SUFFIXES = {"Waveform": ".wav", "Image": ".png"}  # by `domain` in the evidence
 _ARRAY = ".npy"
 
 
+def signal_kind(domain: object) -> str:
+    """What the signals of a domain are, for `domain` in the evidence: ``Waveform`` or ``Image`` by its `suffix`, or its class."""
+    suffix = getattr(domain, "suffix", _ARRAY)
+    return next((kind for kind, known in _SUFFIXES.items() if known == suffix), type(domain).__name__)
+
+
 def suffix_of(domain: str) -> str:
     """The suffix of a signal's file, by `domain` in its evidence."""
     return _SUFFIXES.get(domain, _ARRAY)

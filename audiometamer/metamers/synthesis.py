@@ -29,6 +29,7 @@ from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity, worst
 from audiometamer.metamers.evidence import AttemptRecord, Evidence, versions
 from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
+from audiometamer.metamers.layout import signal_kind
 from audiometamer.metamers.methods import Attempt, Method, load_method, stuck_after
 from audiometamer.metamers.readings import reading
 from audiometamer.metamers.settings import Settings
@@ -258,7 +259,7 @@ def iterate_metamers(
             model.tap(place)
     for clip in {id(clip): clip for clip, _, _ in jobs}.values():
         if isinstance(clip, Clip):
-            _check_clip(model, clip)
+            check_clip(model, clip)
     run = _Run(
         model,
         procedure,
@@ -715,7 +716,7 @@ class _Run:
             versions=versions(),
             tf32=self.tf32,
             compiled=self.compiled,
-            domain=type(self.domain).__name__,
+            domain=signal_kind(self.domain),
             probabilities=probable,
             classes={task: len(names) for task, names in hearing.vocabulary(model).items() if task in probable},
             limits=[] if model.card is None else model.card.limits,
@@ -781,7 +782,8 @@ def rank_key(evidence: Evidence) -> tuple[bool, int, float]:
     return verdict.passed is not False, sum(verdict.beyond_null.values()), math.inf if snr is None else snr
 
 
-def _check_clip(model: Model, clip: Clip) -> None:
+def check_clip(model: Model, clip: Clip) -> None:
+    """Raise unless a clip has the shape, the sample rate and the range of values that a model takes."""
     low, high = model.bounds
     if clip.sample_rate is not None and (broken := int((~torch.isfinite(clip.samples)).sum())):
         raise AudioMetamerError(f"clip {clip.name!r} holds {broken} NaN or infinite samples")

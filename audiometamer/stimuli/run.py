@@ -21,6 +21,7 @@ from audiometamer.jobs.workers import FAULTS, Interruption, Pace, Report, interr
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.criteria import NullDistribution, judge_sha256
 from audiometamer.metamers.judging import judged_anew
+from audiometamer.metamers.layout import signal_kind
 from audiometamer.metamers.record_files import BrokenOriginalError, warn_about_broken
 from audiometamer.metamers.results import read_item
 from audiometamer.metamers.settings import Settings
@@ -226,7 +227,7 @@ class Worker:
             self._broken[item.key] = wanted.broken
         if wanted is not None and wanted.restore_original:
             model = opened[0]
-            save_original(self.expansion.folder, item, self._clip(model, item), type(model.domain).__name__)
+            save_original(self.expansion.folder, item, self._clip(model, item), signal_kind(model.domain))
             wanted = self._next_attempt(item)
             if wanted is not None and wanted.restore_original:  # the record names another file
                 return wanted._replace(restore_original=False)

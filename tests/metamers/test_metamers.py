@@ -17,7 +17,7 @@ from audiometamer.io.hashes import file_sha256
 from audiometamer.matching.domains import Waveform
 from audiometamer.matching.losses import rectified, relative_l2, relative_l2_with_roots
 from audiometamer.metamers.criteria import NullDistribution
-from audiometamer.metamers.files import is_finished, read_metamer, save_metamer
+from audiometamer.metamers.files import find_metamer, read_metamer, save_metamer
 from audiometamer.metamers.index import write_index
 from audiometamer.metamers.methods import METHODS, load_method
 from audiometamer.metamers.synthesis import _Job, _Run, iterate_metamers, settings_of
@@ -239,17 +239,17 @@ def test_a_failed_metamer_is_written_too_and_says_so(tmp_path, metamers):
     assert "\tfailed\t" in write_index(tmp_path).read_text()
 
 
-def test_what_is_finished_is_known_by_its_settings(tmp_path, tiny, metamers):
+def test_what_find_metamer_is_known_by_its_settings(tmp_path, tiny, metamers):
     metamer = metamers[0]
     settings = metamer.evidence.settings
-    assert not is_finished(tmp_path, settings)
+    assert find_metamer(tmp_path, settings) is None
     path = save_metamer(tmp_path, metamer)
-    assert is_finished(tmp_path, settings)
+    assert torch.equal(find_metamer(tmp_path, settings).samples, metamer.samples)
     assert settings == settings_of(tiny, metamer.clip, settings.layer, settings.seed, method="default", steps=None)
     with pytest.raises(am.AudioMetamerError, match="exists and was made with another steps; choose another --out"):
-        is_finished(tmp_path, replace(settings, steps=3))
+        find_metamer(tmp_path, replace(settings, steps=3))
     path.with_suffix(".json").unlink()
-    assert not is_finished(tmp_path, settings)  # a WAV without its record is unfinished
+    assert find_metamer(tmp_path, settings) is None  # a WAV without its record is unfinished
 
 
 def test_a_damaged_record_is_one_line(tmp_path, metamers):
