@@ -18,12 +18,13 @@ from audiometamer.metamers import hearing
 from audiometamer.metamers.clip_folders import check_clip_folder, check_file_names, restore_original, with_saved_name
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.figure import can_draw, draw_figure
-from audiometamer.metamers.files import archive_attempt, find_metamer, has_attempts_left, write_metamer
+from audiometamer.metamers.files import find_metamer, has_attempts_left
 from audiometamer.metamers.index import write_index
 from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
 from audiometamer.metamers.judging import judge_saved
 from audiometamer.metamers.layout import FIGURE, checkpoint_path, clip_folder, signal_kind
 from audiometamer.metamers.record_files import warn_about_broken
+from audiometamer.metamers.saving import archive_attempt, save_signal
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, check_clip, default_null, iterate_metamers, places, settings_of
 from audiometamer.metamers.targets import GivenTarget
@@ -242,7 +243,7 @@ def _make_rest(
     for metamer in iterate_metamers(model, pending, null=null, progress=reporter.step, checkpoints=checkpoints, **options):
         if metamer.evidence.settings in existing.reattempted:
             archive_attempt(out, metamer.evidence)
-        written = write_metamer(out, metamer)
+        written = replace(metamer, evidence=save_signal(out, metamer.samples, metamer.clip, metamer.evidence))
         reporter.finish(written)
         yield written
 

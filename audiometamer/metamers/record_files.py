@@ -1,5 +1,6 @@
-"""Read the JSON records of metamers, and detect files that are damaged; read without torch."""
+"""Read the JSON records of metamers and the headers of checkpoints, and detect damaged files; read without torch."""
 
+import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import TypeVar
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
+from audiometamer.io.safetensors_header import read_metadata
+from audiometamer.metamers.settings import Settings
 from audiometamer.signals.whole import is_whole
 from audiometamer.version import __version__
 
 T = TypeVar("T")
+CHECKPOINT_KEY = "unfinished"  # in the metadata of a checkpoint's safetensors file
 JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # raised by JSON that cannot be decoded
 
 
@@ -59,6 +63,26 @@ def _other_version(record: Path) -> str:
         return ""
     found = (whole.evidence or whole).versions.get("audiometamer", __version__)
     return "" if found == __version__ else f" of this version ({__version__}; {found} wrote it)"
+
+
+class _CheckpointHeader(msgspec.Struct):
+    """The part of a checkpoint's header that says whose it is."""
+
+    settings: Settings
+
+
+def read_checkpoint_settings(path: Path) -> Settings:
+    """The settings of the unfinished metamer that a checkpoint keeps; its tensors are not read.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the file is no checkpoint, or cannot be read.
+    """
+    try:
+        return msgspec.json.decode(read_metadata(path).get(CHECKPOINT_KEY, ""), type=_CheckpointHeader).settings
+    except (OSError, struct.error, ValueError, *JSON_ERRORS) as error:
+        raise AudioMetamerError(f"{path} is not a checkpoint: {first_line(error)}") from error
 
 
 def check_whole(record: Path, signal: Path, original: Path | None = None) -> None:

@@ -22,10 +22,11 @@ from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import read_cells
 from audiometamer.metamers.evidence import AttemptRecord, Evidence
 from audiometamer.metamers.figure import draw_figure
-from audiometamer.metamers.files import evidence_from_result, metamer_from_result
+from audiometamer.metamers.files import metamer_from_result
 from audiometamer.metamers.integrity import check_original
 from audiometamer.metamers.layout import REPORT
 from audiometamer.metamers.results import Result, read_results
+from audiometamer.metamers.saving import evidence_from_result
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.models.model import Model
 from audiometamer.report.thumbnails import Painter

@@ -17,7 +17,7 @@ from audiometamer.io.hashes import file_sha256
 from audiometamer.matching.domains import Waveform
 from audiometamer.matching.losses import rectified, relative_l2, relative_l2_with_roots
 from audiometamer.metamers.criteria import NullDistribution
-from audiometamer.metamers.files import find_metamer, read_metamer, save_metamer
+from audiometamer.metamers.files import find_metamer, load_metamer, save_metamer
 from audiometamer.metamers.index import write_index
 from audiometamer.metamers.methods import METHODS, load_method
 from audiometamer.metamers.synthesis import _Job, _Run, iterate_metamers, settings_of
@@ -216,7 +216,7 @@ def test_files_round_trip(tmp_path, metamers, tiny):
         rate, samples = scipy.io.wavfile.read(path)
         assert (rate, samples.dtype) == (4000, np.float32)
         np.testing.assert_array_equal(samples, metamer.samples)
-        back = read_metamer(path)
+        back = load_metamer(path)
         assert torch.equal(back.samples, metamer.samples)
         assert torch.equal(back.clip.samples, metamer.clip.samples)
         sums = {"signal_sha256": file_sha256(path), "original_sha256": file_sha256(path.with_name("original.wav"))}
@@ -256,7 +256,7 @@ def test_a_damaged_record_is_one_line(tmp_path, metamers):
     path = save_metamer(tmp_path, metamers[0])
     path.with_suffix(".json").write_text("{")
     with pytest.raises(am.AudioMetamerError, match="is not the record of a metamer"):
-        read_metamer(path)
+        load_metamer(path)
 
 
 def test_the_figure_is_drawn(tmp_path, tiny, metamers):

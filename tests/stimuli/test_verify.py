@@ -15,7 +15,8 @@ from msgspec.structs import replace
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.metamers.files import save_metamer, with_checksums
+from audiometamer.metamers.files import save_metamer
+from audiometamer.metamers.saving import with_checksums
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.files import write_signal
 from audiometamer.signals.images import write_png
