@@ -46,7 +46,11 @@ def check_file_names(out: Path, settings: Sequence[Settings]) -> None:
     """Raise if two metamers would share a file in `out`, or a new one has the file of another on some file systems."""
     check_apart(((f"clip {each.clip!r}", clip_folder(out, each.clip, each.model)) for each in settings), "folder")
     check_apart((f"layer {each.layer!r}", record_path(out, each)) for each in settings)
-    for record in {record_path(out, each) for each in settings}:
+    by_record: dict[Path, Settings] = {}
+    for each in settings:
+        if by_record.setdefault(record_path(out, each), each).clip_sha256 != each.clip_sha256:
+            raise AudioMetamerError(f"two different clips are called {each.clip!r}; rename one of them")
+    for record in by_record:
         check_beside(record.parent, record.name)
 
 
