@@ -22,7 +22,8 @@ from audiometamer.io.files import set_aside, write_json
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.io.tables import write_table
-from audiometamer.metamers.results import check_whole, read_json, suffix_of, warn_of_broken
+from audiometamer.metamers.layout import signal_kind, suffix_of
+from audiometamer.metamers.record_files import check_whole, decode_record, warn_about_broken
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal, write_signal
@@ -161,10 +162,10 @@ class Ladder:
 
     def check_files(self) -> None:
         """Raise if a signal or a reference is another than the one that a record was written for."""
-        sum_of = cache(file_sha256)  # references are shared
+        file_hash = cache(file_sha256)  # references are shared
         for rung in self.all:
             for path, digest in ((rung.path, rung.record.signal_sha256), (rung.original, rung.record.original_sha256)):
-                if digest and sum_of(path) != digest:
+                if digest and file_hash(path) != digest:
                     record = rung.path.with_suffix(".json")
                     raise AudioMetamerError(f"{path} is not what {record} was written for; delete both, and make them again")
 
@@ -218,7 +219,7 @@ def ladder_of(folder: Path, rungs: Sequence[MovedStimulus], *, strict: bool = Fa
             broken.append(str(error))
         else:
             whole.append(rung)
-    warn_of_broken(broken, "counts as not made; explore ladder makes it again")
+    warn_about_broken(broken, "counts as not made; explore ladder makes it again")
     if not whole:
         raise AudioMetamerError(f"{folder} holds no moved signals: make them with explore ladder")
     _check_origins(folder, whole)
@@ -252,7 +253,7 @@ def read_rungs(folder: Path, *, strict: bool = False) -> list[MovedStimulus]:
             if strict:
                 raise
             broken.append(str(error))
-    warn_of_broken(broken, "counts as not made; explore ladder makes it again")
+    warn_about_broken(broken, "counts as not made; explore ladder makes it again")
     return sorted(rungs, key=lambda rung: _order(rung.record))
 
 
@@ -264,7 +265,7 @@ def read_rung(path: Path) -> MovedStimulus:
     BrokenError
         If that cannot be read, or the signal is gone or cut short.
     """
-    record = read_json(path, _records, "a moved signal")
+    record = decode_record(path, _records, "a moved signal")
     signals = (path.with_suffix(suffix) for suffix in (".wav", ".png", ".npy"))
     rung = MovedStimulus(record, next((signal for signal in signals if signal.exists()), path.with_suffix(".wav")))
     check_whole(path, rung.path)
@@ -420,4 +421,4 @@ def _row(out: Path, rung: MovedStimulus) -> dict[str, object]:
 
 
 def _suffix(model: Model) -> str:
-    return suffix_of(type(model.domain).__name__)
+    return suffix_of(signal_kind(model.domain))

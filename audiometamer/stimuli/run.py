@@ -29,6 +29,10 @@ from audiometamer.metamers.metamer import Metamer, Progress
 from audiometamer.metamers.results import BrokenOriginalError, Result, read_item, warn_about_broken
 from audiometamer.metamers.scheduling import resumption
 from audiometamer.metamers.settings import Settings, places
+from audiometamer.metamers.layout import signal_kind
+from audiometamer.metamers.record_files import BrokenOriginalError, warn_about_broken
+from audiometamer.metamers.results import read_item
+from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, can_resume, save_unfinished
 from audiometamer.models.model import Model
@@ -196,7 +200,7 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         if needed.broken:
             self.broken[item.key] = needed.broken
         if needed.restore_original:
-            save_original(self.expansion.folder, item, self._clip(opened.model, item), type(opened.model.domain).__name__)
+            save_original(self.expansion.folder, item, self._clip(opened.model, item), signal_kind(opened.model.domain))
             left = self.need(item)
             if left is None or left.restore_original:  # if still to be mended, the record names another file
                 return left and left._replace(restore_original=False)

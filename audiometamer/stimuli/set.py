@@ -24,6 +24,11 @@ from audiometamer.metamers.results import (
     read_results,
     warn_about_broken,
 )
+from audiometamer.jobs.claims import LOCK, remove_dead_claims, stamp
+from audiometamer.metamers.folder_kinds import check_set, is_set
+from audiometamer.metamers.layout import INDEX, ITEMS
+from audiometamer.metamers.record_files import JSON_ERRORS, warn_about_broken
+from audiometamer.metamers.results import Result, iterate_results, read_results
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.signals.clip_names import row_clip_name
 from audiometamer.stimuli.layout import (
@@ -70,7 +75,7 @@ class IndexRow(msgspec.Struct, frozen=True):
     method, loss : str
     attempt : str
         How it came about: ``first``, ``new noise``, ``continued`` or ``layer before``; see
-        `audiometamer.metamers.results.attempt_origin`.
+        `audiometamer.metamers.summaries.attempt_origin`.
     steps : int
     seconds : float
         Of synthesis.
