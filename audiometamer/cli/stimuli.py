@@ -9,13 +9,11 @@ import click
 from audiometamer.cli import options
 from audiometamer.cli.groups import Group
 from audiometamer.errors import AudioMetamerError, pluralize
-from audiometamer.metamers.results import ATTEMPTS, find_records, is_set
-from audiometamer.signals.presentation import PresentationSettings
-from audiometamer.errors import AudioMetamerError
 from audiometamer.metamers.folder_kinds import is_set
 from audiometamer.metamers.layout import find_records
+from audiometamer.metamers.results import ATTEMPTS, find_records, is_set
 from audiometamer.metamers.summaries import ATTEMPTS
-from audiometamer.signals.presentation import Settings
+from audiometamer.signals.presentation import PresentationSettings
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting
 from audiometamer.stimuli.set import write_set

@@ -11,43 +11,20 @@ from rich.text import Text
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.errors import AudioMetamerError, BrokenError, first_few
 from audiometamer.errors import AudioMetamerError, first_few
 from audiometamer.io.label_files import grouped, read_groups
-from audiometamer.io.locks import exclusive_folder
-from audiometamer.io.names import as_output_folder
-from audiometamer.metamers import files, hearing
-from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers import hearing
-from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.figure import draw_figure
-from audiometamer.metamers.files import (
-    archive_attempt,
-    check_clip_folder,
-    checkpoint_path,
-    clip_folder,
-    has_attempts_left,
-    is_finished,
-    load_metamer,
-    named_as_before,
-    record_path,
-    restore_original,
-    save_metamer,
-    write_index,
-)
-from audiometamer.metamers.judging import null_notice, rejudge_saved
-from audiometamer.metamers.metamer import Metamer, Progress, settings_of
-from audiometamer.metamers.results import warn_about_broken
-from audiometamer.metamers.settings import Settings, places
-from audiometamer.metamers.synthesis import iterate_metamers
 from audiometamer.metamers.folder import FolderProgress, SynthesisOptions, synthesize_into
 from audiometamer.metamers.judging import null_notice
 from audiometamer.metamers.layout import INDEX
+from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.settings import places
 from audiometamer.metamers.synthesis import Metamer, default_null, places
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.models.inputs import check_clip_names, read_clips
+from audiometamer.models.inputs import read_clips
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 

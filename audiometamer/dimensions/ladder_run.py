@@ -31,12 +31,8 @@ from audiometamer.jobs.claims import remove_dead_claims
 from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
 from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
 from audiometamer.jobs.workers import Interruption
-from audiometamer.metamers.results import JSON_ERRORS
-from audiometamer.errors import AudioMetamerError, BrokenError, WritingError, one_line
-from audiometamer.io.files import file_lock, make_folder, set_aside, write_json
-from audiometamer.jobs.claims import Claims, remove_dead_claims
-from audiometamer.jobs.workers import FAULTS, Interruption, Report, RunProgress, interruptible, run_processes, stop_if_orphaned
 from audiometamer.metamers.record_files import JSON_ERRORS
+from audiometamer.metamers.results import JSON_ERRORS
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal, write_signal

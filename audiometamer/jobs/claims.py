@@ -27,10 +27,8 @@ from audiometamer.io.files import (
 )
 from audiometamer.io.locks import LOCKS_UNSUPPORTED, describe_holder, file_lock
 from audiometamer.io.processes import has_ended, pid_namespace, start_time
-from audiometamer.metamers.results import JSON_ERRORS
-from audiometamer.io.files import LOCKS_UNSUPPORTED, create, describe_holder, file_lock, make_folder
-from audiometamer.io.processes import began, has_ended, numbering
 from audiometamer.metamers.record_files import JSON_ERRORS
+from audiometamer.metamers.results import JSON_ERRORS
 
 if sys.platform != "win32":
     import fcntl

@@ -3,35 +3,18 @@
 import os
 from pathlib import Path
 
-import msgspec
-import torch
-from audiometamer.metamers.belonging import check_integrity
-
-from audiometamer.errors import AudioMetamerError, BrokenError
-from audiometamer.io.files import JSON_ERRORS, atomic_write, set_aside, write_json
-from audiometamer.io.hashes import file_sha256, sha256_of
-from audiometamer.io.names import check_distinct_paths, check_no_case_twin, safe_name
-from audiometamer.io.tables import write_table
 from audiometamer.errors import AudioMetamerError
+from audiometamer.metamers.belonging import check_integrity
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.metamer import Metamer
-from audiometamer.metamers.results import (
-    INDEX,
-    TARGET,
-    UNFINISHED,
-    Result,
-    iterate_results,
-    read_json,
-    read_result,
-    record_file,
-    suffix_of,
-)
 from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.layout import checkpoint_path, record_path, signal_path
-from audiometamer.metamers.results import Result, read_result
+from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.results import (
+    Result,
+    read_result,
+)
 from audiometamer.metamers.saving import evidence_from_result, save_signal
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
 from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import can_resume

@@ -13,8 +13,6 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
-from audiometamer.io.files import JSON_ERRORS, is_safe_relative_path
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
 from audiometamer.io.files import is_safe_relative_path
 from audiometamer.io.names import portable_key, safe_name

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from audiometamer.io.whole_numbers import whole
-
 from audiometamer.devices import tensor_float32
+from audiometamer.io.whole_numbers import whole
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.inference import with_gradients
 from audiometamer.matching.loop import Callback, Penalty, StopSynthesis
@@ -20,18 +19,9 @@ from audiometamer.metamers.preflight import preflight
 from audiometamer.metamers.scheduling import Job, schedule
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.setup import Setup
-from audiometamer.metamers.layout import signal_kind
-from audiometamer.metamers.methods import Attempt, Method, load_method, stuck_after
-from audiometamer.metamers.readings import reading
-from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.summaries import kept_attempt
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models.model import Model
-from audiometamer.metamers.unfinished import Checkpoints, Unfinished, select_state, stack_states
-from audiometamer.models.adapters.joined import Joined
-from audiometamer.models.folding import folded, shallow_copy
-from audiometamer.models.model import Model, check_mode, record
 from audiometamer.signals.audio import Clip
 
 

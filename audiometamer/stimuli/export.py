@@ -14,7 +14,6 @@ from audiometamer.io.files import atomic_folder, write_json, write_private, writ
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.paths import real_path
 from audiometamer.io.tables import read_table, table_text
-from audiometamer.io.tables import read_table, table_text, write_table
 from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.results import iterate_results
 from audiometamer.models.inputs import NATURAL

@@ -25,14 +25,12 @@ from audiometamer.jobs.workers import (
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.criteria import NullDistribution, default_null, judge_sha256
 from audiometamer.metamers.judging import rejudged
+from audiometamer.metamers.layout import signal_kind
 from audiometamer.metamers.metamer import Metamer, Progress
+from audiometamer.metamers.record_files import BrokenOriginalError, warn_about_broken
 from audiometamer.metamers.results import BrokenOriginalError, Result, read_item, warn_about_broken
 from audiometamer.metamers.scheduling import resumption
 from audiometamer.metamers.settings import Settings, places
-from audiometamer.metamers.layout import signal_kind
-from audiometamer.metamers.record_files import BrokenOriginalError, warn_about_broken
-from audiometamer.metamers.results import read_item
-from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, can_resume, save_unfinished
 from audiometamer.models.model import Model

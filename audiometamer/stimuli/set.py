@@ -14,6 +14,9 @@ from audiometamer.io.files import JSON_ERRORS, atomic_write, file_lock, is_tempo
 from audiometamer.io.locks import file_lock
 from audiometamer.io.tables import read_table, write_table
 from audiometamer.jobs.claims import LOCK, file_stamp, remove_dead_claims
+from audiometamer.metamers.folder_kinds import check_set, is_set
+from audiometamer.metamers.layout import INDEX, ITEMS
+from audiometamer.metamers.record_files import JSON_ERRORS, warn_about_broken
 from audiometamer.metamers.results import (
     INDEX,
     ITEMS,
@@ -24,11 +27,6 @@ from audiometamer.metamers.results import (
     read_results,
     warn_about_broken,
 )
-from audiometamer.jobs.claims import LOCK, remove_dead_claims, stamp
-from audiometamer.metamers.folder_kinds import check_set, is_set
-from audiometamer.metamers.layout import INDEX, ITEMS
-from audiometamer.metamers.record_files import JSON_ERRORS, warn_about_broken
-from audiometamer.metamers.results import Result, iterate_results, read_results
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.signals.clip_names import row_clip_name
 from audiometamer.stimuli.layout import (
