@@ -67,6 +67,6 @@ def some_of(names: Sequence[str], most: int = 3) -> str:
     return f"{first} and {len(names) - most} more" if len(names) > most else first
 
 
-def people(n: int) -> str:
+def listeners_in_words(n: int) -> str:
     """How many listeners, in words."""
     return f"{n} listener{'s' * (n != 1)}"

@@ -15,10 +15,10 @@ from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.bids import write_beh
-from audiometamer.experiment.build import Built
+from audiometamer.experiment.build import BuiltExperiment
 from audiometamer.experiment.build import build as build_folder
 from audiometamer.experiment.design import read_design
-from audiometamer.experiment.pack import Form
+from audiometamer.experiment.pack import PackFormat
 from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.power import listeners_needed
 from audiometamer.experiment.reading import read_experiment
@@ -65,21 +65,21 @@ def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None
     )
     if built.unheard:
         click.echo(f"{built.unheard} words are heard by nobody")
-    if built.offer.missing:
+    if built.available.missing:
         instead = "left out" if built.design.conditions.missing == "leave-out" else "played as natural clips instead"
-        clips = len({one.clip for one in built.offer.missing})
-        click.echo(f"{len(built.offer.missing)} metamers of {clips} clips are missing, {instead}: {out / layout.MISSING}")
+        clips = len({one.clip for one in built.available.missing})
+        click.echo(f"{len(built.available.missing)} metamers of {clips} clips are missing, {instead}: {out / layout.MISSING}")
     serving.tell_of_ends(read_design(design), out)
     keys = f"{out / layout.KEY} {out / layout.NAMES_KEY}"
     click.echo(f"keys, for your eyes alone: {keys}   secret of the results page: {out / layout.SECRET}")
 
 
-def _tell(built: Built) -> None:
+def _tell(built: BuiltExperiment) -> None:
     """How often each condition is heard, by a listener and in all."""
     table = plain_table("condition", numbers=["of a listener", "in all", "missing"])
     heard = [Counter(trial.condition for trial in trials if trial.kind == "main") for trials in built.lists]
-    missing = Counter(one.condition for one in built.offer.missing)
-    for condition in built.offer.conditions:
+    missing = Counter(one.condition for one in built.available.missing)
+    for condition in built.available.conditions:
         numbers = [count[condition] for count in heard]
         span = f"{min(numbers)}–{max(numbers)}" if min(numbers) != max(numbers) else str(numbers[0])
         table.add_row(str(condition), span, str(sum(numbers)), str(missing[condition]))
@@ -149,7 +149,7 @@ def export(folder: Path, database: Path | None, out: Path) -> None:
 @experiment.command()
 @serving.folder
 @click.option(
-    "--to", required=True, type=click.Choice(get_args(Form)),
+    "--to", required=True, type=click.Choice(get_args(PackFormat)),
     help="static: a folder for any web host; jatos: a study (.jzip); psychopy: condition files.",
 )  # fmt: skip
 @click.option("--out", required=True, type=_path, help="A new folder; for JATOS a new file.jzip.")
@@ -160,7 +160,7 @@ def export(folder: Path, database: Path | None, out: Path) -> None:
     "--any-list", is_flag=True,
     help="jatos: whoever opens the study link gets the next free list; any of them can read all lists.",
 )  # fmt: skip
-def pack(folder: Path, to: Form, out: Path, address: str, any_list: bool) -> None:
+def pack(folder: Path, to: PackFormat, out: Path, address: str, any_list: bool) -> None:
     """Write EXPERIMENT in a form that needs no server of ours."""
     links = pack_folder(folder, out, to=to, address=address, any_list=any_list)
     click.echo(f"{len(read_experiment(folder).lists.listeners)} lists: {out}")
@@ -290,7 +290,7 @@ def analyse(
     into --out.
     """
     from audiometamer.experiment.analysis import analyse as analysing
-    from audiometamer.experiment.analysis.chance import Chance, chance_of
+    from audiometamer.experiment.analysis.chance import Chance, chance_level
     from audiometamer.experiment.analysis.logistic import mixed_logistic, write_logistic
     from audiometamer.experiment.analysis.recognition import read_recognised
     from audiometamer.models.loading import load_model, zoo
@@ -306,7 +306,7 @@ def analyse(
     )
     level = None if chance is None else Chance(chance)
     if level is None and folder is not None:
-        level = chance_of(read_experiment(folder))
+        level = chance_level(read_experiment(folder))
     models = {trial.model: None for trial in answers if trial.model}
     if order := options.split_names(layer_names):
         layers = dict.fromkeys(models, order)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, did_you_mean
+from audiometamer.experiment.available import NATURAL, AvailableStimuli, Condition, read_available_stimuli, right_answers, told
 from audiometamer.experiment.design import Conditions, Design, read_design
-from audiometamer.experiment.lists import Planned, alternatives, check_words, draw
-from audiometamer.experiment.offer import NATURAL, AvailableStimuli, Condition, answers_of, read_offer, told
+from audiometamer.experiment.lists import PlannedTrial, check_words, draw_alternatives, draw_trials
 from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
 from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
 from audiometamer.io.hashes import file_sha256
@@ -34,21 +34,21 @@ from audiometamer.version import __version__
 
 
 class Stimulus(NamedTuple):
-    """What one sound of the experiment is; see `Planned`."""
+    """What one sound of the experiment is; see `PlannedTrial`."""
 
     clip: str
     condition: Condition
     arrangement: int
 
 
-class Built(NamedTuple):
+class BuiltExperiment(NamedTuple):
     """What was built, for those who look at it.
 
     Parameters
     ----------
     design : Design
         With everything that it left open filled in.
-    offer : Offer
+    available : AvailableStimuli
     lists : list of list of Planned
         For each listener, without the headphone check.
     unheard : int
@@ -56,12 +56,12 @@ class Built(NamedTuple):
     """
 
     design: Design
-    offer: AvailableStimuli
-    lists: list[list[Planned]]
+    available: AvailableStimuli
+    lists: list[list[PlannedTrial]]
     unheard: int
 
 
-def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = None) -> Built:
+def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = None) -> BuiltExperiment:
     """Make an experiment's folder; see `audiometamer.listening.folder`.
 
     The same set, design, seed and private key give the same files, but for the secret that opens the results. Who lacks the key
@@ -86,28 +86,30 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
         raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
     asked = read_design(design)
     draws = keyed_draws(asked.seed, key)
-    offer = read_offer(stimulus_set, design, asked, partial(_problems, design, asked))
-    answers = _answers(design, asked, offer)
-    words = offer.words(asked.once)
+    available = read_available_stimuli(stimulus_set, design, asked, partial(_problems, design, asked))
+    answers = _answers(design, asked, available)
+    words = available.words(asked.once)
     with error_context(design, "trials"):
-        planned = draw(words, offer.conditions, asked, draws)
-    resolved = _resolved(asked, offer, planned)
-    heard = {told(offer.about[trial.clip], asked.once) or trial.clip for trials in planned for trial in trials}
+        planned = draw_trials(words, available.conditions, asked, draws)
+    resolved = _resolved(asked, available, planned)
+    heard = {told(available.about[trial.clip], asked.once) or trial.clip for trials in planned for trial in trials}
     stimuli = sorted({Stimulus(trial.clip, trial.condition, trial.arrangement) for trials in planned for trial in trials})
     sounds = {stimulus: draws.name(repr(stimulus)) for stimulus in stimuli}
     checks = headphone_checks(asked, draws)
     if len({*sounds.values(), *checks}) < len(sounds) + asked.checks:
         raise AudioMetamerError(f"{design}: seed: two sounds would have the same name; choose another")
-    entries = {name: _entry(stimulus, offer, asked) for stimulus, name in sounds.items()} | checks
+    entries = {name: _entry(stimulus, available, asked) for stimulus, name in sounds.items()} | checks
     with atomic_folder(out) as folder:
-        rms = _write_sounds(folder / layout.SOUNDS, stimulus_set, sounds, offer, resolved, draws)
+        rms = _write_sounds(folder / layout.SOUNDS, stimulus_set, sounds, available, resolved, draws)
         write_checks(folder / layout.SOUNDS, checks, resolved, draws, rms=rms)
         date_alike((folder / layout.SOUNDS).iterdir())
         write_texts(folder, design, asked)
         _write_answers(folder, design, asked, answers)
         write_page(folder / layout.PAGE, read_sentences(design, asked))
         write_text(folder / layout.DESIGN, toml_text(resolved))
-        write_table(folder / layout.MISSING, ("clip", "model", "layer", "seed", "reason", "instead"), _missing_rows(offer, asked))
+        write_table(
+            folder / layout.MISSING, ("clip", "model", "layer", "seed", "reason", "instead"), _missing_rows(available, asked)
+        )
         write_private(folder / layout.KEY, json_text({name: entries[name] for name in sorted(entries)}))
         write_key(folder / layout.NAMES_KEY, draws)
         write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")
@@ -115,21 +117,21 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
         manifest = stimulus_set / MANIFEST
         sums = file_sha256(manifest) if manifest.exists() else None
         write_text(folder / layout.LISTS, json_text(Lists(asked.seed, __version__, sums, lists, keyed=True)))
-    return Built(resolved, offer, planned, len(words) - len(heard))
+    return BuiltExperiment(resolved, available, planned, len(words) - len(heard))
 
 
-def _answers(path: Path, design: Design, offer: AvailableStimuli) -> list[str]:
+def _answers(path: Path, design: Design, available: AvailableStimuli) -> list[str]:
     """The closed list, and the words that count as one of it where answers are typed."""
     if design.compares:
         return interval_answers(design.answers.kind)
-    answers = _listed(path, design, offer)
+    answers = _listed(path, design, available)
     return [*answers, *_more(design, answers)]
 
 
-def _listed(path: Path, design: Design, offer: AvailableStimuli) -> list[str]:
+def _listed(path: Path, design: Design, available: AvailableStimuli) -> list[str]:
     """The closed list of the design, or what the set's clips say."""
     named = design.answers.list
-    return answers_of(offer, design.answer_column) if named is None else read_answers(path.parent / named)
+    return right_answers(available, design.answer_column) if named is None else read_answers(path.parent / named)
 
 
 def _more(design: Design, answers: Sequence[str]) -> list[str]:
@@ -137,13 +139,13 @@ def _more(design: Design, answers: Sequence[str]) -> list[str]:
     return [word for words in design.answers.equal.values() for word in words if word not in answers]
 
 
-def _problems(path: Path, design: Design, offer: AvailableStimuli) -> Iterator[Problem]:
+def _problems(path: Path, design: Design, available: AvailableStimuli) -> Iterator[Problem]:
     """All that is wrong with a design that lies at `path`, given what the set offers."""
-    if offer.clips and offer.has(design.once):
-        yield from attempted("trials", partial(check_words, len(offer.words(design.once)), design))
-    if design.compares or not (listed := _listed(path, design, offer)):
+    if available.clips and available.has(design.once):
+        yield from attempted("trials", partial(check_words, len(available.words(design.once)), design))
+    if design.compares or not (listed := _listed(path, design, available)):
         return
-    if lacking := [answer for answer in answers_of(offer, design.answer_column) if answer not in listed]:
+    if lacking := [answer for answer in right_answers(available, design.answer_column) if answer not in listed]:
         yield Problem("answers.list", f"it lacks {lacking[0]!r}, the right answer to a clip{_and_more(lacking)}")
     yield from _unknown("equal", design.answers.equal, listed)
     more = _more(design, listed)
@@ -197,9 +199,9 @@ def _as_typed(answer: str) -> str:
     return " ".join(plain.lower().split())
 
 
-def _resolved(design: Design, offer: AvailableStimuli, planned: Sequence[Sequence[Planned]]) -> Design:
+def _resolved(design: Design, available: AvailableStimuli, planned: Sequence[Sequence[PlannedTrial]]) -> Design:
     """A design with everything filled in that it left open, and its files as seen from the experiment's folder."""
-    metamers = [condition for condition in offer.conditions if condition != NATURAL]
+    metamers = [condition for condition in available.conditions if condition != NATURAL]
     conditions = Conditions(
         natural=design.natural,
         models=list(dict.fromkeys(condition.model for condition in metamers)) or None,
@@ -224,28 +226,28 @@ def _resolved(design: Design, offer: AvailableStimuli, planned: Sequence[Sequenc
     )
 
 
-def _parts(stimulus: Stimulus, offer: AvailableStimuli, kind: str) -> tuple[list[str], str]:
+def _parts(stimulus: Stimulus, available: AvailableStimuli, kind: str) -> tuple[list[str], str]:
     """The files of the set that are played one after the other; the right answer where natural clip and metamer are compared."""
-    metamer = offer.source(stimulus.clip, stimulus.condition).file
+    metamer = available.source(stimulus.clip, stimulus.condition).file
     if kind not in INTERVALS:
         return [metamer], ""
-    pair = [offer.source(stimulus.clip, NATURAL).file, metamer]
+    pair = [available.source(stimulus.clip, NATURAL).file, metamer]
     order, right = arranged(kind, stimulus.arrangement)
     return [pair[k] for k in order], right
 
 
-def _entry(stimulus: Stimulus, offer: AvailableStimuli, design: Design) -> Entry:
+def _entry(stimulus: Stimulus, available: AvailableStimuli, design: Design) -> Entry:
     """A line of the key."""
     clip, condition = stimulus.clip, stimulus.condition
-    source, about = offer.source(clip, condition), offer.about[clip]
-    _, interval = _parts(stimulus, offer, design.answers.kind)
+    source, about = available.source(clip, condition), available.about[clip]
+    _, interval = _parts(stimulus, available, design.answers.kind)
     return Entry(
         file=source.file,
         condition="natural" if condition.seed is None else ConditionKey(condition.model, condition.layer, condition.seed),
         clip=clip,
         word=told(about, design.clips.word),
         speaker=told(about, design.clips.speaker),
-        missing=offer.is_missing(clip, condition),
+        missing=available.is_missing(clip, condition),
         recognised_by=source.recognised_by,
         answer=interval or about[design.answer_column],
     )
@@ -253,7 +255,7 @@ def _entry(stimulus: Stimulus, offer: AvailableStimuli, design: Design) -> Entry
 
 def _list(
     number: int,
-    planned: Sequence[Planned],
+    planned: Sequence[PlannedTrial],
     sounds: Mapping[Stimulus, str],
     checks: Sequence[str],
     key: Mapping[str, Entry],
@@ -267,16 +269,16 @@ def _list(
         name = sounds[Stimulus(one.clip, one.condition, one.arrangement)]
         n = design.answers.alternatives
         right = key[name].answer
-        options = [] if n is None else alternatives(right, design.answers.others(right, answers), n, generator)
+        options = [] if n is None else draw_alternatives(right, design.answers.others(right, answers), n, generator)
         trials.append(Trial(0, one.kind, name, options))
     return TrialList(number, [msgspec.structs.replace(trial, trial=k) for k, trial in enumerate(trials, start=1)])
 
 
 def _write_sounds(
-    folder: Path, stimulus_set: Path, names: Mapping[Stimulus, str], offer: AvailableStimuli, design: Design, draws: Draws
+    folder: Path, stimulus_set: Path, names: Mapping[Stimulus, str], available: AvailableStimuli, design: Design, draws: Draws
 ) -> float:
     """Every sound under its opaque name, in the order of these names, and the noise by which the level is set; its RMS."""
-    parts = {name: _parts(stimulus, offer, design.answers.kind)[0] for stimulus, name in names.items()}
+    parts = {name: _parts(stimulus, available, design.answers.kind)[0] for stimulus, name in names.items()}
     settings = design.sounds.settings(design.seed)
     sounds = Sounds(stimulus_set, settings, sorted({file for files in parts.values() for file in files}), draws)
     for name in sorted(parts):
@@ -298,7 +300,7 @@ def _write_answers(folder: Path, path: Path, design: Design, answers: Sequence[s
         shutil.copyfile(path.parent / design.conditions.selection, folder / "selection.tsv")
 
 
-def _missing_rows(offer: AvailableStimuli, design: Design) -> Iterable[dict[str, object]]:
+def _missing_rows(available: AvailableStimuli, design: Design) -> Iterable[dict[str, object]]:
     instead = "left out" if design.conditions.missing == "leave-out" else "natural clip"
-    for one in offer.missing:
+    for one in available.missing:
         yield {"clip": one.clip, **one.condition._asdict(), "reason": one.reason, "instead": instead}

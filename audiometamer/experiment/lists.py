@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.available import NATURAL, Condition
 from audiometamer.experiment.design import Design
-from audiometamer.experiment.offer import NATURAL, Condition
 from audiometamer.io.draws import Draws
 from audiometamer.listening.trials import ARRANGEMENTS, Kind
 
@@ -16,7 +16,7 @@ Word = Sequence[str]  # the clips of one word, of which a listener hears one
 Deal = Callable[[int], list[tuple[str, Condition]]]  # from a listener's number, from 0, to clips and their conditions
 
 
-class Planned(NamedTuple):
+class PlannedTrial(NamedTuple):
     """One trial before its sound has a name.
 
     Parameters
@@ -43,7 +43,7 @@ class Reserved(NamedTuple):
     main: Sequence[Word]
 
 
-def draw(words: Sequence[Word], conditions: Sequence[Condition], design: Design, draws: Draws) -> list[list[Planned]]:
+def draw_trials(words: Sequence[Word], conditions: Sequence[Condition], design: Design, draws: Draws) -> list[list[PlannedTrial]]:
     """The trials of every listener, in order; the headphone check, which has no words, is not among them.
 
     A listener's trials depend on the draws and on the listener's number, not on how many listeners there are.
@@ -70,9 +70,9 @@ def draw(words: Sequence[Word], conditions: Sequence[Condition], design: Design,
     reserved = _reserve([words[k] for k in shared.permutation(len(words))], design)
     trials = design.trials or len(reserved.main)
     if design.balance == "latin":
-        deal = latin(reserved.main, conditions, trials=trials, generator=shared)
+        deal = latin_square(reserved.main, conditions, trials=trials, generator=shared)
     else:
-        deal = feather2023(reserved.main, conditions, trials=trials, draws=draws)
+        deal = independent_draws(reserved.main, conditions, trials=trials, draws=draws)
     return [_trials_of(number, deal(number), reserved, conditions, design, draws) for number in range(design.listeners)]
 
 
@@ -93,7 +93,7 @@ def _reserve(words: Sequence[Word], design: Design) -> Reserved:
     return Reserved(words[: ends[0]], words[ends[0] : ends[1]], words[ends[1] : ends[2]], words[ends[2] :])
 
 
-def latin(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, generator: np.random.Generator) -> Deal:
+def latin_square(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, generator: np.random.Generator) -> Deal:
     """A Latin square of words and listeners.
 
     The nth listener of word w hears it in condition (w + n) mod C, and as clip (n + ⌊n / lcm(C, K)⌋ + a random start) mod K of
@@ -117,7 +117,7 @@ def latin(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int
     return deal
 
 
-def feather2023(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, draws: Draws) -> Deal:
+def independent_draws(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, draws: Draws) -> Deal:
     """Words, their clips and conditions, drawn for each listener anew (Feather et al. 2023).
 
     A listener hears each condition equally often within one; words and clips are balanced over listeners by chance alone.
@@ -143,18 +143,19 @@ def _trials_of(
     conditions: Sequence[Condition],
     design: Design,
     draws: Draws,
-) -> list[Planned]:
+) -> list[PlannedTrial]:
     """One listener's trials: practice, demonstration, then the main trials in random order with catch trials among them."""
     generator = draws.generator(2, number)
 
-    def gate(kind: Kind, words: Sequence[Word], which: str) -> list[Planned]:
+    def gate(kind: Kind, words: Sequence[Word], which: str) -> list[PlannedTrial]:
         order = generator.permutation(len(words))
         turns = [NATURAL] if which == "natural" else list(conditions)
         return [
-            Planned(kind, words[k][number % len(words[k])], turns[(number + place) % len(turns)]) for place, k in enumerate(order)
+            PlannedTrial(kind, words[k][number % len(words[k])], turns[(number + place) % len(turns)])
+            for place, k in enumerate(order)
         ]
 
-    trials = [Planned("main", *main[k]) for k in generator.permutation(len(main))]
+    trials = [PlannedTrial("main", *main[k]) for k in generator.permutation(len(main))]
     planned = [
         *gate("practice", reserved.practice, design.practice.conditions),
         *gate("demonstration", reserved.demonstration, design.demonstration.conditions),
@@ -164,10 +165,10 @@ def _trials_of(
     return [trial._replace(arrangement=int(a)) for trial, a in zip(planned, arrangements, strict=True)]
 
 
-def _among(trials: Sequence[Planned], catches: Sequence[Planned], generator: np.random.Generator) -> list[Planned]:
+def _among(trials: Sequence[PlannedTrial], catches: Sequence[PlannedTrial], generator: np.random.Generator) -> list[PlannedTrial]:
     """Catch trials spread over the others: one at a random place of each of equal stretches."""
     edges = np.linspace(0, len(trials), len(catches) + 1).round().astype(int)
-    found: list[Planned] = []
+    found: list[PlannedTrial] = []
     for k, catch in enumerate(catches):
         stretch = list(trials[edges[k] : edges[k + 1]])
         stretch.insert(int(generator.integers(len(stretch) + 1)), catch)
@@ -175,7 +176,7 @@ def _among(trials: Sequence[Planned], catches: Sequence[Planned], generator: np.
     return found if catches else list(trials)
 
 
-def alternatives(answer: str, others: Sequence[str], n: int, generator: np.random.Generator) -> list[str]:
+def draw_alternatives(answer: str, others: Sequence[str], n: int, generator: np.random.Generator) -> list[str]:
     """The right answer and n - 1 of the others, in random order."""
     chosen = [answer, *(others[k] for k in generator.choice(len(others), n - 1, replace=False))]
     return [chosen[k] for k in generator.permutation(n)]

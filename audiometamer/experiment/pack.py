@@ -27,7 +27,7 @@ from audiometamer.listening.store import MOST_MESSAGES, State
 from audiometamer.listening.trials import TrialList
 from audiometamer.version import __version__
 
-Form = Literal["static", "jatos", "psychopy"]
+PackFormat = Literal["static", "jatos", "psychopy"]
 INDEX, STUDY, LISTS = "index.html", "study.json", "lists"
 _CHARSET = re.compile(r'<meta charset="[^"]*">')
 _CHECKED = ("headphones", "practice", "demonstration")  # whose answers the page itself must judge
@@ -100,7 +100,7 @@ class Study(msgspec.Struct, frozen=True):
     counted: dict[str, str]
 
 
-def pack(folder: Path, out: Path, *, to: Form, address: str = "", any_list: bool = False) -> Path | None:
+def pack(folder: Path, out: Path, *, to: PackFormat, address: str = "", any_list: bool = False) -> Path | None:
     """Write an experiment in a form that needs no server of ours; the same experiment gives the same files.
 
     Parameters
@@ -127,8 +127,8 @@ def pack(folder: Path, out: Path, *, to: Form, address: str = "", any_list: bool
     AudioMetamerError
         If `out` exists, the folder is no experiment, or one of its files is missing.
     """
-    if to not in get_args(Form):
-        raise AudioMetamerError(f"{to!r} is no form to pack into; there are {', '.join(get_args(Form))}")
+    if to not in get_args(PackFormat):
+        raise AudioMetamerError(f"{to!r} is no form to pack into; there are {', '.join(get_args(PackFormat))}")
     if any_list and to != "jatos":
         raise AudioMetamerError(f"only JATOS hands out lists by itself; nobody does where an experiment is packed to {to}")
     links = None if to == "psychopy" or any_list else out.parent / f"{resolved(out).name.removesuffix('.jzip')}-links.tsv"

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, people, some_of
+from audiometamer.errors import AudioMetamerError, listeners_in_words, some_of
 from audiometamer.listening.tables import Kind, Listener
 
 Check = Literal["passed", "failed", "not completed", "not given", "no criterion"]
@@ -156,8 +156,8 @@ class Exclusions:
         is_known = any(listener.finished is not None for listener in self.listeners)
         why = list(self._why())
         return "; ".join([
-            f"{people(count['enrolled'])} enrolled, {count['started']} started" if self.enrolled
-            else f"{people(count['started'])} with answers",
+            f"{listeners_in_words(count['enrolled'])} enrolled, {count['started']} started" if self.enrolled
+            else f"{listeners_in_words(count['started'])} with answers",
             f"{count['finished']} finished" if is_known else "finished: not recorded",
             f"{count['excluded']} excluded: {'; '.join(why)}" if why else "none excluded",
             *([f"{count[_UNANSWERED]} gave {_UNANSWERED}"] if count[_UNANSWERED] else []),
@@ -184,21 +184,21 @@ class Exclusions:
         lines = [f"Headphone check: {told}."]
         unfinished = [one.listener.listener for one in self.standings if one.analysed and one.listener.finished is False]
         if unfinished:
-            lines.append(f"Analysed, though not finished: {people(len(unfinished))} ({named(unfinished)}).")
+            lines.append(f"Analysed, though not finished: {listeners_in_words(len(unfinished))} ({listener_names(unfinished)}).")
         groups = {group: 0 for listener in self.listeners if (group := listener.group)}
         for standing in self.standings if groups else ():
             groups[standing.listener.group] = groups.get(standing.listener.group, 0) + standing.analysed
         if groups:
-            lines.append("Analysed by group: " + sizes(groups) + ".")
+            lines.append("Analysed by group: " + group_sizes(groups) + ".")
         return lines
 
 
-def named(names: Sequence[str]) -> str:
+def listener_names(names: Sequence[str]) -> str:
     """Some listeners' names, and how many more there are."""
     return some_of(names, 10)
 
 
-def sizes(groups: Mapping[str, int]) -> str:
+def group_sizes(groups: Mapping[str, int]) -> str:
     """Groups with how many are in each."""
     return ", ".join(f"{group or 'without a group'} {n}" for group, n in groups.items())
 
@@ -288,10 +288,14 @@ def _matched(table: Sequence[Listener], answered: Sequence[str]) -> tuple[list[L
         else:
             known.append(listener)
     if renamed:
-        notes.append(f"Names of the table of listeners taken for names of trials that differ in letter case: {named(renamed)}.")
+        notes.append(
+            f"Names of the table of listeners taken for names of trials that differ in letter case: {listener_names(renamed)}."
+        )
     rest = [name for names in absent.values() for name in names]
     if table and rest:
-        notes.append(f"Not in the table of listeners, though with trials: {people(len(rest))} ({named(rest)}).")
+        notes.append(
+            f"Not in the table of listeners, though with trials: {listeners_in_words(len(rest))} ({listener_names(rest)})."
+        )
     return known + [Listener(listener=name) for name in rest], notes
 
 

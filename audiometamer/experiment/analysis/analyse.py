@@ -12,15 +12,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from audiometamer.errors import AudioMetamerError, people
+from audiometamer.errors import AudioMetamerError, listeners_in_words
 from audiometamer.experiment.analysis.chance import Chance
 from audiometamer.experiment.analysis.figures import draw_recognition
 from audiometamer.experiment.analysis.recognition import (
-    Condition,
-    Observer,
-    Recognised,
-    Row,
-    Scores,
+    CorrectCounts,
+    ModelLayer,
+    NetworkRecognition,
+    ObserverKind,
+    RecognitionRow,
     conditions_of,
     human_scores,
     network_scores,
@@ -28,7 +28,7 @@ from audiometamer.experiment.analysis.recognition import (
 )
 from audiometamer.io.files import write_text
 from audiometamer.io.tables import write_table
-from audiometamer.listening.exclusions import Exclusions, Rules, Stage, exclude, named, sizes
+from audiometamer.listening.exclusions import Exclusions, Rules, Stage, exclude, group_sizes, listener_names
 from audiometamer.listening.tables import Listener, Trial, write_listeners, write_trials
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.anova import Effect, anova
@@ -57,7 +57,7 @@ class Anova(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Analysis:
+class RecognitionAnalysis:
     """What `analyse` found.
 
     Parameters
@@ -76,7 +76,7 @@ class Analysis:
 
     trials: list[Trial]
     exclusions: Exclusions
-    recognition: list[Row]
+    recognition: list[RecognitionRow]
     tests: dict[str, Anova]
     ceiling: SplitHalf | None
     notes: list[str] = field(default_factory=list)
@@ -89,12 +89,12 @@ def analyse(
     rules: Rules | None = None,
     persons: Mapping[str, str] | None = None,
     layers: Mapping[str, Sequence[str]] | None = None,
-    recognised: Recognised | None = None,
+    recognised: NetworkRecognition | None = None,
     count_missing: bool = False,
     resamples: int = 10_000,
     permutations: int = 10_000,
     seed: int = 0,
-) -> Analysis:
+) -> RecognitionAnalysis:
     """Analyse an experiment.
 
     Parameters
@@ -135,9 +135,9 @@ def analyse(
     excluded = exclude(answers, listeners, rules, persons=persons)
     heard = [trial for trial in main if trial.listener in excluded.kept]
     conditions = conditions_of(heard, layers)
-    missing = Counter(Condition(trial.model, trial.layer) for trial in heard if trial.missing)
+    missing = Counter(ModelLayer(trial.model, trial.layer) for trial in heard if trial.missing)
     counted = heard if count_missing else [trial for trial in heard if not trial.missing]
-    scores: dict[Observer, Scores] = {"human": human_scores(counted, conditions)}
+    scores: dict[ObserverKind, CorrectCounts] = {"human": human_scores(counted, conditions)}
     networks = network_scores(counted, conditions, recognised)
     if networks.of.any():
         scores["network"] = networks
@@ -148,7 +148,7 @@ def analyse(
     if missing:
         notes.insert(0, _missing_note(missing, len(heard), count_missing=count_missing))
     rows = recognition(scores, missing, resamples=resamples, seed=seed)
-    return Analysis(counted, excluded, rows, tests, _ceiling(scores["human"], seed), notes)
+    return RecognitionAnalysis(counted, excluded, rows, tests, _ceiling(scores["human"], seed), notes)
 
 
 def _group_notes(groups: Mapping[str, str], *, several: bool) -> Iterator[str]:
@@ -164,10 +164,10 @@ def _group_notes(groups: Mapping[str, str], *, several: bool) -> Iterator[str]:
     if len(names) == 1 and several:
         yield f"No test of groups: of those who are analysed, all who have a group are {names[0]}."
     elif names and without:
-        yield f"{people(len(without))} without a group ({named(without)}); left out of the tests of groups."
+        yield f"{listeners_in_words(len(without))} without a group ({listener_names(without)}); left out of the tests of groups."
 
 
-def _missing_note(missing: Counter[Condition], heard: int, *, count_missing: bool) -> str:
+def _missing_note(missing: Counter[ModelLayer], heard: int, *, count_missing: bool) -> str:
     where = ", ".join(f"{n} at {model} {layer}" for (model, layer), n in missing.items())
     what = "count as the metamers that they stand for" if count_missing else "are left out"
     return f"In {missing.total()} of {heard} trials there was no metamer, and the natural clip was played ({where}); they {what}."
@@ -184,7 +184,7 @@ class _Design(NamedTuple):
     groups: Sequence[str] | None = None
 
 
-def _designs(scores: Mapping[Observer, Scores], groups: Mapping[str, str]) -> Iterator[_Design]:
+def _designs(scores: Mapping[ObserverKind, CorrectCounts], groups: Mapping[str, str]) -> Iterator[_Design]:
     """Layers, of each model: of listeners, of groups of them, and of listeners and network; layers and models of listeners."""
     human = scores["human"]
     values, who = human.proportions, human.listeners
@@ -219,7 +219,8 @@ def _tests(designs: Iterable[_Design], *, permutations: int, seed: int) -> tuple
         if absent := list(dict.fromkeys(absent)):
             there = len(set(design.listeners))
             notes.append(
-                f"{design.name}: {len(absent)} of {there} had no trial at some condition ({named(absent)}); left out of the test."
+                f"{design.name}: {len(absent)} of {there} had no trial at some condition ({listener_names(absent)}); "
+                "left out of the test."
             )
         # whoever lacks a condition is left out with all their rows: an observer is compared with the same listeners
         kept = [k for k, name in enumerate(design.listeners) if name not in absent]
@@ -242,7 +243,7 @@ def _test(design: _Design, kept: Sequence[int], *, permutations: int, seed: int)
     return Anova(listeners, of_each, effects)
 
 
-def _ceiling(human: Scores, seed: int) -> SplitHalf | None:
+def _ceiling(human: CorrectCounts, seed: int) -> SplitHalf | None:
     """Over all conditions, natural clips once; None if there are too few listeners or conditions."""
     natural = [k for k, condition in enumerate(human.conditions) if condition.layer == NATURAL]
     values = np.delete(human.proportions, natural[1:], axis=1)
@@ -252,7 +253,7 @@ def _ceiling(human: Scores, seed: int) -> SplitHalf | None:
         return None
 
 
-def write_analysis(analysis: Analysis, out: Path, *, chance: Chance | None = None) -> list[Path]:
+def write_analysis(analysis: RecognitionAnalysis, out: Path, *, chance: Chance | None = None) -> list[Path]:
     """Write an analysis as tables, a figure and words.
 
     Parameters
@@ -270,7 +271,7 @@ def write_analysis(analysis: Analysis, out: Path, *, chance: Chance | None = Non
     """
     tables: dict[str, tuple[Sequence[str], Iterable[Mapping[str, Any]]]] = {
         "sample.tsv": (Stage.__struct_fields__, map(msgspec.structs.asdict, analysis.exclusions.stages)),
-        "recognition.tsv": (Row.__struct_fields__, map(msgspec.structs.asdict, analysis.recognition)),
+        "recognition.tsv": (RecognitionRow.__struct_fields__, map(msgspec.structs.asdict, analysis.recognition)),
         "anova.tsv": (ANOVA_COLUMNS, _anova_rows(analysis.tests)),
     }
     write_trials(out / "trials.tsv", analysis.trials)
@@ -290,14 +291,14 @@ ANOVA_COLUMNS = ("test", "listeners", "groups", *Effect._fields)
 def _anova_rows(tests: Mapping[str, Anova]) -> Iterator[dict[str, Any]]:
     """A row for each effect, or one for a test that has none."""
     for name, test in tests.items():
-        about = {"test": name, "listeners": test.listeners, "groups": sizes(test.groups)}
+        about = {"test": name, "listeners": test.listeners, "groups": group_sizes(test.groups)}
         for effect in test.effects:
             yield {**about, **effect._asdict()}
         if not test.effects:
             yield {**about, "note": test.note}
 
 
-def summary(analysis: Analysis, *, chance: Chance | None = None) -> str:
+def summary(analysis: RecognitionAnalysis, *, chance: Chance | None = None) -> str:
     """The analysis in words: who was left out, recognition, chance, tests, noise ceiling."""
     lines = [analysis.exclusions.statement, *analysis.exclusions.details, *analysis.notes, ""]
     lines.append("Recognised, % (95 % percentile bootstrap interval over listeners; number of listeners, trials):")
@@ -311,8 +312,8 @@ def summary(analysis: Analysis, *, chance: Chance | None = None) -> str:
         else f"Chance: {100 * chance.proportion:.3g} % ({chance.source})."
     )
     for name, test in analysis.tests.items():
-        of_each = f": {sizes(test.groups)}" if test.groups else ""
-        lines += ["", f"Analysis of variance: {name} ({people(test.listeners)}{of_each})"]
+        of_each = f": {group_sizes(test.groups)}" if test.groups else ""
+        lines += ["", f"Analysis of variance: {name} ({listeners_in_words(test.listeners)}{of_each})"]
         lines += [f"  {apa(effect)}" for effect in test.effects] or [f"  not computed: {test.note}"]
     return "\n".join([*lines, "", _ceiling_words(analysis.ceiling)]) + "\n"
 
@@ -329,7 +330,7 @@ def _ceiling_words(ceiling: SplitHalf | None) -> str:
         return "Noise ceiling: not computed: it needs at least 4 listeners and 3 conditions."
     if math.isnan(ceiling.correlation):
         return "Noise ceiling: not computed: no variance between conditions."
-    text = f"Noise ceiling: split halves of {people(ceiling.listeners)} agree with r = {ceiling.correlation:.3f}"
+    text = f"Noise ceiling: split halves of {listeners_in_words(ceiling.listeners)} agree with r = {ceiling.correlation:.3f}"
     if math.isnan(ceiling.ceiling):
         return f"{text}; not computed: halves do not agree."
     return (
@@ -338,7 +339,7 @@ def _ceiling_words(ceiling: SplitHalf | None) -> str:
     )
 
 
-def _percent(row: Row) -> str:
+def _percent(row: RecognitionRow) -> str:
     if row.value is None:
         return row.note
     interval = row.note if row.low is None or row.high is None else f"{100 * row.low:.1f}–{100 * row.high:.1f}"

@@ -17,12 +17,12 @@ from audiometamer.metamers.results import NOT_JSON
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.intervals import mean_over_listeners
 
-Observer = Literal["human", "network"]
-Recognised = Mapping[tuple[str, str], bool]  # whether a model recognises a stimulus
+ObserverKind = Literal["human", "network"]
+NetworkRecognition = Mapping[tuple[str, str], bool]  # whether a model recognises a stimulus
 Numbers = NDArray[np.intp]
 
 
-class Condition(NamedTuple):
+class ModelLayer(NamedTuple):
     """A layer of a model; layer ``natural``: the clips themselves, which several models may share."""
 
     model: str
@@ -30,7 +30,7 @@ class Condition(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Scores:
+class CorrectCounts:
     """What each listener got right at each condition.
 
     Parameters
@@ -42,7 +42,7 @@ class Scores:
     """
 
     listeners: list[str]
-    conditions: list[Condition]
+    conditions: list[ModelLayer]
     right: Numbers
     of: Numbers
 
@@ -52,7 +52,7 @@ class Scores:
         return np.divide(self.right, self.of, out=np.full(self.of.shape, np.nan), where=self.of > 0)
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class RecognitionRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line of ``recognition.tsv``: an observer at a condition.
 
     Parameters
@@ -72,7 +72,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     layer: str
-    observer: Observer
+    observer: ObserverKind
     value: float | None
     low: float | None
     high: float | None
@@ -82,7 +82,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] | None = None) -> list[Condition]:
+def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] | None = None) -> list[ModelLayer]:
     """The conditions of trials, by models' names, natural first.
 
     Parameters
@@ -112,16 +112,18 @@ def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] |
         if unknown := [layer for layer in met if layer not in order]:
             raise AudioMetamerError(f"trials of {model} are at {', '.join(unknown)}; its layers are given as {', '.join(order)}")
         names = [NATURAL] * bool(natural & {model, ""}) + [layer for layer in order if layer in met]
-        conditions += [Condition(model, layer) for layer in names]
+        conditions += [ModelLayer(model, layer) for layer in names]
     return conditions
 
 
-def human_scores(trials: Sequence[Trial], conditions: Sequence[Condition]) -> Scores:
+def human_scores(trials: Sequence[Trial], conditions: Sequence[ModelLayer]) -> CorrectCounts:
     """What listeners got right."""
     return _scores(trials, conditions, lambda trial, _: trial.correct)
 
 
-def network_scores(trials: Sequence[Trial], conditions: Sequence[Condition], recognised: Recognised | None = None) -> Scores:
+def network_scores(
+    trials: Sequence[Trial], conditions: Sequence[ModelLayer], recognised: NetworkRecognition | None = None
+) -> CorrectCounts:
     """What networks recognise of the sounds that each listener heard, each network at its own conditions.
 
     Parameters
@@ -141,23 +143,25 @@ def network_scores(trials: Sequence[Trial], conditions: Sequence[Condition], rec
     return _scores(trials, conditions, judge)
 
 
-def _scores(trials: Sequence[Trial], conditions: Sequence[Condition], judge: Callable[[Trial, str], bool | None]) -> Scores:
+def _scores(
+    trials: Sequence[Trial], conditions: Sequence[ModelLayer], judge: Callable[[Trial, str], bool | None]
+) -> CorrectCounts:
     """Counts of what is right by a judge of each trial and model; a trial that it knows nothing of is passed over."""
     listeners = list(dict.fromkeys(trial.listener for trial in trials))
     rows, columns = ({name: k for k, name in enumerate(names)} for names in (listeners, conditions))
     counts = np.zeros((2, len(listeners), len(conditions)), np.intp)
     for trial in trials:
         for model in [trial.model] if trial.model else _models(conditions):
-            column = columns.get(Condition(model, trial.layer))
+            column = columns.get(ModelLayer(model, trial.layer))
             right = judge(trial, model)
             if column is not None and right is not None:
                 counts[:, rows[trial.listener], column] += right, 1
-    return Scores(listeners, list(conditions), *counts)
+    return CorrectCounts(listeners, list(conditions), *counts)
 
 
 def recognition(
-    scores: Mapping[Observer, Scores], missing: Mapping[Condition, int], *, resamples: int = 10_000, seed: int = 0
-) -> list[Row]:
+    scores: Mapping[ObserverKind, CorrectCounts], missing: Mapping[ModelLayer, int], *, resamples: int = 10_000, seed: int = 0
+) -> list[RecognitionRow]:
     """A row for each condition and observer, with intervals over listeners."""
     rows = []
     for observer, of in scores.items():
@@ -165,7 +169,7 @@ def recognition(
         for k, condition in enumerate(of.conditions):
             value, low, high = (_known(array[k]) for array in (means.value, means.low, means.high))
             rows.append(
-                Row(
+                RecognitionRow(
                     model=condition.model, layer=condition.layer, observer=observer, value=value, low=low, high=high,
                     listeners=int(means.listeners[k]), trials=int(of.of[:, k].sum()), missing=missing.get(condition, 0),
                     note=_note(int(means.listeners[k]), has_interval=low is not None),
@@ -215,7 +219,7 @@ class _Sound(msgspec.Struct):
     recognised_by: dict[str, str] = {}
 
 
-def _models(conditions: Iterable[Condition]) -> list[str]:
+def _models(conditions: Iterable[ModelLayer]) -> list[str]:
     return list(dict.fromkeys(condition.model for condition in conditions))
 
 

@@ -13,7 +13,7 @@ from tiny_experiment import WORDS
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.analyse import ANOVA_COLUMNS, analyse, summary, write_analysis
-from audiometamer.experiment.analysis.chance import Chance, chance_of
+from audiometamer.experiment.analysis.chance import Chance, chance_level
 from audiometamer.experiment.analysis.figures import draw_recognition
 from audiometamer.io.tables import read_table
 from audiometamer.listening.design import Answers
@@ -218,7 +218,7 @@ def test_nothing_depends_on_the_order_of_rows():
 )
 def test_chance_is_what_the_design_offers(experiment, answers, chance):
     design = msgspec.structs.replace(experiment.design, answers=Answers(**answers))
-    assert chance_of(dataclasses.replace(experiment, design=design)) == chance
+    assert chance_level(dataclasses.replace(experiment, design=design)) == chance
 
 
 def test_what_is_written(tmp_path):

@@ -9,7 +9,7 @@ from tiny_answers import answers
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.recognition import (
-    Condition,
+    ModelLayer,
     conditions_of,
     human_scores,
     network_scores,
@@ -37,7 +37,7 @@ def test_counts_by_hand():
     assert scores.right.tolist() == [[1, 1], [1, 0]]
     assert scores.of.tolist() == [[1, 2], [2, 0]]
     np.testing.assert_array_equal(scores.proportions, [[1, 0.5], [0.5, np.nan]])
-    natural, relu0 = recognition({"human": scores}, {Condition("one", "relu0"): 3})
+    natural, relu0 = recognition({"human": scores}, {ModelLayer("one", "relu0"): 3})
     assert (natural.value, natural.listeners, natural.trials, natural.missing) == (0.75, 2, 3, 0)
     assert (relu0.value, relu0.low, relu0.high, relu0.listeners, relu0.missing) == (0.5, None, None, 1, 3)
 

@@ -35,7 +35,7 @@ class Condition(NamedTuple):
 NATURAL = Condition("", NATURAL_LAYER, None)
 
 
-class Missing(NamedTuple):
+class MissingMetamer(NamedTuple):
     """A clip that has no metamer at a condition."""
 
     clip: str
@@ -43,7 +43,7 @@ class Missing(NamedTuple):
     reason: str
 
 
-class Source(NamedTuple):
+class PlayableSound(NamedTuple):
     """A sound of a set, and what each model takes it for."""
 
     file: str
@@ -80,11 +80,11 @@ class AvailableStimuli:
 
     conditions: list[Condition]
     clips: list[str]
-    sources: dict[tuple[str, Condition], Source]
-    missing: list[Missing]
+    sources: dict[tuple[str, Condition], PlayableSound]
+    missing: list[MissingMetamer]
     about: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def source(self, clip: str, condition: Condition) -> Source:
+    def source(self, clip: str, condition: Condition) -> PlayableSound:
         """What is played: the natural clip where its metamer is missing."""
         found = self.sources.get((clip, condition))
         return self.sources[clip, NATURAL] if found is None else found
@@ -105,7 +105,7 @@ class AvailableStimuli:
         return [groups[word] for word in sorted(groups)]
 
 
-def read_offer(
+def read_available_stimuli(
     stimulus_set: Path, path: Path, design: Design, check: Callable[[AvailableStimuli], Iterable[Problem]] = lambda _offer: ()
 ) -> AvailableStimuli:
     """What a set offers to a design that lies at `path`.
@@ -138,18 +138,18 @@ def read_offer(
     cells = _cells(_selected(wanted, path, design))
     originals, conditions = _originals(items), list(dict.fromkeys(condition for _, condition in cells))
     labels = _natural_labels(items, design.answers.of)
-    sources = {(clip, NATURAL): Source(file, labels[clip]) for clip, file in originals.items()}
+    sources = {(clip, NATURAL): PlayableSound(file, labels[clip]) for clip, file in originals.items()}
     missing, there = [], {(_clip(made), condition_of(made)) for made in wanted}
     sum_of = cache(file_sha256)
     for clip, condition in itertools.product(originals, conditions):
         if (made := cells.get((clip, condition))) is None:
-            missing.append(Missing(clip, condition, "not selected" if (clip, condition) in there else "not made"))
+            missing.append(MissingMetamer(clip, condition, "not selected" if (clip, condition) in there else "not made"))
         elif made.passed is False and not design.conditions.failed:
-            missing.append(Missing(clip, condition, "failed its verdict"))
+            missing.append(MissingMetamer(clip, condition, "failed its verdict"))
         else:
             check_belongs(made, sum_of)
             label = made.evidence.verdict.labels.get(design.answers.of)
-            sources[clip, condition] = Source(made.file, {} if label is None else {condition.model: label[1]})
+            sources[clip, condition] = PlayableSound(made.file, {} if label is None else {condition.model: label[1]})
     clips = sorted(originals)
     if design.conditions.missing == "leave-out":
         clips = [clip for clip in clips if all((clip, condition) in sources for condition in conditions)]
@@ -157,9 +157,9 @@ def read_offer(
             raise_problems(path, problems)
             raise AudioMetamerError(_nothing_left(missing, conditions, len(originals)))
     about = _about(known, clips)
-    offer = AvailableStimuli([NATURAL, *conditions] if design.natural else conditions, clips, sources, missing, about)
-    raise_problems(path, [*problems, *_untold(stimulus_set, offer, design), *check(offer)])
-    return offer
+    available = AvailableStimuli([NATURAL, *conditions] if design.natural else conditions, clips, sources, missing, about)
+    raise_problems(path, [*problems, *_untold(stimulus_set, available, design), *check(available)])
+    return available
 
 
 def _wanted(items: Sequence[Result], design: Design) -> tuple[list[Result], list[Problem]]:
@@ -235,7 +235,7 @@ def _natural_labels(items: Sequence[Result], task: str) -> dict[str, dict[str, s
     return found
 
 
-def _nothing_left(missing: Sequence[Missing], conditions: Sequence[Condition], clips: int) -> str:
+def _nothing_left(missing: Sequence[MissingMetamer], conditions: Sequence[Condition], clips: int) -> str:
     condition, n = Counter(one.condition for one in missing).most_common(1)[0]
     reason = Counter(one.reason for one in missing if one.condition == condition).most_common(1)[0][0]
     return (
@@ -268,17 +268,17 @@ def _lacking_columns(stimulus_set: Path, known: Mapping[str, Mapping[str, str]],
             )
 
 
-def _untold(stimulus_set: Path, offer: AvailableStimuli, design: Design) -> Iterator[Problem]:
+def _untold(stimulus_set: Path, available: AvailableStimuli, design: Design) -> Iterator[Problem]:
     """Cells that a design needs and that are empty, the first of each column that is there."""
     for place, column in _needed_columns(design).items():
-        untold = [clip for clip, about in offer.about.items() if not told(about, column)]
-        if offer.has(column) and untold:
+        untold = [clip for clip, about in available.about.items() if not told(about, column)]
+        if available.has(column) and untold:
             yield Problem(place, f"{stimulus_set / CLIPS} has no {column} for {untold[0]}")
 
 
-def answers_of(offer: AvailableStimuli, column: str) -> list[str]:
+def right_answers(available: AvailableStimuli, column: str) -> list[str]:
     """All values of a column of the clips, sorted: the closed list where the design has none of its own."""
-    return sorted({told(about, column) for about in offer.about.values()} - {""})
+    return sorted({told(about, column) for about in available.about.values()} - {""})
 
 
 def told(about: Mapping[str, str], column: str) -> str:
