@@ -194,7 +194,7 @@ def test_a_ladder_is_written_and_read(model, dimensions, moved, tmp_path):
         assert torch.equal(rung.read(), each.samples)
         assert torch.equal(read.clip(each.record.clip).samples, each.clip.samples)
     read.check(dimensions)
-    other = am.audio.Clip("sound30", moved[0].samples, 4000)
+    other = am.Clip("sound30", moved[0].samples, 4000)
     with pytest.raises(AudioMetamerError, match="two different signals are named sound30"):
         write_moved(model, [*moved, type(moved[0])(moved[0].samples, other, moved[0].record)], tmp_path)
 

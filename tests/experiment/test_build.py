@@ -16,7 +16,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.build import build
 from audiometamer.experiment.design import read_design
 from audiometamer.experiment.reading import read_experiment
-from audiometamer.listening import building
+from audiometamer.listening.building import _HEADPHONES
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_a_clip_without_a_metamer_is_left_out_and_named(tmp_path):
         ("apple_slt", "relu1", "failed its verdict", "left out"), ("dog_slt", "relu1", "failed its verdict", "left out"),
     ]  # fmt: skip
     assert not {"apple_slt", "dog_slt"} & {trial.clip for trials in built.lists for trial in trials}
-    assert len(built.available.words("word")) == 12, "their words have another clip"
+    assert len(built.offer.words("word")) == 12, "their words have another clip"
 
 
 def test_a_natural_clip_in_the_place_of_a_metamer_says_so(tmp_path):
@@ -192,14 +192,14 @@ def test_an_item_that_was_tried_again_counts_as_planned(tmp_path):
         record["attempts"], record["evidence"]["settings"]["seed"] = [0, 77], 77
         path.write_text(json.dumps(record))
     built = changed(tmp_path, stimuli=stimuli)
-    assert [condition.seed for condition in built.available.conditions] == [None, 0, 0]
+    assert [condition.seed for condition in built.offer.conditions] == [None, 0, 0]
 
 
 def test_conditions_are_those_that_were_asked_for_in_their_order(tmp_path, shared):
     built = changed(tmp_path, with_table("[conditions]\nnatural = false\nlayers = ['relu1', 'relu0']"), stimuli=shared)
-    assert [str(condition) for condition in built.available.conditions] == ["tiny relu1, seed 0", "tiny relu0, seed 0"]
+    assert [str(condition) for condition in built.offer.conditions] == ["tiny relu1, seed 0", "tiny relu0, seed 0"]
     mains = Counter(trial.condition for trials in built.lists for trial in trials if trial.kind == "main")
-    assert set(mains) == set(built.available.conditions)
+    assert set(mains) == set(built.offer.conditions)
 
 
 def test_a_selection_decides_what_is_played(tmp_path, shared):
@@ -354,7 +354,7 @@ goat = ["kid"]"""
 
 
 def test_a_headphone_check_that_would_clip_is_refused(tmp_path, shared, monkeypatch):
-    monkeypatch.setitem(building._HEADPHONES, "huggins", lambda *_, **__: np.full((100, 2), 2.0))
+    monkeypatch.setitem(_HEADPHONES, "huggins", lambda *_, **__: np.full((100, 2), 2.0))
     told = refused(tmp_path, stimuli=shared)
     assert told == "the headphone check would clip at -30 dB: its peak is 2.00 of full scale; lower sounds.level by 6.1 dB"
 
@@ -395,7 +395,7 @@ def test_a_selection_says_which_of_two_items_is_meant(tmp_path, shared):
     ]
     (tmp_path / "selection.tsv").write_text("file\n" + "\n".join(files) + "\n")
     built = changed(tmp_path, with_table("[conditions]\nselection = 'selection.tsv'"), stimuli=stimuli)
-    assert "apple_slt" in built.available.clips
+    assert "apple_slt" in built.offer.clips
     (tmp_path / "selection.tsv").write_text("file\nnothing.wav\n")
     shutil.rmtree(tmp_path / "experiment")
     told = refused(tmp_path, with_table("[conditions]\nselection = 'selection.tsv'"), stimuli=stimuli)
