@@ -5,6 +5,7 @@ from pathlib import Path
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import read_design
 from audiometamer.listening.folder import DESIGN, Experiment, read_lists
+from audiometamer.listening.trials import Entry, Lists
 
 
 def read_experiment(folder: Path) -> Experiment:
@@ -13,9 +14,13 @@ def read_experiment(folder: Path) -> Experiment:
     Raises
     ------
     AudioMetamerError
-        If it is no such folder, something in it cannot be read or does not fit together, or trials are decided on the way.
+        If it is no such folder, something in it cannot be read or does not fit together, or trials depend on answers.
     """
-    lists, key = read_lists(folder)
+    return experiment_of(folder, *read_lists(folder))
+
+
+def experiment_of(folder: Path, lists: Lists, key: dict[str, Entry]) -> Experiment:
+    """The same, where its lists and its key are read already."""
     if lists.course:
         raise AudioMetamerError(
             f"{folder} has trials that depend on the answers; it needs a server, and is for `audiometamer {lists.course}`"

@@ -29,7 +29,7 @@ from audiometamer.listening.building import check_trials, copied_texts, headphon
 from audiometamer.listening.design import read_sentences
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.pages import write_page
-from audiometamer.listening.trials import Lists, TrialList
+from audiometamer.listening.trials import Entry, Lists, TrialList
 from audiometamer.models.loading import load_model
 from audiometamer.signals.images import read_png
 from audiometamer.signals.presentation import NOISE, Sounds, write_pcm
@@ -123,7 +123,11 @@ def read_exploration(folder: Path) -> Experiment:
     AudioMetamerError
         If it is no such folder, or something in it cannot be read or does not fit together.
     """
-    lists, key = read_lists(folder)
+    return exploration_of(folder, *read_lists(folder))
+
+
+def exploration_of(folder: Path, lists: Lists, key: dict[str, Entry]) -> Experiment:
+    """The same, where its lists and its key are read already."""
     if lists.course != COURSE:
         raise AudioMetamerError(f"{folder} is no exploration; it is for `audiometamer experiment`")
     design = read_exploration_design(folder / layout.DESIGN)

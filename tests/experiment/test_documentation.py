@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from audiometamer.experiment.analysis.analyse import ANOVA_COLUMNS
+from audiometamer.experiment.analysis.folder import ANOVA_COLUMNS
 from audiometamer.experiment.analysis.recognition import RecognitionRow
 from audiometamer.listening.exclusions import Stage
 from audiometamer.listening.tables import LISTENER_COLUMNS, TRIAL_COLUMNS, Listener, Trial, required_columns
