@@ -30,6 +30,7 @@ from audiometamer.stimuli.run import run
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import verify
 
+pytestmark = pytest.mark.slurm
 HERE = [str(Path(__file__).parents[1] / "helpers"), str(Path(am.__file__).parents[1])]
 N_CLIPS = 8  # of the largest of these plans; the others' are among them
 ONE_BY_ONE = PLAN.replace("batch_size = 2", "batch_size = 1")
