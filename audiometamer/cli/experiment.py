@@ -13,7 +13,6 @@ from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.build import BuiltExperiment
 from audiometamer.experiment.build import build as build_folder
-from audiometamer.experiment.design import read_design
 from audiometamer.experiment.pack import PackFormat
 from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.reading import experiment_of, read_experiment
@@ -65,7 +64,7 @@ def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None
         instead = "left out" if built.design.conditions.missing == "leave-out" else "played as natural clips instead"
         clips = len({one.clip for one in built.available.missing})
         click.echo(f"{len(built.available.missing)} metamers of {clips} clips are missing, {instead}: {out / layout.MISSING}")
-    serving.tell_of_ends(read_design(design), out)
+    serving.tell_of_ends(built.requested, out)
     keys = f"{out / layout.KEY} {out / layout.NAMES_KEY}"
     click.echo(f"keys, for your eyes only: {keys}   secret of the results page: {out / layout.SECRET}")
 

@@ -1,9 +1,9 @@
-"""What a stimulus set offers an experiment: its conditions, the clips that are there at each of them, and what is missing."""
+"""What a stimulus set has for an experiment: conditions, the clips available at each of them, and what is missing."""
 
 import difflib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Design
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import read_table
-from audiometamer.io.toml_files import Problem, error_context, raise_problems
+from audiometamer.io.toml_files import Problem, raise_problems
 from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.results import Result, read_results
 from audiometamer.models.inputs import NATURAL as NATURAL_LAYER
@@ -22,7 +22,7 @@ from audiometamer.stimuli.set import read_clips
 
 
 class Condition(NamedTuple):
-    """What a clip is heard as."""
+    """A layer of a model with a seed, or natural clips; its `repr` is part of what names are drawn from."""
 
     model: str
     layer: str
@@ -36,7 +36,7 @@ NATURAL = Condition("", NATURAL_LAYER, None)
 
 
 class MissingMetamer(NamedTuple):
-    """A clip that has no metamer at a condition."""
+    """A clip that has no metamer at a condition, and why."""
 
     clip: str
     condition: Condition
@@ -44,20 +44,10 @@ class MissingMetamer(NamedTuple):
 
 
 class PlayableSound(NamedTuple):
-    """A sound of a set, and what each model takes it for."""
+    """A sound of a set, and the label that each model gives it."""
 
     file: str
     recognised_by: dict[str, str]
-
-
-def condition_of(made: Result) -> Condition:
-    """What a metamer is heard as; its seed is the one that was planned."""
-    settings = made.evidence.settings
-    return Condition(settings.model, settings.layer, made.seed)
-
-
-def _clip(made: Result) -> str:
-    return made.evidence.settings.clip
 
 
 @dataclass(frozen=True)
@@ -67,172 +57,185 @@ class AvailableStimuli:
     Parameters
     ----------
     conditions : list of Condition
-        The natural one first, if it is one.
+        The natural one first, if it is a condition.
     clips : list of str
-        Those that may be played, sorted.
-    sources : dict of (str, Condition) to Source
-        By clip and condition; of each clip the natural sound is there too.
-    missing : list of Missing
+        Clips that can be played, sorted.
+    sounds : dict of (str, Condition) to PlayableSound
+        By clip and condition; always with the natural sound of each clip.
+    missing : list of MissingMetamer
         Among all clips of the set.
-    about : dict of str to dict of str to str
-        What ``clips.tsv`` says of each clip by column.
+    metadata : dict of str to dict of str to str
+        The row of each clip in ``clips.tsv``, by column.
     """
 
     conditions: list[Condition]
     clips: list[str]
-    sources: dict[tuple[str, Condition], PlayableSound]
+    sounds: dict[tuple[str, Condition], PlayableSound]
     missing: list[MissingMetamer]
-    about: dict[str, dict[str, str]] = field(default_factory=dict)
+    metadata: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def source(self, clip: str, condition: Condition) -> PlayableSound:
-        """What is played: the natural clip where its metamer is missing."""
-        found = self.sources.get((clip, condition))
-        return self.sources[clip, NATURAL] if found is None else found
+    def sound(self, clip: str, condition: Condition) -> PlayableSound:
+        """The sound to play: the natural clip where its metamer is missing."""
+        found = self.sounds.get((clip, condition))
+        return self.sounds[clip, NATURAL] if found is None else found
 
     def is_missing(self, clip: str, condition: Condition) -> bool:
         """Whether a natural clip stands in for the metamer."""
-        return (clip, condition) not in self.sources
+        return (clip, condition) not in self.sounds
 
     def has(self, column: str) -> bool:
-        """Whether anything is known of the clips by this column; each is itself by ``clip``."""
-        return column == "clip" or any(column in about for about in self.about.values())
+        """Whether the clips have this column; each is itself by ``clip``."""
+        return column == "clip" or any(column in row for row in self.metadata.values())
 
     def words(self, column: str) -> list[list[str]]:
-        """The playable clips in groups of which a listener hears one: those of the same word; sorted."""
+        """The clips grouped by word, that is by the value of a column, sorted; a listener hears one clip of each group."""
         groups: dict[str, list[str]] = {}
         for clip in self.clips:
-            groups.setdefault(told(self.about[clip], column) if column != "clip" else clip, []).append(clip)
+            groups.setdefault(cell(self.metadata[clip], column) if column != "clip" else clip, []).append(clip)
         return [groups[word] for word in sorted(groups)]
 
 
-def read_available_stimuli(
-    stimulus_set: Path, path: Path, design: Design, check: Callable[[AvailableStimuli], Iterable[Problem]] = lambda _offer: ()
-) -> AvailableStimuli:
-    """What a set offers to a design that lies at `path`.
+def read_available_stimuli(stimulus_set: Path, path: Path, design: Design) -> tuple[AvailableStimuli, list[Problem]]:
+    """Find what a set has for a design that lies at `path`.
 
     Parameters
     ----------
     stimulus_set, path : path
     design : Design
-    check : function, optional
-        Further problems of the design with what is offered. Where columns are missing, it gets clips without their cells.
-        Default: there are none.
+
+    Returns
+    -------
+    AvailableStimuli
+        Where columns are missing, clips without their cells.
+    list of Problem
+        Where the design asks for models, layers, seeds or columns that the set does not have.
 
     Raises
     ------
     AudioMetamerError
-        If the set has no sounds, not the models, layers, seeds or columns that the design names, two items for one clip at one
-        condition, no clip that has them all, or a sound that is not that of its record, or `check` finds something. All problems
-        of the design are listed.
+        If the set has no sounds, nothing that the design asks for, two items for one clip at one condition, no clip that has
+        all conditions, or a sound that is not that of its record.
     """
-    items = [made for made in read_results(stimulus_set) if made.of_clip]
-    if not items:
-        raise AudioMetamerError(f"{stimulus_set} holds no metamer of a clip; an experiment plays clips and their metamers")
-    if silent := [made.file for made in items if made.evidence.sample_rate is None]:
-        raise AudioMetamerError(f"{stimulus_set / silent[0]} is no sound; an experiment plays sounds")
-    wanted, unknown = _wanted(items, design)
-    known = read_clips(stimulus_set)
-    problems = [*unknown, *_lacking_columns(stimulus_set, known, design)]
-    if not wanted:
+    items = _metamers(stimulus_set)
+    metadata = read_clips(stimulus_set)
+    problems = [*_lacking_columns(stimulus_set, metadata, design)]
+    requested, unknown = _requested(items, design)
+    selected, unselected = _selected(requested, path, design)
+    problems = [*unknown, *unselected, *problems]
+    if not selected:
         raise_problems(path, problems)
-    cells = _cells(_selected(wanted, path, design))
-    originals, conditions = _originals(items), list(dict.fromkeys(condition for _, condition in cells))
-    labels = _natural_labels(items, design.answers.of)
-    sources = {(clip, NATURAL): PlayableSound(file, labels[clip]) for clip, file in originals.items()}
-    missing, there = [], {(_clip(made), condition_of(made)) for made in wanted}
-    sum_of = cache(file_sha256)
+    cells = _cells(selected)
+    conditions = list(dict.fromkeys(condition for _, condition in cells))
+    sounds = _natural_sounds(items, design.answers.of)
+    originals = sorted(clip for clip, _ in sounds)
+    made = {(_clip(item), _condition(item)) for item in requested}
+    missing = []
+    check_sum = cache(file_sha256)
     for clip, condition in itertools.product(originals, conditions):
-        if (made := cells.get((clip, condition))) is None:
-            missing.append(MissingMetamer(clip, condition, "not selected" if (clip, condition) in there else "not made"))
-        elif made.passed is False and not design.conditions.failed:
+        item = cells.get((clip, condition))
+        if item is None:
+            missing.append(MissingMetamer(clip, condition, "not selected" if (clip, condition) in made else "not made"))
+        elif item.passed is False and not design.conditions.failed:
             missing.append(MissingMetamer(clip, condition, "failed its verdict"))
         else:
-            check_belongs(made, sum_of)
-            label = made.evidence.verdict.labels.get(design.answers.of)
-            sources[clip, condition] = PlayableSound(made.file, {} if label is None else {condition.model: label[1]})
-    clips = sorted(originals)
+            check_belongs(item, check_sum)
+            label = item.evidence.verdict.labels.get(design.answers.of)
+            sounds[clip, condition] = PlayableSound(item.file, {} if label is None else {condition.model: label[1]})
+    clips = originals
     if design.conditions.missing == "leave-out":
-        clips = [clip for clip in clips if all((clip, condition) in sources for condition in conditions)]
+        clips = [clip for clip in clips if all((clip, condition) in sounds for condition in conditions)]
         if not clips:
             raise_problems(path, problems)
             raise AudioMetamerError(_nothing_left(missing, conditions, len(originals)))
-    about = _about(known, clips)
-    available = AvailableStimuli([NATURAL, *conditions] if design.natural else conditions, clips, sources, missing, about)
-    raise_problems(path, [*problems, *_untold(stimulus_set, available, design), *check(available)])
-    return available
+    played = [NATURAL, *conditions] if design.natural else conditions
+    available = AvailableStimuli(played, clips, sounds, missing, _tidy(metadata, clips))
+    return available, [*problems, *_empty_cells(stimulus_set, available, design)]
 
 
-def _wanted(items: Sequence[Result], design: Design) -> tuple[list[Result], list[Problem]]:
-    """The items of the models, layers and seeds that a design names, in this order; what it names that is not there."""
-    unknown = []
-    for field_ in Condition._fields:
-        wanted = getattr(design.conditions, f"{field_}s")
-        if wanted is None:
+def _metamers(stimulus_set: Path) -> list[Result]:
+    """The metamers of clips in a set; raises if there are none, or they are no sounds."""
+    items = [item for item in read_results(stimulus_set) if item.of_clip]
+    if not items:
+        raise AudioMetamerError(f"{stimulus_set} holds no metamer of a clip; an experiment plays clips and their metamers")
+    if silent := [item.file for item in items if item.evidence.sample_rate is None]:
+        raise AudioMetamerError(f"{stimulus_set / silent[0]} is no sound; an experiment plays sounds")
+    return items
+
+
+def _clip(item: Result) -> str:
+    return item.evidence.settings.clip
+
+
+def _condition(item: Result) -> Condition:
+    """The condition of a metamer; its seed is the one that was planned."""
+    settings = item.evidence.settings
+    return Condition(settings.model, settings.layer, item.seed)
+
+
+def _requested(items: Sequence[Result], design: Design) -> tuple[list[Result], list[Problem]]:
+    """The items of the models, layers and seeds that a design names, in this order; and what it names that the set lacks."""
+    problems = []
+    for name in Condition._fields:
+        requested = getattr(design.conditions, f"{name}s")
+        if requested is None:
             continue
-        there = dict.fromkeys(getattr(condition_of(made), field_) for made in items)
-        for k, one in enumerate(wanted):
-            if one not in there:
-                nearest = difflib.get_close_matches(str(one), map(str, there), n=3) or [str(other) for other in there][:3]
-                unknown.append(
-                    Problem(
-                        f"conditions.{field_}s[{k}]", f"the set has no {field_} {one!r}; the nearest are {', '.join(nearest)}"
-                    )
-                )
-        order = {one: k for k, one in enumerate(wanted)}
-        items = [made for made in items if getattr(condition_of(made), field_) in order]
-        items.sort(key=lambda made: order[getattr(condition_of(made), field_)])
+        values = dict.fromkeys(getattr(_condition(item), name) for item in items)
+        for k, value in enumerate(requested):
+            if value not in values:
+                nearest = difflib.get_close_matches(str(value), map(str, values), n=3) or [str(other) for other in values][:3]
+                message = f"the set has no {name} {value!r}; the nearest are {', '.join(nearest)}"
+                problems.append(Problem(f"conditions.{name}s[{k}]", message))
+        order = {value: k for k, value in enumerate(requested)}
+        items = [item for item in items if getattr(_condition(item), name) in order]
+        items.sort(key=lambda item: order[getattr(_condition(item), name)])
         if not items:
-            if not unknown:
-                unknown.append(Problem(f"conditions.{field_}s", "the set has none of these for the models and layers before"))
+            if not problems:
+                problems.append(Problem(f"conditions.{name}s", "the set has none of these for the models and layers before"))
             break
-    return list(items), unknown
+    return list(items), problems
+
+
+def _selected(items: Sequence[Result], path: Path, design: Design) -> tuple[Sequence[Result], list[Problem]]:
+    """The items that the selection of a design names, if it has one; and what is wrong with the selection."""
+    if design.conditions.selection is None or not items:
+        return items, []
+    place, selection = "conditions.selection", path.parent / design.conditions.selection
+    try:
+        files = {row["file"] for row in read_table(selection, required=["file"])}
+    except AudioMetamerError as error:
+        return [], [Problem(place, str(error))]
+    selected = [item for item in items if item.file in files]
+    if not selected:
+        return [], [Problem(place, f"{selection} names nothing of the models, layers and seeds that are wanted")]
+    return selected, []
 
 
 def _cells(items: Sequence[Result]) -> dict[tuple[str, Condition], Result]:
-    """The item of each clip at each condition; conditions by model, then layer, then seed, each as they first come."""
-    orders = [
-        {value: k for k, value in enumerate(dict.fromkeys(column))} for column in zip(*map(condition_of, items), strict=True)
-    ]
-    found: dict[tuple[str, Condition], Result] = {}
-    for made in sorted(items, key=lambda made: [order[value] for order, value in zip(orders, condition_of(made), strict=True)]):
-        if (other := found.setdefault((_clip(made), condition_of(made)), made)) is not made:
+    """The item of each clip at each condition; models, layers and seeds each in order of first occurrence."""
+    orders = [{value: k for k, value in enumerate(dict.fromkeys(column))} for column in zip(*map(_condition, items), strict=True)]
+    cells: dict[tuple[str, Condition], Result] = {}
+    for item in sorted(items, key=lambda item: [order[value] for order, value in zip(orders, _condition(item), strict=True)]):
+        if (other := cells.setdefault((_clip(item), _condition(item)), item)) is not item:
             raise AudioMetamerError(
-                f"{other.file} and {made.file} are both {_clip(made)} at {condition_of(made)}; name one of them in a selection "
+                f"{other.file} and {item.file} are both {_clip(item)} at {_condition(item)}; name one of them in a selection "
                 f"(audiometamer stimuli select --only method=…, and conditions.selection of the design)"
             )
-    return found
+    return cells
 
 
-def _selected(items: Sequence[Result], path: Path, design: Design) -> Sequence[Result]:
-    """Those that the selection of a design names, if it has one."""
-    if design.conditions.selection is None:
-        return items
-    selection = path.parent / design.conditions.selection
-    with error_context(path, "conditions.selection"):
-        wanted = {row["file"] for row in read_table(selection, required=["file"])}
-        found = [made for made in items if made.file in wanted]
-        if not found:
-            raise AudioMetamerError(f"{selection} names nothing of the models, layers and seeds that are wanted")
-    return found
-
-
-def _originals(items: Sequence[Result]) -> dict[str, str]:
-    """The natural sound of each clip: where models take it at several rates, that of the highest."""
-    found: dict[str, Result] = {}
-    for made in items:
-        best = found.setdefault(_clip(made), made)
-        if (made.evidence.sample_rate or 0) > (best.evidence.sample_rate or 0):
-            found[_clip(made)] = made
-    return {clip: made.original for clip, made in sorted(found.items())}
-
-
-def _natural_labels(items: Sequence[Result], task: str) -> dict[str, dict[str, str]]:
-    """What each model takes each clip for."""
-    found: dict[str, dict[str, str]] = {_clip(made): {} for made in items}
-    for made in items:
-        if label := made.evidence.verdict.labels.get(task):
-            found[_clip(made)][made.evidence.settings.model] = label[0]
-    return found
+def _natural_sounds(items: Sequence[Result], task: str) -> dict[tuple[str, Condition], PlayableSound]:
+    """The natural sound of each clip, with the labels of all models; of several sample rates, that of the highest."""
+    best: dict[str, Result] = {}
+    labels: dict[str, dict[str, str]] = {}
+    for item in items:
+        clip = _clip(item)
+        known = best.setdefault(clip, item)
+        if (item.evidence.sample_rate or 0) > (known.evidence.sample_rate or 0):
+            best[clip] = item
+        own = labels.setdefault(clip, {})
+        if label := item.evidence.verdict.labels.get(task):
+            own[item.evidence.settings.model] = label[0]
+    return {(clip, NATURAL): PlayableSound(item.original, labels[clip]) for clip, item in sorted(best.items())}
 
 
 def _nothing_left(missing: Sequence[MissingMetamer], conditions: Sequence[Condition], clips: int) -> str:
@@ -244,21 +247,21 @@ def _nothing_left(missing: Sequence[MissingMetamer], conditions: Sequence[Condit
     )
 
 
-def _about(known: Mapping[str, Mapping[str, str]], clips: Sequence[str]) -> dict[str, dict[str, str]]:
-    """What is known of the clips: white space at the ends or doubled is never meant, and would not come back from a list."""
-    return {clip: {column: " ".join(cell.split()) for column, cell in known.get(clip, {}).items()} for clip in clips}
+def _tidy(metadata: Mapping[str, Mapping[str, str]], clips: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Cells without leading, trailing or repeated white space, which would not survive in a list of answers."""
+    return {clip: {column: " ".join(text.split()) for column, text in metadata.get(clip, {}).items()} for clip in clips}
 
 
 def _needed_columns(design: Design) -> dict[str, str]:
-    """The places that name columns which a design needs, and these, each once."""
+    """The keys of a design that name columns which it needs, and these columns, each once."""
     places = {} if design.compares else {design.answer_column: f"clips.{design.answers.of}"}
     if design.once != "clip":
         places[design.once] = "clips.once"
     return {place: column for column, place in places.items()}
 
 
-def _lacking_columns(stimulus_set: Path, known: Mapping[str, Mapping[str, str]], design: Design) -> Iterator[Problem]:
-    columns = dict.fromkeys(name for told in known.values() for name in told)
+def _lacking_columns(stimulus_set: Path, metadata: Mapping[str, Mapping[str, str]], design: Design) -> Iterator[Problem]:
+    columns = dict.fromkeys(name for row in metadata.values() for name in row)
     for place, column in _needed_columns(design).items():
         if column not in columns:
             yield Problem(
@@ -268,19 +271,19 @@ def _lacking_columns(stimulus_set: Path, known: Mapping[str, Mapping[str, str]],
             )
 
 
-def _untold(stimulus_set: Path, available: AvailableStimuli, design: Design) -> Iterator[Problem]:
-    """Cells that a design needs and that are empty, the first of each column that is there."""
+def _empty_cells(stimulus_set: Path, available: AvailableStimuli, design: Design) -> Iterator[Problem]:
+    """The first empty cell of each column that a design needs and the set has."""
     for place, column in _needed_columns(design).items():
-        untold = [clip for clip, about in available.about.items() if not told(about, column)]
-        if available.has(column) and untold:
-            yield Problem(place, f"{stimulus_set / CLIPS} has no {column} for {untold[0]}")
+        empty = [clip for clip, row in available.metadata.items() if not cell(row, column)]
+        if available.has(column) and empty:
+            yield Problem(place, f"{stimulus_set / CLIPS} has no {column} for {empty[0]}")
 
 
 def right_answers(available: AvailableStimuli, column: str) -> list[str]:
     """All values of a column of the clips, sorted: the closed list where the design has none of its own."""
-    return sorted({told(about, column) for about in available.about.values()} - {""})
+    return sorted({cell(row, column) for row in available.metadata.values()} - {""})
 
 
-def told(about: Mapping[str, str], column: str) -> str:
-    """A cell of ``clips.tsv``, empty where it has no such column."""
-    return about.get(column, "")
+def cell(row: Mapping[str, str], column: str) -> str:
+    """A cell of ``clips.tsv``; empty where there is no such column."""
+    return row.get(column, "")

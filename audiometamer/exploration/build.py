@@ -1,7 +1,6 @@
 """Build an exploration from a ladder and a design: the folder that listeners are served from, and read it back."""
 
 import hashlib
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -20,12 +19,12 @@ from audiometamer.exploration.design import ExplorationDesign, read_exploration_
 from audiometamer.exploration.making import RenderQueue
 from audiometamer.exploration.model_mover import open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
-from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
-from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
+from audiometamer.io.draws import Draws, date_alike, keyed_draws
+from audiometamer.io.files import atomic_folder, json_text, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.toml_files import error_context, toml_text
 from audiometamer.listening import folder as layout
-from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_texts
+from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_keys, write_texts
 from audiometamer.listening.design import read_sentences
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.pages import write_page
@@ -106,9 +105,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
         write_page(folder / layout.PAGE, read_sentences(design, asked))
         checks = headphone_checks(asked, draws)
         write_text(folder / layout.DESIGN, toml_text(resolved))
-        write_private(folder / layout.KEY, json_text(checks))
-        write_key(folder / layout.NAMES_KEY, draws)
-        write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")
+        write_keys(folder, checks, draws)
         lists = [TrialList(k, check_trials(k, [*checks], draws)[0]) for k in range(1, asked.listeners + 1)]
         drawn = Lists(asked.seed, __version__, _sha256_of(folder / LADDER), lists, COURSE, keyed=True)
         write_text(folder / layout.LISTS, json_text(drawn))

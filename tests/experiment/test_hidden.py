@@ -13,10 +13,11 @@ from tiny_experiment import DESIGN, LAYERS, WORDS, write_design, write_stimuli
 
 from audiometamer.cli import main
 from audiometamer.experiment.available import NATURAL, Condition
-from audiometamer.experiment.build import Stimulus, build
+from audiometamer.experiment.build import build
 from audiometamer.experiment.design import Catch, Design, Practice
 from audiometamer.experiment.lists import draw_trials
 from audiometamer.experiment.reading import read_experiment
+from audiometamer.experiment.sounds import Stimulus
 from audiometamer.io.draws import Draws, keyed_draws, read_key
 from audiometamer.listening.building import check_trials, headphone_checks
 from audiometamer.listening.design import Answers, Demonstration, Headphones
