@@ -1,4 +1,4 @@
-"""Who hears what, in which order: every draw of an experiment."""
+"""Who hears what, and in which order: the random draws of an experiment."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,12 +12,12 @@ from audiometamer.experiment.design import Design
 from audiometamer.io.draws import Draws
 from audiometamer.listening.trials import ARRANGEMENTS, Kind
 
-Word = Sequence[str]  # the clips of one word, of which a listener hears one
+Word = Sequence[str]  # the clips of a word, one of which a listener hears
 Deal = Callable[[int], list[tuple[str, Condition]]]  # from a listener's number, from 0, to clips and their conditions
 
 
 class PlannedTrial(NamedTuple):
-    """One trial before its sound has a name.
+    """A trial, before its sound has a name.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class PlannedTrial(NamedTuple):
     clip : str
     condition : Condition
     arrangement : int
-        Where clips are compared: which of the possible orders; see `audiometamer.experiment.build`. Else 0.
+        Order of the sounds, where clips are compared; see `audiometamer.listening.trials.arranged`. Default 0.
     """
 
     kind: Kind
@@ -35,7 +35,7 @@ class PlannedTrial(NamedTuple):
 
 
 class Reserved(NamedTuple):
-    """Words for practice, demonstration and catch trials, the same for all listeners, and those that are left."""
+    """Words for practice, demonstration and catch trials, the same for all listeners, and the rest for main trials."""
 
     practice: Sequence[Word]
     demonstration: Sequence[Word]
@@ -44,7 +44,7 @@ class Reserved(NamedTuple):
 
 
 def draw_trials(words: Sequence[Word], conditions: Sequence[Condition], design: Design, draws: Draws) -> list[list[PlannedTrial]]:
-    """The trials of every listener, in order; the headphone check, which has no words, is not among them.
+    """Draw the trials of every listener, in order, without the headphone check, which has no words.
 
     A listener's trials depend on the draws and on the listener's number, not on how many listeners there are.
 
@@ -58,13 +58,13 @@ def draw_trials(words: Sequence[Word], conditions: Sequence[Condition], design: 
 
     Returns
     -------
-    list of list of Planned
-        For each listener.
+    list of list of PlannedTrial
+        One list for each listener.
 
     Raises
     ------
     AudioMetamerError
-        If there are not words enough.
+        If there are too few words.
     """
     shared = draws.generator(0)
     reserved = _reserve([words[k] for k in shared.permutation(len(words))], design)
@@ -77,7 +77,7 @@ def draw_trials(words: Sequence[Word], conditions: Sequence[Condition], design: 
 
 
 def check_words(n: int, design: Design) -> None:
-    """Raise an `AudioMetamerError` if so many words are not enough."""
+    """Raise an `AudioMetamerError` if `n` words are too few."""
     reserved = design.practice.trials + design.demonstration.trials + design.catch.trials
     if n < reserved + (design.trials or 1):
         raise AudioMetamerError(
@@ -94,12 +94,12 @@ def _reserve(words: Sequence[Word], design: Design) -> Reserved:
 
 
 def latin_square(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, generator: np.random.Generator) -> Deal:
-    """A Latin square of words and listeners.
+    """Assign words to conditions by a Latin square of words and listeners.
 
     The nth listener of word w hears it in condition (w + n) mod C, and as clip (n + ⌊n / lcm(C, K)⌋ + a random start) mod K of
     its K clips. Every listener hears each condition equally often, every word is heard equally often in each, and so is every
-    clip of a word; all within one, and for the first few listeners too. More words than `trials` are dealt into groups of
-    `trials`, and each listener hears one group; a rest is heard by nobody.
+    clip of a word; all within one, and for the first few listeners too. More words than `trials` are split into groups of
+    `trials`, and each listener hears one group; nobody hears the remainder.
     """
     groups, n_conditions = len(words) // trials, len(conditions)
     order = generator.permutation(n_conditions)
@@ -118,9 +118,9 @@ def latin_square(words: Sequence[Word], conditions: Sequence[Condition], *, tria
 
 
 def independent_draws(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, draws: Draws) -> Deal:
-    """Words, their clips and conditions, drawn for each listener anew (Feather et al. 2023).
+    """Draw words, their clips and conditions independently for each listener (Feather et al. 2023).
 
-    A listener hears each condition equally often within one; words and clips are balanced over listeners by chance alone.
+    A listener hears each condition equally often within one; words and clips are balanced over listeners only by chance.
     """
 
     def deal(listener: int) -> list[tuple[str, Condition]]:
@@ -144,7 +144,7 @@ def _trials_of(
     design: Design,
     draws: Draws,
 ) -> list[PlannedTrial]:
-    """One listener's trials: practice, demonstration, then the main trials in random order with catch trials among them."""
+    """One listener's trials: practice, demonstration, then main trials in random order with catch trials among them."""
     generator = draws.generator(2, number)
 
     def gate(kind: Kind, words: Sequence[Word], which: str) -> list[PlannedTrial]:
@@ -166,17 +166,17 @@ def _trials_of(
 
 
 def _among(trials: Sequence[PlannedTrial], catches: Sequence[PlannedTrial], generator: np.random.Generator) -> list[PlannedTrial]:
-    """Catch trials spread over the others: one at a random place of each of equal stretches."""
+    """Spread catch trials over the others: one at a random place in each of equal stretches."""
     edges = np.linspace(0, len(trials), len(catches) + 1).round().astype(int)
-    found: list[PlannedTrial] = []
+    spread: list[PlannedTrial] = []
     for k, catch in enumerate(catches):
         stretch = list(trials[edges[k] : edges[k + 1]])
         stretch.insert(int(generator.integers(len(stretch) + 1)), catch)
-        found += stretch
-    return found if catches else list(trials)
+        spread += stretch
+    return spread if catches else list(trials)
 
 
 def draw_alternatives(answer: str, others: Sequence[str], n: int, generator: np.random.Generator) -> list[str]:
-    """The right answer and n - 1 of the others, in random order."""
+    """Draw n - 1 other answers, and return them with the right one in random order."""
     chosen = [answer, *(others[k] for k in generator.choice(len(others), n - 1, replace=False))]
     return [chosen[k] for k in generator.permutation(n)]
