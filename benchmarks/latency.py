@@ -105,7 +105,7 @@ def latencies(read: Experiment, *, listeners: int, trials: int, reaction_time: f
             server.kill()
             server.communicate()
         answers = read_answers(database, read)
-        ways = Counter(one.decided.about["way"] for listener in answers.messages for one in answers.heard(listener))
+        ways = Counter(one.decided.about["way"] for listener in answers.messages for one in answers.completed(listener))
     return np.concatenate([one.seconds for one in simulated]), ways
 
 

@@ -23,7 +23,7 @@ from audiometamer.listening.export import read_answers, write_tables
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.identity import identity
 from audiometamer.listening.sentences import shipped, shipped_file
-from audiometamer.listening.simulated import NetworkListener, Person, Reply, rankings_by
+from audiometamer.listening.simulated import NetworkListener, Responder, SimulatedListener, rankings_by
 from audiometamer.listening.store import Store
 
 _path = click.Path(path_type=Path)
@@ -217,13 +217,13 @@ def rehearse(
     serving.rehearse_and_tell(read, out, _reply(read, accuracy, guesses, model_name, device), listeners=listeners, **asked)
 
 
-def _reply(read: Experiment, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str) -> Reply:
+def _reply(read: Experiment, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str) -> Responder:
     """How simulated listeners answer."""
     if model_name is not None:
         return NetworkListener(read.key, rankings_by(options.opened_model(model_name, device), read))
     expected = "CONDITION=P, as in relu0=0.8"
     chosen = dict(serving.named_number(text, option="--accuracy", expected=expected) for text in accuracy)
-    return Person(read.key, chosen, guesses=guesses)
+    return SimulatedListener(read.key, chosen, guesses=guesses)
 
 
 def _store(folder: Path, database: Path | None) -> Store:
@@ -235,7 +235,7 @@ def _store(folder: Path, database: Path | None) -> Store:
 def _opened(folder: Path) -> Experiment:
     """An experiment or an exploration: listeners have links and answers in both."""
     lists, key = read_lists(folder)
-    if not lists.course:
+    if not lists.adaptive_command:
         return experiment_of(folder, lists, key)
     from audiometamer.exploration.build import exploration_of
 

@@ -39,7 +39,7 @@ from audiometamer.io.files import exclusive_folder
 from audiometamer.io.names import folder_of
 from audiometamer.io.resources import COMMAND
 from audiometamer.listening import folder as layout
-from audiometamer.listening.exclusions import Rules
+from audiometamer.listening.exclusions import ExclusionRules
 from audiometamer.listening.simulated import IdealListener
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models.model import Model
@@ -388,8 +388,8 @@ def analyse(
         chosen = at_d_prime(d_prime, task=model, lapse=lapse)
     else:
         chosen = Decision(task=model, lapse=lapse, target=given.target if target is None else target)
-    least = [number for number in (headphones, given.headphones, Rules().headphones) if number is not None]
-    rules = Rules(headphones=least[0], catch=analysing.attentive(chosen) if catch is None else catch, finished=finished)
+    least = [number for number in (headphones, given.headphones, ExclusionRules().headphones) if number is not None]
+    rules = ExclusionRules(headphones=least[0], catch=analysing.attentive(chosen) if catch is None else catch, finished=finished)
     with exclusive_folder(out):
         options.check_free(out / "summary.txt", overwrite=overwrite)
         found = analysing.analyse(

@@ -13,9 +13,9 @@ from audiometamer.experiment.design import Design
 from audiometamer.io.files import write_text
 from audiometamer.io.toml_files import Problem
 from audiometamer.listening import folder as layout
-from audiometamer.listening.design import read_answers
-from audiometamer.listening.folder import interval_answers
-from audiometamer.listening.messages import MOST_LETTERS
+from audiometamer.listening.design import read_answer_list
+from audiometamer.listening.folder import interval_choices
+from audiometamer.listening.messages import MAX_ANSWER_LENGTH
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class AnswerList:
 def answer_list(path: Path, design: Design, available: AvailableStimuli) -> AnswerList:
     """The answers of a design that lies at `path`, for the stimuli that are available."""
     if design.compares:
-        return AnswerList(interval_answers(design.answers.kind), [])
+        return AnswerList(interval_choices(design.answers.kind), [])
     file = design.answers.list
-    listed = right_answers(available, design.answer_column) if file is None else read_answers(path.parent / file)
+    listed = right_answers(available, design.answer_column) if file is None else read_answer_list(path.parent / file)
     return AnswerList(listed, [word for words in design.answers.equal.values() for word in words if word not in listed])
 
 
@@ -100,13 +100,13 @@ def _unfit(answers: Sequence[str], design: Design) -> Iterator[str]:
     """Why listeners cannot choose among answers: too few, too long, or not distinguishable."""
     if len(answers) < 2:
         yield f"{answers[0]!r} is the only answer; there must be at least two"
-    if too_long := [answer for answer in answers if len(answer) > MOST_LETTERS]:
-        yield f"{too_long[0][:20]!r}… has {len(too_long[0])} letters{_and_more(too_long)}; an answer may have {MOST_LETTERS}"
+    if too_long := [answer for answer in answers if len(answer) > MAX_ANSWER_LENGTH]:
+        yield f"{too_long[0][:20]!r}… has {len(too_long[0])} letters{_and_more(too_long)}; an answer may have {MAX_ANSWER_LENGTH}"
     answer_by_entry: dict[str, str] = {}
     reported: set[str] = set()
     typed = design.answers.kind == "typed"
     for answer in answers:
-        shown = design.answers.shown(answer)
+        shown = design.answers.display_name(answer)
         for entry in {_as_typed(answer), _as_typed(shown)} if typed else {shown}:
             if (other := answer_by_entry.setdefault(entry, answer)) != answer and answer not in reported:
                 reported.add(answer)

@@ -93,7 +93,7 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
     planned = draw_trials(available.words(requested.once), available.conditions, requested, draws)
     sounds = ExperimentSounds.named(planned, available, requested, draws)
     checks = headphone_checks(requested, draws)
-    if len({*sounds.names.values(), *checks}) < len(sounds.names) + requested.checks:
+    if len({*sounds.names.values(), *checks}) < len(sounds.names) + requested.headphone_trials:
         raise AudioMetamerError(f"{design}: seed: two sounds would have the same name; choose another")
     resolved = _resolved(requested, available, planned)
     entries = sounds.key | checks

@@ -8,15 +8,15 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.listening.design import (
-    Answers,
-    Check,
     CommonDesign,
-    Count,
     Demonstration,
+    DesignCheck,
     Headphones,
-    Number,
+    NonNegativeInt,
+    PositiveInt,
+    ResponseFormat,
     Seed,
-    once,
+    check_unique,
     read_common,
 )
 
@@ -79,7 +79,7 @@ class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Natural clips, or the conditions in turn. Default "natural".
     """
 
-    trials: Number = 10
+    trials: NonNegativeInt = 10
     conditions: Literal["natural", "all"] = "natural"
 
 
@@ -92,7 +92,7 @@ class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Number of trials. Default 16.
     """
 
-    trials: Number = 16
+    trials: NonNegativeInt = 16
 
 
 class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
@@ -110,11 +110,11 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
         As in `CommonDesign`.
     """
 
-    trials: Count | None = None
+    trials: PositiveInt | None = None
     balance: Literal["latin", "feather2023"] = "latin"
     conditions: Conditions = Conditions()
     clips: Clips = Clips()
-    answers: Answers = Answers()
+    answers: ResponseFormat = ResponseFormat()
     practice: Practice = Practice()
     demonstration: Demonstration = Demonstration()
     catch: Catch = Catch()
@@ -145,11 +145,11 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
         """The column that holds the right answers."""
         return self.clips.word if self.answers.of == "word" else self.clips.speaker
 
-    def cross_checks(self) -> Iterator[Check]:
+    def cross_checks(self) -> Iterator[DesignCheck]:
         """Check keys against each other: what this kind of design has beyond `CommonDesign`."""
         conditions, answers = self.conditions, self.answers
         for name in ("models", "layers", "seeds"):
-            yield f"conditions.{name}", *once(getattr(conditions, name) or [])
+            yield f"conditions.{name}", *check_unique(getattr(conditions, name) or [])
         yield "answers.alternatives", answers.alternatives is None or answers.kind == "choice", "it is for kind = 'choice'"
         yield "answers.pictures", answers.pictures is None or answers.kind == "choice", "it is for kind = 'choice'"
         for name in ("list", "names", "equal"):
@@ -158,7 +158,7 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
                 not getattr(answers, name) or not self.compares,
                 f"kind = {answers.kind!r} has its own answers",
             )
-        yield "answers.equal", *once([word for words in answers.equal.values() for word in words])
+        yield "answers.equal", *check_unique([word for words in answers.equal.values() for word in words])
         for answer in sorted(answers.equal.keys() & answers.counted.keys()):
             yield (
                 f"answers.equal.{answer}",

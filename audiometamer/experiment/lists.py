@@ -10,7 +10,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.available import NATURAL, Condition
 from audiometamer.experiment.design import Design
 from audiometamer.io.draws import Draws
-from audiometamer.listening.trials import ARRANGEMENTS, Kind
+from audiometamer.listening.trials import ARRANGEMENTS, TrialKind
 
 Word = Sequence[str]  # the clips of a word, one of which a listener hears
 Deal = Callable[[int], list[tuple[str, Condition]]]  # from a listener's number, from 0, to clips and their conditions
@@ -25,10 +25,10 @@ class PlannedTrial(NamedTuple):
     clip : str
     condition : Condition
     arrangement : int
-        Order of the sounds, where clips are compared; see `audiometamer.listening.trials.arranged`. Default 0.
+        Order of the sounds, where clips are compared; see `audiometamer.listening.trials.interval_order`. Default 0.
     """
 
-    kind: Kind
+    kind: TrialKind
     clip: str
     condition: Condition
     arrangement: int = 0
@@ -147,7 +147,7 @@ def _trials_of(
     """One listener's trials: practice, demonstration, then main trials in random order with catch trials among them."""
     generator = draws.generator(2, number)
 
-    def gate(kind: Kind, words: Sequence[Word], which: str) -> list[PlannedTrial]:
+    def gate(kind: TrialKind, words: Sequence[Word], which: str) -> list[PlannedTrial]:
         order = generator.permutation(len(words))
         turns = [NATURAL] if which == "natural" else list(conditions)
         return [

@@ -5,7 +5,7 @@ from pathlib import Path
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import read_design
 from audiometamer.listening.folder import DESIGN, Experiment, read_lists
-from audiometamer.listening.trials import Entry, Lists
+from audiometamer.listening.trials import KeyEntry, Lists
 
 
 def read_experiment(folder: Path) -> Experiment:
@@ -19,10 +19,11 @@ def read_experiment(folder: Path) -> Experiment:
     return experiment_of(folder, *read_lists(folder))
 
 
-def experiment_of(folder: Path, lists: Lists, key: dict[str, Entry]) -> Experiment:
+def experiment_of(folder: Path, lists: Lists, key: dict[str, KeyEntry]) -> Experiment:
     """The same, where its lists and its key are read already."""
-    if lists.course:
+    if lists.adaptive_command:
         raise AudioMetamerError(
-            f"{folder} has trials that depend on the answers; it needs a server, and is for `audiometamer {lists.course}`"
+            f"{folder} has trials that depend on the answers; it needs a server, and is for "
+            f"`audiometamer {lists.adaptive_command}`"
         )
     return Experiment(folder, read_design(folder / DESIGN), lists, key)

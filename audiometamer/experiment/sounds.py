@@ -12,7 +12,7 @@ from audiometamer.io.draws import Draws
 from audiometamer.listening import folder as layout
 from audiometamer.listening.design import INTERVALS
 from audiometamer.listening.headphones import GAP_SECONDS
-from audiometamer.listening.trials import ConditionKey, Entry, arranged
+from audiometamer.listening.trials import ConditionKey, KeyEntry, interval_order
 from audiometamer.signals.presentation import NOISE, Sounds, in_sequence, write_pcm
 
 
@@ -57,16 +57,16 @@ class ExperimentSounds:
         return cls({stimulus: draws.name(repr(stimulus)) for stimulus in stimuli}, available, design)
 
     @property
-    def key(self) -> dict[str, Entry]:
+    def key(self) -> dict[str, KeyEntry]:
         """What each sound is, by name."""
         return {name: self.entry(stimulus) for stimulus, name in self.names.items()}
 
-    def entry(self, stimulus: Stimulus) -> Entry:
+    def entry(self, stimulus: Stimulus) -> KeyEntry:
         """An entry of the key."""
         clip, condition = stimulus.clip, stimulus.condition
         sound, metadata = self.available.sound(clip, condition), self.available.metadata[clip]
         _, interval = self._played(stimulus)
-        return Entry(
+        return KeyEntry(
             file=sound.file,
             condition="natural" if condition.seed is None else ConditionKey(condition.model, condition.layer, condition.seed),
             clip=clip,
@@ -85,7 +85,7 @@ class ExperimentSounds:
         for name in sorted(files):
             whole = in_sequence([sounds.read(file) for file in files[name]], GAP_SECONDS, settings)
             write_pcm(folder / f"{name}.wav", whole, settings, name=name, draws=draws)
-        write_pcm(folder / f"{layout.CALIBRATION}.wav", sounds.noise * sounds.rms, settings, name=NOISE, draws=draws)
+        write_pcm(folder / f"{layout.CALIBRATION_NOISE}.wav", sounds.noise * sounds.rms, settings, name=NOISE, draws=draws)
         return sounds.rms
 
     def _played(self, stimulus: Stimulus) -> tuple[list[str], str]:
@@ -95,5 +95,5 @@ class ExperimentSounds:
         if kind not in INTERVALS:
             return [metamer], ""
         pair = [self.available.sound(stimulus.clip, NATURAL).file, metamer]
-        order, interval = arranged(kind, stimulus.arrangement)
+        order, interval = interval_order(kind, stimulus.arrangement)
         return [pair[k] for k in order], interval

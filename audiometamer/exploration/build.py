@@ -28,7 +28,7 @@ from audiometamer.listening.building import check_trials, copied_texts, headphon
 from audiometamer.listening.design import read_sentences
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.pages import write_page
-from audiometamer.listening.trials import Entry, Lists, TrialList
+from audiometamer.listening.trials import KeyEntry, Lists, TrialList
 from audiometamer.models.loading import load_model
 from audiometamer.signals.images import read_png
 from audiometamer.signals.presentation import NOISE, Sounds, write_pcm
@@ -96,7 +96,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
         for layer, found in dimensions.items():
             found.save(folder_of_layer(folder / DIMENSIONS, layer))
         resolved = _resolved(design, asked, chosen, ladder)
-        if asked.shown is None:
+        if asked.image_settings is None:
             with error_context(design, "sounds"):
                 resolved = _write_sounds(folder, resolved, draws)
         else:
@@ -123,9 +123,9 @@ def read_exploration(folder: Path) -> Experiment:
     return exploration_of(folder, *read_lists(folder))
 
 
-def exploration_of(folder: Path, lists: Lists, key: dict[str, Entry]) -> Experiment:
+def exploration_of(folder: Path, lists: Lists, key: dict[str, KeyEntry]) -> Experiment:
     """The same, where its lists and its key are read already."""
-    if lists.course != COURSE:
+    if lists.adaptive_command != COURSE:
         raise AudioMetamerError(f"{folder} is no exploration; it is for `audiometamer experiment`")
     design = read_exploration_design(folder / layout.DESIGN)
     course = ExplorationCourse(folder, design, read_ladder(folder / LADDER, strict=True), lists.draws(folder / layout.NAMES_KEY))
@@ -145,7 +145,7 @@ def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experi
         As `read_exploration`; if the model cannot be loaded, has other weights, or there is no such device.
     """
     read = read_exploration(folder)
-    course = read.course
+    course = read.adaptive
     assert isinstance(course, ExplorationCourse)
     making = course.design.making
     if making.way == "ladder":
@@ -159,7 +159,7 @@ def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experi
         with error_context(folder / layout.DESIGN, "making"):
             mover = stack.enter_context(closing(MoverProcess(opened)))
             maker = stack.enter_context(RenderQueue(mover, course.ladder, folder / MADE))
-        yield replace(read, course=replace(course, maker=maker))
+        yield replace(read, adaptive=replace(course, maker=maker))
 
 
 def _dimensions(path: Path, design: ExplorationDesign, ladder: Ladder, chosen: Sequence[str]) -> dict[str, Dimensions]:
@@ -231,7 +231,9 @@ def _write_sounds(folder: Path, design: ExplorationDesign, draws: Draws) -> Expl
     lowered = msgspec.structs.replace(asked, level=asked.level - sounds.lowered_db)
     resolved, settings = msgspec.structs.replace(design, sounds=lowered), lowered.settings(design.seed)
     rms, loudest_rms = (float(10 ** (level / 20)) for level in (lowered.level, lowered.level + rove))
-    write_pcm(folder / layout.SOUNDS / f"{layout.CALIBRATION}.wav", sounds.noise * loudest_rms, settings, name=NOISE, draws=draws)
+    write_pcm(
+        folder / layout.SOUNDS / f"{layout.CALIBRATION_NOISE}.wav", sounds.noise * loudest_rms, settings, name=NOISE, draws=draws
+    )
     write_checks(folder / layout.SOUNDS, headphone_checks(design, draws), resolved, draws, rms=rms)
     date_alike((folder / layout.SOUNDS).iterdir())
     return resolved

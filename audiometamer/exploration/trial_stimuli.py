@@ -11,7 +11,7 @@ from PIL import Image
 from audiometamer.exploration.design import ExplorationDesign
 from audiometamer.exploration.presented import Presented
 from audiometamer.io.draws import Draws
-from audiometamer.listening.trials import arranged
+from audiometamer.listening.trials import interval_order
 from audiometamer.signals.images import STEPS_8_BIT, read_png
 from audiometamer.signals.presentation import in_sequence, pcm_wav, presented
 
@@ -62,7 +62,7 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
     """
     settings = design.sounds.settings(design.seed)
     pair = [presented(folder / file, settings) for file in (trial.original, trial.moved)]
-    order, _ = arranged(design.task.kind, trial.arrangement)
+    order, _ = interval_order(design.task.kind, trial.arrangement)
     intervals = [pair[k] * float(10 ** (decibels / 20)) for k, decibels in zip(order, trial.rove_db, strict=True)]
     return pcm_wav(in_sequence(intervals, design.gap, settings), settings, name=name, draws=draws)
 
@@ -83,7 +83,7 @@ def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> byte
         If a file is missing or is no image.
     """
     pair = [read_png(folder / file) for file in (trial.original, trial.moved)]
-    order, _ = arranged(design.task.kind, trial.arrangement)
+    order, _ = interval_order(design.task.kind, trial.arrangement)
     pixels = torch.cat([pair[k] for k in order], dim=1).mul(STEPS_8_BIT).round().byte().permute(1, 2, 0).numpy()
     written = io.BytesIO()
     Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(written, format="PNG")

@@ -21,11 +21,13 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError, first_line
 from audiometamer.io.tables import read_table
+from audiometamer.listening.enrolment import Participant
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.identity import identity
 from audiometamer.listening.list_names import list_names
-from audiometamer.listening.messages import Answer, Events, Form, Message
-from audiometamer.listening.store import Person, RefusedError, Store, UnnamedError
+from audiometamer.listening.messages import AnswerMessage, EventsMessage, FormMessage, Message
+from audiometamer.listening.refusals import RefusedError, UnnamedError
+from audiometamer.listening.store import Store
 
 _MOST_BYTES = 1 << 28  # of all files together, once they are unpacked
 _MOST_OF_ONE = 1 << 24  # of one listener in one file
@@ -48,15 +50,15 @@ class RefusalsError(AudioMetamerError):
     ----------
     refusals : sequence of str
         A line for each.
-    taken : list of Collected
+    taken : list of CollectedListener
     """
 
-    def __init__(self, refusals: Sequence[str], taken: "list[Collected]") -> None:
+    def __init__(self, refusals: Sequence[str], taken: "list[CollectedListener]") -> None:
         super().__init__(refusals[0] if len(refusals) == 1 else f"{len(refusals)} refusals: {'; '.join(refusals)}")
         self.refusals, self.taken = refusals, taken
 
 
-class Header(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="kind", tag="listener"):
+class ListenerHeader(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="kind", tag="listener"):
     """The line before a listener's messages.
 
     Parameters
@@ -76,7 +78,7 @@ class Header(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     listener: str
 
 
-class Collected(NamedTuple):
+class CollectedListener(NamedTuple):
     """What was taken from one listener.
 
     Parameters
@@ -94,11 +96,11 @@ class Collected(NamedTuple):
     answers: int
 
 
-class Sent(NamedTuple):
+class Submission(NamedTuple):
     """All messages of one listener in one file, in their order, as lines of JSON that were checked."""
 
     file: Path
-    person: Person
+    participant: Participant
     number: int
     lines: list[bytes]
 
@@ -122,7 +124,7 @@ def collect(
     *,
     response: str | None = None,
     reaction_time: str | None = None,
-) -> list[Collected]:
+) -> list[CollectedListener]:
     """Take in files of answers; the same file again changes nothing, and the order of files does not matter.
 
     Parameters
@@ -138,7 +140,7 @@ def collect(
 
     Returns
     -------
-    list of Collected
+    list of CollectedListener
         By the number of the list.
 
     Raises
@@ -150,7 +152,7 @@ def collect(
         If the disk is full or the database is locked.
     """
     numbers = {name: number for number, name in enumerate(list_names(experiment), start=1)}
-    budget, found, refusals = _Budget(_MOST_BYTES), list[Sent](), list[str]()
+    budget, found, refusals = _Budget(_MOST_BYTES), list[Submission](), list[str]()
     for file in files:
         try:
             _check_is_file(file)
@@ -162,8 +164,8 @@ def collect(
                 refusals += reading.refusals
         except AudioMetamerError as error:
             refusals.append(str(error))
-    taken = list[Collected]()
-    for one in sorted(found, key=lambda one: (one.number, one.person.service, one.person.participant)):
+    taken = list[CollectedListener]()
+    for one in sorted(found, key=lambda one: (one.number, one.participant.service, one.participant.name)):
         try:
             taken.append(_admit(one, store))
         except _ListenerError as error:
@@ -177,16 +179,16 @@ class _ListenerError(AudioMetamerError):
     """Nothing of a listener was taken."""
 
 
-def _admit(sent: Sent, store: Store) -> Collected:
+def _admit(sent: Submission, store: Store) -> CollectedListener:
     messages = [_decode_message(line) for line in sent.lines]
     try:
-        listener = store.admit(sent.person, sent.number, messages)
+        listener = store.admit(sent.participant, sent.number, messages)
     except UnnamedError as error:
-        raise _ListenerError(f"{sent.file}: {error}: its participant is {sent.person.participant[:60]!r}") from error
+        raise _ListenerError(f"{sent.file}: {error}: its participant is {sent.participant.name[:60]!r}") from error
     except RefusedError as error:
         raise _ListenerError(f"{sent.file}, list {sent.number}: {error}; nothing of this listener was taken from it") from error
-    answered = {message.trial for message in messages if isinstance(message, Answer)}
-    return Collected(sent.file, listener, sent.number, len(answered))
+    answered = {message.trial for message in messages if isinstance(message, AnswerMessage)}
+    return CollectedListener(sent.file, listener, sent.number, len(answered))
 
 
 def _check_is_file(file: Path) -> None:
@@ -205,7 +207,7 @@ def _reason(error: Exception) -> str:
     return first_line(error)[:250]
 
 
-_decode = msgspec.json.Decoder(Header | Answer | Form | Events).decode
+_decode = msgspec.json.Decoder(ListenerHeader | AnswerMessage | FormMessage | EventsMessage).decode
 _decode_message = msgspec.json.Decoder(Message).decode
 
 
@@ -226,12 +228,12 @@ class _Reading:
     def __init__(self, file: Path, numbers: Mapping[str, int], budget: _Budget) -> None:
         self.file, self.numbers, self.budget = file, numbers, budget
         self.refusals: list[str] = []
-        self._found: dict[_Whose, Sent] = {}
+        self._found: dict[_Whose, Submission] = {}
         self._refused: set[_Whose] = set()
         self._bytes = Counter[_Whose]()
         self._skipping = False
 
-    def sent(self) -> list[Sent]:
+    def sent(self) -> list[Submission]:
         """All listeners with whom nothing is wrong; the others are in `refusals`."""
         try:
             if zipfile.is_zipfile(self.file):
@@ -314,12 +316,12 @@ class _Reading:
             return f" cannot be read: {error}"
         except (msgspec.MsgspecError, RecursionError) as error:
             return f" is no line of a file of answers: {error}"
-        if isinstance(told, Header):
+        if isinstance(told, ListenerHeader):
             if told.list not in self.numbers:
                 return f": list {told.list[:12]!r} is none of this experiment's"
             here[-1] = whose = (told.list, told.listener)
-            person = Person(told.service, told.listener, {"audiometamer": told.audiometamer})
-            self._found.setdefault(whose, Sent(self.file, person, self.numbers[told.list], []))
+            participant = Participant(told.service, told.listener, {"audiometamer": told.audiometamer})
+            self._found.setdefault(whose, Submission(self.file, participant, self.numbers[told.list], []))
             return ""
         now = here[-1]
         if now is None:
@@ -373,7 +375,7 @@ def _shortened(name: str) -> str:
     return shown if len(shown) <= 100 else f"{shown[:40]}…{shown[-40:]}"
 
 
-def _read_psychopy(file: Path, experiment: Experiment, response: str | None, reaction_time: str | None) -> Sent:
+def _read_psychopy(file: Path, experiment: Experiment, response: str | None, reaction_time: str | None) -> Submission:
     """The trials of one run of PsychoPy: rows with a sound. Consent was its own affair; times are those of its beginning."""
     if response is None:
         raise AudioMetamerError(f"{file}: say which column holds the answers (--response), as in key_resp.keys")
@@ -388,7 +390,9 @@ def _read_psychopy(file: Path, experiment: Experiment, response: str | None, rea
     participant = identity(given)
     if participant is None or number not in map(str, range(1, len(experiment.lists.listeners) + 1)):
         raise AudioMetamerError(f"{file}: participant {given[:60]!r} and list {number[:20]!r} are none of this experiment's")
-    messages: list[Message] = [Form(key=_key(number, participant, "consent"), form="consent", content={"source": "PsychoPy"})]
+    messages: list[Message] = [
+        FormMessage(key=_key(number, participant, "consent"), form="consent", content={"source": "PsychoPy"})
+    ]
     for line, row in enumerate(rows, start=1):
         try:
             told = {
@@ -396,10 +400,10 @@ def _read_psychopy(file: Path, experiment: Experiment, response: str | None, rea
                 "stimulus": row["stim_id"], "answer": row[response].strip(), "reaction_time_ms": 1000 * float(row[seconds]),
                 "plays": 1, "started": date, "answered": date, "playback": {"source": "PsychoPy"},
             }  # fmt: skip
-            messages.append(msgspec.convert(told, Answer))
+            messages.append(msgspec.convert(told, AnswerMessage))
         except (ValueError, msgspec.ValidationError) as error:
             raise AudioMetamerError(f"{file}, trial {row['trial'][:20]!r} (row {line} with a sound): {error}") from error
-    return Sent(file, Person("psychopy", participant, {}), int(number), list(map(msgspec.json.encode, messages)))
+    return Submission(file, Participant("psychopy", participant, {}), int(number), list(map(msgspec.json.encode, messages)))
 
 
 def _moment(text: str, file: Path) -> datetime:

@@ -16,13 +16,12 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import readable, resolved, write_private, write_text
 from audiometamer.io.tables import SIGN, table_text
-from audiometamer.listening.course import CompletedTrial, Decided
+from audiometamer.listening.adaptive import AdaptiveSequence, CompletedTrial, DecidedTrial
+from audiometamer.listening.database import DATABASE_SUFFIXES, check_experiment
 from audiometamer.listening.folder import Experiment
-from audiometamer.listening.messages import Answer, Events, Form, Message, in_utc, moments, takes_place
-from audiometamer.listening.store import FILES, check_experiment
-from audiometamer.listening.tables import LISTENER_COLUMNS, TRIAL_COLUMNS, Listener, Trial, cells
-from audiometamer.listening.trials import ConditionKey, Entry
-from audiometamer.listening.trials import Trial as ListTrial
+from audiometamer.listening.messages import AnswerMessage, EventsMessage, FormMessage, Message, in_utc, is_plausible, timestamps
+from audiometamer.listening.tables import LISTENER_COLUMNS, TRIAL_COLUMNS, ListenerRow, TrialRow, cells
+from audiometamer.listening.trials import ConditionKey, KeyEntry, Trial
 
 TRIALS, LISTENERS, EVENTS, PARTICIPANTS = "trials.tsv", "listeners.tsv", "events.tsv", "participants.tsv"
 _LACKING = "{0} has no {0}-wal beside it: if it was copied while in use, the answers of the last seconds may be missing"
@@ -30,7 +29,7 @@ _DECODER = msgspec.json.Decoder(Message)
 COUNTED_AS = "counted_as"  # the column of trials, where some answers count as others, with what each answer counts as
 
 
-class Enrolled(msgspec.Struct, frozen=True):
+class EnrolledListener(msgspec.Struct, frozen=True):
     """A listener, as the database has them."""
 
     listener: int
@@ -63,49 +62,49 @@ class ParticipantRow(msgspec.Struct, frozen=True):
     parameters: str
 
 
-class Given(NamedTuple):
+class JudgedAnswer(NamedTuple):
     """An answer, and what it was given to.
 
     Parameters
     ----------
-    trial : Trial
+    trial : TrialRow
         Of the list, or decided on the way.
     right : str
         The right answer.
-    message : Answer
-    decided : Decided or None
+    message : AnswerMessage
+    decided : DecidedTrial or None
         None of trials of the list.
     correct : bool
         Whether it counts as the right answer.
     """
 
-    trial: ListTrial
+    trial: Trial
     right: str
-    message: Answer
-    decided: Decided | None
+    message: AnswerMessage
+    decided: DecidedTrial | None
     correct: bool
 
 
 @dataclass(frozen=True)
-class Answers:
+class ReceivedAnswers:
     """All that listeners sent, as it was at one moment.
 
     Parameters
     ----------
     experiment : Experiment
-    enrolled : list of Enrolled
+    enrolled : list of EnrolledListener
     messages : dict of int to list of Message
         By listener; answers in the order of their trials, others in that of their arrival.
-    decided : dict of (int, int) to Decided
+    decided : dict of (int, int) to DecidedTrial
         By listener and trial; empty where all trials were drawn beforehand.
     unreadable : list of str
         What was kept by an earlier version or changed since, and is left out: a line each.
     """
 
     experiment: Experiment
-    enrolled: list[Enrolled]
+    enrolled: list[EnrolledListener]
     messages: dict[int, list[Message]]
-    decided: dict[tuple[int, int], Decided]
+    decided: dict[tuple[int, int], DecidedTrial]
     unreadable: list[str] = field(default_factory=list)
 
     @cached_property
@@ -116,33 +115,35 @@ class Answers:
             *self.unreadable,
             *(
                 f"listener {listener}, {_named(message)}: a date outside the years 1970 to 2199; its cell is empty"
-                for listener, message in dated if not all(map(takes_place, moments(message)))
+                for listener, message in dated if not all(map(is_plausible, timestamps(message)))
             ),
         ]  # fmt: skip
 
-    def answers(self, listener: int) -> list[Answer]:
+    def answers(self, listener: int) -> list[AnswerMessage]:
         """The answers of one listener, in order."""
-        return [message for message in self.messages[listener] if isinstance(message, Answer)]
+        return [message for message in self.messages[listener] if isinstance(message, AnswerMessage)]
 
     @cached_property
-    def _given(self) -> dict[int, list[Given]]:
+    def _given(self) -> dict[int, list[JudgedAnswer]]:
         return {one.listener: [self._judged(one, answer) for answer in self.answers(one.listener)] for one in self.enrolled}
 
-    def _judged(self, one: Enrolled, answer: Answer) -> Given:
+    def _judged(self, one: EnrolledListener, answer: AnswerMessage) -> JudgedAnswer:
         trials = self.experiment.trials(one.list)
         if answer.trial <= len(trials):
             right = self.experiment.key[answer.stimulus].answer
-            return Given(trials[answer.trial - 1], right, answer, None, self.experiment.correct(answer.stimulus, answer.answer))
+            return JudgedAnswer(
+                trials[answer.trial - 1], right, answer, None, self.experiment.correct(answer.stimulus, answer.answer)
+            )
         decided = self.decided[one.listener, answer.trial]
-        return Given(decided.trial, decided.answer, answer, decided, answer.answer == decided.answer)
+        return JudgedAnswer(decided.trial, decided.answer, answer, decided, answer.answer == decided.answer)
 
-    def given(self, listener: int) -> list[Given]:
+    def judged(self, listener: int) -> list[JudgedAnswer]:
         """The answers of one listener with what they were given to, in order."""
         return self._given[listener]
 
-    def heard(self, listener: int) -> list[CompletedTrial]:
+    def completed(self, listener: int) -> list[CompletedTrial]:
         """The trials of one listener that were decided on the way and answered, in order."""
-        return [CompletedTrial(g.decided, g.message.answer, g.correct) for g in self.given(listener) if g.decided is not None]
+        return [CompletedTrial(g.decided, g.message.answer, g.correct) for g in self.judged(listener) if g.decided is not None]
 
     @property
     def total(self) -> int:
@@ -151,23 +152,23 @@ class Answers:
 
     def form(self, listener: int, name: str) -> Mapping[str, Any]:
         """What a listener wrote into a form, the last time; nothing if they did not."""
-        found = [m.content for m in self.messages[listener] if isinstance(m, Form) and m.form == name]
+        found = [m.content for m in self.messages[listener] if isinstance(m, FormMessage) and m.form == name]
         return found[-1] if found else {}
 
     @property
-    def trials(self) -> list[Trial]:
+    def trials(self) -> list[TrialRow]:
         """A row for each answer to a trial of the lists."""
         return [trial for one in self.enrolled for trial in self._trials(one)]
 
-    def _trials(self, one: Enrolled) -> Iterator[Trial]:
+    def _trials(self, one: EnrolledListener) -> Iterator[TrialRow]:
         browser = json_cell(self.form(one.listener, "browser"))
-        for trial, _, answer, decided, correct in self.given(one.listener):
+        for trial, _, answer, decided, correct in self.judged(one.listener):
             if decided is not None:
                 continue
             entry = self.experiment.key[answer.stimulus]
             model, layer, seed = _condition(entry)
             started, answered = started_answered(answer)
-            yield Trial(
+            yield TrialRow(
                 listener=str(one.listener), trial=answer.trial, kind=trial.kind, stimulus=answer.stimulus,
                 clip=entry.clip, model=model, layer=layer, seed=seed, missing=entry.missing, word=entry.word,
                 speaker=entry.speaker, answer=answer.answer, correct=correct,
@@ -176,7 +177,7 @@ class Answers:
                 network_correct=self._network_correct(entry), browser=browser, playback=json_cell(answer.playback),
             )  # fmt: skip
 
-    def _network_correct(self, entry: Entry) -> bool | None:
+    def _network_correct(self, entry: KeyEntry) -> bool | None:
         """Whether the model that made the metamer recognises this very sound; None where that is not asked."""
         if not isinstance(entry.condition, ConditionKey) or self.experiment.design.compares:
             return None
@@ -184,16 +185,16 @@ class Answers:
         return None if label is None else self.experiment.design.answers.same(label, entry.answer)
 
     @cached_property
-    def listeners(self) -> list[Listener]:
+    def listeners(self) -> list[ListenerRow]:
         """A row for each listener."""
         return [self._listener(one) for one in self.enrolled]
 
-    def _listener(self, one: Enrolled) -> Listener:
-        given = self.given(one.listener)
+    def _listener(self, one: EnrolledListener) -> ListenerRow:
+        given = self.judged(one.listener)
         checks = [answer.correct for answer in given if answer.trial.kind == "headphones"]
         replies = {**self.form(one.listener, "questions-before"), **self.form(one.listener, "questions-after")}
         asked = {question.name: replies.get(question.name) for question in self.experiment.design.questions}
-        return Listener(
+        return ListenerRow(
             listener=str(one.listener), group=one.group,
             headphones_correct=sum(checks) if checks else None, headphones_trials=len(checks) or None,
             practice_correct=sum(answer.correct for answer in given if answer.trial.kind == "practice"),
@@ -210,7 +211,7 @@ class Answers:
         return [
             EventRow(str(one.listener), event.trial, event.what, in_utc(event.when), json_cell(event.details))
             for one in self.enrolled
-            for message in self.messages[one.listener] if isinstance(message, Events)
+            for message in self.messages[one.listener] if isinstance(message, EventsMessage)
             for event in message.events
         ]  # fmt: skip
 
@@ -223,9 +224,8 @@ class Answers:
 
     def text(self, table: str) -> str:
         """One of the tables as tab-separated text: ``trials.tsv``, ``listeners.tsv``, ``events.tsv`` or ``participants.tsv``."""
-        course = self.experiment.course
-        if table == TRIALS and course is not None:
-            return course.table(self)
+        if table == TRIALS and self.experiment.adaptive is not None:
+            return table_text(self.experiment.adaptive.columns, self._adaptive_rows(self.experiment.adaptive))
         asked = [question.name for question in self.experiment.design.questions]
         tables: dict[str, tuple[Sequence[str], Sequence[msgspec.Struct]]] = {
             TRIALS: (TRIAL_COLUMNS, self.trials),
@@ -240,8 +240,14 @@ class Answers:
             rows = [{**row, COUNTED_AS: counted.get(row["answer"], row["answer"])} for row in rows]
         return table_text(columns, rows, harmless=SIGN)  # a number that was typed is a text
 
+    def _adaptive_rows(self, course: AdaptiveSequence) -> Iterator[Mapping[str, object]]:
+        for one in self.enrolled:
+            for given in self.judged(one.listener):
+                if given.decided is not None:
+                    yield course.row(str(one.listener), given.decided, given.message)
 
-def read_answers(database: Path, experiment: Experiment) -> Answers:
+
+def read_answers(database: Path, experiment: Experiment) -> ReceivedAnswers:
     """Read everything in one transaction, beside a server that goes on; what cannot be read is named and left out.
 
     Raises
@@ -255,10 +261,10 @@ def read_answers(database: Path, experiment: Experiment) -> Answers:
         db.execute("BEGIN")
         check_experiment(db, database, experiment)
         found = _Rows(experiment, [_LACKING.format(database.name)] if _lacks_journal(database) else [])
-        columns = ", ".join(f'"{name}"' for name in Enrolled.__struct_fields__)
+        columns = ", ".join(f'"{name}"' for name in EnrolledListener.__struct_fields__)
         for row in db.execute(f"SELECT {columns} FROM listeners ORDER BY listener"):  # noqa: S608 (our names)
-            found.enrol(Enrolled(*row))
-        if experiment.course is not None:
+            found.enrol(EnrolledListener(*row))
+        if experiment.adaptive is not None:
             for listener, trial, content in db.execute("SELECT listener, trial, CAST(content AS BLOB) FROM decided"):
                 found.decide(listener, trial, content)
         # Those of a listener in the order in which they came: clocks are set, and the order of rows is not.
@@ -266,7 +272,7 @@ def read_answers(database: Path, experiment: Experiment) -> Answers:
             "SELECT listener, key, CAST(content AS BLOB) FROM messages ORDER BY listener, trial, rowid"
         ):
             found.keep(listener, key, content)
-    return Answers(experiment, list(found.enrolled.values()), found.messages, found.decided, found.unreadable)
+    return ReceivedAnswers(experiment, list(found.enrolled.values()), found.messages, found.decided, found.unreadable)
 
 
 @contextmanager
@@ -281,7 +287,7 @@ def _reading(database: Path) -> Iterator[sqlite3.Connection]:
                 if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                     raise
                 folder = Path(stack.enter_context(TemporaryDirectory()))  # for its owner alone
-                for end in FILES[:2]:
+                for end in DATABASE_SUFFIXES[:2]:
                     if (path := database.with_name(database.name + end)).exists():
                         shutil.copyfile(path, folder / path.name)
                 db = stack.enter_context(_opened(folder / database.name))
@@ -319,11 +325,11 @@ class _Rows:
 
     experiment: Experiment
     unreadable: list[str]
-    enrolled: dict[int, Enrolled] = field(default_factory=dict)
+    enrolled: dict[int, EnrolledListener] = field(default_factory=dict)
     messages: dict[int, list[Message]] = field(default_factory=dict)
-    decided: dict[tuple[int, int], Decided] = field(default_factory=dict)
+    decided: dict[tuple[int, int], DecidedTrial] = field(default_factory=dict)
 
-    def enrol(self, one: Enrolled) -> None:
+    def enrol(self, one: EnrolledListener) -> None:
         lists = len(self.experiment.lists.listeners)
         if 1 <= one.list <= lists:
             self.enrolled[one.listener] = one
@@ -332,12 +338,12 @@ class _Rows:
             self.unreadable.append(f"listener {one.listener} has list {one.list} of {lists}; all their answers are left out")
 
     def decide(self, listener: int, trial: int, content: bytes) -> None:
-        assert self.experiment.course is not None
+        assert self.experiment.adaptive is not None
         if listener not in self.enrolled:
             return  # their list is named
         with self._named(f"listener {listener}, trial {trial}"):
-            decided = msgspec.json.decode(content, type=Decided)
-            self.experiment.course.check(self.enrolled[listener].list, decided)
+            decided = msgspec.json.decode(content, type=DecidedTrial)
+            self.experiment.adaptive.check(self.enrolled[listener].list, decided)
             self.decided[listener, trial] = decided
 
     def keep(self, listener: int, key: str, content: bytes) -> None:
@@ -345,11 +351,11 @@ class _Rows:
             return  # their list is named
         with self._named(f"listener {listener}, message {readable(key)}"):
             message = _DECODER.decode(content)
-            if isinstance(message, Answer):
+            if isinstance(message, AnswerMessage):
                 self._check(listener, message)
             self.messages[listener].append(message)
 
-    def _check(self, listener: int, answer: Answer) -> None:
+    def _check(self, listener: int, answer: AnswerMessage) -> None:
         """Whether an answer is to a trial of this listener's."""
         trials = self.experiment.trials(self.enrolled[listener].list)
         if answer.trial > len(trials):
@@ -368,16 +374,16 @@ class _Rows:
             self.unreadable.append(f"{row}: it cannot be read and is left out: {readable(str(error))}")
 
 
-def read_decided(database: Path, stimulus: str) -> Decided:
+def read_decided(database: Path, stimulus: str) -> DecidedTrial:
     """What the trial is that plays this sound, of those that were decided on the way; raises as `read_answers`."""
     with _reading(database) as db:
         found = db.execute("SELECT content FROM decided WHERE stimulus = ?", (stimulus,)).fetchone()
     if found is None:
         raise AudioMetamerError(f"{database} has no trial that plays {stimulus}")
-    return msgspec.json.decode(found[0], type=Decided)
+    return msgspec.json.decode(found[0], type=DecidedTrial)
 
 
-def write_tables(answers: Answers, out: Path) -> None:
+def write_tables(answers: ReceivedAnswers, out: Path) -> None:
     """Write all tables into a folder; who the participants are, for the owner alone.
 
     Raises
@@ -393,17 +399,17 @@ def write_tables(answers: Answers, out: Path) -> None:
     write_private(out / PARTICIPANTS, answers.text(PARTICIPANTS))
 
 
-def started_answered(answer: Answer) -> tuple[datetime | None, datetime | None]:
+def started_answered(answer: AnswerMessage) -> tuple[datetime | None, datetime | None]:
     """When a trial began and was answered, in UTC; empty where it is not known, as if the listener's clock was set meanwhile."""
     started, answered = in_utc(answer.started), in_utc(answer.answered)
     return (None if started and answered and answered < started else started), answered
 
 
 def _named(message: Message) -> str:
-    return f"trial {message.trial}" if isinstance(message, Answer) else f"message {message.key}"
+    return f"trial {message.trial}" if isinstance(message, AnswerMessage) else f"message {message.key}"
 
 
-def _condition(entry: Entry) -> tuple[str, str, int | None]:
+def _condition(entry: KeyEntry) -> tuple[str, str, int | None]:
     """Model, layer and seed, as the table of trials has them."""
     if isinstance(entry.condition, ConditionKey):
         return entry.condition.model, entry.condition.layer, entry.condition.seed

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.listening.course import Decided
+from audiometamer.listening.adaptive import DecidedTrial
 from audiometamer.listening.export import read_decided
 from audiometamer.listening.folder import SOUNDS, Experiment
-from audiometamer.listening.trials import ConditionKey, Entry
+from audiometamer.listening.trials import ConditionKey, KeyEntry
 from audiometamer.models.inputs import load_clip
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ _BACK_OFF = 0.05  # s, before the first repetition; then twice as long each time
 _LONGEST_WAIT = 2.0
 
 
-class Reply(Protocol):
+class Responder(Protocol):
     """What a listener answers to a sound, and after how many ms."""
 
     def __call__(self, stimulus: str, options: Sequence[str], generator: np.random.Generator) -> tuple[str, float]: ...
 
 
 @dataclass(frozen=True)
-class Person:
+class SimulatedListener:
     """A listener with a chosen accuracy in each condition.
 
     With probability `guesses` the answer is drawn from all options, whatever was heard; otherwise it is right with the
@@ -46,7 +46,7 @@ class Person:
 
     Parameters
     ----------
-    key : mapping of str to Entry
+    key : mapping of str to KeyEntry
         Of the experiment.
     accuracy : mapping of str to float
         By ``<model>/<layer>``, ``<layer>``, ``natural`` or ``headphones``; the first that fits counts. Default: 0.5 everywhere,
@@ -59,7 +59,7 @@ class Person:
         Standard deviation of its natural logarithm. Default 0.4.
     """
 
-    key: Mapping[str, Entry]
+    key: Mapping[str, KeyEntry]
     accuracy: Mapping[str, float] = field(default_factory=dict)
     guesses: float = 0.02
     reaction_time_ms: float = 1500.0
@@ -84,7 +84,7 @@ class Person:
             answer = wrong[int(generator.integers(len(wrong)))]
         return answer, self.reaction_time_ms * math.exp(self.spread * float(generator.standard_normal()))
 
-    def expected(self, entry: Entry) -> float:
+    def expected(self, entry: KeyEntry) -> float:
         """The accuracy of a condition, before guesses."""
         named = [name for name in _names(entry) if name in self.accuracy]
         return self.accuracy[named[0]] if named else _DEFAULTS.get(_names(entry)[0], 0.5)
@@ -93,7 +93,7 @@ class Person:
 _DEFAULTS = {"natural": 1.0, "headphones": 1.0}
 
 
-def _names(entry: Entry) -> list[str]:
+def _names(entry: KeyEntry) -> list[str]:
     """By what an accuracy may be given, the most special first; a natural clip that stands in for a metamer is natural."""
     if entry.missing:
         return ["natural"]
@@ -110,13 +110,13 @@ class NetworkListener:
 
     Parameters
     ----------
-    key : mapping of str to Entry
+    key : mapping of str to KeyEntry
         Of the experiment.
     rankings : mapping of str to sequence of str
         By sound, the labels of the network, the likeliest first; see `rankings_by`.
     """
 
-    key: Mapping[str, Entry]
+    key: Mapping[str, KeyEntry]
     rankings: Mapping[str, Sequence[str]]
 
     def __call__(self, stimulus: str, options: Sequence[str], generator: np.random.Generator) -> tuple[str, float]:
@@ -172,7 +172,7 @@ class IdealListener:
         With a course.
     database : path
         Where the server keeps the answers.
-    probability : function of Decided
+    probability : function of DecidedTrial
         Of the right answer.
     reaction_time_ms : float
         Median. Default 1500.
@@ -182,7 +182,7 @@ class IdealListener:
 
     experiment: Experiment
     database: Path
-    probability: Callable[[Decided], float]
+    probability: Callable[[DecidedTrial], float]
     reaction_time_ms: float = 1500.0
     spread: float = 0.4
 
@@ -201,7 +201,7 @@ class ServerError(AudioMetamerError):
 
 
 @dataclass(frozen=True)
-class Confirmed:
+class ConfirmedMessage:
     """A message that the server confirmed.
 
     Parameters
@@ -256,14 +256,14 @@ class Client(AbstractContextManager["Client"]):
         """A PNG file."""
         return self.request("GET", f"/images/{stimulus}.png")[0]
 
-    def send(self, message: dict[str, Any]) -> tuple[Confirmed, dict[str, Any]]:
+    def send(self, message: dict[str, Any]) -> tuple[ConfirmedMessage, dict[str, Any]]:
         """Send a message until it is confirmed; the confirmation, and what the server says with it."""
         start = time.perf_counter()
         body, attempts = self.request("POST", "/api/messages", message)
         told = json.loads(body)
         if told["kept"] != message["key"]:
             raise ServerError(f"the server confirmed {told['kept']!r}, and {message['key']!r} was sent")
-        return Confirmed(message, time.perf_counter() - start, attempts), told
+        return ConfirmedMessage(message, time.perf_counter() - start, attempts), told
 
     def request(self, method: str, path: str, content: Any = None) -> tuple[bytes, int]:
         """A request, again and again with longer and longer pauses; what came back, and after how many attempts.
@@ -335,27 +335,27 @@ class _Trials(AbstractContextManager["_Trials"]):
 
 def take_part(
     client: Client,
-    reply: Reply,
+    reply: Responder,
     *,
     seed: int,
     pace: float = 0.0,
     load: bool = True,
-    report: Callable[[Confirmed], None] = lambda _: None,
+    report: Callable[[ConfirmedMessage], None] = lambda _: None,
 ) -> str:
     """Go through an experiment, from wherever the listener is, to its end.
 
     Parameters
     ----------
     client : Client
-    reply : Reply
-        `Person`, `NetworkListener`, or `IdealListener`.
+    reply : Responder
+        `SimulatedListener`, `NetworkListener`, or `IdealListener`.
     seed : int
         Of the answers.
     pace : float
         So many times the reaction time is waited before each answer. Default 0: none.
     load : bool
         Load every sound, or image, before it is answered. Default True.
-    report : function of Confirmed
+    report : function of ConfirmedMessage
         Called for every message that was confirmed.
 
     Returns

@@ -22,8 +22,8 @@ from audiometamer.experiment.analysis.recognition import (
 )
 from audiometamer.experiment.analysis.summary import summary
 from audiometamer.experiment.analysis.variance import Anova, comparisons, tested
-from audiometamer.listening.exclusions import Exclusions, Rules, exclude, listener_names
-from audiometamer.listening.tables import Listener, Trial
+from audiometamer.listening.exclusions import ExclusionRules, Exclusions, exclude, listener_names
+from audiometamer.listening.tables import ListenerRow, TrialRow
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.reliability import SplitHalf, split_half
 
@@ -46,7 +46,7 @@ class RecognitionAnalysis:
         What was left out of some part, with counts.
     """
 
-    trials: list[Trial]
+    trials: list[TrialRow]
     exclusions: Exclusions
     recognition: list[RecognitionRow]
     tests: dict[str, Anova]
@@ -62,10 +62,10 @@ class RecognitionAnalysis:
 
 
 def analyse(
-    trials: Sequence[Trial],
-    listeners: Iterable[Listener] = (),
+    trials: Sequence[TrialRow],
+    listeners: Iterable[ListenerRow] = (),
     *,
-    rules: Rules | None = None,
+    rules: ExclusionRules | None = None,
     persons: Mapping[str, str] | None = None,
     layers: Mapping[str, Sequence[str]] | None = None,
     recognised: NetworkRecognition | None = None,
@@ -89,7 +89,7 @@ def analyse(
     layers : mapping of str to sequence of str, optional
         Order of the layers of each model. Default: order of first occurrence.
     recognised : mapping, optional
-        What networks recognise beyond `Trial.network_correct`; see `network_counts`.
+        What networks recognise beyond `TrialRow.network_correct`; see `network_counts`.
     count_missing : bool
         Whether trials without a metamer, in which the natural clip was played, count for their condition, as in Feather et al.
         (2023). Default: they are left out. Their number is noted either way.
@@ -129,7 +129,7 @@ def analyse(
 
 
 def _counts(
-    trials: Sequence[Trial], conditions: Sequence[ModelLayer], recognised: NetworkRecognition | None
+    trials: Sequence[TrialRow], conditions: Sequence[ModelLayer], recognised: NetworkRecognition | None
 ) -> dict[ObserverKind, CorrectCounts]:
     """Counts of listeners, and of networks if anything is known of them."""
     counts: dict[ObserverKind, CorrectCounts] = {"human": listener_counts(trials, conditions)}

@@ -17,7 +17,7 @@ from audiometamer.experiment.analysis.sources import AnalysisSources, layer_orde
 from audiometamer.experiment.analysis.variance import Anova
 from audiometamer.io.files import exclusive_folder, write_text
 from audiometamer.io.tables import write_table
-from audiometamer.listening.exclusions import Rules, Stage, group_sizes
+from audiometamer.listening.exclusions import ExclusionRules, Stage, group_sizes
 from audiometamer.listening.tables import write_listeners, write_trials
 from audiometamer.statistics.anova import Effect
 
@@ -47,7 +47,7 @@ def analyse_into(
     out: Path,
     sources: AnalysisSources,
     *,
-    rules: Rules | None = None,
+    rules: ExclusionRules | None = None,
     settings: AnalysisSettings | None = None,
     chance: Chance | None = None,
     logistic: bool = False,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import content_of
-from audiometamer.listening.tables import Trial
-from audiometamer.listening.trials import Entry
+from audiometamer.listening.tables import TrialRow
+from audiometamer.listening.trials import KeyEntry
 from audiometamer.metamers.results import NOT_JSON
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.intervals import mean_over_listeners
@@ -83,7 +83,7 @@ class RecognitionRow(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] | None = None) -> list[ModelLayer]:
+def conditions_of(trials: Iterable[TrialRow], layers: Mapping[str, Sequence[str]] | None = None) -> list[ModelLayer]:
     """The conditions of trials, sorted by model, natural first.
 
     Parameters
@@ -117,27 +117,27 @@ def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] |
     return conditions
 
 
-def listener_counts(trials: Sequence[Trial], conditions: Sequence[ModelLayer]) -> CorrectCounts:
+def listener_counts(trials: Sequence[TrialRow], conditions: Sequence[ModelLayer]) -> CorrectCounts:
     """Count the correct answers of listeners."""
     return _counts(trials, conditions, lambda trial, _: trial.correct)
 
 
 def network_counts(
-    trials: Sequence[Trial], conditions: Sequence[ModelLayer], recognised: NetworkRecognition | None = None
+    trials: Sequence[TrialRow], conditions: Sequence[ModelLayer], recognised: NetworkRecognition | None = None
 ) -> CorrectCounts:
     """Count what networks recognise of the sounds that each listener heard, each network at its own conditions.
 
     Parameters
     ----------
     trials : sequence of Trial
-        `Trial.network_correct` refers to the trial's own model; if there is a single model, for natural clips too.
+        `TrialRow.network_correct` refers to the trial's own model; if there is a single model, for natural clips too.
     conditions : sequence of Condition
     recognised : mapping, optional
         Whether a model recognises a stimulus, where the trials do not say: natural clips that several models share.
     """
     is_single = len(_models(conditions)) == 1
 
-    def judge(trial: Trial, model: str) -> bool | None:
+    def judge(trial: TrialRow, model: str) -> bool | None:
         stated = trial.network_correct if is_single or trial.model == model else None
         return (recognised or {}).get((model, trial.stimulus)) if stated is None else stated
 
@@ -145,7 +145,7 @@ def network_counts(
 
 
 def _counts(
-    trials: Sequence[Trial], conditions: Sequence[ModelLayer], judge: Callable[[Trial, str], bool | None]
+    trials: Sequence[TrialRow], conditions: Sequence[ModelLayer], judge: Callable[[TrialRow, str], bool | None]
 ) -> CorrectCounts:
     """Count correct trials by a judge of each trial and model, which returns None where it does not know."""
     listeners = list(dict.fromkeys(trial.listener for trial in trials))
@@ -211,7 +211,7 @@ def read_recognised(path: Path, *, same: Callable[[str, str], bool] = operator.e
 
 
 def recognised_in(
-    key: Mapping[str, KeyedSound | Entry], *, same: Callable[[str, str], bool] = operator.eq
+    key: Mapping[str, KeyedSound | KeyEntry], *, same: Callable[[str, str], bool] = operator.eq
 ) -> dict[tuple[str, str], bool]:
     """Whether each model recognises each stimulus: its label against the clip's word and speaker.
 

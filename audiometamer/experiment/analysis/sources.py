@@ -10,8 +10,8 @@ from audiometamer.experiment.analysis.chance import Chance, chance_level
 from audiometamer.experiment.analysis.recognition import NetworkRecognition, read_recognised, recognised_in
 from audiometamer.experiment.design import Design
 from audiometamer.experiment.reading import read_experiment
-from audiometamer.listening.exclusions import Rules
-from audiometamer.listening.tables import Listener, Trial, read_listeners, read_persons, read_trials
+from audiometamer.listening.exclusions import ExclusionRules
+from audiometamer.listening.tables import ListenerRow, TrialRow, read_listeners, read_persons, read_trials
 from audiometamer.models.loading import load_model, zoo
 
 
@@ -65,9 +65,9 @@ class RequestedRules(msgspec.Struct, frozen=True, kw_only=True):
     Parameters
     ----------
     headphones, demonstration : int, optional
-        Minimum of correct trials. Default: those of the design, or without a design those of `Rules`.
+        Minimum of correct trials. Default: those of the design, or without a design those of `ExclusionRules`.
     catch, finished, fastest_ms
-        As in `Rules`.
+        As in `ExclusionRules`.
     """
 
     headphones: int | None = None
@@ -95,19 +95,19 @@ class AnalysisSources:
         Chance level of the design. Default: not known.
     """
 
-    trials: list[Trial]
-    listeners: list[Listener]
+    trials: list[TrialRow]
+    listeners: list[ListenerRow]
     persons: dict[str, str] | None = None
     recognised: NetworkRecognition | None = None
     design: Design | None = None
     chance: Chance | None = None
 
-    def rules(self, requested: RequestedRules) -> Rules:
+    def rules(self, requested: RequestedRules) -> ExclusionRules:
         """The rules to apply: those requested, then those of the design, then the defaults."""
-        minimums = Rules()
+        minimums = ExclusionRules()
         if self.design is not None:
-            minimums = Rules(headphones=self.design.headphones.minimum, demonstration=self.design.demonstration.minimum)
-        return Rules(
+            minimums = ExclusionRules(headphones=self.design.headphones.minimum, demonstration=self.design.demonstration.minimum)
+        return ExclusionRules(
             headphones=minimums.headphones if requested.headphones is None else requested.headphones,
             demonstration=minimums.demonstration if requested.demonstration is None else requested.demonstration,
             catch=requested.catch,
@@ -116,7 +116,7 @@ class AnalysisSources:
         )
 
 
-def layer_orders(trials: Iterable[Trial], requested: Sequence[str] = ()) -> Mapping[str, Sequence[str]]:
+def layer_orders(trials: Iterable[TrialRow], requested: Sequence[str] = ()) -> Mapping[str, Sequence[str]]:
     """The order of the layers of each model in trials.
 
     Parameters

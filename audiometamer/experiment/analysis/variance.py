@@ -135,7 +135,7 @@ def tested(compared: Iterable[Comparison], *, permutations: int, seed: int) -> t
     """
     tests, notes = {}, []
     for comparison in compared:
-        gaps = np.isnan(comparison.values.reshape(len(comparison.values), -1)).any(axis=1)
+        gaps = np.isnan(comparison.values.reshape(len(comparison.values), -1)).sum(axis=1)
         incomplete = dict.fromkeys(name for name, gap in zip(comparison.listeners, gaps, strict=True) if gap)
         if incomplete:
             notes.append(
