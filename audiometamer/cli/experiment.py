@@ -161,10 +161,10 @@ def export(folder: Path, database: Path | None, out: Path) -> None:
 )  # fmt: skip
 def pack(folder: Path, to: PackFormat, out: Path, address: str, any_list: bool) -> None:
     """Write EXPERIMENT in a format that needs no server of ours."""
-    links = pack_folder(folder, out, to=to, address=address, any_list=any_list)
-    click.echo(f"{len(read_experiment(folder).lists.listeners)} lists: {out}")
-    if links is not None:
-        click.echo(f"links, one for each listener, for your eyes only: {links}")
+    packed = pack_folder(folder, out, to=to, address=address, any_list=any_list)
+    click.echo(f"{packed.lists} lists: {out}")
+    if packed.links is not None:
+        click.echo(f"links, one for each listener, for your eyes only: {packed.links}")
     if to == "psychopy":
         click.echo("the condition files name right answers: keep them on the experimenter's machine")
 
