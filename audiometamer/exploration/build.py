@@ -1,7 +1,6 @@
 """Build an exploration from a ladder and a design: the folder that listeners are served from, and read it back."""
 
 import hashlib
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -15,17 +14,17 @@ import msgspec
 from audiometamer.dimensions.dimensions import Dimension, Dimensions, folder_of_layer, load_all
 from audiometamer.dimensions.ladder import Ladder, MovedStimulus, read_ladder
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.course import ExplorationCourse
-from audiometamer.exploration.design import ExplorationDesign, read_exploration_design, suited
+from audiometamer.exploration.course import ExplorationSequence
+from audiometamer.exploration.design import ExplorationDesign, fit_to_ladder, read_exploration_design
 from audiometamer.exploration.making import RenderQueue
 from audiometamer.exploration.model_mover import open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
-from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws, write_key
-from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
+from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
+from audiometamer.io.files import atomic_folder, json_text, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.toml_files import error_context, toml_text
 from audiometamer.listening import folder as layout
-from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_texts
+from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_keys, write_texts
 from audiometamer.listening.design import read_sentences
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.pages import write_page
@@ -45,13 +44,13 @@ class Built(NamedTuple):
 
     Parameters
     ----------
-    course : ExplorationCourse
+    course : ExplorationSequence
         With the design as it lies in the folder.
     rungs : int
         Moved signals that were copied.
     """
 
-    course: ExplorationCourse
+    course: ExplorationSequence
     rungs: int
 
 
@@ -84,7 +83,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
     with error_context(design, "ladder.folder"):
         ladder = read_ladder(design.parent / read.ladder.folder, strict=True)
         ladder.check_files()
-    asked = suited(design, read, ladder)
+    asked = fit_to_ladder(design, read, ladder)
     with error_context(design, "ladder"):
         chosen = asked.chosen(ladder)
     with error_context(design, "procedure"):
@@ -106,13 +105,11 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
         write_page(folder / layout.PAGE, read_sentences(design, asked))
         checks = headphone_checks(asked, draws)
         write_text(folder / layout.DESIGN, toml_text(resolved))
-        write_private(folder / layout.KEY, json_text(checks))
-        write_key(folder / layout.NAMES_KEY, draws)
-        write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")
+        write_keys(folder, checks, draws)
         lists = [TrialList(k, check_trials(k, [*checks], draws)[0]) for k in range(1, asked.listeners + 1)]
         drawn = Lists(asked.seed, __version__, _sha256_of(folder / LADDER), lists, COURSE, keyed=True)
         write_text(folder / layout.LISTS, json_text(drawn))
-    return Built(ExplorationCourse(out, resolved, read_ladder(out / LADDER), draws), len(rungs))
+    return Built(ExplorationSequence(out, resolved, read_ladder(out / LADDER), draws), len(rungs))
 
 
 def read_exploration(folder: Path) -> Experiment:
@@ -131,7 +128,9 @@ def exploration_with(folder: Path, lists: Lists, key: dict[str, KeyEntry]) -> Ex
     if lists.adaptive_command != COURSE:
         raise AudioMetamerError(f"{folder} is no exploration; it is for `audiometamer experiment`")
     design = read_exploration_design(folder / layout.DESIGN)
-    course = ExplorationCourse(folder, design, read_ladder(folder / LADDER, strict=True), lists.draws(folder / layout.NAMES_KEY))
+    course = ExplorationSequence(
+        folder, design, read_ladder(folder / LADDER, strict=True), lists.draws(folder / layout.NAMES_KEY)
+    )
     course.ladder.check_files()
     with error_context(folder / layout.DESIGN, "ladder"):
         assert course.procedures  # raises where the ladder is not that of the design
@@ -149,7 +148,7 @@ def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experi
     """
     read = read_exploration(folder)
     course = read.adaptive
-    assert isinstance(course, ExplorationCourse)
+    assert isinstance(course, ExplorationSequence)
     making = course.design.making
     if making.way == "ladder":
         yield read
