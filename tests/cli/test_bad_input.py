@@ -13,7 +13,7 @@ import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.io.files import content_of, parse_toml, read_unicode
 from audiometamer.io.whole_numbers import seed_of
-from audiometamer.models.loading import save_weights
+from audiometamer.models.model_folder import save_weights
 from audiometamer.networks import CochCNN9
 
 MODEL = ("--model", "tiny_models:sound_model", "--layers", "relu0", "--steps", "1")
