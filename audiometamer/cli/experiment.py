@@ -15,15 +15,10 @@ from audiometamer.experiment.build import BuiltExperiment
 from audiometamer.experiment.build import build as build_folder
 from audiometamer.experiment.pack import PackFormat
 from audiometamer.experiment.pack import pack as pack_folder
-from audiometamer.experiment.power import listeners_needed
-from audiometamer.experiment.reading import experiment_with, read_experiment
-from audiometamer.io.locks import exclusive_folder
 from audiometamer.experiment.reading import experiment_of, read_experiment
 from audiometamer.listening import folder as layout
 from audiometamer.listening.collect import RefusalsError
 from audiometamer.listening.collect import collect as collect_files
-from audiometamer.listening.exclusions import ExclusionRules
-from audiometamer.listening.export import write_tables
 from audiometamer.listening.export import read_answers, write_tables
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.identity import identity

@@ -9,13 +9,8 @@ from audiometamer.experiment.packed_page import INDEX, write_packed_page
 from audiometamer.experiment.psychopy import write_psychopy
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.io.draws import equalize_mtimes
-from audiometamer.io.files import atomic_folder, atomic_write, json_text, write_json, write_private, write_text
+from audiometamer.io.files import atomic_folder, atomic_write, write_private
 from audiometamer.io.paths import real_path
-from audiometamer.io.tables import write_table
-from audiometamer.listening import folder as layout
-from audiometamer.listening.checks import MAX_MESSAGES
-from audiometamer.listening.design import Question
-from audiometamer.io.files import atomic_folder, atomic_write, resolved, write_private
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.list_names import list_token
 

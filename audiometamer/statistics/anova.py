@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from audiometamer.errors import AudioMetamerError, format_listeners
-from audiometamer.statistics.contrasts import Codes, Ratio, Values, f_ratio
-from audiometamer.errors import AudioMetamerError, listeners_in_words
 from audiometamer.statistics.contrasts import FloatArray, FRatio, GroupCodes, f_ratio
 from audiometamer.statistics.permutation import permutation_p
 
