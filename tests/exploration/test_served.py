@@ -223,7 +223,7 @@ def test_a_server_of_sounds_that_are_made_ends_its_thread_and_its_process(online
     ("model", "told"),
     [
         ("tiny_built:other_model", "design.toml: making: the dimensions of relu0 are of tiny with weights"),
-        ("tiny_models:none", "tests/tiny_models.py) has no function none"),
+        ("tiny_models:none", "tests/helpers/tiny_models.py) has no function none"),
     ],
 )
 def test_a_model_that_cannot_be_had_is_told_in_a_line_by_the_command(online, tmp_path, model, told):

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from audiometamer import experiment
 from audiometamer.io.draws import Draws
 from audiometamer.io.files import json_text, write_private, write_text
 from audiometamer.io.toml_files import toml_text
@@ -20,6 +21,7 @@ from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.trials import KeyEntry, Lists, Trial, TrialList
 from audiometamer.signals.presentation import Settings, write_pcm
 
+EXAMPLES = Path(experiment.__file__).parent / "texts" / "en"
 LEVELS = 8
 SECONDS = 0.05  # of each of the three intervals
 GAP = 0.05
@@ -36,6 +38,10 @@ class StaircaseDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, kw_
     @property
     def answers(self) -> ResponseFormat:
         return ResponseFormat(kind="abx")
+
+    def example(self, text: str) -> Path:
+        """One of a recognition experiment."""
+        return EXAMPLES / ("instructions-abx.md" if text == "instructions" else f"{text}.md")
 
     @property
     def gap(self) -> float:
