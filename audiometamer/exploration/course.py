@@ -77,7 +77,7 @@ class ExplorationCourse:
     ladder: Ladder
     draws: Draws
     maker: RenderQueue | None = None
-    rendered: Latest = field(default_factory=RecentFiles, compare=False, repr=False)
+    rendered: Latest = field(default_factory=Latest, compare=False, repr=False)
 
     def next(self, number: int, heard: Sequence[CompletedTrial]) -> TrialRequest | None:
         """What comes next: practice, then the procedures' trials with catch trials among them; None when all have ended."""
