@@ -13,8 +13,8 @@ from audiometamer.cli.groups import Group
 from audiometamer.cli.plan import plan_file
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.dimensions.calibration import Calibrated, calibrate
-from audiometamer.dimensions.catalogue import calibrate_places, check_replaced, move_to, write_catalogue
+from audiometamer.dimensions.calibration import CalibrationRow, calibrate
+from audiometamer.dimensions.catalogue import calibrate_coordinates, check_replaced, move_to, write_catalogue
 from audiometamer.dimensions.dimensions import (
     Dimension,
     Dimensions,
@@ -22,19 +22,19 @@ from audiometamer.dimensions.dimensions import (
     folder_of_layer,
     load_all,
 )
-from audiometamer.dimensions.finding import COMPONENT_METHODS, check_found, find_dimensions
+from audiometamer.dimensions.finding import COMPONENT_METHODS, check_existing, find_dimensions
 from audiometamer.dimensions.ladder import all_moves, distinct_clips
 from audiometamer.dimensions.ladder_plan import planned_ladder, read_ladder_plan
 from audiometamer.dimensions.ladder_run import run_ladder
 from audiometamer.dimensions.moving import METHODS, STEPS, Moved, move
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.analysis import analyse as analysing
-from audiometamer.exploration.analysis.reading import read_given
+from audiometamer.exploration.analysis.reading import read_analysis_input
 from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime
 from audiometamer.exploration.build import build as build_folder
 from audiometamer.exploration.build import read_exploration, served_exploration
 from audiometamer.exploration.design import read_exploration_design
-from audiometamer.exploration.rehearsal import sensitive
+from audiometamer.exploration.rehearsal import probability_correct
 from audiometamer.io.files import exclusive_folder
 from audiometamer.io.names import folder_of
 from audiometamer.io.resources import COMMAND
@@ -43,7 +43,7 @@ from audiometamer.listening.exclusions import Rules
 from audiometamer.listening.simulated import IdealListener
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models.model import Model
-from audiometamer.psychophysics import DECISIONS, model_of
+from audiometamer.psychophysics import DECISION_RULES, decision_model_for
 from audiometamer.stimuli.set import counted
 
 _path = click.Path(path_type=Path)
@@ -104,7 +104,7 @@ def dimensions(
     excerpts = _drawn(find_excerpts(model, bank), number, seed)
     keep_frequency = False if average_frequency else None
     if found:
-        check_found(
+        check_existing(
             found.values(), model, read_excerpts(model, excerpts), method=method, components=components, kept=kept,
             keep_frequency=keep_frequency, seed=seed,
         )  # fmt: skip
@@ -173,7 +173,7 @@ def catalogue(out: Path, overwrite: bool, **asked: Any) -> None:
     check_replaced(out)
     model, moved, coordinates = _moved(**asked)
     pictures = write_catalogue(model, moved, out, coordinates=coordinates, overwrite=overwrite)
-    _print_calibrated(calibrate_places(moved, coordinates) if coordinates else calibrate(each.record for each in moved))
+    _print_calibrated(calibrate_coordinates(moved, coordinates) if coordinates else calibrate(each.record for each in moved))
     click.echo(f"table: {out / 'moves.tsv'}   pictures: {', '.join(picture.name for picture in pictures)}")
 
 
@@ -231,12 +231,12 @@ def _drawn(items: list[Excerpt], number: int | None, seed: int) -> list[Excerpt]
     return [items[i] for i in sorted(random.Random(seed).sample(range(len(items)), number))]  # noqa: S311 (nothing secret)
 
 
-def _print_calibrated(calibrated: Sequence[Calibrated]) -> None:
+def _print_calibrated(calibrated: Sequence[CalibrationRow]) -> None:
     numbers = ("wished", "reached", "from", "to", "leakage", "SNR (dB)", "modulation")
     table = plain_table("dimension", numbers=numbers)
     for row in calibrated:
         table.add_row(
-            row.dimension, f"{row.wished:g}", f"{row.reached:.3f}", f"{row.reached_low:.3f}", f"{row.reached_high:.3f}",
+            row.dimension, f"{row.requested:g}", f"{row.reached:.3f}", f"{row.reached_low:.3f}", f"{row.reached_high:.3f}",
             f"{row.leakage:.3f}", f"{row.snr_db:.1f}", f"{row.modulation:.3f}",
         )  # fmt: skip
     print_table(table)
@@ -254,12 +254,12 @@ def ladder(path: Path, device: str, workers: int) -> None:
     """
     with tracked() as tracker:
         made, failed = run_ladder(path, read_ladder_plan(path), device=device, workers=workers, report=tracker)
-    _print_calibrated(calibrate(rung.record for rung in made.all))
+    _print_calibrated(calibrate(stimulus.record for stimulus in made.all))
     for trouble in failed[:10]:
         click.echo(f"{trouble.reference} along {trouble.dimension} by {trouble.change:g}: {trouble.message}")
     if len(failed) > 10:
         click.echo(f"and {len(failed) - 10} more could not be made")
-    references = {rung.record.clip for rung in made.all}
+    references = {stimulus.record.clip for stimulus in made.all}
     click.echo(
         f"{counted(len(made.all), 'moved signal')} in {made.folder}: {counted(len(made.dimensions), 'dimension')}, "
         f"{counted(len(references), 'reference')}; {len(failed)} could not be made"
@@ -341,7 +341,7 @@ def rehearse(
     read = read_exploration(folder)
     expected = "a number, or DIMENSION=D as in relu2/0/+=3"
     sensitivities = dict(serving.named_number(text, option="--d-prime", expected=expected) for text in chosen)
-    reply = IdealListener(read, out / layout.DATABASE, sensitive(read, sensitivities, lapse=lapse))
+    reply = IdealListener(read, out / layout.DATABASE, probability_correct(read, sensitivities, lapse=lapse))
     serve = (*COMMAND, "explore", "serve", "--device", device)
     serving.rehearse_and_tell(read, out, reply, listeners=listeners, serve=serve, **asked)
 
@@ -351,7 +351,7 @@ def rehearse(
 @serving.answers
 @click.option("--listeners", type=_path, help="With a table of trials: the table of listeners, who was excluded among them.")
 @click.option(
-    "--decision", type=click.Choice(DECISIONS), default="differencing", show_default=True,
+    "--decision", type=click.Choice(DECISION_RULES), default="differencing", show_default=True,
     help="Whether listeners compare the sounds of a trial with each other, or know both.",
 )  # fmt: skip
 @click.option(
@@ -382,8 +382,8 @@ def analyse(
     """
     if target is not None and d_prime is not None:
         raise AudioMetamerError(f"--target is {target:g} and --d-prime is {d_prime:g}; a threshold is at one of them")
-    given = read_given(answers, listeners=listeners, database=database)
-    model = model_of(given.trials[0].task, decision=decision)
+    given = read_analysis_input(answers, listeners=listeners, database=database)
+    model = decision_model_for(given.trials[0].task, decision=decision)
     if d_prime is not None:
         chosen = at_d_prime(d_prime, task=model, lapse=lapse)
     else:

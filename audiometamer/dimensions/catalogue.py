@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from audiometamer.dimensions.calibration import Calibrated, calibrate
+from audiometamer.dimensions.calibration import CalibrationRow, calibrate
 from audiometamer.dimensions.dimensions import Dimension, Dimensions, check_dimension
 from audiometamer.dimensions.ladder import MOVES, write_moved
 from audiometamer.dimensions.moving import STEPS, Move, Moved, MovedRecord, as_presented, move
@@ -88,9 +88,9 @@ def move_to(
         starts.append(now[layer][k])
         places.append(place)
     there = {
-        i: _unmoved(model, dimensions, wished, start, method)
-        for i, (wished, start) in enumerate(zip(moves, starts, strict=True))
-        if wished.change < _THERE
+        i: _unmoved(model, dimensions, requested, start, method)
+        for i, (requested, start) in enumerate(zip(moves, starts, strict=True))
+        if requested.change < _THERE
     }
     away = [i for i in range(len(moves)) if i not in there]
     moved = move(
@@ -101,16 +101,16 @@ def move_to(
     return [found[i] for i in range(len(moves))], places
 
 
-def _unmoved(model: Model, dimensions: Mapping[str, Dimensions], wished: Move, now: list[float], method: str) -> Moved:
+def _unmoved(model: Model, dimensions: Mapping[str, Dimensions], requested: Move, now: list[float], method: str) -> Moved:
     """A reference in the place of a signal that would be moved to where it is."""
-    samples, origin = wished.clip.samples.view(model.signal_shape), dimensions[wished.dimension.layer].record
+    samples, origin = requested.clip.samples.view(model.signal_shape), dimensions[requested.dimension.layer].record
     record = MovedRecord(
-        clip=wished.clip.name,
-        dimension=str(wished.dimension),
+        clip=requested.clip.name,
+        dimension=str(requested.dimension),
         model=model.name,
         weights_sha256=origin.weights_sha256,
         dimensions_sha256=origin.tensors_sha256,
-        wished=0.0,
+        requested=0.0,
         reached=0.0,
         leakage=0.0,
         before=now,
@@ -121,13 +121,15 @@ def _unmoved(model: Model, dimensions: Mapping[str, Dimensions], wished: Move, n
         errors=[],
         seconds=0.0,
     )
-    return Moved(samples, wished.clip, record)
+    return Moved(samples, requested.clip, record)
 
 
-def calibrate_places(moved: Sequence[Moved], coordinates: Sequence[float]) -> list[Calibrated]:
+def calibrate_coordinates(moved: Sequence[Moved], coordinates: Sequence[float]) -> list[CalibrationRow]:
     """What coordinates came to that were wished for: as `calibrate`, of components and coordinates for dimensions and changes."""
     return calibrate(
-        msgspec.structs.replace(each.record, dimension="/".join(map(str, _component(each))), wished=place, reached=_after(each))
+        msgspec.structs.replace(
+            each.record, dimension="/".join(map(str, _component(each))), requested=place, reached=_after(each)
+        )
         for each, place in zip(moved, coordinates, strict=True)
     )
 
@@ -233,15 +235,15 @@ def draw_component(model: Model, moved: Sequence[Moved], path: Path, *, coordina
 
     layer, component = _component(moved[0])
     clips = list(dict.fromkeys(each.record.clip for each in moved))
-    wished = [_change(each) for each in moved] if coordinates is None else list(coordinates)
-    columns: list[float | None] = [*sorted({*wished})]
-    reference = sum(place < 0 for place in {*wished}) if coordinates is None else 0
+    requested = [_change(each) for each in moved] if coordinates is None else list(coordinates)
+    columns: list[float | None] = [*sorted({*requested})]
+    reference = sum(place < 0 for place in {*requested}) if coordinates is None else 0
     columns.insert(reference, None)
     figure, axes = plt.subplots(
         len(clips), len(columns), figsize=(2.6 * len(columns), 1.9 * len(clips) + 0.5), layout="constrained", squeeze=False
     )
     for clip, row in zip(clips, axes, strict=True):
-        own = {place: each for place, each in zip(wished, moved, strict=True) if each.record.clip == clip}
+        own = {place: each for place, each in zip(requested, moved, strict=True) if each.record.clip == clip}
         first = next(iter(own.values()))
         shown = [(row[reference], first.clip.samples)]
         shown += [(row[columns.index(place)], each.samples) for place, each in own.items()]
@@ -268,7 +270,7 @@ def _title(place: float, moved: Moved, *, is_coordinate: bool) -> str:
     if not is_coordinate:
         return f"by {place:+g} SD, reached {_after(moved) - _before(moved):+z.2f}; {snr} dB"
     where = f"at {place:+g} SD" if place else "at 0 SD"
-    return f"{where}: the reference" if moved.record.wished == 0 else f"{where}, reached {_after(moved):+z.2f}; {snr} dB"
+    return f"{where}: the reference" if moved.record.requested == 0 else f"{where}, reached {_after(moved):+z.2f}; {snr} dB"
 
 
 def _component(moved: Moved) -> tuple[str, int]:
@@ -277,7 +279,7 @@ def _component(moved: Moved) -> tuple[str, int]:
 
 def _change(moved: Moved) -> float:
     """That was wished for along the component itself, to either side."""
-    return moved.record.wished * Dimension.parse(moved.record.dimension).sign
+    return moved.record.requested * Dimension.parse(moved.record.dimension).sign
 
 
 def _before(moved: Moved) -> float:

@@ -137,7 +137,7 @@ def find_dimensions(
         return all_found
 
 
-def check_found(
+def check_existing(
     found: Iterable[Dimensions],
     model: Model,
     bank: Iterable[Clip],

@@ -64,17 +64,17 @@ class Ladder:
     """
 
     folder: Path
-    rungs: Mapping[tuple[str, str], Sequence[MovedStimulus]]
+    stimuli: Mapping[tuple[str, str], Sequence[MovedStimulus]]
 
     @property
     def all(self) -> list[MovedStimulus]:
         """Every moved signal, by dimension, reference and wished change."""
-        return list(itertools.chain.from_iterable(self.rungs.values()))
+        return list(itertools.chain.from_iterable(self.stimuli.values()))
 
     @cached_property
     def dimensions(self) -> list[str]:
         """As in ``relu2/3/+``, in the order of layers, components and signs."""
-        return list(dict.fromkeys(dimension for dimension, _ in self.rungs))
+        return list(dict.fromkeys(dimension for dimension, _ in self.stimuli))
 
     def references(self, dimension: str) -> list[str]:
         """Names of the clips that were moved along a dimension, sorted.
@@ -84,7 +84,7 @@ class Ladder:
         AudioMetamerError
             If the ladder has no such dimension.
         """
-        if found := [reference for each, reference in self.rungs if each == dimension]:
+        if found := [reference for each, reference in self.stimuli if each == dimension]:
             return found
         raise AudioMetamerError(f"{self.folder} has no dimension {dimension!r}; it has {some_of(self.dimensions, 5) or 'none'}")
 
@@ -96,16 +96,16 @@ class Ladder:
         AudioMetamerError
             If the ladder has none.
         """
-        if (found := self.rungs.get((dimension, reference))) is not None:
+        if (found := self.stimuli.get((dimension, reference))) is not None:
             return found
         there = some_of(self.references(dimension), 5) or "none"
         raise AudioMetamerError(f"{self.folder} has no reference {reference!r} moved along {dimension}; it has {there}")
 
     def changes(self, dimension: str, reference: str) -> list[float]:
         """The wished changes that are there, from the smallest up."""
-        return [rung.record.wished for rung in self.of(dimension, reference)]
+        return [stimulus.record.requested for stimulus in self.of(dimension, reference)]
 
-    def nearest(self, dimension: str, reference: str, wished: float) -> MovedStimulus:
+    def nearest(self, dimension: str, reference: str, requested: float) -> MovedStimulus:
         """The moved signal whose wished change is nearest, in ratio; of two that are equally near, the smaller change.
 
         Raises
@@ -113,11 +113,11 @@ class Ladder:
         AudioMetamerError
             If the ladder has none of the two, or the wished change is not above 0.
         """
-        if not 0 < wished < math.inf:
+        if not 0 < requested < math.inf:
             raise AudioMetamerError(
-                f"a change of {wished} is wished for; it must be above 0 (the sign of a dimension says where)"
+                f"a change of {requested} is wished for; it must be above 0 (the sign of a dimension says where)"
             )
-        return min(self.of(dimension, reference), key=lambda rung: abs(math.log(rung.record.wished / wished)))
+        return min(self.of(dimension, reference), key=lambda stimulus: abs(math.log(stimulus.record.requested / requested)))
 
     def clip(self, reference: str) -> Clip:
         """A reference, as its model takes it.
@@ -127,7 +127,7 @@ class Ladder:
         AudioMetamerError
             If the ladder has none of this name, or its file cannot be read.
         """
-        path = next((rung.original for rung in self.all if rung.record.clip == reference), None)
+        path = next((stimulus.original for stimulus in self.all if stimulus.record.clip == reference), None)
         if path is None:
             raise AudioMetamerError(f"{self.folder} has no reference {reference!r}")
         return Clip(reference, read_signal(path), self.sample_rate)
@@ -157,15 +157,18 @@ class Ladder:
     @cached_property
     def dimensions_sha256(self) -> dict[str, str]:
         """What `Dimensions.record.tensors_sha256` was of each layer."""
-        return {Dimension.parse(rung.record.dimension).layer: rung.record.dimensions_sha256 for rung in self.all}
+        return {Dimension.parse(stimulus.record.dimension).layer: stimulus.record.dimensions_sha256 for stimulus in self.all}
 
     def check_files(self) -> None:
         """Raise if a signal or a reference is another than the one that a record was written for."""
         sum_of = cache(file_sha256)  # references are shared
-        for rung in self.all:
-            for path, digest in ((rung.path, rung.record.signal_sha256), (rung.original, rung.record.original_sha256)):
+        for stimulus in self.all:
+            for path, digest in (
+                (stimulus.path, stimulus.record.signal_sha256),
+                (stimulus.original, stimulus.record.original_sha256),
+            ):
                 if digest and sum_of(path) != digest:
-                    record = rung.path.with_suffix(".json")
+                    record = stimulus.path.with_suffix(".json")
                     raise AudioMetamerError(f"{path} is not what {record} was written for; delete both, and make them again")
 
     def check(self, dimensions: Mapping[str, Dimensions]) -> None:
@@ -201,34 +204,34 @@ def read_ladder(folder: Path, *, strict: bool = False) -> Ladder:
     BrokenError
         If something is broken and `strict` is set.
     AudioMetamerError
-        If there are none; if signals are of several models, or were moved along several dimensions of one name; as `read_rungs`.
+        If there are none; if signals are of several models, or were moved along several dimensions of one name; as `read_moved_stimuli`.
     """
-    return ladder_of(folder, read_rungs(folder, strict=strict), strict=strict)
+    return ladder_of(folder, read_moved_stimuli(folder, strict=strict), strict=strict)
 
 
-def ladder_of(folder: Path, rungs: Sequence[MovedStimulus], *, strict: bool = False) -> Ladder:
+def ladder_of(folder: Path, stimuli: Sequence[MovedStimulus], *, strict: bool = False) -> Ladder:
     """The ladder of the moved signals in a folder whose references are whole; raises, and warns, as `read_ladder`."""
     whole, broken = [], []
-    for rung in rungs:
+    for stimulus in stimuli:
         try:
-            check_whole(rung.path.with_suffix(".json"), rung.path, rung.original)
+            check_whole(stimulus.path.with_suffix(".json"), stimulus.path, stimulus.original)
         except BrokenError as error:
             if strict:
                 raise
             broken.append(str(error))
         else:
-            whole.append(rung)
+            whole.append(stimulus)
     warn_of_broken(broken, "counts as not made; explore ladder makes it again")
     if not whole:
         raise AudioMetamerError(f"{folder} holds no moved signals: make them with explore ladder")
     _check_origins(folder, whole)
     groups: dict[tuple[str, str], list[MovedStimulus]] = {}
-    for rung in whole:
-        groups.setdefault((rung.record.dimension, rung.record.clip), []).append(rung)
+    for stimulus in whole:
+        groups.setdefault((stimulus.record.dimension, stimulus.record.clip), []).append(stimulus)
     return Ladder(folder, groups)
 
 
-def read_rungs(folder: Path, *, strict: bool = False) -> list[MovedStimulus]:
+def read_moved_stimuli(folder: Path, *, strict: bool = False) -> list[MovedStimulus]:
     """The moved signals in a folder, by dimension, name of the reference and wished change; none if there is no folder.
 
     What is broken counts as not made; with `strict`, it is a `BrokenError`.
@@ -244,19 +247,19 @@ def read_rungs(folder: Path, *, strict: bool = False) -> list[MovedStimulus]:
         If a record cannot be read, or its signal is gone or cut short.
     """
     paths = (path for path in folder.glob("*/*.json") if not any(part.startswith(".") for part in (path.parent.name, path.name)))
-    rungs, broken = [], []
+    stimuli, broken = [], []
     for path in sorted(paths):
         try:
-            rungs.append(read_rung(path))
+            stimuli.append(read_moved_stimulus(path))
         except BrokenError as error:
             if strict:
                 raise
             broken.append(str(error))
     warn_of_broken(broken, "counts as not made; explore ladder makes it again")
-    return sorted(rungs, key=lambda rung: _order(rung.record))
+    return sorted(stimuli, key=lambda stimulus: _order(stimulus.record))
 
 
-def read_rung(path: Path) -> MovedStimulus:
+def read_moved_stimulus(path: Path) -> MovedStimulus:
     """A moved signal, by its record.
 
     Raises
@@ -266,26 +269,26 @@ def read_rung(path: Path) -> MovedStimulus:
     """
     record = read_json(path, _records, "a moved signal")
     signals = (path.with_suffix(suffix) for suffix in (".wav", ".png", ".npy"))
-    rung = MovedStimulus(record, next((signal for signal in signals if signal.exists()), path.with_suffix(".wav")))
-    check_whole(path, rung.path)
-    return rung
+    stimulus = MovedStimulus(record, next((signal for signal in signals if signal.exists()), path.with_suffix(".wav")))
+    check_whole(path, stimulus.path)
+    return stimulus
 
 
 def _order(record: MovedRecord) -> tuple[object, ...]:
-    return Dimension.parse(record.dimension).order, record.clip, record.wished
+    return Dimension.parse(record.dimension).order, record.clip, record.requested
 
 
-def _check_origins(folder: Path, rungs: Sequence[MovedStimulus]) -> None:
+def _check_origins(folder: Path, stimuli: Sequence[MovedStimulus]) -> None:
     """Raise if moved signals are of several models, or those of a layer of several sets of dimensions."""
     of_layer: dict[str, MovedStimulus] = {}
-    for rung in rungs:
-        first, record = of_layer.setdefault(Dimension.parse(rung.record.dimension).layer, rung), rung.record
+    for stimulus in stimuli:
+        first, record = of_layer.setdefault(Dimension.parse(stimulus.record.dimension).layer, stimulus), stimulus.record
         for what, other, differs in (
-            ("models", rungs[0], rungs[0].record.weights_sha256 != record.weights_sha256),
+            ("models", stimuli[0], stimuli[0].record.weights_sha256 != record.weights_sha256),
             ("dimensions", first, first.record.dimensions_sha256 != record.dimensions_sha256),
         ):
             if differs:
-                names = " and ".join(each.path.relative_to(folder).as_posix() for each in (other, rung))
+                names = " and ".join(each.path.relative_to(folder).as_posix() for each in (other, stimulus))
                 raise AudioMetamerError(f"{folder} holds signals of different {what}: {names}; keep each in a folder of its own")
 
 
@@ -315,7 +318,7 @@ def moved_path(model: Model, clip: str, dimension: Dimension | str, change: floa
     return Path(safe_name(clip)) / f"{safe_name(str(dimension))}{change:g}{_suffix(model)}"
 
 
-def place_path(model: Model, clip: str, dimension: Dimension | str, coordinate: float) -> Path:
+def coordinate_path(model: Model, clip: str, dimension: Dimension | str, coordinate: float) -> Path:
     """Where a signal lies that was moved to a coordinate, whichever side that was."""
     name = str(dimension).removesuffix("/+").removesuffix("/-")
     return Path(safe_name(clip)) / f"{safe_name(name)}@{coordinate:g}{_suffix(model)}"
@@ -346,18 +349,18 @@ def save_moved(model: Model, moved: Moved, folder: Path, *, coordinate: float | 
     """
     record = moved.record
     if coordinate is None:
-        path = folder / moved_path(model, record.clip, record.dimension, record.wished)
+        path = folder / moved_path(model, record.clip, record.dimension, record.requested)
     else:
-        path = folder / place_path(model, record.clip, record.dimension, coordinate)
+        path = folder / coordinate_path(model, record.clip, record.dimension, coordinate)
     if (told := path.with_suffix(".json")).exists():
         try:
-            read_rung(told)
+            read_moved_stimulus(told)
         except BrokenError:
             set_aside(path)
             set_aside(told)
     write_signal(path, moved.samples, model.sample_rate)
-    rung = MovedStimulus(record, path)
-    original = file_sha256(rung.original) if rung.original.exists() else ""
+    stimulus = MovedStimulus(record, path)
+    original = file_sha256(stimulus.original) if stimulus.original.exists() else ""
     record = msgspec.structs.replace(record, signal_sha256=file_sha256(path), original_sha256=original)
     write_json(told, record)
     return MovedStimulus(record, path)
@@ -386,36 +389,33 @@ def write_moved(model: Model, moved: Sequence[Moved], out: Path, *, coordinates:
         return
     rows = []
     for each, coordinate in zip(moved, coordinates, strict=True):
-        if each.record.wished == 0:
-            rung = MovedStimulus(each.record, out / original_path(model, each.record.clip))
+        if each.record.requested == 0:
+            stimulus = MovedStimulus(each.record, out / original_path(model, each.record.clip))
         else:
-            rung = save_moved(model, each, out, coordinate=coordinate)
-        rows.append({**_row(out, rung), "coordinate": coordinate})
+            stimulus = save_moved(model, each, out, coordinate=coordinate)
+        rows.append({**_row(out, stimulus), "coordinate": coordinate})
     write_table(out / MOVES, (*COLUMNS, "coordinate"), rows)
 
 
-def write_moves(out: Path, rungs: Iterable[MovedStimulus]) -> None:
+def write_moves(out: Path, stimuli: Iterable[MovedStimulus]) -> None:
     """Write ``moves.tsv``, a row for each moved signal."""
-    write_table(out / MOVES, COLUMNS, [_row(out, rung) for rung in rungs])
+    write_table(out / MOVES, COLUMNS, [_row(out, stimulus) for stimulus in stimuli])
 
 
-def _row(out: Path, rung: MovedStimulus) -> dict[str, object]:
-    record = rung.record
+def _row(out: Path, stimulus: MovedStimulus) -> dict[str, object]:
+    record = stimulus.record
     layer, component, sign = Dimension.parse(record.dimension)
+    fields = msgspec.to_builtins(record)
     return {
-        "file": rung.path.relative_to(out).as_posix(),
-        "original": rung.original.relative_to(out).as_posix(),
+        **fields,
+        **fields["physical"],
+        "file": stimulus.path.relative_to(out).as_posix(),
+        "original": stimulus.original.relative_to(out).as_posix(),
         "layer": layer,
         "component": component,
         "sign": "+" if sign > 0 else "-",
         "before": record.before[component],
         "after": record.after[component],
-        **msgspec.structs.asdict(record.physical),
-        **{
-            name: getattr(record, name)
-            for name in COLUMNS
-            if name in MovedRecord.__struct_fields__ and name not in ("before", "after")
-        },
     }
 
 

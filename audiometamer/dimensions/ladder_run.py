@@ -18,8 +18,8 @@ from audiometamer.dimensions.ladder import (
     ladder_of,
     original_path,
     read_ladder,
-    read_rung,
-    read_rungs,
+    read_moved_stimulus,
+    read_moved_stimuli,
     save_moved,
     write_moves,
 )
@@ -42,7 +42,7 @@ _CLAIMS, _FAILED, _LOCK = f"{_MAKING}/claims", f"{_MAKING}/failed", f"{_MAKING}/
 _SAME = 1e-4  # how near a reference is to itself, written as a picture or read by another version of a library
 
 
-class NotMoved(msgspec.Struct, frozen=True):
+class FailedMove(msgspec.Struct, frozen=True):
     """Why a signal could not be moved; the next run tries it again."""
 
     dimension: str
@@ -53,7 +53,7 @@ class NotMoved(msgspec.Struct, frozen=True):
 
 def run_ladder(
     path: Path, plan: LadderPlan, *, device: str = "auto", workers: int = 1, report: Report | None = None
-) -> tuple[Ladder, list[NotMoved]]:
+) -> tuple[Ladder, list[FailedMove]]:
     """Make what is missing of a ladder, then write its tables; several runs share the work.
 
     Parameters
@@ -120,10 +120,10 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
                 write_signal(at, clip.samples, model.sample_rate)
             elif (there := read_signal(at)).shape != clip.samples.shape or not there.allclose(clip.samples, rtol=0, atol=_SAME):
                 raise AudioMetamerError(f"{at} is not {clip.name} of this plan; choose another output, or rename the recording")
-    if not (rungs := read_rungs(folder)):
+    if not (stimuli := read_moved_stimuli(folder)):
         return
-    ladder_of(folder, rungs).check(dimensions)
-    for record, path in rungs:
+    ladder_of(folder, stimuli).check(dimensions)
+    for record, path in stimuli:
         if (record.method, record.steps) != (plan.method, plan.steps):
             raise AudioMetamerError(
                 f"{path} was moved by {record.method} in {record.steps} steps, not by {plan.method} in {plan.steps}; "
@@ -137,10 +137,10 @@ def _record(planned: PlannedLadder, each: PlannedMove) -> Path:
 
 
 def _is_made(planned: PlannedLadder, each: PlannedMove) -> bool:
-    """Whether a moved signal is there and whole; `read_rungs` has said what is not."""
+    """Whether a moved signal is there and whole; `read_moved_stimuli` has said what is not."""
     record = _record(planned, each)
     try:
-        return record.exists() and read_rung(record) is not None
+        return record.exists() and read_moved_stimulus(record) is not None
     except BrokenError:
         return False
 
@@ -155,12 +155,12 @@ def _failure(planned: PlannedLadder, each: PlannedMove) -> Path:
     return planned.folder / _FAILED / f"{_key(each.path)}.json"
 
 
-def _failures(planned: PlannedLadder) -> list[NotMoved]:
+def _failures(planned: PlannedLadder) -> list[FailedMove]:
     found = []
     for each in planned.moves:
         with suppress(FileNotFoundError, *NOT_JSON):  # of no use is an empty one, after a power cut
             if not _is_made(planned, each):
-                found.append(msgspec.json.decode(_failure(planned, each).read_bytes(), type=NotMoved))
+                found.append(msgspec.json.decode(_failure(planned, each).read_bytes(), type=FailedMove))
     return found
 
 
@@ -168,9 +168,9 @@ def _conclude(folder: Path) -> None:
     """Write the tables of all that is there; of several runs that end together the last one writes last."""
     forget_dead(folder / _CLAIMS)
     with file_lock(folder / _LOCK):
-        rungs = read_rungs(folder)
-        write_moves(folder, rungs)
-        write_calibration(folder / CALIBRATION, calibrate(rung.record for rung in rungs))
+        stimuli = read_moved_stimuli(folder)
+        write_moves(folder, stimuli)
+        write_calibration(folder / CALIBRATION, calibrate(stimulus.record for stimulus in stimuli))
 
 
 class LadderWorker:
@@ -279,7 +279,7 @@ class LadderWorker:
 
     def _failed(self, each: PlannedMove, error: BaseException) -> None:
         self._in_vain.add(each)
-        told = NotMoved(str(each.dimension), each.reference, each.change, one_line(error))
+        told = FailedMove(str(each.dimension), each.reference, each.change, one_line(error))
         if self._write(each, partial(write_json, _failure(self.planned, each), told)):
             self.claims.release(_key(each.path))
 

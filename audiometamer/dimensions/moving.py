@@ -106,7 +106,7 @@ class MovedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ----------
     clip, dimension, model : str
     weights_sha256, dimensions_sha256 : str
-    wished, reached : float
+    requested, reached : float
         Change of the coordinate towards the dimension's side, in standard deviations of the bank.
     leakage : float
         Root of the sum of squares of the changes of all other coordinates, in the same units.
@@ -129,7 +129,7 @@ class MovedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: str
     weights_sha256: str
     dimensions_sha256: str
-    wished: float
+    requested: float = msgspec.field(name="wished")  # as in records of earlier versions
     reached: float
     leakage: float
     before: list[float]
@@ -359,9 +359,9 @@ class _Mover:
         size: Tensor,
     ) -> "_Round":
         """Some steps, in sizes relative to the method's own; NaN in the place of errors if signals cannot move."""
-        beside = PerturbationDomain(signals, torch.ones_like(change))
+        domain = PerturbationDomain(signals, torch.ones_like(change))
         start = torch.zeros_like(signals)
-        now, straightened = _linearised(lambda steps: coordinates(beside.signals(steps)), start)
+        now, straightened = _linearised(lambda steps: coordinates(domain.signals(steps)), start)
         if not bool(straightened.isfinite().all()):
             lost = straightened.flatten(1).sum(1)
             return _Round(signals, lost, lost, signals, lost)
@@ -393,7 +393,7 @@ class _Mover:
 
     def _record(
         self,
-        wished: Move,
+        requested: Move,
         before: Tensor,
         after: Tensor,
         physical: Physical,
@@ -401,14 +401,14 @@ class _Mover:
         seconds: float,
     ) -> MovedRecord:
         changes, origin = (after - before).tolist(), self.dimensions.record
-        reached = changes.pop(wished.dimension.component) * wished.dimension.sign
+        reached = changes.pop(requested.dimension.component) * requested.dimension.sign
         return MovedRecord(
-            clip=wished.clip.name,
-            dimension=str(wished.dimension),
+            clip=requested.clip.name,
+            dimension=str(requested.dimension),
             model=self.model.name,
             weights_sha256=origin.weights_sha256,
             dimensions_sha256=origin.tensors_sha256,
-            wished=wished.change,
+            requested=requested.change,
             reached=reached,
             leakage=sum(x**2 for x in changes) ** 0.5,
             before=before.tolist(),

@@ -15,9 +15,9 @@ import msgspec
 from audiometamer.dimensions.dimensions import Dimension, Dimensions, folder_of_layer, load_all
 from audiometamer.dimensions.ladder import Ladder, MovedStimulus, read_ladder
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.course import ExplorationCourse
-from audiometamer.exploration.design import ExplorationDesign, read_exploration_design, suited
-from audiometamer.exploration.making import RenderQueue
+from audiometamer.exploration.sequence import ExplorationSequence
+from audiometamer.exploration.design import ExplorationDesign, read_exploration_design, fit_to_ladder
+from audiometamer.exploration.render_queue import RenderQueue
 from audiometamer.exploration.model_mover import open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
 from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
@@ -40,22 +40,22 @@ COURSE = "explore"  # the command whose experiments these are
 LADDER, DIMENSIONS, MADE = "ladder", "dimensions", "made"
 
 
-class Built(NamedTuple):
+class BuiltExploration(NamedTuple):
     """What was built, for those who look at it.
 
     Parameters
     ----------
-    course : ExplorationCourse
+    course : ExplorationSequence
         With the design as it lies in the folder.
     rungs : int
         Moved signals that were copied.
     """
 
-    course: ExplorationCourse
-    rungs: int
+    course: ExplorationSequence
+    stimuli: int
 
 
-def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
+def build(design: Path, out: Path, *, key: Path | None = None) -> BuiltExploration:
     """Make an exploration's folder; it needs nothing outside itself, but for the weights of the model that makes sounds on-line.
 
     As that of an experiment (see `audiometamer.listening.folder`), with ``ladder/`` and, where sounds are made on-line, with
@@ -84,16 +84,16 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
     with error_context(design, "ladder.folder"):
         ladder = read_ladder(design.parent / read.ladder.folder, strict=True)
         ladder.check_files()
-    asked = suited(design, read, ladder)
+    asked = fit_to_ladder(design, read, ladder)
     with error_context(design, "ladder"):
         chosen = asked.chosen(ladder)
     with error_context(design, "procedure"):
         for levels in dict.fromkeys(asked.levels(ladder, dimension) for dimension in chosen):
             asked.procedure_over(levels)
     dimensions = _dimensions(design, asked, ladder, chosen)
-    rungs = [rung for rung in ladder.all if rung.record.dimension in chosen]
+    stimuli = [stimulus for stimulus in ladder.all if stimulus.record.dimension in chosen]
     with atomic_folder(out) as folder:
-        _copy(ladder.folder, rungs, folder / LADDER)
+        _copy(ladder.folder, stimuli, folder / LADDER)
         for layer, found in dimensions.items():
             found.save(folder_of_layer(folder / DIMENSIONS, layer))
         resolved = _resolved(design, asked, chosen, ladder)
@@ -101,7 +101,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
             with error_context(design, "sounds"):
                 resolved = _write_sounds(folder, resolved, draws)
         else:
-            _check_images(rungs)
+            _check_images(stimuli)
         write_texts(folder, design, asked)
         write_page(folder / layout.PAGE, read_sentences(design, asked))
         checks = headphone_checks(asked, draws)
@@ -112,7 +112,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
         lists = [TrialList(k, check_trials(k, [*checks], draws)[0]) for k in range(1, asked.listeners + 1)]
         drawn = Lists(asked.seed, __version__, _sha256_of(folder / LADDER), lists, COURSE, keyed=True)
         write_text(folder / layout.LISTS, json_text(drawn))
-    return Built(ExplorationCourse(out, resolved, read_ladder(out / LADDER), draws), len(rungs))
+    return BuiltExploration(ExplorationSequence(out, resolved, read_ladder(out / LADDER), draws), len(stimuli))
 
 
 def read_exploration(folder: Path) -> Experiment:
@@ -127,7 +127,9 @@ def read_exploration(folder: Path) -> Experiment:
     if lists.course != COURSE:
         raise AudioMetamerError(f"{folder} is no exploration; it is for `audiometamer experiment`")
     design = read_exploration_design(folder / layout.DESIGN)
-    course = ExplorationCourse(folder, design, read_ladder(folder / LADDER, strict=True), lists.draws(folder / layout.NAMES_KEY))
+    course = ExplorationSequence(
+        folder, design, read_ladder(folder / LADDER, strict=True), lists.draws(folder / layout.NAMES_KEY)
+    )
     course.ladder.check_files()
     with error_context(folder / layout.DESIGN, "ladder"):
         assert course.procedures  # raises where the ladder is not that of the design
@@ -145,7 +147,7 @@ def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experi
     """
     read = read_exploration(folder)
     course = read.course
-    assert isinstance(course, ExplorationCourse)
+    assert isinstance(course, ExplorationSequence)
     making = course.design.making
     if making.way == "ladder":
         yield read
@@ -157,8 +159,8 @@ def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experi
     with ExitStack() as stack:
         with error_context(folder / layout.DESIGN, "making"):
             mover = stack.enter_context(closing(MoverProcess(opened)))
-            maker = stack.enter_context(RenderQueue(mover, course.ladder, folder / MADE))
-        yield replace(read, course=replace(course, maker=maker))
+            render_queue = stack.enter_context(RenderQueue(mover, course.ladder, folder / MADE))
+        yield replace(read, course=replace(course, render_queue=render_queue))
 
 
 def _dimensions(path: Path, design: ExplorationDesign, ladder: Ladder, chosen: Sequence[str]) -> dict[str, Dimensions]:
@@ -196,9 +198,9 @@ def _from_anywhere(model: str) -> str:
     return str(Path(model).resolve()) if Path(model).is_dir() else model
 
 
-def _copy(source: Path, rungs: Sequence[MovedStimulus], folder: Path) -> None:
+def _copy(source: Path, stimuli: Sequence[MovedStimulus], folder: Path) -> None:
     """Moved signals, their records and their references."""
-    files = {file for rung in rungs for file in (rung.path, rung.path.with_suffix(".json"), rung.original)}
+    files = {file for stimulus in stimuli for file in (stimulus.path, stimulus.path.with_suffix(".json"), stimulus.original)}
     for file in sorted(files):
         to = folder / file.relative_to(source)
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -213,12 +215,12 @@ def _sha256_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _check_images(rungs: Sequence[MovedStimulus]) -> None:
+def _check_images(stimuli: Sequence[MovedStimulus]) -> None:
     """Raise if an image cannot be read, or has not the size of its reference."""
-    sizes = {original: read_png(original).shape for original in {rung.original for rung in rungs}}
-    for rung in rungs:
-        if (shape := read_png(rung.path).shape) != (size := sizes[rung.original]):
-            raise AudioMetamerError(f"{rung.path} has shape {tuple(shape)} and its reference {tuple(size)}: make it again")
+    sizes = {original: read_png(original).shape for original in {stimulus.original for stimulus in stimuli}}
+    for stimulus in stimuli:
+        if (shape := read_png(stimulus.path).shape) != (size := sizes[stimulus.original]):
+            raise AudioMetamerError(f"{stimulus.path} has shape {tuple(shape)} and its reference {tuple(size)}: make it again")
 
 
 def _write_sounds(folder: Path, design: ExplorationDesign, draws: Draws) -> ExplorationDesign:

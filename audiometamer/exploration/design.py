@@ -3,6 +3,7 @@
 import itertools
 import math
 import statistics
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +13,7 @@ from msgspec import Meta
 
 from audiometamer.dimensions.dimensions import sides
 from audiometamer.dimensions.ladder import Ladder
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.toml_files import raise_problems
 from audiometamer.listening.design import (
     Answers,
@@ -28,12 +29,21 @@ from audiometamer.listening.design import (
     once,
     read_common,
 )
-from audiometamer.psychophysics import TARGET, TASKS, Procedure, QuestPlus, Staircase, grid, model_of, weighted
+from audiometamer.psychophysics import (
+    DEFAULT_TARGET,
+    DECISION_MODELS,
+    Procedure,
+    QuestPlus,
+    Staircase,
+    spaced_levels,
+    decision_model_for,
+    weighted_staircase,
+)
 
 Above = Annotated[float, Meta(gt=0)]
 Seconds = Annotated[float, Meta(ge=0, le=60)]
 Decibels = Annotated[float, Meta(ge=0, le=20)]
-_STEPPED = ("start", "steps", "reversals", "discard", "most_trials")
+_STEPPED = ("start", "steps", "reversals", "discard", "max_trials", "most_trials")
 _ESTIMATED = ("target", "trials", "slopes", "lapses")
 _KEYS = {
     "staircase": (*_STEPPED, "down", "first_down"),
@@ -46,7 +56,7 @@ _LONGER_SIDE = 400  # of the page's pixels (CSS): images are shown as large as f
 _LEVELS = 40  # of psi and quest+, where any level can be made, and of the thresholds that they think of
 
 
-class LadderChoice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class LadderSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What is explored.
 
     Parameters
@@ -76,10 +86,10 @@ class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     start : float, optional
         Of a staircase. Default: the largest change.
     steps : list of float, optional
-        Ratios of two levels, above 1. Default: two rungs of the ladder at first, then one.
+        Ratios of two levels, above 1. Default: two steps of the ladder at first, then one.
     down, first_down : int, optional
         Of a staircase: correct answers in a row until it goes down, and the same until the first reversal. Default: 3 and 1.
-    reversals, discard, most_trials : int, optional
+    reversals, discard, max_trials : int, optional
         Of staircases: how many reversals, how many of the first do not count, and after how many trials at the latest they end.
         Default: 12, 4 and 100.
     target : float, optional
@@ -101,7 +111,8 @@ class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     first_down: Count | None = None
     reversals: Count | None = None
     discard: Number | None = None
-    most_trials: Count | None = None
+    max_trials: Count | None = None
+    most_trials: Count | None = None  # what `max_trials` was called; see `read_exploration_design`
     target: float | None = None
     trials: Count | None = None
     slopes: list[float] | None = None
@@ -112,7 +123,7 @@ class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
-class Task(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class TaskSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What a listener does.
 
     Parameters
@@ -130,7 +141,7 @@ class Task(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     rove: Decibels = 0.0
 
 
-class Making(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class RenderingSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Where the sounds come from.
 
     Parameters
@@ -154,7 +165,7 @@ class Making(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ahead: Number = 4
 
 
-class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class PracticeSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Trials at the largest changes, whose right answer is told afterwards.
 
     Parameters
@@ -166,7 +177,7 @@ class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     trials: Number = 8
 
 
-class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class CatchSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Trials among the others that nobody who attends gets wrong: of a listener's dimensions, the one that changes signals most.
 
     They are at its largest change. The analysis leaves out who gets many of them wrong.
@@ -193,12 +204,12 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         As in `audiometamer.listening.design.CommonDesign`.
     """
 
-    ladder: LadderChoice
+    ladder: LadderSelection
     procedure: ProcedureSettings = ProcedureSettings()
-    task: Task = Task()
-    making: Making = Making()
-    practice: Practice = Practice()
-    catch: Catch = Catch()
+    task: TaskSettings = TaskSettings()
+    making: RenderingSettings = RenderingSettings()
+    practice: PracticeSettings = PracticeSettings()
+    catch: CatchSettings = CatchSettings()
     images: Images | None = None
 
     @property
@@ -209,7 +220,7 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
     @property
     def guess(self) -> float:
         """The proportion of answers that is right by chance."""
-        return TASKS[model_of(self.task.kind)].guess
+        return DECISION_MODELS[decision_model_for(self.task.kind)].guess
 
     @property
     def gap(self) -> float:
@@ -286,16 +297,16 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         asked = self.procedure
         least, most = asked.least or levels[0], asked.most or levels[-1]
         if asked.kind in ("staircase", "weighted"):
-            rung = statistics.median(b / a for a, b in itertools.pairwise(levels))
-            settings = {"start": most, "steps": (rung**2, rung), "reversals": 12, "discard": 4, "most_trials": 100}
+            ratio = statistics.median(b / a for a, b in itertools.pairwise(levels))
+            settings = {"start": most, "steps": (ratio**2, ratio), "reversals": 12, "discard": 4, "max_trials": 100}
             settings |= {"least": least, "most": most, "spacing": "log", **asked.given(*_STEPPED)}
             if asked.kind == "weighted":
-                return weighted(TARGET if asked.target is None else asked.target, **settings)
+                return weighted_staircase(DEFAULT_TARGET if asked.target is None else asked.target, **settings)
             return Staircase(**{"down": 3, "first_down": 1, **settings, **asked.given("down", "first_down")})
-        fine = grid(least, most, _LEVELS, spacing="log")
+        fine = spaced_levels(least, most, _LEVELS, spacing="log")
         settings = {
             "levels": levels if self.making.way == "ladder" else fine, "thresholds": fine,
-            "guess": self.guess, "slopes": grid(0.5, 8, 10, spacing="log"),
+            "guess": self.guess, "slopes": spaced_levels(0.5, 8, 10, spacing="log"),
             "lapses": (0.02,) if asked.kind == "psi" else (0.01, 0.03, 0.1), "trials": 40, "spacing": "log",
         }  # fmt: skip
         return QuestPlus(**{**settings, **asked.given(*_ESTIMATED)})
@@ -318,11 +329,23 @@ def common_changes(ladder: Ladder, dimension: str) -> list[float]:
 
 
 def read_exploration_design(path: Path) -> ExplorationDesign:
-    """Read a design and check everything that can be checked without its ladder; raises as `experiment.design.read_design`."""
-    return read_common(path, ExplorationDesign, _checks)
+    """Read a design and check everything that can be checked without its ladder; raises as `experiment.design.read_design`.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If it has a key of earlier versions.
+    """
+    design = read_common(path, ExplorationDesign, _checks)
+    settings = design.procedure
+    if settings.most_trials is None:
+        return design
+    warnings.warn(f"{path}: procedure.most_trials is now called max_trials", AudioMetamerWarning, stacklevel=2)
+    settings = msgspec.structs.replace(settings, max_trials=settings.most_trials, most_trials=None)
+    return msgspec.structs.replace(design, procedure=settings)
 
 
-def suited(path: Path, design: ExplorationDesign, ladder: Ladder) -> ExplorationDesign:
+def fit_to_ladder(path: Path, design: ExplorationDesign, ladder: Ladder) -> ExplorationDesign:
     """A design that lies at `path`, for what the ladder holds: of images, it says how they are shown, and nothing of sounds.
 
     Raises
@@ -357,6 +380,7 @@ def _checks(design: ExplorationDesign) -> Iterator[Check]:
     for name in dict.fromkeys(itertools.chain.from_iterable(_KEYS.values())):
         of = " or ".join(f"kind = {kind!r}" for kind, keys in _KEYS.items() if name in keys)
         yield f"procedure.{name}", getattr(asked, name) is None or name in _KEYS[asked.kind], f"it is for {of}"
+    yield "procedure.most_trials", asked.most_trials is None or asked.max_trials is None, "it is now max_trials; give that alone"
     yield "procedure.lapses", asked.kind != "psi" or len(asked.lapses or [0]) == 1, "psi takes one; quest+ takes several"
     yield "procedure.most", (asked.least or 0) < (asked.most or math.inf), f"it must be above least, {asked.least}"
     for name in ("dimensions", "model"):

@@ -8,7 +8,7 @@ from audiometamer.dimensions.dimensions import Dimension, Dimensions, load_all
 from audiometamer.dimensions.ladder import Ladder, MovedStimulus, read_ladder, save_moved
 from audiometamer.dimensions.moving import Move, Moved, move
 from audiometamer.errors import one_line
-from audiometamer.exploration.making import MoveRequest
+from audiometamer.exploration.render_queue import MoveRequest
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
 
@@ -16,7 +16,7 @@ _SIDE_BY_SIDE = 8  # on an accelerator; on a CPU little is won by it, and who wa
 
 
 class ModelMover:
-    """Implements `audiometamer.exploration.making.Mover`.
+    """Implements `audiometamer.exploration.render_queue.Mover`.
 
     Parameters
     ----------
@@ -45,21 +45,23 @@ class ModelMover:
         self.model, self.dimensions, self.ladder, self.folder = model, dimensions, ladder, folder
         self.batch_size = batch_size or (_SIDE_BY_SIDE if is_accelerator(model.device) else 1)
 
-    def __call__(self, wishes: Sequence[MoveRequest]) -> list[MovedStimulus | str]:
+    def __call__(self, requests: Sequence[MoveRequest]) -> list[MovedStimulus | str]:
         """Make signals together; if that fails, each by itself."""
         try:
-            return [save_moved(self.model, moved, self.folder) for moved in self._moved(wishes)]
+            return [save_moved(self.model, moved, self.folder) for moved in self._moved(requests)]
         except Exception as error:  # noqa: BLE001 (whatever it is, listeners go on with the ladder)
-            if len(wishes) == 1:
+            if len(requests) == 1:
                 return [one_line(error) or type(error).__name__]
-            return [made for wish in wishes for made in self([wish])]
+            return [made for request in requests for made in self([request])]
 
     def close(self) -> None:
         """Nothing is left to be done."""
 
-    def _moved(self, wishes: Sequence[MoveRequest]) -> list[Moved]:
+    def _moved(self, requests: Sequence[MoveRequest]) -> list[Moved]:
         record = self.ladder.all[0].record
-        moves = [Move(self.ladder.clip(wish.reference), Dimension.parse(wish.dimension), wish.change) for wish in wishes]
+        moves = [
+            Move(self.ladder.clip(request.reference), Dimension.parse(request.dimension), request.change) for request in requests
+        ]
         return move(
             self.model, self.dimensions, moves, method=record.method, steps=record.steps, batch_size=len(moves), check=False
         )  # they were checked when the model was opened

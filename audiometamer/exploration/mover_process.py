@@ -15,7 +15,7 @@ from audiometamer.io.processes import how_it_ended
 
 if TYPE_CHECKING:
     from audiometamer.dimensions.ladder import MovedStimulus
-    from audiometamer.exploration.making import Mover, MoveRequest
+    from audiometamer.exploration.render_queue import Mover, MoveRequest
 
 _RESTARTS = 3
 _NICER = 2  # of 19 steps; with each, on Unix, a process has a fifth less of the time for which others compete
@@ -24,7 +24,7 @@ _PATIENCE = 5.0  # s for a process that is asked to end; then it is killed
 
 
 class MoverProcess:
-    """Implements `audiometamer.exploration.making.Mover` by another one, in another process.
+    """Implements `audiometamer.exploration.render_queue.Mover` by another one, in another process.
 
     The process opens that mover itself. It leaves Ctrl-C to this one, and ends when this one does, however that is. If it ends
     by itself, killed perhaps for its memory, the signals that it was making are not made, and it is started again, three times.
@@ -59,17 +59,17 @@ class MoverProcess:
         assert self._process.pid is not None
         return self._process.pid
 
-    def __call__(self, wishes: "Sequence[MoveRequest]") -> "list[MovedStimulus | str]":
+    def __call__(self, requests: "Sequence[MoveRequest]") -> "list[MovedStimulus | str]":
         """What the other mover returns; of each signal the same line if its process cannot be had."""
         try:
             if not self._is_ready:
                 self._ready()
-            self._connection.send(list(wishes))
+            self._connection.send(list(requests))
             found: list[MovedStimulus | str] = self._connection.recv()
         except AudioMetamerError as error:
-            return [str(error)] * len(wishes)
+            return [str(error)] * len(requests)
         except (EOFError, OSError):
-            return [self._lost()] * len(wishes)
+            return [self._lost()] * len(requests)
         return found
 
     def close(self) -> None:

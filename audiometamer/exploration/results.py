@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from audiometamer.exploration.trials import COLUMNS, Answered, row_of
+from audiometamer.exploration.trials import COLUMNS, AnsweredTrial, row_of
 from audiometamer.io.tables import table_text
 from audiometamer.listening.course import Decided
 from audiometamer.listening.export import Answers, json_cell, started_answered
@@ -14,7 +14,7 @@ def table_of(answers: Answers, *, task: str) -> str:
     return table_text(COLUMNS, map(row_of, answered(answers, task=task)))
 
 
-def answered(answers: Answers, *, task: str) -> Iterator[Answered]:
+def answered(answers: Answers, *, task: str) -> Iterator[AnsweredTrial]:
     """Every answer to a comparison, of each listener in order; the headphone check is not among them."""
     for one in answers.enrolled:
         for given in answers.given(one.listener):
@@ -22,9 +22,9 @@ def answered(answers: Answers, *, task: str) -> Iterator[Answered]:
                 yield _row(str(one.listener), task, given.decided, given.message)
 
 
-def _row(listener: str, task: str, decided: Decided, message: Answer) -> Answered:
+def _row(listener: str, task: str, decided: Decided, message: Answer) -> AnsweredTrial:
     started, answered_at = started_answered(message)
-    return Answered.to(
+    return AnsweredTrial.to(
         decided, listener=listener, task=task, answer=message.answer, reaction_time_ms=message.reaction_time_ms,
         plays=message.plays, started=started, answered=answered_at, playback=json_cell(message.playback),
     )  # fmt: skip

@@ -11,18 +11,20 @@ import torch
 from audiometamer.dimensions.ladder import Ladder, MovedStimulus
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.analysis.sensitivity import Decision, Values
-from audiometamer.exploration.course import ExplorationCourse
+from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.exploration.observers import Observer
-from audiometamer.exploration.presented import Presented
-from audiometamer.exploration.trials import Answered
+from audiometamer.exploration.presented_trial import PresentedTrial
+from audiometamer.exploration.trials import AnsweredTrial
 from audiometamer.listening.course import CompletedTrial
 from audiometamer.signals.audio import Clip
 
-Sound = tuple[str, str, float]  # dimension, reference, wished change
+StimulusKey = tuple[str, str, float]  # dimension, reference, wished change
 _WRONG = "0"  # no interval has this number
 
 
-def sensitivities(ladder: Ladder, observer: Observer, *, progress: Callable[[float], None] | None = None) -> dict[Sound, float]:
+def sensitivities(
+    ladder: Ladder, observer: Observer, *, progress: Callable[[float], None] | None = None
+) -> dict[StimulusKey, float]:
     """An observer's d′ for every moved signal of a ladder against its reference, by dimension, reference and wished change.
 
     Parameters
@@ -34,17 +36,17 @@ def sensitivities(ladder: Ladder, observer: Observer, *, progress: Callable[[flo
         Told the share that is done.
     """
     clips: dict[str, Clip] = {}
-    found: dict[Sound, float] = {}
-    for k, ((dimension, name), rungs) in enumerate(ladder.rungs.items()):
+    found: dict[StimulusKey, float] = {}
+    for k, ((dimension, name), stimuli) in enumerate(ladder.stimuli.items()):
         clip = clips.setdefault(name, clips.get(name) or ladder.clip(name))
-        values = observer.d_prime(clip.samples[None], torch.stack([rung.read() for rung in rungs])).tolist()
-        found |= {(dimension, name, rung.record.wished): d for rung, d in zip(rungs, values, strict=True)}
+        values = observer.d_prime(clip.samples[None], torch.stack([stimulus.read() for stimulus in stimuli])).tolist()
+        found |= {(dimension, name, stimulus.record.requested): d for stimulus, d in zip(stimuli, values, strict=True)}
         if progress is not None:
-            progress((k + 1) / len(ladder.rungs))
+            progress((k + 1) / len(ladder.stimuli))
     return found
 
 
-def true_threshold(ladder: Ladder, sensitivity: Mapping[Sound, float], dimension: str, decision: Decision) -> float:
+def true_threshold(ladder: Ladder, sensitivity: Mapping[StimulusKey, float], dimension: str, decision: Decision) -> float:
     """The reached change at which an observer's proportion correct, mean over the references of a dimension, is the target.
 
     Between the changes of the ladder, d′ of each reference is interpolated, both in logarithms; beyond them it goes
@@ -68,9 +70,11 @@ def true_threshold(ladder: Ladder, sensitivity: Mapping[Sound, float], dimension
     return math.exp(scipy.optimize.brentq(excess, first, last))
 
 
-def _curve(rungs: Sequence[MovedStimulus], sensitivity: Mapping[Sound, float]) -> tuple[Values, Values] | None:
+def _curve(stimuli: Sequence[MovedStimulus], sensitivity: Mapping[StimulusKey, float]) -> tuple[Values, Values] | None:
     """Logarithms of reached change and d′, where both rise: a larger wish may reach less. None where nothing can be noticed."""
-    known = [(each.record.reached, sensitivity[each.record.dimension, each.record.clip, each.record.wished]) for each in rungs]
+    known = [
+        (each.record.reached, sensitivity[each.record.dimension, each.record.clip, each.record.requested]) for each in stimuli
+    ]
     points = sorted((math.log(reached), math.log(d)) for reached, d in known if reached > 0 and d > 0)
     if not points:
         return None
@@ -84,19 +88,19 @@ def _line(at: float, x: Values, y: Values) -> float:
 
 
 def simulate(
-    course: ExplorationCourse,
+    course: ExplorationSequence,
     number: int,
-    sensitivity: Mapping[Sound, float],
+    sensitivity: Mapping[StimulusKey, float],
     decision: Decision,
     *,
     seed: int,
     listener: str = "",
-) -> list[Answered]:
+) -> list[AnsweredTrial]:
     """The answers of one simulated listener, from the first comparison to the last, as a course decides them one by one.
 
     Parameters
     ----------
-    course : ExplorationCourse
+    course : ExplorationSequence
         Of signals of the ladder alone.
     number : int
         Of the list.
@@ -109,15 +113,15 @@ def simulate(
     listener : str
         Default: the number.
     """
-    rng, heard, rows = np.random.default_rng([seed, number]), list[CompletedTrial](), list[Answered]()
+    rng, heard, rows = np.random.default_rng([seed, number]), list[CompletedTrial](), list[AnsweredTrial]()
     while (wanted := course.next(number, heard)) is not None:
         decided = course.decide(wanted, lambda: 0.0, lambda: False)
         if decided is None:
             raise AudioMetamerError(f"trial {wanted.trial} of list {number} has no sound")
-        about = msgspec.convert(decided.about, Presented)
+        about = msgspec.convert(decided.about, PresentedTrial)
         d = sensitivity[about.dimension, about.reference, about.made]
         correct = bool(rng.random() < decision.proportion(d))
         answer = decided.answer if correct else _WRONG
         heard.append(CompletedTrial(decided, answer, correct))
-        rows.append(Answered.to(decided, listener=listener or str(number), task=course.design.task.kind, answer=answer))
+        rows.append(AnsweredTrial.to(decided, listener=listener or str(number), task=course.design.task.kind, answer=answer))
     return rows

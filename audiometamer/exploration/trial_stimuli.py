@@ -9,14 +9,14 @@ import torch
 from PIL import Image
 
 from audiometamer.exploration.design import ExplorationDesign
-from audiometamer.exploration.presented import Presented
+from audiometamer.exploration.presented_trial import PresentedTrial
 from audiometamer.io.draws import Draws
 from audiometamer.listening.trials import arranged
 from audiometamer.signals.images import STEPS_8_BIT, read_png
 from audiometamer.signals.presentation import in_sequence, pcm_wav, presented
 
 
-class Latest:
+class RecentFiles:
     """Files that were kept last, by name, which each stands for one file alone. May be used by several threads.
 
     Parameters
@@ -40,7 +40,7 @@ class Latest:
                 del self._kept[next(iter(self._kept))]
 
 
-def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name: str, draws: Draws) -> bytes:
+def trial_wav(folder: Path, trial: PresentedTrial, design: ExplorationDesign, *, name: str, draws: Draws) -> bytes:
     """A WAV with all intervals of a trial and the silence between them.
 
     Each sound is at the sample rate, level and ramps of the design, and then has the gain of its interval.
@@ -67,7 +67,7 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
     return pcm_wav(in_sequence(intervals, design.gap, settings), settings, name=name, draws=draws)
 
 
-def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> bytes:
+def trial_png(folder: Path, trial: PresentedTrial, design: ExplorationDesign) -> bytes:
     """A PNG with all images of a trial, one below the other, in the 8 bits of a ladder of images.
 
     Parameters

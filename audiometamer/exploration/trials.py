@@ -9,7 +9,7 @@ import msgspec
 
 from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.presented import Presented
+from audiometamer.exploration.presented_trial import PresentedTrial
 from audiometamer.io.tables import read_table, write_table
 from audiometamer.listening.course import Decided
 from audiometamer.listening.folder import interval_answers
@@ -19,7 +19,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1)]
 Above = Annotated[float, msgspec.Meta(gt=0)]
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class AnsweredTrial(msgspec.Struct, frozen=True, kw_only=True):
     """One answer of one listener to a comparison of a reference with the same signal moved along a dimension.
 
     Its fields are the columns of the table, in this order; after `dimension` come its ``layer``, ``component`` and ``sign``. What
@@ -40,7 +40,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
         As `Dimension` is written: ``relu2/3/+``.
     reference : str
         The clip.
-    wished : float
+    requested : float
+        In column ``wished``:
         The change that the procedure asked for, in standard deviations of the bank, as all changes here.
     made : float
         The wished change of the sound that was played: the ladder's nearest, or made on-line.
@@ -77,7 +78,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     task: Literal["abx", "odd-one-out"]
     dimension: Name
     reference: Name
-    wished: Above
+    requested: Above = msgspec.field(name="wished")
     made: Above
     reached: float
     leakage: Annotated[float, msgspec.Meta(ge=0)]
@@ -103,8 +104,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def to(cls, decided: Decided, *, listener: str, task: str, answer: str, **told: Any) -> Self:
         """The answer of a listener to what a course has decided, and what else is told of it."""
-        about = msgspec.convert(decided.about, Presented)
-        shared = {name: getattr(about, name) for name in cls.__struct_fields__ if name in Presented.__struct_fields__}
+        about = msgspec.convert(decided.about, PresentedTrial)
+        shared = {name: value for name, value in msgspec.to_builtins(about).items() if name in cls.__struct_encode_fields__}
         row = {
             "listener": listener, "list": about.number, "trial": decided.trial.trial, "kind": decided.trial.kind, "task": task,
             **shared, "rove_db": msgspec.json.encode(about.rove_db).decode(), "waited_s": about.waited, "answer": answer,
@@ -113,7 +114,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.convert({**row, **told}, cls)
 
 
-_FIELDS = Answered.__struct_fields__
+_FIELDS = AnsweredTrial.__struct_encode_fields__
 _AFTER = _FIELDS.index("dimension") + 1
 _PARTS = ("layer", "component", "sign")
 COLUMNS = (*_FIELDS[:_AFTER], *_PARTS, *_FIELDS[_AFTER:])
@@ -124,7 +125,7 @@ def level_of(reached: float) -> float:
     return reached if reached > 0 else math.nan
 
 
-def read_answered(path: Path) -> list[Answered]:
+def read_answered_trials(path: Path) -> list[AnsweredTrial]:
     """Read and check a trial table; a column that may be empty may be missing.
 
     Warns
@@ -138,14 +139,14 @@ def read_answered(path: Path) -> list[Answered]:
         If it cannot be read, lacks a column that every trial needs, a cell is not of its kind, cells of a row do not fit each
         other, a listener has two answers to one trial or two lists, or trials are of two tasks.
     """
-    trials: list[Answered] = []
+    trials: list[AnsweredTrial] = []
     answered: dict[tuple[str, int], int] = {}
     lists: dict[str, int] = {}
-    needed = {*required_columns(Answered), *_PARTS}
+    needed = {*required_columns(AnsweredTrial), *_PARTS}
     rows = read_table(path, required=[name for name in COLUMNS if name in needed])
     note_unused(path, [name for name in rows[0] if name not in COLUMNS])
     for row in rows:
-        trial = record_from(path, row.line, {name: row[name] for name in _FIELDS if name in row}, Answered)
+        trial = record_from(path, row.line, {name: row[name] for name in _FIELDS if name in row}, AnsweredTrial)
         where = f"{path}, line {row.line}: listener {trial.listener}, trial {trial.trial}"
         if wrong := _wrong(trial, row):
             raise AudioMetamerError(f"{where}: {wrong}")
@@ -161,12 +162,12 @@ def read_answered(path: Path) -> list[Answered]:
     return trials
 
 
-def write_answered(path: Path, trials: Iterable[Answered]) -> None:
+def write_answered_trials(path: Path, trials: Iterable[AnsweredTrial]) -> None:
     """Write a trial table, which spreadsheets run nothing of (see `audiometamer.listening.tables.write_trials`)."""
     write_table(path, COLUMNS, map(row_of, trials))
 
 
-def row_of(trial: Answered) -> dict[str, Any]:
+def row_of(trial: AnsweredTrial) -> dict[str, Any]:
     """A row of the table, by column."""
     return {**cells(trial), **_parts(trial.dimension)}
 
@@ -176,10 +177,9 @@ def _parts(dimension: str) -> dict[str, Any]:
     return {"layer": layer, "component": component, "sign": "+" if sign > 0 else "-"}
 
 
-def _wrong(trial: Answered, row: Mapping[str, str]) -> str | None:
+def _wrong(trial: AnsweredTrial, row: Mapping[str, str]) -> str | None:
     """What does not fit within a row, if anything."""
-    for name in _FIELDS:
-        value = getattr(trial, name)
+    for name, value in zip(_FIELDS, msgspec.structs.astuple(trial), strict=True):
         if isinstance(value, float) and name != "modulation" and not math.isfinite(value):
             return f"{name} is {value:g}; it must be finite"
     try:

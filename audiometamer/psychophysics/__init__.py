@@ -4,11 +4,18 @@ What comes next is a function of settings, seed and the answers so far: keep the
 """
 
 from audiometamer.psychophysics.bayes import QuestPlus, psi
-from audiometamer.psychophysics.interleaving import Answer, Interleaving, Turn
-from audiometamer.psychophysics.levels import Spacing, grid
-from audiometamer.psychophysics.protocol import TARGET, Estimate, Procedure, Trial
-from audiometamer.psychophysics.staircases import Staircase, weighted
-from audiometamer.psychophysics.tasks import DECISIONS, TASKS, Task, d_prime, model_of, proportion_correct
+from audiometamer.psychophysics.interleaving import InterleavedTrial, Interleaving, NextTrial
+from audiometamer.psychophysics.levels import LevelSpacing, spaced_levels
+from audiometamer.psychophysics.protocol import DEFAULT_TARGET, ThresholdEstimate, Procedure, AdaptiveTrial
+from audiometamer.psychophysics.staircases import Staircase, weighted_staircase
+from audiometamer.psychophysics.tasks import (
+    DECISION_RULES,
+    DECISION_MODELS,
+    DecisionModel,
+    d_prime,
+    decision_model_for,
+    proportion_correct,
+)
 
 __all__ = [
     "Answer", "DECISIONS", "Estimate", "Interleaving", "Procedure", "QuestPlus", "Spacing", "Staircase", "TARGET", "TASKS",

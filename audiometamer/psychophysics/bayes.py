@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics.levels import Spacing, Values, level_at, positions
-from audiometamer.psychophysics.protocol import TARGET, Estimate, Trial
+from audiometamer.psychophysics.levels import LevelSpacing, Values, level_at, positions
+from audiometamer.psychophysics.protocol import DEFAULT_TARGET, ThresholdEstimate, AdaptiveTrial
 from audiometamer.psychophysics.psychometric import QUANTILES, SHAPES, Shape
 
 _EVEN = 1e-12  # probabilities are kept this far from 0 and 1: no answer may be impossible to all listeners
@@ -44,7 +44,7 @@ class QuestPlus:
     lapses : sequence of float
         Default 0.02 alone.
     guess : float
-        The proportion correct at chance: `Task.guess` of the task.
+        The proportion correct at chance: `DecisionModel.guess` of the task.
     target : float
         The proportion correct that defines the threshold that is estimated; default 0.794, as three-down one-up
         has it.
@@ -66,10 +66,10 @@ class QuestPlus:
     slopes: Sequence[float]
     lapses: Sequence[float] = (0.02,)
     guess: float
-    target: float = TARGET
+    target: float = DEFAULT_TARGET
     trials: int = 60
     shape: Shape = "logistic"
-    spacing: Spacing = "linear"
+    spacing: LevelSpacing = "linear"
 
     def __post_init__(self) -> None:
         for name in ("levels", "thresholds", "slopes", "lapses"):
@@ -96,7 +96,7 @@ class QuestPlus:
         if self.trials < 1:
             raise AudioMetamerError(f"{self.trials} trials; there must be one or more")
 
-    def next(self, trials: Sequence[Trial]) -> float | None:
+    def next(self, trials: Sequence[AdaptiveTrial]) -> float | None:
         """The level of the next trial, or None when the procedure has ended.
 
         Raises
@@ -110,7 +110,7 @@ class QuestPlus:
             return None
         return self.levels[int(self.best(self.posterior(trials)))]
 
-    def threshold(self, trials: Sequence[Trial]) -> Estimate:
+    def threshold(self, trials: Sequence[AdaptiveTrial]) -> ThresholdEstimate:
         """The posterior's mean of the level at which the proportion correct is `target`, and its central 95 %.
 
         Both are of x: the mean is geometric if `spacing` is ``log``. The estimate is at the bound if the likeliest threshold is
@@ -127,13 +127,13 @@ class QuestPlus:
         likely = int(weights.reshape(len(self.thresholds), -1).sum(1).argmax())
         found = (weights @ self.targets, *np.interp([0.025, 0.975], below, self.targets[order]))
         mean, low, high = (level_at(position, self.spacing) for position in found)
-        return Estimate(mean, low, high, likely in (0, len(self.thresholds) - 1))
+        return ThresholdEstimate(mean, low, high, likely in (0, len(self.thresholds) - 1))
 
-    def done(self, trials: Sequence[Trial]) -> float:
+    def done(self, trials: Sequence[AdaptiveTrial]) -> float:
         """The share of the trials."""
         return len(trials) / self.trials
 
-    def posterior(self, trials: Sequence[Trial]) -> Values:
+    def posterior(self, trials: Sequence[AdaptiveTrial]) -> Values:
         """How likely each listener is after the trials [shape=(listeners,)]; thresholds vary slowest, lapses fastest."""
         told = [trial for trial in trials if not np.isnan(trial.level)]
         right = np.array([trial.correct for trial in told], bool)

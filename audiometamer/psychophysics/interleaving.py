@@ -7,17 +7,17 @@ from typing import NamedTuple
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics.protocol import Procedure, Trial
+from audiometamer.psychophysics.protocol import Procedure, AdaptiveTrial
 
 
-class Turn(NamedTuple):
+class NextTrial(NamedTuple):
     """Whose trial comes next, and its level."""
 
     procedure: str
     level: float
 
 
-class Answer(NamedTuple):
+class InterleavedTrial(NamedTuple):
     """A trial that was answered, of one among several procedures."""
 
     procedure: str
@@ -54,7 +54,7 @@ class Interleaving:
         if self.seed < 0:
             raise AudioMetamerError(f"seed {self.seed}; it must be 0 or more")
 
-    def next(self, answers: Sequence[Answer]) -> Turn | None:
+    def next(self, answers: Sequence[InterleavedTrial]) -> NextTrial | None:
         """The next trial, or None when all procedures have ended.
 
         Raises
@@ -68,16 +68,16 @@ class Interleaving:
         for name in sorted(trials, key=lambda name: (rounds[name], orders[rounds[name]][name])):
             level = self.procedures[name].next(trials[name])
             if level is not None:
-                return Turn(name, level)
+                return NextTrial(name, level)
         return None
 
-    def trials(self, answers: Sequence[Answer]) -> dict[str, list[Trial]]:
+    def trials(self, answers: Sequence[InterleavedTrial]) -> dict[str, list[AdaptiveTrial]]:
         """The answers of each procedure, those without any included."""
-        trials: dict[str, list[Trial]] = {name: [] for name in self.procedures}
+        trials: dict[str, list[AdaptiveTrial]] = {name: [] for name in self.procedures}
         for name, level, correct in answers:
             if name not in trials:
                 raise AudioMetamerError(f"an answer of procedure {name!r}; there are {', '.join(sorted(trials))}")
-            trials[name].append(Trial(level, correct))
+            trials[name].append(AdaptiveTrial(level, correct))
         return trials
 
     def _order(self, round_: int) -> dict[str, int]:

@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from audiometamer.errors import AudioMetamerError
 
 Values = NDArray[np.float64]
-Spacing = Literal["linear", "log"]
+LevelSpacing = Literal["linear", "log"]
 
 
-def positions(levels: ArrayLike, spacing: Spacing) -> Values:
+def positions(levels: ArrayLike, spacing: LevelSpacing) -> Values:
     """Levels on their scale, the natural logarithm if `spacing` is ``log``; of the same shape."""
     values = np.asarray(levels, float)
     if spacing not in ("linear", "log"):
@@ -22,12 +22,12 @@ def positions(levels: ArrayLike, spacing: Spacing) -> Values:
     return np.log(values) if spacing == "log" else values
 
 
-def level_at(position: float, spacing: Spacing) -> float:
+def level_at(position: float, spacing: LevelSpacing) -> float:
     """The level that stands at a position."""
     return float(np.exp(position)) if spacing == "log" else float(position)
 
 
-def grid(least: float, most: float, n: int, *, spacing: Spacing = "linear") -> tuple[float, ...]:
+def spaced_levels(least: float, most: float, n: int, *, spacing: LevelSpacing = "linear") -> tuple[float, ...]:
     """`n` levels from `least` to `most`, both exactly among them, at equal distances or, if `spacing` is ``log``, ratios.
 
     Raises

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-TARGET = 0.5 ** (1 / 3)  # proportion correct at a threshold: 0.794, where three down and one up settles (Levitt 1971)
+DEFAULT_TARGET = 0.5 ** (1 / 3)  # proportion correct at a threshold: 0.794, where three down and one up settles (Levitt 1971)
 
 
-class Trial(NamedTuple):
+class AdaptiveTrial(NamedTuple):
     """A trial that was answered.
 
     Parameters
@@ -21,7 +21,7 @@ class Trial(NamedTuple):
     correct: bool
 
 
-class Estimate(NamedTuple):
+class ThresholdEstimate(NamedTuple):
     """A threshold.
 
     Parameters
@@ -50,11 +50,11 @@ class Procedure(Protocol):
     def target(self) -> float:
         """The proportion correct at the threshold that it looks for."""
 
-    def next(self, trials: Sequence[Trial]) -> float | None:
+    def next(self, trials: Sequence[AdaptiveTrial]) -> float | None:
         """The level of the next trial, or None when the procedure has ended."""
 
-    def threshold(self, trials: Sequence[Trial]) -> Estimate:
+    def threshold(self, trials: Sequence[AdaptiveTrial]) -> ThresholdEstimate:
         """The threshold as far as the trials tell it."""
 
-    def done(self, trials: Sequence[Trial]) -> float:
+    def done(self, trials: Sequence[AdaptiveTrial]) -> float:
         """How much of the procedure is over after the trials, from 0 to 1; it never falls from one trial to the next."""

@@ -32,7 +32,7 @@ _TOLD = 1e-3  # of log likelihood: what twice the slope must lose, or no slope i
 _EVEN = 1e-9  # probabilities are kept this far from 0 and 1
 
 
-class Psychometric(NamedTuple):
+class PsychometricFunction(NamedTuple):
     """A fitted function ψ(x) = guess + (1 − guess − lapse) · F(x; threshold, slope).
 
     Parameters
@@ -91,10 +91,10 @@ def fit_psychometric(
     shape: Shape = "logistic",
     guess: float | None = 0.0,
     lapse: float | None = None,
-    most_lapses: float = 0.1,
+    max_lapse: float = 0.1,
     resamples: int = 0,
     seed: int = 0,
-) -> Psychometric:
+) -> PsychometricFunction:
     """Fit a psychometric function (Wichmann & Hill 2001, Perception & Psychophysics 63, 1293 and 1314).
 
     Parameters
@@ -102,11 +102,11 @@ def fit_psychometric(
     levels, correct, trials : array [shape=(levels,)]
         What was varied (SNR, number of layers passed, …); how many answers were right; of how many.
     shape : str
-        See `Psychometric`; ``weibull`` takes positive levels.
+        See `PsychometricFunction`; ``weibull`` takes positive levels.
     guess : float or None
         Default 0: an open set. 1/n for n alternatives; None: fitted, between 0 and 1/2.
     lapse : float or None
-        Default None: fitted, between 0 and `most_lapses`.
+        Default None: fitted, between 0 and `max_lapse`.
     most_lapses : float
         Default 0.1.
     resamples : int
@@ -128,13 +128,13 @@ def fit_psychometric(
     position = np.log(x) if shape == "weibull" else x
     origin, scale = float(position.mean()), float(np.ptp(position))
     scaled = (position - origin) / scale
-    bounds = [(0.0, 0.5) if guess is None else (guess, guess), (0.0, most_lapses) if lapse is None else (lapse, lapse)]
+    bounds = [(0.0, 0.5) if guess is None else (guess, guess), (0.0, max_lapse) if lapse is None else (lapse, lapse)]
 
-    def function(found: Values) -> Psychometric:
+    def function(found: Values) -> PsychometricFunction:
         """In the levels' own units."""
         middle = origin + float(found[0]) * scale
         threshold = float(np.exp(middle)) if shape == "weibull" else middle
-        return Psychometric(shape, threshold, float(found[1]) / scale, float(found[2]), float(found[3]), float("nan"))
+        return PsychometricFunction(shape, threshold, float(found[1]) / scale, float(found[2]), float(found[3]), float("nan"))
 
     sign = 1.0 if np.cov(scaled, right / of)[0, 1] >= 0 else -1.0
     middles = [sum(bound) / 2 for bound in bounds]

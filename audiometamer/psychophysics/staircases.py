@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics.levels import Spacing, level_at, positions
-from audiometamer.psychophysics.protocol import Estimate, Trial
+from audiometamer.psychophysics.levels import LevelSpacing, level_at, positions
+from audiometamer.psychophysics.protocol import ThresholdEstimate, AdaptiveTrial
 
 
 class _Reversal(NamedTuple):
@@ -44,7 +44,7 @@ class Staircase:
         The staircase ends after so many; default 8.
     discard : int
         How many of the first reversals do not count for the threshold; default 2.
-    most_trials : int
+    max_trials : int
         The staircase ends after so many trials at the latest; default 200.
     spacing : str
         ``linear`` (default) or ``log``: what is stepped and averaged.
@@ -64,8 +64,8 @@ class Staircase:
     up_over_down: float = 1.0
     reversals: int = 8
     discard: int = 2
-    most_trials: int = 200
-    spacing: Spacing = "linear"
+    max_trials: int = 200
+    spacing: LevelSpacing = "linear"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(float(step) for step in self.steps))
@@ -83,8 +83,8 @@ class Staircase:
             raise AudioMetamerError(
                 f"{self.discard} of {self.reversals} reversals discarded; a threshold needs two or more of those left"
             )
-        if self.most_trials < 1:
-            raise AudioMetamerError(f"at most {self.most_trials} trials; there must be one or more")
+        if self.max_trials < 1:
+            raise AudioMetamerError(f"at most {self.max_trials} trials; there must be one or more")
 
     @property
     def target(self) -> float:
@@ -96,7 +96,7 @@ class Staircase:
         """
         return float((self.up_over_down / (1 + self.up_over_down)) ** (1 / self.down))
 
-    def next(self, trials: Sequence[Trial]) -> float | None:
+    def next(self, trials: Sequence[AdaptiveTrial]) -> float | None:
         """The level of the next trial, or None when the staircase has ended; of the trials, only the answers matter.
 
         Raises
@@ -107,7 +107,7 @@ class Staircase:
         level, reversals = self._replayed(trials)
         return None if self._ended(len(trials), reversals) else level
 
-    def threshold(self, trials: Sequence[Trial]) -> Estimate:
+    def threshold(self, trials: Sequence[AdaptiveTrial]) -> ThresholdEstimate:
         """The mean of the reached levels at the reversals, geometric if `spacing` is ``log``; it has no interval.
 
         The last even number of reversals that are not discarded is taken, so that peaks and valleys weigh the same, also where
@@ -129,17 +129,17 @@ class Staircase:
                 f"{sum(trial.correct for trial in trials)} answers are correct"
             )
         mean = level_at(float(np.mean([positions(side, self.spacing).mean() for side in sides])), self.spacing)
-        return Estimate(mean, float("nan"), float("nan"), any(reversal.at_bound for reversal in counted))
+        return ThresholdEstimate(mean, float("nan"), float("nan"), any(reversal.at_bound for reversal in counted))
 
-    def done(self, trials: Sequence[Trial]) -> float:
+    def done(self, trials: Sequence[AdaptiveTrial]) -> float:
         """The share of the reversals, or of the most trials where that is larger."""
         reversals = self._replayed(trials)[1]
-        return max(len(reversals) / self.reversals, len(trials) / self.most_trials)
+        return max(len(reversals) / self.reversals, len(trials) / self.max_trials)
 
     def _ended(self, n_trials: int, reversals: Sequence[_Reversal]) -> bool:
-        return len(reversals) == self.reversals or n_trials == self.most_trials
+        return len(reversals) == self.reversals or n_trials == self.max_trials
 
-    def _replayed(self, trials: Sequence[Trial]) -> tuple[float, list[_Reversal]]:
+    def _replayed(self, trials: Sequence[AdaptiveTrial]) -> tuple[float, list[_Reversal]]:
         """The level that the answers lead to, and the reversals on the way there."""
         position, least, most = positions([self.start, self.least, self.most], self.spacing).tolist()
         steps = positions(self.steps, self.spacing).tolist()
@@ -162,7 +162,7 @@ class Staircase:
         return min(max(level, float(self.least)), float(self.most)), reversals  # exp(log x) is not always x
 
 
-def weighted(target: float, **settings: Any) -> Staircase:
+def weighted_staircase(target: float, **settings: Any) -> Staircase:
     """A staircase that settles at any proportion correct, by steps up and down of different size.
 
     Down after each correct answer, up after each wrong one, with steps up target / (1 − target) times those down (Kaernbach 1991,

@@ -18,12 +18,12 @@ from scipy.special import ndtr, roots_legendre
 from audiometamer.errors import AudioMetamerError
 from audiometamer.psychophysics.levels import Values
 
-DECISIONS = ("differencing", "independent")
+DECISION_RULES = ("differencing", "independent")
 _FAMILIES = {"abx": "abx", "odd-one-out": "oddity"}  # tasks as experiments name them, and their models
 _FARTHEST = 40.0  # a d′ at which every task's proportion correct is 1 to all digits
 
 
-class Task(NamedTuple):
+class DecisionModel(NamedTuple):
     """A task under a model of the decision.
 
     Parameters
@@ -46,7 +46,7 @@ def proportion_correct(d_prime: ArrayLike, *, task: str, lapse: float = 0.0) -> 
     d_prime : array [shape=(…)]
         0 or more, in standard deviations.
     task : str
-        One of `TASKS`.
+        One of `DECISION_MODELS`.
     lapse : float
         The proportion that is wrong however large d′ is; default 0. As in a psychometric function,
         guess + (1 − guess − lapse) · (p − guess) / (1 − guess), where p is the proportion without lapses.
@@ -101,16 +101,18 @@ def d_prime(proportion: ArrayLike, *, task: str, lapse: float = 0.0) -> Values:
     return np.vectorize(solved, otypes=[float])(p)
 
 
-def _checked(task: str, lapse: float) -> Task:
-    if task not in TASKS:
-        raise AudioMetamerError(f"no task {task!r}; there are {', '.join(TASKS)}")
-    if not 0 <= lapse < 1 - TASKS[task].guess:
-        raise AudioMetamerError(f"a lapse rate of {lapse:g}; {task} takes one from 0 to below {1 - TASKS[task].guess:.4g}")
-    return TASKS[task]
+def _checked(task: str, lapse: float) -> DecisionModel:
+    if task not in DECISION_MODELS:
+        raise AudioMetamerError(f"no task {task!r}; there are {', '.join(DECISION_MODELS)}")
+    if not 0 <= lapse < 1 - DECISION_MODELS[task].guess:
+        raise AudioMetamerError(
+            f"a lapse rate of {lapse:g}; {task} takes one from 0 to below {1 - DECISION_MODELS[task].guess:.4g}"
+        )
+    return DECISION_MODELS[task]
 
 
-def model_of(task: str, *, decision: str = "differencing") -> str:
-    """Which of `TASKS` is the model of a task of an experiment.
+def decision_model_for(task: str, *, decision: str = "differencing") -> str:
+    """Which of `DECISION_MODELS` is the model of a task of an experiment.
 
     Parameters
     ----------
@@ -181,12 +183,12 @@ def _half_line(function: Callable[[Values, Values], Values], parameter: Values) 
     return np.asarray(function(z, np.asarray(parameter)[..., None]) @ density)
 
 
-TASKS: Mapping[str, Task] = MappingProxyType({
-    "2afc": Task(1 / 2, _two_interval),
-    "3afc": Task(1 / 3, _three_interval),
-    "oddity-differencing": Task(1 / 3, _oddity_differencing),
-    "oddity-independent": Task(1 / 3, _oddity_independent),
-    "abx-differencing": Task(1 / 2, _abx_differencing),
-    "abx-independent": Task(1 / 2, _abx_independent),
+DECISION_MODELS: Mapping[str, DecisionModel] = MappingProxyType({
+    "2afc": DecisionModel(1 / 2, _two_interval),
+    "3afc": DecisionModel(1 / 3, _three_interval),
+    "oddity-differencing": DecisionModel(1 / 3, _oddity_differencing),
+    "oddity-independent": DecisionModel(1 / 3, _oddity_independent),
+    "abx-differencing": DecisionModel(1 / 2, _abx_differencing),
+    "abx-independent": DecisionModel(1 / 2, _abx_independent),
 })  # fmt: skip
 """By name: two and three intervals of which the stronger is chosen, three of which the odd one is, and ABX."""

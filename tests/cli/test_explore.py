@@ -77,7 +77,7 @@ def test_from_a_bank_to_a_ladder(found, capsys):
     assert "6 moved signals in ladder: 3 dimensions, 1 reference; 0 could not be made" in out
     rows = read_table(found / "ladder" / "calibration.tsv")
     assert [(row["dimension"], row["wished"]) for row in rows] == [
-        (dimension, wished) for dimension in ("relu0/0/+", "relu0/0/-", "relu1/2/-") for wished in ("0.2", "0.4")
+        (dimension, requested) for dimension in ("relu0/0/+", "relu0/0/-", "relu1/2/-") for requested in ("0.2", "0.4")
     ]
     assert all((found / "ladder" / row["file"]).exists() for row in read_table(found / "ladder" / "moves.tsv"))
     shown = [
@@ -108,8 +108,8 @@ def test_a_catalogue_of_coordinates(found, capsys):
         (f"sound{k}/relu0_0@{place}.wav", place) for k in (10, 11) for place in ("-1", "0.5")
     ]
     for row in rows:  # the table has six digits
-        wished = float(f"{row['sign']}{row['wished']}")
-        assert float(row["before"]) + wished == pytest.approx(float(row["coordinate"]), abs=1e-4)
+        requested = float(f"{row['sign']}{row['wished']}")
+        assert float(row["before"]) + requested == pytest.approx(float(row["coordinate"]), abs=1e-4)
     near = [*placed, "--coordinates", "1,1.0000001", "--out", "near"]
     assert main(near) == 0
     assert len(read_table(found / "near" / "moves.tsv")) == 2, "a row for each file"

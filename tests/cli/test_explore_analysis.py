@@ -12,7 +12,7 @@ from audiometamer.cli import main
 from audiometamer.exploration import build as building
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.simulate import simulate
-from audiometamer.exploration.trials import write_answered
+from audiometamer.exploration.trials import write_answered_trials
 from audiometamer.io.tables import read_table
 from audiometamer.listening.folder import DATABASE
 from audiometamer.listening.messages import Answer, Form
@@ -27,7 +27,7 @@ def in_a_new_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     of = ladder(["relu0/0/+", "relu2/0/-"])
     known = sensitivities(of, {"relu0/0/+": 0.4, "relu2/0/-": 0.8}, Decision().d_prime)
-    write_answered(Path("trials.tsv"), simulate(course(of, most_trials=30), 1, known, Decision(), seed=0))
+    write_answered_trials(Path("trials.tsv"), simulate(course(of, max_trials=30), 1, known, Decision(), seed=0))
 
 
 def answer_everything(folder):

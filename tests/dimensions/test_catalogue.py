@@ -5,7 +5,7 @@ import torch
 from matplotlib.axes import Axes
 from tiny_exploration import sound_dimensions, sounds
 
-from audiometamer.dimensions.catalogue import calibrate_places, move_to, write_catalogue
+from audiometamer.dimensions.catalogue import calibrate_coordinates, move_to, write_catalogue
 from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.io.tables import read_table
@@ -40,7 +40,7 @@ def test_sounds_come_to_the_same_coordinates_from_both_sides(placed, starts, tin
     signals = torch.stack([each.samples for each in moved])
     assert dimensions["relu0"].of(tiny, signals)[:, 1].tolist() == pytest.approx(coordinates, abs=0.03)
     for each, place, start in zip(moved[1:], coordinates[1:], [starts[0]] * 2 + [starts[1]] * 3, strict=True):
-        assert each.record.wished == pytest.approx(abs(place - start), abs=1e-5)
+        assert each.record.requested == pytest.approx(abs(place - start), abs=1e-5)
         assert each.record.dimension == f"relu0/1/{'+' if place > start else '-'}"
         assert each.record.before[1] == pytest.approx(start, abs=1e-5)
     assert {each.record.dimension for each in moved} == {"relu0/1/+", "relu0/1/-"}
@@ -49,7 +49,7 @@ def test_sounds_come_to_the_same_coordinates_from_both_sides(placed, starts, tin
 def test_who_is_there_already_is_not_moved(placed, starts):
     here = placed[0][0]
     assert torch.equal(here.samples, here.clip.samples)
-    assert (here.record.wished, here.record.reached, here.record.leakage, here.record.steps) == (0, 0, 0, 0)
+    assert (here.record.requested, here.record.reached, here.record.leakage, here.record.steps) == (0, 0, 0, 0)
     assert here.record.after[1] == here.record.before[1] == pytest.approx(starts[0], abs=1e-5)
 
 
@@ -68,11 +68,11 @@ def test_files_table_and_picture_tell_coordinates(placed, starts, tiny, tmp_path
     assert [float(row["coordinate"]) for row in rows] == pytest.approx(coordinates, rel=1e-5)
     assert all((tmp_path / row["file"]).exists() and row["original"] == f"{row['clip']}/original.wav" for row in rows)
     read = read_ladder(tmp_path)  # as any moved signals
-    assert sorted(rung.record.wished for rung in read.all) == sorted(each.record.wished for each in moved[1:])
+    assert sorted(stimulus.record.requested for stimulus in read.all) == sorted(each.record.requested for each in moved[1:])
 
 
 def test_what_places_came_to(placed):
     moved, coordinates, places = placed
-    found = calibrate_places(moved, coordinates)
-    assert [(row.dimension, row.wished, row.signals) for row in found] == [("relu0/1", place, 2) for place in sorted(places)]
+    found = calibrate_coordinates(moved, coordinates)
+    assert [(row.dimension, row.requested, row.signals) for row in found] == [("relu0/1", place, 2) for place in sorted(places)]
     assert found[-1].reached == pytest.approx((moved[2].record.after[1] + moved[5].record.after[1]) / 2)

@@ -10,7 +10,7 @@ import torch
 from tiny_exploration import image_dimensions, image_model, images, sounds
 
 import audiometamer as am
-from audiometamer.dimensions.finding import check_found, find_dimensions
+from audiometamer.dimensions.finding import check_existing, find_dimensions
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 
 
@@ -42,15 +42,15 @@ def test_what_is_there_is_told_from_what_would_be_found():
     model, bank = image_model(), images(24)
     found = image_dimensions(model, components=30)["relu"]
     assert (found.record.looked_for, found.record.components) == (23, 15)  # 24 signals; a Gram matrix of 5 has 15 numbers
-    check_found([found], model, bank, method="pca", components=23, kept=3)
+    check_existing([found], model, bank, method="pca", components=23, kept=3)
     for wrong in ({"components": 15}, {"kept": 4}, {"seed": 1}, {"bank": bank[:-1]}, {"bank": [*bank[:-1], images(1)[0]]}):
         asked = {"bank": bank, "method": "pca", "components": 30, "kept": 3} | wrong
         with pytest.raises(
             AudioMetamerError, match=r"^dimensions of relu are there, found with another .*; choose another --out$"
         ):
-            check_found([found], model, **asked)
+            check_existing([found], model, **asked)
     before = replace(found, record=msgspec.structs.replace(found.record, looked_for=None))  # as versions before wrote it
-    check_found([before], model, bank, method="pca", components=15, kept=3)
+    check_existing([before], model, bank, method="pca", components=15, kept=3)
 
 
 def test_what_is_wrong_is_told_in_a_line():

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import soundfile
 from tiny_built import CLIPS, DESIGN, DIMENSIONS, ONLINE, take, write_design
-from tiny_ladder import record, write_ladder, write_rung
+from tiny_ladder import record, write_ladder, write_moved_stimulus
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.experiment.reading import read_experiment
@@ -69,7 +69,7 @@ def test_the_same_design_and_key_give_the_same_files(tmp_path, without_page):
 def test_only_what_is_chosen_is_copied(tmp_path, without_page):
     text = DESIGN.replace('folder = "ladder"', 'folder = "ladder"\nchoose = ["relu1/2/+"]')
     built = build(write_design(tmp_path, text), tmp_path / "built")
-    assert built.rungs == 12
+    assert built.stimuli == 12
     assert {path.name[:5] for path in (tmp_path / "built" / "ladder").glob("*/*.wav")} == {"relu1", "origi"}
     assert read_exploration(tmp_path / "built").course.dimensions == [DIMENSIONS[2]]
 
@@ -144,7 +144,7 @@ def test_a_sound_that_is_gone_is_told_with_its_name(tmp_path, without_page):
 
 def test_a_silent_sound_is_refused(tmp_path, without_page):
     path = write_design(tmp_path)
-    silent = write_rung(tmp_path / "ladder", record("relu0/0/+", "vowel", 0.1)).path
+    silent = write_moved_stimulus(tmp_path / "ladder", record("relu0/0/+", "vowel", 0.1)).path
     soundfile.write(silent, [0.0] * 1000, 4000, subtype="FLOAT")
     with pytest.raises(AudioMetamerError, match="is silent; it cannot be brought to a level"):
         build(path, tmp_path / "built")
@@ -154,14 +154,14 @@ def test_a_silent_sound_is_refused(tmp_path, without_page):
 def test_what_is_made_online_is_copied_and_checked(online):
     assert {path.name for path in (online / "dimensions").iterdir()} == {"relu0", "relu1"}
     with served_exploration(online, device="cpu") as read:
-        assert read.course.maker is not None
-    assert read_exploration(online).course.maker is None
+        assert read.course.render_queue is not None
+    assert read_exploration(online).course.render_queue is None
 
 
 def test_the_same_weights_under_another_name(online_design, tmp_path, without_page):
     design = online_design.with_name("nameless.toml")
     design.write_text(ONLINE.replace("sound_model", "nameless_model"))
-    assert build(design, tmp_path / "built").rungs == 12
+    assert build(design, tmp_path / "built").stimuli == 12
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.build import read_exploration
-from audiometamer.exploration.course import ExplorationCourse
+from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.exploration.results import answered
-from audiometamer.exploration.trials import Answered, read_answered
+from audiometamer.exploration.trials import AnsweredTrial, read_answered_trials
 from audiometamer.listening.export import read_answers
 from audiometamer.listening.folder import DATABASE
 from audiometamer.listening.tables import Listener, read_listeners
-from audiometamer.psychophysics import TARGET, Procedure
+from audiometamer.psychophysics import DEFAULT_TARGET, Procedure
 
 
-class Given(NamedTuple):
+class AnalysisInput(NamedTuple):
     """Answers of listeners, and what is known of them.
 
     Parameters
@@ -30,14 +30,14 @@ class Given(NamedTuple):
         Trials of the headphone check to get right, by the design; None with a trial table alone.
     """
 
-    trials: list[Answered]
+    trials: list[AnsweredTrial]
     listeners: list[Listener]
     procedures: Mapping[str, Procedure]
-    target: float = TARGET
+    target: float = DEFAULT_TARGET
     headphones: int | None = None
 
 
-def read_given(path: Path, *, listeners: Path | None = None, database: Path | None = None) -> Given:
+def read_analysis_input(path: Path, *, listeners: Path | None = None, database: Path | None = None) -> AnalysisInput:
     """Read the folder of an exploration, or a table of trials; and a table of listeners, which goes before the folder's own.
 
     Parameters
@@ -57,13 +57,13 @@ def read_given(path: Path, *, listeners: Path | None = None, database: Path | No
     if not path.is_dir():
         if database is not None:
             raise AudioMetamerError(f"{path} is no folder of an exploration; answers in {database} can only be read with one")
-        return Given(read_answered(path), known, {})
+        return AnalysisInput(read_answered_trials(path), known, {})
     experiment = read_exploration(path)
     found, course = read_answers(database or path / DATABASE, experiment), experiment.course
-    if not isinstance(course, ExplorationCourse):
+    if not isinstance(course, ExplorationSequence):
         raise AudioMetamerError(f"{path} is no exploration; it is for `audiometamer experiment`")
     design, procedures = course.design, course.procedures
     if not (trials := list(answered(found, task=design.task.kind))):
         raise AudioMetamerError(f"{database or path / DATABASE} holds no answers to comparisons")
     (target,) = {procedure.target for procedure in procedures.values()}
-    return Given(trials, known or found.listeners, procedures, target, design.headphones.minimum)
+    return AnalysisInput(trials, known or found.listeners, procedures, target, design.headphones.minimum)

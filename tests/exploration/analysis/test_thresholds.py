@@ -13,7 +13,7 @@ from audiometamer.exploration.analysis.groups import groups
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.analysis.thresholds import thresholds
 from audiometamer.exploration.analysis.uncertainty import CHI2, dispersion, most_lost
-from audiometamer.exploration.trials import Answered
+from audiometamer.exploration.trials import AnsweredTrial
 from audiometamer.psychophysics import Staircase, Trial
 
 DECISION = Decision()
@@ -26,9 +26,9 @@ def answers(right, *, dimension=ONE, listener="1", of=20, changes=tiny_listeners
     for change, n in zip(changes, right, strict=True):
         for k in range(of):
             found.append(
-                Answered(
+                AnsweredTrial(
                     listener=listener, list=1, trial=len(found), kind="main", task="abx", dimension=dimension,
-                    reference=f"clip{k % 2}", wished=change, made=change, reached=change * (1 + k % 2), leakage=0.0,
+                    reference=f"clip{k % 2}", requested=change, made=change, reached=change * (1 + k % 2), leakage=0.0,
                     modulation=0.2 * change, snr_db=10 - 20 * math.log10(change), level_db=0.0, answer="1",
                     right="1" if k < n else "2", correct=k < n,
                 )

@@ -17,15 +17,15 @@ import msgspec
 
 from audiometamer.dimensions.ladder import Ladder, MovedStimulus
 from audiometamer.exploration.design import ExplorationDesign, common_changes
-from audiometamer.exploration.making import MoveRequest, RenderQueue
-from audiometamer.exploration.presented import Presented, Way
-from audiometamer.exploration.trial_stimuli import Latest, headroom_db, trial_png, trial_wav
+from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
+from audiometamer.exploration.presented_trial import PresentedTrial, StimulusSource
+from audiometamer.exploration.trial_stimuli import RecentFiles, headroom_db, trial_png, trial_wav
 from audiometamer.exploration.trials import level_of
 from audiometamer.io.draws import Draws
 from audiometamer.listening.course import CompletedTrial, Decided, Wanted
 from audiometamer.listening.design import INTERVALS
 from audiometamer.listening.trials import ARRANGEMENTS, Trial, arranged
-from audiometamer.psychophysics import Answer, Interleaving, Procedure
+from audiometamer.psychophysics import InterleavedTrial, Interleaving, Procedure
 
 if TYPE_CHECKING:
     from audiometamer.listening.export import Answers
@@ -40,24 +40,24 @@ _SECONDS_TO_SEND = 0.1  # for an answer to be kept and a sound to be sent, by a 
 _AS_GOOD = 1.02  # ratio of two changes; what is reached differs as much from what is wished
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """What a trial is to compare, before it is known which sound can be played; see `Presented`."""
+class ComparisonRequest(msgspec.Struct, frozen=True):
+    """What a trial is to compare, before it is known which sound can be played; see `PresentedTrial`."""
 
     number: int
     dimension: str
     reference: str
-    wished: float
+    requested: float
     arrangement: int
     rove_db: list[float]
 
     @property
-    def wish(self) -> tuple[str, str, float]:
+    def request(self) -> tuple[str, str, float]:
         """Dimension, reference and wished change."""
-        return self.dimension, self.reference, self.wished
+        return self.dimension, self.reference, self.requested
 
 
 @dataclass(frozen=True)
-class ExplorationCourse:
+class ExplorationSequence:
     """Implements `audiometamer.listening.course.AdaptiveSequence`.
 
     Parameters
@@ -77,8 +77,8 @@ class ExplorationCourse:
     design: ExplorationDesign
     ladder: Ladder
     draws: Draws
-    maker: RenderQueue | None = None
-    rendered: Latest = field(default_factory=Latest, compare=False, repr=False)
+    render_queue: RenderQueue | None = None
+    rendered: RecentFiles = field(default_factory=RecentFiles, compare=False, repr=False)
 
     def next(self, number: int, heard: Sequence[CompletedTrial]) -> Wanted | None:
         """What comes next: practice, then the procedures' trials with catch trials among them; None when all have ended."""
@@ -87,13 +87,13 @@ class ExplorationCourse:
         if turn is None:
             return None
         kind = self._kind(number, len(heard))
-        dimension, wished = turn if kind == "main" else self._easiest(number, kind, heard)
+        dimension, requested = turn if kind == "main" else self._easiest(number, kind, heard)
         n = sum(one.decided.trial.kind == kind and p.dimension == dimension for one, p in zip(heard, presented, strict=True))
-        asked = Asked(
+        asked = ComparisonRequest(
             number,
             dimension,
             self._draw(n, self.ladder.references(dimension), _REFERENCE, number, _KINDS.index(kind), _code(dimension)),
-            wished,
+            requested,
             self._draw(n, range(ARRANGEMENTS[self.design.task.kind]), _ARRANGEMENT, number, _KINDS.index(kind), _code(dimension)),
             self._roved(number, len(heard)),
         )
@@ -101,32 +101,38 @@ class ExplorationCourse:
 
     def ahead(self, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> Wanted | None:
         """What comes after `pending` if that is the same whatever the answer; a maker is told what may come then and later."""
-        if self.maker is not None:
-            self._foretell(self.maker, number, heard, pending)
+        if self.render_queue is not None:
+            self._foretell(self.render_queue, number, heard, pending)
         right, wrong = (self.next(number, [*heard, _as_if_answered(pending, correct=correct)]) for correct in (True, False))
         return right if right == wrong else None
 
     def decide(self, wanted: Wanted, waited: Callable[[], float], gone: Callable[[], bool]) -> Decided | None:
         """Choose the sound: the nearest of the ladder, unless another is to be made on-line and is there in time."""
-        asked = msgspec.convert(wanted.about, Asked)
-        nearest = self.ladder.nearest(*asked.wish)
-        if self.maker is None or _is_as_good(nearest, asked):
+        asked = msgspec.convert(wanted.about, ComparisonRequest)
+        nearest = self.ladder.nearest(*asked.request)
+        if self.render_queue is None or _is_as_good(nearest, asked):
             return self._decided(wanted, asked, nearest, "ladder", waited())
-        self.maker.want(*asked.wish, urgency=waited(), listener=asked.number)
-        made = self.maker.wait(*asked.wish)
+        self.render_queue.want(*asked.request, urgency=waited(), listener=asked.number)
+        made = self.render_queue.wait(*asked.request)
         if made is None:
             began = time.monotonic()
             self._render(self._decided(wanted, asked, nearest, "fallback", 0.0))
-            made = self._made(self.maker, asked, waited, gone, to_render=time.monotonic() - began)
+            made = self._made(self.render_queue, asked, waited, gone, to_render=time.monotonic() - began)
         if made is None:
-            self.maker.want(
-                *asked.wish, urgency=-math.inf, listener=asked.number
+            self.render_queue.want(
+                *asked.request, urgency=-math.inf, listener=asked.number
             )  # nobody waits; the same may be wished for again
             return None if gone() else self._decided(wanted, asked, nearest, "fallback", waited())
         return self._decided(wanted, self._lowered(asked, made), made, "online", waited())
 
     def _made(
-        self, maker: RenderQueue, asked: Asked, waited: Callable[[], float], gone: Callable[[], bool], *, to_render: float
+        self,
+        render_queue: RenderQueue,
+        asked: ComparisonRequest,
+        waited: Callable[[], float],
+        gone: Callable[[], bool],
+        *,
+        to_render: float,
     ) -> MovedStimulus | None:
         """A sound that is made on-line, if it comes so long before the longest wait ends that it is rendered and sent by then.
 
@@ -134,19 +140,19 @@ class ExplorationCourse:
         """
         longest = max(self.design.making.longest_wait - to_render - _SECONDS_TO_LOOK - _SECONDS_TO_SEND, 0.0)
         while True:
-            maker.want(*asked.wish, urgency=waited(), listener=asked.number)
-            rung = maker.wait(*asked.wish, timeout=_SECONDS_TO_LOOK)
-            if rung is not None or waited() > longest or gone() or not maker.can_come(*asked.wish):
-                return rung
+            render_queue.want(*asked.request, urgency=waited(), listener=asked.number)
+            stimulus = render_queue.wait(*asked.request, timeout=_SECONDS_TO_LOOK)
+            if stimulus is not None or waited() > longest or gone() or not render_queue.can_come(*asked.request):
+                return stimulus
 
-    def _foretell(self, maker: RenderQueue, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> None:
+    def _foretell(self, render_queue: RenderQueue, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> None:
         """Tell a maker what may come after a trial, and what was told so after the trial before and will not come any more."""
         before = self._foreseen(number, heard[:-1], heard[-1].decided) if heard else {}
         now = self._foreseen(number, heard, pending)
-        for wish in before.keys() - now.keys():
-            maker.drop(*wish, listener=number)
-        for wish, turns in now.items():
-            maker.want(*wish, urgency=-turns, listener=number)
+        for request in before.keys() - now.keys():
+            render_queue.drop(*request, listener=number)
+        for request, turns in now.items():
+            render_queue.want(*request, urgency=-turns, listener=number)
 
     def _foreseen(self, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> dict[MoveRequest, int]:
         """Sounds that the ladder lacks and the next few trials may need, and after how many trials.
@@ -159,14 +165,14 @@ class ExplorationCourse:
             for turns in range(1, self.design.making.ahead + 1):
                 if (wanted := self.next(number, then)) is None:
                     break
-                asked = msgspec.convert(wanted.about, Asked)
-                nearest = self.ladder.nearest(*asked.wish)
+                asked = msgspec.convert(wanted.about, ComparisonRequest)
+                nearest = self.ladder.nearest(*asked.request)
                 if not _is_as_good(nearest, asked):
-                    found.setdefault(MoveRequest.of(*asked.wish), turns)
+                    found.setdefault(MoveRequest.of(*asked.request), turns)
                 then.append(_as_if_answered(self._decided(wanted, asked, nearest, "ladder", 0.0), correct=True))
         return found
 
-    def _lowered(self, asked: Asked, made: MovedStimulus) -> Asked:
+    def _lowered(self, asked: ComparisonRequest, made: MovedStimulus) -> ComparisonRequest:
         """A trial all of whose sounds are so much softer that one which was not there when levels were set does not clip."""
         if self.design.shown is not None:
             return asked
@@ -273,13 +279,15 @@ class ExplorationCourse:
         gains: list[float] = self.draws.generator(_ROVE, number, heard).uniform(-rove, rove, intervals).round(2).tolist()
         return gains
 
-    def _decided(self, wanted: Wanted, asked: Asked, rung: MovedStimulus, way: Way, waited: float) -> Decided:
-        found = rung.record
-        presented = Presented(
-            number=asked.number, dimension=asked.dimension, reference=asked.reference, wished=asked.wished, made=found.wished,
+    def _decided(
+        self, wanted: Wanted, asked: ComparisonRequest, stimulus: MovedStimulus, way: StimulusSource, waited: float
+    ) -> Decided:
+        found = stimulus.record
+        presented = PresentedTrial(
+            number=asked.number, dimension=asked.dimension, reference=asked.reference, requested=asked.requested, made=found.requested,
             reached=found.reached, leakage=found.leakage, snr_db=found.physical.snr_db, modulation=found.physical.modulation,
             level_db=found.physical.level_db, way=way, waited=round(waited, 3), arrangement=asked.arrangement,
-            rove_db=asked.rove_db, original=self._name(self.ladder.nearest(*asked.wish).original), moved=self._name(rung.path),
+            rove_db=asked.rove_db, original=self._name(self.ladder.nearest(*asked.request).original), moved=self._name(stimulus.path),
         )  # fmt: skip
         # Of what is presented: a list that is given to another listener may have other sounds in the same trials.
         heard = (wanted.trial, presented.original, presented.moved, presented.arrangement, presented.rove_db)
@@ -291,20 +299,20 @@ class ExplorationCourse:
         return path.relative_to(self.folder).as_posix()
 
 
-def _is_as_good(rung: MovedStimulus, asked: Asked) -> bool:
+def _is_as_good(stimulus: MovedStimulus, asked: ComparisonRequest) -> bool:
     """Whether a sound of the ladder is so near that none need be made."""
-    return max(rung.record.wished / asked.wished, asked.wished / rung.record.wished) <= _AS_GOOD
+    return max(stimulus.record.requested / asked.requested, asked.requested / stimulus.record.requested) <= _AS_GOOD
 
 
-def _presented(decided: Decided) -> Presented:
-    return msgspec.convert(decided.about, Presented)
+def _presented(decided: Decided) -> PresentedTrial:
+    return msgspec.convert(decided.about, PresentedTrial)
 
 
-def _answers(heard: Sequence[CompletedTrial], presented: Sequence[Presented]) -> Iterator[Answer]:
+def _answers(heard: Sequence[CompletedTrial], presented: Sequence[PresentedTrial]) -> Iterator[InterleavedTrial]:
     """Those that are of the procedures."""
     for one, about in zip(heard, presented, strict=True):
         if one.decided.trial.kind == "main":
-            yield Answer(about.dimension, level_of(about.reached), one.correct)
+            yield InterleavedTrial(about.dimension, level_of(about.reached), one.correct)
 
 
 def _as_if_answered(decided: Decided, *, correct: bool) -> CompletedTrial:

@@ -4,10 +4,10 @@ from typing import Literal
 
 import msgspec
 
-Way = Literal["ladder", "online", "fallback"]
+StimulusSource = Literal["ladder", "online", "fallback"]
 
 
-class Presented(msgspec.Struct, frozen=True):
+class PresentedTrial(msgspec.Struct, frozen=True):
     """What was played or shown in a trial, as the store keeps it.
 
     Parameters
@@ -18,7 +18,7 @@ class Presented(msgspec.Struct, frozen=True):
         As in ``relu2/3/+``.
     reference : str
         Name of the clip.
-    wished : float
+    requested : float
         The change that the procedure asked for, in standard deviations of the bank, as all changes here.
     made : float
         The wished change of the sound that was played: the nearest of the ladder, unless it was made on-line.
@@ -44,14 +44,14 @@ class Presented(msgspec.Struct, frozen=True):
     number: int
     dimension: str
     reference: str
-    wished: float
+    requested: float = msgspec.field(name="wished")  # as in databases of earlier versions
     made: float
     reached: float
     leakage: float
     snr_db: float | None
     modulation: float
     level_db: float
-    way: Way
+    way: StimulusSource
     waited: float
     arrangement: int
     rove_db: list[float]

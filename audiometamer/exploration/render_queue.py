@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 from audiometamer.dimensions.dimensions import Dimension
-from audiometamer.dimensions.ladder import Ladder, MovedStimulus, read_rungs
+from audiometamer.dimensions.ladder import Ladder, MovedStimulus, read_moved_stimuli
 from audiometamer.errors import AudioMetamerError
 
 _log = logging.getLogger(__name__)
@@ -21,9 +21,9 @@ class MoveRequest(NamedTuple):
     change: float
 
     @classmethod
-    def of(cls, dimension: str, reference: str, wished: float) -> Self:
+    def of(cls, dimension: str, reference: str, requested: float) -> Self:
         """The change rounded as files are named, to six digits."""
-        return cls(dimension, reference, float(f"{wished:g}"))
+        return cls(dimension, reference, float(f"{requested:g}"))
 
     def __str__(self) -> str:
         return f"{self.reference} along {self.dimension} by {self.change:g}"
@@ -40,7 +40,7 @@ class Mover(Protocol):
 
     batch_size: int
 
-    def __call__(self, wishes: Sequence[MoveRequest]) -> list[MovedStimulus | str]:
+    def __call__(self, requests: Sequence[MoveRequest]) -> list[MovedStimulus | str]:
         """Make signals of one layer and write them; of each that cannot be made, a line that says why. It raises nothing."""
 
     def close(self) -> None:
@@ -69,7 +69,10 @@ class RenderQueue:
 
     def __init__(self, mover: Mover, ladder: Ladder, folder: Path) -> None:
         self.mover, self.ladder, self.folder = mover, ladder, folder
-        self._made = {MoveRequest.of(rung.record.dimension, rung.record.clip, rung.record.wished): rung for rung in self._found()}
+        self._made = {
+            MoveRequest.of(stimulus.record.dimension, stimulus.record.clip, stimulus.record.requested): stimulus
+            for stimulus in self._found()
+        }
         self._waiting: dict[MoveRequest, dict[int, float]] = {}  # how urgent for whom, in the order in which they were wished for
         self._in_the_making: set[MoveRequest] = set()
         self._in_vain: set[MoveRequest] = set()
@@ -79,7 +82,7 @@ class RenderQueue:
         self._thread = threading.Thread(target=self._work, name="maker", daemon=True)
         self._thread.start()
 
-    def want(self, dimension: str, reference: str, wished: float, *, urgency: float = 0.0, listener: int = 0) -> None:
+    def want(self, dimension: str, reference: str, requested: float, *, urgency: float = 0.0, listener: int = 0) -> None:
         """Ask for a signal, or, if a listener has asked for it already, tell how urgent it is now.
 
         Parameters
@@ -98,24 +101,24 @@ class RenderQueue:
         AudioMetamerError
             If the ladder has no such dimension or reference, or the change is not above 0.
         """
-        self.ladder.nearest(dimension, reference, wished)
-        wish = MoveRequest.of(dimension, reference, wished)
+        self.ladder.nearest(dimension, reference, requested)
+        request = MoveRequest.of(dimension, reference, requested)
         with self._changed:
-            if wish not in self._made and wish not in self._in_vain and wish not in self._in_the_making:
-                self._waiting.setdefault(wish, {})[listener] = urgency
+            if request not in self._made and request not in self._in_vain and request not in self._in_the_making:
+                self._waiting.setdefault(request, {})[listener] = urgency
                 self._changed.notify_all()
 
-    def drop(self, dimension: str, reference: str, wished: float, *, listener: int = 0) -> None:
+    def drop(self, dimension: str, reference: str, requested: float, *, listener: int = 0) -> None:
         """Ask no more for a signal for a listener; if it is in the making, or others ask for it, it will be made."""
-        wish = MoveRequest.of(dimension, reference, wished)
+        request = MoveRequest.of(dimension, reference, requested)
         with self._changed:
-            askers = self._waiting.get(wish, {})
+            askers = self._waiting.get(request, {})
             askers.pop(listener, None)
             if not askers:
-                self._waiting.pop(wish, None)
+                self._waiting.pop(request, None)
             self._changed.notify_all()
 
-    def wait(self, dimension: str, reference: str, wished: float, *, timeout: float = 0.0) -> MovedStimulus | None:
+    def wait(self, dimension: str, reference: str, requested: float, *, timeout: float = 0.0) -> MovedStimulus | None:
         """The signal, once it is made; None if it is not made in time, cannot be made, or is not asked for.
 
         Parameters
@@ -125,17 +128,17 @@ class RenderQueue:
         timeout : float
             Seconds. Default 0: only look.
         """
-        wish = MoveRequest.of(dimension, reference, wished)
+        request = MoveRequest.of(dimension, reference, requested)
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or (wish not in self._waiting and wish not in self._in_the_making), timeout
+                lambda: self._closed or (request not in self._waiting and request not in self._in_the_making), timeout
             )
-            return self._made.get(wish)
+            return self._made.get(request)
 
-    def can_come(self, dimension: str, reference: str, wished: float) -> bool:
+    def can_come(self, dimension: str, reference: str, requested: float) -> bool:
         """Whether nothing is known that keeps the signal from being made, whoever asks for it."""
         with self._changed:
-            return not self._closed and MoveRequest.of(dimension, reference, wished) not in self._in_vain
+            return not self._closed and MoveRequest.of(dimension, reference, requested) not in self._in_vain
 
     def close(self) -> None:
         """End; nobody waits any longer, and what is in the making may be left."""
@@ -153,13 +156,13 @@ class RenderQueue:
 
     def _found(self) -> list[MovedStimulus]:
         """What an earlier one made."""
-        rungs = read_rungs(self.folder)
-        for record, path in rungs:
+        stimuli = read_moved_stimuli(self.folder)
+        for record, path in stimuli:
             layer = Dimension.parse(record.dimension).layer
             expected = self.ladder.weights_sha256, self.ladder.dimensions_sha256.get(layer)
             if (record.weights_sha256, record.dimensions_sha256) != expected:
                 raise AudioMetamerError(f"{path} was not made with the weights and dimensions of {self.ladder.folder}; delete it")
-        return rungs
+        return stimuli
 
     def _work(self) -> None:
         while batch := self._next():
@@ -171,27 +174,29 @@ class RenderQueue:
             self._changed.wait_for(lambda: self._closed or self._waiting)
             if self._closed:
                 return []
-            in_order = sorted(self._waiting, key=lambda wish: -max(self._waiting[wish].values()))
-            layers = [Dimension.parse(wish.dimension).layer for wish in in_order]
-            batch = [wish for wish, layer in zip(in_order, layers, strict=True) if layer == layers[0]][: self.mover.batch_size]
-            for wish in batch:
-                del self._waiting[wish]
+            in_order = sorted(self._waiting, key=lambda request: -max(self._waiting[request].values()))
+            layers = [Dimension.parse(request.dimension).layer for request in in_order]
+            batch = [request for request, layer in zip(in_order, layers, strict=True) if layer == layers[0]][
+                : self.mover.batch_size
+            ]
+            for request in batch:
+                del self._waiting[request]
             self._in_the_making.update(batch)
             return batch
 
     def _note(self, batch: Sequence[MoveRequest], made: Sequence[MovedStimulus | str]) -> None:
         """What came of a batch."""
         with self._changed:
-            for wish, rung in zip(batch, made, strict=True):
-                if isinstance(rung, MovedStimulus):
-                    self._made[wish] = rung
+            for request, stimulus in zip(batch, made, strict=True):
+                if isinstance(stimulus, MovedStimulus):
+                    self._made[request] = stimulus
                 else:
-                    self._in_vain.add(wish)
-                    self._tell(wish, rung)
+                    self._in_vain.add(request)
+                    self._tell(request, stimulus)
             self._in_the_making.difference_update(batch)
             self._changed.notify_all()
 
-    def _tell(self, wish: MoveRequest, why: str) -> None:
+    def _tell(self, request: MoveRequest, why: str) -> None:
         if why not in self._told and not self._closed:
             self._told.add(why)
-            _log.error("could not move %s; the nearest of the ladder is taken for this and its like: %s", wish, why)
+            _log.error("could not move %s; the nearest of the ladder is taken for this and its like: %s", request, why)
