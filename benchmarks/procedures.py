@@ -10,13 +10,13 @@ import numpy as np
 from scipy.special import expit, logit
 
 from audiometamer.psychophysics import (
-    ThresholdEstimate,
+    AdaptiveTrial,
     Procedure,
     QuestPlus,
     Staircase,
-    AdaptiveTrial,
-    spaced_levels,
+    ThresholdEstimate,
     psi,
+    spaced_levels,
     weighted_staircase,
 )
 from benchmarks.measuring import table

@@ -7,12 +7,14 @@ import audiometamer as am
 from audiometamer.devices import choose_device, describe, is_accelerator, own_randomness
 
 
-def test_devices():
-    assert choose_device("cpu").type == "cpu"
-    assert (
-        choose_device("auto") == torch.accelerator.current_accelerator(check_available=True)
-        or choose_device("auto").type == "cpu"
-    )
+@pytest.mark.parametrize(("there", "chosen"), [(None, "cpu"), (torch.device("cuda", 0), "cuda:0"), (torch.device("mps"), "mps")])
+def test_auto_is_the_accelerator_that_works_or_the_cpu(monkeypatch, there, chosen):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: there)
+    assert choose_device("auto") == torch.device(chosen)
+
+
+def test_a_device_by_name():
+    assert choose_device("cpu") == torch.device("cpu")
     with pytest.raises(am.AudioMetamerError, match="device 'warp' is not available here"):
         choose_device("warp")
     with pytest.raises(am.AudioMetamerError, match=r"device 'meta' is not available here: [^.]{,100}$"):

@@ -52,7 +52,3 @@ def test_own_network():
     names = {"am": am, "MyNetwork": MyNetwork}
     exec(snippet("own network"), names)
     assert len(names["metamers"]) == 4
-
-
-def test_the_readme_shows_the_picture_of_the_demo():
-    assert (Path(__file__).parents[1] / "docs" / "figure.png").exists()

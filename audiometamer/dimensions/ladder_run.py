@@ -18,8 +18,8 @@ from audiometamer.dimensions.ladder import (
     ladder_of,
     original_path,
     read_ladder,
-    read_moved_stimulus,
     read_moved_stimuli,
+    read_moved_stimulus,
     save_moved,
     write_moves,
 )
@@ -42,7 +42,7 @@ _CLAIMS, _FAILED, _LOCK = f"{_MAKING}/claims", f"{_MAKING}/failed", f"{_MAKING}/
 _SAME = 1e-4  # how near a reference is to itself, written as a picture or read by another version of a library
 
 
-class FailedMove(msgspec.Struct, frozen=True):
+class MoveFailure(msgspec.Struct, frozen=True):
     """Why a signal could not be moved; the next run tries it again."""
 
     dimension: str
@@ -53,7 +53,7 @@ class FailedMove(msgspec.Struct, frozen=True):
 
 def run_ladder(
     path: Path, plan: LadderPlan, *, device: str = "auto", workers: int = 1, report: Report | None = None
-) -> tuple[Ladder, list[FailedMove]]:
+) -> tuple[Ladder, list[MoveFailure]]:
     """Make what is missing of a ladder, then write its tables; several runs share the work.
 
     Parameters
@@ -155,12 +155,12 @@ def _failure(planned: PlannedLadder, each: PlannedMove) -> Path:
     return planned.folder / _FAILED / f"{_key(each.path)}.json"
 
 
-def _failures(planned: PlannedLadder) -> list[FailedMove]:
+def _failures(planned: PlannedLadder) -> list[MoveFailure]:
     found = []
     for each in planned.moves:
         with suppress(FileNotFoundError, *NOT_JSON):  # of no use is an empty one, after a power cut
             if not _is_made(planned, each):
-                found.append(msgspec.json.decode(_failure(planned, each).read_bytes(), type=FailedMove))
+                found.append(msgspec.json.decode(_failure(planned, each).read_bytes(), type=MoveFailure))
     return found
 
 
@@ -279,7 +279,7 @@ class LadderWorker:
 
     def _failed(self, each: PlannedMove, error: BaseException) -> None:
         self._in_vain.add(each)
-        told = FailedMove(str(each.dimension), each.reference, each.change, one_line(error))
+        told = MoveFailure(str(each.dimension), each.reference, each.change, one_line(error))
         if self._write(each, partial(write_json, _failure(self.planned, each), told)):
             self.claims.release(_key(each.path))
 

@@ -15,11 +15,11 @@ import msgspec
 from audiometamer.dimensions.dimensions import Dimension, Dimensions, folder_of_layer, load_all
 from audiometamer.dimensions.ladder import Ladder, MovedStimulus, read_ladder
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.sequence import ExplorationSequence
-from audiometamer.exploration.design import ExplorationDesign, read_exploration_design, fit_to_ladder
-from audiometamer.exploration.render_queue import RenderQueue
+from audiometamer.exploration.design import ExplorationDesign, fit_to_ladder, read_exploration_design
 from audiometamer.exploration.model_mover import open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
+from audiometamer.exploration.render_queue import RenderQueue
+from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
 from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
 from audiometamer.io.hashes import file_sha256

@@ -30,13 +30,13 @@ from audiometamer.listening.design import (
     read_common,
 )
 from audiometamer.psychophysics import (
-    DEFAULT_TARGET,
     DECISION_MODELS,
+    DEFAULT_TARGET,
     Procedure,
     QuestPlus,
     Staircase,
-    spaced_levels,
     decision_model_for,
+    spaced_levels,
     weighted_staircase,
 )
 

@@ -17,8 +17,8 @@ import msgspec
 
 from audiometamer.dimensions.ladder import Ladder, MovedStimulus
 from audiometamer.exploration.design import ExplorationDesign, common_changes
-from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
 from audiometamer.exploration.presented_trial import PresentedTrial, StimulusSource
+from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
 from audiometamer.exploration.trial_stimuli import RecentFiles, headroom_db, trial_png, trial_wav
 from audiometamer.exploration.trials import level_of
 from audiometamer.io.draws import Draws

@@ -11,9 +11,9 @@ import torch
 from audiometamer.dimensions.ladder import Ladder, MovedStimulus
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.analysis.sensitivity import Decision, Values
-from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.exploration.observers import Observer
 from audiometamer.exploration.presented_trial import PresentedTrial
+from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.exploration.trials import AnsweredTrial
 from audiometamer.listening.course import CompletedTrial
 from audiometamer.signals.audio import Clip

@@ -1,16 +1,19 @@
-"""Adaptive psychophysical procedures.
+"""Psychophysics: adaptive procedures, decision models of listening tasks, and psychometric functions.
 
-What comes next is a function of settings, seed and the answers so far: keep the answers, and a crash loses nothing.
+Staircases, QUEST+ and Psi choose the level of the next trial; `Interleaving` runs several of them in random order. All of them are
+pure functions of settings, seed and the trials so far: whoever stores the trials can resume after a crash. Decision models relate
+sensitivity d′ to the proportion correct in a task. Psychometric functions are fitted by maximum likelihood.
 """
 
 from audiometamer.psychophysics.bayes import QuestPlus, psi
 from audiometamer.psychophysics.interleaving import InterleavedTrial, Interleaving, NextTrial
 from audiometamer.psychophysics.levels import LevelSpacing, spaced_levels
-from audiometamer.psychophysics.protocol import DEFAULT_TARGET, ThresholdEstimate, Procedure, AdaptiveTrial
+from audiometamer.psychophysics.protocol import DEFAULT_TARGET, AdaptiveTrial, Procedure, ThresholdEstimate
+from audiometamer.psychophysics.psychometric import PsychometricFunction, fit_psychometric
 from audiometamer.psychophysics.staircases import Staircase, weighted_staircase
 from audiometamer.psychophysics.tasks import (
-    DECISION_RULES,
     DECISION_MODELS,
+    DECISION_RULES,
     DecisionModel,
     d_prime,
     decision_model_for,
@@ -18,6 +21,7 @@ from audiometamer.psychophysics.tasks import (
 )
 
 __all__ = [
-    "Answer", "DECISIONS", "Estimate", "Interleaving", "Procedure", "QuestPlus", "Spacing", "Staircase", "TARGET", "TASKS",
-    "Task", "Trial", "Turn", "d_prime", "grid", "model_of", "proportion_correct", "psi", "weighted",
+    "AdaptiveTrial", "DECISION_MODELS", "DECISION_RULES", "DEFAULT_TARGET", "DecisionModel", "InterleavedTrial", "Interleaving",
+    "LevelSpacing", "NextTrial", "Procedure", "PsychometricFunction", "QuestPlus", "Staircase", "ThresholdEstimate", "d_prime",
+    "decision_model_for", "fit_psychometric", "proportion_correct", "psi", "spaced_levels", "weighted_staircase",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from scipy.special import entr
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.psychophysics.levels import LevelSpacing, Values, level_at, positions
-from audiometamer.psychophysics.protocol import DEFAULT_TARGET, ThresholdEstimate, AdaptiveTrial
+from audiometamer.psychophysics.protocol import DEFAULT_TARGET, AdaptiveTrial, ThresholdEstimate
 from audiometamer.psychophysics.psychometric import QUANTILES, SHAPES, Shape
 
 _EVEN = 1e-12  # probabilities are kept this far from 0 and 1: no answer may be impossible to all listeners

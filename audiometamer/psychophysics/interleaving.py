@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics.protocol import Procedure, AdaptiveTrial
+from audiometamer.psychophysics.protocol import AdaptiveTrial, Procedure
 
 
 class NextTrial(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.psychophysics.levels import LevelSpacing, level_at, positions
-from audiometamer.psychophysics.protocol import ThresholdEstimate, AdaptiveTrial
+from audiometamer.psychophysics.protocol import AdaptiveTrial, ThresholdEstimate
 
 
 class _Reversal(NamedTuple):

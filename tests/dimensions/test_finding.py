@@ -75,7 +75,7 @@ def test_what_is_wrong_is_told_in_a_line():
     )
     with pytest.raises(AudioMetamerError, match="has one channel, so its Gram matrix is a single number"):
         find_dimensions(mono, images(6), ["c"])
-    loud = [am.audio.Clip(clip.name, clip.samples * 1e30, clip.sample_rate) for clip in sounds(6)]
+    loud = [am.Clip(clip.name, clip.samples * 1e30, clip.sample_rate) for clip in sounds(6)]
     plain = am.Model(tiny_models.seeded(tiny_models.Tone()), sample_rate=4000, duration=0.25, bounds=(-9e37, 9e37), check=False)
     with pytest.raises(AudioMetamerError, match="are not finite for a signal of the bank"):
         find_dimensions(plain, loud, ["conv"])

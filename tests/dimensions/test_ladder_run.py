@@ -16,11 +16,10 @@ from processes import CONTEXT, finished, started
 from tiny_exploration import sound_dimensions
 from tiny_ladder_plan import PLAN, write_ladder_plan
 
-import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.dimensions import ladder_run
 from audiometamer.dimensions.calibration import read_calibration
-from audiometamer.dimensions.dimensions import load_all
+from audiometamer.dimensions.dimensions import Dimension, load_all
 from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.dimensions.ladder_plan import planned_ladder, read_ladder_plan
 from audiometamer.dimensions.ladder_run import LadderWorker, run_ladder
@@ -83,7 +82,7 @@ def test_what_is_made_is_what_move_makes(made, tiny):
     ladder.check(dimensions)
     for stimulus in ladder.all[::5]:
         clip = ladder.clip(stimulus.record.clip)
-        dimension = am.exploration.dimensions.Dimension.parse(stimulus.record.dimension)
+        dimension = Dimension.parse(stimulus.record.dimension)
         (expected,) = move(tiny, dimensions, [Move(clip, dimension, stimulus.record.requested)], steps=3)
         torch.testing.assert_close(stimulus.read(), expected.samples, rtol=1e-3, atol=1e-4)
         assert stimulus.record.reached == pytest.approx(expected.record.reached, abs=1e-3)

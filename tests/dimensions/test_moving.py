@@ -10,7 +10,7 @@ from tiny_exploration import image_dimensions, image_model, images, sound_dimens
 
 import audiometamer as am
 from audiometamer.dimensions import moving
-from audiometamer.dimensions.calibration import CalibrationRow, calibrate, read_calibration, change_to_request, write_calibration
+from audiometamer.dimensions.calibration import CalibrationRow, calibrate, change_to_request, read_calibration, write_calibration
 from audiometamer.dimensions.catalogue import write_catalogue
 from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.dimensions.ladder import all_moves, read_ladder, write_moved
@@ -198,7 +198,7 @@ def test_a_ladder_is_written_and_read(model, dimensions, moved, tmp_path):
         assert torch.equal(stimulus.read(), each.samples)
         assert torch.equal(read.clip(each.record.clip).samples, each.clip.samples)
     read.check(dimensions)
-    other = am.audio.Clip("sound30", moved[0].samples, 4000)
+    other = am.Clip("sound30", moved[0].samples, 4000)
     with pytest.raises(AudioMetamerError, match="two different signals are named sound30"):
         write_moved(model, [*moved, type(moved[0])(moved[0].samples, other, moved[0].record)], tmp_path)
 

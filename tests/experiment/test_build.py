@@ -13,10 +13,10 @@ import soundfile
 from tiny_experiment import DESIGN, LAYERS, WORDS, write_design, write_names_key, write_stimuli
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment import build as building
 from audiometamer.experiment.build import build
 from audiometamer.experiment.design import read_design
 from audiometamer.experiment.reading import read_experiment
+from audiometamer.listening.building import _HEADPHONES
 
 
 @pytest.fixture(scope="module")
@@ -354,7 +354,7 @@ goat = ["kid"]"""
 
 
 def test_a_headphone_check_that_would_clip_is_refused(tmp_path, shared, monkeypatch):
-    monkeypatch.setitem(building._HEADPHONES, "huggins", lambda *_, **__: np.full((100, 2), 2.0))
+    monkeypatch.setitem(_HEADPHONES, "huggins", lambda *_, **__: np.full((100, 2), 2.0))
     told = refused(tmp_path, stimuli=shared)
     assert told == "the headphone check would clip at -30 dB: its peak is 2.00 of full scale; lower sounds.level by 6.1 dB"
 

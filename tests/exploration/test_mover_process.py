@@ -21,9 +21,9 @@ from tiny_built import TESTS, write_online_design
 from audiometamer.dimensions.dimensions import load_all
 from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
 from audiometamer.exploration.model_mover import ModelMover, open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
+from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
 
 HELLO, DEADLY = MoveRequest("relu0/0/+", "hello", 0.1), MoveRequest("relu0/0/+", "deadly", 0.1)
 

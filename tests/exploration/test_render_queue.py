@@ -13,8 +13,8 @@ from audiometamer.dimensions.ladder import all_moves, read_ladder, read_moved_st
 from audiometamer.dimensions.moving import Move, move
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.exploration import model_mover
-from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
 from audiometamer.exploration.model_mover import ModelMover
+from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
 
 FIRST, SECOND, DEEP = "relu0/0/+", "relu0/1/-", "relu1/0/+"
 

@@ -12,9 +12,9 @@ import audiometamer as am
 from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.dimensions.ladder_plan import read_ladder_plan
 from audiometamer.dimensions.ladder_run import run_ladder
-from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.presented_trial import PresentedTrial
+from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.io.draws import Draws
 from audiometamer.listening.course import CompletedTrial
 

@@ -41,7 +41,7 @@ def images(number, first=0):
         generator = torch.Generator().manual_seed(k)
         (u, v, phase, contrast), grid = torch.rand(4, generator=generator), torch.arange(12.0)
         wave = torch.sin(3 * (u * grid[:, None] + v * grid) + 6 * phase) + 0.1 * torch.randn(12, 12, generator=generator)
-        found.append(am.audio.Clip(f"image{k}", (0.5 + 0.2 * (0.5 + contrast) * wave).clamp(0.05, 0.95)[None], None))
+        found.append(am.Clip(f"image{k}", (0.5 + 0.2 * (0.5 + contrast) * wave).clamp(0.05, 0.95)[None], None))
     return found
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from audiometamer.dimensions.ladder import Ladder, MovedStimulus
 from audiometamer.dimensions.moving import MovedRecord
 from audiometamer.dimensions.physical import Physical
-from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.exploration.design import CatchSettings, ExplorationDesign, LadderSelection, PracticeSettings, ProcedureSettings
+from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.io.draws import Draws
 
 FOLDER = Path("experiment")

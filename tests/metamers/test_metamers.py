@@ -153,7 +153,7 @@ def test_a_batch_that_memory_has_no_room_for_is_halved(tiny, tiny_clip, monkeypa
 
     monkeypatch.setattr(_Run, "_attempt", attempt)
     seeds = range(5)
-    with pytest.warns(am.errors.AudioMetamerWarning, match="no memory for 5 signals; continuing with 2"):
+    with pytest.warns(am.AudioMetamerWarning, match="no memory for 5 signals; continuing with 2"):
         found = am.synthesize(tiny, tiny_clip, "relu1", seed=seeds, steps=20, method="feather2023", batch_size=8)
     assert sizes == [5, 2, 2, 1]
     assert [metamer.evidence.settings.seed for metamer in found] == list(seeds)
@@ -177,7 +177,7 @@ class Named(msgspec.Struct):
 def test_a_model_that_cannot_be_copied_is_matched_as_it_is(tiny, tiny_clip):
     tiny.network.lock = threading.Lock()
     try:
-        with pytest.warns(am.errors.AudioMetamerWarning, match="cannot be copied"):
+        with pytest.warns(am.AudioMetamerWarning, match="cannot be copied"):
             (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", steps=40)
     finally:
         del tiny.network.lock

@@ -9,34 +9,36 @@ from audiometamer.models.pooling import knows_regions, max_contribution
 from audiometamer.networks.hann import HannPool2d
 from audiometamer.networks.same import SameAvgPool2d, SameMaxPool2d
 
+# Each with what one unit counts in its output: 1 of a maximum, 1/n of an average over n, the middle of a Hann window of n that
+# sums to 1: sin²(π·3/7) / 3.5 for n = 8, sin²(π·5/11) / 5.5 for n = 12.
+HANN_8, HANN_12 = np.sin(np.pi * 3 / 7) ** 2 / 3.5, np.sin(np.pi * 5 / 11) ** 2 / 5.5
 POOLS = [
-    (nn.AvgPool1d(3, stride=2, padding=1), (7,)),
-    (nn.AvgPool2d((2, 3)), (5, 7)),
-    (nn.AvgPool2d(3, stride=2, ceil_mode=True), (6, 6)),
-    (nn.AvgPool3d(2), (4, 4, 4)),
-    (nn.AdaptiveAvgPool1d(1), (5,)),
-    (nn.AdaptiveAvgPool2d((1, 2)), (3, 4)),
-    (nn.MaxPool1d(2), (6,)),
-    (nn.MaxPool2d(3, stride=2, padding=1), (5, 7)),
-    (nn.AdaptiveMaxPool2d(1), (3, 4)),
-    (SameAvgPool2d((2, 5), (2, 2)), (6, 9)),
-    (SameMaxPool2d((3, 3), (2, 2)), (6, 9)),
-    (HannPool2d((2, 2)), (6, 9)),
-    (HannPool2d((1, 3)), (2, 9)),
+    (nn.AvgPool1d(3, stride=2, padding=1), (7,), 1 / 3),
+    (nn.AvgPool2d((2, 3)), (5, 7), 1 / 6),
+    (nn.AvgPool2d(3, stride=2, ceil_mode=True), (6, 6), 1 / 9),
+    (nn.AvgPool3d(2), (4, 4, 4), 1 / 8),
+    (nn.AdaptiveAvgPool1d(1), (5,), 1 / 5),
+    (nn.AdaptiveAvgPool2d((1, 2)), (3, 4), 1 / 6),
+    (nn.MaxPool1d(2), (6,), 1),
+    (nn.MaxPool2d(3, stride=2, padding=1), (5, 7), 1),
+    (nn.AdaptiveMaxPool2d(1), (3, 4), 1),
+    (SameAvgPool2d((2, 5), (2, 2)), (6, 9), 1 / 10),
+    (SameMaxPool2d((3, 3), (2, 2)), (6, 9), 1),
+    (HannPool2d((2, 2)), (6, 9), HANN_8**2),
+    (HannPool2d((1, 3)), (2, 9), HANN_12),
 ]
 
 
-@pytest.mark.parametrize(("pool", "shape"), POOLS, ids=repr)
-def test_waking_the_largest_unit_of_a_silent_region_begins_at_its_share(pool, shape):
-    """The share, divided by what one unit alone adds to the region, is the largest of the units that add anything."""
+@pytest.mark.parametrize(("pool", "shape", "weight"), POOLS, ids=repr)
+def test_waking_the_largest_unit_of_a_silent_region_begins_at_its_share(pool, shape, weight):
+    """The share is the largest of the units that add anything to the region, times what one unit counts."""
     assert knows_regions(pool)
     x = -torch.rand(1, 2, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 0.1
     share = max_contribution(pool, x)
     assert share.shape == pool(x).shape
     alone = np.stack([pool(row.view(x.shape)).numpy().ravel() for row in torch.eye(x.numel(), dtype=x.dtype)])
     largest = np.array([x.numpy().ravel()[weights > 0].max() for weights in alone.T])
-    usual = alone.max() if not isinstance(pool, nn.AvgPool2d) or not pool.ceil_mode else 1 / 9
-    np.testing.assert_allclose(share.numpy().ravel(), usual * largest)
+    np.testing.assert_allclose(share.numpy().ravel(), weight * largest)
 
 
 def test_what_is_no_pool_with_regions():

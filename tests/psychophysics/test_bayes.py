@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics import QuestPlus, AdaptiveTrial, spaced_levels, psi
+from audiometamer.psychophysics import AdaptiveTrial, QuestPlus, psi, spaced_levels
 from audiometamer.psychophysics.psychometric import PsychometricFunction
 
 SHAPES = "there are logistic, gaussian, weibull, and weibull takes 'log'"

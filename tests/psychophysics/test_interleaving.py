@@ -10,13 +10,13 @@ import pytest
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.psychophysics import (
+    AdaptiveTrial,
     InterleavedTrial,
     Interleaving,
     QuestPlus,
     Staircase,
-    AdaptiveTrial,
-    spaced_levels,
     psi,
+    spaced_levels,
     weighted_staircase,
 )
 

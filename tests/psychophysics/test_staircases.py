@@ -5,7 +5,7 @@ import math
 import pytest
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics import Staircase, AdaptiveTrial, weighted_staircase
+from audiometamer.psychophysics import AdaptiveTrial, Staircase, weighted_staircase
 
 PLAIN = {"start": 10.0, "least": 0.0, "most": 20.0, "steps": (2.0,), "discard": 0}
 

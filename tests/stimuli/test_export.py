@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.draws import Draws
 from audiometamer.io.tables import write_table
+from audiometamer.signals import presentation
 from audiometamer.signals.audio import write_wav
 from audiometamer.signals.presentation import Settings
 from audiometamer.stimuli import export as exporting
@@ -107,7 +108,7 @@ def test_a_name_means_one_sound_whatever_else_is_exported(stimuli, tmp_path):
 
 
 def test_two_sounds_of_one_name_are_refused(stimuli, out, monkeypatch):
-    monkeypatch.setattr(exporting.Draws, "name", lambda self, sound: "bcd")
+    monkeypatch.setattr(presentation.Draws, "name", lambda self, sound: "bcd")
     with pytest.raises(AudioMetamerError, match="two sounds would be named bcd; choose another --seed"):
         export(stimuli, out, to="folder", settings=Settings())
 
@@ -142,8 +143,8 @@ def test_a_peak_stops_if_it_should(stimuli, out):
 
 
 def test_a_sound_that_changes_meanwhile_does_not_clip(stimuli, out, monkeypatch):
-    read, calls = exporting.presented, iter(range(100))
-    monkeypatch.setattr(exporting, "presented", lambda *asked: read(*asked) * (1 if next(calls) < 6 else 1000))
+    read, calls = presentation.presented, iter(range(100))
+    monkeypatch.setattr(presentation, "presented", lambda *asked: read(*asked) * (1 if next(calls) < 6 else 1000))
     with pytest.raises(AudioMetamerError, match="would clip, although peaks were checked before: a sound was changed meanwhile"):
         export(stimuli, out, to="folder", settings=Settings())
     assert not out.exists()

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.build import read_exploration
-from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.exploration.results import answered
+from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.exploration.trials import AnsweredTrial, read_answered_trials
 from audiometamer.listening.export import read_answers
 from audiometamer.listening.folder import DATABASE

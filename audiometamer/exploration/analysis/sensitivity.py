@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics import DEFAULT_TARGET, DECISION_MODELS, d_prime, proportion_correct
+from audiometamer.psychophysics import DECISION_MODELS, DEFAULT_TARGET, d_prime, proportion_correct
 
 Values = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from audiometamer.exploration.analysis.groups import TrialGroup, groups
 from audiometamer.exploration.analysis.sensitivity import EXPONENTS, Decision
 from audiometamer.exploration.analysis.uncertainty import dispersion, most_lost
 from audiometamer.exploration.trials import AnsweredTrial, level_of
-from audiometamer.psychophysics import Procedure, AdaptiveTrial
+from audiometamer.psychophysics import AdaptiveTrial, Procedure
 
 
 class Threshold(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ import numpy as np
 from audiometamer.exploration.analysis.groups import Counts, TrialGroup, counted
 from audiometamer.exploration.analysis.sensitivity import Values, fit
 from audiometamer.exploration.trials import level_of
-from audiometamer.psychophysics import Procedure, AdaptiveTrial
+from audiometamer.psychophysics import AdaptiveTrial, Procedure
 
 CHI2 = 3.841459  # 95 % of χ² with one degree of freedom
 
