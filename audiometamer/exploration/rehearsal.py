@@ -7,7 +7,7 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.presented_trial import PresentedTrial
 from audiometamer.exploration.sequence import ExplorationSequence
-from audiometamer.listening.course import Decided
+from audiometamer.listening.adaptive import Decided
 from audiometamer.listening.folder import Experiment
 from audiometamer.psychophysics import decision_model_for, proportion_correct
 

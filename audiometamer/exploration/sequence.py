@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -19,16 +19,15 @@ from audiometamer.dimensions.ladder import Ladder, MovedStimulus
 from audiometamer.exploration.design import ExplorationDesign, common_changes
 from audiometamer.exploration.presented_trial import PresentedTrial, StimulusSource
 from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
+from audiometamer.exploration.results import answered_trial
 from audiometamer.exploration.trial_stimuli import RecentFiles, headroom_db, trial_png, trial_wav
-from audiometamer.exploration.trials import level_of
+from audiometamer.exploration.trials import COLUMNS, level_of, row_of
 from audiometamer.io.draws import Draws
-from audiometamer.listening.course import CompletedTrial, Decided, Wanted
+from audiometamer.listening.adaptive import CompletedTrial, Decided, Wanted
 from audiometamer.listening.design import INTERVALS
+from audiometamer.listening.messages import Answer as AnswerMessage
 from audiometamer.listening.trials import ARRANGEMENTS, Trial, arranged
 from audiometamer.psychophysics import InterleavedTrial, Interleaving, Procedure
-
-if TYPE_CHECKING:
-    from audiometamer.listening.export import Answers
 
 T = TypeVar("T")
 Kind = Literal["practice", "main", "catch"]
@@ -58,7 +57,7 @@ class ComparisonRequest(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ExplorationSequence:
-    """Implements `audiometamer.listening.course.AdaptiveSequence`.
+    """Implements `audiometamer.listening.adaptive.AdaptiveSequence`.
 
     Parameters
     ----------
@@ -205,11 +204,14 @@ class ExplorationSequence:
         trials = interleaving.trials(list(_answers(heard, [_presented(one.decided) for one in heard])))
         return statistics.fmean(interleaving.procedures[name].done(own) for name, own in trials.items())
 
-    def table(self, answers: "Answers") -> str:
-        """``trials.tsv``; see `audiometamer.exploration.results`."""
-        from audiometamer.exploration.results import table_of
+    @property
+    def columns(self) -> Sequence[str]:
+        """Columns of ``trials.tsv``; see `audiometamer.exploration.trials`."""
+        return COLUMNS
 
-        return table_of(answers, task=self.design.task.kind)
+    def row(self, listener: str, decided: Decided, answer: AnswerMessage) -> dict[str, Any]:
+        """Row of ``trials.tsv`` for one answer of one listener, by column."""
+        return row_of(answered_trial(listener, self.design.task.kind, decided, answer))
 
     @cached_property
     def dimensions(self) -> list[str]:

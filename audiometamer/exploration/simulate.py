@@ -15,7 +15,7 @@ from audiometamer.exploration.observers import Observer
 from audiometamer.exploration.presented_trial import PresentedTrial
 from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.exploration.trials import AnsweredTrial
-from audiometamer.listening.course import CompletedTrial
+from audiometamer.listening.adaptive import CompletedTrial
 from audiometamer.signals.audio import Clip
 
 StimulusKey = tuple[str, str, float]  # dimension, reference, wished change

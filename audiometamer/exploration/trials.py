@@ -11,7 +11,7 @@ from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.presented_trial import PresentedTrial
 from audiometamer.io.tables import read_table, write_table
-from audiometamer.listening.course import Decided
+from audiometamer.listening.adaptive import Decided
 from audiometamer.listening.folder import interval_answers
 from audiometamer.listening.tables import Count, Moment, cells, note_unused, record_from, required_columns, tidy
 
@@ -41,7 +41,7 @@ class AnsweredTrial(msgspec.Struct, frozen=True, kw_only=True):
     reference : str
         The clip.
     requested : float
-        In column ``wished``:
+        In column ``requested``:
         The change that the procedure asked for, in standard deviations of the bank, as all changes here.
     made : float
         The wished change of the sound that was played: the ladder's nearest, or made on-line.

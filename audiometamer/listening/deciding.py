@@ -8,7 +8,7 @@ from typing import NamedTuple
 import anyio.to_thread
 import msgspec
 
-from audiometamer.listening.course import AdaptiveSequence, Decided, Wanted
+from audiometamer.listening.adaptive import AdaptiveSequence, Decided, Wanted
 from audiometamer.listening.session import PageTrial, page_trial
 from audiometamer.listening.store import ConflictError, ExcessError, State, Store, UnavailableError
 

@@ -16,7 +16,7 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import readable, resolved, write_private, write_text
 from audiometamer.io.tables import SIGN, table_text
-from audiometamer.listening.course import CompletedTrial, Decided
+from audiometamer.listening.adaptive import AdaptiveSequence, CompletedTrial, Decided
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.messages import Answer, Events, Form, Message, in_utc, moments, takes_place
 from audiometamer.listening.store import FILES, check_experiment
@@ -223,9 +223,8 @@ class Answers:
 
     def text(self, table: str) -> str:
         """One of the tables as tab-separated text: ``trials.tsv``, ``listeners.tsv``, ``events.tsv`` or ``participants.tsv``."""
-        course = self.experiment.course
-        if table == TRIALS and course is not None:
-            return course.table(self)
+        if table == TRIALS and self.experiment.course is not None:
+            return table_text(self.experiment.course.columns, self._adaptive_rows(self.experiment.course))
         asked = [question.name for question in self.experiment.design.questions]
         tables: dict[str, tuple[Sequence[str], Sequence[msgspec.Struct]]] = {
             TRIALS: (TRIAL_COLUMNS, self.trials),
@@ -239,6 +238,12 @@ class Answers:
             columns = (*columns, COUNTED_AS)
             rows = [{**row, COUNTED_AS: counted.get(row["answer"], row["answer"])} for row in rows]
         return table_text(columns, rows, harmless=SIGN)  # a number that was typed is a text
+
+    def _adaptive_rows(self, course: AdaptiveSequence) -> Iterator[Mapping[str, object]]:
+        for one in self.enrolled:
+            for given in self.given(one.listener):
+                if given.decided is not None:
+                    yield course.row(str(one.listener), given.decided, given.message)
 
 
 def read_answers(database: Path, experiment: Experiment) -> Answers:

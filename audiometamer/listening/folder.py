@@ -14,7 +14,7 @@ from audiometamer.listening.headphones import N_INTERVALS
 from audiometamer.listening.trials import Entry, Lists, Trial
 
 if TYPE_CHECKING:
-    from audiometamer.listening.course import AdaptiveSequence
+    from audiometamer.listening.adaptive import AdaptiveSequence
 
 DESIGN = "design.toml"
 LISTS = "lists.json"

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.listening.course import Decided
+from audiometamer.listening.adaptive import Decided
 from audiometamer.listening.export import read_decided
 from audiometamer.listening.folder import SOUNDS, Experiment
 from audiometamer.listening.trials import ConditionKey, Entry

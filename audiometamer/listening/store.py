@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.listening.course import CompletedTrial, Decided
+from audiometamer.listening.adaptive import CompletedTrial, Decided
 from audiometamer.listening.design import Question
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.identity import identity

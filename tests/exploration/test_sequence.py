@@ -13,7 +13,7 @@ from tiny_ladder import record, write_moved_stimulus
 
 from audiometamer.dimensions.physical import Physical
 from audiometamer.exploration.sequence import ComparisonRequest
-from audiometamer.listening.course import CompletedTrial, Decided
+from audiometamer.listening.adaptive import CompletedTrial, Decided
 from audiometamer.psychophysics import InterleavedTrial, Interleaving, QuestPlus, Staircase
 from audiometamer.signals.presentation import presented as as_presented
 

@@ -15,7 +15,7 @@ from tiny_ladder import record, write_moved_stimulus
 from audiometamer.exploration import sequence as sequence_module
 from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
 from audiometamer.exploration.trial_stimuli import RecentFiles, trial_wav
-from audiometamer.listening.course import CompletedTrial
+from audiometamer.listening.adaptive import CompletedTrial
 
 ONLINE = DESIGN.replace("[practice]", '[making]\nway = "online"\ndimensions = "x"\nlongest_wait = 0.3\nahead = 2\n\n[practice]')
 STEPS = "reversals = 4\nsteps = [1.3]"

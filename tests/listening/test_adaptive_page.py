@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-import tiny_course
+import tiny_adaptive
 from page_session import PageSession
 from playwright.sync_api import expect, sync_playwright
 
@@ -37,9 +37,9 @@ def browser():
 def session(browser, folder, tmp_path):
     """One whose sounds take a while, so that somebody waits now and then."""
     settings = {"practice": 2, "trials": 6, "catch": 3, "makes": 0.8, "longest_wait": 5.0, "breaks": Breaks(3)}
-    made = tiny_course.write_course(tmp_path / "experiment", page=folder / "page", **settings)
+    made = tiny_adaptive.write_course(tmp_path / "experiment", page=folder / "page", **settings)
     with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
-        one = PageSession(context, tiny_course.read_course(made), tmp_path / "answers.db", tiny_course.SERVE)
+        one = PageSession(context, tiny_adaptive.read_course(made), tmp_path / "answers.db", tiny_adaptive.SERVE)
         yield one
         one.close()
     assert one.complaints == []

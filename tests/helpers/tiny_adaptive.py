@@ -14,8 +14,8 @@ from audiometamer.io.draws import Draws
 from audiometamer.io.files import json_text, write_private, write_text
 from audiometamer.io.toml_files import toml_text
 from audiometamer.listening import folder as layout
-from audiometamer.listening.course import CompletedTrial, Decided, Wanted
-from audiometamer.listening.design import TEXTS, Answers, CommonDesign, Headphones, Texts, read_common, read_text
+from audiometamer.listening.adaptive import CompletedTrial, Decided, Wanted
+from audiometamer.listening.design import TEXTS, Answers, CommonDesign, Headphones, Texts, read_common
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.trials import Entry, Lists, Trial, TrialList
 from audiometamer.signals.presentation import Settings, write_pcm
@@ -23,7 +23,7 @@ from audiometamer.signals.presentation import Settings, write_pcm
 LEVELS = 8
 SECONDS = 0.05  # of each of the three intervals
 GAP = 0.05
-SERVE = (sys.executable, "-m", "tests.tiny_course")
+SERVE = (sys.executable, __file__)
 
 
 class StaircaseDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -93,19 +93,11 @@ class Staircase:
     def progress(self, number, heard):
         return sum(one.decided.trial.kind == "main" for one in heard) / self.design.trials
 
-    def table(self, answers):
-        rows = [
-            (
-                one.listener,
-                given.trial.trial,
-                given.trial.kind,
-                given.decided.about["level"] if given.decided else "",
-                given.correct,
-            )
-            for one in answers.enrolled
-            for given in answers.given(one.listener)
-        ]
-        return "".join("\t".join(map(str, row)) + "\n" for row in [("listener", "trial", "kind", "level", "correct"), *rows])
+    columns = ("listener", "trial", "kind", "level", "correct")
+
+    def row(self, listener, decided, answer):
+        trial, level = decided.trial, decided.about["level"]
+        return dict(zip(self.columns, (listener, trial.trial, trial.kind, level, answer.answer == decided.answer), strict=True))
 
 
 def _level(main):
@@ -132,7 +124,7 @@ def write_course(folder: Path, *, page: Path | None = None, listeners=3, checks=
         )
     names = {name: f"{layout.TEXTS_FOLDER}/{name}.md" for name in TEXTS}
     for name, path in names.items():
-        write_text(folder / path, read_text(folder / "x", design, name))
+        write_text(folder / path, f"The {name}.\n")
     write_text(folder / layout.DESIGN, toml_text(msgspec.structs.replace(design, texts=Texts(**names))))
     write_private(folder / layout.KEY, json_text(key))
     write_private(folder / layout.SECRET, "a secret\n")

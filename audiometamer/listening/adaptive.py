@@ -1,15 +1,13 @@
 """Trials that are decided on the way: what a listener hears next may depend on what they answered before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from audiometamer.listening.messages import Answer
 from audiometamer.listening.trials import Trial
-
-if TYPE_CHECKING:
-    from audiometamer.listening.export import Answers
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -95,5 +93,9 @@ class AdaptiveSequence(Protocol):
     def progress(self, number: int, heard: Sequence[CompletedTrial]) -> float:
         """How much of it is done, from 0 to 1."""
 
-    def table(self, answers: "Answers") -> str:
-        """``trials.tsv``: a row for each answer of all listeners; see `audiometamer.listening.export.Answers.given`."""
+    @property
+    def columns(self) -> Sequence[str]:
+        """Columns of ``trials.tsv``."""
+
+    def row(self, listener: str, decided: Decided, answer: Answer) -> Mapping[str, object]:
+        """Row of ``trials.tsv`` for one answer of one listener, by column."""
