@@ -125,7 +125,7 @@ def experiment(ladder: Ladder, sensitivity: Mapping[StimulusKey, float], *, seed
     trials = [
         trial for number in range(1, n_listeners + 1) for trial in simulate(course, number, sensitivity, DECISION, seed=seed)
     ]
-    return analyse(trials, decision=DECISION, procedures=course.procedures, resamples=resamples, seed=seed)
+    return analyse(trials, decision=DECISION, procedures=course.schedule.procedures, resamples=resamples, seed=seed)
 
 
 HEAD = (

@@ -284,7 +284,7 @@ def build(design: Path, key: Path | None, out: Path) -> None:
     built = build_folder(design, out, key=key)
     asked, course = built.course.design, built.course
     table = plain_table("layer", numbers=("dimensions", "references of each", "changes", "from", "to"))
-    for layer, own in itertools.groupby(course.dimensions, lambda name: Dimension.parse(name).layer):
+    for layer, own in itertools.groupby(course.schedule.dimensions, lambda name: Dimension.parse(name).layer):
         names = list(own)
         references = _span(len(course.ladder.references(name)) for name in names)
         levels = [asked.levels(course.ladder, name) for name in names]
@@ -293,7 +293,7 @@ def build(design: Path, key: Path | None, out: Path) -> None:
     print_table(table)
     click.echo(
         f"{counted(asked.listeners, 'listener')}, each with {asked.ladder.each} of "
-        f"{counted(len(course.dimensions), 'dimension')}: {out}"
+        f"{counted(len(course.schedule.dimensions), 'dimension')}: {out}"
     )
     serving.tell_of_ends(read_exploration_design(design), out)
     click.echo(f"key, for your eyes alone: {out / layout.NAMES_KEY}")

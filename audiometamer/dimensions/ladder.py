@@ -115,7 +115,7 @@ class Ladder:
         """
         if not 0 < requested < math.inf:
             raise AudioMetamerError(
-                f"a change of {requested} is wished for; it must be above 0 (the sign of a dimension says where)"
+                f"a change of {requested} is requested; it must be above 0 (the sign of a dimension says where)"
             )
         return min(self.of(dimension, reference), key=lambda stimulus: abs(math.log(stimulus.record.requested / requested)))
 

@@ -132,7 +132,7 @@ def read_exploration(folder: Path) -> Experiment:
     )
     course.ladder.check_files()
     with error_context(folder / layout.DESIGN, "ladder"):
-        assert course.procedures  # raises where the ladder is not that of the design
+        assert course.schedule.procedures  # raises where the ladder is not that of the design
     return Experiment(folder, design, lists, key, course)
 
 

@@ -37,7 +37,7 @@ def probability_correct(read: Experiment, d_primes: Mapping[str, float], *, laps
         If the exploration has no such dimension, or a d′ is negative.
     """
     assert isinstance(read.course, ExplorationSequence)
-    known = read.course.dimensions
+    known = read.course.schedule.dimensions
     for dimension, value in d_primes.items():
         if dimension not in ("", *known):
             raise AudioMetamerError(f"{read.folder} has no dimension {dimension!r}; it has {', '.join(known)}")

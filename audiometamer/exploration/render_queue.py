@@ -1,4 +1,4 @@
-"""Moved signals made on the way, while listeners hear others: which are made next, and who waits for them."""
+"""Moved signals made online, while listeners hear others: which one is made next, and who waits for it."""
 
 import logging
 import threading
@@ -14,134 +14,132 @@ _log = logging.getLogger(__name__)
 
 
 class MoveRequest(NamedTuple):
-    """A moved signal that somebody may hear soon: a reference of the ladder, moved along a dimension by a change."""
+    """A moved signal that a listener may need soon: a reference of the ladder, moved along a dimension by a change."""
 
     dimension: str
     reference: str
     change: float
 
     @classmethod
-    def of(cls, dimension: str, reference: str, requested: float) -> Self:
-        """The change rounded as files are named, to six digits."""
-        return cls(dimension, reference, float(f"{requested:g}"))
+    def of(cls, dimension: str, reference: str, change: float) -> Self:
+        """A request with the change rounded as in the names of files, to six digits."""
+        return cls(dimension, reference, float(f"{change:g}"))
+
+    @property
+    def layer(self) -> str:
+        """The layer of the dimension."""
+        return Dimension.parse(self.dimension).layer
 
     def __str__(self) -> str:
         return f"{self.reference} along {self.dimension} by {self.change:g}"
 
 
 class Mover(Protocol):
-    """Who makes moved signals, in this process (`audiometamer.exploration.model_mover`) or another (`…mover_process`).
+    """Makes moved signals, in this process (`audiometamer.exploration.model_mover`) or another (`…mover_process`).
 
     Parameters
     ----------
     batch_size : int
-        Signals side by side at most.
+        The largest number of signals made together.
     """
 
     batch_size: int
 
     def __call__(self, requests: Sequence[MoveRequest]) -> list[MovedStimulus | str]:
-        """Make signals of one layer and write them; of each that cannot be made, a line that says why. It raises nothing."""
+        """Make signals of one layer and write them; a signal that cannot be made gives one line that says why. Never raises."""
 
     def close(self) -> None:
-        """Make no more. May be called from another thread meanwhile, and several times; it comes back soon if it can."""
+        """Make no more. May be called from another thread meanwhile, and several times; returns soon if possible."""
 
 
 class RenderQueue:
-    """Has moved signals made for many listeners, one batch after the other; a thread waits for who makes them.
+    """Requests of many listeners for moved signals, passed to a mover in batches by a thread of its own.
 
-    What was made lies in its folder as in a ladder, and is found there by the next one. What cannot be made it tells once in the
-    log, and leaves to the ladder. All methods may be called from any thread; they come back at once, but for `wait` and `close`.
+    Signals are kept in a folder as in a ladder, where a later queue finds them. A signal that cannot be made is logged once, and
+    the ladder takes its place. All methods may be called from any thread and return immediately, except `wait` and `close`.
 
     Parameters
     ----------
     mover : Mover
-        Closed with this; it writes into `folder`.
+        Closed together with the queue; it writes into `folder`.
     ladder : Ladder
-        Whose references are moved.
+        Its references are moved.
     folder : path
 
     Raises
     ------
     AudioMetamerError
-        If what lies in the folder was made with other weights or dimensions.
+        If signals in the folder were made with other weights or dimensions.
     """
 
     def __init__(self, mover: Mover, ladder: Ladder, folder: Path) -> None:
         self.mover, self.ladder, self.folder = mover, ladder, folder
         self._made = {
             MoveRequest.of(stimulus.record.dimension, stimulus.record.clip, stimulus.record.requested): stimulus
-            for stimulus in self._found()
+            for stimulus in self._read_made()
         }
-        self._waiting: dict[MoveRequest, dict[int, float]] = {}  # how urgent for whom, in the order in which they were wished for
-        self._in_the_making: set[MoveRequest] = set()
-        self._in_vain: set[MoveRequest] = set()
-        self._told: set[str] = set()
+        self._waiting: dict[MoveRequest, dict[int, float]] = {}  # urgency by listener, in the order of the requests
+        self._in_progress: set[MoveRequest] = set()
+        self._failed: set[MoveRequest] = set()
+        self._logged: set[str] = set()
         self._closed = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="maker", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="render queue", daemon=True)
         self._thread.start()
 
-    def want(self, dimension: str, reference: str, requested: float, *, urgency: float = 0.0, listener: int = 0) -> None:
-        """Ask for a signal, or, if a listener has asked for it already, tell how urgent it is now.
+    def want(self, request: MoveRequest, *, urgency: float = 0.0, listener: int = 0) -> None:
+        """Request a signal for a listener, or update how urgent it is.
 
         Parameters
         ----------
-        dimension, reference : str
-            Of the ladder.
-        wished : float
-            Above 0.
+        request : MoveRequest
         urgency : float
-            The larger the sooner; of two that are equally urgent, the one that was asked for first. Default 0.
+            Larger is sooner; equally urgent requests are served in their order. Default 0.
         listener : int
-            For whom; who else asks for it is not concerned. Default 0.
+            Requests of other listeners for the same signal are independent. Default 0.
 
         Raises
         ------
         AudioMetamerError
             If the ladder has no such dimension or reference, or the change is not above 0.
         """
-        self.ladder.nearest(dimension, reference, requested)
-        request = MoveRequest.of(dimension, reference, requested)
+        self.ladder.nearest(*request)
         with self._changed:
-            if request not in self._made and request not in self._in_vain and request not in self._in_the_making:
+            if request not in self._made and request not in self._failed and request not in self._in_progress:
                 self._waiting.setdefault(request, {})[listener] = urgency
                 self._changed.notify_all()
 
-    def drop(self, dimension: str, reference: str, requested: float, *, listener: int = 0) -> None:
-        """Ask no more for a signal for a listener; if it is in the making, or others ask for it, it will be made."""
-        request = MoveRequest.of(dimension, reference, requested)
+    def drop(self, request: MoveRequest, *, listener: int = 0) -> None:
+        """Withdraw a listener's request; a signal that is in progress or requested by others is still made."""
         with self._changed:
-            askers = self._waiting.get(request, {})
-            askers.pop(listener, None)
-            if not askers:
+            listeners = self._waiting.get(request, {})
+            listeners.pop(listener, None)
+            if not listeners:
                 self._waiting.pop(request, None)
             self._changed.notify_all()
 
-    def wait(self, dimension: str, reference: str, requested: float, *, timeout: float = 0.0) -> MovedStimulus | None:
-        """The signal, once it is made; None if it is not made in time, cannot be made, or is not asked for.
+    def wait(self, request: MoveRequest, *, timeout: float = 0.0) -> MovedStimulus | None:
+        """The signal once it is made; None if that takes too long, is impossible, or was not requested.
 
         Parameters
         ----------
-        dimension, reference : str
-        wished : float
+        request : MoveRequest
         timeout : float
             Seconds. Default 0: only look.
         """
-        request = MoveRequest.of(dimension, reference, requested)
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or (request not in self._waiting and request not in self._in_the_making), timeout
+                lambda: self._closed or (request not in self._waiting and request not in self._in_progress), timeout
             )
             return self._made.get(request)
 
-    def can_come(self, dimension: str, reference: str, requested: float) -> bool:
-        """Whether nothing is known that keeps the signal from being made, whoever asks for it."""
+    def can_come(self, request: MoveRequest) -> bool:
+        """Whether nothing is known that prevents the signal from being made."""
         with self._changed:
-            return not self._closed and MoveRequest.of(dimension, reference, requested) not in self._in_vain
+            return not self._closed and request not in self._failed
 
     def close(self) -> None:
-        """End; nobody waits any longer, and what is in the making may be left."""
+        """Stop: nobody waits any longer, and signals in progress may be abandoned."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -154,8 +152,8 @@ class RenderQueue:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _found(self) -> list[MovedStimulus]:
-        """What an earlier one made."""
+    def _read_made(self) -> list[MovedStimulus]:
+        """The signals that an earlier queue made."""
         stimuli = read_moved_stimuli(self.folder)
         for record, path in stimuli:
             layer = Dimension.parse(record.dimension).layer
@@ -165,38 +163,34 @@ class RenderQueue:
         return stimuli
 
     def _work(self) -> None:
-        while batch := self._next():
-            self._note(batch, self.mover(batch))
+        while batch := self._next_batch():
+            self._finish(batch, self.mover(batch))
 
-    def _next(self) -> list[MoveRequest]:
-        """The most urgent wish and others of its layer, once there are any; none when this is closed."""
+    def _next_batch(self) -> list[MoveRequest]:
+        """Wait for requests, then take the most urgent one and others of its layer; none once the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._waiting)
             if self._closed:
                 return []
             in_order = sorted(self._waiting, key=lambda request: -max(self._waiting[request].values()))
-            layers = [Dimension.parse(request.dimension).layer for request in in_order]
-            batch = [request for request, layer in zip(in_order, layers, strict=True) if layer == layers[0]][
-                : self.mover.batch_size
-            ]
+            batch = [request for request in in_order if request.layer == in_order[0].layer][: self.mover.batch_size]
             for request in batch:
                 del self._waiting[request]
-            self._in_the_making.update(batch)
+            self._in_progress.update(batch)
             return batch
 
-    def _note(self, batch: Sequence[MoveRequest], made: Sequence[MovedStimulus | str]) -> None:
-        """What came of a batch."""
+    def _finish(self, batch: Sequence[MoveRequest], results: Sequence[MovedStimulus | str]) -> None:
         with self._changed:
-            for request, stimulus in zip(batch, made, strict=True):
-                if isinstance(stimulus, MovedStimulus):
-                    self._made[request] = stimulus
+            for request, result in zip(batch, results, strict=True):
+                if isinstance(result, MovedStimulus):
+                    self._made[request] = result
                 else:
-                    self._in_vain.add(request)
-                    self._tell(request, stimulus)
-            self._in_the_making.difference_update(batch)
+                    self._failed.add(request)
+                    self._log_once(request, result)
+            self._in_progress.difference_update(batch)
             self._changed.notify_all()
 
-    def _tell(self, request: MoveRequest, why: str) -> None:
-        if why not in self._told and not self._closed:
-            self._told.add(why)
-            _log.error("could not move %s; the nearest of the ladder is taken for this and its like: %s", request, why)
+    def _log_once(self, request: MoveRequest, reason: str) -> None:
+        if reason not in self._logged and not self._closed:
+            self._logged.add(reason)
+            _log.error("could not move %s; the nearest of the ladder is taken for this and similar requests: %s", request, reason)

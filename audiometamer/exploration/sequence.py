@@ -1,58 +1,31 @@
-"""The course of an exploration: which comparison comes next, of all that a listener has answered so far.
-
-Whatever is drawn (the dimension whose turn it is, the reference, the order of the sounds, their levels) follows from the seed,
-the private key, the number of the list and how much was heard; only how far a signal is moved follows from the answers.
-"""
+"""The trials of an exploration, decided one by one: the scheduled comparison with a stimulus of the ladder or made online."""
 
 import math
-import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import msgspec
 
 from audiometamer.dimensions.ladder import Ladder, MovedStimulus
-from audiometamer.exploration.design import ExplorationDesign, common_changes
+from audiometamer.exploration.design import ExplorationDesign
 from audiometamer.exploration.presented_trial import PresentedTrial, StimulusSource
 from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
 from audiometamer.exploration.results import answered_trial
+from audiometamer.exploration.schedule import Comparison, Schedule
 from audiometamer.exploration.trial_stimuli import RecentFiles, headroom_db, trial_png, trial_wav
-from audiometamer.exploration.trials import COLUMNS, level_of, row_of
+from audiometamer.exploration.trials import COLUMNS, row_of
 from audiometamer.io.draws import Draws
 from audiometamer.listening.adaptive import CompletedTrial, Decided, Wanted
-from audiometamer.listening.design import INTERVALS
 from audiometamer.listening.messages import Answer as AnswerMessage
-from audiometamer.listening.trials import ARRANGEMENTS, Trial, arranged
-from audiometamer.psychophysics import InterleavedTrial, Interleaving, Procedure
+from audiometamer.listening.trials import Trial, arranged
 
-T = TypeVar("T")
-Kind = Literal["practice", "main", "catch"]
-_KINDS = ("practice", "main", "catch")  # a kind's place in it is its number in the seeds of draws
-# Of what is drawn, each from numbers of its own: draws.generator(_, list, …).
-_DEAL, _TURNS, _CATCH, _ROVE, _REFERENCE, _ARRANGEMENT, _DIMENSION = range(10, 17)
-_SECONDS_TO_LOOK = 0.05  # between two looks whether a listener has waited too long
-_SECONDS_TO_SEND = 0.1  # for an answer to be kept and a sound to be sent, by a machine with far more to do than it can
-_AS_GOOD = 1.02  # ratio of two changes; what is reached differs as much from what is wished
-
-
-class ComparisonRequest(msgspec.Struct, frozen=True):
-    """What a trial is to compare, before it is known which sound can be played; see `PresentedTrial`."""
-
-    number: int
-    dimension: str
-    reference: str
-    requested: float
-    arrangement: int
-    rove_db: list[float]
-
-    @property
-    def request(self) -> tuple[str, str, float]:
-        """Dimension, reference and wished change."""
-        return self.dimension, self.reference, self.requested
+_POLL_SECONDS = 0.05  # between two checks whether a listener has waited too long
+_SENDING_SECONDS = 0.1  # to store an answer and to send a sound, on a busy machine
+_CLOSE_ENOUGH = 1.02  # ratio of two changes; reached and requested changes differ as much
 
 
 @dataclass(frozen=True)
@@ -62,13 +35,13 @@ class ExplorationSequence:
     Parameters
     ----------
     folder : path
-        Of the experiment; the ladder lies in it.
+        The experiment's folder, which holds the ladder.
     design : ExplorationDesign
     ladder : Ladder
     draws : Draws
-    maker : Maker, optional
-        Who makes sounds on-line. Default: nobody, and all sounds are of the ladder.
-    rendered : Latest
+    render_queue : RenderQueue, optional
+        Makes stimuli online. Default: all stimuli are of the ladder.
+    rendered : RecentFiles
         Files of trials that are ready, by the names of their stimuli.
     """
 
@@ -79,130 +52,119 @@ class ExplorationSequence:
     render_queue: RenderQueue | None = None
     rendered: RecentFiles = field(default_factory=RecentFiles, compare=False, repr=False)
 
-    def next(self, number: int, heard: Sequence[CompletedTrial]) -> Wanted | None:
-        """What comes next: practice, then the procedures' trials with catch trials among them; None when all have ended."""
-        presented = [_presented(one.decided) for one in heard]
-        turn = self.interleaving(number).next(list(_answers(heard, presented)))
-        if turn is None:
-            return None
-        kind = self._kind(number, len(heard))
-        dimension, requested = turn if kind == "main" else self._easiest(number, kind, heard)
-        n = sum(one.decided.trial.kind == kind and p.dimension == dimension for one, p in zip(heard, presented, strict=True))
-        asked = ComparisonRequest(
-            number,
-            dimension,
-            self._draw(n, self.ladder.references(dimension), _REFERENCE, number, _KINDS.index(kind), _code(dimension)),
-            requested,
-            self._draw(n, range(ARRANGEMENTS[self.design.task.kind]), _ARRANGEMENT, number, _KINDS.index(kind), _code(dimension)),
-            self._roved(number, len(heard)),
-        )
-        return Wanted(self.design.checks + len(heard) + 1, kind, msgspec.to_builtins(asked))
+    @cached_property
+    def schedule(self) -> Schedule:
+        """Which comparisons are made."""
+        return Schedule(self.design, self.ladder, self.draws)
 
-    def ahead(self, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> Wanted | None:
-        """What comes after `pending` if that is the same whatever the answer; a maker is told what may come then and later."""
+    def next(self, number: int, completed: Sequence[CompletedTrial]) -> Wanted | None:
+        """The next trial of a list: practice, then the procedures' trials with catch trials among them; None at the end."""
+        if (scheduled := self.schedule.next(number, completed)) is None:
+            return None
+        return Wanted(self.design.checks + len(completed) + 1, scheduled.kind, msgspec.to_builtins(scheduled.comparison))
+
+    def ahead(self, number: int, completed: Sequence[CompletedTrial], pending: Decided) -> Wanted | None:
+        """The trial after `pending` if it is the same whatever the answer; a render queue learns what may be needed soon."""
         if self.render_queue is not None:
-            self._foretell(self.render_queue, number, heard, pending)
-        right, wrong = (self.next(number, [*heard, _as_if_answered(pending, correct=correct)]) for correct in (True, False))
+            self._prefetch(self.render_queue, number, completed, pending)
+        right, wrong = (self.next(number, [*completed, _as_if_answered(pending, correct=correct)]) for correct in (True, False))
         return right if right == wrong else None
 
     def decide(self, wanted: Wanted, waited: Callable[[], float], gone: Callable[[], bool]) -> Decided | None:
-        """Choose the sound: the nearest of the ladder, unless another is to be made on-line and is there in time."""
-        asked = msgspec.convert(wanted.about, ComparisonRequest)
-        nearest = self.ladder.nearest(*asked.request)
-        if self.render_queue is None or _is_as_good(nearest, asked):
-            return self._decided(wanted, asked, nearest, "ladder", waited())
-        self.render_queue.want(*asked.request, urgency=waited(), listener=asked.number)
-        made = self.render_queue.wait(*asked.request)
-        if made is None:
-            began = time.monotonic()
-            self._render(self._decided(wanted, asked, nearest, "fallback", 0.0))
-            made = self._made(self.render_queue, asked, waited, gone, to_render=time.monotonic() - began)
-        if made is None:
-            self.render_queue.want(
-                *asked.request, urgency=-math.inf, listener=asked.number
-            )  # nobody waits; the same may be wished for again
-            return None if gone() else self._decided(wanted, asked, nearest, "fallback", waited())
-        return self._decided(wanted, self._lowered(asked, made), made, "online", waited())
+        """Choose the stimulus: the nearest of the ladder, unless a closer one is made online and ready in time."""
+        comparison = msgspec.convert(wanted.about, Comparison)
+        nearest = self._nearest(comparison)
+        if self.render_queue is None or _is_close_enough(nearest, comparison):
+            return self._decided(wanted, comparison, nearest, "ladder", waited())
+        fallback = self._decided(wanted, comparison, nearest, "fallback", 0.0)
+        made = self._made_online(self.render_queue, comparison, fallback, waited, gone)
+        if made is not None:
+            return self._decided(wanted, self._lowered(comparison, made), made, "online", waited())
+        return None if gone() else self._decided(wanted, comparison, nearest, "fallback", waited())
 
-    def _made(
+    def _made_online(
         self,
-        render_queue: RenderQueue,
-        asked: ComparisonRequest,
+        queue: RenderQueue,
+        comparison: Comparison,
+        fallback: Decided,
         waited: Callable[[], float],
         gone: Callable[[], bool],
-        *,
-        to_render: float,
     ) -> MovedStimulus | None:
-        """A sound that is made on-line, if it comes so long before the longest wait ends that it is rendered and sent by then.
+        """The stimulus made online, or None if it is not ready early enough to be rendered and sent within the longest wait.
 
-        Who waits longer comes first.
+        Meanwhile the fallback is rendered, which also shows how long rendering takes. Requests become more urgent while their
+        listeners wait.
         """
-        longest = max(self.design.making.longest_wait - to_render - _SECONDS_TO_LOOK - _SECONDS_TO_SEND, 0.0)
+        request = comparison.move
+        queue.want(request, urgency=waited(), listener=comparison.number)
+        if (made := queue.wait(request)) is not None:
+            return made
+        began = time.monotonic()
+        self.rendered.keep(fallback.trial.stimulus, self.stimulus(fallback))
+        to_render = time.monotonic() - began
+        longest = max(self.design.making.longest_wait - to_render - _POLL_SECONDS - _SENDING_SECONDS, 0.0)
         while True:
-            render_queue.want(*asked.request, urgency=waited(), listener=asked.number)
-            stimulus = render_queue.wait(*asked.request, timeout=_SECONDS_TO_LOOK)
-            if stimulus is not None or waited() > longest or gone() or not render_queue.can_come(*asked.request):
-                return stimulus
+            queue.want(request, urgency=waited(), listener=comparison.number)
+            made = queue.wait(request, timeout=_POLL_SECONDS)
+            if made is not None:
+                return made
+            if waited() > longest or gone() or not queue.can_come(request):
+                queue.want(request, urgency=-math.inf, listener=comparison.number)  # a later trial may need it, nobody waits
+                return None
 
-    def _foretell(self, render_queue: RenderQueue, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> None:
-        """Tell a maker what may come after a trial, and what was told so after the trial before and will not come any more."""
-        before = self._foreseen(number, heard[:-1], heard[-1].decided) if heard else {}
-        now = self._foreseen(number, heard, pending)
+    def _prefetch(self, queue: RenderQueue, number: int, completed: Sequence[CompletedTrial], pending: Decided) -> None:
+        """Request the stimuli that may be needed after a trial; drop those requested after the trial before and not needed."""
+        before = self._needed_soon(number, completed[:-1], completed[-1].decided) if completed else {}
+        now = self._needed_soon(number, completed, pending)
         for request in before.keys() - now.keys():
-            render_queue.drop(*request, listener=number)
-        for request, turns in now.items():
-            render_queue.want(*request, urgency=-turns, listener=number)
+            queue.drop(request, listener=number)
+        for request, trials in now.items():
+            queue.want(request, urgency=-trials, listener=number)
 
-    def _foreseen(self, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> dict[MoveRequest, int]:
-        """Sounds that the ladder lacks and the next few trials may need, and after how many trials.
+    def _needed_soon(self, number: int, completed: Sequence[CompletedTrial], pending: Decided) -> dict[MoveRequest, int]:
+        """Stimuli that the ladder lacks and the next few trials may need, and after how many trials.
 
-        Whatever the answer to `pending`; those to the trials in between are taken to be right.
+        Both answers to `pending` are considered; the answers to later trials are taken to be right.
         """
         found: dict[MoveRequest, int] = {}
         for correct in (True, False):
-            then = [*heard, _as_if_answered(pending, correct=correct)]
-            for turns in range(1, self.design.making.ahead + 1):
+            then = [*completed, _as_if_answered(pending, correct=correct)]
+            for trials in range(1, self.design.making.ahead + 1):
                 if (wanted := self.next(number, then)) is None:
                     break
-                asked = msgspec.convert(wanted.about, ComparisonRequest)
-                nearest = self.ladder.nearest(*asked.request)
-                if not _is_as_good(nearest, asked):
-                    found.setdefault(MoveRequest.of(*asked.request), turns)
-                then.append(_as_if_answered(self._decided(wanted, asked, nearest, "ladder", 0.0), correct=True))
+                comparison = msgspec.convert(wanted.about, Comparison)
+                nearest = self._nearest(comparison)
+                if not _is_close_enough(nearest, comparison):
+                    found.setdefault(comparison.move, trials)
+                then.append(_as_if_answered(self._decided(wanted, comparison, nearest, "ladder", 0.0), correct=True))
         return found
 
-    def _lowered(self, asked: ComparisonRequest, made: MovedStimulus) -> ComparisonRequest:
-        """A trial all of whose sounds are so much softer that one which was not there when levels were set does not clip."""
+    def _lowered(self, comparison: Comparison, made: MovedStimulus) -> Comparison:
+        """The comparison at levels low enough that a stimulus which did not exist when levels were set does not clip."""
         if self.design.shown is not None:
-            return asked
-        excess = max(asked.rove_db) - headroom_db(made.path, self.design)
+            return comparison
+        excess = max(comparison.rove_db) - headroom_db(made.path, self.design)
         lower = math.ceil(100 * max(excess, 0.0)) / 100
-        return msgspec.structs.replace(asked, rove_db=[round(gain - lower, 2) for gain in asked.rove_db])
+        return msgspec.structs.replace(comparison, rove_db=[round(gain - lower, 2) for gain in comparison.rove_db])
 
     def stimulus(self, decided: Decided) -> bytes:
         """The sounds of a trial as one WAV, or its images as one PNG; see `audiometamer.exploration.trial_stimuli`."""
-        name, presented = decided.trial.stimulus, _presented(decided)
+        name, presented = decided.trial.stimulus, msgspec.convert(decided.about, PresentedTrial)
         if (ready := self.rendered.get(name)) is not None:
             return ready
         if self.design.shown is not None:
             return trial_png(self.folder, presented, self.design)
         return trial_wav(self.folder, presented, self.design, name=name, draws=self.draws)
 
-    def _render(self, decided: Decided) -> None:
-        """Have the file of a trial ready that may be asked for soon."""
-        self.rendered.keep(decided.trial.stimulus, self.stimulus(decided))
-
     def check(self, number: int, decided: Decided) -> None:
         """Raise `ValueError` if a trial that was read from a database cannot be one of list `number`."""
-        presented = _presented(decided)
-        if presented.dimension not in self.dealt(number):
+        presented = msgspec.convert(decided.about, PresentedTrial)
+        if presented.dimension not in self.schedule.dimensions_of(number):
             raise ValueError(f"its dimension {presented.dimension!r} is not explored in list {number}")
 
-    def progress(self, number: int, heard: Sequence[CompletedTrial]) -> float:
-        """The mean over the list's procedures of how much of each is done."""
-        interleaving = self.interleaving(number)
-        trials = interleaving.trials(list(_answers(heard, [_presented(one.decided) for one in heard])))
-        return statistics.fmean(interleaving.procedures[name].done(own) for name, own in trials.items())
+    def progress(self, number: int, completed: Sequence[CompletedTrial]) -> float:
+        """The mean progress of the list's procedures, from 0 to 1."""
+        return self.schedule.progress(number, completed)
 
     @property
     def columns(self) -> Sequence[str]:
@@ -213,115 +175,35 @@ class ExplorationSequence:
         """Row of ``trials.tsv`` for one answer of one listener, by column."""
         return row_of(answered_trial(listener, self.design.task.kind, decided, answer))
 
-    @cached_property
-    def dimensions(self) -> list[str]:
-        """All that are explored, in the order of the ladder."""
-        return self.design.chosen(self.ladder)
-
-    def dealt(self, number: int) -> list[str]:
-        """The dimensions of one list; over lists, each dimension is dealt equally often within one."""
-        order = self.draws.generator(_DEAL).permutation(len(self.dimensions))
-        each = self.design.ladder.each or len(order)
-        places = {int(order[((number - 1) * each + k) % len(order)]) for k in range(each)}
-        return [self.dimensions[place] for place in sorted(places)]
-
-    @cached_property
-    def procedures(self) -> Mapping[str, Procedure]:
-        """By dimension; those over the same levels are one object, as a procedure holds nothing but settings."""
-        levels = {dimension: self.design.levels(self.ladder, dimension) for dimension in self.dimensions}
-        made = {each: self.design.procedure_over(each) for each in dict.fromkeys(levels.values())}
-        return {dimension: made[each] for dimension, each in levels.items()}
-
-    def interleaving(self, number: int) -> Interleaving:
-        """The procedures of one list."""
-        procedures = {dimension: self.procedures[dimension] for dimension in self.dealt(number)}
-        return Interleaving(procedures=procedures, seed=self.draws.subseed(_TURNS, number))
-
-    def _kind(self, number: int, heard: int) -> Kind:
-        """Practice first; then one catch trial at a random place of each stretch."""
-        place, every = heard - self.design.practice.trials, self.design.catch.every
-        if place < 0:
-            return "practice"
-        if not every:
-            return "main"
-        stretch, at = divmod(place, every)
-        return "catch" if at == self.draws.generator(_CATCH, number, stretch).integers(every) else "main"
-
-    def _easiest(self, number: int, kind: Kind, heard: Sequence[CompletedTrial]) -> tuple[str, float]:
-        """The dimension of a trial that is no procedure's, and the largest change that its references have.
-
-        Of practice, each in its turn; of catch trials, the one that changes signals most, as all who attend must notice it.
-        """
-        if kind == "catch":
-            dimension = min(self.dealt(number), key=self._likeness.__getitem__)
-        else:
-            n = sum(one.decided.trial.kind == kind for one in heard)
-            dimension = self._draw(n, self.dealt(number), _DIMENSION, number, _KINDS.index(kind))
-        return dimension, common_changes(self.ladder, dimension)[-1]
-
-    @cached_property
-    def _likeness(self) -> dict[str, float]:
-        """How alike references and signals with the largest change are, by dimension: median SNR, in dB."""
-        return {dimension: statistics.median(self._snrs(dimension)) for dimension in self.dimensions}
-
-    def _snrs(self, dimension: str) -> Iterator[float]:
-        largest = common_changes(self.ladder, dimension)[-1]
-        for reference in self.ladder.references(dimension):
-            snr_db = self.ladder.nearest(dimension, reference, largest).record.physical.snr_db
-            yield math.inf if snr_db is None else snr_db
-
-    def _draw(self, n: int, things: Sequence[T], *keys: int) -> T:
-        """The nth of an endless row in which all things come once, in random order, before any comes again."""
-        turn, place = divmod(n, len(things))
-        return things[int(self.draws.generator(*keys, turn).permutation(len(things))[place])]
-
-    def _roved(self, number: int, heard: int) -> list[float]:
-        """A gain for each interval, in hundredths of a dB."""
-        intervals, rove = INTERVALS[self.design.task.kind], self.design.task.rove
-        gains: list[float] = self.draws.generator(_ROVE, number, heard).uniform(-rove, rove, intervals).round(2).tolist()
-        return gains
+    def _nearest(self, comparison: Comparison) -> MovedStimulus:
+        return self.ladder.nearest(comparison.dimension, comparison.reference, comparison.requested)
 
     def _decided(
-        self, wanted: Wanted, asked: ComparisonRequest, stimulus: MovedStimulus, way: StimulusSource, waited: float
+        self, wanted: Wanted, comparison: Comparison, stimulus: MovedStimulus, source: StimulusSource, waited: float
     ) -> Decided:
-        found = stimulus.record
+        record = stimulus.record
         presented = PresentedTrial(
-            number=asked.number, dimension=asked.dimension, reference=asked.reference, requested=asked.requested, made=found.requested,
-            reached=found.reached, leakage=found.leakage, snr_db=found.physical.snr_db, modulation=found.physical.modulation,
-            level_db=found.physical.level_db, way=way, waited=round(waited, 3), arrangement=asked.arrangement,
-            rove_db=asked.rove_db, original=self._name(self.ladder.nearest(*asked.request).original), moved=self._name(stimulus.path),
+            number=comparison.number, dimension=comparison.dimension, reference=comparison.reference,
+            requested=comparison.requested, made=record.requested, reached=record.reached, leakage=record.leakage,
+            snr_db=record.physical.snr_db, modulation=record.physical.modulation, level_db=record.physical.level_db, way=source,
+            waited=round(waited, 3), arrangement=comparison.arrangement, rove_db=comparison.rove_db,
+            original=self._relative(self._nearest(comparison).original), moved=self._relative(stimulus.path),
         )  # fmt: skip
-        # Of what is presented: a list that is given to another listener may have other sounds in the same trials.
-        heard = (wanted.trial, presented.original, presented.moved, presented.arrangement, presented.rove_db)
-        name = self.draws.name(f"{asked.number} {heard}")
-        _, right = arranged(self.design.task.kind, asked.arrangement)
+        # The name depends on all that is presented: a list given to another listener may have other stimuli in the same trials.
+        content = (wanted.trial, presented.original, presented.moved, presented.arrangement, presented.rove_db)
+        name = self.draws.name(f"{comparison.number} {content}")
+        _, right = arranged(self.design.task.kind, comparison.arrangement)
         return Decided(Trial(wanted.trial, wanted.kind, name), right, msgspec.to_builtins(presented))
 
-    def _name(self, path: Path) -> str:
+    def _relative(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
 
 
-def _is_as_good(stimulus: MovedStimulus, asked: ComparisonRequest) -> bool:
-    """Whether a sound of the ladder is so near that none need be made."""
-    return max(stimulus.record.requested / asked.requested, asked.requested / stimulus.record.requested) <= _AS_GOOD
-
-
-def _presented(decided: Decided) -> PresentedTrial:
-    return msgspec.convert(decided.about, PresentedTrial)
-
-
-def _answers(heard: Sequence[CompletedTrial], presented: Sequence[PresentedTrial]) -> Iterator[InterleavedTrial]:
-    """Those that are of the procedures."""
-    for one, about in zip(heard, presented, strict=True):
-        if one.decided.trial.kind == "main":
-            yield InterleavedTrial(about.dimension, level_of(about.reached), one.correct)
+def _is_close_enough(stimulus: MovedStimulus, comparison: Comparison) -> bool:
+    """Whether a stimulus of the ladder is so near that none needs to be made."""
+    made, requested = stimulus.record.requested, comparison.requested
+    return max(made / requested, requested / made) <= _CLOSE_ENOUGH
 
 
 def _as_if_answered(decided: Decided, *, correct: bool) -> CompletedTrial:
-    """As if a trial had been answered."""
     return CompletedTrial(decided, decided.answer if correct else "", correct)
-
-
-def _code(name: str) -> int:
-    """A number that stands for a name, in the seeds of draws."""
-    return int.from_bytes(name.encode())

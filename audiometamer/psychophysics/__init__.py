@@ -1,7 +1,7 @@
 """Psychophysics: adaptive procedures, decision models of listening tasks, and psychometric functions.
 
-Staircases, QUEST+ and Psi choose the level of the next trial; `Interleaving` runs several of them in random order. All of them are
-pure functions of settings, seed and the trials so far: whoever stores the trials can resume after a crash. Decision models relate
+Staircases, QUEST+ and Psi choose the level of the next trial; `Interleaving` runs several of them in random order. All are pure
+functions of settings, seed and the trials so far: whoever stores the trials can resume after a crash. Decision models relate
 sensitivity d′ to the proportion correct in a task. Psychometric functions are fitted by maximum likelihood.
 """
 

@@ -129,7 +129,7 @@ class QuestPlus:
         mean, low, high = (level_at(position, self.spacing) for position in found)
         return ThresholdEstimate(mean, low, high, likely in (0, len(self.thresholds) - 1))
 
-    def done(self, trials: Sequence[AdaptiveTrial]) -> float:
+    def progress(self, trials: Sequence[AdaptiveTrial]) -> float:
         """The share of the trials."""
         return len(trials) / self.trials
 

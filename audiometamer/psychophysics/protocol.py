@@ -56,5 +56,5 @@ class Procedure(Protocol):
     def threshold(self, trials: Sequence[AdaptiveTrial]) -> ThresholdEstimate:
         """The threshold as far as the trials tell it."""
 
-    def done(self, trials: Sequence[AdaptiveTrial]) -> float:
+    def progress(self, trials: Sequence[AdaptiveTrial]) -> float:
         """How much of the procedure is over after the trials, from 0 to 1; it never falls from one trial to the next."""

@@ -131,7 +131,7 @@ class Staircase:
         mean = level_at(float(np.mean([positions(side, self.spacing).mean() for side in sides])), self.spacing)
         return ThresholdEstimate(mean, float("nan"), float("nan"), any(reversal.at_bound for reversal in counted))
 
-    def done(self, trials: Sequence[AdaptiveTrial]) -> float:
+    def progress(self, trials: Sequence[AdaptiveTrial]) -> float:
         """The share of the reversals, or of the most trials where that is larger."""
         reversals = self._replayed(trials)[1]
         return max(len(reversals) / self.reversals, len(trials) / self.max_trials)

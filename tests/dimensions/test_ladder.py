@@ -95,7 +95,7 @@ def test_what_a_ladder_has_not_is_told_with_what_it_has(tmp_path, tiny):
         (r"has no dimension 'relu9/0/\+'; it has relu0/0/\+, relu0/0/-", lambda: found.references("relu9/0/+")),
         (r"has no reference 'song' moved along relu0/0/-; it has noise, vowel", lambda: found.changes("relu0/0/-", "song")),
         ("has no reference 'song'", lambda: found.clip("song")),
-        ("a change of 0 is wished for; it must be above 0", lambda: found.nearest("relu0/0/-", "vowel", 0)),
+        ("a change of 0 is requested; it must be above 0", lambda: found.nearest("relu0/0/-", "vowel", 0)),
         ("moved at relu0; the dimensions are of none", lambda: found.check({})),
         ("moved at relu0 with other weights", lambda: found.check(sound_dimensions(tiny))),
     ):

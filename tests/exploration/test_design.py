@@ -163,7 +163,7 @@ def test_the_design_of_the_documentation(tmp_path):
     assert read.procedure_over((0.1, 0.2)) == shortest.procedure_over((0.1, 0.2))
     for kind in (*map(type, (read.ladder, read.procedure, read.task, read.making, read.practice, read.catch)), Images):
         assert all(name in shown for name in kind.__struct_fields__ if name != "most_trials"), "every key of today is shown"
-        assert all(name in kind.__doc__ for name in kind.__struct_fields__), "and explained"
+        assert all(name in kind.__doc__ for name in kind.__struct_fields__ if name != "most_trials"), "and explained"
 
 
 @pytest.mark.parametrize("kind", ["abx", "odd-one-out"])

@@ -17,6 +17,7 @@ from audiometamer.exploration.model_mover import ModelMover
 from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
 
 FIRST, SECOND, DEEP = "relu0/0/+", "relu0/1/-", "relu1/0/+"
+request = MoveRequest.of
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_weights_are_read_once_rather_than_for_each_signal(tiny, dimensions, lad
     opened = len(read)
     assert opened > 0
     for change in (0.1, 0.2):
-        (stimulus,) = mover([MoveRequest.of(FIRST, "sound30", change)])
+        (stimulus,) = mover([request(FIRST, "sound30", change)])
         assert stimulus.record.requested == change
     assert len(read) == opened
     move(tiny, dimensions, [Move(sounds(1)[0], Dimension.parse(FIRST), 0.1)], steps=3)  # who calls it may not have looked
@@ -76,8 +77,8 @@ def test_weights_are_read_once_rather_than_for_each_signal(tiny, dimensions, lad
 
 def test_what_is_made_is_what_move_makes_and_is_found_again(render_queue, tiny, dimensions, ladder, monkeypatch):
     requested = 0.123456789
-    render_queue.want(FIRST, "sound30", requested)
-    stimulus = render_queue.wait(FIRST, "sound30", requested, timeout=30)
+    render_queue.want(request(FIRST, "sound30", requested))
+    stimulus = render_queue.wait(request(FIRST, "sound30", requested), timeout=30)
     assert stimulus.path == render_queue.folder / "sound30" / "relu0_0_+0.123457.wav"
     assert (stimulus.record.requested, stimulus.record.steps) == (0.123457, 3)
     (expected,) = move(tiny, dimensions, [Move(ladder.clip("sound30"), Dimension.parse(FIRST), 0.123457)], steps=3)
@@ -85,61 +86,61 @@ def test_what_is_made_is_what_move_makes_and_is_found_again(render_queue, tiny, 
     render_queue.close()
     monkeypatch.setattr(model_mover, "move", None)  # nothing is made
     with RenderQueue(render_queue.mover, ladder, render_queue.folder) as later:
-        later.want(FIRST, "sound30", requested)
-        assert later.wait(FIRST, "sound30", requested) == stimulus
-        assert later.wait(FIRST, "sound31", requested, timeout=30) is None, "nobody asked for it, so nobody waits"
+        later.want(request(FIRST, "sound30", requested))
+        assert later.wait(request(FIRST, "sound30", requested)) == stimulus
+        assert later.wait(request(FIRST, "sound31", requested), timeout=30) is None, "nobody asked for it, so nobody waits"
 
 
 def test_the_most_urgent_first_and_batches_of_one_layer(render_queue, gate):
     opened, begun = gate
-    render_queue.want(FIRST, "sound30", 0.1)
+    render_queue.want(request(FIRST, "sound30", 0.1))
     wait_for(lambda: begun)
-    render_queue.want(FIRST, "sound30", 0.2)
-    render_queue.want(DEEP, "sound30", 0.2)
-    render_queue.want(SECOND, "sound31", 0.2, urgency=1)
-    render_queue.want(DEEP, "sound31", 0.2)
-    render_queue.want(SECOND, "sound30", 0.2)
-    render_queue.want(FIRST, "sound31", 0.2)
-    render_queue.want(DEEP, "sound30", 0.2, urgency=2)  # now it is
-    render_queue.drop(SECOND, "sound30", 0.2)
-    assert render_queue.wait(DEEP, "sound30", 0.2, timeout=0.05) is None, "it is not made yet"
+    render_queue.want(request(FIRST, "sound30", 0.2))
+    render_queue.want(request(DEEP, "sound30", 0.2))
+    render_queue.want(request(SECOND, "sound31", 0.2), urgency=1)
+    render_queue.want(request(DEEP, "sound31", 0.2))
+    render_queue.want(request(SECOND, "sound30", 0.2))
+    render_queue.want(request(FIRST, "sound31", 0.2))
+    render_queue.want(request(DEEP, "sound30", 0.2), urgency=2)  # now it is
+    render_queue.drop(request(SECOND, "sound30", 0.2))
+    assert render_queue.wait(request(DEEP, "sound30", 0.2), timeout=0.05) is None, "it is not made yet"
     for _ in range(5):
         opened.release()
-    assert render_queue.wait(FIRST, "sound31", 0.2, timeout=30) is not None
+    assert render_queue.wait(request(FIRST, "sound31", 0.2), timeout=30) is not None
     assert begun == [
         [(FIRST, "sound30", 0.1)],
         [(DEEP, "sound30", 0.2), (DEEP, "sound31", 0.2)],
         [(SECOND, "sound31", 0.2), (FIRST, "sound30", 0.2)],
         [(FIRST, "sound31", 0.2)],
     ]
-    assert render_queue.wait(SECOND, "sound30", 0.2, timeout=30) is None
+    assert render_queue.wait(request(SECOND, "sound30", 0.2), timeout=30) is None
     assert len(read_moved_stimuli(render_queue.folder)) == 6
 
 
 def test_what_one_listener_drops_is_made_for_the_others(render_queue, gate):
     opened, begun = gate
-    render_queue.want(FIRST, "sound30", 0.1)
+    render_queue.want(request(FIRST, "sound30", 0.1))
     wait_for(lambda: begun)
     for listener, urgency in ((1, 3), (2, 0)):
-        render_queue.want(FIRST, "sound31", 0.2, urgency=urgency, listener=listener)
-    render_queue.want(DEEP, "sound30", 0.2, urgency=2)
-    render_queue.want(SECOND, "sound30", 0.2, urgency=1, listener=1)
-    render_queue.drop(FIRST, "sound31", 0.2, listener=1)  # for whom it was the most urgent
-    render_queue.drop(SECOND, "sound30", 0.2, listener=2)  # who had not asked
+        render_queue.want(request(FIRST, "sound31", 0.2), urgency=urgency, listener=listener)
+    render_queue.want(request(DEEP, "sound30", 0.2), urgency=2)
+    render_queue.want(request(SECOND, "sound30", 0.2), urgency=1, listener=1)
+    render_queue.drop(request(FIRST, "sound31", 0.2), listener=1)  # for whom it was the most urgent
+    render_queue.drop(request(SECOND, "sound30", 0.2), listener=2)  # who had not asked
     for _ in range(3):
         opened.release()
-    assert render_queue.wait(FIRST, "sound31", 0.2, timeout=30) is not None
+    assert render_queue.wait(request(FIRST, "sound31", 0.2), timeout=30) is not None
     assert begun[1:] == [[(DEEP, "sound30", 0.2)], [(SECOND, "sound30", 0.2), (FIRST, "sound31", 0.2)]]
 
 
 def test_what_is_in_the_making_is_not_made_again(render_queue, gate):
     opened, begun = gate
-    render_queue.want(FIRST, "sound30", 0.1)
+    render_queue.want(request(FIRST, "sound30", 0.1))
     wait_for(lambda: begun)
-    render_queue.want(FIRST, "sound30", 0.1, urgency=5)
-    render_queue.drop(FIRST, "sound30", 0.1)
+    render_queue.want(request(FIRST, "sound30", 0.1), urgency=5)
+    render_queue.drop(request(FIRST, "sound30", 0.1))
     opened.release()
-    assert render_queue.wait(FIRST, "sound30", 0.1, timeout=30) is not None
+    assert render_queue.wait(request(FIRST, "sound30", 0.1), timeout=30) is not None
     assert len(begun) == 1
 
 
@@ -154,39 +155,39 @@ def test_a_fault_is_told_once_and_leaves_the_ladder(render_queue, gate, monkeypa
 
     monkeypatch.setattr(model_mover, "move", poisoned)
     with caplog.at_level(logging.ERROR):
-        render_queue.want(DEEP, "sound30", 0.1)
+        render_queue.want(request(DEEP, "sound30", 0.1))
         wait_for(lambda: begun)
-        render_queue.want(FIRST, "sound31", 0.1)
-        render_queue.want(FIRST, "sound30", 0.1)
-        render_queue.want(SECOND, "sound31", 0.1)
+        render_queue.want(request(FIRST, "sound31", 0.1))
+        render_queue.want(request(FIRST, "sound30", 0.1))
+        render_queue.want(request(SECOND, "sound31", 0.1))
         for _ in range(3):
             opened.release()
-        assert render_queue.wait(FIRST, "sound30", 0.1, timeout=30) is not None, "the other of its batch is made"
-        assert render_queue.wait(SECOND, "sound31", 0.1, timeout=30) is None
-        render_queue.want(FIRST, "sound31", 0.1)
+        assert render_queue.wait(request(FIRST, "sound30", 0.1), timeout=30) is not None, "the other of its batch is made"
+        assert render_queue.wait(request(SECOND, "sound31", 0.1), timeout=30) is None
+        render_queue.want(request(FIRST, "sound31", 0.1))
         began = time.monotonic()
-        assert render_queue.wait(FIRST, "sound31", 0.1, timeout=30) is None
+        assert render_queue.wait(request(FIRST, "sound31", 0.1), timeout=30) is None
         assert time.monotonic() - began < 10, "nobody waits for what cannot be made"
     (told,) = (record.getMessage() for record in caplog.records)
-    assert told.startswith("could not move sound31 along relu0/0/+ by 0.1; the nearest of the ladder is taken for this")
+    assert told.startswith("could not move sound31 along relu0/0/+ by 0.1; the nearest of the ladder is taken for this and")
     assert told.endswith("no gradient at all")
 
 
 def test_a_disk_that_refuses_is_a_fault_too(render_queue, caplog):
     render_queue.folder.write_text("a file is in the way")
     with caplog.at_level(logging.ERROR):
-        render_queue.want(FIRST, "sound30", 0.1)
-        assert render_queue.wait(FIRST, "sound30", 0.1, timeout=30) is None
+        render_queue.want(request(FIRST, "sound30", 0.1))
+        assert render_queue.wait(request(FIRST, "sound30", 0.1), timeout=30) is None
     assert "could not write" in caplog.text
 
 
 def test_closing_lets_everybody_go(render_queue, gate):
     opened, begun = gate
-    render_queue.want(FIRST, "sound30", 0.1)
-    render_queue.want(FIRST, "sound30", 0.2)
+    render_queue.want(request(FIRST, "sound30", 0.1))
+    render_queue.want(request(FIRST, "sound30", 0.2))
     wait_for(lambda: begun)
     found = []
-    waiter = threading.Thread(target=lambda: found.append(render_queue.wait(FIRST, "sound30", 0.2, timeout=30)))
+    waiter = threading.Thread(target=lambda: found.append(render_queue.wait(request(FIRST, "sound30", 0.2), timeout=30)))
     waiter.start()
     threading.Timer(0.1, opened.release).start()
     render_queue.close()
@@ -198,15 +199,15 @@ def test_closing_lets_everybody_go(render_queue, gate):
 def test_what_does_not_belong_together_is_told_in_a_line(render_queue, tiny, dimensions, ladder):
     fewer = sound_dimensions(tiny, ["relu0", "relu1"], kept=2)
     for match, ask in (
-        ("has no dimension 'relu9/0/", lambda: render_queue.want("relu9/0/+", "sound30", 0.1)),
-        ("has no reference 'song' moved along", lambda: render_queue.want(FIRST, "song", 0.1)),
-        ("a change of 0 is wished for", lambda: render_queue.want(FIRST, "sound30", 0)),
+        ("has no dimension 'relu9/0/", lambda: render_queue.want(request("relu9/0/+", "sound30", 0.1))),
+        ("has no reference 'song' moved along", lambda: render_queue.want(request(FIRST, "song", 0.1))),
+        ("a change of 0 is requested", lambda: render_queue.want(request(FIRST, "sound30", 0))),
         ("with other dimensions", lambda: ModelMover(tiny, fewer, ladder, render_queue.folder)),
     ):
         with pytest.raises(AudioMetamerError, match=match):
             ask()
-    render_queue.want(FIRST, "sound30", 0.1)
-    record = render_queue.wait(FIRST, "sound30", 0.1, timeout=30).path.with_suffix(".json")
+    render_queue.want(request(FIRST, "sound30", 0.1))
+    record = render_queue.wait(request(FIRST, "sound30", 0.1), timeout=30).path.with_suffix(".json")
     whole = record.read_text()
     record.write_text(whole.replace(dimensions["relu0"].record.tensors_sha256, "0"))
     with pytest.raises(AudioMetamerError, match=r"was not made with the weights and dimensions of .*; delete it"):
@@ -215,17 +216,17 @@ def test_what_does_not_belong_together_is_told_in_a_line(render_queue, tiny, dim
     with pytest.warns(AudioMetamerWarning, match="is not the record of a moved signal: .*: counts as not made"):
         another = RenderQueue(render_queue.mover, ladder, render_queue.folder)
     with another:
-        another.want(FIRST, "sound30", 0.1)
-        assert another.wait(FIRST, "sound30", 0.1, timeout=30).path == record.with_suffix(".wav")
+        another.want(request(FIRST, "sound30", 0.1))
+        assert another.wait(request(FIRST, "sound30", 0.1), timeout=30).path == record.with_suffix(".wav")
     assert record.with_name(f"{record.name}.broken").read_text() == whole[:-50]
 
 
 def test_whether_a_signal_can_come(render_queue, monkeypatch):
-    assert render_queue.can_come(FIRST, "sound30", 0.1)
+    assert render_queue.can_come(request(FIRST, "sound30", 0.1))
     monkeypatch.setattr(model_mover, "move", None)
-    render_queue.want(FIRST, "sound30", 0.1)
-    assert render_queue.wait(FIRST, "sound30", 0.1, timeout=30) is None
-    assert not render_queue.can_come(FIRST, "sound30", 0.1), "it could not be made"
-    assert render_queue.can_come(SECOND, "sound30", 0.1)
+    render_queue.want(request(FIRST, "sound30", 0.1))
+    assert render_queue.wait(request(FIRST, "sound30", 0.1), timeout=30) is None
+    assert not render_queue.can_come(request(FIRST, "sound30", 0.1)), "it could not be made"
+    assert render_queue.can_come(request(SECOND, "sound30", 0.1))
     render_queue.close()
-    assert not render_queue.can_come(SECOND, "sound30", 0.1)
+    assert not render_queue.can_come(request(SECOND, "sound30", 0.1))

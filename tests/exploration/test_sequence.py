@@ -12,7 +12,7 @@ from tiny_built import CHANGES, CLIPS, DESIGN, DIMENSIONS, course_of, decide, of
 from tiny_ladder import record, write_moved_stimulus
 
 from audiometamer.dimensions.physical import Physical
-from audiometamer.exploration.sequence import ComparisonRequest
+from audiometamer.exploration.schedule import Comparison
 from audiometamer.listening.adaptive import CompletedTrial, Decided
 from audiometamer.psychophysics import InterleavedTrial, Interleaving, QuestPlus, Staircase
 from audiometamer.signals.presentation import presented as as_presented
@@ -76,7 +76,7 @@ def test_levels_are_those_of_the_procedures_and_other_trials_are_none_of_theirs(
     staircase = Staircase(
         start=0.8, least=0.1, most=0.8, steps=(4, 2), down=3, first_down=1, reversals=4, discard=2, max_trials=12, spacing="log"
     )
-    run = Interleaving(procedures=dict.fromkeys(DIMENSIONS, staircase), seed=course.interleaving(1).seed)
+    run = Interleaving(procedures=dict.fromkeys(DIMENSIONS, staircase), seed=course.schedule.interleaving(1).seed)
     answers = []
     for about in of_kind(heard, "main"):
         turn = run.next(answers)
@@ -117,7 +117,7 @@ def test_the_same_is_wanted_after_a_crash(course, heard, folder):
 
 def test_lists_and_seeds_differ(course, folder, heard):
     first = [
-        msgspec.convert(c.next(n, []).about, ComparisonRequest)
+        msgspec.convert(c.next(n, []).about, Comparison)
         for c in (course, of_settings(folder, "seed = 1", "seed = 2"))
         for n in (1, 2)
     ]
@@ -161,10 +161,10 @@ def test_nothing_is_told_ahead_where_it_depends_on_the_answer(folder):
 def test_dimensions_are_dealt_equally_often(folder):
     course = of_settings(folder, 'folder = "ladder"', 'folder = "ladder"\neach = 2')
     for listeners in range(1, 8):
-        heard = Counter(dimension for n in range(1, listeners + 1) for dimension in course.dealt(n))
+        heard = Counter(dimension for n in range(1, listeners + 1) for dimension in course.schedule.dimensions_of(n))
         assert sum(heard.values()) == 2 * listeners
         assert max(heard.values()) - min(heard[dimension] for dimension in DIMENSIONS) <= 1
-    assert {about.dimension for about in of_kind(take(course, 1), "main")} == set(course.dealt(1))
+    assert {about.dimension for about in of_kind(take(course, 1), "main")} == set(course.schedule.dimensions_of(1))
 
 
 def test_the_share_that_is_done_rises_from_0_to_1(course, heard):
@@ -177,7 +177,7 @@ def test_the_share_that_is_done_rises_from_0_to_1(course, heard):
 @pytest.mark.parametrize("kind", ["psi", "quest+"])
 def test_bayesian_procedures_ask_for_rungs_of_the_ladder(folder, kind):
     course = of_settings(folder, "reversals = 4\ndiscard = 2\nmax_trials = 12", f'kind = "{kind}"\ntrials = 6')
-    assert {type(procedure) for procedure in course.procedures.values()} == {QuestPlus}
+    assert {type(procedure) for procedure in course.schedule.procedures.values()} == {QuestPlus}
     main = of_kind(take(course), "main")
     assert len(main) == 18
     assert {about.requested for about in main} <= set(CHANGES)

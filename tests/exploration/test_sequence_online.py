@@ -29,20 +29,20 @@ class FakeQueue:
         self.make, self.coming = make, coming
         self.wanted, self.dropped, self.asleep, self.urgencies = {}, set(), 0.0, []
 
-    def want(self, dimension, reference, requested, *, urgency=0.0, listener=0):
-        self.wanted[MoveRequest.of(dimension, reference, requested)] = urgency
+    def want(self, request, *, urgency=0.0, listener=0):
+        self.wanted[request] = urgency
         self.urgencies.append(urgency)
-        self.dropped.discard(MoveRequest.of(dimension, reference, requested))
+        self.dropped.discard(request)
 
-    def drop(self, dimension, reference, requested, *, listener=0):
-        self.dropped.add(MoveRequest.of(dimension, reference, requested))
+    def drop(self, request, *, listener=0):
+        self.dropped.add(request)
 
-    def can_come(self, *_wish):
+    def can_come(self, _request):
         return self.coming
 
-    def wait(self, dimension, reference, requested, *, timeout=0.0):
+    def wait(self, request, *, timeout=0.0):
         self.asleep += timeout
-        return self.make and self.make(dimension, reference, requested)
+        return self.make and self.make(*request)
 
 
 @pytest.fixture
@@ -176,14 +176,14 @@ def test_what_another_listener_drops_still_comes_for_who_waits(course, tmp_path)
     def waited():
         look = next(looks)
         if look == 4:
-            render_queue.drop(*request, listener=2)  # between two looks of this one
+            render_queue.drop(request, listener=2)  # between two looks of this one
         if look == 6:
             mover.let.set()
         return 0.0
 
     with RenderQueue(mover, course.ladder, tmp_path / "made") as render_queue:
-        render_queue.want(request.dimension, request.reference, 2 * request.change, urgency=1)  # what is in the making meanwhile
-        render_queue.want(*request, listener=2)
+        render_queue.want(request._replace(change=2 * request.change), urgency=1)  # what is in the making meanwhile
+        render_queue.want(request, listener=2)
         about = presented(having(course, render_queue).decide(wanted, waited, lambda: False))
     assert (about.way, about.made) == ("online", request.change)
 
@@ -218,7 +218,9 @@ def test_what_may_come_is_told_ahead_and_what_will_not_is_taken_back(course):
         heard.append(CompletedTrial(decided, "", next(pattern)))
     assert told > 10
     played = {MoveRequest.of(about.dimension, about.reference, about.requested) for about in of_kind(heard, "main")}
-    assert render_queue.wanted.keys() - played <= render_queue.dropped | online._foreseen(1, heard[:-1], heard[-1].decided).keys()
+    assert (
+        render_queue.wanted.keys() - played <= render_queue.dropped | online._needed_soon(1, heard[:-1], heard[-1].decided).keys()
+    )
 
 
 def test_nothing_is_told_ahead_if_the_design_says_so(tmp_path):

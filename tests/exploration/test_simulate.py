@@ -90,7 +90,7 @@ def test_a_small_exploration_recovers_its_thresholds():
     course = tiny_listeners.course(ladder, each=3)
     known = tiny_listeners.sensitivities(ladder, truths, DECISION.d_prime, spread=0.2)
     trials = [trial for number in range(1, 9) for trial in simulate(course, number, known, DECISION, seed=1)]
-    found = analyse(trials, procedures=course.procedures, resamples=30).thresholds.rows
+    found = analyse(trials, procedures=course.schedule.procedures, resamples=30).thresholds.rows
     rows = [row for row in found if not row.listener]
     true = [true_threshold(ladder, known, row.dimension, DECISION) for row in rows]
     assert [row.listeners for row in rows] == [4] * 6

@@ -199,4 +199,4 @@ def test_a_grid_has_its_ends_exactly():
 def test_what_is_done_is_the_share_of_the_trials():
     levels = spaced_levels(1, 10, 5)
     procedure = psi(levels=levels, thresholds=levels, slopes=(1.0,), guess=0.5, trials=4)
-    assert [procedure.done([AdaptiveTrial(1, True)] * n) for n in range(5)] == [0, 0.25, 0.5, 0.75, 1]
+    assert [procedure.progress([AdaptiveTrial(1, True)] * n) for n in range(5)] == [0, 0.25, 0.5, 0.75, 1]

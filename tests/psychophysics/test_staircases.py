@@ -161,4 +161,4 @@ def test_what_is_done_is_the_share_of_reversals_or_of_the_most_trials():
     staircase = Staircase(start=5, least=0, most=10, steps=(1,), down=1, reversals=4, discard=2, max_trials=10)
     answers = [True, True, False, True, False, True]  # reversals at the third trial and after
     trials = [AdaptiveTrial(0, answer) for answer in answers]
-    assert [staircase.done(trials[:n]) for n in range(7)] == [0, 0.1, 0.2, 0.3, 0.5, 0.75, 1]
+    assert [staircase.progress(trials[:n]) for n in range(7)] == [0, 0.1, 0.2, 0.3, 0.5, 0.75, 1]

@@ -62,7 +62,7 @@ def read_analysis_input(path: Path, *, listeners: Path | None = None, database: 
     found, course = read_answers(database or path / DATABASE, experiment), experiment.course
     if not isinstance(course, ExplorationSequence):
         raise AudioMetamerError(f"{path} is no exploration; it is for `audiometamer experiment`")
-    design, procedures = course.design, course.procedures
+    design, procedures = course.design, course.schedule.procedures
     if not (trials := list(answered(found, task=design.task.kind))):
         raise AudioMetamerError(f"{database or path / DATABASE} holds no answers to comparisons")
     (target,) = {procedure.target for procedure in procedures.values()}

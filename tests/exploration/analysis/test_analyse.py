@@ -28,7 +28,7 @@ def explored(listeners=2):
 
 def test_what_is_written(tmp_path):
     trials, course = explored()
-    found = analyse(trials, procedures=course.procedures, resamples=10)
+    found = analyse(trials, procedures=course.schedule.procedures, resamples=10)
     paths = write_analysis(found, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
     main = [trial for trial in trials if trial.kind == "main"]
@@ -52,7 +52,7 @@ def test_what_is_written(tmp_path):
 
 def test_the_same_seed_tells_the_same():
     trials, course = explored()
-    first, second = (analyse(trials, procedures=course.procedures, resamples=10, seed=4) for _ in range(2))
+    first, second = (analyse(trials, procedures=course.schedule.procedures, resamples=10, seed=4) for _ in range(2))
     assert first.thresholds == second.thresholds
 
 
