@@ -67,6 +67,11 @@ def some_of(names: Sequence[str], most: int = 3) -> str:
     return f"{first} and {len(names) - most} more" if len(names) > most else first
 
 
+def pluralize(n: int, word: str) -> str:
+    """A number of things in words: ``1 clip``, ``2 clips``."""
+    return f"{n} {word}{'s' * (n != 1)}"
+
+
 def people(n: int) -> str:
     """How many listeners, in words."""
-    return f"{n} listener{'s' * (n != 1)}"
+    return pluralize(n, "listener")

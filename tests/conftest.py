@@ -26,6 +26,14 @@ def pytest_xdist_setupnodes(specs):
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // len(specs), 1)))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """``-m "not browser and not slurm"`` leaves out whatever needs more than Python."""
+    for item in items:
+        if "browser" in item.fixturenames or item.get_closest_marker("programs"):
+            item.add_marker("browser")
+
+
 @pytest.fixture(autouse=True)
 def _threads_are_left_as_they_were():
     """Other threads give other rounding, and whatever compares two runs to the bit fails much later."""

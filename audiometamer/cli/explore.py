@@ -27,7 +27,7 @@ from audiometamer.dimensions.ladder import all_moves, distinct_clips
 from audiometamer.dimensions.ladder_plan import planned_ladder, read_ladder_plan
 from audiometamer.dimensions.ladder_run import run_ladder
 from audiometamer.dimensions.moving import METHODS, STEPS, Moved, move
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, pluralize
 from audiometamer.exploration.analysis import analyse as analysing
 from audiometamer.exploration.analysis.reading import read_analysis_input
 from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime
@@ -44,7 +44,6 @@ from audiometamer.listening.simulated import IdealListener
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models.model import Model
 from audiometamer.psychophysics import DECISION_RULES, decision_model_for
-from audiometamer.stimuli.set import counted
 
 _path = click.Path(path_type=Path)
 _number = click.option("--signals-at-most", "number", type=click.IntRange(1), help="So many of SIGNALS, at random.")
@@ -253,7 +252,7 @@ def ladder(path: Path, device: str, workers: int) -> None:
     moves.tsv, a row for each signal, and calibration.tsv, what each wished change along each dimension came to.
     """
     with tracked() as tracker:
-        made, failed = run_ladder(path, read_ladder_plan(path), device=device, workers=workers, report=tracker)
+        made, failed = run_ladder(path, read_ladder_plan(path), device=device, workers=workers, progress=tracker)
     _print_calibrated(calibrate(stimulus.record for stimulus in made.all))
     for trouble in failed[:10]:
         click.echo(f"{trouble.reference} along {trouble.dimension} by {trouble.change:g}: {trouble.message}")
@@ -261,8 +260,8 @@ def ladder(path: Path, device: str, workers: int) -> None:
         click.echo(f"and {len(failed) - 10} more could not be made")
     references = {stimulus.record.clip for stimulus in made.all}
     click.echo(
-        f"{counted(len(made.all), 'moved signal')} in {made.folder}: {counted(len(made.dimensions), 'dimension')}, "
-        f"{counted(len(references), 'reference')}; {len(failed)} could not be made"
+        f"{pluralize(len(made.all), 'moved signal')} in {made.folder}: {pluralize(len(made.dimensions), 'dimension')}, "
+        f"{pluralize(len(references), 'reference')}; {len(failed)} could not be made"
     )
 
 
@@ -292,8 +291,8 @@ def build(design: Path, key: Path | None, out: Path) -> None:
         table.add_row(layer, str(len(names)), references, _span(map(len, levels)), least, most)
     print_table(table)
     click.echo(
-        f"{counted(asked.listeners, 'listener')}, each with {asked.ladder.each} of "
-        f"{counted(len(course.schedule.dimensions), 'dimension')}: {out}"
+        f"{pluralize(asked.listeners, 'listener')}, each with {asked.ladder.each} of "
+        f"{pluralize(len(course.schedule.dimensions), 'dimension')}: {out}"
     )
     serving.tell_of_ends(read_exploration_design(design), out)
     click.echo(f"key, for your eyes alone: {out / layout.NAMES_KEY}")

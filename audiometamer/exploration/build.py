@@ -33,7 +33,7 @@ from audiometamer.listening.trials import Lists, TrialList
 from audiometamer.models.loading import load_model
 from audiometamer.signals.images import read_png
 from audiometamer.signals.presentation import NOISE, Sounds, write_pcm
-from audiometamer.stimuli.plan import as_seen
+from audiometamer.stimuli.plan import model_reference
 from audiometamer.version import __version__
 
 COURSE = "explore"  # the command whose experiments these are
@@ -171,7 +171,7 @@ def _dimensions(path: Path, design: ExplorationDesign, ladder: Ladder, chosen: S
         found = load_all(path.parent / design.making.dimensions)
         ladder.check(found)
     with error_context(path, "making.model"):
-        model = load_model(as_seen(path, design.making.model or ladder.model))
+        model = load_model(model_reference(path, design.making.model or ladder.model))
         needed = {layer: found[layer] for layer in dict.fromkeys(Dimension.parse(name).layer for name in chosen)}
         for each in needed.values():
             each.check(model)
@@ -187,7 +187,7 @@ def _resolved(path: Path, design: ExplorationDesign, chosen: Sequence[str], ladd
         making=msgspec.structs.replace(
             design.making,
             dimensions=DIMENSIONS if online else None,
-            model=_from_anywhere(as_seen(path, design.making.model or ladder.model)) if online else None,
+            model=_from_anywhere(model_reference(path, design.making.model or ladder.model)) if online else None,
         ),
         texts=copied_texts(design),
     )

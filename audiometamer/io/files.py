@@ -24,6 +24,8 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingE
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
+# What decoding broken JSON raises.
+JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 # How flock answers where there are no locks: a mount without them, NFS without a lock daemon.
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 # How fsync, or opening a folder for it, answers where there is none: FUSE mounts, network shares, folders one may not list.

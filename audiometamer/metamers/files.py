@@ -13,7 +13,7 @@ import msgspec
 import torch
 
 from audiometamer.errors import AudioMetamerError, BrokenError
-from audiometamer.io.files import atomic_write, set_aside, write_json
+from audiometamer.io.files import JSON_ERRORS, atomic_write, set_aside, write_json
 from audiometamer.io.hashes import file_sha256, sha256_of
 from audiometamer.io.names import check_apart, check_beside, safe_name
 from audiometamer.io.tables import write_table
@@ -21,7 +21,6 @@ from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.results import (
     INDEX,
-    NOT_JSON,
     TARGET,
     UNFINISHED,
     Result,
@@ -113,7 +112,7 @@ def _check_record(record: Path, clip: str, model: str, clip_sha256: str) -> None
     """Raise if a record is there and is of another clip or model; with an empty sum, only the names are compared."""
     try:
         found = _of_metamers.decode(record.read_bytes()).settings
-    except (OSError, *NOT_JSON):  # whoever makes or reads that metamer says so
+    except (OSError, *JSON_ERRORS):  # whoever makes or reads that metamer says so
         return
     if (found.clip, found.model) != (clip, model):
         raise AudioMetamerError(

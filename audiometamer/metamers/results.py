@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
-from audiometamer.io.files import is_within
+from audiometamer.io.files import JSON_ERRORS, is_within
 from audiometamer.io.names import as_on_any_disk, safe_name
 from audiometamer.io.tables import read_cells
 from audiometamer.metamers.settings import Settings
@@ -36,10 +36,6 @@ _OTHERS = {
     "evaluation.tsv": "an evaluation", "lists.json": "an experiment", "model.toml": "a model", "selection.tsv": "a selection",
     "moves.tsv": "a ladder of moved sounds", "sounds.tsv": "an export", "conditions.csv": "an export",
 }  # fmt: skip
-
-
-# What JSON that cannot be read raises.
-NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class BrokenOriginalError(BrokenError):
@@ -386,7 +382,7 @@ def read_json(record: Path, decoder: "msgspec.json.Decoder[T]", of: str) -> T:
         return decoder.decode(record.read_bytes())
     except OSError as error:
         raise AudioMetamerError(f"{record} cannot be read: {error.strerror}") from error
-    except NOT_JSON as error:
+    except JSON_ERRORS as error:
         if version := other_version(record):
             raise AudioMetamerError(f"{record} is not the record of {of}{version}: {error}") from error
         raise BrokenError(f"{record} is not the record of {of}: {first_line(error)}") from error
@@ -413,7 +409,7 @@ def other_version(record: Path) -> str:
     """Words for the version of audiometamer that wrote a record, if it says so and is not this one."""
     try:
         whole = msgspec.json.decode(record.read_bytes(), type=_Versions)
-    except (OSError, *NOT_JSON):
+    except (OSError, *JSON_ERRORS):
         return ""
     found = (whole.evidence or whole).versions.get("audiometamer", __version__)
     return "" if found == __version__ else f" of this version ({__version__}; {found} wrote it)"

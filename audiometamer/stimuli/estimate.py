@@ -3,20 +3,21 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from audiometamer.devices import choose_device
+from audiometamer.jobs.progress import ProgressCallback
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.benchmark import time_step
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.methods import Method, load_method
 from audiometamer.metamers.synthesis import places
 from audiometamer.models.model import Model
-from audiometamer.stimuli.items import Visit, expand
+from audiometamer.stimuli.items import ModelVisitor, expand
 from audiometamer.stimuli.layout import is_complete
-from audiometamer.stimuli.plan import Plan, sources
+from audiometamer.stimuli.plan import Plan, find_sources
 
 _RECORD_BYTES = 12_000  # an item.json with its loss curve
 # Share of the items that the first attempt of the default method leaves to later ones, over three networks (docs/optimisers.md).
@@ -85,7 +86,7 @@ def measure_cost(model: Model, layer: str, *, size: int) -> Cost:
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerEstimate:
     """One layer of one model of a plan: how many items, how many of them there, and seconds for the rest if measured.
 
     `at_most` is given where the plan takes fewer steps than its method: how many items need every attempt is then unknown.
@@ -100,7 +101,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PlanEstimate:
     """What a plan comes to.
 
     Parameters
@@ -114,7 +115,7 @@ class Estimate:
     """
 
     clips: int
-    rows: list[Row]
+    rows: list[LayerEstimate]
     n_bytes: int
     reading: float = 0.0
 
@@ -148,9 +149,9 @@ def estimate(
     *,
     device: str = "auto",
     measure: bool = True,
-    report: Callable[[float, str], None] | None = None,
-    visit: Visit | None = None,
-) -> Estimate:
+    progress: ProgressCallback | None = None,
+    visit: ModelVisitor | None = None,
+) -> PlanEstimate:
     """Expand a plan, and time a few steps at every layer.
 
     Parameters
@@ -161,15 +162,15 @@ def estimate(
     device : str
     measure : bool
         Whether to time steps. Default True.
-    report : callable, optional
-        Told the share of the models that is done, and the layer.
+    progress : callable, optional
+        Called with the share of the models that is done, and the layer.
     visit : callable, optional
         Shown each model; see `audiometamer.stimuli.items.expand`.
     """
     method, chosen = load_method(plan.method), choose_device(device)
     costs: dict[tuple[str, str], Cost | None] = {}
     sizes: dict[str, int] = {}
-    most = len(sources(path, plan.clips)) * len(plan.seeds)
+    most = len(find_sources(path, plan.clips)) * len(plan.seeds)
     began, measuring = time.monotonic(), 0.0
 
     def look_at(entry: int, model: Model, null: NullDistribution | None, layers: Sequence[str]) -> None:
@@ -181,8 +182,8 @@ def estimate(
         sizes[model.name] = 4 * math.prod(model.signal_shape)
         model.to(chosen)
         for layer in layers:
-            if report is not None:
-                report(done, f"{model.name} {layer}")
+            if progress is not None:
+                progress(done, f"{model.name} {layer}")
             costs[model.name, layer] = None
             if measure:
                 size = min(plan.batch_size or fitting_batch_size(model, places(layer)), most)
@@ -204,7 +205,7 @@ def estimate(
         seconds = None if cost is None else cost.of_items(left, method, steps, judged=judged[at])
         few = judged[at] and steps < method.steps and len(method.attempts) > 1
         at_most = cost.at_most(left, method, steps) if cost is not None and few else None
-        rows.append(Row(*at, planned[at], there[at], seconds, at_most))
+        rows.append(LayerEstimate(*at, planned[at], there[at], seconds, at_most))
     clips = len(expansion.sources)
     n_bytes = sum(row.items * (sizes[row.model] + _RECORD_BYTES) for row in rows) + clips * sum(sizes.values())
-    return Estimate(clips, rows, n_bytes, reading)
+    return PlanEstimate(clips, rows, n_bytes, reading)

@@ -20,18 +20,18 @@ from audiometamer.signals.presentation import NOISE, TONE, Settings, Sounds, _rm
 from audiometamer.stimuli.set import (
     RIGHTS,
     UNKNOWN,
-    Row,
+    IndexRow,
     description,
     read_clips,
-    read_rows,
+    read_index_rows,
 )
 from audiometamer.stimuli.verify import manifest_sha256
 from audiometamer.version import __version__
 
-Form = Literal["bids", "psychopy", "folder"]
+ExportFormat = Literal["bids", "psychopy", "folder"]
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ExportedSound(msgspec.Struct, frozen=True):
     """One sound of an export: a row of the key.
 
     Parameters
@@ -71,23 +71,23 @@ class Entry(msgspec.Struct, frozen=True):
         return self.about.get(name) or UNKNOWN
 
 
-_KEY = tuple(name for name in Entry.__struct_fields__ if name != "about")
+_KEY = tuple(name for name in ExportedSound.__struct_fields__ if name != "about")
 
 
 def export(
     stimulus_set: Path,
     out: Path,
     *,
-    to: Form,
+    to: ExportFormat,
     settings: Settings,
     selection: Path | None = None,
     key: Path | None = None,
     names_key: Path | None = None,
-) -> list[Entry]:
+) -> list[ExportedSound]:
     """Write presentation copies of a set's metamers and of their clips into a new folder, and the key to them beside it.
 
     The files of `out` do not tell what they are; the key does, and lies elsewhere, with the settings in a JSON of the same name
-    and, in `names_key_beside` it, the private key that names and dither follow from. The same set, settings and private key give
+    and, in `names_key_file`, the private key that names and dither follow from. The same set, settings and private key give
     the same files.
 
     Parameters
@@ -113,9 +113,9 @@ def export(
         If `out` or a key exists, the private key cannot be read, a sound cannot be read or is silent, is no sound, a peak would
         clip and `settings.peaks` is "stop", or a ramp is too long.
     """
-    if to not in get_args(Form):
-        raise AudioMetamerError(f"{to!r} is no form of export; there are {', '.join(get_args(Form))}")
-    key = key or default_key(out)
+    if to not in get_args(ExportFormat):
+        raise AudioMetamerError(f"{to!r} is no form of export; there are {', '.join(get_args(ExportFormat))}")
+    key = key or default_key_file(out)
     _check_free(out, key)
     draws = keyed_draws(settings.seed, names_key)
     entries = _entries(stimulus_set, _selected(stimulus_set, selection), draws, _naming(to, settings))
@@ -134,18 +134,18 @@ def export(
         }  # fmt: skip
         _FORMS[to](folder, made, settings)
         write_text(folder / "README.md", _readme(made, settings, level, sounds.lowered_db, _naming(to, settings)))
-        write_key(names_key_beside(key), draws)
+        write_key(names_key_file(key), draws)
         write_json(key.with_suffix(".json"), about)
         write_private(key, table_text((*_KEY, *_columns_about(made)), (entry.row() for entry in made)))
     return made
 
 
-def default_key(out: Path) -> Path:
+def default_key_file(out: Path) -> Path:
     """Where the key to an export lies if nothing else is said: beside its folder."""
     return out.parent / f"{resolved(out).name}-key.tsv"
 
 
-def names_key_beside(key: Path) -> Path:
+def names_key_file(key: Path) -> Path:
     """Where the private key lies that the names in a key follow from."""
     return key.with_suffix(".names.key")
 
@@ -155,15 +155,15 @@ def _check_free(out: Path, key: Path) -> None:
         raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
     if key.suffix != ".tsv":
         raise AudioMetamerError(f"the key is {key}; its name must end in .tsv")
-    for path in (key, key.with_suffix(".json"), names_key_beside(key)):
+    for path in (key, key.with_suffix(".json"), names_key_file(key)):
         if path.exists():
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --key")
     if resolved(out) in resolved(key).parents:
         raise AudioMetamerError(f"the key {key} would lie in {out}, where listeners' programs can read it; keep it apart")
 
 
-def _selected(stimulus_set: Path, selection: Path | None) -> list[Row]:
-    rows = read_rows(stimulus_set)
+def _selected(stimulus_set: Path, selection: Path | None) -> list[IndexRow]:
+    rows = read_index_rows(stimulus_set)
     if selection is not None:
         wanted = {row["file"]: None for row in read_table(selection, required=["file"])}
         by_file = {row.file: row for row in rows}
@@ -180,25 +180,25 @@ def _selected(stimulus_set: Path, selection: Path | None) -> list[Row]:
     return rows
 
 
-def _entries(stimulus_set: Path, rows: Sequence[Row], draws: Draws, file_of: Callable[[str], str]) -> list[Entry]:
+def _entries(stimulus_set: Path, rows: Sequence[IndexRow], draws: Draws, file_of: Callable[[str], str]) -> list[ExportedSound]:
     """Each metamer and each clip, with names that tell nothing, in the order of these names."""
     clips = read_clips(stimulus_set)
     originals = {row.original: row for row in rows if row.original.endswith(".wav")}
     sources = [(row.file, row, row.layer) for row in rows] + [(path, row, NATURAL) for path, row in originals.items()]
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ExportedSound] = {}
     for set_file, row, layer in sources:
         name, natural = draws.name(set_file), layer == NATURAL
         if name in entries:  # of 20,000 sounds, once in a million exports
             raise AudioMetamerError(f"two sounds would be named {name}; choose another --seed")
         about = {column: cell for column, cell in clips.get(row.clip, {}).items() if column not in _KEY}
-        entries[name] = Entry(
+        entries[name] = ExportedSound(
             stim_id=name, file=file_of(name), clip=row.clip, model="" if natural else row.model, layer=layer,
             seed=None if natural else row.seed, verdict="" if natural else row.verdict, set_file=set_file, about=about,
         )  # fmt: skip
     return [entries[name] for name in sorted(entries)]
 
 
-def _write(entry: Entry, sounds: Sounds, folder: Path) -> Entry:
+def _write(entry: ExportedSound, sounds: Sounds, folder: Path) -> ExportedSound:
     """Write one sound; its entry with its duration and level."""
     sound = sounds.read(entry.set_file)
     write_pcm(folder / entry.file, sound, sounds.settings, name=entry.stim_id, draws=sounds.draws)
@@ -206,7 +206,7 @@ def _write(entry: Entry, sounds: Sounds, folder: Path) -> Entry:
     return msgspec.structs.replace(entry, duration=len(sound) / sounds.settings.sample_rate, rms_db=level)
 
 
-def _naming(to: Form, settings: Settings) -> Callable[[str], str]:
+def _naming(to: ExportFormat, settings: Settings) -> Callable[[str], str]:
     """From the name of a sound to its file in an export."""
     if to == "folder":
         return lambda name: f"{name}.wav"
@@ -215,18 +215,22 @@ def _naming(to: Form, settings: Settings) -> Callable[[str], str]:
     return lambda name: f"stimuli/{name}.wav"
 
 
-def _columns_about(entries: Sequence[Entry]) -> list[str]:
+def _columns_about(entries: Sequence[ExportedSound]) -> list[str]:
     return list(dict.fromkeys(column for entry in entries for column in entry.about))
 
 
-def _told(entries: Sequence[Entry], settings: Settings) -> list[str]:
+def _told(entries: Sequence[ExportedSound], settings: Settings) -> list[str]:
     """The columns that say what each sound is, which the tables of an export have with `reveal` alone."""
     about = [column for column in _columns_about(entries) if column not in RIGHTS]
     return ["clip", "model", "layer", "seed", "verdict", *about] if settings.reveal else []
 
 
 def _table(
-    path: Path, entries: Sequence[Entry], settings: Settings, columns: Mapping[str, Callable[[Entry], Any]], empty: str = ""
+    path: Path,
+    entries: Sequence[ExportedSound],
+    settings: Settings,
+    columns: Mapping[str, Callable[[ExportedSound], Any]],
+    empty: str = "",
 ) -> list[str]:
     """Write a table of an export, `empty` for what does not apply; its columns."""
     told = [column for column in _told(entries, settings) if column not in columns]
@@ -238,12 +242,12 @@ def _table(
     return [*columns, *told]
 
 
-def _write_folder(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
+def _write_folder(folder: Path, entries: Sequence[ExportedSound], settings: Settings) -> None:
     """``sounds.tsv``: a row for each sound."""
     _table(folder / "sounds.tsv", entries, settings, {"file": _file, "stim_id": _stim_id, "duration": _duration})
 
 
-def _write_psychopy(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
+def _write_psychopy(folder: Path, entries: Sequence[ExportedSound], settings: Settings) -> None:
     """``conditions.csv``: what a loop of PsychoPy reads; its columns become variables."""
     _table(folder / "conditions.csv", entries, settings, {"stim_file": _file, "stim_id": _stim_id, "duration": _duration})
 
@@ -257,15 +261,15 @@ def _check_variables(columns: Sequence[str]) -> None:
         )
 
 
-def _file(entry: Entry) -> str:
+def _file(entry: ExportedSound) -> str:
     return entry.file
 
 
-def _stim_id(entry: Entry) -> str:
+def _stim_id(entry: ExportedSound) -> str:
     return entry.stim_id
 
 
-def _duration(entry: Entry) -> float | None:
+def _duration(entry: ExportedSound) -> float | None:
     return entry.duration
 
 
@@ -287,13 +291,13 @@ _COLUMNS = {
 }
 
 
-def _write_bids(folder: Path, entries: Sequence[Entry], settings: Settings) -> None:
+def _write_bids(folder: Path, entries: Sequence[ExportedSound], settings: Settings) -> None:
     """``stimuli/`` at the root of a BIDS data set, and in ``sourcedata/`` rows for the participants' ``events.tsv``."""
     licences = [entry.right("licence") for entry in entries]
     about = description("Stimuli made with audiometamer", licences, kind="raw", told_in="README.md")
     write_json(folder / "dataset_description.json", about)
     name_file = _naming("bids", settings)
-    catalogue: dict[str, Callable[[Entry], Any]] = {
+    catalogue: dict[str, Callable[[ExportedSound], Any]] = {
         "stimulus_id": lambda entry: f"stim-{entry.stim_id}",
         "type": lambda _: "audio",
         "filename": lambda entry: name_file(entry.stim_id).removeprefix("stimuli/"),
@@ -302,7 +306,7 @@ def _write_bids(folder: Path, entries: Sequence[Entry], settings: Settings) -> N
     }
     if settings.reveal:  # whose clip it is tells what it is
         catalogue |= {"license": lambda e: e.right("licence"), "copyright": lambda e: e.right("attribution")}
-    events: dict[str, Callable[[Entry], Any]] = {"onset": lambda _: None, "duration": _duration}
+    events: dict[str, Callable[[ExportedSound], Any]] = {"onset": lambda _: None, "duration": _duration}
     if settings.bids_version == "coming":
         stimuli = [*entries, *map(_calibration_entry, (NOISE, TONE))]
         _described(folder / "stimuli" / "stimuli.tsv", stimuli, settings, catalogue)
@@ -312,7 +316,9 @@ def _write_bids(folder: Path, entries: Sequence[Entry], settings: Settings) -> N
     _described(folder / "sourcedata" / "events.tsv", entries, settings, events)
 
 
-def _described(path: Path, entries: Sequence[Entry], settings: Settings, columns: Mapping[str, Callable[[Entry], Any]]) -> None:
+def _described(
+    path: Path, entries: Sequence[ExportedSound], settings: Settings, columns: Mapping[str, Callable[[ExportedSound], Any]]
+) -> None:
     """A table as BIDS takes it and, beside it, a JSON that says what its columns are."""
     written = _table(path, entries, settings, columns, empty="n/a")
     own = [name for name in written if name not in ("onset", "duration")]  # BIDS itself says what these are
@@ -320,19 +326,21 @@ def _described(path: Path, entries: Sequence[Entry], settings: Settings, columns
     write_json(path.with_suffix(".json"), about)
 
 
-def _calibration_entry(name: str) -> Entry:
+def _calibration_entry(name: str) -> ExportedSound:
     rights = {"licence": "CC0-1.0", "attribution": "n/a"}
-    return Entry(stim_id=name, file="", clip="", model="", layer="", seed=None, verdict="", set_file="", about=rights)
+    return ExportedSound(stim_id=name, file="", clip="", model="", layer="", seed=None, verdict="", set_file="", about=rights)
 
 
-_FORMS: dict[Form, Callable[[Path, Sequence[Entry], Settings], None]] = {
+_FORMS: dict[ExportFormat, Callable[[Path, Sequence[ExportedSound], Settings], None]] = {
     "bids": _write_bids,
     "psychopy": _write_psychopy,
     "folder": _write_folder,
 }
 
 
-def _readme(entries: Sequence[Entry], settings: Settings, level: float, lowered: float, file_of: Callable[[str], str]) -> str:
+def _readme(
+    entries: Sequence[ExportedSound], settings: Settings, level: float, lowered: float, file_of: Callable[[str], str]
+) -> str:
     """What an export is and how loud; nothing of what each sound is."""
     if settings.factor is None:
         plays = "the level at which the sounds play"

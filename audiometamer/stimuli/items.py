@@ -22,13 +22,13 @@ from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.identity import Identity, folder_of_item
 from audiometamer.stimuli.layout import is_complete
-from audiometamer.stimuli.plan import Plan, Source, layers_of, named_as_before, open_model, output_folder, sources
+from audiometamer.stimuli.plan import ClipSource, Plan, find_sources, keep_known_names, open_model, output_folder, planned_layers
 
 # Shown a model of a plan by its number, what its metamers are judged by, and the layers.
-Visit = Callable[[int, Model, NullDistribution | None, Sequence[str]], None]
+ModelVisitor = Callable[[int, Model, NullDistribution | None, Sequence[str]], None]
 
 
-class Planned(msgspec.Struct, frozen=True):
+class PlannedItem(msgspec.Struct, frozen=True):
     """One item of a plan: a clip, a model, a layer and a seed.
 
     Parameters
@@ -46,7 +46,7 @@ class Planned(msgspec.Struct, frozen=True):
 
     key: str
     identity: Identity
-    source: Source
+    source: ClipSource
     entry: int
     judge_sha256: str
     has_null: bool
@@ -56,7 +56,7 @@ class Planned(msgspec.Struct, frozen=True):
         """Where it lies in the set."""
         return folder_of_item(self.identity.settings, self.key)
 
-    def is_to_be_judged(self, found: Result) -> bool:
+    def needs_judging(self, found: Result) -> bool:
         """Whether the verdict of the item, as it lies in the set, is to be given anew."""
         return is_out_of_date(found.evidence, self.judge_sha256, has_null=self.has_null)
 
@@ -79,9 +79,9 @@ class Expansion:
 
     path: Path
     plan: Plan
-    sources: list[Source]
+    sources: list[ClipSource]
     layers: list[list[str]]
-    items: list[Planned]
+    items: list[PlannedItem]
 
     @property
     def folder(self) -> Path:
@@ -89,7 +89,7 @@ class Expansion:
         return output_folder(self.path, self.plan)
 
 
-def expand(path: Path, plan: Plan, *, visit: Visit | None = None) -> Expansion:
+def expand(path: Path, plan: Plan, *, visit: ModelVisitor | None = None) -> Expansion:
     """All items of a plan; every model is loaded in its turn, and every clip read.
 
     Parameters
@@ -105,10 +105,10 @@ def expand(path: Path, plan: Plan, *, visit: Visit | None = None) -> Expansion:
     AudioMetamerError
         If a model, layer or clip is not as it should be; the place in the plan is named.
     """
-    chosen = sources(path, plan.clips)
+    chosen = find_sources(path, plan.clips)
     with error_context(path, "clips"):
-        chosen = named_as_before(chosen, output_folder(path, plan))
-    items: list[Planned] = []
+        chosen = keep_known_names(chosen, output_folder(path, plan))
+    items: list[PlannedItem] = []
     layers: list[list[str]] = []
     names: dict[str, int] = {}
     heard: dict[object, dict[str, str]] = {}  # SHA-256 of the clips by how a model takes them
@@ -117,25 +117,25 @@ def expand(path: Path, plan: Plan, *, visit: Visit | None = None) -> Expansion:
         model, null = open_model(path, entry, place=place)
         if names.setdefault(model.name, k) != k:
             raise AudioMetamerError(f"{path}: {place}.name: models[{names[model.name]}] is called {model.name!r} too")
-        layers.append(layers_of(path, plan, entry, model, place=place))
+        layers.append(planned_layers(path, plan, entry, model, place=place))
         if (taken := _format(model)) not in heard:
             with error_context(path, "clips"):
                 heard[taken] = {source.name: sha256_of(source.read(model, plan.level).samples) for source in chosen}
         null = null or default_null(model)
-        whole, judge = identity_of(model, layers[k][0], plan), judge_sha256(model, null)
+        whole, judge = base_identity(model, layers[k][0], plan), judge_sha256(model, null)
         for layer in layers[k]:
             for source in chosen:
                 for seed in plan.seeds:
                     own = {"clip": source.name, "clip_sha256": heard[taken][source.name], "layer": layer, "seed": seed}
                     settings = replace(whole.settings, **own)
                     identity = replace(whole, settings=settings)
-                    items.append(Planned(identity.key, identity, source, k, judge, covers(null, layer)))
+                    items.append(PlannedItem(identity.key, identity, source, k, judge, covers(null, layer)))
         if visit is not None:
             visit(k, model, null, layers[k])
     return Expansion(path, plan, chosen, layers, _as_made(output_folder(path, plan), items))
 
 
-def _as_made(stimulus_set: Path, items: Sequence[Planned]) -> list[Planned]:
+def _as_made(stimulus_set: Path, items: Sequence[PlannedItem]) -> list[PlannedItem]:
     """Items with the keys that they have in the set: in earlier versions, keys also depended on what items are judged by."""
     there: dict[Path, dict[str, list[Path]]] = {}  # folders of items by that of their model, and their name but for the key
     found = []
@@ -147,7 +147,7 @@ def _as_made(stimulus_set: Path, items: Sequence[Planned]) -> list[Planned]:
                 folders.setdefault(beside.name.rpartition("-")[0], []).append(beside)
         others = [] if is_complete(at) else there[at.parent].get(at.name.rpartition("-")[0], [])
         same = (held for beside in others if (held := _made_as(beside, item.identity)) is not None)
-        made: _Identified | Planned = next(same, item)
+        made: _Identified | PlannedItem = next(same, item)
         found.append(replace(item, key=made.key, identity=made.identity))
     return found
 
@@ -172,7 +172,7 @@ def _format(model: Model) -> object:
     return model.sample_rate, model.duration, model.level, model.picture, model.signal_shape
 
 
-def identity_of(model: Model, layer: str, plan: Plan) -> Identity:
+def base_identity(model: Model, layer: str, plan: Plan) -> Identity:
     """What decides the samples of a model's items, by the one of silence with seed 0."""
     silence = Clip("", torch.zeros(model.signal_shape), model.sample_rate)
     structure = f"{model!r} {model.domain!r} {model.bounds} {model.signal_shape} {model.sample_rate}"

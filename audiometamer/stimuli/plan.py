@@ -26,7 +26,7 @@ from audiometamer.models.model import Model
 from audiometamer.signals.audio import SOUND_ENDINGS, Clip
 from audiometamer.signals.clip_names import clip_name, excerpt_name, name_of, seconds_in
 from audiometamer.signals.images import PICTURE_ENDINGS
-from audiometamer.stimuli.layout import OWN_COLUMNS, clip_tables
+from audiometamer.stimuli.layout import CLIP_COLUMNS, clip_tables
 
 Count = Annotated[int, Meta(ge=1, le=10**9)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
@@ -34,7 +34,7 @@ Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 _SIGNALS = SOUND_ENDINGS | PICTURE_ENDINGS
 
 
-class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class ClipSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Which recordings or photographs. Give one of `table`, `folder` and `files`; paths are as seen from the plan's folder.
 
     Parameters
@@ -109,7 +109,7 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """
 
     output: str
-    clips: Clips
+    clips: ClipSelection
     models: Annotated[list[PlannedModel], Meta(min_length=1)]
     layers: Annotated[list[str], Meta(min_length=1)] | None = None
     seeds: Annotated[list[Seed], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [0])
@@ -119,7 +119,7 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     batch_size: Count | None = None
 
 
-class Source(msgspec.Struct, frozen=True):
+class ClipSource(msgspec.Struct, frozen=True):
     """Where a clip comes from: a file, the seconds of it that are meant, and what else its table says."""
 
     name: str
@@ -176,7 +176,7 @@ def output_folder(path: Path, plan: Plan) -> Path:
     return path.parent / plan.output
 
 
-def sources(path: Path, clips: Clips) -> list[Source]:
+def find_sources(path: Path, clips: ClipSelection) -> list[ClipSource]:
     """The clips of a plan that lies at `path`, chosen but not read, sorted by name.
 
     Raises
@@ -200,12 +200,12 @@ def sources(path: Path, clips: Clips) -> list[Source]:
         rows = random.Random(clips.seed).sample(rows, clips.count)  # noqa: S311 (a reproducible draw, no secret)
     with error_context(path, "clips"):
         found = [
-            Source(
+            ClipSource(
                 name_of(row, clips.start, clips.duration),
                 Path(row["path"]),
                 seconds_in(row, "start", clips.start),
                 seconds_in(row, "duration", clips.duration),
-                {column: cell for column, cell in row.items() if column not in OWN_COLUMNS},
+                {column: cell for column, cell in row.items() if column not in CLIP_COLUMNS},
             )
             for row in rows
         ]
@@ -236,7 +236,7 @@ def _selected(rows: Sequence[dict[str, str]], select: Mapping[str, str | list[st
     return list(rows)
 
 
-def _check_sources(found: Sequence[Source]) -> None:
+def _check_sources(found: Sequence[ClipSource]) -> None:
     if not found:
         raise AudioMetamerError("no clip is chosen")
     seen: dict[str, Path] = {}
@@ -253,13 +253,13 @@ def _check_sources(found: Sequence[Source]) -> None:
             )
 
 
-def named_as_before(chosen: Sequence[Source], stimulus_set: Path) -> list[Source]:
+def keep_known_names(chosen: Sequence[ClipSource], stimulus_set: Path) -> list[ClipSource]:
     """Sources sorted by name; those that a set knows by their file's name alone, as earlier versions named excerpts, keep it."""
     rows = [row for table in clip_tables(stimulus_set) for row in read_table(table)]
-    known = {tuple(row.get(column) for column in OWN_COLUMNS) for row in rows}
+    known = {tuple(row.get(column) for column in CLIP_COLUMNS) for row in rows}
     taken = {source.name for source in chosen}
 
-    def named(source: Source) -> Source:
+    def named(source: ClipSource) -> ClipSource:
         before = msgspec.structs.replace(source, name=clip_name(source.path))
         by_itself = source.name == excerpt_name(before.name, source.start, source.duration)
         return before if by_itself and before.name not in taken and _own_cells(before, stimulus_set) in known else source
@@ -270,7 +270,7 @@ def named_as_before(chosen: Sequence[Source], stimulus_set: Path) -> list[Source
 def open_model(path: Path, entry: PlannedModel, *, place: str) -> tuple[Model, NullDistribution | None]:
     """A model of a plan, its labels grouped as the plan says, and the null distribution that the plan names for it."""
     with error_context(path, f"{place}.name"):
-        model = load_model(as_seen(path, entry.name))
+        model = load_model(model_reference(path, entry.name))
     with error_context(path, f"{place}.groups"):
         if entry.groups is not None:
             model.labels = grouped(model.named_labels(), read_groups(path.parent / entry.groups))
@@ -284,13 +284,13 @@ def planned_models(stimulus_set: Path) -> list[tuple[Path, PlannedModel]]:
     return [(path, entry) for path in plans for entry in read_plan(path).models]
 
 
-def as_seen(path: Path, name: str) -> str:
+def model_reference(path: Path, name: str) -> str:
     """A folder of a model that lies beside the plan is named as seen from there."""
     beside = path.parent / name
     return str(beside) if (beside / "model.toml").is_file() else name
 
 
-def layers_of(path: Path, plan: Plan, entry: PlannedModel, model: Model, *, place: str) -> list[str]:
+def planned_layers(path: Path, plan: Plan, entry: PlannedModel, model: Model, *, place: str) -> list[str]:
     """The layers of one of a plan's models, each known to be there."""
     named = entry.layers or plan.layers
     where = f"{place}.layers" if entry.layers else "layers"
@@ -301,7 +301,7 @@ def layers_of(path: Path, plan: Plan, entry: PlannedModel, model: Model, *, plac
     return list(dict.fromkeys(map(model.canonical, named or model.layers)))
 
 
-def write_resolved(path: Path, plan: Plan, chosen: Sequence[Source], layers: Sequence[list[str]], folder: Path) -> Path:
+def write_resolved_plan(path: Path, plan: Plan, chosen: Sequence[ClipSource], layers: Sequence[list[str]], folder: Path) -> Path:
     """Write a plan into its set with everything that it left open filled in, and a table of its clips, with all columns.
 
     The first plan of a set is ``plan.toml`` with ``clips.csv``; each later one that differs is ``plan-2.toml`` and so on.
@@ -331,14 +331,14 @@ def _text(path: Path) -> str | None:
     return (path.read_text(encoding="utf-8", errors="replace").strip("\0") or None) if path.exists() else None
 
 
-def _clips_table(chosen: Sequence[Source], folder: Path) -> str:
+def _clips_table(chosen: Sequence[ClipSource], folder: Path) -> str:
     columns = list(dict.fromkeys(column for source in chosen for column in source.columns))
-    rows = ({**source.columns, **dict(zip(OWN_COLUMNS, _own_cells(source, folder), strict=True))} for source in chosen)
-    return table_text((*OWN_COLUMNS, *columns), rows, delimiter=",")
+    rows = ({**source.columns, **dict(zip(CLIP_COLUMNS, _own_cells(source, folder), strict=True))} for source in chosen)
+    return table_text((*CLIP_COLUMNS, *columns), rows, delimiter=",")
 
 
-def _own_cells(source: Source, folder: Path) -> tuple[str, ...]:
-    """A source's cells in the columns `OWN_COLUMNS` of a table in a folder."""
+def _own_cells(source: ClipSource, folder: Path) -> tuple[str, ...]:
+    """A source's cells in the columns `CLIP_COLUMNS` of a table in a folder."""
     seconds = ["" if value is None else str(value) for value in (source.start, source.duration)]
     return (source.name, Path(os.path.relpath(source.path, folder)).as_posix(), *seconds)
 
@@ -351,7 +351,7 @@ def _filled_in(path: Path, plan: Plan, layers: Sequence[list[str]], folder: Path
 
     entries = [
         PlannedModel(
-            entry.name if as_seen(path, entry.name) == entry.name else seen(entry.name) or ".",
+            entry.name if model_reference(path, entry.name) == entry.name else seen(entry.name) or ".",
             own,
             seen(entry.null),
             seen(entry.groups),

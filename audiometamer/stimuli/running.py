@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import is_empty, is_temporary
-from audiometamer.jobs.claims import LOCK, NOBODYS, is_claim, is_running, read_claim
-from audiometamer.metamers.results import ITEMS, NOT_JSON, PLANNED, RECORD, REPORT, REPORT_FILES
+from audiometamer.io.files import JSON_ERRORS, is_empty, is_temporary
+from audiometamer.jobs.claims import LOCK, UNREADABLE, is_claim, is_running, read_claim
+from audiometamer.metamers.results import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
 from audiometamer.metamers.settings import Settings
 from audiometamer.stimuli.identity import folder_of_item
 from audiometamer.stimuli.layout import (
@@ -36,7 +36,7 @@ _MOST = 4096  # bytes of a claim, and of what tells what a file is
 _LARGEST_HEADER = 100_000_000  # bytes, of safetensors
 
 
-def is_named_as_of_runs(file: str) -> bool:
+def is_named_like_auxiliary(file: str) -> bool:
     """Whether a file is left out of manifests: what only runs need, or a report's, by its name."""
     at = PurePosixPath(file)
     top = at.parts[0]
@@ -47,9 +47,9 @@ def is_named_as_of_runs(file: str) -> bool:
     return at.name == CHECKPOINT or is_temporary(at.name)
 
 
-def is_of_runs(stimulus_set: Path, file: str) -> bool:
+def is_auxiliary(stimulus_set: Path, file: str) -> bool:
     """Whether a file is what runs need, or a report's: by its place, its name, and what it holds."""
-    if not is_named_as_of_runs(file) or (path := stimulus_set / file).is_symlink() or not path.is_file():
+    if not is_named_like_auxiliary(file) or (path := stimulus_set / file).is_symlink() or not path.is_file():
         return False
     at = PurePosixPath(file)
     if is_temporary(at.name) and at.parts[0] != REPORT_FILES:
@@ -71,7 +71,7 @@ def _is_claim(path: Path, at: PurePosixPath) -> bool:
     """A claim that can be read, or one that is being written."""
     if len(at.parts) != 2 or _KEY.fullmatch(at.name) is None or path.stat().st_size > _MOST:
         return False
-    return read_claim(path) != NOBODYS or is_empty(path)
+    return read_claim(path) != UNREADABLE or is_empty(path)
 
 
 def _is_page(path: Path, _: PurePosixPath) -> bool:
@@ -112,7 +112,7 @@ def _is_checkpoint(path: Path, at: PurePosixPath) -> bool:
             length = struct.unpack("<Q", file.read(8))[0]
             header = msgspec.json.decode(file.read(min(length, _LARGEST_HEADER)), type=_Header)
         settings = msgspec.json.decode(header.metadata.unfinished, type=_Unfinished).settings
-    except (struct.error, *NOT_JSON):
+    except (struct.error, *JSON_ERRORS):
         return False
     key = at.parent.name.rpartition("-")[2]  # of a later attempt, the seed is another
     return PurePosixPath(folder_of_item(settings, key)).parent == at.parent.parent

@@ -83,6 +83,7 @@ def test_starts_in_minutes_and_seconds(capsys):
     )
 
 
+@pytest.mark.programs
 def test_a_recording_of_a_telephone(capsys):
     write_noise(seconds=1)
     subprocess.run(["ffmpeg", "-v", "error", "-i", "noise.wav", "noise.m4a"], check=True)

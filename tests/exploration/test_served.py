@@ -131,6 +131,7 @@ def browsed(folder, database, probability):
     return trials_of(database, read)
 
 
+@pytest.mark.browser
 def test_the_real_page_with_a_ladder(short, tmp_path):
     heard = browsed(short, tmp_path / "answers.db", by_rule)
     assert {about.way for about in of_kind(heard, "main")} == {"ladder"}
@@ -138,6 +139,7 @@ def test_the_real_page_with_a_ladder(short, tmp_path):
     assert read_exploration(short).course.next(1, heard) is None
 
 
+@pytest.mark.browser
 def test_the_real_page_with_sounds_made_online(online, tmp_path):
     heard = browsed(online, tmp_path / "answers.db", lambda decided: 1.0 if decided.about["wished"] > 0.3 else 0.0)
     main = of_kind(heard, "main")

@@ -139,6 +139,7 @@ def caddy(folder, upstream, port):
         yield
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("proxy", [nginx, caddy])
 def test_an_experiment_behind_the_documented_proxy(proxy, upstream, experiment, tmp_path):
     tmp_path.chmod(0o755)  # nginx serves as another user

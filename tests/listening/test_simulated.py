@@ -183,6 +183,7 @@ def test_a_rehearsal_with_a_server_that_is_killed(folder, tmp_path, capsys):
     assert "the server was killed: 1" in told
 
 
+@pytest.mark.browser
 def test_a_rehearsal_through_the_page_and_its_analysis(folder, tmp_path, capsys):
     """The design's own minima of its checks, 1 of 2 each, count in the analysis rather than the usual 5."""
     out, analysis = tmp_path / "rehearsal", tmp_path / "analysis"

@@ -435,6 +435,7 @@ def recorded(tmp_path_factory):
     return folder
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", ["x.m4a", "x.webm", "x.wma", "x.aac"])
 def test_what_ffmpeg_decodes_is_read(recorded, name):
     samples, rate = read_samples(recorded / name)
@@ -450,6 +451,7 @@ def test_what_ffmpeg_decodes_is_read(recorded, name):
     assert seconds_of(recorded / name) == len(samples) / rate
 
 
+@pytest.mark.programs
 def test_without_ffmpeg_the_command_that_converts_is_shown(recorded, monkeypatch):
     monkeypatch.setenv("PATH", "")
     path = recorded / "x.m4a"
@@ -457,6 +459,7 @@ def test_without_ffmpeg_the_command_that_converts_is_shown(recorded, monkeypatch
         read_samples(path)
 
 
+@pytest.mark.programs
 def test_a_wav_that_holds_an_mp3_is_no_truncated_one(recorded, tmp_path):
     path = tmp_path / "x.wav"
     subprocess.run(["ffmpeg", "-v", "error", "-i", recorded / "tone.wav", "-c:a", "libmp3lame", path], check=True)
@@ -465,6 +468,7 @@ def test_a_wav_that_holds_an_mp3_is_no_truncated_one(recorded, tmp_path):
     assert len(samples) == pytest.approx(96_000, abs=3 * 1152)
 
 
+@pytest.mark.programs
 def test_what_ffmpeg_cannot_decode_is_one_line(recorded, tmp_path):
     (tmp_path / "x.m4a").write_bytes((recorded / "x.m4a").read_bytes()[:2000])
     (tmp_path / "notes.m4a").write_text("#EXTM3U\nhttp://192.0.2.1/never.aac\n")

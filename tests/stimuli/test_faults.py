@@ -128,7 +128,7 @@ def test_a_clip_that_vanishes_or_changes_under_way_is_an_error_of_its_items_alon
         (tmp_path / "c6.wav").unlink(missing_ok=True)
         (tmp_path / "c7.wav").write_bytes((tmp_path / "c0.wav").read_bytes())
 
-    run(opened(path), device="cpu", report=spoil)
+    run(opened(path), device="cpu", progress=spoil)
     status = read_status(tmp_path / "set")
     assert (status.made, status.counts["error"]) == (6, 2)
     assert [(error.folder.split("/")[1], error.message) for error in status.errors] == [
@@ -175,7 +175,7 @@ def write_model(folder, seed, *, with_card=True):
 def test_a_model_whose_weights_change_under_way_makes_nothing(tmp_path, with_card, told):
     path = write_plan(tmp_path, QUICK + '\n[[models]]\nname = "small"\n', n_clips=1)
     write_model(tmp_path / "small", 0)
-    run(opened(path), device="cpu", report=lambda *_: write_model(tmp_path / "small", 1, with_card=with_card))
+    run(opened(path), device="cpu", progress=lambda *_: write_model(tmp_path / "small", 1, with_card=with_card))
     status = read_status(tmp_path / "set")
     assert status.layers["tiny"]["relu0"]["error"] == 0
     assert status.layers["small"]["relu0"]["error"] == 2

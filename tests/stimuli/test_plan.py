@@ -7,7 +7,7 @@ from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.plan import _once, read_plan, sources, write_resolved
+from audiometamer.stimuli.plan import _once, find_sources, read_plan, write_resolved_plan
 
 
 def mistake(tmp_path, text, *, n_clips=3):
@@ -60,20 +60,20 @@ def test_a_table_of_clips_that_lies_where_the_set_goes_is_left_alone(tmp_path):
     path = write_plan(tmp_path, PLAN.replace('output = "set"', 'output = "."'))
     before = (tmp_path / "clips.csv").read_text()
     plan = read_plan(path)
-    found = [write_resolved(path, plan, sources(path, plan.clips), [["relu0"]], tmp_path).name for _ in range(2)]
+    found = [write_resolved_plan(path, plan, find_sources(path, plan.clips), [["relu0"]], tmp_path).name for _ in range(2)]
     assert found == ["clips-2.csv", "clips-2.csv"]
     assert (tmp_path / "clips.csv").read_text() == before
 
 
 def test_a_selection_by_column_and_a_draw_by_seed(tmp_path):
     path = write_plan(tmp_path, n_clips=8)
-    chosen = [source.name for source in sources(path, read_plan(path).clips)]
+    chosen = [source.name for source in find_sources(path, read_plan(path).clips)]
     assert chosen == [f"c{k}" for k in range(8)]
     path.write_text(PLAN.replace('clips.csv"', 'clips.csv"\nselect.word = "yes"\ncount = 2\nseed = 3'))
-    drawn = [source.name for source in sources(path, read_plan(path).clips)]
+    drawn = [source.name for source in find_sources(path, read_plan(path).clips)]
     assert len(drawn) == 2
     assert set(drawn) < {"c1", "c3", "c5", "c7"}
-    assert drawn == [source.name for source in sources(path, read_plan(path).clips)]
+    assert drawn == [source.name for source in find_sources(path, read_plan(path).clips)]
 
 
 def test_two_clips_of_one_name_are_refused_unless_the_table_names_them(tmp_path):
@@ -83,16 +83,16 @@ def test_two_clips_of_one_name_are_refused_unless_the_table_names_them(tmp_path)
     table = tmp_path / "clips.csv"
     table.write_text(table.read_text().replace("c0.wav", "more/c1.wav"))
     with pytest.raises(am.AudioMetamerError, match="would both be called 'c1'; rename one, or give the table a column name"):
-        sources(path, read_plan(path).clips)
+        find_sources(path, read_plan(path).clips)
     table.write_text("name,path\na b,c1.wav\nü,more/c1.wav\n")
-    assert [source.name for source in sources(path, read_plan(path).clips)] == ["a b", "ü"]
+    assert [source.name for source in find_sources(path, read_plan(path).clips)] == ["a b", "ü"]
 
 
 def test_a_name_that_is_no_text_is_told_in_a_line(tmp_path):
     path = write_plan(tmp_path, PLAN.replace('table = "clips.csv"', 'folder = "."'), n_clips=1)
     os.rename(tmp_path / "c0.wav", os.fsencode(tmp_path) + b"/\xff.wav")  # noqa: PTH104 (no name of a `Path`)
     with pytest.raises(am.AudioMetamerError, match=r"clips: the name of b'.*/\\xff\.wav' is not UTF-8; rename it"):
-        sources(path, read_plan(path).clips)
+        find_sources(path, read_plan(path).clips)
 
 
 def test_what_decides_the_samples_changes_the_key_and_nothing_else_does(tmp_path):

@@ -21,7 +21,7 @@ import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.jobs.claims import read_claim
-from audiometamer.jobs.slurm import Resources, submit
+from audiometamer.jobs.slurm import SlurmResources, submit
 from audiometamer.metamers.results import iterate_results
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import read_plan
@@ -30,6 +30,7 @@ from audiometamer.stimuli.run import run
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import verify
 
+pytestmark = pytest.mark.slurm
 HERE = [str(Path(__file__).parents[1] / "helpers"), str(Path(am.__file__).parents[1])]
 N_CLIPS = 8  # of the largest of these plans; the others' are among them
 ONE_BY_ONE = PLAN.replace("batch_size = 2", "batch_size = 1")
@@ -68,7 +69,7 @@ def plan_of(model, folder, **more):
 
 def started(path, **resources):
     """Submit a plan; its array's number."""
-    return submit(path, Resources(cpus=1, **resources)).split()[-1]
+    return submit(path, SlurmResources(cpus=1, **resources)).split()[-1]
 
 
 def notes(path):

@@ -291,6 +291,7 @@ def test_the_cosine_schedule():
     assert rates == pytest.approx([0.5, 1, 1.5, 2, 2, 1 + 0.5**0.5, 1, 1 - 0.5**0.5])
 
 
+@pytest.mark.programs
 def test_synthetic_voices(tmp_path):
     """The real programs speak; the shipped clips' settings are none of the training clips'."""
     assert shutil.which("flite")

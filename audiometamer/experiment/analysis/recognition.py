@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import content_of
+from audiometamer.io.files import JSON_ERRORS, content_of
 from audiometamer.listening.tables import Trial
-from audiometamer.metamers.results import NOT_JSON
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.intervals import mean_over_listeners
 
@@ -198,7 +197,7 @@ def read_recognised(path: Path, *, same: Callable[[str, str], bool] = operator.e
     """
     try:
         key = msgspec.json.decode(content_of(path), type=dict[str, _Sound])
-    except (OSError, *NOT_JSON) as error:
+    except (OSError, *JSON_ERRORS) as error:
         raise AudioMetamerError(f"{path} is not the key of an experiment: {error}") from error
     return {
         (model, stimulus): any(same(said, right) for right in (sound.word, sound.speaker))

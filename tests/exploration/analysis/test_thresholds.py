@@ -14,7 +14,7 @@ from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.analysis.thresholds import thresholds
 from audiometamer.exploration.analysis.uncertainty import CHI2, dispersion, most_lost
 from audiometamer.exploration.trials import AnsweredTrial
-from audiometamer.psychophysics import Staircase, Trial
+from audiometamer.psychophysics import AdaptiveTrial, Staircase
 
 DECISION = Decision()
 ONE = "relu0/1/-"
@@ -87,7 +87,9 @@ def test_the_procedure_tells_its_own():
     played = [msgspec.structs.replace(trials[0], trial=k, reached=1.0 + k, correct=right) for k, right in enumerate(one)]
     other = [msgspec.structs.replace(each, listener="2", reached=4 * each.reached) for each in played]
     rows = thresholds([*played, *other], DECISION, procedures={ONE: staircase}, resamples=0).rows
-    expected = [staircase.threshold([Trial(factor * (1.0 + k), right) for k, right in enumerate(one)]).level for factor in (1, 4)]
+    expected = [
+        staircase.threshold([AdaptiveTrial(factor * (1.0 + k), right) for k, right in enumerate(one)]).level for factor in (1, 4)
+    ]
     assert [row.procedure for row in rows] == pytest.approx([math.sqrt(expected[0] * expected[1]), *expected])
 
 
