@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from audiometamer.dimensions.moving import MovedRecord
+from audiometamer.dimensions.moved import MovedRecord
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import read_table, write_table
 

@@ -12,18 +12,11 @@ import torch
 from audiometamer.devices import choose_device
 from audiometamer.dimensions.calibration import calibrate, write_calibration
 from audiometamer.dimensions.dimensions import Dimensions
-from audiometamer.dimensions.ladder import (
-    Ladder,
-    ladder_of,
-    original_path,
-    read_ladder,
-    read_moved_stimuli,
-    read_moved_stimulus,
-    save_moved,
-    write_moves,
-)
+from audiometamer.dimensions.ladder import Ladder, ladder_of, read_ladder
+from audiometamer.dimensions.ladder_files import original_path, read_moved_stimuli, read_moved_stimulus, save_moved, write_moves
 from audiometamer.dimensions.ladder_plan import LadderPlan, PlannedLadder, PlannedMove, open_ladder_plan, planned_ladder
-from audiometamer.dimensions.moving import Move, Moved, move
+from audiometamer.dimensions.moved import Move, Moved
+from audiometamer.dimensions.moving import move
 from audiometamer.errors import AudioMetamerError, BrokenError, one_line
 from audiometamer.io.files import JSON_ERRORS, file_lock, make_folder, set_aside, write_json
 from audiometamer.jobs.claims import remove_dead_claims

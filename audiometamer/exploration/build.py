@@ -13,7 +13,8 @@ from typing import NamedTuple
 import msgspec
 
 from audiometamer.dimensions.dimensions import Dimension, Dimensions, folder_of_layer, load_all
-from audiometamer.dimensions.ladder import Ladder, MovedStimulus, read_ladder
+from audiometamer.dimensions.ladder import Ladder, read_ladder
+from audiometamer.dimensions.moved import MovedStimulus
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.design import ExplorationDesign, fit_to_ladder, read_exploration_design
 from audiometamer.exploration.model_mover import open_model_mover
@@ -41,17 +42,17 @@ LADDER, DIMENSIONS, MADE = "ladder", "dimensions", "made"
 
 
 class BuiltExploration(NamedTuple):
-    """What was built, for those who look at it.
+    """What `build` made.
 
     Parameters
     ----------
-    course : ExplorationSequence
+    sequence : ExplorationSequence
         With the design as it lies in the folder.
-    rungs : int
-        Moved signals that were copied.
+    stimuli : int
+        Number of moved signals that were copied.
     """
 
-    course: ExplorationSequence
+    sequence: ExplorationSequence
     stimuli: int
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from audiometamer.devices import choose_device, is_accelerator
 from audiometamer.dimensions.dimensions import Dimension, Dimensions, load_all
-from audiometamer.dimensions.ladder import Ladder, MovedStimulus, read_ladder, save_moved
-from audiometamer.dimensions.moving import Move, Moved, move
+from audiometamer.dimensions.ladder import Ladder, read_ladder
+from audiometamer.dimensions.ladder_files import save_moved
+from audiometamer.dimensions.moved import Move, Moved, MovedStimulus
+from audiometamer.dimensions.moving import move
 from audiometamer.errors import one_line
 from audiometamer.exploration.render_queue import MoveRequest
 from audiometamer.models.loading import load_model

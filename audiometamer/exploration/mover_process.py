@@ -14,7 +14,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.processes import how_it_ended
 
 if TYPE_CHECKING:
-    from audiometamer.dimensions.ladder import MovedStimulus
+    from audiometamer.dimensions.moved import MovedStimulus
     from audiometamer.exploration.render_queue import Mover, MoveRequest
 
 _RESTARTS = 3

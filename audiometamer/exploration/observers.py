@@ -113,7 +113,7 @@ class CoordinateObserver:
 
     def d_prime(self, references: Tensor, signals: Tensor) -> Tensor:
         """Sensitivity [shape=(batch,)] to the difference between signals and references [shape=(batch, ...)]."""
-        change = self.dimensions.of(self.model, signals) - self.dimensions.of(self.model, references)
+        change = self.dimensions.coordinates_of(self.model, signals) - self.dimensions.coordinates_of(self.model, references)
         return (self.sensitivities.double().to(change.device) * change.double()).norm(dim=1)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 from audiometamer.dimensions.dimensions import Dimension
-from audiometamer.dimensions.ladder import Ladder, MovedStimulus, read_moved_stimuli
+from audiometamer.dimensions.ladder import Ladder
+from audiometamer.dimensions.ladder_files import read_moved_stimuli
+from audiometamer.dimensions.moved import MovedStimulus
 from audiometamer.errors import AudioMetamerError
 
 _log = logging.getLogger(__name__)

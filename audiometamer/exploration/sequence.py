@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from audiometamer.dimensions.ladder import Ladder, MovedStimulus
+from audiometamer.dimensions.ladder import Ladder
+from audiometamer.dimensions.moved import MovedStimulus
 from audiometamer.exploration.design import ExplorationDesign
 from audiometamer.exploration.presented_trial import PresentedTrial, StimulusSource
 from audiometamer.exploration.render_queue import MoveRequest, RenderQueue

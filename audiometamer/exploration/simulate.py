@@ -8,7 +8,8 @@ import numpy as np
 import scipy.optimize
 import torch
 
-from audiometamer.dimensions.ladder import Ladder, MovedStimulus
+from audiometamer.dimensions.ladder import Ladder
+from audiometamer.dimensions.moved import MovedStimulus
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.analysis.sensitivity import Decision, Values
 from audiometamer.exploration.observers import Observer

@@ -108,7 +108,7 @@ def test_of_a_table(capsys):
         (["trials.tsv", "--target", "0.4"], "a threshold at 0.4 correct; abx-differencing has one between 0.5 and 0.98"),
         (
             ["trials.tsv", "--target", "0.8", "--d-prime", "1"],
-            "--target is 0.8 and --d-prime is 1; a threshold is at one of them",
+            "the target is 0.8 and d′ is 1; a threshold is defined by one of them",
         ),
         (["trials.tsv", "--listeners", "nobody.tsv"], "nobody.tsv cannot be read as a table"),
         (["trials.tsv", "--answers", "answers.db"], "trials.tsv is no folder of an exploration; answers in answers.db"),

@@ -6,7 +6,8 @@ from msgspec.structs import replace
 from tiny_exploration import sound_dimensions
 from tiny_ladder import RATE, record, write_ladder, write_moved_stimulus
 
-from audiometamer.dimensions.ladder import read_ladder, read_moved_stimuli, write_moves
+from audiometamer.dimensions.ladder import read_ladder
+from audiometamer.dimensions.ladder_files import read_moved_stimuli, write_moves
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.files import write_json
 from audiometamer.io.hashes import file_sha256

@@ -23,7 +23,8 @@ from audiometamer.dimensions.dimensions import Dimension, load_all
 from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.dimensions.ladder_plan import planned_ladder, read_ladder_plan
 from audiometamer.dimensions.ladder_run import LadderMaker, run_ladder
-from audiometamer.dimensions.moving import Move, move
+from audiometamer.dimensions.moved import Move
+from audiometamer.dimensions.moving import move
 from audiometamer.io.files import write_json
 from audiometamer.io.tables import read_table
 from audiometamer.jobs.queue import Queue

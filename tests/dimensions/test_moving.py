@@ -13,8 +13,11 @@ from audiometamer.dimensions import moving
 from audiometamer.dimensions.calibration import CalibrationRow, calibrate, change_to_request, read_calibration, write_calibration
 from audiometamer.dimensions.catalogue import write_catalogue
 from audiometamer.dimensions.dimensions import Dimension
-from audiometamer.dimensions.ladder import all_moves, read_ladder, write_moved
-from audiometamer.dimensions.moving import METHODS, Move, move
+from audiometamer.dimensions.ladder import read_ladder
+from audiometamer.dimensions.ladder_files import write_moved
+from audiometamer.dimensions.moved import Move
+from audiometamer.dimensions.moving import all_moves, move
+from audiometamer.dimensions.moving_methods import METHODS
 from audiometamer.dimensions.physical import modulation_distance, physical_distances
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.hashes import file_sha256
@@ -54,7 +57,7 @@ def test_sounds_are_moved_and_nothing_else_changes(model, dimensions, moves, mov
         assert record.reached == pytest.approx(requested.change, rel=0.05)
         assert record.leakage < 0.1 * requested.change
         assert abs(record.physical.level_db) < 1e-4
-        before, after = own.of(model, torch.stack([requested.clip.samples, each.samples])).tolist()
+        before, after = own.coordinates_of(model, torch.stack([requested.clip.samples, each.samples])).tolist()
         assert record.before == pytest.approx(before, abs=1e-5)
         assert record.after == pytest.approx(after, abs=1e-5)
         change = [b - a for a, b in zip(before, after, strict=True)]

@@ -50,7 +50,7 @@ def test_what_lies_in_the_folder(exploration):
 
 def test_it_needs_nothing_outside_itself(tmp_path, without_page):
     built = build(write_design(tmp_path), tmp_path / "built")
-    heard = take(built.course)
+    heard = take(built.sequence)
     shutil.rmtree(tmp_path / "ladder")
     (tmp_path / "built").rename(tmp_path / "elsewhere")
     read = read_exploration(tmp_path / "elsewhere")
@@ -71,19 +71,19 @@ def test_only_what_is_chosen_is_copied(tmp_path, without_page):
     built = build(write_design(tmp_path, text), tmp_path / "built")
     assert built.stimuli == 12
     assert {path.name[:5] for path in (tmp_path / "built" / "ladder").glob("*/*.wav")} == {"relu1", "origi"}
-    assert read_exploration(tmp_path / "built").course.schedule.dimensions == [DIMENSIONS[2]]
+    assert read_exploration(tmp_path / "built").sequence.schedule.dimensions == [DIMENSIONS[2]]
 
 
 def test_levels_are_lowered_so_that_no_roved_sound_clips(tmp_path, without_page):
     text = DESIGN.replace("[practice]", "[task]\nrove = 6\n\n[sounds]\nlevel = -9\n\n[practice]")
     with pytest.warns(AudioMetamerWarning, match="would clip: the whole set is lowered by"):
         built = build(write_design(tmp_path, text), tmp_path / "built")
-    assert built.course.design.sounds.level < -9
+    assert built.sequence.design.sounds.level < -9
     noise, _ = soundfile.read(tmp_path / "built" / "sounds" / "calibrationnoise.wav")
-    loudest = built.course.design.sounds.level + 6
+    loudest = built.sequence.design.sounds.level + 6
     assert (noise**2).mean() ** 0.5 == pytest.approx(10 ** (loudest / 20), rel=1e-3), "nobody is to be surprised by a louder one"
-    for one in take(built.course, trials=10):
-        built.course.stimulus(one.decided)  # would say that it clips
+    for one in take(built.sequence, trials=10):
+        built.sequence.stimulus(one.decided)  # would say that it clips
 
 
 def test_the_noise_is_as_loud_as_the_sounds(exploration):
@@ -135,7 +135,7 @@ def test_a_ladder_that_was_changed_is_found_when_it_is_served(exploration, tmp_p
 
 
 def test_a_sound_that_is_gone_is_told_with_its_name(tmp_path, without_page):
-    course = build(write_design(tmp_path), tmp_path / "built").course
+    course = build(write_design(tmp_path), tmp_path / "built").sequence
     decided = take(course, trials=1)[0].decided
     (tmp_path / "built" / decided.about["moved"]).write_bytes(b"nothing")
     with pytest.raises(AudioMetamerError, match=r"0.8.wav"):

@@ -139,7 +139,7 @@ def test_what_lies_in_the_folder(exploration):
 @pytest.mark.parametrize("task", ["abx", "odd-one-out"])
 def test_the_images_of_a_trial(tmp_path, without_page, channels, task):
     text = DESIGN.replace("gap = 0.1", f'gap = 0.1\nkind = "{task}"')
-    course = build(images_design(tmp_path, text, lambda clip: image(clip, channels)), tmp_path / "built").course
+    course = build(images_design(tmp_path, text, lambda clip: image(clip, channels)), tmp_path / "built").sequence
     for one in take(course, trials=12):
         about = presented(one.decided)
         pair = [image(about.reference, channels) for _ in range(2)]

@@ -9,8 +9,10 @@ import torch
 from tiny_exploration import sound_dimensions, sounds
 
 from audiometamer.dimensions.dimensions import Dimension
-from audiometamer.dimensions.ladder import all_moves, read_ladder, read_moved_stimuli, write_moved
-from audiometamer.dimensions.moving import Move, move
+from audiometamer.dimensions.ladder import read_ladder
+from audiometamer.dimensions.ladder_files import read_moved_stimuli, write_moved
+from audiometamer.dimensions.moved import Move
+from audiometamer.dimensions.moving import all_moves, move
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.exploration import model_mover
 from audiometamer.exploration.model_mover import ModelMover

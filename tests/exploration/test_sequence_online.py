@@ -82,7 +82,7 @@ def test_a_sound_that_comes_in_time_is_played(course, tmp_path):
 
     wanted, _ = fine(course)
     about = presented(having(course, FakeQueue(make)).decide(wanted, lambda: 0.12345, lambda: False))
-    assert (about.way, about.made, about.waited) == ("online", about.requested, 0.123)
+    assert (about.way, about.made, about.waited) == ("online", float(f"{about.requested:g}"), 0.123)
     assert about.reached == pytest.approx(0.9 * about.requested)
     assert about.moved.startswith("made/")
     assert about.original.startswith("ladder/")

@@ -13,7 +13,7 @@ MOMENT = datetime(2026, 11, 2, 12, 0, 6, tzinfo=UTC)
 def answered(**changed):
     trial = {
         "listener": "1", "list": 0, "trial": 7, "kind": "main", "task": "abx", "dimension": "relu2/3/-",
-        "reference": "=clip", "wished": 0.5, "made": 0.41, "reached": 0.4, "leakage": 0.01, "snr_db": 24.5, "modulation": 0.05,
+        "reference": "=clip", "requested": 0.5, "made": 0.41, "reached": 0.4, "leakage": 0.01, "snr_db": 24.5, "modulation": 0.05,
         "level_db": 0.0, "way": "fallback", "waited_s": 1.5, "arrangement": 2, "answer": "1", "right": "2", "correct": False,
         "reaction_time_ms": 812.5, "plays": 1, "started": MOMENT, "answered": MOMENT,
     }  # fmt: skip

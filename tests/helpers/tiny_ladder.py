@@ -4,8 +4,7 @@ import torch
 from msgspec.structs import replace
 
 from audiometamer.dimensions.dimensions import Dimension
-from audiometamer.dimensions.ladder import MovedStimulus
-from audiometamer.dimensions.moving import MovedRecord
+from audiometamer.dimensions.moved import MovedRecord, MovedStimulus
 from audiometamer.dimensions.physical import Physical
 from audiometamer.io.files import write_json
 from audiometamer.metamers.files import safe_name

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from audiometamer.dimensions.ladder import Ladder, MovedStimulus
-from audiometamer.dimensions.moving import MovedRecord
+from audiometamer.dimensions.ladder import Ladder
+from audiometamer.dimensions.moved import MovedRecord, MovedStimulus
 from audiometamer.dimensions.physical import Physical
 from audiometamer.exploration.design import CatchSettings, ExplorationDesign, LadderSelection, PracticeSettings, ProcedureSettings
 from audiometamer.exploration.sequence import ExplorationSequence
