@@ -59,7 +59,7 @@ def listeners(n: int, *, seed: int = 0) -> list[Listener]:
 
 def staircases() -> dict[str, Staircase]:
     """The first two find the first and second of the targets, the last the first."""
-    common = {"start": 36.0, "least": _RANGE[0], "most": _RANGE[1], "discard": 4}
+    common = {"start": 36.0, "min_level": _RANGE[0], "max_level": _RANGE[1], "discard": 4}
     return {
         "2 down, 1 up": Staircase(**common, steps=(8, 4, 2), first_down=1),
         "3 down, 1 up": Staircase(**common, steps=(8, 4, 2), first_down=1, down=3),

@@ -238,7 +238,7 @@ def _of_any_kind(folder: Path) -> Experiment:
     lists, _ = read_lists(folder)
     if not lists.course:
         return read_experiment(folder)
-    from audiometamer.exploration.build import read_exploration
+    from audiometamer.exploration.folder import read_exploration
 
     return read_exploration(folder)
 

@@ -12,8 +12,8 @@ from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.errors import pluralize
 from audiometamer.exploration.build import build as build_folder
-from audiometamer.exploration.build import read_exploration, served_exploration
 from audiometamer.exploration.design import read_exploration_design
+from audiometamer.exploration.folder import read_exploration, served_exploration
 from audiometamer.exploration.rehearsal import probability_correct
 from audiometamer.io.resources import COMMAND
 from audiometamer.listening import folder as layout

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -123,6 +123,18 @@ class Ladder:
     def dimensions_sha256(self) -> dict[str, str]:
         """`Dimensions.record.tensors_sha256` by layer."""
         return {Dimension.parse(stimulus.record.dimension).layer: stimulus.record.dimensions_sha256 for stimulus in self.all}
+
+    def restricted_to(self, dimensions: Collection[str]) -> "Ladder":
+        """The moved signals along some dimensions."""
+        return Ladder(self.folder, {key: stimuli for key, stimuli in self.stimuli.items() if key[0] in dimensions})
+
+    def relocated(self, folder: Path) -> "Ladder":
+        """The same files in another folder, to which they were copied."""
+        moved = {
+            key: [stimulus._replace(path=folder / stimulus.path.relative_to(self.folder)) for stimulus in stimuli]
+            for key, stimuli in self.stimuli.items()
+        }
+        return Ladder(folder, moved)
 
     def check_files(self) -> None:
         """Raise if a signal or a reference is not the one that its record was written for."""

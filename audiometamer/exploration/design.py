@@ -14,7 +14,7 @@ from msgspec import Meta
 from audiometamer.dimensions.dimensions import sides
 from audiometamer.dimensions.ladder import Ladder
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.io.toml_files import raise_problems
+from audiometamer.io.toml_files import Problem, attempted, raise_problems
 from audiometamer.listening.design import (
     Answers,
     Check,
@@ -277,6 +277,18 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
             )
         return found
 
+    def procedures(self, ladder: Ladder) -> dict[str, Procedure]:
+        """The procedure of each dimension that is explored; those over the same levels are one object.
+
+        Raises
+        ------
+        AudioMetamerError
+            As `chosen`, `levels` and `procedure_over`.
+        """
+        levels = {dimension: self.levels(ladder, dimension) for dimension in self.chosen(ladder)}
+        by_levels = {each: self.procedure_over(each) for each in dict.fromkeys(levels.values())}
+        return {dimension: by_levels[each] for dimension, each in levels.items()}
+
     def procedure_over(self, levels: Sequence[float]) -> Procedure:
         """The procedure of a dimension.
 
@@ -299,7 +311,7 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         if asked.kind in ("staircase", "weighted"):
             ratio = statistics.median(b / a for a, b in itertools.pairwise(levels))
             settings = {"start": most, "steps": (ratio**2, ratio), "reversals": 12, "discard": 4, "max_trials": 100}
-            settings |= {"least": least, "most": most, "spacing": "log", **asked.given(*_STEPPED)}
+            settings |= {"min_level": least, "max_level": most, "spacing": "log", **asked.given(*_STEPPED)}
             if asked.kind == "weighted":
                 return weighted_staircase(DEFAULT_TARGET if asked.target is None else asked.target, **settings)
             return Staircase(**{"down": 3, "first_down": 1, **settings, **asked.given("down", "first_down")})
@@ -366,12 +378,18 @@ def fit_to_ladder(path: Path, design: ExplorationDesign, ladder: Ladder) -> Expl
         ("headphones", holds == "sounds" or design.headphones in (Headphones(), none), of_sounds),
         ("task.rove", holds == "sounds" or not design.task.rove, of_sounds),
     )
-    raise_problems(path, failed(checks))
+    raise_problems(path, [*failed(checks), *_ladder_problems(design, ladder)])
     if holds == "sounds":
         return design
     images = design.images or Images()
     scale = images.scale or max(_LONGER_SIDE // max(ladder.all[0].read().shape[1:]), 1)
     return msgspec.structs.replace(design, images=msgspec.structs.replace(images, scale=scale), headphones=none)
+
+
+def _ladder_problems(design: ExplorationDesign, ladder: Ladder) -> Iterator[Problem]:
+    """What the design asks for and the ladder does not have."""
+    unknown = [*attempted("ladder", lambda: design.chosen(ladder))]
+    yield from unknown or attempted("procedure", lambda: design.procedures(ladder))
 
 
 def _checks(design: ExplorationDesign) -> Iterator[Check]:

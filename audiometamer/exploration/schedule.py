@@ -76,10 +76,8 @@ class Schedule:
 
     @cached_property
     def procedures(self) -> Mapping[str, Procedure]:
-        """By dimension; those over the same levels are one object, as a procedure holds nothing but settings."""
-        levels = {dimension: self.design.levels(self.ladder, dimension) for dimension in self.dimensions}
-        by_levels = {each: self.design.procedure_over(each) for each in dict.fromkeys(levels.values())}
-        return {dimension: by_levels[each] for dimension, each in levels.items()}
+        """The procedure of each dimension."""
+        return self.design.procedures(self.ladder)
 
     def dimensions_of(self, number: int) -> list[str]:
         """The dimensions of one list; over lists, their frequencies differ by one at most."""

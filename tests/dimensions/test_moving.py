@@ -111,7 +111,7 @@ def test_images_are_moved_by_the_same_code():
         # Both as screens show them, in 8 bits; and the coordinates are of those.
         pair = torch.stack([each.clip.samples, each.samples])
         assert (255 * pair.double()).sub((255 * pair.double()).round()).abs().max() < 1e-4
-        before, after = found["relu"].of(eye, pair)
+        before, after = found["relu"].coordinates_of(eye, pair)
         assert each.record.before == pytest.approx(before.tolist(), abs=1e-4)
         assert each.record.after == pytest.approx(after.tolist(), abs=1e-4)
         assert each.record.leakage < 0.05

@@ -13,7 +13,8 @@ from tiny_ladder import record, write_ladder, write_moved_stimulus
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.exploration import build as building
-from audiometamer.exploration.build import build, read_exploration, served_exploration
+from audiometamer.exploration.build import build
+from audiometamer.exploration.folder import read_exploration, served_exploration
 from audiometamer.io.draws import Draws, read_key
 from audiometamer.listening.export import read_answers
 from audiometamer.listening.store import Store

@@ -31,7 +31,7 @@ def test_defaults(tmp_path):
     procedure = read.procedure_over((0.1, 0.2, 0.4))
     assert isinstance(procedure, Staircase)
     assert procedure.target == pytest.approx(0.794, abs=1e-3)
-    assert (procedure.start, procedure.least, procedure.most) == (0.4, 0.1, 0.4)
+    assert (procedure.start, procedure.min_level, procedure.max_level) == (0.4, 0.1, 0.4)
     assert procedure.steps == pytest.approx((4, 2))
     assert (procedure.reversals, procedure.discard, procedure.max_trials, procedure.first_down) == (12, 4, 100, 1)
 
@@ -39,7 +39,7 @@ def test_defaults(tmp_path):
 def test_procedures_take_what_the_design_says():
     one = design(start=0.3, least=0.2, most=0.4, steps=[1.5], down=2, first_down=2).procedure_over((0.1, 0.2, 0.4, 0.8))
     assert isinstance(one, Staircase)
-    assert (one.start, one.least, one.most, one.steps, one.down, one.first_down) == (0.3, 0.2, 0.4, (1.5,), 2, 2)
+    assert (one.start, one.min_level, one.max_level, one.steps, one.down, one.first_down) == (0.3, 0.2, 0.4, (1.5,), 2, 2)
     one = design(kind="weighted", target=0.75).procedure_over((0.1, 0.2))
     assert isinstance(one, Staircase)
     assert one.target == pytest.approx(0.75)

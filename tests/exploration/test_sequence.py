@@ -74,7 +74,16 @@ def test_catch_trials_are_of_the_dimension_that_changes_sounds_most(tmp_path):
 
 def test_levels_are_those_of_the_procedures_and_other_trials_are_none_of_theirs(course, heard):
     staircase = Staircase(
-        start=0.8, least=0.1, most=0.8, steps=(4, 2), down=3, first_down=1, reversals=4, discard=2, max_trials=12, spacing="log"
+        start=0.8,
+        min_level=0.1,
+        max_level=0.8,
+        steps=(4, 2),
+        down=3,
+        first_down=1,
+        reversals=4,
+        discard=2,
+        max_trials=12,
+        spacing="log",
     )
     run = Interleaving(procedures=dict.fromkeys(DIMENSIONS, staircase), seed=course.schedule.interleaving(1).seed)
     answers = []

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from tiny_built import DIMENSIONS, SERVE, of_kind, presented
 from tiny_experiment import answer_message, form_message
 
-from audiometamer.exploration.build import read_exploration, served_exploration
+from audiometamer.exploration.folder import read_exploration, served_exploration
 from audiometamer.exploration.rehearsal import probability_correct
 from audiometamer.exploration.trials import read_answered_trials
 from audiometamer.listening import browser

@@ -22,13 +22,13 @@ from audiometamer.psychophysics import (
 
 
 def staircase(start=10.0, **settings):
-    return Staircase(start=start, least=0.0, most=20.0, steps=(4.0, 2.0), **settings)
+    return Staircase(start=start, min_level=0.0, max_level=20.0, steps=(4.0, 2.0), **settings)
 
 
 def fifty_four():
     """Three layers, three components, two signs, three kinds of procedure."""
     quick = psi(levels=spaced_levels(0, 20, 11), thresholds=spaced_levels(0, 20, 11), slopes=(0.5, 1.0), guess=0.5, trials=15)
-    kinds = [staircase(), weighted_staircase(0.75, start=12.0, least=0.0, most=20.0, steps=(2.0,)), quick]
+    kinds = [staircase(), weighted_staircase(0.75, start=12.0, min_level=0.0, max_level=20.0, steps=(2.0,)), quick]
     names = [f"relu{layer}/{component}/{sign}" for layer in range(3) for component in range(9) for sign in "+-"]
     return {name: kinds[k % 3] for k, name in enumerate(names)}
 

@@ -94,8 +94,8 @@ def test_deviance_of_data_that_fit_is_as_chi_squared_has_it():
         ([1, 2, 3], [1, 2], [4, 4], {}, "levels, correct and trials have shapes (3,), (2,), (2,)"),
         ([0, 2], [1, 2], [4, 4], {"shape": "weibull"}, "they must be finite, and for a Weibull function positive"),
         ([1, 2], [1, 2], [4, 4], {"shape": "step"}, "no psychometric function 'step'; there are logistic, gaussian, weibull"),
-        ([1, 2, 3], [4, 4, 4], [9] * 3, {}, "right 4/9, 4/9, 4/9 at levels 1, 2, 3 tell no threshold and slope"),
-        ([1, 2, 3, 4], [0, 0, 9, 9], [9] * 4, {}, "right 0/9, 0/9, 9/9, 9/9 at levels 1, 2, 3, 4 tell no threshold and slope"),
+        ([1, 2, 3], [4, 4, 4], [9] * 3, {}, "right 4/9, 4/9, 4/9 at levels 1, 2, 3 determine no threshold and slope"),
+        ([1, 2, 3, 4], [0, 0, 9, 9], [9] * 4, {}, "right 0/9, 0/9, 9/9, 9/9 at levels 1, 2, 3, 4 determine no threshold"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_fitted(levels, correct, trials, options, message):
