@@ -21,12 +21,14 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audiometamer.exploration.folder import read_exploration
+from audiometamer.exploration.build import read_exploration
 from audiometamer.exploration.rehearsal import probability_correct
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.client import Client
 from audiometamer.listening.folder import Experiment
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.rehearsal import address_of, start_server
-from audiometamer.listening.simulated import Client, IdealListener, answer_message, form_message
+from audiometamer.listening.responders import IdealListener
+from audiometamer.listening.simulated import answer_message, form_message
 from audiometamer.listening.store import Store
 from benchmarks.measuring import table
 
@@ -105,7 +107,7 @@ def latencies(read: Experiment, *, listeners: int, trials: int, reaction_time: f
             server.kill()
             server.communicate()
         answers = read_answers(database, read)
-        ways = Counter(one.decided.about["way"] for listener in answers.messages for one in answers.heard(listener))
+        ways = Counter(one.decided.about["way"] for listener in answers.messages for one in answers.completed(listener))
     return np.concatenate([one.seconds for one in people]), ways
 
 

@@ -21,17 +21,18 @@ from audiometamer.experiment.design import read_design
 from audiometamer.experiment.pack import Form
 from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.power import listeners_needed
-from audiometamer.experiment.reading import read_experiment
-from audiometamer.io.files import exclusive_folder
+from audiometamer.experiment.reading import experiment_with, read_experiment
+from audiometamer.io.locks import exclusive_folder
 from audiometamer.listening import folder as layout
 from audiometamer.listening.collect import RefusalsError
 from audiometamer.listening.collect import collect as collect_files
-from audiometamer.listening.exclusions import Rules
-from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.exclusions import ExclusionRules
+from audiometamer.listening.export import write_tables
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.identity import identity
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.responders import NetworkListener, Responder, SimulatedListener, rankings_by
 from audiometamer.listening.sentences import shipped, shipped_file
-from audiometamer.listening.simulated import NetworkListener, Person, Reply, rankings_by
 from audiometamer.listening.store import Store
 from audiometamer.listening.tables import read_listeners, read_persons, read_trials
 
@@ -218,13 +219,13 @@ def rehearse(
     serving.rehearse_and_tell(read, out, _reply(read, accuracy, guesses, model_name, device), listeners=listeners, **asked)
 
 
-def _reply(read: Experiment, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str) -> Reply:
+def _reply(read: Experiment, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str) -> Responder:
     """How simulated listeners answer."""
     if model_name is not None:
         return NetworkListener(read.key, rankings_by(options.opened_model(model_name, device), read))
     expected = "CONDITION=P, as in relu0=0.8"
     chosen = dict(serving.named_number(text, option="--accuracy", expected=expected) for text in accuracy)
-    return Person(read.key, chosen, guesses=guesses)
+    return SimulatedListener(read.key, chosen, guesses=guesses)
 
 
 def _store(folder: Path, database: Path | None) -> Store:
@@ -235,12 +236,12 @@ def _store(folder: Path, database: Path | None) -> Store:
 
 def _of_any_kind(folder: Path) -> Experiment:
     """An experiment, or an exploration: listeners have links and answers in both."""
-    lists, _ = read_lists(folder)
-    if not lists.course:
-        return read_experiment(folder)
-    from audiometamer.exploration.folder import read_exploration
+    lists, key = read_lists(folder)
+    if not lists.adaptive_command:
+        return experiment_with(folder, lists, key)
+    from audiometamer.exploration.build import exploration_with
 
-    return read_exploration(folder)
+    return exploration_with(folder, lists, key)
 
 
 @experiment.command()
@@ -328,13 +329,13 @@ def analyse(
     click.echo(f"{out}: {', '.join(path.name for path in paths)}")
 
 
-def _rules(folder: Path | None, asked: Mapping[str, int | None], **others: Any) -> Rules:
+def _rules(folder: Path | None, asked: Mapping[str, int | None], **others: Any) -> ExclusionRules:
     """What is asked for goes before what the design says, and that before the usual."""
     chosen: dict[str, Any] = {name: least for name, least in asked.items() if least is not None}
     if folder is not None:
         design = read_design(folder / layout.DESIGN)
         chosen = {"headphones": design.headphones.minimum, "demonstration": design.demonstration.minimum, **chosen}
-    return Rules(**others, **chosen)
+    return ExclusionRules(**others, **chosen)
 
 
 @experiment.command()

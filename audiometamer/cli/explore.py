@@ -24,7 +24,7 @@ from audiometamer.dimensions.moving_methods import METHODS, STEPS
 from audiometamer.dimensions.moving_to import calibrate_coordinates
 from audiometamer.dimensions.sampling import sample_excerpts
 from audiometamer.errors import AudioMetamerError, pluralize
-from audiometamer.io.names import folder_of
+from audiometamer.io.names import as_output_folder
 from audiometamer.models.excerpts import read_excerpts
 
 _path = click.Path(path_type=Path)
@@ -86,7 +86,7 @@ def dimensions(
         model.tap(layer)
     settings = ComponentSettings(keep_frequency=False if average_frequency else None, **chosen)
     excerpts = sample_excerpts(model, bank, number=number, seed=settings.seed)
-    folder = folder_of(out)
+    folder = as_output_folder(out)
     present = [layer for layer in layers if folder_of_layer(folder, layer).exists()]
     with tracked() as tracker:
         found = find_dimensions_into(
@@ -150,7 +150,7 @@ def catalogue(
 
     Writes files, moves.tsv, and pictures into --out.
     """
-    options.check_free(folder_of(out) / "moves.tsv", overwrite=overwrite)
+    options.check_free(as_output_folder(out) / "moves.tsv", overwrite=overwrite)
     check_replaceable(out)
     places = _places(moving.pop("changes"), moving.pop("coordinates"), options.split_names(names))
     model = options.opened_model(model_name, device)

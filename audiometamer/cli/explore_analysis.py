@@ -11,7 +11,7 @@ from audiometamer.cli.explore_listeners import lapse
 from audiometamer.exploration.analysis.analyse import summary, write_analysis
 from audiometamer.exploration.analysis.reading import read_analysis_input
 from audiometamer.exploration.analysis.settings import AnalysisSettings, analyse_input
-from audiometamer.io.files import exclusive_folder
+from audiometamer.io.locks import exclusive_folder
 from audiometamer.psychophysics import DECISION_RULES
 
 _path = click.Path(path_type=Path)

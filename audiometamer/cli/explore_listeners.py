@@ -17,7 +17,7 @@ from audiometamer.exploration.folder import read_exploration, served_exploration
 from audiometamer.exploration.rehearsal import probability_correct
 from audiometamer.io.resources import COMMAND
 from audiometamer.listening import folder as layout
-from audiometamer.listening.simulated import IdealListener
+from audiometamer.listening.responders import IdealListener
 
 lapse = click.option(
     "--lapse", type=options.Number(0, 0.3), default=0.02, show_default=True,

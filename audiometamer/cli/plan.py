@@ -16,14 +16,14 @@ from audiometamer.cli.progress import tracked
 from audiometamer.cli.status import print_status
 from audiometamer.errors import AudioMetamerWarning, pluralize
 from audiometamer.jobs.progress import format_duration
-from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.judging import null_notice
-from audiometamer.metamers.synthesis import default_null
 from audiometamer.models.model import Model
 from audiometamer.stimuli.estimate import estimate
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.plan import Plan, find_sources, open_model, output_folder, planned_layers, read_plan
+from audiometamer.stimuli.plan import LoadedPlan, read_plan
 from audiometamer.stimuli.run import run as run_plan
+from audiometamer.stimuli.sources import find_sources
 from audiometamer.stimuli.status import read_status
 
 plan_file = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
@@ -48,15 +48,14 @@ def check(path: Path, device: str, measure: bool) -> None:
     """Check every key of PLAN; list what it would make, how long that takes and how much disk, and what is there already."""
     plan = read_plan(path)
     with tracked() as tracker, _few_notes():
-        tell = partial(_tell_without_null, plan)
-        found = estimate(path, plan, device=device, measure=measure, progress=tracker, visit=tell)
+        found = estimate(plan, device=device, measure=measure, progress=tracker, visit=partial(_note_missing_null, plan))
     table = plain_table("model", "layer", numbers=("items", "there", *(("time left",) if measure else ())))
     for row in found.rows:
         time = (format_duration(row.seconds),) if row.seconds is not None else ()
         table.add_row(row.model, row.layer, str(row.items), str(row.there), *time)
     print_table(table)
     click.echo(
-        f"{pluralize(found.items, 'item')} of {pluralize(found.clips, 'clip')} in {output_folder(path, plan)}, {found.there} "
+        f"{pluralize(found.items, 'item')} of {pluralize(found.clips, 'clip')} in {plan.folder}, {found.there} "
         f"of them there already; {_spell_bytes(found.n_bytes)} of disk in all"
     )
     if found.seconds is not None:
@@ -68,9 +67,9 @@ def check(path: Path, device: str, measure: bool) -> None:
         click.echo(f"about {format_duration(found.seconds)} of one worker on this device{few}")
 
 
-def _tell_without_null(plan: Plan, entry: int, model: Model, null: NullDistribution | None, layers: Sequence[str]) -> None:
+def _note_missing_null(plan: LoadedPlan, number: int, model: Model, null: NullDistribution | None, layers: Sequence[str]) -> None:
     """Say before the work, not after it, that metamers of a model will not be judged."""
-    if (notice := null_notice(model, null, layers, name=plan.models[entry].name)) is not None:
+    if (notice := null_notice(model, null, layers, name=plan.content.models[number].name)) is not None:
         click.echo(f"note: {notice}", err=True)
 
 
@@ -101,12 +100,12 @@ def _spell_bytes(n: int) -> str:
 def run(path: Path, device: str, workers: int, retry: str | None, attempts: int) -> None:
     """Make what PLAN asks for and is not there yet.
 
-    What is finished is kept: the same command resumes where it was interrupted. Several runs share the work. Each ends with the
+    What is finished is kept: the same command can_resume where it was interrupted. Several runs share the work. Each ends with the
     set's index, licences, README and manifest.
     """
     plan = read_plan(path)
     with _few_notes():
-        expansion = expand(path, plan, visit=partial(_tell_without_null, plan))
+        expansion = expand(plan, visit=partial(_note_missing_null, plan))
     with tracked() as tracker:
         run_plan(expansion, device=device, workers=workers, attempts=attempts if retry else 1, progress=tracker)
     print_status(read_status(expansion.folder))
@@ -120,9 +119,8 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
 def submit(path: Path, retry: str | None, attempts: int, **asked: Any) -> None:
     """Make what PLAN asks for on a Slurm cluster: write an array script beside it, and start it."""
     plan = read_plan(path)
-    find_sources(path, plan.clips)  # faults are reported here rather than in a log
-    for k, entry in enumerate(plan.models):
-        model, null = open_model(path, entry, place=f"models[{k}]")
-        layers = planned_layers(path, plan, entry, model, place=f"models[{k}]")
-        _tell_without_null(plan, k, model, null or default_null(model), layers)
+    find_sources(plan)  # faults are reported here rather than in a log
+    for number in range(len(plan.content.models)):
+        model, null = plan.open_model(number)
+        _note_missing_null(plan, number, model, null or default_null(model), plan.layers_of(number, model))
     slurm.submit(path, attempts=attempts if retry else 1, **asked)

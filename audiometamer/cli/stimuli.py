@@ -10,7 +10,7 @@ from audiometamer.cli import options
 from audiometamer.cli.groups import Group
 from audiometamer.errors import AudioMetamerError, pluralize
 from audiometamer.metamers.results import ATTEMPTS, is_set, records_of
-from audiometamer.signals.presentation import Settings
+from audiometamer.signals.presentation import PresentationSettings
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting
 from audiometamer.stimuli.set import write_set
@@ -119,13 +119,13 @@ def export(
     reveal: bool,
 ) -> None:
     """Write presentation copies of SET: PCM, one level for all, ramps, opaque names, and sounds to calibrate by."""
-    settings = Settings(
+    settings = PresentationSettings(
         sample_rate=int(rate), bits=int(bits), level=-30.0 if level is None and factor is None else level, factor=factor,
         peaks=cast("Literal['lower', 'stop']", peaks), ramp=ramp, seed=seed,
         bids_version=cast("Literal['current', 'coming']", bids_version), reveal=reveal,
     )  # fmt: skip
     key = key or exporting.default_key_file(out)
-    form = cast("exporting.ExportFormat", to)
+    form = cast("exporting.FormatName", to)
     made = exporting.export(stimulus_set, out, to=form, settings=settings, selection=selection, key=key, names_key=names_key)
     click.echo(f"{len(made)} sounds: {out}   key: {key}   names follow from {exporting.names_key_file(key)}: keep both private")
 

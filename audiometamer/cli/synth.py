@@ -11,36 +11,37 @@ from rich.text import Text
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.errors import AudioMetamerError, BrokenError, some_of
-from audiometamer.io.files import exclusive_folder
+from audiometamer.errors import AudioMetamerError, BrokenError, first_few
 from audiometamer.io.label_files import grouped, read_groups
-from audiometamer.io.names import folder_of
+from audiometamer.io.locks import exclusive_folder
+from audiometamer.io.names import as_output_folder
 from audiometamer.metamers import files, hearing
-from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.figure import draw_figure
 from audiometamer.metamers.files import (
-    check_place,
+    archive_attempt,
+    check_clip_folder,
     checkpoint_path,
     clip_folder,
-    is_attempted_again,
+    has_attempts_left,
     is_finished,
-    keep_attempt,
-    mend_original,
+    load_metamer,
     named_as_before,
-    read_metamer,
     record_path,
+    restore_original,
     save_metamer,
     write_index,
 )
-from audiometamer.metamers.judging import judge_saved, null_notice
-from audiometamer.metamers.results import warn_of_broken
-from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, settings_of
+from audiometamer.metamers.judging import null_notice, rejudge_saved
+from audiometamer.metamers.metamer import Metamer, Progress, settings_of
+from audiometamer.metamers.results import warn_about_broken
+from audiometamer.metamers.settings import Settings, places
+from audiometamer.metamers.synthesis import iterate_metamers
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.models.inputs import check_names, read_clips
+from audiometamer.models.inputs import check_clip_names, read_clips
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
@@ -95,7 +96,7 @@ def synth(
 ) -> None:
     """Make metamers of recordings or photographs, CLIPS, and write them with their evidence.
 
-    What is finished is kept, and every five minutes also what is not: the same command resumes where it was interrupted.
+    What is finished is kept, and every five minutes also what is not: the same command can_resume where it was interrupted.
 
     A+B among the layers is matched at both at once; A/channels=0:32, A/frames=10:20, A/units=3.5.9 and A/average=time are parts
     of a layer.
@@ -105,8 +106,8 @@ def synth(
     model = options.opened_model(model_name, device)
     if groups_file is not None:
         model.labels = grouped(model.named_labels(), read_groups(groups_file))
-    check_names(targets)
-    given = [read_target(path).named_by(model.canonical) for path in targets]
+    check_clip_names(targets)
+    given = [read_target(path).rename_layers(model.canonical) for path in targets]
     of_targets = tuple(dict.fromkeys(layer for target in given for layer in target.activations))
     null = default_null(model) if null_file is None else NullDistribution.load(null_file)
     layers = options.layers_of(model, layer_names or of_targets)
@@ -138,21 +139,21 @@ def make(
 ) -> None:
     """Synthesise, save, draw and list; used by `synth` and `demo`."""
     null = null or default_null(model)
-    with exclusive_folder(folder_of(out)):
+    with exclusive_folder(as_output_folder(out)):
         clips = [named_as_before(out, model, clip) if isinstance(clip, Clip) else clip for clip in clips]
         jobs = [(clip, layer, seed) for layer in dict.fromkeys(layers) for clip in clips for seed in dict.fromkeys(seeds)]
         weights = model.weights_sha256()
         chosen = [settings_of(model, *job, method=method, steps=steps, weights_sha256=weights) for job in jobs]
         files.check_names(out, chosen)
         for clip in clips:
-            check_place(out, clip, model.name, type(model.domain).__name__)
-            mend_original(out, clip, model)
+            check_clip_folder(out, clip, model.name, type(model.domain).__name__)
+            restore_original(out, clip, model)
             if isinstance(clip, Clip):
                 for doubt in hearing.notices(model, clip, hearing.heard(model, clip)):
                     click.echo(f"note: {doubt}", err=True)
         there = [] if overwrite else _finished(out, chosen)
-        judged = [metamer for settings in there if (metamer := judge_saved(model, out, settings, null)) is not None]
-        again = [settings for settings in there if is_attempted_again(out, settings)]
+        judged = [metamer for settings in there if (metamer := rejudge_saved(model, out, settings, null)) is not None]
+        again = [settings for settings in there if has_attempts_left(out, settings)]
         todo = [job for job, settings in zip(jobs, chosen, strict=True) if settings not in there or settings in again]
         if there:
             click.echo(f"{len(there)} of {len(jobs)} metamers are in {out} already")
@@ -173,11 +174,11 @@ def make(
             )  # fmt: skip
             for metamer in found:
                 if metamer.evidence.settings in again:
-                    keep_attempt(out, metamer.evidence.settings)
+                    archive_attempt(out, metamer.evidence.settings)
                 save_metamer(out, metamer)
                 done += 1
                 tracker(done / len(todo), f"{metamer.evidence.settings.layer}: {verdict_word(metamer.passed)}")
-        metamers = [read_metamer(record_path(out, settings)) for settings in chosen]
+        metamers = [load_metamer(record_path(out, settings)) for settings in chosen]
         for clip in clips:
             first = [m for m in metamers if m.clip.name == clip.name and m.evidence.settings.seed == seeds[0]]
             draw_figure(model, first, clip_folder(out, clip.name, model.name) / "figure.png")
@@ -196,7 +197,7 @@ def _finished(out: Path, chosen: Sequence[Settings]) -> list[Settings]:
                 there.append(settings)
         except BrokenError as error:
             broken.append(str(error))
-    warn_of_broken(broken, "counts as not made, and is made again")
+    warn_about_broken(broken, "counts as not made, and is made again")
     return there
 
 
@@ -230,6 +231,6 @@ def _heard(evidence: Evidence, which: int) -> str:
 def _print_vocabulary(model: Model) -> None:
     """What the network chooses from, and what its card says of its limits."""
     for task, names in hearing.vocabulary(model).items():
-        click.echo(f"{model.name} knows {len(names)} labels of task {task}: {some_of(names, 20)}")
+        click.echo(f"{model.name} knows {len(names)} labels of task {task}: {first_few(names, 20)}")
     for limit in [] if model.card is None else model.card.limits:
         click.echo(f"limit: {limit}")

@@ -16,8 +16,9 @@ from audiometamer.dimensions.moving import all_moves, move
 from audiometamer.dimensions.moving_methods import STEPS
 from audiometamer.dimensions.moving_to import move_to
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import atomic_folder, resolved
+from audiometamer.io.files import atomic_folder
 from audiometamer.io.names import safe_name
+from audiometamer.io.paths import real_path
 from audiometamer.io.tables import read_table
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
@@ -142,7 +143,7 @@ def check_replaceable(folder: Path) -> None:
     AudioMetamerError
         If so.
     """
-    if Path.cwd().is_relative_to(resolved(folder)):
+    if Path.cwd().is_relative_to(real_path(folder)):
         raise AudioMetamerError(f"a catalogue takes the place of a whole folder, and you are in {folder}; choose another --out")
     present = sorted(path for path in folder.rglob("*") if path.is_file())
     if not present:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audiometamer.dimensions.moved import Moved
-from audiometamer.drawing import names_as_they_are
+from audiometamer.drawing import literal_text
 from audiometamer.io.files import atomic_write
 from audiometamer.metamers.figure import draw_signals
 from audiometamer.models.model import Model
 
 
-@names_as_they_are()
+@literal_text()
 def draw_component(model: Model, moved: Sequence[Moved], path: Path) -> None:
     """Write a PNG: a row for each signal, with columns for its changes or coordinates along one component.
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from audiometamer.dimensions.dimensions import Dimension, Dimensions
 from audiometamer.dimensions.ladder_files import COUNTS_AS_MISSING, read_moved_stimuli
 from audiometamer.dimensions.moved import MovedStimulus
-from audiometamer.errors import AudioMetamerError, BrokenError, some_of
+from audiometamer.errors import AudioMetamerError, BrokenError, first_few
 from audiometamer.io.hashes import file_sha256
-from audiometamer.metamers.results import check_whole, warn_of_broken
+from audiometamer.metamers.results import check_whole, warn_about_broken
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal
 
@@ -51,7 +51,7 @@ class Ladder:
         """
         if found := [reference for each, reference in self.stimuli if each == dimension]:
             return found
-        raise AudioMetamerError(f"{self.folder} has no dimension {dimension!r}; it has {some_of(self.dimensions, 5) or 'none'}")
+        raise AudioMetamerError(f"{self.folder} has no dimension {dimension!r}; it has {first_few(self.dimensions, 5) or 'none'}")
 
     def of(self, dimension: str, reference: str) -> Sequence[MovedStimulus]:
         """One reference moved along one dimension, from the smallest requested change up.
@@ -63,7 +63,7 @@ class Ladder:
         """
         if (found := self.stimuli.get((dimension, reference))) is not None:
             return found
-        known = some_of(self.references(dimension), 5) or "none"
+        known = first_few(self.references(dimension), 5) or "none"
         raise AudioMetamerError(f"{self.folder} has no reference {reference!r} moved along {dimension}; it has {known}")
 
     def changes(self, dimension: str, reference: str) -> list[float]:
@@ -164,7 +164,7 @@ class Ladder:
         for layer, sha256 in self.dimensions_sha256.items():
             if layer not in dimensions:
                 raise AudioMetamerError(
-                    f"{self.folder} has signals moved at {layer}; the dimensions are of {some_of([*dimensions], 5) or 'none'}"
+                    f"{self.folder} has signals moved at {layer}; the dimensions are of {first_few([*dimensions], 5) or 'none'}"
                 )
             found = dimensions[layer].record
             if (found.weights_sha256, found.tensors_sha256) != (self.weights_sha256, sha256):
@@ -203,7 +203,7 @@ def ladder_of(folder: Path, stimuli: Sequence[MovedStimulus], *, strict: bool = 
             broken.append(str(error))
         else:
             whole.append(stimulus)
-    warn_of_broken(broken, COUNTS_AS_MISSING)
+    warn_about_broken(broken, COUNTS_AS_MISSING)
     if not whole:
         raise AudioMetamerError(f"{folder} holds no moved signals: make them with explore ladder")
     _check_origins(folder, whole)

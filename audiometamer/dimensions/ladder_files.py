@@ -14,9 +14,9 @@ from audiometamer.dimensions.moved import Moved, MovedRecord, MovedStimulus
 from audiometamer.errors import AudioMetamerError, BrokenError
 from audiometamer.io.files import set_aside, write_json
 from audiometamer.io.hashes import file_sha256
-from audiometamer.io.names import check_apart, safe_name
+from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.io.tables import write_table
-from audiometamer.metamers.results import check_whole, read_json, suffix_of, warn_of_broken
+from audiometamer.metamers.results import check_whole, read_json, suffix_of, warn_about_broken
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import write_signal
@@ -43,7 +43,7 @@ def distinct_clips(clips: Iterable[Clip]) -> list[Clip]:
     for clip in clips:
         if not found.setdefault(clip.name, clip).samples.equal(clip.samples):
             raise AudioMetamerError(f"two different signals are named {clip.name}; rename one of them")
-    check_apart(((name, safe_name(name)) for name in found), "folder")
+    check_distinct_paths(((name, safe_name(name)) for name in found), "folder")
     return list(found.values())
 
 
@@ -87,7 +87,7 @@ def read_moved_stimuli(folder: Path, *, strict: bool = False) -> list[MovedStimu
             if strict:
                 raise
             broken.append(str(error))
-    warn_of_broken(broken, COUNTS_AS_MISSING)
+    warn_about_broken(broken, COUNTS_AS_MISSING)
     return sorted(stimuli, key=lambda stimulus: _order(stimulus.record))
 
 

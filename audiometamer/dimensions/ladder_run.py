@@ -12,21 +12,31 @@ import torch
 from audiometamer.devices import choose_device
 from audiometamer.dimensions.calibration import calibrate, write_calibration
 from audiometamer.dimensions.dimensions import Dimensions
-from audiometamer.dimensions.ladder import Ladder, ladder_of, read_ladder
-from audiometamer.dimensions.ladder_files import original_path, read_moved_stimuli, read_moved_stimulus, save_moved, write_moves
+from audiometamer.dimensions.ladder import (
+    Ladder,
+    ladder_of,
+    original_path,
+    read_ladder,
+    read_moved_stimuli,
+    read_moved_stimulus,
+    save_moved,
+    write_moves,
+)
 from audiometamer.dimensions.ladder_plan import LadderPlan, PlannedLadder, PlannedMove, open_ladder_plan, planned_ladder
 from audiometamer.dimensions.moved import Move, Moved
 from audiometamer.dimensions.moving import move
 from audiometamer.errors import AudioMetamerError, BrokenError, one_line
 from audiometamer.io.files import JSON_ERRORS, file_lock, make_folder, set_aside, write_json
+from audiometamer.io.locks import file_lock
 from audiometamer.jobs.claims import remove_dead_claims
 from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
 from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
 from audiometamer.jobs.workers import Interruption
+from audiometamer.metamers.results import JSON_ERRORS
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal, write_signal
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 
 CALIBRATION = "calibration.tsv"
 # Of whoever is making the ladder: who makes what, what went wrong, and a lock.
@@ -103,7 +113,7 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
     with file_lock(folder / _LOCK):
         for clip in clips:
             at = folder / original_path(model, clip.name)
-            if not is_whole(at):
+            if not is_intact(at):
                 set_aside(at)
                 write_signal(at, clip.samples, model.sample_rate)
             elif (there := read_signal(at)).shape != clip.samples.shape or not there.allclose(clip.samples, rtol=0, atol=_SAME):

@@ -30,7 +30,7 @@ class MovedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weights_sha256, dimensions_sha256 : str
     requested, reached : float
         Change of the coordinate towards the dimension's side, in standard deviations of the bank. In files, `requested` is
-        ``wished``.
+        ``requested``.
     leakage : float
         Root of the sum of squares of the changes of all other coordinates, in the same units.
     before, after : list of float

@@ -22,8 +22,9 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.domains import Domain, Image
 from audiometamer.matching.loop import match
 from audiometamer.matching.losses import half_squared_error
-from audiometamer.models.folding import folded
-from audiometamer.models.model import Model, record
+from audiometamer.models.folding import faster_copy
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.images import STEPS_8_BIT
 
@@ -85,7 +86,7 @@ def move(
     for layer in dict.fromkeys(each.dimension.layer for each in moves):
         if check:
             dimensions[layer].check(model)
-        mover = _LayerMover(model, folded(model, layer), dimensions[layer], chosen, steps)
+        mover = _LayerMover(model, faster_copy(model, layer), dimensions[layer], chosen, steps)
         indices = [i for i, each in enumerate(moves) if each.dimension.layer == layer]
         for first in range(0, len(indices), batch_size):
             batch = indices[first : first + batch_size]
@@ -182,7 +183,7 @@ class _LayerMover:
         component = torch.tensor([each.dimension.component for each in moves], device=model.device)
 
         def coordinates(signals: Tensor) -> Tensor:
-            return own.coordinates(record(self.truncated, signals, layer)[layer])
+            return own.coordinates(record(self.truncated, signals, layer))
 
         with torch.no_grad():
             target = coordinates(references).scatter_add(1, component[:, None], (sign * change)[:, None])

@@ -15,19 +15,19 @@ from audiometamer.errors import AudioMetamerError, did_you_mean
 from audiometamer.experiment.design import Conditions, Design, read_design
 from audiometamer.experiment.lists import Planned, alternatives, check_words, draw
 from audiometamer.experiment.offer import NATURAL, AvailableStimuli, Condition, answers_of, read_offer, told
-from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
+from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws, write_key
 from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import write_table
-from audiometamer.io.toml_files import Problem, attempted, error_context, toml_text
+from audiometamer.io.toml_files import Problem, error_context, problems_raised, toml_text
 from audiometamer.listening import folder as layout
 from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_texts
-from audiometamer.listening.design import INTERVALS, read_answers, read_sentences
-from audiometamer.listening.folder import interval_answers
+from audiometamer.listening.design import INTERVALS, read_answer_list, read_sentences
+from audiometamer.listening.folder import interval_choices
 from audiometamer.listening.headphones import GAP_SECONDS
-from audiometamer.listening.messages import MOST_LETTERS
+from audiometamer.listening.messages import MAX_ANSWER_LENGTH
 from audiometamer.listening.pages import write_page
-from audiometamer.listening.trials import ConditionKey, Entry, Lists, Trial, TrialList, arranged
+from audiometamer.listening.trials import ConditionKey, KeyEntry, Lists, Trial, TrialList, interval_order
 from audiometamer.signals.presentation import NOISE, Sounds, in_sequence, write_pcm
 from audiometamer.stimuli.layout import MANIFEST
 from audiometamer.version import __version__
@@ -96,13 +96,13 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
     stimuli = sorted({Stimulus(trial.clip, trial.condition, trial.arrangement) for trials in planned for trial in trials})
     sounds = {stimulus: draws.name(repr(stimulus)) for stimulus in stimuli}
     checks = headphone_checks(asked, draws)
-    if len({*sounds.values(), *checks}) < len(sounds) + asked.checks:
+    if len({*sounds.values(), *checks}) < len(sounds) + asked.headphone_trials:
         raise AudioMetamerError(f"{design}: seed: two sounds would have the same name; choose another")
     entries = {name: _entry(stimulus, offer, asked) for stimulus, name in sounds.items()} | checks
     with atomic_folder(out) as folder:
         rms = _write_sounds(folder / layout.SOUNDS, stimulus_set, sounds, offer, resolved, draws)
         write_checks(folder / layout.SOUNDS, checks, resolved, draws, rms=rms)
-        date_alike((folder / layout.SOUNDS).iterdir())
+        equalize_mtimes((folder / layout.SOUNDS).iterdir())
         write_texts(folder, design, asked)
         _write_answers(folder, design, asked, answers)
         write_page(folder / layout.PAGE, read_sentences(design, asked))
@@ -121,7 +121,7 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
 def _answers(path: Path, design: Design, offer: AvailableStimuli) -> list[str]:
     """The closed list, and the words that count as one of it where answers are typed."""
     if design.compares:
-        return interval_answers(design.answers.kind)
+        return interval_choices(design.answers.kind)
     answers = _listed(path, design, offer)
     return [*answers, *_more(design, answers)]
 
@@ -129,7 +129,7 @@ def _answers(path: Path, design: Design, offer: AvailableStimuli) -> list[str]:
 def _listed(path: Path, design: Design, offer: AvailableStimuli) -> list[str]:
     """The closed list of the design, or what the set's clips say."""
     named = design.answers.list
-    return answers_of(offer, design.answer_column) if named is None else read_answers(path.parent / named)
+    return answers_of(offer, design.answer_column) if named is None else read_answer_list(path.parent / named)
 
 
 def _more(design: Design, answers: Sequence[str]) -> list[str]:
@@ -140,7 +140,7 @@ def _more(design: Design, answers: Sequence[str]) -> list[str]:
 def _problems(path: Path, design: Design, offer: AvailableStimuli) -> Iterator[Problem]:
     """All that is wrong with a design that lies at `path`, given what the set offers."""
     if offer.clips and offer.has(design.once):
-        yield from attempted("trials", partial(check_words, len(offer.words(design.once)), design))
+        yield from problems_raised("trials", partial(check_words, len(offer.words(design.once)), design))
     if design.compares or not (listed := _listed(path, design, offer)):
         return
     if lacking := [answer for answer in answers_of(offer, design.answer_column) if answer not in listed]:
@@ -177,12 +177,14 @@ def _unfit(answers: Sequence[str], design: Design) -> Iterator[str]:
     """Why listeners cannot choose among some answers."""
     if len(answers) < 2:
         yield f"{answers[0]!r} is the only answer; there must be at least two"
-    if too_long := [answer for answer in answers if len(answer) > MOST_LETTERS]:
-        yield (f"{too_long[0][:20]!r}… has {len(too_long[0])} letters{_and_more(too_long)}; an answer may have {MOST_LETTERS}")
+    if too_long := [answer for answer in answers if len(answer) > MAX_ANSWER_LENGTH]:
+        yield (
+            f"{too_long[0][:20]!r}… has {len(too_long[0])} letters{_and_more(too_long)}; an answer may have {MAX_ANSWER_LENGTH}"
+        )
     entries: dict[str, str] = {}
     told: set[str] = set()
     for answer in answers:
-        shown = design.answers.shown(answer)
+        shown = design.answers.display_name(answer)
         typed = design.answers.kind == "typed"
         for entry in {_as_typed(answer), _as_typed(shown)} if typed else {shown}:
             if (other := entries.setdefault(entry, answer)) != answer and answer not in told:
@@ -230,16 +232,16 @@ def _parts(stimulus: Stimulus, offer: AvailableStimuli, kind: str) -> tuple[list
     if kind not in INTERVALS:
         return [metamer], ""
     pair = [offer.source(stimulus.clip, NATURAL).file, metamer]
-    order, right = arranged(kind, stimulus.arrangement)
+    order, right = interval_order(kind, stimulus.arrangement)
     return [pair[k] for k in order], right
 
 
-def _entry(stimulus: Stimulus, offer: AvailableStimuli, design: Design) -> Entry:
+def _entry(stimulus: Stimulus, offer: AvailableStimuli, design: Design) -> KeyEntry:
     """A line of the key."""
     clip, condition = stimulus.clip, stimulus.condition
     source, about = offer.source(clip, condition), offer.about[clip]
     _, interval = _parts(stimulus, offer, design.answers.kind)
-    return Entry(
+    return KeyEntry(
         file=source.file,
         condition="natural" if condition.seed is None else ConditionKey(condition.model, condition.layer, condition.seed),
         clip=clip,
@@ -256,7 +258,7 @@ def _list(
     planned: Sequence[Planned],
     sounds: Mapping[Stimulus, str],
     checks: Sequence[str],
-    key: Mapping[str, Entry],
+    key: Mapping[str, KeyEntry],
     answers: Sequence[str],
     design: Design,
     draws: Draws,
@@ -282,7 +284,7 @@ def _write_sounds(
     for name in sorted(parts):
         whole = in_sequence([sounds.read(file) for file in parts[name]], GAP_SECONDS, settings)
         write_pcm(folder / f"{name}.wav", whole, settings, name=name, draws=draws)
-    write_pcm(folder / f"{layout.CALIBRATION}.wav", sounds.noise * sounds.rms, settings, name=NOISE, draws=draws)
+    write_pcm(folder / f"{layout.CALIBRATION_NOISE}.wav", sounds.noise * sounds.rms, settings, name=NOISE, draws=draws)
     return sounds.rms
 
 

@@ -8,15 +8,15 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.listening.design import (
-    Answers,
-    Check,
     CommonDesign,
-    Count,
     Demonstration,
+    DesignCheck,
     Headphones,
-    Number,
+    NonNegativeInt,
+    PositiveInt,
+    ResponseFormat,
     Seed,
-    once,
+    check_unique,
     read_common,
 )
 
@@ -79,7 +79,7 @@ class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Natural clips, or the conditions in turn. Default "natural".
     """
 
-    trials: Number = 10
+    trials: NonNegativeInt = 10
     conditions: Literal["natural", "all"] = "natural"
 
 
@@ -92,7 +92,7 @@ class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Default 16.
     """
 
-    trials: Number = 16
+    trials: NonNegativeInt = 16
 
 
 class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
@@ -110,11 +110,11 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
         As in `CommonDesign`.
     """
 
-    trials: Count | None = None
+    trials: PositiveInt | None = None
     balance: Literal["latin", "feather2023"] = "latin"
     conditions: Conditions = Conditions()
     clips: Clips = Clips()
-    answers: Answers = Answers()
+    answers: ResponseFormat = ResponseFormat()
     practice: Practice = Practice()
     demonstration: Demonstration = Demonstration()
     catch: Catch = Catch()
@@ -158,16 +158,16 @@ def read_design(path: Path) -> Design:
     return read_common(path, Design, _checks)
 
 
-def _checks(design: Design) -> Iterator[Check]:
+def _checks(design: Design) -> Iterator[DesignCheck]:
     """As `_common_checks`, of what is drawn beforehand."""
     conditions, answers = design.conditions, design.answers
     for name in ("models", "layers", "seeds"):
-        yield f"conditions.{name}", *once(getattr(conditions, name) or [])
+        yield f"conditions.{name}", *check_unique(getattr(conditions, name) or [])
     yield "answers.alternatives", answers.alternatives is None or answers.kind == "choice", "it is for kind = 'choice'"
     yield "answers.pictures", answers.pictures is None or answers.kind == "choice", "it is for kind = 'choice'"
     for name in ("list", "names", "equal"):
         yield f"answers.{name}", not getattr(answers, name) or not design.compares, f"kind = {answers.kind!r} has its own answers"
-    yield "answers.equal", *once([word for words in answers.equal.values() for word in words])
+    yield "answers.equal", *check_unique([word for words in answers.equal.values() for word in words])
     for answer in sorted(answers.equal.keys() & answers.counted.keys()):
         yield f"answers.equal.{answer}", False, f"it counts as {answers.counted[answer]!r} already; put all of them into one list"
     yield "conditions.natural", not (design.natural and design.compares), (

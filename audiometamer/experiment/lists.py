@@ -10,7 +10,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Design
 from audiometamer.experiment.offer import NATURAL, Condition
 from audiometamer.io.draws import Draws
-from audiometamer.listening.trials import ARRANGEMENTS, Kind
+from audiometamer.listening.trials import ARRANGEMENTS, TrialKind
 
 Word = Sequence[str]  # the clips of one word, of which a listener hears one
 Deal = Callable[[int], list[tuple[str, Condition]]]  # from a listener's number, from 0, to clips and their conditions
@@ -28,7 +28,7 @@ class Planned(NamedTuple):
         Where clips are compared: which of the possible orders; see `audiometamer.experiment.build`. Else 0.
     """
 
-    kind: Kind
+    kind: TrialKind
     clip: str
     condition: Condition
     arrangement: int = 0
@@ -147,7 +147,7 @@ def _trials_of(
     """One listener's trials: practice, demonstration, then the main trials in random order with catch trials among them."""
     generator = draws.generator(2, number)
 
-    def gate(kind: Kind, words: Sequence[Word], which: str) -> list[Planned]:
+    def gate(kind: TrialKind, words: Sequence[Word], which: str) -> list[Planned]:
         order = generator.permutation(len(words))
         turns = [NATURAL] if which == "natural" else list(conditions)
         return [

@@ -14,16 +14,18 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.reading import read_experiment
-from audiometamer.io.draws import date_alike
-from audiometamer.io.files import atomic_folder, atomic_write, json_text, resolved, write_json, write_private, write_text
+from audiometamer.io.draws import equalize_mtimes
+from audiometamer.io.files import atomic_folder, atomic_write, json_text, write_json, write_private, write_text
+from audiometamer.io.paths import real_path
 from audiometamer.io.tables import write_table
 from audiometamer.listening import folder as layout
+from audiometamer.listening.checks import MAX_MESSAGES
 from audiometamer.listening.design import Question
 from audiometamer.listening.folder import Experiment
-from audiometamer.listening.list_names import _derived, list_names, token
+from audiometamer.listening.list_names import derived_id, list_names, list_token
 from audiometamer.listening.sentences import html_of
-from audiometamer.listening.session import HeadphoneTask, PageTrial, Session, Task, session_of
-from audiometamer.listening.store import MOST_MESSAGES, State
+from audiometamer.listening.session import HeadphoneTask, PageTask, PageTrial, Session, session_of
+from audiometamer.listening.state import ListenerState
 from audiometamer.listening.trials import TrialList
 from audiometamer.version import __version__
 
@@ -88,7 +90,7 @@ class Study(msgspec.Struct, frozen=True):
 
     audiometamer: str
     title: str
-    task: Task
+    task: PageTask
     headphones: HeadphoneTask
     questions: list[Question]
     texts: dict[str, str]
@@ -131,7 +133,7 @@ def pack(folder: Path, out: Path, *, to: Form, address: str = "", any_list: bool
         raise AudioMetamerError(f"{to!r} is no form to pack into; there are {', '.join(get_args(Form))}")
     if any_list and to != "jatos":
         raise AudioMetamerError(f"only JATOS hands out lists by itself; nobody does where an experiment is packed to {to}")
-    links = None if to == "psychopy" or any_list else out.parent / f"{resolved(out).name.removesuffix('.jzip')}-links.tsv"
+    links = None if to == "psychopy" or any_list else out.parent / f"{real_path(out).name.removesuffix('.jzip')}-links.tsv"
     for path in (out, links):
         if path is not None and path.exists():
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --out")
@@ -147,10 +149,10 @@ def pack(folder: Path, out: Path, *, to: Form, address: str = "", any_list: bool
             _write_page(experiment, new, head=_OFFLINE)
         else:
             _write_psychopy(experiment, new)
-        date_alike(path for path in new.rglob("*") if path.is_file())
+        equalize_mtimes(path for path in new.rglob("*") if path.is_file())
         if links is not None:
             before = f"{address or INDEX}#" if to == "static" else f"{address}{'&' if '?' in address else '?'}list="
-            rows = (f"{one.number}\t{before}{token(experiment, one.number)}" for one in experiment.lists.listeners)
+            rows = (f"{one.number}\t{before}{list_token(experiment, one.number)}" for one in experiment.lists.listeners)
             write_private(links, "\n".join(("list\tlink", *rows)) + "\n")
     return links
 
@@ -191,7 +193,7 @@ def _copy(files: Iterable[Path], folder: Path) -> None:
 
 def _session(experiment: Experiment, number: int) -> Session:
     """What a page is told at the beginning of a list."""
-    return session_of(experiment, State(0, number, 1, None, frozenset()), None)
+    return session_of(experiment, ListenerState(0, number, 1, None, frozenset()), None)
 
 
 def _study(experiment: Experiment, lists: list[str]) -> Study:
@@ -205,8 +207,8 @@ def _study(experiment: Experiment, lists: list[str]) -> Study:
         texts={name: html_of(text) for name, text in experiment.texts.items()},
         completion=msgspec.structs.asdict(design.completion),
         gates={kind: Gate(gate.minimum, gate.otherwise) for kind, gate in design.gates.items()},
-        salt=_derived(experiment, "answers"),
-        most_messages=MOST_MESSAGES,
+        salt=derived_id(experiment, "answers"),
+        most_messages=MAX_MESSAGES,
         lists=lists,
         counted=design.answers.counted,
     )
@@ -223,7 +225,7 @@ def _list(experiment: Experiment, one: TrialList, salt: str) -> PackedList:
 
 def _write_jatos(experiment: Experiment, out: Path, *, any_list: bool) -> None:
     """A JATOS study archive, version 3: a zip of one folder of assets and one ``.jas`` beside it."""
-    assets = f"audiometamer_{_derived(experiment, 'assets')[:8]}"
+    assets = f"audiometamer_{derived_id(experiment, 'assets')[:8]}"
     with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(out, "w") as archive:
         folder = Path(scratch) / assets
         folder.mkdir()
@@ -243,7 +245,7 @@ def _jas(experiment: Experiment, assets: str) -> dict[str, Any]:
     """The properties of a JATOS study, in the words of its archive format, version 3 (JATOS 3)."""
 
     def name(what: str) -> str:  # always the same, so that JATOS knows a study that is imported again
-        return str(uuid.UUID(_derived(experiment, f"jatos {what}"), version=4))
+        return str(uuid.UUID(derived_id(experiment, f"jatos {what}"), version=4))
 
     title = experiment.design.title
     component = {
@@ -303,7 +305,7 @@ is stands only in the key of the experiment, which is not here.
   `stim_file`, the sound; `stim_id`, its name; `duration`, s; `list` and `trial`, their numbers; `kind`: headphones, practice
   (tell the right answer afterwards), demonstration or main; `options`: the answers, where these are not the closed list;
   `correct_answer`; `also_correct`: other answers that count as it.
-- `stimuli/`: the sounds, and `{layout.CALIBRATION}.wav` to set the level by.
+- `stimuli/`: the sounds, and `{layout.CALIBRATION_NOISE}.wav` to set the level by.
 - `{layout.ANSWERS}`: the closed list. `{layout.TEXTS_FOLDER}/`: consent, instructions and debriefing.
 
 Keep the condition file's columns in what PsychoPy saves, as it does by itself. Its CSV files go back into the experiment:

@@ -16,7 +16,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.design import ExplorationDesign, fit_to_ladder, read_exploration_design
 from audiometamer.exploration.folder import COMMAND_NAME, DIMENSIONS, LADDER
 from audiometamer.exploration.sequence import ExplorationSequence
-from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
+from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws, write_key
 from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.toml_files import error_context, toml_text
@@ -84,7 +84,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> BuiltExplorati
         for layer, found in dimensions.items():
             found.save(folder_of_layer(folder / DIMENSIONS, layer))
         resolved = _resolved(design, asked, ladder)
-        if asked.shown is None:
+        if asked.image_settings is None:
             with error_context(design, "sounds"):
                 resolved = _write_sounds(folder, resolved, draws)
         else:
@@ -177,7 +177,9 @@ def _write_sounds(folder: Path, design: ExplorationDesign, draws: Draws) -> Expl
     lowered = msgspec.structs.replace(asked, level=asked.level - sounds.lowered_db)
     resolved, settings = msgspec.structs.replace(design, sounds=lowered), lowered.settings(design.seed)
     rms, loudest_rms = (float(10 ** (level / 20)) for level in (lowered.level, lowered.level + rove))
-    write_pcm(folder / layout.SOUNDS / f"{layout.CALIBRATION}.wav", sounds.noise * loudest_rms, settings, name=NOISE, draws=draws)
+    write_pcm(
+        folder / layout.SOUNDS / f"{layout.CALIBRATION_NOISE}.wav", sounds.noise * loudest_rms, settings, name=NOISE, draws=draws
+    )
     write_checks(folder / layout.SOUNDS, headphone_checks(design, draws), resolved, draws, rms=rms)
-    date_alike((folder / layout.SOUNDS).iterdir())
+    equalize_mtimes((folder / layout.SOUNDS).iterdir())
     return resolved

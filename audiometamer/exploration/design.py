@@ -16,17 +16,17 @@ from audiometamer.dimensions.ladder import Ladder
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.toml_files import Problem, attempted, raise_problems
 from audiometamer.listening.design import (
-    Answers,
-    Check,
     CommonDesign,
-    Count,
+    DesignCheck,
     Headphones,
     Images,
-    Number,
-    Sounds,
+    NonNegativeInt,
+    PositiveInt,
+    ResponseFormat,
+    SoundSettings,
     Text,
+    check_unique,
     failed,
-    once,
     read_common,
 )
 from audiometamer.psychophysics import (
@@ -71,7 +71,7 @@ class LadderSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     folder: Text
     choose: Annotated[list[Text], Meta(min_length=1)] | None = None
-    each: Count | None = None
+    each: PositiveInt | None = None
 
 
 class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -107,14 +107,14 @@ class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     most: Above | None = None
     start: Above | None = None
     steps: list[float] | None = None
-    down: Count | None = None
-    first_down: Count | None = None
-    reversals: Count | None = None
-    discard: Number | None = None
-    max_trials: Count | None = None
-    most_trials: Count | None = None  # what `max_trials` was called; see `read_exploration_design`
+    down: PositiveInt | None = None
+    first_down: PositiveInt | None = None
+    reversals: PositiveInt | None = None
+    discard: NonNegativeInt | None = None
+    max_trials: PositiveInt | None = None
+    most_trials: PositiveInt | None = None  # what `max_trials` was called; see `read_exploration_design`
     target: float | None = None
-    trials: Count | None = None
+    trials: PositiveInt | None = None
     slopes: list[float] | None = None
     lapses: list[float] | None = None
 
@@ -162,7 +162,7 @@ class RenderingSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     dimensions: Text | None = None
     model: Text | None = None
     longest_wait: Seconds = 2.0
-    ahead: Number = 4
+    ahead: NonNegativeInt = 4
 
 
 class PracticeSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -174,7 +174,7 @@ class PracticeSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Default 8.
     """
 
-    trials: Number = 8
+    trials: NonNegativeInt = 8
 
 
 class CatchSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -188,7 +188,7 @@ class CatchSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         One, at a random place, of so many trials, two or more; 0: none. Default 20.
     """
 
-    every: Number = 20
+    every: NonNegativeInt = 20
 
 
 class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -213,9 +213,9 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
     images: Images | None = None
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> ResponseFormat:
         """What a listener answers: the number of an interval."""
-        return Answers(kind=self.task.kind)
+        return ResponseFormat(kind=self.task.kind)
 
     @property
     def guess(self) -> float:
@@ -228,13 +228,13 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         return self.task.gap
 
     @property
-    def shown(self) -> Images | None:
+    def image_settings(self) -> Images | None:
         """How images are shown; None where sounds are played."""
         return self.images
 
     def example(self, text: str) -> Path:
         """The file of one of the texts, where the design names none."""
-        kind, roved = ("sounds", self.task.rove > 0) if self.shown is None else ("images", False)
+        kind, roved = ("sounds", self.task.rove > 0) if self.image_settings is None else ("images", False)
         name = f"instructions-{self.task.kind}{'-roved' if roved else ''}" if text == "instructions" else text
         return _EXAMPLES / self.texts.language / kind / f"{name}.md"
 
@@ -249,7 +249,7 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         wanted = ladder.dimensions if self.ladder.choose is None else [str(d) for name in self.ladder.choose for d in sides(name)]
         for dimension in wanted:
             ladder.references(dimension)
-        good, message = once(wanted)
+        good, message = check_unique(wanted)
         if not good:
             raise AudioMetamerError(message)
         if (self.ladder.each or 0) > len(wanted):
@@ -374,7 +374,7 @@ def fit_to_ladder(path: Path, design: ExplorationDesign, ladder: Ladder) -> Expl
             f"{ladder.folder} holds neither sounds nor images: nobody compares them",
         ),
         ("images", holds == "images" or design.images is None, of_images),
-        ("sounds", holds == "sounds" or design.sounds == Sounds(), of_sounds),
+        ("sounds", holds == "sounds" or design.sounds == SoundSettings(), of_sounds),
         ("headphones", holds == "sounds" or design.headphones in (Headphones(), none), of_sounds),
         ("task.rove", holds == "sounds" or not design.task.rove, of_sounds),
     )
@@ -392,7 +392,7 @@ def _ladder_problems(design: ExplorationDesign, ladder: Ladder) -> Iterator[Prob
     yield from unknown or attempted("procedure", lambda: design.procedures(ladder))
 
 
-def _checks(design: ExplorationDesign) -> Iterator[Check]:
+def _checks(design: ExplorationDesign) -> Iterator[DesignCheck]:
     """Places, whether they agree with the others, and what is to be said if they do not."""
     asked, making = design.procedure, design.making
     for name in dict.fromkeys(itertools.chain.from_iterable(_KEYS.values())):

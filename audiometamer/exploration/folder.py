@@ -28,8 +28,8 @@ class Exploration(Experiment):
     @property
     def sequence(self) -> ExplorationSequence:
         """The adaptive trials of its lists."""
-        assert isinstance(self.course, ExplorationSequence)
-        return self.course
+        assert isinstance(self.adaptive, ExplorationSequence)
+        return self.adaptive
 
 
 def read_exploration(folder: Path) -> Exploration:
@@ -41,7 +41,7 @@ def read_exploration(folder: Path) -> Exploration:
         If it is not such a folder, or something in it cannot be read or does not fit together.
     """
     lists, key = read_lists(folder)
-    if lists.course != COMMAND_NAME:
+    if lists.adaptive_command != COMMAND_NAME:
         raise AudioMetamerError(f"{folder} is no exploration; it is for `audiometamer experiment`")
     ladder = read_ladder(folder / LADDER, strict=True)
     ladder.check_files()
@@ -74,4 +74,4 @@ def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Explor
         with error_context(folder / layout.DESIGN, "making"):
             mover = stack.enter_context(closing(MoverProcess(open_mover)))
             queue = stack.enter_context(RenderQueue(mover, sequence.ladder, folder / MADE))
-        yield replace(exploration, course=replace(sequence, render_queue=queue))
+        yield replace(exploration, adaptive=replace(sequence, render_queue=queue))

@@ -7,7 +7,7 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.folder import Exploration
 from audiometamer.exploration.presented_trial import PresentedTrial
-from audiometamer.listening.adaptive import Decided
+from audiometamer.listening.adaptive import DecidedTrial
 from audiometamer.psychophysics import decision_model_for, proportion_correct
 
 D_PRIME = 2.0
@@ -15,7 +15,7 @@ D_PRIME = 2.0
 
 def probability_correct(
     exploration: Exploration, d_primes: Mapping[str, float], *, lapse: float = 0.0
-) -> Callable[[Decided], float]:
+) -> Callable[[DecidedTrial], float]:
     """The probability of a correct answer to a trial, for listeners whose d′ is proportional to the reached change.
 
     Decisions are by differencing.
@@ -46,7 +46,7 @@ def probability_correct(
             raise AudioMetamerError(f"d′ is {value:g}; it must be 0 or more")
     task = decision_model_for(exploration.sequence.design.task.kind)
 
-    def probability(decided: Decided) -> float:
+    def probability(decided: DecidedTrial) -> float:
         presented = msgspec.convert(decided.about, PresentedTrial)
         slope = d_primes.get(presented.dimension, d_primes.get("", D_PRIME))
         return float(proportion_correct(slope * max(presented.reached, 0.0), task=task, lapse=lapse))

@@ -3,20 +3,21 @@
 from collections.abc import Iterator
 
 from audiometamer.exploration.trials import AnsweredTrial
-from audiometamer.listening.adaptive import Decided
-from audiometamer.listening.export import Answers, json_cell, started_answered
-from audiometamer.listening.messages import Answer
+from audiometamer.listening.adaptive import DecidedTrial
+from audiometamer.listening.messages import AnswerMessage, started_answered
+from audiometamer.listening.received import ReceivedAnswers
+from audiometamer.listening.tables import json_cell
 
 
-def answered(answers: Answers, *, task: str) -> Iterator[AnsweredTrial]:
+def answered(answers: ReceivedAnswers, *, task: str) -> Iterator[AnsweredTrial]:
     """Every answer to a comparison, of each listener in order; the headphone check is not among them."""
     for one in answers.enrolled:
-        for given in answers.given(one.listener):
+        for given in answers.judged(one.listener):
             if given.decided is not None:
                 yield answered_trial(str(one.listener), task, given.decided, given.message)
 
 
-def answered_trial(listener: str, task: str, decided: Decided, message: Answer) -> AnsweredTrial:
+def answered_trial(listener: str, task: str, decided: DecidedTrial, message: AnswerMessage) -> AnsweredTrial:
     """One answer of one listener, as a row of the trial table."""
     started, answered_at = started_answered(message)
     return AnsweredTrial.to(

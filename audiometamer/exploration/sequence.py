@@ -20,9 +20,9 @@ from audiometamer.exploration.schedule import Comparison, Schedule
 from audiometamer.exploration.trial_stimuli import RecentFiles, headroom_db, trial_png, trial_wav
 from audiometamer.exploration.trials import COLUMNS, row_of
 from audiometamer.io.draws import Draws
-from audiometamer.listening.adaptive import CompletedTrial, Decided, Wanted
-from audiometamer.listening.messages import Answer as AnswerMessage
-from audiometamer.listening.trials import Trial, arranged
+from audiometamer.listening.adaptive import CompletedTrial, DecidedTrial, TrialRequest
+from audiometamer.listening.messages import AnswerMessage
+from audiometamer.listening.trials import Trial, interval_order
 
 _POLL_SECONDS = 0.05  # between two checks whether a listener has waited too long
 _SENDING_SECONDS = 0.1  # to store an answer and to send a sound, on a busy machine
@@ -58,20 +58,22 @@ class ExplorationSequence:
         """Which comparisons are made."""
         return Schedule(self.design, self.ladder, self.draws)
 
-    def next(self, number: int, completed: Sequence[CompletedTrial]) -> Wanted | None:
+    def next(self, number: int, completed: Sequence[CompletedTrial]) -> TrialRequest | None:
         """The next trial of a list: practice, then the procedures' trials with catch trials among them; None at the end."""
         if (scheduled := self.schedule.next(number, completed)) is None:
             return None
-        return Wanted(self.design.checks + len(completed) + 1, scheduled.kind, msgspec.to_builtins(scheduled.comparison))
+        return TrialRequest(
+            self.design.headphone_trials + len(completed) + 1, scheduled.kind, msgspec.to_builtins(scheduled.comparison)
+        )
 
-    def ahead(self, number: int, completed: Sequence[CompletedTrial], pending: Decided) -> Wanted | None:
+    def ahead(self, number: int, completed: Sequence[CompletedTrial], pending: DecidedTrial) -> TrialRequest | None:
         """The trial after `pending` if it is the same whatever the answer; a render queue learns what may be needed soon."""
         if self.render_queue is not None:
             self._prefetch(self.render_queue, number, completed, pending)
         right, wrong = (self.next(number, [*completed, _as_if_answered(pending, correct=correct)]) for correct in (True, False))
         return right if right == wrong else None
 
-    def decide(self, wanted: Wanted, waited: Callable[[], float], gone: Callable[[], bool]) -> Decided | None:
+    def decide(self, wanted: TrialRequest, waited: Callable[[], float], gone: Callable[[], bool]) -> DecidedTrial | None:
         """Choose the stimulus: the nearest of the ladder, unless a closer one is made online and ready in time."""
         comparison = msgspec.convert(wanted.about, Comparison)
         nearest = self._nearest(comparison)
@@ -87,7 +89,7 @@ class ExplorationSequence:
         self,
         queue: RenderQueue,
         comparison: Comparison,
-        fallback: Decided,
+        fallback: DecidedTrial,
         waited: Callable[[], float],
         gone: Callable[[], bool],
     ) -> MovedStimulus | None:
@@ -113,7 +115,7 @@ class ExplorationSequence:
                 queue.want(request, urgency=-math.inf, listener=comparison.number)  # a later trial may need it, nobody waits
                 return None
 
-    def _prefetch(self, queue: RenderQueue, number: int, completed: Sequence[CompletedTrial], pending: Decided) -> None:
+    def _prefetch(self, queue: RenderQueue, number: int, completed: Sequence[CompletedTrial], pending: DecidedTrial) -> None:
         """Request the stimuli that may be needed after a trial; drop those requested after the trial before and not needed."""
         before = self._needed_soon(number, completed[:-1], completed[-1].decided) if completed else {}
         now = self._needed_soon(number, completed, pending)
@@ -122,7 +124,7 @@ class ExplorationSequence:
         for request, trials in now.items():
             queue.want(request, urgency=-trials, listener=number)
 
-    def _needed_soon(self, number: int, completed: Sequence[CompletedTrial], pending: Decided) -> dict[MoveRequest, int]:
+    def _needed_soon(self, number: int, completed: Sequence[CompletedTrial], pending: DecidedTrial) -> dict[MoveRequest, int]:
         """Stimuli that the ladder lacks and the next few trials may need, and after how many trials.
 
         Both answers to `pending` are considered; the answers to later trials are taken to be right.
@@ -142,22 +144,22 @@ class ExplorationSequence:
 
     def _lowered(self, comparison: Comparison, made: MovedStimulus) -> Comparison:
         """The comparison at levels low enough that a stimulus which did not exist when levels were set does not clip."""
-        if self.design.shown is not None:
+        if self.design.image_settings is not None:
             return comparison
         excess = max(comparison.rove_db) - headroom_db(made.path, self.design)
         lower = math.ceil(100 * max(excess, 0.0)) / 100
         return msgspec.structs.replace(comparison, rove_db=[round(gain - lower, 2) for gain in comparison.rove_db])
 
-    def stimulus(self, decided: Decided) -> bytes:
+    def stimulus(self, decided: DecidedTrial) -> bytes:
         """The sounds of a trial as one WAV, or its images as one PNG; see `audiometamer.exploration.trial_stimuli`."""
         name, presented = decided.trial.stimulus, msgspec.convert(decided.about, PresentedTrial)
         if (ready := self.rendered.get(name)) is not None:
             return ready
-        if self.design.shown is not None:
+        if self.design.image_settings is not None:
             return trial_png(self.folder, presented, self.design)
         return trial_wav(self.folder, presented, self.design, name=name, draws=self.draws)
 
-    def check(self, number: int, decided: Decided) -> None:
+    def check(self, number: int, decided: DecidedTrial) -> None:
         """Raise `ValueError` if a trial that was read from a database cannot be one of list `number`."""
         presented = msgspec.convert(decided.about, PresentedTrial)
         if presented.dimension not in self.schedule.dimensions_of(number):
@@ -172,7 +174,7 @@ class ExplorationSequence:
         """Columns of ``trials.tsv``; see `audiometamer.exploration.trials`."""
         return COLUMNS
 
-    def row(self, listener: str, decided: Decided, answer: AnswerMessage) -> dict[str, Any]:
+    def row(self, listener: str, decided: DecidedTrial, answer: AnswerMessage) -> dict[str, Any]:
         """Row of ``trials.tsv`` for one answer of one listener, by column."""
         return row_of(answered_trial(listener, self.design.task.kind, decided, answer))
 
@@ -180,8 +182,8 @@ class ExplorationSequence:
         return self.ladder.nearest(comparison.dimension, comparison.reference, comparison.requested)
 
     def _decided(
-        self, wanted: Wanted, comparison: Comparison, stimulus: MovedStimulus, source: StimulusSource, waited: float
-    ) -> Decided:
+        self, wanted: TrialRequest, comparison: Comparison, stimulus: MovedStimulus, source: StimulusSource, waited: float
+    ) -> DecidedTrial:
         record = stimulus.record
         presented = PresentedTrial(
             number=comparison.number, dimension=comparison.dimension, reference=comparison.reference,
@@ -193,8 +195,8 @@ class ExplorationSequence:
         # The name depends on all that is presented: a list given to another listener may have other stimuli in the same trials.
         content = (wanted.trial, presented.original, presented.moved, presented.arrangement, presented.rove_db)
         name = self.draws.name(f"{comparison.number} {content}")
-        _, right = arranged(self.design.task.kind, comparison.arrangement)
-        return Decided(Trial(wanted.trial, wanted.kind, name), right, msgspec.to_builtins(presented))
+        _, right = interval_order(self.design.task.kind, comparison.arrangement)
+        return DecidedTrial(Trial(wanted.trial, wanted.kind, name), right, msgspec.to_builtins(presented))
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
@@ -206,5 +208,5 @@ def _is_close_enough(stimulus: MovedStimulus, comparison: Comparison) -> bool:
     return max(made / requested, requested / made) <= _CLOSE_ENOUGH
 
 
-def _as_if_answered(decided: Decided, *, correct: bool) -> CompletedTrial:
+def _as_if_answered(decided: DecidedTrial, *, correct: bool) -> CompletedTrial:
     return CompletedTrial(decided, decided.answer if correct else "", correct)

@@ -17,8 +17,17 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
-from audiometamer.io.files import JSON_ERRORS, NO_LOCKS, create, file_lock, holder_of, make_folder
-from audiometamer.io.processes import began, has_ended, numbering
+from audiometamer.io.files import (
+    JSON_ERRORS,
+    LOCKS_UNSUPPORTED,
+    create_exclusively,
+    describe_holder,
+    file_lock,
+    make_folder,
+)
+from audiometamer.io.locks import LOCKS_UNSUPPORTED, describe_holder, file_lock
+from audiometamer.io.processes import has_ended, pid_namespace, start_time
+from audiometamer.metamers.results import JSON_ERRORS
 
 if sys.platform != "win32":
     import fcntl
@@ -56,7 +65,7 @@ class Claim(msgspec.Struct, frozen=True):
     @property
     def is_local(self) -> bool:
         """Whether its process, if it lives, can be seen from here."""
-        return self.host == platform.node() if self.numbering is None else self.numbering == numbering() != ""
+        return self.host == platform.node() if self.numbering is None else self.numbering == pid_namespace() != ""
 
     @property
     def is_dead(self) -> bool:
@@ -119,11 +128,11 @@ class Claims:
 
     def _create(self, key: str) -> bool:
         path, pid, token = self.folder / key, os.getpid(), secrets.token_hex(8)
-        content = msgspec.json.encode(Claim(platform.node(), pid, time.time(), token, numbering(), began(pid)))
+        content = msgspec.json.encode(Claim(platform.node(), pid, time.time(), token, pid_namespace(), start_time(pid)))
         self.held[key] = token  # first: interrupted after it was laid, it is given back at the end
         try:
             make_folder(self.folder)
-            create(path, content)
+            create_exclusively(path, content)
         except FileExistsError:
             del self.held[key]
             return False
@@ -206,7 +215,7 @@ class Claims:
         except TimeoutError:
             if not self._waiting:
                 self._waiting = True
-                warnings.warn(f"waiting for {holder_of(self.folder / LOCK)}", AudioMetamerWarning, stacklevel=2)
+                warnings.warn(f"waiting for {describe_holder(self.folder / LOCK)}", AudioMetamerWarning, stacklevel=2)
             return False
 
 
@@ -232,7 +241,7 @@ def _kept(path: Path, *, wait: bool) -> Iterator[None]:
         except BlockingIOError:
             raise
         except OSError as error:
-            if error.errno not in {*NO_LOCKS, errno.ENOENT}:  # taken away: its worker sees that
+            if error.errno not in {*LOCKS_UNSUPPORTED, errno.ENOENT}:  # taken away: its worker sees that
                 raise WritingError(f"could not write {path}: {error.strerror or error}") from error
         yield
 

@@ -6,11 +6,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from audiometamer.listening.messages import Answer
+from audiometamer.listening.messages import AnswerMessage
 from audiometamer.listening.trials import Trial
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class TrialRequest(msgspec.Struct, frozen=True):
     """What the next trial is to be, before its sound is there.
 
     Parameters
@@ -27,7 +27,7 @@ class Wanted(msgspec.Struct, frozen=True):
     about: dict[str, Any]
 
 
-class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
+class DecidedTrial(msgspec.Struct, frozen=True, omit_defaults=True):
     """A trial that was decided on the way, as the store keeps it; of it, a page is told `trial` alone.
 
     Parameters
@@ -48,7 +48,7 @@ class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
 class CompletedTrial(NamedTuple):
     """A decided trial that was answered."""
 
-    decided: Decided
+    decided: DecidedTrial
     answer: str
     correct: bool
 
@@ -60,18 +60,18 @@ class AdaptiveSequence(Protocol):
     was killed goes on as if nothing had happened. Its methods are called from several threads.
     """
 
-    def next(self, number: int, heard: Sequence[CompletedTrial]) -> Wanted | None:
+    def next(self, number: int, heard: Sequence[CompletedTrial]) -> TrialRequest | None:
         """What comes next in list `number` once all of `heard` was answered; None: it is over. Quick, for each answer asks it."""
 
-    def ahead(self, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> Wanted | None:
+    def ahead(self, number: int, heard: Sequence[CompletedTrial], pending: DecidedTrial) -> TrialRequest | None:
         """What comes after `pending`, which follows `heard`, where that is the same whatever the answer to it; otherwise None."""
 
-    def decide(self, wanted: Wanted, waited: Callable[[], float], gone: Callable[[], bool]) -> Decided | None:
+    def decide(self, wanted: TrialRequest, waited: Callable[[], float], gone: Callable[[], bool]) -> DecidedTrial | None:
         """Make the trial that is wanted; this may take as long as a sound needs to be made.
 
         Parameters
         ----------
-        wanted : Wanted
+        wanted : TrialRequest
         waited : function
             For how many s the listener has been waiting; 0 as long as they are busy with the trial before. Whoever makes sounds
             takes the next best one soon after it exceeds the longest wait of the design.
@@ -80,14 +80,14 @@ class AdaptiveSequence(Protocol):
 
         Returns
         -------
-        Decided or None
+        DecidedTrial or None
             None only if `gone()`; the same is wanted again later.
         """
 
-    def stimulus(self, decided: Decided) -> Path | bytes:
+    def stimulus(self, decided: DecidedTrial) -> Path | bytes:
         """The WAV of a trial, or the PNG of one on images; always the same for the same trial."""
 
-    def check(self, number: int, decided: Decided) -> None:
+    def check(self, number: int, decided: DecidedTrial) -> None:
         """Raise `ValueError` if a trial that was read from a database cannot be one of list `number`."""
 
     def progress(self, number: int, heard: Sequence[CompletedTrial]) -> float:
@@ -97,5 +97,5 @@ class AdaptiveSequence(Protocol):
     def columns(self) -> Sequence[str]:
         """Columns of ``trials.tsv``."""
 
-    def row(self, listener: str, decided: Decided, answer: Answer) -> Mapping[str, object]:
+    def row(self, listener: str, decided: DecidedTrial, answer: AnswerMessage) -> Mapping[str, object]:
         """Row of ``trials.tsv`` for one answer of one listener, by column."""

@@ -11,18 +11,18 @@ from audiometamer.io.files import write_text
 from audiometamer.listening import folder as layout
 from audiometamer.listening.design import TEXTS, CommonDesign, Texts, read_text
 from audiometamer.listening.headphones import N_INTERVALS, antiphase, huggins
-from audiometamer.listening.trials import Entry, Trial
-from audiometamer.signals.presentation import Settings, write_pcm
+from audiometamer.listening.trials import KeyEntry, Trial
+from audiometamer.signals.presentation import PresentationSettings, write_pcm
 
 _HEADPHONES = {"huggins": huggins, "antiphase": antiphase}
 
 
-def headphone_checks(design: CommonDesign, draws: Draws) -> dict[str, Entry]:
+def headphone_checks(design: CommonDesign, draws: Draws) -> dict[str, KeyEntry]:
     """The sounds of the headphone check, for the key; each interval is the one that is different equally often within one."""
-    n = design.checks
+    n = design.headphone_trials
     right = draws.generator(3).permutation(np.arange(n) % N_INTERVALS) + 1
     names = [draws.name(f"headphones {k}") for k in range(n)]
-    return {name: Entry("", "headphones", "", "", "", False, {}, str(k)) for name, k in zip(names, right, strict=True)}
+    return {name: KeyEntry("", "headphones", "", "", "", False, {}, str(k)) for name, k in zip(names, right, strict=True)}
 
 
 def check_trials(number: int, checks: Sequence[str], draws: Draws) -> tuple[list[Trial], np.random.Generator]:
@@ -31,7 +31,7 @@ def check_trials(number: int, checks: Sequence[str], draws: Draws) -> tuple[list
     return [Trial(k, "headphones", checks[i]) for k, i in enumerate(generator.permutation(len(checks)), start=1)], generator
 
 
-def write_checks(folder: Path, checks: Mapping[str, Entry], design: CommonDesign, draws: Draws, *, rms: float) -> None:
+def write_checks(folder: Path, checks: Mapping[str, KeyEntry], design: CommonDesign, draws: Draws, *, rms: float) -> None:
     """The sounds of the headphone check, at the level of all others.
 
     Raises
@@ -39,7 +39,7 @@ def write_checks(folder: Path, checks: Mapping[str, Entry], design: CommonDesign
     AudioMetamerError
         If one would clip.
     """
-    settings: Settings = design.sounds.settings(design.seed)
+    settings: PresentationSettings = design.sounds.settings(design.seed)
     for k, name in enumerate(sorted(checks)):
         make = _HEADPHONES[design.headphones.test]
         sound = make(int(checks[name].answer), sample_rate=settings.sample_rate, rms=rms, seed=draws.subseed(5, k))

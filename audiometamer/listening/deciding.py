@@ -8,9 +8,11 @@ from typing import NamedTuple
 import anyio.to_thread
 import msgspec
 
-from audiometamer.listening.adaptive import AdaptiveSequence, Decided, Wanted
+from audiometamer.listening.adaptive import AdaptiveSequence, DecidedTrial, TrialRequest
+from audiometamer.listening.refusals import ConflictError, ExcessError, UnavailableError
 from audiometamer.listening.session import PageTrial, page_trial
-from audiometamer.listening.store import ConflictError, ExcessError, State, Store, UnavailableError
+from audiometamer.listening.state import ListenerState
+from audiometamer.listening.store import Store
 
 _LOOK_AROUND = 1.0  # s between two looks whether somebody still waits
 _GRACE = 5.0  # s in which who lost the connection may come back
@@ -18,7 +20,7 @@ _MOST_ASKING = 100  # at once for one trial, from several windows for example; e
 _MOST_AT_ONCE = 1000  # trials that are being made; each holds a thread
 
 
-class Upcoming(msgspec.Struct, frozen=True):
+class UpcomingTrial(msgspec.Struct, frozen=True):
     """What a page is told of the trial that it asked for.
 
     Parameters
@@ -39,10 +41,10 @@ class Upcoming(msgspec.Struct, frozen=True):
 class _Place(NamedTuple):
     """What is known of the trial that is asked for: what comes before it, and it or what it is to be."""
 
-    before: list[Decided]
+    before: list[DecidedTrial]
     progress: float
-    decided: Decided | None
-    wanted: Wanted | None
+    decided: DecidedTrial | None
+    wanted: TrialRequest | None
 
 
 class _Making:
@@ -53,7 +55,7 @@ class _Making:
         self.asking = 0
         self.left = time.monotonic()  # when somebody last gave up
         self.since: float | None = None  # when somebody began to wait, with nothing else to do
-        self.task: asyncio.Task[Decided | None]
+        self.task: asyncio.Task[DecidedTrial | None]
 
     def waited(self) -> float:
         return 0.0 if self.since is None else time.monotonic() - self.since
@@ -62,7 +64,7 @@ class _Making:
         return self.ending() or (self.asking == 0 and time.monotonic() - self.left > _GRACE)
 
 
-class Deciding:
+class TrialDecider:
     """Decides trials for the listeners of one server.
 
     Parameters
@@ -80,12 +82,14 @@ class Deciding:
         # Threads of their own: a hundred listeners whose sounds are being made do not keep the answers of others waiting.
         self.threads = anyio.CapacityLimiter(_MOST_AT_ONCE)
 
-    async def upcoming(self, state: State, trial: int, *, waiting: bool, left: Callable[[], Awaitable[bool]]) -> Upcoming:
+    async def upcoming(
+        self, state: ListenerState, trial: int, *, waiting: bool, left: Callable[[], Awaitable[bool]]
+    ) -> UpcomingTrial:
         """A trial, once it is decided and kept.
 
         Parameters
         ----------
-        state : State
+        state : ListenerState
             Of the listener.
         trial : int
             Its number: the one whose turn it is, the one after that, or the first of the course.
@@ -108,13 +112,13 @@ class Deciding:
         if decided is None and place.wanted is not None:
             decided = await self._made(state.listener, place.wanted, waiting=waiting, left=left)
         if decided is None:
-            return Upcoming(None, place.progress)
+            return UpcomingTrial(None, place.progress)
         rest = _is_rest(decided, place.before, self.store.experiment.design.breaks.every)
-        return Upcoming(page_trial(decided.trial), place.progress, rest)
+        return UpcomingTrial(page_trial(decided.trial), place.progress, rest)
 
-    def _place(self, state: State, trial: int) -> _Place:
+    def _place(self, state: ListenerState, trial: int) -> _Place:
         """Where a trial stands among those of a listener."""
-        heard, course = self.store.heard(state.listener), self.course
+        heard, course = self.store.completed(state.listener), self.course
         ahead = trial - len(self.store.experiment.trials(state.number)) - 1 - len(heard)
         if ahead < 0:
             raise ConflictError(f"trial {trial} is answered, or is one of the list")
@@ -127,7 +131,9 @@ class Deciding:
             wanted = course.next(state.number, heard) if pending is None else course.ahead(state.number, heard, pending)
         return _Place(before, course.progress(state.number, heard), decided, wanted)
 
-    async def _made(self, listener: int, wanted: Wanted, *, waiting: bool, left: Callable[[], Awaitable[bool]]) -> Decided | None:
+    async def _made(
+        self, listener: int, wanted: TrialRequest, *, waiting: bool, left: Callable[[], Awaitable[bool]]
+    ) -> DecidedTrial | None:
         """The trial that is wanted, made anew or with those who asked for it before; None if who asked has left."""
         key = listener, wanted.trial
         making = self.under_way.get(key)
@@ -151,10 +157,10 @@ class Deciding:
             raise UnavailableError(f"trial {wanted.trial} was not decided: the server ends")
         return making.task.result()
 
-    async def _make(self, key: tuple[int, int], wanted: Wanted, making: _Making) -> Decided | None:
+    async def _make(self, key: tuple[int, int], wanted: TrialRequest, making: _Making) -> DecidedTrial | None:
         """In a thread: decide, and keep what was decided; of another server that was faster, what it decided."""
 
-        def decide() -> Decided | None:
+        def decide() -> DecidedTrial | None:
             decided = self.course.decide(wanted, making.waited, making.gone)
             return None if decided is None else self.store.decide(key[0], decided)
 
@@ -164,7 +170,7 @@ class Deciding:
             del self.under_way[key]
 
 
-def _is_rest(decided: Decided, before: list[Decided], every: int | None) -> bool:
+def _is_rest(decided: DecidedTrial, before: list[DecidedTrial], every: int | None) -> bool:
     """Whether there is a rest before a trial: after every so many main and catch trials."""
     done = sum(one.trial.kind != "practice" for one in before)
     return every is not None and decided.trial.kind != "practice" and done > 0 and done % every == 0

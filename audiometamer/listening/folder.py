@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.listening.design import INTERVALS, TEXTS, CommonDesign, read_answers, read_text
+from audiometamer.listening.design import INTERVALS, TEXTS, CommonDesign, read_answer_list, read_text
 from audiometamer.listening.headphones import N_INTERVALS
-from audiometamer.listening.trials import Entry, Lists, Trial
+from audiometamer.listening.trials import KeyEntry, Lists, Trial
 
 if TYPE_CHECKING:
     from audiometamer.listening.adaptive import AdaptiveSequence
@@ -28,7 +28,7 @@ PICTURES = "pictures"
 TEXTS_FOLDER = "texts"
 PAGE = "page"
 DATABASE = "answers.db"
-CALIBRATION = "calibrationnoise"  # the one sound whose name says what it is
+CALIBRATION_NOISE = "calibrationnoise"  # the one sound whose name says what it is
 
 
 @dataclass(frozen=True)
@@ -40,24 +40,24 @@ class Experiment:
     folder : Path
     design : CommonDesign
     lists : Lists
-    key : dict of str to Entry
+    key : dict of str to KeyEntry
         By the opaque name of the sound.
-    course : Course, optional
+    adaptive : AdaptiveSequence, optional
         What follows each list, where it is decided on the way. Default: nothing does.
     """
 
     folder: Path
     design: CommonDesign
     lists: Lists
-    key: dict[str, Entry]
-    course: "AdaptiveSequence | None" = None
+    key: dict[str, KeyEntry]
+    adaptive: "AdaptiveSequence | None" = None
 
     @cached_property
     def answers(self) -> list[str]:
         """The closed list; the numbers of the intervals where sounds are compared."""
         if self.design.answers.kind in INTERVALS:
-            return interval_answers(self.design.answers.kind)
-        return read_answers(self.folder / ANSWERS)
+            return interval_choices(self.design.answers.kind)
+        return read_answer_list(self.folder / ANSWERS)
 
     @cached_property
     def texts(self) -> dict[str, str]:
@@ -68,7 +68,7 @@ class Experiment:
     def fingerprint(self) -> str:
         """SHA-256 of everything by which answers are understood."""
         digest = hashlib.sha256()
-        drawn_by = [NAMES_KEY] if self.course is not None and self.lists.keyed else []  # what comes next is drawn on the way
+        drawn_by = [NAMES_KEY] if self.adaptive is not None and self.lists.keyed else []  # what comes next is drawn on the way
         for name in (DESIGN, KEY, LISTS, *drawn_by):
             digest.update((self.folder / name).read_bytes())
         return digest.hexdigest()
@@ -84,7 +84,7 @@ class Experiment:
     @cached_property
     def sounds(self) -> dict[str, Path]:
         """The files of all sounds that were made beforehand, by name; the noise that sets the level among them."""
-        noise = [CALIBRATION] if self.design.shown is None else []
+        noise = [CALIBRATION_NOISE] if self.design.image_settings is None else []
         return {name: self.folder / SOUNDS / f"{name}.wav" for name in (*self.key, *noise)}
 
     def trials(self, number: int) -> list[Trial]:
@@ -102,12 +102,12 @@ class Experiment:
         return self.design.answers.same(answer, self.key[stimulus].answer)
 
 
-def interval_answers(kind: str) -> list[str]:
+def interval_choices(kind: str) -> list[str]:
     """What listeners answer where sounds are compared: the sound that the last is, or that differs, from 1."""
     return ["1", "2"] if kind == "abx" else ["1", "2", "3"]
 
 
-def read_lists(folder: Path) -> tuple[Lists, dict[str, Entry]]:
+def read_lists(folder: Path) -> tuple[Lists, dict[str, KeyEntry]]:
     """The lists of an experiment of any kind, and the key to their sounds; raises as `read_experiment`."""
     if not (folder / LISTS).is_file():
         raise AudioMetamerError(
@@ -115,7 +115,7 @@ def read_lists(folder: Path) -> tuple[Lists, dict[str, Entry]]:
         )
     try:
         lists = msgspec.json.decode(_text(folder / LISTS), type=Lists)
-        key = msgspec.json.decode(_text(folder / KEY), type=dict[str, Entry])
+        key = msgspec.json.decode(_text(folder / KEY), type=dict[str, KeyEntry])
     except msgspec.MsgspecError as error:
         raise AudioMetamerError(f"{folder} is no experiment that can be read: {error}") from error
     for k, one in enumerate(lists.listeners, start=1):

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-MOST_LETTERS = 256  # of a name
+MAX_IDENTITY_LENGTH = 256  # of a name
 _MARKS = frozenset("{}[]<>$%")  # of placeholders that a service did not replace, such as {{%PROLIFIC_PID%}}; no identity has them
 # What programs write in the place of a name that is missing, and the names of the parameters themselves.
 _NOBODY = frozenset(("undefined", "null", "none", "nan", "nil", "prolific_pid", "workerid", "worker_id", "participant_id"))
@@ -25,11 +25,11 @@ def identity(name: str) -> str | None:
     Returns
     -------
     str or None
-        None if it is nobody's name: blank, longer than `MOST_LETTERS`, a placeholder that was not replaced, a word such as
+        None if it is nobody's name: blank, longer than `MAX_IDENTITY_LENGTH`, a placeholder that was not replaced, a word such as
         ``undefined``, or one with control or other invisible characters.
     """
     found = composed(name)
-    is_nobody = not found or len(found) > MOST_LETTERS or found.lower() in _NOBODY
+    is_nobody = not found or len(found) > MAX_IDENTITY_LENGTH or found.lower() in _NOBODY
     return None if is_nobody or not _MARKS.isdisjoint(found) or any(map(_is_invisible, found)) else found
 
 

@@ -6,9 +6,9 @@ import hmac
 from audiometamer.listening.folder import Experiment
 
 
-def token(experiment: Experiment, number: int) -> str:
+def list_token(experiment: Experiment, number: int) -> str:
     """What opens a list: nobody guesses it, and whoever has the experiment's folder finds it again."""
-    return _derived(experiment, f"list {number}")
+    return derived_id(experiment, f"list {number}")
 
 
 def list_name(token: str) -> str:
@@ -18,9 +18,9 @@ def list_name(token: str) -> str:
 
 def list_names(experiment: Experiment) -> list[str]:
     """The names of all lists, in their order."""
-    return [list_name(token(experiment, one.number)) for one in experiment.lists.listeners]
+    return [list_name(list_token(experiment, one.number)) for one in experiment.lists.listeners]
 
 
-def _derived(experiment: Experiment, what: str) -> str:
+def derived_id(experiment: Experiment, what: str) -> str:
     """128 bits that follow from the experiment's secret, which they do not tell."""
     return hmac.new(experiment.secret.encode(), what.encode(), hashlib.sha256).hexdigest()[:32]

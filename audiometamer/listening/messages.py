@@ -7,16 +7,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-MOST_LETTERS = 200  # of an answer
+MAX_ANSWER_LENGTH = 200  # of an answer
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)  # between which experiments take place
 Key = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{16,64}\Z")]
-Moment = Annotated[datetime, Meta(tz=True)]
+Timestamp = Annotated[datetime, Meta(tz=True)]
 Scalar = Annotated[str, Meta(max_length=4000)] | int | float | bool | None
 Details = Annotated[dict[Annotated[str, Meta(max_length=64)], Scalar], Meta(max_length=64)]
 FormName = Literal["consent", "browser", "level", "questions-before", "questions-after"]
 
 
-class Answer(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="kind", tag="answer"):
+class AnswerMessage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="kind", tag="answer"):
     """An answer to a trial.
 
     Parameters
@@ -39,15 +39,15 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     key: Key
     trial: Annotated[int, Meta(ge=1)]
     stimulus: Annotated[str, Meta(max_length=64)]
-    answer: Annotated[str, Meta(max_length=MOST_LETTERS)]
+    answer: Annotated[str, Meta(max_length=MAX_ANSWER_LENGTH)]
     reaction_time_ms: Annotated[float, Meta(ge=0, le=86_400_000)]
     plays: Annotated[int, Meta(ge=0, le=1000)]
-    started: Moment
-    answered: Moment
+    started: Timestamp
+    answered: Timestamp
     playback: Details = {}
 
 
-class Form(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="kind", tag="form"):
+class FormMessage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="kind", tag="form"):
     """What is told once: consent, browser, level, or the answers to the questions of the design."""
 
     key: Key
@@ -59,34 +59,40 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     """Something that happened on the page: a loss of focus, a missed load, a problem with the sound."""
 
     what: Annotated[str, Meta(pattern=r"\A[a-z][a-z -]{0,31}\Z")]
-    when: Moment
+    when: Timestamp
     trial: Annotated[int, Meta(ge=1)] | None = None
     details: Details = {}
 
 
-class Events(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="kind", tag="events"):
+class EventsMessage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="kind", tag="events"):
     """Some events under one key."""
 
     key: Key
     events: Annotated[list[Event], Meta(min_length=1, max_length=100)]
 
 
-Message = Answer | Form | Events
+Message = AnswerMessage | FormMessage | EventsMessage
 
 
-def moments(message: Message) -> Iterator[datetime]:
+def timestamps(message: Message) -> Iterator[datetime]:
     """All dates of a message."""
-    if isinstance(message, Answer):
+    if isinstance(message, AnswerMessage):
         yield from (message.started, message.answered)
-    elif isinstance(message, Events):
+    elif isinstance(message, EventsMessage):
         yield from (event.when for event in message.events)
 
 
-def takes_place(moment: datetime) -> bool:
+def is_plausible(moment: datetime) -> bool:
     """Whether a date is of the years 1970 to 2199, in UTC: others may not even exist there."""
     return _FIRST <= moment < _LAST
 
 
 def in_utc(moment: datetime) -> datetime | None:
     """A date in UTC; None where it is out of range, as a message may be that was kept by an earlier version."""
-    return moment.astimezone(UTC) if takes_place(moment) else None
+    return moment.astimezone(UTC) if is_plausible(moment) else None
+
+
+def started_answered(answer: AnswerMessage) -> tuple[datetime | None, datetime | None]:
+    """When a trial began and was answered, in UTC; empty where it is not known, as if the listener's clock was set meanwhile."""
+    started, answered = in_utc(answer.started), in_utc(answer.answered)
+    return (None if started and answered and answered < started else started), answered

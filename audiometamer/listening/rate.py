@@ -11,7 +11,7 @@ PER_MINUTE = 120
 _WINDOW = 60.0  # seconds
 
 
-class Rate:
+class RateLimit:
     """Counts the newcomers of the last minute; it remembers no more than are let in.
 
     Parameters

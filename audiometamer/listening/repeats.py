@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple
 
 SECONDS = 60.0  # in which a line is written once
-MOST_LINES = 100  # that differ, in these seconds
+MAX_LINES = 100  # that differ, in these seconds
 
 
 class _Line(NamedTuple):
@@ -17,7 +17,7 @@ class _Line(NamedTuple):
     again: int = 0
 
 
-class Repeats(logging.Filter):
+class RepeatFilter(logging.Filter):
     """Lets each line through once a minute, with how often it came meanwhile; of too many that differ, only the number.
 
     `flush` is to be called now and then, for lines that do not come again. Safe to be used by several threads.
@@ -38,8 +38,8 @@ class Repeats(logging.Filter):
     def _is_due(self, record: logging.LogRecord) -> bool:
         now = time.monotonic()
         key = record.name, record.getMessage()
-        if key not in self._lines and len(self._lines) >= MOST_LINES:
-            record.msg, record.args, record.exc_info = f"more than {MOST_LINES} lines that differ", (), None
+        if key not in self._lines and len(self._lines) >= MAX_LINES:
+            record.msg, record.args, record.exc_info = f"more than {MAX_LINES} lines that differ", (), None
             key = record.name, record.msg
         known = self._lines.get(key)
         if known is not None and now - known.since < SECONDS:
@@ -63,7 +63,7 @@ class Repeats(logging.Filter):
                 logging.getLogger(line.record.name).log(line.record.levelno, "%s", again, extra={"counted": True})
 
 
-def log_settings(repeats: Repeats) -> dict[str, object]:
+def log_settings(repeats: RepeatFilter) -> dict[str, object]:
     """Warnings and errors of all libraries to standard error, once each; as `logging.config.dictConfig` takes it."""
     return {
         "version": 1,

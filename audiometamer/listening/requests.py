@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 T = TypeVar("T")
-MOST_BYTES = 64 * 1024  # of a body; an answer takes less than one
+MAX_BODY_BYTES = 64 * 1024  # of a body; an answer takes less than one
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; media-src 'self' blob:; "
@@ -57,7 +57,7 @@ class SecurityHeaders:
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-class Allowance:
+class TokenBucket:
     """Limit on each listener's requests (token bucket).
 
     Parameters
@@ -80,19 +80,19 @@ class Allowance:
 
 
 async def read_body(request: Request) -> bytes:
-    """The body, at most `MOST_BYTES`: more is not even read."""
+    """The body, at most `MAX_BODY_BYTES`: more is not even read."""
     body = bytearray()
     try:
         async for piece in request.stream():
             body += piece
-            if len(body) > MOST_BYTES:
-                raise HTTPException(413, f"a body may have {MOST_BYTES} bytes")
+            if len(body) > MAX_BODY_BYTES:
+                raise HTTPException(413, f"a body may have {MAX_BODY_BYTES} bytes")
     except ClientDisconnect as error:  # nobody reads this
         raise HTTPException(400, "the connection ended before the body did") from error
     return bytes(body)
 
 
-async def read_json(request: Request, decode: Callable[[bytes], T]) -> T:
+async def read_json_body(request: Request, decode: Callable[[bytes], T]) -> T:
     """A body of type ``application/json``, decoded and checked."""
     _check_type(request, "application/json")
     body = await read_body(request)
@@ -104,7 +104,7 @@ async def read_json(request: Request, decode: Callable[[bytes], T]) -> T:
         raise HTTPException(400, f"this is not JSON: {error}") from error
 
 
-async def read_form(request: Request) -> dict[str, str]:
+async def read_form_body(request: Request) -> dict[str, str]:
     """Fields of a form, the first of each name."""
     _check_type(request, "application/x-www-form-urlencoded")
     body = await read_body(request)

@@ -5,10 +5,11 @@ from typing import Literal
 import msgspec
 
 from audiometamer.listening.design import INTERVALS, Images, Question
+from audiometamer.listening.enrolment import Participant
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.headphones import GAP_SECONDS, N_INTERVALS
 from audiometamer.listening.sentences import html_of
-from audiometamer.listening.store import Person, State
+from audiometamer.listening.state import ListenerState
 from audiometamer.listening.trials import Trial
 
 MTURK = (
@@ -39,7 +40,7 @@ class PageTrial(msgspec.Struct, frozen=True, omit_defaults=True):
     options: list[str] = []
 
 
-class Task(msgspec.Struct, frozen=True):
+class PageTask(msgspec.Struct, frozen=True):
     """What is answered.
 
     Parameters
@@ -78,7 +79,7 @@ class HeadphoneTask(msgspec.Struct, frozen=True):
     answers: list[str]
 
 
-class Completion(msgspec.Struct, frozen=True):
+class Redirect(msgspec.Struct, frozen=True):
     """Where the page goes in the end; `fields` are posted there as a form, without them it is only an address."""
 
     address: str
@@ -94,32 +95,32 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     state : PageState
     trials : list of PageTrial
         Those that were drawn beforehand.
-    task : Task
+    task : PageTask
     headphones : HeadphoneTask
     breaks : list of int
         Trials after which there is a rest.
     questions : list of Question
     texts : dict of str to str
         HTML: consent and instructions; debriefing only when it is over.
-    completion : Completion or None
+    completion : Redirect or None
         When it is over.
-    course : bool
+    adaptive : bool
         Whether trials follow that are decided on the way, and are asked for one by one.
     """
 
     title: str
     state: PageState
     trials: list[PageTrial]
-    task: Task
+    task: PageTask
     headphones: HeadphoneTask
     breaks: list[int]
     questions: list[Question]
     texts: dict[str, str]
-    completion: Completion | None
-    course: bool = False
+    completion: Redirect | None
+    adaptive: bool = msgspec.field(default=False, name="course")
 
 
-def session_of(experiment: Experiment, state: State, person: Person | None) -> Session:
+def session_of(experiment: Experiment, state: ListenerState, participant: Participant | None) -> Session:
     """All that the page needs of one listener."""
     design, trials = experiment.design, experiment.trials(state.number)
     shown = page_state(state)
@@ -133,23 +134,23 @@ def session_of(experiment: Experiment, state: State, person: Person | None) -> S
         breaks=_breaks(trials, design.breaks.every),
         questions=design.questions,
         texts=texts,
-        completion=_completion(experiment, shown, person),
-        course=experiment.course is not None,
+        completion=_completion(experiment, shown, participant),
+        adaptive=experiment.adaptive is not None,
     )
 
 
-def _task(experiment: Experiment) -> Task:
+def _task(experiment: Experiment) -> PageTask:
     design = experiment.design
     asked = design.answers
-    return Task(
+    return PageTask(
         kind=asked.kind,
         of=asked.of,
         answers=experiment.answers,
         intervals=INTERVALS.get(asked.kind, 1),
         gap_seconds=design.gap,
         pictures=asked.pictures is not None,
-        images=design.shown,
-        names={answer: asked.shown(answer) for answer in experiment.answers if asked.shown(answer) != answer},
+        images=design.image_settings,
+        names={answer: asked.display_name(answer) for answer in experiment.answers if asked.display_name(answer) != answer},
     )
 
 
@@ -158,7 +159,7 @@ def page_trial(trial: Trial) -> PageTrial:
     return PageTrial(trial.trial, "main" if trial.kind == "catch" else trial.kind, trial.stimulus, trial.options)
 
 
-def page_state(state: State) -> PageState:
+def page_state(state: ListenerState) -> PageState:
     """How far a listener is."""
     over: Literal["finished", "stopped"] | None = "stopped" if state.excluded is not None else None
     if over is None and state.next is None:
@@ -172,15 +173,15 @@ def _breaks(trials: list[Trial], every: int | None) -> list[int]:
     return [] if every is None else numbers[every - 1 : -1 : every]
 
 
-def _completion(experiment: Experiment, state: PageState, person: Person | None) -> Completion | None:
+def _completion(experiment: Experiment, state: PageState, participant: Participant | None) -> Redirect | None:
     """Where a listener is sent: back to MTurk, or to the address of the design."""
     if state.over is None:
         return None
-    if person is not None and person.service == "mturk":
-        site = person.parameters.get("turkSubmitTo", "").rstrip("/")
+    if participant is not None and participant.service == "mturk":
+        site = participant.parameters.get("turkSubmitTo", "").rstrip("/")
         if site in MTURK.split():
-            fields = {"assignmentId": person.parameters.get("assignmentId", ""), "over": state.over}
-            return Completion(f"{site}/mturk/externalSubmit", fields)
+            fields = {"assignmentId": participant.parameters.get("assignmentId", ""), "over": state.over}
+            return Redirect(f"{site}/mturk/externalSubmit", fields)
     ends = {"finished": experiment.design.completion.finished, "stopped": experiment.design.completion.stopped}
     address_of_design = ends[state.over]
-    return None if address_of_design is None else Completion(address_of_design)
+    return None if address_of_design is None else Redirect(address_of_design)

@@ -17,10 +17,10 @@ from audiometamer.models.inputs import NATURAL
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["headphones", "practice", "demonstration", "catch", "main"]
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Record = TypeVar("Record", bound=msgspec.Struct)
+TrialKind = Literal["headphones", "practice", "demonstration", "catch", "main"]
+Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
+NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
+RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _REFUSED = re.compile(r"(?:Expected `(\w+)[^`]*`( >=? [\d.]+)?)?.* - at `\$\.(\w+)`")  # as msgspec says it
@@ -30,7 +30,7 @@ _WANTED = {
 }  # fmt: skip
 
 
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
+class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     """One answer of one listener; its fields are the columns of the table, in this order. What does not apply is empty.
 
     Parameters
@@ -65,8 +65,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     listener: str
-    trial: Count
-    kind: Kind
+    trial: NonNegativeInt
+    kind: TrialKind
     stimulus: str = ""
     clip: str = ""
     model: str = ""
@@ -78,18 +78,18 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     answer: str = ""
     correct: bool
     reaction_time_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    plays: Count | None = None
-    started: Moment | None = None
-    answered: Moment | None = None
+    plays: NonNegativeInt | None = None
+    started: Timestamp | None = None
+    answered: Timestamp | None = None
     network_correct: bool | None = None
     browser: str = ""
     playback: str = ""
 
     def __post_init__(self) -> None:
-        tidy(self, "listener", "model", "layer")
+        normalize_names(self, "listener", "model", "layer")
 
 
-class Listener(msgspec.Struct, frozen=True, kw_only=True):
+class ListenerRow(msgspec.Struct, frozen=True, kw_only=True):
     """One listener; its fields are the columns of the table, in this order, and the questionnaire's come after them.
 
     Blanks around names do not count, nor does how an accent is encoded: ``"young "`` and ``"young"`` are one group.
@@ -114,36 +114,36 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 
     listener: str
     group: str = ""
-    headphones_correct: Count | None = None
-    headphones_trials: Count | None = None
-    practice_correct: Count | None = None
+    headphones_correct: NonNegativeInt | None = None
+    headphones_trials: NonNegativeInt | None = None
+    practice_correct: NonNegativeInt | None = None
     finished: bool | None = None
     excluded: bool = False
     reason: str = ""
     questionnaire: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        tidy(self, "listener", "group")
+        normalize_names(self, "listener", "group")
 
 
-def tidy(record: msgspec.Struct, *names: str) -> None:
+def normalize_names(record: msgspec.Struct, *names: str) -> None:
     """Make names that look alike equal: blanks at the ends go, several become one, and accents are composed (NFC)."""
     for name in names:
         msgspec.structs.force_setattr(record, name, composed(getattr(record, name)))
 
 
-TRIAL_COLUMNS = Trial.__struct_fields__
+TRIAL_COLUMNS = TrialRow.__struct_fields__
 _EXPORTED = ("counted_as",)  # of `experiment export`, for people: `correct` follows from it
-LISTENER_COLUMNS = tuple(name for name in Listener.__struct_fields__ if name != "questionnaire")
+LISTENER_COLUMNS = tuple(name for name in ListenerRow.__struct_fields__ if name != "questionnaire")
 
 
-def read_trials(path: Path) -> list[Trial]:
+def read_trials(path: Path) -> list[TrialRow]:
     """Read and check a trial table; a column that may be empty may be missing.
 
     Warns
     -----
     AudioMetamerWarning
-        If there are columns beyond those of `Trial`, which are ignored.
+        If there are columns beyond those of `TrialRow`, which are ignored.
 
     Raises
     ------
@@ -151,12 +151,12 @@ def read_trials(path: Path) -> list[Trial]:
         If it cannot be read, lacks a column that every trial needs, a cell is not of its kind, a main trial names no layer, an
         answer came before its trial, or a listener has two answers to one trial.
     """
-    rows = read_table(path, required=required_columns(Trial))
+    rows = read_table(path, required=required_columns(TrialRow))
     note_unused(path, [name for name in rows[0] if name not in (*TRIAL_COLUMNS, *_EXPORTED)])
-    trials: list[Trial] = []
+    trials: list[TrialRow] = []
     answered: dict[tuple[str, int], int] = {}
     for row in rows:
-        trial = record_from(path, row.line, {name: row[name] for name in TRIAL_COLUMNS if name in row}, Trial)
+        trial = record_from(path, row.line, {name: row[name] for name in TRIAL_COLUMNS if name in row}, TrialRow)
         where = f"{path}, line {row.line}: listener {trial.listener}, trial {trial.trial}"
         if trial.kind == "main" and not (trial.layer and trial.clip):
             raise AudioMetamerError(f"{where} is of the main part and names no {'clip' if trial.layer else 'layer'}")
@@ -181,16 +181,16 @@ def note_unused(path: Path, columns: Sequence[str]) -> None:
         warnings.warn(f"{path}: unknown columns are ignored: {', '.join(columns)}", AudioMetamerWarning, stacklevel=3)
 
 
-def write_trials(path: Path, trials: Iterable[Trial]) -> None:
+def write_trials(path: Path, trials: Iterable[TrialRow]) -> None:
     """Write a trial table.
 
-    Spreadsheets that open it run nothing that a listener wrote (see `audiometamer.io.tables.guarded`, which reading takes back);
-    control characters become spaces, and halves of surrogate pairs question marks.
+    Spreadsheets that open it run nothing that a listener wrote (see `audiometamer.io.tables.escape_formula`, which reading
+    undoes); control characters become spaces, and halves of surrogate pairs question marks.
     """
     write_table(path, TRIAL_COLUMNS, map(cells, trials))
 
 
-def read_listeners(path: Path) -> list[Listener]:
+def read_listeners(path: Path) -> list[ListenerRow]:
     """Read and check a table of listeners; unknown columns are answers to the questionnaire.
 
     Warns
@@ -203,12 +203,12 @@ def read_listeners(path: Path) -> list[Listener]:
     AudioMetamerError
         If it cannot be read, has no column ``listener``, a cell is not of its kind, or a listener is there twice.
     """
-    listeners: dict[str, Listener] = {}
-    rows = read_table(path, required=required_columns(Listener))
+    listeners: dict[str, ListenerRow] = {}
+    rows = read_table(path, required=required_columns(ListenerRow))
     _note_mistaken(path, list(rows[0]))
     for row in rows:
         about = {name: row.pop(name) for name in LISTENER_COLUMNS if name in row}
-        listener = record_from(path, row.line, {**about, "questionnaire": dict(row)}, Listener)
+        listener = record_from(path, row.line, {**about, "questionnaire": dict(row)}, ListenerRow)
         if listener.listener in listeners:
             raise AudioMetamerError(f"{path}, line {row.line}: listener {listener.listener} is there twice")
         if (right := listener.headphones_correct or 0) > (trials := listener.headphones_trials or 0):
@@ -240,13 +240,13 @@ def _note_mistaken(path: Path, header: Sequence[str]) -> None:
             )
 
 
-def write_listeners(path: Path, listeners: Iterable[Listener]) -> None:
+def write_listeners(path: Path, listeners: Iterable[ListenerRow]) -> None:
     """Write a table of listeners, as `write_trials` writes trials."""
     rows = [cells(listener) for listener in listeners]
     write_table(path, dict.fromkeys((*LISTENER_COLUMNS, *(column for row in rows for column in row))), rows)
 
 
-def trial_frame(trials: Sequence[Trial]) -> "pd.DataFrame":
+def trial_frame(trials: Sequence[TrialRow]) -> "pd.DataFrame":
     """The trials as a pandas data frame, a column for each field.
 
     Raises
@@ -278,7 +278,12 @@ def _text(text: str) -> str:
     return _CONTROL.sub(" ", text.encode("utf-8", "replace").decode("utf-8"))
 
 
-def record_from(path: Path, line: int, row: Mapping[str, Any], kind: type[Record]) -> Record:
+def json_cell(content: Mapping[str, Any]) -> str:
+    """What a cell of a table holds that is not a single value: JSON in a line, keys in order."""
+    return msgspec.json.encode(content, order="deterministic").decode()
+
+
+def record_from(path: Path, line: int, row: Mapping[str, Any], kind: type[RecordType]) -> RecordType:
     """A row of a table, its blank cells left to their defaults."""
     filled = {name: cell for name, cell in row.items() if not isinstance(cell, str) or cell.strip()}
     try:

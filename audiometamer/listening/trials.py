@@ -7,11 +7,11 @@ import msgspec
 
 from audiometamer.io.draws import Draws, read_key
 
-Kind = Literal["headphones", "practice", "demonstration", "catch", "main"]
+TrialKind = Literal["headphones", "practice", "demonstration", "catch", "main"]
 ARRANGEMENTS = {"abx": 4, "odd-one-out": 6}
 
 
-def arranged(kind: str, arrangement: int) -> tuple[list[int], str]:
+def interval_order(kind: str, arrangement: int) -> tuple[list[int], str]:
     """What is played one after the other where two sounds are compared, and the right answer.
 
     ABX: both in either order, then one of them again. Odd one out: one of three differs, and either sound is the one.
@@ -41,7 +41,7 @@ class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
     """A trial of a list: what is played, and from which answers one is chosen where these are the trial's own."""
 
     trial: int
-    kind: Kind
+    kind: TrialKind
     stimulus: str
     options: list[str] = []
 
@@ -60,7 +60,7 @@ class Lists(msgspec.Struct, frozen=True, omit_defaults=True):
     ----------
     stimuli_sha256 : str or None
         Of the set's manifest, or, for an exploration, of all files of its ladder.
-    course : str
+    adaptive_command : str
         The command that decides on the way what follows them, as in ``explore``. Default: none; nothing follows.
     keyed : bool
         Whether draws follow from the seed and the private key in ``names.key``. Default: from the seed alone.
@@ -70,7 +70,7 @@ class Lists(msgspec.Struct, frozen=True, omit_defaults=True):
     audiometamer: str
     stimuli_sha256: str | None
     listeners: list[TrialList]
-    course: str = ""
+    adaptive_command: str = msgspec.field(default="", name="course")
     keyed: bool = False
 
     def draws(self, names_key: Path) -> Draws:
@@ -86,7 +86,7 @@ class ConditionKey(msgspec.Struct, frozen=True):
     seed: int
 
 
-class Entry(msgspec.Struct, frozen=True):
+class KeyEntry(msgspec.Struct, frozen=True):
     """What a sound is: an entry of ``key.json``.
 
     Parameters

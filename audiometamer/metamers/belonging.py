@@ -12,7 +12,7 @@ import numpy as np
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.hashes import file_sha256
 from audiometamer.metamers.results import Result, Summary
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 
 _SumOf = Callable[[Path], str]
 
@@ -78,7 +78,7 @@ def samples_sha256(original: Path, layer: str) -> str:
     """
     digest = hashlib.sha256()
     try:
-        if original.exists() and not is_whole(original):
+        if original.exists() and not is_intact(original):
             raise AudioMetamerError(f"{original} is truncated or damaged")
         for values in _values(original, layer):
             digest.update(np.ascontiguousarray(values).tobytes())

@@ -15,10 +15,11 @@ import torch
 from audiometamer.errors import AudioMetamerError, BrokenError
 from audiometamer.io.files import JSON_ERRORS, atomic_write, set_aside, write_json
 from audiometamer.io.hashes import file_sha256, sha256_of
-from audiometamer.io.names import check_apart, check_beside, safe_name
+from audiometamer.io.names import check_distinct_paths, check_no_case_twin, safe_name
 from audiometamer.io.tables import write_table
 from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.evidence import Evidence
+from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.results import (
     INDEX,
     TARGET,
@@ -31,7 +32,6 @@ from audiometamer.metamers.results import (
     suffix_of,
 )
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
 from audiometamer.metamers.unfinished import resumes
 from audiometamer.metamers.verdicts import verdict_word
@@ -39,7 +39,7 @@ from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.clip_names import clip_name
 from audiometamer.signals.files import read_signal, write_signal
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 
 INDEX_COLUMNS = (
     "file", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
@@ -64,15 +64,17 @@ def named_as_before(out: Path, model: Model, clip: Clip) -> Clip:
         return clip
     name = clip_name(clip.source.path)
     before = clip_folder(out, name, model.name) / "original.wav"
-    return replace(clip, name=name) if is_whole(before) and torch.equal(read_signal(before), clip.samples) else clip
+    return replace(clip, name=name) if is_intact(before) and torch.equal(read_signal(before), clip.samples) else clip
 
 
 def check_names(out: Path, chosen: Sequence[Settings]) -> None:
     """Raise if two metamers would share a file in `out`, or a new one has the file of another on some file systems."""
-    check_apart(((f"clip {settings.clip!r}", clip_folder(out, settings.clip, settings.model)) for settings in chosen), "folder")
-    check_apart((f"layer {settings.layer!r}", record_path(out, settings)) for settings in chosen)
+    check_distinct_paths(
+        ((f"clip {settings.clip!r}", clip_folder(out, settings.clip, settings.model)) for settings in chosen), "folder"
+    )
+    check_distinct_paths((f"layer {settings.layer!r}", record_path(out, settings)) for settings in chosen)
     for record in {record_path(out, settings) for settings in chosen}:
-        check_beside(record.parent, record.name)
+        check_no_case_twin(record.parent, record.name)
 
 
 class _OfMetamer(msgspec.Struct):
@@ -102,8 +104,8 @@ def check_place(out: Path, clip: Clip | GivenTarget, model: str, domain: str) ->
 def _checked_folder(out: Path, clip: Clip | GivenTarget, model: str, domain: str) -> Path:
     """The folder of a clip's metamers; raises if it is another's by its name or its original."""
     folder = clip_folder(out, clip.name, model)
-    check_beside(out, folder.parent.name)
-    check_beside(folder.parent, folder.name)
+    check_no_case_twin(out, folder.parent.name)
+    check_no_case_twin(folder.parent, folder.name)
     _check_original(folder, clip, domain)
     return folder
 
@@ -126,7 +128,7 @@ def _check_record(record: Path, clip: str, model: str, clip_sha256: str) -> None
 def _check_original(folder: Path, clip: Clip | GivenTarget, domain: str) -> None:
     """Raise if what the metamers of a folder were made from is there, and another."""
     original = folder / original_name(clip, domain)
-    if not is_whole(original):  # it is written again
+    if not is_intact(original):  # it is written again
         return
     if isinstance(clip, GivenTarget):
         there = read_target(original).activations
@@ -183,7 +185,7 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
     path = record.with_suffix(suffix_of(evidence.domain))
     folder = _checked_folder(out, clip, evidence.settings.model, evidence.domain)
     # The original vouches for the records that are there already; without one, each is looked at.
-    records = [record] if is_whole(folder / original_name(clip, evidence.domain)) else sorted(folder.glob("*_seed*.json"))
+    records = [record] if is_intact(folder / original_name(clip, evidence.domain)) else sorted(folder.glob("*_seed*.json"))
     for other in records:
         _check_record(other, clip.name, evidence.settings.model, evidence.settings.clip_sha256 if isinstance(clip, Clip) else "")
     original = _save_original(record.parent, clip, evidence.domain, evidence.sample_rate)
@@ -197,7 +199,7 @@ def save_metamer(out: Path, metamer: Metamer) -> Path:
 def _save_original(at: Path, clip: Clip | GivenTarget, domain: str, sample_rate: int | None) -> Path:
     """Write the natural signal, or the given target, into the folder of its metamers, unless it is there and whole."""
     path = at / original_name(clip, domain)
-    if is_whole(path):
+    if is_intact(path):
         return path
     set_aside(path)
     if isinstance(clip, GivenTarget):

@@ -15,12 +15,13 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
-from audiometamer.io.files import JSON_ERRORS, is_within
-from audiometamer.io.names import as_on_any_disk, safe_name
+from audiometamer.io.files import JSON_ERRORS, is_safe_relative_path
+from audiometamer.io.names import portable_key, safe_name
+from audiometamer.io.paths import is_safe_relative_path
 from audiometamer.io.tables import read_cells
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.verdicts import Verdict
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 from audiometamer.version import __version__
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ REPORT, REPORT_FILES = "report.html", "report_files"
 # How a metamer came about, from the plainest way on.
 ATTEMPTS = ("first", "new noise", "continued", "layer before")
 _GIVE = "give the --out folder of `audiometamer synth`, or a set that `audiometamer run` made"
-_NONE_YET = "holds no finished metamer yet; the command that made it resumes where it stopped"
+_NONE_YET = "holds no finished metamer yet; the command that made it can_resume where it stopped"
 # What else may be given by mistake, by a file that is there.
 _OTHERS = {
     "evaluation.tsv": "an evaluation", "lists.json": "an experiment", "model.toml": "a model", "selection.tsv": "a selection",
@@ -42,7 +43,7 @@ class BrokenOriginalError(BrokenError):
     """The natural signal of a metamer that is whole is gone or cut short: it alone is written again."""
 
 
-class Tried(msgspec.Struct, frozen=True):
+class AttemptSummary(msgspec.Struct, frozen=True):
     """One attempt at a metamer, in brief: how it was made; see `audiometamer.metamers.evidence.AttemptRecord`."""
 
     attempt: str = ""
@@ -53,7 +54,7 @@ class Tried(msgspec.Struct, frozen=True):
     layer: str | None = None
 
 
-class Summary(msgspec.Struct, frozen=True):
+class EvidenceSummary(msgspec.Struct, frozen=True):
     """The part of a metamer's evidence that a table of thousands needs; the rest, loss curves above all, is not read."""
 
     settings: Settings
@@ -63,7 +64,7 @@ class Summary(msgspec.Struct, frozen=True):
     rms: float
     peak: float
     sample_rate: int | None
-    tries: list[Tried] = []
+    tries: list[AttemptSummary] = []
     kept: int = 0
     domain: str = "Waveform"
     probabilities: dict[str, tuple[float, float]] = {}
@@ -74,16 +75,16 @@ class Summary(msgspec.Struct, frozen=True):
     @property
     def attempt(self) -> str:
         """Which of `ATTEMPTS` made it; empty if nothing is known."""
-        return attempt_word(self.tries, self.gave)
+        return attempt_origin(self.tries, self.gave)
 
     @property
     def gave(self) -> int:
         """The attempt that gave the signal, from 0."""
         snr = self.similarity.get(self.settings.layer, {}).get("snr_db")
-        return kept_try([tried.snr_db for tried in self.tries], self.kept, snr)
+        return kept_attempt([tried.snr_db for tried in self.tries], self.kept, snr)
 
 
-def kept_try(snrs: Sequence[float | None], kept: int, snr: float | None) -> int:
+def kept_attempt(snrs: Sequence[float | None], kept: int, snr: float | None) -> int:
     """Which attempt gave a signal, from 0, by the attempts' SNRs, what its record says, and its own SNR.
 
     Version 0.1 also counted attempts that its method left out; the attempt whose SNR is the signal's gave it.
@@ -92,7 +93,7 @@ def kept_try(snrs: Sequence[float | None], kept: int, snr: float | None) -> int:
     return likely[0] if likely else min(kept, max(len(snrs) - 1, 0))
 
 
-def attempt_word(tries: Sequence[Tried], kept: int) -> str:
+def attempt_origin(tries: Sequence[AttemptSummary], kept: int) -> str:
     """How the signal of an attempt came about.
 
     Returns
@@ -114,7 +115,7 @@ def attempt_word(tries: Sequence[Tried], kept: int) -> str:
     return "new noise" if kept else "first"
 
 
-def _continued(tries: Sequence[Tried], k: int) -> int:
+def _continued(tries: Sequence[AttemptSummary], k: int) -> int:
     """What an attempt continued; version 0.1 did not say so: the latest that began from noise, to be on the safe side."""
     if (before := tries[k].continues) is not None and 0 <= before < k:
         return before
@@ -139,7 +140,7 @@ class Result:
         The first 12 hexadecimal digits of its identity.
     seeds : list of int
         All that were tried, first the one that was asked for.
-    evidence : Summary
+    evidence : EvidenceSummary
     """
 
     folder: Path
@@ -148,7 +149,7 @@ class Result:
     original: str
     key: str
     seeds: list[int]
-    evidence: Summary
+    evidence: EvidenceSummary
 
     @property
     def path(self) -> Path:
@@ -195,7 +196,7 @@ class _Item(msgspec.Struct, frozen=True):
     file: str
     original: str
     attempts: list[int]
-    evidence: Summary
+    evidence: EvidenceSummary
     identity: _JudgedBy = _JudgedBy()
 
 
@@ -211,7 +212,7 @@ class Wanted(NamedTuple):
 
 
 _items = msgspec.json.Decoder(_Item)
-_summaries = msgspec.json.Decoder(Summary)
+_summaries = msgspec.json.Decoder(EvidenceSummary)
 
 
 def read_results(folder: Path, *, warn: bool = True, whole: bool = False) -> list[Result]:
@@ -245,7 +246,7 @@ def iterate_results(folder: Path, *, whole: bool = False) -> Iterator[Result]:
     if in_set := is_set(folder):
         records = sorted(folder.glob(f"{ITEMS}/*/*/*/{RECORD}"))
     else:
-        records = records_of(folder)
+        records = find_records(folder)
         if not records and not any(folder.glob(f"*/*/*{UNFINISHED}")):
             raise AudioMetamerError(_no_results(folder))
     broken: list[str] = []
@@ -259,10 +260,10 @@ def iterate_results(folder: Path, *, whole: bool = False) -> Iterator[Result]:
         else:
             if result is not None:
                 yield result
-    warn_of_broken(broken, "counts as not made; the command that made it makes it again")
+    warn_about_broken(broken, "counts as not made; the command that made it makes it again")
 
 
-def warn_of_broken(broken: Sequence[str], then: str) -> None:
+def warn_about_broken(broken: Sequence[str], then: str) -> None:
     """Say in one line what was found broken, if anything, and what comes of it."""
     if broken:
         more = f" (and {len(broken) - 1} more like it)" if len(broken) > 1 else ""
@@ -279,7 +280,7 @@ def check_set(folder: Path) -> None:
     """Raise if a folder is no stimulus set."""
     if is_set(folder):
         return
-    if records_of(folder):
+    if find_records(folder):
         raise AudioMetamerError(
             f"{folder} is no stimulus set, but metamers of `audiometamer synth`; give a set of `audiometamer run`"
         )
@@ -294,7 +295,7 @@ def _other_kind(folder: Path) -> str | None:
     return next((what for file, what in _OTHERS.items() if (folder / file).exists()), None)
 
 
-def records_of(out: Path) -> list[Path]:
+def find_records(out: Path) -> list[Path]:
     """The records that `synth` has written into a folder."""
     return sorted(out.glob("*/*/*_seed*.json"))
 
@@ -320,7 +321,7 @@ def read_item(stimulus_set: Path, at: Path, *, whole: bool = False) -> Result | 
     item = read_json(record, _items, "an item")
     if not _is_placed(_item_folder(at), item):
         raise BrokenError(f"{record} is the record of item {item.key}, which belongs in another folder")
-    if not all(map(is_within, filter(None, (item.file, item.original)))):
+    if not all(map(is_safe_relative_path, filter(None, (item.file, item.original)))):
         raise AudioMetamerError(f"{record} names {item.file!r} and {item.original!r}; they must lie in {stimulus_set}")
     if whole:
         check_whole(record, at / item.file, stimulus_set / item.original)
@@ -335,7 +336,7 @@ def _is_placed(folder: Path, item: _Item) -> bool:
     if not folder.name.endswith(f"-{item.key}"):
         return False
     settings, clip, model = item.evidence.settings, folder.parents[1].name, folder.parent.name
-    lies = as_on_any_disk(f"{clip}/{model}") == as_on_any_disk(f"{safe_name(settings.clip)}/{safe_name(settings.model)}")
+    lies = portable_key(f"{clip}/{model}") == portable_key(f"{safe_name(settings.clip)}/{safe_name(settings.model)}")
     return lies or item.identity.judge_sha256 is not None
 
 
@@ -344,7 +345,7 @@ def _item_folder(at: Path) -> Path:
     return at.parents[1] if at.name.isdigit() else at
 
 
-def result_at(path: Path, *, whole: bool = False) -> Result:
+def read_result(path: Path, *, whole: bool = False) -> Result:
     """The metamer whose signal, or record, lies at `path`; with `whole`, its signals must be so."""
     path = path.absolute()
     at = path.parent
@@ -391,7 +392,7 @@ def read_json(record: Path, decoder: "msgspec.json.Decoder[T]", of: str) -> T:
 def check_whole(record: Path, signal: Path, original: Path | None = None) -> None:
     """Raise `BrokenError` or `BrokenOriginalError` if what lies beside a record is gone or cut short."""
     for path, what, kind in ((signal, "signal", BrokenError), (original, "original", BrokenOriginalError)):
-        if path is not None and not is_whole(path):
+        if path is not None and not is_intact(path):
             raise kind(f"{path}, the {what} of {record.name}, is {'cut short' if path.exists() else 'gone'}")
 
 

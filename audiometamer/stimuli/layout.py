@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import JSON_ERRORS, is_empty
+from audiometamer.io.files import JSON_ERRORS, holds_only_zeros
 from audiometamer.metamers.results import RECORD
 
 ORIGINALS, CLAIMS = "originals", "claims"
@@ -52,4 +52,4 @@ def read_failure(at: Path) -> Failure | None:
 def clip_tables(stimulus_set: Path) -> list[Path]:
     """The tables of clips of a set's plans, from the first on; one that a power cut has emptied is none."""
     tables = [path for path in stimulus_set.glob("clips*.csv") if re.fullmatch(r"clips(-\d+)?\.csv", path.name)]
-    return sorted((path for path in tables if not is_empty(path)), key=lambda path: (len(path.name), path.name))
+    return sorted((path for path in tables if not holds_only_zeros(path)), key=lambda path: (len(path.name), path.name))

@@ -18,12 +18,13 @@ from audiometamer.io.names import safe_name
 from audiometamer.io.tables import write_table
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import is_held_by, metamer_of, with_sums
+from audiometamer.metamers.measuring import rank_key
+from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.results import PLANNED, RECORD, Wanted, read_json, result_at, suffix_of
-from audiometamer.metamers.synthesis import Metamer, rank_key
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import write_signal
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 from audiometamer.stimuli.identity import Identity
 from audiometamer.stimuli.items import PlannedItem
 from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, Failure
@@ -175,7 +176,7 @@ def save_original(folder: Path, item: PlannedItem, clip: Clip, domain: str) -> s
     settings = item.identity.settings
     rate = "" if clip.sample_rate is None else f"@{clip.sample_rate}"
     name = safe_name(f"{settings.clip}{rate}-{settings.clip_sha256[:8]}") + suffix_of(domain)
-    if not is_whole(path := folder / ORIGINALS / name):
+    if not is_intact(path := folder / ORIGINALS / name):
         set_aside(path)
         write_signal(path, clip.samples, clip.sample_rate)
     elif not is_held_by(path, clip):

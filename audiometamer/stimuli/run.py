@@ -14,23 +14,29 @@ from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
 from audiometamer.io.files import file_lock, make_folder
 from audiometamer.io.hashes import sha256_of
+from audiometamer.io.locks import file_lock
 from audiometamer.jobs.claims import LOCK
 from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
 from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
-from audiometamer.jobs.workers import ITEM_ERRORS, Interruption
+from audiometamer.jobs.workers import (
+    ITEM_ERRORS,
+    Interruption,
+)
 from audiometamer.metamers.batch_size import fitting_batch_size
-from audiometamer.metamers.criteria import NullDistribution, judge_sha256
-from audiometamer.metamers.judging import judged_anew
-from audiometamer.metamers.results import BrokenOriginalError, Result, read_item, warn_of_broken
-from audiometamer.metamers.settings import Settings
+from audiometamer.metamers.criteria import NullDistribution, default_null, judge_sha256
+from audiometamer.metamers.judging import rejudged
+from audiometamer.metamers.metamer import Metamer, Progress
+from audiometamer.metamers.results import BrokenOriginalError, Result, read_item, warn_about_broken
+from audiometamer.metamers.scheduling import resumption
+from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
-from audiometamer.metamers.unfinished import Checkpoints, Unfinished, resumes, save_unfinished
+from audiometamer.metamers.unfinished import Checkpoints, Unfinished, can_resume, save_unfinished
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.items import Expansion, PlannedItem, base_identity
 from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, is_complete, read_failure
-from audiometamer.stimuli.plan import open_model, write_resolved_plan
 from audiometamer.stimuli.records import rejudge_item, save_failure, save_item, save_original, write_planned
+from audiometamer.stimuli.resolved import write_resolved_plan
 from audiometamer.stimuli.set import finalize
 
 # A retry begins from other noise; no user numbers so many seeds.
@@ -47,7 +53,7 @@ class Attempt(NamedTuple):
     seed : int
     judge : bool
         Whether its verdict is given again first. Default False.
-    mend_original : bool
+    restore_original : bool
         Whether its natural clip is written again first. Default False.
     broken : str
         What is wrong with the item on the disk. Default empty: nothing.
@@ -56,7 +62,7 @@ class Attempt(NamedTuple):
     number: int
     seed: int
     judge: bool = False
-    mend_original: bool = False
+    restore_original: bool = False
     broken: str = ""
 
 
@@ -116,7 +122,7 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         try:
             found = read_item(self.expansion.folder, at, whole=True)
         except BrokenOriginalError as error:
-            return Attempt(0, seed, mend_original=True, broken=str(error))
+            return Attempt(0, seed, restore_original=True, broken=str(error))
         except BrokenError as error:
             return Attempt(0, seed, broken=str(error))
         except AudioMetamerError:  # another version's, or unreadable: `status` names it
@@ -131,7 +137,7 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         if found.passed is not False:
             return None
         checkpoint = self.expansion.folder / item.folder / CHECKPOINT
-        if resumes(checkpoint, seed=own, attempts=len(found.evidence.tries)):  # it failed by a new judge
+        if can_resume(checkpoint, seed=own, attempts=len(found.evidence.tries)):  # it failed by a new judge
             return Attempt(number, own)
         return Attempt(number, seed + number * RETRY_STRIDE) if number < self.attempts else None
 
@@ -140,14 +146,14 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         if self._opened is None or self._opened.entry != item.entry:
             self._opened = None  # its memory is needed
             self._opened = self._open(item)
-        size = self.expansion.plan.batch_size
+        size = self.expansion.plan.content.batch_size
         self._batch_size = size or fitting_batch_size(self._opened.model, places(item.identity.settings.layer))
         return self._batch_size
 
     def _open(self, item: PlannedItem) -> _Opened:
         """The model of an item, as it was when the plan was expanded."""
-        path, plan = self.expansion.path, self.expansion.plan
-        model, null = open_model(path, plan.models[item.entry], place=f"models[{item.entry}]")
+        plan = self.expansion.plan
+        model, null = plan.open_model(item.entry)
         null = null or default_null(model)
         now, then = base_identity(model, item.identity.settings.layer, plan), item.identity
         for what, found, expected in (
@@ -189,11 +195,11 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         item, needed = task
         if needed.broken:
             self.broken[item.key] = needed.broken
-        if needed.mend_original:
+        if needed.restore_original:
             save_original(self.expansion.folder, item, self._clip(opened.model, item), type(opened.model.domain).__name__)
             left = self.need(item)
-            if left is None or left.mend_original:  # if still to be mended, the record names another file
-                return left and left._replace(mend_original=False)
+            if left is None or left.restore_original:  # if still to be mended, the record names another file
+                return left and left._replace(restore_original=False)
             needed = left
         return self._judge(opened, item, queue) if needed.judge else needed
 
@@ -205,14 +211,14 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
             return resumption(model, metamer, replace(item.identity.settings, seed=metamer.evidence.settings.seed))
 
         try:
-            write = rejudge_item(self.expansion.folder, item, lambda metamer: judged_anew(model, metamer, null), resume)
+            write = rejudge_item(self.expansion.folder, item, lambda metamer: rejudged(model, metamer, null), resume)
         except BrokenError as error:
             self.broken[item.key] = str(error)
             return Attempt(0, item.identity.settings.seed)
         return self.need(item) if queue.write(item, write) else None
 
     def _metamers(self, opened: _Opened, jobs: _Jobs, queue: Queue[PlannedItem, Attempt]) -> Iterator[Metamer]:
-        plan, model = self.expansion.plan, opened.model
+        plan, model = self.expansion.plan.content, opened.model
         wanted = [(clip, item.identity.settings.layer, seed) for (_, seed), (item, _, clip) in jobs.items()]
 
         def progress(p: Progress) -> None:
@@ -237,7 +243,7 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         """An item's clip, as it was when the plan was expanded."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AudioMetamerWarning)  # issued when the plan was expanded, and in the evidence
-            clip = item.source.read(model, self.expansion.plan.level)
+            clip = item.source.read(model, self.expansion.plan.content.level)
         if sha256_of(clip.samples) != item.identity.settings.clip_sha256:
             raise AudioMetamerError(f"{item.source.path} has changed since the run began; start the run again")
         return clip
@@ -251,7 +257,7 @@ def prepare(expansion: Expansion) -> Path:
     except OSError as error:
         raise AudioMetamerError(f"could not write into {folder}: {error.strerror or error}") from error
     with file_lock(folder / LOCK):
-        clips = write_resolved_plan(expansion.path, expansion.plan, expansion.sources, expansion.layers, folder)
+        clips = write_resolved_plan(expansion.plan, expansion.sources, expansion.layers)
         write_planned(folder, expansion.items)
     return clips
 
@@ -301,4 +307,4 @@ def _work(
 ) -> None:
     maker = StimulusMaker(expansion, device, attempts=attempts, interruption=interruption)
     Queue(maker, expansion.items, expansion.folder / CLAIMS, workers=workers, progress=progress).work()
-    warn_of_broken(list(maker.broken.values()), "it counted as not made, and was made again")
+    warn_about_broken(list(maker.broken.values()), "it counted as not made, and was made again")

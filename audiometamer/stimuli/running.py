@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import JSON_ERRORS, is_empty, is_temporary
+from audiometamer.io.files import JSON_ERRORS, holds_only_zeros, is_temporary
 from audiometamer.jobs.claims import LOCK, UNREADABLE, is_claim, is_running, read_claim
 from audiometamer.metamers.results import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
 from audiometamer.metamers.settings import Settings
@@ -71,7 +71,7 @@ def _is_claim(path: Path, at: PurePosixPath) -> bool:
     """A claim that can be read, or one that is being written."""
     if len(at.parts) != 2 or _KEY.fullmatch(at.name) is None or path.stat().st_size > _MOST:
         return False
-    return read_claim(path) != UNREADABLE or is_empty(path)
+    return read_claim(path) != UNREADABLE or holds_only_zeros(path)
 
 
 def _is_page(path: Path, _: PurePosixPath) -> bool:

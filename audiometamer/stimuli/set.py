@@ -9,13 +9,23 @@ from typing import Any
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, first_line, pluralize, some_of
+from audiometamer.errors import AudioMetamerError, first_few, first_line, pluralize
 from audiometamer.io.files import JSON_ERRORS, atomic_write, file_lock, is_temporary, set_aside, write_json, write_text
+from audiometamer.io.locks import file_lock
 from audiometamer.io.tables import read_table, write_table
 from audiometamer.jobs.claims import LOCK, file_stamp, remove_dead_claims
-from audiometamer.metamers.results import INDEX, ITEMS, Result, check_set, is_set, iterate_results, read_results, warn_of_broken
+from audiometamer.metamers.results import (
+    INDEX,
+    ITEMS,
+    Result,
+    check_set,
+    is_set,
+    iterate_results,
+    read_results,
+    warn_about_broken,
+)
 from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.signals.clip_names import name_of
+from audiometamer.signals.clip_names import row_clip_name
 from audiometamer.stimuli.layout import (
     CLAIMS,
     CLIP_COLUMNS,
@@ -60,7 +70,7 @@ class IndexRow(msgspec.Struct, frozen=True):
     method, loss : str
     attempt : str
         How it came about: ``first``, ``new noise``, ``continued`` or ``layer before``; see
-        `audiometamer.metamers.results.attempt_word`.
+        `audiometamer.metamers.results.attempt_origin`.
     steps : int
     seconds : float
         Of synthesis.
@@ -126,7 +136,7 @@ def read_index_rows(stimulus_set: Path) -> list[IndexRow]:
 
 
 def _row(result: Result) -> IndexRow:
-    from audiometamer.signals.audio import seconds_of
+    from audiometamer.signals.audio import file_duration
 
     evidence = result.evidence
     settings, labels = evidence.settings, evidence.verdict.labels.values()
@@ -139,7 +149,7 @@ def _row(result: Result) -> IndexRow:
         spearman_rho=matched.get("spearman_rho"), pearson_r2=matched.get("pearson_r2"),
         label_clip="|".join(clip for clip, _ in labels), label_metamer="|".join(metamer for _, metamer in labels),
         method=settings.method, loss=settings.loss, steps=settings.steps, seconds=evidence.seconds,
-        sample_rate=evidence.sample_rate, duration=seconds_of(result.path) if sound else None,
+        sample_rate=evidence.sample_rate, duration=file_duration(result.path) if sound else None,
         rms=evidence.rms, peak=evidence.peak, attempts=len(result.seeds), original=result.original,
         clip_sha256=settings.clip_sha256, weights_sha256=settings.weights_sha256,
     )  # fmt: skip
@@ -178,7 +188,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
         told = {} if clips is None else _named(clips)
         if clips is not None and not any(row.clip in told for row in rows):
             raise AudioMetamerError(
-                f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {some_of(list(told))}"
+                f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {first_few(list(told))}"
             )
         _write(stimulus_set, rows, _merged(_known(stimulus_set), told), name)
     return rows
@@ -230,7 +240,7 @@ def _write(stimulus_set: Path, rows: Sequence[IndexRow], about: Mapping[str, Map
     _write_parquet(stimulus_set / PARQUET, rows)
     described = _read_description(stimulus_set / DESCRIPTION)
     title = name or described.get("Name") or stimulus_set.resolve().name
-    described |= description(title, [right["licence"] for right in rights], kind="derivative", told_in=LICENCES)
+    described |= description(title, [right["licence"] for right in rights], kind="derivative", listed_in=LICENCES)
     write_json(stimulus_set / DESCRIPTION, described)
     readme = stimulus_set / README
     if not readme.exists() or readme.read_text(encoding="utf-8", errors="replace").startswith(_BY_US):
@@ -269,7 +279,7 @@ def _named(path: Path) -> dict[str, dict[str, str]]:
     hidden = {"name", "path", "clip"} | {column for column in CLIP_COLUMNS if not any(row.get(column) for row in rows)}
     found: dict[str, dict[str, str]] = {}
     for row in rows:
-        clip, told = name_of(row), {column: cell for column, cell in row.items() if column not in hidden}
+        clip, told = row_clip_name(row), {column: cell for column, cell in row.items() if column not in hidden}
         if found.setdefault(clip, told) != told:
             raise AudioMetamerError(f"{path} tells different things of two clips named {clip}; names of clips must differ")
     return found
@@ -290,11 +300,11 @@ def _write_parquet(path: Path, rows: Sequence[IndexRow]) -> None:
         pq.write_table(table, file)
 
 
-def description(name: str, licences: Iterable[str], *, kind: str, told_in: str) -> dict[str, Any]:
-    """``dataset_description.json`` as BIDS asks for it; `kind` is its ``DatasetType``, `told_in` the file that lists licences."""
+def description(name: str, licences: Iterable[str], *, kind: str, listed_in: str) -> dict[str, Any]:
+    """``dataset_description.json`` as BIDS requires it; `kind` is its ``DatasetType``, `listed_in` the file with the licences."""
     distinct = sorted(set(licences))
     one = len(distinct) == 1 and distinct[0] != UNKNOWN
-    licence = distinct[0] if one else f"differs between the clips or unknown: see {told_in}"
+    licence = distinct[0] if one else f"differs between the clips or unknown: see {listed_in}"
     return {
         "Name": name,
         "BIDSVersion": BIDS_VERSION,
@@ -313,7 +323,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
     except JSON_ERRORS as error:
-        warn_of_broken([f"{path} is not a JSON object ({first_line(error)})"], "it is set aside and written anew")
+        warn_about_broken([f"{path} is not a JSON object ({first_line(error)})"], "it is set aside and written anew")
         set_aside(path)
         return {}
 
@@ -336,7 +346,7 @@ def _readme(title: str, rows: Sequence[IndexRow], rights: Sequence[Mapping[str, 
         for right in rights
         if UNKNOWN in right.values()
     ]
-    unknown = f"\nNot known: {some_of(untold, _MOST_NAMED)}.\n" if untold else ""
+    unknown = f"\nNot known: {first_few(untold, _MOST_NAMED)}.\n" if untold else ""
     return f"""{_BY_US}
 # {title}
 
@@ -346,7 +356,7 @@ Model metamers: sounds that a layer of a network cannot tell from a natural clip
 - Models: {"; ".join(weights)}.
 - Layers: {", ".join(dict.fromkeys(row.layer for row in rows))}.
 - Method: {"; ".join(methods)}.
-- Seeds: {some_of([str(seed) for seed in seeds], _MOST_NAMED)}.
+- Seeds: {first_few([str(seed) for seed in seeds], _MOST_NAMED)}.
 - Plan: `plan.toml`, with `clips.csv`; each later one is `plan-2.toml` and so on. `audiometamer run plan.toml`, in this folder,
   makes what of it is missing.
 - Every sound has its settings, seeds, versions, loss and evidence in the `item.json` beside it.

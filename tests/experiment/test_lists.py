@@ -13,8 +13,8 @@ from audiometamer.experiment.design import Catch, Design, Practice
 from audiometamer.experiment.lists import alternatives, draw, feather2023, latin
 from audiometamer.experiment.offer import NATURAL, Condition
 from audiometamer.io.draws import Draws
-from audiometamer.listening.design import Answers, Demonstration
-from audiometamer.listening.trials import ARRANGEMENTS, arranged
+from audiometamer.listening.design import Demonstration, ResponseFormat
+from audiometamer.listening.trials import ARRANGEMENTS, interval_order
 
 DRAWS = Draws(0, b"lists")
 
@@ -152,7 +152,9 @@ def test_too_few_words_are_told_with_what_is_wanted():
 @pytest.mark.parametrize(("kind", "n"), [("typed", 1), ("abx", 4), ("odd-one-out", 6)])
 def test_the_orders_of_compared_sounds_come_equally_often(kind, n):
     words = [[f"w{w}_0"] for w in range(25)]
-    design = Design("x", 2, answers=Answers(kind=kind), practice=Practice(0), demonstration=Demonstration(0), catch=Catch(0))
+    design = Design(
+        "x", 2, answers=ResponseFormat(kind=kind), practice=Practice(0), demonstration=Demonstration(0), catch=Catch(0)
+    )
     for trials in draw(words, conditions_of(3)[1:], design, DRAWS):
         assert within_one(Counter(trial.arrangement for trial in trials), range(n))
 
@@ -170,7 +172,7 @@ def test_alternatives_hold_the_right_answer_and_others(answers, data):
 
 @pytest.mark.parametrize(("kind", "sounds"), [("abx", 2), ("odd-one-out", 1)])
 def test_arrangements_are_all_that_there_are_and_each_has_its_right_answer(kind, sounds):
-    found = [arranged(kind, k) for k in range(ARRANGEMENTS[kind])]
+    found = [interval_order(kind, k) for k in range(ARRANGEMENTS[kind])]
     assert len({tuple(order) for order, _ in found}) == len(found)
     for order, right in found:
         assert sorted(set(order)) == [0, 1]

@@ -15,7 +15,7 @@ from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.pack import answer_hash, pack
 from audiometamer.experiment.reading import read_experiment
-from audiometamer.listening.list_names import list_name, list_names, token
+from audiometamer.listening.list_names import list_name, list_names, list_token
 
 
 def lists(folder):
@@ -89,7 +89,7 @@ def test_links_lie_beside_it_for_the_experimenter_alone(folder, experiment, tmp_
         assert int(listed) == number
         address, _, mark = link.partition("#")
         assert address == "https://hear.example/x/"
-        assert mark == token(experiment, number)
+        assert mark == list_token(experiment, number)
         assert (tmp_path / "page" / "lists" / f"{list_name(mark)}.json").is_file()
         assert not [name for name, text in told(tmp_path / "page").items() if mark in text]
 
@@ -139,7 +139,7 @@ def test_links_to_a_study_are_for_one_list_each(folder, experiment, tmp_path):
         assert links == tmp_path / f"{len(before)}-links.tsv"
         assert stat.S_IMODE(links.stat().st_mode) == 0o600
         rows = [line.split("\t") for line in links.read_text().splitlines()]
-        assert rows == [["list", "link"], *([str(n), before + token(experiment, n)] for n in range(1, 7))]
+        assert rows == [["list", "link"], *([str(n), before + list_token(experiment, n)] for n in range(1, 7))]
 
 
 def test_a_study_for_all_has_no_links_and_others_cannot_be_for_all(folder, experiment, tmp_path, jatos_for_all):

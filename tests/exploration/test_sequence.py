@@ -12,10 +12,9 @@ from tiny_built import CHANGES, CLIPS, DESIGN, DIMENSIONS, course_of, decide, of
 from tiny_ladder import record, write_moved_stimulus
 
 from audiometamer.dimensions.physical import Physical
-from audiometamer.exploration.schedule import Comparison
-from audiometamer.listening.adaptive import CompletedTrial, Decided
-from audiometamer.psychophysics import InterleavedTrial, Interleaving, QuestPlus, Staircase
-from audiometamer.signals.presentation import presented as as_presented
+from audiometamer.listening.adaptive import CompletedTrial, DecidedTrial
+from audiometamer.psychophysics import Interleaving, QuestPlus, Staircase
+from audiometamer.signals.presentation import presentation_copy as as_presented
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +115,7 @@ def test_orders_of_the_sounds_are_balanced_in_each_dimension(heard):
 def test_the_same_is_wanted_after_a_crash(course, heard, folder):
     again = course_of(folder)
     stored = [
-        CompletedTrial(msgspec.json.decode(msgspec.json.encode(one.decided), type=Decided), one.answer, one.correct)
+        CompletedTrial(msgspec.json.decode(msgspec.json.encode(one.decided), type=DecidedTrial), one.answer, one.correct)
         for one in heard
     ]
     for k in range(0, len(heard), 3):

@@ -7,7 +7,7 @@ from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.dimensions.moved import MovedRecord, MovedStimulus
 from audiometamer.dimensions.physical import Physical
 from audiometamer.io.files import write_json
-from audiometamer.metamers.files import safe_name
+from audiometamer.io.names import safe_name
 from audiometamer.signals.files import write_signal
 
 RATE = 4000

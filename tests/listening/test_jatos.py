@@ -9,8 +9,8 @@ from offline_page import opening, run_page, sending
 from tiny_experiment import all_messages, key_of, right, wrong
 
 from audiometamer.listening.collect import collect
-from audiometamer.listening.export import read_answers
-from audiometamer.listening.list_names import list_name, list_names, token
+from audiometamer.listening.list_names import list_name, list_names, list_token
+from audiometamer.listening.reading import read_answers
 
 
 def coming(worker, **more):
@@ -142,7 +142,7 @@ def test_completion_leads_back_to_the_service(jatos_for_all, experiment, tmp_pat
 
 
 def with_link(worker, experiment, number, **more):
-    return coming(worker, query={"list": token(experiment, number), **more})
+    return coming(worker, query={"list": list_token(experiment, number), **more})
 
 
 def test_a_link_opens_its_list_and_no_other(jatos, experiment, store, tmp_path):
@@ -183,7 +183,7 @@ def test_what_all_listeners_can_read_opens_no_list(jatos, experiment):
         if path.is_file():
             public += path.read_text(encoding="utf-8")
     for number in range(1, 7):
-        mark = token(experiment, number)
+        mark = list_token(experiment, number)
         assert mark not in public
         assert list_name(mark) not in public
 

@@ -28,7 +28,7 @@ def clock(monkeypatch):
 @pytest.fixture
 def found():
     """The filter, a logger that is filtered, and what it wrote."""
-    counted, handler = repeats.Repeats(), Lines()
+    counted, handler = repeats.RepeatFilter(), Lines()
     handler.addFilter(counted)
     logger = logging.getLogger("audiometamer.tests.repeats")
     logger.propagate = False

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from audiometamer.cli import audiometamer
-from audiometamer.stimuli.export import ExportedSound
+from audiometamer.stimuli.exports.sounds import ExportedSound
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import ClipSelection, Plan, PlannedModel, read_plan
 from audiometamer.stimuli.set import COLUMNS
@@ -36,7 +36,7 @@ def test_the_plan_on_the_page_is_one(tmp_path):
     (tmp_path / "words.toml").write_text(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0])
     shutil.copytree(ROOT / "stimuli", tmp_path / "stimuli")
     with pytest.warns(match="samples beyond"):
-        assert len(expand(tmp_path / "words.toml", read_plan(tmp_path / "words.toml")).items) == 12
+        assert len(expand(read_plan(tmp_path / "words.toml")).items) == 12
 
 
 @pytest.mark.parametrize("line", [line for line in PAGE.splitlines() if line.startswith("audiometamer ")])

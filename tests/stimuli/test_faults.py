@@ -23,11 +23,12 @@ from tiny_plan import PLAN, write_plan
 
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerWarning
-from audiometamer.io.files import is_temporary, readable
+from audiometamer.io.files import is_temporary
+from audiometamer.io.paths import printable
 from audiometamer.io.tables import write_table
 from audiometamer.metamers.results import RECORD, Wanted, iterate_results, read_planned
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
-from audiometamer.models.loading import build, save_weights
+from audiometamer.models.loading import build_model, save_weights
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.run import run
@@ -40,7 +41,7 @@ ONE_BY_ONE = QUICK.replace("batch_size = 2", "batch_size = 1")
 
 
 def opened(path):
-    return expand(path, read_plan(path))
+    return expand(read_plan(path))
 
 
 def completed(folder):
@@ -160,7 +161,7 @@ def write_model(folder, seed, *, with_card=True):
         FrontEndCard("feather2023"), WeightsCard("weights.safetensors", ""), {"word": ["yes", "no"]},
     )  # fmt: skip
     torch.manual_seed(seed)
-    sha = save_weights(build(card).network, folder / "weights.safetensors")
+    sha = save_weights(build_model(card).network, folder / "weights.safetensors")
     if with_card:
         (folder / "model.toml").write_bytes(encode(replace(card, weights=WeightsCard("weights.safetensors", sha))))
 
@@ -194,7 +195,7 @@ def test_any_name_of_a_clip_will_do(tmp_path):
     assert_is_whole(folder)
     with (folder / "index.tsv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    assert sorted(row["clip"] for row in rows) == sorted(map(readable, names))
+    assert sorted(row["clip"] for row in rows) == sorted(map(printable, names))
     assert len({row["file"] for row in rows}) == len({Path(row["file"]).parent for row in rows}) == len(names)
     assert all((folder / row["file"]).is_file() and (folder / row["original"]).is_file() for row in rows)
     assert main(["run", str(folder / "plan.toml"), "--device", "cpu"]) == 0, "the resolved plan names them too"

@@ -15,7 +15,7 @@ from audiometamer.metamers.evidence import AttemptRecord, Evidence
 from audiometamer.metamers.results import Summary, Tried, iterate_results
 from audiometamer.metamers.settings import Settings
 from audiometamer.signals.files import write_signal
-from audiometamer.signals.presentation import Settings as ExportSettings
+from audiometamer.signals.presentation import PresentationSettings as ExportSettings
 from audiometamer.stimuli import set as described
 from audiometamer.stimuli.export import export
 from audiometamer.stimuli.select import SelectionRules, select

@@ -58,7 +58,7 @@ def whole(tmp_path_factory):
     path = write_plan(tmp_path_factory.mktemp("whole"), ONE_BY_ONE, n_clips=N_CLIPS)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    run(expand(path, read_plan(path)), device="cpu")
+    run(expand(read_plan(path)), device="cpu")
     torch.set_num_threads(threads)
     return made(path)
 

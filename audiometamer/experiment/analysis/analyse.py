@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from audiometamer.errors import AudioMetamerError, people
+from audiometamer.errors import AudioMetamerError, format_listeners
 from audiometamer.experiment.analysis.chance import Chance
 from audiometamer.experiment.analysis.figures import draw_recognition
 from audiometamer.experiment.analysis.recognition import (
@@ -28,8 +28,8 @@ from audiometamer.experiment.analysis.recognition import (
 )
 from audiometamer.io.files import write_text
 from audiometamer.io.tables import write_table
-from audiometamer.listening.exclusions import Exclusions, Rules, Stage, exclude, named, sizes
-from audiometamer.listening.tables import Listener, Trial, write_listeners, write_trials
+from audiometamer.listening.exclusions import ExclusionRules, Exclusions, Stage, exclude, named, sizes
+from audiometamer.listening.tables import ListenerRow, TrialRow, write_listeners, write_trials
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.anova import Effect, anova
 from audiometamer.statistics.reliability import SplitHalf, split_half
@@ -62,7 +62,7 @@ class Analysis:
 
     Parameters
     ----------
-    trials : list of Trial
+    trials : list of TrialRow
         Those that the numbers are of.
     exclusions : Exclusions
     recognition : list of Row
@@ -74,7 +74,7 @@ class Analysis:
         What was left out of some part, with counts.
     """
 
-    trials: list[Trial]
+    trials: list[TrialRow]
     exclusions: Exclusions
     recognition: list[Row]
     tests: dict[str, Anova]
@@ -83,10 +83,10 @@ class Analysis:
 
 
 def analyse(
-    trials: Sequence[Trial],
-    listeners: Iterable[Listener] = (),
+    trials: Sequence[TrialRow],
+    listeners: Iterable[ListenerRow] = (),
     *,
-    rules: Rules | None = None,
+    rules: ExclusionRules | None = None,
     persons: Mapping[str, str] | None = None,
     layers: Mapping[str, Sequence[str]] | None = None,
     recognised: Recognised | None = None,
@@ -99,18 +99,18 @@ def analyse(
 
     Parameters
     ----------
-    trials : sequence of Trial
+    trials : sequence of TrialRow
         All of them; the main part is analysed, of listeners who are not excluded.
-    listeners : iterable of Listener, optional
+    listeners : iterable of ListenerRow, optional
         What is known of listeners beyond their trials.
-    rules : Rules, optional
+    rules : ExclusionRules, optional
         Rules of exclusion.
     persons : mapping of str to str, optional
         Who listeners are, by listener; see `exclude`.
     layers : mapping of str to sequence of str, optional
         By model, in which order its layers come; default: as first met.
     recognised : mapping, optional
-        What networks recognise beyond `Trial.network_correct`; see `network_scores`.
+        What networks recognise beyond `TrialRow.network_correct`; see `network_scores`.
     count_missing : bool
         Whether trials without a metamer, in which the natural clip was played, count for their condition, as in Feather et al.
         (2023). Default: they are left out. Their number is told either way.
@@ -164,7 +164,7 @@ def _group_notes(groups: Mapping[str, str], *, several: bool) -> Iterator[str]:
     if len(names) == 1 and several:
         yield f"No test of groups: of those who are analysed, all who have a group are {names[0]}."
     elif names and without:
-        yield f"{people(len(without))} without a group ({named(without)}); left out of the tests of groups."
+        yield f"{format_listeners(len(without))} without a group ({named(without)}); left out of the tests of groups."
 
 
 def _missing_note(missing: Counter[Condition], heard: int, *, count_missing: bool) -> str:
@@ -312,7 +312,7 @@ def summary(analysis: Analysis, *, chance: Chance | None = None) -> str:
     )
     for name, test in analysis.tests.items():
         of_each = f": {sizes(test.groups)}" if test.groups else ""
-        lines += ["", f"Analysis of variance: {name} ({people(test.listeners)}{of_each})"]
+        lines += ["", f"Analysis of variance: {name} ({format_listeners(test.listeners)}{of_each})"]
         lines += [f"  {apa(effect)}" for effect in test.effects] or [f"  not computed: {test.note}"]
     return "\n".join([*lines, "", _ceiling_words(analysis.ceiling)]) + "\n"
 
@@ -329,7 +329,7 @@ def _ceiling_words(ceiling: SplitHalf | None) -> str:
         return "Noise ceiling: not computed: it needs at least 4 listeners and 3 conditions."
     if math.isnan(ceiling.correlation):
         return "Noise ceiling: not computed: no variance between conditions."
-    text = f"Noise ceiling: split halves of {people(ceiling.listeners)} agree with r = {ceiling.correlation:.3f}"
+    text = f"Noise ceiling: split halves of {format_listeners(ceiling.listeners)} agree with r = {ceiling.correlation:.3f}"
     if math.isnan(ceiling.ceiling):
         return f"{text}; not computed: halves do not agree."
     return (

@@ -8,7 +8,7 @@ from typing import Any
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import write_json, write_text
 from audiometamer.io.tables import write_table
-from audiometamer.listening.tables import Listener, Trial, cells
+from audiometamer.listening.tables import ListenerRow, TrialRow, cells
 from audiometamer.stimuli.set import BIDS_VERSION
 from audiometamer.version import __version__
 
@@ -53,7 +53,7 @@ _PARTICIPANT = {
 }
 
 
-def write_beh(folder: Path, trials: Sequence[Trial], listeners: Sequence[Listener], *, task: str = "recognition") -> Path:
+def write_beh(folder: Path, trials: Sequence[TrialRow], listeners: Sequence[ListenerRow], *, task: str = "recognition") -> Path:
     """Write all trials of all listeners as BIDS takes them.
 
     ``participants.tsv``, ``sub-<listener>/beh/sub-<listener>_task-<task>_beh.tsv``, and JSON files that say what columns are.
@@ -61,8 +61,8 @@ def write_beh(folder: Path, trials: Sequence[Trial], listeners: Sequence[Listene
     Parameters
     ----------
     folder : path
-    trials : sequence of Trial
-    listeners : sequence of Listener
+    trials : sequence of TrialRow
+    listeners : sequence of ListenerRow
         One for each listener of the trials.
     task : str
         Letters and digits.
@@ -102,7 +102,7 @@ def write_beh(folder: Path, trials: Sequence[Trial], listeners: Sequence[Listene
     return folder
 
 
-def _labels(listeners: Sequence[Listener]) -> dict[str, str]:
+def _labels(listeners: Sequence[ListenerRow]) -> dict[str, str]:
     """Labels of BIDS by listener: letters and digits."""
     labels = {listener.listener: "sub-" + re.sub("[^A-Za-z0-9]", "", listener.listener) for listener in listeners}
     met: dict[str, str] = {}
@@ -116,7 +116,7 @@ def _labels(listeners: Sequence[Listener]) -> dict[str, str]:
     return labels
 
 
-def _rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
+def _rows(trials: Sequence[TrialRow]) -> list[dict[str, Any]]:
     first = min((trial.started for trial in trials if trial.started), default=None)
     rows = []
     for trial in sorted(trials, key=lambda trial: trial.trial):

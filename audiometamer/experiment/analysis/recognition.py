@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import JSON_ERRORS, content_of
-from audiometamer.listening.tables import Trial
+from audiometamer.io.files import JSON_ERRORS, read_file_bytes
+from audiometamer.io.reading import read_file_bytes
+from audiometamer.listening.tables import TrialRow
+from audiometamer.metamers.results import JSON_ERRORS
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.intervals import mean_over_listeners
 
@@ -81,12 +83,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] | None = None) -> list[Condition]:
+def conditions_of(trials: Iterable[TrialRow], layers: Mapping[str, Sequence[str]] | None = None) -> list[Condition]:
     """The conditions of trials, by models' names, natural first.
 
     Parameters
     ----------
-    trials : iterable of Trial
+    trials : iterable of TrialRow
         Natural clips that name no model are a condition of every model.
     layers : mapping of str to sequence of str, optional
         By model, in which order its layers come. Default: as they are first met.
@@ -115,32 +117,32 @@ def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] |
     return conditions
 
 
-def human_scores(trials: Sequence[Trial], conditions: Sequence[Condition]) -> Scores:
+def human_scores(trials: Sequence[TrialRow], conditions: Sequence[Condition]) -> Scores:
     """What listeners got right."""
     return _scores(trials, conditions, lambda trial, _: trial.correct)
 
 
-def network_scores(trials: Sequence[Trial], conditions: Sequence[Condition], recognised: Recognised | None = None) -> Scores:
+def network_scores(trials: Sequence[TrialRow], conditions: Sequence[Condition], recognised: Recognised | None = None) -> Scores:
     """What networks recognise of the sounds that each listener heard, each network at its own conditions.
 
     Parameters
     ----------
-    trials : sequence of Trial
-        `Trial.network_correct` is of the trial's own model; if there is a single one, also of natural clips.
+    trials : sequence of TrialRow
+        `TrialRow.network_correct` is of the trial's own model; if there is a single one, also of natural clips.
     conditions : sequence of Condition
     recognised : mapping, optional
         What models recognise beyond that: needed for natural clips that several models share.
     """
     alone = len(_models(conditions)) == 1
 
-    def judge(trial: Trial, model: str) -> bool | None:
+    def judge(trial: TrialRow, model: str) -> bool | None:
         stated = trial.network_correct if alone or trial.model == model else None
         return (recognised or {}).get((model, trial.stimulus)) if stated is None else stated
 
     return _scores(trials, conditions, judge)
 
 
-def _scores(trials: Sequence[Trial], conditions: Sequence[Condition], judge: Callable[[Trial, str], bool | None]) -> Scores:
+def _scores(trials: Sequence[TrialRow], conditions: Sequence[Condition], judge: Callable[[TrialRow, str], bool | None]) -> Scores:
     """Counts of what is right by a judge of each trial and model; a trial that it knows nothing of is passed over."""
     listeners = list(dict.fromkeys(trial.listener for trial in trials))
     rows, columns = ({name: k for k, name in enumerate(names)} for names in (listeners, conditions))
@@ -196,7 +198,7 @@ def read_recognised(path: Path, *, same: Callable[[str, str], bool] = operator.e
         If it is not the key of an experiment.
     """
     try:
-        key = msgspec.json.decode(content_of(path), type=dict[str, _Sound])
+        key = msgspec.json.decode(read_file_bytes(path), type=dict[str, _Sound])
     except (OSError, *JSON_ERRORS) as error:
         raise AudioMetamerError(f"{path} is not the key of an experiment: {error}") from error
     return {

@@ -18,8 +18,8 @@ from audiometamer.exploration.analysis.thresholds import Threshold, Thresholds, 
 from audiometamer.exploration.trials import AnsweredTrial, write_answered_trials
 from audiometamer.io.files import write_text
 from audiometamer.io.tables import write_table
-from audiometamer.listening.exclusions import Exclusions, Rules, Stage, exclude
-from audiometamer.listening.tables import Listener, write_listeners
+from audiometamer.listening.exclusions import ExclusionRules, Exclusions, Stage, exclude
+from audiometamer.listening.tables import ListenerRow, write_listeners
 from audiometamer.psychophysics import DECISION_RULES, Procedure, d_prime, decision_model_for
 
 
@@ -76,10 +76,10 @@ class ExplorationAnalysis:
 
 def analyse(
     trials: Sequence[AnsweredTrial],
-    listeners: Iterable[Listener] = (),
+    listeners: Iterable[ListenerRow] = (),
     *,
     decision: Decision | None = None,
-    rules: Rules | None = None,
+    rules: ExclusionRules | None = None,
     procedures: Mapping[str, Procedure] | None = None,
     resamples: int = 400,
     seed: int = 0,
@@ -90,12 +90,12 @@ def analyse(
     ----------
     trials : sequence of Answered
         All of them; the main part is analysed, of listeners who are not excluded.
-    listeners : iterable of Listener, optional
+    listeners : iterable of ListenerRow, optional
         What is known of listeners beyond their trials.
     decision : Decision, optional
         Default: that of the trials' task by differencing, at 0.794 correct.
-    rules : Rules, optional
-        Of exclusion. Default: those of `Rules`, but of catch trials the share that `attentive` tells.
+    rules : ExclusionRules, optional
+        Of exclusion. Default: those of `ExclusionRules`, but of catch trials the share that `attentive` tells.
     procedures : mapping of str to Procedure, optional
         By dimension: for their own thresholds, and to run them anew for the intervals.
     resamples : int
@@ -118,7 +118,7 @@ def analyse(
     decision = decision or Decision(task=decision_model_for(task))
     if decision.task not in {decision_model_for(task, decision=each) for each in DECISION_RULES}:
         raise AudioMetamerError(f"listeners' task was {task}; {decision.task} is no model of it")
-    excluded = exclude(trials, listeners, rules or Rules(catch=attentive(decision)))
+    excluded = exclude(trials, listeners, rules or ExclusionRules(catch=attentive(decision)))
     heard = [trial for trial in trials if trial.kind == "main" and trial.listener in excluded.kept]
     found = thresholds(heard, decision, procedures=procedures, resamples=resamples, seed=seed)
     means, differences = layer_means(found.rows), layer_differences(found.rows)

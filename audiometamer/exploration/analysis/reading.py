@@ -8,9 +8,9 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.folder import read_exploration
 from audiometamer.exploration.results import answered
 from audiometamer.exploration.trials import AnsweredTrial, read_answered_trials
-from audiometamer.listening.export import read_answers
 from audiometamer.listening.folder import DATABASE
-from audiometamer.listening.tables import Listener, read_listeners
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.tables import ListenerRow, read_listeners
 from audiometamer.psychophysics import DEFAULT_TARGET, Procedure
 
 
@@ -20,7 +20,7 @@ class AnalysisInput(NamedTuple):
     Parameters
     ----------
     trials : list of Answered
-    listeners : list of Listener
+    listeners : list of ListenerRow
     procedures : mapping of str to Procedure
         By dimension; empty with a trial table alone.
     target : float
@@ -30,7 +30,7 @@ class AnalysisInput(NamedTuple):
     """
 
     trials: list[AnsweredTrial]
-    listeners: list[Listener]
+    listeners: list[ListenerRow]
     procedures: Mapping[str, Procedure]
     target: float = DEFAULT_TARGET
     headphones: int | None = None
@@ -61,7 +61,7 @@ def read_analysis_input(path: Path, *, listeners: Path | None = None, database: 
     return AnalysisInput(read_answered_trials(path), known, {})
 
 
-def _read_folder(folder: Path, known: list[Listener], database: Path) -> AnalysisInput:
+def _read_folder(folder: Path, known: list[ListenerRow], database: Path) -> AnalysisInput:
     exploration = read_exploration(folder)
     answers, sequence = read_answers(database, exploration), exploration.sequence
     if not (trials := list(answered(answers, task=sequence.design.task.kind))):

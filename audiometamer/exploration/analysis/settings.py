@@ -6,7 +6,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.analysis.analyse import ExplorationAnalysis, analyse, attentive
 from audiometamer.exploration.analysis.reading import AnalysisInput
 from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime
-from audiometamer.listening.exclusions import Rules
+from audiometamer.listening.exclusions import ExclusionRules
 from audiometamer.psychophysics import decision_model_for
 
 
@@ -64,11 +64,13 @@ class AnalysisSettings:
             return at_d_prime(self.d_prime, task=task, lapse=self.lapse)
         return Decision(task=task, lapse=self.lapse, target=data.target if self.target is None else self.target)
 
-    def rules_about(self, data: AnalysisInput, decision: Decision) -> Rules:
+    def rules_about(self, data: AnalysisInput, decision: Decision) -> ExclusionRules:
         """The rules of exclusion."""
-        headphones = next(number for number in (self.headphones, data.headphones, Rules().headphones, 0) if number is not None)
+        headphones = next(
+            number for number in (self.headphones, data.headphones, ExclusionRules().headphones, 0) if number is not None
+        )
         catch = attentive(decision) if self.catch is None else self.catch
-        return Rules(headphones=headphones, catch=catch, finished=self.finished)
+        return ExclusionRules(headphones=headphones, catch=catch, finished=self.finished)
 
 
 def analyse_input(data: AnalysisInput, settings: AnalysisSettings = AnalysisSettings()) -> ExplorationAnalysis:

@@ -16,13 +16,13 @@ from audiometamer.experiment.analysis.recognition import (
     read_recognised,
     recognition,
 )
-from audiometamer.listening.tables import Trial
+from audiometamer.listening.tables import TrialRow
 from audiometamer.statistics.intervals import mean_over_listeners
 from audiometamer.statistics.reliability import split_half
 
 
 def trial(listener, number, layer, correct, model="one", **fields):
-    return Trial(listener=listener, trial=number, kind="main", clip="c", model=model, layer=layer, correct=correct, **fields)
+    return TrialRow(listener=listener, trial=number, kind="main", clip="c", model=model, layer=layer, correct=correct, **fields)
 
 
 def test_counts_by_hand():

@@ -18,7 +18,7 @@ class _Extent(msgspec.Struct):
     data_offsets: tuple[int, int]
 
 
-def is_whole(path: Path) -> bool:
+def is_intact(path: Path) -> bool:
     """Whether a file is there, not empty, and as long as it says if it is a WAV, PNG, ``.npy`` or safetensors file.
 
     The samples are not read.
