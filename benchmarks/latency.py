@@ -101,14 +101,14 @@ def latencies(read: Experiment, *, listeners: int, trials: int, reaction_time: f
         try:
             reply = IdealListener(read, database, probability_correct(read, {}))
             address = address_of(server)
-            people = [Listener(address, token, reply, seed) for seed, token in enumerate(tokens)]
-            list(threads.map(lambda one: one.take_part(trials, reaction_time=reaction_time), people))
+            simulated = [Listener(address, token, reply, seed) for seed, token in enumerate(tokens)]
+            list(threads.map(lambda one: one.take_part(trials, reaction_time=reaction_time), simulated))
         finally:
             server.kill()
             server.communicate()
         answers = read_answers(database, read)
         ways = Counter(one.decided.about["way"] for listener in answers.messages for one in answers.completed(listener))
-    return np.concatenate([one.seconds for one in people]), ways
+    return np.concatenate([one.seconds for one in simulated]), ways
 
 
 @contextmanager

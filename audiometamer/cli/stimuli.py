@@ -9,7 +9,9 @@ import click
 from audiometamer.cli import options
 from audiometamer.cli.groups import Group
 from audiometamer.errors import AudioMetamerError, pluralize
-from audiometamer.metamers.results import ATTEMPTS, is_set, records_of
+from audiometamer.metamers.folder_kinds import is_set
+from audiometamer.metamers.layout import find_records
+from audiometamer.metamers.summaries import ATTEMPTS
 from audiometamer.signals.presentation import PresentationSettings
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting
@@ -70,7 +72,7 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
     if is_set(stimulus_set):
         click.echo(f"{stimulus_set}: all {len(read_manifest(stimulus_set))} files are as the manifest says")
     else:
-        click.echo(f"{stimulus_set}: all {len(records_of(stimulus_set))} metamers are as their records say")
+        click.echo(f"{stimulus_set}: all {len(find_records(stimulus_set))} metamers are as their records say")
 
 
 @stimuli.command()

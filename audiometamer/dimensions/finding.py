@@ -22,7 +22,7 @@ from audiometamer.models.model import Model
 from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 from audiometamer.statistics.pairwise import RowStore
-from audiometamer.statistics.pairwise import gram as inner_products
+from audiometamer.statistics.pairwise import gram_matrix as inner_products
 
 COMPONENT_METHODS = ("ica", "pca")
 _ROUNDING = 8 * float(np.finfo(np.float32).eps)  # relative difference of the same activations at other positions of a batch

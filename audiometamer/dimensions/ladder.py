@@ -12,7 +12,7 @@ from audiometamer.dimensions.ladder_files import COUNTS_AS_MISSING, read_moved_s
 from audiometamer.dimensions.moved import MovedStimulus
 from audiometamer.errors import AudioMetamerError, BrokenError, first_few
 from audiometamer.io.hashes import file_sha256
-from audiometamer.metamers.results import check_whole, warn_about_broken
+from audiometamer.metamers.record_files import check_whole, warn_about_broken
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal
 

@@ -16,7 +16,8 @@ from audiometamer.io.files import set_aside, write_json
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.io.tables import write_table
-from audiometamer.metamers.results import check_whole, read_json, suffix_of, warn_about_broken
+from audiometamer.metamers.layout import signal_kind, suffix_of
+from audiometamer.metamers.record_files import check_whole, decode_record, warn_about_broken
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import write_signal
@@ -99,7 +100,7 @@ def read_moved_stimulus(path: Path) -> MovedStimulus:
     BrokenError
         If the record is broken, or the signal is missing or truncated.
     """
-    record = read_json(path, _records, "a moved signal")
+    record = decode_record(path, _records, "a moved signal")
     signals = (path.with_suffix(suffix) for suffix in (".wav", ".png", ".npy"))
     stimulus = MovedStimulus(record, next((signal for signal in signals if signal.exists()), path.with_suffix(".wav")))
     check_whole(path, stimulus.path)
@@ -187,4 +188,4 @@ def _row(out: Path, stimulus: MovedStimulus) -> dict[str, object]:
 
 
 def _suffix(model: Model) -> str:
-    return suffix_of(type(model.domain).__name__)
+    return suffix_of(signal_kind(model.domain))

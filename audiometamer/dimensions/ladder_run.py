@@ -12,11 +12,9 @@ import torch
 from audiometamer.devices import choose_device
 from audiometamer.dimensions.calibration import calibrate, write_calibration
 from audiometamer.dimensions.dimensions import Dimensions
-from audiometamer.dimensions.ladder import (
-    Ladder,
-    ladder_of,
+from audiometamer.dimensions.ladder import Ladder, ladder_of, read_ladder
+from audiometamer.dimensions.ladder_files import (
     original_path,
-    read_ladder,
     read_moved_stimuli,
     read_moved_stimulus,
     save_moved,
@@ -26,13 +24,13 @@ from audiometamer.dimensions.ladder_plan import LadderPlan, PlannedLadder, Plann
 from audiometamer.dimensions.moved import Move, Moved
 from audiometamer.dimensions.moving import move
 from audiometamer.errors import AudioMetamerError, BrokenError, one_line
-from audiometamer.io.files import JSON_ERRORS, file_lock, make_folder, set_aside, write_json
+from audiometamer.io.files import make_folder, set_aside, write_json
 from audiometamer.io.locks import file_lock
 from audiometamer.jobs.claims import remove_dead_claims
 from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
 from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
 from audiometamer.jobs.workers import Interruption
-from audiometamer.metamers.results import JSON_ERRORS
+from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal, write_signal

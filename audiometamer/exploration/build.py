@@ -1,7 +1,6 @@
 """Build an exploration from a design and a ladder: the folder that listeners are served from."""
 
 import hashlib
-import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +15,12 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.design import ExplorationDesign, fit_to_ladder, read_exploration_design
 from audiometamer.exploration.folder import COMMAND_NAME, DIMENSIONS, LADDER
 from audiometamer.exploration.sequence import ExplorationSequence
-from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws, write_key
-from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
+from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
+from audiometamer.io.files import atomic_folder, json_text, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.toml_files import error_context, toml_text
 from audiometamer.listening import folder as layout
-from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_texts
+from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_keys, write_texts
 from audiometamer.listening.design import read_sentences
 from audiometamer.listening.pages import write_page
 from audiometamer.listening.trials import Lists, TrialList
@@ -99,9 +98,7 @@ def _write_lists(folder: Path, asked: ExplorationDesign, resolved: ExplorationDe
     """The resolved design, the lists, and what only the experimenter may see."""
     checks = headphone_checks(asked, draws)
     write_text(folder / layout.DESIGN, toml_text(resolved))
-    write_private(folder / layout.KEY, json_text(checks))
-    write_key(folder / layout.NAMES_KEY, draws)
-    write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")
+    write_keys(folder, checks, draws)
     lists = [TrialList(k, check_trials(k, [*checks], draws)[0]) for k in range(1, asked.listeners + 1)]
     drawn = Lists(asked.seed, __version__, _sha256_of(folder / LADDER), lists, COMMAND_NAME, keyed=True)
     write_text(folder / layout.LISTS, json_text(drawn))

@@ -14,7 +14,7 @@ from msgspec import Meta
 from audiometamer.dimensions.dimensions import sides
 from audiometamer.dimensions.ladder import Ladder
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.io.toml_files import Problem, attempted, raise_problems
+from audiometamer.io.toml_files import Problem, problems_raised, raise_problems
 from audiometamer.listening.design import (
     CommonDesign,
     DesignCheck,
@@ -388,8 +388,8 @@ def fit_to_ladder(path: Path, design: ExplorationDesign, ladder: Ladder) -> Expl
 
 def _ladder_problems(design: ExplorationDesign, ladder: Ladder) -> Iterator[Problem]:
     """What the design asks for and the ladder does not have."""
-    unknown = [*attempted("ladder", lambda: design.chosen(ladder))]
-    yield from unknown or attempted("procedure", lambda: design.procedures(ladder))
+    unknown = [*problems_raised("ladder", lambda: design.chosen(ladder))]
+    yield from unknown or problems_raised("procedure", lambda: design.procedures(ladder))
 
 
 def _checks(design: ExplorationDesign) -> Iterator[DesignCheck]:

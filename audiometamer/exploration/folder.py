@@ -16,6 +16,7 @@ from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.io.toml_files import error_context
 from audiometamer.listening import folder as layout
 from audiometamer.listening.folder import Experiment, read_lists
+from audiometamer.listening.trials import KeyEntry, Lists
 
 COMMAND_NAME = "explore"  # the command whose experiments these are
 LADDER, DIMENSIONS, MADE = "ladder", "dimensions", "made"
@@ -40,7 +41,11 @@ def read_exploration(folder: Path) -> Exploration:
     AudioMetamerError
         If it is not such a folder, or something in it cannot be read or does not fit together.
     """
-    lists, key = read_lists(folder)
+    return exploration_with(folder, *read_lists(folder))
+
+
+def exploration_with(folder: Path, lists: Lists, key: dict[str, KeyEntry]) -> Exploration:
+    """The exploration of a folder whose lists and key have been read; raises as `read_exploration`."""
     if lists.adaptive_command != COMMAND_NAME:
         raise AudioMetamerError(f"{folder} is no exploration; it is for `audiometamer experiment`")
     ladder = read_ladder(folder / LADDER, strict=True)

@@ -184,21 +184,21 @@ class Exclusions:
         lines = [f"Headphone check: {told}."]
         unfinished = [one.listener.listener for one in self.standings if one.analysed and one.listener.finished is False]
         if unfinished:
-            lines.append(f"Analysed, though not finished: {format_listeners(len(unfinished))} ({named(unfinished)}).")
+            lines.append(f"Analysed, though not finished: {format_listeners(len(unfinished))} ({listener_names(unfinished)}).")
         groups = {group: 0 for listener in self.listeners if (group := listener.group)}
         for standing in self.standings if groups else ():
             groups[standing.listener.group] = groups.get(standing.listener.group, 0) + standing.analysed
         if groups:
-            lines.append("Analysed by group: " + sizes(groups) + ".")
+            lines.append("Analysed by group: " + group_sizes(groups) + ".")
         return lines
 
 
-def named(names: Sequence[str]) -> str:
+def listener_names(names: Sequence[str]) -> str:
     """Some listeners' names, and how many more there are."""
     return first_few(names, 10)
 
 
-def sizes(groups: Mapping[str, int]) -> str:
+def group_sizes(groups: Mapping[str, int]) -> str:
     """Groups with how many are in each."""
     return ", ".join(f"{group or 'without a group'} {n}" for group, n in groups.items())
 
@@ -288,10 +288,14 @@ def _matched(table: Sequence[ListenerRow], answered: Sequence[str]) -> tuple[lis
         else:
             known.append(listener)
     if renamed:
-        notes.append(f"Names of the table of listeners taken for names of trials that differ in letter case: {named(renamed)}.")
+        notes.append(
+            f"Names of the table of listeners taken for names of trials that differ in letter case: {listener_names(renamed)}."
+        )
     rest = [name for names in absent.values() for name in names]
     if table and rest:
-        notes.append(f"Not in the table of listeners, though with trials: {format_listeners(len(rest))} ({named(rest)}).")
+        notes.append(
+            f"Not in the table of listeners, though with trials: {format_listeners(len(rest))} ({listener_names(rest)})."
+        )
     return known + [ListenerRow(listener=name) for name in rest], notes
 
 

@@ -104,6 +104,11 @@ def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
         figure.savefig(temporary, dpi=110)
 
 
+def can_draw(model: Model) -> bool:
+    """Whether the signals of a model can be drawn: sounds and images can."""
+    return model.sample_rate is not None or (len(model.signal_shape) == 3 and model.signal_shape[0] in (1, 3))
+
+
 def draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]") -> None:
     """Draw each signal on its axes: a cochleagram, with the colour scale of the first one, or an image.
 

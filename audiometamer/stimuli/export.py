@@ -14,7 +14,7 @@ from audiometamer.io.files import atomic_folder, write_json, write_private, writ
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.paths import real_path
 from audiometamer.io.tables import read_table, table_text
-from audiometamer.metamers.belonging import check_integrity
+from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.results import iterate_results
 from audiometamer.models.inputs import NATURAL
 from audiometamer.signals.presentation import NOISE, TONE, PresentationSettings, Sounds, _rms, write_pcm

@@ -16,11 +16,23 @@ from audiometamer.io.files import json_text, set_aside, write_json, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.names import safe_name
 from audiometamer.io.tables import write_table
+from audiometamer.metamers.clip_folders import file_holds_clip
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import is_held_by, metamer_of, with_sums
+from audiometamer.metamers.files import metamer_from_result
+from audiometamer.metamers.clip_folders import file_holds_clip
+from audiometamer.metamers.saving import with_checksums
+from audiometamer.metamers.layout import PLANNED, RECORD, suffix_of
 from audiometamer.metamers.measuring import rank_key
 from audiometamer.metamers.metamer import Metamer
-from audiometamer.metamers.results import PLANNED, RECORD, Wanted, read_json, result_at, suffix_of
+from audiometamer.metamers.record_files import decode_record
+from audiometamer.metamers.results import PlannedItem
+from audiometamer.metamers.results import read_result
+from audiometamer.metamers.layout import PLANNED
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.layout import suffix_of
+from audiometamer.metamers.saving import with_checksums
+from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.measuring import rank_key
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import write_signal
@@ -86,7 +98,7 @@ _records = msgspec.json.Decoder(ItemRecord)
 
 def read_record(path: Path) -> ItemRecord:
     """An ``item.json``, whole."""
-    return read_json(path, _records, "an item")
+    return decode_record(path, _records, "an item")
 
 
 def save_item(folder: Path, item: PlannedItem, metamer: Metamer, *, attempt: int) -> None:
@@ -106,7 +118,7 @@ def save_item(folder: Path, item: PlannedItem, metamer: Metamer, *, attempt: int
         set_aside(at / ATTEMPTS)
         set_aside(at / RECORD)
     write_signal(own / signal, metamer.samples, evidence.sample_rate)
-    evidence = with_sums(evidence, own / signal, folder / original)
+    evidence = with_checksums(evidence, own / signal, folder / original)
     record = ItemRecord(item.key, item.identity, original, [evidence.settings.seed], signal, evidence, _now(), platform.node())
     if attempt:
         write_record(own / RECORD, record)
@@ -138,11 +150,11 @@ def rejudge_item(
     judged : callable
         A metamer to the same with its new verdict.
     resume : callable
-        A metamer that failed to where its synthesis resumes, which is kept as a checkpoint; None if there is nothing to resume.
+        A metamer that failed to where its synthesis can_resume, which is kept as a checkpoint; None if there is nothing to resume.
     """
     at = folder / item.folder
     attempts = sorted((at / ATTEMPTS).glob(f"*/{RECORD}"), key=lambda path: int(path.parent.name))
-    metamers = [judged(metamer_of(result_at(path, whole=True))) for path in attempts or [at / RECORD]]
+    metamers = [judged(metamer_from_result(read_result(path, whole=True))) for path in attempts or [at / RECORD]]
     best = max(range(len(metamers)), key=lambda k: rank_key(metamers[k].evidence))
     unfinished = resume(metamers[best])
     whole = replace(read_record(at / RECORD), evidence=metamers[best].evidence)
@@ -179,7 +191,7 @@ def save_original(folder: Path, item: PlannedItem, clip: Clip, domain: str) -> s
     if not is_intact(path := folder / ORIGINALS / name):
         set_aside(path)
         write_signal(path, clip.samples, clip.sample_rate)
-    elif not is_held_by(path, clip):
+    elif not file_holds_clip(path, clip):
         raise AudioMetamerError(f"{path} is another clip; put back {settings.clip!r}, or delete it to have it written")
     return f"{ORIGINALS}/{name}"
 
@@ -192,8 +204,8 @@ def save_failure(folder: Path, item: PlannedItem, error: BaseException) -> None:
 def write_planned(folder: Path, items: Sequence[PlannedItem]) -> None:
     """List what a plan asks for, so that its state can be told without its models and clips."""
     settings = ((item, item.identity.settings) for item in items)
-    rows = (Wanted(item.key, s.clip, s.model, s.layer, s.seed, item.folder) for item, s in settings)
-    write_table(folder / PLANNED, Wanted._fields, (row._asdict() for row in rows))
+    rows = (PlannedItem(item.key, s.clip, s.model, s.layer, s.seed, item.folder) for item, s in settings)
+    write_table(folder / PLANNED, PlannedItem._fields, (row._asdict() for row in rows))
 
 
 def _now() -> str:

@@ -1,17 +1,19 @@
 """What lies in a set but is no part of it: what runs need, and reports; recognised by place, name and content."""
 
 import re
-import struct
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-import msgspec
-
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import JSON_ERRORS, holds_only_zeros, is_temporary
+from audiometamer.io.files import holds_only_zeros, is_temporary
 from audiometamer.jobs.claims import LOCK, UNREADABLE, is_claim, is_running, read_claim
-from audiometamer.metamers.results import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
-from audiometamer.metamers.settings import Settings
+from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
+from audiometamer.metamers.record_files import read_checkpoint_settings
+from audiometamer.metamers.layout import ITEMS
+from audiometamer.metamers.layout import PLANNED
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.layout import REPORT
+from audiometamer.metamers.layout import REPORT_FILES
 from audiometamer.stimuli.identity import folder_of_item
 from audiometamer.stimuli.layout import (
     CHECKPOINT,
@@ -33,7 +35,6 @@ _PLANS = re.compile(r"(plan(-\d+)?\.toml|clips(-\d+)?\.csv)")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PAGE = b'<meta name="generator" content="audiometamer report'
 _MOST = 4096  # bytes of a claim, and of what tells what a file is
-_LARGEST_HEADER = 100_000_000  # bytes, of safetensors
 
 
 def is_named_like_auxiliary(file: str) -> bool:
@@ -91,28 +92,13 @@ def _is_log(path: Path, at: PurePosixPath) -> bool:
     return bool(named) and b"\0" not in _head(path)
 
 
-class _Metadata(msgspec.Struct):
-    unfinished: str
-
-
-class _Header(msgspec.Struct):
-    metadata: _Metadata = msgspec.field(name="__metadata__")
-
-
-class _Unfinished(msgspec.Struct):
-    settings: Settings
-
-
 def _is_checkpoint(path: Path, at: PurePosixPath) -> bool:
     """The checkpoint of the item in whose folder it lies."""
     if len(at.parts) != 5:
         return False
     try:
-        with path.open("rb") as file:
-            length = struct.unpack("<Q", file.read(8))[0]
-            header = msgspec.json.decode(file.read(min(length, _LARGEST_HEADER)), type=_Header)
-        settings = msgspec.json.decode(header.metadata.unfinished, type=_Unfinished).settings
-    except (struct.error, *JSON_ERRORS):
+        settings = read_checkpoint_settings(path)
+    except AudioMetamerError:
         return False
     key = at.parent.name.rpartition("-")[2]  # of a later attempt, the seed is another
     return PurePosixPath(folder_of_item(settings, key)).parent == at.parent.parent

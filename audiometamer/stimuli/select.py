@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import write_json
 from audiometamer.io.tables import write_table
-from audiometamer.metamers.results import ATTEMPTS
+from audiometamer.metamers.summaries import ATTEMPTS
 from audiometamer.stimuli.balance import Family, largest_balanced, most_balanced
 from audiometamer.stimuli.layout import CLIPS
 from audiometamer.stimuli.set import COLUMNS, IndexRow, read_clips, read_index_rows
@@ -51,7 +51,7 @@ class SelectionRules(msgspec.Struct, frozen=True, kw_only=True):
         By column of ``index.tsv`` or ``clips.tsv``, the values to select from. Default: all.
     without_attempts : tuple of str
         Ways of making metamers (``first``, ``new noise``, ``continued``, ``layer before``) left out, as if they had failed;
-        see `audiometamer.metamers.results.attempt_word`. Default: none.
+        see `audiometamer.metamers.summaries.attempt_origin`. Default: none.
     seed : int
         Of every draw. Default 0.
     """

@@ -14,19 +14,21 @@ from audiometamer.io.hashes import file_sha256
 from audiometamer.io.names import portable_key
 from audiometamer.jobs.claims import file_stamp
 from audiometamer.metamers.belonging import is_original, is_signal
-from audiometamer.metamers.results import (
-    ITEMS,
-    PLANNED,
-    RECORD,
-    check_set,
-    find_records,
-    is_set,
-    read_item,
-    read_result,
-    record_file,
-    warn_about_broken,
-)
+from audiometamer.metamers.folder_kinds import check_set, is_set
+from audiometamer.metamers.integrity import is_original, is_signal
+from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, find_records, relative_record_path
+from audiometamer.metamers.record_files import warn_about_broken
+from audiometamer.metamers.results import read_item
+from audiometamer.metamers.results import read_result
+from audiometamer.metamers.layout import ITEMS
+from audiometamer.metamers.layout import PLANNED
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.folder_kinds import check_set
+from audiometamer.metamers.layout import find_records
+from audiometamer.metamers.folder_kinds import is_set
+from audiometamer.metamers.record_files import warn_about_broken
 from audiometamer.signals.integrity import is_intact
+from audiometamer.signals.whole import is_intact
 from audiometamer.stimuli.layout import ATTEMPTS, ERROR, MANIFEST, ORIGINALS
 from audiometamer.stimuli.proof import Difference, DifferenceKind, SetContents, find_faults
 from audiometamer.stimuli.running import is_auxiliary, is_named_like_auxiliary
@@ -218,7 +220,7 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
             yield Difference("unreadable", name)
             continue
         evidence = result.evidence
-        if _as_named_before(name) != _as_named_before(record_file(evidence.settings)):
+        if _as_named_before(name) != _as_named_before(relative_record_path(evidence.settings)):
             yield Difference("misplaced", name)
         for file, belongs in ((result.file, is_signal), (result.original, is_original)):
             path = folder / file

@@ -12,8 +12,9 @@ from tiny_built import CHANGES, CLIPS, DESIGN, DIMENSIONS, course_of, decide, of
 from tiny_ladder import record, write_moved_stimulus
 
 from audiometamer.dimensions.physical import Physical
+from audiometamer.exploration.schedule import Comparison
 from audiometamer.listening.adaptive import CompletedTrial, DecidedTrial
-from audiometamer.psychophysics import Interleaving, QuestPlus, Staircase
+from audiometamer.psychophysics import InterleavedTrial, Interleaving, QuestPlus, Staircase
 from audiometamer.signals.presentation import presentation_copy as as_presented
 
 

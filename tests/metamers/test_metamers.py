@@ -16,7 +16,11 @@ from audiometamer.io.hashes import file_sha256
 from audiometamer.matching.domains import Waveform
 from audiometamer.matching.losses import rectified, relative_l2, relative_l2_with_roots
 from audiometamer.metamers.criteria import NullDistribution
-from audiometamer.metamers.files import is_finished, read_metamer, save_metamer, write_index
+from audiometamer.metamers.files import find_metamer
+from audiometamer.metamers.files import load_metamer
+from audiometamer.metamers.files import save_metamer
+from audiometamer.metamers.index import write_index
+from audiometamer.metamers.index import write_index
 from audiometamer.metamers.metamer import settings_of
 from audiometamer.metamers.methods import METHODS, load_method
 from audiometamer.metamers.targets import GivenTarget
@@ -164,7 +168,7 @@ def test_files_round_trip(tmp_path, metamers, tiny):
         rate, samples = scipy.io.wavfile.read(path)
         assert (rate, samples.dtype) == (4000, np.float32)
         np.testing.assert_array_equal(samples, metamer.samples)
-        back = read_metamer(path)
+        back = load_metamer(path)
         assert torch.equal(back.samples, metamer.samples)
         assert torch.equal(back.clip.samples, metamer.clip.samples)
         sums = {"signal_sha256": file_sha256(path), "original_sha256": file_sha256(path.with_name("original.wav"))}
@@ -187,24 +191,24 @@ def test_a_failed_metamer_is_written_too_and_says_so(tmp_path, metamers):
     assert "\tfailed\t" in write_index(tmp_path).read_text()
 
 
-def test_what_is_finished_is_known_by_its_settings(tmp_path, tiny, metamers):
+def test_what_find_metamer_is_known_by_its_settings(tmp_path, tiny, metamers):
     metamer = metamers[0]
     settings = metamer.evidence.settings
-    assert not is_finished(tmp_path, settings)
+    assert find_metamer(tmp_path, settings) is None
     path = save_metamer(tmp_path, metamer)
-    assert is_finished(tmp_path, settings)
+    assert torch.equal(find_metamer(tmp_path, settings).samples, metamer.samples)
     assert settings == settings_of(tiny, metamer.clip, settings.layer, settings.seed, method="default", steps=None)
     with pytest.raises(am.AudioMetamerError, match="exists and was made with another steps; choose another --out"):
-        is_finished(tmp_path, replace(settings, steps=3))
+        find_metamer(tmp_path, replace(settings, steps=3))
     path.with_suffix(".json").unlink()
-    assert not is_finished(tmp_path, settings)  # a WAV without its record is unfinished
+    assert find_metamer(tmp_path, settings) is None  # a WAV without its record is unfinished
 
 
 def test_a_damaged_record_is_one_line(tmp_path, metamers):
     path = save_metamer(tmp_path, metamers[0])
     path.with_suffix(".json").write_text("{")
     with pytest.raises(am.AudioMetamerError, match="is not the record of a metamer"):
-        read_metamer(path)
+        load_metamer(path)
 
 
 def test_the_figure_is_drawn(tmp_path, tiny, metamers):

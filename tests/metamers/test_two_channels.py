@@ -20,7 +20,8 @@ from audiometamer.cli import main
 from audiometamer.evaluation.collection import Natural, as_taken, check_presentable, gain_for
 from audiometamer.io.tables import read_table
 from audiometamer.matching.optimizers import Constant, NormalizedDescent
-from audiometamer.metamers.files import read_metamer, save_metamer, with_sums
+from audiometamer.metamers.files import load_metamer, save_metamer
+from audiometamer.metamers.saving import with_checksums
 from audiometamer.models.loading import load_model
 from audiometamer.signals.audio import resample
 from audiometamer.signals.files import read_signal, write_signal
@@ -209,10 +210,10 @@ def test_a_cochleagram_hears_each_channel():
 def test_what_is_saved_reads_back(recording, model):
     (made,) = am.synthesize(model, am.read_clip(recording, **READ, channels=2), "powers", steps=5)
     path = save_metamer(Path("out"), made)
-    back = read_metamer(path)
+    back = load_metamer(path)
     assert torch.equal(back.samples, made.samples)
     assert torch.equal(back.clip.samples, made.clip.samples)
-    assert back.evidence == with_sums(made.evidence, path, path.with_name("original.wav"))
+    assert back.evidence == with_checksums(made.evidence, path, path.with_name("original.wav"))
 
 
 def test_a_clip_for_another_model_keeps_its_channels(model):

@@ -26,9 +26,10 @@ from audiometamer.errors import AudioMetamerWarning
 from audiometamer.io.files import is_temporary
 from audiometamer.io.paths import printable
 from audiometamer.io.tables import write_table
-from audiometamer.metamers.results import RECORD, Wanted, iterate_results, read_planned
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.results import PlannedItem, iterate_results, read_planned
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
-from audiometamer.models.loading import build_model, save_weights
+from audiometamer.models.model_folder import build_model, save_weights
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.run import run
@@ -240,8 +241,8 @@ def test_what_a_power_cut_left_broken_is_made_again(tmp_path, capsys):
 
 def test_the_status_names_a_damaged_record_and_counts_its_item_as_to_do(tmp_path):
     at = tiny_stimuli.write_item(tmp_path, passed=True)
-    item = Wanted("k", "c", "m", "l", 0, at.relative_to(tmp_path).as_posix())
-    write_table(tmp_path / "planned.tsv", Wanted._fields, [item._asdict()])
+    item = PlannedItem("k", "c", "m", "l", 0, at.relative_to(tmp_path).as_posix())
+    write_table(tmp_path / "planned.tsv", PlannedItem._fields, [item._asdict()])
     assert read_status(tmp_path).counts["passed"] == 1
     (at / RECORD).write_text((at / RECORD).read_text()[:-100])
     with pytest.warns(
@@ -266,7 +267,7 @@ def write_many(folder, n):
         sources[state] = folder.with_name(f"{state}.json")
         sources[state].write_text(json.dumps(content, indent=1))
     settings, key = content["evidence"]["settings"], content["key"]
-    lines = ["\t".join(Wanted._fields)]
+    lines = ["\t".join(PlannedItem._fields)]
     for k in range(n):
         state, clip, model = STATES[k % 5], settings["clip"], settings["model"]
         at = f"items/{clip}/{model}/layer{k // 2 % 10}_seed{k}-{key}"  # one record for all: they are linked

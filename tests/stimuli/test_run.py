@@ -23,7 +23,8 @@ from audiometamer.errors import AudioMetamerWarning
 from audiometamer.jobs.queue import Queue
 from audiometamer.jobs.workers import Interruption
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
-from audiometamer.metamers.results import RECORD, iterate_results
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.results import iterate_results
 from audiometamer.metamers.unfinished import load_unfinished
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.layout import CHECKPOINT, read_failure
