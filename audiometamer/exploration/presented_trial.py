@@ -1,4 +1,4 @@
-"""What a trial of an exploration compares."""
+"""What a trial of an exploration presented."""
 
 from typing import Literal
 
@@ -8,43 +8,43 @@ StimulusSource = Literal["ladder", "online", "fallback"]
 
 
 class PresentedTrial(msgspec.Struct, frozen=True):
-    """What was played or shown in a trial, as the store keeps it.
+    """What was played or shown in a trial, as it is stored.
 
     Parameters
     ----------
     number : int
-        Of the listener's list, from 1.
+        Number of the listener's list, from 1.
     dimension : str
         As in ``relu2/3/+``.
     reference : str
         Name of the clip.
     requested : float
-        The change that the procedure asked for, in standard deviations of the bank, as all changes here.
+        The change that the procedure requested, in standard deviations of the bank, as all changes here; stored as ``wished``.
     made : float
-        The wished change of the sound that was played: the nearest of the ladder, unless it was made on-line.
+        The requested change of the stimulus that was presented: the nearest of the ladder, unless it was made online.
     reached : float
-        The change that this sound came to.
+        The change that this stimulus reached.
     leakage : float
     snr_db : float or None
     modulation : float
     level_db : float
-        See `audiometamer.dimensions.moving.MovedRecord` and `audiometamer.dimensions.physical.Physical`.
+        See `audiometamer.dimensions.moved.MovedRecord` and `audiometamer.dimensions.physical.Physical`.
     way : {"ladder", "online", "fallback"}
-        A fallback is of the ladder: the sound was to be made on-line and was not there in time.
+        Source of the stimulus; a fallback is of the ladder, as none was made online in time.
     waited : float
-        How long the listener waited for the sound, in s.
+        How long the listener waited for the stimulus, in s.
     arrangement : int
         Which of the possible orders of the sounds; see `audiometamer.listening.trials.interval_order`.
     rove_db : list of float
-        Gain of each interval, in dB; 0 of images.
+        Gain of each interval, in dB; 0 for images.
     original, moved : str
-        Files of the reference and of the moved signal, as seen from the experiment's folder.
+        Files of the reference and of the moved signal, relative to the experiment's folder.
     """
 
     number: int
     dimension: str
     reference: str
-    requested: float = msgspec.field(name="wished")  # as in databases of earlier versions
+    requested: float = msgspec.field(name="wished")
     made: float
     reached: float
     leakage: float

@@ -1,4 +1,4 @@
-"""The answers to an exploration: a record for each trial that was decided on the way."""
+"""The answers to an exploration: a record for each adaptive trial."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,11 @@ from audiometamer.listening.tables import json_cell
 
 
 def answered(answers: ReceivedAnswers, *, task: str) -> Iterator[AnsweredTrial]:
-    """Every answer to a comparison, of each listener in order; the headphone check is not among them."""
-    for one in answers.enrolled:
-        for given in answers.judged(one.listener):
-            if given.decided is not None:
-                yield answered_trial(str(one.listener), task, given.decided, given.message)
+    """All answers to comparisons, listener by listener, without the headphone check."""
+    for enrolled in answers.enrolled:
+        for answer in answers.judged(enrolled.listener):
+            if answer.decided is not None:
+                yield answered_trial(str(enrolled.listener), task, answer.decided, answer.message)
 
 
 def answered_trial(listener: str, task: str, decided: DecidedTrial, message: AnswerMessage) -> AnsweredTrial:

@@ -1,4 +1,4 @@
-"""A whole exploration with listeners whose sensitivities are known, without a server and faster than any listener."""
+"""A whole exploration with listeners of known sensitivity, without a server and much faster than real time."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,22 +19,22 @@ from audiometamer.exploration.trials import AnsweredTrial
 from audiometamer.listening.adaptive import CompletedTrial
 from audiometamer.signals.audio import Clip
 
-StimulusKey = tuple[str, str, float]  # dimension, reference, wished change
-_WRONG = "0"  # no interval has this number
+StimulusKey = tuple[str, str, float]  # dimension, reference, requested change
+_WRONG = "0"  # not the number of an interval
 
 
 def sensitivities(
     ladder: Ladder, observer: Observer, *, progress: Callable[[float], None] | None = None
 ) -> dict[StimulusKey, float]:
-    """An observer's d′ for every moved signal of a ladder against its reference, by dimension, reference and wished change.
+    """An observer's d′ for every moved signal of a ladder against its reference, by dimension, reference and requested change.
 
     Parameters
     ----------
     ladder : Ladder
     observer : Observer
-        Whose d′ takes signals on the CPU; one reference stands for all the signals of a batch.
+        It gets signals on the CPU, and one reference for a batch of signals.
     progress : callable, optional
-        Told the share that is done.
+        Called with the share that is done.
     """
     clips: dict[str, Clip] = {}
     found: dict[StimulusKey, float] = {}
@@ -48,18 +48,17 @@ def sensitivities(
 
 
 def true_threshold(ladder: Ladder, sensitivity: Mapping[StimulusKey, float], dimension: str, decision: Decision) -> float:
-    """The reached change at which an observer's proportion correct, mean over the references of a dimension, is the target.
+    """The reached change at which an observer's proportion correct, averaged over the references of a dimension, is the target.
 
-    Between the changes of the ladder, d′ of each reference is interpolated, both in logarithms; beyond them it goes
-    in proportion to the change. No answers are drawn and nothing is fitted. Signals that the observer cannot tell from their
-    reference at all are passed over; a reference of which there is no other is answered by chance. A threshold more than
-    tenfold beyond the ladder is 0 or infinite.
+    Between the changes of the ladder, the d′ of each reference is interpolated in double logarithms; beyond them it is
+    proportional to the change. No answers are drawn and nothing is fitted. Signals with a d′ of 0 are skipped; a reference with
+    only such signals is answered by chance. A threshold more than tenfold beyond the ladder is 0 or infinite.
     """
     curves = [_curve(ladder.of(dimension, name), sensitivity) for name in ladder.references(dimension)]
-    heard = [curve for curve in curves if curve is not None]
-    if not heard:
+    noticed = [curve for curve in curves if curve is not None]
+    if not noticed:
         return math.inf
-    ends = [float(end) for end in (min(x[0] for x, _ in heard), max(x[-1] for x, _ in heard))]
+    ends = [float(end) for end in (min(x[0] for x, _ in noticed), max(x[-1] for x, _ in noticed))]
 
     def excess(change: float) -> float:
         d = [0.0 if curve is None else math.exp(_line(change, *curve)) for curve in curves]
@@ -72,7 +71,7 @@ def true_threshold(ladder: Ladder, sensitivity: Mapping[StimulusKey, float], dim
 
 
 def _curve(stimuli: Sequence[MovedStimulus], sensitivity: Mapping[StimulusKey, float]) -> tuple[Values, Values] | None:
-    """Logarithms of reached change and d′, where both rise: a larger wish may reach less. None where nothing can be noticed."""
+    """Logarithms of reached change and d′, by rising reached change; None where nothing can be noticed."""
     known = [
         (each.record.reached, sensitivity[each.record.dimension, each.record.clip, each.record.requested]) for each in stimuli
     ]
@@ -89,7 +88,7 @@ def _line(at: float, x: Values, y: Values) -> float:
 
 
 def simulate(
-    course: ExplorationSequence,
+    sequence: ExplorationSequence,
     number: int,
     sensitivity: Mapping[StimulusKey, float],
     decision: Decision,
@@ -97,32 +96,32 @@ def simulate(
     seed: int,
     listener: str = "",
 ) -> list[AnsweredTrial]:
-    """The answers of one simulated listener, from the first comparison to the last, as a course decides them one by one.
+    """The answers of one simulated listener to all trials of a list.
 
     Parameters
     ----------
-    course : ExplorationSequence
-        Of signals of the ladder alone.
+    sequence : ExplorationSequence
+        Without a render queue.
     number : int
-        Of the list.
+        Number of the list.
     sensitivity : mapping
         See `sensitivities`.
     decision : Decision
-        Of the task of the course; its lapses are the listener's.
+        The model of the task; its lapse rate is the listener's.
     seed : int
-        Of the answers.
+        Random seed of the answers.
     listener : str
-        Default: the number.
+        Name of the listener. Default: the number of the list.
     """
-    rng, heard, rows = np.random.default_rng([seed, number]), list[CompletedTrial](), list[AnsweredTrial]()
-    while (wanted := course.next(number, heard)) is not None:
-        decided = course.decide(wanted, lambda: 0.0, lambda: False)
+    rng, completed, rows = np.random.default_rng([seed, number]), list[CompletedTrial](), list[AnsweredTrial]()
+    while (wanted := sequence.next(number, completed)) is not None:
+        decided = sequence.decide(wanted, lambda: 0.0, lambda: False)
         if decided is None:
             raise AudioMetamerError(f"trial {wanted.trial} of list {number} has no sound")
-        about = msgspec.convert(decided.about, PresentedTrial)
-        d = sensitivity[about.dimension, about.reference, about.made]
+        presented = msgspec.convert(decided.about, PresentedTrial)
+        d = sensitivity[presented.dimension, presented.reference, presented.made]
         correct = bool(rng.random() < decision.proportion(d))
         answer = decided.answer if correct else _WRONG
-        heard.append(CompletedTrial(decided, answer, correct))
-        rows.append(AnsweredTrial.to(decided, listener=listener or str(number), task=course.design.task.kind, answer=answer))
+        completed.append(CompletedTrial(decided, answer, correct))
+        rows.append(AnsweredTrial.to(decided, listener=listener or str(number), task=sequence.design.task.kind, answer=answer))
     return rows

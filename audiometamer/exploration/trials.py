@@ -30,53 +30,52 @@ Above = Annotated[float, msgspec.Meta(gt=0)]
 class AnsweredTrial(msgspec.Struct, frozen=True, kw_only=True):
     """One answer of one listener to a comparison of a reference with the same signal moved along a dimension.
 
-    Its fields are the columns of the table, in this order; after `dimension` come its ``layer``, ``component`` and ``sign``. What
-    is not known is empty.
+    Its fields are the columns of the table, in this order; after `dimension` come its ``layer``, ``component`` and ``sign``.
+    Unknown values are empty.
 
     Parameters
     ----------
     listener : str
     list : int
-        Number of the listener's list, that all that was drawn follows from.
+        Number of the listener's list, from which all random draws follow.
     trial : int
-        Its number among the listener's.
+        Number of the trial, from 1 for each listener.
     kind : str
-        ``practice``, ``catch`` or ``main``; only the last are trials of the adaptive procedures.
+        ``practice``, ``catch`` or ``main``; only main trials are of the adaptive procedures.
     task : str
-        What the listener was asked: ``abx`` or ``odd-one-out``, of three.
+        ``abx`` or ``odd-one-out``.
     dimension : str
-        As `Dimension` is written: ``relu2/3/+``.
+        As in ``relu2/3/+``.
     reference : str
-        The clip.
+        Name of the clip.
     requested : float
-        In column ``requested``:
-        The change that the procedure asked for, in standard deviations of the bank, as all changes here.
+        The change that the procedure requested, in standard deviations of the bank, as all changes here; column ``wished``.
     made : float
-        The wished change of the sound that was played: the ladder's nearest, or made on-line.
+        The requested change of the stimulus that was presented: the nearest of the ladder, or one made online.
     reached : float
-        By that sound.
+        The change that this stimulus reached.
     leakage : float
-        See `audiometamer.dimensions.moving.MovedRecord`.
+        See `audiometamer.dimensions.moved.MovedRecord`.
     snr_db, modulation, level_db : float
-        See `audiometamer.dimensions.physical.Physical`; an SNR without end is empty.
+        See `audiometamer.dimensions.physical.Physical`; an infinite SNR is empty.
     way : str
-        ``ladder``; ``online``; ``fallback``, of the ladder since the sound was not there in time.
+        Source of the stimulus: ``ladder``, ``online``, or ``fallback``, of the ladder as none was made online in time.
     waited_s : float
-        How long the listener waited for the sound.
+        How long the listener waited for the stimulus, in s.
     arrangement : int
         Order of the intervals.
     rove_db : str
-        Gain of each interval, in dB: a list in JSON. Empty where nothing is known of it.
+        Gain of each interval, in dB: a list in JSON. Empty if unknown.
     answer, right : str
-        The listener's, and the right one.
+        The listener's answer, and the correct one.
     correct : bool
     reaction_time_ms : float or None
     plays : int or None
-        How often the sound was played, or the images shown.
+        How often the sounds were played, or the images shown.
     started, answered : datetime or None
         UTC.
     playback : str
-        What the browser told of how the sound was played, or for how long images were on the screen: JSON.
+        What the browser reported about how sounds were played, or for how long images were shown: JSON.
     """
 
     listener: Name
@@ -110,8 +109,16 @@ class AnsweredTrial(msgspec.Struct, frozen=True, kw_only=True):
         normalize_names(self, "listener")
 
     @classmethod
-    def to(cls, decided: DecidedTrial, *, listener: str, task: str, answer: str, **told: Any) -> Self:
-        """The answer of a listener to what a course has decided, and what else is told of it."""
+    def to(cls, decided: DecidedTrial, *, listener: str, task: str, answer: str, **details: Any) -> Self:
+        """The answer of a listener to a decided trial.
+
+        Parameters
+        ----------
+        decided : DecidedTrial
+        listener, task, answer : str
+        **details
+            Other fields of the answer, such as `reaction_time_ms`.
+        """
         about = msgspec.convert(decided.about, PresentedTrial)
         shared = {name: value for name, value in msgspec.to_builtins(about).items() if name in cls.__struct_encode_fields__}
         row = {
@@ -119,7 +126,7 @@ class AnsweredTrial(msgspec.Struct, frozen=True, kw_only=True):
             **shared, "rove_db": msgspec.json.encode(about.rove_db).decode(), "waited_s": about.waited, "answer": answer,
             "right": decided.answer, "correct": answer == decided.answer,
         }  # fmt: skip
-        return msgspec.convert({**row, **told}, cls)
+        return msgspec.convert({**row, **details}, cls)
 
 
 _FIELDS = AnsweredTrial.__struct_encode_fields__
@@ -129,7 +136,7 @@ COLUMNS = (*_FIELDS[:_AFTER], *_PARTS, *_FIELDS[_AFTER:])
 
 
 def level_of(reached: float) -> float:
-    """Of a trial, as procedures are told it: the reached change; none where the sound went to the other side, or nowhere."""
+    """The level of a trial for procedures: the reached change, or NaN if the stimulus went to the other side, or nowhere."""
     return reached if reached > 0 else math.nan
 
 
@@ -139,13 +146,13 @@ def read_answered_trials(path: Path) -> list[AnsweredTrial]:
     Warns
     -----
     AudioMetamerWarning
-        If there are columns beyond `COLUMNS`, which are ignored.
+        If there are unknown columns, which are ignored.
 
     Raises
     ------
     AudioMetamerError
-        If it cannot be read, lacks a column that every trial needs, a cell is not of its kind, cells of a row do not fit each
-        other, a listener has two answers to one trial or two lists, or trials are of two tasks.
+        If it cannot be read or lacks a required column; if a cell has a wrong type or contradicts another cell of its row; if a
+        listener has two answers to one trial, or two lists; if trials are of two tasks.
     """
     trials: list[AnsweredTrial] = []
     answered: dict[tuple[str, int], int] = {}
@@ -171,7 +178,7 @@ def read_answered_trials(path: Path) -> list[AnsweredTrial]:
 
 
 def write_answered_trials(path: Path, trials: Iterable[AnsweredTrial]) -> None:
-    """Write a trial table, which spreadsheets run nothing of (see `audiometamer.listening.tables.write_trials`)."""
+    """Write a trial table that is safe to open in a spreadsheet (see `audiometamer.listening.tables.write_trials`)."""
     write_table(path, COLUMNS, map(row_of, trials))
 
 
@@ -186,7 +193,7 @@ def _parts(dimension: str) -> dict[str, Any]:
 
 
 def _wrong(trial: AnsweredTrial, row: Mapping[str, str]) -> str | None:
-    """What does not fit within a row, if anything."""
+    """What contradicts what within a row, if anything."""
     for name, value in zip(_FIELDS, msgspec.structs.astuple(trial), strict=True):
         if isinstance(value, float) and name != "modulation" and not math.isfinite(value):
             return f"{name} is {value:g}; it must be finite"
