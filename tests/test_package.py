@@ -11,8 +11,8 @@ import audiometamer as am
 def test_public_names():
     assert sorted(am.__all__) == [
         "AudioMetamerError", "AudioMetamerWarning", "Clip", "Cochleagram", "GivenTarget", "ImageTransform", "Metamer",
-        "Model", "NullDistribution", "StopSynthesis", "__version__", "image_model", "joined", "load_model", "match", "networks", "read_clip",
-        "read_image", "record", "similarity", "synthesize", "write_png", "write_wav",
+        "Model", "NullDistribution", "StopSynthesis", "__version__", "image_model", "joined", "load_model", "match", "networks",
+        "read_clip", "read_image", "record", "similarity", "synthesize", "write_png", "write_wav",
     ]  # fmt: skip
     assert all(hasattr(am, name) for name in am.__all__)
     assert am.networks.__all__ == ["CochCNN9", "CochResNet50", "SpecTemp"]
