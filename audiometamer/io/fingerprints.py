@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pickle import PicklingError
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any
 
 import numpy as np
@@ -16,7 +25,8 @@ from audiometamer.errors import AudioMetamerError
 
 _OURS = __package__.partition(".")[0]
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
-_NAMED_CONTENT = (type, BuiltinFunctionType, np.ufunc)  # what the name says all about
+# These are what their names say.
+_NAMED_CONTENT = (type, BuiltinFunctionType, MethodDescriptorType, MethodWrapperType, WrapperDescriptorType, np.ufunc)
 _PROCESS = secrets.token_hex(4)
 _UNKNOWN = " of unknown content "
 
@@ -78,8 +88,7 @@ def fingerprint_of(value: Any) -> str:
     if isinstance(value, Named):
         return f"named {value.name}"
     name = getattr(value, "__name__", None) or type(value).__name__
-    ours = isinstance(value, FunctionType) and _where(value) == _OURS
-    if ours and value.__closure__ is None:
+    if isinstance(value, FunctionType) and _is_ours(value) and value.__closure__ is None:
         return name
     digest = hashlib.sha256()
     try:
@@ -95,10 +104,13 @@ def is_known(fingerprint: str) -> bool:
     return _UNKNOWN not in fingerprint
 
 
+def _is_ours(value: Any) -> bool:
+    return bool(value.__module__.partition(".")[0] == _OURS)
+
+
 def _where(value: Any) -> str:
-    """The module that defines a function or class; of ours the package alone, whose modules may move."""
-    package = value.__module__.partition(".")[0]
-    return package if package == _OURS else value.__module__
+    """The module that defines a function or class; of ours without the rooms, between which modules may move."""
+    return f"{_OURS}.{value.__module__.rpartition('.')[2]}" if _is_ours(value) else str(value.__module__)
 
 
 def _pieces(value: Any, seen: set[int]) -> Iterator[bytes]:
@@ -131,6 +143,8 @@ def _parts(value: Any) -> Iterator[Any]:
         yield from (value.func, value.args, value.keywords)
     elif isinstance(value, _NAMED_CONTENT):
         yield getattr(value, "__qualname__", getattr(value, "__name__", ""))
+        if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType | type(None)):
+            yield value.__self__
     elif isinstance(value, Mapping):
         yield from (part for pair in sorted(value.items(), key=lambda pair: str(pair[0])) for part in pair)
     elif isinstance(value, set | frozenset):
@@ -170,7 +184,7 @@ def _parts_of_module(module: nn.Module) -> Iterator[Any]:
 
 def _own_methods(kind: type) -> Iterator[Any]:
     """The methods of a class, and of those that it is derived from, in its own module; none of ours, which versions say."""
-    if _where(kind) == _OURS:
+    if _is_ours(kind):
         return
     for each in kind.__mro__:
         if each.__module__ == kind.__module__:
