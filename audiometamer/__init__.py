@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from audiometamer.cochleagram import Cochleagram
     from audiometamer.matching import match
     from audiometamer.metamers.criteria import NullDistribution, similarity
-    from audiometamer.metamers.synthesis import Metamer, synthesize
+    from audiometamer.metamers.metamer import Metamer
+    from audiometamer.metamers.synthesis import synthesize
     from audiometamer.metamers.targets import GivenTarget
     from audiometamer.models.adapters.image_networks import image_model
     from audiometamer.models.adapters.joined import joined
@@ -66,7 +67,7 @@ _WHERE = {
     "write_png": "audiometamer.signals.images",
     "load_model": "audiometamer.models.loading",
     "match": "audiometamer.matching",
-    "Metamer": "audiometamer.metamers.synthesis",
+    "Metamer": "audiometamer.metamers.metamer",
     "synthesize": "audiometamer.metamers.synthesis",
     "GivenTarget": "audiometamer.metamers.targets",
     "Model": "audiometamer.models.model",

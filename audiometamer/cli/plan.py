@@ -16,9 +16,8 @@ from audiometamer.cli.progress import tracked
 from audiometamer.cli.status import tell
 from audiometamer.errors import AudioMetamerWarning
 from audiometamer.jobs.workers import spell
-from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.judging import null_notice
-from audiometamer.metamers.synthesis import default_null
 from audiometamer.models.model import Model
 from audiometamer.stimuli.estimate import estimate
 from audiometamer.stimuli.items import expand

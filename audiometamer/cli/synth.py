@@ -14,12 +14,13 @@ from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError, some_of
 from audiometamer.io.label_files import grouped, read_groups
 from audiometamer.metamers import hearing
-from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.folder import FolderProgress, SynthesisOptions, synthesize_into
 from audiometamer.metamers.judging import null_notice
 from audiometamer.metamers.layout import INDEX
-from audiometamer.metamers.synthesis import Metamer, default_null, places
+from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.settings import places
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.models.inputs import check_names, read_clips
@@ -105,7 +106,7 @@ def synth(
 def _read_targets(model: Model, paths: Sequence[Path]) -> list[GivenTarget]:
     """Activations from files, their layers by the names under which the model records them."""
     check_names(paths)
-    return [read_target(path).named_by(model.canonical) for path in paths]
+    return [read_target(path).rename_layers(model.canonical) for path in paths]
 
 
 def synthesize_and_print(

@@ -10,10 +10,11 @@ import numpy as np
 from torch import Tensor, nn
 
 _OURS = __package__.partition(".")[0]
+_LIBRARIES = {_OURS, "builtins", "abc", "typing", "torch"}  # their methods are no user's
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 
-def fingerprint_of(value: Any) -> str:
+def fingerprint_of(value: Any, *, methods: bool = False) -> str:
     """The name of a function or class; with the start of a SHA-256 of its content, unless it is a plain function of ours.
 
     Parameters
@@ -21,15 +22,25 @@ def fingerprint_of(value: Any) -> str:
     value : callable or object
         The content of a function is its code, its defaults, its closure, and the functions and numbers of its own module that it
         uses; that of an object is its class and its attributes, for a module also its weights.
+    methods : bool
+        Whether the methods of an object are part of its content, unless they are ours. Default False.
     """
     name = getattr(value, "__name__", None) or type(value).__name__
     ours = isinstance(value, FunctionType) and _where(value) == _OURS
     if ours and value.__closure__ is None:
         return name
+    own = _own_methods(type(value)) if methods else []
     digest = hashlib.sha256()
-    for piece in _pieces(value, set()):
+    for piece in _pieces([value, *own] if own else value, set()):
         digest.update(len(piece).to_bytes(8, "little") + piece)
     return f"{name} {digest.hexdigest()[:12]}"
+
+
+def _own_methods(kind: type) -> list[FunctionType]:
+    """The methods of a class and its bases that are not ours, sorted by name; without those that Python calls."""
+    classes = [each for each in kind.__mro__ if each.__module__.partition(".")[0] not in _LIBRARIES]
+    named = [(name, method) for each in classes for name, method in vars(each).items() if isinstance(method, FunctionType)]
+    return [method for name, method in sorted(named, key=lambda pair: pair[0]) if not name.startswith("__")]
 
 
 def _where(value: Any) -> str:

@@ -48,7 +48,7 @@ class StepTime:
     step: float
     evidence: float
 
-    def of_one_metamer(self, method: Method, steps: int | None = None) -> float:
+    def seconds_per_metamer(self, method: Method, steps: int | None = None) -> float:
         """Seconds that a metamer is expected to take; `steps` of an attempt, default: the method's own."""
         expected = method.expected_steps * (steps or method.steps) / method.steps
         return (expected * self.step + self.evidence) / self.batch_size

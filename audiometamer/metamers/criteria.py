@@ -20,6 +20,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_li
 from audiometamer.io.files import content_of, write_json
 from audiometamer.matching.complex_values import as_real
 from audiometamer.metamers.verdicts import Verdict
+from audiometamer.models.adapters.joined import Joined
 from audiometamer.models.model import Model, check_mode
 from audiometamer.statistics.pairwise import Different, RowStore, correlations, gram
 
@@ -221,6 +222,27 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise AudioMetamerError(
                 f"{path} is not a null distribution: {first_line(error)}; measure it again with `audiometamer null`"
             ) from error
+
+
+def default_null(model: Model) -> NullDistribution | None:
+    """The null distribution that comes with a model, or with those that it joins; None if there is none."""
+    if isinstance(model.network, Joined):
+        return _joined_null(model.network)
+    if model.folder is None or not (model.folder / "null.json").exists():
+        return None
+    return NullDistribution.load(model.folder / "null.json")
+
+
+def _joined_null(network: Joined) -> NullDistribution | None:
+    nulls = {name: null for name, model in network.models.items() if (null := default_null(model)) is not None}
+    if not nulls:
+        return None
+    return NullDistribution(
+        min(null.pairs for null in nulls.values()),
+        min(null.sounds for null in nulls.values()),
+        "; ".join(f"{name}: {null.source}" for name, null in nulls.items()),
+        {f"{name}.{layer}": metrics for name, null in nulls.items() for layer, metrics in null.layers.items()},
+    )
 
 
 def judge_sha256(model: Model, null: NullDistribution | None) -> str:

@@ -11,7 +11,8 @@ from audiometamer.cochleagram import Cochleagram
 from audiometamer.drawing import names_as_they_are
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write
-from audiometamer.metamers.synthesis import Metamer, places
+from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.settings import places
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.models.model import Model, record
 from audiometamer.signals.audio import Clip

@@ -85,6 +85,7 @@ class _Recording:
     """The outputs of one forward pass, by layer."""
 
     taps: Mapping[str, Tap]
+    complete: bool = False
     outputs: dict[str, Tensor] = field(default_factory=dict)
 
     def take(self, path: str, call: int, output: Any, *, given: bool) -> None:
@@ -92,15 +93,20 @@ class _Recording:
             if (tap.path, tap.call or 0, tap.given) != (path, call, given):
                 continue
             tensor = _tensor_of(layer, output, tap.key)
-            is_last = len(self.outputs) == len(self.taps) - 1
+            is_last = len(self.outputs) == len(self.taps) - 1 and not self.complete
             # Later modules may work in place; the last one has no later modules.
             self.outputs[layer] = tensor if is_last else tensor.clone()
-        if len(self.outputs) == len(self.taps):
+        if len(self.outputs) == len(self.taps) and not self.complete:
             raise _AllRecorded
 
 
 def record_taps(
-    root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, Tap], *, optional: Collection[str] = ()
+    root: nn.Module,
+    forward: Callable[[], Any],
+    taps: Mapping[str, Tap],
+    *,
+    optional: Collection[str] = (),
+    complete: bool = False,
 ) -> dict[str, Tensor]:
     """Run a forward pass of a module and return the whole outputs of some of its places; it stops after the last one.
 
@@ -114,6 +120,8 @@ def record_taps(
         By the name to return it under.
     optional : collection of str
         Names of those that are left out if the forward pass does not reach them. Default: none.
+    complete : bool
+        Whether the forward pass continues after the last place. Default False.
 
     Returns
     -------
@@ -124,7 +132,7 @@ def record_taps(
     AudioMetamerError
         If a place was not reached, or returns no single tensor and no key says which.
     """
-    recording = _Recording(taps)
+    recording = _Recording(taps, complete)
     with ExitStack() as hooks:
         for path, given in {(tap.path, tap.given) for tap in taps.values()}:
             hooks.callback(_hook(root.get_submodule(path), path, recording, given=given).remove)

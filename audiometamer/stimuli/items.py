@@ -13,12 +13,12 @@ from msgspec.structs import replace
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.hashes import sha256_of
 from audiometamer.io.toml_files import error_context
-from audiometamer.metamers.criteria import NullDistribution, judge_sha256
+from audiometamer.metamers.criteria import NullDistribution, default_null, judge_sha256
 from audiometamer.metamers.judging import covers, is_out_of_date
 from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.metamer import settings_of
 from audiometamer.metamers.methods import load_method
 from audiometamer.metamers.results import Result
-from audiometamer.metamers.synthesis import default_null, settings_of
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.identity import Identity, folder_of_item

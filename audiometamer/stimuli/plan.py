@@ -19,7 +19,7 @@ from audiometamer.io.tables import read_table, table_text
 from audiometamer.io.toml_files import error_context, read_toml, toml_text
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.methods import load_method
-from audiometamer.metamers.synthesis import places
+from audiometamer.metamers.settings import places
 from audiometamer.models.inputs import load_clip
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model

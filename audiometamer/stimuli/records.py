@@ -20,10 +20,11 @@ from audiometamer.metamers.clip_folders import file_holds_clip
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import metamer_from_result
 from audiometamer.metamers.layout import PLANNED, RECORD, suffix_of
+from audiometamer.metamers.measuring import rank_key
+from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.record_files import decode_record
 from audiometamer.metamers.results import PlannedItem, read_result
 from audiometamer.metamers.saving import with_checksums
-from audiometamer.metamers.synthesis import Metamer, rank_key
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import write_signal

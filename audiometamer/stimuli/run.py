@@ -19,13 +19,15 @@ from audiometamer.io.hashes import sha256_of
 from audiometamer.jobs.claims import LOCK, Claims
 from audiometamer.jobs.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
 from audiometamer.metamers.batch_size import fitting_batch_size
-from audiometamer.metamers.criteria import NullDistribution, judge_sha256
-from audiometamer.metamers.judging import judged_anew
+from audiometamer.metamers.criteria import NullDistribution, default_null, judge_sha256
+from audiometamer.metamers.judging import rejudged
 from audiometamer.metamers.layout import signal_kind
+from audiometamer.metamers.metamer import Metamer, Progress
 from audiometamer.metamers.record_files import BrokenOriginalError, warn_about_broken
 from audiometamer.metamers.results import read_item
-from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
+from audiometamer.metamers.scheduling import resumption
+from audiometamer.metamers.settings import Settings, places
+from audiometamer.metamers.synthesis import iterate_metamers
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, can_resume, save_unfinished
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
@@ -241,7 +243,7 @@ class Worker:
             return resumption(model, metamer, replace(item.identity.settings, seed=metamer.evidence.settings.seed))
 
         try:
-            write = judge_item(self.expansion.folder, item, lambda metamer: judged_anew(model, metamer, null), resume)
+            write = judge_item(self.expansion.folder, item, lambda metamer: rejudged(model, metamer, null), resume)
         except BrokenError as error:
             self._broken[item.key] = str(error)
             return _Attempt(0, item.identity.settings.seed)

@@ -8,7 +8,7 @@ from own_networks import SAMPLE_RATE, SAMPLES, Keyword, Net, frozen
 import audiometamer as am
 from audiometamer.matching import Halving, NormalizedDescent, half_squared_error, relative_l2
 from audiometamer.matching.domains import Waveform
-from audiometamer.metamers.synthesis import settings_of
+from audiometamer.metamers.metamer import settings_of
 
 QUICK = {"steps": 3, "method": "feather2023"}
 
@@ -173,6 +173,29 @@ def test_settings_tell_losses_and_domains_apart(model):
     assert len({of(loss=made(1.0)), of(loss=made(2.0)), of(loss=lambda a, t: relative_l2(a, t)), of()}) == 4
     assert of(domain=Waveform()) == of()
     assert len({of(domain=Waveform(deviation=d)) for d in (1e-7, 0.01, 0.02)}) == 3
+
+
+class Loud(Waveform):
+    def project(self, signals):
+        return 0.9 * signals
+
+
+def loud(factor):
+    class Loud(Waveform):
+        def project(self, signals):
+            return factor * signals
+
+    return Loud()
+
+
+def test_settings_tell_domains_of_the_user_apart_by_what_they_do(model):
+    def of(domain):
+        return settings_of(model, clip(), "conv", 0, method="default", steps=None, weights_sha256="x", domain=domain).domain
+
+    assert of(loud(0.5)) == of(loud(0.5))
+    assert len({of(loud(0.5)), of(loud(0.9)), of(Loud()), of(Waveform(deviation=0.1)), of(None)}) == 5
+    assert of(Loud()).startswith("Loud ")
+    assert of(Waveform(deviation=0.01)) == "Waveform aeb4751f2bd3"  # as before: metamers are found by it
 
 
 def test_optimisers_of_torch_are_refused():

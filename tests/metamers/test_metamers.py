@@ -3,7 +3,6 @@
 import dataclasses
 import threading
 
-import msgspec
 import numpy as np
 import pytest
 import scipy.io.wavfile
@@ -19,8 +18,8 @@ from audiometamer.matching.losses import rectified, relative_l2, relative_l2_wit
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.files import find_metamer, load_metamer, save_metamer
 from audiometamer.metamers.index import write_index
+from audiometamer.metamers.metamer import settings_of
 from audiometamer.metamers.methods import METHODS, load_method
-from audiometamer.metamers.synthesis import _Job, _Run, iterate_metamers, settings_of
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.models.activations import record_taps
 from audiometamer.models.folding import folded
@@ -123,56 +122,6 @@ def test_the_first_layer_and_given_activations_have_no_layer_before(tiny, tiny_c
     for metamer in (earliest, target):
         assert metamer.passed is False
         assert not any("by the layer before" in tried.attempt for tried in metamer.evidence.tries)
-
-
-def test_signals_that_try_again_share_batches_and_the_others_leave(tiny, tiny_clip, monkeypatch):
-    """Eight seeds in batches of two; of each first batch one fails, and needs three attempts."""
-    batches = []
-
-    def attempt(self, jobs, number, matched_pass, waiting):
-        batches.append((number, [job.seed for job in jobs]))
-        for job in jobs:
-            job.tries.append(number)
-
-    monkeypatch.setattr(_Run, "_attempt", attempt)
-    monkeypatch.setattr(_Job, "wants", lambda self, attempt, before: self.seed % 2 == 1 and len(self.tries) < 3)
-    monkeypatch.setattr(_Job, "best", property(lambda self: (torch.zeros(1), Named(self.seed, []))))
-    jobs = [(tiny_clip, "relu1", seed) for seed in range(8)]
-    left = [metamer.evidence.seed for metamer in iterate_metamers(tiny, jobs, batch_size=2)]
-    assert batches == [(0, [0, 1]), (0, [2, 3]), (1, [1, 3]), (2, [1, 3]), (0, [4, 5]), (0, [6, 7]), (1, [5, 7]), (2, [5, 7])]
-    assert left == [0, 2, 1, 3, 4, 6, 5, 7]
-
-
-def test_a_batch_that_memory_has_no_room_for_is_halved(tiny, tiny_clip, monkeypatch):
-    whole, sizes = _Run._attempt, []
-
-    def attempt(self, jobs, number, matched_pass, waiting):
-        sizes.append(len(jobs))
-        if len(jobs) > 2:
-            raise torch.OutOfMemoryError("no room")
-        whole(self, jobs, number, matched_pass, waiting)
-
-    monkeypatch.setattr(_Run, "_attempt", attempt)
-    seeds = range(5)
-    with pytest.warns(am.AudioMetamerWarning, match="no memory for 5 signals; continuing with 2"):
-        found = am.synthesize(tiny, tiny_clip, "relu1", seed=seeds, steps=20, method="feather2023", batch_size=8)
-    assert sizes == [5, 2, 2, 1]
-    assert [metamer.evidence.settings.seed for metamer in found] == list(seeds)
-
-    def never(self, jobs, number, matched_pass, waiting):
-        raise torch.OutOfMemoryError("no room")
-
-    monkeypatch.setattr(_Run, "_attempt", never)
-    with pytest.raises(am.AudioMetamerError, match="cpu has no memory for one signal at relu1"):
-        am.synthesize(tiny, tiny_clip, "relu1")
-
-
-class Named(msgspec.Struct):
-    """In the place of evidence."""
-
-    seed: int
-    tries: list[int]
-    seconds: float = 0.0
 
 
 def test_a_model_that_cannot_be_copied_is_matched_as_it_is(tiny, tiny_clip):

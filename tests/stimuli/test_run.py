@@ -232,7 +232,7 @@ def test_terminated_it_gives_its_claims_back_and_goes_on_from_a_checkpoint(tmp_p
         assert not claims(folder)
         kept = [load_unfinished(file) for file in sorted(folder.rglob(CHECKPOINT))]
         assert len(kept) >= 2
-        reached.append(max(found.halfway.step for found in kept))
+        reached.append(max(found.state.step for found in kept))
     assert 0 < reached[0] < reached[1]
     assert not (folder / "MANIFEST.sha256").exists()
 

@@ -5,7 +5,7 @@ import tiny_models
 import torch
 
 import audiometamer as am
-from audiometamer.metamers.synthesis import default_null
+from audiometamer.metamers.criteria import default_null
 from audiometamer.models.adapters.joined import joined
 from audiometamer.signals.audio import resample_by_sinc
 
