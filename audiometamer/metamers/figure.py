@@ -1,4 +1,4 @@
-"""The picture beside a clip's metamers: what they sound like to the ear, and how well they match."""
+"""The figure of a clip's metamers: their cochleagrams, or images, and how well their activations match."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MAX_POINTS = 3000
 _LEGEND = (
     "Each row below: a metamer of the original\nat one layer of the model and, here,\n"
-    "each unit of that layer: its activation\nby the metamer against that by the original.\n"
+    "the activation of each unit of that layer:\nmetamer against original.\n"
     "On the line: the layer cannot tell them apart."
 )
 _COLOURS = {"passed": "#2f7d32", "failed": "#b3261e", "no verdict": "#555555"}
@@ -31,17 +31,21 @@ _COLOURS = {"passed": "#2f7d32", "failed": "#b3261e", "no verdict": "#555555"}
 
 @names_as_they_are()
 def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
-    """Write a PNG: a clip and its metamers one under the other, and activation against activation.
-
-    Sounds are shown as cochleagrams.
+    """Draw a clip and its metamers below each other, sounds as cochleagrams, and scatter plots of their activations.
 
     Parameters
     ----------
     model : Model
-        Of sounds or images.
+        The model that made them; it takes sounds or images.
     metamers : sequence of Metamer
-        Of one clip, or one given target.
+        Metamers of one clip, or of one given target.
     path : path
+        The PNG file to write.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there are no metamers, or the file cannot be written.
     """
     import matplotlib
 
@@ -81,9 +85,16 @@ def can_draw(model: Model) -> bool:
 
 
 def draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]") -> None:
-    """Each signal on its axis: a cochleagram, all of the first one's range, or an image.
+    """Draw each signal on its axis: as a cochleagram, on the colour scale of the first, or as an image.
 
-    A two-channel sound has two, one above the other.
+    The two channels of a binaural sound are drawn one above the other.
+
+    Parameters
+    ----------
+    model : Model
+    signals : sequence of Tensor [shape=signal_shape]
+    axes : iterable of Axes
+        One for each signal.
     """
     if model.sample_rate is None:
         for signal, axis in zip(signals, axes, strict=True):
@@ -104,7 +115,7 @@ def draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]"
 
 
 def _places(axis: "Axes", channels: int) -> "list[Axes]":
-    """Where the channels of a sound are drawn on an axis: the left one in its upper half."""
+    """The axes for the channels of a sound within an axis: the left channel in the upper half."""
     if channels == 1:
         return [axis]
     axis.spines[:].set_visible(False)
@@ -122,7 +133,7 @@ def _places(axis: "Axes", channels: int) -> "list[Axes]":
 
 
 def display_cochleagram(model: Model) -> Cochleagram:
-    """What sounds of a model are looked at with: its own cochleagram, or one for its rate."""
+    """The cochleagram by which sounds of a model are displayed: its own, or one for its sample rate."""
     if isinstance(model.front_end, Cochleagram):
         return model.front_end
     if model.sample_rate is None:
@@ -157,7 +168,7 @@ def _scatter(axis: "Axes", model: Model, metamer: Metamer) -> None:
 
 
 def _activations(model: Model, metamer: Metamer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """What was to be matched, and what the metamer gives, at each of its layers."""
+    """The target activations and those of the metamer, at each of its layers."""
     names, clip = places(metamer.evidence.settings.layer), metamer.clip
     signals = [clip.samples, metamer.samples] if isinstance(clip, Clip) else [metamer.samples]
     batch = torch.stack([s.to(dtype=model.dtype, device=model.device).view(model.signal_shape) for s in signals])
