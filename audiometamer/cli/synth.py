@@ -80,8 +80,8 @@ def synth(
 
     Finished metamers are kept, and unfinished ones are saved every five minutes: rerun the same command to resume.
 
-    A+B among the layers matches both at the same time; A/channels=0:32, A/frames=10:20, A/units=3.5.9 and A/average=time are parts
-    of a layer.
+    A+B among the layers matches both at the same time; A/channels=0:32, A/frames=10:20, A/units=3.5.9 and A/average=time are
+    parts of a layer.
     """
     if bool(clips) == bool(targets):
         raise AudioMetamerError("give either CLIPS or --target FILE" + (", not both" if clips else ": there is nothing to match"))

@@ -208,6 +208,13 @@ def test_a_damaged_record_is_one_line(tmp_path, metamers):
         load_metamer(path)
 
 
+def test_a_metamer_is_one_line_where_it_is_printed(metamers):
+    metamer = metamers[0]
+    snr = metamer.evidence.similarity["cochleagram"]["snr_db"]
+    judged = "passed" if metamer.passed else "failed"
+    assert repr(metamer) == f"<Metamer of 'vowel' at cochleagram of tiny, seed 0: SNR {snr:.1f} dB, {judged}>"
+
+
 def test_the_figure_is_drawn(tmp_path, tiny, metamers):
     import matplotlib.image
 
