@@ -12,7 +12,7 @@ from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.distortions.invariance import Invariance, draw_curves, measure_invariance, write_table
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.names import folder_of
+from audiometamer.io.names import as_output_folder
 from audiometamer.metamers.files import load_metamer
 from audiometamer.models.inputs import read_clips
 from audiometamer.models.model import Model
@@ -49,7 +49,7 @@ def invariance(
 
     A metamer is a file with its record (.json) beside it, as `synth` writes them.
     """
-    table_file = folder_of(out) / "invariance.tsv"
+    table_file = as_output_folder(out) / "invariance.tsv"
     options.check_free(table_file, overwrite=overwrite)
     model = options.opened_model(model_name, device).to(_DTYPES[dtype])
     layers = options.layers_of(model, layer_names)

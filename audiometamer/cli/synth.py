@@ -11,7 +11,7 @@ from rich.text import Text
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.errors import AudioMetamerError, some_of
+from audiometamer.errors import AudioMetamerError, first_few
 from audiometamer.io.label_files import grouped, read_groups
 from audiometamer.metamers import hearing
 from audiometamer.metamers.criteria import NullDistribution, default_null
@@ -23,7 +23,7 @@ from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.models.inputs import check_names, read_clips
+from audiometamer.models.inputs import check_clip_names, read_clips
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
@@ -105,7 +105,7 @@ def synth(
 
 def _read_targets(model: Model, paths: Sequence[Path]) -> list[GivenTarget]:
     """Read files of activations and rename their layers as the model records them."""
-    check_names(paths)
+    check_clip_names(paths)
     return [read_target(path).rename_layers(model.canonical) for path in paths]
 
 
@@ -178,6 +178,6 @@ def _labels(evidence: Evidence, which: int) -> str:
 def _print_vocabulary(model: Model) -> None:
     """Print the labels that the network chooses from, and the limits stated in its card."""
     for task, names in hearing.vocabulary(model).items():
-        click.echo(f"{model.name} knows {len(names)} labels of task {task}: {some_of(names, 20)}")
+        click.echo(f"{model.name} knows {len(names)} labels of task {task}: {first_few(names, 20)}")
     for limit in [] if model.card is None else model.card.limits:
         click.echo(f"limit: {limit}")

@@ -17,10 +17,11 @@ from audiometamer.dimensions.components import Components, independent_component
 from audiometamer.dimensions.dimensions import Dimensions, DimensionsRecord, gram_matrices
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.hashes import sha256_of
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 from audiometamer.statistics.pairwise import RowStore
-from audiometamer.statistics.pairwise import gram as inner_products
+from audiometamer.statistics.pairwise import gram_matrix as inner_products
 
 COMPONENT_METHODS = ("ica", "pca")
 _ROUNDING = 8 * float(np.finfo(np.float32).eps)  # of the same activations, in another place of a batch

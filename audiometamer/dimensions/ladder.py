@@ -17,10 +17,10 @@ from torch import Tensor
 
 from audiometamer.dimensions.dimensions import Dimension, Dimensions
 from audiometamer.dimensions.moving import Move, Moved, MovedRecord
-from audiometamer.errors import AudioMetamerError, BrokenError, some_of
+from audiometamer.errors import AudioMetamerError, BrokenError, first_few
 from audiometamer.io.files import set_aside, write_json
 from audiometamer.io.hashes import file_sha256
-from audiometamer.io.names import check_apart, safe_name
+from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.io.tables import write_table
 from audiometamer.metamers.layout import signal_kind, suffix_of
 from audiometamer.metamers.record_files import check_whole, decode_record, warn_about_broken
@@ -87,7 +87,7 @@ class Ladder:
         """
         if found := [reference for each, reference in self.rungs if each == dimension]:
             return found
-        raise AudioMetamerError(f"{self.folder} has no dimension {dimension!r}; it has {some_of(self.dimensions, 5) or 'none'}")
+        raise AudioMetamerError(f"{self.folder} has no dimension {dimension!r}; it has {first_few(self.dimensions, 5) or 'none'}")
 
     def of(self, dimension: str, reference: str) -> Sequence[MovedStimulus]:
         """One reference moved along one dimension, from the smallest wished change up.
@@ -99,7 +99,7 @@ class Ladder:
         """
         if (found := self.rungs.get((dimension, reference))) is not None:
             return found
-        there = some_of(self.references(dimension), 5) or "none"
+        there = first_few(self.references(dimension), 5) or "none"
         raise AudioMetamerError(f"{self.folder} has no reference {reference!r} moved along {dimension}; it has {there}")
 
     def changes(self, dimension: str, reference: str) -> list[float]:
@@ -180,7 +180,7 @@ class Ladder:
         for layer, sha256 in self.dimensions_sha256.items():
             if layer not in dimensions:
                 raise AudioMetamerError(
-                    f"{self.folder} has signals moved at {layer}; the dimensions are of {some_of([*dimensions], 5) or 'none'}"
+                    f"{self.folder} has signals moved at {layer}; the dimensions are of {first_few([*dimensions], 5) or 'none'}"
                 )
             found = dimensions[layer].record
             if (found.weights_sha256, found.tensors_sha256) != (self.weights_sha256, sha256):
@@ -307,7 +307,7 @@ def distinct_clips(clips: Iterable[Clip]) -> list[Clip]:
     for clip in clips:
         if not found.setdefault(clip.name, clip).samples.equal(clip.samples):
             raise AudioMetamerError(f"two different signals are named {clip.name}; rename one of them")
-    check_apart(((name, safe_name(name)) for name in found), "folder")
+    check_distinct_paths(((name, safe_name(name)) for name in found), "folder")
     return list(found.values())
 
 

@@ -1,7 +1,6 @@
 """Build an exploration from a ladder and a design: the folder that listeners are served from, and read it back."""
 
 import hashlib
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -20,20 +19,20 @@ from audiometamer.exploration.design import ExplorationDesign, read_exploration_
 from audiometamer.exploration.making import RenderQueue
 from audiometamer.exploration.model_mover import open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
-from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
-from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
+from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
+from audiometamer.io.files import atomic_folder, json_text, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.toml_files import error_context, toml_text
 from audiometamer.listening import folder as layout
-from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_texts
+from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_keys, write_texts
 from audiometamer.listening.design import read_sentences
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.pages import write_page
-from audiometamer.listening.trials import Lists, TrialList
+from audiometamer.listening.trials import KeyEntry, Lists, TrialList
 from audiometamer.models.loading import load_model
 from audiometamer.signals.images import read_png
 from audiometamer.signals.presentation import NOISE, Sounds, write_pcm
-from audiometamer.stimuli.plan import as_seen
+from audiometamer.stimuli.plan import model_reference
 from audiometamer.version import __version__
 
 COURSE = "explore"  # the command whose experiments these are
@@ -97,7 +96,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
         for layer, found in dimensions.items():
             found.save(folder_of_layer(folder / DIMENSIONS, layer))
         resolved = _resolved(design, asked, chosen, ladder)
-        if asked.shown is None:
+        if asked.image_settings is None:
             with error_context(design, "sounds"):
                 resolved = _write_sounds(folder, resolved, draws)
         else:
@@ -106,9 +105,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
         write_page(folder / layout.PAGE, read_sentences(design, asked))
         checks = headphone_checks(asked, draws)
         write_text(folder / layout.DESIGN, toml_text(resolved))
-        write_private(folder / layout.KEY, json_text(checks))
-        write_key(folder / layout.NAMES_KEY, draws)
-        write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")
+        write_keys(folder, checks, draws)
         lists = [TrialList(k, check_trials(k, [*checks], draws)[0]) for k in range(1, asked.listeners + 1)]
         drawn = Lists(asked.seed, __version__, _sha256_of(folder / LADDER), lists, COURSE, keyed=True)
         write_text(folder / layout.LISTS, json_text(drawn))
@@ -123,8 +120,12 @@ def read_exploration(folder: Path) -> Experiment:
     AudioMetamerError
         If it is no such folder, or something in it cannot be read or does not fit together.
     """
-    lists, key = read_lists(folder)
-    if lists.course != COURSE:
+    return exploration_with(folder, *read_lists(folder))
+
+
+def exploration_with(folder: Path, lists: Lists, key: dict[str, KeyEntry]) -> Experiment:
+    """The exploration of a folder whose lists and key have been read; raises as `read_exploration`."""
+    if lists.adaptive_command != COURSE:
         raise AudioMetamerError(f"{folder} is no exploration; it is for `audiometamer experiment`")
     design = read_exploration_design(folder / layout.DESIGN)
     course = ExplorationCourse(folder, design, read_ladder(folder / LADDER, strict=True), lists.draws(folder / layout.NAMES_KEY))
@@ -144,7 +145,7 @@ def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experi
         As `read_exploration`; if the model cannot be loaded, has other weights, or there is no such device.
     """
     read = read_exploration(folder)
-    course = read.course
+    course = read.adaptive
     assert isinstance(course, ExplorationCourse)
     making = course.design.making
     if making.way == "ladder":
@@ -158,7 +159,7 @@ def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experi
         with error_context(folder / layout.DESIGN, "making"):
             mover = stack.enter_context(closing(MoverProcess(opened)))
             maker = stack.enter_context(RenderQueue(mover, course.ladder, folder / MADE))
-        yield replace(read, course=replace(course, maker=maker))
+        yield replace(read, adaptive=replace(course, maker=maker))
 
 
 def _dimensions(path: Path, design: ExplorationDesign, ladder: Ladder, chosen: Sequence[str]) -> dict[str, Dimensions]:
@@ -169,7 +170,7 @@ def _dimensions(path: Path, design: ExplorationDesign, ladder: Ladder, chosen: S
         found = load_all(path.parent / design.making.dimensions)
         ladder.check(found)
     with error_context(path, "making.model"):
-        model = load_model(as_seen(path, design.making.model or ladder.model))
+        model = load_model(model_reference(path, design.making.model or ladder.model))
         needed = {layer: found[layer] for layer in dict.fromkeys(Dimension.parse(name).layer for name in chosen)}
         for each in needed.values():
             each.check(model)
@@ -185,7 +186,7 @@ def _resolved(path: Path, design: ExplorationDesign, chosen: Sequence[str], ladd
         making=msgspec.structs.replace(
             design.making,
             dimensions=DIMENSIONS if online else None,
-            model=_from_anywhere(as_seen(path, design.making.model or ladder.model)) if online else None,
+            model=_from_anywhere(model_reference(path, design.making.model or ladder.model)) if online else None,
         ),
         texts=copied_texts(design),
     )
@@ -230,7 +231,9 @@ def _write_sounds(folder: Path, design: ExplorationDesign, draws: Draws) -> Expl
     lowered = msgspec.structs.replace(asked, level=asked.level - sounds.lowered_db)
     resolved, settings = msgspec.structs.replace(design, sounds=lowered), lowered.settings(design.seed)
     rms, loudest_rms = (float(10 ** (level / 20)) for level in (lowered.level, lowered.level + rove))
-    write_pcm(folder / layout.SOUNDS / f"{layout.CALIBRATION}.wav", sounds.noise * loudest_rms, settings, name=NOISE, draws=draws)
+    write_pcm(
+        folder / layout.SOUNDS / f"{layout.CALIBRATION_NOISE}.wav", sounds.noise * loudest_rms, settings, name=NOISE, draws=draws
+    )
     write_checks(folder / layout.SOUNDS, headphone_checks(design, draws), resolved, draws, rms=rms)
-    date_alike((folder / layout.SOUNDS).iterdir())
+    equalize_mtimes((folder / layout.SOUNDS).iterdir())
     return resolved

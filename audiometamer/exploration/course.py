@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -19,16 +19,15 @@ from audiometamer.dimensions.ladder import Ladder, MovedStimulus
 from audiometamer.exploration.design import ExplorationDesign, common_changes
 from audiometamer.exploration.making import MoveRequest, RenderQueue
 from audiometamer.exploration.presented import Presented, Way
+from audiometamer.exploration.results import answered_trial
 from audiometamer.exploration.trial_stimuli import Latest, headroom_db, trial_png, trial_wav
-from audiometamer.exploration.trials import level_of
+from audiometamer.exploration.trials import COLUMNS, level_of, row_of
 from audiometamer.io.draws import Draws
-from audiometamer.listening.course import CompletedTrial, Decided, Wanted
+from audiometamer.listening.adaptive import CompletedTrial, DecidedTrial, TrialRequest
 from audiometamer.listening.design import INTERVALS
-from audiometamer.listening.trials import ARRANGEMENTS, Trial, arranged
+from audiometamer.listening.messages import AnswerMessage
+from audiometamer.listening.trials import ARRANGEMENTS, Trial, interval_order
 from audiometamer.psychophysics import Answer, Interleaving, Procedure
-
-if TYPE_CHECKING:
-    from audiometamer.listening.export import Answers
 
 T = TypeVar("T")
 Kind = Literal["practice", "main", "catch"]
@@ -58,7 +57,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ExplorationCourse:
-    """Implements `audiometamer.listening.course.AdaptiveSequence`.
+    """Implements `audiometamer.listening.adaptive.AdaptiveSequence`.
 
     Parameters
     ----------
@@ -80,7 +79,7 @@ class ExplorationCourse:
     maker: RenderQueue | None = None
     rendered: Latest = field(default_factory=Latest, compare=False, repr=False)
 
-    def next(self, number: int, heard: Sequence[CompletedTrial]) -> Wanted | None:
+    def next(self, number: int, heard: Sequence[CompletedTrial]) -> TrialRequest | None:
         """What comes next: practice, then the procedures' trials with catch trials among them; None when all have ended."""
         presented = [_presented(one.decided) for one in heard]
         turn = self.interleaving(number).next(list(_answers(heard, presented)))
@@ -97,16 +96,16 @@ class ExplorationCourse:
             self._draw(n, range(ARRANGEMENTS[self.design.task.kind]), _ARRANGEMENT, number, _KINDS.index(kind), _code(dimension)),
             self._roved(number, len(heard)),
         )
-        return Wanted(self.design.checks + len(heard) + 1, kind, msgspec.to_builtins(asked))
+        return TrialRequest(self.design.headphone_trials + len(heard) + 1, kind, msgspec.to_builtins(asked))
 
-    def ahead(self, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> Wanted | None:
+    def ahead(self, number: int, heard: Sequence[CompletedTrial], pending: DecidedTrial) -> TrialRequest | None:
         """What comes after `pending` if that is the same whatever the answer; a maker is told what may come then and later."""
         if self.maker is not None:
             self._foretell(self.maker, number, heard, pending)
         right, wrong = (self.next(number, [*heard, _as_if_answered(pending, correct=correct)]) for correct in (True, False))
         return right if right == wrong else None
 
-    def decide(self, wanted: Wanted, waited: Callable[[], float], gone: Callable[[], bool]) -> Decided | None:
+    def decide(self, wanted: TrialRequest, waited: Callable[[], float], gone: Callable[[], bool]) -> DecidedTrial | None:
         """Choose the sound: the nearest of the ladder, unless another is to be made on-line and is there in time."""
         asked = msgspec.convert(wanted.about, Asked)
         nearest = self.ladder.nearest(*asked.wish)
@@ -139,7 +138,7 @@ class ExplorationCourse:
             if rung is not None or waited() > longest or gone() or not maker.can_come(*asked.wish):
                 return rung
 
-    def _foretell(self, maker: RenderQueue, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> None:
+    def _foretell(self, maker: RenderQueue, number: int, heard: Sequence[CompletedTrial], pending: DecidedTrial) -> None:
         """Tell a maker what may come after a trial, and what was told so after the trial before and will not come any more."""
         before = self._foreseen(number, heard[:-1], heard[-1].decided) if heard else {}
         now = self._foreseen(number, heard, pending)
@@ -148,7 +147,7 @@ class ExplorationCourse:
         for wish, turns in now.items():
             maker.want(*wish, urgency=-turns, listener=number)
 
-    def _foreseen(self, number: int, heard: Sequence[CompletedTrial], pending: Decided) -> dict[MoveRequest, int]:
+    def _foreseen(self, number: int, heard: Sequence[CompletedTrial], pending: DecidedTrial) -> dict[MoveRequest, int]:
         """Sounds that the ladder lacks and the next few trials may need, and after how many trials.
 
         Whatever the answer to `pending`; those to the trials in between are taken to be right.
@@ -168,26 +167,26 @@ class ExplorationCourse:
 
     def _lowered(self, asked: Asked, made: MovedStimulus) -> Asked:
         """A trial all of whose sounds are so much softer that one which was not there when levels were set does not clip."""
-        if self.design.shown is not None:
+        if self.design.image_settings is not None:
             return asked
         excess = max(asked.rove_db) - headroom_db(made.path, self.design)
         lower = math.ceil(100 * max(excess, 0.0)) / 100
         return msgspec.structs.replace(asked, rove_db=[round(gain - lower, 2) for gain in asked.rove_db])
 
-    def stimulus(self, decided: Decided) -> bytes:
+    def stimulus(self, decided: DecidedTrial) -> bytes:
         """The sounds of a trial as one WAV, or its images as one PNG; see `audiometamer.exploration.trial_stimuli`."""
         name, presented = decided.trial.stimulus, _presented(decided)
         if (ready := self.rendered.get(name)) is not None:
             return ready
-        if self.design.shown is not None:
+        if self.design.image_settings is not None:
             return trial_png(self.folder, presented, self.design)
         return trial_wav(self.folder, presented, self.design, name=name, draws=self.draws)
 
-    def _render(self, decided: Decided) -> None:
+    def _render(self, decided: DecidedTrial) -> None:
         """Have the file of a trial ready that may be asked for soon."""
         self.rendered.keep(decided.trial.stimulus, self.stimulus(decided))
 
-    def check(self, number: int, decided: Decided) -> None:
+    def check(self, number: int, decided: DecidedTrial) -> None:
         """Raise `ValueError` if a trial that was read from a database cannot be one of list `number`."""
         presented = _presented(decided)
         if presented.dimension not in self.dealt(number):
@@ -199,11 +198,14 @@ class ExplorationCourse:
         trials = interleaving.trials(list(_answers(heard, [_presented(one.decided) for one in heard])))
         return statistics.fmean(interleaving.procedures[name].done(own) for name, own in trials.items())
 
-    def table(self, answers: "Answers") -> str:
-        """``trials.tsv``; see `audiometamer.exploration.results`."""
-        from audiometamer.exploration.results import table_of
+    @property
+    def columns(self) -> Sequence[str]:
+        """Columns of ``trials.tsv``; see `audiometamer.exploration.trials`."""
+        return COLUMNS
 
-        return table_of(answers, task=self.design.task.kind)
+    def row(self, listener: str, decided: DecidedTrial, answer: AnswerMessage) -> dict[str, Any]:
+        """Row of ``trials.tsv`` for one answer of one listener, by column."""
+        return row_of(answered_trial(listener, self.design.task.kind, decided, answer))
 
     @cached_property
     def dimensions(self) -> list[str]:
@@ -273,7 +275,7 @@ class ExplorationCourse:
         gains: list[float] = self.draws.generator(_ROVE, number, heard).uniform(-rove, rove, intervals).round(2).tolist()
         return gains
 
-    def _decided(self, wanted: Wanted, asked: Asked, rung: MovedStimulus, way: Way, waited: float) -> Decided:
+    def _decided(self, wanted: TrialRequest, asked: Asked, rung: MovedStimulus, way: Way, waited: float) -> DecidedTrial:
         found = rung.record
         presented = Presented(
             number=asked.number, dimension=asked.dimension, reference=asked.reference, wished=asked.wished, made=found.wished,
@@ -284,8 +286,8 @@ class ExplorationCourse:
         # Of what is presented: a list that is given to another listener may have other sounds in the same trials.
         heard = (wanted.trial, presented.original, presented.moved, presented.arrangement, presented.rove_db)
         name = self.draws.name(f"{asked.number} {heard}")
-        _, right = arranged(self.design.task.kind, asked.arrangement)
-        return Decided(Trial(wanted.trial, wanted.kind, name), right, msgspec.to_builtins(presented))
+        _, right = interval_order(self.design.task.kind, asked.arrangement)
+        return DecidedTrial(Trial(wanted.trial, wanted.kind, name), right, msgspec.to_builtins(presented))
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
@@ -296,7 +298,7 @@ def _is_as_good(rung: MovedStimulus, asked: Asked) -> bool:
     return max(rung.record.wished / asked.wished, asked.wished / rung.record.wished) <= _AS_GOOD
 
 
-def _presented(decided: Decided) -> Presented:
+def _presented(decided: DecidedTrial) -> Presented:
     return msgspec.convert(decided.about, Presented)
 
 
@@ -307,7 +309,7 @@ def _answers(heard: Sequence[CompletedTrial], presented: Sequence[Presented]) ->
             yield Answer(about.dimension, level_of(about.reached), one.correct)
 
 
-def _as_if_answered(decided: Decided, *, correct: bool) -> CompletedTrial:
+def _as_if_answered(decided: DecidedTrial, *, correct: bool) -> CompletedTrial:
     """As if a trial had been answered."""
     return CompletedTrial(decided, decided.answer if correct else "", correct)
 

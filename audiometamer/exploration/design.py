@@ -15,17 +15,17 @@ from audiometamer.dimensions.ladder import Ladder
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.toml_files import raise_problems
 from audiometamer.listening.design import (
-    Answers,
-    Check,
     CommonDesign,
-    Count,
+    DesignCheck,
     Headphones,
     Images,
-    Number,
-    Sounds,
+    NonNegativeInt,
+    PositiveInt,
+    ResponseFormat,
+    SoundSettings,
     Text,
+    check_unique,
     failed,
-    once,
     read_common,
 )
 from audiometamer.psychophysics import TARGET, TASKS, Procedure, QuestPlus, Staircase, grid, model_of, weighted
@@ -61,7 +61,7 @@ class LadderChoice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     folder: Text
     choose: Annotated[list[Text], Meta(min_length=1)] | None = None
-    each: Count | None = None
+    each: PositiveInt | None = None
 
 
 class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -97,13 +97,13 @@ class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     most: Above | None = None
     start: Above | None = None
     steps: list[float] | None = None
-    down: Count | None = None
-    first_down: Count | None = None
-    reversals: Count | None = None
-    discard: Number | None = None
-    most_trials: Count | None = None
+    down: PositiveInt | None = None
+    first_down: PositiveInt | None = None
+    reversals: PositiveInt | None = None
+    discard: NonNegativeInt | None = None
+    most_trials: PositiveInt | None = None
     target: float | None = None
-    trials: Count | None = None
+    trials: PositiveInt | None = None
     slopes: list[float] | None = None
     lapses: list[float] | None = None
 
@@ -151,7 +151,7 @@ class Making(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     dimensions: Text | None = None
     model: Text | None = None
     longest_wait: Seconds = 2.0
-    ahead: Number = 4
+    ahead: NonNegativeInt = 4
 
 
 class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -163,7 +163,7 @@ class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Default 8.
     """
 
-    trials: Number = 8
+    trials: NonNegativeInt = 8
 
 
 class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -177,7 +177,7 @@ class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         One, at a random place, of so many trials, two or more; 0: none. Default 20.
     """
 
-    every: Number = 20
+    every: NonNegativeInt = 20
 
 
 class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -202,9 +202,9 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
     images: Images | None = None
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> ResponseFormat:
         """What a listener answers: the number of an interval."""
-        return Answers(kind=self.task.kind)
+        return ResponseFormat(kind=self.task.kind)
 
     @property
     def guess(self) -> float:
@@ -217,13 +217,13 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         return self.task.gap
 
     @property
-    def shown(self) -> Images | None:
+    def image_settings(self) -> Images | None:
         """How images are shown; None where sounds are played."""
         return self.images
 
     def example(self, text: str) -> Path:
         """The file of one of the texts, where the design names none."""
-        kind, roved = ("sounds", self.task.rove > 0) if self.shown is None else ("images", False)
+        kind, roved = ("sounds", self.task.rove > 0) if self.image_settings is None else ("images", False)
         name = f"instructions-{self.task.kind}{'-roved' if roved else ''}" if text == "instructions" else text
         return _EXAMPLES / self.texts.language / kind / f"{name}.md"
 
@@ -238,7 +238,7 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         wanted = ladder.dimensions if self.ladder.choose is None else [str(d) for name in self.ladder.choose for d in sides(name)]
         for dimension in wanted:
             ladder.references(dimension)
-        good, message = once(wanted)
+        good, message = check_unique(wanted)
         if not good:
             raise AudioMetamerError(message)
         if (self.ladder.each or 0) > len(wanted):
@@ -339,7 +339,7 @@ def suited(path: Path, design: ExplorationDesign, ladder: Ladder) -> Exploration
             f"{ladder.folder} holds neither sounds nor images: nobody compares them",
         ),
         ("images", holds == "images" or design.images is None, of_images),
-        ("sounds", holds == "sounds" or design.sounds == Sounds(), of_sounds),
+        ("sounds", holds == "sounds" or design.sounds == SoundSettings(), of_sounds),
         ("headphones", holds == "sounds" or design.headphones in (Headphones(), none), of_sounds),
         ("task.rove", holds == "sounds" or not design.task.rove, of_sounds),
     )
@@ -351,7 +351,7 @@ def suited(path: Path, design: ExplorationDesign, ladder: Ladder) -> Exploration
     return msgspec.structs.replace(design, images=msgspec.structs.replace(images, scale=scale), headphones=none)
 
 
-def _checks(design: ExplorationDesign) -> Iterator[Check]:
+def _checks(design: ExplorationDesign) -> Iterator[DesignCheck]:
     """Places, whether they agree with the others, and what is to be said if they do not."""
     asked, making = design.procedure, design.making
     for name in dict.fromkeys(itertools.chain.from_iterable(_KEYS.values())):

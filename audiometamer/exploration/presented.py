@@ -34,7 +34,7 @@ class Presented(msgspec.Struct, frozen=True):
     waited : float
         How long the listener waited for the sound, in s.
     arrangement : int
-        Which of the possible orders of the sounds; see `audiometamer.listening.trials.arranged`.
+        Which of the possible orders of the sounds; see `audiometamer.listening.trials.interval_order`.
     rove_db : list of float
         Gain of each interval, in dB; 0 of images.
     original, moved : str

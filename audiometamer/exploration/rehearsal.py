@@ -7,14 +7,14 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.presented import Presented
-from audiometamer.listening.course import Decided
+from audiometamer.listening.adaptive import DecidedTrial
 from audiometamer.listening.folder import Experiment
 from audiometamer.psychophysics import model_of, proportion_correct
 
 D_PRIME = 2.0
 
 
-def sensitive(read: Experiment, d_primes: Mapping[str, float], *, lapse: float = 0.0) -> Callable[[Decided], float]:
+def sensitive(read: Experiment, d_primes: Mapping[str, float], *, lapse: float = 0.0) -> Callable[[DecidedTrial], float]:
     """How likely the right answer is, where d′ is proportional to the reached change and listeners compare as in differencing.
 
     Parameters
@@ -36,16 +36,16 @@ def sensitive(read: Experiment, d_primes: Mapping[str, float], *, lapse: float =
     AudioMetamerError
         If the exploration has no such dimension, or a d′ is negative.
     """
-    assert isinstance(read.course, ExplorationCourse)
-    known = read.course.dimensions
+    assert isinstance(read.adaptive, ExplorationCourse)
+    known = read.adaptive.dimensions
     for dimension, value in d_primes.items():
         if dimension not in ("", *known):
             raise AudioMetamerError(f"{read.folder} has no dimension {dimension!r}; it has {', '.join(known)}")
         if not 0 <= value < float("inf"):
             raise AudioMetamerError(f"d′ is {value:g}; it must be 0 or more")
-    task = model_of(read.course.design.task.kind)
+    task = model_of(read.adaptive.design.task.kind)
 
-    def probability(decided: Decided) -> float:
+    def probability(decided: DecidedTrial) -> float:
         about = msgspec.convert(decided.about, Presented)
         slope = d_primes.get(about.dimension, d_primes.get("", D_PRIME))
         return float(proportion_correct(slope * max(about.reached, 0.0), task=task, lapse=lapse))

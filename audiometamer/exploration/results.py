@@ -1,28 +1,24 @@
-"""The answers to an exploration as a table: a row for each trial that was decided on the way."""
+"""The answers to an exploration: a record for each trial that was decided on the way."""
 
 from collections.abc import Iterator
 
-from audiometamer.exploration.trials import COLUMNS, Answered, row_of
-from audiometamer.io.tables import table_text
-from audiometamer.listening.course import Decided
-from audiometamer.listening.export import Answers, json_cell, started_answered
-from audiometamer.listening.messages import Answer
+from audiometamer.exploration.trials import Answered
+from audiometamer.listening.adaptive import DecidedTrial
+from audiometamer.listening.messages import AnswerMessage, started_answered
+from audiometamer.listening.received import ReceivedAnswers
+from audiometamer.listening.tables import json_cell
 
 
-def table_of(answers: Answers, *, task: str) -> str:
-    """``trials.tsv``, as `audiometamer.exploration.trials` reads it."""
-    return table_text(COLUMNS, map(row_of, answered(answers, task=task)))
-
-
-def answered(answers: Answers, *, task: str) -> Iterator[Answered]:
+def answered(answers: ReceivedAnswers, *, task: str) -> Iterator[Answered]:
     """Every answer to a comparison, of each listener in order; the headphone check is not among them."""
     for one in answers.enrolled:
-        for given in answers.given(one.listener):
+        for given in answers.judged(one.listener):
             if given.decided is not None:
-                yield _row(str(one.listener), task, given.decided, given.message)
+                yield answered_trial(str(one.listener), task, given.decided, given.message)
 
 
-def _row(listener: str, task: str, decided: Decided, message: Answer) -> Answered:
+def answered_trial(listener: str, task: str, decided: DecidedTrial, message: AnswerMessage) -> Answered:
+    """One answer of one listener, as a row of the trial table."""
     started, answered_at = started_answered(message)
     return Answered.to(
         decided, listener=listener, task=task, answer=message.answer, reaction_time_ms=message.reaction_time_ms,

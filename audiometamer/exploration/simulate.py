@@ -15,7 +15,7 @@ from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.observers import Observer
 from audiometamer.exploration.presented import Presented
 from audiometamer.exploration.trials import Answered
-from audiometamer.listening.course import CompletedTrial
+from audiometamer.listening.adaptive import CompletedTrial
 from audiometamer.signals.audio import Clip
 
 Sound = tuple[str, str, float]  # dimension, reference, wished change

@@ -11,9 +11,9 @@ from PIL import Image
 from audiometamer.exploration.design import ExplorationDesign
 from audiometamer.exploration.presented import Presented
 from audiometamer.io.draws import Draws
-from audiometamer.listening.trials import arranged
+from audiometamer.listening.trials import interval_order
 from audiometamer.signals.images import STEPS_8_BIT, read_png
-from audiometamer.signals.presentation import in_sequence, pcm_wav, presented
+from audiometamer.signals.presentation import in_sequence, pcm_wav, presentation_copy
 
 
 class Latest:
@@ -61,8 +61,8 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
         If a file is missing or is no sound that can be presented, or a sample would clip.
     """
     settings = design.sounds.settings(design.seed)
-    pair = [presented(folder / file, settings) for file in (trial.original, trial.moved)]
-    order, _ = arranged(design.task.kind, trial.arrangement)
+    pair = [presentation_copy(folder / file, settings) for file in (trial.original, trial.moved)]
+    order, _ = interval_order(design.task.kind, trial.arrangement)
     intervals = [pair[k] * float(10 ** (decibels / 20)) for k, decibels in zip(order, trial.rove_db, strict=True)]
     return pcm_wav(in_sequence(intervals, design.gap, settings), settings, name=name, draws=draws)
 
@@ -83,7 +83,7 @@ def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> byte
         If a file is missing or is no image.
     """
     pair = [read_png(folder / file) for file in (trial.original, trial.moved)]
-    order, _ = arranged(design.task.kind, trial.arrangement)
+    order, _ = interval_order(design.task.kind, trial.arrangement)
     pixels = torch.cat([pair[k] for k in order], dim=1).mul(STEPS_8_BIT).round().byte().permute(1, 2, 0).numpy()
     written = io.BytesIO()
     Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(written, format="PNG")
@@ -93,5 +93,5 @@ def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> byte
 def headroom_db(sound: Path, design: ExplorationDesign) -> float:
     """By how much a sound could be louder than the design says before a sample would clip; negative if it would as it is."""
     settings = design.sounds.settings(design.seed)
-    peak = float(np.abs(presented(sound, settings)).max())
+    peak = float(np.abs(presentation_copy(sound, settings)).max())
     return float(20 * np.log10(settings.highest / peak))

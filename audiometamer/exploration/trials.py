@@ -11,9 +11,17 @@ from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.presented import Presented
 from audiometamer.io.tables import read_table, write_table
-from audiometamer.listening.course import Decided
-from audiometamer.listening.folder import interval_answers
-from audiometamer.listening.tables import Count, Moment, cells, note_unused, record_from, required_columns, tidy
+from audiometamer.listening.adaptive import DecidedTrial
+from audiometamer.listening.folder import interval_choices
+from audiometamer.listening.tables import (
+    NonNegativeInt,
+    Timestamp,
+    cells,
+    normalize_names,
+    note_unused,
+    record_from,
+    required_columns,
+)
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Above = Annotated[float, msgspec.Meta(gt=0)]
@@ -71,8 +79,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     listener: Name
-    list: Count
-    trial: Count
+    list: NonNegativeInt
+    trial: NonNegativeInt
     kind: Literal["practice", "catch", "main"]
     task: Literal["abx", "odd-one-out"]
     dimension: Name
@@ -86,22 +94,22 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     level_db: float
     way: Literal["ladder", "online", "fallback"] = "ladder"
     waited_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    arrangement: Count = 0
+    arrangement: NonNegativeInt = 0
     rove_db: str = ""
     answer: Name
     right: Name
     correct: bool
     reaction_time_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    plays: Count | None = None
-    started: Moment | None = None
-    answered: Moment | None = None
+    plays: NonNegativeInt | None = None
+    started: Timestamp | None = None
+    answered: Timestamp | None = None
     playback: str = ""
 
     def __post_init__(self) -> None:
-        tidy(self, "listener")
+        normalize_names(self, "listener")
 
     @classmethod
-    def to(cls, decided: Decided, *, listener: str, task: str, answer: str, **told: Any) -> Self:
+    def to(cls, decided: DecidedTrial, *, listener: str, task: str, answer: str, **told: Any) -> Self:
         """The answer of a listener to what a course has decided, and what else is told of it."""
         about = msgspec.convert(decided.about, Presented)
         shared = {name: getattr(about, name) for name in cls.__struct_fields__ if name in Presented.__struct_fields__}
@@ -189,7 +197,7 @@ def _wrong(trial: Answered, row: Mapping[str, str]) -> str | None:
     for name, part in parts.items():
         if row[name] != str(part):
             return f"{name} is {row[name]!r}, and the dimension is {trial.dimension}"
-    if trial.right not in (possible := interval_answers(trial.task)):
+    if trial.right not in (possible := interval_choices(trial.task)):
         return f"right is {trial.right!r}; of {trial.task} it is one of {', '.join(possible)}"
     if trial.correct != (trial.answer == trial.right):
         return f"correct is {str(trial.correct).lower()}, the answer is {trial.answer!r} and the right one {trial.right!r}"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from audiometamer.errors import AudioMetamerWarning, BrokenError
-from audiometamer.io.files import exclusive_folder
-from audiometamer.io.names import folder_of
+from audiometamer.io.locks import exclusive_folder
+from audiometamer.io.names import as_output_folder
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.loop import Callback, Penalty
 from audiometamer.matching.losses import Loss
@@ -150,7 +150,7 @@ def synthesize_into(
     listed, seeds, names = as_clips(model, clips), as_seeds(seed), as_layers(layers, model.layers)
     names = list(dict.fromkeys(map(model.canonical, names)))
     _check_request(model, listed, names)
-    null, out = null or default_null(model), folder_of(folder)
+    null, out = null or default_null(model), as_output_folder(folder)
     with exclusive_folder(out):
         listed = [with_saved_name(out, model, clip) if isinstance(clip, Clip) else clip for clip in listed]
         jobs = _jobs_by_settings(model, listed, names, seeds, options)

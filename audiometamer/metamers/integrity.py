@@ -13,7 +13,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.hashes import file_sha256
 from audiometamer.metamers.results import Result
 from audiometamer.metamers.summaries import EvidenceSummary
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 
 FileHash = Callable[[Path], str]
 
@@ -79,7 +79,7 @@ def hash_original(original: Path, layer: str) -> str:
     """
     digest = hashlib.sha256()
     try:
-        if original.exists() and not is_whole(original):
+        if original.exists() and not is_intact(original):
             raise AudioMetamerError(f"{original} is truncated or damaged")
         for values in _values(original, layer):
             digest.update(np.ascontiguousarray(values).tobytes())

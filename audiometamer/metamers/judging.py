@@ -19,7 +19,8 @@ from audiometamer.metamers.scheduling import resumption
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.summaries import EvidenceSummary
 from audiometamer.metamers.unfinished import save_unfinished
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 
 
@@ -35,7 +36,7 @@ def is_out_of_date(evidence: EvidenceSummary | Evidence, judge: str, *, has_null
 
     Parameters
     ----------
-    evidence : Summary or Evidence
+    evidence : EvidenceSummary or Evidence
     judge : str
         What verdicts are based on now, from `judge_sha256`.
     has_null : bool

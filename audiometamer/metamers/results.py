@@ -14,8 +14,8 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
-from audiometamer.io.files import is_within
-from audiometamer.io.names import as_on_any_disk, safe_name
+from audiometamer.io.names import portable_key, safe_name
+from audiometamer.io.paths import is_safe_relative_path
 from audiometamer.io.tables import read_cells
 from audiometamer.metamers.folder_kinds import NONE_YET, check_set, describe_no_results, is_set
 from audiometamer.metamers.layout import FIGURE, INDEX, ITEMS, PLANNED, RECORD, TARGET, UNFINISHED, find_records, signal_path
@@ -101,7 +101,7 @@ class _Item(msgspec.Struct, frozen=True):
     identity: _JudgedBy = _JudgedBy()
 
 
-class PlannedItem(NamedTuple):
+class PlannedRow(NamedTuple):
     """A row of ``planned.tsv``: an item that the latest plan of a set asks for; `folder` is relative to the set."""
 
     key: str
@@ -198,7 +198,7 @@ def read_item(stimulus_set: Path, at: Path, *, whole: bool = False) -> Result | 
     item = decode_record(record, _items, "an item")
     if not _is_placed(_item_folder(at), item):
         raise BrokenError(f"{record} is the record of item {item.key}, which belongs in another folder")
-    if not all(map(is_within, filter(None, (item.file, item.original)))):
+    if not all(map(is_safe_relative_path, filter(None, (item.file, item.original)))):
         raise AudioMetamerError(f"{record} names {item.file!r} and {item.original!r}; they must lie in {stimulus_set}")
     if whole:
         check_whole(record, at / item.file, stimulus_set / item.original)
@@ -213,7 +213,7 @@ def _is_placed(folder: Path, item: _Item) -> bool:
     if not folder.name.endswith(f"-{item.key}"):
         return False
     settings, clip, model = item.evidence.settings, folder.parents[1].name, folder.parent.name
-    agrees = as_on_any_disk(f"{clip}/{model}") == as_on_any_disk(f"{safe_name(settings.clip)}/{safe_name(settings.model)}")
+    agrees = portable_key(f"{clip}/{model}") == portable_key(f"{safe_name(settings.clip)}/{safe_name(settings.model)}")
     return agrees or item.identity.judge_sha256 is not None
 
 
@@ -234,7 +234,7 @@ def _read_beside(out: Path, record: Path, *, whole: bool) -> Result:
     return Result(out, file, relative_record_path, original_file, key, [summary.settings.seed], summary)
 
 
-def read_planned(stimulus_set: Path) -> list[PlannedItem]:
+def read_planned(stimulus_set: Path) -> list[PlannedRow]:
     """The items that the latest plan of a set asks for.
 
     Raises
@@ -247,13 +247,13 @@ def read_planned(stimulus_set: Path) -> list[PlannedItem]:
         check_set(stimulus_set)
         raise AudioMetamerError(f"{stimulus_set} is no stimulus set: it has no {PLANNED}, which `audiometamer run` writes")
     header, rows = read_cells(path)
-    if tuple(header) != PlannedItem._fields:
+    if tuple(header) != PlannedRow._fields:
         raise AudioMetamerError(
-            f"{path} has the columns {', '.join(header) or '(none)'}; it must have {', '.join(PlannedItem._fields)}: "
+            f"{path} has the columns {', '.join(header) or '(none)'}; it must have {', '.join(PlannedRow._fields)}: "
             "`audiometamer run` writes it anew"
         )
     try:
-        return msgspec.convert(rows, list[PlannedItem], strict=False)
+        return msgspec.convert(rows, list[PlannedRow], strict=False)
     except msgspec.ValidationError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error}") from error
 

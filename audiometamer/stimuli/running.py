@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import is_empty, is_temporary
-from audiometamer.jobs.claims import LOCK, NOBODYS, is_claim, is_running, read_claim
+from audiometamer.io.files import holds_only_zeros, is_temporary
+from audiometamer.jobs.claims import LOCK, UNREADABLE, is_claim, is_running, read_claim
 from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
 from audiometamer.metamers.record_files import read_checkpoint_settings
 from audiometamer.stimuli.identity import folder_of_item
@@ -32,7 +32,7 @@ _PAGE = b'<meta name="generator" content="audiometamer report'
 _MOST = 4096  # bytes of a claim, and of what tells what a file is
 
 
-def is_named_as_of_runs(file: str) -> bool:
+def is_named_like_auxiliary(file: str) -> bool:
     """Whether a file is left out of manifests: what only runs need, or a report's, by its name."""
     at = PurePosixPath(file)
     top = at.parts[0]
@@ -43,9 +43,9 @@ def is_named_as_of_runs(file: str) -> bool:
     return at.name == CHECKPOINT or is_temporary(at.name)
 
 
-def is_of_runs(stimulus_set: Path, file: str) -> bool:
+def is_auxiliary(stimulus_set: Path, file: str) -> bool:
     """Whether a file is what runs need, or a report's: by its place, its name, and what it holds."""
-    if not is_named_as_of_runs(file) or (path := stimulus_set / file).is_symlink() or not path.is_file():
+    if not is_named_like_auxiliary(file) or (path := stimulus_set / file).is_symlink() or not path.is_file():
         return False
     at = PurePosixPath(file)
     if is_temporary(at.name) and at.parts[0] != REPORT_FILES:
@@ -67,7 +67,7 @@ def _is_claim(path: Path, at: PurePosixPath) -> bool:
     """A claim that can be read, or one that is being written."""
     if len(at.parts) != 2 or _KEY.fullmatch(at.name) is None or path.stat().st_size > _MOST:
         return False
-    return read_claim(path) != NOBODYS or is_empty(path)
+    return read_claim(path) != UNREADABLE or holds_only_zeros(path)
 
 
 def _is_page(path: Path, _: PurePosixPath) -> bool:

@@ -15,7 +15,7 @@ from audiometamer.exploration.simulate import simulate
 from audiometamer.exploration.trials import write_answered
 from audiometamer.io.tables import read_table
 from audiometamer.listening.folder import DATABASE
-from audiometamer.listening.messages import Answer, Form
+from audiometamer.listening.messages import AnswerMessage, FormMessage
 from audiometamer.listening.store import Store
 
 MOMENT = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -33,16 +33,16 @@ def in_a_new_folder(tmp_path, monkeypatch):
 def answer_everything(folder):
     """One listener, who is right where the change is above 0.3 SD, and at the headphone check."""
     read = building.read_exploration(folder)
-    heard = take(read.course)
+    heard = take(read.adaptive)
     store = Store(folder / DATABASE, read)
     listener = store.listener(store.enrol())
-    store.keep(listener, Form(key="consent" * 3, form="consent"))
+    store.keep(listener, FormMessage(key="consent" * 3, form="consent"))
 
     def give(trial, right, *, correct):
         other = next(option for option in read.options(trial) if option != right)
         store.keep(
             listener,
-            Answer(
+            AnswerMessage(
                 key=f"answer-{trial.trial:016d}", trial=trial.trial, stimulus=trial.stimulus, answer=right if correct else other,
                 reaction_time_ms=500.0, plays=1, started=MOMENT, answered=MOMENT,
             ),

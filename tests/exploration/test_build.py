@@ -15,7 +15,7 @@ from audiometamer.experiment.reading import read_experiment
 from audiometamer.exploration import build as building
 from audiometamer.exploration.build import build, read_exploration, served_exploration
 from audiometamer.io.draws import Draws, read_key
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.store import Store
 
 
@@ -54,8 +54,8 @@ def test_it_needs_nothing_outside_itself(tmp_path, without_page):
     shutil.rmtree(tmp_path / "ladder")
     (tmp_path / "built").rename(tmp_path / "elsewhere")
     read = read_exploration(tmp_path / "elsewhere")
-    assert take(read.course) == heard
-    assert read.course.stimulus(heard[0].decided)[:4] == b"RIFF"
+    assert take(read.adaptive) == heard
+    assert read.adaptive.stimulus(heard[0].decided)[:4] == b"RIFF"
 
 
 def test_the_same_design_and_key_give_the_same_files(tmp_path, without_page):
@@ -71,7 +71,7 @@ def test_only_what_is_chosen_is_copied(tmp_path, without_page):
     built = build(write_design(tmp_path, text), tmp_path / "built")
     assert built.rungs == 12
     assert {path.name[:5] for path in (tmp_path / "built" / "ladder").glob("*/*.wav")} == {"relu1", "origi"}
-    assert read_exploration(tmp_path / "built").course.dimensions == [DIMENSIONS[2]]
+    assert read_exploration(tmp_path / "built").adaptive.dimensions == [DIMENSIONS[2]]
 
 
 def test_levels_are_lowered_so_that_no_roved_sound_clips(tmp_path, without_page):
@@ -154,8 +154,8 @@ def test_a_silent_sound_is_refused(tmp_path, without_page):
 def test_what_is_made_online_is_copied_and_checked(online):
     assert {path.name for path in (online / "dimensions").iterdir()} == {"relu0", "relu1"}
     with served_exploration(online, device="cpu") as read:
-        assert read.course.maker is not None
-    assert read_exploration(online).course.maker is None
+        assert read.adaptive.maker is not None
+    assert read_exploration(online).adaptive.maker is None
 
 
 def test_the_same_weights_under_another_name(online_design, tmp_path, without_page):
@@ -207,7 +207,7 @@ def without_key(built, out):
 
 def test_no_trial_can_be_computed_from_design_and_seed(exploration, tmp_path):
     """Names never, arrangements as often as by chance, by who guesses at the key; who has it finds all."""
-    course = read_exploration(exploration).course
+    course = read_exploration(exploration).adaptive
     heard = [one for number in range(1, 5) for one in take(course, number)]
     right = [one.decided.about["arrangement"] for one in heard]
     names = [one.decided.trial.stimulus for one in heard]
@@ -223,11 +223,11 @@ def test_no_trial_can_be_computed_from_design_and_seed(exploration, tmp_path):
 
 def test_an_exploration_that_was_built_before_there_were_keys_goes_on_as_it_did(exploration, tmp_path):
     read = read_exploration(without_key(exploration, tmp_path / "old"))
-    assert read.course.draws == Draws(1, None)
-    (one,) = take(read.course, trials=1)
+    assert read.adaptive.draws == Draws(1, None)
+    (one,) = take(read.adaptive, trials=1)
     # As the version before wrote it.
     assert one.decided.trial.stimulus == "c7m8h5wpcs"
-    assert read.course.stimulus(one.decided)[:4] == b"RIFF"
+    assert read.adaptive.stimulus(one.decided)[:4] == b"RIFF"
 
 
 def test_answers_belong_to_the_key_that_their_trials_were_drawn_by(exploration, tmp_path):

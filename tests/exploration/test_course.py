@@ -13,9 +13,9 @@ from tiny_ladder import record, write_rung
 
 from audiometamer.dimensions.physical import Physical
 from audiometamer.exploration.course import Asked
-from audiometamer.listening.course import CompletedTrial, Decided
+from audiometamer.listening.adaptive import CompletedTrial, DecidedTrial
 from audiometamer.psychophysics import Answer, Interleaving, QuestPlus, Staircase
-from audiometamer.signals.presentation import presented as as_presented
+from audiometamer.signals.presentation import presentation_copy as as_presented
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_orders_of_the_sounds_are_balanced_in_each_dimension(heard):
 def test_the_same_is_wanted_after_a_crash(course, heard, folder):
     again = course_of(folder)
     stored = [
-        CompletedTrial(msgspec.json.decode(msgspec.json.encode(one.decided), type=Decided), one.answer, one.correct)
+        CompletedTrial(msgspec.json.decode(msgspec.json.encode(one.decided), type=DecidedTrial), one.answer, one.correct)
         for one in heard
     ]
     for k in range(0, len(heard), 3):

@@ -16,7 +16,7 @@ from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.presented import Presented
 from audiometamer.io.draws import Draws
-from audiometamer.listening.course import CompletedTrial
+from audiometamer.listening.adaptive import CompletedTrial
 
 TESTS = str(Path(__file__).parent)
 DIMENSIONS = ("relu0/0/+", "relu0/0/-", "relu1/2/+")

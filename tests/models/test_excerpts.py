@@ -140,7 +140,7 @@ def test_what_an_earlier_version_made_of_an_excerpt_is_recognised(recording, cap
 
 def items(text: str = PLAN):
     Path("plan.toml").write_text(text)
-    return expand(Path("plan.toml"), read_plan(Path("plan.toml"))).items
+    return expand(read_plan(Path("plan.toml"))).items
 
 
 def test_a_plan_takes_several_excerpts_of_one_recording(recording, capsys):

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from audiometamer.dimensions.dimensions import Dimension
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, pluralize
 from audiometamer.exploration.analysis.figures import draw_sensitivity
 from audiometamer.exploration.analysis.layers import LayerDifference, LayerMean, layer_differences, layer_means
 from audiometamer.exploration.analysis.sensitivity import Decision
@@ -18,10 +18,9 @@ from audiometamer.exploration.analysis.thresholds import Threshold, Thresholds, 
 from audiometamer.exploration.trials import Answered, write_answered
 from audiometamer.io.files import write_text
 from audiometamer.io.tables import write_table
-from audiometamer.listening.exclusions import Exclusions, Rules, Stage, exclude
-from audiometamer.listening.tables import Listener, write_listeners
+from audiometamer.listening.exclusions import ExclusionRules, Exclusions, Stage, exclude
+from audiometamer.listening.tables import ListenerRow, write_listeners
 from audiometamer.psychophysics import DECISIONS, Procedure, d_prime, model_of
-from audiometamer.stimuli.set import counted
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -77,10 +76,10 @@ class Analysis:
 
 def analyse(
     trials: Sequence[Answered],
-    listeners: Iterable[Listener] = (),
+    listeners: Iterable[ListenerRow] = (),
     *,
     decision: Decision | None = None,
-    rules: Rules | None = None,
+    rules: ExclusionRules | None = None,
     procedures: Mapping[str, Procedure] | None = None,
     resamples: int = 400,
     seed: int = 0,
@@ -91,12 +90,12 @@ def analyse(
     ----------
     trials : sequence of Answered
         All of them; the main part is analysed, of listeners who are not excluded.
-    listeners : iterable of Listener, optional
+    listeners : iterable of ListenerRow, optional
         What is known of listeners beyond their trials.
     decision : Decision, optional
         Default: that of the trials' task by differencing, at 0.794 correct.
-    rules : Rules, optional
-        Of exclusion. Default: those of `Rules`, but of catch trials the share that `attentive` tells.
+    rules : ExclusionRules, optional
+        Of exclusion. Default: those of `ExclusionRules`, but of catch trials the share that `attentive` tells.
     procedures : mapping of str to Procedure, optional
         By dimension: for their own thresholds, and to run them anew for the intervals.
     resamples : int
@@ -119,7 +118,7 @@ def analyse(
     decision = decision or Decision(task=model_of(task))
     if decision.task not in {model_of(task, decision=each) for each in DECISIONS}:
         raise AudioMetamerError(f"listeners' task was {task}; {decision.task} is no model of it")
-    excluded = exclude(trials, listeners, rules or Rules(catch=attentive(decision)))
+    excluded = exclude(trials, listeners, rules or ExclusionRules(catch=attentive(decision)))
     heard = [trial for trial in trials if trial.kind == "main" and trial.listener in excluded.kept]
     found = thresholds(heard, decision, procedures=procedures, resamples=resamples, seed=seed)
     means, differences = layer_means(found.rows), layer_differences(found.rows)
@@ -206,7 +205,7 @@ def summary(analysis: Analysis) -> str:
         analysis.exclusions.statement,
         *analysis.exclusions.details,
         *analysis.exclusions.notes,
-        f"{len(analysis.trials)} trials of {counted(len(rows), 'dimension')}. Threshold: the reached change at which "
+        f"{len(analysis.trials)} trials of {pluralize(len(rows), 'dimension')}. Threshold: the reached change at which "
         f"{decision.target:.3f} is correct, d′ = {decision.d_prime:.2f} ({decision.task}, {decision.lapse:g} lapses).",
         f"{spread}; intervals are of thresholds that lose at most {found.lost_of_all / 2:.2f} of log likelihood (of single "
         f"listeners {found.lost_of_one / 2:.2f}).",
@@ -225,7 +224,7 @@ def summary(analysis: Analysis) -> str:
     for layer, own in itertools.groupby((mean for mean in analysis.layers if not mean.sign), key=lambda mean: mean.layer):
         means = list(own)
         left = f"; left out: {means[0].left_out}" if means[0].left_out else ""
-        lines.append(f"  {layer} ({counted(means[0].dimensions, 'dimension')}): " + ", ".join(map(_told, means)) + left)
+        lines.append(f"  {layer} ({pluralize(means[0].dimensions, 'dimension')}): " + ", ".join(map(_told, means)) + left)
     return "\n".join(lines) + "\n"
 
 

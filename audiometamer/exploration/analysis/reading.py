@@ -9,9 +9,9 @@ from audiometamer.exploration.build import read_exploration
 from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.results import answered
 from audiometamer.exploration.trials import Answered, read_answered
-from audiometamer.listening.export import read_answers
 from audiometamer.listening.folder import DATABASE
-from audiometamer.listening.tables import Listener, read_listeners
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.tables import ListenerRow, read_listeners
 from audiometamer.psychophysics import TARGET, Procedure
 
 
@@ -21,7 +21,7 @@ class Given(NamedTuple):
     Parameters
     ----------
     trials : list of Answered
-    listeners : list of Listener
+    listeners : list of ListenerRow
     procedures : mapping of str to Procedure
         By dimension; none with a trial table alone.
     target : float
@@ -31,7 +31,7 @@ class Given(NamedTuple):
     """
 
     trials: list[Answered]
-    listeners: list[Listener]
+    listeners: list[ListenerRow]
     procedures: Mapping[str, Procedure]
     target: float = TARGET
     headphones: int | None = None
@@ -59,7 +59,7 @@ def read_given(path: Path, *, listeners: Path | None = None, database: Path | No
             raise AudioMetamerError(f"{path} is no folder of an exploration; answers in {database} can only be read with one")
         return Given(read_answered(path), known, {})
     experiment = read_exploration(path)
-    found, course = read_answers(database or path / DATABASE, experiment), experiment.course
+    found, course = read_answers(database or path / DATABASE, experiment), experiment.adaptive
     if not isinstance(course, ExplorationCourse):
         raise AudioMetamerError(f"{path} is no exploration; it is for `audiometamer experiment`")
     design, procedures = course.design, course.procedures

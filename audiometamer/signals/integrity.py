@@ -12,7 +12,7 @@ from audiometamer.io.safetensors_header import announced_size
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
-def is_whole(path: Path) -> bool:
+def is_intact(path: Path) -> bool:
     """Whether a file is there, not empty, and as long as it says if it is a WAV, PNG, ``.npy`` or safetensors file.
 
     The samples are not read.

@@ -3,12 +3,12 @@
 import shutil
 
 import pytest
-import tiny_course
+import tiny_adaptive
 from page_session import PageSession
 from playwright.sync_api import expect, sync_playwright
 
 from audiometamer.listening.design import Breaks
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.reading import read_answers
 
 QUESTION = "Which sound was the same as the last one?"
 ARGUMENTS = ["--no-sandbox", "--mute-audio", "--autoplay-policy=no-user-gesture-required"]  # programs touch nothing
@@ -37,9 +37,9 @@ def browser():
 def session(browser, folder, tmp_path):
     """One whose sounds take a while, so that somebody waits now and then."""
     settings = {"practice": 2, "trials": 6, "catch": 3, "makes": 0.8, "longest_wait": 5.0, "breaks": Breaks(3)}
-    made = tiny_course.write_course(tmp_path / "experiment", page=folder / "page", **settings)
+    made = tiny_adaptive.write_course(tmp_path / "experiment", page=folder / "page", **settings)
     with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
-        one = PageSession(context, tiny_course.read_course(made), tmp_path / "answers.db", tiny_course.SERVE)
+        one = PageSession(context, tiny_adaptive.read_course(made), tmp_path / "answers.db", tiny_adaptive.SERVE)
         yield one
         one.close()
     assert one.complaints == []
@@ -146,14 +146,14 @@ def test_a_listener_who_reloads_and_opens_another_window(session):
     expect(page.get_by_role("heading", name="Your answers are saved.")).to_be_visible(timeout=60_000)
     found = read_answers(session.database, session.experiment)
     assert [answer.trial for answer in found.answers(1)] == list(range(1, 12))
-    assert [given.trial.kind for given in found.given(1)][3:] == ["main", "main", "main", "catch"] * 2
+    assert [given.trial.kind for given in found.judged(1)][3:] == ["main", "main", "main", "catch"] * 2
     assert found.answers(1)[3].plays == 2, "it was heard again after the reload"
     assert found.listeners[0].finished
 
     seen = page.evaluate("seen")
     assert seen.count("Time for a rest") == 2
     assert seen.index("The main part") < seen.index("Time for a rest")
-    waited = {one.decided.trial.trial: one.decided.about["waited"] for one in found.heard(1)}
+    waited = {one.decided.trial.trial: one.decided.about["waited"] for one in found.completed(1)}
     # Sounds take 0.8 s to be made; only the fifth depends on the answer before, others were begun while that was heard.
     assert max(waited[2], waited[3], waited[4]) < 0.8 <= waited[5]
     catch = found.decided[1, 7]

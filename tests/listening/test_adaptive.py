@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
-import tiny_course
+import tiny_adaptive
 from starlette.testclient import TestClient
 from tiny_experiment import answer_message, form_message, key_of
 
@@ -14,25 +14,29 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.pack import pack
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening import deciding
-from audiometamer.listening.course import Wanted
+from audiometamer.listening.adaptive import TrialRequest
+from audiometamer.listening.app import create_app
+from audiometamer.listening.client import Client
 from audiometamer.listening.design import Breaks, CommonDesign
-from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.export import write_tables
 from audiometamer.listening.messages import Message
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.refusals import ConflictError, RefusedError
 from audiometamer.listening.rehearsal import address_of, rehearse, start_server
+from audiometamer.listening.responders import IdealListener
 from audiometamer.listening.results import results_page
-from audiometamer.listening.server import create_app
-from audiometamer.listening.simulated import Client, IdealListener, take_part
-from audiometamer.listening.store import ConflictError, RefusedError, Store
+from audiometamer.listening.simulated import take_part
+from audiometamer.listening.store import Store
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tiny_course.write_course(tmp_path_factory.mktemp("course") / "experiment")
+    return tiny_adaptive.write_course(tmp_path_factory.mktemp("course") / "experiment")
 
 
 @pytest.fixture
 def experiment(folder):
-    return tiny_course.read_course(folder)
+    return tiny_adaptive.read_course(folder)
 
 
 @pytest.fixture
@@ -107,7 +111,7 @@ def test_from_the_first_trial_to_the_last(client, store):
         assert (told["feedback"] is not None) == (decided.trial.kind == "practice")
     assert told["state"] == {"next": None, "over": "finished", "forms": ["consent"]}
     assert levels == [7, 6, 5, 4, 3, 2, 1, 0, 0, 0, 0, 0]
-    kinds = [given.trial.kind for given in read_answers(store.path, store.experiment).given(1)]
+    kinds = [given.trial.kind for given in read_answers(store.path, store.experiment).judged(1)]
     assert kinds == ["headphones", "practice", "practice", *(["main"] * 4 + ["catch"]) * 3]
     assert client.get("/api/session", headers=bearing(token)).json()["state"]["over"] == "finished"
     assert ask(client, token, n + 1) == {"trial": None, "progress": 1.0, "rest": False}
@@ -119,7 +123,7 @@ def test_the_page_is_told_of_a_course_and_of_nothing_that_a_trial_is(client, sto
     assert session["course"] is True
     assert [trial["kind"] for trial in session["trials"]] == ["headphones"]
     assert session["task"]["intervals"] == 3
-    assert session["task"]["gap_seconds"] == tiny_course.GAP
+    assert session["task"]["gap_seconds"] == tiny_adaptive.GAP
     assert session["task"]["answers"] == ["1", "2"]
     go_on(client, store, token, range(2, 8))
     upcoming = ask(client, token, 8)
@@ -203,9 +207,9 @@ def test_a_failed_headphone_check_ends_it(client, store):
 def test_two_windows_that_ask_at_once_are_told_the_same(client, store, experiment):
     """One decision for both, and what another server decided meanwhile goes before."""
     token, calls = begun(client, store), []
-    decide = experiment.course.decide
-    experiment.course.is_made = lambda seconds: seconds > 0.1
-    experiment.course.decide = lambda *arguments: calls.append(arguments) or decide(*arguments)
+    decide = experiment.adaptive.decide
+    experiment.adaptive.is_made = lambda seconds: seconds > 0.1
+    experiment.adaptive.decide = lambda *arguments: calls.append(arguments) or decide(*arguments)
     with ThreadPoolExecutor(4) as threads:
         told = list(threads.map(lambda _: ask(client, token, 2), range(4)))
     assert len(calls) == 1
@@ -218,7 +222,7 @@ def test_two_windows_that_ask_at_once_are_told_the_same(client, store, experimen
 def test_nobody_waits_longer_than_the_longest_wait(client, store, experiment):
     """Who is still busy with the trial before does not wait; who then has nothing else to do, waits for so long and no longer."""
     token = begun(client, store)
-    experiment.course.is_made = lambda seconds: False
+    experiment.adaptive.is_made = lambda seconds: False
     with ThreadPoolExecutor(1) as thread:
         ahead = thread.submit(ask, client, token, 2, waiting=False)
         time.sleep(2 * experiment.design.longest_wait)
@@ -235,9 +239,9 @@ def test_nobody_waits_longer_than_the_longest_wait(client, store, experiment):
 @pytest.mark.parametrize("why", ["the server ends", "nobody asks"])
 def test_what_nobody_waits_for_is_not_decided(experiment, store, monkeypatch, why):
     ending = []
-    monkeypatch.setattr(deciding, "_LOOK_AROUND", 0.02)
-    monkeypatch.setattr(deciding, "_GRACE", 0.05)
-    experiment.course.is_made = lambda seconds: False
+    monkeypatch.setattr(deciding, "_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(deciding, "_GRACE_SECONDS", 0.05)
+    experiment.adaptive.is_made = lambda seconds: False
     app = create_app(experiment, store, ending=lambda: bool(ending))
     with TestClient(app, raise_server_exceptions=False) as client:
         token = begun(client, store)
@@ -253,7 +257,7 @@ def test_what_nobody_waits_for_is_not_decided(experiment, store, monkeypatch, wh
             time.sleep(0.2)
             monkeypatch.undo()
         assert store.decided(1, 2) is None
-        del experiment.course.is_made
+        del experiment.adaptive.is_made
         ending.clear()
         assert ask(client, token, 2)["trial"]["trial"] == 2
 
@@ -281,13 +285,13 @@ def test_a_restart_gives_the_same_trial_and_sound(client, store, folder):
     before = ask(client, token, 6)
     sound = client.get(f"/sounds/{before['trial']['stimulus']}.wav", headers=bearing(token)).content
     store.close()
-    again = Store(store.path, tiny_course.read_course(folder))
+    again = Store(store.path, tiny_adaptive.read_course(folder))
     with TestClient(create_app(again.experiment, again)) as client:
         assert ask(client, token, 6) == before
         assert client.get(f"/sounds/{before['trial']['stimulus']}.wav", headers=bearing(token)).content == sound
         assert again.state(1).next == 6
         answer(client, again, token, 6)
-    assert [one.decided.trial.trial for one in again.heard(1)] == [2, 3, 4, 5, 6]
+    assert [one.decided.trial.trial for one in again.completed(1)] == [2, 3, 4, 5, 6]
     again.close()
 
 
@@ -296,28 +300,28 @@ def test_an_answer_that_was_taken_back_is_not_remembered(client, store):
     token = begun(client, store)
     go_on(client, store, token, [2, 3])
     ask(client, token, 4)
-    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
-    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = store.database.connection.execute("PRAGMA page_count").fetchone()
+    store.database.connection.execute(f"PRAGMA max_page_count = {pages}")
     message = answer_message(store.decided(1, 4).trial, right(store, 4), playback={"a": "x" * 3900, "b": "x" * 3700})
     assert client.post("/api/messages", headers=bearing(token), json=message).status_code == 503
-    assert len(store.heard(1)) == 2
-    store._db.execute("PRAGMA max_page_count = 100000")
+    assert len(store.completed(1)) == 2
+    store.database.connection.execute("PRAGMA max_page_count = 100000")
     assert send(client, token, message)["state"]["next"] == 5
-    assert [heard.correct for heard in store.heard(1)] == [True] * 3
+    assert [heard.correct for heard in store.completed(1)] == [True] * 3
 
 
 def test_many_listeners_are_not_all_remembered(client, store, monkeypatch):
-    monkeypatch.setattr("audiometamer.listening.store._MOST_REMEMBERED", 1)
+    monkeypatch.setattr("audiometamer.listening.decided_trials._MAX_REMEMBERED", 1)
     tokens = [begun(client, store) for _ in range(2)]
     for listener, token in enumerate(tokens, start=1):
         ask(client, token, 2)
         send(client, token, answer_message(store.decided(listener, 2).trial, right(store, 2, listener)))
-    assert [len(store.heard(listener)) for listener in (1, 2, 1)] == [1, 1, 1]
-    assert list(store._remembered) == [1]
+    assert [len(store.completed(listener)) for listener in (1, 2, 1)] == [1, 1, 1]
+    assert list(store._decided._remembered) == [1]
 
 
 def test_rests_and_progress(tmp_path):
-    experiment = tiny_course.read_course(tiny_course.write_course(tmp_path / "e", breaks=Breaks(3)))
+    experiment = tiny_adaptive.read_course(tiny_adaptive.write_course(tmp_path / "e", breaks=Breaks(3)))
     store = Store(tmp_path / "answers.db", experiment)
     with TestClient(create_app(experiment, store)) as client:
         token = begun(client, store)
@@ -332,12 +336,12 @@ def test_rests_and_progress(tmp_path):
 
 def test_kill_minus_9_between_deciding_and_answering(tmp_path):
     """The same trial is offered with the same sound, what was confirmed is there once, and what comes is made ahead as before."""
-    folder = tiny_course.write_course(tmp_path / "e", makes=0.2, longest_wait=5.0, practice=4, trials=1)
+    folder = tiny_adaptive.write_course(tmp_path / "e", makes=0.2, longest_wait=5.0, practice=4, trials=1)
     database, told, port = tmp_path / "answers.db", [], 0
-    store = Store(database, tiny_course.read_course(folder))
+    store = Store(database, tiny_adaptive.read_course(folder))
     token = store.enrol()
     for n in (2, 3):
-        server = start_server(folder, database, port=port, serve=tiny_course.SERVE)
+        server = start_server(folder, database, port=port, serve=tiny_adaptive.SERVE)
         address = address_of(server)
         port = int(address.rpartition(":")[2])
         with Client(address, token) as client:
@@ -350,14 +354,14 @@ def test_kill_minus_9_between_deciding_and_answering(tmp_path):
             told.append((trial, client.sound(trial["stimulus"])))
         server.kill()
         server.communicate()
-    server = start_server(folder, database, port=port, serve=tiny_course.SERVE)
+    server = start_server(folder, database, port=port, serve=tiny_adaptive.SERVE)
     with Client(address_of(server), token) as client:
         check_again(client, store, 3, *told[-1])
         reply = IdealListener(store.experiment, database, lambda _: 1.0, reaction_time_ms=400, spread=0.0)
         assert take_part(client, reply, seed=1, pace=1) == "finished"
     server.kill()
     server.communicate()
-    waited = {one.decided.trial.trial: one.decided.about["waited"] for one in store.heard(1)}
+    waited = {one.decided.trial.trial: one.decided.about["waited"] for one in store.completed(1)}
     store.close()
     assert list(waited) == [2, 3, 4, 5, 6]
     assert waited[3] > 0.1
@@ -371,21 +375,21 @@ def check_again(client, store, n, trial, sound):
     message = answer_message(store.decided(1, n).trial, right(store, n))
     client.send(message)
     client.send(message)
-    assert [heard.decided.trial.trial for heard in store.heard(1)][-1] == n
+    assert [heard.decided.trial.trial for heard in store.completed(1)][-1] == n
 
 
 def test_simulated_listeners_and_a_server_that_is_killed(experiment, tmp_path):
     reply = IdealListener(experiment, tmp_path / "r" / "answers.db", lambda decided: 1.0 if decided.about["level"] >= 4 else 0.0)
-    found = rehearse(experiment, tmp_path / "r", reply, listeners=3, kills=1, pace=0.02, serve=tiny_course.SERVE)
+    found = rehearse(experiment, tmp_path / "r", reply, listeners=3, kills=1, pace=0.02, serve=tiny_adaptive.SERVE)
     assert (found.ends, found.confirmed, found.lost, found.twice) == ({"finished": 3}, 3 * 18, 0, 0)
     answers = read_answers(tmp_path / "r" / "answers.db", experiment)
     for listener in (1, 2, 3):
-        levels = [one.decided.about["level"] for one in answers.heard(listener) if one.decided.trial.kind == "main"]
+        levels = [one.decided.about["level"] for one in answers.completed(listener) if one.decided.trial.kind == "main"]
         assert levels == [7, 6, 5, 4, 3, 4, 3, 4, 3, 4, 3, 4]
     write_tables(answers, tmp_path / "r")
     lines = (tmp_path / "r" / "trials.tsv").read_text().splitlines()
     assert lines[0].split("\t") == ["listener", "trial", "kind", "level", "correct"]
-    assert len(lines) == 1 + 3 * 18
+    assert len(lines) == 1 + 3 * 17  # the headphone check is not in it
     assert (tmp_path / "r" / "listeners.tsv").read_text().count("true") >= 3
 
 
@@ -397,7 +401,7 @@ def test_the_results_page_tells_how_far_listeners_are(client, store):
     assert "6 (25 %)" in page
     assert "Main trials" not in page
     table = client.post("/results/trials.tsv", data={"secret": store.experiment.secret}).text
-    assert table.splitlines()[4].split("\t") == ["1", "4", "main", "7", "True"]
+    assert table.splitlines()[3].split("\t") == ["1", "4", "main", "7", "True"]
 
 
 def test_it_is_for_its_own_command_and_for_a_server(folder, tmp_path):
@@ -415,22 +419,22 @@ def test_a_design_of_no_kind_has_no_answers():
 
 def test_a_listener_of_two_thousand_trials_is_not_slow(tmp_path):
     """The bound is for busy machines: measured, without the disk, are 1 ms for an answer and 0.1 ms for all that was heard."""
-    experiment = tiny_course.read_course(tiny_course.write_course(tmp_path / "e", checks=0, practice=0, trials=1700))
+    experiment = tiny_adaptive.read_course(tiny_adaptive.write_course(tmp_path / "e", checks=0, practice=0, trials=1700))
     store = Store(tmp_path / "answers.db", experiment)
     listener = store.listener(store.enrol())
     store.keep(listener, msgspec.convert(form_message("consent"), Message))
-    store._db.execute("PRAGMA synchronous = OFF")
+    store.database.connection.execute("PRAGMA synchronous = OFF")
     told, times = [], []
     for n in range(1, 2001):
         kind = "catch" if n % 5 == 0 else "main"
-        decided = experiment.course.decide(Wanted(n, kind, {"level": 3, "list": 1}), lambda: 0.0, lambda: False)
+        decided = experiment.adaptive.decide(TrialRequest(n, kind, {"level": 3, "list": 1}), lambda: 0.0, lambda: False)
         told.append(store.decide(listener, decided))
         message = msgspec.convert(answer_message(decided.trial, decided.answer), Message)
         begins = time.perf_counter()
         store.keep(listener, message)
-        store.heard(listener)
+        store.completed(listener)
         times.append(time.perf_counter() - begins)
-    assert [one.decided for one in store.heard(listener)] == told
+    assert [one.decided for one in store.completed(listener)] == told
     store.close()
     assert sorted(times[-100:])[50] < 0.02
 
@@ -448,6 +452,6 @@ def test_a_decided_trial_that_cannot_be_read_is_named_with_its_answer(client, st
         "listener 1, trial 3",
         f"listener 1, message {key_of('trial', 3)}",
     ]
-    assert [one.message.trial for one in found.given(1)] == [1, 2, 4]
+    assert [one.message.trial for one in found.judged(1)] == [1, 2, 4]
     assert results_page("x", found)
-    assert found.text("trials.tsv").count("\n") == 4
+    assert found.text("trials.tsv").count("\n") == 3

@@ -10,20 +10,22 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from audiometamer import experiment
 from audiometamer.io.draws import Draws
 from audiometamer.io.files import json_text, write_private, write_text
 from audiometamer.io.toml_files import toml_text
 from audiometamer.listening import folder as layout
-from audiometamer.listening.course import CompletedTrial, Decided, Wanted
-from audiometamer.listening.design import TEXTS, Answers, CommonDesign, Headphones, Texts, read_common, read_text
+from audiometamer.listening.adaptive import CompletedTrial, DecidedTrial, TrialRequest
+from audiometamer.listening.design import TEXTS, CommonDesign, Headphones, ResponseFormat, Texts, read_common
 from audiometamer.listening.folder import Experiment, read_lists
-from audiometamer.listening.trials import Entry, Lists, Trial, TrialList
-from audiometamer.signals.presentation import Settings, write_pcm
+from audiometamer.listening.trials import KeyEntry, Lists, Trial, TrialList
+from audiometamer.signals.presentation import PresentationSettings, write_pcm
 
+EXAMPLES = Path(experiment.__file__).parent / "texts" / "en"
 LEVELS = 8
 SECONDS = 0.05  # of each of the three intervals
 GAP = 0.05
-SERVE = (sys.executable, "-m", "tests.tiny_course")
+SERVE = (sys.executable, __file__)
 
 
 class StaircaseDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -34,8 +36,12 @@ class StaircaseDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, kw_
     longest_wait: float = 0.3
 
     @property
-    def answers(self) -> Answers:
-        return Answers(kind="abx")
+    def answers(self) -> ResponseFormat:
+        return ResponseFormat(kind="abx")
+
+    def example(self, text: str) -> Path:
+        """One of a recognition experiment."""
+        return EXAMPLES / ("instructions-abx.md" if text == "instructions" else f"{text}.md")
 
     @property
     def gap(self) -> float:
@@ -65,7 +71,7 @@ class Staircase:
             kind, level = "main", _level(main)
         else:
             return None
-        return Wanted(self.first + len(heard), kind, {"level": level, "list": number})
+        return TrialRequest(self.first + len(heard), kind, {"level": level, "list": number})
 
     def ahead(self, number, heard, pending):
         """Only after the last trial of a block does the next not depend on the answer."""
@@ -80,7 +86,7 @@ class Staircase:
             time.sleep(0.01)
         name = hashlib.sha256(f"{wanted.about['list']} {wanted.trial}".encode()).hexdigest()[:12]
         trial = Trial(wanted.trial, wanted.kind, name)
-        return Decided(trial, str(1 + int(name, 16) % 2), {**wanted.about, "made": made, "waited": round(waited(), 3)})
+        return DecidedTrial(trial, str(1 + int(name, 16) % 2), {**wanted.about, "made": made, "waited": round(waited(), 3)})
 
     def stimulus(self, decided):
         path = self.folder / "levels" / f"{decided.about['level']}.wav"
@@ -93,19 +99,11 @@ class Staircase:
     def progress(self, number, heard):
         return sum(one.decided.trial.kind == "main" for one in heard) / self.design.trials
 
-    def table(self, answers):
-        rows = [
-            (
-                one.listener,
-                given.trial.trial,
-                given.trial.kind,
-                given.decided.about["level"] if given.decided else "",
-                given.correct,
-            )
-            for one in answers.enrolled
-            for given in answers.given(one.listener)
-        ]
-        return "".join("\t".join(map(str, row)) + "\n" for row in [("listener", "trial", "kind", "level", "correct"), *rows])
+    columns = ("listener", "trial", "kind", "level", "correct")
+
+    def row(self, listener, decided, answer):
+        trial, level = decided.trial, decided.about["level"]
+        return dict(zip(self.columns, (listener, trial.trial, trial.kind, level, answer.answer == decided.answer), strict=True))
 
 
 def _level(main):
@@ -118,27 +116,27 @@ def _level(main):
 def write_course(folder: Path, *, page: Path | None = None, listeners=3, checks=1, **settings) -> Path:
     """The folder of an experiment; `page`: of another one, to be copied."""
     design = StaircaseDesign("Just noticeable", listeners, headphones=Headphones(trials=max(checks, 1), minimum=1), **settings)
-    sounds, draws = Settings(sample_rate=48_000), Draws(0, b"tiny")
+    sounds, draws = PresentationSettings(sample_rate=48_000), Draws(0, b"tiny")
     generator = np.random.default_rng(0)
     noise = 0.02 * generator.standard_normal((3, round(SECONDS * 48_000)))
     gap = np.zeros(round(GAP * 48_000))
     for level in range(LEVELS):
         parts = [noise[0], gap, noise[1] * (1 + level / LEVELS), gap, noise[2]]
         write_pcm(folder / "levels" / f"{level}.wav", np.concatenate(parts), sounds, name=str(level), draws=draws)
-    key = {f"check{k}": Entry("", "headphones", "", "", "", False, {}, "2") for k in range(checks)}
-    for name in (*key, layout.CALIBRATION):
+    key = {f"check{k}": KeyEntry("", "headphones", "", "", "", False, {}, "2") for k in range(checks)}
+    for name in (*key, layout.CALIBRATION_NOISE):
         write_pcm(
             folder / layout.SOUNDS / f"{name}.wav", np.concatenate([noise[0], gap, noise[1]]), sounds, name=name, draws=draws
         )
     names = {name: f"{layout.TEXTS_FOLDER}/{name}.md" for name in TEXTS}
     for name, path in names.items():
-        write_text(folder / path, read_text(folder / "x", design, name))
+        write_text(folder / path, f"The {name}.\n")
     write_text(folder / layout.DESIGN, toml_text(msgspec.structs.replace(design, texts=Texts(**names))))
     write_private(folder / layout.KEY, json_text(key))
     write_private(folder / layout.SECRET, "a secret\n")
     trials = [Trial(k, "headphones", name) for k, name in enumerate(key, start=1)]
     lists = [TrialList(k + 1, trials) for k in range(listeners)]
-    write_text(folder / layout.LISTS, json_text(Lists(0, "x", None, lists, course="staircase")))
+    write_text(folder / layout.LISTS, json_text(Lists(0, "x", None, lists, adaptive_command="staircase")))
     if page is None:
         (folder / layout.PAGE).mkdir()
     else:
