@@ -172,7 +172,7 @@ def read_trials(path: Path) -> list[TrialRow]:
 
 def required_columns(kind: type[msgspec.Struct]) -> list[str]:
     """Columns that a table of these records must have: the fields without a default."""
-    return [field.name for field in msgspec.structs.fields(kind) if field.required]
+    return [field.encode_name for field in msgspec.structs.fields(kind) if field.required]
 
 
 def note_unused(path: Path, columns: Sequence[str]) -> None:

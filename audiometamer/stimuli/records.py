@@ -142,7 +142,8 @@ def rejudge_item(
     judged : callable
         A metamer to the same with its new verdict.
     resume : callable
-        A metamer that failed to where its synthesis resumes, which is kept as a checkpoint; None if there is nothing to resume.
+        A metamer that failed to where its synthesis resumes, which is kept as a checkpoint; None if there is nothing to
+        resume.
     """
     at = folder / item.folder
     attempts = sorted((at / ATTEMPTS).glob(f"*/{RECORD}"), key=lambda path: int(path.parent.name))
