@@ -24,7 +24,7 @@ from audiometamer.metamers.settings import places
 from audiometamer.metamers.synthesis import Metamer, default_null, places
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.models.inputs import read_clips
+from audiometamer.models.inputs import check_clip_names, read_clips
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
@@ -106,7 +106,7 @@ def synth(
 
 def _read_targets(model: Model, paths: Sequence[Path]) -> list[GivenTarget]:
     """Activations from files, their layers by the names under which the model records them."""
-    check_names(paths)
+    check_clip_names(paths)
     return [read_target(path).rename_layers(model.canonical) for path in paths]
 
 
