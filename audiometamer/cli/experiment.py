@@ -19,7 +19,8 @@ from audiometamer.experiment.reading import experiment_of, read_experiment
 from audiometamer.listening import folder as layout
 from audiometamer.listening.collect import RefusalsError
 from audiometamer.listening.collect import collect as collect_files
-from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.export import write_tables
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.identity import identity
 from audiometamer.listening.reading import read_answers

@@ -21,7 +21,9 @@ from audiometamer.metamers.judging import null_notice
 from audiometamer.metamers.layout import INDEX
 from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.settings import places
-from audiometamer.metamers.synthesis import Metamer, default_null, places
+from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.criteria import default_null
+from audiometamer.metamers.settings import places
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.models.inputs import check_clip_names, read_clips

@@ -25,14 +25,18 @@ from audiometamer.dimensions.ladder import (
 from audiometamer.dimensions.ladder_plan import LadderPlan, PlannedLadder, PlannedMove, open_ladder_plan, planned_ladder
 from audiometamer.dimensions.moving import Move, Moved, move
 from audiometamer.errors import AudioMetamerError, BrokenError, one_line
-from audiometamer.io.files import JSON_ERRORS, file_lock, make_folder, set_aside, write_json
+from audiometamer.io.files import make_folder
+from audiometamer.io.files import set_aside
+from audiometamer.io.files import write_json
+from audiometamer.metamers.record_files import JSON_ERRORS
+from audiometamer.io.locks import file_lock
 from audiometamer.io.locks import file_lock
 from audiometamer.jobs.claims import remove_dead_claims
 from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
 from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
 from audiometamer.jobs.workers import Interruption
 from audiometamer.metamers.record_files import JSON_ERRORS
-from audiometamer.metamers.results import JSON_ERRORS
+from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal, write_signal

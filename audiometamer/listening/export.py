@@ -8,12 +8,12 @@ from audiometamer.listening.received import EVENTS, LISTENERS, PARTICIPANTS, TRI
 
 
 def write_tables(answers: ReceivedAnswers, out: Path) -> None:
-    """Write all tables into a folder; who the participants are, for the owner alone.
+    """Write all tables into a folder; that of the participants is readable by its owner only.
 
     Raises
     ------
     AudioMetamerError
-        If a table is there already, or it cannot be written.
+        If a table exists already, or cannot be written.
     """
     for table in (TRIALS, LISTENERS, EVENTS, PARTICIPANTS):
         if (out / table).exists():

@@ -1,4 +1,4 @@
-"""Reading the database of answers, beside a server that is running; rows that cannot be read are named and left out."""
+"""Reading the database of answers, even while a server is running; rows that cannot be read are reported and left out."""
 
 import shutil
 import sqlite3
@@ -24,7 +24,7 @@ _DECODER = msgspec.json.Decoder(Message)
 
 
 def read_answers(database: Path, experiment: Experiment) -> ReceivedAnswers:
-    """Read everything in one transaction, beside a server that goes on; what cannot be read is named and left out.
+    """Read everything in one transaction, even while a server is running; what cannot be read is reported and left out.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def read_answers(database: Path, experiment: Experiment) -> ReceivedAnswers:
         if experiment.adaptive is not None:
             for listener, trial, content in db.execute("SELECT listener, trial, CAST(content AS BLOB) FROM decided"):
                 found.decide(listener, trial, content)
-        # Those of a listener in the order in which they came: clocks are set, and the order of rows is not.
+        # In the order in which they arrived: clocks can be set, but the order of rows cannot.
         for listener, key, content in db.execute(
             "SELECT listener, key, CAST(content AS BLOB) FROM messages ORDER BY listener, trial, rowid"
         ):
@@ -53,7 +53,7 @@ def read_answers(database: Path, experiment: Experiment) -> ReceivedAnswers:
 
 @contextmanager
 def _reading(database: Path) -> Iterator[sqlite3.Connection]:
-    """A database that is not changed; a copy of it where SQLite cannot make the files beside it that it needs."""
+    """A database, opened read-only; a copy of it where SQLite cannot create the files that it needs beside it."""
     database = resolved(database)
     with ExitStack() as stack:
         try:
@@ -62,7 +62,7 @@ def _reading(database: Path) -> Iterator[sqlite3.Connection]:
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                     raise
-                folder = Path(stack.enter_context(TemporaryDirectory()))  # for its owner alone
+                folder = Path(stack.enter_context(TemporaryDirectory()))  # readable by its owner only
                 for end in DATABASE_SUFFIXES[:2]:
                     if (path := database.with_name(database.name + end)).exists():
                         shutil.copyfile(path, folder / path.name)
@@ -74,7 +74,7 @@ def _reading(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _opened(database: Path) -> "closing[sqlite3.Connection]":
-    """A connection that cannot write, once something was read by it."""
+    """A read-only connection, from which something has been read."""
     db = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, isolation_level=None)
     try:
         db.execute("PRAGMA user_version").fetchone()
@@ -85,7 +85,7 @@ def _opened(database: Path) -> "closing[sqlite3.Connection]":
 
 
 def _lacks_journal(database: Path) -> bool:
-    """Whether a database was in use, by its header, and there is no journal of what was written last."""
+    """Whether a database was in use, by its header, and the journal of the last writes is missing."""
     with database.open("rb") as file:
         in_use = file.read(20)[18:] == b"\2\2"
     journal = resolved(database)
@@ -94,9 +94,9 @@ def _lacks_journal(database: Path) -> bool:
 
 @dataclass
 class _Rows:
-    """What can be read of a database, row by row; the rest is named.
+    """The rows of a database that can be read; the others are reported.
 
-    Rows of earlier versions, and of hands that changed them, must not keep everybody else's answers from being read.
+    Rows that an earlier version wrote, or somebody has edited, must not prevent all other answers from being read.
     """
 
     experiment: Experiment
@@ -116,7 +116,7 @@ class _Rows:
     def decide(self, listener: int, trial: int, content: bytes) -> None:
         assert self.experiment.adaptive is not None
         if listener not in self.enrolled:
-            return  # their list is named
+            return  # already reported
         with self._named(f"listener {listener}, trial {trial}"):
             decided = msgspec.json.decode(content, type=DecidedTrial)
             self.experiment.adaptive.check(self.enrolled[listener].list, decided)
@@ -124,7 +124,7 @@ class _Rows:
 
     def keep(self, listener: int, key: str, content: bytes) -> None:
         if listener not in self.enrolled:
-            return  # their list is named
+            return  # already reported
         with self._named(f"listener {listener}, message {readable(key)}"):
             message = _DECODER.decode(content)
             if isinstance(message, AnswerMessage):
@@ -132,7 +132,7 @@ class _Rows:
             self.messages[listener].append(message)
 
     def _check(self, listener: int, answer: AnswerMessage) -> None:
-        """Whether an answer is to a trial of this listener's."""
+        """Raise `ValueError` unless an answer is to a trial of this listener."""
         trials = self.experiment.trials(self.enrolled[listener].list)
         if answer.trial > len(trials):
             found = self.decided.get((listener, answer.trial))
@@ -146,12 +146,12 @@ class _Rows:
     def _named(self, row: str) -> Iterator[None]:
         try:
             yield
-        except (ValueError, RecursionError) as error:  # of which those of msgspec are
+        except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
             self.unreadable.append(f"{row}: it cannot be read and is left out: {readable(str(error))}")
 
 
 def read_decided(database: Path, stimulus: str) -> DecidedTrial:
-    """What the trial is that plays this sound, of those that were decided on the way; raises as `read_answers`."""
+    """The adaptive trial that plays a sound; raises as `read_answers`."""
     with _reading(database) as db:
         found = db.execute("SELECT content FROM decided WHERE stimulus = ?", (stimulus,)).fetchone()
     if found is None:

@@ -29,7 +29,7 @@ COUNTED_AS = "counted_as"  # column of trials, where some answers count as other
 
 
 class EnrolledListener(msgspec.Struct, frozen=True):
-    """A listener, as the database has them."""
+    """A listener, as in the database."""
 
     listener: int
     list: int
@@ -62,17 +62,17 @@ class ParticipantRow(msgspec.Struct, frozen=True):
 
 
 class JudgedAnswer(NamedTuple):
-    """An answer, and what it was given to.
+    """An answer and its trial.
 
     Parameters
     ----------
-    trial : TrialRow
-        Of the list, or decided on the way.
+    trial : Trial
+        Trial of the list, or adaptive.
     right : str
         The right answer.
     message : AnswerMessage
     decided : DecidedTrial or None
-        None of trials of the list.
+        None for trials of the list.
     correct : bool
         Whether it counts as the right answer.
     """
@@ -86,18 +86,18 @@ class JudgedAnswer(NamedTuple):
 
 @dataclass(frozen=True)
 class ReceivedAnswers:
-    """All that listeners sent, as it was at one moment.
+    """All that listeners have sent, at one moment.
 
     Parameters
     ----------
     experiment : Experiment
     enrolled : list of EnrolledListener
     messages : dict of int to list of Message
-        By listener; answers in the order of their trials, others in that of their arrival.
+        By listener; answers in the order of their trials, other messages in the order of their arrival.
     decided : dict of (int, int) to DecidedTrial
         By listener and trial; empty where all trials were drawn beforehand.
     unreadable : list of str
-        What was kept by an earlier version or changed since, and is left out: a line each.
+        Rows that an earlier version wrote or that were changed since, and that are left out: one line each.
     """
 
     experiment: Experiment
@@ -108,7 +108,7 @@ class ReceivedAnswers:
 
     @cached_property
     def notices(self) -> list[str]:
-        """What the tables lack, a line for each message with a date out of range, whose cell is empty, or that cannot be read."""
+        """What the tables lack: one line for each message that cannot be read, or whose date is out of range."""
         dated = ((listener, message) for listener, messages in self.messages.items() for message in messages)
         return [
             *self.unreadable,
@@ -123,10 +123,10 @@ class ReceivedAnswers:
         return [message for message in self.messages[listener] if isinstance(message, AnswerMessage)]
 
     @cached_property
-    def _given(self) -> dict[int, list[JudgedAnswer]]:
-        return {one.listener: [self._judged(one, answer) for answer in self.answers(one.listener)] for one in self.enrolled}
+    def _judged_answers(self) -> dict[int, list[JudgedAnswer]]:
+        return {one.listener: [self._judge(one, answer) for answer in self.answers(one.listener)] for one in self.enrolled}
 
-    def _judged(self, one: EnrolledListener, answer: AnswerMessage) -> JudgedAnswer:
+    def _judge(self, one: EnrolledListener, answer: AnswerMessage) -> JudgedAnswer:
         trials = self.experiment.trials(one.list)
         if answer.trial <= len(trials):
             right = self.experiment.key[answer.stimulus].answer
@@ -137,26 +137,29 @@ class ReceivedAnswers:
         return JudgedAnswer(decided.trial, decided.answer, answer, decided, answer.answer == decided.answer)
 
     def judged(self, listener: int) -> list[JudgedAnswer]:
-        """The answers of one listener with what they were given to, in order."""
-        return self._given[listener]
+        """The answers of one listener with their trials, in order."""
+        return self._judged_answers[listener]
 
     def completed(self, listener: int) -> list[CompletedTrial]:
-        """The trials of one listener that were decided on the way and answered, in order."""
-        return [CompletedTrial(g.decided, g.message.answer, g.correct) for g in self.judged(listener) if g.decided is not None]
+        """The adaptive trials that one listener has answered, in order."""
+        return [
+            CompletedTrial(one.decided, one.message.answer, one.correct)
+            for one in self.judged(listener) if one.decided is not None
+        ]  # fmt: skip
 
     @property
     def total(self) -> int:
-        """How many answers there are."""
-        return sum(map(len, self._given.values()))
+        """Number of answers."""
+        return sum(map(len, self._judged_answers.values()))
 
     def form(self, listener: int, name: str) -> Mapping[str, Any]:
-        """What a listener wrote into a form, the last time; nothing if they did not."""
+        """What a listener last wrote into a form; empty if they did not."""
         found = [m.content for m in self.messages[listener] if isinstance(m, FormMessage) and m.form == name]
         return found[-1] if found else {}
 
     @property
     def trials(self) -> list[TrialRow]:
-        """A row for each answer to a trial of the lists."""
+        """One row for each answer to a trial of the lists."""
         return [trial for one in self.enrolled for trial in self._trials(one)]
 
     def _trials(self, one: EnrolledListener) -> Iterator[TrialRow]:
@@ -177,7 +180,7 @@ class ReceivedAnswers:
             )  # fmt: skip
 
     def _network_correct(self, entry: KeyEntry) -> bool | None:
-        """Whether the model that made the metamer recognises this very sound; None where that is not asked."""
+        """Whether the metamer's own model recognises this very sound; None where sounds are not recognised."""
         if not isinstance(entry.condition, ConditionKey) or self.experiment.design.compares:
             return None
         label = entry.recognised_by.get(entry.condition.model)
@@ -185,18 +188,18 @@ class ReceivedAnswers:
 
     @cached_property
     def listeners(self) -> list[ListenerRow]:
-        """A row for each listener."""
+        """One row for each listener."""
         return [self._listener(one) for one in self.enrolled]
 
     def _listener(self, one: EnrolledListener) -> ListenerRow:
-        given = self.judged(one.listener)
-        checks = [answer.correct for answer in given if answer.trial.kind == "headphones"]
+        judged = self.judged(one.listener)
+        checks = [answer.correct for answer in judged if answer.trial.kind == "headphones"]
         replies = {**self.form(one.listener, "questions-before"), **self.form(one.listener, "questions-after")}
         asked = {question.name: replies.get(question.name) for question in self.experiment.design.questions}
         return ListenerRow(
             listener=str(one.listener), group=one.group,
             headphones_correct=sum(checks) if checks else None, headphones_trials=len(checks) or None,
-            practice_correct=sum(answer.correct for answer in given if answer.trial.kind == "practice"),
+            practice_correct=sum(answer.correct for answer in judged if answer.trial.kind == "practice"),
             finished=one.finished is not None, excluded=one.excluded is not None, reason=one.excluded or "",
             questionnaire={
                 "list": str(one.list), "enrolled": one.enrolled,
@@ -206,7 +209,7 @@ class ReceivedAnswers:
 
     @property
     def events(self) -> list[EventRow]:
-        """A row for each event."""
+        """One row for each event."""
         return [
             EventRow(str(one.listener), event.trial, event.what, in_utc(event.when), json_cell(event.details))
             for one in self.enrolled
@@ -216,7 +219,7 @@ class ReceivedAnswers:
 
     @property
     def participants(self) -> list[ParticipantRow]:
-        """A row for each listener, with who they are."""
+        """One row for each listener, with who they are to their service."""
         return [
             ParticipantRow(str(one.listener), one.service or "", one.participant or "", one.parameters) for one in self.enrolled
         ]
@@ -237,13 +240,13 @@ class ReceivedAnswers:
         if table == TRIALS and (counted := self.experiment.design.answers.counted):
             columns = (*columns, COUNTED_AS)
             rows = [{**row, COUNTED_AS: counted.get(row["answer"], row["answer"])} for row in rows]
-        return table_text(columns, rows, harmless=SIGN)  # a number that was typed is a text
+        return table_text(columns, rows, harmless=SIGN)  # a typed number is a text
 
-    def _adaptive_rows(self, course: AdaptiveSequence) -> Iterator[Mapping[str, object]]:
+    def _adaptive_rows(self, sequence: AdaptiveSequence) -> Iterator[Mapping[str, object]]:
         for one in self.enrolled:
-            for given in self.judged(one.listener):
-                if given.decided is not None:
-                    yield course.row(str(one.listener), given.decided, given.message)
+            for answer in self.judged(one.listener):
+                if answer.decided is not None:
+                    yield sequence.row(str(one.listener), answer.decided, answer.message)
 
 
 def _named(message: Message) -> str:

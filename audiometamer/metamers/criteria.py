@@ -23,7 +23,8 @@ from audiometamer.matching.complex_values import as_real
 from audiometamer.metamers.verdicts import Verdict
 from audiometamer.models.adapters.joined import Joined
 from audiometamer.models.checking import check_mode
-from audiometamer.models.model import Model, check_mode
+from audiometamer.models.model import Model
+from audiometamer.models.checking import check_mode
 from audiometamer.statistics.pairwise import RowStore, UniqueSignals, gram_matrix, pairwise_correlations
 
 METRICS = ("snr_db", "pearson_r2", "spearman_rho")

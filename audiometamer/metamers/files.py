@@ -15,7 +15,7 @@ from audiometamer.metamers.results import (
 )
 from audiometamer.metamers.saving import evidence_from_result, save_signal
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer
+from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import can_resume
 from audiometamer.signals.audio import Clip

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from audiometamer.errors import AudioMetamerWarning, BrokenError
-from audiometamer.io.files import exclusive_folder
+from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import folder_of
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.loop import Penalty
@@ -26,7 +26,13 @@ from audiometamer.metamers.layout import FIGURE, checkpoint_path, clip_folder, s
 from audiometamer.metamers.record_files import warn_about_broken
 from audiometamer.metamers.saving import archive_attempt, save_signal
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer, Progress, check_clip, default_null, iterate_metamers, places, settings_of
+from audiometamer.metamers.synthesis import check_clip
+from audiometamer.metamers.synthesis import iterate_metamers
+from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.metamer import Progress
+from audiometamer.metamers.criteria import default_null
+from audiometamer.metamers.settings import places
+from audiometamer.metamers.metamer import settings_of
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.metamers.verdicts import verdict_word

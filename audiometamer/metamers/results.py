@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
-from audiometamer.io.files import is_safe_relative_path
+from audiometamer.io.paths import is_safe_relative_path
 from audiometamer.io.names import portable_key, safe_name
 from audiometamer.io.paths import is_safe_relative_path
 from audiometamer.io.tables import read_cells

@@ -18,14 +18,21 @@ from audiometamer.io.names import safe_name
 from audiometamer.io.tables import write_table
 from audiometamer.metamers.clip_folders import file_holds_clip
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import file_holds_clip, metamer_from_result, with_checksums
+from audiometamer.metamers.files import metamer_from_result
+from audiometamer.metamers.clip_folders import file_holds_clip
+from audiometamer.metamers.saving import with_checksums
 from audiometamer.metamers.layout import PLANNED, RECORD, suffix_of
 from audiometamer.metamers.measuring import rank_key
 from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.record_files import decode_record
-from audiometamer.metamers.results import PLANNED, RECORD, PlannedItem, read_result, suffix_of
+from audiometamer.metamers.results import PlannedItem
+from audiometamer.metamers.results import read_result
+from audiometamer.metamers.layout import PLANNED
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.layout import suffix_of
 from audiometamer.metamers.saving import with_checksums
-from audiometamer.metamers.synthesis import Metamer, rank_key
+from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.measuring import rank_key
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import write_signal

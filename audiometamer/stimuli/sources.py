@@ -14,7 +14,10 @@ from audiometamer.io.tables import read_table
 from audiometamer.models.inputs import load_clip
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import SOUND_ENDINGS, Clip
-from audiometamer.signals.clip_names import clip_name, excerpt_name, name_of, seconds_in
+from audiometamer.signals.clip_names import clip_name
+from audiometamer.signals.clip_names import excerpt_name
+from audiometamer.signals.clip_names import seconds_in
+from audiometamer.models.adapters.image_networks import name_of
 from audiometamer.signals.images import PICTURE_ENDINGS
 from audiometamer.stimuli.layout import CLIP_COLUMNS, clip_tables
 from audiometamer.stimuli.plan import LoadedPlan

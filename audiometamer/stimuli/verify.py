@@ -18,17 +18,15 @@ from audiometamer.metamers.folder_kinds import check_set, is_set
 from audiometamer.metamers.integrity import is_original, is_signal
 from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, find_records, relative_record_path
 from audiometamer.metamers.record_files import warn_about_broken
-from audiometamer.metamers.results import (
-    ITEMS,
-    PLANNED,
-    RECORD,
-    check_set,
-    find_records,
-    is_set,
-    read_item,
-    read_result,
-    warn_about_broken,
-)
+from audiometamer.metamers.results import read_item
+from audiometamer.metamers.results import read_result
+from audiometamer.metamers.layout import ITEMS
+from audiometamer.metamers.layout import PLANNED
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.folder_kinds import check_set
+from audiometamer.metamers.layout import find_records
+from audiometamer.metamers.folder_kinds import is_set
+from audiometamer.metamers.record_files import warn_about_broken
 from audiometamer.signals.integrity import is_intact
 from audiometamer.signals.whole import is_intact
 from audiometamer.stimuli.layout import ATTEMPTS, ERROR, MANIFEST, ORIGINALS

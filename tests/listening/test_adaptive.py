@@ -239,8 +239,8 @@ def test_nobody_waits_longer_than_the_longest_wait(client, store, experiment):
 @pytest.mark.parametrize("why", ["the server ends", "nobody asks"])
 def test_what_nobody_waits_for_is_not_decided(experiment, store, monkeypatch, why):
     ending = []
-    monkeypatch.setattr(deciding, "_LOOK_AROUND", 0.02)
-    monkeypatch.setattr(deciding, "_GRACE", 0.05)
+    monkeypatch.setattr(deciding, "_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(deciding, "_GRACE_SECONDS", 0.05)
     experiment.adaptive.is_made = lambda seconds: False
     app = create_app(experiment, store, ending=lambda: bool(ending))
     with TestClient(app, raise_server_exceptions=False) as client:

@@ -201,6 +201,18 @@ def test_who_forges_the_state_of_others_moves_nobody(jatos, experiment):
     assert told[12]["state"] == {"next": 1, "over": None, "forms": []}  # elsewhere nothing is left but what was forged
 
 
+@pytest.mark.parametrize("depth", [3, 4, 4000])
+def test_a_state_that_is_nested_too_deep_is_not_believed_and_stops_nobody(jatos, experiment, depth):
+    messages = all_messages(experiment, 1)
+    told = run_page(jatos, [
+        with_link(1, experiment, 1), *(by(1, message) for message in messages[:3]),
+        {"do": "bury", "depth": depth}, with_link(1, experiment, 1), {"do": "session", "as": "1"}, by(1, messages[3]),
+    ])  # fmt: skip
+    assert told[5] == told[0]
+    assert told[6]["state"] == {"next": 3, "over": None, "forms": ["consent"]}
+    assert told[7]["state"] == {"next": 4, "over": None, "forms": ["consent"]}
+
+
 @pytest.mark.parametrize("spoilt", [None, 5, "x", []])
 def test_who_spoils_the_batch_session_keeps_nobody_from_answering(jatos, experiment, spoilt):
     """Neither who is under way nor who comes after it."""

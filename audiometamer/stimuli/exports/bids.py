@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from audiometamer.io.files import write_json
-from audiometamer.signals.presentation import NOISE, TONE, Settings
+from audiometamer.signals.presentation import NOISE
+from audiometamer.signals.presentation import TONE
+from audiometamer.metamers.settings import Settings
 from audiometamer.stimuli.exports.sounds import (
     Columns,
     ExportedSound,

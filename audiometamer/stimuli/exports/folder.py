@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from audiometamer.signals.presentation import Settings
+from audiometamer.metamers.settings import Settings
 from audiometamer.stimuli.exports.sounds import PLAYED, ExportedSound, ExportFormat, anything_goes, write_sounds
 
 

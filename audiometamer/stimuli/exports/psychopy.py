@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.signals.presentation import Settings
+from audiometamer.metamers.settings import Settings
 from audiometamer.stimuli.exports.sounds import (
     PLAYED,
     ExportedSound,

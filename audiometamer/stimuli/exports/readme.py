@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from audiometamer.signals.presentation import NOISE, TONE, Settings
+from audiometamer.signals.presentation import NOISE
+from audiometamer.signals.presentation import TONE
+from audiometamer.metamers.settings import Settings
 from audiometamer.stimuli.exports.sounds import ExportedSound
 from audiometamer.version import __version__
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from audiometamer.io.tables import write_table
-from audiometamer.signals.presentation import Settings
+from audiometamer.metamers.settings import Settings
 from audiometamer.stimuli.set import RIGHTS, UNKNOWN
 
 
