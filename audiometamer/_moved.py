@@ -158,7 +158,7 @@ NAMES = {
     "drawing.names_as_they_are": "drawing.literal_text",
     "errors.near": "errors.closest_names",
     "errors.some_of": "errors.first_few",
-    "experiment.analysis.exclusions.people": "errors.format_listeners",
+    "experiment.analysis.exclusions.people": "errors.listeners_in_words",
     "experiment.course.Course": "listening.course.AdaptiveSequence",
     "experiment.course.Heard": "listening.course.CompletedTrial",
     "experiment.design.Breaks": "listening.design.Breaks",

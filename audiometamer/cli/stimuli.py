@@ -12,9 +12,6 @@ from audiometamer.errors import AudioMetamerError, pluralize
 from audiometamer.metamers.folder_kinds import is_set
 from audiometamer.metamers.layout import find_records
 from audiometamer.metamers.summaries import ATTEMPTS
-from audiometamer.metamers.layout import find_records
-from audiometamer.metamers.folder_kinds import is_set
-from audiometamer.metamers.summaries import ATTEMPTS
 from audiometamer.signals.presentation import PresentationSettings
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting

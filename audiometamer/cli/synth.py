@@ -21,9 +21,6 @@ from audiometamer.metamers.judging import null_notice
 from audiometamer.metamers.layout import INDEX
 from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.settings import places
-from audiometamer.metamers.metamer import Metamer
-from audiometamer.metamers.criteria import default_null
-from audiometamer.metamers.settings import places
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.models.inputs import check_clip_names, read_clips
@@ -81,7 +78,7 @@ def synth(
 ) -> None:
     """Make metamers of recordings or photographs, CLIPS, and write them with their evidence.
 
-    What is finished is kept, and every five minutes also what is not: the same command can_resume where it was interrupted.
+    What is finished is kept, and every five minutes also what is not: the same command resumes where it was interrupted.
 
     A+B among the layers is matched at both at once; A/channels=0:32, A/frames=10:20, A/units=3.5.9 and A/average=time are parts
     of a layer.

@@ -17,25 +17,20 @@ from audiometamer.dimensions.ladder import (
     ladder_of,
     original_path,
     read_ladder,
-    read_moved_stimuli,
-    read_moved_stimulus,
+    read_rung,
+    read_rungs,
     save_moved,
     write_moves,
 )
 from audiometamer.dimensions.ladder_plan import LadderPlan, PlannedLadder, PlannedMove, open_ladder_plan, planned_ladder
 from audiometamer.dimensions.moving import Move, Moved, move
 from audiometamer.errors import AudioMetamerError, BrokenError, one_line
-from audiometamer.io.files import make_folder
-from audiometamer.io.files import set_aside
-from audiometamer.io.files import write_json
-from audiometamer.metamers.record_files import JSON_ERRORS
-from audiometamer.io.locks import file_lock
+from audiometamer.io.files import make_folder, set_aside, write_json
 from audiometamer.io.locks import file_lock
 from audiometamer.jobs.claims import remove_dead_claims
 from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
 from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
 from audiometamer.jobs.workers import Interruption
-from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
@@ -122,7 +117,7 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
                 write_signal(at, clip.samples, model.sample_rate)
             elif (there := read_signal(at)).shape != clip.samples.shape or not there.allclose(clip.samples, rtol=0, atol=_SAME):
                 raise AudioMetamerError(f"{at} is not {clip.name} of this plan; choose another output, or rename the recording")
-    if not (rungs := read_moved_stimuli(folder)):
+    if not (rungs := read_rungs(folder)):
         return
     ladder_of(folder, rungs).check(dimensions)
     for record, path in rungs:
@@ -139,10 +134,10 @@ def _record(planned: PlannedLadder, each: PlannedMove) -> Path:
 
 
 def _is_made(planned: PlannedLadder, each: PlannedMove) -> bool:
-    """Whether a moved signal is there and whole; `read_moved_stimuli` has said what is not."""
+    """Whether a moved signal is there and whole; `read_rungs` has said what is not."""
     record = _record(planned, each)
     try:
-        return record.exists() and read_moved_stimulus(record) is not None
+        return record.exists() and read_rung(record) is not None
     except BrokenError:
         return False
 
@@ -170,7 +165,7 @@ def _finalize(folder: Path) -> None:
     """Write the tables of all that is there; of several runs that end together the last one writes last."""
     remove_dead_claims(folder / _CLAIMS)
     with file_lock(folder / _LOCK):
-        rungs = read_moved_stimuli(folder)
+        rungs = read_rungs(folder)
         write_moves(folder, rungs)
         write_calibration(folder / CALIBRATION, calibrate(rung.record for rung in rungs))
 

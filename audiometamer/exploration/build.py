@@ -14,8 +14,8 @@ import msgspec
 from audiometamer.dimensions.dimensions import Dimension, Dimensions, folder_of_layer, load_all
 from audiometamer.dimensions.ladder import Ladder, MovedStimulus, read_ladder
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.course import ExplorationSequence
-from audiometamer.exploration.design import ExplorationDesign, fit_to_ladder, read_exploration_design
+from audiometamer.exploration.course import ExplorationCourse
+from audiometamer.exploration.design import ExplorationDesign, read_exploration_design, suited
 from audiometamer.exploration.making import RenderQueue
 from audiometamer.exploration.model_mover import open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
@@ -44,13 +44,13 @@ class Built(NamedTuple):
 
     Parameters
     ----------
-    course : ExplorationSequence
+    course : ExplorationCourse
         With the design as it lies in the folder.
     rungs : int
         Moved signals that were copied.
     """
 
-    course: ExplorationSequence
+    course: ExplorationCourse
     rungs: int
 
 
@@ -83,7 +83,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
     with error_context(design, "ladder.folder"):
         ladder = read_ladder(design.parent / read.ladder.folder, strict=True)
         ladder.check_files()
-    asked = fit_to_ladder(design, read, ladder)
+    asked = suited(design, read, ladder)
     with error_context(design, "ladder"):
         chosen = asked.chosen(ladder)
     with error_context(design, "procedure"):
@@ -109,7 +109,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> Built:
         lists = [TrialList(k, check_trials(k, [*checks], draws)[0]) for k in range(1, asked.listeners + 1)]
         drawn = Lists(asked.seed, __version__, _sha256_of(folder / LADDER), lists, COURSE, keyed=True)
         write_text(folder / layout.LISTS, json_text(drawn))
-    return Built(ExplorationSequence(out, resolved, read_ladder(out / LADDER), draws), len(rungs))
+    return Built(ExplorationCourse(out, resolved, read_ladder(out / LADDER), draws), len(rungs))
 
 
 def read_exploration(folder: Path) -> Experiment:
@@ -128,9 +128,7 @@ def exploration_with(folder: Path, lists: Lists, key: dict[str, KeyEntry]) -> Ex
     if lists.adaptive_command != COURSE:
         raise AudioMetamerError(f"{folder} is no exploration; it is for `audiometamer experiment`")
     design = read_exploration_design(folder / layout.DESIGN)
-    course = ExplorationSequence(
-        folder, design, read_ladder(folder / LADDER, strict=True), lists.draws(folder / layout.NAMES_KEY)
-    )
+    course = ExplorationCourse(folder, design, read_ladder(folder / LADDER, strict=True), lists.draws(folder / layout.NAMES_KEY))
     course.ladder.check_files()
     with error_context(folder / layout.DESIGN, "ladder"):
         assert course.procedures  # raises where the ladder is not that of the design
@@ -148,7 +146,7 @@ def served_exploration(folder: Path, *, device: str = "auto") -> Iterator[Experi
     """
     read = read_exploration(folder)
     course = read.adaptive
-    assert isinstance(course, ExplorationSequence)
+    assert isinstance(course, ExplorationCourse)
     making = course.design.making
     if making.way == "ladder":
         yield read

@@ -9,14 +9,14 @@ import torch
 from PIL import Image
 
 from audiometamer.exploration.design import ExplorationDesign
-from audiometamer.exploration.presented import PresentedTrial
+from audiometamer.exploration.presented import Presented
 from audiometamer.io.draws import Draws
 from audiometamer.listening.trials import interval_order
 from audiometamer.signals.images import STEPS_8_BIT, read_png
 from audiometamer.signals.presentation import in_sequence, pcm_wav, presentation_copy
 
 
-class RecentFiles:
+class Latest:
     """Files that were kept last, by name, which each stands for one file alone. May be used by several threads.
 
     Parameters
@@ -40,7 +40,7 @@ class RecentFiles:
                 del self._kept[next(iter(self._kept))]
 
 
-def trial_wav(folder: Path, trial: PresentedTrial, design: ExplorationDesign, *, name: str, draws: Draws) -> bytes:
+def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name: str, draws: Draws) -> bytes:
     """A WAV with all intervals of a trial and the silence between them.
 
     Each sound is at the sample rate, level and ramps of the design, and then has the gain of its interval.
@@ -49,7 +49,7 @@ def trial_wav(folder: Path, trial: PresentedTrial, design: ExplorationDesign, *,
     ----------
     folder : path
         Of the experiment.
-    trial : PresentedTrial
+    trial : Presented
     design : ExplorationDesign
     name : str
         Name of the WAV; its dither follows from it and `draws`.
@@ -67,14 +67,14 @@ def trial_wav(folder: Path, trial: PresentedTrial, design: ExplorationDesign, *,
     return pcm_wav(in_sequence(intervals, design.gap, settings), settings, name=name, draws=draws)
 
 
-def trial_png(folder: Path, trial: PresentedTrial, design: ExplorationDesign) -> bytes:
+def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> bytes:
     """A PNG with all images of a trial, one below the other, in the 8 bits of a ladder of images.
 
     Parameters
     ----------
     folder : path
         Of the experiment.
-    trial : PresentedTrial
+    trial : Presented
     design : ExplorationDesign
 
     Raises

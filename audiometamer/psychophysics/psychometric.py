@@ -91,7 +91,7 @@ def fit_psychometric(
     shape: Shape = "logistic",
     guess: float | None = 0.0,
     lapse: float | None = None,
-    most_lapses: float = 0.1,
+    max_lapse: float = 0.1,
     resamples: int = 0,
     seed: int = 0,
 ) -> Psychometric:
@@ -106,8 +106,8 @@ def fit_psychometric(
     guess : float or None
         Default 0: an open set. 1/n for n alternatives; None: fitted, between 0 and 1/2.
     lapse : float or None
-        Default None: fitted, between 0 and `most_lapses`.
-    most_lapses : float
+        Default None: fitted, between 0 and `max_lapse`.
+    max_lapse : float
         Default 0.1.
     resamples : int
         Of the parametric bootstrap, which draws answers from the fitted function; default 0, no intervals.
@@ -128,7 +128,7 @@ def fit_psychometric(
     position = np.log(x) if shape == "weibull" else x
     origin, scale = float(position.mean()), float(np.ptp(position))
     scaled = (position - origin) / scale
-    bounds = [(0.0, 0.5) if guess is None else (guess, guess), (0.0, most_lapses) if lapse is None else (lapse, lapse)]
+    bounds = [(0.0, 0.5) if guess is None else (guess, guess), (0.0, max_lapse) if lapse is None else (lapse, lapse)]
 
     def function(found: Values) -> Psychometric:
         """In the levels' own units."""

@@ -11,13 +11,9 @@ from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.io.toml_files import parse_toml
-from audiometamer.io.reading import read_file_bytes
-from audiometamer.io.reading import read_unicode
 from audiometamer.io.integers import as_seed
 from audiometamer.io.reading import read_file_bytes, read_unicode
 from audiometamer.io.toml_files import parse_toml
-from audiometamer.models.model_folder import save_weights
 from audiometamer.models.model_folder import save_weights
 from audiometamer.networks import CochCNN9
 

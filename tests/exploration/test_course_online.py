@@ -14,7 +14,7 @@ from tiny_ladder import record, write_rung
 
 from audiometamer.exploration import course as course_module
 from audiometamer.exploration.making import MoveRequest, RenderQueue
-from audiometamer.exploration.trial_stimuli import Latest, trial_wav
+from audiometamer.exploration.trial_stimuli import RecentFiles, trial_wav
 from audiometamer.listening.adaptive import CompletedTrial
 
 ONLINE = DESIGN.replace("[practice]", '[making]\nway = "online"\ndimensions = "x"\nlongest_wait = 0.3\nahead = 2\n\n[practice]')
@@ -125,7 +125,7 @@ def test_nothing_is_rendered_for_one_that_is_there_already(course, rendered, tmp
 
 
 def test_of_wavs_the_latest_are_kept():
-    kept = Latest(2)
+    kept = RecentFiles(2)
     for k in range(3):
         kept.keep(str(k), bytes([k]))
     assert [kept.get(str(k)) for k in range(3)] == [None, b"\x01", b"\x02"]

@@ -11,7 +11,6 @@ from audiometamer.io.hashes import sha256_of
 from audiometamer.metamers.evidence import Evidence, versions
 from audiometamer.metamers.files import save_metamer
 from audiometamer.metamers.index import write_index
-from audiometamer.metamers.index import write_index
 from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.verdicts import Verdict
