@@ -8,9 +8,8 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.fingerprints import fingerprint_of
-from audiometamer.io.integers import as_integer
 from audiometamer.io.fingerprints import fingerprint_of, is_known
+from audiometamer.io.integers import as_integer
 from audiometamer.matching.loop import check_optimizer
 from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roots
 from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, Phases
