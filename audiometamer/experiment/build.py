@@ -19,7 +19,8 @@ from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws, write_key
 from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import write_table
-from audiometamer.io.toml_files import Problem, error_context, problems_raised, toml_text
+from audiometamer.io.toml_files import error_context, problems_raised, toml_text
+from audiometamer.io.toml_problems import Problem
 from audiometamer.listening import folder as layout
 from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_texts
 from audiometamer.listening.design import INTERVALS, read_answers, read_sentences
