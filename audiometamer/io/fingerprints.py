@@ -1,4 +1,4 @@
-"""Fingerprints of functions and objects that callers pass, for records: the same in every process."""
+"""Fingerprints of functions and objects that callers pass, for records; the same in every process."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 
 def fingerprint_of(value: Any) -> str:
-    """The name of a function or class; with the start of a SHA-256 of its content, unless it is a plain function of ours.
+    """The name of a function or class, with the start of a SHA-256 of its content unless it is a plain function of ours.
 
     Parameters
     ----------
@@ -33,13 +33,13 @@ def fingerprint_of(value: Any) -> str:
 
 
 def _where(value: Any) -> str:
-    """The module that defines a function or class; of ours the package alone, whose modules may move."""
+    """The module that defines a function or class; for ours the package alone, since its modules may move."""
     package = value.__module__.partition(".")[0]
     return package if package == _OURS else value.__module__
 
 
 def _pieces(value: Any, seen: set[int]) -> Iterator[bytes]:
-    """What a value consists of; each object once."""
+    """The content of a value; each object once."""
     if isinstance(value, _PLAIN):
         yield repr(value).encode()
         return
