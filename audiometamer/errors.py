@@ -67,6 +67,11 @@ def first_few(names: Sequence[str], most: int = 3) -> str:
     return f"{first} and {len(names) - most} more" if len(names) > most else first
 
 
-def format_listeners(n: int) -> str:
+def pluralize(n: int, word: str) -> str:
+    """A number of things, as text: ``1 clip``, ``2 clips``."""
+    return f"{n} {word}{'s' * (n != 1)}"
+
+
+def listeners_in_words(n: int) -> str:
     """A number of listeners, as text: ``1 listener``, ``3 listeners``."""
-    return f"{n} listener{'s' * (n != 1)}"
+    return pluralize(n, "listener")

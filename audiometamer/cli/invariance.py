@@ -13,7 +13,7 @@ from audiometamer.cli.progress import tracked
 from audiometamer.distortions.invariance import Invariance, draw_curves, measure_invariance, write_table
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.names import as_output_folder
-from audiometamer.metamers.files import read_metamer
+from audiometamer.metamers.files import load_metamer
 from audiometamer.models.inputs import read_clips
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
@@ -78,7 +78,7 @@ def _signals(model: Model, path: Path) -> dict[str, Tensor]:
     if path.is_dir() or not path.with_suffix(".json").exists():
         (clip,) = read_clips(model, [path])
         return {clip.name: clip.samples}
-    metamer = read_metamer(path)
+    metamer = load_metamer(path)
     own = {f"{metamer.clip.name} {path.stem}": metamer.samples}
     if not isinstance(metamer.clip, Clip):  # made from activations: there is no original
         return own

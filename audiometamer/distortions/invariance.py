@@ -23,7 +23,8 @@ from audiometamer.drawing import literal_text
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.io.files import atomic_write, write_text
 from audiometamer.io.tables import table_text
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 
 TABLE_COLUMNS = (
     "sound", "layer", "inputs", "units", "exact", "rank_low", "rank_high", "metamer_dimension_low", "metamer_dimension_high",
@@ -213,7 +214,7 @@ class Jacobian:
 
     def _activations(self, signals: Tensor) -> Tensor:
         with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative
-            return record(self.model, signals, self.layer)[self.layer].flatten(1)
+            return record(self.model, signals, self.layer).flatten(1)
 
 
 def effective_rank(singular_values: Sequence[float]) -> float:

@@ -15,7 +15,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.paths import real_path
 from audiometamer.io.tables import read_table
-from audiometamer.metamers.belonging import check_belongs
+from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.results import Result, read_results
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import pad_or_crop, resample
@@ -134,7 +134,7 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
         the same clip's name.
     """
     collection, seen = Collection(), dict[tuple[str, str, str, int], Path]()
-    sum_of = cache(file_sha256)
+    file_hash = cache(file_sha256)
     naturals: dict[tuple[str, str], int] = {}  # by clip and SHA-256
     models_layers: dict[str, list[str]] = {}
     chosen = None if selection is None else {row["file"] for row in read_table(selection, required=["file"])}
@@ -143,13 +143,13 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
         if chosen is not None and result.file not in chosen:
             continue
         path, evidence = result.path, result.evidence
-        if not result.of_clip:
+        if not result.has_clip:
             warnings.warn(f"{path} matches given activations and no clip; it is left out", AudioMetamerWarning, stacklevel=2)
             continue
         for needed in (path, result.folder / result.original):
             if not needed.is_file():
                 raise AudioMetamerError(f"{needed} does not exist, but {result.folder / result.record} does")
-        check_belongs(result, sum_of)
+        check_integrity(result, file_hash)
         settings = evidence.settings
         place = (settings.clip, settings.model, settings.layer, result.seed)
         if (before := seen.setdefault(place, path)) != path:

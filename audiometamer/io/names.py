@@ -11,11 +11,15 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.paths import printable
 
 _MAX_BYTES = 150  # of a name; file systems accept 255
+# Device names on Windows, which no file may have there, whatever its suffix.
+_DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)
 
 
 def safe_name(name: str) -> str:
     """A name that every file system accepts; a long one is cut, and ends with its hash."""
     safe = re.sub(r"[^\w.@\-\[\]+=]+", "_", name).strip(".") or "_"
+    if _DEVICES.match(safe):
+        safe = f"_{safe}"
     if len(safe.encode()) <= _MAX_BYTES:
         return safe
     cut = safe.encode()[: _MAX_BYTES - 9].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""Processes that share long work through the disk: how they are started, watched, asked to stop, and how fast they are."""
+"""Worker processes that share long work through the disk: how they are started, watched and asked to stop."""
 
 import multiprocessing
 import os
@@ -21,13 +21,10 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_fe
 from audiometamer.io.processes import describe_exit
 
 # What a model, or a clip, can do wrong: it concerns the item, not the run.
-FAULTS = (AudioMetamerError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError)
+ITEM_ERRORS = (AudioMetamerError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError)
 _RESTARTS = 3
 _LONGEST = 200  # characters of a fault that is not ours
-_POLL = 2.0  # seconds between two looks at the disk
-
-# Items made so far, and what is going on.
-Report = Callable[[float, str], None]
+_POLL = 2.0  # seconds between two looks at the workers
 
 
 @dataclass
@@ -88,7 +85,7 @@ def interruptible() -> Iterator[Interruption]:
 Work = Callable[[torch.device, Interruption], object]
 
 
-def run_many(work: Work, workers: int, *, device: str, watch: Callable[[int], None]) -> None:
+def run_processes(work: Work, workers: int, *, device: str, watch: Callable[[int], None]) -> None:
     """Do work in several processes, and put another in the place of one that is killed.
 
     Parameters
@@ -210,55 +207,8 @@ def _work(work: Work, device: str, threads: int, tell: Connection) -> None:
             raise
 
 
-def stop_without_parent() -> None:
+def stop_if_orphaned() -> None:
     """Raise a KeyboardInterrupt in a worker whose parent has been killed."""
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():
         raise KeyboardInterrupt
-
-
-class Pace:
-    """How far a run is, how fast, and how long it will take.
-
-    Parameters
-    ----------
-    total : int
-        Items of the run.
-    complete : callable
-        How many of them are there, by the disk.
-    report : callable or None
-    """
-
-    def __init__(self, total: int, complete: Callable[[], int], report: Report | None) -> None:
-        self.total, self.complete = total, complete
-        self.report, self.began, self.looked = report, time.monotonic(), time.monotonic()
-        self.first = self.there = complete()
-
-    def of_worker(self, made: float, message: str) -> None:
-        """Told by the only worker here; others elsewhere are seen on the disk."""
-        if time.monotonic() - self.looked > 10 * _POLL:
-            self.there, self.looked = self.complete(), time.monotonic()
-        self._tell(max(self.first + made, self.there), message)
-
-    def of_disk(self, workers: int) -> None:
-        """Look at the disk."""
-        self._tell(self.complete(), f"{workers} workers")
-
-    def _tell(self, there: float, message: str) -> None:
-        if self.report is None:
-            return
-        there = min(there, self.total)  # what is attempted again was there before
-        seconds = time.monotonic() - self.began
-        rate = (there - self.first) / seconds if seconds else 0
-        left = (
-            f", {3600 * rate:.0f} an hour, {spell((self.total - there) / rate)} left" if rate > 0 and there < self.total else ""
-        )
-        self.report(there / self.total, f"{int(there)} of {self.total}{left}; {message}")
-
-
-def spell(seconds: float) -> str:
-    """Seconds in words: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
-    for size, unit, digits in ((86400, "days", 1), (3600, "h", 1), (60, "min", 0)):
-        if seconds >= 2 * size or (unit == "h" and seconds >= size):
-            return f"{seconds / size:.{digits}f} {unit}"
-    return f"{seconds:.0f} s"

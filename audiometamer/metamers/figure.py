@@ -12,8 +12,10 @@ from audiometamer.drawing import literal_text
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write
 from audiometamer.metamers.captions import caption, original_caption, verdict_colour
-from audiometamer.metamers.synthesis import Metamer, places
-from audiometamer.models.model import Model, record
+from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.settings import places
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 
 if TYPE_CHECKING:
@@ -100,6 +102,11 @@ def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
     figure = plot_metamers(metamers, model)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=110)
+
+
+def can_draw(model: Model) -> bool:
+    """Whether the signals of a model can be drawn: sounds and images can."""
+    return model.sample_rate is not None or (len(model.signal_shape) == 3 and model.signal_shape[0] in (1, 3))
 
 
 def draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]") -> None:

@@ -7,15 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
+from audiometamer.io.safetensors_header import announced_size
 
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
-
-
-class _Extent(msgspec.Struct):
-    """Extent of a tensor in a safetensors file."""
-
-    data_offsets: tuple[int, int]
 
 
 def is_intact(path: Path) -> bool:
@@ -60,13 +54,8 @@ def _npy(file: BinaryIO, _: int) -> int:
     return file.tell() + math.prod(shape) * dtype.itemsize
 
 
-def _safetensors(file: BinaryIO, size: int) -> int:
-    (length,) = struct.unpack("<Q", file.read(8))
-    if length > size:
-        return size + 1
-    header = msgspec.json.decode(file.read(length), type=dict[str, msgspec.Raw])
-    extents = [msgspec.json.decode(raw, type=_Extent) for name, raw in header.items() if name != "__metadata__"]
-    return 8 + int(length) + max((extent.data_offsets[1] for extent in extents), default=0)
+def _safetensors(file: BinaryIO, _: int) -> int:
+    return announced_size(file)
 
 
 # The length that a file states, in bytes, by suffix.

@@ -7,7 +7,8 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import holds_only_zeros
-from audiometamer.metamers.results import NOT_JSON, RECORD
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.record_files import JSON_ERRORS
 
 ORIGINALS, CLAIMS = "originals", "claims"
 # In an item's folder:
@@ -16,7 +17,7 @@ ERROR, ATTEMPTS, CHECKPOINT = "error.json", "attempts", "checkpoint.safetensors"
 PARQUET = "index.parquet"
 CLIPS, LICENCES = "clips.tsv", "LICENCES.tsv"
 DESCRIPTION, README, MANIFEST = "dataset_description.json", "README.md", "MANIFEST.sha256"
-OWN_COLUMNS = ("name", "path", "start", "duration")  # of a table of clips; all others are what its owner tells of them
+CLIP_COLUMNS = ("name", "path", "start", "duration")  # of a table of clips; all others are what its owner tells of them
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -43,7 +44,7 @@ def read_failure(at: Path) -> Failure | None:
     path = at / ERROR
     try:
         return _failures.decode(path.read_bytes())
-    except (FileNotFoundError, *NOT_JSON):
+    except (FileNotFoundError, *JSON_ERRORS):
         return None
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error

@@ -28,7 +28,7 @@ from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import safe_name
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.models.cards import Card, WeightsCard
-from audiometamer.models.loading import build, save_weights
+from audiometamer.models.model_folder import build_model, save_weights
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.copies import without_copies
@@ -216,8 +216,8 @@ class Run:
             raise AudioMetamerError(f"batch_size is {recipe.batch_size}; {group.count} processes cannot share it equally")
         torch.manual_seed(recipe.seed)
         self.card = _card(recipe, corpus.tasks)
-        self.model = build(self.card).to(device)
-        self.front_end = build(_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end
+        self.model = build_model(self.card).to(device)
+        self.front_end = build_model(_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end
         assert self.front_end is not None
         self.front_end.to(device)
         if group.count > 1:

@@ -16,6 +16,17 @@ def test_names_that_would_share_a_file_are_refused(one, other):
         check_distinct_paths((name, safe_name(name)) for name in (one, "else", other))
 
 
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("CON", "_CON"), ("nul", "_nul"), ("Aux.wav", "_Aux.wav"), ("prn.", "_prn"), ("COM1", "_COM1"), ("lpt¹.a.b", "_lpt¹.a.b"),
+        ("con1", "con1"), ("falcon", "falcon"), ("console", "console"), ("com", "com"), ("com10", "com10"), ("con-1", "con-1"),
+    ],
+)  # fmt: skip
+def test_names_of_windows_devices_are_changed(name, safe):
+    assert safe_name(name) == safe
+
+
 def test_accents_may_be_composed_or_not():
     with pytest.raises(AudioMetamerError, match=r"would share the folder .* is the same"):
         check_distinct_paths([("one", COMPOSED), ("other", DECOMPOSED)], "folder")
