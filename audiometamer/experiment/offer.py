@@ -17,8 +17,8 @@ from audiometamer.io.toml_files import Problem, error_context, raise_problems
 from audiometamer.metamers.belonging import check_belongs
 from audiometamer.metamers.results import Result, read_results
 from audiometamer.models.inputs import NATURAL as NATURAL_LAYER
+from audiometamer.stimuli.clips import read_clips
 from audiometamer.stimuli.layout import CLIPS
-from audiometamer.stimuli.set import read_clips
 
 
 class Condition(NamedTuple):

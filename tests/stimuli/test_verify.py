@@ -194,7 +194,7 @@ def test_what_is_no_file_is_not_waited_for(stimuli):
 def test_a_file_is_not_listed_with_two_sums(stimuli):
     with (stimuli / "MANIFEST.sha256").open("a") as manifest:
         manifest.write(f"{'0' * 64}  README.md\n")
-    with pytest.raises(AudioMetamerError, match=r"README\.md is listed before with another sum"):
+    with pytest.raises(AudioMetamerError, match=r"README\.md is listed before with another hash"):
         list(verify(stimuli))
 
 
@@ -400,8 +400,8 @@ def test_a_set_whose_run_has_not_come_to_its_end_has_no_manifest_yet(tmp_path, c
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "line 1: '' is not a SHA-256 sum"),
-        ("abc  file\n", "line 1: 'abc  file' is not a SHA-256 sum"),
+        ("", "line 1: '' is not a SHA-256 hash"),
+        ("abc  file\n", "line 1: 'abc  file' is not a SHA-256 hash"),
         (f"{'0' * 64}  ../out\n", r"line 1: \.\./out lies outside"),
         (f"{'0' * 64}  /etc/passwd\n", "lies outside"),
     ],
