@@ -337,7 +337,7 @@ def test_metamers_of_synth_are_proved_by_their_records(tmp_path, tiny, tiny_clip
     for metamer in am.synthesize(tiny, tiny_clip, ["relu0", "relu1"], steps=2):
         save_metamer(tmp_path, metamer)
     assert main(["stimuli", "verify", str(tmp_path)]) == 0
-    assert "all 2 metamers are as their records say" in capsys.readouterr().out
+    assert "all 2 metamers are as their records state" in capsys.readouterr().out
     at = tmp_path / "vowel" / "tiny"
     swap(at / "relu0_seed0.json", at / "relu1_seed0.json")
     assert sorted(verify(tmp_path)) == [
