@@ -384,8 +384,8 @@ def test_items_made_since_are_told_as_what_they_are(stimuli, capsys):
     assert f"extra      {at.relative_to(stimuli)}/metamer.wav" in out
     assert told.splitlines()[-2:] == [
         f"{stimuli}: 6 extra, 1 changed",
-        f"{stimuli}: index and manifest are out of date: 2 items were made or tried again since they were written; the end of "
-        f"`audiometamer run`, or `audiometamer stimuli index {stimuli}`, writes them anew",
+        f"{stimuli}: index and manifest are out of date: 2 items were made or attempted again since they were written; "
+        f"`audiometamer run` rewrites them at its end, `audiometamer stimuli index {stimuli}` now",
     ]
     assert main(["stimuli", "index", str(stimuli)]) == 0
     assert main(["stimuli", "verify", str(stimuli)]) == 0
