@@ -22,7 +22,7 @@ from audiometamer.experiment.pack import Form
 from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.power import listeners_needed
 from audiometamer.experiment.reading import experiment_with, read_experiment
-from audiometamer.io.files import exclusive_folder
+from audiometamer.io.locks import exclusive_folder
 from audiometamer.listening import folder as layout
 from audiometamer.listening.collect import RefusalsError
 from audiometamer.listening.collect import collect as collect_files

@@ -27,7 +27,7 @@ from audiometamer.dimensions.ladder import all_moves, distinct_clips
 from audiometamer.dimensions.ladder_plan import planned_ladder, read_ladder_plan
 from audiometamer.dimensions.ladder_run import run_ladder
 from audiometamer.dimensions.moving import METHODS, STEPS, Moved, move
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, pluralize
 from audiometamer.exploration.analysis import analyse as analysing
 from audiometamer.exploration.analysis.reading import read_given
 from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime
@@ -35,8 +35,8 @@ from audiometamer.exploration.build import build as build_folder
 from audiometamer.exploration.build import read_exploration, served_exploration
 from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.rehearsal import sensitive
-from audiometamer.io.files import exclusive_folder
-from audiometamer.io.names import folder_of
+from audiometamer.io.locks import exclusive_folder
+from audiometamer.io.names import as_output_folder
 from audiometamer.io.resources import COMMAND
 from audiometamer.listening import folder as layout
 from audiometamer.listening.exclusions import ExclusionRules
@@ -44,7 +44,6 @@ from audiometamer.listening.responders import IdealListener
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models.model import Model
 from audiometamer.psychophysics import DECISIONS, model_of
-from audiometamer.stimuli.set import counted
 
 _path = click.Path(path_type=Path)
 _number = click.option("--signals-at-most", "number", type=click.IntRange(1), help="So many of SIGNALS, at random.")
@@ -99,7 +98,7 @@ def dimensions(
     layers = options.layers_of(model, layer_names)
     for layer in layers:
         model.tap(layer)
-    folders = {layer: folder_of_layer(folder_of(out), layer) for layer in layers}
+    folders = {layer: folder_of_layer(as_output_folder(out), layer) for layer in layers}
     found = {layer: Dimensions.load(folder) for layer, folder in folders.items() if folder.exists()}
     excerpts = _drawn(find_excerpts(model, bank), number, seed)
     keep_frequency = False if average_frequency else None
@@ -169,7 +168,7 @@ def catalogue(out: Path, overwrite: bool, **asked: Any) -> None:
 
     Writes files, moves.tsv, and pictures into --out.
     """
-    options.check_free(folder_of(out) / "moves.tsv", overwrite=overwrite)
+    options.check_free(as_output_folder(out) / "moves.tsv", overwrite=overwrite)
     check_replaced(out)
     model, moved, coordinates = _moved(**asked)
     pictures = write_catalogue(model, moved, out, coordinates=coordinates, overwrite=overwrite)
@@ -253,7 +252,7 @@ def ladder(path: Path, device: str, workers: int) -> None:
     moves.tsv, a row for each signal, and calibration.tsv, what each wished change along each dimension came to.
     """
     with tracked() as tracker:
-        made, failed = run_ladder(path, read_ladder_plan(path), device=device, workers=workers, report=tracker)
+        made, failed = run_ladder(path, read_ladder_plan(path), device=device, workers=workers, progress=tracker)
     _print_calibrated(calibrate(rung.record for rung in made.all))
     for trouble in failed[:10]:
         click.echo(f"{trouble.reference} along {trouble.dimension} by {trouble.change:g}: {trouble.message}")
@@ -261,8 +260,8 @@ def ladder(path: Path, device: str, workers: int) -> None:
         click.echo(f"and {len(failed) - 10} more could not be made")
     references = {rung.record.clip for rung in made.all}
     click.echo(
-        f"{counted(len(made.all), 'moved signal')} in {made.folder}: {counted(len(made.dimensions), 'dimension')}, "
-        f"{counted(len(references), 'reference')}; {len(failed)} could not be made"
+        f"{pluralize(len(made.all), 'moved signal')} in {made.folder}: {pluralize(len(made.dimensions), 'dimension')}, "
+        f"{pluralize(len(references), 'reference')}; {len(failed)} could not be made"
     )
 
 
@@ -292,8 +291,8 @@ def build(design: Path, key: Path | None, out: Path) -> None:
         table.add_row(layer, str(len(names)), references, _span(map(len, levels)), least, most)
     print_table(table)
     click.echo(
-        f"{counted(asked.listeners, 'listener')}, each with {asked.ladder.each} of "
-        f"{counted(len(course.dimensions), 'dimension')}: {out}"
+        f"{pluralize(asked.listeners, 'listener')}, each with {asked.ladder.each} of "
+        f"{pluralize(len(course.dimensions), 'dimension')}: {out}"
     )
     serving.tell_of_ends(read_exploration_design(design), out)
     click.echo(f"key, for your eyes alone: {out / layout.NAMES_KEY}")

@@ -11,8 +11,8 @@ from audiometamer.cli.printing import paragraph, plain_table, print_table
 from audiometamer.io.files import json_text
 from audiometamer.io.resources import zoo_folder
 from audiometamer.models.cards import read_card
+from audiometamer.models.layer_info import LayerInfo
 from audiometamer.models.loading import zoo
-from audiometamer.models.places import Place
 
 
 @click.command()
@@ -41,7 +41,7 @@ def models(as_json: bool) -> None:
 def layers(model_name: str, every: bool) -> None:
     """List the layers of a MODEL: their names, shapes and numbers of units, and what cannot be matched, with the reason."""
     model = options.opened_model(model_name, "cpu")
-    named = model.places() | (model.places(every=True) if every else {})
+    named = model.layer_info() | (model.layer_info(every=True) if every else {})
     table = plain_table("layer", "module", "shape", numbers=["units"])
     for name, place in named.items():
         if not place.left_out:
@@ -58,5 +58,5 @@ def layers(model_name: str, every: bool) -> None:
         click.echo(f"  {name} {reason}")
 
 
-def _batch_elsewhere(named: Mapping[str, Place]) -> list[tuple[int, str]]:
+def _batch_elsewhere(named: Mapping[str, LayerInfo]) -> list[tuple[int, str]]:
     return [(place.batch, name) for name, place in named.items() if place.batch and not place.left_out]

@@ -16,10 +16,11 @@ from audiometamer.dimensions.dimensions import Dimension, Dimensions, check_dime
 from audiometamer.dimensions.ladder import MOVES, write_moved
 from audiometamer.dimensions.moving import STEPS, Move, Moved, MovedRecord, as_presented, move
 from audiometamer.dimensions.physical import Physical
-from audiometamer.drawing import names_as_they_are
+from audiometamer.drawing import literal_text
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import atomic_folder, atomic_write, resolved
+from audiometamer.io.files import atomic_folder, atomic_write
 from audiometamer.io.names import safe_name
+from audiometamer.io.paths import real_path
 from audiometamer.io.tables import read_table
 from audiometamer.metamers.figure import draw_signals
 from audiometamer.models.model import Model
@@ -140,7 +141,7 @@ def check_replaced(folder: Path) -> None:
     AudioMetamerError
         If so.
     """
-    if Path.cwd().is_relative_to(resolved(folder)):
+    if Path.cwd().is_relative_to(real_path(folder)):
         raise AudioMetamerError(f"a catalogue takes the place of a whole folder, and you are in {folder}; choose another --out")
     there = sorted(path for path in folder.rglob("*") if path.is_file())
     if not there:
@@ -211,7 +212,7 @@ def write_catalogue(
     return pictures
 
 
-@names_as_they_are()
+@literal_text()
 def draw_component(model: Model, moved: Sequence[Moved], path: Path, *, coordinates: Sequence[float] | None = None) -> None:
     """Write a PNG: a row for each signal, and along it the signal at its places on one component.
 

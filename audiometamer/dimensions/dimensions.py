@@ -21,7 +21,8 @@ from audiometamer.io.files import atomic_folder, json_text
 from audiometamer.io.hashes import sha256_of
 from audiometamer.io.names import safe_name
 from audiometamer.matching.losses import gram
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 
 _RECORD, _TENSORS = "dimensions.json", "dimensions.safetensors"
 
@@ -147,7 +148,7 @@ class Dimensions:
         """Coordinates [shape=(batch, components)] of signals [shape=(batch, *signal_shape)] of the model, in its dtype."""
         layer = self.record.layer
         with torch.no_grad():
-            return self.like(model).coordinates(record(model, signals, layer)[layer])
+            return self.like(model).coordinates(record(model, signals, layer))
 
     def like(self, model: Model) -> Self:
         """The same in the dtype and on the device of a model."""

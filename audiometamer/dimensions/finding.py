@@ -17,7 +17,8 @@ from audiometamer.dimensions.components import Components, independent_component
 from audiometamer.dimensions.dimensions import Dimensions, DimensionsRecord, gram_matrices
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.hashes import sha256_of
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 from audiometamer.statistics.pairwise import RowStore
 from audiometamer.statistics.pairwise import gram as inner_products

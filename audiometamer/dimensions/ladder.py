@@ -17,12 +17,13 @@ from torch import Tensor
 
 from audiometamer.dimensions.dimensions import Dimension, Dimensions
 from audiometamer.dimensions.moving import Move, Moved, MovedRecord
-from audiometamer.errors import AudioMetamerError, BrokenError, some_of
+from audiometamer.errors import AudioMetamerError, BrokenError, first_few
 from audiometamer.io.files import set_aside, write_json
 from audiometamer.io.hashes import file_sha256
-from audiometamer.io.names import check_apart, safe_name
+from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.io.tables import write_table
-from audiometamer.metamers.results import check_whole, read_json, suffix_of, warn_of_broken
+from audiometamer.metamers.layout import signal_kind, suffix_of
+from audiometamer.metamers.record_files import check_whole, decode_record, warn_about_broken
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal, write_signal
@@ -86,7 +87,7 @@ class Ladder:
         """
         if found := [reference for each, reference in self.rungs if each == dimension]:
             return found
-        raise AudioMetamerError(f"{self.folder} has no dimension {dimension!r}; it has {some_of(self.dimensions, 5) or 'none'}")
+        raise AudioMetamerError(f"{self.folder} has no dimension {dimension!r}; it has {first_few(self.dimensions, 5) or 'none'}")
 
     def of(self, dimension: str, reference: str) -> Sequence[MovedStimulus]:
         """One reference moved along one dimension, from the smallest wished change up.
@@ -98,7 +99,7 @@ class Ladder:
         """
         if (found := self.rungs.get((dimension, reference))) is not None:
             return found
-        there = some_of(self.references(dimension), 5) or "none"
+        there = first_few(self.references(dimension), 5) or "none"
         raise AudioMetamerError(f"{self.folder} has no reference {reference!r} moved along {dimension}; it has {there}")
 
     def changes(self, dimension: str, reference: str) -> list[float]:
@@ -161,10 +162,10 @@ class Ladder:
 
     def check_files(self) -> None:
         """Raise if a signal or a reference is another than the one that a record was written for."""
-        sum_of = cache(file_sha256)  # references are shared
+        file_hash = cache(file_sha256)  # references are shared
         for rung in self.all:
             for path, digest in ((rung.path, rung.record.signal_sha256), (rung.original, rung.record.original_sha256)):
-                if digest and sum_of(path) != digest:
+                if digest and file_hash(path) != digest:
                     record = rung.path.with_suffix(".json")
                     raise AudioMetamerError(f"{path} is not what {record} was written for; delete both, and make them again")
 
@@ -179,7 +180,7 @@ class Ladder:
         for layer, sha256 in self.dimensions_sha256.items():
             if layer not in dimensions:
                 raise AudioMetamerError(
-                    f"{self.folder} has signals moved at {layer}; the dimensions are of {some_of([*dimensions], 5) or 'none'}"
+                    f"{self.folder} has signals moved at {layer}; the dimensions are of {first_few([*dimensions], 5) or 'none'}"
                 )
             found = dimensions[layer].record
             if (found.weights_sha256, found.tensors_sha256) != (self.weights_sha256, sha256):
@@ -218,7 +219,7 @@ def ladder_of(folder: Path, rungs: Sequence[MovedStimulus], *, strict: bool = Fa
             broken.append(str(error))
         else:
             whole.append(rung)
-    warn_of_broken(broken, "counts as not made; explore ladder makes it again")
+    warn_about_broken(broken, "counts as not made; explore ladder makes it again")
     if not whole:
         raise AudioMetamerError(f"{folder} holds no moved signals: make them with explore ladder")
     _check_origins(folder, whole)
@@ -252,7 +253,7 @@ def read_rungs(folder: Path, *, strict: bool = False) -> list[MovedStimulus]:
             if strict:
                 raise
             broken.append(str(error))
-    warn_of_broken(broken, "counts as not made; explore ladder makes it again")
+    warn_about_broken(broken, "counts as not made; explore ladder makes it again")
     return sorted(rungs, key=lambda rung: _order(rung.record))
 
 
@@ -264,7 +265,7 @@ def read_rung(path: Path) -> MovedStimulus:
     BrokenError
         If that cannot be read, or the signal is gone or cut short.
     """
-    record = read_json(path, _records, "a moved signal")
+    record = decode_record(path, _records, "a moved signal")
     signals = (path.with_suffix(suffix) for suffix in (".wav", ".png", ".npy"))
     rung = MovedStimulus(record, next((signal for signal in signals if signal.exists()), path.with_suffix(".wav")))
     check_whole(path, rung.path)
@@ -306,7 +307,7 @@ def distinct_clips(clips: Iterable[Clip]) -> list[Clip]:
     for clip in clips:
         if not found.setdefault(clip.name, clip).samples.equal(clip.samples):
             raise AudioMetamerError(f"two different signals are named {clip.name}; rename one of them")
-    check_apart(((name, safe_name(name)) for name in found), "folder")
+    check_distinct_paths(((name, safe_name(name)) for name in found), "folder")
     return list(found.values())
 
 
@@ -420,4 +421,4 @@ def _row(out: Path, rung: MovedStimulus) -> dict[str, object]:
 
 
 def _suffix(model: Model) -> str:
-    return suffix_of(type(model.domain).__name__)
+    return suffix_of(signal_kind(model.domain))

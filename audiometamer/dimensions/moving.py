@@ -20,8 +20,9 @@ from audiometamer.matching.domains import Domain, Image
 from audiometamer.matching.loop import match
 from audiometamer.matching.losses import half_squared_error
 from audiometamer.matching.optimizers import Adam, Cosine, NormalizedDescent, Optimizer
-from audiometamer.models.folding import folded
-from audiometamer.models.model import Model, record
+from audiometamer.models.folding import faster_copy
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.images import STEPS_8_BIT
 
@@ -256,7 +257,7 @@ def move(
     for layer in dict.fromkeys(each.dimension.layer for each in moves):
         if check:
             dimensions[layer].check(model)
-        mover = _Mover(model, folded(model, layer), dimensions[layer], METHODS[method], steps)
+        mover = _Mover(model, faster_copy(model, layer), dimensions[layer], METHODS[method], steps)
         places = [i for i, each in enumerate(moves) if each.dimension.layer == layer]
         for first in range(0, len(places), batch_size):
             batch = places[first : first + batch_size]
@@ -307,7 +308,7 @@ class _Mover:
         layer = own.record.layer
 
         def coordinates(signals: Tensor) -> Tensor:
-            return own.coordinates(record(self.twin, signals, layer)[layer])
+            return own.coordinates(record(self.twin, signals, layer))
 
         with torch.no_grad():
             target = coordinates(references).scatter_add(1, component[:, None], (sign * change)[:, None])

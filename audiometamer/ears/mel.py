@@ -39,6 +39,8 @@ class MelSpectrogram(nn.Module):
         high_limit: float = 10_000.0,
         compression: Literal["log2"] | None = None,
     ) -> None:
+        import librosa.filters
+
         super().__init__()
         if not 0 <= low_limit < high_limit <= sample_rate / 2:
             raise AudioMetamerError(
@@ -48,12 +50,17 @@ class MelSpectrogram(nn.Module):
             raise AudioMetamerError(f"compression is {compression!r}; it must be 'log2' or None")
         self.window_size, self.hop, self.compression = window_size, hop, compression
         self.sample_rate = sample_rate
-        frequencies = np.linspace(0, sample_rate / 2, window_size // 2 + 1)
-        mel_low, mel_high = (2595 * np.log10(1 + f / 700) for f in (low_limit, high_limit))
-        corners = 700 * (10 ** (np.linspace(mel_low, mel_high, n_mels + 2) / 2595) - 1)
-        rising = (frequencies - corners[:-2, None]) / np.diff(corners)[:-1, None]
-        falling = (corners[2:, None] - frequencies) / np.diff(corners)[1:, None]
-        self.register_buffer("filters", torch.from_numpy(np.clip(np.minimum(rising, falling), 0, None)), persistent=False)
+        filters = librosa.filters.mel(
+            sr=sample_rate,
+            n_fft=window_size,
+            n_mels=n_mels,
+            fmin=low_limit,
+            fmax=high_limit,
+            htk=True,
+            norm=None,
+            dtype=np.float64,
+        )
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
         self.register_buffer("window", torch.hann_window(window_size, dtype=torch.float64), persistent=False)
 
     @classmethod

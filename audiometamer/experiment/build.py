@@ -15,11 +15,11 @@ from audiometamer.errors import AudioMetamerError, did_you_mean
 from audiometamer.experiment.design import Conditions, Design, read_design
 from audiometamer.experiment.lists import Planned, alternatives, check_words, draw
 from audiometamer.experiment.offer import NATURAL, AvailableStimuli, Condition, answers_of, read_offer, told
-from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
+from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws, write_key
 from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import write_table
-from audiometamer.io.toml_files import Problem, attempted, error_context, toml_text
+from audiometamer.io.toml_files import Problem, error_context, problems_raised, toml_text
 from audiometamer.listening import folder as layout
 from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_texts
 from audiometamer.listening.design import INTERVALS, read_answer_list, read_sentences
@@ -102,7 +102,7 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
     with atomic_folder(out) as folder:
         rms = _write_sounds(folder / layout.SOUNDS, stimulus_set, sounds, offer, resolved, draws)
         write_checks(folder / layout.SOUNDS, checks, resolved, draws, rms=rms)
-        date_alike((folder / layout.SOUNDS).iterdir())
+        equalize_mtimes((folder / layout.SOUNDS).iterdir())
         write_texts(folder, design, asked)
         _write_answers(folder, design, asked, answers)
         write_page(folder / layout.PAGE, read_sentences(design, asked))
@@ -140,7 +140,7 @@ def _more(design: Design, answers: Sequence[str]) -> list[str]:
 def _problems(path: Path, design: Design, offer: AvailableStimuli) -> Iterator[Problem]:
     """All that is wrong with a design that lies at `path`, given what the set offers."""
     if offer.clips and offer.has(design.once):
-        yield from attempted("trials", partial(check_words, len(offer.words(design.once)), design))
+        yield from problems_raised("trials", partial(check_words, len(offer.words(design.once)), design))
     if design.compares or not (listed := _listed(path, design, offer)):
         return
     if lacking := [answer for answer in answers_of(offer, design.answer_column) if answer not in listed]:

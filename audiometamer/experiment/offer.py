@@ -14,7 +14,7 @@ from audiometamer.experiment.design import Design
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import read_table
 from audiometamer.io.toml_files import Problem, error_context, raise_problems
-from audiometamer.metamers.belonging import check_belongs
+from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.results import Result, read_results
 from audiometamer.models.inputs import NATURAL as NATURAL_LAYER
 from audiometamer.stimuli.layout import CLIPS
@@ -125,7 +125,7 @@ def read_offer(
         condition, no clip that has them all, or a sound that is not that of its record, or `check` finds something. All problems
         of the design are listed.
     """
-    items = [made for made in read_results(stimulus_set) if made.of_clip]
+    items = [made for made in read_results(stimulus_set) if made.has_clip]
     if not items:
         raise AudioMetamerError(f"{stimulus_set} holds no metamer of a clip; an experiment plays clips and their metamers")
     if silent := [made.file for made in items if made.evidence.sample_rate is None]:
@@ -140,14 +140,14 @@ def read_offer(
     labels = _natural_labels(items, design.answers.of)
     sources = {(clip, NATURAL): Source(file, labels[clip]) for clip, file in originals.items()}
     missing, there = [], {(_clip(made), condition_of(made)) for made in wanted}
-    sum_of = cache(file_sha256)
+    file_hash = cache(file_sha256)
     for clip, condition in itertools.product(originals, conditions):
         if (made := cells.get((clip, condition))) is None:
             missing.append(Missing(clip, condition, "not selected" if (clip, condition) in there else "not made"))
         elif made.passed is False and not design.conditions.failed:
             missing.append(Missing(clip, condition, "failed its verdict"))
         else:
-            check_belongs(made, sum_of)
+            check_integrity(made, file_hash)
             label = made.evidence.verdict.labels.get(design.answers.of)
             sources[clip, condition] = Source(made.file, {} if label is None else {condition.model: label[1]})
     clips = sorted(originals)

@@ -14,8 +14,9 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.reading import read_experiment
-from audiometamer.io.draws import date_alike
-from audiometamer.io.files import atomic_folder, atomic_write, json_text, resolved, write_json, write_private, write_text
+from audiometamer.io.draws import equalize_mtimes
+from audiometamer.io.files import atomic_folder, atomic_write, json_text, write_json, write_private, write_text
+from audiometamer.io.paths import real_path
 from audiometamer.io.tables import write_table
 from audiometamer.listening import folder as layout
 from audiometamer.listening.checks import MAX_MESSAGES
@@ -132,7 +133,7 @@ def pack(folder: Path, out: Path, *, to: Form, address: str = "", any_list: bool
         raise AudioMetamerError(f"{to!r} is no form to pack into; there are {', '.join(get_args(Form))}")
     if any_list and to != "jatos":
         raise AudioMetamerError(f"only JATOS hands out lists by itself; nobody does where an experiment is packed to {to}")
-    links = None if to == "psychopy" or any_list else out.parent / f"{resolved(out).name.removesuffix('.jzip')}-links.tsv"
+    links = None if to == "psychopy" or any_list else out.parent / f"{real_path(out).name.removesuffix('.jzip')}-links.tsv"
     for path in (out, links):
         if path is not None and path.exists():
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --out")
@@ -148,7 +149,7 @@ def pack(folder: Path, out: Path, *, to: Form, address: str = "", any_list: bool
             _write_page(experiment, new, head=_OFFLINE)
         else:
             _write_psychopy(experiment, new)
-        date_alike(path for path in new.rglob("*") if path.is_file())
+        equalize_mtimes(path for path in new.rglob("*") if path.is_file())
         if links is not None:
             before = f"{address or INDEX}#" if to == "static" else f"{address}{'&' if '?' in address else '?'}list="
             rows = (f"{one.number}\t{before}{list_token(experiment, one.number)}" for one in experiment.lists.listeners)

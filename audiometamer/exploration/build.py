@@ -20,7 +20,7 @@ from audiometamer.exploration.design import ExplorationDesign, read_exploration_
 from audiometamer.exploration.making import RenderQueue
 from audiometamer.exploration.model_mover import open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
-from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
+from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws, write_key
 from audiometamer.io.files import atomic_folder, json_text, write_private, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.toml_files import error_context, toml_text
@@ -33,7 +33,7 @@ from audiometamer.listening.trials import KeyEntry, Lists, TrialList
 from audiometamer.models.loading import load_model
 from audiometamer.signals.images import read_png
 from audiometamer.signals.presentation import NOISE, Sounds, write_pcm
-from audiometamer.stimuli.plan import as_seen
+from audiometamer.stimuli.plan import model_reference
 from audiometamer.version import __version__
 
 COURSE = "explore"  # the command whose experiments these are
@@ -173,7 +173,7 @@ def _dimensions(path: Path, design: ExplorationDesign, ladder: Ladder, chosen: S
         found = load_all(path.parent / design.making.dimensions)
         ladder.check(found)
     with error_context(path, "making.model"):
-        model = load_model(as_seen(path, design.making.model or ladder.model))
+        model = load_model(model_reference(path, design.making.model or ladder.model))
         needed = {layer: found[layer] for layer in dict.fromkeys(Dimension.parse(name).layer for name in chosen)}
         for each in needed.values():
             each.check(model)
@@ -189,7 +189,7 @@ def _resolved(path: Path, design: ExplorationDesign, chosen: Sequence[str], ladd
         making=msgspec.structs.replace(
             design.making,
             dimensions=DIMENSIONS if online else None,
-            model=_from_anywhere(as_seen(path, design.making.model or ladder.model)) if online else None,
+            model=_from_anywhere(model_reference(path, design.making.model or ladder.model)) if online else None,
         ),
         texts=copied_texts(design),
     )
@@ -238,5 +238,5 @@ def _write_sounds(folder: Path, design: ExplorationDesign, draws: Draws) -> Expl
         folder / layout.SOUNDS / f"{layout.CALIBRATION_NOISE}.wav", sounds.noise * loudest_rms, settings, name=NOISE, draws=draws
     )
     write_checks(folder / layout.SOUNDS, headphone_checks(design, draws), resolved, draws, rms=rms)
-    date_alike((folder / layout.SOUNDS).iterdir())
+    equalize_mtimes((folder / layout.SOUNDS).iterdir())
     return resolved

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.processes import how_it_ended
+from audiometamer.io.processes import describe_exit
 
 if TYPE_CHECKING:
     from audiometamer.dimensions.ladder import MovedStimulus
@@ -122,7 +122,7 @@ class MoverProcess:
 
     def _how_it_ended(self) -> str:
         self._process.join(_PATIENCE)
-        return how_it_ended(self._process.exitcode)
+        return describe_exit(self._process.exitcode)
 
 
 def _work(connection: Connection) -> None:

@@ -12,7 +12,8 @@ from torch import Tensor
 from audiometamer.dimensions.dimensions import Dimensions
 from audiometamer.dimensions.physical import seen
 from audiometamer.errors import AudioMetamerError
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 
 
 class Observer(Protocol):
@@ -83,7 +84,7 @@ def network_observer(model: Model, layer: str, *, noise: float, template: Tensor
         See `LinearObserver`.
     """
     model.tap(layer)
-    return LinearObserver(lambda signals: record(model, signals, layer)[layer], noise, template)
+    return LinearObserver(lambda signals: record(model, signals, layer), noise, template)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ import torch
 from PIL import Image
 
 from audiometamer.exploration.design import ExplorationDesign
-from audiometamer.exploration.presented import Presented
+from audiometamer.exploration.presented import PresentedTrial
 from audiometamer.io.draws import Draws
 from audiometamer.listening.trials import interval_order
 from audiometamer.signals.images import STEPS_8_BIT, read_png
-from audiometamer.signals.presentation import in_sequence, pcm_wav, presented
+from audiometamer.signals.presentation import in_sequence, pcm_wav, presentation_copy
 
 
-class Latest:
+class RecentFiles:
     """Files that were kept last, by name, which each stands for one file alone. May be used by several threads.
 
     Parameters
@@ -40,7 +40,7 @@ class Latest:
                 del self._kept[next(iter(self._kept))]
 
 
-def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name: str, draws: Draws) -> bytes:
+def trial_wav(folder: Path, trial: PresentedTrial, design: ExplorationDesign, *, name: str, draws: Draws) -> bytes:
     """A WAV with all intervals of a trial and the silence between them.
 
     Each sound is at the sample rate, level and ramps of the design, and then has the gain of its interval.
@@ -49,7 +49,7 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
     ----------
     folder : path
         Of the experiment.
-    trial : Presented
+    trial : PresentedTrial
     design : ExplorationDesign
     name : str
         Name of the WAV; its dither follows from it and `draws`.
@@ -61,20 +61,20 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
         If a file is missing or is no sound that can be presented, or a sample would clip.
     """
     settings = design.sounds.settings(design.seed)
-    pair = [presented(folder / file, settings) for file in (trial.original, trial.moved)]
+    pair = [presentation_copy(folder / file, settings) for file in (trial.original, trial.moved)]
     order, _ = interval_order(design.task.kind, trial.arrangement)
     intervals = [pair[k] * float(10 ** (decibels / 20)) for k, decibels in zip(order, trial.rove_db, strict=True)]
     return pcm_wav(in_sequence(intervals, design.gap, settings), settings, name=name, draws=draws)
 
 
-def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> bytes:
+def trial_png(folder: Path, trial: PresentedTrial, design: ExplorationDesign) -> bytes:
     """A PNG with all images of a trial, one below the other, in the 8 bits of a ladder of images.
 
     Parameters
     ----------
     folder : path
         Of the experiment.
-    trial : Presented
+    trial : PresentedTrial
     design : ExplorationDesign
 
     Raises
@@ -93,5 +93,5 @@ def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> byte
 def headroom_db(sound: Path, design: ExplorationDesign) -> float:
     """By how much a sound could be louder than the design says before a sample would clip; negative if it would as it is."""
     settings = design.sounds.settings(design.seed)
-    peak = float(np.abs(presented(sound, settings)).max())
+    peak = float(np.abs(presentation_copy(sound, settings)).max())
     return float(20 * np.log10(settings.highest / peak))

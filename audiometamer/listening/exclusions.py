@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, people, some_of
+from audiometamer.errors import AudioMetamerError, first_few, format_listeners
 from audiometamer.listening.tables import ListenerRow, TrialKind
 
 HeadphoneResult = Literal["passed", "failed", "not completed", "not given", "no criterion"]
@@ -156,8 +156,8 @@ class Exclusions:
         is_known = any(listener.finished is not None for listener in self.listeners)
         why = list(self._why())
         return "; ".join([
-            f"{people(count['enrolled'])} enrolled, {count['started']} started" if self.enrolled
-            else f"{people(count['started'])} with answers",
+            f"{format_listeners(count['enrolled'])} enrolled, {count['started']} started" if self.enrolled
+            else f"{format_listeners(count['started'])} with answers",
             f"{count['finished']} finished" if is_known else "finished: not recorded",
             f"{count['excluded']} excluded: {'; '.join(why)}" if why else "none excluded",
             *([f"{count[_UNANSWERED]} gave {_UNANSWERED}"] if count[_UNANSWERED] else []),
@@ -184,7 +184,7 @@ class Exclusions:
         lines = [f"Headphone check: {told}."]
         unfinished = [one.listener.listener for one in self.standings if one.analysed and one.listener.finished is False]
         if unfinished:
-            lines.append(f"Analysed, though not finished: {people(len(unfinished))} ({named(unfinished)}).")
+            lines.append(f"Analysed, though not finished: {format_listeners(len(unfinished))} ({named(unfinished)}).")
         groups = {group: 0 for listener in self.listeners if (group := listener.group)}
         for standing in self.standings if groups else ():
             groups[standing.listener.group] = groups.get(standing.listener.group, 0) + standing.analysed
@@ -195,7 +195,7 @@ class Exclusions:
 
 def named(names: Sequence[str]) -> str:
     """Some listeners' names, and how many more there are."""
-    return some_of(names, 10)
+    return first_few(names, 10)
 
 
 def sizes(groups: Mapping[str, int]) -> str:
@@ -291,7 +291,7 @@ def _matched(table: Sequence[ListenerRow], answered: Sequence[str]) -> tuple[lis
         notes.append(f"Names of the table of listeners taken for names of trials that differ in letter case: {named(renamed)}.")
     rest = [name for names in absent.values() for name in names]
     if table and rest:
-        notes.append(f"Not in the table of listeners, though with trials: {people(len(rest))} ({named(rest)}).")
+        notes.append(f"Not in the table of listeners, though with trials: {format_listeners(len(rest))} ({named(rest)}).")
     return known + [ListenerRow(listener=name) for name in rest], notes
 
 

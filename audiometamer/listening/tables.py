@@ -184,8 +184,8 @@ def note_unused(path: Path, columns: Sequence[str]) -> None:
 def write_trials(path: Path, trials: Iterable[TrialRow]) -> None:
     """Write a trial table.
 
-    A spreadsheet that opens it executes nothing that a listener wrote (see `audiometamer.io.tables.guarded`, which reading
-    reverts); control characters become spaces, and halves of surrogate pairs question marks.
+    A spreadsheet that opens it executes nothing that a listener wrote (see `audiometamer.io.tables.escape_formula`, which reading
+    undoes); control characters become spaces, and halves of surrogate pairs question marks.
     """
     write_table(path, TRIAL_COLUMNS, map(cells, trials))
 

@@ -18,11 +18,11 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, some_of
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_few, first_line
 from audiometamer.io.files import atomic_folder
-from audiometamer.io.plain_pickle import NUMPY_VALUES, check_hashing
+from audiometamer.io.plain_pickle import NUMPY_VALUES, check_hash_cost
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
-from audiometamer.models.loading import fitted, network_of, save_weights
+from audiometamer.models.loading import make_network, model_with_weights, save_weights
 
 NETWORKS = {"cochcnn9": "CochCNN9", "cochresnet50": "CochResNet50", "spectemp": "SpecTemp"}
 ALIASES = {"kell2018": "cochcnn9", "resnet50": "cochresnet50", "spectemp_filts_time_average_coch1": "spectemp"}  # published
@@ -104,7 +104,7 @@ def _check_pickles(path: Path, *, newer: bool) -> None:
     if not newer:
         with path.open("rb") as file:
             for _ in range(_OLD_PICKLES):
-                check_hashing(file)
+                check_hash_cost(file)
         return
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(part.file_size for part in archive.infolist())
@@ -113,7 +113,7 @@ def _check_pickles(path: Path, *, newer: bool) -> None:
         pickles = [part for part in archive.infolist() if part.filename.endswith(".pkl")]
     with path.open("rb") as file:
         for part in pickles:
-            check_hashing(io.BytesIO(_stored(file, part)))
+            check_hash_cost(io.BytesIO(_stored(file, part)))
 
 
 def _stored(file: BinaryIO, part: zipfile.ZipInfo) -> bytes:
@@ -157,7 +157,7 @@ def _read_trusted(path: Path) -> Any:
 def _names_asked_for(path: Path, error: Exception) -> str:
     """What a checkpoint needs beyond tensors and plain containers; empty for a pickle that needs nothing and is no checkpoint."""
     try:
-        return some_of(sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))) or _reason(error)
+        return first_few(sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))) or _reason(error)
     except Exception:  # noqa: BLE001 (broken, or not of the newer format: only the first name is known)
         return ", ".join(re.findall(r"GLOBAL ([\w.]+)", str(error)))
 
@@ -226,15 +226,17 @@ def network_state(
     found = [one for place, tensors in _state_dicts(content) for one in _behind_prefixes(place, tensors, set(keys))]
     if not found:
         held = [key for _, tensors in _state_dicts(content) for key in tensors]
-        what = f"its tensors are {some_of(held)}" if held else "it holds no tensors by name"
-        raise AudioMetamerError(f"{source} holds no state dict of this network: {what}; the network's are {some_of(list(keys))}")
+        what = f"its tensors are {first_few(held)}" if held else "it holds no tensors by name"
+        raise AudioMetamerError(
+            f"{source} holds no state dict of this network: {what}; the network's are {first_few(list(keys))}"
+        )
     most = max(one.fitting for one in found)
     best = min((one for one in found if one.fitting > most / 2), key=lambda one: (one.is_copy, -one.fitting))
     state = best.state()
     equals = [one for one in found if one.fitting == best.fitting and one is not best and not one.is_copy]
     if twins := [one.name for one in equals if not _equal(one.state(), state)]:
         warnings.warn(
-            f"{source} holds the weights of several such networks; those under {best.name!r} are taken, not {some_of(twins)}",
+            f"{source} holds the weights of several such networks; those under {best.name!r} are taken, not {first_few(twins)}",
             AudioMetamerWarning,
             stacklevel=2,
         )
@@ -313,7 +315,7 @@ def import_checkpoint(
     if out.exists():
         raise AudioMetamerError(f"{out} exists already; name a new folder")
     with torch.device("meta"):
-        keys = network_of(NETWORKS[network], 1).state_dict().keys()
+        keys = make_network(NETWORKS[network], 1).state_dict().keys()
     found, source = network_state(read_checkpoint(path, trust=trust), keys, path)
     state = {key: tensor for key, tensor in found.items() if not _DROPPED.search(key)}
     labels = _fitting_labels(path, state, labels)
@@ -330,7 +332,7 @@ def import_checkpoint(
         description=f"{NETWORKS[network]}, imported from {Path(path).name}",
         limits=["Imported: its accuracy has not been measured here."],
     )
-    model = fitted(card, state, source)
+    model = model_with_weights(card, state, source)
     with atomic_folder(out) as folder:
         card.weights.sha256 = save_weights(model.network, folder / card.weights.file)
         (folder / "model.toml").write_bytes(msgspec.toml.encode(card))

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 
 from audiometamer import networks
 from audiometamer.ears import front_end
-from audiometamer.errors import AudioMetamerError, first_line, one_line, some_of
+from audiometamer.errors import AudioMetamerError, first_few, first_line, one_line
 from audiometamer.io.files import atomic_write
 from audiometamer.io.resources import zoo_folder
 from audiometamer.models.cards import Card, read_card
+from audiometamer.models.checking import check_weights
 from audiometamer.models.controls import control
-from audiometamer.models.model import Model, check_weights
+from audiometamer.models.model import Model
 from audiometamer.networks.heads import Outputs
 
 # the module of audiometamer.models.adapters whose load(REST) gives the model PREFIX:REST
@@ -99,7 +100,7 @@ def zoo() -> list[str]:
     return sorted(card.parent.name for card in zoo_folder().glob("*/model.toml"))
 
 
-def network_of(name: str, outputs: Outputs, **options: Any) -> nn.Module:
+def make_network(name: str, outputs: Outputs, **options: Any) -> nn.Module:
     """A network of `audiometamer.networks` by the name of its class, with random weights."""
     if name not in networks.__all__:
         raise AudioMetamerError(f"there is no network {name!r}; there are {', '.join(networks.__all__)}")
@@ -110,14 +111,14 @@ def network_of(name: str, outputs: Outputs, **options: Any) -> nn.Module:
 def _network(card: Card) -> nn.Module:
     outputs = {task: len(labels) for task, labels in card.labels.items()}
     try:
-        return network_of(
+        return make_network(
             card.network.name, next(iter(outputs.values())) if len(outputs) == 1 else outputs, **card.network.options
         )
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:  # options that make no network
         raise AudioMetamerError(f"the card of {card.name}: {first_line(error)}") from error
 
 
-def build(card: Card) -> Model:
+def build_model(card: Card) -> Model:
     """The model of a card, with random weights, not yet checked."""
     network = _network(card)
     try:
@@ -158,12 +159,12 @@ def _load_folder(folder: Path) -> Model:
         raise AudioMetamerError(f"{path} is not a safetensors file (a pickle, perhaps?): {error}") from error
     if (found := hashlib.sha256(content).hexdigest()) != card.weights.sha256:
         raise AudioMetamerError(f"{path} has SHA-256 {found}, but its card says {card.weights.sha256}: a changed file?")
-    model = fitted(card, weights, path)
+    model = model_with_weights(card, weights, path)
     model.folder = folder
     return model
 
 
-def fitted(card: Card, weights: Mapping[str, Tensor], source: str | os.PathLike[str]) -> Model:
+def model_with_weights(card: Card, weights: Mapping[str, Tensor], source: str | os.PathLike[str]) -> Model:
     """The model of a card with a state dict, ready for use; not yet checked.
 
     Raises
@@ -173,7 +174,7 @@ def fitted(card: Card, weights: Mapping[str, Tensor], source: str | os.PathLike[
     """
     _check_size(card, weights, source)
     with torch.random.fork_rng(devices=[]):  # the weights it is built with do not matter
-        model = build(card)
+        model = build_model(card)
     load_state(model.network, weights, source)
     model.eval().requires_grad_(False)
     return model
@@ -205,7 +206,7 @@ def load_state(network: nn.Module, weights: Mapping[str, Tensor], source: str | 
         "left over": [key for key in weights if key not in own],
         "of another shape": [key for key in own if state[key].shape != own[key].shape],
     }
-    if told := "; ".join(f"{what}: {some_of(keys)}" for what, keys in wrong.items() if keys):
+    if told := "; ".join(f"{what}: {first_few(keys)}" for what, keys in wrong.items() if keys):
         raise AudioMetamerError(f"{source} does not fit {type(network).__name__}: {told}")
     network.load_state_dict(state)
     check_weights(network, os.fspath(source))

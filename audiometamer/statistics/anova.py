@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audiometamer.errors import AudioMetamerError, people
+from audiometamer.errors import AudioMetamerError, format_listeners
 from audiometamer.statistics.contrasts import Codes, Ratio, Values, f_ratio
 from audiometamer.statistics.permutation import permutation_p
 
@@ -163,5 +163,7 @@ def _checked(values: Values, within: Sequence[str], between: str | None, groups:
             raise AudioMetamerError(f"the factor {between} has {len(names)} group; an analysis of variance needs two or more")
     if listeners <= (n_groups := len(np.unique(codes))):
         of = "" if groups is None else f" in {n_groups} groups"
-        raise AudioMetamerError(f"{people(listeners)}{of}: there is no error; there must be {max(n_groups, 1) + 1} or more")
+        raise AudioMetamerError(
+            f"{format_listeners(listeners)}{of}: there is no error; there must be {max(n_groups, 1) + 1} or more"
+        )
     return codes

@@ -22,10 +22,11 @@ from audiometamer.dimensions.calibration import read_calibration
 from audiometamer.dimensions.dimensions import Dimension, load_all
 from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.dimensions.ladder_plan import planned_ladder, read_ladder_plan
-from audiometamer.dimensions.ladder_run import LadderWorker, run_ladder
+from audiometamer.dimensions.ladder_run import LadderMaker, run_ladder
 from audiometamer.dimensions.moving import Move, move
 from audiometamer.io.files import write_json
 from audiometamer.io.tables import read_table
+from audiometamer.jobs.queue import Queue
 
 DIMENSIONS = ("relu0/0/+", "relu0/0/-", "relu1/2/-")
 
@@ -207,11 +208,11 @@ def test_a_run_that_can_move_nothing_says_why(path, monkeypatch, capsys):
 def test_a_worker_leaves_alone_what_another_holds(path, tiny):
     planned, model, dimensions, clips = planned_ladder(path, read_ladder_plan(path))
     ladder_run._prepare(planned, model, dimensions, clips)
-    first, second = (LadderWorker(planned, torch.device("cpu")) for _ in range(2))
-    mine, rest = first._claimed(planned.moves)
-    assert (mine, rest) == (planned.moves[:4], planned.moves[4:])
-    others, _ = second._claimed(planned.moves)
-    assert others == planned.moves[4:8]
+    first, second = (Queue(LadderMaker(planned, torch.device("cpu")), planned.moves, planned.folder / "claims") for _ in range(2))
+    mine, rest = first.claim(planned.moves, 4)
+    assert ([task.item for task in mine], rest) == (planned.moves[:4], planned.moves[4:])
+    others, _ = second.claim(planned.moves, 4)
+    assert [task.item for task in others] == planned.moves[4:8]
 
 
 def test_what_is_there_and_does_not_belong_is_told(again, capsys):

@@ -15,7 +15,7 @@ from audiometamer.dimensions.physical import Physical
 from audiometamer.exploration.course import Asked
 from audiometamer.listening.adaptive import CompletedTrial, DecidedTrial
 from audiometamer.psychophysics import Answer, Interleaving, QuestPlus, Staircase
-from audiometamer.signals.presentation import presented as as_presented
+from audiometamer.signals.presentation import presentation_copy as as_presented
 
 
 @pytest.fixture(scope="module")

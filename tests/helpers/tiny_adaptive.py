@@ -19,7 +19,7 @@ from audiometamer.listening.adaptive import CompletedTrial, DecidedTrial, TrialR
 from audiometamer.listening.design import TEXTS, CommonDesign, Headphones, ResponseFormat, Texts, read_common
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.trials import KeyEntry, Lists, Trial, TrialList
-from audiometamer.signals.presentation import Settings, write_pcm
+from audiometamer.signals.presentation import PresentationSettings, write_pcm
 
 EXAMPLES = Path(experiment.__file__).parent / "texts" / "en"
 LEVELS = 8
@@ -116,7 +116,7 @@ def _level(main):
 def write_course(folder: Path, *, page: Path | None = None, listeners=3, checks=1, **settings) -> Path:
     """The folder of an experiment; `page`: of another one, to be copied."""
     design = StaircaseDesign("Just noticeable", listeners, headphones=Headphones(trials=max(checks, 1), minimum=1), **settings)
-    sounds, draws = Settings(sample_rate=48_000), Draws(0, b"tiny")
+    sounds, draws = PresentationSettings(sample_rate=48_000), Draws(0, b"tiny")
     generator = np.random.default_rng(0)
     noise = 0.02 * generator.standard_normal((3, round(SECONDS * 48_000)))
     gap = np.zeros(round(GAP * 48_000))

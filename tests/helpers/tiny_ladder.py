@@ -8,7 +8,7 @@ from audiometamer.dimensions.ladder import MovedStimulus
 from audiometamer.dimensions.moving import MovedRecord
 from audiometamer.dimensions.physical import Physical
 from audiometamer.io.files import write_json
-from audiometamer.metamers.files import safe_name
+from audiometamer.io.names import safe_name
 from audiometamer.signals.files import write_signal
 
 RATE = 4000

@@ -11,6 +11,8 @@ from msgspec.structs import replace
 
 import audiometamer as am
 from audiometamer.metamers.files import save_metamer, write_index
+from audiometamer.metamers.index import write_index
+from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.synthesis import Metamer
 
 HOSTILE = "</script><img src=x onerror=alert(1)> & \"q\" 'a'"

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from audiometamer.errors import AudioMetamerError, people
+from audiometamer.errors import AudioMetamerError, format_listeners
 from audiometamer.experiment.analysis.chance import Chance
 from audiometamer.experiment.analysis.figures import draw_recognition
 from audiometamer.experiment.analysis.recognition import (
@@ -164,7 +164,7 @@ def _group_notes(groups: Mapping[str, str], *, several: bool) -> Iterator[str]:
     if len(names) == 1 and several:
         yield f"No test of groups: of those who are analysed, all who have a group are {names[0]}."
     elif names and without:
-        yield f"{people(len(without))} without a group ({named(without)}); left out of the tests of groups."
+        yield f"{format_listeners(len(without))} without a group ({named(without)}); left out of the tests of groups."
 
 
 def _missing_note(missing: Counter[Condition], heard: int, *, count_missing: bool) -> str:
@@ -312,7 +312,7 @@ def summary(analysis: Analysis, *, chance: Chance | None = None) -> str:
     )
     for name, test in analysis.tests.items():
         of_each = f": {sizes(test.groups)}" if test.groups else ""
-        lines += ["", f"Analysis of variance: {name} ({people(test.listeners)}{of_each})"]
+        lines += ["", f"Analysis of variance: {name} ({format_listeners(test.listeners)}{of_each})"]
         lines += [f"  {apa(effect)}" for effect in test.effects] or [f"  not computed: {test.note}"]
     return "\n".join([*lines, "", _ceiling_words(analysis.ceiling)]) + "\n"
 
@@ -329,7 +329,7 @@ def _ceiling_words(ceiling: SplitHalf | None) -> str:
         return "Noise ceiling: not computed: it needs at least 4 listeners and 3 conditions."
     if math.isnan(ceiling.correlation):
         return "Noise ceiling: not computed: no variance between conditions."
-    text = f"Noise ceiling: split halves of {people(ceiling.listeners)} agree with r = {ceiling.correlation:.3f}"
+    text = f"Noise ceiling: split halves of {format_listeners(ceiling.listeners)} agree with r = {ceiling.correlation:.3f}"
     if math.isnan(ceiling.ceiling):
         return f"{text}; not computed: halves do not agree."
     return (

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import content_of
+from audiometamer.io.files import JSON_ERRORS, read_file_bytes
+from audiometamer.io.reading import read_file_bytes
 from audiometamer.listening.tables import TrialRow
-from audiometamer.metamers.results import NOT_JSON
+from audiometamer.metamers.record_files import JSON_ERRORS
+from audiometamer.metamers.results import JSON_ERRORS
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.intervals import mean_over_listeners
 
@@ -197,8 +199,8 @@ def read_recognised(path: Path, *, same: Callable[[str, str], bool] = operator.e
         If it is not the key of an experiment.
     """
     try:
-        key = msgspec.json.decode(content_of(path), type=dict[str, _Sound])
-    except (OSError, *NOT_JSON) as error:
+        key = msgspec.json.decode(read_file_bytes(path), type=dict[str, _Sound])
+    except (OSError, *JSON_ERRORS) as error:
         raise AudioMetamerError(f"{path} is not the key of an experiment: {error}") from error
     return {
         (model, stimulus): any(same(said, right) for right in (sound.word, sound.speaker))

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from audiometamer.dimensions.dimensions import Dimension
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, pluralize
 from audiometamer.exploration.analysis.figures import draw_sensitivity
 from audiometamer.exploration.analysis.layers import LayerDifference, LayerMean, layer_differences, layer_means
 from audiometamer.exploration.analysis.sensitivity import Decision
@@ -21,7 +21,6 @@ from audiometamer.io.tables import write_table
 from audiometamer.listening.exclusions import ExclusionRules, Exclusions, Stage, exclude
 from audiometamer.listening.tables import ListenerRow, write_listeners
 from audiometamer.psychophysics import DECISIONS, Procedure, d_prime, model_of
-from audiometamer.stimuli.set import counted
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -206,7 +205,7 @@ def summary(analysis: Analysis) -> str:
         analysis.exclusions.statement,
         *analysis.exclusions.details,
         *analysis.exclusions.notes,
-        f"{len(analysis.trials)} trials of {counted(len(rows), 'dimension')}. Threshold: the reached change at which "
+        f"{len(analysis.trials)} trials of {pluralize(len(rows), 'dimension')}. Threshold: the reached change at which "
         f"{decision.target:.3f} is correct, d′ = {decision.d_prime:.2f} ({decision.task}, {decision.lapse:g} lapses).",
         f"{spread}; intervals are of thresholds that lose at most {found.lost_of_all / 2:.2f} of log likelihood (of single "
         f"listeners {found.lost_of_one / 2:.2f}).",
@@ -225,7 +224,7 @@ def summary(analysis: Analysis) -> str:
     for layer, own in itertools.groupby((mean for mean in analysis.layers if not mean.sign), key=lambda mean: mean.layer):
         means = list(own)
         left = f"; left out: {means[0].left_out}" if means[0].left_out else ""
-        lines.append(f"  {layer} ({counted(means[0].dimensions, 'dimension')}): " + ", ".join(map(_told, means)) + left)
+        lines.append(f"  {layer} ({pluralize(means[0].dimensions, 'dimension')}): " + ", ".join(map(_told, means)) + left)
     return "\n".join(lines) + "\n"
 
 

@@ -7,18 +7,18 @@ import numpy as np
 
 from audiometamer.errors import AudioMetamerError
 
-LARGEST_SEED = 2**63 - 1
+MAX_SEED = 2**63 - 1
 
 
-def seed_of(value: Any) -> int:
-    """The seed of a generator, a whole number from 0 to 2**63 - 1, as a Python integer; raises as `whole`."""
-    number = whole(value, "seed")
-    if not 0 <= number <= LARGEST_SEED:
-        raise AudioMetamerError(f"seed is {value}; it must be a whole number from 0 to {LARGEST_SEED} (2**63 - 1)")
+def as_seed(value: Any) -> int:
+    """The seed of a generator, a whole number from 0 to 2**63 - 1, as a Python integer; raises as `as_integer`."""
+    number = as_integer(value, "seed")
+    if not 0 <= number <= MAX_SEED:
+        raise AudioMetamerError(f"seed is {value}; it must be a whole number from 0 to {MAX_SEED} (2**63 - 1)")
     return number
 
 
-def whole(value: Any, name: str, *, least: int | None = None, most: int | None = None) -> int:
+def as_integer(value: Any, name: str, *, least: int | None = None, most: int | None = None) -> int:
     """A number as a Python integer.
 
     Parameters

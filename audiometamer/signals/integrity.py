@@ -7,18 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
+from audiometamer.io.safetensors_header import announced_size
 
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
-class _Extent(msgspec.Struct):
-    """Where a tensor of a safetensors file lies."""
-
-    data_offsets: tuple[int, int]
-
-
-def is_whole(path: Path) -> bool:
+def is_intact(path: Path) -> bool:
     """Whether a file is there, not empty, and as long as it says if it is a WAV, PNG, ``.npy`` or safetensors file.
 
     The samples are not read.
@@ -34,7 +28,7 @@ def is_whole(path: Path) -> bool:
             return size > 0 and (path.suffix not in _LENGTHS or _LENGTHS[path.suffix](file, size) <= size)
     except FileNotFoundError:
         return False
-    except (struct.error, ValueError):  # a header that is no header
+    except (struct.error, ValueError):  # it has no header
         return False
 
 
@@ -60,13 +54,8 @@ def _npy(file: BinaryIO, _: int) -> int:
     return file.tell() + math.prod(shape) * dtype.itemsize
 
 
-def _safetensors(file: BinaryIO, size: int) -> int:
-    (length,) = struct.unpack("<Q", file.read(8))
-    if length > size:
-        return size + 1
-    header = msgspec.json.decode(file.read(length), type=dict[str, msgspec.Raw])
-    extents = [msgspec.json.decode(raw, type=_Extent) for name, raw in header.items() if name != "__metadata__"]
-    return 8 + int(length) + max((extent.data_offsets[1] for extent in extents), default=0)
+def _safetensors(file: BinaryIO, _: int) -> int:
+    return announced_size(file)
 
 
 # How long each kind of file says that it is, in bytes.

@@ -8,7 +8,7 @@ from torch import nn
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.models import places
+from audiometamer.models import layer_info
 
 LISTED = {
     "Blocks": ["conv", "relu", "blocks.0", "blocks.1", "read_out"],
@@ -55,7 +55,7 @@ def test_what_a_forward_pass_calls_is_listed_and_the_rest_has_its_reason(kind):
 def test_every_listed_layer_is_recorded_measured_and_matched(kind):
     model = model_of(kind())
     found = am.record(model, torch.stack([noise(0), noise(1), noise(2)]), model.layers)
-    assert {layer: tuple(a.shape) for layer, a in found.items()} == {n: (3, *model.places()[n].shape) for n in model.layers}
+    assert {layer: tuple(a.shape) for layer, a in found.items()} == {n: (3, *model.layer_info()[n].shape) for n in model.layers}
     null = am.NullDistribution.measure(model, [noise(seed) for seed in range(3)])
     assert list(null.layers) == list(model.layers)
     metamers = am.synthesize(model, noise(0), steps=4, method="feather2023", null=null)
@@ -80,7 +80,7 @@ def test_complex_activations_come_as_pairs_and_their_imaginary_part_counts():
     found = am.record(model, x[None], ["spectrum"])
     torch.testing.assert_close(found["spectrum"][0], torch.view_as_real(torch.fft.rfft(x)))
     # A shift around the circle leaves all magnitudes and turns every phase.
-    shifted = am.record(model, x.roll(7)[None], "spectrum")["spectrum"]
+    shifted = am.record(model, x.roll(7)[None], "spectrum")
     assert am.similarity(found["spectrum"][0], shifted[0])["snr_db"] < 3
     a = torch.tensor([3 + 4j, 1j])
     assert am.similarity(a, a.conj())["snr_db"] == pytest.approx(10 * torch.log10(torch.tensor(26 / 68)).item())
@@ -147,7 +147,7 @@ def test_rows_that_are_several_items_of_each_signal_are_told_apart_by_their_valu
     model, signals = model_of(Frames()), torch.stack([noise(seed) for seed in range(3)])
     assert model.layers == ("conv", "relu", "read_out")
     expected = model.network.read_out(model.network.heard(signals).transpose(1, 2))
-    torch.testing.assert_close(am.record(model, signals, "read_out")["read_out"], expected)
+    torch.testing.assert_close(am.record(model, signals, "read_out"), expected)
     (metamer,) = am.synthesize(model, signals[0], "read_out", steps=100)
     assert metamer.evidence.similarity["read_out"]["snr_db"] > 10
 
@@ -174,7 +174,7 @@ def test_rows_that_are_all_the_same_need_to_be_announced():
     assert "in an order that their values do not show" in model.left_out["read_out@0"]
     announced = Still()
     announced.items_per_signal = 49
-    assert am.record(model_of(announced), noise(0)[None], "read_out@0")["read_out@0"].shape == (1, 49, 3)
+    assert am.record(model_of(announced), noise(0)[None], "read_out@0").shape == (1, 49, 3)
 
 
 def test_values_that_depend_on_the_batch_or_on_chance_are_left_out():
@@ -190,7 +190,7 @@ def test_values_that_depend_on_the_batch_or_on_chance_are_left_out():
 
     model = model_of(Watched())
     assert model.layers == ("conv", "relu", "read_out")
-    assert model.left_out == dict.fromkeys(("centred", "noisy"), places.MIXED)
+    assert model.left_out == dict.fromkeys(("centred", "noisy"), layer_info.MIXED)
     with pytest.raises(am.AudioMetamerError, match="layer 'noisy' has other values for a signal when another is beside it"):
         am.synthesize(model, noise(0), "noisy", steps=3)
 
@@ -202,7 +202,7 @@ def test_rounding_is_no_dependence_on_the_batch(dtype):
 
 def test_what_was_left_out_can_be_asked_for_and_says_why():
     model = model_of(own_networks.Detached())
-    assert am.record(model, noise(0)[None], "cut")["cut"].shape == (1, 4)
+    assert am.record(model, noise(0)[None], "cut").shape == (1, 4)
     with pytest.raises(am.AudioMetamerError, match=r"layer cut: the activations do not depend on the signal by differentiable"):
         am.synthesize(model, noise(0), "cut", steps=3)
     with pytest.raises(am.AudioMetamerError, match=r"layer 'blocks' is a ModuleList, a container that is never called itself"):

@@ -11,19 +11,20 @@ import numpy as np
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.hashes import file_sha256
-from audiometamer.metamers.results import Result, Summary
-from audiometamer.signals.whole import is_whole
+from audiometamer.metamers.results import EvidenceSummary, Result
+from audiometamer.metamers.summaries import EvidenceSummary
+from audiometamer.signals.integrity import is_intact
 
-_SumOf = Callable[[Path], str]
+FileHash = Callable[[Path], str]
 
 
-def check_belongs(result: Result, sum_of: _SumOf = file_sha256) -> None:
+def check_integrity(result: Result, file_hash: FileHash = file_sha256) -> None:
     """Raise unless the signal and the original beside a record are those that it was written for.
 
     Parameters
     ----------
     result : Result
-    sum_of : callable
+    file_hash : callable
         A file to its SHA-256; cached, where metamers share originals. Default `file_sha256`.
 
     Raises
@@ -31,16 +32,16 @@ def check_belongs(result: Result, sum_of: _SumOf = file_sha256) -> None:
     AudioMetamerError
         If one is another, or cannot be read.
     """
-    if not is_signal(result.evidence, result.path, sum_of):
+    if not is_signal(result.evidence, result.path, file_hash):
         if result.path.suffix != ".png":
-            samples_sha256(result.path, result.evidence.settings.layer)  # what cannot be read says so
+            hash_original(result.path, result.evidence.settings.layer)  # what cannot be read says so
         record = result.folder / result.record
         raise AudioMetamerError(f"{result.path} is not the signal of {record}; put back what was there, or make it again")
-    check_original(result, sum_of)
+    check_original(result, file_hash)
 
 
-def check_original(result: Result, sum_of: _SumOf = file_sha256) -> None:
-    """Raise unless the original beside a metamer is what it was made from; `sum_of` as in `check_belongs`.
+def check_original(result: Result, file_hash: FileHash = file_sha256) -> None:
+    """Raise unless the original beside a metamer is what it was made from; `file_hash` as in `check_integrity`.
 
     Raises
     ------
@@ -48,27 +49,27 @@ def check_original(result: Result, sum_of: _SumOf = file_sha256) -> None:
         If it is another, or cannot be read.
     """
     original = result.folder / result.original
-    if not is_original(result.evidence, original, sum_of):
+    if not is_original(result.evidence, original, file_hash):
         raise AudioMetamerError(f"{original} is not the original of {result.path}; put back what was there, or make it again")
 
 
-def is_signal(evidence: Summary, signal: Path, sum_of: _SumOf = file_sha256) -> bool:
-    """Whether a file is the signal of a record, as far as the record says; `sum_of`: a file to its SHA-256."""
-    return not evidence.signal_sha256 or sum_of(signal) == evidence.signal_sha256
+def is_signal(evidence: EvidenceSummary, signal: Path, file_hash: FileHash = file_sha256) -> bool:
+    """Whether a file is the signal of a record, as far as the record says; `file_hash`: a file to its SHA-256."""
+    return not evidence.signal_sha256 or file_hash(signal) == evidence.signal_sha256
 
 
-def is_original(evidence: Summary, original: Path, sum_of: _SumOf = file_sha256) -> bool:
+def is_original(evidence: EvidenceSummary, original: Path, file_hash: FileHash = file_sha256) -> bool:
     """Whether a file is what a metamer was made from: by its sum, or in records without one by that of its samples."""
     if evidence.original_sha256:
-        return sum_of(original) == evidence.original_sha256
+        return file_hash(original) == evidence.original_sha256
     settings = evidence.settings
     if original.suffix == ".png":  # it holds 16 bits, and its name in a set the hash
         named = re.search(r"-([0-9a-f]{8})$", original.stem)
         return named is None or settings.clip_sha256.startswith(named[1])
-    return samples_sha256(original, settings.layer) == settings.clip_sha256
+    return hash_original(original, settings.layer) == settings.clip_sha256
 
 
-def samples_sha256(original: Path, layer: str) -> str:
+def hash_original(original: Path, layer: str) -> str:
     """SHA-256 of the samples of a WAV or ``.npy`` file, or of the activations of a layer that were given in their place.
 
     Raises
@@ -78,7 +79,7 @@ def samples_sha256(original: Path, layer: str) -> str:
     """
     digest = hashlib.sha256()
     try:
-        if original.exists() and not is_whole(original):
+        if original.exists() and not is_intact(original):
             raise AudioMetamerError(f"{original} is truncated or damaged")
         for values in _values(original, layer):
             digest.update(np.ascontiguousarray(values).tobytes())

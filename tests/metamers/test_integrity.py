@@ -12,8 +12,8 @@ from command_line import refused
 
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
-from audiometamer.metamers.belonging import samples_sha256
-from audiometamer.metamers.files import read_metamer
+from audiometamer.metamers.files import load_metamer
+from audiometamer.metamers.integrity import hash_original
 from audiometamer.metamers.targets import save_activations
 from audiometamer.signals.files import write_signal
 
@@ -84,7 +84,7 @@ def test_signals_that_were_swapped_are_refused(capsys):
     shutil.copyfile(other, one)
     other.write_bytes(content)
     with pytest.raises(AudioMetamerError, match=r"relu0_seed0\.wav is not the signal of .*relu0_seed0\.json; put back"):
-        read_metamer(one)
+        load_metamer(one)
     assert "is not the signal of" in refused(capsys, "evaluate", "met", *EVALUATE)
 
 
@@ -92,7 +92,7 @@ def test_signals_that_were_swapped_are_refused(capsys):
 def test_records_of_earlier_versions_are_read_and_known_as_made(capsys):
     for record in AT.glob("*.json"):
         without_sums(record)
-    assert read_metamer(AT / "relu1_seed0.json").evidence.original_sha256 == ""
+    assert load_metamer(AT / "relu1_seed0.json").evidence.original_sha256 == ""
     assert main(["synth", "A/yes.wav", "--layers", "relu0,relu1", *QUICK]) == 0
     assert "2 of 2 metamers are in met already" in capsys.readouterr().out
 
@@ -121,11 +121,11 @@ def test_another_target_of_the_same_name_is_refused(capsys):
     assert "is another target called 't'" in refused(capsys, "synth", "--target", "B/t.safetensors", "--seed", "1", *QUICK)
     save_activations("met/t/tiny/target.safetensors", {"relu0": torch.zeros(3)})
     with pytest.raises(AudioMetamerError, match=r"target\.safetensors is not the original of .*relu0_seed0\.wav"):
-        read_metamer(Path("met/t/tiny/relu0_seed0.wav"))
+        load_metamer(Path("met/t/tiny/relu0_seed0.wav"))
 
 
 def test_a_header_that_announces_more_than_there_is_takes_no_memory(tmp_path):
     with (tmp_path / "vast.npy").open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (10**13,)})
     with pytest.raises(AudioMetamerError, match=r"vast\.npy is truncated"):
-        samples_sha256(tmp_path / "vast.npy", "relu0")
+        hash_original(tmp_path / "vast.npy", "relu0")
