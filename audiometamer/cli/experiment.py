@@ -70,7 +70,7 @@ def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None
         instead = "left out" if built.design.conditions.missing == "leave-out" else "played as natural clips instead"
         clips = len({one.clip for one in built.offer.missing})
         click.echo(f"{len(built.offer.missing)} metamers of {clips} clips are missing, {instead}: {out / layout.MISSING}")
-    serving.tell_of_ends(read_design(design), out)
+    serving.print_open_ends(read_design(design), out)
     keys = f"{out / layout.KEY} {out / layout.NAMES_KEY}"
     click.echo(f"keys, for your eyes alone: {keys}   secret of the results page: {out / layout.SECRET}")
 
@@ -117,7 +117,7 @@ def links(folder: Path, database: Path | None, count: int, address: str | None, 
     if named is None:
         raise AudioMetamerError(f"--group is {group!r}; it must be a name")
     store = _store(folder, database)
-    reached = address or (serving.local(port) if port is not None else serving.reached_at(store.address))
+    reached = address or (serving.local_address(port) if port is not None else serving.public_address(store.address))
     for _ in range(count):
         token = store.enrol(group=named)
         click.echo(f"{store.listener(token)}\t{reached.rstrip('/')}/#{token}")
@@ -216,7 +216,7 @@ def rehearse(
 ) -> None:  # fmt: skip
     """Let simulated listeners go through EXPERIMENT at once, and hold what was confirmed against what is on disk."""
     read = read_experiment(folder)
-    serving.rehearse_and_tell(read, out, _reply(read, accuracy, guesses, model_name, device), listeners=listeners, **asked)
+    serving.rehearse_and_report(read, out, _reply(read, accuracy, guesses, model_name, device), listeners=listeners, **asked)
 
 
 def _reply(read: Experiment, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str) -> Responder:
