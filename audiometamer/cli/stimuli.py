@@ -11,7 +11,6 @@ from audiometamer.cli.groups import Group
 from audiometamer.errors import AudioMetamerError, pluralize
 from audiometamer.metamers.folder_kinds import is_set
 from audiometamer.metamers.layout import find_records
-from audiometamer.metamers.results import ATTEMPTS, find_records, is_set
 from audiometamer.metamers.summaries import ATTEMPTS
 from audiometamer.signals.presentation import PresentationSettings
 from audiometamer.stimuli import export as exporting

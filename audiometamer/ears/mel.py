@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
 
+PRESETS: dict[str, dict[str, Any]] = {"mel": {}, "logmel": {"compression": "log2"}}
+
 
 class MelSpectrogram(nn.Module):
     """Waveform to mel spectrogram: power of a Hann-windowed short-time Fourier transform, pooled by triangular filters.
@@ -17,13 +19,14 @@ class MelSpectrogram(nn.Module):
     Parameters
     ----------
     sample_rate : int
-        Hz. Default 20000.
+        Sample rate in Hz. Default 20000.
     n_mels : int
         Number of filters, evenly spaced in mel = 2595 · log10(1 + f / 700) and of unit peak. Default 256.
     window_size, hop : int
-        In samples. Defaults 1200 and 100. Frames are centred, the ends reflected.
+        Length of the window, and samples between frames. Defaults 1200 and 100. Frames are centred; the sound is reflected at
+        its ends.
     low_limit, high_limit : float
-        Hz. Defaults 50 and 10000.
+        Edges of the filters in Hz. Defaults 50 and 10000.
     compression : {"log2"} or None
         log2 of the power, floored at 1e-6, or none. Default None.
     """
@@ -65,11 +68,10 @@ class MelSpectrogram(nn.Module):
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "MelSpectrogram":
-        """``mel`` (no compression) or ``logmel`` (log2)."""
-        presets: dict[str, dict[str, Any]] = {"mel": {}, "logmel": {"compression": "log2"}}
-        if name not in presets:
-            raise AudioMetamerError(f"there is no mel preset {name!r}; there are {', '.join(presets)}")
-        return cls(**presets[name] | overrides)
+        """``mel`` (no compression) or ``logmel`` (log2), with some keywords of its own."""
+        if name not in PRESETS:
+            raise AudioMetamerError(f"there is no mel preset {name!r}; there are {', '.join(PRESETS)}")
+        return cls(**PRESETS[name] | overrides)
 
     def forward(self, sound: Tensor) -> Tensor:
         """Sound [shape=(..., samples)] to mel spectrogram [shape=(..., mels, frames)], frames = samples // hop + 1."""

@@ -14,7 +14,7 @@ def read_experiment(folder: Path) -> Experiment:
     Raises
     ------
     AudioMetamerError
-        If it is no such folder, something in it cannot be read or does not fit together, or trials are decided on the way.
+        If it is no such folder, something in it cannot be read or does not fit together, or trials depend on answers.
     """
     return experiment_with(folder, *read_lists(folder))
 

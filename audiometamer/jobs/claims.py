@@ -17,18 +17,10 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
-from audiometamer.io.files import (
-    JSON_ERRORS,
-    LOCKS_UNSUPPORTED,
-    create_exclusively,
-    describe_holder,
-    file_lock,
-    make_folder,
-)
+from audiometamer.io.files import create_exclusively, make_folder
 from audiometamer.io.locks import LOCKS_UNSUPPORTED, describe_holder, file_lock
 from audiometamer.io.processes import has_ended, pid_namespace, start_time
 from audiometamer.metamers.record_files import JSON_ERRORS
-from audiometamer.metamers.results import JSON_ERRORS
 
 if sys.platform != "win32":
     import fcntl

@@ -1,13 +1,14 @@
 """What is written when any listening test is built: headphone checks and texts."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.draws import Draws
-from audiometamer.io.files import write_text
+from audiometamer.io.draws import Draws, write_key
+from audiometamer.io.files import json_text, write_private, write_text
 from audiometamer.listening import folder as layout
 from audiometamer.listening.design import TEXTS, CommonDesign, Texts, read_text
 from audiometamer.listening.headphones import N_INTERVALS, antiphase, huggins
@@ -60,3 +61,10 @@ def write_texts(folder: Path, path: Path, design: CommonDesign) -> None:
     """Copy consent, instructions and debriefing of the design at `path`, so that the folder needs nothing outside itself."""
     for name in TEXTS:
         write_text(folder / layout.TEXTS_FOLDER / f"{name}.md", read_text(path, design, name))
+
+
+def write_keys(folder: Path, key: Mapping[str, KeyEntry], draws: Draws) -> None:
+    """Write what only the experimenter may read: what each sound is, the private key of all draws, and the results' secret."""
+    write_private(folder / layout.KEY, json_text(dict(key)))
+    write_key(folder / layout.NAMES_KEY, draws)
+    write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")

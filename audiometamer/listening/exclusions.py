@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, first_few, format_listeners
+from audiometamer.errors import AudioMetamerError, first_few, listeners_in_words
 from audiometamer.listening.tables import ListenerRow
 from audiometamer.listening.trials import TrialKind
 
@@ -157,8 +157,8 @@ class Exclusions:
         is_known = any(listener.finished is not None for listener in self.listeners)
         reasons = list(self._reasons())
         return "; ".join([
-            f"{format_listeners(count['enrolled'])} enrolled, {count['started']} started" if self.enrolled
-            else f"{format_listeners(count['started'])} with answers",
+            f"{listeners_in_words(count['enrolled'])} enrolled, {count['started']} started" if self.enrolled
+            else f"{listeners_in_words(count['started'])} with answers",
             f"{count['finished']} finished" if is_known else "finished: not recorded",
             f"{count['excluded']} excluded: {'; '.join(reasons)}" if reasons else "none excluded",
             *([f"{count[_UNANSWERED]} gave {_UNANSWERED}"] if count[_UNANSWERED] else []),
@@ -185,21 +185,21 @@ class Exclusions:
         lines = [f"Headphone check: {results}."]
         unfinished = [one.listener.listener for one in self.outcomes if one.analysed and one.listener.finished is False]
         if unfinished:
-            lines.append(f"Analysed, though not finished: {format_listeners(len(unfinished))} ({named(unfinished)}).")
+            lines.append(f"Analysed, though not finished: {listeners_in_words(len(unfinished))} ({listener_names(unfinished)}).")
         groups = {group: 0 for listener in self.listeners if (group := listener.group)}
         for outcome in self.outcomes if groups else ():
             groups[outcome.listener.group] = groups.get(outcome.listener.group, 0) + outcome.analysed
         if groups:
-            lines.append("Analysed by group: " + sizes(groups) + ".")
+            lines.append("Analysed by group: " + group_sizes(groups) + ".")
         return lines
 
 
-def named(names: Sequence[str]) -> str:
+def listener_names(names: Sequence[str]) -> str:
     """The names of some listeners, and how many more there are."""
     return first_few(names, 10)
 
 
-def sizes(groups: Mapping[str, int]) -> str:
+def group_sizes(groups: Mapping[str, int]) -> str:
     """Groups with their sizes."""
     return ", ".join(f"{group or 'without a group'} {n}" for group, n in groups.items())
 
@@ -290,10 +290,14 @@ def _matched(table: Sequence[ListenerRow], answered: Sequence[str]) -> tuple[lis
         else:
             known.append(listener)
     if renamed:
-        notes.append(f"Names of the table of listeners taken for names of trials that differ in letter case: {named(renamed)}.")
+        notes.append(
+            f"Names of the table of listeners taken for names of trials that differ in letter case: {listener_names(renamed)}."
+        )
     rest = [name for names in absent.values() for name in names]
     if table and rest:
-        notes.append(f"Not in the table of listeners, though with trials: {format_listeners(len(rest))} ({named(rest)}).")
+        notes.append(
+            f"Not in the table of listeners, though with trials: {listeners_in_words(len(rest))} ({listener_names(rest)})."
+        )
     return known + [ListenerRow(listener=name) for name in rest], notes
 
 

@@ -171,7 +171,7 @@ def read_trials(path: Path) -> list[TrialRow]:
 
 def required_columns(kind: type[msgspec.Struct]) -> list[str]:
     """Columns that a table of these records must have: the fields without a default."""
-    return [field.name for field in msgspec.structs.fields(kind) if field.required]
+    return [field.encode_name for field in msgspec.structs.fields(kind) if field.required]
 
 
 def note_unused(path: Path, columns: Sequence[str]) -> None:
@@ -183,8 +183,8 @@ def note_unused(path: Path, columns: Sequence[str]) -> None:
 def write_trials(path: Path, trials: Iterable[TrialRow]) -> None:
     """Write a trial table.
 
-    A spreadsheet that opens it executes nothing that a listener wrote (see `audiometamer.io.tables.escape_formula`, which reading
-    undoes); control characters become spaces, and halves of surrogate pairs question marks.
+    A spreadsheet that opens it executes nothing that a listener wrote (see `audiometamer.io.tables.escape_formula`, which
+    reading reverts); control characters become spaces, and halves of surrogate pairs question marks.
     """
     write_table(path, TRIAL_COLUMNS, map(cells, trials))
 

@@ -24,7 +24,7 @@ from audiometamer.metamers.verdicts import Verdict
 from audiometamer.models.adapters.joined import Joined
 from audiometamer.models.checking import check_mode
 from audiometamer.models.model import Model
-from audiometamer.statistics.pairwise import RowStore, UniqueSignals, correlations, gram
+from audiometamer.statistics.pairwise import RowStore, UniqueSignals, gram_matrix, pairwise_correlations
 
 METRICS = ("snr_db", "pearson_r2", "spearman_rho")
 QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
@@ -176,7 +176,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         with tempfile.TemporaryDirectory() as folder:
             stores = {layer: RowStore(Path(folder) / str(i), memory / len(wanted)) for i, layer in enumerate(wanted)}
             n_sounds, different = 0, UniqueSignals(names)
-            for batch in _batches(different.of(sounds), batch_size):
+            for batch in _batches(different.filter(sounds), batch_size):
                 with torch.no_grad():
                     signals = batch.to(device=model.device, dtype=model.dtype).view(len(batch), *model.signal_shape)
                     activations = model.activations(signals, taps, optional=optional)
@@ -321,14 +321,14 @@ def _check_measured(names: Sequence[str], found: Mapping[str, Any], *, asked: bo
 
 def _compare_all(store: RowStore, memory: float) -> dict[str, MetricNull]:
     rows = store.matrix()
-    products = gram(rows, memory)
+    products = gram_matrix(rows, memory)
     sums = np.array([row.sum(dtype=np.float64) for row in rows])
     ranks = _ranked(rows, store.path.with_suffix(".ranks"), in_file=store.in_file)
     middle = (rows.shape[1] + 1) / 2
     values = {
         "snr_db": _snr(products),
-        "pearson_r2": correlations(products, sums, rows.shape[1]) ** 2,
-        "spearman_rho": correlations(gram(ranks, memory, shift=middle), np.zeros(len(rows)), rows.shape[1]),
+        "pearson_r2": pairwise_correlations(products, sums, rows.shape[1]) ** 2,
+        "spearman_rho": pairwise_correlations(gram_matrix(ranks, memory, shift=middle), np.zeros(len(rows)), rows.shape[1]),
     }
     return {metric: MetricNull(float(np.clip(v.max(), -_LARGEST, _LARGEST)), _quantiles(v)) for metric, v in values.items()}
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.hashes import file_sha256
-from audiometamer.metamers.results import EvidenceSummary, Result
+from audiometamer.metamers.results import Result
 from audiometamer.metamers.summaries import EvidenceSummary
 from audiometamer.signals.integrity import is_intact
 

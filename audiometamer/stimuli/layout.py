@@ -6,10 +6,9 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import JSON_ERRORS, holds_only_zeros
+from audiometamer.io.files import holds_only_zeros
 from audiometamer.metamers.layout import RECORD
 from audiometamer.metamers.record_files import JSON_ERRORS
-from audiometamer.metamers.results import RECORD
 
 ORIGINALS, CLAIMS = "originals", "claims"
 # In an item's folder:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
-from audiometamer.io.files import file_lock, make_folder
+from audiometamer.io.files import make_folder
 from audiometamer.io.hashes import sha256_of
 from audiometamer.io.locks import file_lock
 from audiometamer.jobs.claims import LOCK
@@ -28,10 +28,10 @@ from audiometamer.metamers.judging import rejudged
 from audiometamer.metamers.layout import signal_kind
 from audiometamer.metamers.metamer import Metamer, Progress
 from audiometamer.metamers.record_files import BrokenOriginalError, warn_about_broken
-from audiometamer.metamers.results import BrokenOriginalError, Result, read_item, warn_about_broken
+from audiometamer.metamers.results import Result, read_item
 from audiometamer.metamers.scheduling import resumption
 from audiometamer.metamers.settings import Settings, places
-from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
+from audiometamer.metamers.synthesis import iterate_metamers
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, can_resume, save_unfinished
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip

@@ -28,7 +28,7 @@ from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import safe_name
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.models.cards import Card, WeightsCard
-from audiometamer.models.loading import build_model, save_weights
+from audiometamer.models.model_folder import build_model, save_weights
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.copies import without_copies

@@ -14,7 +14,7 @@ from audiometamer.cli import main
 from audiometamer.io.integers import as_seed
 from audiometamer.io.reading import read_file_bytes, read_unicode
 from audiometamer.io.toml_files import parse_toml
-from audiometamer.models.loading import save_weights
+from audiometamer.models.model_folder import save_weights
 from audiometamer.networks import CochCNN9
 
 MODEL = ("--model", "tiny_models:sound_model", "--layers", "relu0", "--steps", "1")

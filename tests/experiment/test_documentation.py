@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from audiometamer.experiment.analysis.analyse import ANOVA_COLUMNS
-from audiometamer.experiment.analysis.recognition import Row
+from audiometamer.experiment.analysis.folder import ANOVA_COLUMNS
+from audiometamer.experiment.analysis.recognition import RecognitionRow
 from audiometamer.listening.exclusions import Stage
 from audiometamer.listening.tables import LISTENER_COLUMNS, TRIAL_COLUMNS, ListenerRow, TrialRow, required_columns
 
@@ -26,7 +26,7 @@ def table_after(text):
         ("### Trials", TRIAL_COLUMNS),
         ("### Listeners", LISTENER_COLUMNS),
         ("`sample.tsv` has the columns", Stage.__struct_fields__),
-        ("## Recognition", Row.__struct_fields__),
+        ("## Recognition", RecognitionRow.__struct_fields__),
         ("## Analyses of variance", ANOVA_COLUMNS),
     ],
 )

@@ -12,11 +12,12 @@ import soundfile
 from tiny_experiment import DESIGN, LAYERS, WORDS, write_design, write_stimuli
 
 from audiometamer.cli import main
-from audiometamer.experiment.build import Stimulus, build
+from audiometamer.experiment.available import NATURAL, Condition
+from audiometamer.experiment.build import build
 from audiometamer.experiment.design import Catch, Design, Practice
-from audiometamer.experiment.lists import draw
-from audiometamer.experiment.offer import NATURAL, Condition
+from audiometamer.experiment.lists import draw_trials
 from audiometamer.experiment.reading import read_experiment
+from audiometamer.experiment.sounds import Stimulus
 from audiometamer.io.draws import Draws, keyed_draws, read_key
 from audiometamer.listening.building import check_trials, headphone_checks
 from audiometamer.listening.design import Demonstration, Headphones, ResponseFormat
@@ -76,7 +77,7 @@ def foreseen(design, draws):
     checks = headphone_checks(design, draws)
     heard, _ = check_trials(1, [*checks], draws)
     words = [[f"w{w}"] for w in range(24)]
-    (planned,) = draw(words, CONDITIONS[1:], design, draws)
+    (planned,) = draw_trials(words, CONDITIONS[1:], design, draws)
     right = [interval_order(design.answers.kind, trial.arrangement)[1] for trial in planned]
     return [checks[trial.stimulus].answer for trial in heard], right, [trial.condition for trial in planned]
 

@@ -120,14 +120,14 @@ def test_what_contradicts_itself_is_refused(tmp_path, table, told):
     ("answers", "told"),
     [
         ('[answers.equal]\ndogg = ["hound"]', r"answers\.equal: 'dogg' is none of the answers; did you mean 'dog'\?"),
-        ('[answers.equal]\ndog = ["DOG"]', r"'dog' and 'DOG' are the same to who types them"),
+        ('[answers.equal]\ndog = ["DOG"]', r"'dog' and 'DOG' are the same when typed"),
         (
             '[answers]\nkind = "choice"\n[answers.equal]\ndog = ["hound"]',
             r"answers\.equal: 'hound' is not in the list of answers",
         ),
         ('[answers]\nkind = "choice"\nalternatives = 12\n[answers.equal]\ndog = ["fish"]', "12 are wanted of a list of 11"),
         ('[answers.names]\ndogg = "hound"', r"answers\.names: 'dogg' is none of the answers; did you mean 'dog'\?"),
-        ('[answers.names]\ndog = "fish"', r"'dog' and 'fish' are the same to who types them"),
+        ('[answers.names]\ndog = "fish"', r"'dog' and 'fish' are the same when typed"),
     ],
 )
 def test_what_does_not_fit_the_list_is_refused(tmp_path, answers, told):

@@ -738,7 +738,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def test_without_a_server_of_ours(browser, built, tmp_path):
     """A static folder: the whole of it, through a reload, to the file of answers and back into the experiment."""
     experiment = built(SHORT)
-    links = pack(experiment.folder, tmp_path / "packed", to="static")
+    links = pack(experiment.folder, tmp_path / "packed", to="static").links
     link = links.read_text().splitlines()[1].split("\t")[-1]
     right = {trial.stimulus: experiment.key[trial.stimulus].answer for trial in experiment.trials(1)}
     answer = f"(stimulus) => ({{answer: {json.dumps(right)}[stimulus], reaction_time_ms: 99.5}})"

@@ -12,7 +12,7 @@ from audiometamer.matching.optimizers import Cosine, NormalizedDescent
 from audiometamer.matching.stopping import Stuck
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.unfinished import Checkpoints, can_resume, load_unfinished, save_unfinished, select_state, stack_states
+from audiometamer.metamers.unfinished import Checkpoints, can_resume, load_unfinished, save_unfinished
 
 
 class Stopped(Exception):

@@ -14,7 +14,9 @@ from safetensors.torch import save_file
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.models.checkpoints import import_checkpoint, network_state, read_checkpoint
+from audiometamer.models.checkpoints import read_checkpoint
+from audiometamer.models.published_checkpoints import import_checkpoint
+from audiometamer.models.state_dicts import network_state
 from audiometamer.networks import CochCNN9, CochResNet50
 
 WORDS = ["__nullSignal__", "about", "above"]

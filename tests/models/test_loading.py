@@ -13,7 +13,7 @@ import torch
 import audiometamer as am
 from audiometamer.jobs.workers import interruptible
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
-from audiometamer.models.loading import build_model, save_weights
+from audiometamer.models.model_folder import build_model, save_weights
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_folder_is_loaded(folder):
             "width = 0.03",
             r"CochCNN9: of another shape: conv0\.weight, batchnorm1\.weight, batchnorm1\.bias and 13 more$",
         ),
-        ('preset = "feather2023"', 'preset = "ear"', "no cochleagram preset 'ear'"),
+        ('preset = "feather2023"', 'preset = "ear"', "no front end 'ear'; there are feather2023, "),
         ("sample_rate = 20000", "sample_rate = = 20000", "model.toml: .*"),
         (
             'file = "weights.safetensors"',

@@ -89,9 +89,11 @@ def write_beh(folder: Path, trials: Sequence[TrialRow], listeners: Sequence[List
     }  # fmt: skip
     write_json(folder / "dataset_description.json", about)
     write_text(folder / "README.md", f"{len(listeners)} listeners' answers to metamers and natural clips.\n")
-    people = [{"participant_id": labels[listener.listener], **_without(cells(listener), "listener")} for listener in listeners]
-    columns = list(dict.fromkeys(column for row in people for column in row))
-    _write(folder / "participants.tsv", columns, people)
+    participants = [
+        {"participant_id": labels[listener.listener], **_without(cells(listener), "listener")} for listener in listeners
+    ]
+    columns = list(dict.fromkeys(column for row in participants for column in row))
+    _write(folder / "participants.tsv", columns, participants)
     told = {name: {"Description": _PARTICIPANT.get(name, "Answer to the questionnaire.")} for name in columns}
     write_json(folder / "participants.json", told)
     write_json(folder / f"task-{task}_beh.json", _COLUMNS)  # of all tables below, by BIDS's inheritance

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.io.label_files import disambiguated
 from audiometamer.matching.domains import Image
-from audiometamer.models.checkpoints import BARE, network_state, read_checkpoint
+from audiometamer.models.checkpoints import BARE, read_checkpoint
 from audiometamer.models.layer_info import declared_layers
-from audiometamer.models.loading import load_state
 from audiometamer.models.model import Model
+from audiometamer.models.model_folder import load_state
+from audiometamer.models.state_dicts import network_state
 from audiometamer.signals.images import ImageTransform
 
 

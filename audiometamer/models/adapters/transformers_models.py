@@ -10,9 +10,10 @@ from audiometamer.io.label_files import disambiguated
 from audiometamer.models.adapters.packages import imported
 from audiometamer.models.adapters.resampled import resampled
 from audiometamer.models.adapters.transformers_families import FAMILIES, Network
-from audiometamer.models.checkpoints import BARE, network_state, read_checkpoint
-from audiometamer.models.loading import load_state
+from audiometamer.models.checkpoints import BARE, read_checkpoint
 from audiometamer.models.model import Model
+from audiometamer.models.model_folder import load_state
+from audiometamer.models.state_dicts import network_state
 
 _CLASSIFIERS = ("ForAudioClassification", "ForSequenceClassification")
 

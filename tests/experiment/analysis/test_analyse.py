@@ -12,9 +12,10 @@ from tiny_answers import LAYERS, answers, check
 from tiny_experiment import WORDS
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.analyse import ANOVA_COLUMNS, analyse, summary, write_analysis
-from audiometamer.experiment.analysis.chance import Chance, chance_of
+from audiometamer.experiment.analysis.analyse import analyse
+from audiometamer.experiment.analysis.chance import Chance, chance_level
 from audiometamer.experiment.analysis.figures import draw_recognition
+from audiometamer.experiment.analysis.folder import ANOVA_COLUMNS, write_analysis
 from audiometamer.io.tables import read_table
 from audiometamer.listening.design import ResponseFormat
 from audiometamer.listening.exclusions import ExclusionRules
@@ -158,7 +159,7 @@ def test_nothing_that_is_no_number_is_told_as_a_result(tmp_path, accuracy, liste
     for path in paths:
         if path.suffix in (".txt", ".tsv"):
             assert not re.search(r"\b(nan|inf|None)\b|p = 0(?![.\d])|100\.0–100\.0|\t0\.0*\t0\.0*\t", path.read_text()), path
-    words = summary(found)
+    words = found.summary()
     assert words.count("not computed") >= len(found.tests)
     why = "a single listener" if listeners == 1 else "no variance"
     assert f"not computed: {why}" in words
@@ -191,8 +192,8 @@ def test_a_single_listener():
     single = analyse(answers(1, 3), **FAST)
     assert single.ceiling is None
     assert single.tests["listeners, one"] == (1, {}, [], "a single listener")
-    assert "natural" in summary(single)
-    assert "Noise ceiling: not computed: it needs at least 4 listeners and 3 conditions." in summary(single)
+    assert "natural" in single.summary()
+    assert "Noise ceiling: not computed: it needs at least 4 listeners and 3 conditions." in single.summary()
 
 
 def test_nothing_depends_on_the_order_of_rows():
@@ -218,7 +219,7 @@ def test_nothing_depends_on_the_order_of_rows():
 )
 def test_chance_is_what_the_design_offers(experiment, answers, chance):
     design = msgspec.structs.replace(experiment.design, answers=ResponseFormat(**answers))
-    assert chance_of(dataclasses.replace(experiment, design=design)) == chance
+    assert chance_level(dataclasses.replace(experiment, design=design)) == chance
 
 
 def test_what_is_written(tmp_path):

@@ -16,11 +16,11 @@ def listeners(*names):
 
 
 def test_what_is_written(tmp_path):
-    people = [
+    listeners_in_words = [
         ListenerRow(listener="1", group="young", questionnaire={"age": "30"}),
         ListenerRow(listener="2", excluded=True, reason="asleep"),
     ]
-    write_beh(tmp_path, answers(2, 2) + check("2", "catch", 1, 2), people)
+    write_beh(tmp_path, answers(2, 2) + check("2", "catch", 1, 2), listeners_in_words)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
         "README.md", "dataset_description.json", "participants.json", "participants.tsv",
         "sub-1/beh/sub-1_task-recognition_beh.tsv", "sub-2/beh/sub-2_task-recognition_beh.tsv", "task-recognition_beh.json",
