@@ -64,7 +64,7 @@ _SERVED = (
         "--prolific-study", "studies", multiple=True, metavar="ID",
         help="With --open prolific: accept only links that Prolific signed for this study; repeatable.",
     ),
-    click.option("--prolific-keys", "keys", metavar="FILE|URL", help="Prolific's public keys; default: downloaded from Prolific."),
+    click.option("--prolific-keys", "keys", metavar="FILE|URL", help="Prolific's public keys; default: those on its site."),
     click.option(
         "--prolific-audience", "audience", metavar="URL", default="",
         help="Address of the study at Prolific; its host is checked.",
@@ -72,7 +72,7 @@ _SERVED = (
 )  # fmt: skip
 _REHEARSED = (
     click.option(
-        "--pace", type=options.Number(0), default=0.0, show_default=True, help="Pause before each answer, in reaction times; 1: as slow as people."
+        "--pace", type=options.Number(0), default=0.0, show_default=True, help="Pause before answers, in reaction times."
     ),
     click.option(
         "--load/--no-load", default=True, show_default=True, help="Load every sound, or image, before answering."
@@ -80,7 +80,7 @@ _REHEARSED = (
     click.option(
         "--browser", "chromium", metavar="PROGRAM", help="Chromium: listeners use the page itself; needs playwright."
     ),
-    click.option("--kills", type=click.IntRange(0), default=0, show_default=True, help="How often the server is killed and restarted."),
+    click.option("--kills", type=click.IntRange(0), default=0, show_default=True, help="Times the server is killed."),
     click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the answers."),
 )  # fmt: skip
 listeners = click.option(

@@ -20,7 +20,6 @@ from audiometamer.listening.design import (
     DesignCheck,
     Headphones,
     Images,
-    NonNegativeInt,
     PositiveInt,
     ResponseFormat,
     SoundSettings,
@@ -29,6 +28,7 @@ from audiometamer.listening.design import (
     failed,
     read_common,
 )
+from audiometamer.listening.tables import NonNegativeInt
 from audiometamer.psychophysics import (
     DECISION_MODELS,
     DEFAULT_TARGET,
