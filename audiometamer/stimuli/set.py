@@ -3,39 +3,26 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
-from audiometamer.errors import AudioMetamerError, first_few, first_line, pluralize
-from audiometamer.io.files import atomic_write, is_temporary, set_aside, write_json, write_text
-from audiometamer.io.locks import file_lock
-from audiometamer.io.tables import read_table, write_table
 from audiometamer.errors import AudioMetamerError, first_few
 from audiometamer.io.files import file_lock, is_temporary, write_json, write_text
+from audiometamer.io.locks import file_lock
 from audiometamer.io.tables import write_table
 from audiometamer.jobs.claims import LOCK, file_stamp, remove_dead_claims
 from audiometamer.metamers.folder_kinds import check_set, is_set
-from audiometamer.metamers.layout import INDEX, ITEMS
-from audiometamer.metamers.record_files import JSON_ERRORS, warn_about_broken
-from audiometamer.metamers.results import Result, iterate_results, read_results
-from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.signals.clip_names import row_clip_name
+from audiometamer.metamers.layout import ITEMS
+from audiometamer.metamers.results import ITEMS, check_set, is_set, iterate_results, read_results
+from audiometamer.stimuli.clips import RIGHTS, UNKNOWN, known_clips, merge_clips, read_clip_table
+from audiometamer.stimuli.description import WRITTEN_BY_US, description, read_description, readme
+from audiometamer.stimuli.index import IndexRow, index_row, write_index
 from audiometamer.stimuli.layout import (
     CLAIMS,
-    CLIP_COLUMNS,
     CLIPS,
     DESCRIPTION,
     LICENCES,
     MANIFEST,
     ORIGINALS,
-    PARQUET,
     README,
-    clip_tables,
 )
-from audiometamer.metamers.results import ITEMS, check_set, is_set, iterate_results, read_results
-from audiometamer.stimuli.clips import RIGHTS, UNKNOWN, known_clips, merge_clips, read_clip_table
-from audiometamer.stimuli.description import WRITTEN_BY_US, description, read_description, readme
-from audiometamer.stimuli.index import IndexRow, index_row, write_index
-from audiometamer.stimuli.layout import CLAIMS, CLIPS, DESCRIPTION, LICENCES, MANIFEST, ORIGINALS, README
 from audiometamer.stimuli.verify import lists_all, write_manifest
 
 _OF_WORKERS = (ITEMS, ORIGINALS, CLAIMS)  # folders that they write into

@@ -9,9 +9,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import write_json, write_text
 from audiometamer.io.tables import write_table
 from audiometamer.listening.tables import ListenerRow, TrialRow, cells
-from audiometamer.stimuli.set import BIDS_VERSION
-from audiometamer.listening.tables import Listener, Trial, cells
 from audiometamer.stimuli.description import BIDS_VERSION
+from audiometamer.stimuli.set import BIDS_VERSION
 from audiometamer.version import __version__
 
 _EMPTY = "n/a"  # as BIDS writes what does not apply

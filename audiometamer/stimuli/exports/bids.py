@@ -6,7 +6,6 @@ from typing import Any
 
 from audiometamer.io.files import write_json
 from audiometamer.signals.presentation import NOISE, TONE, PresentationSettings
-from audiometamer.signals.presentation import NOISE, TONE, Settings
 from audiometamer.stimuli.description import description
 from audiometamer.stimuli.exports.sounds import (
     Columns,

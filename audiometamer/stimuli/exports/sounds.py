@@ -8,9 +8,8 @@ import msgspec
 
 from audiometamer.io.tables import write_table
 from audiometamer.signals.presentation import PresentationSettings
-from audiometamer.stimuli.set import RIGHTS, UNKNOWN
-from audiometamer.signals.presentation import Settings
 from audiometamer.stimuli.clips import RIGHTS, UNKNOWN
+from audiometamer.stimuli.set import RIGHTS, UNKNOWN
 
 
 class ExportedSound(msgspec.Struct, frozen=True):
