@@ -119,11 +119,9 @@ def analyse(
     tests, incomplete = tested(comparisons(counts, groups), permutations=permutations, seed=seed)
     missing = Counter(ModelLayer(trial.model, trial.layer) for trial in kept if trial.missing)
     notes = [
-        *_missing_notes(missing, len(kept), count_missing=count_missing),
-        *exclusions.notes,
-        *_group_notes(groups, several=len({one.group for one in exclusions.listeners}) > 1),
-        *incomplete,
-    ]
+        *_missing_notes(missing, len(kept), count_missing=count_missing), *exclusions.notes,
+        *_group_notes(groups, exclusions), *incomplete,
+    ]  # fmt: skip
     rows = recognition_rows(counts, missing, resamples=resamples, seed=seed)
     return RecognitionAnalysis(analysed, exclusions, rows, tests, _noise_ceiling(counts["human"], seed), notes)
 
@@ -150,8 +148,8 @@ def _missing_notes(missing: Counter[ModelLayer], trials: int, *, count_missing: 
         )
 
 
-def _group_notes(groups: Mapping[str, str], *, several: bool) -> Iterator[str]:
-    """Possible mistakes in the groups of those who are analysed; `several`: whether all listeners have more than one."""
+def _group_notes(groups: Mapping[str, str], exclusions: Exclusions) -> Iterator[str]:
+    """Possible mistakes in the groups of those who are analysed."""
     sizes = Counter(group for group in groups.values() if group)
     names = list(sizes)
     for first, second in itertools.combinations(names, 2):
@@ -161,7 +159,7 @@ def _group_notes(groups: Mapping[str, str], *, several: bool) -> Iterator[str]:
         if n == 1 and len(names) > 1:
             yield f"Group {name} has a single listener: the test of groups takes its variance to be that of the others."
     without = [listener for listener, group in groups.items() if not group]
-    if len(names) == 1 and several:
+    if len(names) == 1 and len({one.group for one in exclusions.listeners}) > 1:
         yield f"No test of groups: of those who are analysed, all who have a group are {names[0]}."
     elif names and without:
         yield (
