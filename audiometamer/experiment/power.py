@@ -59,10 +59,8 @@ def power(
     ----------
     accuracy : array [shape=(layers,) or (layers, models)]
         Proportion correct of the median listener at each condition.
-    listeners : int
-        Number of listeners, at least 2.
-    trials : int
-        Number of trials of each listener at each condition.
+    listeners, trials : int
+        Number of listeners, at least 2, and number of trials of each of them at each condition.
     effect : str
         ``layer``, ``model`` or ``layer × model`` (also written ``layer*model``).
     spread, scatter : float

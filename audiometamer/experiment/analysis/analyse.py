@@ -91,8 +91,7 @@ def analyse(
     recognised : mapping, optional
         What networks recognise beyond `TrialRow.network_correct`; see `network_counts`.
     count_missing : bool
-        Whether trials without a metamer, in which the natural clip was played, count for their condition, as in Feather et al.
-        (2023). Default: they are left out. Their number is noted either way.
+        Whether natural clips that replaced missing metamers count for the condition, as in Feather et al. (2023). Default False.
     resamples, permutations : int
         Bootstrap samples of listeners, and permutations in each test (0: no permutation tests). Default 10000 each.
     seed : int
@@ -107,9 +106,7 @@ def analyse(
     AudioMetamerError
         If no listener or no trial is left.
     """
-    main = [trial for trial in trials if trial.kind == "main"]
-    if main and not count_missing and all(trial.missing for trial in main):
-        raise AudioMetamerError(f"none of {len(main)} trials had a metamer; count_missing counts the natural clips instead")
+    main = _main_trials(trials, count_missing=count_missing)
     judged = [trial for trial in trials if count_missing or trial.kind != "main" or not trial.missing]
     exclusions = exclude(judged, listeners, rules, persons=persons)
     kept = [trial for trial in main if trial.listener in exclusions.kept]
@@ -124,6 +121,14 @@ def analyse(
     ]  # fmt: skip
     rows = recognition_rows(counts, missing, resamples=resamples, seed=seed)
     return RecognitionAnalysis(analysed, exclusions, rows, tests, _noise_ceiling(counts["human"], seed), notes)
+
+
+def _main_trials(trials: Iterable[TrialRow], *, count_missing: bool) -> list[TrialRow]:
+    """The main trials; raises if none of them counts."""
+    main = [trial for trial in trials if trial.kind == "main"]
+    if main and not count_missing and all(trial.missing for trial in main):
+        raise AudioMetamerError(f"none of {len(main)} trials had a metamer; count_missing counts the natural clips instead")
+    return main
 
 
 def _counts(
