@@ -15,15 +15,16 @@ from audiometamer.experiment.build import BuiltExperiment
 from audiometamer.experiment.build import build as build_folder
 from audiometamer.experiment.pack import PackFormat
 from audiometamer.experiment.pack import pack as pack_folder
-from audiometamer.experiment.reading import experiment_of, read_experiment
+from audiometamer.experiment.reading import experiment_with, read_experiment
 from audiometamer.listening import folder as layout
 from audiometamer.listening.collect import RefusalsError
 from audiometamer.listening.collect import collect as collect_files
-from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.export import write_tables
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.identity import identity
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.responders import NetworkListener, Responder, SimulatedListener, rankings_by
 from audiometamer.listening.sentences import shipped, shipped_file
-from audiometamer.listening.simulated import NetworkListener, Responder, SimulatedListener, rankings_by
 from audiometamer.listening.store import Store
 
 _path = click.Path(path_type=Path)
@@ -236,7 +237,7 @@ def _opened(folder: Path) -> Experiment:
     """An experiment or an exploration: listeners have links and answers in both."""
     lists, key = read_lists(folder)
     if not lists.adaptive_command:
-        return experiment_of(folder, lists, key)
-    from audiometamer.exploration.build import exploration_of
+        return experiment_with(folder, lists, key)
+    from audiometamer.exploration.folder import exploration_with
 
-    return exploration_of(folder, lists, key)
+    return exploration_with(folder, lists, key)

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.whole_numbers import LARGEST_SEED
+from audiometamer.io.integers import MAX_SEED
 from audiometamer.signals.clip_names import parse_seconds
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ model = click.option(
 layers = click.option(
     "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers; default: all that the model lists."
 )
-SEED = click.IntRange(0, LARGEST_SEED)
+SEED = click.IntRange(0, MAX_SEED)
 seeds = click.option(
     "--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default=True, help="Random seed; may be given several times."
 )

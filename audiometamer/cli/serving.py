@@ -14,12 +14,13 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.listening import folder as layout
 from audiometamer.listening.design import TEXTS, CommonDesign
 from audiometamer.listening.enrolment import FREE_AFTER, MAIN_TRIALS_FACTOR
-from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.export import write_tables
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.rate import PER_ADDRESS, PER_MINUTE, RateLimit
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.rehearsal import rehearse
+from audiometamer.listening.responders import Responder
 from audiometamer.listening.signed import KEYS_URL, SignedLinks
-from audiometamer.listening.simulated import Responder
 
 _path = click.Path(path_type=Path)
 folder = click.argument("folder", metavar="EXPERIMENT", type=_path)

@@ -19,7 +19,7 @@ from audiometamer.evaluation.judging import HeardClips, HeardMetamers, Judge, he
 from audiometamer.evaluation.labels import Truths, check_labels, read_labels
 from audiometamer.evaluation.table import OTHERS, Row
 from audiometamer.io.files import atomic_write
-from audiometamer.io.names import check_apart, safe_name
+from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.metamers.criteria import METRICS
 from audiometamer.models.inputs import NATURAL
 from audiometamer.models.model import Model
@@ -127,7 +127,7 @@ def _checked(models: Sequence[Model], collection: Collection, *, batch_size: int
         raise AudioMetamerError(f"there are several models of the name {twice[0]!r}; each must have a name of its own")
     judges = [Judge(model, with_layers=with_layers, batch_size=batch_size) for model in models]
     for files in (names, collection.layers, {task for judge in judges for task in judge.classes}):
-        check_apart((name, safe_name(name)) for name in files)
+        check_distinct_paths((name, safe_name(name)) for name in files)
     for judge in judges:
         judge.check()
         notes = check_presentable(judge.model, collection.naturals)

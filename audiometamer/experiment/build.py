@@ -14,11 +14,11 @@ from audiometamer.experiment.available import NATURAL, AvailableStimuli, read_av
 from audiometamer.experiment.design import Conditions, Design, read_design
 from audiometamer.experiment.lists import PlannedTrial, check_words, draw_alternatives, draw_trials
 from audiometamer.experiment.sounds import ExperimentSounds, Stimulus
-from audiometamer.io.draws import Draws, date_alike, keyed_draws
+from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
 from audiometamer.io.files import atomic_folder, json_text, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import write_table
-from audiometamer.io.toml_files import Problem, attempted, raise_problems, toml_text
+from audiometamer.io.toml_files import Problem, problems_raised, raise_problems, toml_text
 from audiometamer.listening import folder as layout
 from audiometamer.listening.building import (
     check_trials,
@@ -100,7 +100,7 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
     with atomic_folder(out) as folder:
         rms = sounds.write(folder / layout.SOUNDS, stimulus_set, draws)
         write_checks(folder / layout.SOUNDS, checks, resolved, draws, rms=rms)
-        date_alike((folder / layout.SOUNDS).iterdir())
+        equalize_mtimes((folder / layout.SOUNDS).iterdir())
         _copy_parts(folder, design, requested, answers)
         write_page(folder / layout.PAGE, read_sentences(design, requested))
         write_text(folder / layout.DESIGN, toml_text(resolved))
@@ -116,7 +116,7 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
 def _word_problems(design: Design, available: AvailableStimuli) -> Iterator[Problem]:
     """Too few words for the trials of a design."""
     if available.clips and available.has(design.once):
-        yield from attempted("trials", partial(check_words, len(available.words(design.once)), design))
+        yield from problems_raised("trials", partial(check_words, len(available.words(design.once)), design))
 
 
 def _unheard(design: Design, available: AvailableStimuli, planned: Sequence[Sequence[PlannedTrial]]) -> int:

@@ -8,8 +8,9 @@ from audiometamer.experiment.jatos import write_jatos
 from audiometamer.experiment.packed_page import INDEX, write_packed_page
 from audiometamer.experiment.psychopy import write_psychopy
 from audiometamer.experiment.reading import read_experiment
-from audiometamer.io.draws import date_alike
-from audiometamer.io.files import atomic_folder, atomic_write, resolved, write_private
+from audiometamer.io.draws import equalize_mtimes
+from audiometamer.io.files import atomic_folder, atomic_write, write_private
+from audiometamer.io.paths import real_path
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.list_names import list_token
 
@@ -61,7 +62,7 @@ def pack(folder: Path, out: Path, *, to: PackFormat, address: str = "", any_list
         raise AudioMetamerError(f"{to!r} is no format to pack into; there are {', '.join(get_args(PackFormat))}")
     if any_list and to != "jatos":
         raise AudioMetamerError(f"only JATOS hands out lists by itself; nobody does where an experiment is packed to {to}")
-    links = None if to == "psychopy" or any_list else out.parent / f"{resolved(out).name.removesuffix('.jzip')}-links.tsv"
+    links = None if to == "psychopy" or any_list else out.parent / f"{real_path(out).name.removesuffix('.jzip')}-links.tsv"
     for path in (out, links):
         if path is not None and path.exists():
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --out")
@@ -77,7 +78,7 @@ def pack(folder: Path, out: Path, *, to: PackFormat, address: str = "", any_list
             write_packed_page(experiment, new)
         else:
             write_psychopy(experiment, new)
-        date_alike(path for path in new.rglob("*") if path.is_file())
+        equalize_mtimes(path for path in new.rglob("*") if path.is_file())
         if links is not None:
             start = f"{address or INDEX}#" if to == "static" else f"{address}{'&' if '?' in address else '?'}list="
             _write_links(links, experiment, start)

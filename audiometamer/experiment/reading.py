@@ -16,11 +16,11 @@ def read_experiment(folder: Path) -> Experiment:
     AudioMetamerError
         If it is no such folder, something in it cannot be read or does not fit together, or trials depend on answers.
     """
-    return experiment_of(folder, *read_lists(folder))
+    return experiment_with(folder, *read_lists(folder))
 
 
-def experiment_of(folder: Path, lists: Lists, key: dict[str, KeyEntry]) -> Experiment:
-    """The same, where its lists and its key are read already."""
+def experiment_with(folder: Path, lists: Lists, key: dict[str, KeyEntry]) -> Experiment:
+    """The experiment of a folder whose lists and key have been read; raises as `read_experiment`."""
     if lists.adaptive_command:
         raise AudioMetamerError(
             f"{folder} has trials that depend on the answers; it needs a server, and is for "

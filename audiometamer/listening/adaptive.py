@@ -1,4 +1,4 @@
-"""Trials that are decided on the way: what a listener hears next may depend on what they answered before."""
+"""Adaptive sequences: trials that are decided one at a time, as they depend on the answers to earlier ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,12 +11,12 @@ from audiometamer.listening.trials import Trial
 
 
 class TrialRequest(msgspec.Struct, frozen=True):
-    """What the next trial is to be, before its sound is there.
+    """The next trial, before its stimulus exists.
 
     Parameters
     ----------
     trial : int
-        Its number; those of the list that was drawn beforehand are counted too.
+        Its number; the trials of the list, which were drawn beforehand, count too.
     kind : {"practice", "main", "catch"}
     about : dict
         Whatever `AdaptiveSequence.decide` needs.
@@ -28,16 +28,16 @@ class TrialRequest(msgspec.Struct, frozen=True):
 
 
 class DecidedTrial(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A trial that was decided on the way, as the store keeps it; of it, a page is told `trial` alone.
+    """A decided trial, as the store keeps it; the page receives only `trial`.
 
     Parameters
     ----------
     trial : Trial
-        Number, kind, options, and the name of what is heard or seen: one that says nothing, and stands for this alone.
+        Number, kind, options, and the opaque name of its stimulus, which no other trial has.
     answer : str
-        The right one.
+        The right answer.
     about : dict
-        What the trial is, in the course's own words.
+        Whatever the sequence knows of the trial.
     """
 
     trial: Trial
@@ -54,44 +54,44 @@ class CompletedTrial(NamedTuple):
 
 
 class AdaptiveSequence(Protocol):
-    """What a listener hears after the list that was drawn beforehand, where that depends on the answers.
+    """The trials that follow a list, where they depend on the answers.
 
-    It has no state: everything follows from the built folder, the number of the list and what was heard, so that a server that
-    was killed goes on as if nothing had happened. Its methods are called from several threads.
+    It has no state: everything follows from the built folder, the number of the list and the completed trials, so that a server
+    that was killed resumes as if nothing had happened. Its methods are called from several threads.
     """
 
-    def next(self, number: int, heard: Sequence[CompletedTrial]) -> TrialRequest | None:
-        """What comes next in list `number` once all of `heard` was answered; None: it is over. Quick, for each answer asks it."""
+    def next(self, number: int, completed: Sequence[CompletedTrial]) -> TrialRequest | None:
+        """The trial of list `number` after all of `completed`; None at the end. Must be fast: it is called for each answer."""
 
-    def ahead(self, number: int, heard: Sequence[CompletedTrial], pending: DecidedTrial) -> TrialRequest | None:
-        """What comes after `pending`, which follows `heard`, where that is the same whatever the answer to it; otherwise None."""
+    def ahead(self, number: int, completed: Sequence[CompletedTrial], pending: DecidedTrial) -> TrialRequest | None:
+        """The trial after `pending`, which follows `completed`, where it does not depend on the answer to it; otherwise None."""
 
-    def decide(self, wanted: TrialRequest, waited: Callable[[], float], gone: Callable[[], bool]) -> DecidedTrial | None:
-        """Make the trial that is wanted; this may take as long as a sound needs to be made.
+    def decide(self, request: TrialRequest, waited: Callable[[], float], cancelled: Callable[[], bool]) -> DecidedTrial | None:
+        """Make the requested trial; this may take as long as its sound takes to be made.
 
         Parameters
         ----------
-        wanted : TrialRequest
+        request : TrialRequest
         waited : function
-            For how many s the listener has been waiting; 0 as long as they are busy with the trial before. Whoever makes sounds
-            takes the next best one soon after it exceeds the longest wait of the design.
-        gone : function
-            Whether the server ends, or nobody asks for the trial any more.
+            Returns how long the listener has been waiting, in s; 0 as long as they are busy with the trial before. A sequence
+            that makes sounds settles for the next best one soon after this exceeds the longest wait of the design.
+        cancelled : function
+            Returns whether the server is stopping, or nobody asks for the trial any more.
 
         Returns
         -------
         DecidedTrial or None
-            None only if `gone()`; the same is wanted again later.
+            None only if `cancelled()`; the same trial is requested again later.
         """
 
     def stimulus(self, decided: DecidedTrial) -> Path | bytes:
-        """The WAV of a trial, or the PNG of one on images; always the same for the same trial."""
+        """WAV of a trial, or PNG of one on images; always the same for the same trial."""
 
     def check(self, number: int, decided: DecidedTrial) -> None:
-        """Raise `ValueError` if a trial that was read from a database cannot be one of list `number`."""
+        """Raise `ValueError` if a trial that was read from a database cannot belong to list `number`."""
 
-    def progress(self, number: int, heard: Sequence[CompletedTrial]) -> float:
-        """How much of it is done, from 0 to 1."""
+    def progress(self, number: int, completed: Sequence[CompletedTrial]) -> float:
+        """Proportion of the trials that are done, from 0 to 1."""
 
     @property
     def columns(self) -> Sequence[str]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.listening.simulated import ConfirmedMessage, Responder
+from audiometamer.listening.client import ConfirmedMessage
+from audiometamer.listening.responders import Responder
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page, Request, Response

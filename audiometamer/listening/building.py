@@ -13,7 +13,7 @@ from audiometamer.listening import folder as layout
 from audiometamer.listening.design import TEXTS, CommonDesign, Texts, read_text
 from audiometamer.listening.headphones import N_INTERVALS, antiphase, huggins
 from audiometamer.listening.trials import KeyEntry, Trial
-from audiometamer.signals.presentation import Settings, write_pcm
+from audiometamer.signals.presentation import PresentationSettings, write_pcm
 
 _HEADPHONES = {"huggins": huggins, "antiphase": antiphase}
 
@@ -40,7 +40,7 @@ def write_checks(folder: Path, checks: Mapping[str, KeyEntry], design: CommonDes
     AudioMetamerError
         If one would clip.
     """
-    settings: Settings = design.sounds.settings(design.seed)
+    settings: PresentationSettings = design.sounds.settings(design.seed)
     for k, name in enumerate(sorted(checks)):
         make = _HEADPHONES[design.headphones.test]
         sound = make(int(checks[name].answer), sample_rate=settings.sample_rate, rms=rms, seed=draws.subseed(5, k))

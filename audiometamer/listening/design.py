@@ -11,12 +11,12 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import read_unicode
-from audiometamer.io.toml_files import Problem, attempted, read_toml
+from audiometamer.io.reading import read_unicode
+from audiometamer.io.toml_files import Problem, problems_raised, read_toml
 from audiometamer.listening.headphones import GAP_SECONDS
 from audiometamer.listening.sentences import Catalogue, read_catalogue, shipped_catalogue, shipped_file
 from audiometamer.listening.tables import LISTENER_COLUMNS
-from audiometamer.signals.presentation import Settings
+from audiometamer.signals.presentation import PresentationSettings
 
 PositiveInt = Annotated[int, Meta(ge=1)]
 NonNegativeInt = Annotated[int, Meta(ge=0)]
@@ -102,9 +102,9 @@ class SoundSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     peaks: Literal["lower", "stop"] = "lower"
     ramp: float = 10.0
 
-    def settings(self, seed: int) -> Settings:
+    def settings(self, seed: int) -> PresentationSettings:
         """As `audiometamer.stimuli.export` takes them; raises if one of them is out of range."""
-        return Settings(**msgspec.structs.asdict(self), seed=seed)
+        return PresentationSettings(**msgspec.structs.asdict(self), seed=seed)
 
 
 class Images(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -310,18 +310,18 @@ def read_common(path: Path, kind: type[D], checks: Callable[[D], Iterable[Design
 
     def problems(design: D) -> Iterator[Problem]:
         yield from failed((*_common_checks(design), *checks(design)))
-        yield from attempted("sounds", lambda: design.sounds.settings(design.seed))
+        yield from problems_raised("sounds", lambda: design.sounds.settings(design.seed))
         for k, question in enumerate(design.questions):
-            yield from attempted(f"questions[{k}]", partial(_check_question, question, design.questions[:k]))
-        unknown = [*attempted("texts.language", partial(shipped_file, design.texts.language))]
+            yield from problems_raised(f"questions[{k}]", partial(_check_question, question, design.questions[:k]))
+        unknown = [*problems_raised("texts.language", partial(shipped_file, design.texts.language))]
         yield from unknown
         for name in TEXTS:
             if getattr(design.texts, name) is not None or not unknown:
-                yield from attempted(f"texts.{name}", partial(read_text, path, design, name))
+                yield from problems_raised(f"texts.{name}", partial(read_text, path, design, name))
         if design.texts.sentences is not None:
-            yield from attempted("texts.sentences", partial(read_sentences, path, design))
+            yield from problems_raised("texts.sentences", partial(read_sentences, path, design))
         if design.answers.list is not None:
-            yield from attempted("answers.list", partial(read_answer_list, path.parent / design.answers.list))
+            yield from problems_raised("answers.list", partial(read_answer_list, path.parent / design.answers.list))
 
     return read_toml(path, kind, problems)
 

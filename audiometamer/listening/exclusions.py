@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, listeners_in_words, some_of
+from audiometamer.errors import AudioMetamerError, first_few, listeners_in_words
 from audiometamer.listening.tables import ListenerRow, TrialKind
 
 HeadphoneResult = Literal["passed", "failed", "not completed", "not given", "no criterion"]
@@ -195,7 +195,7 @@ class Exclusions:
 
 def listener_names(names: Sequence[str]) -> str:
     """Some listeners' names, and how many more there are."""
-    return some_of(names, 10)
+    return first_few(names, 10)
 
 
 def group_sizes(groups: Mapping[str, int]) -> str:

@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from audiometamer.listening.export import ReceivedAnswers, read_answers
 from audiometamer.listening.folder import Experiment
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.received import ReceivedAnswers
 from audiometamer.listening.requests import bearer, read_form_body
 from audiometamer.listening.results import TABLES, results_page
 from audiometamer.listening.store import Store

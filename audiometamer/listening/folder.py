@@ -1,4 +1,4 @@
-"""An experiment's folder: where things lie in it, and what is read back from it."""
+"""The folder of an experiment: names of its files, and what is read from them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DESIGN = "design.toml"
 LISTS = "lists.json"
 KEY = "key.json"
-NAMES_KEY = "names.key"  # private: the sounds' names, right answers and all draws follow from it
+NAMES_KEY = "names.key"  # private: names of sounds, right answers and all draws follow from it
 SECRET = "results.secret"  # noqa: S105 (the name of a file)
 MISSING = "missing.tsv"
 ANSWERS = "answers.txt"
@@ -43,7 +43,7 @@ class Experiment:
     key : dict of str to KeyEntry
         By the opaque name of the sound.
     adaptive : AdaptiveSequence, optional
-        What follows each list, where it is decided on the way. Default: nothing does.
+        The trials that follow each list. Default: none.
     """
 
     folder: Path
@@ -54,7 +54,7 @@ class Experiment:
 
     @cached_property
     def answers(self) -> list[str]:
-        """The closed list; the numbers of the intervals where sounds are compared."""
+        """All possible answers; where sounds are compared, the numbers of the intervals."""
         if self.design.answers.kind in INTERVALS:
             return interval_choices(self.design.answers.kind)
         return read_answer_list(self.folder / ANSWERS)
@@ -66,33 +66,33 @@ class Experiment:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of everything by which answers are understood."""
+        """SHA-256 of everything that is needed to interpret answers."""
         digest = hashlib.sha256()
-        drawn_by = [NAMES_KEY] if self.adaptive is not None and self.lists.keyed else []  # what comes next is drawn on the way
+        drawn_by = [NAMES_KEY] if self.adaptive is not None and self.lists.keyed else []  # adaptive trials are drawn later
         for name in (DESIGN, KEY, LISTS, *drawn_by):
             digest.update((self.folder / name).read_bytes())
         return digest.hexdigest()
 
     @cached_property
     def secret(self) -> str:
-        """What opens the results."""
+        """Password of the results."""
         found = _text(self.folder / SECRET).strip()
-        if not found:  # or whoever gives nothing has it
-            raise AudioMetamerError(f"{self.folder / SECRET} is empty; it must hold what opens the results")
+        if not found:  # an empty password would open it to everybody
+            raise AudioMetamerError(f"{self.folder / SECRET} is empty; it must hold the password of the results")
         return found
 
     @cached_property
     def sounds(self) -> dict[str, Path]:
-        """The files of all sounds that were made beforehand, by name; the noise that sets the level among them."""
+        """Files of all sounds that were made beforehand, by name, including the noise for setting the level."""
         noise = [CALIBRATION_NOISE] if self.design.image_settings is None else []
         return {name: self.folder / SOUNDS / f"{name}.wav" for name in (*self.key, *noise)}
 
     def trials(self, number: int) -> list[Trial]:
-        """The list of this number, from 1."""
+        """The trials of list `number`, from 1."""
         return self.lists.listeners[number - 1].trials
 
     def options(self, trial: Trial) -> list[str]:
-        """The answers that a trial takes."""
+        """The answers that a trial accepts."""
         if trial.kind == "headphones":
             return [str(k) for k in range(1, N_INTERVALS + 1)]
         return trial.options or self.answers
@@ -103,12 +103,18 @@ class Experiment:
 
 
 def interval_choices(kind: str) -> list[str]:
-    """What listeners answer where sounds are compared: the sound that the last is, or that differs, from 1."""
+    """The answers where sounds are compared: the interval, from 1, that the last one repeats, or that differs."""
     return ["1", "2"] if kind == "abx" else ["1", "2", "3"]
 
 
 def read_lists(folder: Path) -> tuple[Lists, dict[str, KeyEntry]]:
-    """The lists of an experiment of any kind, and the key to their sounds; raises as `read_experiment`."""
+    """Read the lists of an experiment of any kind, and the key to their sounds.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the folder holds no experiment, or its lists and key cannot be read or do not fit each other.
+    """
     if not (folder / LISTS).is_file():
         raise AudioMetamerError(
             f"{folder} is no experiment: it has no {LISTS}; give the folder that `experiment build` or `explore build` made"

@@ -1,4 +1,4 @@
-"""What a listener's page sends: answers, forms and events, each under a key of its own; read from JSON and checked."""
+"""Messages of a listener's page: answers, forms and events, each under a key of its own; read from JSON and checked."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-MAX_ANSWER_LENGTH = 200  # of an answer
-_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)  # between which experiments take place
+MAX_ANSWER_LENGTH = 200  # characters of an answer
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)  # experiments take place between them
 Key = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{16,64}\Z")]
 Timestamp = Annotated[datetime, Meta(tz=True)]
 Scalar = Annotated[str, Meta(max_length=4000)] | int | float | bool | None
@@ -22,18 +22,18 @@ class AnswerMessage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_
     Parameters
     ----------
     key : str
-        16 to 64 letters, digits, - and _, drawn by the page; the same message is always sent under the same key.
+        16 to 64 letters, digits, - and _, drawn by the page; a message is always sent under the same key.
     trial : int
         From 1.
     stimulus, answer : str
     reaction_time_ms : float
-        From the end of the sound, or of the last image.
+        Time from the end of the sound, or of the last image.
     plays : int
         How often the sound was played, or the images shown.
     started, answered : datetime
-        With their time zone; of the listener's clock.
+        With time zone, by the listener's clock.
     playback : dict
-        What is known of the playback: sample rate, latency, missed loads, ….
+        What is known of the playback: sample rate, latency, failed downloads, ….
     """
 
     key: Key
@@ -48,7 +48,7 @@ class AnswerMessage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_
 
 
 class FormMessage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="kind", tag="form"):
-    """What is told once: consent, browser, level, or the answers to the questions of the design."""
+    """A form, which is sent once: consent, browser, level, or the answers to the questions of the design."""
 
     key: Key
     form: FormName
@@ -56,7 +56,7 @@ class FormMessage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
 
 
 class Event(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Something that happened on the page: a loss of focus, a missed load, a problem with the sound."""
+    """Something that happened on the page: a loss of focus, a failed download, a problem with the sound."""
 
     what: Annotated[str, Meta(pattern=r"\A[a-z][a-z -]{0,31}\Z")]
     when: Timestamp
@@ -83,10 +83,16 @@ def timestamps(message: Message) -> Iterator[datetime]:
 
 
 def is_plausible(moment: datetime) -> bool:
-    """Whether a date is of the years 1970 to 2199, in UTC: others may not even exist there."""
+    """Whether a date lies in the years 1970 to 2199, in UTC: others may not even exist there."""
     return _FIRST <= moment < _LAST
 
 
 def in_utc(moment: datetime) -> datetime | None:
-    """A date in UTC; None where it is out of range, as a message may be that was kept by an earlier version."""
+    """A date in UTC; None if it is out of range, as it may be in a message that an earlier version stored."""
     return moment.astimezone(UTC) if is_plausible(moment) else None
+
+
+def started_answered(answer: AnswerMessage) -> tuple[datetime | None, datetime | None]:
+    """When a trial started and was answered, in UTC; None where unknown, as when the listener's clock was set meanwhile."""
+    started, answered = in_utc(answer.started), in_utc(answer.answered)
+    return (None if started and answered and answered < started else started), answered

@@ -15,13 +15,15 @@ import numpy as np
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import make_folder
-from audiometamer.io.processes import how_it_ended
+from audiometamer.io.processes import describe_exit
 from audiometamer.io.resources import COMMAND
 from audiometamer.listening import browser
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.client import Client, ConfirmedMessage
 from audiometamer.listening.folder import DATABASE, Experiment
 from audiometamer.listening.messages import AnswerMessage
-from audiometamer.listening.simulated import Client, ConfirmedMessage, Responder, take_part
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.responders import Responder
+from audiometamer.listening.simulated import take_part
 from audiometamer.listening.store import Store
 
 SERVE_COMMAND = (*COMMAND, "experiment", "serve")
@@ -260,5 +262,5 @@ def address_of(process: "subprocess.Popen[str]") -> str:
         process.communicate()
         raise
     if "http://" not in line:
-        raise AudioMetamerError(f"the server did not start; it {how_it_ended(process.wait())}")
+        raise AudioMetamerError(f"the server did not start; it {describe_exit(process.wait())}")
     return "http://" + line.split("http://")[1].split()[0]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from audiometamer.errors import listeners_in_words
-from audiometamer.listening.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, EnrolledListener, ReceivedAnswers
+from audiometamer.listening.received import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, EnrolledListener, ReceivedAnswers
 from audiometamer.listening.tables import TrialRow
 
 TABLES = (TRIALS, LISTENERS, EVENTS, PARTICIPANTS)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from markdown_it import MarkdownIt
 
 from audiometamer.errors import AudioMetamerError, did_you_mean
-from audiometamer.io.files import parse_toml, read_unicode
+from audiometamer.io.reading import read_unicode
+from audiometamer.io.toml_files import parse_toml
 
 TEXTS_FOLDER = Path(__file__).parent / "texts"  # a folder for each language
 _SENTENCES = "sentences.toml"

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, one_line
-from audiometamer.io.files import content_of
+from audiometamer.io.reading import read_file_bytes
 from audiometamer.listening.refusals import UnsignedError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class SignedLinks:
             raise AudioMetamerError("verifying links needs PyJWT: pip install 'audiometamer[experiment]'") from error
         try:
             if "://" not in self.source:
-                content = msgspec.json.decode(content_of(Path(self.source)), type=dict[str, Any])
+                content = msgspec.json.decode(read_file_bytes(Path(self.source)), type=dict[str, Any])
             elif self.source.startswith("https://"):
                 content = jwt.PyJWKClient(self.source, cache_jwk_set=False, timeout=10).fetch_data()
             else:

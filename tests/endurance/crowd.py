@@ -17,9 +17,11 @@ sys.path[:0] = [str(HELPERS), str(HELPERS.parents[1])]
 import tiny_experiment  # noqa: E402 (found only there)
 
 from audiometamer.experiment.reading import read_experiment  # noqa: E402
+from audiometamer.listening.client import Client, ConfirmedMessage  # noqa: E402
 from audiometamer.listening.folder import Experiment  # noqa: E402
 from audiometamer.listening.rehearsal import SERVE_COMMAND, address_of  # noqa: E402
-from audiometamer.listening.simulated import Client, ConfirmedMessage, SimulatedListener, take_part  # noqa: E402
+from audiometamer.listening.responders import SimulatedListener  # noqa: E402
+from audiometamer.listening.simulated import take_part  # noqa: E402
 from audiometamer.listening.store import Store  # noqa: E402
 
 

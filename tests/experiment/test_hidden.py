@@ -25,7 +25,7 @@ from audiometamer.listening.headphones import huggins
 from audiometamer.listening.session import session_of
 from audiometamer.listening.state import ListenerState
 from audiometamer.listening.trials import ARRANGEMENTS, interval_order
-from audiometamer.signals.presentation import Settings, in_sequence, pcm_wav
+from audiometamer.signals.presentation import PresentationSettings, in_sequence, pcm_wav
 
 CLIPS = [f"{word}_{voice}" for word in WORDS for voice in ("slt", "rms")]
 CONDITIONS = [NATURAL, *(Condition("tiny", layer, 0) for layer in LAYERS)]
@@ -136,7 +136,7 @@ def intervals(wav, n, settings, gap):
 @pytest.mark.parametrize("bits", [16, 24])
 def test_no_interval_is_a_copy_of_another(bits):
     """X is A once more, and no run of its samples is: each interval has dither of its own, that nobody can subtract."""
-    settings, key = Settings(bits=bits), bytes(range(32))
+    settings, key = PresentationSettings(bits=bits), bytes(range(32))
     size, gap = 24_000, 4_800
     a, b = (0.05 * np.random.default_rng(k).standard_normal(size) for k in (0, 1))
     whole = in_sequence([a, b, a], gap / settings.sample_rate, settings)

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from audiometamer import experiment
 from audiometamer.io.draws import Draws
 from audiometamer.io.files import json_text, write_private, write_text
 from audiometamer.io.toml_files import toml_text
@@ -18,8 +19,9 @@ from audiometamer.listening.adaptive import CompletedTrial, DecidedTrial, TrialR
 from audiometamer.listening.design import TEXTS, CommonDesign, Headphones, ResponseFormat, Texts, read_common
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.trials import KeyEntry, Lists, Trial, TrialList
-from audiometamer.signals.presentation import Settings, write_pcm
+from audiometamer.signals.presentation import PresentationSettings, write_pcm
 
+EXAMPLES = Path(experiment.__file__).parent / "texts" / "en"
 LEVELS = 8
 SECONDS = 0.05  # of each of the three intervals
 GAP = 0.05
@@ -36,6 +38,10 @@ class StaircaseDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, kw_
     @property
     def answers(self) -> ResponseFormat:
         return ResponseFormat(kind="abx")
+
+    def example(self, text: str) -> Path:
+        """One of a recognition experiment."""
+        return EXAMPLES / ("instructions-abx.md" if text == "instructions" else f"{text}.md")
 
     @property
     def gap(self) -> float:
@@ -110,7 +116,7 @@ def _level(main):
 def write_course(folder: Path, *, page: Path | None = None, listeners=3, checks=1, **settings) -> Path:
     """The folder of an experiment; `page`: of another one, to be copied."""
     design = StaircaseDesign("Just noticeable", listeners, headphones=Headphones(trials=max(checks, 1), minimum=1), **settings)
-    sounds, draws = Settings(sample_rate=48_000), Draws(0, b"tiny")
+    sounds, draws = PresentationSettings(sample_rate=48_000), Draws(0, b"tiny")
     generator = np.random.default_rng(0)
     noise = 0.02 * generator.standard_normal((3, round(SECONDS * 48_000)))
     gap = np.zeros(round(GAP * 48_000))

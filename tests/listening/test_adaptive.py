@@ -16,13 +16,16 @@ from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening import deciding
 from audiometamer.listening.adaptive import TrialRequest
 from audiometamer.listening.app import create_app
+from audiometamer.listening.client import Client
 from audiometamer.listening.design import Breaks, CommonDesign
-from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.export import write_tables
 from audiometamer.listening.messages import Message
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.refusals import ConflictError, RefusedError
 from audiometamer.listening.rehearsal import address_of, rehearse, start_server
+from audiometamer.listening.responders import IdealListener
 from audiometamer.listening.results import results_page
-from audiometamer.listening.simulated import Client, IdealListener, take_part
+from audiometamer.listening.simulated import take_part
 from audiometamer.listening.store import Store
 
 
@@ -236,8 +239,8 @@ def test_nobody_waits_longer_than_the_longest_wait(client, store, experiment):
 @pytest.mark.parametrize("why", ["the server ends", "nobody asks"])
 def test_what_nobody_waits_for_is_not_decided(experiment, store, monkeypatch, why):
     ending = []
-    monkeypatch.setattr(deciding, "_LOOK_AROUND", 0.02)
-    monkeypatch.setattr(deciding, "_GRACE", 0.05)
+    monkeypatch.setattr(deciding, "_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(deciding, "_GRACE_SECONDS", 0.05)
     experiment.adaptive.is_made = lambda seconds: False
     app = create_app(experiment, store, ending=lambda: bool(ending))
     with TestClient(app, raise_server_exceptions=False) as client:

@@ -8,7 +8,7 @@ from page_session import PageSession
 from playwright.sync_api import expect, sync_playwright
 
 from audiometamer.listening.design import Breaks
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.reading import read_answers
 
 QUESTION = "Which sound was the same as the last one?"
 ARGUMENTS = ["--no-sandbox", "--mute-audio", "--autoplay-policy=no-user-gesture-required"]  # programs touch nothing

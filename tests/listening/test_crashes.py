@@ -2,9 +2,11 @@
 
 import threading
 
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.client import Client
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.rehearsal import address_of, start_server
-from audiometamer.listening.simulated import Client, SimulatedListener, take_part
+from audiometamer.listening.responders import SimulatedListener
+from audiometamer.listening.simulated import take_part
 from audiometamer.listening.store import Store
 
 LISTENERS = 4

@@ -14,8 +14,9 @@ from audiometamer.experiment.pack import pack
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.app import create_app
 from audiometamer.listening.collect import collect
-from audiometamer.listening.export import TRIALS, read_answers
 from audiometamer.listening.list_names import list_names, list_token
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.received import TRIALS
 from audiometamer.listening.store import Store
 
 EQUAL = {"dog": ["hound"], "fish": ["phish", "fisch"], "goat": ["kite"]}

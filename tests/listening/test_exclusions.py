@@ -7,8 +7,8 @@ from tiny_experiment import answer_message, form_message
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.listening.exclusions import ExclusionRules, exclude
-from audiometamer.listening.export import read_answers
 from audiometamer.listening.messages import Message
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.tables import ListenerRow
 
 

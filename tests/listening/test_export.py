@@ -16,8 +16,10 @@ from tiny_experiment import LAYERS, answer_message, form_message, key_of
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.enrolment import Participant
-from audiometamer.listening.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, read_answers, write_tables
+from audiometamer.listening.export import write_tables
 from audiometamer.listening.messages import Message
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.received import EVENTS, LISTENERS, PARTICIPANTS, TRIALS
 from audiometamer.listening.refusals import RefusedError
 from audiometamer.listening.results import results_page
 from audiometamer.listening.tables import read_listeners, read_trials

@@ -12,9 +12,9 @@ from tiny_experiment import DESIGN, all_messages, answer_message, build_experime
 from audiometamer.experiment.pack import pack
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.collect import collect
-from audiometamer.listening.export import read_answers
 from audiometamer.listening.list_names import list_names, list_token
 from audiometamer.listening.messages import Message
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.refusals import ConflictError, ExcessError, RefusedError
 from audiometamer.listening.session import page_state
 from audiometamer.listening.store import Store

@@ -18,8 +18,8 @@ from tiny_experiment import DESIGN, LAYERS, WORDS, answer_message, build_experim
 from audiometamer.experiment.pack import pack
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.collect import collect
-from audiometamer.listening.export import read_answers
 from audiometamer.listening.messages import Message
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.rehearsal import SERVE_COMMAND, address_of, start_server
 from audiometamer.listening.store import Store
 

@@ -16,8 +16,8 @@ from tiny_experiment import SECRETS, answer_message, form_message, key_of, wav_h
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.app import create_app
-from audiometamer.listening.export import read_answers
 from audiometamer.listening.rate import RateLimit
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.requests import MAX_BODY_BYTES, TokenBucket
 from audiometamer.listening.server import address_at
 from audiometamer.listening.signed import SignedLinks

@@ -14,8 +14,9 @@ from command_line import refused
 
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
+from audiometamer.listening.client import Client, ServerError
 from audiometamer.listening.rehearsal import rehearse
-from audiometamer.listening.simulated import Client, NetworkListener, ServerError, SimulatedListener, rankings_by
+from audiometamer.listening.responders import NetworkListener, SimulatedListener, rankings_by
 from audiometamer.listening.trials import ConditionKey, KeyEntry
 
 OPTIONS = ["a", "b", "c", "d", "e"]

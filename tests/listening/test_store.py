@@ -18,8 +18,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.database import DATABASE_SUFFIXES
 from audiometamer.listening.enrolment import MAX_TOKENS, Participant
-from audiometamer.listening.export import read_answers
 from audiometamer.listening.messages import Message
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.refusals import (
     CompleteError,
     ConflictError,

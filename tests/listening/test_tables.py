@@ -173,7 +173,7 @@ def test_a_column_of_listeners_that_is_nearly_known_is_not_passed_over(tmp_path)
     with pytest.warns(AudioMetamerWarning) as notices:
         (found,) = read_listeners(tmp_path / "listeners.tsv")
     assert [str(notice.message).partition(": ")[2] for notice in notices] == [
-        "column Group is taken for a question; if it is group, call it that"
+        "column Group is taken for a question; if it is group, rename it"
     ]
     assert (found.group, found.questionnaire) == ("", {"Group": "old", "age": "70"})
 
@@ -181,7 +181,7 @@ def test_a_column_of_listeners_that_is_nearly_known_is_not_passed_over(tmp_path)
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("listener\n1\n1\n", "line 3: listener 1 is there twice"),
+        ("listener\n1\n1\n", "line 3: listener 1 appears twice"),
         ("listener\theadphones_correct\n1\t5\n", "line 2: 5 right of 0 headphone trials"),
         ("name\n1\n", "has no column listener"),
     ],

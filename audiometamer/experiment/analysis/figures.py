@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiometamer.drawing import line_style, names_as_they_are, percent_by_layer, save_figure
+from audiometamer.drawing import line_style, literal_text, percent_by_layer, save_figure
 from audiometamer.experiment.analysis.recognition import RecognitionRow
 from audiometamer.models.inputs import NATURAL
 
@@ -23,7 +23,7 @@ _TITLE = 40  # characters in a line
 _LETTERS_PER_INCH = 13  # of the caption
 
 
-@names_as_they_are()
+@literal_text()
 def draw_recognition(rows: Sequence[RecognitionRow], path: Path, *, chance: float | None = None) -> list[Path]:
     """Draw ``recognition.png``, ``.pdf`` and ``.svg``: for each model, its listeners and itself; and all models together.
 

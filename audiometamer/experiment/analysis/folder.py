@@ -15,7 +15,8 @@ from audiometamer.experiment.analysis.logistic import mixed_logistic, write_logi
 from audiometamer.experiment.analysis.recognition import RecognitionRow
 from audiometamer.experiment.analysis.sources import AnalysisSources, layer_orders
 from audiometamer.experiment.analysis.variance import Anova
-from audiometamer.io.files import exclusive_folder, write_text
+from audiometamer.io.files import write_text
+from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.tables import write_table
 from audiometamer.listening.exclusions import ExclusionRules, Stage, group_sizes
 from audiometamer.listening.tables import write_listeners, write_trials

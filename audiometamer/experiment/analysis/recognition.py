@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import content_of
+from audiometamer.io.reading import read_file_bytes
 from audiometamer.listening.tables import TrialRow
 from audiometamer.listening.trials import KeyEntry
-from audiometamer.metamers.results import NOT_JSON
+from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.intervals import mean_over_listeners
 
@@ -204,8 +204,8 @@ def read_recognised(path: Path, *, same: Callable[[str, str], bool] = operator.e
         If the file is not the key of an experiment.
     """
     try:
-        key = msgspec.json.decode(content_of(path), type=dict[str, KeyedSound])
-    except (OSError, *NOT_JSON) as error:
+        key = msgspec.json.decode(read_file_bytes(path), type=dict[str, KeyedSound])
+    except (OSError, *JSON_ERRORS) as error:
         raise AudioMetamerError(f"{path} is not the key of an experiment: {error}") from error
     return recognised_in(key, same=same)
 
