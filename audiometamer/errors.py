@@ -36,7 +36,7 @@ def first_line(error: BaseException) -> str:
 
 
 def shortened(message: str) -> str:
-    """A message for listeners_in_words: control characters are escaped; of a long line, long words, or else its middle, are cut out."""
+    """A message for people: control characters are escaped; of a long line, long words, or else its middle, are cut out."""
     possible = _IMPOSSIBLE.sub(lambda name: _cut(name[0], 40, 20), message)
     escaped = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), possible)
     return "\n".join(line if len(line) <= _LONGEST else _without_middles(line) for line in escaped.split("\n"))

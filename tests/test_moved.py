@@ -65,9 +65,9 @@ def test_a_package_warns_of_what_is_taken_from_it(old):
 
 def test_public_paths_of_the_documentation():
     def import_as_before():
-        from audiometamer.criteria import NullDistribution
-        from audiometamer.exploration.procedures import psi
-        from audiometamer.loading import load_model
+        from audiometamer.metamers.criteria import NullDistribution
+        from audiometamer.models.loading import load_model
+        from audiometamer.psychophysics.bayes import psi
 
         return NullDistribution, psi, load_model
 
@@ -82,7 +82,7 @@ def test_public_paths_of_the_documentation():
 
 def test_the_warning_points_to_the_callers_line():
     with pytest.warns(DeprecationWarning, match=r"audiometamer\.domains is now audiometamer\.matching\.domains") as caught:
-        from audiometamer.domains import Waveform
+        from audiometamer.matching.domains import Waveform
     assert [warning.filename for warning in caught] == [__file__]
     assert Waveform is am.domains.Waveform
 

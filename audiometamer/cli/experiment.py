@@ -15,7 +15,7 @@ from audiometamer.experiment.build import BuiltExperiment
 from audiometamer.experiment.build import build as build_folder
 from audiometamer.experiment.pack import PackFormat
 from audiometamer.experiment.pack import pack as pack_folder
-from audiometamer.experiment.reading import experiment_of, read_experiment
+from audiometamer.experiment.reading import experiment_with, read_experiment
 from audiometamer.listening import folder as layout
 from audiometamer.listening.collect import RefusalsError
 from audiometamer.listening.collect import collect as collect_files
@@ -237,7 +237,7 @@ def _opened(folder: Path) -> Experiment:
     """An experiment or an exploration: listeners have links and answers in both."""
     lists, key = read_lists(folder)
     if not lists.adaptive_command:
-        return experiment_of(folder, lists, key)
-    from audiometamer.exploration.folder import exploration_of
+        return experiment_with(folder, lists, key)
+    from audiometamer.exploration.folder import exploration_with
 
-    return exploration_of(folder, lists, key)
+    return exploration_with(folder, lists, key)

@@ -100,7 +100,7 @@ def _spell_bytes(n: int) -> str:
 def run(path: Path, device: str, workers: int, retry: str | None, attempts: int) -> None:
     """Make what PLAN asks for and is not there yet.
 
-    What is finished is kept: the same command can_resume where it was interrupted. Several runs share the work. Each ends with
+    What is finished is kept: the same command resumes where it was interrupted. Several runs share the work. Each ends with
     the set's index, licences, README and manifest.
     """
     plan = read_plan(path)

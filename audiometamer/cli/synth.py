@@ -23,7 +23,7 @@ from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.models.inputs import read_clips
+from audiometamer.models.inputs import check_clip_names, read_clips
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
@@ -78,7 +78,7 @@ def synth(
 ) -> None:
     """Make metamers of recordings or photographs, CLIPS, and write them with their evidence.
 
-    What is finished is kept, and every five minutes also what is not: the same command can_resume where it was interrupted.
+    What is finished is kept, and every five minutes also what is not: the same command resumes where it was interrupted.
 
     A+B among the layers is matched at both at once; A/channels=0:32, A/frames=10:20, A/units=3.5.9 and A/average=time are parts
     of a layer.
@@ -105,7 +105,7 @@ def synth(
 
 def _read_targets(model: Model, paths: Sequence[Path]) -> list[GivenTarget]:
     """Activations from files, their layers by the names under which the model records them."""
-    check_names(paths)
+    check_clip_names(paths)
     return [read_target(path).rename_layers(model.canonical) for path in paths]
 
 

@@ -20,7 +20,7 @@ from audiometamer.cochleagram.parts import (
     without_replaced,
 )
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.whole_numbers import whole
+from audiometamer.io.integers import as_integer
 from audiometamer.matching import Adam, Cosine, match
 from audiometamer.matching.domains import Waveform
 
@@ -97,7 +97,7 @@ class Cochleagram(nn.Module):
         **options: Unpack[PartOptions],
     ) -> None:
         super().__init__()
-        sample_rate = whole(sample_rate, "sample_rate", least=1)
+        sample_rate = as_integer(sample_rate, "sample_rate", least=1)
         own_compression = isinstance(compression, nn.Module)
         check_options(
             options, {"filterbank": filterbank is not None, "lowpass": lowpass is not None, "compression": own_compression}

@@ -9,7 +9,7 @@ from audiometamer.cochleagram.compression import DecibelCompression, PowerCompre
 from audiometamer.cochleagram.filters import CosineFilterbank
 from audiometamer.cochleagram.lowpass import EnvelopeLowpass
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.whole_numbers import whole
+from audiometamer.io.integers import as_integer
 
 
 class PartOptions(TypedDict, total=False):
@@ -73,7 +73,7 @@ def make_filterbank(sample_rate: int, options: Mapping[str, Any]) -> CosineFilte
     """The published filterbank with some options of its own."""
     chosen = {name: value for name, value in options.items() if name in OPTIONS_OF_PARTS["filterbank"]}
     if "n_filters" in chosen:
-        chosen["n_filters"] = whole(chosen["n_filters"], "n_filters", least=1)
+        chosen["n_filters"] = as_integer(chosen["n_filters"], "n_filters", least=1)
     bank = CosineFilterbank(**chosen)
     if bank.high_limit > sample_rate / 2:
         raise AudioMetamerError(
@@ -84,10 +84,10 @@ def make_filterbank(sample_rate: int, options: Mapping[str, Any]) -> CosineFilte
 
 def make_lowpass(sample_rate: int, options: Mapping[str, Any]) -> EnvelopeLowpass:
     """The published low-pass filter with some options of its own."""
-    frame_rate = whole(options.get("frame_rate", 200), "frame_rate", least=1)
+    frame_rate = as_integer(options.get("frame_rate", 200), "frame_rate", least=1)
     if sample_rate % frame_rate:
         raise AudioMetamerError(f"frame_rate is {frame_rate} Hz; it must divide the sample rate of {sample_rate} Hz")
-    window_size = whole(options.get("window_size", 1001), "window_size", least=1)
+    window_size = as_integer(options.get("window_size", 1001), "window_size", least=1)
     return EnvelopeLowpass(sample_rate // frame_rate, window_size, options.get("kaiser_beta", 5.0))
 
 

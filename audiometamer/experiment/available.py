@@ -14,7 +14,7 @@ from audiometamer.experiment.design import Design
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import read_table
 from audiometamer.io.toml_files import Problem, raise_problems
-from audiometamer.metamers.belonging import check_belongs
+from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.results import Result, read_results
 from audiometamer.models.inputs import NATURAL as NATURAL_LAYER
 from audiometamer.stimuli.layout import CLIPS
@@ -138,7 +138,7 @@ def read_available_stimuli(stimulus_set: Path, path: Path, design: Design) -> tu
         elif item.passed is False and not design.conditions.failed:
             missing.append(MissingMetamer(clip, condition, "failed its verdict"))
         else:
-            check_belongs(item, check_sum)
+            check_integrity(item, check_sum)
             label = item.evidence.verdict.labels.get(design.answers.of)
             sounds[clip, condition] = PlayableSound(item.file, {} if label is None else {condition.model: label[1]})
     clips = originals
@@ -154,7 +154,7 @@ def read_available_stimuli(stimulus_set: Path, path: Path, design: Design) -> tu
 
 def _metamers(stimulus_set: Path) -> list[Result]:
     """The metamers of clips in a set; raises if there are none, or they are no sounds."""
-    items = [item for item in read_results(stimulus_set) if item.of_clip]
+    items = [item for item in read_results(stimulus_set) if item.has_clip]
     if not items:
         raise AudioMetamerError(f"{stimulus_set} holds no metamer of a clip; an experiment plays clips and their metamers")
     if silent := [item.file for item in items if item.evidence.sample_rate is None]:

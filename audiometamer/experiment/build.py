@@ -18,7 +18,7 @@ from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
 from audiometamer.io.files import atomic_folder, json_text, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import write_table
-from audiometamer.io.toml_files import Problem, attempted, raise_problems, toml_text
+from audiometamer.io.toml_files import Problem, problems_raised, raise_problems, toml_text
 from audiometamer.listening import folder as layout
 from audiometamer.listening.building import (
     check_trials,
@@ -116,7 +116,7 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
 def _word_problems(design: Design, available: AvailableStimuli) -> Iterator[Problem]:
     """Too few words for the trials of a design."""
     if available.clips and available.has(design.once):
-        yield from attempted("trials", partial(check_words, len(available.words(design.once)), design))
+        yield from problems_raised("trials", partial(check_words, len(available.words(design.once)), design))
 
 
 def _unheard(design: Design, available: AvailableStimuli, planned: Sequence[Sequence[PlannedTrial]]) -> int:

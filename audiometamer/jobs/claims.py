@@ -17,15 +17,9 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
-from audiometamer.io.files import create_exclusively
-from audiometamer.io.files import make_folder
-from audiometamer.metamers.record_files import JSON_ERRORS
-from audiometamer.io.locks import LOCKS_UNSUPPORTED
-from audiometamer.io.locks import describe_holder
-from audiometamer.io.locks import file_lock
+from audiometamer.io.files import create_exclusively, make_folder
 from audiometamer.io.locks import LOCKS_UNSUPPORTED, describe_holder, file_lock
 from audiometamer.io.processes import has_ended, pid_namespace, start_time
-from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.metamers.record_files import JSON_ERRORS
 
 if sys.platform != "win32":

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, first_few, format_listeners
+from audiometamer.errors import AudioMetamerError, first_few, listeners_in_words
 from audiometamer.listening.tables import ListenerRow, TrialKind
 
 HeadphoneResult = Literal["passed", "failed", "not completed", "not given", "no criterion"]
@@ -156,8 +156,8 @@ class Exclusions:
         is_known = any(listener.finished is not None for listener in self.listeners)
         why = list(self._why())
         return "; ".join([
-            f"{format_listeners(count['enrolled'])} enrolled, {count['started']} started" if self.enrolled
-            else f"{format_listeners(count['started'])} with answers",
+            f"{listeners_in_words(count['enrolled'])} enrolled, {count['started']} started" if self.enrolled
+            else f"{listeners_in_words(count['started'])} with answers",
             f"{count['finished']} finished" if is_known else "finished: not recorded",
             f"{count['excluded']} excluded: {'; '.join(why)}" if why else "none excluded",
             *([f"{count[_UNANSWERED]} gave {_UNANSWERED}"] if count[_UNANSWERED] else []),
@@ -184,7 +184,7 @@ class Exclusions:
         lines = [f"Headphone check: {told}."]
         unfinished = [one.listener.listener for one in self.standings if one.analysed and one.listener.finished is False]
         if unfinished:
-            lines.append(f"Analysed, though not finished: {format_listeners(len(unfinished))} ({listener_names(unfinished)}).")
+            lines.append(f"Analysed, though not finished: {listeners_in_words(len(unfinished))} ({listener_names(unfinished)}).")
         groups = {group: 0 for listener in self.listeners if (group := listener.group)}
         for standing in self.standings if groups else ():
             groups[standing.listener.group] = groups.get(standing.listener.group, 0) + standing.analysed
@@ -294,7 +294,7 @@ def _matched(table: Sequence[ListenerRow], answered: Sequence[str]) -> tuple[lis
     rest = [name for names in absent.values() for name in names]
     if table and rest:
         notes.append(
-            f"Not in the table of listeners, though with trials: {format_listeners(len(rest))} ({listener_names(rest)})."
+            f"Not in the table of listeners, though with trials: {listeners_in_words(len(rest))} ({listener_names(rest)})."
         )
     return known + [ListenerRow(listener=name) for name in rest], notes
 

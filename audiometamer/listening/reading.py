@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import readable, resolved
+from audiometamer.io.paths import printable, real_path
 from audiometamer.listening.adaptive import DecidedTrial
 from audiometamer.listening.database import DATABASE_SUFFIXES, check_experiment
 from audiometamer.listening.folder import Experiment
@@ -54,7 +54,7 @@ def read_answers(database: Path, experiment: Experiment) -> ReceivedAnswers:
 @contextmanager
 def _reading(database: Path) -> Iterator[sqlite3.Connection]:
     """A database, opened read-only; a copy of it where SQLite cannot create the files that it needs beside it."""
-    database = resolved(database)
+    database = real_path(database)
     with ExitStack() as stack:
         try:
             try:
@@ -88,7 +88,7 @@ def _lacks_journal(database: Path) -> bool:
     """Whether a database was in use, by its header, and the journal of the last writes is missing."""
     with database.open("rb") as file:
         in_use = file.read(20)[18:] == b"\2\2"
-    journal = resolved(database)
+    journal = real_path(database)
     return in_use and not journal.with_name(journal.name + "-wal").exists()
 
 
@@ -125,7 +125,7 @@ class _Rows:
     def keep(self, listener: int, key: str, content: bytes) -> None:
         if listener not in self.enrolled:
             return  # already reported
-        with self._named(f"listener {listener}, message {readable(key)}"):
+        with self._named(f"listener {listener}, message {printable(key)}"):
             message = _DECODER.decode(content)
             if isinstance(message, AnswerMessage):
                 self._check(listener, message)
@@ -147,7 +147,7 @@ class _Rows:
         try:
             yield
         except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
-            self.unreadable.append(f"{row}: it cannot be read and is left out: {readable(str(error))}")
+            self.unreadable.append(f"{row}: it cannot be read and is left out: {printable(str(error))}")
 
 
 def read_decided(database: Path, stimulus: str) -> DecidedTrial:

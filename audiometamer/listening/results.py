@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from audiometamer.errors import format_listeners
+from audiometamer.errors import listeners_in_words
 from audiometamer.listening.received import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, EnrolledListener, ReceivedAnswers
 from audiometamer.listening.tables import TrialRow
 
@@ -57,7 +57,7 @@ def _shown(answers: ReceivedAnswers) -> str:
     states = Counter("excluded" if one.excluded is not None else _state(answers, one) for one in enrolled)
     told = ", ".join(f"{states[state]} {state}" for state in ("finished", "excluded", "under way", "not started"))
     lists = len(answers.experiment.lists.listeners)
-    counts = f"{format_listeners(len(enrolled))} enrolled for {lists} lists: {told}; {answers.total} answers"
+    counts = f"{listeners_in_words(len(enrolled))} enrolled for {lists} lists: {told}; {answers.total} answers"
     return f"""<p>{counts}</p>
 {"".join(f'<p role="note">{escape(notice)}</p>' for notice in answers.notices)}
 {_main_trials(answers)}

@@ -133,7 +133,7 @@ def normalize_names(record: msgspec.Struct, *names: str) -> None:
 
 
 TRIAL_COLUMNS = TrialRow.__struct_fields__
-_EXPORTED = ("counted_as",)  # written by `experiment export` for listeners_in_words: `correct` follows from it
+_EXPORTED = ("counted_as",)  # written by `experiment export` for people: `correct` follows from it
 LISTENER_COLUMNS = tuple(name for name in ListenerRow.__struct_fields__ if name != "questionnaire")
 
 

@@ -6,8 +6,8 @@ from .criteria import similarity as similarity
 from .evidence import Evidence as Evidence
 from .figure import draw_figure as draw_figure
 from .figure import plot_metamers as plot_metamers
-from .synthesis import Metamer as Metamer
-from .synthesis import Progress as Progress
+from .metamer import Metamer as Metamer
+from .metamer import Progress as Progress
 from .synthesis import iterate_metamers as iterate_metamers
 from .synthesis import synthesize as synthesize
 from .targets import GivenTarget as GivenTarget

@@ -10,7 +10,7 @@ import torch
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import set_aside
 from audiometamer.io.hashes import sha256_of
-from audiometamer.io.names import check_apart, check_beside
+from audiometamer.io.names import check_distinct_paths, check_no_case_twin
 from audiometamer.metamers.layout import TARGET, clip_folder, find_clip_records, record_path, suffix_of
 from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.metamers.settings import Settings
@@ -19,7 +19,7 @@ from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.clip_names import clip_name
 from audiometamer.signals.files import read_signal, write_signal
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 
 _ROUNDING = 1e-5  # of pixels, which image files hold in 16 bits
 
@@ -39,19 +39,19 @@ def with_saved_name(out: Path, model: Model, clip: Clip) -> Clip:
         return clip
     name = clip_name(clip.source.path)
     original = clip_folder(out, name, model.name) / "original.wav"
-    return replace(clip, name=name) if is_whole(original) and torch.equal(read_signal(original), clip.samples) else clip
+    return replace(clip, name=name) if is_intact(original) and torch.equal(read_signal(original), clip.samples) else clip
 
 
 def check_file_names(out: Path, settings: Sequence[Settings]) -> None:
     """Raise if two metamers would share a file in `out`, or a new one has the file of another on some file systems."""
-    check_apart(((f"clip {each.clip!r}", clip_folder(out, each.clip, each.model)) for each in settings), "folder")
-    check_apart((f"layer {each.layer!r}", record_path(out, each)) for each in settings)
+    check_distinct_paths(((f"clip {each.clip!r}", clip_folder(out, each.clip, each.model)) for each in settings), "folder")
+    check_distinct_paths((f"layer {each.layer!r}", record_path(out, each)) for each in settings)
     by_record: dict[Path, Settings] = {}
     for each in settings:
         if by_record.setdefault(record_path(out, each), each).clip_sha256 != each.clip_sha256:
             raise AudioMetamerError(f"two different clips are called {each.clip!r}; rename one of them")
     for record in by_record:
-        check_beside(record.parent, record.name)
+        check_no_case_twin(record.parent, record.name)
 
 
 def check_clip_folder(out: Path, clip: Clip | GivenTarget, model: str, domain: str) -> None:
@@ -82,8 +82,8 @@ def check_clip_folder(out: Path, clip: Clip | GivenTarget, model: str, domain: s
 def check_folder(out: Path, clip: Clip | GivenTarget, model: str, domain: str) -> Path:
     """The folder for a clip's metamers of a model; raises, as `check_clip_folder`, by its name and its original alone."""
     folder = clip_folder(out, clip.name, model)
-    check_beside(out, folder.parent.name)
-    check_beside(folder.parent, folder.name)
+    check_no_case_twin(out, folder.parent.name)
+    check_no_case_twin(folder.parent, folder.name)
     _check_original(folder, clip, domain)
     return folder
 
@@ -106,7 +106,7 @@ def check_record(record: Path, clip: str, model: str, clip_sha256: str) -> None:
 def _check_original(folder: Path, clip: Clip | GivenTarget, domain: str) -> None:
     """Raise if the original in a folder is another clip or target."""
     original = original_path(folder, clip, domain)
-    if not is_whole(original):  # it is written again
+    if not is_intact(original):  # it is written again
         return
     if isinstance(clip, GivenTarget):
         saved = read_target(original).activations
@@ -141,7 +141,7 @@ def restore_original(out: Path, clip: Clip | GivenTarget, model: str, domain: st
 def save_original(folder: Path, clip: Clip | GivenTarget, domain: str, sample_rate: int | None) -> Path:
     """Write the natural signal, or the given target, into the folder of its metamers, unless it is there and whole."""
     path = original_path(folder, clip, domain)
-    if is_whole(path):
+    if is_intact(path):
         return path
     set_aside(path)
     if isinstance(clip, GivenTarget):

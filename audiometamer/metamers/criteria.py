@@ -24,7 +24,6 @@ from audiometamer.metamers.verdicts import Verdict
 from audiometamer.models.adapters.joined import Joined
 from audiometamer.models.checking import check_mode
 from audiometamer.models.model import Model
-from audiometamer.models.checking import check_mode
 from audiometamer.statistics.pairwise import RowStore, UniqueSignals, gram_matrix, pairwise_correlations
 
 METRICS = ("snr_db", "pearson_r2", "spearman_rho")

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.metamers.belonging import check_integrity
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.layout import checkpoint_path, record_path, signal_path
@@ -15,7 +14,6 @@ from audiometamer.metamers.results import (
 )
 from audiometamer.metamers.saving import evidence_from_result, save_signal
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import can_resume
 from audiometamer.signals.audio import Clip

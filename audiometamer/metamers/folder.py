@@ -10,29 +10,25 @@ from typing import TypedDict, Unpack
 
 from audiometamer.errors import AudioMetamerWarning, BrokenError
 from audiometamer.io.locks import exclusive_folder
-from audiometamer.io.names import folder_of
+from audiometamer.io.names import as_output_folder
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.loop import Penalty
 from audiometamer.matching.losses import Loss
 from audiometamer.metamers import hearing
 from audiometamer.metamers.clip_folders import check_clip_folder, check_file_names, restore_original, with_saved_name
-from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.figure import can_draw, draw_figure
 from audiometamer.metamers.files import find_metamer, has_attempts_left
 from audiometamer.metamers.index import write_index
 from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
-from audiometamer.metamers.judging import judge_saved
+from audiometamer.metamers.judging import rejudge_saved
 from audiometamer.metamers.layout import FIGURE, checkpoint_path, clip_folder, signal_kind
+from audiometamer.metamers.metamer import Metamer, Progress, settings_of
+from audiometamer.metamers.preflight import check_clip
 from audiometamer.metamers.record_files import warn_about_broken
 from audiometamer.metamers.saving import archive_attempt, save_signal
-from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import check_clip
+from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.synthesis import iterate_metamers
-from audiometamer.metamers.metamer import Metamer
-from audiometamer.metamers.metamer import Progress
-from audiometamer.metamers.criteria import default_null
-from audiometamer.metamers.settings import places
-from audiometamer.metamers.metamer import settings_of
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.metamers.verdicts import verdict_word
@@ -151,7 +147,7 @@ def synthesize_into(
     listed, seeds, names = as_clips(model, clips), as_seeds(seed), as_layers(layers, model.layers)
     names = list(dict.fromkeys(map(model.canonical, names)))
     _check_request(model, listed, names)
-    null, out = null or default_null(model), folder_of(folder)
+    null, out = null or default_null(model), as_output_folder(folder)
     with exclusive_folder(out):
         listed = [with_saved_name(out, model, clip) if isinstance(clip, Clip) else clip for clip in listed]
         jobs = _jobs_by_settings(model, listed, names, seeds, options)
@@ -224,7 +220,7 @@ def _read_existing(out: Path, model: Model, jobs: Iterable[Settings], null: Null
             continue
         if metamer is None:
             continue
-        if (rejudged := judge_saved(model, out, metamer, null)) is not None:
+        if (rejudged := rejudge_saved(model, out, metamer, null)) is not None:
             existing.rejudged.append(metamer := rejudged)
         if has_attempts_left(out, metamer.evidence):
             existing.reattempted.add(settings)

@@ -13,7 +13,6 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.hashes import file_sha256
 from audiometamer.metamers.results import Result
 from audiometamer.metamers.summaries import EvidenceSummary
-from audiometamer.metamers.summaries import EvidenceSummary
 from audiometamer.signals.integrity import is_intact
 
 FileHash = Callable[[Path], str]

@@ -11,19 +11,12 @@ from msgspec.structs import replace
 from audiometamer.io.files import write_json
 from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity
 from audiometamer.metamers.evidence import EarlierVerdict, Evidence
-from audiometamer.metamers.layout import checkpoint_path
-from audiometamer.metamers.layout import record_path
 from audiometamer.metamers.layout import checkpoint_path, record_path
 from audiometamer.metamers.measuring import paired_labels
 from audiometamer.metamers.metamer import Metamer
-from audiometamer.metamers.summaries import EvidenceSummary
 from audiometamer.metamers.scheduling import resumption
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.summaries import EvidenceSummary
-from audiometamer.metamers.metamer import Metamer
-from audiometamer.metamers.measuring import paired_labels
-from audiometamer.metamers.settings import places
-from audiometamer.metamers.scheduling import resumption
 from audiometamer.metamers.unfinished import save_unfinished
 from audiometamer.models.model import Model
 from audiometamer.models.recording import record

@@ -91,7 +91,7 @@ def paired_labels(model: Model, logits: Mapping[str, Tensor], names: Sequence[st
     determined = {task for place in names for task in model.tasks_determined_by(place, logits)}
     labels = {}
     for task in (task for task in logits if task in determined):
-        clip_label, metamer_label = (model.heard(task, values) for values in logits[task])
+        clip_label, metamer_label = (model.predicted_label(task, values) for values in logits[task])
         labels[task] = (clip_label, metamer_label)
     return labels
 

@@ -11,7 +11,7 @@ import msgspec
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
 from audiometamer.io.safetensors_header import read_metadata
 from audiometamer.metamers.settings import Settings
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 from audiometamer.version import __version__
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ def read_checkpoint_settings(path: Path) -> Settings:
 def check_whole(record: Path, signal: Path, original: Path | None = None) -> None:
     """Raise `BrokenError` or `BrokenOriginalError` if a signal or an original is missing or truncated."""
     for path, what, kind in ((signal, "signal", BrokenError), (original, "original", BrokenOriginalError)):
-        if path is not None and not is_whole(path):
+        if path is not None and not is_intact(path):
             raise kind(f"{path}, the {what} of {record.name}, is {'cut short' if path.exists() else 'gone'}")
 
 

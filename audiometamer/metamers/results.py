@@ -14,7 +14,6 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
-from audiometamer.io.paths import is_safe_relative_path
 from audiometamer.io.names import portable_key, safe_name
 from audiometamer.io.paths import is_safe_relative_path
 from audiometamer.io.tables import read_cells
@@ -102,7 +101,7 @@ class _Item(msgspec.Struct, frozen=True):
     identity: _JudgedBy = _JudgedBy()
 
 
-class PlannedItem(NamedTuple):
+class PlannedRow(NamedTuple):
     """A row of ``planned.tsv``: an item that the latest plan of a set asks for; `folder` is relative to the set."""
 
     key: str
@@ -235,7 +234,7 @@ def _read_beside(out: Path, record: Path, *, whole: bool) -> Result:
     return Result(out, file, record_file, original_file, key, [summary.settings.seed], summary)
 
 
-def read_planned(stimulus_set: Path) -> list[PlannedItem]:
+def read_planned(stimulus_set: Path) -> list[PlannedRow]:
     """The items that the latest plan of a set asks for.
 
     Raises
@@ -248,13 +247,13 @@ def read_planned(stimulus_set: Path) -> list[PlannedItem]:
         check_set(stimulus_set)
         raise AudioMetamerError(f"{stimulus_set} is no stimulus set: it has no {PLANNED}, which `audiometamer run` writes")
     header, rows = read_cells(path)
-    if tuple(header) != PlannedItem._fields:
+    if tuple(header) != PlannedRow._fields:
         raise AudioMetamerError(
-            f"{path} has the columns {', '.join(header) or '(none)'}; it must have {', '.join(PlannedItem._fields)}: "
+            f"{path} has the columns {', '.join(header) or '(none)'}; it must have {', '.join(PlannedRow._fields)}: "
             "`audiometamer run` writes it anew"
         )
     try:
-        return msgspec.convert(rows, list[PlannedItem], strict=False)
+        return msgspec.convert(rows, list[PlannedRow], strict=False)
     except msgspec.ValidationError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error}") from error
 

@@ -21,7 +21,7 @@ from audiometamer.metamers.results import Result, read_result
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import write_signal
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 
 
 class _Item(msgspec.Struct):
@@ -61,7 +61,7 @@ def save_signal(out: Path, signal: Tensor, clip: Clip | GivenTarget, evidence: E
     path = signal_path(record, evidence.domain)
     folder = check_folder(out, clip, settings.model, evidence.domain)
     # An original vouches for the records beside it; without one, each is checked.
-    records = [record] if is_whole(original_path(folder, clip, evidence.domain)) else find_clip_records(folder)
+    records = [record] if is_intact(original_path(folder, clip, evidence.domain)) else find_clip_records(folder)
     for other in records:
         check_record(other, clip.name, settings.model, settings.clip_sha256 if isinstance(clip, Clip) else "")
     original = save_original(folder, clip, evidence.domain, evidence.sample_rate)

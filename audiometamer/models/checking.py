@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, one_line, some_of
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_few, one_line
 from audiometamer.matching.complex_values import as_real
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.inference import with_gradients
@@ -39,7 +39,7 @@ def check_weights(network: nn.Module, source: str) -> None:
     finite = {name: tensor.isfinite() for name, tensor in network.named_parameters()}
     finite |= {name: b.isfinite() | b.isneginf() for name, b in network.named_buffers() if b.is_floating_point()}
     if wrong := {name: int((~good).sum()) for name, good in finite.items() if not good.all()}:
-        listed = some_of([f"{name} ({n} of {finite[name].numel()})" for name, n in wrong.items()])
+        listed = first_few([f"{name} ({n} of {finite[name].numel()})" for name, n in wrong.items()])
         raise AudioMetamerError(f"{source} has weights that are not finite: {listed}")
 
 

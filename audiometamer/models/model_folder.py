@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer.ears import make_front_end
-from audiometamer.errors import AudioMetamerError, first_line, some_of
+from audiometamer.errors import AudioMetamerError, first_few, first_line
 from audiometamer.io.files import atomic_write
 from audiometamer.models.cards import Card, read_card
 from audiometamer.models.checking import check_weights
@@ -124,7 +124,7 @@ def load_state(network: nn.Module, weights: Mapping[str, Tensor], source: str | 
         "left over": [key for key in weights if key not in own],
         "of another shape": [key for key in own if state[key].shape != own[key].shape],
     }
-    if told := "; ".join(f"{what}: {some_of(keys)}" for what, keys in wrong.items() if keys):
+    if told := "; ".join(f"{what}: {first_few(keys)}" for what, keys in wrong.items() if keys):
         raise AudioMetamerError(f"{source} does not fit {type(network).__name__}: {told}")
     network.load_state_dict(state)
     check_weights(network, os.fspath(source))

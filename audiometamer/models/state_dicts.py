@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, some_of
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_few
 
 _WRAPPER = re.compile(r"(?<=\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")  # torch's, around a module within
 _COPIES = re.compile(r"(^|[._])(attacker|ema|teacher|momentum|swa)", re.IGNORECASE)  # of the network that is meant
@@ -75,15 +75,17 @@ def network_state(
     found = [one for place, tensors in state_dicts(content) for one in _behind_prefixes(place, tensors, set(keys))]
     if not found:
         held = [key for _, tensors in state_dicts(content) for key in tensors]
-        what = f"its tensors are {some_of(held)}" if held else "it holds no tensors by name"
-        raise AudioMetamerError(f"{source} holds no state dict of this network: {what}; the network's are {some_of(list(keys))}")
+        what = f"its tensors are {first_few(held)}" if held else "it holds no tensors by name"
+        raise AudioMetamerError(
+            f"{source} holds no state dict of this network: {what}; the network's are {first_few(list(keys))}"
+        )
     most = max(one.fitting for one in found)
     best = min((one for one in found if one.fitting > most / 2), key=lambda one: (one.is_copy, -one.fitting))
     state = best.state()
     equals = [one for one in found if one.fitting == best.fitting and one is not best and not one.is_copy]
     if twins := [one.name for one in equals if not _equal(one.state(), state)]:
         warnings.warn(
-            f"{source} holds the weights of several such networks; those under {best.name!r} are taken, not {some_of(twins)}",
+            f"{source} holds the weights of several such networks; those under {best.name!r} are taken, not {first_few(twins)}",
             AudioMetamerWarning,
             stacklevel=2,
         )

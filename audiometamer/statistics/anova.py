@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audiometamer.errors import AudioMetamerError, format_listeners
+from audiometamer.errors import AudioMetamerError, listeners_in_words
 from audiometamer.statistics.contrasts import FloatArray, FRatio, GroupCodes, f_ratio
 from audiometamer.statistics.permutation import permutation_p
 
@@ -164,6 +164,6 @@ def _checked(values: FloatArray, within: Sequence[str], between: str | None, gro
     if listeners <= (n_groups := len(np.unique(codes))):
         of = "" if groups is None else f" in {n_groups} groups"
         raise AudioMetamerError(
-            f"{format_listeners(listeners)}{of}: there is no error; there must be {max(n_groups, 1) + 1} or more"
+            f"{listeners_in_words(listeners)}{of}: there is no error; there must be {max(n_groups, 1) + 1} or more"
         )
     return codes

@@ -15,7 +15,6 @@ from audiometamer.metamers.benchmark import time_step
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.methods import Method
 from audiometamer.metamers.settings import places
-from audiometamer.metamers.settings import places
 from audiometamer.models.model import Model
 from audiometamer.stimuli.items import Expansion, ModelVisitor, PlannedItem, expand
 from audiometamer.stimuli.layout import is_complete

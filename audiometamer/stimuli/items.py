@@ -18,9 +18,6 @@ from audiometamer.metamers.judging import covers, is_out_of_date
 from audiometamer.metamers.layout import RECORD
 from audiometamer.metamers.metamer import settings_of
 from audiometamer.metamers.results import Result
-from audiometamer.metamers.layout import RECORD
-from audiometamer.metamers.criteria import default_null
-from audiometamer.metamers.metamer import settings_of
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.identity import Identity, folder_of_item

@@ -15,7 +15,6 @@ from audiometamer.io.toml_files import Problem, error_context, read_toml
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.methods import Method, load_method
 from audiometamer.metamers.settings import places
-from audiometamer.metamers.settings import places
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
 

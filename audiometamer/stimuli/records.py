@@ -19,20 +19,12 @@ from audiometamer.io.tables import write_table
 from audiometamer.metamers.clip_folders import file_holds_clip
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import metamer_from_result
-from audiometamer.metamers.clip_folders import file_holds_clip
-from audiometamer.metamers.saving import with_checksums
 from audiometamer.metamers.layout import PLANNED, RECORD, suffix_of
 from audiometamer.metamers.measuring import rank_key
 from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.record_files import decode_record
-from audiometamer.metamers.results import PlannedItem
-from audiometamer.metamers.results import read_result
-from audiometamer.metamers.layout import PLANNED
-from audiometamer.metamers.layout import RECORD
-from audiometamer.metamers.layout import suffix_of
+from audiometamer.metamers.results import PlannedRow, read_result
 from audiometamer.metamers.saving import with_checksums
-from audiometamer.metamers.metamer import Metamer
-from audiometamer.metamers.measuring import rank_key
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import write_signal
@@ -150,7 +142,7 @@ def rejudge_item(
     judged : callable
         A metamer to the same with its new verdict.
     resume : callable
-        A metamer that failed to where its synthesis can_resume, which is kept as a checkpoint; None if there is nothing to
+        A metamer that failed to where its synthesis resumes, which is kept as a checkpoint; None if there is nothing to
         resume.
     """
     at = folder / item.folder
@@ -205,8 +197,8 @@ def save_failure(folder: Path, item: PlannedItem, error: BaseException) -> None:
 def write_planned(folder: Path, items: Sequence[PlannedItem]) -> None:
     """List what a plan asks for, so that its state can be told without its models and clips."""
     settings = ((item, item.identity.settings) for item in items)
-    rows = (PlannedItem(item.key, s.clip, s.model, s.layer, s.seed, item.folder) for item, s in settings)
-    write_table(folder / PLANNED, PlannedItem._fields, (row._asdict() for row in rows))
+    rows = (PlannedRow(item.key, s.clip, s.model, s.layer, s.seed, item.folder) for item, s in settings)
+    write_table(folder / PLANNED, PlannedRow._fields, (row._asdict() for row in rows))
 
 
 def _now() -> str:

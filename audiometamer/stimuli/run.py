@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
 from audiometamer.io.files import make_folder
-from audiometamer.io.locks import file_lock
 from audiometamer.io.hashes import sha256_of
 from audiometamer.io.locks import file_lock
 from audiometamer.jobs.claims import LOCK
@@ -29,18 +28,10 @@ from audiometamer.metamers.judging import rejudged
 from audiometamer.metamers.layout import signal_kind
 from audiometamer.metamers.metamer import Metamer, Progress
 from audiometamer.metamers.record_files import BrokenOriginalError, warn_about_broken
-from audiometamer.metamers.results import Result
-from audiometamer.metamers.results import read_item
-from audiometamer.metamers.record_files import BrokenOriginalError
-from audiometamer.metamers.record_files import warn_about_broken
+from audiometamer.metamers.results import Result, read_item
 from audiometamer.metamers.scheduling import resumption
 from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.synthesis import iterate_metamers
-from audiometamer.metamers.metamer import Metamer
-from audiometamer.metamers.metamer import Progress
-from audiometamer.metamers.criteria import default_null
-from audiometamer.metamers.settings import places
-from audiometamer.metamers.scheduling import resumption
 from audiometamer.metamers.unfinished import Checkpoints, Unfinished, can_resume, save_unfinished
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip

@@ -9,11 +9,6 @@ from audiometamer.io.files import holds_only_zeros, is_temporary
 from audiometamer.jobs.claims import LOCK, UNREADABLE, is_claim, is_running, read_claim
 from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
 from audiometamer.metamers.record_files import read_checkpoint_settings
-from audiometamer.metamers.layout import ITEMS
-from audiometamer.metamers.layout import PLANNED
-from audiometamer.metamers.layout import RECORD
-from audiometamer.metamers.layout import REPORT
-from audiometamer.metamers.layout import REPORT_FILES
 from audiometamer.stimuli.identity import folder_of_item
 from audiometamer.stimuli.layout import (
     CHECKPOINT,

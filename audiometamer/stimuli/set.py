@@ -10,27 +10,14 @@ from typing import Any
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, first_few, first_line, pluralize
-from audiometamer.io.files import atomic_write
-from audiometamer.io.files import is_temporary
-from audiometamer.io.files import set_aside
-from audiometamer.io.files import write_json
-from audiometamer.io.files import write_text
-from audiometamer.metamers.record_files import JSON_ERRORS
-from audiometamer.io.locks import file_lock
+from audiometamer.io.files import atomic_write, is_temporary, set_aside, write_json, write_text
 from audiometamer.io.locks import file_lock
 from audiometamer.io.tables import read_table, write_table
 from audiometamer.jobs.claims import LOCK, file_stamp, remove_dead_claims
 from audiometamer.metamers.folder_kinds import check_set, is_set
 from audiometamer.metamers.layout import INDEX, ITEMS
 from audiometamer.metamers.record_files import JSON_ERRORS, warn_about_broken
-from audiometamer.metamers.results import Result
-from audiometamer.metamers.results import iterate_results
-from audiometamer.metamers.results import read_results
-from audiometamer.metamers.layout import INDEX
-from audiometamer.metamers.layout import ITEMS
-from audiometamer.metamers.folder_kinds import check_set
-from audiometamer.metamers.folder_kinds import is_set
-from audiometamer.metamers.record_files import warn_about_broken
+from audiometamer.metamers.results import Result, iterate_results, read_results
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.signals.clip_names import row_clip_name
 from audiometamer.stimuli.layout import (

@@ -13,22 +13,12 @@ from audiometamer.io.files import atomic_write, set_aside
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.names import portable_key
 from audiometamer.jobs.claims import file_stamp
-from audiometamer.metamers.belonging import is_original, is_signal
 from audiometamer.metamers.folder_kinds import check_set, is_set
 from audiometamer.metamers.integrity import is_original, is_signal
 from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, find_records, relative_record_path
 from audiometamer.metamers.record_files import warn_about_broken
-from audiometamer.metamers.results import read_item
-from audiometamer.metamers.results import read_result
-from audiometamer.metamers.layout import ITEMS
-from audiometamer.metamers.layout import PLANNED
-from audiometamer.metamers.layout import RECORD
-from audiometamer.metamers.folder_kinds import check_set
-from audiometamer.metamers.layout import find_records
-from audiometamer.metamers.folder_kinds import is_set
-from audiometamer.metamers.record_files import warn_about_broken
+from audiometamer.metamers.results import read_item, read_result
 from audiometamer.signals.integrity import is_intact
-from audiometamer.signals.whole import is_intact
 from audiometamer.stimuli.layout import ATTEMPTS, ERROR, MANIFEST, ORIGINALS
 from audiometamer.stimuli.proof import Difference, DifferenceKind, SetContents, find_faults
 from audiometamer.stimuli.running import is_auxiliary, is_named_like_auxiliary

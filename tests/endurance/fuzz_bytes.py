@@ -46,7 +46,6 @@ from audiometamer.io.label_files import read_label_file
 from audiometamer.metamers.targets import read_target
 from audiometamer.models.checkpoints import read_checkpoint
 from audiometamer.models.state_dicts import network_state
-from audiometamer.models.state_dicts import network_state
 from audiometamer.signals.audio import file_duration, read_clip, read_samples
 from audiometamer.signals.files import read_signal
 from audiometamer.signals.images import ImageTransform, read_image

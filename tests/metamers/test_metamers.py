@@ -16,10 +16,7 @@ from audiometamer.io.hashes import file_sha256
 from audiometamer.matching.domains import Waveform
 from audiometamer.matching.losses import rectified, relative_l2, relative_l2_with_roots
 from audiometamer.metamers.criteria import NullDistribution
-from audiometamer.metamers.files import find_metamer
-from audiometamer.metamers.files import load_metamer
-from audiometamer.metamers.files import save_metamer
-from audiometamer.metamers.index import write_index
+from audiometamer.metamers.files import find_metamer, load_metamer, save_metamer
 from audiometamer.metamers.index import write_index
 from audiometamer.metamers.metamer import settings_of
 from audiometamer.metamers.methods import METHODS, load_method

@@ -12,12 +12,7 @@ from audiometamer.matching.optimizers import Cosine, NormalizedDescent
 from audiometamer.matching.stopping import Stuck
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.unfinished import Checkpoints
-from audiometamer.metamers.unfinished import can_resume
-from audiometamer.metamers.unfinished import load_unfinished
-from audiometamer.metamers.unfinished import save_unfinished
-from audiometamer.matching.batch import select_state
-from audiometamer.matching.batch import stack_states
+from audiometamer.metamers.unfinished import Checkpoints, can_resume, load_unfinished, save_unfinished
 
 
 class Stopped(Exception):

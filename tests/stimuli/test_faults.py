@@ -27,10 +27,10 @@ from audiometamer.io.files import is_temporary
 from audiometamer.io.paths import printable
 from audiometamer.io.tables import write_table
 from audiometamer.metamers.layout import RECORD
-from audiometamer.metamers.results import PlannedItem, iterate_results, read_planned
+from audiometamer.metamers.results import iterate_results, read_planned
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.models.model_folder import build_model, save_weights
-from audiometamer.stimuli.items import expand
+from audiometamer.stimuli.items import PlannedItem, expand
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.run import run
 from audiometamer.stimuli.status import read_status

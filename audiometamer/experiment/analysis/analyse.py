@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, listeners_in_words
 from audiometamer.experiment.analysis.chance import Chance
 from audiometamer.experiment.analysis.recognition import (
     CorrectCounts,
