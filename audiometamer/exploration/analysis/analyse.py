@@ -222,8 +222,10 @@ def summary(analysis: ExplorationAnalysis) -> str:
         lines.append(f"  {row.dimension:<{width}}  {value} ({_interval(row)}; {row.listeners}, {row.trials}){snr}")
     lines += ["", "Layers, mean over dimensions (95 % interval over dimensions):"]
     for layer, own in itertools.groupby((mean for mean in analysis.layers if not mean.sign), key=lambda mean: mean.layer):
-        means = list(own) left = f"; left out: {means[0].left_out}" if means[0].left_out else "" lines.append(f"  {layer}
-        ({pluralize(means[0].dimensions, 'dimension')}): " + ", ".join(map(_mean_in_words, means)) + left)
+        means = list(own)
+        left = f"; left out: {means[0].left_out}" if means[0].left_out else ""
+        count = pluralize(means[0].dimensions, "dimension")
+        lines.append(f"  {layer} ({count}): " + ", ".join(map(_mean_in_words, means)) + left)
     return "\n".join(lines) + "\n"
 
 
