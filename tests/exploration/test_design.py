@@ -77,7 +77,7 @@ def test_the_earlier_name_of_max_trials_is_read_with_a_notice(tmp_path):
         (PROCEDURE, 'kind = "psi"\ntarget = 0.4', "procedure: a target of 0.4; it must be between guess, 0.5"),
         (PROCEDURE, 'kind = "weighted"\ntarget = 1.5', "procedure: a target of 1.5; it must be between 0 and 1"),
         (PROCEDURE, "least = 0.4\nmost = 0.2", "procedure.most: it must be above least, 0.4"),
-        (PROCEDURE, "least = 0.01", "procedure: changes from 0.01 to 0.8 are wanted; the ladder has relu0/0/[+] from 0.1 to 0.8"),
+        (PROCEDURE, "least = 0.01", "procedure: changes from 0.01 to 0.8 are requested; the ladder has relu0/0/[+] from 0.1"),
         (PROCEDURE, "least = 0.3\nmost = 0.5", "procedure: .* two or more changes; relu0/0/[+] has 1 from 0.3 to 0.5"),
         (PROCEDURE, "start = 2.0", "procedure: a staircase that starts at 2 between 0.1 and 0.8"),
         (PROCEDURE, "start = -1.0", "procedure.start: must be a number > 0"),
