@@ -13,17 +13,17 @@ from audiometamer.cli import options, slurm
 from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.cli.status import tell
-from audiometamer.errors import AudioMetamerWarning
-from audiometamer.jobs.workers import spell
+from audiometamer.cli.status import print_status
+from audiometamer.errors import AudioMetamerWarning, pluralize
+from audiometamer.jobs.progress import format_duration
 from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.judging import null_notice
 from audiometamer.models.model import Model
 from audiometamer.stimuli.estimate import estimate
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.plan import Plan, layers_of, open_model, output_folder, read_plan, sources
+from audiometamer.stimuli.plan import LoadedPlan, read_plan
 from audiometamer.stimuli.run import run as run_plan
-from audiometamer.stimuli.set import counted
+from audiometamer.stimuli.sources import find_sources
 from audiometamer.stimuli.status import read_status
 
 plan_file = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
@@ -48,27 +48,28 @@ def check(path: Path, device: str, measure: bool) -> None:
     """Check every key of PLAN; list what it would make, how long that takes and how much disk, and what is there already."""
     plan = read_plan(path)
     with tracked() as tracker, _few_notes():
-        tell = partial(_tell_without_null, plan)
-        found = estimate(path, plan, device=device, measure=measure, report=tracker, visit=tell)
+        found = estimate(plan, device=device, measure=measure, progress=tracker, visit=partial(_note_missing_null, plan))
     table = plain_table("model", "layer", numbers=("items", "there", *(("time left",) if measure else ())))
     for row in found.rows:
-        time = (spell(row.seconds),) if row.seconds is not None else ()
+        time = (format_duration(row.seconds),) if row.seconds is not None else ()
         table.add_row(row.model, row.layer, str(row.items), str(row.there), *time)
     print_table(table)
     click.echo(
-        f"{counted(found.items, 'item')} of {counted(found.clips, 'clip')} in {output_folder(path, plan)}, {found.there} of them "
-        f"there already; {_spell_bytes(found.n_bytes)} of disk in all"
+        f"{pluralize(found.items, 'item')} of {pluralize(found.clips, 'clip')} in {plan.folder}, {found.there} "
+        f"of them there already; {_spell_bytes(found.n_bytes)} of disk in all"
     )
     if found.seconds is not None:
         few = (
-            "" if found.at_most is None else f"; up to {spell(found.at_most)} if the steps are too few and every attempt is made"
+            ""
+            if found.at_most is None
+            else f"; up to {format_duration(found.at_most)} if the steps are too few and every attempt is made"
         )
-        click.echo(f"about {spell(found.seconds)} of one worker on this device{few}")
+        click.echo(f"about {format_duration(found.seconds)} of one worker on this device{few}")
 
 
-def _tell_without_null(plan: Plan, entry: int, model: Model, null: NullDistribution | None, layers: Sequence[str]) -> None:
+def _note_missing_null(plan: LoadedPlan, number: int, model: Model, null: NullDistribution | None, layers: Sequence[str]) -> None:
     """Say before the work, not after it, that metamers of a model will not be judged."""
-    if (notice := null_notice(model, null, layers, name=plan.models[entry].name)) is not None:
+    if (notice := null_notice(model, null, layers, name=plan.content.models[number].name)) is not None:
         click.echo(f"note: {notice}", err=True)
 
 
@@ -99,15 +100,15 @@ def _spell_bytes(n: int) -> str:
 def run(path: Path, device: str, workers: int, retry: str | None, attempts: int) -> None:
     """Make what PLAN asks for and is not there yet.
 
-    What is finished is kept: the same command resumes where it was interrupted. Several runs share the work. Each ends with the
-    set's index, licences, README and manifest.
+    What is finished is kept: the same command resumes where it was interrupted. Several runs share the work. Each ends with
+    the set's index, licences, README and manifest.
     """
     plan = read_plan(path)
     with _few_notes():
-        expansion = expand(path, plan, visit=partial(_tell_without_null, plan))
+        expansion = expand(plan, visit=partial(_note_missing_null, plan))
     with tracked() as tracker:
-        run_plan(expansion, device=device, workers=workers, attempts=attempts if retry else 1, report=tracker)
-    tell(read_status(expansion.folder))
+        run_plan(expansion, device=device, workers=workers, attempts=attempts if retry else 1, progress=tracker)
+    print_status(read_status(expansion.folder))
 
 
 @click.command()
@@ -118,9 +119,8 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
 def submit(path: Path, retry: str | None, attempts: int, **asked: Any) -> None:
     """Make what PLAN asks for on a Slurm cluster: write an array script beside it, and start it."""
     plan = read_plan(path)
-    sources(path, plan.clips)  # faults are reported here rather than in a log
-    for k, entry in enumerate(plan.models):
-        model, null = open_model(path, entry, place=f"models[{k}]")
-        layers = layers_of(path, plan, entry, model, place=f"models[{k}]")
-        _tell_without_null(plan, k, model, null or default_null(model), layers)
+    find_sources(plan)  # faults are reported here rather than in a log
+    for number in range(len(plan.content.models)):
+        model, null = plan.open_model(number)
+        _note_missing_null(plan, number, model, null or default_null(model), plan.layers_of(number, model))
     slurm.submit(path, attempts=attempts if retry else 1, **asked)

@@ -9,7 +9,7 @@ from audiometamer.cli.progress import tracked
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
 from audiometamer.report.report import make_report
-from audiometamer.stimuli.plan import open_model, planned_models
+from audiometamer.stimuli.plan import plans_of
 
 
 @click.command()
@@ -39,9 +39,9 @@ def report(folder: Path, out: Path | None, evaluation: Path | None, figures: boo
 
 def _opened(folder: Path, name: str) -> Model:
     """A model by its name in the records: as the plans of a set know it, or else as `--model` takes it."""
-    planned = sorted(planned_models(folder), key=lambda found: found[1].name != name)  # most are named as they are loaded
-    for path, entry in planned:
-        model, _ = open_model(path, entry, place="models")
+    planned = [(plan, number, entry.name) for plan in plans_of(folder) for number, entry in enumerate(plan.content.models)]
+    for plan, number, _ in sorted(planned, key=lambda found: found[2] != name):  # most are named as they are loaded
+        model, _ = plan.open_model(number)
         if model.name == name:
             return model
     return load_model(name)

@@ -8,7 +8,7 @@ import click
 
 from audiometamer.cli import options as common
 from audiometamer.jobs import slurm as cluster
-from audiometamer.jobs.slurm import Resources, log_folder, script_file, write_script
+from audiometamer.jobs.slurm import SlurmResources, log_folder, script_file, write_script
 
 _ASKED = (
     click.option(
@@ -50,7 +50,7 @@ def submit(
     plan: Path, *, modules: tuple[str, ...], options: tuple[str, ...], write_only: bool, overwrite: bool, **asked: Any
 ) -> None:
     """Write a plan's array script beside it, and start it."""
-    resources = Resources(modules=list(modules), options=list(options), **asked)
+    resources = SlurmResources(modules=list(modules), options=list(options), **asked)
     if write_only:
         write_script(plan, resources, overwrite=overwrite)
     else:

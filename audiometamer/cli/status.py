@@ -18,10 +18,10 @@ def status(folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json_text(found))
     else:
-        tell(found)
+        print_status(found)
 
 
-def tell(found: Status) -> None:
+def print_status(found: Status) -> None:
     """Print how many items are in which state, and what went wrong."""
     table = plain_table("model", "layer", numbers=STATES)
     for model, layers in found.layers.items():

@@ -8,13 +8,15 @@ import click
 
 from audiometamer.cli import options
 from audiometamer.cli.groups import Group
-from audiometamer.errors import AudioMetamerError
-from audiometamer.metamers.results import ATTEMPTS, is_set, records_of
-from audiometamer.signals.presentation import Settings
+from audiometamer.errors import AudioMetamerError, pluralize
+from audiometamer.metamers.folder_kinds import is_set
+from audiometamer.metamers.layout import find_records
+from audiometamer.metamers.summaries import ATTEMPTS
+from audiometamer.signals.presentation import PresentationSettings
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting
-from audiometamer.stimuli.set import counted, write_set
-from audiometamer.stimuli.verify import made_since, read_manifest
+from audiometamer.stimuli.set import write_set
+from audiometamer.stimuli.verify import count_made_since, read_manifest
 from audiometamer.stimuli.verify import verify as differences
 
 _DIFFERENT = 1  # as diff and grep tell it; 2 is bad input
@@ -60,7 +62,7 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
     if found:
         counts = Counter(difference.kind for difference in found)
         click.echo(f"{stimulus_set}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), err=True)
-        if n := made_since(found):
+        if n := count_made_since(found):
             click.echo(
                 f"{stimulus_set}: index and manifest are out of date: {n} items were made or tried again since they were "
                 f"written; the end of `audiometamer run`, or `audiometamer stimuli index {stimulus_set}`, writes them anew",
@@ -70,7 +72,7 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
     if is_set(stimulus_set):
         click.echo(f"{stimulus_set}: all {len(read_manifest(stimulus_set))} files are as the manifest says")
     else:
-        click.echo(f"{stimulus_set}: all {len(records_of(stimulus_set))} metamers are as their records say")
+        click.echo(f"{stimulus_set}: all {len(find_records(stimulus_set))} metamers are as their records say")
 
 
 @stimuli.command()
@@ -119,15 +121,15 @@ def export(
     reveal: bool,
 ) -> None:
     """Write presentation copies of SET: PCM, one level for all, ramps, opaque names, and sounds to calibrate by."""
-    settings = Settings(
+    settings = PresentationSettings(
         sample_rate=int(rate), bits=int(bits), level=-30.0 if level is None and factor is None else level, factor=factor,
         peaks=cast("Literal['lower', 'stop']", peaks), ramp=ramp, seed=seed,
         bids_version=cast("Literal['current', 'coming']", bids_version), reveal=reveal,
     )  # fmt: skip
-    key = key or exporting.default_key(out)
-    form = cast("exporting.Form", to)
+    key = key or exporting.default_key_file(out)
+    form = cast("exporting.FormatName", to)
     made = exporting.export(stimulus_set, out, to=form, settings=settings, selection=selection, key=key, names_key=names_key)
-    click.echo(f"{len(made)} sounds: {out}   key: {key}   names follow from {exporting.names_key_beside(key)}: keep both private")
+    click.echo(f"{len(made)} sounds: {out}   key: {key}   names follow from {exporting.names_key_file(key)}: keep both private")
 
 
 def _wanted(text: str) -> tuple[str, tuple[str, ...]]:
@@ -173,13 +175,13 @@ def select(
     seed: int,
 ) -> None:
     """Choose items of SET that passed their verdict, balanced and matched, and write the choice down with its rules."""
-    rules = selecting.Rules(
+    rules = selecting.SelectionRules(
         among=cast("Literal['complete', 'largest']", among), balance=tuple(options.split_names(balance)),
         may_drop=tuple(options.split_names(may_drop)), most_clips=most_clips, level_within=level_within,
         duration_within=duration_within, only=dict(map(_wanted, only)), without_attempts=without_attempts, seed=seed,
     )  # fmt: skip
     n = selecting.write_selection(stimulus_set, out, rules).counts
-    clips, conditions = counted(n["selected_clips"], "clip"), counted(n["conditions"], "condition")
+    clips, conditions = pluralize(n["selected_clips"], "clip"), pluralize(n["conditions"], "condition")
     click.echo(f"{n['selected']} of {n['items']} items, {clips} at {conditions}: {out / selecting.TABLE}")
     if n["at_most"] > n["selected"]:
         click.echo(f"not every window was looked at: there may be selections of up to {n['at_most']} items")

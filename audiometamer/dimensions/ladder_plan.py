@@ -9,16 +9,17 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.dimensions.dimensions import Dimension, Dimensions, chosen_dimensions, load_all
-from audiometamer.dimensions.ladder import moved_path
-from audiometamer.dimensions.moving import METHODS, STEPS, as_presented
+from audiometamer.dimensions.ladder_files import moved_path
+from audiometamer.dimensions.moving import as_presented
+from audiometamer.dimensions.moving_methods import METHODS, STEPS
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.names import as_on_any_disk
+from audiometamer.io.names import portable_key
 from audiometamer.io.toml_files import error_context, read_toml
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
-from audiometamer.stimuli.plan import Count, Seed, as_seen
+from audiometamer.stimuli.plan import Count, Seed, model_reference
 
 Change = Annotated[float, Meta(gt=0)]
 
@@ -134,7 +135,7 @@ def open_ladder_plan(path: Path, plan: LadderPlan) -> tuple[Model, dict[str, Dim
         If one of them cannot be read, or they do not belong together.
     """
     with error_context(path, "model"):
-        model = load_model(as_seen(path, plan.model))
+        model = load_model(model_reference(path, plan.model))
     with error_context(path, "dimensions"):
         dimensions = load_all(path.parent / plan.dimensions)
         for found in dimensions.values():
@@ -187,6 +188,6 @@ def _check_paths(moves: list[PlannedMove]) -> None:
     """Raise if two moved signals would lie in one place on some file system."""
     seen: dict[str, PlannedMove] = {}
     for each in moves:
-        if (first := seen.setdefault(as_on_any_disk(each.path), each)) is not each:
+        if (first := seen.setdefault(portable_key(each.path), each)) is not each:
             one, other = (f"{move.reference} moved along {move.dimension}" for move in (first, each))
             raise AudioMetamerError(f"{one} and {other} would both be {each.path}; rename one of them")

@@ -1,8 +1,7 @@
 """Make what the plan of a ladder asks for and is not there yet: several workers, also on several machines, share the work."""
 
 import hashlib
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -13,27 +12,29 @@ import torch
 from audiometamer.devices import choose_device
 from audiometamer.dimensions.calibration import calibrate, write_calibration
 from audiometamer.dimensions.dimensions import Dimensions
-from audiometamer.dimensions.ladder import (
-    Ladder,
-    ladder_of,
+from audiometamer.dimensions.ladder import Ladder, ladder_of, read_ladder
+from audiometamer.dimensions.ladder_files import (
     original_path,
-    read_ladder,
-    read_rung,
-    read_rungs,
+    read_moved_stimuli,
+    read_moved_stimulus,
     save_moved,
     write_moves,
 )
 from audiometamer.dimensions.ladder_plan import LadderPlan, PlannedLadder, PlannedMove, open_ladder_plan, planned_ladder
-from audiometamer.dimensions.moving import Move, Moved, move
-from audiometamer.errors import AudioMetamerError, BrokenError, WritingError, one_line
-from audiometamer.io.files import file_lock, make_folder, set_aside, write_json
-from audiometamer.jobs.claims import Claims, forget_dead
-from audiometamer.jobs.workers import FAULTS, Interruption, Pace, Report, interruptible, run_many, stop_without_parent
-from audiometamer.metamers.results import NOT_JSON
+from audiometamer.dimensions.moved import Move, Moved
+from audiometamer.dimensions.moving import move
+from audiometamer.errors import AudioMetamerError, BrokenError, one_line
+from audiometamer.io.files import make_folder, set_aside, write_json
+from audiometamer.io.locks import file_lock
+from audiometamer.jobs.claims import remove_dead_claims
+from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
+from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
+from audiometamer.jobs.workers import Interruption
+from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal, write_signal
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 
 CALIBRATION = "calibration.tsv"
 # Of whoever is making the ladder: who makes what, what went wrong, and a lock.
@@ -42,7 +43,7 @@ _CLAIMS, _FAILED, _LOCK = f"{_MAKING}/claims", f"{_MAKING}/failed", f"{_MAKING}/
 _SAME = 1e-4  # how near a reference is to itself, written as a picture or read by another version of a library
 
 
-class NotMoved(msgspec.Struct, frozen=True):
+class MoveFailure(msgspec.Struct, frozen=True):
     """Why a signal could not be moved; the next run tries it again."""
 
     dimension: str
@@ -52,8 +53,8 @@ class NotMoved(msgspec.Struct, frozen=True):
 
 
 def run_ladder(
-    path: Path, plan: LadderPlan, *, device: str = "auto", workers: int = 1, report: Report | None = None
-) -> tuple[Ladder, list[NotMoved]]:
+    path: Path, plan: LadderPlan, *, device: str = "auto", workers: int = 1, progress: ProgressCallback | None = None
+) -> tuple[Ladder, list[MoveFailure]]:
     """Make what is missing of a ladder, then write its tables; several runs share the work.
 
     Parameters
@@ -65,14 +66,14 @@ def run_ladder(
         As `choose_device` takes it. Default "auto".
     workers : int
         Processes. Default 1: this one.
-    report : callable, optional
-        Told the share of the work that is done, and what is going on.
+    progress : callable, optional
+        Called with the share of the work that is done, and a message.
 
     Returns
     -------
     Ladder
         All that is in its folder.
-    list of NotMoved
+    list of MoveFailure
         What could not be made of the plan: it stops nothing else.
 
     Raises
@@ -82,27 +83,22 @@ def run_ladder(
         read-only), or holds what was made of other references, dimensions or weights, by another method or other steps; if
         nothing could be made.
     """
-    chosen = choose_device(device)
+    choose_device(device)  # refused before anything is written
     planned, model, dimensions, clips = planned_ladder(path, plan)
     _prepare(planned, model, dimensions, clips)
-    records = [_record(planned, each) for each in planned.moves]
-    pace = Pace(len(records), lambda: sum(record.exists() for record in records), report)
-    with interruptible() as interruption:
-        if workers == 1:
-            _work(planned, chosen, interruption, pace.of_worker)
-        else:
-            run_many(partial(_work, planned), workers, device=device, watch=pace.of_disk)
-        if report is not None:
-            report(1, "tables")
-        _conclude(planned.folder)
+    count = CompletionCounter((_record(planned, each) for each in planned.moves), Path.exists)
+    run_queue(
+        partial(_work, planned), partial(_finalize, planned.folder),
+        total=count.total, count_complete=count, device=device, workers=workers, progress=progress,
+    )  # fmt: skip
     failed = _failures(planned)
     if failed and not any(_is_made(planned, each) for each in planned.moves):
         raise AudioMetamerError(f"nothing could be moved: {failed[0].message}")
     return read_ladder(planned.folder), failed
 
 
-def _work(planned: PlannedLadder, device: torch.device, _: Interruption, report: Report | None = None) -> None:
-    LadderWorker(planned, device, report).work()
+def _work(planned: PlannedLadder, device: torch.device, _: Interruption, progress: ProgressCallback | None) -> None:
+    Queue(LadderMaker(planned, device), planned.moves, planned.folder / _CLAIMS, progress=progress).work()
 
 
 def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensions], clips: Sequence[Clip]) -> None:
@@ -115,15 +111,15 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
     with file_lock(folder / _LOCK):
         for clip in clips:
             at = folder / original_path(model, clip.name)
-            if not is_whole(at):
+            if not is_intact(at):
                 set_aside(at)
                 write_signal(at, clip.samples, model.sample_rate)
             elif (there := read_signal(at)).shape != clip.samples.shape or not there.allclose(clip.samples, rtol=0, atol=_SAME):
                 raise AudioMetamerError(f"{at} is not {clip.name} of this plan; choose another output, or rename the recording")
-    if not (rungs := read_rungs(folder)):
+    if not (stimuli := read_moved_stimuli(folder)):
         return
-    ladder_of(folder, rungs).check(dimensions)
-    for record, path in rungs:
+    ladder_of(folder, stimuli).check(dimensions)
+    for record, path in stimuli:
         if (record.method, record.steps) != (plan.method, plan.steps):
             raise AudioMetamerError(
                 f"{path} was moved by {record.method} in {record.steps} steps, not by {plan.method} in {plan.steps}; "
@@ -137,10 +133,10 @@ def _record(planned: PlannedLadder, each: PlannedMove) -> Path:
 
 
 def _is_made(planned: PlannedLadder, each: PlannedMove) -> bool:
-    """Whether a moved signal is there and whole; `read_rungs` has said what is not."""
+    """Whether a moved signal is there and whole; `read_moved_stimuli` has said what is not."""
     record = _record(planned, each)
     try:
-        return record.exists() and read_rung(record) is not None
+        return record.exists() and read_moved_stimulus(record) is not None
     except BrokenError:
         return False
 
@@ -155,41 +151,35 @@ def _failure(planned: PlannedLadder, each: PlannedMove) -> Path:
     return planned.folder / _FAILED / f"{_key(each.path)}.json"
 
 
-def _failures(planned: PlannedLadder) -> list[NotMoved]:
+def _failures(planned: PlannedLadder) -> list[MoveFailure]:
     found = []
     for each in planned.moves:
-        with suppress(FileNotFoundError, *NOT_JSON):  # of no use is an empty one, after a power cut
+        with suppress(FileNotFoundError, *JSON_ERRORS):  # of no use is an empty one, after a power cut
             if not _is_made(planned, each):
-                found.append(msgspec.json.decode(_failure(planned, each).read_bytes(), type=NotMoved))
+                found.append(msgspec.json.decode(_failure(planned, each).read_bytes(), type=MoveFailure))
     return found
 
 
-def _conclude(folder: Path) -> None:
+def _finalize(folder: Path) -> None:
     """Write the tables of all that is there; of several runs that end together the last one writes last."""
-    forget_dead(folder / _CLAIMS)
+    remove_dead_claims(folder / _CLAIMS)
     with file_lock(folder / _LOCK):
-        rungs = read_rungs(folder)
-        write_moves(folder, rungs)
-        write_calibration(folder / CALIBRATION, calibrate(rung.record for rung in rungs))
+        stimuli = read_moved_stimuli(folder)
+        write_moves(folder, stimuli)
+        write_calibration(folder / CALIBRATION, calibrate(stimulus.record for stimulus in stimuli))
 
 
-class LadderWorker:
-    """One process at work on a ladder.
+class LadderMaker(Maker[PlannedMove, bool]):
+    """Moves signals along dimensions: batches of one layer.
 
     Parameters
     ----------
     planned : PlannedLadder
     device : torch.device
-    report : callable, optional
-        Told the number of signals this worker has made, and what is going on.
     """
 
-    def __init__(self, planned: PlannedLadder, device: torch.device, report: Report | None = None) -> None:
-        self.planned, self.device, self.report = planned, device, report
-        self.claims = Claims(planned.folder / _CLAIMS)
-        self.made = 0
-        self._in_vain: set[PlannedMove] = set()
-        self._there: set[PlannedMove] = set()
+    def __init__(self, planned: PlannedLadder, device: torch.device) -> None:
+        self.planned, self.device = planned, device
 
     @cached_property
     def _opened(self) -> tuple[Model, dict[str, Dimensions]]:
@@ -197,92 +187,53 @@ class LadderWorker:
         model, dimensions = open_ladder_plan(self.planned.path, self.planned.plan)
         return model.to(self.device), dimensions
 
-    def work(self) -> int:
-        """Make all that nobody else makes; returns how many signals it made."""
-        with self.claims.alive():
-            while self._turn() or self._wait():
-                pass
-        return self.made
+    def key(self, item: PlannedMove) -> str:
+        """A hash of its path."""
+        return _key(item.path)
 
-    def _turn(self) -> bool:
-        """Go once through what is missing, in batches of one layer; whether anything was attempted."""
-        attempted = False
-        for _, of_layer in itertools.groupby(self._missing(), key=lambda each: each.dimension.layer):
-            waiting = list(of_layer)
-            while waiting:
-                batch, waiting = self._claimed(waiting)
-                if batch:
-                    attempted = True
-                    self._make(batch)
-        return attempted
+    def place(self, item: PlannedMove) -> str:
+        """Its path in the ladder."""
+        return item.path.as_posix()
 
-    def _missing(self) -> list[PlannedMove]:
-        return [each for each in self.planned.moves if self._is_missing(each)]
+    def group(self, item: PlannedMove) -> str:
+        """Its layer."""
+        return item.dimension.layer
 
-    def _is_missing(self, each: PlannedMove) -> bool:
-        if each in self._in_vain or each in self._there:
-            return False
-        if _is_made(self.planned, each):
-            self._there.add(each)
-        return each not in self._there
+    def need(self, item: PlannedMove) -> bool | None:
+        """True if it is missing; None if it is made."""
+        return None if _is_made(self.planned, item) else True
 
-    def _claimed(self, waiting: list[PlannedMove]) -> tuple[list[PlannedMove], list[PlannedMove]]:
-        """A batch that is this worker's now, and those not looked at."""
-        batch: list[PlannedMove] = []
-        for k, each in enumerate(waiting):
-            if len(batch) == self.planned.plan.batch_size:
-                return batch, waiting[k:]
-            if self._is_missing(each) and self.claims.take(_key(each.path)):
-                if self._is_missing(each):
-                    batch.append(each)
-                else:  # another worker made it just before the claim
-                    self.claims.release(_key(each.path))
-        return batch, []
+    def open(self, item: PlannedMove) -> int:  # noqa: ARG002 (one model moves all)
+        """Load the model and its dimensions unless they are loaded; the batch size."""
+        _ = self._opened
+        return self.planned.plan.batch_size
 
-    def _wait(self) -> bool:
-        """Wait for the other workers; whether there may be something to do afterwards."""
-        return self.claims.wait([_key(each.path) for each in self._missing()])
+    def make(
+        self, tasks: Sequence[Task[PlannedMove, bool]], queue: Queue[PlannedMove, bool]
+    ) -> Iterator[tuple[PlannedMove, Callable[[], object]]]:
+        """Move signals of one layer together; see `audiometamer.jobs.queue.Maker.make`."""
+        items = [task.item for task in tasks]
+        for item, moved in zip(items, self._move(items), strict=True):
+            yield item, partial(self._save, item, moved)
+        queue.report(0, f"{items[-1].dimension} of {items[-1].reference}")
 
-    def _make(self, batch: Sequence[PlannedMove]) -> None:
-        """Make signals of one layer together; if that fails, each by itself, and tell of those that fail then."""
-        stop_without_parent()
-        try:
-            moved = self._moved(batch)
-        except WritingError:
-            raise
-        except FAULTS as error:
-            if len(batch) == 1:
-                self._failed(batch[0], error)
-                return
-            for each in batch:
-                self._make([each])
-            return
-        for each, found in zip(batch, moved, strict=True):
-            if self._write(each, partial(save_moved, self._opened[0], found, self.planned.folder)):
-                _failure(self.planned, each).unlink(missing_ok=True)
-                self.claims.release(_key(each.path))
-                self.made += 1
-        if self.report is not None:
-            self.report(self.made, f"{batch[-1].dimension} of {batch[-1].reference}")
+    def save_failure(self, item: PlannedMove, error: BaseException) -> None:
+        """Write why a signal could not be moved."""
+        failure = MoveFailure(str(item.dimension), item.reference, item.change, one_line(error))
+        write_json(_failure(self.planned, item), failure)
 
-    def _moved(self, batch: Sequence[PlannedMove]) -> list[Moved]:
+    def _move(self, items: Sequence[PlannedMove]) -> list[Moved]:
         model, dimensions = self._opened
         plan = self.planned.plan
-        clips = {name: self._reference(name) for name in dict.fromkeys(each.reference for each in batch)}
-        moves = [Move(clips[each.reference], each.dimension, each.change) for each in batch]
-        return move(model, dimensions, moves, method=plan.method, steps=plan.steps, batch_size=len(batch), check=False)
+        clips = {name: self._reference(name) for name in dict.fromkeys(item.reference for item in items)}
+        moves = [Move(clips[item.reference], item.dimension, item.change) for item in items]
+        return move(model, dimensions, moves, method=plan.method, steps=plan.steps, batch_size=len(items), check=False)
 
     def _reference(self, name: str) -> Clip:
         """As it was written into the ladder's folder: what is moved is what listeners compare with."""
         model = self._opened[0]
         return Clip(name, read_signal(self.planned.folder / original_path(model, name)), model.sample_rate)
 
-    def _failed(self, each: PlannedMove, error: BaseException) -> None:
-        self._in_vain.add(each)
-        told = NotMoved(str(each.dimension), each.reference, each.change, one_line(error))
-        if self._write(each, partial(write_json, _failure(self.planned, each), told)):
-            self.claims.release(_key(each.path))
-
-    def _write(self, each: PlannedMove, write: Callable[[], object]) -> bool:
-        """Write of a moved signal if it still is this worker's; whether it is."""
-        return self.claims.write(_key(each.path), each.path.as_posix(), write)
+    def _save(self, item: PlannedMove, moved: Moved) -> None:
+        save_moved(self._opened[0], moved, self.planned.folder)
+        _failure(self.planned, item).unlink(missing_ok=True)

@@ -17,16 +17,17 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
-from audiometamer.io.files import NO_LOCKS, create, file_lock, holder_of, make_folder
-from audiometamer.io.processes import began, has_ended, numbering
-from audiometamer.metamers.results import NOT_JSON
+from audiometamer.io.files import create_exclusively, make_folder
+from audiometamer.io.locks import LOCKS_UNSUPPORTED, describe_holder, file_lock
+from audiometamer.io.processes import has_ended, pid_namespace, start_time
+from audiometamer.metamers.record_files import JSON_ERRORS
 
 if sys.platform != "win32":
     import fcntl
 
 LOCK = ".lock"  # of a folder whose items are made
-BEAT = 5.0  # seconds between two signs of life of a worker
-SILENCE = 120.0  # seconds without one after which a worker that cannot be looked at counts as gone
+HEARTBEAT = 5.0  # seconds between two signs of life of a worker
+STALE_AFTER = 120.0  # seconds without one after which a worker that cannot be looked at counts as gone
 _GRACE = 3  # beats after which a claim that cannot be read is not being written any more
 
 
@@ -55,44 +56,43 @@ class Claim(msgspec.Struct, frozen=True):
     began: int | None = None
 
     @property
-    def is_here(self) -> bool:
+    def is_local(self) -> bool:
         """Whether its process, if it lives, can be seen from here."""
-        return self.host == platform.node() if self.numbering is None else self.numbering == numbering() != ""
+        return self.host == platform.node() if self.numbering is None else self.numbering == pid_namespace() != ""
 
     @property
     def is_dead(self) -> bool:
         """Whether its worker is known to be gone: a process that is no more, or whose number is another's now."""
         is_another = self.numbering is None and self.pid == os.getpid()  # this version lays other claims
-        return self.is_here and (is_another or has_ended(self.pid, self.began))
+        return self.is_local and (is_another or has_ended(self.pid, self.began))
 
 
-NOBODYS = Claim("", 0, 0.0, "")  # for a claim that cannot be read
+UNREADABLE = Claim("", 0, 0.0, "")  # for a claim that cannot be read
 
 
 class Claims:
-    """The claims of one worker on the items of a set.
+    """The claims of one worker on the items of a folder.
 
-    A claim is a file made with the promise that it was not there. Its worker touches it while it lives. Other workers trust
-    neither the clock nor the file's time: a claim is stale when its process is known to be gone, or when they have seen it
-    unchanged for `SILENCE` seconds by their own stopwatch; one that cannot be read, already after a few beats. A worker that was
-    only suspended so long finds out when it writes: what is written of an item is written by `write`, and while that lasts nobody
-    takes its claim over.
+    A claim is a file created exclusively. Its worker touches it while it lives. Other workers trust neither the clock nor the
+    file's time: a claim is stale when its process is known to be gone, or when they have seen it unchanged for `STALE_AFTER`
+    seconds by their own stopwatch; an unreadable one, already after a few heartbeats. A worker that was only suspended that long
+    finds out when it writes: every file of an item is written through `write`, and nobody takes the claim over meanwhile.
 
     Parameters
     ----------
     folder : path
     beat, silence : float
-        Seconds; default `BEAT` and `SILENCE`.
+        Seconds; default `HEARTBEAT` and `STALE_AFTER`.
     """
 
-    def __init__(self, folder: Path, *, beat: float = BEAT, silence: float = SILENCE) -> None:
+    def __init__(self, folder: Path, *, beat: float = HEARTBEAT, silence: float = STALE_AFTER) -> None:
         self.folder, self.beat, self.silence = folder, beat, silence
         self.held: dict[str, str] = {}  # token by key
         self._seen: dict[str, tuple[tuple[int, int], float, bool]] = {}  # claim's stamp, since when, whether it ever changed
         self._waiting = False  # whether it was said that somebody holds the lock
 
     @contextmanager
-    def alive(self) -> Iterator[None]:
+    def heartbeat(self) -> Iterator[None]:
         """While this lasts, the claims show signs of life; all are given back at its end."""
         ended = threading.Event()
 
@@ -121,11 +121,11 @@ class Claims:
 
     def _create(self, key: str) -> bool:
         path, pid, token = self.folder / key, os.getpid(), secrets.token_hex(8)
-        content = msgspec.json.encode(Claim(platform.node(), pid, time.time(), token, numbering(), began(pid)))
+        content = msgspec.json.encode(Claim(platform.node(), pid, time.time(), token, pid_namespace(), start_time(pid)))
         self.held[key] = token  # first: interrupted after it was laid, it is given back at the end
         try:
             make_folder(self.folder)
-            create(path, content)
+            create_exclusively(path, content)
         except FileExistsError:
             del self.held[key]
             return False
@@ -164,20 +164,20 @@ class Claims:
         claim = read_claim(self.folder / key)
         return claim is not None and claim.token == self.held.get(key)
 
-    def is_free(self, key: str) -> bool:
+    def is_unclaimed(self, key: str) -> bool:
         """Whether nobody claims an item."""
         return not (self.folder / key).exists()
 
-    def is_silent(self, key: str) -> bool:
+    def may_be_gone(self, key: str) -> bool:
         """Whether an item is claimed by a worker that has not yet been seen alive; it may be gone."""
-        return not self.is_free(key) and (self._is_stale(key) or not self._seen[key][2])
+        return not self.is_unclaimed(key) and (self._is_stale(key) or not self._seen[key][2])
 
     def wait(self, keys: Sequence[str]) -> bool:
         """Wait until others' claims have shown whether they live; whether any has not yet, or was given back."""
-        silent = [key for key in keys if self.is_silent(key)]  # of all of them: each is timed from the first look on
+        silent = [key for key in keys if self.may_be_gone(key)]  # of all of them: each is timed from the first look on
         if silent:
             time.sleep(self.beat / 2)
-        return bool(silent) or any(self.is_free(key) for key in keys)
+        return bool(silent) or any(self.is_unclaimed(key) for key in keys)
 
     def _is_stale(self, key: str) -> bool:
         claim = read_claim(self.folder / key)
@@ -186,12 +186,12 @@ class Claims:
             return False
         if claim.is_dead:
             return True
-        now = stamp(self.folder / key)
+        now = file_stamp(self.folder / key)
         before, since, changed = self._seen.get(key, (now, time.monotonic(), False))
         if now != before:
             since, changed = time.monotonic(), True
         self._seen[key] = (now, since, changed)
-        patience = min(_GRACE * self.beat, self.silence) if claim == NOBODYS else self.silence
+        patience = min(_GRACE * self.beat, self.silence) if claim == UNREADABLE else self.silence
         return time.monotonic() - since > patience
 
     def _take_over(self, key: str) -> bool:
@@ -208,7 +208,7 @@ class Claims:
         except TimeoutError:
             if not self._waiting:
                 self._waiting = True
-                warnings.warn(f"waiting for {holder_of(self.folder / LOCK)}", AudioMetamerWarning, stacklevel=2)
+                warnings.warn(f"waiting for {describe_holder(self.folder / LOCK)}", AudioMetamerWarning, stacklevel=2)
             return False
 
 
@@ -234,7 +234,7 @@ def _kept(path: Path, *, wait: bool) -> Iterator[None]:
         except BlockingIOError:
             raise
         except OSError as error:
-            if error.errno not in {*NO_LOCKS, errno.ENOENT}:  # taken away: its worker sees that
+            if error.errno not in {*LOCKS_UNSUPPORTED, errno.ENOENT}:  # taken away: its worker sees that
                 raise WritingError(f"could not write {path}: {error.strerror or error}") from error
         yield
 
@@ -245,13 +245,13 @@ def read_claim(path: Path) -> Claim | None:
         return msgspec.json.decode(path.read_bytes(), type=Claim)
     except FileNotFoundError:
         return None
-    except NOT_JSON:
-        return NOBODYS
+    except JSON_ERRORS:
+        return UNREADABLE
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def forget_dead(folder: Path) -> bool:
+def remove_dead_claims(folder: Path) -> bool:
     """Remove the claims of workers that are gone; whether no other is left."""
     if not folder.is_dir():
         return True
@@ -270,10 +270,10 @@ def is_claim(path: Path) -> bool:
 
 def _is_left(path: Path, claim: Claim) -> bool:
     """Whether a claim cannot be read and is not being written, by the time of its file."""
-    return claim == NOBODYS and time.time() - stamp(path)[0] / 1e9 > SILENCE
+    return claim == UNREADABLE and time.time() - file_stamp(path)[0] / 1e9 > STALE_AFTER
 
 
-def stamp(path: Path) -> tuple[int, int]:
+def file_stamp(path: Path) -> tuple[int, int]:
     """Time and number of a file: others when it was touched, or another was renamed to it; zeros if there is none."""
     try:
         found = path.stat()
@@ -287,4 +287,4 @@ def is_running(path: Path) -> bool:
     claim = read_claim(path)
     if claim is None or claim.is_dead:
         return False
-    return claim.is_here or time.time() - stamp(path)[0] / 1e9 < SILENCE
+    return claim.is_local or time.time() - file_stamp(path)[0] / 1e9 < STALE_AFTER

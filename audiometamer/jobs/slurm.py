@@ -12,7 +12,7 @@ from audiometamer.io.files import atomic_write
 from audiometamer.io.resources import COMMAND
 
 
-class Resources(msgspec.Struct, frozen=True, kw_only=True):
+class SlurmResources(msgspec.Struct, frozen=True, kw_only=True):
     """What one task of the array asks Slurm for.
 
     Parameters
@@ -55,7 +55,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     command: str = "run"
 
 
-def seconds_of(time: str) -> int:
+def parse_time_limit(time: str) -> int:
     """A time limit as sbatch takes it: minutes, ``MM:SS``, ``HH:MM:SS``, ``D-HH``, ``D-HH:MM`` or ``D-HH:MM:SS``."""
     if re.fullmatch(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}", time) is None:
         raise AudioMetamerError(f"time is {time!r}; it must be like 04:00:00, or 1-12:00:00 for a day and a half")
@@ -78,7 +78,7 @@ def log_folder(plan: Path) -> Path:
     return plan.with_name(f"{plan.stem}-logs")
 
 
-def worker_command(plan: Path, resources: Resources) -> list[str]:
+def worker_command(plan: Path, resources: SlurmResources) -> list[str]:
     """What makes items of a plan, under any scheduler, as often and in as many places at once as you like."""
     command = [*COMMAND, *resources.command.split(), str(plan.resolve())]
     if resources.device != "auto":
@@ -90,7 +90,7 @@ def worker_command(plan: Path, resources: Resources) -> list[str]:
     return command
 
 
-def script(plan: Path, resources: Resources) -> str:
+def sbatch_script(plan: Path, resources: SlurmResources) -> str:
     """The text of an sbatch script.
 
     Raises
@@ -99,7 +99,7 @@ def script(plan: Path, resources: Resources) -> str:
         If the time limit comes so soon that nothing would be made before its warning, an option is none, or the plan's path has
         characters that sbatch reads as its own.
     """
-    if seconds_of(resources.time) < 3 * resources.warning:
+    if parse_time_limit(resources.time) < 3 * resources.warning:
         raise AudioMetamerError(
             f"time is {resources.time}; a task queues again {resources.warning} s before it, so give at least "
             f"{-(-3 * resources.warning // 60)} minutes"
@@ -150,7 +150,7 @@ wait "$worker"
 """
 
 
-def write_script(plan: Path, resources: Resources, *, overwrite: bool = False) -> Path:
+def write_script(plan: Path, resources: SlurmResources, *, overwrite: bool = False) -> Path:
     """Write the script beside the plan, and make the folder of its logs: without one, Slurm lets tasks fail without a word.
 
     Raises
@@ -158,7 +158,7 @@ def write_script(plan: Path, resources: Resources, *, overwrite: bool = False) -
     AudioMetamerError
         If another is there, which a laboratory may have edited, unless it may be overwritten.
     """
-    path, text = script_file(plan), script(plan, resources)
+    path, text = script_file(plan), sbatch_script(plan, resources)
     if path.exists() and path.read_text(encoding="utf-8") != text and not overwrite:
         raise AudioMetamerError(f"{path} is there and differs: start it as it is with sbatch {path}, or --overwrite it")
     with atomic_write(path) as temporary:
@@ -167,7 +167,7 @@ def write_script(plan: Path, resources: Resources, *, overwrite: bool = False) -
     return path
 
 
-def submit(plan: Path, resources: Resources, *, overwrite: bool = False) -> str:
+def submit(plan: Path, resources: SlurmResources, *, overwrite: bool = False) -> str:
     """Write the script and start it; what sbatch says. One that sbatch refuses is not left behind.
 
     Raises

@@ -1,4 +1,4 @@
-"""Processes that share long work through the disk: how they are started, watched, asked to stop, and how fast they are."""
+"""Worker processes that share long work through the disk: how they are started, watched and asked to stop."""
 
 import multiprocessing
 import os
@@ -17,17 +17,14 @@ from typing import Any
 import torch
 
 from audiometamer.devices import worker_device
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, one_line, some_of
-from audiometamer.io.processes import how_it_ended
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_few, one_line
+from audiometamer.io.processes import describe_exit
 
 # What a model, or a clip, can do wrong: it concerns the item, not the run.
-FAULTS = (AudioMetamerError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError)
+ITEM_ERRORS = (AudioMetamerError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError)
 _RESTARTS = 3
 _LONGEST = 200  # characters of a fault that is not ours
-_POLL = 2.0  # seconds between two looks at the disk
-
-# Items made so far, and what is going on.
-Report = Callable[[float, str], None]
+_POLL = 2.0  # seconds between two looks at the workers
 
 
 @dataclass
@@ -88,7 +85,7 @@ def interruptible() -> Iterator[Interruption]:
 Work = Callable[[torch.device, Interruption], object]
 
 
-def run_many(work: Work, workers: int, *, device: str, watch: Callable[[int], None]) -> None:
+def run_processes(work: Work, workers: int, *, device: str, watch: Callable[[int], None]) -> None:
     """Do work in several processes, and put another in the place of one that is killed.
 
     Parameters
@@ -141,7 +138,7 @@ def run_many(work: Work, workers: int, *, device: str, watch: Callable[[int], No
         for one in running.values():
             one.process.join()
     if faults:
-        ends = (f"worker{'s' * (len(who) > 1)} {some_of([*map(str, sorted(who))])} {how}" for how, who in faults.items())
+        ends = (f"worker{'s' * (len(who) > 1)} {first_few([*map(str, sorted(who))])} {how}" for how, who in faults.items())
         raise AudioMetamerError(f"{'; '.join(ends)}; what they had finished is kept")
 
 
@@ -176,7 +173,7 @@ class _Running:
 def _end(status: int) -> str:
     """How a worker ended that reported nothing."""
     guess = ": out of memory?" if status == -getattr(signal, "SIGKILL", 0) else ""
-    return f"{how_it_ended(status)}{guess}"
+    return f"{describe_exit(status)}{guess}"
 
 
 def _work(work: Work, device: str, threads: int, tell: Connection) -> None:
@@ -210,55 +207,8 @@ def _work(work: Work, device: str, threads: int, tell: Connection) -> None:
             raise
 
 
-def stop_without_parent() -> None:
+def stop_if_orphaned() -> None:
     """Raise a KeyboardInterrupt in a worker whose parent has been killed."""
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():
         raise KeyboardInterrupt
-
-
-class Pace:
-    """How far a run is, how fast, and how long it will take.
-
-    Parameters
-    ----------
-    total : int
-        Items of the run.
-    complete : callable
-        How many of them are there, by the disk.
-    report : callable or None
-    """
-
-    def __init__(self, total: int, complete: Callable[[], int], report: Report | None) -> None:
-        self.total, self.complete = total, complete
-        self.report, self.began, self.looked = report, time.monotonic(), time.monotonic()
-        self.first = self.there = complete()
-
-    def of_worker(self, made: float, message: str) -> None:
-        """Told by the only worker here; others elsewhere are seen on the disk."""
-        if time.monotonic() - self.looked > 10 * _POLL:
-            self.there, self.looked = self.complete(), time.monotonic()
-        self._tell(max(self.first + made, self.there), message)
-
-    def of_disk(self, workers: int) -> None:
-        """Look at the disk."""
-        self._tell(self.complete(), f"{workers} workers")
-
-    def _tell(self, there: float, message: str) -> None:
-        if self.report is None:
-            return
-        there = min(there, self.total)  # what is attempted again was there before
-        seconds = time.monotonic() - self.began
-        rate = (there - self.first) / seconds if seconds else 0
-        left = (
-            f", {3600 * rate:.0f} an hour, {spell((self.total - there) / rate)} left" if rate > 0 and there < self.total else ""
-        )
-        self.report(there / self.total, f"{int(there)} of {self.total}{left}; {message}")
-
-
-def spell(seconds: float) -> str:
-    """Seconds in words: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
-    for size, unit, digits in ((86400, "days", 1), (3600, "h", 1), (60, "min", 0)):
-        if seconds >= 2 * size or (unit == "h" and seconds >= size):
-            return f"{seconds / size:.{digits}f} {unit}"
-    return f"{seconds:.0f} s"

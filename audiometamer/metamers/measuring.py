@@ -13,7 +13,8 @@ from audiometamer.metamers.passes import activations_and_logits
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.setup import Setup
 from audiometamer.metamers.targets import GivenTarget, as_input
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 
 
@@ -90,7 +91,7 @@ def paired_labels(model: Model, logits: Mapping[str, Tensor], names: Sequence[st
     determined = {task for place in names for task in model.tasks_determined_by(place, logits)}
     labels = {}
     for task in (task for task in logits if task in determined):
-        clip_label, metamer_label = (model.heard(task, values) for values in logits[task])
+        clip_label, metamer_label = (model.predicted_label(task, values) for values in logits[task])
         labels[task] = (clip_label, metamer_label)
     return labels
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.fingerprints import fingerprint_of, is_known
-from audiometamer.io.whole_numbers import whole
+from audiometamer.io.integers import as_integer
 from audiometamer.matching.loop import check_optimizer
 from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roots
 from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, Phases
@@ -59,7 +59,7 @@ class Attempt:
     stop: Callable[[int], StoppingRule] | None = None
 
     def __post_init__(self) -> None:
-        whole(self.steps_factor, f"steps_factor of attempt {self.name!r}", least=1)
+        as_integer(self.steps_factor, f"steps_factor of attempt {self.name!r}", least=1)
         for what, example in (("optimizer", "lambda steps: LBFGS()"), ("stop", "lambda steps: Plateau(100)")):
             value = getattr(self, what)
             if not callable(value) and not (what == "stop" and value is None):
@@ -103,7 +103,7 @@ class Method:
     def __post_init__(self) -> None:
         where = f"method {self.name!r}"
         object.__setattr__(self, "attempts", tuple(self.attempts))
-        object.__setattr__(self, "expected_steps", self.expected_steps or whole(self.steps, f"steps of {where}", least=1))
+        object.__setattr__(self, "expected_steps", self.expected_steps or as_integer(self.steps, f"steps of {where}", least=1))
         if not self.attempts or not all(isinstance(attempt, Attempt) for attempt in self.attempts):
             raise AudioMetamerError(f"attempts of {where} is {self.attempts!r}; it must hold one or more of class Attempt")
         if self.attempts[0].warm_start:

@@ -15,7 +15,7 @@ from audiometamer.metamers import compiled as compilation
 from audiometamer.metamers.readings import reading
 from audiometamer.metamers.settings import places
 from audiometamer.models.activations import Tap, record_taps
-from audiometamer.models.folding import folded, shallow_copy
+from audiometamer.models.folding import faster_copy, shallow_copy
 from audiometamer.models.model import Model
 
 
@@ -91,7 +91,7 @@ class Passes:
     def folded(self, layer: str) -> Model:
         """A copy of the model with the batch norms before a layer folded into its convolutions."""
         if layer not in self._folded:
-            self._folded[layer] = folded(self._model, places(layer))
+            self._folded[layer] = faster_copy(self._model, places(layer))
         return self._folded[layer]
 
     def to(self, layer: str, gradient_clip: float = 1.0) -> LayerPass:

@@ -43,7 +43,7 @@ def preflight(setup: Setup, jobs: Sequence[Job]) -> dict[str, str | None]:
     by_clip = _grouped(jobs, lambda job: id(job.clip))
     for first, *_ in by_clip.values():
         if isinstance(first.clip, Clip):
-            _check_clip(setup.model, first.clip)
+            check_clip(setup.model, first.clip)
     for own in by_clip.values():
         _check_target(setup, own[0].clip, list(dict.fromkeys(place for job in own for place in places(job.layer))))
     by_layer = _grouped(jobs, lambda job: job.layer)
@@ -138,7 +138,7 @@ def _check_starts(setup: Setup, start: Tensor) -> None:
         raise AudioMetamerError(f"the domain {name} writes shape {tuple(written.shape)}, not {shape[1:]}")
 
 
-def _check_clip(model: Model, clip: Clip) -> None:
+def check_clip(model: Model, clip: Clip) -> None:
     """Raise if a clip is not a signal of a model."""
     low, high = model.bounds
     if clip.sample_rate is not None and (broken := int((~torch.isfinite(clip.samples)).sum())):

@@ -14,8 +14,8 @@ from audiometamer.matching.loop import StopSynthesis
 from audiometamer.metamers.evidence import AttemptRecord, Evidence
 from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.methods import Attempt, Method, load_method
-from audiometamer.metamers.results import kept_try
 from audiometamer.metamers.settings import Settings
+from audiometamer.metamers.summaries import kept_attempt
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Unfinished
 from audiometamer.models.model import Model
@@ -178,7 +178,7 @@ def resumption(model: Model, metamer: Metamer, settings: Settings, method: str |
     """
     evidence, method = metamer.evidence, load_method(settings.method if method is None else method)
     tries = evidence.tries
-    kept = kept_try([tried.snr_db for tried in tries], evidence.kept, evidence.similarity[settings.layer]["snr_db"])
+    kept = kept_attempt([tried.snr_db for tried in tries], evidence.kept, evidence.similarity[settings.layer]["snr_db"])
     best = metamer.samples, replace(evidence, kept=kept)
     number = -1
     for tried in tries:

@@ -16,7 +16,8 @@ from audiometamer.metamers.methods import Attempt, Method
 from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.targets import GivenTarget, Targets
 from audiometamer.metamers.unfinished import Checkpoints
-from audiometamer.models.model import Model, check_mode
+from audiometamer.models.checking import check_mode
+from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
 

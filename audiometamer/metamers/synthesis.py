@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from audiometamer.devices import tensor_float32
-from audiometamer.io.whole_numbers import whole
+from audiometamer.io.integers import as_integer
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.inference import with_gradients
 from audiometamer.matching.loop import Callback, Penalty, StopSynthesis
@@ -151,12 +151,12 @@ def iterate_metamers(
     setup = Setup(
         model,
         procedure,
-        procedure.steps if steps is None else whole(steps, "steps", least=1),
+        procedure.steps if steps is None else as_integer(steps, "steps", least=1),
         loss,
         penalty,
         default_null(model) if null is None else null,
         model.domain if domain is None else domain,
-        None if batch_size is None else whole(batch_size, "batch_size", least=1),
+        None if batch_size is None else as_integer(batch_size, "batch_size", least=1),
         tf32,
         compiled,
         progress,

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import atomic_write, content_of
+from audiometamer.io.files import atomic_write
+from audiometamer.io.reading import read_file_bytes
 from audiometamer.matching.complex_values import as_real
 from audiometamer.matching.inference import normal_tensor
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 
 _KEPT_BYTES = 2**28  # of targets, on the model's device
@@ -136,7 +138,7 @@ def read_target(path: str | os.PathLike[str]) -> GivenTarget:
 
     path = Path(path)
     try:
-        activations = load(content_of(path))
+        activations = load(read_file_bytes(path))
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
     except SafetensorError as error:

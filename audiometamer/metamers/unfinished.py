@@ -15,6 +15,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_li
 from audiometamer.io.files import atomic_write
 from audiometamer.matching.batch import MatchState
 from audiometamer.metamers.evidence import AttemptRecord, Evidence
+from audiometamer.metamers.record_files import CHECKPOINT_KEY
 from audiometamer.metamers.settings import Settings
 
 EVERY = 300.0  # seconds between two checkpoints
@@ -83,7 +84,7 @@ def save_unfinished(path: Path, unfinished: Unfinished) -> None:
     )
     with atomic_write(path) as temporary:
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        temporary.write_bytes(safetensors.torch.save(kept, metadata={"unfinished": msgspec.json.encode(header).decode()}))
+        temporary.write_bytes(safetensors.torch.save(kept, metadata={CHECKPOINT_KEY: msgspec.json.encode(header).decode()}))
 
 
 def load_unfinished(path: Path) -> Unfinished | None:
@@ -98,7 +99,7 @@ def load_unfinished(path: Path) -> Unfinished | None:
         return None
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            header = msgspec.json.decode((file.metadata() or {}).get("unfinished", ""), type=_Header)
+            header = msgspec.json.decode((file.metadata() or {}).get(CHECKPOINT_KEY, ""), type=_Header)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
         state = None
         if header.step is not None:
@@ -110,7 +111,7 @@ def load_unfinished(path: Path) -> Unfinished | None:
     return Unfinished(header.settings, header.fingerprint, header.attempt, header.tries, best, state, header.seconds)
 
 
-def resumes(path: Path, *, seed: int, attempts: int) -> bool:
+def can_resume(path: Path, *, seed: int, attempts: int) -> bool:
     """Whether a checkpoint continues a finished metamer; one that was left as the metamer was finished knows fewer attempts.
 
     Parameters

@@ -1,22 +1,25 @@
-"""What a plan would make, how long that takes and how much disk, by a short measurement."""
+"""How much a plan would make, and how much time and disk space that takes, from a short measurement."""
 
 import math
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+
+import torch
 
 from audiometamer.devices import choose_device
+from audiometamer.jobs.progress import ProgressCallback
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.benchmark import time_step
 from audiometamer.metamers.criteria import NullDistribution
-from audiometamer.metamers.methods import Method, load_method
+from audiometamer.metamers.methods import Method
 from audiometamer.metamers.settings import places
 from audiometamer.models.model import Model
-from audiometamer.stimuli.items import Visit, expand
+from audiometamer.stimuli.items import Expansion, ModelVisitor, PlannedItem, expand
 from audiometamer.stimuli.layout import is_complete
-from audiometamer.stimuli.plan import Plan, sources
+from audiometamer.stimuli.plan import LoadedPlan
+from audiometamer.stimuli.sources import find_sources
 
 _RECORD_BYTES = 12_000  # an item.json with its loss curve
 # Share of the items that the first attempt of the default method leaves to later ones, over three networks (docs/optimisers.md).
@@ -30,9 +33,9 @@ class Cost:
     Parameters
     ----------
     size : int
-        Signals in the largest batch.
+        Number of signals in the largest batch.
     one, full : float
-        A step of one signal, and of the largest batch; between them it grows in proportion.
+        A step of one signal, and of the largest batch; between them the time grows linearly.
     evidence : float
         Recording the evidence of one signal.
     """
@@ -47,7 +50,7 @@ class Cost:
         return self.one if self.size == 1 else self.one + (self.full - self.one) * (signals - 1) / (self.size - 1)
 
     def of_items(self, items: int, method: Method, steps: int, *, judged: bool) -> float:
-        """All attempts at some items of one layer, in batches that are not all full.
+        """All attempts at some items of one layer; not all batches are full.
 
         Parameters
         ----------
@@ -56,14 +59,14 @@ class Cost:
         steps : int
             Steps of an attempt.
         judged : bool
-            Whether there is a null distribution: without one, nothing fails by it and is attempted again.
+            Whether there is a null distribution: without one nothing fails, and nothing is attempted again.
         """
         first = steps * self._step_of_all(items)
         if not judged or items == 0 or method.expected_steps == method.steps:
             return first + items * self.evidence
         left, expected = _LEFT * items, steps * method.expected_steps / method.steps
-        together = min(max(left, 1.0), self.size)  # few wait for each other in small batches
-        later = (expected - steps) * items / together * self.step(together)
+        batch = min(max(left, 1.0), self.size)  # few wait for each other, in small batches
+        later = (expected - steps) * items / batch * self.step(batch)
         return first + later + items * expected / steps * self.evidence
 
     def at_most(self, items: int, method: Method, steps: int) -> float:
@@ -78,15 +81,15 @@ class Cost:
 
 
 def measure_cost(model: Model, layer: str, *, size: int) -> Cost:
-    """Time steps of one signal and of a batch, and what is recorded of one; of layers that are matched at once, the slowest's."""
+    """Time steps of one signal and of a batch, and recording the evidence; of layers matched together, the slowest counts."""
     timed = [[time_step(model, place, batch_size=n, repeats=1) for n in {1, size}] for place in places(layer)]
     one, full = (max(t.step for each in timed for t in each if t.batch_size == n) for n in (1, size))
     return Cost(size, one, full, min(t.evidence / t.batch_size for each in timed for t in each))
 
 
 @dataclass(frozen=True)
-class Row:
-    """One layer of one model of a plan: how many items, how many of them there, and seconds for the rest if measured.
+class LayerEstimate:
+    """One layer of one model of a plan: the number of items, how many of them exist, and seconds for the rest if measured.
 
     `at_most` is given where the plan takes fewer steps than its method: how many items need every attempt is then unknown.
     """
@@ -100,7 +103,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PlanEstimate:
     """What a plan comes to.
 
     Parameters
@@ -114,23 +117,23 @@ class Estimate:
     """
 
     clips: int
-    rows: list[Row]
+    rows: list[LayerEstimate]
     n_bytes: int
     reading: float = 0.0
 
     @property
     def items(self) -> int:
-        """In all."""
+        """Number of items."""
         return sum(row.items for row in self.rows)
 
     @property
     def there(self) -> int:
-        """Of them, complete."""
+        """Number of items that are complete."""
         return sum(row.there for row in self.rows)
 
     @property
     def seconds(self) -> float | None:
-        """Of one worker, for the rest; None if not measured."""
+        """Seconds of one worker for the rest; None if not measured."""
         known = [row.seconds for row in self.rows if row.seconds is not None]
         return self.reading + sum(known) if len(known) == len(self.rows) else None
 
@@ -143,68 +146,95 @@ class Estimate:
 
 
 def estimate(
-    path: Path,
-    plan: Plan,
+    plan: LoadedPlan,
     *,
     device: str = "auto",
     measure: bool = True,
-    report: Callable[[float, str], None] | None = None,
-    visit: Visit | None = None,
-) -> Estimate:
+    progress: ProgressCallback | None = None,
+    visit: ModelVisitor | None = None,
+) -> PlanEstimate:
     """Expand a plan, and time a few steps at every layer.
 
     Parameters
     ----------
-    path : path
-        Of the plan.
-    plan : Plan
+    plan : LoadedPlan
     device : str
     measure : bool
         Whether to time steps. Default True.
-    report : callable, optional
-        Told the share of the models that is done, and the layer.
+    progress : callable, optional
+        Called with the share of the models that is done, and the layer.
     visit : callable, optional
-        Shown each model; see `audiometamer.stimuli.items.expand`.
+        Called with each model; see `audiometamer.stimuli.items.expand`.
     """
-    method, chosen = load_method(plan.method), choose_device(device)
-    costs: dict[tuple[str, str], Cost | None] = {}
-    sizes: dict[str, int] = {}
-    most = len(sources(path, plan.clips)) * len(plan.seeds)
-    began, measuring = time.monotonic(), 0.0
+    survey = _Survey(plan, choose_device(device), measure, progress)
+    began = time.monotonic()
 
-    def look_at(entry: int, model: Model, null: NullDistribution | None, layers: Sequence[str]) -> None:
-        nonlocal measuring
-        looked = time.monotonic()
-        if visit is not None:
-            visit(entry, model, null, layers)
-        done = len(sizes) / len(plan.models)
-        sizes[model.name] = 4 * math.prod(model.signal_shape)
-        model.to(chosen)
+    def look_at(number: int, model: Model, null: NullDistribution | None, layers: Sequence[str]) -> None:
+        with survey.timed():
+            if visit is not None:
+                visit(number, model, null, layers)
+            survey.add(model, layers)
+
+    expansion = expand(plan, visit=look_at)
+    reading = time.monotonic() - began - survey.seconds
+    rows = _rows(expansion, survey.costs)
+    clips = len(expansion.sources)
+    n_bytes = sum(row.items * (survey.sizes[row.model] + _RECORD_BYTES) for row in rows) + clips * sum(survey.sizes.values())
+    return PlanEstimate(clips, rows, n_bytes, reading)
+
+
+class _Survey:
+    """What the models of a plan cost, each while it is loaded.
+
+    Parameters
+    ----------
+    plan : LoadedPlan
+    device : torch.device
+    measure : bool
+    progress : callable or None
+    """
+
+    def __init__(self, plan: LoadedPlan, device: torch.device, measure: bool, progress: ProgressCallback | None) -> None:
+        self.plan, self.device, self.measure, self.progress = plan, device, measure, progress
+        self.costs: dict[tuple[str, str], Cost | None] = {}  # by model and layer
+        self.sizes: dict[str, int] = {}  # bytes of a signal by model
+        self.seconds = 0.0  # spent here
+        self._most = len(find_sources(plan)) * len(plan.content.seeds)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Count the time spent."""
+        began = time.monotonic()
+        yield
+        self.seconds += time.monotonic() - began
+
+    def add(self, model: Model, layers: Sequence[str]) -> None:
+        """Measure a model at its layers."""
+        done = len(self.sizes) / len(self.plan.content.models)
+        self.sizes[model.name] = 4 * math.prod(model.signal_shape)
+        model.to(self.device)
         for layer in layers:
-            if report is not None:
-                report(done, f"{model.name} {layer}")
-            costs[model.name, layer] = None
-            if measure:
-                size = min(plan.batch_size or fitting_batch_size(model, places(layer)), most)
-                costs[model.name, layer] = measure_cost(model, layer, size=size)
-        measuring += time.monotonic() - looked
+            if self.progress is not None:
+                self.progress(done, f"{model.name} {layer}")
+            self.costs[model.name, layer] = self._cost(model, layer) if self.measure else None
 
-    expansion = expand(path, plan, visit=look_at)
-    reading = time.monotonic() - began - measuring
-    folder, planned, there = expansion.folder, Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    def _cost(self, model: Model, layer: str) -> Cost:
+        size = self.plan.content.batch_size or fitting_batch_size(model, places(layer))
+        return measure_cost(model, layer, size=min(size, self._most))
+
+
+def _rows(expansion: Expansion, costs: Mapping[tuple[str, str], Cost | None]) -> list[LayerEstimate]:
+    method, steps = expansion.plan.method, expansion.plan.steps
+    items: dict[tuple[str, str], list[PlannedItem]] = {}
     for item in expansion.items:
-        at = item.identity.settings.model, item.identity.settings.layer
-        planned[at] += 1
-        there[at] += is_complete(folder / item.folder)
-    judged = {(item.identity.settings.model, item.identity.settings.layer): item.has_null for item in expansion.items}
-    steps = plan.steps or method.steps
+        items.setdefault((item.identity.settings.model, item.identity.settings.layer), []).append(item)
     rows = []
     for at, cost in costs.items():
-        left = planned[at] - there[at]
-        seconds = None if cost is None else cost.of_items(left, method, steps, judged=judged[at])
-        few = judged[at] and steps < method.steps and len(method.attempts) > 1
+        planned, judged = items[at], items[at][-1].has_null
+        there = sum(is_complete(expansion.folder / item.folder) for item in planned)
+        left = len(planned) - there
+        seconds = None if cost is None else cost.of_items(left, method, steps, judged=judged)
+        few = judged and steps < method.steps and len(method.attempts) > 1
         at_most = cost.at_most(left, method, steps) if cost is not None and few else None
-        rows.append(Row(*at, planned[at], there[at], seconds, at_most))
-    clips = len(expansion.sources)
-    n_bytes = sum(row.items * (sizes[row.model] + _RECORD_BYTES) for row in rows) + clips * sum(sizes.values())
-    return Estimate(clips, rows, n_bytes, reading)
+        rows.append(LayerEstimate(*at, len(planned), there, seconds, at_most))
+    return rows

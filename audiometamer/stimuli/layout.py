@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import is_empty
-from audiometamer.metamers.results import NOT_JSON, RECORD
+from audiometamer.io.files import holds_only_zeros
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.record_files import JSON_ERRORS
 
 ORIGINALS, CLAIMS = "originals", "claims"
 # In an item's folder:
@@ -16,7 +17,7 @@ ERROR, ATTEMPTS, CHECKPOINT = "error.json", "attempts", "checkpoint.safetensors"
 PARQUET = "index.parquet"
 CLIPS, LICENCES = "clips.tsv", "LICENCES.tsv"
 DESCRIPTION, README, MANIFEST = "dataset_description.json", "README.md", "MANIFEST.sha256"
-OWN_COLUMNS = ("name", "path", "start", "duration")  # of a table of clips; all others are what its owner tells of them
+CLIP_COLUMNS = ("name", "path", "start", "duration")  # of a table of clips; all others are what its owner tells of them
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -43,7 +44,7 @@ def read_failure(at: Path) -> Failure | None:
     path = at / ERROR
     try:
         return _failures.decode(path.read_bytes())
-    except (FileNotFoundError, *NOT_JSON):
+    except (FileNotFoundError, *JSON_ERRORS):
         return None
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
@@ -52,4 +53,4 @@ def read_failure(at: Path) -> Failure | None:
 def clip_tables(stimulus_set: Path) -> list[Path]:
     """The tables of clips of a set's plans, from the first on; one that a power cut has emptied is none."""
     tables = [path for path in stimulus_set.glob("clips*.csv") if re.fullmatch(r"clips(-\d+)?\.csv", path.name)]
-    return sorted((path for path in tables if not is_empty(path)), key=lambda path: (len(path.name), path.name))
+    return sorted((path for path in tables if not holds_only_zeros(path)), key=lambda path: (len(path.name), path.name))

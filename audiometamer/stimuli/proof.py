@@ -11,15 +11,17 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import content_of
 from audiometamer.io.hashes import file_sha256
-from audiometamer.io.names import as_on_any_disk
-from audiometamer.metamers.belonging import is_original, is_signal
-from audiometamer.metamers.results import ITEMS, NOT_JSON, RECORD, Summary
+from audiometamer.io.names import portable_key
+from audiometamer.io.reading import read_file_bytes
+from audiometamer.metamers.integrity import is_original, is_signal
+from audiometamer.metamers.layout import ITEMS, RECORD
+from audiometamer.metamers.record_files import JSON_ERRORS
+from audiometamer.metamers.summaries import EvidenceSummary
 from audiometamer.stimuli.identity import Identity, folder_of_item
 from audiometamer.stimuli.layout import ATTEMPTS
 
-Kind = Literal["missing", "changed", "extra", "unreadable", "link", "misplaced", "foreign"]
+DifferenceKind = Literal["missing", "changed", "extra", "unreadable", "link", "misplaced", "foreign"]
 
 
 class Difference(NamedTuple):
@@ -29,29 +31,29 @@ class Difference(NamedTuple):
     folder that is not its own; a signal or an original is ``foreign`` to its record; a record was ``changed`` by hand.
     """
 
-    kind: Kind
+    kind: DifferenceKind
     file: str
 
 
-class Held(msgspec.Struct, frozen=True):
+class RecordProof(msgspec.Struct, frozen=True):
     """The part of an ``item.json`` that proves something; see `audiometamer.stimuli.records.Record`."""
 
     key: str
     original: str
     attempts: list[int]
     file: str
-    evidence: Summary
+    evidence: EvidenceSummary
     identity: msgspec.Raw = msgspec.Raw(b"{}")
     replaces: list[str] = []
     seal: str = ""
 
 
-_held = msgspec.json.Decoder(Held)
+_held = msgspec.json.Decoder(RecordProof)
 _identities = msgspec.json.Decoder(Identity)
 _SEAL = '"seal": "{}"'
 
 
-def with_seal(text: str, seal: str) -> str:
+def insert_seal(text: str, seal: str) -> str:
     """A record with its seal, from one with an empty one."""
     return text.replace(_SEAL.format(""), _SEAL.format(seal))
 
@@ -63,7 +65,7 @@ def is_sealed(content: bytes, seal: str) -> bool:
 
 
 @dataclass
-class Contents:
+class SetContents:
     """Sums of files of a set, each read once, and what its records say.
 
     Parameters
@@ -78,7 +80,7 @@ class Contents:
 
     folder: Path
     sums: dict[str, str] = field(default_factory=dict)
-    records: dict[str, Held] = field(default_factory=dict)
+    records: dict[str, RecordProof] = field(default_factory=dict)
     edited: set[str] = field(default_factory=set)
 
     def read(self, file: str) -> None:
@@ -96,19 +98,19 @@ class Contents:
             self.sums[file] = file_sha256(path)
             return
         try:
-            content = content_of(path)
+            content = read_file_bytes(path)
         except OSError as error:
             raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
         self.sums[file] = hashlib.sha256(content).hexdigest()
         try:
             self.records[file] = held = _held.decode(content)
-        except NOT_JSON:
+        except JSON_ERRORS:
             self.edited.add(file)
         else:
             if not is_sealed(content, held.seal):
                 self.edited.add(file)
 
-    def sum_of(self, path: Path) -> str:
+    def file_hash(self, path: Path) -> str:
         """The sum of a file that was read."""
         return self.sums[path.relative_to(self.folder).as_posix()]
 
@@ -125,12 +127,12 @@ def is_record(file: str) -> bool:
     return parts[0] == ITEMS and parts[-1] == RECORD and (len(parts) == 5 or (len(parts) == 7 and parts[4] == ATTEMPTS))
 
 
-def signal_of(file: str, held: Held) -> str:
+def signal_of(file: str, held: RecordProof) -> str:
     """The signal of a record, as it lies in the set."""
     return PurePosixPath(os.path.normpath(PurePosixPath(file).parent / held.file)).as_posix()
 
 
-def faults(contents: Contents) -> Iterator[Difference]:
+def find_faults(contents: SetContents) -> Iterator[Difference]:
     """Every record that is not as it was written or not in its place, and every signal and original that is not of its record."""
     originals: dict[tuple[str, str], bool] = {}  # whether one is what records say: many share it
     for file in sorted(contents.edited):
@@ -140,20 +142,20 @@ def faults(contents: Contents) -> Iterator[Difference]:
             yield Difference(kind, file)
         evidence, signal, original = held.evidence, signal_of(file, held), held.original
         yield from (Difference("missing", of) for of in (signal, original) if of not in contents.sums)
-        if signal in contents.sums and not is_signal(evidence, contents.folder / signal, contents.sum_of):
+        if signal in contents.sums and not is_signal(evidence, contents.folder / signal, contents.file_hash):
             yield Difference("foreign", signal)
         if original in contents.sums:
             said = (original, evidence.original_sha256 or evidence.settings.clip_sha256)
             try:
                 if said not in originals:
-                    originals[said] = is_original(evidence, contents.folder / original, contents.sum_of)
+                    originals[said] = is_original(evidence, contents.folder / original, contents.file_hash)
                 if not originals[said]:
                     yield Difference("foreign", original)
             except AudioMetamerError:
                 yield Difference("unreadable", original)
 
 
-def _fault(file: str, held: Held, records: Mapping[str, Held]) -> Kind | None:
+def _fault(file: str, held: RecordProof, records: Mapping[str, RecordProof]) -> DifferenceKind | None:
     """What is wrong with a record by itself, and by that of its item."""
     at = PurePosixPath(file).parent
     item = at.parents[1] if at.parent.name == ATTEMPTS else at
@@ -163,34 +165,34 @@ def _fault(file: str, held: Held, records: Mapping[str, Held]) -> Kind | None:
     ):  # its key and its folder came about otherwise
         if not item.name.endswith(f"-{held.key}"):
             return "misplaced"
-    elif as_on_any_disk(item) != as_on_any_disk(folder_of_item(identity.settings, held.key)):
+    elif portable_key(item) != portable_key(folder_of_item(identity.settings, held.key)):
         return "misplaced"
     elif not _agrees(held, identity):
         return "changed"
     return None if at == item else _fault_of_attempt(at, held, records.get(f"{item}/{RECORD}"))
 
 
-def _identity(held: Held) -> Identity | None:
+def _identity(held: RecordProof) -> Identity | None:
     try:
         return _identities.decode(held.identity)
     except msgspec.MsgspecError:
         return None
 
 
-def _is_of_version_0_1(held: Held, identity: Identity, *, is_later: bool) -> bool:
+def _is_of_version_0_1(held: RecordProof, identity: Identity, *, is_later: bool) -> bool:
     """Whether an item got its key from version 0.1, which hashed the judge too; attempts by version 0.2 do not name it."""
     retried = is_later or held.attempts != [identity.settings.seed]
     return identity.judge_sha256 is not None or (retried and not held.seal and held.key != identity.key)
 
 
-def _agrees(held: Held, identity: Identity) -> bool:
+def _agrees(held: RecordProof, identity: Identity) -> bool:
     """Whether key, identity and evidence of a record are of one item."""
     settings = held.evidence.settings
     same = replace(settings, seed=identity.settings.seed) == identity.settings
     return same and held.key == identity.key and settings.seed in held.attempts
 
 
-def _fault_of_attempt(at: PurePosixPath, held: Held, item: Held | None) -> Kind | None:
+def _fault_of_attempt(at: PurePosixPath, held: RecordProof, item: RecordProof | None) -> DifferenceKind | None:
     if item is None or not at.name.isdigit() or (number := int(at.name)) >= len(item.attempts):
         return None  # the item is missing; or its record is not yet written
     first = held.file.startswith("../../")

@@ -16,23 +16,27 @@ from audiometamer.io.files import json_text, set_aside, write_json, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.names import safe_name
 from audiometamer.io.tables import write_table
+from audiometamer.metamers.clip_folders import file_holds_clip
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import is_held_by, metamer_of, with_sums
+from audiometamer.metamers.files import metamer_from_result
+from audiometamer.metamers.layout import PLANNED, RECORD, suffix_of
 from audiometamer.metamers.measuring import rank_key
 from audiometamer.metamers.metamer import Metamer
-from audiometamer.metamers.results import PLANNED, RECORD, Wanted, read_json, result_at, suffix_of
+from audiometamer.metamers.record_files import decode_record
+from audiometamer.metamers.results import PlannedRow, read_result
+from audiometamer.metamers.saving import with_checksums
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import write_signal
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 from audiometamer.stimuli.identity import Identity
-from audiometamer.stimuli.items import Planned
+from audiometamer.stimuli.items import PlannedItem
 from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, Failure
-from audiometamer.stimuli.proof import with_seal
+from audiometamer.stimuli.proof import insert_seal
 from audiometamer.stimuli.verify import listed_sum
 
 
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ItemRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``item.json``: its presence means that an item is complete.
 
     Parameters
@@ -67,10 +71,10 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seal: str = ""
 
 
-def write_record(path: Path, record: Record) -> None:
+def write_record(path: Path, record: ItemRecord) -> None:
     """Write an ``item.json`` that says which records it replaces, and is sealed against edits by hand."""
     text = json_text(replace(record, replaces=_replaced(path), seal="")) + "\n"
-    write_text(path, with_seal(text, hashlib.sha256(text.encode()).hexdigest()))
+    write_text(path, insert_seal(text, hashlib.sha256(text.encode()).hexdigest()))
 
 
 def _replaced(path: Path) -> list[str]:
@@ -81,15 +85,15 @@ def _replaced(path: Path) -> list[str]:
     return before or listed_sum(path)
 
 
-_records = msgspec.json.Decoder(Record)
+_records = msgspec.json.Decoder(ItemRecord)
 
 
-def read_record(path: Path) -> Record:
+def read_record(path: Path) -> ItemRecord:
     """An ``item.json``, whole."""
-    return read_json(path, _records, "an item")
+    return decode_record(path, _records, "an item")
 
 
-def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) -> None:
+def save_item(folder: Path, item: PlannedItem, metamer: Metamer, *, attempt: int) -> None:
     """Write an attempt at an item into the set `folder`; the record last, by rename.
 
     Of several attempts the record shows the best, by `audiometamer.metamers.synthesis.rank_key`; the others lie in ``attempts/``.
@@ -106,8 +110,8 @@ def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) ->
         set_aside(at / ATTEMPTS)
         set_aside(at / RECORD)
     write_signal(own / signal, metamer.samples, evidence.sample_rate)
-    evidence = with_sums(evidence, own / signal, folder / original)
-    record = Record(item.key, item.identity, original, [evidence.settings.seed], signal, evidence, _now(), platform.node())
+    evidence = with_checksums(evidence, own / signal, folder / original)
+    record = ItemRecord(item.key, item.identity, original, [evidence.settings.seed], signal, evidence, _now(), platform.node())
     if attempt:
         write_record(own / RECORD, record)
         before = read_record(at / RECORD)
@@ -122,9 +126,9 @@ def save_item(folder: Path, item: Planned, metamer: Metamer, *, attempt: int) ->
     (at / CHECKPOINT).unlink(missing_ok=True)
 
 
-def judge_item(
+def rejudge_item(
     folder: Path,
-    item: Planned,
+    item: PlannedItem,
     judged: Callable[[Metamer], Metamer],
     resume: Callable[[Metamer], Unfinished | None],
 ) -> Callable[[], None]:
@@ -138,11 +142,12 @@ def judge_item(
     judged : callable
         A metamer to the same with its new verdict.
     resume : callable
-        A metamer that failed to where its synthesis resumes, which is kept as a checkpoint; None if there is nothing to resume.
+        A metamer that failed to where its synthesis resumes, which is kept as a checkpoint; None if there is nothing to
+        resume.
     """
     at = folder / item.folder
     attempts = sorted((at / ATTEMPTS).glob(f"*/{RECORD}"), key=lambda path: int(path.parent.name))
-    metamers = [judged(metamer_of(result_at(path, whole=True))) for path in attempts or [at / RECORD]]
+    metamers = [judged(metamer_from_result(read_result(path, whole=True))) for path in attempts or [at / RECORD]]
     best = max(range(len(metamers)), key=lambda k: rank_key(metamers[k].evidence))
     unfinished = resume(metamers[best])
     whole = replace(read_record(at / RECORD), evidence=metamers[best].evidence)
@@ -160,7 +165,7 @@ def judge_item(
     return write
 
 
-def save_original(folder: Path, item: Planned, clip: Clip, domain: str) -> str:
+def save_original(folder: Path, item: PlannedItem, clip: Clip, domain: str) -> str:
     """Write the natural clip unless it is there and whole; named with its hash: models take it at several lengths and levels.
 
     Returns
@@ -176,24 +181,24 @@ def save_original(folder: Path, item: Planned, clip: Clip, domain: str) -> str:
     settings = item.identity.settings
     rate = "" if clip.sample_rate is None else f"@{clip.sample_rate}"
     name = safe_name(f"{settings.clip}{rate}-{settings.clip_sha256[:8]}") + suffix_of(domain)
-    if not is_whole(path := folder / ORIGINALS / name):
+    if not is_intact(path := folder / ORIGINALS / name):
         set_aside(path)
         write_signal(path, clip.samples, clip.sample_rate)
-    elif not is_held_by(path, clip):
+    elif not file_holds_clip(path, clip):
         raise AudioMetamerError(f"{path} is another clip; put back {settings.clip!r}, or delete it to have it written")
     return f"{ORIGINALS}/{name}"
 
 
-def save_failure(folder: Path, item: Planned, error: BaseException) -> None:
+def save_failure(folder: Path, item: PlannedItem, error: BaseException) -> None:
     """Write why an item could not be made."""
     write_json(folder / item.folder / ERROR, Failure(one_line(error), type(error).__name__, _now()))
 
 
-def write_planned(folder: Path, items: Sequence[Planned]) -> None:
+def write_planned(folder: Path, items: Sequence[PlannedItem]) -> None:
     """List what a plan asks for, so that its state can be told without its models and clips."""
     settings = ((item, item.identity.settings) for item in items)
-    rows = (Wanted(item.key, s.clip, s.model, s.layer, s.seed, item.folder) for item, s in settings)
-    write_table(folder / PLANNED, Wanted._fields, (row._asdict() for row in rows))
+    rows = (PlannedRow(item.key, s.clip, s.model, s.layer, s.seed, item.folder) for item, s in settings)
+    write_table(folder / PLANNED, PlannedRow._fields, (row._asdict() for row in rows))
 
 
 def _now() -> str:

@@ -1,17 +1,14 @@
 """What lies in a set but is no part of it: what runs need, and reports; recognised by place, name and content."""
 
 import re
-import struct
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-import msgspec
-
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import is_empty, is_temporary
-from audiometamer.jobs.claims import LOCK, NOBODYS, is_claim, is_running, read_claim
-from audiometamer.metamers.results import ITEMS, NOT_JSON, PLANNED, RECORD, REPORT, REPORT_FILES
-from audiometamer.metamers.settings import Settings
+from audiometamer.io.files import holds_only_zeros, is_temporary
+from audiometamer.jobs.claims import LOCK, UNREADABLE, is_claim, is_running, read_claim
+from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
+from audiometamer.metamers.record_files import read_checkpoint_settings
 from audiometamer.stimuli.identity import folder_of_item
 from audiometamer.stimuli.layout import (
     CHECKPOINT,
@@ -33,10 +30,9 @@ _PLANS = re.compile(r"(plan(-\d+)?\.toml|clips(-\d+)?\.csv)")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PAGE = b'<meta name="generator" content="audiometamer report'
 _MOST = 4096  # bytes of a claim, and of what tells what a file is
-_LARGEST_HEADER = 100_000_000  # bytes, of safetensors
 
 
-def is_named_as_of_runs(file: str) -> bool:
+def is_named_like_auxiliary(file: str) -> bool:
     """Whether a file is left out of manifests: what only runs need, or a report's, by its name."""
     at = PurePosixPath(file)
     top = at.parts[0]
@@ -47,9 +43,9 @@ def is_named_as_of_runs(file: str) -> bool:
     return at.name == CHECKPOINT or is_temporary(at.name)
 
 
-def is_of_runs(stimulus_set: Path, file: str) -> bool:
+def is_auxiliary(stimulus_set: Path, file: str) -> bool:
     """Whether a file is what runs need, or a report's: by its place, its name, and what it holds."""
-    if not is_named_as_of_runs(file) or (path := stimulus_set / file).is_symlink() or not path.is_file():
+    if not is_named_like_auxiliary(file) or (path := stimulus_set / file).is_symlink() or not path.is_file():
         return False
     at = PurePosixPath(file)
     if is_temporary(at.name) and at.parts[0] != REPORT_FILES:
@@ -71,7 +67,7 @@ def _is_claim(path: Path, at: PurePosixPath) -> bool:
     """A claim that can be read, or one that is being written."""
     if len(at.parts) != 2 or _KEY.fullmatch(at.name) is None or path.stat().st_size > _MOST:
         return False
-    return read_claim(path) != NOBODYS or is_empty(path)
+    return read_claim(path) != UNREADABLE or holds_only_zeros(path)
 
 
 def _is_page(path: Path, _: PurePosixPath) -> bool:
@@ -91,28 +87,13 @@ def _is_log(path: Path, at: PurePosixPath) -> bool:
     return bool(named) and b"\0" not in _head(path)
 
 
-class _Metadata(msgspec.Struct):
-    unfinished: str
-
-
-class _Header(msgspec.Struct):
-    metadata: _Metadata = msgspec.field(name="__metadata__")
-
-
-class _Unfinished(msgspec.Struct):
-    settings: Settings
-
-
 def _is_checkpoint(path: Path, at: PurePosixPath) -> bool:
     """The checkpoint of the item in whose folder it lies."""
     if len(at.parts) != 5:
         return False
     try:
-        with path.open("rb") as file:
-            length = struct.unpack("<Q", file.read(8))[0]
-            header = msgspec.json.decode(file.read(min(length, _LARGEST_HEADER)), type=_Header)
-        settings = msgspec.json.decode(header.metadata.unfinished, type=_Unfinished).settings
-    except (struct.error, *NOT_JSON):
+        settings = read_checkpoint_settings(path)
+    except AudioMetamerError:
         return False
     key = at.parent.name.rpartition("-")[2]  # of a later attempt, the seed is another
     return PurePosixPath(folder_of_item(settings, key)).parent == at.parent.parent

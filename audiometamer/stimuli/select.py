@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import write_json
 from audiometamer.io.tables import write_table
-from audiometamer.metamers.results import ATTEMPTS
+from audiometamer.metamers.summaries import ATTEMPTS
 from audiometamer.stimuli.balance import Family, largest_balanced, most_balanced
 from audiometamer.stimuli.layout import CLIPS
-from audiometamer.stimuli.set import COLUMNS, Row, read_clips, read_rows
+from audiometamer.stimuli.set import COLUMNS, IndexRow, read_clips, read_index_rows
 from audiometamer.stimuli.verify import manifest_sha256
 from audiometamer.version import __version__
 
@@ -26,7 +26,7 @@ _MOST_UNITS = 200_000  # that are looked at, in all windows together: some minut
 TABLE, RULES = "selection.tsv", "selection.json"
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
+class SelectionRules(msgspec.Struct, frozen=True, kw_only=True):
     """What is selected.
 
     Only items that passed their verdict are, and one seed of each clip at each condition, drawn. A condition is a layer of a
@@ -51,7 +51,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         By column of ``index.tsv`` or ``clips.tsv``, the values to select from. Default: all.
     without_attempts : tuple of str
         Ways of making metamers (``first``, ``new noise``, ``continued``, ``layer before``) left out, as if they had failed;
-        see `audiometamer.metamers.results.attempt_word`. Default: none.
+        see `audiometamer.metamers.summaries.attempt_origin`. Default: none.
     seed : int
         Of every draw. Default 0.
     """
@@ -99,14 +99,14 @@ class Selection(NamedTuple):
         How many items, clips or both were left after each rule.
     """
 
-    rows: list[Row]
+    rows: list[IndexRow]
     counts: dict[str, Any]
 
 
 class Candidate(NamedTuple):
     """An item that passed its verdict, and the number of its condition."""
 
-    row: Row
+    row: IndexRow
     condition: int
 
 
@@ -117,8 +117,8 @@ class Unit(NamedTuple):
     conditions: list[list[Candidate]]
 
 
-def select(stimulus_set: Path, rules: Rules) -> Selection:
-    """Choose items of a set by rules; see `Rules`.
+def select(stimulus_set: Path, rules: SelectionRules) -> Selection:
+    """Choose items of a set by rules; see `SelectionRules`.
 
     No larger choice keeps to them. Where it would take too long to be sure, as it may with thousands of items and narrow windows,
     the count ``at_most`` says how large one could be.
@@ -128,10 +128,10 @@ def select(stimulus_set: Path, rules: Rules) -> Selection:
     AudioMetamerError
         If nothing passed or nothing is left, or a column is not in ``clips.tsv``.
     """
-    return select_rows(read_rows(stimulus_set), read_clips(stimulus_set), rules)
+    return select_rows(read_index_rows(stimulus_set), read_clips(stimulus_set), rules)
 
 
-def select_rows(rows: Sequence[Row], clips: dict[str, dict[str, str]], rules: Rules) -> Selection:
+def select_rows(rows: Sequence[IndexRow], clips: dict[str, dict[str, str]], rules: SelectionRules) -> Selection:
     """As `select`, from rows of an index and what is known of the clips by name and column."""
     rows = sorted(_only(rows, clips, rules.only), key=lambda row: row.file)
     conditions = {condition: k for k, condition in enumerate(dict.fromkeys(map(_condition, rows)))}
@@ -181,7 +181,7 @@ class _Search:
         Items in the window where the best was found.
     """
 
-    rules: Rules
+    rules: SelectionRules
     passed: list[Candidate]
     n_conditions: int
     values: dict[str, dict[str, str]]
@@ -271,7 +271,7 @@ class _Search:
             families.append(_family(place, n_places, of_unit, sorted(set(told.values())), may_drop=column in self.rules.may_drop))
         return families
 
-    def drawn(self) -> list[Row]:
+    def drawn(self) -> list[IndexRow]:
         """Of the best, one seed of each clip at each condition."""
         return [seeds[int(self.generator.integers(len(seeds)))].row for unit in self.best for seeds in unit.conditions]
 
@@ -288,13 +288,13 @@ def _spans(values: NDArray[np.float64], width: float | None) -> list[slice]:
     return [slice(start, end) for start, end in enumerate(ends) if start == 0 or end > ends[start - 1]]
 
 
-def _durations(passed: Sequence[Candidate], rules: Rules) -> NDArray[np.float64]:
+def _durations(passed: Sequence[Candidate], rules: SelectionRules) -> NDArray[np.float64]:
     if rules.duration_within is not None and (endless := [c.row.file for c in passed if c.row.duration is None]):
         raise AudioMetamerError(f"{endless[0]} is no sound: it has no duration to match")
     return np.array([c.row.duration or 0.0 for c in passed])
 
 
-def _levels(passed: Sequence[Candidate], rules: Rules) -> NDArray[np.float64]:
+def _levels(passed: Sequence[Candidate], rules: SelectionRules) -> NDArray[np.float64]:
     """RMS levels in dB; zeros where nothing is to be matched."""
     if rules.level_within is None:
         return np.zeros(len(passed))
@@ -303,11 +303,11 @@ def _levels(passed: Sequence[Candidate], rules: Rules) -> NDArray[np.float64]:
     return 20 * np.log10([c.row.rms for c in passed])
 
 
-def _condition(row: Row) -> tuple[str, ...]:
+def _condition(row: IndexRow) -> tuple[str, ...]:
     return tuple(str(getattr(row, column)) for column in CONDITION)
 
 
-def _only(rows: Sequence[Row], clips: dict[str, dict[str, str]], only: dict[str, tuple[str, ...]]) -> Sequence[Row]:
+def _only(rows: Sequence[IndexRow], clips: dict[str, dict[str, str]], only: dict[str, tuple[str, ...]]) -> Sequence[IndexRow]:
     """The rows with the values that were asked for."""
     for column, wanted in only.items():
         told = [str(getattr(row, column) if column in COLUMNS else clips.get(row.clip, {}).get(column, "")) for row in rows]
@@ -347,7 +347,7 @@ def _family(place: Sequence[int], n_places: int, of_unit: Sequence[str], values:
     return Family([[members.get((value, at), []) for at in range(n_places)] for value in values], may_drop=may_drop)
 
 
-def _nothing_balanced(units: Sequence[Unit], values: dict[str, dict[str, str]], rules: Rules) -> str:
+def _nothing_balanced(units: Sequence[Unit], values: dict[str, dict[str, str]], rules: SelectionRules) -> str:
     """One line: which value has no candidate."""
     left = {unit.clip for unit in units}
     for column, told in values.items():
@@ -366,7 +366,7 @@ def _nothing_balanced(units: Sequence[Unit], values: dict[str, dict[str, str]], 
     )
 
 
-def write_selection(stimulus_set: Path, out: Path, rules: Rules) -> Selection:
+def write_selection(stimulus_set: Path, out: Path, rules: SelectionRules) -> Selection:
     """Select, and write ``selection.tsv`` (rows of the index, with the columns of the clips) and ``selection.json``, the rules.
 
     Raises

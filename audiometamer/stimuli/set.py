@@ -9,31 +9,25 @@ from typing import Any
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, first_line, some_of
-from audiometamer.io.files import atomic_write, file_lock, is_temporary, set_aside, write_json, write_text
+from audiometamer.errors import AudioMetamerError, first_few, first_line, pluralize
+from audiometamer.io.files import atomic_write, is_temporary, set_aside, write_json, write_text
+from audiometamer.io.locks import file_lock
 from audiometamer.io.tables import read_table, write_table
-from audiometamer.jobs.claims import LOCK, forget_dead, stamp
-from audiometamer.metamers.results import (
-    INDEX,
-    ITEMS,
-    NOT_JSON,
-    Result,
-    check_set,
-    is_set,
-    iterate_results,
-    read_results,
-    warn_of_broken,
-)
+from audiometamer.jobs.claims import LOCK, file_stamp, remove_dead_claims
+from audiometamer.metamers.folder_kinds import check_set, is_set
+from audiometamer.metamers.layout import INDEX, ITEMS
+from audiometamer.metamers.record_files import JSON_ERRORS, warn_about_broken
+from audiometamer.metamers.results import Result, iterate_results, read_results
 from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.signals.clip_names import name_of
+from audiometamer.signals.clip_names import row_clip_name
 from audiometamer.stimuli.layout import (
     CLAIMS,
+    CLIP_COLUMNS,
     CLIPS,
     DESCRIPTION,
     LICENCES,
     MANIFEST,
     ORIGINALS,
-    OWN_COLUMNS,
     PARQUET,
     README,
     clip_tables,
@@ -49,7 +43,7 @@ _OF_WORKERS = (ITEMS, ORIGINALS, CLAIMS)  # folders that they write into
 _BY_US = "<!-- written by audiometamer; without this line it is left as it is -->"
 
 
-class Row(msgspec.Struct, frozen=True):
+class IndexRow(msgspec.Struct, frozen=True):
     """One item of ``index.tsv``; its fields are the columns, in this order. What does not apply is empty.
 
     Parameters
@@ -70,7 +64,7 @@ class Row(msgspec.Struct, frozen=True):
     method, loss : str
     attempt : str
         How it came about: ``first``, ``new noise``, ``continued`` or ``layer before``; see
-        `audiometamer.metamers.results.attempt_word`.
+        `audiometamer.metamers.summaries.attempt_origin`.
     steps : int
     seconds : float
         Of synthesis.
@@ -115,10 +109,10 @@ class Row(msgspec.Struct, frozen=True):
     weights_sha256: str
 
 
-COLUMNS = Row.__struct_fields__
+COLUMNS = IndexRow.__struct_fields__
 
 
-def read_rows(stimulus_set: Path) -> list[Row]:
+def read_index_rows(stimulus_set: Path) -> list[IndexRow]:
     """A row for each complete item, as it is on disk now.
 
     Raises
@@ -135,27 +129,27 @@ def read_rows(stimulus_set: Path) -> list[Row]:
     return rows
 
 
-def _row(result: Result) -> Row:
-    from audiometamer.signals.audio import seconds_of
+def _row(result: Result) -> IndexRow:
+    from audiometamer.signals.audio import file_duration
 
     evidence = result.evidence
     settings, labels = evidence.settings, evidence.verdict.labels.values()
     matched = evidence.similarity.get(settings.layer, {})
     sound = evidence.sample_rate is not None
-    return Row(
+    return IndexRow(
         file=result.file, key=result.key, clip=settings.clip, model=settings.model, layer=settings.layer, seed=settings.seed,
         verdict=verdict_word(evidence.verdict.passed), attempt=evidence.attempt,
         snr_db=math.inf if "snr_db" in matched and matched["snr_db"] is None else matched.get("snr_db"),
         spearman_rho=matched.get("spearman_rho"), pearson_r2=matched.get("pearson_r2"),
         label_clip="|".join(clip for clip, _ in labels), label_metamer="|".join(metamer for _, metamer in labels),
         method=settings.method, loss=settings.loss, steps=settings.steps, seconds=evidence.seconds,
-        sample_rate=evidence.sample_rate, duration=seconds_of(result.path) if sound else None,
+        sample_rate=evidence.sample_rate, duration=file_duration(result.path) if sound else None,
         rms=evidence.rms, peak=evidence.peak, attempts=len(result.seeds), original=result.original,
         clip_sha256=settings.clip_sha256, weights_sha256=settings.weights_sha256,
     )  # fmt: skip
 
 
-def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None = None) -> list[Row]:
+def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None = None) -> list[IndexRow]:
     """Write all that a set says of itself from the items on disk; the manifest last; of a folder of `synth`, only its clips.
 
     ``index.tsv`` (and ``index.parquet`` where pyarrow is installed), ``clips.tsv``, ``LICENCES.tsv``,
@@ -188,7 +182,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
         told = {} if clips is None else _named(clips)
         if clips is not None and not any(row.clip in told for row in rows):
             raise AudioMetamerError(
-                f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {some_of(list(told))}"
+                f"{clips} tells of none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {first_few(list(told))}"
             )
         _write(stimulus_set, rows, _merged(_known(stimulus_set), told), name)
     return rows
@@ -205,11 +199,11 @@ def finalize(stimulus_set: Path, *, clips: Path) -> None:
     clips : path
         The table of the plan's clips.
     """
-    before = stamp(stimulus_set / MANIFEST)
+    before = file_stamp(stimulus_set / MANIFEST)
     with file_lock(stimulus_set / LOCK):
         known = _known(stimulus_set)
         about = _merged(known, _named(clips))
-        if stamp(stimulus_set / MANIFEST) != before and about == known and lists_all(stimulus_set):
+        if file_stamp(stimulus_set / MANIFEST) != before and about == known and lists_all(stimulus_set):
             return
         _remove_leftovers(stimulus_set)
         if rows := list(map(_row, iterate_results(stimulus_set, whole=True))):
@@ -224,11 +218,11 @@ def _remove_leftovers(stimulus_set: Path) -> None:
     """
     tables = [path for path in stimulus_set.glob(".*") if is_temporary(path.name)]
     signals = [path for folder in _OF_WORKERS for path in (stimulus_set / folder).rglob(".*") if is_temporary(path.name)]
-    for path in (*tables, *(signals if forget_dead(stimulus_set / CLAIMS) else ())):
+    for path in (*tables, *(signals if remove_dead_claims(stimulus_set / CLAIMS) else ())):
         path.unlink(missing_ok=True)
 
 
-def _write(stimulus_set: Path, rows: Sequence[Row], about: Mapping[str, Mapping[str, str]], name: str | None = None) -> None:
+def _write(stimulus_set: Path, rows: Sequence[IndexRow], about: Mapping[str, Mapping[str, str]], name: str | None = None) -> None:
     used = {clip: about.get(clip, {}) for clip in dict.fromkeys(row.clip for row in rows)}
     rights = [{"clip": clip, **{right: told.get(right) or UNKNOWN for right in RIGHTS}} for clip, told in used.items()]
     columns = dict.fromkeys(column for told in used.values() for column in told)
@@ -240,7 +234,7 @@ def _write(stimulus_set: Path, rows: Sequence[Row], about: Mapping[str, Mapping[
     _write_parquet(stimulus_set / PARQUET, rows)
     described = _read_description(stimulus_set / DESCRIPTION)
     title = name or described.get("Name") or stimulus_set.resolve().name
-    described |= description(title, [right["licence"] for right in rights], kind="derivative", told_in=LICENCES)
+    described |= description(title, [right["licence"] for right in rights], kind="derivative", listed_in=LICENCES)
     write_json(stimulus_set / DESCRIPTION, described)
     readme = stimulus_set / README
     if not readme.exists() or readme.read_text(encoding="utf-8", errors="replace").startswith(_BY_US):
@@ -276,16 +270,16 @@ def _named(path: Path) -> dict[str, dict[str, str]]:
     rows = read_table(path)
     if not {"name", "path"} & rows[0].keys():
         raise AudioMetamerError(f"{path} has no column name or path; it has {', '.join(rows[0])}")
-    hidden = {"name", "path", "clip"} | {column for column in OWN_COLUMNS if not any(row.get(column) for row in rows)}
+    hidden = {"name", "path", "clip"} | {column for column in CLIP_COLUMNS if not any(row.get(column) for row in rows)}
     found: dict[str, dict[str, str]] = {}
     for row in rows:
-        clip, told = name_of(row), {column: cell for column, cell in row.items() if column not in hidden}
+        clip, told = row_clip_name(row), {column: cell for column, cell in row.items() if column not in hidden}
         if found.setdefault(clip, told) != told:
             raise AudioMetamerError(f"{path} tells different things of two clips named {clip}; names of clips must differ")
     return found
 
 
-def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
+def _write_parquet(path: Path, rows: Sequence[IndexRow]) -> None:
     """The index with its types, if pyarrow is installed; without it, none: one of earlier would not be true."""
     if importlib.util.find_spec("pyarrow") is None:
         path.unlink(missing_ok=True)
@@ -294,17 +288,17 @@ def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
     import pyarrow.parquet as pq
 
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), int | None: pa.int64(), float | None: pa.float64()}
-    schema = pa.schema([(field, types[kind]) for field, kind in Row.__annotations__.items()])
+    schema = pa.schema([(field, types[kind]) for field, kind in IndexRow.__annotations__.items()])
     table = pa.Table.from_pylist([msgspec.structs.asdict(row) for row in rows], schema=schema)
     with atomic_write(path) as temporary, temporary.open("wb") as file:  # a path with a colon would be taken for a URI
         pq.write_table(table, file)
 
 
-def description(name: str, licences: Iterable[str], *, kind: str, told_in: str) -> dict[str, Any]:
-    """``dataset_description.json`` as BIDS asks for it; `kind` is its ``DatasetType``, `told_in` the file that lists licences."""
+def description(name: str, licences: Iterable[str], *, kind: str, listed_in: str) -> dict[str, Any]:
+    """``dataset_description.json`` as BIDS requires it; `kind` is its ``DatasetType``, `listed_in` the file with the licences."""
     distinct = sorted(set(licences))
     one = len(distinct) == 1 and distinct[0] != UNKNOWN
-    licence = distinct[0] if one else f"differs between the clips or unknown: see {told_in}"
+    licence = distinct[0] if one else f"differs between the clips or unknown: see {listed_in}"
     return {
         "Name": name,
         "BIDSVersion": BIDS_VERSION,
@@ -322,13 +316,13 @@ def _read_description(path: Path) -> dict[str, Any]:
         return {}
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
-    except NOT_JSON as error:
-        warn_of_broken([f"{path} is not a JSON object ({first_line(error)})"], "it is set aside and written anew")
+    except JSON_ERRORS as error:
+        warn_about_broken([f"{path} is not a JSON object ({first_line(error)})"], "it is set aside and written anew")
         set_aside(path)
         return {}
 
 
-def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]) -> str:
+def _readme(title: str, rows: Sequence[IndexRow], rights: Sequence[Mapping[str, str]]) -> str:
     """How a set was made, in words and a table."""
     cells: dict[tuple[str, str], Counter[str]] = {}
     for row in rows:
@@ -346,17 +340,17 @@ def _readme(title: str, rows: Sequence[Row], rights: Sequence[Mapping[str, str]]
         for right in rights
         if UNKNOWN in right.values()
     ]
-    unknown = f"\nNot known: {some_of(untold, _MOST_NAMED)}.\n" if untold else ""
+    unknown = f"\nNot known: {first_few(untold, _MOST_NAMED)}.\n" if untold else ""
     return f"""{_BY_US}
 # {title}
 
 Model metamers: sounds that a layer of a network cannot tell from a natural clip. {len(rows)} metamers of
-{counted(len(rights), "clip")}; listed by audiometamer {__version__}.
+{pluralize(len(rights), "clip")}; listed by audiometamer {__version__}.
 
 - Models: {"; ".join(weights)}.
 - Layers: {", ".join(dict.fromkeys(row.layer for row in rows))}.
 - Method: {"; ".join(methods)}.
-- Seeds: {some_of([str(seed) for seed in seeds], _MOST_NAMED)}.
+- Seeds: {first_few([str(seed) for seed in seeds], _MOST_NAMED)}.
 - Plan: `plan.toml`, with `clips.csv`; each later one is `plan-2.toml` and so on. `audiometamer run plan.toml`, in this folder,
   makes what of it is missing.
 - Every sound has its settings, seeds, versions, loss and evidence in the `item.json` beside it.
@@ -376,15 +370,10 @@ verify`) finds every file that has changed.
 ## Licences
 Of the clips; a metamer is made from its clip. Each clip is listed in `LICENCES.tsv`.
 
-{chr(10).join(f"- {licence}: {counted(count, 'clip')}" for licence, count in sorted(licences.items()))}
+{chr(10).join(f"- {licence}: {pluralize(count, 'clip')}" for licence, count in sorted(licences.items()))}
 {unknown}"""
 
 
 def _rate(count: Mapping[str, int]) -> str:
     judged = count["passed"] + count["failed"]
     return f"{100 * count['passed'] / judged:.0f} %" if judged else "–"
-
-
-def counted(n: int, word: str) -> str:
-    """A number of things in words: ``1 clip``, ``2 clips``."""
-    return f"{n} {word}{'s' * (n != 1)}"

@@ -7,13 +7,14 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError, BrokenError
 from audiometamer.jobs.claims import is_running
-from audiometamer.metamers.results import read_item, read_planned, warn_of_broken
+from audiometamer.metamers.record_files import warn_about_broken
+from audiometamer.metamers.results import read_item, read_planned
 from audiometamer.stimuli.layout import CLAIMS, Failure, read_failure
 
 STATES = ("passed", "failed", "unjudged", "running", "error", "to do")
 
 
-class Trouble(msgspec.Struct, frozen=True):
+class ItemError(msgspec.Struct, frozen=True):
     """An item that could not be made."""
 
     folder: str
@@ -43,7 +44,7 @@ class Status(msgspec.Struct, frozen=True):
     total: int
     counts: dict[str, int]
     layers: dict[str, dict[str, dict[str, int]]]
-    errors: list[Trouble]
+    errors: list[ItemError]
 
     @property
     def made(self) -> int:
@@ -60,7 +61,7 @@ def read_status(folder: Path) -> Status:
         If the folder is none.
     """
     counts: dict[tuple[str, str], Counter[str]] = {}
-    errors: list[Trouble] = []
+    errors: list[ItemError] = []
     broken: list[str] = []
     wanted = read_planned(folder)
     claims = folder / CLAIMS
@@ -78,9 +79,9 @@ def read_status(folder: Path) -> Status:
         except AudioMetamerError as error:
             state, failure = "error", Failure(str(error), type(error).__name__, "")
         if failure is not None:
-            errors.append(Trouble(item.folder, failure.message, failure.type, failure.when))
+            errors.append(ItemError(item.folder, failure.message, failure.type, failure.when))
         counts.setdefault((item.model, item.layer), Counter())[state] += 1
-    warn_of_broken(broken, "counts as not made; `audiometamer run` makes it again")
+    warn_about_broken(broken, "counts as not made; `audiometamer run` makes it again")
     layers: dict[str, dict[str, dict[str, int]]] = {}
     for (model, layer), found in counts.items():
         layers.setdefault(model, {})[layer] = _all_states(found)

@@ -11,25 +11,17 @@ from pathlib import Path, PurePosixPath
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
 from audiometamer.io.files import atomic_write, set_aside
 from audiometamer.io.hashes import file_sha256
-from audiometamer.io.names import as_on_any_disk
-from audiometamer.jobs.claims import stamp
-from audiometamer.metamers.belonging import is_original, is_signal
-from audiometamer.metamers.results import (
-    ITEMS,
-    PLANNED,
-    RECORD,
-    check_set,
-    is_set,
-    read_item,
-    record_file,
-    records_of,
-    result_at,
-    warn_of_broken,
-)
-from audiometamer.signals.whole import is_whole
+from audiometamer.io.names import portable_key
+from audiometamer.jobs.claims import file_stamp
+from audiometamer.metamers.folder_kinds import check_set, is_set
+from audiometamer.metamers.integrity import is_original, is_signal
+from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, find_records, relative_record_path
+from audiometamer.metamers.record_files import warn_about_broken
+from audiometamer.metamers.results import read_item, read_result
+from audiometamer.signals.integrity import is_intact
 from audiometamer.stimuli.layout import ATTEMPTS, ERROR, MANIFEST, ORIGINALS
-from audiometamer.stimuli.proof import Contents, Difference, Kind, faults
-from audiometamer.stimuli.running import is_named_as_of_runs, is_of_runs
+from audiometamer.stimuli.proof import Difference, DifferenceKind, SetContents, find_faults
+from audiometamer.stimuli.running import is_auxiliary, is_named_like_auxiliary
 
 _LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)")
 # GNU coreutils writes names that hold these with a backslash before the line.
@@ -51,7 +43,7 @@ def write_manifest(stimulus_set: Path) -> Path:
     """
     path = stimulus_set / MANIFEST
     before = _sums_before(stimulus_set)
-    contents = Contents(stimulus_set)
+    contents = SetContents(stimulus_set)
     there = sorted(_files(stimulus_set, listed=before))
     links = {file for file in there if (stimulus_set / file).is_symlink()}
     for file in there:
@@ -59,7 +51,9 @@ def write_manifest(stimulus_set: Path) -> Path:
             contents.read(file)
     sums = {file: before[file] for file in before if _is_linked(file, links)} | contents.sums
     damaged = _damaged(before, contents)
-    doubtful = {fault.file: fault for fault in faults(contents) if not (fault.file in damaged or _is_linked(fault.file, links))}
+    doubtful = {
+        fault.file: fault for fault in find_faults(contents) if not (fault.file in damaged or _is_linked(fault.file, links))
+    }
     doubtful |= {file: Difference("link", file) for file in sorted(links)}
     if damaged:
         told = (
@@ -84,7 +78,7 @@ def _sums_before(stimulus_set: Path) -> dict[str, str]:
     try:
         return read_manifest(stimulus_set) if path.exists() else {}
     except AudioMetamerError as error:
-        warn_of_broken([str(error)], "it is set aside and written anew")
+        warn_about_broken([str(error)], "it is set aside and written anew")
         set_aside(path)
         return {}
 
@@ -93,7 +87,7 @@ def _more(files: Sized) -> str:
     return f" and {len(files) - 1} more" if len(files) > 1 else ""
 
 
-def _damaged(before: Mapping[str, str], contents: Contents) -> list[str]:
+def _damaged(before: Mapping[str, str], contents: SetContents) -> list[str]:
     """Records, signals of items, and originals, that are not what they were, and were not written by a run since."""
     changed = {file for file, digest in contents.sums.items() if before.get(file, digest) != digest}
     written = {file for file in changed if file in contents.records and before[file] in contents.records[file].replaces}
@@ -116,13 +110,13 @@ def listed_sum(record: Path) -> list[str]:
     depth = 6 if record.parent.name.isdigit() and record.parents[1].name == ATTEMPTS else 4  # a model may be called so
     stimulus_set = record.parents[depth]
     with suppress(AudioMetamerError):  # the end of the run says what is wrong with it
-        digest = _listed(stimulus_set, stamp(stimulus_set / MANIFEST)).get(record.relative_to(stimulus_set).as_posix())
+        digest = _listed(stimulus_set, file_stamp(stimulus_set / MANIFEST)).get(record.relative_to(stimulus_set).as_posix())
         return [] if digest is None else [digest]
     return []
 
 
 @lru_cache(maxsize=1)
-def _listed(stimulus_set: Path, _stamp: tuple[int, int]) -> dict[str, str]:
+def _listed(stimulus_set: Path, _manifest_stamp: tuple[int, int]) -> dict[str, str]:
     """The sums of a manifest, read once as long as it is the same file."""
     return read_manifest(stimulus_set) if (stimulus_set / MANIFEST).exists() else {}
 
@@ -164,15 +158,15 @@ def verify(stimulus_set: Path) -> Iterator[Difference]:
     A folder of `audiometamer synth` has no manifest: its records alone are looked at. Each file is read once, a piece at a time.
     Nothing is written.
     """
-    if not is_set(stimulus_set) and (records := records_of(stimulus_set)):
+    if not is_set(stimulus_set) and (records := find_records(stimulus_set)):
         yield from _verify_beside(stimulus_set, records)
         return
     sums = read_manifest(stimulus_set)
     there = set(_files(stimulus_set, precise=True))
     links = {file for file in there if (stimulus_set / file).is_symlink()}
-    found: dict[str, Kind] = {file: "missing" for file in sums if file not in there}
+    found: dict[str, DifferenceKind] = {file: "missing" for file in sums if file not in there}
     found |= {file: "extra" for file in there if file not in sums}
-    contents = Contents(stimulus_set)
+    contents = SetContents(stimulus_set)
     for file in sorted(there - links):
         try:
             contents.read(file)
@@ -181,7 +175,7 @@ def verify(stimulus_set: Path) -> Iterator[Difference]:
         else:
             if sums.get(file, contents.sums[file]) != contents.sums[file]:
                 found[file] = "changed"
-    for kind, file in faults(contents):
+    for kind, file in find_faults(contents):
         if kind == "misplaced" or found.get(file, "extra") == "extra":
             found[file] = kind
     found = {file: kind for file, kind in found.items() if not _is_linked(file, links)} | dict.fromkeys(links, "link")
@@ -196,9 +190,9 @@ def _is_linked(file: str, links: Set[str]) -> bool:
 def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference]:
     """What does not belong together of the metamers of `synth`."""
     seen: set[str] = set()
-    sum_of = cache(file_sha256)  # metamers share originals
+    file_hash = cache(file_sha256)  # metamers share originals
 
-    def once(kind: Kind, file: str) -> Iterator[Difference]:
+    def once(kind: DifferenceKind, file: str) -> Iterator[Difference]:
         if file not in seen:
             seen.add(file)
             yield Difference(kind, file)
@@ -211,12 +205,12 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
         if links:
             continue
         try:
-            result = result_at(record)
+            result = read_result(record)
         except AudioMetamerError:
             yield Difference("unreadable", name)
             continue
         evidence = result.evidence
-        if _as_named_before(name) != _as_named_before(record_file(evidence.settings)):
+        if _as_named_before(name) != _as_named_before(relative_record_path(evidence.settings)):
             yield Difference("misplaced", name)
         for file, belongs in ((result.file, is_signal), (result.original, is_original)):
             path = folder / file
@@ -226,7 +220,7 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
                 yield from once("missing", file)
             else:
                 try:
-                    if not belongs(evidence, path, sum_of):
+                    if not belongs(evidence, path, file_hash):
                         yield from once("foreign", file)
                 except AudioMetamerError:
                     yield from once("unreadable", file)
@@ -234,7 +228,7 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
 
 def _as_named_before(file: str) -> str:
     """A record's file so that names by version 0.1 are the same."""
-    return re.sub("[+=]", "_", as_on_any_disk(file))
+    return re.sub("[+=]", "_", portable_key(file))
 
 
 def lists_all(stimulus_set: Path) -> bool:
@@ -243,7 +237,7 @@ def lists_all(stimulus_set: Path) -> bool:
     return listed.keys() == set(_files(stimulus_set, listed=listed))
 
 
-def made_since(differences: Iterable[Difference]) -> int:
+def count_made_since(differences: Iterable[Difference]) -> int:
     """How many items were made, or tried again, since a manifest was written: their records, or an attempt's, are not in it."""
     extra = [file.split("/") for kind, file in differences if kind == "extra"]
     return len({tuple(parts[:4]) for parts in extra if parts[0] == ITEMS and parts[-1] == RECORD})
@@ -259,7 +253,8 @@ def _files(stimulus_set: Path, *, listed: Container[str] | None = None, precise:
         Files of the manifest that is there: of items and originals, only whole ones are then taken, and those that it lists, as
         they were whole once. Default: all files.
     precise : bool
-        Whether what runs need is recognised by more than its name; see `audiometamer.stimuli.running.is_of_runs`. Default False.
+        Whether auxiliary files are recognised by more than their names; see `audiometamer.stimuli.running.is_auxiliary`.
+        Default False.
     """
 
     def refuse(error: OSError) -> None:
@@ -271,11 +266,11 @@ def _files(stimulus_set: Path, *, listed: Container[str] | None = None, precise:
         if listed is not None and len(at.parts) > 3 and at.parts[0] == ITEMS and not _is_made(stimulus_set, at, names, listed):
             names = [name for name in names if name == ERROR]
         elif listed is not None and at.parts[:1] == (ORIGINALS,):
-            names = [name for name in names if (at / name).as_posix() in listed or is_whole(Path(folder, name))]
+            names = [name for name in names if (at / name).as_posix() in listed or is_intact(Path(folder, name))]
         links = [name for name in subfolders if Path(folder, name).is_symlink()]  # which are not walked into
         for file in ((at / name).as_posix() for name in (*names, *links)):
             own = file == MANIFEST and not (precise and (stimulus_set / file).is_symlink())
-            if not own and not (is_of_runs(stimulus_set, file) if precise else is_named_as_of_runs(file)):
+            if not own and not (is_auxiliary(stimulus_set, file) if precise else is_named_like_auxiliary(file)):
                 yield file
 
 

@@ -40,7 +40,7 @@ def test_metamers_of_several_folders_share_their_clips(tmp_path):
 
 def test_a_set_of_a_plan_is_read_as_a_folder_of_synth_is(tmp_path):
     path = write_plan(tmp_path, n_clips=2)
-    run(expand(path, read_plan(path)), device="cpu")
+    run(expand(read_plan(path)), device="cpu")
     found = read_collection([tmp_path / "set"])
     assert found.clips == ["c0", "c1"]
     assert [(made.clip, made.layer, made.seed, made.natural) for made in found.metamers] == [

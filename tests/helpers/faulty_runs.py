@@ -121,14 +121,14 @@ def make_on_a_read_only_disk(path, folder):
     disk = Disk(folder)
     assert make(path) == 0
     path.write_text(path.read_text().replace("[0, 1]", "[0, 1, 2]"))
-    write = run_module.Worker._write
+    write = run_module.Queue.write
 
     def write_and_lock(*args):  # not before: no disk becomes read-only while a file is open for writing, as the claim is
         is_written = write(*args)
         disk.make_read_only()
         return is_written
 
-    run_module.Worker._write = write_and_lock
+    run_module.Queue.write = write_and_lock
     for command in (("run", path), ("run", path), ("stimuli", "index", folder)):
         told = refused(*command)
         assert re.search(rf"could not write (into )?{folder}.*: (Read-only file system|Permission denied)", told), told

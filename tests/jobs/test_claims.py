@@ -14,7 +14,7 @@ import pytest
 from processes import finished, started
 
 from audiometamer.errors import AudioMetamerWarning
-from audiometamer.jobs.claims import Claims, forget_dead, is_running
+from audiometamer.jobs.claims import Claims, is_running, remove_dead_claims
 
 
 def write(folder, key, *, host, pid):
@@ -75,7 +75,7 @@ def test_interrupted_at_any_moment_it_gives_its_claims_back(tmp_path):
 
     for line in range(1000):
         claims = Claims(tmp_path / str(line))
-        with claims.alive():
+        with claims.heartbeat():
             reached = interrupted_before(line, take_and_release)
         assert not list(claims.folder.glob("[!.]*")), line
         if not reached:
@@ -85,7 +85,7 @@ def test_interrupted_at_any_moment_it_gives_its_claims_back(tmp_path):
 
 def test_what_another_holds_is_not_given_back(tmp_path):
     claims = Claims(tmp_path)
-    with claims.alive():
+    with claims.heartbeat():
         write(tmp_path, "a", host="elsewhere", pid=1)
         assert not claims.take("a")
         claims.release("a")
@@ -117,9 +117,9 @@ def test_processes_of_one_origin_are_told_apart(tmp_path):
 
 def test_claims_of_the_dead_are_forgotten_and_those_of_the_living_stay(tmp_path):
     write(tmp_path, "a", host=platform.node(), pid=dead_process())
-    assert forget_dead(tmp_path)
+    assert remove_dead_claims(tmp_path)
     write(tmp_path, "b", host="elsewhere", pid=1)
-    assert not forget_dead(tmp_path)
+    assert not remove_dead_claims(tmp_path)
     assert [path.name for path in tmp_path.glob("[!.]*")] == ["b"]
 
 
@@ -127,7 +127,7 @@ def test_what_is_no_claim_is_left_where_it_is(tmp_path):
     (tmp_path / "claims" / "more").mkdir(parents=True)
     (tmp_path / "claims" / "sound.wav").write_bytes(b"RIFF")
     os.utime(tmp_path / "claims" / "sound.wav", (0, 0))
-    assert forget_dead(tmp_path / "claims")
+    assert remove_dead_claims(tmp_path / "claims")
     assert {path.name for path in (tmp_path / "claims").glob("[!.]*")} == {"more", "sound.wav"}
 
 
@@ -143,11 +143,11 @@ def test_a_claim_of_another_machine_is_taken_over_after_silence_by_our_stopwatch
     os.utime(tmp_path / "a", (0, 0))  # its clock is of no account
     claims = Claims(tmp_path, silence=0.2)
     assert not claims.take("a")
-    assert claims.is_silent("a")
+    assert claims.may_be_gone("a")
     now += 0.15
     os.utime(tmp_path / "a", (5, 5))  # a sign of life, by a clock that is wrong
     assert not claims.take("a")
-    assert not claims.is_silent("a")
+    assert not claims.may_be_gone("a")
     now += 0.15
     assert not claims.take("a")
     now += 0.1
@@ -164,7 +164,7 @@ def test_a_worker_whose_claim_was_taken_over_leaves_it_alone(tmp_path):
 
 def test_claims_beat_while_their_worker_lives(tmp_path):
     claims = Claims(tmp_path, beat=0.01)
-    with claims.alive():
+    with claims.heartbeat():
         claims.take("a")
         os.utime(tmp_path / "a", (0, 0))
         end = time.monotonic() + 10
@@ -177,7 +177,7 @@ def test_claims_beat_while_their_worker_lives(tmp_path):
 def test_without_links_claims_are_taken_and_given_back(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", without_links)
     first, second = Claims(tmp_path), Claims(tmp_path)
-    with first.alive():
+    with first.heartbeat():
         assert first.take("a")
         assert not second.take("a")
         assert json.loads((tmp_path / "a").read_text())["pid"] == os.getpid()
@@ -190,7 +190,7 @@ def test_a_claim_that_is_being_written_is_anothers_until_it_is_silent(tmp_path):
     (tmp_path / "a").touch()
     claims = Claims(tmp_path, silence=0.05)
     assert not claims.take("a")
-    assert not forget_dead(tmp_path)
+    assert not remove_dead_claims(tmp_path)
     assert is_running(tmp_path / "a")
     time.sleep(0.1)
     assert claims.take("a")
@@ -207,10 +207,10 @@ def test_a_claim_that_cannot_be_read_is_soon_nobodys(tmp_path, content):
     assert claims.held.keys() == {"a"}
     os.utime(tmp_path / "a", (0, 0))
     (tmp_path / "b").write_bytes(content)
-    assert not forget_dead(tmp_path)
+    assert not remove_dead_claims(tmp_path)
     os.utime(tmp_path / "b", (0, 0))
     claims.release("a")
-    assert forget_dead(tmp_path)
+    assert remove_dead_claims(tmp_path)
     assert not list(tmp_path.glob("[!.]*"))
 
 
@@ -254,14 +254,14 @@ def test_a_number_that_counts_elsewhere_says_nothing_here(tmp_path, where):
     """Of a container with the name of this host, say: nobody has that number here, or another process."""
     hold(tmp_path, "a", pid=dead_process(), numbering=where)
     assert not Claims(tmp_path).take("a")
-    assert not forget_dead(tmp_path)
+    assert not remove_dead_claims(tmp_path)
     hold(tmp_path, "b", numbering=where)
     assert not Claims(tmp_path).take("b")
     assert Claims(tmp_path, silence=-1).take("b"), "nobody has seen it alive"
 
 
 def test_where_nothing_is_known_of_numbers_a_claim_is_not_taken_from_the_living(tmp_path, monkeypatch):
-    monkeypatch.setattr("audiometamer.jobs.claims.numbering", lambda: "")
+    monkeypatch.setattr("audiometamer.jobs.claims.pid_namespace", lambda: "")
     hold(tmp_path, "a", pid=dead_process())
     assert not Claims(tmp_path).take("a")
 
@@ -287,7 +287,7 @@ def test_who_was_suspended_writes_nothing_and_leaves_the_others(tmp_path):
     assert suspended.write("a", "items/a", lambda: written.append("suspended"))
     as_seen_from_elsewhere(tmp_path / "a")
     assert other.take("a")
-    with suspended.alive():
+    with suspended.heartbeat():
         os.utime(tmp_path / "a", (0, 0))
         time.sleep(0.02)
         assert (tmp_path / "a").stat().st_mtime == 0, "it gives no signs of life for another"

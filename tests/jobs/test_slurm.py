@@ -7,14 +7,14 @@ from command_line import refused
 from tiny_plan import write_plan
 
 from audiometamer.cli import main
-from audiometamer.jobs.slurm import Resources, script, seconds_of
+from audiometamer.jobs.slurm import SlurmResources, parse_time_limit, sbatch_script
 
 
 def test_the_script_says_what_it_asks_for(tmp_path):
-    asked = Resources(
+    asked = SlurmResources(
         tasks=12, time="01:30:00", gpus=1, partition="gpu", modules=["cuda/12.4"], memory="16G", options=["--comment=two words"]
     )
-    text = script(tmp_path / "my plan.toml", asked)
+    text = sbatch_script(tmp_path / "my plan.toml", asked)
     for line in (
         "--array=0-11",
         "--time=01:30:00",
@@ -34,7 +34,7 @@ def test_the_script_says_what_it_asks_for(tmp_path):
 
 
 def test_the_worker_uses_every_gpu_of_its_task(tmp_path):
-    text = script(tmp_path / "plan.toml", Resources(gpus=4, device="cuda", attempts=3))
+    text = sbatch_script(tmp_path / "plan.toml", SlurmResources(gpus=4, device="cuda", attempts=3))
     assert "plan.toml --device cuda --workers 4 --retry failed --attempts 3 &\n" in text
 
 
@@ -55,7 +55,7 @@ def test_what_was_edited_is_kept(tmp_path, capsys):
     [("90", 5400), ("90:30", 5430), ("01:30:00", 5400), ("1-12", 129_600), ("2-00:30", 174_600), ("1-00:00:05", 86_405)],
 )
 def test_time_limits_as_sbatch_reads_them(time, seconds):
-    assert seconds_of(time) == seconds
+    assert parse_time_limit(time) == seconds
 
 
 def test_a_time_limit_that_leaves_no_time_is_refused(tmp_path, capsys):

@@ -8,7 +8,7 @@ import pytest
 from processes import CONTEXT
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.jobs.workers import run_many
+from audiometamer.jobs.workers import run_processes
 
 
 def refuse(*_):
@@ -53,10 +53,10 @@ def quick(monkeypatch):
 )
 def test_it_is_said_why_a_worker_ended(quick, work, workers, told):
     with pytest.raises(AudioMetamerError) as raised:
-        run_many(work, workers, device="cpu", watch=lambda _: None)
+        run_processes(work, workers, device="cpu", watch=lambda _: None)
     assert str(raised.value) == f"{told}; what they had finished is kept"
 
 
 def test_notes_of_workers_are_passed_on(quick):
     with pytest.warns(AudioMetamerWarning, match="^a clip was padded$"):
-        run_many(note, 1, device="cpu", watch=lambda _: None)
+        run_processes(note, 1, device="cpu", watch=lambda _: None)

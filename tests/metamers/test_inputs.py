@@ -57,9 +57,9 @@ def test_gradients_are_on_for_the_synthesis_alone(model, context):
         (found,) = am.synthesize(model, noise(), "conv", **QUICK)  # an inference tensor, under inference_mode
         assert not torch.is_grad_enabled()
         am.Model(frozen(Keyword()) if context is torch.no_grad else model.network, sample_rate=SAMPLE_RATE, duration=0.1)
-        target = am.record(model, noise()[None], "conv")["conv"]
+        target = am.record(model, noise()[None], "conv")
         matched = am.match(
-            lambda x: am.record(model, x, "conv")["conv"], target, noise(1)[None], domain=Waveform(),
+            lambda x: am.record(model, x, "conv"), target, noise(1)[None], domain=Waveform(),
             optimizer=NormalizedDescent(Halving(0.1)), steps=2,
         )  # fmt: skip
     assert torch.equal(found.samples, expected.samples)

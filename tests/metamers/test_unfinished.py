@@ -15,7 +15,7 @@ from audiometamer.matching.stopping import Stuck
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.metamers.methods import Attempt, Method
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.unfinished import Checkpoints, load_unfinished, resumes, save_unfinished
+from audiometamer.metamers.unfinished import Checkpoints, can_resume, load_unfinished, save_unfinished
 
 
 class Stopped(Exception):
@@ -113,7 +113,7 @@ def test_what_is_no_checkpoint(tmp_path, content):
     settings = Settings("c", "0", "m", "1", "relu0", 0, "default", 20, "inversion")
     with pytest.warns(am.AudioMetamerWarning, match=r"kept\.safetensors is not a checkpoint: .*; its metamer is begun again"):
         assert Checkpoints(lambda _: tmp_path / "kept.safetensors").load(settings, "") is None
-    assert not resumes(tmp_path / "kept.safetensors", seed=0, attempts=0)
+    assert not can_resume(tmp_path / "kept.safetensors", seed=0, attempts=0)
     assert load_unfinished(tmp_path / "none.safetensors") is None
 
 
@@ -122,9 +122,9 @@ def test_what_is_left_over_from_before_a_metamer_was_finished_does_not_resume_it
     stopped = Checkpoints(lambda _: path, stop=lambda: True)
     with pytest.raises(KeyboardInterrupt):
         am.synthesize(tiny, tiny_clip, "relu1", steps=20, checkpoints=stopped)
-    assert resumes(path, seed=0, attempts=0)  # it has no attempt to its end
-    assert not resumes(path, seed=0, attempts=1)  # the metamer has: it was finished, and then the process was killed
-    assert not resumes(tmp_path / "none.safetensors", seed=0, attempts=0)
+    assert can_resume(path, seed=0, attempts=0)  # it has no attempt to its end
+    assert not can_resume(path, seed=0, attempts=1)  # the metamer has: it was finished, and then the process was killed
+    assert not can_resume(tmp_path / "none.safetensors", seed=0, attempts=0)
 
 
 class Holding:

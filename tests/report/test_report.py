@@ -250,7 +250,7 @@ def test_what_is_not_finished_is_shown_as_far_as_it_is(folder, spoil, note, show
 
 def test_a_set_has_the_same_page_and_on_demand_the_same_figures(tmp_path, capsys):
     path = write_plan(tmp_path, n_clips=2)
-    run(expand(path, read_plan(path)), device="cpu")
+    run(expand(read_plan(path)), device="cpu")
     assert main(["report", str(tmp_path / "set")]) == 0
     data = data_of(tmp_path / "set" / "report.html")
     items = list(iterate_results(tmp_path / "set"))

@@ -9,9 +9,9 @@ import click
 import pytest
 
 from audiometamer.cli import audiometamer
-from audiometamer.stimuli.export import Entry
+from audiometamer.stimuli.exports.sounds import ExportedSound
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.plan import Clips, Plan, PlannedModel, read_plan
+from audiometamer.stimuli.plan import ClipSelection, Plan, PlannedModel, read_plan
 from audiometamer.stimuli.set import COLUMNS
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ FIRST_CELLS = [re.findall(r"`([^`]+)`", line.split("|")[1]) for line in PAGE.spl
 
 def test_every_key_of_a_plan_is_explained():
     explained = [name for cell in FIRST_CELLS for name in cell]
-    keys = {*Plan.__struct_fields__, *Clips.__struct_fields__, *PlannedModel.__struct_fields__} - {"clips", "models"}
+    keys = {*Plan.__struct_fields__, *ClipSelection.__struct_fields__, *PlannedModel.__struct_fields__} - {"clips", "models"}
     assert keys <= set(explained)
     assert {"[clips]", "[[models]]"} <= set(explained)
 
@@ -29,14 +29,14 @@ def test_every_key_of_a_plan_is_explained():
 def test_every_column_is_explained_in_its_order():
     columns = [name for cell in FIRST_CELLS for name in cell if name in COLUMNS]
     assert tuple(columns[-len(COLUMNS) :]) == COLUMNS
-    assert all(f"`{name}`" in PAGE for name in Entry.__struct_fields__ if name != "about")
+    assert all(f"`{name}`" in PAGE for name in ExportedSound.__struct_fields__ if name != "about")
 
 
 def test_the_plan_on_the_page_is_one(tmp_path):
     (tmp_path / "words.toml").write_text(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0])
     shutil.copytree(ROOT / "stimuli", tmp_path / "stimuli")
     with pytest.warns(match="samples beyond"):
-        assert len(expand(tmp_path / "words.toml", read_plan(tmp_path / "words.toml")).items) == 12
+        assert len(expand(read_plan(tmp_path / "words.toml")).items) == 12
 
 
 @pytest.mark.parametrize("line", [line for line in PAGE.splitlines() if line.startswith("audiometamer ")])

@@ -58,7 +58,7 @@ def test_fewer_steps_than_the_methods_have_an_upper_bound(tmp_path, monkeypatch,
         "[[models]]", '[[models]]\nnull = "null.json"'
     )
     path = write_plan(tmp_path, text)
-    found = estimate(path, read_plan(path), device="cpu")
+    found = estimate(read_plan(path), device="cpu")
     assert (found.at_most is not None) is bounded
     if bounded:
         assert found.at_most > found.seconds
@@ -73,10 +73,10 @@ def test_no_batch_is_measured_that_the_plan_cannot_fill(tmp_path, monkeypatch):
 
     monkeypatch.setattr(estimating, "time_step", told)
     path = write_plan(tmp_path, PLAN.replace("batch_size = 2", "batch_size = 128"), n_clips=3)
-    found = estimate(path, read_plan(path), device="cpu")
+    found = estimate(read_plan(path), device="cpu")
     assert sorted(asked) == [1, 6]  # three clips, two seeds
     assert [row.seconds for row in found.rows] == [pytest.approx(20 * 0.6 + 6 * 0.5)]  # no null distribution: one attempt
     assert found.seconds == pytest.approx(found.rows[0].seconds + found.reading)
     assert 0 < found.reading < 60
-    unmeasured = estimate(path, read_plan(path), device="cpu", measure=False)
+    unmeasured = estimate(read_plan(path), device="cpu", measure=False)
     assert unmeasured.seconds is None

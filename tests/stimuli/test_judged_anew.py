@@ -9,7 +9,8 @@ import scipy.io.wavfile
 from tiny_plan import PLAN, write_plan
 
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
-from audiometamer.metamers.results import RECORD, iterate_results
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.results import iterate_results
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.layout import CHECKPOINT, MANIFEST
@@ -24,7 +25,7 @@ WITH_NULL = PLAN.replace("[[models]]", '[[models]]\nnull = "null.json"')
 
 
 def make(path, **how):
-    run(expand(path, read_plan(path)), device="cpu", **how)
+    run(expand(read_plan(path)), device="cpu", **how)
     return {item.key: item for item in iterate_results(path.parent / "set")}
 
 
@@ -76,7 +77,7 @@ def test_a_null_that_comes_later_judges_what_is_made(unjudged, tmp_path, old):
     assert files(tmp_path) == made
     assert len(after) == len(before) == 6
     assert read_status(tmp_path / "set").counts["passed"] == 6
-    (expected,) = {item.judge_sha256 for item in expand(path, read_plan(path)).items}
+    (expected,) = {item.judge_sha256 for item in expand(read_plan(path)).items}
     for item in after.values():
         evidence = read_record(tmp_path / "set" / item.record).evidence
         assert evidence.verdict.margin["snr_db"] == pytest.approx(snr(item) + 100, abs=1e-3)
@@ -92,7 +93,7 @@ def test_a_null_that_comes_later_judges_what_is_made(unjudged, tmp_path, old):
 
 def test_an_old_set_is_recognised_as_made(unjudged, tmp_path):
     path, _ = unjudged
-    (judge,) = {item.judge_sha256 for item in expand(path, read_plan(path)).items}
+    (judge,) = {item.judge_sha256 for item in expand(read_plan(path)).items}
     as_of_version_0_1(tmp_path / "set", judge)
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "set" / "items").rglob("*") if file.is_file()}
     make(path)
@@ -192,7 +193,7 @@ def test_the_judge_is_no_part_of_an_identity(unjudged):
     path, before = unjudged
     write_null(path.parent, 3.0)
     path.write_text(WITH_NULL)
-    items = expand(path, read_plan(path)).items
+    items = expand(read_plan(path)).items
     assert {item.key for item in items} == before.keys()
     assert all(item.has_null for item in items)
     assert b"judge" not in msgspec.json.encode(items[0].identity)

@@ -1,19 +1,23 @@
 """What a plan says, and the place of every mistake in it."""
 
 import os
+import pickle
 
 import pytest
 from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
+from audiometamer.metamers.methods import load_method
 from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.plan import _once, read_plan, sources, write_resolved
+from audiometamer.stimuli.plan import ClipSelection, Plan, PlannedModel, read_plan
+from audiometamer.stimuli.resolved import write_resolved_plan
+from audiometamer.stimuli.sources import find_sources
 
 
 def mistake(tmp_path, text, *, n_clips=3):
     path = write_plan(tmp_path, text, n_clips=n_clips)
     with pytest.raises(am.AudioMetamerError) as error:
-        expand(path, read_plan(path))
+        expand(read_plan(path))
     message = str(error.value)
     assert "\n" not in message
     assert message.startswith(f"{path}: ") or "not TOML" in message
@@ -60,20 +64,20 @@ def test_a_table_of_clips_that_lies_where_the_set_goes_is_left_alone(tmp_path):
     path = write_plan(tmp_path, PLAN.replace('output = "set"', 'output = "."'))
     before = (tmp_path / "clips.csv").read_text()
     plan = read_plan(path)
-    found = [write_resolved(path, plan, sources(path, plan.clips), [["relu0"]], tmp_path).name for _ in range(2)]
+    found = [write_resolved_plan(plan, find_sources(plan), [["relu0"]]).name for _ in range(2)]
     assert found == ["clips-2.csv", "clips-2.csv"]
     assert (tmp_path / "clips.csv").read_text() == before
 
 
 def test_a_selection_by_column_and_a_draw_by_seed(tmp_path):
     path = write_plan(tmp_path, n_clips=8)
-    chosen = [source.name for source in sources(path, read_plan(path).clips)]
+    chosen = [source.name for source in find_sources(read_plan(path))]
     assert chosen == [f"c{k}" for k in range(8)]
     path.write_text(PLAN.replace('clips.csv"', 'clips.csv"\nselect.word = "yes"\ncount = 2\nseed = 3'))
-    drawn = [source.name for source in sources(path, read_plan(path).clips)]
+    drawn = [source.name for source in find_sources(read_plan(path))]
     assert len(drawn) == 2
     assert set(drawn) < {"c1", "c3", "c5", "c7"}
-    assert drawn == [source.name for source in sources(path, read_plan(path).clips)]
+    assert drawn == [source.name for source in find_sources(read_plan(path))]
 
 
 def test_two_clips_of_one_name_are_refused_unless_the_table_names_them(tmp_path):
@@ -83,22 +87,22 @@ def test_two_clips_of_one_name_are_refused_unless_the_table_names_them(tmp_path)
     table = tmp_path / "clips.csv"
     table.write_text(table.read_text().replace("c0.wav", "more/c1.wav"))
     with pytest.raises(am.AudioMetamerError, match="would both be called 'c1'; rename one, or give the table a column name"):
-        sources(path, read_plan(path).clips)
+        find_sources(read_plan(path))
     table.write_text("name,path\na b,c1.wav\nü,more/c1.wav\n")
-    assert [source.name for source in sources(path, read_plan(path).clips)] == ["a b", "ü"]
+    assert [source.name for source in find_sources(read_plan(path))] == ["a b", "ü"]
 
 
 def test_a_name_that_is_no_text_is_told_in_a_line(tmp_path):
     path = write_plan(tmp_path, PLAN.replace('table = "clips.csv"', 'folder = "."'), n_clips=1)
     os.rename(tmp_path / "c0.wav", os.fsencode(tmp_path) + b"/\xff.wav")  # noqa: PTH104 (no name of a `Path`)
     with pytest.raises(am.AudioMetamerError, match=r"clips: the name of b'.*/\\xff\.wav' is not UTF-8; rename it"):
-        sources(path, read_plan(path).clips)
+        find_sources(read_plan(path))
 
 
 def test_what_decides_the_samples_changes_the_key_and_nothing_else_does(tmp_path):
     def keys(text):
         path = write_plan(tmp_path, text)
-        return [item.key for item in expand(path, read_plan(path)).items]
+        return [item.key for item in expand(read_plan(path)).items]
 
     first = keys(PLAN)
     assert len(set(first)) == 6
@@ -107,6 +111,25 @@ def test_what_decides_the_samples_changes_the_key_and_nothing_else_does(tmp_path
     assert keys(PLAN.replace('["relu0"]', '["relu1", "relu0"]'))[6:] == first
     assert not set(keys(PLAN.replace("steps = 20", "steps = 21"))) & set(first)
     assert not set(keys(PLAN.replace("steps = 20", "steps = 20\nlevel = 0.05"))) & set(first)
+
+
+def test_all_mistakes_in_a_plan_are_listed_with_their_lines(tmp_path):
+    path = write_plan(tmp_path, PLAN.replace("[0, 1]", "[4, 4]").replace('table = "clips.csv"', 'select.word = "yes"'))
+    lines = path.read_text().splitlines()
+    seeds, clips = (next(k for k, line in enumerate(lines, 1) if line.startswith(key)) for key in ("seeds", "[clips]"))
+    with pytest.raises(am.AudioMetamerError) as error:
+        read_plan(path)
+    assert set(str(error.value).splitlines()) == {
+        f"{path}: 2 things are wrong:",
+        f"  line {seeds}: seeds: 4 is there twice",
+        f"  line {clips}: clips: give one of table, folder and files; none of them is given",
+    }
+
+
+def test_a_plan_travels_to_other_processes(tmp_path):
+    plan = pickle.loads(pickle.dumps(read_plan(write_plan(tmp_path))))
+    assert plan.method is load_method("default")
+    assert (plan.folder, plan.steps, plan.content.seeds) == (tmp_path / "set", 20, [0, 1])
 
 
 class Counted(int):
@@ -122,8 +145,11 @@ class Counted(int):
 
 
 def test_of_many_seeds_not_every_pair_is_compared():
+    def problems(seeds):
+        plan = Plan("set", ClipSelection(files=["a.wav"]), [PlannedModel("tiny")], seeds=seeds)
+        return list(map(str, plan.problems()))
+
     n = 2000
-    _once([Counted(k) for k in range(n)])
+    assert problems([Counted(k) for k in range(n)]) == []
     assert Counted.compared < 10 * n
-    with pytest.raises(am.AudioMetamerError, match=r"^7 is there twice$"):
-        _once([Counted(k % (n // 2)) for k in range(7, n)])
+    assert problems([Counted(k % (n // 2)) for k in range(7, n)]) == ["seeds: 7 is there twice"]

@@ -20,21 +20,29 @@ from tiny_plan import PLAN, write_plan
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerWarning
-from audiometamer.jobs.workers import Interruption, Pace, spell
+from audiometamer.jobs.queue import Queue
+from audiometamer.jobs.workers import Interruption
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
-from audiometamer.metamers.results import RECORD, iterate_results
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.results import iterate_results
 from audiometamer.metamers.unfinished import load_unfinished
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.layout import CHECKPOINT, read_failure
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.records import read_record
-from audiometamer.stimuli.run import RETRY_STRIDE, Worker, prepare, run
+from audiometamer.stimuli.run import RETRY_STRIDE, StimulusMaker, prepare, run
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import read_manifest, verify
 
 
 def opened(path):
-    return expand(path, read_plan(path))
+    return expand(read_plan(path))
+
+
+def queue_of(expansion, interruption=None, progress=None):
+    """One worker at a plan."""
+    maker = StimulusMaker(expansion, torch.device("cpu"), interruption=interruption)
+    return Queue(maker, expansion.items, expansion.folder / "claims", progress=progress)
 
 
 def made(folder):
@@ -241,9 +249,9 @@ def test_a_finished_item_has_no_checkpoint(tmp_path):
     expansion = opened(write_plan(tmp_path, n_clips=1))
     prepare(expansion)
     interruption = Interruption()
-    worker = Worker(expansion, torch.device("cpu"), report=lambda *_: interruption.ask(), interruption=interruption)
+    queue = queue_of(expansion, interruption=interruption, progress=lambda *_: interruption.ask())
     with pytest.raises(KeyboardInterrupt):
-        worker.work()
+        queue.work()
     assert len(list(expansion.folder.rglob(CHECKPOINT))) == 2
     run(expansion, device="cpu")
     assert len(list(iterate_results(expansion.folder))) == 2
@@ -273,21 +281,22 @@ def test_a_worker_whose_items_were_taken_over_discards_its_results(tmp_path):
     """As of a process that was suspended for long; also what it failed at, and its checkpoints."""
     expansion = opened(write_plan(tmp_path, n_clips=1))
     prepare(expansion)
-    first, second = (Worker(expansion, torch.device("cpu")) for _ in range(2))
-    mine, _ = first._claimed(expansion.items, 2)
+    first, second = queue_of(expansion), queue_of(expansion)
+    mine, _ = first.claim(expansion.items, 2)
     for claim in claims(expansion.folder):
         claim.unlink()
     assert second.work() == len(mine) == 2
     before = {path: path.read_bytes() for path in expansion.folder.glob("items/*/*/*/*")}
-    first.interruption.asked = True  # checkpoints are wanted at once
+    first.maker.open(mine[0].item)
+    first.maker.interruption.asked = True  # checkpoints are written at once
     with (
         pytest.warns(AudioMetamerWarning, match=r"relu0_seed[01]-.* was taken over by another worker"),
         pytest.raises(KeyboardInterrupt),
     ):
-        first._make(first._opened(0, mine[0][0]), mine, 2)
-    first.interruption.asked = False
-    first._make(first._opened(0, mine[0][0]), mine, 2)
-    first._failed(mine[0][0], ValueError("no"))
+        first.make(mine)
+    first.maker.interruption.asked = False
+    first.make(mine)
+    first.fail(mine[0].item, ValueError("no"))
     assert {path: path.read_bytes() for path in expansion.folder.glob("items/*/*/*/*")} == before
     assert first.made == 0
 
@@ -295,27 +304,27 @@ def test_a_worker_whose_items_were_taken_over_discards_its_results(tmp_path):
 def test_a_worker_leaves_alone_what_another_holds(tmp_path):
     expansion = opened(write_plan(tmp_path))
     prepare(expansion)
-    first, second = (Worker(expansion, torch.device("cpu")) for _ in range(2))
-    mine, rest = first._claimed(expansion.items, 2)
+    first, second = queue_of(expansion), queue_of(expansion)
+    mine, rest = first.claim(expansion.items, 2)
     assert [item for item, _ in mine] == expansion.items[:2]
     assert rest == expansion.items[2:]
-    others, _ = second._claimed(expansion.items[:1], 2)
+    others, _ = second.claim(expansion.items[:1], 2)
     assert not others
 
 
 def test_what_another_gives_back_at_the_last_moment_is_made(tmp_path, monkeypatch):
     expansion = opened(write_plan(tmp_path, PLAN.replace("steps = 20", "steps = 1"), n_clips=1))
     prepare(expansion)
-    first, second = (Worker(expansion, torch.device("cpu")) for _ in range(2))
-    held, _ = first._claimed(expansion.items, 2)
-    wait = second._wait
+    first, second = queue_of(expansion), queue_of(expansion)
+    held, _ = first.claim(expansion.items, 2)
+    wait = second.wait
 
     def wait_and_see():
         for item, _ in held:
             first.claims.release(item.key)
         return wait()
 
-    monkeypatch.setattr(second, "_wait", wait_and_see)
+    monkeypatch.setattr(second, "wait", wait_and_see)
     assert second.work() == 2
 
 
@@ -339,15 +348,3 @@ def test_notes_of_hundreds_of_clips_are_told_in_brief(tmp_path, capsys):
     assert len(notes) == len(told) + 1
     assert [line.endswith("channels were mixed down to one") for line in told] == [True, True, True, False]
     assert told[3] == "note: and 3 more of this kind; the record of each item has those of its clip"
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (150, "2 min"), (5400, "1.5 h"), (200_000, "2.3 days")])
-def test_spell(seconds, words):
-    assert spell(seconds) == words
-
-
-def test_what_is_attempted_again_is_not_counted_twice():
-    """Three items are there; two of them are attempted again, and no more than three can be there."""
-    told = []
-    Pace(3, lambda: 3, lambda share, message: told.append((share, message))).of_worker(2.0, "step 1")
-    assert told == [(1, "3 of 3; step 1")]

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.stimuli import select as selecting
-from audiometamer.stimuli.select import Rules, select, select_rows, write_selection
-from audiometamer.stimuli.set import Row, write_set
+from audiometamer.stimuli.select import SelectionRules, select, select_rows, write_selection
+from audiometamer.stimuli.set import IndexRow, write_set
 
 
 def row(clip, layer="a", *, attempt="first", seed=0, verdict="passed", rms=0.1, duration=2.0, model="m", steps=1):
-    return Row(
+    return IndexRow(
         file=f"items/{clip}/{model}/{layer}_seed{seed}-{steps}/metamer.wav", key="", clip=clip, model=model, layer=layer,
         seed=seed, verdict=verdict, snr_db=None, spearman_rho=None, pearson_r2=None, label_clip="", label_metamer="",
         method="", loss="", attempt=attempt, steps=steps, seconds=0.0, sample_rate=4000, duration=duration, rms=rms, peak=1.0,
@@ -27,7 +27,7 @@ def row(clip, layer="a", *, attempt="first", seed=0, verdict="passed", rms=0.1, 
 
 
 def chosen(*args, **rules):
-    return [(r.clip, r.layer) for r in select_rows(*args, Rules(**rules)).rows]
+    return [(r.clip, r.layer) for r in select_rows(*args, SelectionRules(**rules)).rows]
 
 
 def test_ways_of_making_can_be_left_out_and_their_condition_stays():
@@ -45,7 +45,7 @@ def test_ways_of_making_can_be_left_out_and_their_condition_stays():
     with pytest.raises(AudioMetamerError, match="no clip passed at all 2 conditions"):
         chosen(rows[2:4], {}, without_attempts=("layer before",))
     with pytest.raises(AudioMetamerError, match="without attempts is again; there are first, new noise, continued, layer before"):
-        Rules(without_attempts=("again",))
+        SelectionRules(without_attempts=("again",))
 
 
 def level_of(row):
@@ -93,7 +93,7 @@ def sets(draw):
     ]  # fmt: skip
     columns = draw(st.sampled_from([(), ("voice",), ("word", "voice")]))
     drop = draw(st.sampled_from([0, 1]))
-    return rows, clips, Rules(
+    return rows, clips, SelectionRules(
         among=draw(st.sampled_from(["complete", "largest"])), balance=columns[drop:], may_drop=columns[:drop],
         most_clips=draw(st.sampled_from([None, None, 2])), level_within=draw(st.sampled_from([None, 3.0])),
         duration_within=draw(st.sampled_from([None, 0.5])), seed=draw(st.integers(0, 3)),
@@ -157,7 +157,7 @@ def test_what_was_not_looked_at_is_bounded(monkeypatch):
     told = [("s", "one"), ("s", "one"), ("t", "one"), ("t", "two")]  # by word 3 can be had, by voice 4, by both 2
     about = {f"{k}{rms}": {"voice": v, "word": w} for rms in (0.1, 0.2) for k, (v, w) in enumerate(told)}
     rows = [row(clip, rms=float(clip[1:])) for clip in about]
-    rules = Rules(balance=("voice",), may_drop=("word",), level_within=1.0)
+    rules = SelectionRules(balance=("voice",), may_drop=("word",), level_within=1.0)
     counts = select_rows(rows, about, rules).counts
     assert (counts["selected"], counts["at_most"]) == (2, 2)
     monkeypatch.setattr(selecting, "_MOST_UNITS", 3)
@@ -167,24 +167,26 @@ def test_what_was_not_looked_at_is_bounded(monkeypatch):
 
 def test_the_seed_that_lies_in_the_window_is_taken():
     rows = [row("x", rms=0.1), row("y", rms=0.2), row("y", seed=1, rms=0.1)]
-    found = [select_rows(rows, {}, Rules(level_within=1.0, seed=seed)).rows for seed in range(5)]
+    found = [select_rows(rows, {}, SelectionRules(level_within=1.0, seed=seed)).rows for seed in range(5)]
     assert [[(r.clip, r.seed) for r in rows] for rows in found] == [[("x", 0), ("y", 1)]] * 5
 
 
 def test_one_seed_of_each_is_drawn_and_the_seed_decides():
     rows = [row(clip, seed=k, verdict="failed" if k == 0 else "passed") for clip in "abcdef" for k in range(4)]
-    found = [[r.seed for r in select_rows(rows, {}, Rules(seed=seed)).rows] for seed in range(5)]
+    found = [[r.seed for r in select_rows(rows, {}, SelectionRules(seed=seed)).rows] for seed in range(5)]
     assert all(len(seeds) == 6 and 0 not in seeds for seeds in found)
     assert len({tuple(seeds) for seeds in found}) > 1
-    assert found[0] == [r.seed for r in select_rows(rows[::-1], {}, Rules(seed=0)).rows], "the order of rows does not matter"
+    assert found[0] == [r.seed for r in select_rows(rows[::-1], {}, SelectionRules(seed=0)).rows], (
+        "the order of rows does not matter"
+    )
 
 
 def test_what_was_matched_in_another_way_is_another_condition():
     rows = [row("x"), row("x", steps=2), row("y")]
-    assert {r.steps for r in select_rows(rows, {}, Rules()).rows} == {1, 2}
-    assert [r.clip for r in select_rows(rows, {}, Rules(only={"steps": ("1",)})).rows] == ["x", "y"]
+    assert {r.steps for r in select_rows(rows, {}, SelectionRules()).rows} == {1, 2}
+    assert [r.clip for r in select_rows(rows, {}, SelectionRules(only={"steps": ("1",)})).rows] == ["x", "y"]
     about = {"x": {"word": "one"}, "y": {"word": "two"}}
-    assert [r.clip for r in select_rows(rows, about, Rules(only={"steps": ("1",), "word": ("two",)})).rows] == ["y"]
+    assert [r.clip for r in select_rows(rows, about, SelectionRules(only={"steps": ("1",), "word": ("two",)})).rows] == ["y"]
 
 
 def test_among_equals_the_seed_chooses():
@@ -233,13 +235,13 @@ def test_bad_input_is_told_in_a_line(rows, rules, message):
 )
 def test_bad_rules_are_told_in_a_line(rules, message):
     with pytest.raises(AudioMetamerError, match=message):
-        Rules(**rules)
+        SelectionRules(**rules)
 
 
 def test_a_selection_is_written_down(tmp_path):
     stimuli = tiny.write_items(tmp_path / "set", failed=[("two_slt", "relu1")])
     write_set(stimuli, clips=tiny.write_clips(tmp_path / "clips.csv"))
-    rules = Rules(balance=("voice",), seed=3)
+    rules = SelectionRules(balance=("voice",), seed=3)
     found = write_selection(stimuli, tmp_path / "chosen", rules)
     with (tmp_path / "chosen" / "selection.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))

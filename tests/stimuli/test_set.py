@@ -12,13 +12,14 @@ import tiny_stimuli as written
 import audiometamer as am
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.metamers.evidence import AttemptRecord, Evidence
-from audiometamer.metamers.results import Summary, Tried, iterate_results
+from audiometamer.metamers.results import iterate_results
 from audiometamer.metamers.settings import Settings
+from audiometamer.metamers.summaries import AttemptSummary, EvidenceSummary
 from audiometamer.signals.files import write_signal
-from audiometamer.signals.presentation import Settings as ExportSettings
+from audiometamer.signals.presentation import PresentationSettings as ExportSettings
 from audiometamer.stimuli import set as described
 from audiometamer.stimuli.export import export
-from audiometamer.stimuli.select import Rules, select
+from audiometamer.stimuli.select import SelectionRules, select
 from audiometamer.stimuli.verify import verify
 
 
@@ -129,7 +130,7 @@ def test_what_another_run_has_just_written_is_not_written_again(stimuli, monkeyp
     @contextmanager
     def after_another(lock):
         with turn(lock):
-            write(stimuli, described.read_rows(stimuli), described._known(stimuli))
+            write(stimuli, described.read_index_rows(stimuli), described._known(stimuli))
         for layer in late:  # made by us, after the other has looked
             written.write_item(stimuli, clip="one_slt", layer=layer)
         with turn(lock):
@@ -160,7 +161,7 @@ def test_where_a_later_attempt_is_the_best_it_is_the_item(stimuli, tmp_path):
     (row,) = (row for row in described.write_set(stimuli) if row.layer == "relu2")
     assert (row.file, row.seed, row.duration, row.attempts) == (file, 7, 0.2, 2)
     assert list(verify(stimuli)) == []
-    (found,) = select(stimuli, Rules(only={"layer": ("relu2",)})).rows
+    (found,) = select(stimuli, SelectionRules(only={"layer": ("relu2",)})).rows
     assert found.file == file
     made = export(stimuli, tmp_path / "out", to="folder", settings=ExportSettings(ramp=1.0))
     assert [entry.duration for entry in made if entry.layer == "relu2"] == [0.2]
@@ -217,9 +218,9 @@ def test_what_synthesis_says_of_itself_is_read(tmp_path, tiny, tiny_clip):
 
 
 def test_the_record_knows_the_fields_of_evidence():
-    assert set(Summary.__struct_fields__) <= set(Evidence.__struct_fields__)
-    assert set(Tried.__struct_fields__) <= set(AttemptRecord.__struct_fields__)
-    assert Settings in Summary.__annotations__.values()
+    assert set(EvidenceSummary.__struct_fields__) <= set(Evidence.__struct_fields__)
+    assert set(AttemptSummary.__struct_fields__) <= set(AttemptRecord.__struct_fields__)
+    assert Settings in EvidenceSummary.__annotations__.values()
 
 
 def test_a_clip_that_is_gone_is_told(stimuli):

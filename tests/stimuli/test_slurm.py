@@ -21,7 +21,7 @@ import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.jobs.claims import read_claim
-from audiometamer.jobs.slurm import Resources, submit
+from audiometamer.jobs.slurm import SlurmResources, submit
 from audiometamer.metamers.results import iterate_results
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import read_plan
@@ -58,7 +58,7 @@ def whole(tmp_path_factory):
     path = write_plan(tmp_path_factory.mktemp("whole"), ONE_BY_ONE, n_clips=N_CLIPS)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    run(expand(path, read_plan(path)), device="cpu")
+    run(expand(read_plan(path)), device="cpu")
     torch.set_num_threads(threads)
     return made(path)
 
@@ -69,7 +69,7 @@ def plan_of(model, folder, **more):
 
 def started(path, **resources):
     """Submit a plan; its array's number."""
-    return submit(path, Resources(cpus=1, **resources)).split()[-1]
+    return submit(path, SlurmResources(cpus=1, **resources)).split()[-1]
 
 
 def notes(path):

@@ -1,0 +1,1 @@
+"""The forms of an export: a plain folder, PsychoPy, BIDS."""

@@ -1,0 +1,70 @@
+"""A plan as it lies in its set: with everything that it left open filled in, and a table of its clips."""
+
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from audiometamer.io.files import write_text
+from audiometamer.io.tables import table_text
+from audiometamer.io.toml_files import toml_text
+from audiometamer.stimuli.layout import CLIP_COLUMNS
+from audiometamer.stimuli.plan import LoadedPlan, PlannedModel, model_reference
+from audiometamer.stimuli.sources import ClipSource, own_cells
+
+
+def write_resolved_plan(plan: LoadedPlan, chosen: Sequence[ClipSource], layers: Sequence[list[str]]) -> Path:
+    """Write a plan into its set with everything that it left open filled in, and a table of its clips, with all columns.
+
+    The first plan of a set is ``plan.toml`` with ``clips.csv``; each later one that differs is ``plan-2.toml`` and so on.
+
+    Returns
+    -------
+    path
+        The table.
+    """
+    folder, table = plan.folder, _clips_table(chosen, plan.folder)
+    for number in itertools.count(1):
+        ending = f"-{number}" if number > 1 else ""
+        plan_file, clips_file = folder / f"plan{ending}.toml", folder / f"clips{ending}.csv"
+        texts = {clips_file: table, plan_file: toml_text(_filled_in(plan, layers, clips_file.name))}
+        if any(_text(file) not in (None, text) for file, text in texts.items()):
+            continue  # another plan's; or no file of ours, where somebody's clips lie in the set's folder
+        for file, text in texts.items():
+            if _text(file) is None:
+                write_text(file, text)
+        return clips_file
+    raise AssertionError("there is always a next number")
+
+
+def _text(path: Path) -> str | None:
+    """The text of a file; None if there is none, or a power cut has emptied it."""
+    return (path.read_text(encoding="utf-8", errors="replace").strip("\0") or None) if path.exists() else None
+
+
+def _clips_table(chosen: Sequence[ClipSource], folder: Path) -> str:
+    columns = list(dict.fromkeys(column for source in chosen for column in source.columns))
+    rows = ({**source.columns, **dict(zip(CLIP_COLUMNS, own_cells(source, folder), strict=True))} for source in chosen)
+    return table_text((*CLIP_COLUMNS, *columns), rows, delimiter=",")
+
+
+def _filled_in(plan: LoadedPlan, layers: Sequence[list[str]], table: str) -> dict[str, Any]:
+    """Content for TOML; its paths are relative to the set's folder."""
+
+    def relative(file: str | None) -> str | None:
+        return None if file is None else Path(os.path.relpath(plan.resolve(file), plan.folder)).as_posix()
+
+    entries = [
+        PlannedModel(
+            entry.name if model_reference(plan.path, entry.name) == entry.name else relative(entry.name) or ".",
+            own,
+            relative(entry.null),
+            relative(entry.groups),
+        )
+        for entry, own in zip(plan.content.models, layers, strict=True)
+    ]
+    whole = msgspec.structs.replace(plan.content, output=".", layers=None, models=entries, steps=plan.steps)
+    return {**msgspec.to_builtins(whole), "clips": {"table": table}}

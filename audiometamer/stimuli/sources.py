@@ -1,0 +1,141 @@
+"""The clips of a plan: chosen from a table, a folder or a list, and named."""
+
+import dataclasses
+import difflib
+import os
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.io.tables import read_table
+from audiometamer.models.inputs import load_clip
+from audiometamer.models.model import Model
+from audiometamer.signals.audio import SOUND_ENDINGS, Clip
+from audiometamer.signals.clip_names import cell_seconds, clip_name, excerpt_name, row_clip_name
+from audiometamer.signals.images import PICTURE_ENDINGS
+from audiometamer.stimuli.layout import CLIP_COLUMNS, clip_tables
+from audiometamer.stimuli.plan import LoadedPlan
+
+_SIGNALS = SOUND_ENDINGS | PICTURE_ENDINGS
+
+
+class ClipSource(msgspec.Struct, frozen=True):
+    """Where a clip comes from: a file, the seconds of it that are meant, and what else its table says."""
+
+    name: str
+    path: Path
+    start: float | None
+    duration: float | None
+    columns: dict[str, str] = {}
+
+    def read(self, model: Model, level: float | None) -> Clip:
+        """The clip as a model takes it."""
+        clip = load_clip(model, self.path, level=level, start=self.start, length=self.duration)
+        return dataclasses.replace(clip, name=self.name)
+
+
+def find_sources(plan: LoadedPlan) -> list[ClipSource]:
+    """The clips of a plan, chosen but not read, sorted by name.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a file is missing, nothing is chosen, there are fewer than `count`, or two have the same name.
+    """
+    clips = plan.content.clips
+    with plan.errors_at(f"clips.{clips.origin}"):
+        rows = _rows(plan)
+    with plan.errors_at("clips.select"):
+        rows = _selected(rows, clips.select)
+    if clips.count is not None:
+        with plan.errors_at("clips.count"):
+            rows = _drawn(rows, clips.count, clips.seed)
+    with plan.errors_at("clips"):
+        found = [_source(row, clips.start, clips.duration) for row in rows]
+        _check_sources(found)
+    return sorted(found, key=lambda source: source.name)
+
+
+def _rows(plan: LoadedPlan) -> list[dict[str, str]]:
+    """A row with a ``path`` for each clip."""
+    clips = plan.content.clips
+    if clips.table is not None:
+        table = plan.resolve(clips.table)
+        return [{**row, "path": str(table.parent / row["path"])} for row in read_table(table, required=["path"])]
+    files = _signals(plan.resolve(clips.folder)) if clips.folder is not None else map(plan.resolve, clips.files or [])
+    return [{"path": str(file)} for file in files]
+
+
+def _drawn(rows: Sequence[dict[str, str]], count: int, seed: int) -> list[dict[str, str]]:
+    if count > len(rows):
+        raise AudioMetamerError(f"{count} are wanted, and {len(rows)} are there")
+    return random.Random(seed).sample(rows, count)  # noqa: S311 (a reproducible draw, no secret)
+
+
+def _source(row: dict[str, str], start: float | None, duration: float | None) -> ClipSource:
+    return ClipSource(
+        row_clip_name(row, start, duration),
+        Path(row["path"]),
+        cell_seconds(row, "start", start),
+        cell_seconds(row, "duration", duration),
+        {column: cell for column, cell in row.items() if column not in CLIP_COLUMNS},
+    )
+
+
+def _signals(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise AudioMetamerError(f"{folder} is not a folder")
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SIGNALS and path.is_file())
+
+
+def _selected(rows: Sequence[dict[str, str]], select: Mapping[str, str | list[str]]) -> list[dict[str, str]]:
+    for column, value in select.items():
+        there = dict.fromkeys(row[column] for row in rows if column in row)
+        if not there:
+            raise AudioMetamerError(f"there is no column {column!r}; there are {', '.join(rows[0] if rows else ())}")
+        wanted = [value] if isinstance(value, str) else value
+        for missing in (one for one in wanted if one not in there):
+            nearest = difflib.get_close_matches(missing, there, n=3) or list(there)[:3]
+            raise AudioMetamerError(f"no clip has {column} {missing!r}; the nearest are {', '.join(nearest)}")
+        rows = [row for row in rows if row[column] in wanted]
+    return list(rows)
+
+
+def _check_sources(found: Sequence[ClipSource]) -> None:
+    if not found:
+        raise AudioMetamerError("no clip is chosen")
+    seen: dict[str, Path] = {}
+    for source in found:
+        name = os.fsencode(source.path)
+        if name.decode(errors="replace") != str(source.path):
+            raise AudioMetamerError(f"the name of {name!r} is not UTF-8; rename it")
+        if not source.path.is_file():
+            raise AudioMetamerError(f"{source.path} does not exist")
+        if seen.setdefault(source.name, source.path) is not source.path:
+            raise AudioMetamerError(
+                f"{seen[source.name]} and {source.path} would both be called {source.name!r}; rename one, or give the table a "
+                "column name"
+            )
+
+
+def keep_known_names(chosen: Sequence[ClipSource], stimulus_set: Path) -> list[ClipSource]:
+    """Sources sorted by name; those that a set knows by their file's name alone, as earlier versions named excerpts, keep it."""
+    rows = [row for table in clip_tables(stimulus_set) for row in read_table(table)]
+    known = {tuple(row.get(column) for column in CLIP_COLUMNS) for row in rows}
+    taken = {source.name for source in chosen}
+
+    def named(source: ClipSource) -> ClipSource:
+        before = msgspec.structs.replace(source, name=clip_name(source.path))
+        by_itself = source.name == excerpt_name(before.name, source.start, source.duration)
+        return before if by_itself and before.name not in taken and own_cells(before, stimulus_set) in known else source
+
+    return sorted(map(named, chosen), key=lambda source: source.name)
+
+
+def own_cells(source: ClipSource, folder: Path) -> tuple[str, ...]:
+    """A source's cells in the columns `CLIP_COLUMNS` of a table in a folder."""
+    seconds = ["" if value is None else str(value) for value in (source.start, source.duration)]
+    return (source.name, Path(os.path.relpath(source.path, folder)).as_posix(), *seconds)
