@@ -111,7 +111,7 @@ def test_what_is_no_checkpoint(tmp_path, content):
     with pytest.raises(am.AudioMetamerError, match=r"kept\.safetensors is not a checkpoint: \w"):
         load_unfinished(tmp_path / "kept.safetensors")
     settings = Settings("c", "0", "m", "1", "relu0", 0, "default", 20, "inversion")
-    with pytest.warns(am.AudioMetamerWarning, match=r"kept\.safetensors is not a checkpoint: .*; its metamer is begun again"):
+    with pytest.warns(am.AudioMetamerWarning, match=r"kept\.safetensors is not a checkpoint: .*; its metamer starts again"):
         assert Checkpoints(lambda _: tmp_path / "kept.safetensors").load(settings, "") is None
     assert not can_resume(tmp_path / "kept.safetensors", seed=0, attempts=0)
     assert load_unfinished(tmp_path / "none.safetensors") is None
