@@ -13,9 +13,6 @@ from audiometamer.dimensions.ladder import Ladder, read_ladder
 from audiometamer.dimensions.moved import MovedStimulus
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.design import ExplorationDesign, read_exploration_design, suited
-from audiometamer.exploration.model_mover import open_model_mover
-from audiometamer.exploration.mover_process import MoverProcess
-from audiometamer.exploration.design import ExplorationDesign, fit_to_ladder, read_exploration_design
 from audiometamer.exploration.folder import COMMAND_NAME, DIMENSIONS, LADDER
 from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
