@@ -150,5 +150,5 @@ def settings_of(
         steps=steps or procedure.steps,
         loss=fingerprint_of(loss or procedure.loss),
         penalty="" if penalty is None else fingerprint_of(penalty),
-        domain="" if domain is None or domain == model.domain else fingerprint_of(domain, methods=True),
+        domain="" if domain is None or domain == model.domain else fingerprint_of(domain),
     )

@@ -92,7 +92,7 @@ def test_a_clip_knows_where_it_was_read(recording):
 
 
 def test_a_large_file_is_not_hashed(recording, monkeypatch):
-    monkeypatch.setattr("audiometamer.signals.audio._LARGEST_HASHED", 100)
+    monkeypatch.setattr("audiometamer.signals.audio._MAX_HASHED", 100)
     assert am.read_clip(recording, **READ, start=0.5).source == ClipSource("a.wav", None, 0.5, 0.25)
 
 
