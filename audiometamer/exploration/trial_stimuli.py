@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from audiometamer.exploration.design import ExplorationDesign
-from audiometamer.exploration.presented import Presented
+from audiometamer.exploration.presented_trial import PresentedTrial
 from audiometamer.io.draws import Draws
 from audiometamer.listening.trials import interval_order
 from audiometamer.signals.images import STEPS_8_BIT, read_png
