@@ -21,8 +21,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audiometamer.exploration.build import read_exploration
-from audiometamer.exploration.rehearsal import sensitive
+from audiometamer.exploration.folder import read_exploration
+from audiometamer.exploration.rehearsal import probability_correct
 from audiometamer.listening.client import Client
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.reading import read_answers
@@ -99,7 +99,7 @@ def latencies(read: Experiment, *, listeners: int, trials: int, reaction_time: f
         store.close()
         server = start_server(read.folder, database, serve=SERVE)
         try:
-            reply = IdealListener(read, database, sensitive(read, {}))
+            reply = IdealListener(read, database, probability_correct(read, {}))
             address = address_of(server)
             simulated = [Listener(address, token, reply, seed) for seed, token in enumerate(tokens)]
             list(threads.map(lambda one: one.take_part(trials, reaction_time=reaction_time), simulated))

@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.dimensions.dimensions import Dimension, Dimensions, chosen_dimensions, load_all
-from audiometamer.dimensions.ladder import moved_path
-from audiometamer.dimensions.moving import METHODS, STEPS, as_presented
+from audiometamer.dimensions.ladder_files import moved_path
+from audiometamer.dimensions.moving import as_presented
+from audiometamer.dimensions.moving_methods import METHODS, STEPS
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.names import portable_key
 from audiometamer.io.toml_files import error_context, read_toml

@@ -14,14 +14,15 @@ from playwright.sync_api import expect, sync_playwright
 from starlette.testclient import TestClient
 from tiny_built import SERVE, of_kind, presented, take, write_design
 from tiny_experiment import form_message
-from tiny_ladder import image, record, write_ladder, write_rung
+from tiny_ladder import image, record, write_ladder, write_moved_stimulus
 
 from audiometamer.dimensions.dimensions import folder_of_layer
 from audiometamer.dimensions.ladder_plan import read_ladder_plan
 from audiometamer.dimensions.ladder_run import run_ladder
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration import build as building
-from audiometamer.exploration.build import build, read_exploration
+from audiometamer.exploration.build import build
+from audiometamer.exploration.folder import read_exploration
 from audiometamer.listening.app import create_app
 from audiometamer.listening.client import Client
 from audiometamer.listening.reading import read_answers
@@ -44,7 +45,7 @@ folder = "ladder"
 [procedure]
 reversals = 3
 discard = 1
-most_trials = 4
+max_trials = 4
 
 [task]
 gap = 0.1
@@ -69,7 +70,7 @@ folder = "ladder"
 steps = [1.3]
 reversals = 3
 discard = 1
-most_trials = 3
+max_trials = 3
 
 [making]
 way = "online"
@@ -141,7 +142,7 @@ def test_what_lies_in_the_folder(exploration):
 @pytest.mark.parametrize("task", ["abx", "odd-one-out"])
 def test_the_images_of_a_trial(tmp_path, without_page, channels, task):
     text = DESIGN.replace("gap = 0.1", f'gap = 0.1\nkind = "{task}"')
-    course = build(images_design(tmp_path, text, lambda clip: image(clip, channels)), tmp_path / "built").course
+    course = build(images_design(tmp_path, text, lambda clip: image(clip, channels)), tmp_path / "built").sequence
     for one in take(course, trials=12):
         about = presented(one.decided)
         pair = [image(about.reference, channels) for _ in range(2)]
@@ -179,11 +180,11 @@ def test_settings_out_of_range(tmp_path, text, told):
 
 def test_images_that_cannot_be_shown(tmp_path, without_page):
     path = images_design(tmp_path)
-    rung = write_rung(tmp_path / "ladder", record(DIMENSIONS[0], "cat", 0.2), image("cat"))
-    write_png(rung.path, image("cat")[:, :2])
+    stimulus = write_moved_stimulus(tmp_path / "ladder", record(DIMENSIONS[0], "cat", 0.2), image("cat"))
+    write_png(stimulus.path, image("cat")[:, :2])
     with pytest.raises(AudioMetamerError, match=r"0\.2\.png has shape \(1, 2, 4\) and its reference \(1, 3, 4\): make it again"):
         build(path, tmp_path / "out")
-    rung.path.write_bytes(b"no image")
+    stimulus.path.write_bytes(b"no image")
     with pytest.raises(AudioMetamerError, match=r"0\.2\.png, the signal of .*, is cut short"):
         build(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -235,7 +236,7 @@ def test_images_made_online(tmp_path, without_page):
     made = [about for about in main if about.way == "online"]
     assert made
     assert all(about.moved.startswith("made/") and about.moved.endswith(".png") for about in made)
-    assert all(about.made == pytest.approx(about.wished, rel=1e-5) and about.reached > 0 for about in made)
+    assert all(about.made == pytest.approx(about.requested, rel=1e-5) and about.reached > 0 for about in made)
 
 
 @pytest.fixture(scope="module")

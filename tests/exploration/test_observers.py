@@ -8,7 +8,8 @@ from scipy.stats import norm
 from tiny_exploration import image_model, images, sound_dimensions, sounds
 
 from audiometamer.dimensions.dimensions import Dimension
-from audiometamer.dimensions.moving import Move, move
+from audiometamer.dimensions.moved import Move
+from audiometamer.dimensions.moving import move
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.observers import (
     CoordinateObserver,
@@ -36,7 +37,7 @@ def test_answers_are_of_the_seed():
     first, second = (abx_answers(torch.linspace(0, 2, 50), np.random.default_rng(7)) for _ in range(2))
     assert (first == second).all()
     assert abx_answers(5.0, np.random.default_rng(0)).shape == ()
-    with pytest.raises(AudioMetamerError, match=r"the share of guesses is 1\.5; it must be between 0 and 1"):
+    with pytest.raises(AudioMetamerError, match=r"the proportion of guesses is 1\.5; it must be between 0 and 1"):
         abx_answers(1.0, np.random.default_rng(0), guesses=1.5)
 
 

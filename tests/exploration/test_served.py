@@ -13,9 +13,9 @@ from starlette.testclient import TestClient
 from tiny_built import DIMENSIONS, SERVE, of_kind, presented
 from tiny_experiment import answer_message, form_message
 
-from audiometamer.exploration.build import read_exploration, served_exploration
-from audiometamer.exploration.rehearsal import sensitive
-from audiometamer.exploration.trials import read_answered
+from audiometamer.exploration.folder import read_exploration, served_exploration
+from audiometamer.exploration.rehearsal import probability_correct
+from audiometamer.exploration.trials import read_answered_trials
 from audiometamer.listening import browser
 from audiometamer.listening.app import create_app
 from audiometamer.listening.client import Client
@@ -68,13 +68,13 @@ def test_from_consent_to_the_tables(exploration, tmp_path):
     answers = read_answers(store.path, read)
     write_tables(answers, tmp_path / "tables")
     assert (tmp_path / "tables" / "trials.tsv").read_text() == table
-    rows = read_answered(tmp_path / "tables" / "trials.tsv")
+    rows = read_answered_trials(tmp_path / "tables" / "trials.tsv")
     assert len(rows) == len(heard)
     for row, one in zip(rows, heard, strict=True):
         about = presented(one.decided)
         assert (row.listener, row.list, row.trial, row.kind) == ("1", 1, one.decided.trial.trial, one.decided.trial.kind)
         assert (row.dimension, row.reference, row.way) == (about.dimension, about.reference, "ladder")
-        assert (row.wished, row.reached) == pytest.approx((about.wished, about.reached))
+        assert (row.requested, row.reached) == pytest.approx((about.requested, about.reached))
         assert row.correct == (about.reached > 0.3)
         assert json.loads(row.rove_db) == about.rove_db == [0.0, 0.0, 0.0]
         assert json.loads(row.playback) == {"sample_rate": 48000}
@@ -87,7 +87,7 @@ def test_simulated_listeners_and_a_server_that_is_killed(short, tmp_path):
     read = read_exploration(short)
     reply = IdealListener(read, tmp_path / "r" / "answers.db", by_rule)
     found = rehearse(read, tmp_path / "r", reply, listeners=2, kills=1, pace=0.05, serve=SERVE)
-    assert (found.ends, found.lost, found.twice) == ({"finished": 2}, 0, 0)
+    assert (found.ends, found.lost, found.duplicates) == ({"finished": 2}, 0, 0)
     for listener in (1, 2):
         heard = trials_of(tmp_path / "r" / "answers.db", read, listener)
         # As if nothing had happened: the same trials as of one who was never interrupted.
@@ -101,7 +101,7 @@ def test_simulated_listeners_and_a_server_that_is_killed(short, tmp_path):
 
 def test_a_sensitivity_that_is_known_comes_out(exploration):
     read = read_exploration(exploration)
-    probability = sensitive(read, {"": 0.0, DIMENSIONS[0]: 50.0}, lapse=0.1)
+    probability = probability_correct(read, {"": 0.0, DIMENSIONS[0]: 50.0}, lapse=0.1)
     for wanted in (read.adaptive.next(1, []), read.adaptive.next(2, [])):
         decided = read.adaptive.decide(wanted, lambda: 0.0, lambda: False)
         expected = 0.9 if decided.about["dimension"] == DIMENSIONS[0] else 0.5
@@ -149,7 +149,7 @@ def test_the_real_page_with_sounds_made_online(online, tmp_path):
     made = [about for about in main if about.way == "online"]
     assert made
     assert {about.way for about in main} <= {"ladder", "online", "fallback"}
-    assert all(about.made == pytest.approx(about.wished, rel=1e-5) for about in made)
+    assert all(about.made == pytest.approx(about.requested, rel=1e-5) for about in made)
     assert all(about.waited < 0.5 + 1 for about in main)
     assert all((online / about.moved).is_file() and about.moved.startswith("made/") for about in made)
 
@@ -211,11 +211,11 @@ def children(server):
 
 def test_a_server_of_sounds_that_are_made_ends_its_thread_and_its_process(online):
     with served_exploration(online, device="cpu") as read:
-        maker = read.adaptive.maker
-        assert psutil.pid_exists(maker.mover.pid)
+        render_queue = read.adaptive.render_queue
+        assert psutil.pid_exists(render_queue.mover.pid)
         began = time.monotonic()
-    assert not maker._thread.is_alive()
-    assert not psutil.pid_exists(maker.mover.pid)
+    assert not render_queue._thread.is_alive()
+    assert not psutil.pid_exists(render_queue.mover.pid)
     assert time.monotonic() - began < 10
 
 

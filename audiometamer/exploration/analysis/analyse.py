@@ -1,4 +1,4 @@
-"""The whole analysis of an exploration, from its trial table to a folder of tables, a figure and a summary in words."""
+"""The analysis of an exploration, from its trials to a folder of tables, a figure and a summary in words."""
 
 import itertools
 import math
@@ -15,29 +15,29 @@ from audiometamer.exploration.analysis.figures import draw_sensitivity
 from audiometamer.exploration.analysis.layers import LayerDifference, LayerMean, layer_differences, layer_means
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.analysis.thresholds import Threshold, Thresholds, thresholds
-from audiometamer.exploration.trials import Answered, write_answered
+from audiometamer.exploration.trials import AnsweredTrial, write_answered_trials
 from audiometamer.io.files import write_text
 from audiometamer.io.tables import write_table
 from audiometamer.listening.exclusions import ExclusionRules, Exclusions, Stage, exclude
 from audiometamer.listening.tables import ListenerRow, write_listeners
-from audiometamer.psychophysics import DECISIONS, Procedure, d_prime, model_of
+from audiometamer.psychophysics import DECISION_RULES, Procedure, d_prime, decision_model_for
 
 
-class Level(msgspec.Struct, frozen=True):
-    """A row of ``levels.tsv``: all answers of all listeners to a dimension's sounds of about one wished change.
+class LevelRow(msgspec.Struct, frozen=True):
+    """A row of ``levels.tsv``: the answers of all listeners to stimuli of one dimension and about one requested change.
 
     Parameters
     ----------
     dimension : str
     made : float
-        The wished change of these sounds. Those made on-line may have any: they count to the nearest third of an octave from 1.
+        The requested change of these stimuli; that of stimuli made online is rounded to thirds of an octave from 1.
     reached : float
-        Mean over the trials.
+        Reached change, averaged over the trials.
     trials, correct : int
     proportion : float
-        Correct.
+        Proportion correct.
     d_prime : float or None
-        That the proportion tells under the model of the decision; 0 below chance, None where it has no end.
+        d′ of that proportion under the decision model; 0 below chance, None where it is infinite.
     """
 
     dimension: str
@@ -50,13 +50,13 @@ class Level(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Analysis:
+class ExplorationAnalysis:
     """What `analyse` found.
 
     Parameters
     ----------
     trials : list of Answered
-        Those that the numbers are of.
+        The analysed trials.
     decision : Decision
     exclusions : Exclusions
     thresholds : Thresholds
@@ -65,17 +65,17 @@ class Analysis:
     differences : list of LayerDifference
     """
 
-    trials: list[Answered]
+    trials: list[AnsweredTrial]
     decision: Decision
     exclusions: Exclusions
     thresholds: Thresholds
-    levels: list[Level]
+    levels: list[LevelRow]
     layers: list[LayerMean]
     differences: list[LayerDifference]
 
 
 def analyse(
-    trials: Sequence[Answered],
+    trials: Sequence[AnsweredTrial],
     listeners: Iterable[ListenerRow] = (),
     *,
     decision: Decision | None = None,
@@ -83,25 +83,25 @@ def analyse(
     procedures: Mapping[str, Procedure] | None = None,
     resamples: int = 400,
     seed: int = 0,
-) -> Analysis:
+) -> ExplorationAnalysis:
     """Analyse an exploration.
 
     Parameters
     ----------
     trials : sequence of Answered
-        All of them; the main part is analysed, of listeners who are not excluded.
+        All trials; those of the main part by listeners who are not excluded are analysed.
     listeners : iterable of ListenerRow, optional
-        What is known of listeners beyond their trials.
+        What is known about listeners beyond their trials.
     decision : Decision, optional
-        Default: that of the trials' task by differencing, at 0.794 correct.
+        Default: differencing in the trials' task, with threshold at 0.794 correct.
     rules : ExclusionRules, optional
-        Of exclusion. Default: those of `ExclusionRules`, but of catch trials the share that `attentive` tells.
+        Rules of exclusion. Default: those of `ExclusionRules`, with the proportion of catch trials of `attentive`.
     procedures : mapping of str to Procedure, optional
-        By dimension: for their own thresholds, and to run them anew for the intervals.
+        By dimension, for their own thresholds, and to simulate them for the intervals.
     resamples : int
-        Of the bootstrap; default 400.
+        Bootstrap samples. Default 400.
     seed : int
-        Default 0.
+        Random seed. Default 0.
 
     Returns
     -------
@@ -110,29 +110,29 @@ def analyse(
     Raises
     ------
     AudioMetamerError
-        If no listener or no trial is left, or the decision is none of the trials' task.
+        If no listener or no trial is left, or the decision model is not one of the trials' task.
     """
     if not trials:
         raise AudioMetamerError("there are no trials to analyse")
     task = trials[0].task
-    decision = decision or Decision(task=model_of(task))
-    if decision.task not in {model_of(task, decision=each) for each in DECISIONS}:
-        raise AudioMetamerError(f"listeners' task was {task}; {decision.task} is no model of it")
+    decision = decision or Decision(task=decision_model_for(task))
+    if decision.task not in {decision_model_for(task, decision=each) for each in DECISION_RULES}:
+        raise AudioMetamerError(f"listeners' task was {task}; {decision.task} is not a model of it")
     excluded = exclude(trials, listeners, rules or ExclusionRules(catch=attentive(decision)))
-    heard = [trial for trial in trials if trial.kind == "main" and trial.listener in excluded.kept]
-    found = thresholds(heard, decision, procedures=procedures, resamples=resamples, seed=seed)
+    analysed = [trial for trial in trials if trial.kind == "main" and trial.listener in excluded.kept]
+    found = thresholds(analysed, decision, procedures=procedures, resamples=resamples, seed=seed)
     means, differences = layer_means(found.rows), layer_differences(found.rows)
-    return Analysis(heard, decision, excluded, found, levels(heard, decision), means, differences)
+    return ExplorationAnalysis(analysed, decision, excluded, found, levels(analysed, decision), means, differences)
 
 
 def attentive(decision: Decision) -> float:
-    """The share of catch trials that tells listeners who attend from those who guess: halfway from chance to all of them."""
+    """The proportion of catch trials that separates attentive listeners from guessing ones: halfway from chance to all."""
     return (1 + decision.guess) / 2
 
 
-def levels(trials: Sequence[Answered], decision: Decision) -> list[Level]:
-    """Proportion correct and d′ at each wished change of each dimension, in the order of both."""
-    groups: dict[tuple[str, float], list[Answered]] = {}
+def levels(trials: Sequence[AnsweredTrial], decision: Decision) -> list[LevelRow]:
+    """Proportion correct and d′ by dimension and requested change, in their order."""
+    groups: dict[tuple[str, float], list[AnsweredTrial]] = {}
     for trial in trials:
         groups.setdefault((trial.dimension, _about(trial)), []).append(trial)
     rows = []
@@ -141,12 +141,12 @@ def levels(trials: Sequence[Answered], decision: Decision) -> list[Level]:
         right = sum(trial.correct for trial in own)
         proportion = right / len(own)
         reached = float(np.mean([trial.reached for trial in own]))
-        rows.append(Level(dimension, made, reached, len(own), right, proportion, _sensitivity(proportion, decision)))
+        rows.append(LevelRow(dimension, made, reached, len(own), right, proportion, _sensitivity(proportion, decision)))
     return rows
 
 
-def _about(trial: Answered) -> float:
-    """The wished change, to six digits as in files' names; in thirds of octaves where it was chosen for one trial."""
+def _about(trial: AnsweredTrial) -> float:
+    """The requested change of the stimulus, rounded to thirds of an octave if it was made for this trial."""
     if trial.way != "online":
         return trial.made
     return float(f"{2 ** (round(3 * math.log2(trial.made)) / 3):g}")
@@ -158,8 +158,8 @@ def _sensitivity(proportion: float, decision: Decision) -> float | None:
     return float(d_prime(max(proportion, decision.guess), task=decision.task, lapse=decision.lapse))
 
 
-def write_analysis(analysis: Analysis, out: Path) -> list[Path]:
-    """Write an analysis as tables, a figure and words.
+def write_analysis(analysis: ExplorationAnalysis, out: Path) -> list[Path]:
+    """Write an analysis as tables, a figure and a summary.
 
     Parameters
     ----------
@@ -174,14 +174,14 @@ def write_analysis(analysis: Analysis, out: Path) -> list[Path]:
     """
     tables: dict[str, tuple[type[msgspec.Struct], Sequence[msgspec.Struct]]] = {
         "thresholds.tsv": (Threshold, analysis.thresholds.rows),
-        "levels.tsv": (Level, analysis.levels),
+        "levels.tsv": (LevelRow, analysis.levels),
         "layers.tsv": (LayerMean, analysis.layers),
         "comparisons.tsv": (LayerDifference, analysis.differences),
         "sample.tsv": (Stage, analysis.exclusions.stages),
     }
     for name, (kind, rows) in tables.items():
         write_table(out / name, kind.__struct_fields__, map(msgspec.structs.asdict, rows))
-    write_answered(out / "trials.tsv", analysis.trials)
+    write_answered_trials(out / "trials.tsv", analysis.trials)
     write_listeners(out / "listeners.tsv", analysis.exclusions.listeners)
     figures = draw_sensitivity(analysis.thresholds.rows, out / "sensitivity.png")
     write_text(out / "summary.txt", summary(analysis))
@@ -189,13 +189,13 @@ def write_analysis(analysis: Analysis, out: Path) -> list[Path]:
 
 
 _WHY_NOT = {
-    "beyond": "outside the changes that were heard", "no slope": "answers hardly depend on the change",
+    "beyond": "outside the changes that were presented", "no slope": "answers hardly depend on the change",
     "backwards": "no sound went to this side",
 }  # fmt: skip
 
 
-def summary(analysis: Analysis) -> str:
-    """The analysis in words: who was left out, what a threshold is, thresholds of all listeners, layers compared."""
+def summary(analysis: ExplorationAnalysis) -> str:
+    """The analysis in words: exclusions, the definition of a threshold, thresholds of all listeners, layers compared."""
     decision, found = analysis.decision, analysis.thresholds
     rows = [row for row in found.rows if not row.listener]
     spread = f"Listeners differ {found.dispersion:.2f} times as much as by chance alone"
@@ -207,12 +207,12 @@ def summary(analysis: Analysis) -> str:
         *analysis.exclusions.notes,
         f"{len(analysis.trials)} trials of {pluralize(len(rows), 'dimension')}. Threshold: the reached change at which "
         f"{decision.target:.3f} is correct, d′ = {decision.d_prime:.2f} ({decision.task}, {decision.lapse:g} lapses).",
-        f"{spread}; intervals are of thresholds that lose at most {found.lost_of_all / 2:.2f} of log likelihood (of single "
-        f"listeners {found.lost_of_one / 2:.2f}).",
+        f"{spread}; intervals hold the thresholds that lose at most {found.lost_of_all / 2:.2f} of log likelihood (single "
+        f"listeners: {found.lost_of_one / 2:.2f}).",
     ]
     if backwards := sum(trial.reached <= 0 for trial in analysis.trials):
         lines.append(
-            f"In {backwards} trials the sound had gone to the other side of its dimension, or nowhere; they are left out."
+            f"In {backwards} trials the stimulus had moved to the other side of its dimension, or not at all; they are left out."
         )
     lines += ["", "Threshold in SD (95 % interval; number of listeners, trials), and SNR there:"]
     width = max(len(row.dimension) for row in rows)
@@ -224,7 +224,8 @@ def summary(analysis: Analysis) -> str:
     for layer, own in itertools.groupby((mean for mean in analysis.layers if not mean.sign), key=lambda mean: mean.layer):
         means = list(own)
         left = f"; left out: {means[0].left_out}" if means[0].left_out else ""
-        lines.append(f"  {layer} ({pluralize(means[0].dimensions, 'dimension')}): " + ", ".join(map(_told, means)) + left)
+        count = pluralize(means[0].dimensions, "dimension")
+        lines.append(f"  {layer} ({count}): " + ", ".join(map(_mean_in_words, means)) + left)
     return "\n".join(lines) + "\n"
 
 
@@ -235,7 +236,7 @@ def _interval(row: Threshold) -> str:
     return f"{row.low:.3g}–{row.high:.3g}"
 
 
-def _told(mean: LayerMean) -> str:
+def _mean_in_words(mean: LayerMean) -> str:
     names = {"threshold": ("threshold", " SD"), "snr_db": ("SNR", " dB"), "modulation": ("modulation distance", "")}
     name, unit = names[mean.unit]
     if mean.value is None:

@@ -1,4 +1,4 @@
-"""Answers that one function is fitted to: those of a dimension, of all its listeners or of one."""
+"""Groups of answers to which one function is fitted: those to one dimension, of all its listeners or of one."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ import numpy as np
 
 from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.exploration.analysis.sensitivity import Decision, Fits, Values, fit
-from audiometamer.exploration.trials import Answered
+from audiometamer.exploration.trials import AnsweredTrial
 
 
 class Counts(NamedTuple):
-    """Answers of one listener to sounds of one reached change together; all [shape=(sounds,)]."""
+    """Counts of answers by listener and reached change; all [shape=(cells,)]."""
 
     changes: Values
     correct: Values
@@ -22,51 +22,51 @@ class Counts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Group:
-    """Trials of a dimension in the order in which they were answered, listener by listener.
+class TrialGroup:
+    """Trials of one dimension in the order of the answers, listener by listener.
 
     Parameters
     ----------
     dimension : Dimension
     listener : str
-        Empty: all who heard it.
+        Empty for all listeners.
     trials : sequence of Answered
     decision : Decision
     """
 
     dimension: Dimension
     listener: str
-    trials: Sequence[Answered]
+    trials: Sequence[AnsweredTrial]
     decision: Decision
 
     @cached_property
     def listeners(self) -> list[str]:
-        """Who they are."""
+        """Their names."""
         return list(dict.fromkeys(trial.listener for trial in self.trials))
 
     @cached_property
     def counts(self) -> Counts:
-        """Of those whose sound went to the dimension's side."""
+        """Counts of the trials whose stimulus moved to the dimension's side."""
         return counted([(trial.listener, trial.reached, trial.correct) for trial in self.trials])
 
     @property
     def is_measured(self) -> bool:
-        """Whether any sound had gone to the dimension's side."""
+        """Whether any stimulus moved to the dimension's side."""
         return len(self.counts.trials) > 0
 
     @cached_property
     def fits(self) -> Fits:
-        """The one function that is fitted to them."""
+        """The function that is fitted to all of them."""
         return fit(self.counts.changes, self.counts.correct, self.counts.trials, self.decision)
 
     @property
     def threshold(self) -> float:
-        """Of that function."""
+        """The threshold of that function."""
         return float(self.fits.threshold[0])
 
 
 def counted(answers: Sequence[tuple[str, float, bool]]) -> Counts:
-    """The counts of listeners, reached changes and whether they were right; those of sounds that went the other way left out."""
+    """Count answers (listener, reached change, correct) to stimuli that moved to the dimension's side."""
     cells: dict[tuple[str, float], list[bool]] = {}
     for listener, reached, correct in answers:
         if reached > 0:
@@ -75,17 +75,19 @@ def counted(answers: Sequence[tuple[str, float, bool]]) -> Counts:
     return Counts(np.array([change for _, change in cells]), np.array(right), np.array(of), [name for name, _ in cells])
 
 
-def groups(trials: Sequence[Answered], decision: Decision) -> Iterator[Group]:
-    """Of every dimension all listeners' trials, then, if there are several listeners, each one's.
+def groups(trials: Sequence[AnsweredTrial], decision: Decision) -> Iterator[TrialGroup]:
+    """For each dimension the trials of all listeners, then, if there are several, those of each listener.
 
-    Dimensions come in their order; see `Dimension.order`.
+    Dimensions are in their order; see `Dimension.order`.
     """
-    by_dimension: dict[Dimension, list[Answered]] = {}
+    by_dimension: dict[Dimension, list[AnsweredTrial]] = {}
     for trial in sorted(trials, key=lambda trial: (trial.listener, trial.trial)):
         by_dimension.setdefault(Dimension.parse(trial.dimension), []).append(trial)
     for dimension in sorted(by_dimension, key=lambda each: each.order):
         own = by_dimension[dimension]
         names = list(dict.fromkeys(trial.listener for trial in own))
-        yield Group(dimension, "", own, decision)
+        yield TrialGroup(dimension, "", own, decision)
         if len(names) > 1:
-            yield from (Group(dimension, each, [trial for trial in own if trial.listener == each], decision) for each in names)
+            yield from (
+                TrialGroup(dimension, each, [trial for trial in own if trial.listener == each], decision) for each in names
+            )

@@ -1,4 +1,4 @@
-"""Layers compared at threshold, in what all of them have in common: changes, cochleagrams, modulation spectra."""
+"""Layers compared at threshold, by measures that they share: changes, SNR of cochleagrams, modulation spectra."""
 
 import itertools
 import math
@@ -13,37 +13,37 @@ from audiometamer.exploration.analysis.thresholds import Threshold
 from audiometamer.statistics.contrasts import LEAST_P
 
 
-class Unit(NamedTuple):
-    """A measure of what a listener does not notice."""
+class ThresholdMeasure(NamedTuple):
+    """A measure of the largest unnoticed change."""
 
     name: str
     value: Callable[[Threshold], float | None]
-    ratio: bool  # whether it is averaged, and compared, as a logarithm
+    ratio: bool  # whether it is averaged and compared on a logarithmic scale
 
 
-UNITS = (
-    Unit("threshold", lambda row: row.threshold, True),
-    Unit("snr_db", lambda row: row.snr_db, False),
-    Unit("modulation", lambda row: row.modulation, True),
+MEASURES = (
+    ThresholdMeasure("threshold", lambda row: row.threshold, True),
+    ThresholdMeasure("snr_db", lambda row: row.snr_db, False),
+    ThresholdMeasure("modulation", lambda row: row.modulation, True),
 )
 
 
 class LayerMean(msgspec.Struct, frozen=True):
-    """A row of ``layers.tsv``: what the thresholds of a layer's dimensions are on average.
+    """A row of ``layers.tsv``: the average threshold over a layer's dimensions.
 
     Parameters
     ----------
     layer : str
     sign : str
-        ``+`` or ``-``; empty: both sides.
+        ``+`` or ``-``; empty for both sides.
     unit : str
         ``threshold``, in standard deviations of the bank, or ``modulation``: geometric means; ``snr_db``: mean, in dB.
     value, low, high : float or None
-        With the 95 % interval over dimensions, by Student's t; None where there are too few.
+        Mean with its 95 % interval over dimensions, by Student's t; None where there are too few.
     dimensions : int
-        How many it is of.
+        Number of dimensions in the mean.
     left_out : int
-        How many have a threshold that is no measurement, or no such value.
+        Number of dimensions without a measured threshold, or without such a value.
     """
 
     layer: str
@@ -65,10 +65,10 @@ class LayerDifference(msgspec.Struct, frozen=True):
         Layers.
     unit : str
     value, low, high : float or None
-        First over second, as a ratio, or for ``snr_db`` first less second, in dB; with the 95 % interval over dimensions (Welch
-        1947, Biometrika 34, 28).
+        Ratio of first to second, or for ``snr_db`` first minus second in dB; with the 95 % interval over dimensions (Welch 1947,
+        Biometrika 34, 28).
     p : float or None
-        The probability of a difference at least as large if there is none; of this pair alone.
+        Two-sided p value of this pair, without correction for multiple comparisons.
     """
 
     first: str
@@ -81,9 +81,9 @@ class LayerDifference(msgspec.Struct, frozen=True):
 
 
 def layer_means(rows: Sequence[Threshold]) -> list[LayerMean]:
-    """Means over the dimensions of each layer, of both sides together and of each, in every unit; of all listeners."""
+    """Means over the dimensions of each layer, for both sides together and for each, by every measure; of all listeners."""
     means = []
-    for layer, unit, sign in itertools.product(_layers(rows), UNITS, ("", "+", "-")):
+    for layer, unit, sign in itertools.product(_layers(rows), MEASURES, ("", "+", "-")):
         own = [row for row in rows if not row.listener and row.layer == layer and sign in ("", row.sign)]
         if own:
             values = _values(own, unit)
@@ -94,9 +94,9 @@ def layer_means(rows: Sequence[Threshold]) -> list[LayerMean]:
 
 
 def layer_differences(rows: Sequence[Threshold]) -> list[LayerDifference]:
-    """Every pair of layers in every unit; of all listeners."""
+    """Differences of all pairs of layers, by every measure; of all listeners."""
     differences = []
-    for unit, (first, second) in itertools.product(UNITS, itertools.combinations(_layers(rows), 2)):
+    for unit, (first, second) in itertools.product(MEASURES, itertools.combinations(_layers(rows), 2)):
         a, b = ([row for row in rows if not row.listener and row.layer == layer] for layer in (first, second))
         (mean_a, error_a, df_a), (mean_b, error_b, df_b) = (_mean(_values(own, unit)) for own in (a, b))
         difference, error = mean_a - mean_b, math.hypot(error_a, error_b)
@@ -110,7 +110,7 @@ def _layers(rows: Sequence[Threshold]) -> list[str]:
     return list(dict.fromkeys(row.layer for row in rows))
 
 
-def _values(rows: Sequence[Threshold], unit: Unit) -> list[float]:
+def _values(rows: Sequence[Threshold], unit: ThresholdMeasure) -> list[float]:
     found = [unit.value(row) for row in rows if not row.flag]
     return [math.log(value) if unit.ratio else value for value in found if value is not None]
 
@@ -122,7 +122,7 @@ def _mean(values: Sequence[float]) -> tuple[float, float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5), len(values) - 1
 
 
-def _interval(mean: float, error: float, df: float, unit: Unit) -> tuple[float | None, float | None, float | None]:
+def _interval(mean: float, error: float, df: float, unit: ThresholdMeasure) -> tuple[float | None, float | None, float | None]:
     half = float(scipy.stats.t.ppf(0.975, df)) * error if error > 0 else math.nan
     value, low, high = (_known(math.exp(end) if unit.ratio else end) for end in (mean, mean - half, mean + half))
     return value, low, high

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 from tiny_built import CHANGES, CLIPS, DESIGN, DIMENSIONS, course_of, decide, of_kind, presented, take
-from tiny_ladder import record, write_rung
+from tiny_ladder import record, write_moved_stimulus
 
 from audiometamer.dimensions.physical import Physical
-from audiometamer.exploration.course import Asked
+from audiometamer.exploration.schedule import Comparison
 from audiometamer.listening.adaptive import CompletedTrial, DecidedTrial
-from audiometamer.psychophysics import Answer, Interleaving, QuestPlus, Staircase
+from audiometamer.psychophysics import InterleavedTrial, Interleaving, QuestPlus, Staircase
 from audiometamer.signals.presentation import presentation_copy as as_presented
 
 
@@ -43,7 +43,7 @@ def test_practice_comes_first_at_the_largest_change_of_each_dimension_in_turn(he
     practice = of_kind(heard, "practice")
     assert len(practice) == 3
     assert {about.dimension for about in practice} == set(DIMENSIONS)
-    assert {about.wished for about in practice} == {CHANGES[-1]}
+    assert {about.requested for about in practice} == {CHANGES[-1]}
 
 
 def test_trials_are_numbered_after_the_headphone_check(heard):
@@ -56,7 +56,7 @@ def test_each_stretch_has_one_catch_trial_at_the_largest_change(heard):
     assert [stretch.count("catch") for stretch in stretches] == [1] * len(stretches)
     assert len({stretch.index("catch") for stretch in stretches}) > 1
     catches = of_kind(heard, "catch")
-    assert {about.wished for about in catches} == {CHANGES[-1]}
+    assert {about.requested for about in catches} == {CHANGES[-1]}
 
 
 def test_catch_trials_are_of_the_dimension_that_changes_sounds_most(tmp_path):
@@ -66,7 +66,7 @@ def test_catch_trials_are_of_the_dimension_that_changes_sounds_most(tmp_path):
         for clip, snr_db in zip(CLIPS, of_references, strict=True):
             for change in CHANGES:
                 physical = Physical(snr_db if change == CHANGES[-1] else -10, 0.1, 0.0, 0.5)
-                write_rung(tmp_path / "ladder", record(dimension, clip, change, physical=physical))
+                write_moved_stimulus(tmp_path / "ladder", record(dimension, clip, change, physical=physical))
     for settings, dimension in (("", "relu0/0/-"), ('choose = ["relu0/0/+", "relu1/2/+"]', "relu1/2/+")):
         course = course_of(tmp_path, DESIGN.replace('folder = "ladder"', f'folder = "ladder"\n{settings}'))
         assert {about.dimension for about in of_kind(take(course), "catch")} == {dimension}
@@ -74,14 +74,23 @@ def test_catch_trials_are_of_the_dimension_that_changes_sounds_most(tmp_path):
 
 def test_levels_are_those_of_the_procedures_and_other_trials_are_none_of_theirs(course, heard):
     staircase = Staircase(
-        start=0.8, least=0.1, most=0.8, steps=(4, 2), down=3, first_down=1, reversals=4, discard=2, most_trials=12, spacing="log"
+        start=0.8,
+        min_level=0.1,
+        max_level=0.8,
+        steps=(4, 2),
+        down=3,
+        first_down=1,
+        reversals=4,
+        discard=2,
+        max_trials=12,
+        spacing="log",
     )
-    run = Interleaving(procedures=dict.fromkeys(DIMENSIONS, staircase), seed=course.interleaving(1).seed)
+    run = Interleaving(procedures=dict.fromkeys(DIMENSIONS, staircase), seed=course.schedule.interleaving(1).seed)
     answers = []
     for about in of_kind(heard, "main"):
         turn = run.next(answers)
-        assert (about.dimension, about.wished) == turn
-        answers.append(Answer(about.dimension, about.reached, about.reached > 0.3))
+        assert (about.dimension, about.requested) == turn
+        answers.append(InterleavedTrial(about.dimension, about.reached, about.reached > 0.3))
     assert run.next(answers) is None
     assert course.next(1, heard) is None
 
@@ -117,7 +126,9 @@ def test_the_same_is_wanted_after_a_crash(course, heard, folder):
 
 def test_lists_and_seeds_differ(course, folder, heard):
     first = [
-        msgspec.convert(c.next(n, []).about, Asked) for c in (course, of_settings(folder, "seed = 1", "seed = 2")) for n in (1, 2)
+        msgspec.convert(c.next(n, []).about, Comparison)
+        for c in (course, of_settings(folder, "seed = 1", "seed = 2"))
+        for n in (1, 2)
     ]
     assert len({(asked.dimension, asked.reference, asked.arrangement) for asked in first}) > 1
     other = take(course, 2)
@@ -159,10 +170,10 @@ def test_nothing_is_told_ahead_where_it_depends_on_the_answer(folder):
 def test_dimensions_are_dealt_equally_often(folder):
     course = of_settings(folder, 'folder = "ladder"', 'folder = "ladder"\neach = 2')
     for listeners in range(1, 8):
-        heard = Counter(dimension for n in range(1, listeners + 1) for dimension in course.dealt(n))
+        heard = Counter(dimension for n in range(1, listeners + 1) for dimension in course.schedule.dimensions_of(n))
         assert sum(heard.values()) == 2 * listeners
         assert max(heard.values()) - min(heard[dimension] for dimension in DIMENSIONS) <= 1
-    assert {about.dimension for about in of_kind(take(course, 1), "main")} == set(course.dealt(1))
+    assert {about.dimension for about in of_kind(take(course, 1), "main")} == set(course.schedule.dimensions_of(1))
 
 
 def test_the_share_that_is_done_rises_from_0_to_1(course, heard):
@@ -174,16 +185,16 @@ def test_the_share_that_is_done_rises_from_0_to_1(course, heard):
 
 @pytest.mark.parametrize("kind", ["psi", "quest+"])
 def test_bayesian_procedures_ask_for_rungs_of_the_ladder(folder, kind):
-    course = of_settings(folder, "reversals = 4\ndiscard = 2\nmost_trials = 12", f'kind = "{kind}"\ntrials = 6')
-    assert {type(procedure) for procedure in course.procedures.values()} == {QuestPlus}
+    course = of_settings(folder, "reversals = 4\ndiscard = 2\nmax_trials = 12", f'kind = "{kind}"\ntrials = 6')
+    assert {type(procedure) for procedure in course.schedule.procedures.values()} == {QuestPlus}
     main = of_kind(take(course), "main")
     assert len(main) == 18
-    assert {about.wished for about in main} <= set(CHANGES)
-    assert all(about.wished == about.made for about in main)
+    assert {about.requested for about in main} <= set(CHANGES)
+    assert all(about.requested == about.made for about in main)
 
 
 def test_a_change_that_came_out_backwards_stops_no_procedure(folder):
-    course = of_settings(folder, "reversals = 4\ndiscard = 2\nmost_trials = 12", 'kind = "psi"\ntrials = 6')
+    course = of_settings(folder, "reversals = 4\ndiscard = 2\nmax_trials = 12", 'kind = "psi"\ntrials = 6')
     (first, *_) = [one for one in take(course) if one.decided.trial.kind == "main"]
     backwards = msgspec.structs.replace(first.decided, about=first.decided.about | {"reached": -0.2})
     assert course.next(1, [first._replace(decided=backwards)]) is not None
@@ -192,7 +203,7 @@ def test_a_change_that_came_out_backwards_stops_no_procedure(folder):
 def test_weighted_staircases_go_down_after_each_right_answer(folder):
     course = of_settings(folder, "reversals = 4", 'kind = "weighted"\ntarget = 0.75\nsteps = [2]\nreversals = 4')
     found = [
-        about.wished
+        about.requested
         for about in of_kind(take(course, right=lambda _: True, trials=14), "main")
         if about.dimension == DIMENSIONS[0]
     ]
