@@ -73,7 +73,7 @@ from audiometamer.loading import load_model
 
 def test_a_program_of_before_runs_and_each_of_its_lines_is_pointed_to():
     found = {}
-    with pytest.warns(DeprecationWarning) as caught:
+    with pytest.warns(DeprecationWarning, match=r"the old name goes away in version 0\.3") as caught:
         exec(compile(OLD_PROGRAM, "before.py", "exec"), found)
     assert found["NullDistribution"] is am.NullDistribution
     assert found["Waveform"] is am.domains.Waveform

@@ -21,7 +21,6 @@ from audiometamer.listening.design import (
     DesignCheck,
     Headphones,
     Images,
-    NonNegativeInt,
     PositiveInt,
     ResponseFormat,
     SoundSettings,
@@ -30,6 +29,7 @@ from audiometamer.listening.design import (
     failed,
     read_common,
 )
+from audiometamer.listening.tables import NonNegativeInt
 from audiometamer.psychophysics import (
     DECISION_MODELS,
     DEFAULT_TARGET,
