@@ -94,7 +94,7 @@ def write_long_recording(path, *, rate=4000):
     ("keys", "expected"),
     [
         ("", [(0, 0.5), (1, 1.2), (3, 0.25)]),
-        ("duration = 0.5", [(0, 0.5), (1, 0.4), (1.4, 0.4), (1.8, 0.4), (3, 0.25)]),
+        ("duration = 0.6", [(0, 0.5), (1, 0.4), (1.4, 0.4), (1.8, 0.4), (3, 0.25)]),
     ],
 )
 def test_recordings_are_split_at_pauses(tmp_path, keys, expected):
