@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, first_line, pluralize, first_few
-from audiometamer.io.files import JSON_ERRORS, set_aside
-from audiometamer.metamers.results import warn_of_broken
+from audiometamer.errors import AudioMetamerError, first_few, first_line, pluralize
+from audiometamer.io.files import set_aside
+from audiometamer.metamers.record_files import JSON_ERRORS, warn_about_broken
 from audiometamer.stimuli.clips import RIGHTS, UNKNOWN
 from audiometamer.stimuli.index import IndexRow
 from audiometamer.version import __version__
@@ -42,7 +42,7 @@ def read_description(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
     except JSON_ERRORS as error:
-        warn_of_broken([f"{path} is not a JSON object ({first_line(error)})"], "it is set aside and written again")
+        warn_about_broken([f"{path} is not a JSON object ({first_line(error)})"], "it is set aside and written again")
         set_aside(path)
         return {}
 

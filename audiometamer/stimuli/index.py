@@ -10,7 +10,8 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write
 from audiometamer.io.tables import write_table
-from audiometamer.metamers.results import INDEX, Result, read_results
+from audiometamer.metamers.layout import INDEX
+from audiometamer.metamers.results import Result, read_results
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.stimuli.layout import PARQUET
 
@@ -36,7 +37,7 @@ class IndexRow(msgspec.Struct, frozen=True):
     method, loss : str
     attempt : str
         How it was made: ``first``, ``new noise``, ``continued`` or ``layer before``; see
-        `audiometamer.metamers.results.attempt_word`.
+        `audiometamer.metamers.results.attempt_origin`.
     steps : int
     seconds : float
         Duration of the synthesis.
