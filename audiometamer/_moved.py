@@ -287,7 +287,7 @@ NAMES = {
     "exploration.calibration.wished_for": "dimensions.calibration.change_to_request",
     "exploration.ladder.Rung": "dimensions.ladder.MovedStimulus",
     "exploration.making.Maker": "exploration.render_queue.RenderQueue",
-    "exploration.making.Wish": "exploration.making.MoveRequest",
+    "exploration.making.Wish": "exploration.render_queue.MoveRequest",
     "exploration.moving.Beside": "dimensions.moving.PerturbationDomain",
     "exploration.procedures.Answer": "psychophysics.InterleavedTrial",
     "exploration.procedures.DECISIONS": "psychophysics.DECISION_RULES",
