@@ -19,9 +19,9 @@ HEAVY = ("torch", "torchaudio", "librosa", "numba", "matplotlib", "soundfile")
 def test_public_names():
     assert sorted(set(am.__all__) - ROOMS) == [
         "AudioMetamerError", "AudioMetamerWarning", "Clip", "Cochleagram", "GivenTarget", "ImageTransform", "Metamer",
-        "Method", "Model", "NullDistribution", "StopSynthesis", "__version__", "domains", "find_speech", "image_model",
-        "joined", "load_model", "match", "plot_metamers", "read_clip", "read_image", "record", "similarity", "synthesize",
-        "synthesize_into", "write_png", "write_wav",
+        "Method", "Model", "NullDistribution", "Plateau", "StopSynthesis", "__version__", "domains", "find_speech",
+        "image_model", "joined", "load_metamer", "load_model", "match", "plot_metamers", "read_clip", "read_image", "record",
+        "similarity", "synthesize", "synthesize_into", "write_png", "write_wav",
     ]  # fmt: skip
     assert all(hasattr(am, name) for name in am.__all__)
     assert am.networks.__all__ == ["CochCNN9", "CochResNet50", "SpecTemp"]
