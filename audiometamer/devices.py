@@ -78,7 +78,7 @@ def free_memory(device: torch.device) -> int:
     return int(module.mem_get_info(device)[0] + kept)
 
 
-def own_randomness(device: torch.device) -> AbstractContextManager[None]:
+def isolated_rng(device: torch.device) -> AbstractContextManager[None]:
     """While the block runs, draws from torch's global generators, here and on a device, leave no trace afterwards."""
     if not is_accelerator(device):
         return torch.random.fork_rng(devices=[])

@@ -22,7 +22,7 @@ _FORMATS = {  # and what would differ from one writing to the next
 
 
 @contextmanager
-def names_as_they_are() -> Iterator[None]:
+def literal_text() -> Iterator[None]:
     """While this lasts, text in figures is no mathematics, whatever ``$`` is in it; what a font lacks is drawn as a box.
 
     Also a decorator, of functions that draw names of clips, layers, labels or models and save the figure.

@@ -56,12 +56,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def near(name: str, known: Sequence[str]) -> str:
+def closest_names(name: str, known: Sequence[str]) -> str:
     """The names nearest to an unknown one, or where none is near, the first few."""
-    return ", ".join(difflib.get_close_matches(name, known, n=5)) or some_of(known)
+    return ", ".join(difflib.get_close_matches(name, known, n=5)) or first_few(known)
 
 
-def some_of(names: Sequence[str], most: int = 3) -> str:
+def first_few(names: Sequence[str], most: int = 3) -> str:
     """The first few names, and how many more there are."""
     first = ", ".join(names[:most])
     return f"{first} and {len(names) - most} more" if len(names) > most else first
@@ -72,6 +72,6 @@ def pluralize(n: int, word: str) -> str:
     return f"{n} {word}{'s' * (n != 1)}"
 
 
-def people(n: int) -> str:
+def listeners_in_words(n: int) -> str:
     """How many listeners, in words."""
     return pluralize(n, "listener")

@@ -5,8 +5,9 @@ import time
 import torch
 
 import audiometamer as am
-from audiometamer.dimensions.finding import find_dimensions
-from audiometamer.dimensions.moving import Move, move
+from audiometamer.dimensions.finding import ComponentSettings, find_dimensions
+from audiometamer.dimensions.moved import Move
+from audiometamer.dimensions.moving import move
 from benchmarks.front_end import sounds
 from benchmarks.measuring import table
 
@@ -20,7 +21,7 @@ def moved_sounds() -> str:
     model = am.load_model("cochcnn-word").to(device)
     voice = sounds(2 * _RATE)["voice"]
     bank = [am.Clip(f"bank{k}", _noisy(voice, k), _RATE) for k in range(24)]
-    dimensions = find_dimensions(model, bank, _LAYERS, method="pca", components=9, kept=9)
+    dimensions = find_dimensions(model, bank, _LAYERS, ComponentSettings(method="pca", components=9, kept=9))
     rows: list[tuple[object, ...]] = [("layer", "one (s)", "eight (s)", "eight, each (s)")]
     for layer in _LAYERS:
         moves = [Move(clip, dimensions[layer].names[0], 0.5) for clip in bank[:8]]

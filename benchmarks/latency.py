@@ -22,11 +22,13 @@ import soundfile
 from numpy.typing import NDArray
 
 from audiometamer.exploration.build import read_exploration
-from audiometamer.exploration.rehearsal import sensitive
-from audiometamer.listening.export import read_answers
+from audiometamer.exploration.rehearsal import probability_correct
+from audiometamer.listening.client import Client
 from audiometamer.listening.folder import Experiment
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.rehearsal import address_of, start_server
-from audiometamer.listening.simulated import Client, IdealListener, answer_message, form_message
+from audiometamer.listening.responders import IdealListener
+from audiometamer.listening.simulated import answer_message, form_message
 from audiometamer.listening.store import Store
 from benchmarks.measuring import table
 
@@ -97,16 +99,16 @@ def latencies(read: Experiment, *, listeners: int, trials: int, reaction_time: f
         store.close()
         server = start_server(read.folder, database, serve=SERVE)
         try:
-            reply = IdealListener(read, database, sensitive(read, {}))
+            reply = IdealListener(read, database, probability_correct(read, {}))
             address = address_of(server)
-            people = [Listener(address, token, reply, seed) for seed, token in enumerate(tokens)]
-            list(threads.map(lambda one: one.take_part(trials, reaction_time=reaction_time), people))
+            simulated = [Listener(address, token, reply, seed) for seed, token in enumerate(tokens)]
+            list(threads.map(lambda one: one.take_part(trials, reaction_time=reaction_time), simulated))
         finally:
             server.kill()
             server.communicate()
         answers = read_answers(database, read)
-        ways = Counter(one.decided.about["way"] for listener in answers.messages for one in answers.heard(listener))
-    return np.concatenate([one.seconds for one in people]), ways
+        ways = Counter(one.decided.about["way"] for listener in answers.messages for one in answers.completed(listener))
+    return np.concatenate([one.seconds for one in simulated]), ways
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def in_a_hundredth_of_the_steps() -> str:
     ears = PublishedCochleagram(2 * RATE)
     rows: list[tuple[object, ...]] = [("layer", "SNR after 240 steps (dB)", "ours (s)", "published (h)", "ratio")]
     for layer in model.layers:
-        target = am.record(model, clip.samples[None], layer)[layer]
+        target = am.record(model, clip.samples[None], layer)
         forward = forward_to(model, layer)
         began = time.perf_counter()
         found = am.match(
@@ -36,7 +36,7 @@ def in_a_hundredth_of_the_steps() -> str:
             steps=STEPS,
         )
         ours = time.perf_counter() - began
-        snr = am.similarity(target, am.record(model, found.signals, layer)[layer])["snr_db"]
+        snr = am.similarity(target, am.record(model, found.signals, layer))["snr_db"]
         path = model.tap(layer).path.removeprefix("network.")
         if path == "front_end":
             rows.append((layer, f"{snr:.1f}", f"{ours:.1f}", "", ""))

@@ -9,7 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, logit
 
-from audiometamer.psychophysics import Estimate, Procedure, QuestPlus, Staircase, Trial, grid, psi, weighted
+from audiometamer.psychophysics import (
+    AdaptiveTrial,
+    Procedure,
+    QuestPlus,
+    Staircase,
+    ThresholdEstimate,
+    psi,
+    spaced_levels,
+    weighted_staircase,
+)
 from benchmarks.measuring import table
 
 TARGETS = (0.5 ** (1 / 2), 0.5 ** (1 / 3))  # of two and three down, one up
@@ -50,47 +59,47 @@ def listeners(n: int, *, seed: int = 0) -> list[Listener]:
 
 def staircases() -> dict[str, Staircase]:
     """The first two find the first and second of the targets, the last the first."""
-    common = {"start": 36.0, "least": _RANGE[0], "most": _RANGE[1], "discard": 4}
+    common = {"start": 36.0, "min_level": _RANGE[0], "max_level": _RANGE[1], "discard": 4}
     return {
         "2 down, 1 up": Staircase(**common, steps=(8, 4, 2), first_down=1),
         "3 down, 1 up": Staircase(**common, steps=(8, 4, 2), first_down=1, down=3),
-        "weighted up/down": weighted(TARGETS[0], **common, steps=(4, 2, 1)),
+        "weighted up/down": weighted_staircase(TARGETS[0], **common, steps=(4, 2, 1)),
     }
 
 
 def bayesian() -> dict[str, QuestPlus]:
     """A grid of 40 levels, 40 thresholds, 10 slopes, and for QUEST+ 5 lapse rates."""
-    levels, slopes = grid(*_RANGE, 40), grid(0.1, 2, 10, spacing="log")
+    levels, slopes = spaced_levels(*_RANGE, 40), spaced_levels(0.1, 2, 10, spacing="log")
     common = {"levels": levels, "thresholds": levels, "slopes": slopes, "guess": _GUESS}
     return {"Psi": psi(**common), "QUEST+": QuestPlus(**common, lapses=(0.0, 0.01, 0.02, 0.04, 0.08))}
 
 
-def answered(procedure: Procedure, listener: Listener, *, seed: Sequence[int]) -> list[Trial]:
+def answered(procedure: Procedure, listener: Listener, *, seed: Sequence[int]) -> list[AdaptiveTrial]:
     """A listener's trials, from the first to the procedure's end."""
-    rng, trials = np.random.default_rng(seed), list[Trial]()
+    rng, trials = np.random.default_rng(seed), list[AdaptiveTrial]()
     while (level := procedure.next(trials)) is not None:
-        trials.append(Trial(level, bool(rng.random() < listener.correct(level))))
+        trials.append(AdaptiveTrial(level, bool(rng.random() < listener.correct(level))))
     return trials
 
 
-def answered_together(procedure: QuestPlus, group: Sequence[Listener], *, seed: int) -> list[list[Trial]]:
+def answered_together(procedure: QuestPlus, group: Sequence[Listener], *, seed: int) -> list[list[AdaptiveTrial]]:
     """The same as `answered` with seeds (seed, 0), (seed, 1), …; all listeners at once, which is a hundred times as fast."""
     right = procedure.correct(np.array(procedure.levels))
     log_right, log_wrong = np.log(right), np.log1p(-right)
     drawn = np.array([np.random.default_rng([seed, k]).random(procedure.trials) for k in range(len(group))])
-    likelihood, trials = np.zeros((len(group), log_right.shape[1])), [list[Trial]() for _ in group]
+    likelihood, trials = np.zeros((len(group), log_right.shape[1])), [list[AdaptiveTrial]() for _ in group]
     for n in range(procedure.trials):
         weights = np.exp(likelihood - likelihood.max(1, keepdims=True))
         best = procedure.best(weights / weights.sum(1, keepdims=True))
         for k, listener in enumerate(group):
             level = procedure.levels[best[k]]
             correct = bool(drawn[k, n] < listener.correct(level))
-            trials[k].append(Trial(level, correct))
+            trials[k].append(AdaptiveTrial(level, correct))
             likelihood[k] += (log_right if correct else log_wrong)[best[k]]
     return trials
 
 
-def errors(group: Sequence[Listener], estimates: Sequence[Estimate], target: float, n_trials: float) -> Errors:
+def errors(group: Sequence[Listener], estimates: Sequence[ThresholdEstimate], target: float, n_trials: float) -> Errors:
     """Of all listeners' estimates against the levels at which they have the target proportion correct."""
     truth = np.array([listener.level(target) for listener in group])
     found, low, high, _ = np.array(estimates).T
@@ -141,7 +150,9 @@ def times(repeats: int = 50) -> str:
     """Of QUEST+'s next level after some trials whose reached levels are all different."""
     procedure = replace(bayesian()["QUEST+"], trials=1000)
     rng = np.random.default_rng(0)
-    trials = [Trial(level, correct) for level, correct in zip(rng.uniform(*_RANGE, 200), rng.random(200) < 0.8, strict=True)]
+    trials = [
+        AdaptiveTrial(level, correct) for level, correct in zip(rng.uniform(*_RANGE, 200), rng.random(200) < 0.8, strict=True)
+    ]
     rows = []
     for n in (0, 20, 50, 100, 200):
         taken = []

@@ -20,10 +20,10 @@ from audiometamer.drawing import line_style
 from audiometamer.exploration.analysis.analyse import Analysis, analyse, write_analysis
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.analysis.thresholds import Threshold
-from audiometamer.exploration.course import ExplorationCourse
-from audiometamer.exploration.design import ExplorationDesign, LadderChoice
+from audiometamer.exploration.design import ExplorationDesign, LadderSelection
 from audiometamer.exploration.observers import Observer, cochleagram_observer, network_observer
-from audiometamer.exploration.simulate import Sound, sensitivities, simulate, true_threshold
+from audiometamer.exploration.sequence import ExplorationSequence
+from audiometamer.exploration.simulate import StimulusKey, sensitivities, simulate, true_threshold
 from audiometamer.io.draws import Draws
 from audiometamer.io.files import atomic_write
 from audiometamer.io.tables import read_table, write_table
@@ -82,7 +82,7 @@ def main(folder: Path, out: Path, experiments: int, resamples: int) -> None:
     draw(drawn, out / "recovered.png")
 
 
-def known_sensitivities(ladder: Ladder, name: str, out: Path) -> dict[Sound, float]:
+def known_sensitivities(ladder: Ladder, name: str, out: Path) -> dict[StimulusKey, float]:
     """An observer's d′ with noise of 1 for every sound; kept in a table, as it takes minutes."""
     path = out / f"{name.replace('/', '-')}.tsv"
     if not path.exists():
@@ -103,9 +103,9 @@ def observer(ladder: Ladder, name: str) -> Observer:
     return network_observer(load_model(model), layer, noise=1.0)
 
 
-def in_the_middle(ladder: Ladder, sensitivity: Mapping[Sound, float]) -> dict[Sound, float]:
+def in_the_middle(ladder: Ladder, sensitivity: Mapping[StimulusKey, float]) -> dict[StimulusKey, float]:
     """Divided by the noise with which the median of the true thresholds is in the middle of the ladder, in ratio."""
-    changes = [rung.record.wished for rung in ladder.all]
+    changes = [stimulus.record.requested for stimulus in ladder.all]
     middle, least, most = math.sqrt(min(changes) * max(changes)), 1e-6, 1e6
     while most / least > 1.001:
         noise = math.sqrt(least * most)
@@ -115,17 +115,17 @@ def in_the_middle(ladder: Ladder, sensitivity: Mapping[Sound, float]) -> dict[So
     return noisy
 
 
-def experiment(ladder: Ladder, sensitivity: Mapping[Sound, float], *, seed: int, resamples: int) -> Analysis:
+def experiment(ladder: Ladder, sensitivity: Mapping[StimulusKey, float], *, seed: int, resamples: int) -> Analysis:
     """Every dimension with `SHARED` listeners, three down and one up to twelve reversals."""
     n_listeners = math.ceil(SHARED * len(ladder.dimensions) / EACH)
     design = ExplorationDesign(
-        title="simulated", listeners=n_listeners, seed=seed, ladder=LadderChoice(ladder.folder.name, each=EACH)
+        title="simulated", listeners=n_listeners, seed=seed, ladder=LadderSelection(ladder.folder.name, each=EACH)
     )
-    course = ExplorationCourse(ladder.folder.parent, design, ladder, Draws(design.seed, None))
+    course = ExplorationSequence(ladder.folder.parent, design, ladder, Draws(design.seed, None))
     trials = [
         trial for number in range(1, n_listeners + 1) for trial in simulate(course, number, sensitivity, DECISION, seed=seed)
     ]
-    return analyse(trials, decision=DECISION, procedures=course.procedures, resamples=resamples, seed=seed)
+    return analyse(trials, decision=DECISION, procedures=course.schedule.procedures, resamples=resamples, seed=seed)
 
 
 HEAD = (

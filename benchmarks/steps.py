@@ -30,7 +30,7 @@ def against_published(repeats: int) -> str:
     for name, layers in FULL_SIZE.items():
         model = full_size(name)
         for layer in layers:
-            target = am.record(model, sound, layer)[layer]
+            target = am.record(model, sound, layer)
             path = model.tap(layer).path.removeprefix("network.")
             a, b = medians(
                 [

@@ -89,16 +89,16 @@ def report(title: str, graph: Data, others: list[Tensor], convolution: str, kind
     null = am.NullDistribution.measure(model, others, layers=LAYERS)
     classes = classes_of(model, natural)
     for layer in LAYERS:
-        target = am.record(model, natural[None], layer)[layer].expand(2, -1, -1)
+        target = am.record(model, natural[None], layer).expand(2, -1, -1)
         found = am.match(
-            lambda features, layer=layer: am.record(model, features, layer)[layer],
+            lambda features, layer=layer: am.record(model, features, layer),
             target,
             model.domain.start(shape, seeds=[0, 1], dtype=torch.float64, device="cpu"),
             domain=model.domain,
             optimizer=NormalizedDescent(Cosine(0.3, STEPS), momentum=0.9),
             steps=STEPS,
         )
-        activations = am.record(model, found.signals, layer)[layer]
+        activations = am.record(model, found.signals, layer)
         matches = [am.similarity(t, a) for t, a in zip(target, activations, strict=True)]
         best = max(range(2), key=lambda i: matches[i]["snr_db"])
         metamer, match = found.signals[best], matches[best]

@@ -6,6 +6,8 @@ import torch
 
 import audiometamer as am
 from audiometamer.exploration.simulate import true_threshold
+from audiometamer.matching import Halving, NormalizedDescent
+from audiometamer.matching.domains import Waveform
 from benchmarks import growth, recovery
 from benchmarks.measuring import peak_memory, table
 from benchmarks.published import RATE, PublishedCochleagram, published_step
@@ -32,14 +34,14 @@ def test_the_published_step_is_the_method_s(sound):
     """From near silence, one step: the same signal as `feather2023` takes through the exact front end."""
     model = am.load_model("cochcnn-word")
     model.front_end = am.Cochleagram(exact=True)
-    target = am.record(model, sound, "relu2")["relu2"]
+    target = am.record(model, sound, "relu2")
     start = 1e-2 * sound.flip(1)
     published = published_step(PublishedCochleagram(2 * RATE), model.network, "relu2", target, start, 1.0)
     (step,) = [published - start]
     assert float(step.norm()) == pytest.approx(1.0, rel=1e-3)
     ours = am.match(
-        lambda signals: am.record(model, signals, "relu2")["relu2"], target, start, domain=am.domains.Waveform(),
-        optimizer=am.matching.NormalizedDescent(am.matching.Halving()), steps=1,
+        lambda signals: am.record(model, signals, "relu2"), target, start, domain=Waveform(),
+        optimizer=NormalizedDescent(Halving()), steps=1,
     )  # fmt: skip
     assert am.similarity(published, ours.signals)["snr_db"] > 50
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import audiometamer as am
-from audiometamer.devices import choose_device, describe, is_accelerator, own_randomness
+from audiometamer.devices import choose_device, describe, is_accelerator, isolated_rng
 
 
 @pytest.mark.parametrize(("there", "chosen"), [(None, "cpu"), (torch.device("cuda", 0), "cuda:0"), (torch.device("mps"), "mps")])
@@ -29,7 +29,7 @@ def test_the_cpu_is_no_accelerator_and_says_how_many_threads_it_has():
 
 def test_own_randomness_leaves_no_trace():
     before = torch.random.get_rng_state()
-    with own_randomness(choose_device("auto")):
+    with isolated_rng(choose_device("auto")):
         torch.manual_seed(5)
         torch.rand(3)
         assert not torch.equal(torch.random.get_rng_state(), before)

@@ -5,7 +5,7 @@ import re
 import pytest
 from matplotlib.figure import Figure
 
-from audiometamer.drawing import line_style, names_as_they_are, save_figure
+from audiometamer.drawing import line_style, literal_text, save_figure
 
 
 def test_twenty_one_lines_differ_in_colour_or_dashes():
@@ -36,7 +36,7 @@ def test_the_same_figure_is_the_same_bytes_in_every_format_and_its_text_is_text(
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", ["$x_$", r"\frac$\frac$", "costs $5 or $6", "日本語"])
 def test_names_are_no_mathematics(tmp_path, name):
-    with names_as_they_are():
+    with literal_text():
         figure = Figure()
         figure.subplots().set_title(name)
         _, _, svg = save_figure(figure, tmp_path / "figure.png")

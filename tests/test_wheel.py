@@ -28,8 +28,10 @@ def test_it_holds_one_package_with_the_zoo_and_the_clips(wheel):
                  "stimuli/words/clips.csv", "stimuli/words/zero_slt.flac"):  # fmt: skip
         assert f"audiometamer/data/{name}" in names
     for ending in ("html", "css", "js"):
-        assert f"audiometamer/evaluation/report.{ending}" in names
+        assert f"audiometamer/report/report.{ending}" in names
     assert sum(name.endswith(".flac") for name in names) == 32
+    in_models = {Path(name).name for name in names if name.startswith("audiometamer/data/models/")}
+    assert in_models == {"model.toml", "weights.safetensors", "null.json", "recipe.toml"}
     assert not any("__pycache__" in name for name in names)
 
 

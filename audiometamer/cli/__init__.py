@@ -17,7 +17,7 @@ import click
 from audiometamer.cli.groups import Group
 from audiometamer.cli.streams import forget_output, print_any_character
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, shortened
-from audiometamer.io.files import readable
+from audiometamer.io.paths import printable
 from audiometamer.version import __version__
 
 _RESUMING = ("demo", "run", "synth", "train", "explore ladder")  # commands that keep what they have finished
@@ -88,7 +88,7 @@ def _faults_of_output() -> Iterator[None]:
             raise AudioMetamerError(f"the output cannot be written: {error.strerror}") from error
         if error.filename is None:
             raise
-        raise AudioMetamerError(f"{readable(str(error.filename))}: {error.strerror}") from error
+        raise AudioMetamerError(f"{printable(str(error.filename))}: {error.strerror}") from error
 
 
 @click.group(cls=_Commands, headings=_HEADINGS, context_settings={"help_option_names": ["-h", "--help"]})

@@ -42,7 +42,7 @@ def benchmark(
             tracker(k / len(layers), layer)
             size = min(batch_size or fitting_batch_size(model, layer), per_layer)
             timed = time_step(model, layer, batch_size=size)
-            seconds = timed.of_one_metamer(procedure, steps)
+            seconds = timed.seconds_per_metamer(procedure, steps)
             total += seconds * per_layer
             alone = timed.network > 1e-4  # a layer of the front end has no network before it
             table.add_row(

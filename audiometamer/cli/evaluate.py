@@ -15,8 +15,8 @@ from audiometamer.evaluation import evaluate as evaluate_models
 from audiometamer.evaluation.labels import chance_of
 from audiometamer.evaluation.measures import RECOGNITION
 from audiometamer.evaluation.table import OTHERS
-from audiometamer.io.files import exclusive_folder
-from audiometamer.io.names import folder_of
+from audiometamer.io.locks import exclusive_folder
+from audiometamer.io.names import as_output_folder
 from audiometamer.models.inputs import NATURAL
 
 
@@ -53,7 +53,7 @@ def evaluate(
     """
     adversaries = attacking.adversaries(attacks, attack_steps)
     table = out / "evaluation.tsv"
-    with exclusive_folder(folder_of(out)), tracked() as tracker:
+    with exclusive_folder(as_output_folder(out)), tracked() as tracker:
         options.check_free(table, overwrite=overwrite)
         models = [options.opened_model(name, device) for name in options.split_names(model_names)]
         if not models:

@@ -12,8 +12,8 @@ from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.distortions.invariance import Invariance, draw_curves, measure_invariance, write_table
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.names import folder_of
-from audiometamer.metamers.files import read_metamer
+from audiometamer.io.names import as_output_folder
+from audiometamer.metamers.files import load_metamer
 from audiometamer.models.inputs import read_clips
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
@@ -49,7 +49,7 @@ def invariance(
 
     A metamer is a file with its record (.json) beside it, as `synth` writes them.
     """
-    table_file = folder_of(out) / "invariance.tsv"
+    table_file = as_output_folder(out) / "invariance.tsv"
     options.check_free(table_file, overwrite=overwrite)
     model = options.opened_model(model_name, device).to(_DTYPES[dtype])
     layers = options.layers_of(model, layer_names)
@@ -78,7 +78,7 @@ def _signals(model: Model, path: Path) -> dict[str, Tensor]:
     if path.is_dir() or not path.with_suffix(".json").exists():
         (clip,) = read_clips(model, [path])
         return {clip.name: clip.samples}
-    metamer = read_metamer(path)
+    metamer = load_metamer(path)
     own = {f"{metamer.clip.name} {path.stem}": metamer.samples}
     if not isinstance(metamer.clip, Clip):  # made from activations: there is no original
         return own

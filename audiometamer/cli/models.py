@@ -1,24 +1,30 @@
-"""``audiometamer models`` and ``audiometamer layers``: what there is."""
+"""``audiometamer models`` and ``audiometamer layers``: the models, and the layers of one."""
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import click
 
 from audiometamer.cli import options
 from audiometamer.cli.printing import paragraph, plain_table, print_table
+from audiometamer.ears.registry import FRONT_ENDS
 from audiometamer.io.files import json_text
+from audiometamer.io.registry import distribution
 from audiometamer.io.resources import zoo_folder
 from audiometamer.models.cards import read_card
-from audiometamer.models.loading import zoo
-from audiometamer.models.places import Place
+from audiometamer.models.layer_info import LayerInfo
+from audiometamer.models.loading import MODELS, zoo
+from audiometamer.networks.registry import NETWORKS
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Whole cards, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the complete cards as JSON.")
 def models(as_json: bool) -> None:
-    """List the models that come with audiometamer: what they are, their vocabulary and limits."""
+    """List the models that come with audiometamer: what they are, their vocabulary and limits.
+
+    Models, front ends and networks that other installed packages register are listed after them, by name.
+    """
     cards = {name: read_card(zoo_folder() / name) for name in zoo()}
     if as_json:
         click.echo(json_text(cards))
@@ -33,6 +39,14 @@ def models(as_json: bool) -> None:
         for limit in card.limits:
             click.echo(paragraph(f"Limit: {limit}"))
         click.echo()
+    if found := list(_registered()):
+        click.echo(f"Registered by other packages: {', '.join(found)}")
+
+
+def _registered() -> Iterator[str]:
+    for registry in (MODELS, FRONT_ENDS, NETWORKS):
+        for name, entry in registry.registered().items():
+            yield f"{registry.kind} {name} ({distribution(entry)})"
 
 
 @click.command()
@@ -41,7 +55,7 @@ def models(as_json: bool) -> None:
 def layers(model_name: str, every: bool) -> None:
     """List the layers of a MODEL: their names, shapes and numbers of units, and what cannot be matched, with the reason."""
     model = options.opened_model(model_name, "cpu")
-    named = model.places() | (model.places(every=True) if every else {})
+    named = model.layer_info() | (model.layer_info(every=True) if every else {})
     table = plain_table("layer", "module", "shape", numbers=["units"])
     for name, place in named.items():
         if not place.left_out:
@@ -58,5 +72,5 @@ def layers(model_name: str, every: bool) -> None:
         click.echo(f"  {name} {reason}")
 
 
-def _batch_elsewhere(named: Mapping[str, Place]) -> list[tuple[int, str]]:
+def _batch_elsewhere(named: Mapping[str, LayerInfo]) -> list[tuple[int, str]]:
     return [(place.batch, name) for name, place in named.items() if place.batch and not place.left_out]

@@ -9,7 +9,8 @@ import click
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.io.files import check_writable, readable
+from audiometamer.io.files import check_writable
+from audiometamer.io.paths import printable
 from audiometamer.metamers.criteria import METRICS, NullDistribution
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 
@@ -59,7 +60,7 @@ def null(
         distribution = NullDistribution.measure(
             model, (clip.samples for clip in read_excerpts(model, excerpts[:n_sounds])),
             layers=options.split_names(layer_names) or None, names=map(_name, excerpts[:n_sounds]),
-            source=f"{n_sounds} of {len(excerpts)} excerpts of {', '.join(map(readable, sounds))}", batch_size=batch_size,
+            source=f"{n_sounds} of {len(excerpts)} excerpts of {', '.join(map(printable, sounds))}", batch_size=batch_size,
             memory=memory * 1e9, progress=lambda done: tracker(done / n_sounds, f"{done} of {n_sounds} sounds"),
         )  # fmt: skip
     distribution.save(out)

@@ -1,14 +1,16 @@
 """Options that mean the same thing in every command."""
 
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.whole_numbers import LARGEST_SEED
+from audiometamer.io.integers import MAX_SEED
 from audiometamer.signals.clip_names import parse_seconds
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ model = click.option(
 layers = click.option(
     "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers; default: all that the model lists."
 )
-SEED = click.IntRange(0, LARGEST_SEED)
+SEED = click.IntRange(0, MAX_SEED)
 seeds = click.option(
     "--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default=True, help="Random seed; may be given several times."
 )
@@ -92,6 +94,33 @@ def out(default: str) -> Decorator:
     return click.option(
         "--out", type=click.Path(path_type=Path), default=Path(default), show_default=True, help="Folder for results."
     )
+
+
+def gathered(name: str, kind: type[msgspec.Struct], *parameters: Decorator) -> Decorator:
+    """Options and arguments that reach a command as one struct.
+
+    Parameters
+    ----------
+    name : str
+        Keyword under which the command takes the struct.
+    kind : type
+        The struct; its fields have the names of the parameters.
+    *parameters : decorator
+        As of `click.option` and `click.argument`, in the order of the help.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def call(**values: Any) -> Any:
+            fields = {field: values.pop(field) for field in kind.__struct_fields__}
+            return command(**values, **{name: kind(**fields)})
+
+        decorated: Callable[..., Any] = call
+        for parameter in reversed(parameters):
+            decorated = parameter(decorated)
+        return decorated
+
+    return decorate
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:

@@ -16,9 +16,8 @@ from audiometamer.cli.progress import tracked
 from audiometamer.cli.status import print_status
 from audiometamer.errors import AudioMetamerWarning, pluralize
 from audiometamer.jobs.progress import format_duration
-from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.judging import null_notice
-from audiometamer.metamers.synthesis import default_null
 from audiometamer.models.model import Model
 from audiometamer.stimuli.estimate import estimate
 from audiometamer.stimuli.items import expand

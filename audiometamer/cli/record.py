@@ -8,7 +8,7 @@ import torch
 from audiometamer.cli import options
 from audiometamer.metamers.targets import save_activations
 from audiometamer.models.inputs import read_clips
-from audiometamer.models.model import record as record_activations
+from audiometamer.models.recording import record as record_activations
 
 
 @click.command()

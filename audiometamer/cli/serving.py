@@ -13,13 +13,14 @@ from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
 from audiometamer.listening import folder as layout
 from audiometamer.listening.design import TEXTS, CommonDesign
-from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.enrolment import FREE_AFTER, MAIN_TRIALS_FACTOR
+from audiometamer.listening.export import write_tables
 from audiometamer.listening.folder import Experiment
-from audiometamer.listening.rate import PER_ADDRESS, PER_MINUTE, Rate
+from audiometamer.listening.rate import PER_ADDRESS, PER_MINUTE, RateLimit
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.rehearsal import rehearse
-from audiometamer.listening.signed import KEYS, SignedLinks
-from audiometamer.listening.simulated import Reply
-from audiometamer.listening.store import FREE_AFTER, LONGER
+from audiometamer.listening.responders import Responder
+from audiometamer.listening.signed import KEYS_URL, SignedLinks
 
 _path = click.Path(path_type=Path)
 folder = click.argument("folder", metavar="EXPERIMENT", type=_path)
@@ -48,7 +49,8 @@ _SERVED = (
     ),
     click.option(
         "--free-after", type=options.Number(0, 5e6, min_open=True), default=FREE_AFTER, show_default=True, metavar="MINUTES",
-        help=f"With --open: time without an answer after which a list may go to another; in the main part {LONGER} times this.",
+        help="With --open: time without an answer after which a list may be reassigned; "
+        f"{MAIN_TRIALS_FACTOR} times as long in the main part.",
     ),
     click.option(
         "--per-minute", type=click.IntRange(1), default=PER_MINUTE, show_default=True,
@@ -124,18 +126,18 @@ def serve(
     if (keys or audience) and not studies:
         raise AudioMetamerError("--prolific-keys and --prolific-audience need --prolific-study, whose links they verify")
     try:
-        from audiometamer.listening.server import Service
+        from audiometamer.listening.newcomers import Service
         from audiometamer.listening.server import serve as serve_experiment
     except ModuleNotFoundError as error:
         raise AudioMetamerError(f"serving needs {error.name}: pip install 'audiometamer[experiment]'") from error
-    signed = SignedLinks(studies, keys=keys or KEYS, audience=audience) if studies else None
+    signed = SignedLinks(studies, keys=keys or KEYS_URL, audience=audience) if studies else None
 
     def started(address: str) -> None:
         click.echo(f"{address} (results: {address}/results)")
 
     serve_experiment(
         read, host=host, port=port, open_to=cast("Service | None", open_to), free_after=free_after,
-        rate=Rate(per_minute, per_address), signed=signed, database=database, proxies=proxies,
+        rate=RateLimit(per_minute, per_address), signed=signed, database=database, proxies=proxies,
         started=started,
     )  # fmt: skip
 
@@ -148,7 +150,7 @@ def tell_of_ends(asked: CommonDesign, out: Path) -> None:
     if texts.sentences is not None and (examples := [name for name in TEXTS if getattr(texts, name) is None]):
         click.echo(f"{', '.join(examples)}: examples in {texts.language!r}, and not in the language of {texts.sentences}")
     stops = [kind for kind, gate in asked.gates.items() if gate.trials and gate.otherwise == "stop"]
-    if "headphones" in stops and not asked.checks:
+    if "headphones" in stops and not asked.headphone_trials:
         stops.remove("headphones")
     if ends.finished is not None and ends.stopped is None and stops:
         click.echo(
@@ -175,7 +177,7 @@ def reached_at(served: str | None) -> str:
     return name
 
 
-def rehearse_and_tell(read: Experiment, out: Path, reply: Reply, *, listeners: int, **asked: Any) -> None:
+def rehearse_and_tell(read: Experiment, out: Path, reply: Responder, *, listeners: int, **asked: Any) -> None:
     """Rehearse, write the tables and print what came of it."""
     with tracked() as tracker:
         found = rehearse(read, out, reply, listeners=listeners, report=tracker, **asked)

@@ -9,8 +9,10 @@ import click
 from audiometamer.cli import options
 from audiometamer.cli.groups import Group
 from audiometamer.errors import AudioMetamerError, pluralize
-from audiometamer.metamers.results import ATTEMPTS, is_set, records_of
-from audiometamer.signals.presentation import Settings
+from audiometamer.metamers.folder_kinds import is_set
+from audiometamer.metamers.layout import find_records
+from audiometamer.metamers.summaries import ATTEMPTS
+from audiometamer.signals.presentation import PresentationSettings
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli import select as selecting
 from audiometamer.stimuli.set import write_set
@@ -70,7 +72,7 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
     if is_set(stimulus_set):
         click.echo(f"{stimulus_set}: all {len(read_manifest(stimulus_set))} files are as the manifest states")
     else:
-        click.echo(f"{stimulus_set}: all {len(records_of(stimulus_set))} metamers are as their records state")
+        click.echo(f"{stimulus_set}: all {len(find_records(stimulus_set))} metamers are as their records state")
 
 
 @stimuli.command()
@@ -121,7 +123,7 @@ def export(
     reveal: bool,
 ) -> None:
     """Write presentation copies of SET: PCM, one level for all, ramps, opaque names, and calibration sounds."""
-    settings = Settings(
+    settings = PresentationSettings(
         sample_rate=int(rate), bits=int(bits), level=-30.0 if level is None and factor is None else level, factor=factor,
         peaks=cast("Literal['lower', 'stop']", peaks), ramp=ramp, seed=seed,
         bids_version=cast("Literal['current', 'coming']", bids_version), reveal=reveal,

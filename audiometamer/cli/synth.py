@@ -1,8 +1,8 @@
 """``audiometamer synth``: metamers of recordings."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import click
 from rich.table import Column
@@ -11,36 +11,19 @@ from rich.text import Text
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.errors import AudioMetamerError, BrokenError, some_of
-from audiometamer.io.files import exclusive_folder
+from audiometamer.errors import AudioMetamerError, first_few
 from audiometamer.io.label_files import grouped, read_groups
-from audiometamer.io.names import folder_of
-from audiometamer.metamers import files, hearing
-from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers import hearing
+from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.figure import draw_figure
-from audiometamer.metamers.files import (
-    check_place,
-    checkpoint_path,
-    clip_folder,
-    is_attempted_again,
-    is_finished,
-    keep_attempt,
-    mend_original,
-    named_as_before,
-    read_metamer,
-    record_path,
-    save_metamer,
-    write_index,
-)
-from audiometamer.metamers.judging import judge_saved, null_notice
-from audiometamer.metamers.results import warn_of_broken
-from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, settings_of
+from audiometamer.metamers.folder import FolderProgress, SynthesisOptions, synthesize_into
+from audiometamer.metamers.judging import null_notice
+from audiometamer.metamers.layout import INDEX
+from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.settings import places
 from audiometamer.metamers.targets import GivenTarget, read_target
-from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.models.inputs import check_names, read_clips
+from audiometamer.models.inputs import check_clip_names, read_clips
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
@@ -105,99 +88,64 @@ def synth(
     model = options.opened_model(model_name, device)
     if groups_file is not None:
         model.labels = grouped(model.named_labels(), read_groups(groups_file))
-    check_names(targets)
-    given = [read_target(path).named_by(model.canonical) for path in targets]
-    of_targets = tuple(dict.fromkeys(layer for target in given for layer in target.activations))
-    null = default_null(model) if null_file is None else NullDistribution.load(null_file)
-    layers = options.layers_of(model, layer_names or of_targets)
+    given = _read_targets(model, targets)
+    layers = options.layers_of(
+        model, layer_names or tuple(dict.fromkeys(layer for target in given for layer in target.activations))
+    )
     for place in dict.fromkeys(place for layer in layers for place in places(layer)):
         model.tap(place)
+    null = default_null(model) if null_file is None else NullDistribution.load(null_file)
     if (notice := null_notice(model, null, layers, name=model_name)) is not None:
         click.echo(f"note: {notice}", err=True)
-    make(
-        model, given or read_clips(model, clips, start=start, length=duration),
-        layers=layers, seeds=seeds, method=method, steps=steps, batch_size=batch_size, null=null, out=out, overwrite=overwrite,
-        tf32=tf32, compiled=compiled,
+    synthesize_and_print(
+        out, model, given or read_clips(model, clips, start=start, length=duration), layers, seed=seeds, null=null,
+        overwrite=overwrite, method=method, steps=steps, batch_size=batch_size, tf32=tf32, compiled=compiled,
     )  # fmt: skip
 
 
-def make(
-    model: Model,
-    clips: Sequence[Clip | GivenTarget],
-    *,
-    layers: Sequence[str],
-    seeds: Sequence[int],
-    method: str,
-    steps: int | None,
-    batch_size: int | None,
-    null: NullDistribution | None,
+def _read_targets(model: Model, paths: Sequence[Path]) -> list[GivenTarget]:
+    """Activations from files, their layers by the names under which the model records them."""
+    check_clip_names(paths)
+    return [read_target(path).rename_layers(model.canonical) for path in paths]
+
+
+def synthesize_and_print(
     out: Path,
-    overwrite: bool,
-    tf32: bool = False,
-    compiled: bool = False,
+    model: Model,
+    clips: Sequence[Clip] | Sequence[GivenTarget],
+    layers: Iterable[str],
+    *,
+    seed: Iterable[int] = (0,),
+    null: NullDistribution | None = None,
+    overwrite: bool = False,
+    **synthesis: Unpack[SynthesisOptions],
 ) -> None:
-    """Synthesise, save, draw and list; used by `synth` and `demo`."""
-    null = null or default_null(model)
-    with exclusive_folder(folder_of(out)):
-        clips = [named_as_before(out, model, clip) if isinstance(clip, Clip) else clip for clip in clips]
-        jobs = [(clip, layer, seed) for layer in dict.fromkeys(layers) for clip in clips for seed in dict.fromkeys(seeds)]
-        weights = model.weights_sha256()
-        chosen = [settings_of(model, *job, method=method, steps=steps, weights_sha256=weights) for job in jobs]
-        files.check_names(out, chosen)
-        for clip in clips:
-            check_place(out, clip, model.name, type(model.domain).__name__)
-            mend_original(out, clip, model)
-            if isinstance(clip, Clip):
-                for doubt in hearing.notices(model, clip, hearing.heard(model, clip)):
-                    click.echo(f"note: {doubt}", err=True)
-        there = [] if overwrite else _finished(out, chosen)
-        judged = [metamer for settings in there if (metamer := judge_saved(model, out, settings, null)) is not None]
-        again = [settings for settings in there if is_attempted_again(out, settings)]
-        todo = [job for job, settings in zip(jobs, chosen, strict=True) if settings not in there or settings in again]
-        if there:
-            click.echo(f"{len(there)} of {len(jobs)} metamers are in {out} already")
-        if judged:
-            passed = sum(metamer.passed is True for metamer in judged)
-            click.echo(f"{len(judged)} of them were judged anew: {passed} passed; {len(again)} are attempted again")
-        done = 0
-        with tracked() as tracker:
+    """Fill a folder with metamers and print what came of it; see `synthesize_into`."""
+    begin: list[FolderProgress] = []
+    with tracked() as tracker:
 
-            def progress(p: Progress) -> None:
-                share = (done + p.signals * min(p.step / p.steps, 1)) / len(todo)
-                again = f", attempt {p.attempt + 1}" if p.attempt else ""
-                tracker(min(share, 1), f"{p.layer}: {p.signals} sound(s), step {p.step}/{p.steps}, SNR {p.snr_db:.1f} dB{again}")
+        def show(report: FolderProgress) -> None:
+            if begin or report.existing:
+                tracker(report.fraction, report.message)
+            if not begin:
+                begin.append(report)
 
-            found = iterate_metamers(
-                model, todo, method=method, steps=steps, null=null, batch_size=batch_size, tf32=tf32, compiled=compiled,
-                progress=progress, checkpoints=Checkpoints(partial(checkpoint_path, out)),
-            )  # fmt: skip
-            for metamer in found:
-                if metamer.evidence.settings in again:
-                    keep_attempt(out, metamer.evidence.settings)
-                save_metamer(out, metamer)
-                done += 1
-                tracker(done / len(todo), f"{metamer.evidence.settings.layer}: {verdict_word(metamer.passed)}")
-        metamers = [read_metamer(record_path(out, settings)) for settings in chosen]
-        for clip in clips:
-            first = [m for m in metamers if m.clip.name == clip.name and m.evidence.settings.seed == seeds[0]]
-            draw_figure(model, first, clip_folder(out, clip.name, model.name) / "figure.png")
-        index = write_index(out)
+        metamers = synthesize_into(
+            out, model, clips, layers, seed=seed, null=null, overwrite=overwrite, progress=show, **synthesis
+        )
+    _print_existing(out, *begin)
     _print_metamers(metamers)
     _print_vocabulary(model)
-    click.echo(f"metamers, figures and records: {out}   list: {index}")
+    click.echo(f"metamers, figures and records: {out}   list: {out / INDEX}")
 
 
-def _finished(out: Path, chosen: Sequence[Settings]) -> list[Settings]:
-    """Those whose metamers are in `out`; a warning says which are broken."""
-    there, broken = [], []
-    for settings in chosen:
-        try:
-            if is_finished(out, settings):
-                there.append(settings)
-        except BrokenError as error:
-            broken.append(str(error))
-    warn_of_broken(broken, "counts as not made, and is made again")
-    return there
+def _print_existing(out: Path, begin: FolderProgress) -> None:
+    """The metamers that were in the folder before, and those among them that have a new verdict."""
+    if begin.existing:
+        click.echo(f"{begin.existing} of {begin.requested} metamers are in {out} already")
+    if begin.rejudged:
+        passed = f"{begin.rejudged_passed} passed; {begin.reattempted} are attempted again"
+        click.echo(f"{begin.rejudged} of them were judged again: {passed}")
 
 
 def _print_metamers(metamers: Sequence[Metamer]) -> None:
@@ -230,6 +178,6 @@ def _heard(evidence: Evidence, which: int) -> str:
 def _print_vocabulary(model: Model) -> None:
     """What the network chooses from, and what its card says of its limits."""
     for task, names in hearing.vocabulary(model).items():
-        click.echo(f"{model.name} knows {len(names)} labels of task {task}: {some_of(names, 20)}")
+        click.echo(f"{model.name} knows {len(names)} labels of task {task}: {first_few(names, 20)}")
     for limit in [] if model.card is None else model.card.limits:
         click.echo(f"limit: {limit}")

@@ -1,16 +1,26 @@
 """The cochleagram: envelopes of a bank of cochlear filters, down-sampled and compressed, differentiable throughout."""
 
 import copy
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from audiometamer.cochleagram.compression import DecibelCompression, PowerCompression
-from audiometamer.cochleagram.envelopes import EnvelopeLowpass, FullRate, Multirate
-from audiometamer.cochleagram.filters import CosineFilterbank, FloatArray
+from audiometamer.cochleagram.filters import Filterbank, FloatArray
+from audiometamer.cochleagram.full_rate import FullRate
+from audiometamer.cochleagram.lowpass import Lowpass
+from audiometamer.cochleagram.multirate import Multirate
+from audiometamer.cochleagram.parts import (
+    PartOptions,
+    check_options,
+    make_compression,
+    make_filterbank,
+    make_lowpass,
+    without_replaced,
+)
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.whole_numbers import whole
+from audiometamer.io.integers import as_integer
 from audiometamer.matching import Adam, Cosine, match
 from audiometamer.matching.domains import Waveform
 
@@ -21,35 +31,27 @@ _MAX_PLANS = 4  # lengths, dtypes and devices whose filters are kept at the same
 
 
 class Cochleagram(nn.Module):
-    """Waveform to cochleagram.
+    """Waveform to cochleagram: filterbank, envelopes, compression and low-pass filter, each of which can be your own.
 
     The defaults are the front end of every network of Feather et al. (2023, Nature Neuroscience), the preset ``feather2023``.
-    Filters depend on the number of samples, the dtype and the device of the sound; they are built when a new kind of sound comes
-    and are never stored in checkpoints.
+    Filters depend on the number of samples, the dtype and the device of the sound; they are built for each new kind of sound and
+    are never stored in checkpoints.
 
     Parameters
     ----------
     sample_rate : int
-        Of the sound, in Hz. Default 20000.
-    n_filters, low_limit, high_limit, overcompleteness, scale, include_edges
-        The filters; see `CosineFilterbank`. Defaults 50, 50 Hz, 10000 Hz, 4, "erb", True: 211 filters.
+        Sample rate in Hz. Default 20000.
+    filterbank : Filterbank, optional
+        Your own filters; see `audiometamer.cochleagram.filters.Filterbank`. Default: a `CosineFilterbank`.
+    lowpass : Lowpass, optional
+        Your own low-pass filter, a subclass of `audiometamer.cochleagram.lowpass.Lowpass`; its stride must divide the sample
+        rate. Default: an `EnvelopeLowpass`.
+    compression : {"power", "db"}, Module or None
+        `PowerCompression`, `DecibelCompression`, none, or your own module: any function of the frames
+        [shape=(batch, filters, frames)], of each value alone with `compress_first`. Default "power".
     envelope : {"hilbert", "rectified"}
         Magnitude of the analytic subband (half the Hilbert envelope, as published), or the half-wave rectified subband.
         Default "hilbert".
-    frame_rate : int
-        Frames per second, a divisor of the sample rate. Default 200.
-    window_size : int
-        Taps of the low-pass filter before down-sampling, in samples. Default 1001.
-    kaiser_beta : float
-        Shape of its window. Default 5.
-    compression : {"power", "db"} or None
-        See `PowerCompression` and `DecibelCompression`. Default "power".
-    compression_power : float
-        Default 0.3; only for "power".
-    compression_offset, compression_scale : float
-        Defaults 1e-8 and 1.
-    compression_gradient_clip : float or None
-        Largest derivative of the compression; None leaves it unbounded. Default: 5 for "power", 5000 for "db".
     compress_first : bool
         Whether envelopes are compressed before they are down-sampled, not after. Default False.
     exact : bool
@@ -57,70 +59,65 @@ class Cochleagram(nn.Module):
         many times faster. Default False. Rectified envelopes are always computed at the sound's own rate.
         Second derivatives need ``exact=True``; forward-mode derivatives do not.
     oversampling : float
-        Points per frame at which the fast path takes the root of the power of a subband as wide as the frame rate; other
+        Points per frame at which the fast path takes the root of the power of a subband as wide as the frame rate; for other
         subbands in proportion to bandwidth ** (2/3). Default 20, which agrees with ``exact=True`` to 70 dB (output) and 50 dB
         (gradient) or better on speech, noise, clicks and tones.
+    n_filters, low_limit, high_limit, overcompleteness, scale, include_edges
+        Options of the `CosineFilterbank`. Defaults 50, 50 Hz, 10000 Hz, 4, "erb", True: 211 filters.
+    frame_rate : int
+        Frames per second, a divisor of the sample rate. Default 200.
+    window_size : int
+        Number of taps of the `EnvelopeLowpass`. Default 1001.
+    kaiser_beta : float
+        Shape of its window. Default 5.
+    compression_power : float
+        Exponent of the `PowerCompression`. Default 0.3.
+    compression_offset, compression_scale : float
+        Options of the named compressions. Defaults 1e-8 and 1.
+    compression_gradient_clip : float or None
+        Largest derivative of a named compression; None leaves it unbounded. Default: 5 for "power", 5000 for "db".
 
     Raises
     ------
     AudioMetamerError
-        If a value is outside its range.
+        If a value is outside its range, or an option belongs to a part that is replaced.
     """
 
     def __init__(
         self,
         *,
         sample_rate: int = 20_000,
-        n_filters: int = 50,
-        low_limit: float = 50.0,
-        high_limit: float = 10_000.0,
-        overcompleteness: int = 4,
-        scale: Literal["erb", "linear"] = "erb",
-        include_edges: bool = True,
+        filterbank: Filterbank | None = None,
+        lowpass: Lowpass | None = None,
+        compression: Literal["power", "db"] | nn.Module | None = "power",
         envelope: Literal["hilbert", "rectified"] = "hilbert",
-        frame_rate: int = 200,
-        window_size: int = 1001,
-        kaiser_beta: float = 5.0,
-        compression: Literal["power", "db"] | None = "power",
-        compression_power: float = 0.3,
-        compression_offset: float = 1e-8,
-        compression_scale: float = 1.0,
-        compression_gradient_clip: float | Literal["default"] | None = "default",
         compress_first: bool = False,
         exact: bool = False,
         oversampling: float = 20.0,
+        **options: Unpack[PartOptions],
     ) -> None:
         super().__init__()
-        sample_rate, frame_rate = whole(sample_rate, "sample_rate", least=1), whole(frame_rate, "frame_rate", least=1)
-        n_filters, window_size = whole(n_filters, "n_filters", least=1), whole(window_size, "window_size", least=1)
-        if high_limit > sample_rate / 2:
-            raise AudioMetamerError(f"high_limit is {high_limit} Hz; it must not exceed half the sample rate of {sample_rate} Hz")
-        if sample_rate % frame_rate:
-            raise AudioMetamerError(f"frame_rate is {frame_rate} Hz; it must divide the sample rate of {sample_rate} Hz")
+        sample_rate = as_integer(sample_rate, "sample_rate", least=1)
+        own_compression = isinstance(compression, nn.Module)
+        check_options(
+            options, {"filterbank": filterbank is not None, "lowpass": lowpass is not None, "compression": own_compression}
+        )
         if envelope not in ("hilbert", "rectified"):
             raise AudioMetamerError(f"envelope is {envelope!r}; it must be 'hilbert' or 'rectified'")
         if oversampling < 2:
             raise AudioMetamerError(f"oversampling is {oversampling}; it must be at least 2")
-        self.sample_rate, self.frame_rate = sample_rate, frame_rate
-        self.filterbank = CosineFilterbank(n_filters, low_limit, high_limit, overcompleteness, scale, include_edges)
-        self.lowpass = EnvelopeLowpass(sample_rate // frame_rate, window_size, kaiser_beta)
+        self.filterbank = make_filterbank(sample_rate, options) if filterbank is None else filterbank
+        self.lowpass = make_lowpass(sample_rate, options) if lowpass is None else lowpass
+        self.compression: nn.Module = (
+            compression if isinstance(compression, nn.Module) else make_compression(compression, options)
+        )
+        if sample_rate % self.lowpass.stride:
+            raise AudioMetamerError(
+                f"the stride of lowpass is {self.lowpass.stride}; it must divide the sample rate of {sample_rate} Hz"
+            )
+        self.sample_rate, self.frame_rate = sample_rate, sample_rate // self.lowpass.stride
         self.envelope: Literal["hilbert", "rectified"] = envelope
         self.compress_first, self.exact, self.oversampling = compress_first, exact, oversampling
-
-        clip: dict[str, Any] = {}
-        if compression_gradient_clip != "default":
-            clip["gradient_clip"] = compression_gradient_clip
-        self.compression: nn.Module
-        if compression is None:
-            self.compression = nn.Identity()
-        elif compression == "power":
-            self.compression = PowerCompression(
-                power=compression_power, offset=compression_offset, scale=compression_scale, **clip
-            )
-        elif compression == "db":
-            self.compression = DecibelCompression(offset=compression_offset, scale=compression_scale, **clip)
-        else:
-            raise AudioMetamerError(f"compression is {compression!r}; it must be 'power', 'db' or None")
         self._plans: dict[tuple[int, torch.dtype, torch.device], FullRate | Multirate] = {}
 
     @classmethod
@@ -133,7 +130,7 @@ class Cochleagram(nn.Module):
             ``feather2023``: 50 to 10,000 Hz (Nature Neuroscience 2023). ``feather2019``: 20 to 8000 Hz, envelopes multiplied by
             796.87416837456942 before compression (NeurIPS 2019).
         **overrides
-            Any keyword of `Cochleagram`.
+            Any keyword of `Cochleagram`; a part of your own replaces that of the preset.
 
         Raises
         ------
@@ -142,16 +139,16 @@ class Cochleagram(nn.Module):
         """
         if name not in PRESETS:
             raise AudioMetamerError(f"there is no cochleagram preset {name!r}; there are {', '.join(PRESETS)}")
-        return cls(**PRESETS[name] | overrides)
+        return cls(**without_replaced(PRESETS[name], overrides) | overrides)
 
     @classmethod
     def for_rate(cls, sample_rate: int) -> Self:
-        """A cochleagram of sounds at any rate, to look at: the published one as far as the rate has room for it.
+        """A cochleagram of sounds at any rate, for display: the published one, up to half the sample rate.
 
         Parameters
         ----------
         sample_rate : int
-            Of the sound, in Hz. Frames per second are the largest of 200, 100, 50, 25 and 1 that divides it.
+            Sample rate in Hz. The frame rate is the largest of 200, 100, 50, 25 and 1 Hz that divides it.
         """
         frame_rate = next(rate for rate in (200, 100, 50, 25, 1) if sample_rate % rate == 0)
         window = 10 * (sample_rate // frame_rate) + 1
@@ -187,31 +184,32 @@ class Cochleagram(nn.Module):
         frames = plan(flat, self.compression) if self.compress_first else self.compression(plan(flat, nn.Identity()))
         return frames.view(*sound.shape[:-1], *frames.shape[-2:])
 
-    def with_gradient_clip(self, share: float) -> "Cochleagram":
-        """The same cochleagram, with its filters shared, and a share of the compression's largest derivative.
+    def with_gradient_clip(self, factor: float) -> "Cochleagram":
+        """The same cochleagram, sharing its filters, with the compression's largest derivative multiplied by a factor.
 
         Parameters
         ----------
-        share : float
-            Factor on `compression_gradient_clip`; no effect if that is None, or if there is no compression.
+        factor : float
+            Factor on the compression's attribute `gradient_clip`; no effect if that is None or missing.
         """
         clip = getattr(self.compression, "gradient_clip", None)
-        return self._with_compression(**({} if clip is None else {"gradient_clip": share * clip}))
+        return self._with_compression(**({} if clip is None else {"gradient_clip": factor * clip}))
 
     def with_true_derivative(self) -> "Cochleagram":
-        """The same cochleagram, with its filters shared, and the compression's true derivative: neither clipped, nor passed on
-        below zero. For measuring; steps of a synthesis would be lost in what is quiet.
+        """The same cochleagram, sharing its filters, with the compression's true derivative: not clipped, and zero below zero.
+
+        For measurements; the steps of a synthesis would get lost in quiet parts. A compression of your own stays as it is.
         """
         known = isinstance(self.compression, (PowerCompression, DecibelCompression))
         return self._with_compression(**({"gradient_clip": None, "straight_through": False} if known else {}))
 
     def _with_compression(self, **attributes: Any) -> "Cochleagram":
-        """A twin that differs in attributes of its compression."""
-        twin, compression = copy.copy(self), copy.copy(self.compression)
+        """A copy that differs in attributes of its compression."""
+        other, compression = copy.copy(self), copy.copy(self.compression)
         for name, value in attributes.items():
             setattr(compression, name, value)
-        twin._modules = self._modules | {"compression": compression}
-        return twin
+        other._modules = self._modules | {"compression": compression}
+        return other
 
     def _plan(self, sound: Tensor) -> FullRate | Multirate:
         """Filters for sounds of this length, dtype and device."""
@@ -244,14 +242,14 @@ class Cochleagram(nn.Module):
         ----------
         cochleagram : Tensor [shape=(batch, filters, frames)]
         n_samples : int, optional
-            Of the sounds. Default: the smallest multiple of the hop that gives as many frames and reaches past the last window,
-            which is the length of the original if that was a multiple of the hop and the window is ten hops long.
+            Length of the sounds. Default: the smallest multiple of the hop that gives as many frames and reaches past the last
+            window, which is the length of the original if that was a multiple of the hop and the window is ten hops long.
         steps : int
-            Default 300.
+            Number of steps. Default 300.
         step_size : float
-            Of Adam at the beginning; it falls to 0 along a cosine. Default 0.01.
+            Initial step size of Adam; it falls to 0 along a cosine. Default 0.01.
         seed : int
-            Of the noise that the first sound starts from; the next ones count on from it. Default 0.
+            Random seed of the noise that the first sound starts from; the next sounds have the seeds after it. Default 0.
 
         Returns
         -------

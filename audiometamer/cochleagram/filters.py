@@ -1,7 +1,7 @@
 """Half-cosine cochlear filters, as gains on the bins of an FFT."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +43,36 @@ class Band:
     first_bin: int
     gains: FloatArray
 
+    @classmethod
+    def from_gains(cls, gains: FloatArray) -> "Band":
+        """The filter of gains on all FFT bins, shape=(bins,); zeros at both ends are left out.
+
+        Raises
+        ------
+        AudioMetamerError
+            If all are zero: no bin falls into the filter.
+        """
+        used = np.flatnonzero(gains)
+        if not used.size:
+            raise AudioMetamerError("a filter has no gain at any FFT bin: use a longer signal, or wider filters")
+        return cls(int(used[0]), gains[used[0] : used[-1] + 1])
+
     @property
     def last_bin(self) -> int:
         return self.first_bin + len(self.gains) - 1
+
+
+class Filterbank(Protocol):
+    """A bank of filters with real gains on the bins of an FFT, low frequencies first; the interface of your own."""
+
+    def __len__(self) -> int:
+        """Number of filters."""
+
+    def center_frequencies(self) -> FloatArray:
+        """Centre frequency of every filter in Hz, shape=(filters,)."""
+
+    def bands(self, frequencies: FloatArray) -> list[Band]:
+        """Gains of every filter on the frequencies of FFT bins in Hz, rising from 0; see `Band.from_gains`."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Dimensions of what a layer hears: components of Gram matrices, moving a signal along them, catalogues, ladders."""
+"""Dimensions of a layer: components of Gram matrices, signals moved along them, catalogues and ladders of moved signals."""

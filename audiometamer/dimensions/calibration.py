@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from audiometamer.dimensions.moving import MovedRecord
+from audiometamer.dimensions.moved import MovedRecord
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import read_table, write_table
 
 
-class Calibrated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CalibrationRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a wished change along a dimension came to.
 
     Parameters
@@ -30,7 +30,7 @@ class Calibrated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     dimension: str
-    wished: float
+    requested: float = msgspec.field(name="wished")  # the column of tables of earlier versions
     signals: int
     reached: float
     reached_low: float
@@ -40,22 +40,22 @@ class Calibrated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     modulation: float
 
 
-def calibrate(records: Iterable[MovedRecord]) -> list[Calibrated]:
+def calibrate(records: Iterable[MovedRecord]) -> list[CalibrationRow]:
     """A row for each dimension, in the order of the records, and wished change, from small to large."""
     groups: dict[tuple[str, float], list[MovedRecord]] = {}
     for record in records:
-        groups.setdefault((record.dimension, record.wished), []).append(record)
+        groups.setdefault((record.dimension, record.requested), []).append(record)
     order = {name: place for place, name in enumerate(dict.fromkeys(dimension for dimension, _ in groups))}
     return [_calibrated(*key, groups[key]) for key in sorted(groups, key=lambda key: (order[key[0]], key[1]))]
 
 
-def _calibrated(dimension: str, wished: float, records: Sequence[MovedRecord]) -> Calibrated:
+def _calibrated(dimension: str, requested: float, records: Sequence[MovedRecord]) -> CalibrationRow:
     reached = [record.reached for record in records]
     low, middle, high = np.quantile(reached, (0.25, 0.5, 0.75)).tolist()
     snr = [np.inf if record.physical.snr_db is None else record.physical.snr_db for record in records]
-    return Calibrated(
+    return CalibrationRow(
         dimension,
-        wished,
+        requested,
         len(records),
         middle,
         low,
@@ -66,7 +66,7 @@ def _calibrated(dimension: str, wished: float, records: Sequence[MovedRecord]) -
     )
 
 
-def wished_for(table: Sequence[Calibrated], dimension: str, reached: float) -> float:
+def change_to_request(table: Sequence[CalibrationRow], dimension: str, reached: float) -> float:
     """The wish whose median would reach a change, by linear interpolation from no change at no wish.
 
     Where more was wished and less reached, the larger wish is passed over.
@@ -83,7 +83,7 @@ def wished_for(table: Sequence[Calibrated], dimension: str, reached: float) -> f
     AudioMetamerError
         If the table has no such dimension, or never came so far.
     """
-    rows = sorted((row.wished, row.reached) for row in table if row.dimension == dimension)
+    rows = sorted((row.requested, row.reached) for row in table if row.dimension == dimension)
     if not rows:
         known = ", ".join(dict.fromkeys(row.dimension for row in table))
         raise AudioMetamerError(f"the calibration has no dimension {dimension!r}; it has {known or 'none'}")
@@ -93,16 +93,16 @@ def wished_for(table: Sequence[Calibrated], dimension: str, reached: float) -> f
         raise AudioMetamerError(
             f"{dimension} was calibrated for reached changes from 0 to {points[-1][1]:.3g}, not for {reached:g}"
         )
-    wishes, came_to = zip(*points, strict=True)
-    return float(np.interp(reached, came_to, wishes))
+    requests, came_to = zip(*points, strict=True)
+    return float(np.interp(reached, came_to, requests))
 
 
-def write_calibration(path: Path, table: Iterable[Calibrated]) -> None:
+def write_calibration(path: Path, table: Iterable[CalibrationRow]) -> None:
     """Write as a table."""
-    write_table(path, Calibrated.__struct_fields__, [msgspec.structs.asdict(row) for row in table])
+    write_table(path, CalibrationRow.__struct_encode_fields__, map(msgspec.to_builtins, table))
 
 
-def read_calibration(path: Path) -> list[Calibrated]:
+def read_calibration(path: Path) -> list[CalibrationRow]:
     """Read what `write_calibration` wrote.
 
     Raises
@@ -111,6 +111,8 @@ def read_calibration(path: Path) -> list[Calibrated]:
         If it is not such a table.
     """
     try:
-        return msgspec.convert(read_table(path, required=Calibrated.__struct_fields__), list[Calibrated], strict=False)
+        return msgspec.convert(
+            read_table(path, required=CalibrationRow.__struct_encode_fields__), list[CalibrationRow], strict=False
+        )
     except msgspec.ValidationError as error:
         raise AudioMetamerError(f"{path} is no calibration: {error}") from error

@@ -1,154 +1,157 @@
-"""A catalogue of dimensions: the same signals at several places along each, to hear and to see, so that one can choose.
+"""A catalogue of dimensions: the same signals at several places along each, to hear and to see what the dimensions are.
 
-Places are changes, from wherever a signal is, or coordinates, the same for all signals. Either way signals are moved by changes,
-which is what their records say.
+Places are changes from wherever a signal is, or coordinates, the same for all signals. Either way signals are moved by changes,
+and their records say so.
 """
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import msgspec
-import torch
-
-from audiometamer.dimensions.calibration import Calibrated, calibrate
-from audiometamer.dimensions.dimensions import Dimension, Dimensions, check_dimension
-from audiometamer.dimensions.ladder import MOVES, write_moved
-from audiometamer.dimensions.moving import STEPS, Move, Moved, MovedRecord, as_presented, move
-from audiometamer.dimensions.physical import Physical
-from audiometamer.drawing import names_as_they_are
+from audiometamer.dimensions.catalogue_figure import draw_component
+from audiometamer.dimensions.dimensions import Dimension, Dimensions
+from audiometamer.dimensions.ladder_files import MOVES, distinct_clips, write_moved
+from audiometamer.dimensions.moved import Moved
+from audiometamer.dimensions.moving import all_moves, move
+from audiometamer.dimensions.moving_methods import STEPS
+from audiometamer.dimensions.moving_to import move_to
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import atomic_folder, atomic_write, resolved
+from audiometamer.io.files import atomic_folder
 from audiometamer.io.names import safe_name
+from audiometamer.io.paths import real_path
 from audiometamer.io.tables import read_table
-from audiometamer.metamers.figure import draw_signals
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
-_THERE = 0.01  # standard deviations from a coordinate, and less: nothing is to be moved
+
+class Catalogue(NamedTuple):
+    """What `make_catalogue` wrote.
+
+    Parameters
+    ----------
+    moved : list of Moved
+    pictures : list of path
+        One for each component.
+    """
+
+    moved: list[Moved]
+    pictures: list[Path]
 
 
-def move_to(
+def make_catalogue(
     model: Model,
     dimensions: Mapping[str, Dimensions],
     clips: Sequence[Clip],
     along: Sequence[Dimension],
-    coordinates: Sequence[float],
+    out: Path,
     *,
+    changes: Sequence[float] = (1.0, 2.0),
+    coordinates: Sequence[float] | None = None,
     method: str = "default",
     steps: int = STEPS,
     batch_size: int = 8,
-    progress: Callable[[int], None] | None = None,
-) -> tuple[list[Moved], list[float]]:
-    """Move every signal to every coordinate, along every component.
-
-    A signal whose coordinate is less than 0.01 away is its own moved signal: by a wished change of 0, in no step.
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Catalogue:
+    """Move signals along dimensions and write them with a table and pictures.
 
     Parameters
     ----------
     model : Model
+        Takes sounds or images.
     dimensions : mapping of str to Dimensions
         By layer.
     clips : sequence of Clip
     along : sequence of Dimension
-        Their components; on which side of a signal a coordinate is, it says itself.
-    coordinates : sequence of float
-        In standard deviations of the bank, from its mean.
-    method : str
-        See `move`, as for what follows.
-    steps : int
-    batch_size : int
+    out : path
+        The folder; it is whole or absent.
+    changes : sequence of float
+        How far, in standard deviations of natural signals, to either side. Default 1 and 2.
+    coordinates : sequence of float, optional
+        Where to, instead of `changes`: the same coordinates for all signals.
+    method, steps, batch_size
+        As of `audiometamer.dimensions.moving.move`.
+    overwrite : bool
+        Whether a catalogue in `out` is replaced with all its files. Default False.
     progress : callable, optional
+        Called with the number of signals done and to do.
 
     Returns
     -------
-    list of Moved
-    list of float
-        The coordinate that each was to come to.
+    Catalogue
 
     Raises
     ------
     AudioMetamerError
-        As `move`.
+        As `write_catalogue`, `move` and `move_to`.
     """
-    for dimension in along:
-        check_dimension(dimensions, dimension)
-    clips = [as_presented(model, clip) for clip in clips]
-    signals = torch.stack([clip.samples.view(model.signal_shape) for clip in clips]).to(dtype=model.dtype, device=model.device)
-    now = {
-        layer: torch.cat([dimensions[layer].of(model, some) for some in signals.split(batch_size)]).tolist()
-        for layer in dict.fromkeys(dimension.layer for dimension in along)
-    }
-    moves, starts, places = [], [], []
-    for (layer, component), k, place in itertools.product(
-        dict.fromkeys(dimension[:2] for dimension in along), range(len(clips)), coordinates
-    ):
-        change = place - now[layer][k][component]
-        moves.append(Move(clips[k], Dimension(layer, component, 1 if change > 0 else -1), abs(change)))
-        starts.append(now[layer][k])
-        places.append(place)
-    there = {
-        i: _unmoved(model, dimensions, wished, start, method)
-        for i, (wished, start) in enumerate(zip(moves, starts, strict=True))
-        if wished.change < _THERE
-    }
-    away = [i for i in range(len(moves)) if i not in there]
-    moved = move(
-        model, dimensions, [moves[i] for i in away], method=method, steps=steps, batch_size=batch_size,
-        progress=None if progress is None else lambda done: progress(done + len(there)),
-    )  # fmt: skip
-    found = there | dict(zip(away, moved, strict=True))
-    return [found[i] for i in range(len(moves))], places
+    check_replaceable(out)
+    clips = distinct_clips(clips)
+    components = {(dimension.layer, dimension.component) for dimension in along}
+    total = len(clips) * (len(along) * len(changes) if coordinates is None else len(components) * len(coordinates))
+
+    def report(done: int) -> None:
+        if progress is not None:
+            progress(done, total)
+
+    if coordinates is None:
+        moves = all_moves(clips, along, changes)
+        moved = move(model, dimensions, moves, method=method, steps=steps, batch_size=batch_size, progress=report)
+    else:
+        moved = move_to(
+            model, dimensions, clips, along, coordinates, method=method, steps=steps, batch_size=batch_size, progress=report
+        )
+    return Catalogue(moved, write_catalogue(model, moved, out, overwrite=overwrite))
 
 
-def _unmoved(model: Model, dimensions: Mapping[str, Dimensions], wished: Move, now: list[float], method: str) -> Moved:
-    """A reference in the place of a signal that would be moved to where it is."""
-    samples, origin = wished.clip.samples.view(model.signal_shape), dimensions[wished.dimension.layer].record
-    record = MovedRecord(
-        clip=wished.clip.name,
-        dimension=str(wished.dimension),
-        model=model.name,
-        weights_sha256=origin.weights_sha256,
-        dimensions_sha256=origin.tensors_sha256,
-        wished=0.0,
-        reached=0.0,
-        leakage=0.0,
-        before=now,
-        after=now,
-        physical=Physical(snr_db=None, modulation=0.0, level_db=0.0, peak=float(samples.abs().max())),
-        method=method,
-        steps=0,
-        errors=[],
-        seconds=0.0,
-    )
-    return Moved(samples, wished.clip, record)
+def write_catalogue(model: Model, moved: Sequence[Moved], out: Path, *, overwrite: bool = False) -> list[Path]:
+    """Write moved signals with their table, and a picture of each component; returns the pictures.
+
+    Parameters
+    ----------
+    model : Model
+        Takes sounds or images.
+    moved : sequence of Moved
+        All by changes, or all to coordinates.
+    out : path
+        The folder; it is whole or absent.
+    overwrite : bool
+        Whether a catalogue in `out` is replaced with all its files. Default False.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the folder is not empty and not to be overwritten, or holds more than a catalogue; if two different signals have the
+        same name; if a file cannot be written.
+    """
+    check_replaceable(out)
+    pictures = []
+    with atomic_folder(out, replace=overwrite) as folder:
+        write_moved(model, moved, folder)
+        for layer, component in dict.fromkeys(each.component for each in moved):
+            name = _picture(layer, component)
+            draw_component(model, [each for each in moved if each.component == (layer, component)], folder / name)
+            pictures.append(out / name)
+    return pictures
 
 
-def calibrate_places(moved: Sequence[Moved], coordinates: Sequence[float]) -> list[Calibrated]:
-    """What coordinates came to that were wished for: as `calibrate`, of components and coordinates for dimensions and changes."""
-    return calibrate(
-        msgspec.structs.replace(each.record, dimension="/".join(map(str, _component(each))), wished=place, reached=_after(each))
-        for each, place in zip(moved, coordinates, strict=True)
-    )
-
-
-def check_replaced(folder: Path) -> None:
-    """Raise if there is anything in a folder that is not of its catalogue, and would be lost with it.
+def check_replaceable(folder: Path) -> None:
+    """Raise if a folder holds anything but a catalogue, which would be lost with it.
 
     Raises
     ------
     AudioMetamerError
         If so.
     """
-    if Path.cwd().is_relative_to(resolved(folder)):
+    if Path.cwd().is_relative_to(real_path(folder)):
         raise AudioMetamerError(f"a catalogue takes the place of a whole folder, and you are in {folder}; choose another --out")
-    there = sorted(path for path in folder.rglob("*") if path.is_file())
-    if not there:
+    present = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not present:
         return
     if not (folder / MOVES).is_file():
         raise AudioMetamerError(f"{folder} is not empty and holds no catalogue; choose another --out")
     known = _files(folder)
-    for path in there:
+    for path in present:
         if path not in known:
             raise AudioMetamerError(
                 f"{folder} holds {path.relative_to(folder)}, which is not of a catalogue; choose another --out"
@@ -156,7 +159,7 @@ def check_replaced(folder: Path) -> None:
 
 
 def _files(folder: Path) -> set[Path]:
-    """All that a catalogue consists of, by its table."""
+    """All files of a catalogue, by its table."""
     rows = read_table(folder / MOVES, required=("file", "layer", "component"))
     signals = {folder / row["file"] for row in rows}
     pictures = {folder / _picture(row["layer"], row["component"]) for row in rows}
@@ -166,123 +169,3 @@ def _files(folder: Path) -> set[Path]:
 
 def _picture(layer: str, component: int | str) -> str:
     return f"{safe_name(f'{layer}/{component}')}.png"
-
-
-def write_catalogue(
-    model: Model,
-    moved: Sequence[Moved],
-    out: Path,
-    *,
-    coordinates: Sequence[float] | None = None,
-    overwrite: bool = False,
-) -> list[Path]:
-    """Write moved signals with their table, and for each component a picture of them; returns the pictures.
-
-    The folder is whole or absent.
-
-    Parameters
-    ----------
-    model : Model
-        Of sounds or images.
-    moved : sequence of Moved
-        Of several signals, dimensions and changes.
-    out : path
-    coordinates : sequence of float, optional
-        Of each, where it was to come to, as `move_to` returns them. Default: they were moved by changes.
-    overwrite : bool
-        Whether a catalogue that is there makes room for it, with all its files. Default False.
-
-    Raises
-    ------
-    AudioMetamerError
-        If the folder is not empty and not to be overwritten, or holds more than a catalogue; if signals have the same name and
-        differ; if a file cannot be written.
-    """
-    check_replaced(out)
-    pictures = []
-    with atomic_folder(out, replace=overwrite) as folder:
-        write_moved(model, moved, folder, coordinates=coordinates)
-        for layer, component in dict.fromkeys(map(_component, moved)):
-            own = [i for i, each in enumerate(moved) if _component(each) == (layer, component)]
-            places = None if coordinates is None else [coordinates[i] for i in own]
-            name = _picture(layer, component)
-            draw_component(model, [moved[i] for i in own], folder / name, coordinates=places)
-            pictures.append(out / name)
-    return pictures
-
-
-@names_as_they_are()
-def draw_component(model: Model, moved: Sequence[Moved], path: Path, *, coordinates: Sequence[float] | None = None) -> None:
-    """Write a PNG: a row for each signal, and along it the signal at its places on one component.
-
-    The reference is in the middle, as no change at all, or at the left of all coordinates.
-
-    Parameters
-    ----------
-    model : Model
-    moved : sequence of Moved
-        Of one component, whatever their signs and changes.
-    path : path
-    coordinates : sequence of float, optional
-        As of `write_catalogue`.
-    """
-    import matplotlib
-
-    matplotlib.use("agg", force=False)
-    import matplotlib.pyplot as plt
-
-    layer, component = _component(moved[0])
-    clips = list(dict.fromkeys(each.record.clip for each in moved))
-    wished = [_change(each) for each in moved] if coordinates is None else list(coordinates)
-    columns: list[float | None] = [*sorted({*wished})]
-    reference = sum(place < 0 for place in {*wished}) if coordinates is None else 0
-    columns.insert(reference, None)
-    figure, axes = plt.subplots(
-        len(clips), len(columns), figsize=(2.6 * len(columns), 1.9 * len(clips) + 0.5), layout="constrained", squeeze=False
-    )
-    for clip, row in zip(clips, axes, strict=True):
-        own = {place: each for place, each in zip(wished, moved, strict=True) if each.record.clip == clip}
-        first = next(iter(own.values()))
-        shown = [(row[reference], first.clip.samples)]
-        shown += [(row[columns.index(place)], each.samples) for place, each in own.items()]
-        draw_signals(model, [signal for _, signal in shown], [axis for axis, _ in shown])
-        row[reference].set_title(clip if coordinates is None else f"{clip}, at {_before(first):+z.2f} SD", fontsize=8)
-        for place, each in own.items():
-            row[columns.index(place)].set_title(_title(place, each, is_coordinate=coordinates is not None), fontsize=8)
-        for column, axis in zip(columns, row, strict=True):
-            axis.tick_params(labelsize=6)
-            axis.set_xlabel("")
-            if axis is not row[0]:
-                axis.set_ylabel("")
-                axis.set_yticks([])
-            if column not in (None, *own):
-                axis.axis("off")
-    figure.suptitle(f"{moved[0].record.model}: {layer}, component {component}", fontsize=10)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=110)
-    plt.close(figure)
-
-
-def _title(place: float, moved: Moved, *, is_coordinate: bool) -> str:
-    snr = "∞" if moved.record.physical.snr_db is None else f"{moved.record.physical.snr_db:.0f}"
-    if not is_coordinate:
-        return f"by {place:+g} SD, reached {_after(moved) - _before(moved):+z.2f}; {snr} dB"
-    where = f"at {place:+g} SD" if place else "at 0 SD"
-    return f"{where}: the reference" if moved.record.wished == 0 else f"{where}, reached {_after(moved):+z.2f}; {snr} dB"
-
-
-def _component(moved: Moved) -> tuple[str, int]:
-    return Dimension.parse(moved.record.dimension)[:2]
-
-
-def _change(moved: Moved) -> float:
-    """That was wished for along the component itself, to either side."""
-    return moved.record.wished * Dimension.parse(moved.record.dimension).sign
-
-
-def _before(moved: Moved) -> float:
-    return moved.record.before[_component(moved)[1]]
-
-
-def _after(moved: Moved) -> float:
-    return moved.record.after[_component(moved)[1]]

@@ -21,7 +21,8 @@ from audiometamer.io.files import atomic_folder, json_text
 from audiometamer.io.hashes import sha256_of
 from audiometamer.io.names import safe_name
 from audiometamer.matching.losses import gram
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 
 _RECORD, _TENSORS = "dimensions.json", "dimensions.safetensors"
 
@@ -143,13 +144,13 @@ class Dimensions:
         grams = gram_matrices(activations, keep_frequency=self.record.keep_frequency)
         return grams.flatten(1) @ self.directions.flatten(1).T - self.offsets
 
-    def of(self, model: Model, signals: Tensor) -> Tensor:
+    def coordinates_of(self, model: Model, signals: Tensor) -> Tensor:
         """Coordinates [shape=(batch, components)] of signals [shape=(batch, *signal_shape)] of the model, in its dtype."""
         layer = self.record.layer
         with torch.no_grad():
-            return self.like(model).coordinates(record(model, signals, layer)[layer])
+            return self.to_model(model).coordinates(record(model, signals, layer))
 
-    def like(self, model: Model) -> Self:
+    def to_model(self, model: Model) -> Self:
         """The same in the dtype and on the device of a model."""
         moved = (t.to(dtype=model.dtype, device=model.device) for t in (self.directions, self.offsets, self.bank))
         return type(self)(self.record, *moved)

@@ -9,10 +9,11 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.dimensions.dimensions import Dimension, Dimensions, chosen_dimensions, load_all
-from audiometamer.dimensions.ladder import moved_path
-from audiometamer.dimensions.moving import METHODS, STEPS, as_presented
+from audiometamer.dimensions.ladder_files import moved_path
+from audiometamer.dimensions.moving import as_presented
+from audiometamer.dimensions.moving_methods import METHODS, STEPS
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.names import as_on_any_disk
+from audiometamer.io.names import portable_key
 from audiometamer.io.toml_files import error_context, read_toml
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models.loading import load_model
@@ -187,6 +188,6 @@ def _check_paths(moves: list[PlannedMove]) -> None:
     """Raise if two moved signals would lie in one place on some file system."""
     seen: dict[str, PlannedMove] = {}
     for each in moves:
-        if (first := seen.setdefault(as_on_any_disk(each.path), each)) is not each:
+        if (first := seen.setdefault(portable_key(each.path), each)) is not each:
             one, other = (f"{move.reference} moved along {move.dimension}" for move in (first, each))
             raise AudioMetamerError(f"{one} and {other} would both be {each.path}; rename one of them")

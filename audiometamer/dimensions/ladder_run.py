@@ -12,20 +12,21 @@ import torch
 from audiometamer.devices import choose_device
 from audiometamer.dimensions.calibration import calibrate, write_calibration
 from audiometamer.dimensions.dimensions import Dimensions
-from audiometamer.dimensions.ladder import (
-    Ladder,
-    ladder_of,
+from audiometamer.dimensions.ladder import Ladder, ladder_of, read_ladder
+from audiometamer.dimensions.ladder_files import (
     original_path,
-    read_ladder,
-    read_rung,
-    read_rungs,
+    read_moved_stimuli,
+    read_moved_stimulus,
     save_moved,
     write_moves,
 )
 from audiometamer.dimensions.ladder_plan import LadderPlan, PlannedLadder, PlannedMove, open_ladder_plan, planned_ladder
-from audiometamer.dimensions.moving import Move, Moved, move
+from audiometamer.dimensions.moved import Move, Moved
+from audiometamer.dimensions.moving import move
 from audiometamer.errors import AudioMetamerError, BrokenError, one_line
-from audiometamer.io.files import JSON_ERRORS, file_lock, make_folder, set_aside, write_json
+from audiometamer.io.files import make_folder, set_aside, write_json
+from audiometamer.io.locks import file_lock
+from audiometamer.io.reading import JSON_ERRORS
 from audiometamer.jobs.claims import remove_dead_claims
 from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
 from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
@@ -33,7 +34,7 @@ from audiometamer.jobs.workers import Interruption
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal, write_signal
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 
 CALIBRATION = "calibration.tsv"
 # Of whoever is making the ladder: who makes what, what went wrong, and a lock.
@@ -110,15 +111,15 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
     with file_lock(folder / _LOCK):
         for clip in clips:
             at = folder / original_path(model, clip.name)
-            if not is_whole(at):
+            if not is_intact(at):
                 set_aside(at)
                 write_signal(at, clip.samples, model.sample_rate)
             elif (there := read_signal(at)).shape != clip.samples.shape or not there.allclose(clip.samples, rtol=0, atol=_SAME):
                 raise AudioMetamerError(f"{at} is not {clip.name} of this plan; choose another output, or rename the recording")
-    if not (rungs := read_rungs(folder)):
+    if not (stimuli := read_moved_stimuli(folder)):
         return
-    ladder_of(folder, rungs).check(dimensions)
-    for record, path in rungs:
+    ladder_of(folder, stimuli).check(dimensions)
+    for record, path in stimuli:
         if (record.method, record.steps) != (plan.method, plan.steps):
             raise AudioMetamerError(
                 f"{path} was moved by {record.method} in {record.steps} steps, not by {plan.method} in {plan.steps}; "
@@ -132,10 +133,10 @@ def _record(planned: PlannedLadder, each: PlannedMove) -> Path:
 
 
 def _is_made(planned: PlannedLadder, each: PlannedMove) -> bool:
-    """Whether a moved signal is there and whole; `read_rungs` has said what is not."""
+    """Whether a moved signal is there and whole; `read_moved_stimuli` has said what is not."""
     record = _record(planned, each)
     try:
-        return record.exists() and read_rung(record) is not None
+        return record.exists() and read_moved_stimulus(record) is not None
     except BrokenError:
         return False
 
@@ -163,9 +164,9 @@ def _finalize(folder: Path) -> None:
     """Write the tables of all that is there; of several runs that end together the last one writes last."""
     remove_dead_claims(folder / _CLAIMS)
     with file_lock(folder / _LOCK):
-        rungs = read_rungs(folder)
-        write_moves(folder, rungs)
-        write_calibration(folder / CALIBRATION, calibrate(rung.record for rung in rungs))
+        stimuli = read_moved_stimuli(folder)
+        write_moves(folder, stimuli)
+        write_calibration(folder / CALIBRATION, calibrate(stimulus.record for stimulus in stimuli))
 
 
 class LadderMaker(Maker[PlannedMove, bool]):

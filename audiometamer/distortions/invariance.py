@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from audiometamer.cochleagram import Cochleagram
-from audiometamer.drawing import names_as_they_are
+from audiometamer.drawing import literal_text
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.io.files import atomic_write, write_text
 from audiometamer.io.tables import table_text
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 
 TABLE_COLUMNS = (
     "sound", "layer", "inputs", "units", "exact", "rank_low", "rank_high", "metamer_dimension_low", "metamer_dimension_high",
@@ -213,7 +214,7 @@ class Jacobian:
 
     def _activations(self, signals: Tensor) -> Tensor:
         with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative
-            return record(self.model, signals, self.layer)[self.layer].flatten(1)
+            return record(self.model, signals, self.layer).flatten(1)
 
 
 def effective_rank(singular_values: Sequence[float]) -> float:
@@ -263,7 +264,7 @@ def write_table(path: str | os.PathLike[str], measured: Mapping[str, Sequence[In
     write_text(Path(path), table_text(TABLE_COLUMNS, rows))
 
 
-@names_as_they_are()
+@literal_text()
 def draw_curves(path: str | os.PathLike[str], measured: Mapping[str, Sequence[Invariance]]) -> None:
     """Write a picture (PNG): each measure against the layer, a curve for each sound.
 

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
 
+PRESETS: dict[str, dict[str, Any]] = {"mel": {}, "logmel": {"compression": "log2"}}
+
 
 class MelSpectrogram(nn.Module):
     """Waveform to mel spectrogram: power of a Hann-windowed short-time Fourier transform, pooled by triangular filters.
@@ -17,13 +19,14 @@ class MelSpectrogram(nn.Module):
     Parameters
     ----------
     sample_rate : int
-        Hz. Default 20000.
+        Sample rate in Hz. Default 20000.
     n_mels : int
         Number of filters, evenly spaced in mel = 2595 · log10(1 + f / 700) and of unit peak. Default 256.
     window_size, hop : int
-        In samples. Defaults 1200 and 100. Frames are centred, the ends reflected.
+        Length of the window, and samples between frames. Defaults 1200 and 100. Frames are centred; the sound is reflected at
+        its ends.
     low_limit, high_limit : float
-        Hz. Defaults 50 and 10000.
+        Edges of the filters in Hz. Defaults 50 and 10000.
     compression : {"log2"} or None
         log2 of the power, floored at 1e-6, or none. Default None.
     """
@@ -39,6 +42,8 @@ class MelSpectrogram(nn.Module):
         high_limit: float = 10_000.0,
         compression: Literal["log2"] | None = None,
     ) -> None:
+        import librosa.filters
+
         super().__init__()
         if not 0 <= low_limit < high_limit <= sample_rate / 2:
             raise AudioMetamerError(
@@ -48,21 +53,25 @@ class MelSpectrogram(nn.Module):
             raise AudioMetamerError(f"compression is {compression!r}; it must be 'log2' or None")
         self.window_size, self.hop, self.compression = window_size, hop, compression
         self.sample_rate = sample_rate
-        frequencies = np.linspace(0, sample_rate / 2, window_size // 2 + 1)
-        mel_low, mel_high = (2595 * np.log10(1 + f / 700) for f in (low_limit, high_limit))
-        corners = 700 * (10 ** (np.linspace(mel_low, mel_high, n_mels + 2) / 2595) - 1)
-        rising = (frequencies - corners[:-2, None]) / np.diff(corners)[:-1, None]
-        falling = (corners[2:, None] - frequencies) / np.diff(corners)[1:, None]
-        self.register_buffer("filters", torch.from_numpy(np.clip(np.minimum(rising, falling), 0, None)), persistent=False)
+        filters = librosa.filters.mel(
+            sr=sample_rate,
+            n_fft=window_size,
+            n_mels=n_mels,
+            fmin=low_limit,
+            fmax=high_limit,
+            htk=True,
+            norm=None,
+            dtype=np.float64,
+        )
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
         self.register_buffer("window", torch.hann_window(window_size, dtype=torch.float64), persistent=False)
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "MelSpectrogram":
-        """``mel`` (no compression) or ``logmel`` (log2)."""
-        presets: dict[str, dict[str, Any]] = {"mel": {}, "logmel": {"compression": "log2"}}
-        if name not in presets:
-            raise AudioMetamerError(f"there is no mel preset {name!r}; there are {', '.join(presets)}")
-        return cls(**presets[name] | overrides)
+        """``mel`` (no compression) or ``logmel`` (log2), with some keywords of its own."""
+        if name not in PRESETS:
+            raise AudioMetamerError(f"there is no mel preset {name!r}; there are {', '.join(PRESETS)}")
+        return cls(**PRESETS[name] | overrides)
 
     def forward(self, sound: Tensor) -> Tensor:
         """Sound [shape=(..., samples)] to mel spectrogram [shape=(..., mels, frames)], frames = samples // hop + 1."""

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.io.files import resolved
 from audiometamer.io.hashes import file_sha256
+from audiometamer.io.paths import real_path
 from audiometamer.io.tables import read_table
-from audiometamer.metamers.belonging import check_belongs
+from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.results import Result, read_results
 from audiometamer.models.model import Model
-from audiometamer.signals.audio import fitted, resample
+from audiometamer.signals.audio import pad_or_crop, resample
 from audiometamer.signals.files import read_signal
 
 _ROUNDING = 1e-4  # a clip's level is what its model was given, to within this
@@ -134,22 +134,22 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
         the same clip's name.
     """
     collection, seen = Collection(), dict[tuple[str, str, str, int], Path]()
-    sum_of = cache(file_sha256)
+    file_hash = cache(file_sha256)
     naturals: dict[tuple[str, str], int] = {}  # by clip and SHA-256
     models_layers: dict[str, list[str]] = {}
     chosen = None if selection is None else {row["file"] for row in read_table(selection, required=["file"])}
-    folders = list(dict.fromkeys(resolved(folder) for folder in folders))
+    folders = list(dict.fromkeys(real_path(folder) for folder in folders))
     for result in (result for folder in folders for result in read_results(folder)):
         if chosen is not None and result.file not in chosen:
             continue
         path, evidence = result.path, result.evidence
-        if not result.of_clip:
+        if not result.has_clip:
             warnings.warn(f"{path} matches given activations and no clip; it is left out", AudioMetamerWarning, stacklevel=2)
             continue
         for needed in (path, result.folder / result.original):
             if not needed.is_file():
                 raise AudioMetamerError(f"{needed} does not exist, but {result.folder / result.record} does")
-        check_belongs(result, sum_of)
+        check_integrity(result, file_hash)
         settings = evidence.settings
         place = (settings.clip, settings.model, settings.layer, result.seed)
         if (before := seen.setdefault(place, path)) != path:
@@ -241,7 +241,7 @@ def as_taken(model: Model, samples: Tensor, sample_rate: int | None) -> Tensor:
     if sample_rate is None or model.sample_rate is None:
         return samples.reshape(model.signal_shape)
     channels = samples.reshape(model.channels, -1)
-    heard = fitted(resample(np.asarray(channels, dtype=np.float32), sample_rate, model.sample_rate), model.signal_shape[-1])
+    heard = pad_or_crop(resample(np.asarray(channels, dtype=np.float32), sample_rate, model.sample_rate), model.signal_shape[-1])
     return torch.from_numpy(np.ascontiguousarray(heard)).reshape(model.signal_shape)
 
 

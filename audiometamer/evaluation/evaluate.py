@@ -19,11 +19,11 @@ from audiometamer.evaluation.judging import HeardClips, HeardMetamers, Judge, he
 from audiometamer.evaluation.labels import Truths, check_labels, read_labels
 from audiometamer.evaluation.table import OTHERS, Row
 from audiometamer.io.files import atomic_write
-from audiometamer.io.names import check_apart, safe_name
+from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.metamers.criteria import METRICS
 from audiometamer.models.inputs import NATURAL
 from audiometamer.models.model import Model
-from audiometamer.statistics.bootstrap import Bootstrap, Values
+from audiometamer.statistics.bootstrap import Bootstrap, FloatArray
 from audiometamer.training.adversaries import Adversary
 
 PASSED, DISSIMILARITY = "passed", "rdm_correlation"
@@ -127,7 +127,7 @@ def _checked(models: Sequence[Model], collection: Collection, *, batch_size: int
         raise AudioMetamerError(f"there are several models of the name {twice[0]!r}; each must have a name of its own")
     judges = [Judge(model, with_layers=with_layers, batch_size=batch_size) for model in models]
     for files in (names, collection.layers, {task for judge in judges for task in judge.classes}):
-        check_apart((name, safe_name(name)) for name in files)
+        check_distinct_paths((name, safe_name(name)) for name in files)
     for judge in judges:
         judge.check()
         notes = check_presentable(judge.model, collection.naturals)
@@ -164,7 +164,7 @@ class _Run:
     collection: Collection
     truths: Truths | None
     bootstrap: Bootstrap
-    kept: dict[tuple[str, str, str, str], list[tuple[Values, list[str]]]]
+    kept: dict[tuple[str, str, str, str], list[tuple[FloatArray, list[str]]]]
 
     def own_records(self) -> Iterator[Row]:
         """What the metamers' records say: the share that passed, and the similarity at each layer for each matched one."""
@@ -205,7 +205,7 @@ class _Run:
                 yield from self._rows(judge, generator, layer, task, at_layer, [names[i] for i in here])
 
     def _rows(
-        self, judge: Judge, generator: str, layer: str, task: str, found: dict[str, Values], clips: list[str]
+        self, judge: Judge, generator: str, layer: str, task: str, found: dict[str, FloatArray], clips: list[str]
     ) -> Iterator[Row]:
         for measure, values in found.items():
             if judge.model.name != generator:
@@ -231,7 +231,7 @@ class _Run:
                 if estimate is not None:
                     yield Row.of(estimate, measure=DISSIMILARITY, **fields)
 
-    def _row(self, values: Values, clips: Sequence[str], **fields: str) -> Iterator[Row]:
+    def _row(self, values: FloatArray, clips: Sequence[str], **fields: str) -> Iterator[Row]:
         estimate = self.bootstrap.mean(values, clips)
         if estimate is not None:
             yield Row.of(estimate, **fields)

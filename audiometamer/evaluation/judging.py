@@ -18,7 +18,7 @@ from audiometamer.evaluation.collection import Collection, as_taken, gain_for
 from audiometamer.evaluation.labels import classes_of
 from audiometamer.models.activations import Tap
 from audiometamer.models.model import Model
-from audiometamer.statistics.pairwise import RowStore, correlations, gram
+from audiometamer.statistics.pairwise import RowStore, gram_matrix, pairwise_correlations
 
 Logits = dict[str, NDArray[np.float64]]  # by task, shape=(sounds, classes)
 Dissimilarities = dict[str, NDArray[np.float32]]  # by layer, shape=(sounds, sounds)
@@ -106,7 +106,7 @@ class Judge:
 
 def _dissimilarities(store: RowStore, memory: float) -> NDArray[np.float32]:
     rows = store.matrix()
-    r = correlations(gram(rows, memory), np.array([row.sum(dtype=np.float64) for row in rows]), store.width)
+    r = pairwise_correlations(gram_matrix(rows, memory), np.array([row.sum(dtype=np.float64) for row in rows]), store.width)
     full = np.zeros((store.n_rows, store.n_rows), np.float32)
     full[np.triu_indices(store.n_rows, 1)] = 1 - r
     return full + full.T

@@ -7,7 +7,7 @@ from pathlib import Path
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.tables import read_table
 from audiometamer.models.model import Model
-from audiometamer.signals.clip_names import name_of, recording_of
+from audiometamer.signals.clip_names import recording_of, row_clip_name
 
 Truths = Mapping[tuple[str, str], str]  # by clip and task
 _NOT_TASKS = {"path", "clip", "split", "source", "seconds", "sample_rate", "name", "start", "duration", ""}
@@ -74,7 +74,7 @@ def read_labels(path: Path, clips: Sequence[str]) -> dict[tuple[str, str], str]:
     named = set()
     for row in rows:
         part = row if row.get("start") else row | {"duration": ""}  # which may be that of the whole file
-        clip = name_of(part) if key == "path" else row[key]
+        clip = row_clip_name(part) if key == "path" else row[key]
         named.add(clip)
         for task in tasks:
             label = row[task].strip()

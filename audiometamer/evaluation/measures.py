@@ -19,15 +19,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from audiometamer.statistics.bootstrap import Values
+from audiometamer.statistics.bootstrap import FloatArray
 
 RECOGNITION = ("accuracy", "label_agreement")  # what pictures show: the first if there is a truth
 _TOP = 5
 
 
 def of_metamers(
-    clip: Values, metamer: Values, classes: Sequence[str], truths: Sequence[str | None], generator: Sequence[str | None]
-) -> dict[str, Values]:
+    clip: FloatArray, metamer: FloatArray, classes: Sequence[str], truths: Sequence[str | None], generator: Sequence[str | None]
+) -> dict[str, FloatArray]:
     """Values of every measure for each metamer, NaN where a label is not known.
 
     Parameters
@@ -54,8 +54,8 @@ def of_metamers(
 
 
 def of_clips(
-    logits: Values, classes: Sequence[str], truths: Sequence[str | None], generator: Sequence[str | None]
-) -> dict[str, Values]:
+    logits: FloatArray, classes: Sequence[str], truths: Sequence[str | None], generator: Sequence[str | None]
+) -> dict[str, FloatArray]:
     """As `of_metamers`, of the measures that compare a sound with a label and not with a clip."""
     answers, true = logits.argmax(1), _numbers(truths, classes)
     found = {
@@ -73,18 +73,18 @@ def _numbers(labels: Sequence[str | None], classes: Sequence[str]) -> NDArray[np
     return np.array([-1 if label is None else number.get(label, -1) for label in labels], dtype=np.int64)
 
 
-def _where_known(right: NDArray[np.bool_], numbers: NDArray[np.int64]) -> Values:
+def _where_known(right: NDArray[np.bool_], numbers: NDArray[np.int64]) -> FloatArray:
     return np.where(numbers >= 0, right, np.nan)
 
 
-def _top(logits: Values) -> NDArray[np.bool_]:
+def _top(logits: FloatArray) -> NDArray[np.bool_]:
     """Which logits are among the five highest, the first of equals first."""
     top = np.zeros(logits.shape, bool)
     np.put_along_axis(top, np.argsort(-logits, axis=1, kind="stable")[:, :_TOP], True, axis=1)
     return top
 
 
-def _row_correlation(a: Values, b: Values) -> Values:
+def _row_correlation(a: FloatArray, b: FloatArray) -> FloatArray:
     """Pearson correlation of rows; 0 where either is constant."""
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     norms = np.sqrt((a * a).sum(1) * (b * b).sum(1))

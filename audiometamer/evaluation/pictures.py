@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from audiometamer.drawing import line_style, names_as_they_are, percent_by_layer, tidy
+from audiometamer.drawing import line_style, literal_text, percent_by_layer, tidy
 from audiometamer.evaluation.measures import RECOGNITION
 from audiometamer.evaluation.table import OTHERS, Row
 from audiometamer.io.files import atomic_write
@@ -28,7 +28,7 @@ _AXES = {
 _METRIC_NAMES = {"snr_db": "SNR (dB)", "spearman_rho": "ρ", "pearson_r2": "R²"}
 
 
-@names_as_they_are()
+@literal_text()
 def draw_pictures(rows: Sequence[Row], out: Path, *, chance: dict[str, float] | None = None) -> list[Path]:
     """Draw what a table has: recognition against layer, matched against measured layers, accuracy under attack.
 

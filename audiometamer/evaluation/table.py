@@ -8,7 +8,7 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io import tables
-from audiometamer.statistics.bootstrap import Estimate
+from audiometamer.statistics.bootstrap import IntervalEstimate
 
 OTHERS = "(others)"  # in the place of a judge: all but the generating model together
 
@@ -54,7 +54,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     task: str = ""
 
     @classmethod
-    def of(cls, estimate: Estimate, **fields: str | float | None) -> "Row":
+    def of(cls, estimate: IntervalEstimate, **fields: str | float | None) -> "Row":
         """A row with the numbers of an estimate."""
         return msgspec.convert({**estimate._asdict(), **fields}, cls)
 

@@ -1,4 +1,4 @@
-"""The design of an experiment: a TOML file that says who hears what and what is asked; read, and every key of it checked."""
+"""The design of an experiment: a TOML file that says who hears what and what is asked, and its checks."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,15 +8,15 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.listening.design import (
-    Answers,
-    Check,
     CommonDesign,
-    Count,
     Demonstration,
+    DesignCheck,
     Headphones,
-    Number,
+    NonNegativeInt,
+    PositiveInt,
+    ResponseFormat,
     Seed,
-    once,
+    check_unique,
     read_common,
 )
 
@@ -33,14 +33,14 @@ class Conditions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     models, layers : list of str, optional
         Default: all of the set.
     seeds : list of int, optional
-        As planned; an item that was tried again with another seed counts as the one that was planned. Default: all of the set.
+        Seeds as planned; an item that was retried with another seed counts under the planned one. Default: all of the set.
     selection : str, optional
-        A ``selection.tsv`` of `audiometamer stimuli select`, as seen from the design's folder. Default: all finished items.
+        A ``selection.tsv`` of `audiometamer stimuli select`, relative to the design's folder. Default: all finished items.
     failed : bool
-        Play metamers that failed their verdict too; if not, they count as missing. Default false.
+        Whether metamers that failed their verdict are played too; if not, they count as missing. Default false.
     missing : {"leave-out", "natural"}
-        A clip without a metamer at one of the conditions: leave it out of every condition, or play it unchanged in the place of
-        the metamer, as in 2023. Either is written down in ``missing.tsv``. Default "leave-out".
+        What happens to a clip without a metamer at one of the conditions: it is left out of every condition, or played
+        unchanged instead of the metamer, as in 2023. Either is recorded in ``missing.tsv``. Default "leave-out".
     """
 
     natural: bool | None = None
@@ -58,9 +58,9 @@ class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     Parameters
     ----------
     word, speaker : str
-        Where the word and the speaker of a clip stand. Default: columns of these names.
+        Columns with the word and the speaker of a clip. Default: columns of these names.
     once : str, optional
-        The column whose values nobody hears twice; ``clip``: the clips themselves. Default: the one with the words.
+        Column whose values nobody hears twice; ``clip``: the clips themselves. Default: the column of words.
     """
 
     word: str = "word"
@@ -69,30 +69,30 @@ class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Trials whose right answer is told afterwards.
+    """Trials with feedback.
 
     Parameters
     ----------
     trials : int
-        Default 10.
+        Number of trials. Default 10.
     conditions : {"natural", "all"}
         Natural clips, or the conditions in turn. Default "natural".
     """
 
-    trials: Number = 10
+    trials: NonNegativeInt = 10
     conditions: Literal["natural", "all"] = "natural"
 
 
 class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Natural clips among the trials, by which inattentive listeners are found in the analysis.
+    """Natural clips among the main trials, which reveal inattentive listeners in the analysis.
 
     Parameters
     ----------
     trials : int
-        Default 16.
+        Number of trials. Default 16.
     """
 
-    trials: Number = 16
+    trials: NonNegativeInt = 16
 
 
 class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
@@ -101,31 +101,31 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
     Parameters
     ----------
     trials : int, optional
-        Of each listener, without practice, demonstration and catch trials. Default: as many as there are words left.
+        Main trials of each listener. Default: as many as there are words left.
     balance : {"latin", "feather2023"}
-        How words are dealt to conditions: by a Latin square, or drawn for each listener anew. Default "latin".
+        Assignment of words to conditions: a Latin square, or independent draws for each listener. Default "latin".
     conditions, clips, answers, practice, demonstration, catch
         Tables of their own.
     title, listeners, seed, sounds, headphones, breaks, questions, texts, completion
         As in `CommonDesign`.
     """
 
-    trials: Count | None = None
+    trials: PositiveInt | None = None
     balance: Literal["latin", "feather2023"] = "latin"
     conditions: Conditions = Conditions()
     clips: Clips = Clips()
-    answers: Answers = Answers()
+    answers: ResponseFormat = ResponseFormat()
     practice: Practice = Practice()
     demonstration: Demonstration = Demonstration()
     catch: Catch = Catch()
 
     @property
     def gates(self) -> dict[str, Headphones | Demonstration]:
-        """Checks, by the kind of their trials."""
+        """Screening checks, by the kind of their trials."""
         return {"headphones": self.headphones, "demonstration": self.demonstration}
 
     def example(self, text: str) -> Path:
-        """The file of one of the texts, where the design names none: instructions are those of the task."""
+        """The example of a text that the design does not name; instructions depend on the task."""
         answers = self.answers
         task = answers.kind if self.compares else f"{answers.kind}-{answers.of}"
         return _EXAMPLES / self.texts.language / (f"instructions-{task}.md" if text == "instructions" else f"{text}.md")
@@ -145,41 +145,48 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
         """The column that holds the right answers."""
         return self.clips.word if self.answers.of == "word" else self.clips.speaker
 
+    def cross_checks(self) -> Iterator[DesignCheck]:
+        """Check keys against each other: what this kind of design has beyond `CommonDesign`."""
+        conditions, answers = self.conditions, self.answers
+        for name in ("models", "layers", "seeds"):
+            yield f"conditions.{name}", *check_unique(getattr(conditions, name) or [])
+        yield "answers.alternatives", answers.alternatives is None or answers.kind == "choice", "it is for kind = 'choice'"
+        yield "answers.pictures", answers.pictures is None or answers.kind == "choice", "it is for kind = 'choice'"
+        for name in ("list", "names", "equal"):
+            yield (
+                f"answers.{name}",
+                not getattr(answers, name) or not self.compares,
+                f"kind = {answers.kind!r} has its own answers",
+            )
+        yield "answers.equal", *check_unique([word for words in answers.equal.values() for word in words])
+        for answer in sorted(answers.equal.keys() & answers.counted.keys()):
+            yield (
+                f"answers.equal.{answer}",
+                False,
+                f"it counts as {answers.counted[answer]!r} already; put all of them into one list",
+            )
+        yield "conditions.natural", not (self.natural and self.compares), (
+            f"kind = {answers.kind!r} compares metamers with natural clips; these are no condition of their own"
+        )  # fmt: skip
+        yield "conditions.missing", not (self.compares and conditions.missing == "natural"), (
+            f"kind = {answers.kind!r} cannot compare a clip with itself; it must be leave-out"
+        )  # fmt: skip
+        yield "catch.trials", not (self.compares and self.catch.trials), (
+            f"kind = {answers.kind!r} compares metamers, catch trials are natural clips; set it to 0"
+        )  # fmt: skip
+        for place, gate in (("practice", self.practice), ("demonstration", self.demonstration)):
+            yield f"{place}.conditions", not (self.compares and gate.trials and gate.conditions == "natural"), (
+                f"kind = {answers.kind!r} compares metamers; it must be all"
+            )  # fmt: skip
+
 
 def read_design(path: Path) -> Design:
-    """Read a design and check everything that can be checked without its stimulus set.
+    """Read a design, and check everything that can be checked without the stimulus set.
 
     Raises
     ------
     AudioMetamerError
         If it or a file that it names cannot be read, has an unknown key, a value of a wrong type or out of range, or keys that
-        contradict each other; all that is wrong is listed, each with its place, as in ``questions[1].options``, counted from 0.
+        contradict each other; all problems are listed with their places, as in ``questions[1].options``, counted from 0.
     """
-    return read_common(path, Design, _checks)
-
-
-def _checks(design: Design) -> Iterator[Check]:
-    """As `_common_checks`, of what is drawn beforehand."""
-    conditions, answers = design.conditions, design.answers
-    for name in ("models", "layers", "seeds"):
-        yield f"conditions.{name}", *once(getattr(conditions, name) or [])
-    yield "answers.alternatives", answers.alternatives is None or answers.kind == "choice", "it is for kind = 'choice'"
-    yield "answers.pictures", answers.pictures is None or answers.kind == "choice", "it is for kind = 'choice'"
-    for name in ("list", "names", "equal"):
-        yield f"answers.{name}", not getattr(answers, name) or not design.compares, f"kind = {answers.kind!r} has its own answers"
-    yield "answers.equal", *once([word for words in answers.equal.values() for word in words])
-    for answer in sorted(answers.equal.keys() & answers.counted.keys()):
-        yield f"answers.equal.{answer}", False, f"it counts as {answers.counted[answer]!r} already; put all of them into one list"
-    yield "conditions.natural", not (design.natural and design.compares), (
-        f"kind = {answers.kind!r} compares metamers with natural clips; these are no condition of their own"
-    )  # fmt: skip
-    yield "conditions.missing", not (design.compares and conditions.missing == "natural"), (
-        f"kind = {answers.kind!r} cannot compare a clip with itself; it must be leave-out"
-    )  # fmt: skip
-    yield "catch.trials", not (design.compares and design.catch.trials), (
-        f"kind = {answers.kind!r} compares metamers, catch trials are natural clips; set it to 0"
-    )  # fmt: skip
-    for place, gate in (("practice", design.practice), ("demonstration", design.demonstration)):
-        yield f"{place}.conditions", not (design.compares and gate.trials and gate.conditions == "natural"), (
-            f"kind = {answers.kind!r} compares metamers; it must be all"
-        )  # fmt: skip
+    return read_common(path, Design, Design.cross_checks)

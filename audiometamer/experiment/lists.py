@@ -1,4 +1,4 @@
-"""Who hears what, in which order: every draw of an experiment."""
+"""Who hears what, and in which order: the random draws of an experiment."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,17 +7,17 @@ from typing import NamedTuple
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.available import NATURAL, Condition
 from audiometamer.experiment.design import Design
-from audiometamer.experiment.offer import NATURAL, Condition
 from audiometamer.io.draws import Draws
-from audiometamer.listening.trials import ARRANGEMENTS, Kind
+from audiometamer.listening.trials import ARRANGEMENTS, TrialKind
 
-Word = Sequence[str]  # the clips of one word, of which a listener hears one
+Word = Sequence[str]  # the clips of a word, one of which a listener hears
 Deal = Callable[[int], list[tuple[str, Condition]]]  # from a listener's number, from 0, to clips and their conditions
 
 
-class Planned(NamedTuple):
-    """One trial before its sound has a name.
+class PlannedTrial(NamedTuple):
+    """A trial, before its sound has a name.
 
     Parameters
     ----------
@@ -25,17 +25,17 @@ class Planned(NamedTuple):
     clip : str
     condition : Condition
     arrangement : int
-        Where clips are compared: which of the possible orders; see `audiometamer.experiment.build`. Else 0.
+        Order of the sounds, where clips are compared; see `audiometamer.listening.trials.interval_order`. Default 0.
     """
 
-    kind: Kind
+    kind: TrialKind
     clip: str
     condition: Condition
     arrangement: int = 0
 
 
 class Reserved(NamedTuple):
-    """Words for practice, demonstration and catch trials, the same for all listeners, and those that are left."""
+    """Words for practice, demonstration and catch trials, the same for all listeners, and the rest for main trials."""
 
     practice: Sequence[Word]
     demonstration: Sequence[Word]
@@ -43,8 +43,8 @@ class Reserved(NamedTuple):
     main: Sequence[Word]
 
 
-def draw(words: Sequence[Word], conditions: Sequence[Condition], design: Design, draws: Draws) -> list[list[Planned]]:
-    """The trials of every listener, in order; the headphone check, which has no words, is not among them.
+def draw_trials(words: Sequence[Word], conditions: Sequence[Condition], design: Design, draws: Draws) -> list[list[PlannedTrial]]:
+    """Draw the trials of every listener, in order, without the headphone check, which has no words.
 
     A listener's trials depend on the draws and on the listener's number, not on how many listeners there are.
 
@@ -58,26 +58,26 @@ def draw(words: Sequence[Word], conditions: Sequence[Condition], design: Design,
 
     Returns
     -------
-    list of list of Planned
-        For each listener.
+    list of list of PlannedTrial
+        One list for each listener.
 
     Raises
     ------
     AudioMetamerError
-        If there are not words enough.
+        If there are too few words.
     """
     shared = draws.generator(0)
     reserved = _reserve([words[k] for k in shared.permutation(len(words))], design)
     trials = design.trials or len(reserved.main)
     if design.balance == "latin":
-        deal = latin(reserved.main, conditions, trials=trials, generator=shared)
+        deal = latin_square(reserved.main, conditions, trials=trials, generator=shared)
     else:
-        deal = feather2023(reserved.main, conditions, trials=trials, draws=draws)
+        deal = independent_draws(reserved.main, conditions, trials=trials, draws=draws)
     return [_trials_of(number, deal(number), reserved, conditions, design, draws) for number in range(design.listeners)]
 
 
 def check_words(n: int, design: Design) -> None:
-    """Raise an `AudioMetamerError` if so many words are not enough."""
+    """Raise an `AudioMetamerError` if `n` words are too few."""
     reserved = design.practice.trials + design.demonstration.trials + design.catch.trials
     if n < reserved + (design.trials or 1):
         raise AudioMetamerError(
@@ -93,13 +93,13 @@ def _reserve(words: Sequence[Word], design: Design) -> Reserved:
     return Reserved(words[: ends[0]], words[ends[0] : ends[1]], words[ends[1] : ends[2]], words[ends[2] :])
 
 
-def latin(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, generator: np.random.Generator) -> Deal:
-    """A Latin square of words and listeners.
+def latin_square(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, generator: np.random.Generator) -> Deal:
+    """Assign words to conditions by a Latin square of words and listeners.
 
     The nth listener of word w hears it in condition (w + n) mod C, and as clip (n + ⌊n / lcm(C, K)⌋ + a random start) mod K of
     its K clips. Every listener hears each condition equally often, every word is heard equally often in each, and so is every
-    clip of a word; all within one, and for the first few listeners too. More words than `trials` are dealt into groups of
-    `trials`, and each listener hears one group; a rest is heard by nobody.
+    clip of a word; all within one, and for the first few listeners too. More words than `trials` are split into groups of
+    `trials`, and each listener hears one group; nobody hears the remainder.
     """
     groups, n_conditions = len(words) // trials, len(conditions)
     order = generator.permutation(n_conditions)
@@ -117,10 +117,10 @@ def latin(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int
     return deal
 
 
-def feather2023(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, draws: Draws) -> Deal:
-    """Words, their clips and conditions, drawn for each listener anew (Feather et al. 2023).
+def independent_draws(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, draws: Draws) -> Deal:
+    """Draw words, their clips and conditions independently for each listener (Feather et al. 2023).
 
-    A listener hears each condition equally often within one; words and clips are balanced over listeners by chance alone.
+    A listener hears each condition equally often within one; words and clips are balanced over listeners only by chance.
     """
 
     def deal(listener: int) -> list[tuple[str, Condition]]:
@@ -143,18 +143,19 @@ def _trials_of(
     conditions: Sequence[Condition],
     design: Design,
     draws: Draws,
-) -> list[Planned]:
-    """One listener's trials: practice, demonstration, then the main trials in random order with catch trials among them."""
+) -> list[PlannedTrial]:
+    """One listener's trials: practice, demonstration, then main trials in random order with catch trials among them."""
     generator = draws.generator(2, number)
 
-    def gate(kind: Kind, words: Sequence[Word], which: str) -> list[Planned]:
+    def gate(kind: TrialKind, words: Sequence[Word], which: str) -> list[PlannedTrial]:
         order = generator.permutation(len(words))
         turns = [NATURAL] if which == "natural" else list(conditions)
         return [
-            Planned(kind, words[k][number % len(words[k])], turns[(number + place) % len(turns)]) for place, k in enumerate(order)
+            PlannedTrial(kind, words[k][number % len(words[k])], turns[(number + place) % len(turns)])
+            for place, k in enumerate(order)
         ]
 
-    trials = [Planned("main", *main[k]) for k in generator.permutation(len(main))]
+    trials = [PlannedTrial("main", *main[k]) for k in generator.permutation(len(main))]
     planned = [
         *gate("practice", reserved.practice, design.practice.conditions),
         *gate("demonstration", reserved.demonstration, design.demonstration.conditions),
@@ -164,18 +165,18 @@ def _trials_of(
     return [trial._replace(arrangement=int(a)) for trial, a in zip(planned, arrangements, strict=True)]
 
 
-def _among(trials: Sequence[Planned], catches: Sequence[Planned], generator: np.random.Generator) -> list[Planned]:
-    """Catch trials spread over the others: one at a random place of each of equal stretches."""
+def _among(trials: Sequence[PlannedTrial], catches: Sequence[PlannedTrial], generator: np.random.Generator) -> list[PlannedTrial]:
+    """Spread catch trials over the others: one at a random place in each of equal stretches."""
     edges = np.linspace(0, len(trials), len(catches) + 1).round().astype(int)
-    found: list[Planned] = []
+    spread: list[PlannedTrial] = []
     for k, catch in enumerate(catches):
         stretch = list(trials[edges[k] : edges[k + 1]])
         stretch.insert(int(generator.integers(len(stretch) + 1)), catch)
-        found += stretch
-    return found if catches else list(trials)
+        spread += stretch
+    return spread if catches else list(trials)
 
 
-def alternatives(answer: str, others: Sequence[str], n: int, generator: np.random.Generator) -> list[str]:
-    """The right answer and n - 1 of the others, in random order."""
+def draw_alternatives(answer: str, others: Sequence[str], n: int, generator: np.random.Generator) -> list[str]:
+    """Draw n - 1 other answers, and return them with the right one in random order."""
     chosen = [answer, *(others[k] for k in generator.choice(len(others), n - 1, replace=False))]
     return [chosen[k] for k in generator.permutation(n)]

@@ -9,7 +9,7 @@ import scipy.special
 from numpy.typing import ArrayLike
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.statistics.contrasts import Values, f_ratio
+from audiometamer.statistics.contrasts import FloatArray, f_ratio
 
 FACTORS = ("layer", "model")
 _AT_ONCE = 2**21  # values simulated side by side; the draws do not depend on it
@@ -149,7 +149,7 @@ def listeners_needed(accuracy: ArrayLike, *, wanted: float = 0.8, most: int = 50
     return [tried[listeners] for listeners in sorted(tried)]
 
 
-def _checked(table: Values, effect: str, **numbers: float) -> Collection[int]:
+def _checked(table: FloatArray, effect: str, **numbers: float) -> Collection[int]:
     """The factors that an effect names, counted from 0, if all is in its range."""
     named = [word.strip() for word in effect.replace("*", "×").split("×")]
     if table.ndim not in (1, 2) or any(name not in FACTORS[: table.ndim] for name in named) or len(set(named)) < len(named):

@@ -5,6 +5,7 @@ from pathlib import Path
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import read_design
 from audiometamer.listening.folder import DESIGN, Experiment, read_lists
+from audiometamer.listening.trials import KeyEntry, Lists
 
 
 def read_experiment(folder: Path) -> Experiment:
@@ -13,11 +14,16 @@ def read_experiment(folder: Path) -> Experiment:
     Raises
     ------
     AudioMetamerError
-        If it is no such folder, something in it cannot be read or does not fit together, or trials are decided on the way.
+        If it is no such folder, something in it cannot be read or does not fit together, or trials depend on answers.
     """
-    lists, key = read_lists(folder)
-    if lists.course:
+    return experiment_with(folder, *read_lists(folder))
+
+
+def experiment_with(folder: Path, lists: Lists, key: dict[str, KeyEntry]) -> Experiment:
+    """The experiment of a folder whose lists and key have been read; raises as `read_experiment`."""
+    if lists.adaptive_command:
         raise AudioMetamerError(
-            f"{folder} has trials that depend on the answers; it needs a server, and is for `audiometamer {lists.course}`"
+            f"{folder} has trials that depend on the answers; it needs a server, and is for "
+            f"`audiometamer {lists.adaptive_command}`"
         )
     return Experiment(folder, read_design(folder / DESIGN), lists, key)

@@ -1,8 +1,9 @@
-"""The design of an exploration: a TOML file that says what is compared and how levels are chosen; every key of it is checked."""
+"""The design of an exploration: a TOML file about what is compared and how levels are chosen."""
 
 import itertools
 import math
 import statistics
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,28 +13,37 @@ from msgspec import Meta
 
 from audiometamer.dimensions.dimensions import sides
 from audiometamer.dimensions.ladder import Ladder
-from audiometamer.errors import AudioMetamerError
-from audiometamer.io.toml_files import raise_problems
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.io.toml_files import Problem, problems_raised, raise_problems
 from audiometamer.listening.design import (
-    Answers,
-    Check,
     CommonDesign,
-    Count,
+    DesignCheck,
     Headphones,
     Images,
-    Number,
-    Sounds,
+    NonNegativeInt,
+    PositiveInt,
+    ResponseFormat,
+    SoundSettings,
     Text,
+    check_unique,
     failed,
-    once,
     read_common,
 )
-from audiometamer.psychophysics import TARGET, TASKS, Procedure, QuestPlus, Staircase, grid, model_of, weighted
+from audiometamer.psychophysics import (
+    DECISION_MODELS,
+    DEFAULT_TARGET,
+    Procedure,
+    QuestPlus,
+    Staircase,
+    decision_model_for,
+    spaced_levels,
+    weighted_staircase,
+)
 
 Above = Annotated[float, Meta(gt=0)]
 Seconds = Annotated[float, Meta(ge=0, le=60)]
 Decibels = Annotated[float, Meta(ge=0, le=20)]
-_STEPPED = ("start", "steps", "reversals", "discard", "most_trials")
+_STEPPED = ("start", "steps", "reversals", "discard", "max_trials", "most_trials")
 _ESTIMATED = ("target", "trials", "slopes", "lapses")
 _KEYS = {
     "staircase": (*_STEPPED, "down", "first_down"),
@@ -42,26 +52,26 @@ _KEYS = {
     "quest+": _ESTIMATED,
 }
 _EXAMPLES = Path(__file__).parent / "texts"
-_LONGER_SIDE = 400  # of the page's pixels (CSS): images are shown as large as fits into so many, if a design does not say more
-_LEVELS = 40  # of psi and quest+, where any level can be made, and of the thresholds that they think of
+_LONGER_SIDE = 400  # CSS pixels; images are scaled to at most this size, unless a design says otherwise
+_N_LEVELS = 40  # of psi and quest+ where levels are made online, and of the thresholds in their prior
 
 
-class LadderChoice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What is explored.
+class LadderSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Which part of a ladder is explored.
 
     Parameters
     ----------
     folder : str
-        Of `audiometamer explore ladder`, as seen from the design's folder.
+        The folder of `audiometamer explore ladder`, relative to the design's folder.
     choose : list of str, optional
-        Dimensions; ``relu2/3`` stands for both its sides. Default: all of the ladder.
+        Dimensions; ``relu2/3`` stands for both its sides. Default: all dimensions of the ladder.
     each : int, optional
-        How many of them a listener gets. Default: all.
+        How many of them each listener gets. Default: all.
     """
 
     folder: Text
     choose: Annotated[list[Text], Meta(min_length=1)] | None = None
-    each: Count | None = None
+    each: PositiveInt | None = None
 
 
 class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -74,22 +84,22 @@ class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     least, most : float, optional
         The range of the changes. Default: that of the ladder.
     start : float, optional
-        Of a staircase. Default: the largest change.
+        First change of a staircase. Default: the largest change.
     steps : list of float, optional
-        Ratios of two levels, above 1. Default: two rungs of the ladder at first, then one.
+        Step sizes of a staircase, as ratios above 1. Default: two steps of the ladder at first, then one.
     down, first_down : int, optional
-        Of a staircase: correct answers in a row until it goes down, and the same until the first reversal. Default: 3 and 1.
-    reversals, discard, most_trials : int, optional
-        Of staircases: how many reversals, how many of the first do not count, and after how many trials at the latest they end.
-        Default: 12, 4 and 100.
+        Correct answers in a row before a staircase goes down, and the same until the first reversal. Default: 3 and 1.
+    reversals, discard, max_trials : int, optional
+        Number of reversals of a staircase, number of first reversals that do not count, and maximal number of trials. Default:
+        12, 4 and 100.
     target : float, optional
-        The proportion correct that is looked for; a staircase's follows from `down`. Default: 0.794.
+        Proportion correct at threshold; that of a staircase follows from `down`. Default: 0.794.
     trials : int, optional
-        Of psi and quest+. Default: 40.
+        Number of trials of psi and quest+. Default: 40.
     slopes : list of float, optional
-        Of the listeners that they think of, for natural logarithms of changes. Default: ten from 0.5 to 8.
+        Slopes in the prior of psi and quest+, per natural logarithm of the change. Default: ten from 0.5 to 8.
     lapses : list of float, optional
-        Default: 0.02 for psi, which takes one; 0.01, 0.03 and 0.1 for quest+.
+        Lapse rates in the prior. Default: 0.02 for psi, which takes one; 0.01, 0.03 and 0.1 for quest+.
     """
 
     kind: Literal["staircase", "weighted", "psi", "quest+"] = "staircase"
@@ -97,32 +107,33 @@ class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     most: Above | None = None
     start: Above | None = None
     steps: list[float] | None = None
-    down: Count | None = None
-    first_down: Count | None = None
-    reversals: Count | None = None
-    discard: Number | None = None
-    most_trials: Count | None = None
+    down: PositiveInt | None = None
+    first_down: PositiveInt | None = None
+    reversals: PositiveInt | None = None
+    discard: NonNegativeInt | None = None
+    max_trials: PositiveInt | None = None
+    most_trials: PositiveInt | None = None  # what `max_trials` was called; see `read_exploration_design`
     target: float | None = None
-    trials: Count | None = None
+    trials: PositiveInt | None = None
     slopes: list[float] | None = None
     lapses: list[float] | None = None
 
     def given(self, *names: str) -> dict[str, Any]:
-        """The values of some keys, of those that are there."""
+        """Those of some keys that the design has, with their values."""
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
-class Task(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class TaskSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What a listener does.
 
     Parameters
     ----------
     kind : {"abx", "odd-one-out"}
-        Whether the third sound is the first or the second; which of three sounds differs. Default "abx".
+        Whether the third stimulus is the first or the second; which of three stimuli differs. Default "abx".
     gap : float
-        Pause between the sounds or images, s. Default 0.5.
+        Pause between the stimuli, in s. Default 0.5.
     rove : float
-        Each sound is louder or softer by a random number of dB, up to so many. Default 0.
+        Level rove: the largest random change of each sound's level, in dB. Default 0.
     """
 
     kind: Literal["abx", "odd-one-out"] = "abx"
@@ -130,54 +141,54 @@ class Task(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     rove: Decibels = 0.0
 
 
-class Making(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where the sounds come from.
+class RenderingSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where stimuli come from.
 
     Parameters
     ----------
     way : {"ladder", "online"}
-        The nearest that was made beforehand; or made while the listener hears the trial before. Default "ladder".
+        The nearest of those made beforehand, or made while the listener hears the previous trial. Default "ladder".
     dimensions : str, optional
-        For ``online``: the folder of `audiometamer explore dimensions`, as seen from the design's folder.
+        For ``online``: the folder of `audiometamer explore dimensions`, relative to the design's folder.
     model : str, optional
-        For ``online``: the name or folder of the model, or package.module:function. Default: the name that the ladder tells.
+        For ``online``: the name or folder of the model, or package.module:function. Default: the model of the ladder.
     longest_wait : float
-        For ``online``: after so many s the nearest of the ladder is played instead. Default 2.
+        For ``online``: time in s after which the nearest of the ladder is presented instead. Default 2.
     ahead : int
-        For ``online``: sounds of so many trials are made before their turn. Default 4.
+        For ``online``: number of trials for which stimuli are made in advance. Default 4.
     """
 
     way: Literal["ladder", "online"] = "ladder"
     dimensions: Text | None = None
     model: Text | None = None
     longest_wait: Seconds = 2.0
-    ahead: Number = 4
+    ahead: NonNegativeInt = 4
 
 
-class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Trials at the largest changes, whose right answer is told afterwards.
+class PracticeSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Trials at the largest changes, with feedback.
 
     Parameters
     ----------
     trials : int
-        Default 8.
+        Number of trials. Default 8.
     """
 
-    trials: Number = 8
+    trials: NonNegativeInt = 8
 
 
-class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Trials among the others that nobody who attends gets wrong: of a listener's dimensions, the one that changes signals most.
+class CatchSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Easy trials among the others: the largest change along that dimension of a listener that alters signals most.
 
-    They are at its largest change. The analysis leaves out who gets many of them wrong.
+    The analysis excludes listeners who get many of them wrong.
 
     Parameters
     ----------
     every : int
-        One, at a random place, of so many trials, two or more; 0: none. Default 20.
+        One of so many trials, at a random position; 2 or more, or 0 for none. Default 20.
     """
 
-    every: Number = 20
+    every: NonNegativeInt = 20
 
 
 class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -186,44 +197,44 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
     Parameters
     ----------
     ladder, procedure, task, making, practice, catch
-        Tables of their own.
+        See their types.
     images : Images, optional
-        Of a ladder of images, where `sounds`, `headphones` and ``task.rove`` have no place. Default: those of `Images`.
+        For a ladder of images, which allows no `sounds`, `headphones` and ``task.rove``. Default: those of `Images`.
     title, listeners, seed, sounds, headphones, breaks, questions, texts, completion
         As in `audiometamer.listening.design.CommonDesign`.
     """
 
-    ladder: LadderChoice
+    ladder: LadderSelection
     procedure: ProcedureSettings = ProcedureSettings()
-    task: Task = Task()
-    making: Making = Making()
-    practice: Practice = Practice()
-    catch: Catch = Catch()
+    task: TaskSettings = TaskSettings()
+    making: RenderingSettings = RenderingSettings()
+    practice: PracticeSettings = PracticeSettings()
+    catch: CatchSettings = CatchSettings()
     images: Images | None = None
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> ResponseFormat:
         """What a listener answers: the number of an interval."""
-        return Answers(kind=self.task.kind)
+        return ResponseFormat(kind=self.task.kind)
 
     @property
     def guess(self) -> float:
-        """The proportion of answers that is right by chance."""
-        return TASKS[model_of(self.task.kind)].guess
+        """Proportion correct at chance."""
+        return DECISION_MODELS[decision_model_for(self.task.kind)].guess
 
     @property
     def gap(self) -> float:
-        """Pause between the sounds, or images, of one trial, s."""
+        """Pause between the stimuli of a trial, in s."""
         return self.task.gap
 
     @property
-    def shown(self) -> Images | None:
-        """How images are shown; None where sounds are played."""
+    def image_settings(self) -> Images | None:
+        """How images are shown; None for sounds."""
         return self.images
 
     def example(self, text: str) -> Path:
-        """The file of one of the texts, where the design names none."""
-        kind, roved = ("sounds", self.task.rove > 0) if self.shown is None else ("images", False)
+        """The file of an example text, used if the design names none."""
+        kind, roved = ("sounds", self.task.rove > 0) if self.image_settings is None else ("images", False)
         name = f"instructions-{self.task.kind}{'-roved' if roved else ''}" if text == "instructions" else text
         return _EXAMPLES / self.texts.language / kind / f"{name}.md"
 
@@ -233,12 +244,12 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         Raises
         ------
         AudioMetamerError
-            If the ladder lacks one, or has fewer than a listener is to get.
+            If the ladder lacks one, or has fewer than each listener gets.
         """
         wanted = ladder.dimensions if self.ladder.choose is None else [str(d) for name in self.ladder.choose for d in sides(name)]
         for dimension in wanted:
             ladder.references(dimension)
-        good, message = once(wanted)
+        good, message = check_unique(wanted)
         if not good:
             raise AudioMetamerError(message)
         if (self.ladder.each or 0) > len(wanted):
@@ -246,18 +257,18 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         return [dimension for dimension in ladder.dimensions if dimension in wanted]
 
     def levels(self, ladder: Ladder, dimension: str) -> tuple[float, ...]:
-        """The changes that a procedure may ask for along a dimension, as far as the ladder has them; rising.
+        """The changes along a dimension that a procedure may request, rising; the ladder has them for all references.
 
         Raises
         ------
         AudioMetamerError
-            If these are fewer than two, or the range goes beyond the ladder.
+            If there are fewer than two, or the range exceeds that of the ladder.
         """
         made = common_changes(ladder, dimension)
         least, most = self.procedure.least or made[0], self.procedure.most or made[-1]
         if least < made[0] or most > made[-1]:
             raise AudioMetamerError(
-                f"changes from {least:g} to {most:g} are wanted; the ladder has {dimension} from {made[0]:g} to {made[-1]:g}"
+                f"changes from {least:g} to {most:g} are requested; the ladder has {dimension} from {made[0]:g} to {made[-1]:g}"
             )
         found = tuple(change for change in made if least <= change <= most)
         if len(found) < 2:
@@ -266,13 +277,25 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
             )
         return found
 
-    def procedure_over(self, levels: Sequence[float]) -> Procedure:
-        """The procedure of a dimension.
+    def procedures(self, ladder: Ladder) -> dict[str, Procedure]:
+        """The procedure of each dimension that is explored; those over the same levels are one object.
 
         Raises
         ------
         AudioMetamerError
-            If its settings do not fit each other, the levels or the task.
+            As `chosen`, `levels` and `procedure_over`.
+        """
+        levels = {dimension: self.levels(ladder, dimension) for dimension in self.chosen(ladder)}
+        by_levels = {each: self.procedure_over(each) for each in dict.fromkeys(levels.values())}
+        return {dimension: by_levels[each] for dimension, each in levels.items()}
+
+    def procedure_over(self, levels: Sequence[float]) -> Procedure:
+        """The procedure over some levels.
+
+        Raises
+        ------
+        AudioMetamerError
+            If its settings contradict each other, the levels or the task.
         """
         found = self._procedure_over(levels)
         if not self.guess < found.target:
@@ -286,23 +309,23 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         asked = self.procedure
         least, most = asked.least or levels[0], asked.most or levels[-1]
         if asked.kind in ("staircase", "weighted"):
-            rung = statistics.median(b / a for a, b in itertools.pairwise(levels))
-            settings = {"start": most, "steps": (rung**2, rung), "reversals": 12, "discard": 4, "most_trials": 100}
-            settings |= {"least": least, "most": most, "spacing": "log", **asked.given(*_STEPPED)}
+            ratio = statistics.median(b / a for a, b in itertools.pairwise(levels))
+            settings = {"start": most, "steps": (ratio**2, ratio), "reversals": 12, "discard": 4, "max_trials": 100}
+            settings |= {"min_level": least, "max_level": most, "spacing": "log", **asked.given(*_STEPPED)}
             if asked.kind == "weighted":
-                return weighted(TARGET if asked.target is None else asked.target, **settings)
+                return weighted_staircase(DEFAULT_TARGET if asked.target is None else asked.target, **settings)
             return Staircase(**{"down": 3, "first_down": 1, **settings, **asked.given("down", "first_down")})
-        fine = grid(least, most, _LEVELS, spacing="log")
+        fine = spaced_levels(least, most, _N_LEVELS, spacing="log")
         settings = {
             "levels": levels if self.making.way == "ladder" else fine, "thresholds": fine,
-            "guess": self.guess, "slopes": grid(0.5, 8, 10, spacing="log"),
+            "guess": self.guess, "slopes": spaced_levels(0.5, 8, 10, spacing="log"),
             "lapses": (0.02,) if asked.kind == "psi" else (0.01, 0.03, 0.1), "trials": 40, "spacing": "log",
         }  # fmt: skip
         return QuestPlus(**{**settings, **asked.given(*_ESTIMATED)})
 
 
 def common_changes(ladder: Ladder, dimension: str) -> list[float]:
-    """The wished changes that all references of a dimension have, rising.
+    """The requested changes that all references of a dimension have, rising.
 
     Raises
     ------
@@ -318,17 +341,37 @@ def common_changes(ladder: Ladder, dimension: str) -> list[float]:
 
 
 def read_exploration_design(path: Path) -> ExplorationDesign:
-    """Read a design and check everything that can be checked without its ladder; raises as `experiment.design.read_design`."""
-    return read_common(path, ExplorationDesign, _checks)
+    """Read a design and check everything that can be checked without its ladder; raises as `experiment.design.read_design`.
+
+    Warns
+    -----
+    AudioMetamerWarning
+        If it has a key of earlier versions.
+    """
+    design = read_common(path, ExplorationDesign, _checks)
+    settings = design.procedure
+    if settings.most_trials is None:
+        return design
+    warnings.warn(f"{path}: procedure.most_trials is now called max_trials", AudioMetamerWarning, stacklevel=2)
+    settings = msgspec.structs.replace(settings, max_trials=settings.most_trials, most_trials=None)
+    return msgspec.structs.replace(design, procedure=settings)
 
 
-def suited(path: Path, design: ExplorationDesign, ladder: Ladder) -> ExplorationDesign:
-    """A design that lies at `path`, for what the ladder holds: of images, it says how they are shown, and nothing of sounds.
+def fit_to_ladder(path: Path, design: ExplorationDesign, ladder: Ladder) -> ExplorationDesign:
+    """Check a design against its ladder, and fill in how images are shown.
+
+    Parameters
+    ----------
+    path : path
+        The file of the design.
+    design : ExplorationDesign
+    ladder : Ladder
 
     Raises
     ------
     AudioMetamerError
-        If the ladder holds neither sounds nor images, or the design has settings of the one and the ladder holds the other.
+        If the ladder holds neither sounds nor images, or not those that the design has settings for; if it lacks dimensions or
+        changes, or the procedure does not fit.
     """
     holds, none = ladder.holds, Headphones(test="none")
     of_sounds, of_images = (f"{ladder.folder} holds {holds}; this is for {others}" for others in ("sounds", "images"))
@@ -339,11 +382,11 @@ def suited(path: Path, design: ExplorationDesign, ladder: Ladder) -> Exploration
             f"{ladder.folder} holds neither sounds nor images: nobody compares them",
         ),
         ("images", holds == "images" or design.images is None, of_images),
-        ("sounds", holds == "sounds" or design.sounds == Sounds(), of_sounds),
+        ("sounds", holds == "sounds" or design.sounds == SoundSettings(), of_sounds),
         ("headphones", holds == "sounds" or design.headphones in (Headphones(), none), of_sounds),
         ("task.rove", holds == "sounds" or not design.task.rove, of_sounds),
     )
-    raise_problems(path, failed(checks))
+    raise_problems(path, [*failed(checks), *_ladder_problems(design, ladder)])
     if holds == "sounds":
         return design
     images = design.images or Images()
@@ -351,12 +394,19 @@ def suited(path: Path, design: ExplorationDesign, ladder: Ladder) -> Exploration
     return msgspec.structs.replace(design, images=msgspec.structs.replace(images, scale=scale), headphones=none)
 
 
-def _checks(design: ExplorationDesign) -> Iterator[Check]:
-    """Places, whether they agree with the others, and what is to be said if they do not."""
+def _ladder_problems(design: ExplorationDesign, ladder: Ladder) -> Iterator[Problem]:
+    """What the design asks for and the ladder does not have."""
+    unknown = [*problems_raised("ladder", lambda: design.chosen(ladder))]
+    yield from unknown or problems_raised("procedure", lambda: design.procedures(ladder))
+
+
+def _checks(design: ExplorationDesign) -> Iterator[DesignCheck]:
+    """Checks of keys against each other: place, whether it passes, and the message if it does not."""
     asked, making = design.procedure, design.making
     for name in dict.fromkeys(itertools.chain.from_iterable(_KEYS.values())):
         of = " or ".join(f"kind = {kind!r}" for kind, keys in _KEYS.items() if name in keys)
         yield f"procedure.{name}", getattr(asked, name) is None or name in _KEYS[asked.kind], f"it is for {of}"
+    yield "procedure.most_trials", asked.most_trials is None or asked.max_trials is None, "it is now max_trials; give that alone"
     yield "procedure.lapses", asked.kind != "psi" or len(asked.lapses or [0]) == 1, "psi takes one; quest+ takes several"
     yield "procedure.most", (asked.least or 0) < (asked.most or math.inf), f"it must be above least, {asked.least}"
     for name in ("dimensions", "model"):

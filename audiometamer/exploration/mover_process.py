@@ -1,4 +1,4 @@
-"""Moved signals made in a process of its own, that gives way to this one: what it computes keeps no listener waiting here."""
+"""Make moved signals in a process of its own with lower priority, so that the server stays responsive."""
 
 import multiprocessing
 import os
@@ -11,38 +11,38 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.processes import how_it_ended
+from audiometamer.io.processes import describe_exit
 
 if TYPE_CHECKING:
-    from audiometamer.dimensions.ladder import MovedStimulus
-    from audiometamer.exploration.making import Mover, MoveRequest
+    from audiometamer.dimensions.moved import MovedStimulus
+    from audiometamer.exploration.render_queue import Mover, MoveRequest
 
 _RESTARTS = 3
-_NICER = 2  # of 19 steps; with each, on Unix, a process has a fifth less of the time for which others compete
-_SPINS = "5000"  # a tenth of a ms; of a GNU OpenMP thread that waits for another, by default so long that both lose their turns
-_PATIENCE = 5.0  # s for a process that is asked to end; then it is killed
+_NICENESS = 2  # of 19 steps; with each, a Unix process gets a fifth less of the contended processor time
+_SPINS = "5000"  # a tenth of a ms of busy waiting by a GNU OpenMP thread; the default costs threads their time slices
+_PATIENCE = 5.0  # seconds for a process to terminate before it is killed
 
 
 class MoverProcess:
-    """Implements `audiometamer.exploration.making.Mover` by another one, in another process.
+    """Implements `audiometamer.exploration.render_queue.Mover` with another mover in another process.
 
-    The process opens that mover itself. It leaves Ctrl-C to this one, and ends when this one does, however that is. If it ends
-    by itself, killed perhaps for its memory, the signals that it was making are not made, and it is started again, three times.
+    The process opens that mover itself. It ignores Ctrl-C, and ends whenever this process ends. If it is killed, for instance by
+    the system for its memory, the signals in progress are not made, and it is restarted, up to three times.
 
     Parameters
     ----------
     opened : function
-        The other mover: a function of a module, or a `functools.partial` of one.
+        Returns the other mover: a function of a module, or a `functools.partial` of one.
 
     Raises
     ------
     AudioMetamerError
-        If `opened` raises it, in its words; if the process ends before.
+        If `opened` raises it, with its message; if the process ends before it is ready.
     """
 
     def __init__(self, opened: "Callable[[], Mover]") -> None:
         self._opened = opened
-        self._lock = threading.Lock()  # so that none is started once this is closed
+        self._lock = threading.Lock()  # no process is started after `close`
         self._closed, self._restarts = False, 0
         try:
             self._start()
@@ -55,25 +55,25 @@ class MoverProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The number of the process."""
         assert self._process.pid is not None
         return self._process.pid
 
-    def __call__(self, wishes: "Sequence[MoveRequest]") -> "list[MovedStimulus | str]":
-        """What the other mover returns; of each signal the same line if its process cannot be had."""
+    def __call__(self, requests: "Sequence[MoveRequest]") -> "list[MovedStimulus | str]":
+        """What the other mover returns; one line for each signal if its process is lost."""
         try:
             if not self._is_ready:
                 self._ready()
-            self._connection.send(list(wishes))
+            self._connection.send(list(requests))
             found: list[MovedStimulus | str] = self._connection.recv()
         except AudioMetamerError as error:
-            return [str(error)] * len(wishes)
+            return [str(error)] * len(requests)
         except (EOFError, OSError):
-            return [self._lost()] * len(wishes)
+            return [self._lost()] * len(requests)
         return found
 
     def close(self) -> None:
-        """End the process, whatever it is doing; files are whole or absent."""
+        """End the process, whatever it is doing; files stay whole or absent."""
         with self._lock:
             self._closed = True
         self._process.terminate()
@@ -98,62 +98,62 @@ class MoverProcess:
             self._connection.send(self._opened)
 
     def _ready(self) -> int:
-        """Wait until the process is ready; how many signals it makes side by side."""
-        told = self._connection.recv()
-        if isinstance(told, str):
-            raise AudioMetamerError(told)
+        """Wait until the process is ready; its batch size."""
+        reply = self._connection.recv()
+        if isinstance(reply, str):
+            raise AudioMetamerError(reply)
         self._is_ready = True
-        return int(told)
+        return int(reply)
 
     def _lost(self) -> str:
-        """Start another process in the place of one that ended, unless that happened too often; what happened."""
+        """Restart a process that ended, unless that happened too often; a description of what happened."""
         with self._lock:
             if self._closed:
                 return "the process that moves signals was ended"
-            told = f"the process that moves signals {self._how_it_ended()}"
+            lost = f"the process that moves signals {self._how_it_ended()}"
             if self._restarts == _RESTARTS:
-                return f"{told}; it is not started again"
+                return f"{lost}; it is not started again"
             self._restarts += 1
             try:
                 self._start()
-            except OSError as error:  # of memory, for instance; it may be there at the next wish
-                return f"{told}; it could not be started again: {error.strerror or error} ({self._restarts} of {_RESTARTS})"
-            return f"{told}; it is started again ({self._restarts} of {_RESTARTS})"
+            except OSError as error:  # for instance out of memory; the next request may succeed
+                return f"{lost}; it could not be started again: {error.strerror or error} ({self._restarts} of {_RESTARTS})"
+            return f"{lost}; it is started again ({self._restarts} of {_RESTARTS})"
 
     def _how_it_ended(self) -> str:
         self._process.join(_PATIENCE)
-        return how_it_ended(self._process.exitcode)
+        return describe_exit(self._process.exitcode)
 
 
 def _work(connection: Connection) -> None:
-    """The process: open a mover, and make what is wished for until there is nobody any more who wishes."""
+    """Run in the process: open a mover, and serve requests until the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _give_way()  # before torch is imported: threads have the priority of who starts them
+    _lower_priority()  # before torch is imported: threads inherit the priority
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     try:
         mover = connection.recv()()
-        told = mover.batch_size
+        reply = mover.batch_size
     except AudioMetamerError as error:
-        told = str(error)
+        reply = str(error)
     with suppress(EOFError, ConnectionError):
-        connection.send(told)
-        while not isinstance(told, str):
+        connection.send(reply)
+        while not isinstance(reply, str):
             connection.send(mover(connection.recv()))
 
 
 def _end_with_parent() -> None:
-    """Whatever is being made: who is started in the place of a server that was killed does not share the processor with it."""
+    """End with the parent even in the middle of a signal: a restarted server must not share the processor with it."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
     os._exit(1)
 
 
-def _give_way() -> None:
-    """Compute when others do not, or less than they.
+def _lower_priority() -> None:
+    """Lower the priority of this process.
 
-    Threads that keep a core busy while they wait for each other would give way to nobody, and each other least: beside two other
-    processes on two cores, a sound took minutes at times rather than 4 s.
+    Threads that busily wait for each other would defeat this: with two other processes on two cores, a sound sometimes took
+    minutes instead of 4 s.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     if sys.platform == "win32":
@@ -161,18 +161,18 @@ def _give_way() -> None:
 
         psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
     else:
-        os.nice(_NICER)
+        os.nice(_NICENESS)
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Processes that are started meanwhile do not hear of Ctrl-C in their terminal, even before they can say so."""
+    """Block Ctrl-C for processes that are started meanwhile, before they can ignore it themselves."""
     if sys.platform == "win32":
         yield
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # which would end the holding
+    resource_tracker.ensure_running()  # it would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

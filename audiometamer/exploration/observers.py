@@ -1,4 +1,4 @@
-"""Simulated listeners whose sensitivities are known, to check procedures and analyses before anyone listens."""
+"""Simulated listeners of known sensitivity, to check procedures and analyses before anyone listens."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ from torch import Tensor
 from audiometamer.dimensions.dimensions import Dimensions
 from audiometamer.dimensions.physical import seen
 from audiometamer.errors import AudioMetamerError
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 
 
 class Observer(Protocol):
-    """Whoever can tell signals apart, more or less."""
+    """A listener who discriminates signals."""
 
     def d_prime(self, references: Tensor, signals: Tensor) -> Tensor:
         """Sensitivity [shape=(batch,)] to the difference between signals and references [shape=(batch, ...)], 0 or more."""
@@ -25,19 +26,19 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class LinearObserver:
-    """Sees signals as features with independent normal noise of one standard deviation, and knows what to look for.
+    """Observes features with independent normal noise of one standard deviation, and knows the signals.
 
     Its sensitivity is d′ = ‖f(a) − f(b)‖ / σ, that of the ideal observer of two known signals in white noise (Green & Swets
-    1966), or |wᵀ(f(a) − f(b))| / (σ ‖w‖) if it looks at them through a template w only.
+    1966), or |wᵀ(f(a) − f(b))| / (σ ‖w‖) if it only observes their projection on a template w.
 
     Parameters
     ----------
     features : callable
         Signals [shape=(batch, ...)] to features [shape=(batch, ...)].
     noise : float
-        σ, in units of the features.
+        Standard deviation σ, in units of the features.
     template : Tensor, optional
-        [shape of the features of one signal]
+        With the shape of the features of one signal.
     """
 
     features: Callable[[Tensor], Tensor]
@@ -59,12 +60,12 @@ class LinearObserver:
 
 
 def cochleagram_observer(model: Model, *, noise: float, template: Tensor | None = None) -> LinearObserver:
-    """One that sees cochleagrams; signals that are no sounds it sees as they are.
+    """An observer of cochleagrams, or of the signals themselves if they are not sounds.
 
     Parameters
     ----------
     model : Model
-        Whose sounds they are: its cochleagram is taken, or one for its rate.
+        Its cochleagram is used, or one for its sample rate.
     noise, template
         See `LinearObserver`.
     """
@@ -72,33 +73,32 @@ def cochleagram_observer(model: Model, *, noise: float, template: Tensor | None 
 
 
 def network_observer(model: Model, layer: str, *, noise: float, template: Tensor | None = None) -> LinearObserver:
-    """One that sees the activations of a network at a layer, which have internal noise.
+    """An observer of the activations of a network at a layer, with internal noise.
 
     Parameters
     ----------
     model : Model
-        May be another than the one whose dimensions are explored, if it takes the same signals.
+        May differ from the model whose dimensions are explored, if it takes the same signals.
     layer : str
     noise, template
         See `LinearObserver`.
     """
     model.tap(layer)
-    return LinearObserver(lambda signals: record(model, signals, layer)[layer], noise, template)
+    return LinearObserver(lambda signals: record(model, signals, layer), noise, template)
 
 
 @dataclass(frozen=True)
 class CoordinateObserver:
-    """Sees nothing but coordinates, each with a sensitivity of its own: d′ = ‖s ∘ (c(a) − c(b))‖.
+    """Observes only coordinates, each with a sensitivity of its own: d′ = ‖s ∘ (c(a) − c(b))‖.
 
-    Along dimension k, the others held, d′ is s_k times the reached change, so that the threshold at any d′ is d′ / s_k.
+    Along dimension k, with the others held, d′ is s_k times the reached change: the threshold at any d′ is d′ / s_k.
 
     Parameters
     ----------
     model : Model
     dimensions : Dimensions
-        Of the model.
     sensitivities : Tensor [shape=(components,)]
-        d′ for one standard deviation of the bank.
+        d′ for a change of one standard deviation of the bank.
     """
 
     model: Model
@@ -113,36 +113,37 @@ class CoordinateObserver:
 
     def d_prime(self, references: Tensor, signals: Tensor) -> Tensor:
         """Sensitivity [shape=(batch,)] to the difference between signals and references [shape=(batch, ...)]."""
-        change = self.dimensions.of(self.model, signals) - self.dimensions.of(self.model, references)
+        change = self.dimensions.coordinates_of(self.model, signals) - self.dimensions.coordinates_of(self.model, references)
         return (self.sensitivities.double().to(change.device) * change.double()).norm(dim=1)
 
 
 def abx_answers(
     d_prime: NDArray[np.float64] | Tensor | float, rng: np.random.Generator, *, differencing: bool = False, guesses: float = 0.0
 ) -> NDArray[np.bool_]:
-    """Whether simulated listeners are right in trials of ABX: drawn by the decision model, not by its formula.
+    """Simulate answers to ABX trials by drawing observations, not from the formula of the proportion correct.
 
-    In a trial, A, B and X are each seen as a number with standard normal noise; A's and B's means are 0 and d′ in either order,
-    X's is one of them. See Macmillan & Creelman (2005, Detection theory, chapter 9).
+    In a trial, A, B and X are each observed with standard normal noise; the means of A and B are 0 and d′ in either order, and
+    that of X is one of them. See Macmillan & Creelman (2005, Detection theory, chapter 9).
 
     Parameters
     ----------
     d_prime : array [shape=(...)]
-        Of each trial.
+        Sensitivity in each trial.
     rng : Generator
     differencing : bool
-        Whether the answer is the one of A and B that is nearer to X. Default: that of the ideal observer, who knows both means
-        and decides on the order of A and B and on X apart from each other.
+        Whether the answer is the one of A and B that is nearer to X. Default False: the ideal observer, who knows both means and
+        decides independently on the order of A and B and on X.
     guesses : float
-        Share of trials that are answered by chance, half of them right: twice the lapse rate of
-        `audiometamer.psychophysics.proportion_correct`, which is the share that is wrong. Default 0.
+        Proportion of trials that are answered by guessing, half of them right: twice the lapse rate of
+        `audiometamer.psychophysics.proportion_correct`, which is the proportion of wrong answers. Default 0.
 
     Returns
     -------
     array of bool [shape=(...)]
+        Whether the answers are right.
     """
     if not 0 <= guesses <= 1:
-        raise AudioMetamerError(f"the share of guesses is {guesses}; it must be between 0 and 1")
+        raise AudioMetamerError(f"the proportion of guesses is {guesses}; it must be between 0 and 1")
     size = np.asarray(d_prime, dtype=np.float64)
     b_is_larger, x_is_b, guessed = (rng.random(size.shape) < p for p in (0.5, 0.5, guesses))
     a, b, x = (size * mean + rng.standard_normal(size.shape) for mean in (~b_is_larger, b_is_larger, x_is_b == b_is_larger))

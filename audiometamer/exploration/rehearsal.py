@@ -1,30 +1,32 @@
-"""Listeners whose sensitivity along each dimension is known, for rehearsals of an exploration."""
+"""Listeners of known sensitivity along each dimension, for rehearsals of an exploration."""
 
 from collections.abc import Callable, Mapping
 
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.course import ExplorationCourse
-from audiometamer.exploration.presented import Presented
-from audiometamer.listening.course import Decided
-from audiometamer.listening.folder import Experiment
-from audiometamer.psychophysics import model_of, proportion_correct
+from audiometamer.exploration.folder import Exploration
+from audiometamer.exploration.presented_trial import PresentedTrial
+from audiometamer.listening.adaptive import DecidedTrial
+from audiometamer.psychophysics import decision_model_for, proportion_correct
 
 D_PRIME = 2.0
 
 
-def sensitive(read: Experiment, d_primes: Mapping[str, float], *, lapse: float = 0.0) -> Callable[[Decided], float]:
-    """How likely the right answer is, where d′ is proportional to the reached change and listeners compare as in differencing.
+def probability_correct(
+    exploration: Exploration, d_primes: Mapping[str, float], *, lapse: float = 0.0
+) -> Callable[[DecidedTrial], float]:
+    """The probability of a correct answer to a trial, for listeners whose d′ is proportional to the reached change.
+
+    Decisions are by differencing.
 
     Parameters
     ----------
-    read : Experiment
-        An exploration.
+    exploration : Exploration
     d_primes : mapping of str to float
-        d′ for a change of one standard deviation, by dimension; under "" that of all others. Default: 2.
+        d′ for a change of one standard deviation, by dimension; under "", that of all other dimensions. Default: 2.
     lapse : float
-        The proportion that is wrong however large d′ is. Default 0.
+        Lapse rate. Default 0.
 
     Returns
     -------
@@ -36,18 +38,17 @@ def sensitive(read: Experiment, d_primes: Mapping[str, float], *, lapse: float =
     AudioMetamerError
         If the exploration has no such dimension, or a d′ is negative.
     """
-    assert isinstance(read.course, ExplorationCourse)
-    known = read.course.dimensions
+    known = exploration.sequence.schedule.dimensions
     for dimension, value in d_primes.items():
         if dimension not in ("", *known):
-            raise AudioMetamerError(f"{read.folder} has no dimension {dimension!r}; it has {', '.join(known)}")
+            raise AudioMetamerError(f"{exploration.folder} has no dimension {dimension!r}; it has {', '.join(known)}")
         if not 0 <= value < float("inf"):
             raise AudioMetamerError(f"d′ is {value:g}; it must be 0 or more")
-    task = model_of(read.course.design.task.kind)
+    task = decision_model_for(exploration.sequence.design.task.kind)
 
-    def probability(decided: Decided) -> float:
-        about = msgspec.convert(decided.about, Presented)
-        slope = d_primes.get(about.dimension, d_primes.get("", D_PRIME))
-        return float(proportion_correct(slope * max(about.reached, 0.0), task=task, lapse=lapse))
+    def probability(decided: DecidedTrial) -> float:
+        presented = msgspec.convert(decided.about, PresentedTrial)
+        slope = d_primes.get(presented.dimension, d_primes.get("", D_PRIME))
+        return float(proportion_correct(slope * max(presented.reached, 0.0), task=task, lapse=lapse))
 
     return probability

@@ -1,30 +1,26 @@
-"""The answers to an exploration as a table: a row for each trial that was decided on the way."""
+"""The answers to an exploration: a record for each adaptive trial."""
 
 from collections.abc import Iterator
 
-from audiometamer.exploration.trials import COLUMNS, Answered, row_of
-from audiometamer.io.tables import table_text
-from audiometamer.listening.course import Decided
-from audiometamer.listening.export import Answers, json_cell, started_answered
-from audiometamer.listening.messages import Answer
+from audiometamer.exploration.trials import AnsweredTrial
+from audiometamer.listening.adaptive import DecidedTrial
+from audiometamer.listening.messages import AnswerMessage, started_answered
+from audiometamer.listening.received import ReceivedAnswers
+from audiometamer.listening.tables import json_cell
 
 
-def table_of(answers: Answers, *, task: str) -> str:
-    """``trials.tsv``, as `audiometamer.exploration.trials` reads it."""
-    return table_text(COLUMNS, map(row_of, answered(answers, task=task)))
+def answered(answers: ReceivedAnswers, *, task: str) -> Iterator[AnsweredTrial]:
+    """All answers to comparisons, listener by listener, without the headphone check."""
+    for enrolled in answers.enrolled:
+        for answer in answers.judged(enrolled.listener):
+            if answer.decided is not None:
+                yield answered_trial(str(enrolled.listener), task, answer.decided, answer.message)
 
 
-def answered(answers: Answers, *, task: str) -> Iterator[Answered]:
-    """Every answer to a comparison, of each listener in order; the headphone check is not among them."""
-    for one in answers.enrolled:
-        for given in answers.given(one.listener):
-            if given.decided is not None:
-                yield _row(str(one.listener), task, given.decided, given.message)
-
-
-def _row(listener: str, task: str, decided: Decided, message: Answer) -> Answered:
+def answered_trial(listener: str, task: str, decided: DecidedTrial, message: AnswerMessage) -> AnsweredTrial:
+    """One answer of one listener, as a row of the trial table."""
     started, answered_at = started_answered(message)
-    return Answered.to(
+    return AnsweredTrial.to(
         decided, listener=listener, task=task, answer=message.answer, reaction_time_ms=message.reaction_time_ms,
         plays=message.plays, started=started, answered=answered_at, playback=json_cell(message.playback),
     )  # fmt: skip

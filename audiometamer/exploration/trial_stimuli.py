@@ -1,4 +1,4 @@
-"""What one trial plays or shows: a reference and the moved signal, in the order of the trial, in one file."""
+"""The file of one trial: a reference and the moved signal in the order of the intervals, as one WAV or PNG."""
 
 import io
 import threading
@@ -6,49 +6,50 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from audiometamer.exploration.presented import Presented
 from PIL import Image
 
 from audiometamer.exploration.design import ExplorationDesign
-from audiometamer.exploration.presented import Presented
+from audiometamer.exploration.presented_trial import PresentedTrial
 from audiometamer.io.draws import Draws
-from audiometamer.listening.trials import arranged
+from audiometamer.listening.trials import interval_order
 from audiometamer.signals.images import STEPS_8_BIT, read_png
-from audiometamer.signals.presentation import in_sequence, pcm_wav, presented
+from audiometamer.signals.presentation import in_sequence, pcm_wav, presentation_copy
 
 
 class Latest:
-    """Files that were kept last, by name, which each stands for one file alone. May be used by several threads.
+    """The most recent files, by name; each name stands for one content. Thread-safe.
 
     Parameters
     ----------
-    most : int
-        How many. Default 32.
+    capacity : int
+        Number of files. Default 32.
     """
 
-    def __init__(self, most: int = 32) -> None:
-        self.most, self._kept, self._lock = most, dict[str, bytes](), threading.Lock()
+    def __init__(self, capacity: int = 32) -> None:
+        self.capacity, self._kept, self._lock = capacity, dict[str, bytes](), threading.Lock()
 
     def get(self, name: str) -> bytes | None:
-        """The file of a name, if it is kept."""
+        """The file with a name, or None."""
         return self._kept.get(name)
 
     def keep(self, name: str, file: bytes) -> None:
-        """Keep a file, in the place of the one that is here longest if there are too many."""
+        """Keep a file; the oldest one makes room for it."""
         with self._lock:
             self._kept[name] = file
-            if len(self._kept) > self.most:
+            if len(self._kept) > self.capacity:
                 del self._kept[next(iter(self._kept))]
 
 
 def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name: str, draws: Draws) -> bytes:
-    """A WAV with all intervals of a trial and the silence between them.
+    """One WAV with all intervals of a trial and the silence between them.
 
     Each sound is at the sample rate, level and ramps of the design, and then has the gain of its interval.
 
     Parameters
     ----------
     folder : path
-        Of the experiment.
+        The experiment's folder.
     trial : Presented
     design : ExplorationDesign
     name : str
@@ -58,32 +59,32 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
     Raises
     ------
     AudioMetamerError
-        If a file is missing or is no sound that can be presented, or a sample would clip.
+        If a file is missing or cannot be presented as a sound, or a sample would clip.
     """
     settings = design.sounds.settings(design.seed)
-    pair = [presented(folder / file, settings) for file in (trial.original, trial.moved)]
-    order, _ = arranged(design.task.kind, trial.arrangement)
+    pair = [presentation_copy(folder / file, settings) for file in (trial.original, trial.moved)]
+    order, _ = interval_order(design.task.kind, trial.arrangement)
     intervals = [pair[k] * float(10 ** (decibels / 20)) for k, decibels in zip(order, trial.rove_db, strict=True)]
     return pcm_wav(in_sequence(intervals, design.gap, settings), settings, name=name, draws=draws)
 
 
 def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> bytes:
-    """A PNG with all images of a trial, one below the other, in the 8 bits of a ladder of images.
+    """One PNG with all images of a trial, one below the other, in 8 bits.
 
     Parameters
     ----------
     folder : path
-        Of the experiment.
+        The experiment's folder.
     trial : Presented
     design : ExplorationDesign
 
     Raises
     ------
     AudioMetamerError
-        If a file is missing or is no image.
+        If a file is missing or not an image.
     """
     pair = [read_png(folder / file) for file in (trial.original, trial.moved)]
-    order, _ = arranged(design.task.kind, trial.arrangement)
+    order, _ = interval_order(design.task.kind, trial.arrangement)
     pixels = torch.cat([pair[k] for k in order], dim=1).mul(STEPS_8_BIT).round().byte().permute(1, 2, 0).numpy()
     written = io.BytesIO()
     Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(written, format="PNG")
@@ -91,7 +92,7 @@ def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> byte
 
 
 def headroom_db(sound: Path, design: ExplorationDesign) -> float:
-    """By how much a sound could be louder than the design says before a sample would clip; negative if it would as it is."""
+    """How much louder than in the design a sound could be before a sample clips, in dB; negative if it clips."""
     settings = design.sounds.settings(design.seed)
-    peak = float(np.abs(presented(sound, settings)).max())
+    peak = float(np.abs(presentation_copy(sound, settings)).max())
     return float(20 * np.log10(settings.highest / peak))

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import content_of, write_private
+from audiometamer.io.files import write_private
+from audiometamer.io.reading import read_file_bytes
 
 _BYTES = 32
 _KEY = re.compile(r"[0-9a-f]{32,1024}")  # 128 bits or more
@@ -79,7 +80,7 @@ def read_key(path: Path) -> bytes:
         If it cannot be read, or is no key of 128 bits or more.
     """
     try:
-        text = content_of(path).decode("ascii", errors="replace").strip().lower()
+        text = read_file_bytes(path).decode("ascii", errors="replace").strip().lower()
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read as a key: {error.strerror}") from error
     if not _KEY.fullmatch(text) or len(text) % 2:
@@ -95,7 +96,7 @@ def write_key(path: Path, draws: Draws) -> None:
     write_private(path, draws.key.hex() + "\n")
 
 
-def date_alike(files: Iterable[Path]) -> None:
+def equalize_mtimes(files: Iterable[Path]) -> None:
     """Give all files one date, so that it does not show in what order they were written."""
     now = time.time()
     for path in files:

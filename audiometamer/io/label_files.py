@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, first_line
-from audiometamer.io.files import parse_toml, read_unicode
 from audiometamer.io.plain_pickle import read_plain_pickle
+from audiometamer.io.reading import read_unicode
 from audiometamer.io.tables import read_table
+from audiometamer.io.toml_files import parse_toml
 
 _NUMBERED = re.compile(r"(?P<task>\w+)_idx_to_(?P=task)")
 _NUMBERS, _NAMES = ("index", "idx", "id", "number"), ("label", "name", "display_name")  # columns of tables
@@ -64,7 +65,7 @@ def checked_labels(labels: dict[str, list[str]], source: object) -> dict[str, li
     return labels
 
 
-def told_apart(names: Sequence[str]) -> list[str]:
+def disambiguated(names: Sequence[str]) -> list[str]:
     """Names of classes, those that several share with their number behind: ImageNet has two cranes."""
     counts = Counter(names)
     return [f"{name} ({number})" if counts[name] > 1 else name for number, name in enumerate(names)]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import readable
+from audiometamer.io.paths import printable
 
 _LONGEST = 150  # bytes of a name; file systems take 255
 # Names of devices on Windows, which no file may have there, with any ending.
@@ -26,12 +26,12 @@ def safe_name(name: str) -> str:
     return f"{cut}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def as_on_any_disk(path: str | os.PathLike[str]) -> str:
+def portable_key(path: str | os.PathLike[str]) -> str:
     """What a file system may take a path for: macOS and Windows ignore case, macOS also how accents are composed."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", os.fspath(path)).casefold())
 
 
-def check_apart(places: Iterable[tuple[object, str | os.PathLike[str]]], what: str = "file") -> None:
+def check_distinct_paths(places: Iterable[tuple[object, str | os.PathLike[str]]], what: str = "file") -> None:
     """Raise if different things would lie at one path.
 
     Parameters
@@ -43,25 +43,25 @@ def check_apart(places: Iterable[tuple[object, str | os.PathLike[str]]], what: s
     """
     taken: dict[str, tuple[object, str | os.PathLike[str]]] = {}
     for name, path in places:
-        first, there = taken.setdefault(as_on_any_disk(path), (name, path))
+        first, there = taken.setdefault(portable_key(path), (name, path))
         if first != name:
             same = "" if os.fspath(there) == os.fspath(path) else f" (on macOS and Windows {there} is the same)"
             raise AudioMetamerError(
-                f"{readable(str(first))} and {readable(str(name))} would share the {what} {path}{same}; rename one of them"
+                f"{printable(str(first))} and {printable(str(name))} would share the {what} {path}{same}; rename one of them"
             )
 
 
-def check_beside(folder: Path, name: str) -> None:
+def check_no_case_twin(folder: Path, name: str) -> None:
     """Raise if a folder has not this name, but another that some file system takes for it."""
     there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     if name in there:
         return
-    wanted = as_on_any_disk(name)
-    if twin := next((other for other in there if as_on_any_disk(other) == wanted), None):
+    wanted = portable_key(name)
+    if twin := next((other for other in there if portable_key(other) == wanted), None):
         raise AudioMetamerError(f"{folder / twin} exists, and is {name} on macOS and Windows; rename one of them")
 
 
-def folder_of(path: str | os.PathLike[str]) -> Path:
+def as_output_folder(path: str | os.PathLike[str]) -> Path:
     """A folder that may be written to; raises if a file is in the way, or no folder can have that name."""
     folder = Path(path)
     try:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError, first_line
-from audiometamer.io.files import content_of
+from audiometamer.io.reading import read_file_bytes
 
 # What `pickle` is known to raise on broken files; it promises no complete list.
 _BROKEN = (
@@ -42,16 +42,16 @@ def read_plain_pickle(path: Path) -> Any:
     AudioMetamerError
         If it is no pickle, or asks for anything but plain values.
     """
-    content = content_of(path)
+    content = read_file_bytes(path)
     file = io.BytesIO(content)
     try:
-        check_hashing(file)
+        check_hash_cost(file)
         return PlainUnpickler(io.BytesIO(content[: file.tell()])).load()
     except _BROKEN as error:
         raise AudioMetamerError(f"{path} is not a pickle that can be read: {first_line(error)}") from error
 
 
-def check_hashing(file: BinaryIO) -> None:
+def check_hash_cost(file: BinaryIO) -> None:
     """Raise if the keys of a pickle would take without end to hash; the file is left where the pickle ends, or breaks.
 
     A tuple that holds twice one that holds twice … is a few bytes for each level, and its hash takes twice as long for each. The

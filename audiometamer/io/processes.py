@@ -13,7 +13,7 @@ _BOOT = _PROC / "sys/kernel/random/boot_id"
 _HAS_PROC = sys.platform in {"linux", "android"}
 
 
-def numbering() -> str:
+def pid_namespace() -> str:
     """Where numbers of processes mean what they mean here; empty if that is unknown.
 
     Containers may share the name of their host, and number their processes by themselves: on Linux it is the boot with the
@@ -28,7 +28,7 @@ def numbering() -> str:
         return ""
 
 
-def began(pid: int) -> int | None:
+def start_time(pid: int) -> int | None:
     """When a process began, by a clock that nobody sets; None if it cannot be seen. Numbers come again, with another time."""
     return _looked_at(pid)[0]
 
@@ -41,7 +41,7 @@ def has_ended(pid: int, since: int | None) -> bool:
     pid : int
         As it is numbered here.
     since : int or None
-        When it began, as `began` has it. None if unknown.
+        When it began, as `start_time` has it. None if unknown.
     """
     if not _exists(pid):
         return True
@@ -49,7 +49,7 @@ def has_ended(pid: int, since: int | None) -> bool:
     return is_left or (since is not None and now is not None and now != since)
 
 
-def how_it_ended(status: int | None) -> str:
+def describe_exit(status: int | None) -> str:
     """The end of a process in words, by its exit status: that of `subprocess` and `multiprocessing`."""
     if status is None or status >= 0:
         return f"ended with status {status}"

@@ -1,7 +1,7 @@
 """Tables as text: tab-separated if the name of the file ends in ``.tsv``, otherwise comma-separated.
 
 No spreadsheet runs what stands in a cell: a text that one would take for a formula is written with an apostrophe before it, and
-read without (see `guarded`).
+read without (see `escape_formula`).
 """
 
 import csv
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import atomic_write, read_unicode
+from audiometamer.io.files import atomic_write
+from audiometamer.io.reading import read_unicode
 
 _SEPARATORS = "\t,;"  # semicolons: spreadsheets where commas separate decimals
 # What spreadsheets pass over before a formula: blanks of any kind, control characters, and what nobody sees.
@@ -29,7 +30,7 @@ SIGN = re.compile(r"[+-]")
 NUMBER = re.compile(r"[+-]|-(?:\d+\.?\d*(?:[eE][+-]?\d+)?|inf)", re.ASCII)  # a negative one, or a sign alone
 
 
-class Row(dict[str, str]):
+class TableRow(dict[str, str]):
     """A row of a table, by column.
 
     Parameters
@@ -56,7 +57,7 @@ def read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
     return header, [cells for _, cells in rows]
 
 
-def read_table(path: Path, *, required: Sequence[str] = (), short_rows: bool = False) -> list[Row]:
+def read_table(path: Path, *, required: Sequence[str] = (), short_rows: bool = False) -> list[TableRow]:
     """Rows of a table with a header, as `read_cells` reads them, by column.
 
     Parameters
@@ -79,7 +80,7 @@ def read_table(path: Path, *, required: Sequence[str] = (), short_rows: bool = F
         raise AudioMetamerError(f"{path} has no column {', '.join(told)}; it has {', '.join(header) or 'none'}")
     if not rows:
         raise AudioMetamerError(f"{path} has no rows")
-    return [Row(zip(header, cells, strict=True), line) for line, cells in rows]
+    return [TableRow(zip(header, cells, strict=True), line) for line, cells in rows]
 
 
 def _read(path: Path, *, required: Sequence[str] = (), short_rows: bool = False) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -90,7 +91,7 @@ def _read(path: Path, *, required: Sequence[str] = (), short_rows: bool = False)
         (_, header), *rows = [*_numbered(reader)] or [(1, [])]
     except (OSError, ValueError, csv.Error) as error:
         raise AudioMetamerError(f"{path} cannot be read as a table: {getattr(error, 'strerror', None) or error}") from error
-    header = [unguarded(column.strip()) for column in header]
+    header = [unescape_formula(column.strip()) for column in header]
     for line, cells in rows:
         cells += [""] * (len(header) - len(cells)) * short_rows
         if len(cells) != len(header):
@@ -101,7 +102,7 @@ def _read(path: Path, *, required: Sequence[str] = (), short_rows: bool = False)
     header = [header[k] for k in kept]
     if twice := [name for name, times in Counter(header).items() if times > 1]:
         raise AudioMetamerError(f"{path} has several columns called {', '.join(map(repr, twice))}; rename or remove all but one")
-    return header, [(line, [unguarded(cells[k]) for k in kept]) for line, cells in rows]
+    return header, [(line, [unescape_formula(cells[k]) for k in kept]) for line, cells in rows]
 
 
 def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
@@ -155,7 +156,7 @@ def _write(
     def cell(value: Any) -> str:
         text = "" if value is None else str(value)
         if isinstance(value, str) and not harmless.fullmatch(text):
-            text = guarded(text)
+            text = escape_formula(text)
         return '"{}"'.format(text.replace('"', '""')) if unsafe.search(text) else text
 
     names = tuple(columns)
@@ -164,13 +165,13 @@ def _write(
         file.write((line or '""') + "\n")
 
 
-def guarded(text: str) -> str:
+def escape_formula(text: str) -> str:
     """A text that no spreadsheet takes for a formula: an apostrophe is put before what would be one."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def unguarded(text: str) -> str:
-    """What `guarded` was given."""
+def unescape_formula(text: str) -> str:
+    """What `escape_formula` was given."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 

@@ -1,5 +1,6 @@
 """Files that a user writes in TOML, read into a struct; all that is wrong with one is listed, each with its place and line."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,17 +12,18 @@ import msgspec
 import tomli_w
 from msgspec.inspect import DictType, Field, ListType, StructType, Type, UnionType, type_info
 
-from audiometamer.errors import AudioMetamerError, did_you_mean
-from audiometamer.io.files import odd_numbers, parse_toml, read_unicode
+from audiometamer.errors import AudioMetamerError, did_you_mean, first_line
+from audiometamer.io.reading import read_unicode
 
 T = TypeVar("T", bound=msgspec.Struct)
-_STAND_INS: tuple[Any, ...] = (
-    "-",
-    1,
-    [],
-)  # for values that are needed and missing or wrong, so that others can be checked beside them
+# For values that are required and missing or wrong, so that the others can still be checked.
+_STAND_INS: tuple[Any, ...] = ("-", 1, [])
 _NOTHING = object()
 _MOST_LISTED = 30  # problems
+_MAX_NUMBER = 1e15  # in a file of settings
+_MAX_DEPTH = 64  # levels of a file of settings
+_PART = r"""(?:(?<![\w-])[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""  # of a dotted key
+_DEEP_KEY = re.compile(rf"(?<!\.){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{_MAX_DEPTH}}}")
 
 
 class Problem(NamedTuple):
@@ -73,7 +75,9 @@ def read_toml(path: Path, kind: type[T], check: Callable[[T], Iterable[Problem]]
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise AudioMetamerError(f"{path} is not TOML: {error}") from error
-    if odd := [Problem(place, f"must be finite and at most 1e15, not {number}") for place, number in odd_numbers(content)]:
+    if odd := [
+        Problem(place, f"must be finite and at most 1e15, not {number}") for place, number in out_of_range_numbers(content)
+    ]:
         raise AudioMetamerError(_listed(path, text, odd))
     problems = [*_problems(content, kind, "", kind)]
     sound = _sound(content, kind) if problems else content
@@ -86,13 +90,51 @@ def read_toml(path: Path, kind: type[T], check: Callable[[T], Iterable[Problem]]
     return read
 
 
+def parse_toml(text: str) -> dict[str, Any]:
+    """TOML; a ValueError names what keeps it from being parsed, or is nested deeper than settings that make sense are."""
+    too_deep = f"it is nested more than {_MAX_DEPTH} levels deep"
+    if _DEEP_KEY.search(text):  # a key of n parts takes the parser time and memory that grow with n²
+        raise ValueError(too_deep)
+    try:
+        content: dict[str, Any] = msgspec.toml.decode(text)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+    except (RecursionError, ValueError) as error:  # ValueError: of Python's limit to the digits of an integer
+        raise ValueError(f"it is nested too deeply, or a number has too many digits: {first_line(error)}") from error
+    level: list[Any] = [content]
+    for _ in range(_MAX_DEPTH):
+        inner = (value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list))
+        level = [*itertools.chain.from_iterable(inner)]
+    if level:
+        raise ValueError(too_deep)
+    return content
+
+
+def check_number_range(content: Any) -> None:
+    """Raise a ValueError that names the first number of a file of settings that is not finite or is beyond 1e15."""
+    for place, number in out_of_range_numbers(content):
+        raise ValueError(f"{place} is {number}; a number must be finite and at most {_MAX_NUMBER:g}")
+
+
+def out_of_range_numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """Numbers of a file that are not finite or are beyond 1e15, as no setting that makes sense is, with their places."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from out_of_range_numbers(inner, f"{place}.{key}" if place else key)
+    elif isinstance(value, list):
+        for k, inner in enumerate(value):
+            yield from out_of_range_numbers(inner, f"{place}[{k}]")
+    elif isinstance(value, int | float) and not abs(value) <= _MAX_NUMBER:  # nor of nan
+        yield place, value
+
+
 def raise_problems(path: Path, problems: Iterable[Problem]) -> None:
     """Raise an error that lists the problems of a file, if there are any."""
     if found := [*problems]:
         raise AudioMetamerError(_listed(path, read_unicode(path), found))
 
 
-def attempted(place: str, action: Callable[[], object]) -> Iterator[Problem]:
+def problems_raised(place: str, action: Callable[[], object]) -> Iterator[Problem]:
     """The problem that an action meets, if it meets one."""
     try:
         action()

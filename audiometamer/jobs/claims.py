@@ -17,8 +17,10 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingError
-from audiometamer.io.files import JSON_ERRORS, NO_LOCKS, create, file_lock, holder_of, make_folder
-from audiometamer.io.processes import began, has_ended, numbering
+from audiometamer.io.files import create_exclusively, make_folder
+from audiometamer.io.locks import LOCKS_UNSUPPORTED, describe_holder, file_lock
+from audiometamer.io.processes import has_ended, pid_namespace, start_time
+from audiometamer.io.reading import JSON_ERRORS
 
 if sys.platform != "win32":
     import fcntl
@@ -56,7 +58,7 @@ class Claim(msgspec.Struct, frozen=True):
     @property
     def is_local(self) -> bool:
         """Whether its process, if alive, is visible to this one."""
-        return self.host == platform.node() if self.numbering is None else self.numbering == numbering() != ""
+        return self.host == platform.node() if self.numbering is None else self.numbering == pid_namespace() != ""
 
     @property
     def is_dead(self) -> bool:
@@ -119,11 +121,11 @@ class Claims:
 
     def _create(self, key: str) -> bool:
         path, pid, token = self.folder / key, os.getpid(), secrets.token_hex(8)
-        content = msgspec.json.encode(Claim(platform.node(), pid, time.time(), token, numbering(), began(pid)))
+        content = msgspec.json.encode(Claim(platform.node(), pid, time.time(), token, pid_namespace(), start_time(pid)))
         self.held[key] = token  # first: if interrupted once the file exists, it is released at the end
         try:
             make_folder(self.folder)
-            create(path, content)
+            create_exclusively(path, content)
         except FileExistsError:
             del self.held[key]
             return False
@@ -206,7 +208,7 @@ class Claims:
         except TimeoutError:
             if not self._warned:
                 self._warned = True
-                warnings.warn(f"waiting for {holder_of(self.folder / LOCK)}", AudioMetamerWarning, stacklevel=2)
+                warnings.warn(f"waiting for {describe_holder(self.folder / LOCK)}", AudioMetamerWarning, stacklevel=2)
             return False
 
 
@@ -232,7 +234,7 @@ def _locked(path: Path, *, wait: bool) -> Iterator[None]:
         except BlockingIOError:
             raise
         except OSError as error:
-            if error.errno not in {*NO_LOCKS, errno.ENOENT}:  # taken away: its worker sees that
+            if error.errno not in {*LOCKS_UNSUPPORTED, errno.ENOENT}:  # taken away: its worker sees that
                 raise WritingError(f"could not write {path}: {error.strerror or error}") from error
         yield
 

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from audiometamer.devices import worker_device
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, one_line, some_of
-from audiometamer.io.processes import how_it_ended
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_few, one_line
+from audiometamer.io.processes import describe_exit
 
 # Errors of a model or a clip: they concern an item, not the run.
 ITEM_ERRORS = (AudioMetamerError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError)
@@ -138,7 +138,7 @@ def run_processes(work: Work, workers: int, *, device: str, watch: Callable[[int
         for worker in running.values():
             worker.process.join()
     if ends:
-        lines = (f"worker{'s' * (len(who) > 1)} {some_of([*map(str, sorted(who))])} {how}" for how, who in ends.items())
+        lines = (f"worker{'s' * (len(who) > 1)} {first_few([*map(str, sorted(who))])} {how}" for how, who in ends.items())
         raise AudioMetamerError(f"{'; '.join(lines)}; what they had finished is kept")
 
 
@@ -173,7 +173,7 @@ class _Running:
 def _end(status: int) -> str:
     """How a worker ended that reported no error."""
     guess = ": out of memory?" if status == -getattr(signal, "SIGKILL", 0) else ""
-    return f"{how_it_ended(status)}{guess}"
+    return f"{describe_exit(status)}{guess}"
 
 
 def _work(work: Work, device: str, threads: int, sender: Connection) -> None:

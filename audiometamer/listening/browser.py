@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.listening.simulated import Confirmed, Reply
+from audiometamer.listening.client import ConfirmedMessage
+from audiometamer.listening.responders import Responder
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page, Request, Response
@@ -24,15 +25,15 @@ _ARGUMENTS = (
 )  # fmt: skip
 
 
-def take_part(
+def take_part_in_browser(
     addresses: Sequence[str],
-    reply: Reply,
+    reply: Responder,
     *,
     program: str,
     seed: int,
     pace: float = 0.0,
     seconds: float = 0.1,
-    reports: Sequence[Callable[[Confirmed], None]],
+    reports: Sequence[Callable[[ConfirmedMessage], None]],
 ) -> list[str]:
     """Go through an experiment's page, all listeners at once, each in a browser window of their own.
 
@@ -42,7 +43,7 @@ def take_part(
     ----------
     addresses : sequence of str
         Links, one for each listener.
-    reply : Reply
+    reply : Responder
         How they answer.
     program : str
         Chromium: its name or its path.
@@ -52,7 +53,7 @@ def take_part(
         So many times the reaction time is waited before each answer. Default 0: none.
     seconds : float
         So much of every sound is played. Default 0.1.
-    reports : sequence of function of Confirmed
+    reports : sequence of function of ConfirmedMessage
         For each listener, called for every message that was confirmed.
 
     Returns
@@ -70,7 +71,12 @@ def take_part(
 
 
 async def _take_part(
-    addresses: Sequence[str], reply: Reply, program: str, seed: int, script: str, reports: Sequence[Callable[[Confirmed], None]]
+    addresses: Sequence[str],
+    reply: Responder,
+    program: str,
+    seed: int,
+    script: str,
+    reports: Sequence[Callable[[ConfirmedMessage], None]],
 ) -> list[str]:
     try:
         from playwright.async_api import Error, async_playwright
@@ -91,7 +97,7 @@ async def _take_part(
 
 
 async def _listen(
-    browser: "Browser", address: str, reply: Reply, seed: int, script: str, report: Callable[[Confirmed], None]
+    browser: "Browser", address: str, reply: Responder, seed: int, script: str, report: Callable[[ConfirmedMessage], None]
 ) -> str:
     """One listener, from opening the link to the page's last word."""
     generator = np.random.default_rng(seed)
@@ -126,7 +132,7 @@ async def _end(page: "Page", watched: "_Watched") -> str:
 class _Watched:
     """Messages of a page as they go over the network, and how long each took to be confirmed."""
 
-    def __init__(self, report: Callable[[Confirmed], None]) -> None:
+    def __init__(self, report: Callable[[ConfirmedMessage], None]) -> None:
         self.report = report
         self.first: dict[str, tuple[float, int]] = {}
         self.errors: list[str] = []
@@ -142,7 +148,7 @@ class _Watched:
             told = await response.json()
             began, attempts = self.first[message["key"]]
             self.over = told["state"]["over"]
-            self.report(Confirmed(message, time.perf_counter() - began, attempts))
+            self.report(ConfirmedMessage(message, time.perf_counter() - began, attempts))
 
 
 def _message(request: "Request") -> dict[str, Any] | None:

@@ -1,28 +1,29 @@
 """What building any listening test writes: checks of headphones, texts."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.draws import Draws
-from audiometamer.io.files import write_text
+from audiometamer.io.draws import Draws, write_key
+from audiometamer.io.files import json_text, write_private, write_text
 from audiometamer.listening import folder as layout
 from audiometamer.listening.design import TEXTS, CommonDesign, Texts, read_text
 from audiometamer.listening.headphones import N_INTERVALS, antiphase, huggins
-from audiometamer.listening.trials import Entry, Trial
-from audiometamer.signals.presentation import Settings, write_pcm
+from audiometamer.listening.trials import KeyEntry, Trial
+from audiometamer.signals.presentation import PresentationSettings, write_pcm
 
 _HEADPHONES = {"huggins": huggins, "antiphase": antiphase}
 
 
-def headphone_checks(design: CommonDesign, draws: Draws) -> dict[str, Entry]:
+def headphone_checks(design: CommonDesign, draws: Draws) -> dict[str, KeyEntry]:
     """The sounds of the headphone check, for the key; each interval is the one that is different equally often within one."""
-    n = design.checks
+    n = design.headphone_trials
     right = draws.generator(3).permutation(np.arange(n) % N_INTERVALS) + 1
     names = [draws.name(f"headphones {k}") for k in range(n)]
-    return {name: Entry("", "headphones", "", "", "", False, {}, str(k)) for name, k in zip(names, right, strict=True)}
+    return {name: KeyEntry("", "headphones", "", "", "", False, {}, str(k)) for name, k in zip(names, right, strict=True)}
 
 
 def check_trials(number: int, checks: Sequence[str], draws: Draws) -> tuple[list[Trial], np.random.Generator]:
@@ -31,7 +32,7 @@ def check_trials(number: int, checks: Sequence[str], draws: Draws) -> tuple[list
     return [Trial(k, "headphones", checks[i]) for k, i in enumerate(generator.permutation(len(checks)), start=1)], generator
 
 
-def write_checks(folder: Path, checks: Mapping[str, Entry], design: CommonDesign, draws: Draws, *, rms: float) -> None:
+def write_checks(folder: Path, checks: Mapping[str, KeyEntry], design: CommonDesign, draws: Draws, *, rms: float) -> None:
     """The sounds of the headphone check, at the level of all others.
 
     Raises
@@ -39,7 +40,7 @@ def write_checks(folder: Path, checks: Mapping[str, Entry], design: CommonDesign
     AudioMetamerError
         If one would clip.
     """
-    settings: Settings = design.sounds.settings(design.seed)
+    settings: PresentationSettings = design.sounds.settings(design.seed)
     for k, name in enumerate(sorted(checks)):
         make = _HEADPHONES[design.headphones.test]
         sound = make(int(checks[name].answer), sample_rate=settings.sample_rate, rms=rms, seed=draws.subseed(5, k))
@@ -60,3 +61,10 @@ def write_texts(folder: Path, path: Path, design: CommonDesign) -> None:
     """Consent, instructions and debriefing of a design that lies at `path`, copied: the folder needs nothing outside itself."""
     for name in TEXTS:
         write_text(folder / layout.TEXTS_FOLDER / f"{name}.md", read_text(path, design, name))
+
+
+def write_keys(folder: Path, key: Mapping[str, KeyEntry], draws: Draws) -> None:
+    """Write what only the experimenter may read: what each sound is, the private key of all draws, and the results' secret."""
+    write_private(folder / layout.KEY, json_text(dict(key)))
+    write_key(folder / layout.NAMES_KEY, draws)
+    write_private(folder / layout.SECRET, secrets.token_urlsafe(24) + "\n")

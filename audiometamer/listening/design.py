@@ -11,25 +11,25 @@ import msgspec
 from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import read_unicode
-from audiometamer.io.toml_files import Problem, attempted, read_toml
+from audiometamer.io.reading import read_unicode
+from audiometamer.io.toml_files import Problem, problems_raised, read_toml
 from audiometamer.listening.headphones import GAP_SECONDS
 from audiometamer.listening.sentences import Catalogue, read_catalogue, shipped_catalogue, shipped_file
 from audiometamer.listening.tables import LISTENER_COLUMNS
-from audiometamer.signals.presentation import Settings
+from audiometamer.signals.presentation import PresentationSettings
 
-Count = Annotated[int, Meta(ge=1)]
-Number = Annotated[int, Meta(ge=0)]
+PositiveInt = Annotated[int, Meta(ge=1)]
+NonNegativeInt = Annotated[int, Meta(ge=0)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 Text = Annotated[str, Meta(min_length=1)]
 Words = list[Text]
-Name = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\Z")]
+Identifier = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\Z")]
 Choice = Literal["typed", "choice", "abx", "odd-one-out"]
 INTERVALS: dict[str, int] = {"abx": 3, "odd-one-out": 3}  # sounds of one trial, one after the other
 TEXTS = ("consent", "instructions", "debriefing")
 
 
-class Answers(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What a listener answers.
 
     Parameters
@@ -60,7 +60,7 @@ class Answers(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     names: dict[str, Text] = {}
     equal: dict[str, Words] = {}
 
-    def shown(self, answer: str) -> str:
+    def display_name(self, answer: str) -> str:
         """What listeners see in the place of an answer."""
         return self.names.get(answer, answer.replace("_", " "))
 
@@ -79,7 +79,7 @@ class Answers(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return [other for other in answers if counted.get(other, other) != counted.get(answer, answer)]
 
 
-class Sounds(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class SoundSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The presentation copies; see `audiometamer.signals.presentation.Settings`.
 
     Parameters
@@ -102,9 +102,9 @@ class Sounds(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     peaks: Literal["lower", "stop"] = "lower"
     ramp: float = 10.0
 
-    def settings(self, seed: int) -> Settings:
+    def settings(self, seed: int) -> PresentationSettings:
         """As `audiometamer.stimuli.export` takes them; raises if one of them is out of range."""
-        return Settings(**msgspec.structs.asdict(self), seed=seed)
+        return PresentationSettings(**msgspec.structs.asdict(self), seed=seed)
 
 
 class Images(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -120,7 +120,7 @@ class Images(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """
 
     seconds: Annotated[float, Meta(gt=0, le=60)] = 0.5
-    scale: Count | None = None
+    scale: PositiveInt | None = None
 
 
 class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -140,7 +140,7 @@ class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     test: Literal["huggins", "antiphase", "none"] = "huggins"
     trials: Annotated[int, Meta(ge=1, le=1000)] = 6
-    minimum: Number = 5
+    minimum: NonNegativeInt = 5
     otherwise: Literal["stop", "continue"] = "stop"
 
 
@@ -159,9 +159,9 @@ class Demonstration(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         What happens to a listener with fewer. Default "stop".
     """
 
-    trials: Number = 12
+    trials: NonNegativeInt = 12
     conditions: Literal["natural", "all"] = "natural"
-    minimum: Number = 5
+    minimum: NonNegativeInt = 5
     otherwise: Literal["stop", "continue"] = "stop"
 
 
@@ -174,7 +174,7 @@ class Breaks(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         After so many trials. Default: no rests.
     """
 
-    every: Count | None = None
+    every: PositiveInt | None = None
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -195,7 +195,7 @@ class Question(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         The trials. Default "after".
     """
 
-    name: Name
+    name: Identifier
     text: Text
     kind: Literal["text", "number", "choice"] = "text"
     options: list[Text] = []
@@ -224,7 +224,7 @@ class Texts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     sentences: str | None = None
 
 
-class Completion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class CompletionLinks(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Where a listener is sent at the end.
 
     Parameters
@@ -253,17 +253,17 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """
 
     title: Text
-    listeners: Count
+    listeners: PositiveInt
     seed: Seed = 0
-    sounds: Sounds = Sounds()
+    sounds: SoundSettings = SoundSettings()
     headphones: Headphones = Headphones()
     breaks: Breaks = Breaks()
     questions: list[Question] = []
     texts: Texts = Texts()
-    completion: Completion = Completion()
+    completion: CompletionLinks = CompletionLinks()
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> ResponseFormat:
         """What a listener answers."""
         raise NotImplementedError
 
@@ -273,7 +273,7 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return GAP_SECONDS
 
     @property
-    def shown(self) -> Images | None:
+    def image_settings(self) -> Images | None:
         """How images are shown; None where sounds are played."""
         return None
 
@@ -283,7 +283,7 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return {"headphones": self.headphones}
 
     @property
-    def checks(self) -> int:
+    def headphone_trials(self) -> int:
         """How many trials the headphone check has."""
         return 0 if self.headphones.test == "none" else self.headphones.trials
 
@@ -298,40 +298,40 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 D = TypeVar("D", bound=CommonDesign)
-Check = tuple[str, bool, str]  # a place, whether it is good, and the message if it is not
+DesignCheck = tuple[str, bool, str]  # a place, whether it is good, and the message if it is not
 
 
 # Columns of the table of listeners that a question may not take.
 TAKEN = (*LISTENER_COLUMNS, "questionnaire", "list", "enrolled")
 
 
-def read_common(path: Path, kind: type[D], checks: Callable[[D], Iterable[Check]] = lambda _design: ()) -> D:
+def read_common(path: Path, kind: type[D], checks: Callable[[D], Iterable[DesignCheck]] = lambda _design: ()) -> D:
     """Read a design of some kind and check what all of them have, and `checks`; raises as `read_design`."""
 
     def problems(design: D) -> Iterator[Problem]:
         yield from failed((*_common_checks(design), *checks(design)))
-        yield from attempted("sounds", lambda: design.sounds.settings(design.seed))
+        yield from problems_raised("sounds", lambda: design.sounds.settings(design.seed))
         for k, question in enumerate(design.questions):
-            yield from attempted(f"questions[{k}]", partial(_check_question, question, design.questions[:k]))
-        unknown = [*attempted("texts.language", partial(shipped_file, design.texts.language))]
+            yield from problems_raised(f"questions[{k}]", partial(_check_question, question, design.questions[:k]))
+        unknown = [*problems_raised("texts.language", partial(shipped_file, design.texts.language))]
         yield from unknown
         for name in TEXTS:
             if getattr(design.texts, name) is not None or not unknown:
-                yield from attempted(f"texts.{name}", partial(read_text, path, design, name))
+                yield from problems_raised(f"texts.{name}", partial(read_text, path, design, name))
         if design.texts.sentences is not None:
-            yield from attempted("texts.sentences", partial(read_sentences, path, design))
+            yield from problems_raised("texts.sentences", partial(read_sentences, path, design))
         if design.answers.list is not None:
-            yield from attempted("answers.list", partial(read_answers, path.parent / design.answers.list))
+            yield from problems_raised("answers.list", partial(read_answer_list, path.parent / design.answers.list))
 
     return read_toml(path, kind, problems)
 
 
-def failed(checks: Iterable[Check]) -> Iterator[Problem]:
+def failed(checks: Iterable[DesignCheck]) -> Iterator[Problem]:
     """The problems of the checks that are not good."""
     return (Problem(place, message) for place, good, message in checks if not good)
 
 
-def _common_checks(design: CommonDesign) -> Iterator[Check]:
+def _common_checks(design: CommonDesign) -> Iterator[DesignCheck]:
     """Places, whether they agree with the others, and what is to be said if they do not."""
     for kind, gate in design.gates.items():
         yield f"{kind}.minimum", not gate.trials or gate.minimum <= gate.trials, (
@@ -342,7 +342,7 @@ def _common_checks(design: CommonDesign) -> Iterator[Check]:
         yield f"completion.{name}", address is None or _is_https(address), f"{address!r} is no address that begins with https://"
 
 
-def once(values: Sequence[object]) -> tuple[bool, str]:
+def check_unique(values: Sequence[object]) -> tuple[bool, str]:
     """Whether no value is there twice, and what is to be said if one is."""
     twice = [value for value, n in Counter(values).items() if n > 1]
     return not twice, f"{twice[0]!r} is there twice" if twice else ""
@@ -361,7 +361,7 @@ def _check_question(question: Question, before: Sequence[Question]) -> None:
         raise AudioMetamerError(f"name: {question.name!r} is taken; choose another")
     if (question.kind == "choice") != bool(question.options):
         raise AudioMetamerError(f"options: kind = {question.kind!r} {'needs' if not question.options else 'has no'} options")
-    good, message = once(question.options)
+    good, message = check_unique(question.options)
     if not good:
         raise AudioMetamerError(f"options: {message}")
 
@@ -385,7 +385,7 @@ def read_sentences(path: Path, design: CommonDesign) -> Catalogue:
     return shipped_catalogue(design.texts.language) if named is None else read_catalogue(path.parent / named)
 
 
-def read_answers(path: Path) -> list[str]:
+def read_answer_list(path: Path) -> list[str]:
     """The closed list of answers, in the order of the file."""
     try:
         lines = read_unicode(path).splitlines()
@@ -394,7 +394,7 @@ def read_answers(path: Path) -> list[str]:
     found = [line.strip() for line in lines if line.strip()]
     if not found:
         raise AudioMetamerError(f"{path} names no answer")
-    good, message = once(found)
+    good, message = check_unique(found)
     if not good:
         raise AudioMetamerError(f"{path}: {message}")
     return found

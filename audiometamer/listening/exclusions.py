@@ -9,31 +9,31 @@ from typing import Literal, Protocol, get_args
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, people, some_of
-from audiometamer.listening.tables import Kind, Listener
+from audiometamer.errors import AudioMetamerError, first_few, listeners_in_words
+from audiometamer.listening.tables import ListenerRow, TrialKind
 
-Check = Literal["passed", "failed", "not completed", "not given", "no criterion"]
+HeadphoneResult = Literal["passed", "failed", "not completed", "not given", "no criterion"]
 _UNANSWERED = "no answers in the main part"
 _CHECK = "headphone check "
-_CHECKS: tuple[Kind, ...] = ("headphones", "demonstration")  # that a listener who leaves may break off
+_CHECKS: tuple[TrialKind, ...] = ("headphones", "demonstration")  # that a listener who leaves may break off
 # Reasons that the server or an earlier analysis gave
 _BY_RULE = re.compile(r"(headphones|demonstration|catch|reaction time|repeated): (?:[\d.]+ (?:of|ms)|the same)|(not finished)$")
 
 
-class Judged(Protocol):
+class TrialLike(Protocol):
     """What rules look at in a trial, whatever it was of."""
 
     @property
     def listener(self) -> str: ...
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> TrialKind: ...
     @property
     def correct(self) -> bool: ...
     @property
     def reaction_time_ms(self) -> float | None: ...
 
 
-class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ExclusionRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a listener must reach; None switches a rule off, and listeners without such trials pass it.
 
     Parameters
@@ -79,12 +79,12 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Standing:
+class ListenerOutcome:
     """What became of a listener.
 
     Parameters
     ----------
-    listener : Listener
+    listener : ListenerRow
         With `excluded` and `reason` filled in.
     started, answered : bool
         Whether there is any answer, and one in the main part.
@@ -96,12 +96,12 @@ class Standing:
         How the headphone check went.
     """
 
-    listener: Listener
+    listener: ListenerRow
     started: bool
     answered: bool
     failed: dict[str, str]
     here: frozenset[str]
-    headphones: Check
+    headphones: HeadphoneResult
 
     @property
     def analysed(self) -> bool:
@@ -115,22 +115,22 @@ class Exclusions:
 
     Parameters
     ----------
-    standings : list of Standing
+    standings : list of ListenerOutcome
         One for each listener.
-    rules : Rules
+    rules : ExclusionRules
     enrolled : bool
         Whether a table of listeners names all who were enrolled; else only those are known who answered.
     notes : list of str
         Where the table of listeners and the trials disagree.
     """
 
-    standings: list[Standing]
-    rules: Rules
+    standings: list[ListenerOutcome]
+    rules: ExclusionRules
     enrolled: bool = True
     notes: list[str] = field(default_factory=list)
 
     @property
-    def listeners(self) -> list[Listener]:
+    def listeners(self) -> list[ListenerRow]:
         """All of them, with `excluded` and `reason` filled in."""
         return [standing.listener for standing in self.standings]
 
@@ -156,8 +156,8 @@ class Exclusions:
         is_known = any(listener.finished is not None for listener in self.listeners)
         why = list(self._why())
         return "; ".join([
-            f"{people(count['enrolled'])} enrolled, {count['started']} started" if self.enrolled
-            else f"{people(count['started'])} with answers",
+            f"{listeners_in_words(count['enrolled'])} enrolled, {count['started']} started" if self.enrolled
+            else f"{listeners_in_words(count['started'])} with answers",
             f"{count['finished']} finished" if is_known else "finished: not recorded",
             f"{count['excluded']} excluded: {'; '.join(why)}" if why else "none excluded",
             *([f"{count[_UNANSWERED]} gave {_UNANSWERED}"] if count[_UNANSWERED] else []),
@@ -184,29 +184,29 @@ class Exclusions:
         lines = [f"Headphone check: {told}."]
         unfinished = [one.listener.listener for one in self.standings if one.analysed and one.listener.finished is False]
         if unfinished:
-            lines.append(f"Analysed, though not finished: {people(len(unfinished))} ({named(unfinished)}).")
+            lines.append(f"Analysed, though not finished: {listeners_in_words(len(unfinished))} ({listener_names(unfinished)}).")
         groups = {group: 0 for listener in self.listeners if (group := listener.group)}
         for standing in self.standings if groups else ():
             groups[standing.listener.group] = groups.get(standing.listener.group, 0) + standing.analysed
         if groups:
-            lines.append("Analysed by group: " + sizes(groups) + ".")
+            lines.append("Analysed by group: " + group_sizes(groups) + ".")
         return lines
 
 
-def named(names: Sequence[str]) -> str:
+def listener_names(names: Sequence[str]) -> str:
     """Some listeners' names, and how many more there are."""
-    return some_of(names, 10)
+    return first_few(names, 10)
 
 
-def sizes(groups: Mapping[str, int]) -> str:
+def group_sizes(groups: Mapping[str, int]) -> str:
     """Groups with how many are in each."""
     return ", ".join(f"{group or 'without a group'} {n}" for group, n in groups.items())
 
 
-def _stages(standings: Sequence[Standing]) -> dict[str, list[str]]:
+def _stages(standings: Sequence[ListenerOutcome]) -> dict[str, list[str]]:
     """The names of those who came to each stage; rules and results of the headphone check only where there are any."""
     rules = dict.fromkeys(rule for one in standings for rule in one.failed)
-    checks = [check for check in get_args(Check) if any(one.headphones == check for one in standings)]
+    checks = [check for check in get_args(HeadphoneResult) if any(one.headphones == check for one in standings)]
     reached = {
         "enrolled": standings,
         "started": [one for one in standings if one.started],
@@ -221,9 +221,9 @@ def _stages(standings: Sequence[Standing]) -> dict[str, list[str]]:
 
 
 def exclude(
-    trials: Sequence[Judged],
-    listeners: Iterable[Listener] = (),
-    rules: Rules | None = None,
+    trials: Sequence[TrialLike],
+    listeners: Iterable[ListenerRow] = (),
+    rules: ExclusionRules | None = None,
     *,
     persons: Mapping[str, str] | None = None,
 ) -> Exclusions:
@@ -231,12 +231,12 @@ def exclude(
 
     Parameters
     ----------
-    trials : sequence of Judged
-        `audiometamer.listening.tables.Trial`, or the like.
-    listeners : iterable of Listener
+    trials : sequence of TrialLike
+        `audiometamer.listening.tables.TrialRow`, or the like.
+    listeners : iterable of ListenerRow
         What is known of them beyond their trials: who was excluded by the experimenter, and the headphone check of those whose
         trials do not hold it. Default: nothing.
-    rules : Rules, optional
+    rules : ExclusionRules, optional
     persons : mapping of str to str, optional
         By listener, who they are: of several listeners who are the same person, the first with answers in the main part stays.
 
@@ -250,8 +250,8 @@ def exclude(
     AudioMetamerError
         If nobody is left.
     """
-    rules = rules or Rules()
-    by_listener: dict[str, list[Judged]] = defaultdict(list)
+    rules = rules or ExclusionRules()
+    by_listener: dict[str, list[TrialLike]] = defaultdict(list)
     for trial in trials:
         by_listener[trial.listener].append(trial)
     table = list(listeners)
@@ -271,7 +271,7 @@ def exclude(
     return found
 
 
-def _matched(table: Sequence[Listener], answered: Sequence[str]) -> tuple[list[Listener], list[str]]:
+def _matched(table: Sequence[ListenerRow], answered: Sequence[str]) -> tuple[list[ListenerRow], list[str]]:
     """The listeners of the table, under the names that their trials have, and those who only have trials; and notes."""
     names = {listener.listener for listener in table}
     absent: dict[str, list[str]] = defaultdict(list)
@@ -288,21 +288,25 @@ def _matched(table: Sequence[Listener], answered: Sequence[str]) -> tuple[list[L
         else:
             known.append(listener)
     if renamed:
-        notes.append(f"Names of the table of listeners taken for names of trials that differ in letter case: {named(renamed)}.")
+        notes.append(
+            f"Names of the table of listeners taken for names of trials that differ in letter case: {listener_names(renamed)}."
+        )
     rest = [name for names in absent.values() for name in names]
     if table and rest:
-        notes.append(f"Not in the table of listeners, though with trials: {people(len(rest))} ({named(rest)}).")
-    return known + [Listener(listener=name) for name in rest], notes
+        notes.append(
+            f"Not in the table of listeners, though with trials: {listeners_in_words(len(rest))} ({listener_names(rest)})."
+        )
+    return known + [ListenerRow(listener=name) for name in rest], notes
 
 
-def _has_answered(trials: Iterable[Judged]) -> bool:
+def _has_answered(trials: Iterable[TrialLike]) -> bool:
     """Whether there is an answer in the main part."""
     return any(trial.kind == "main" for trial in trials)
 
 
 def _standing(
-    listener: Listener, trials: Sequence[Judged], rules: Rules, whole: Mapping[Kind, int], *, same: str | None
-) -> Standing:
+    listener: ListenerRow, trials: Sequence[TrialLike], rules: ExclusionRules, whole: Mapping[TrialKind, int], *, same: str | None
+) -> ListenerOutcome:
     """What becomes of a listener.
 
     `whole` is how many trials each check has; one that was broken off is not failed. `same` is the first listener who is the
@@ -318,7 +322,7 @@ def _standing(
     if same not in (None, listener.listener):
         here["repeated"] = f"repeated: the same person as listener {same}"
     failed = here | told
-    check: Check = "passed"
+    check: HeadphoneResult = "passed"
     if "headphones" in failed:
         check = "failed"
     elif not counts["headphones"][1]:
@@ -329,10 +333,10 @@ def _standing(
         check = "no criterion"
     reason = "; ".join(failed.values()) or ("" if answered else _UNANSWERED)
     row = msgspec.structs.replace(listener, excluded=bool(failed), reason=reason)
-    return Standing(row, bool(trials), answered, failed, frozenset(here), check)
+    return ListenerOutcome(row, bool(trials), answered, failed, frozenset(here), check)
 
 
-def _told(listener: Listener) -> dict[str, str]:
+def _told(listener: ListenerRow) -> dict[str, str]:
     """Why the table of listeners excludes somebody, by rule; what no check of ours says is the experimenter's."""
     found: dict[str, list[str]] = defaultdict(list)
     for part in filter(None, listener.reason.split("; ")):
@@ -342,11 +346,11 @@ def _told(listener: Listener) -> dict[str, str]:
 
 
 def _failed(
-    trials: Sequence[Judged], counts: Mapping[Kind, tuple[int, int]], listener: Listener, rules: Rules
+    trials: Sequence[TrialLike], counts: Mapping[TrialKind, tuple[int, int]], listener: ListenerRow, rules: ExclusionRules
 ) -> Iterator[tuple[str, str]]:
     """Each rule that is not met, and what was found."""
     catch_least = None if rules.catch is None else rules.catch * counts["catch"][1]
-    least: dict[Kind, float | None] = {
+    least: dict[TrialKind, float | None] = {
         "headphones": rules.headphones, "demonstration": rules.demonstration, "catch": catch_least,
     }  # fmt: skip
     for kind, needed in least.items():
@@ -360,13 +364,13 @@ def _failed(
         yield "reaction time", f"reaction time: {median:g} ms, the median"
 
 
-def _count(trials: Iterable[Judged], kind: Kind) -> tuple[int, int]:
+def _count(trials: Iterable[TrialLike], kind: TrialKind) -> tuple[int, int]:
     """How many are right, of how many."""
     right = [trial.correct for trial in trials if trial.kind == kind]
     return sum(right), len(right)
 
 
-def _words(rules: Rules) -> dict[str, tuple[str, str]]:
+def _words(rules: ExclusionRules) -> dict[str, tuple[str, str]]:
     """By rule, the words under which listeners are counted, and the criterion; empty if the rule is off."""
     return {
         "experimenter": ("by the experimenter", ""),

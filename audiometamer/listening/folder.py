@@ -1,4 +1,4 @@
-"""An experiment's folder: where things lie in it, and what is read back from it."""
+"""The folder of an experiment: names of its files, and what is read from them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.listening.design import INTERVALS, TEXTS, CommonDesign, read_answers, read_text
+from audiometamer.listening.design import INTERVALS, TEXTS, CommonDesign, read_answer_list, read_text
 from audiometamer.listening.headphones import N_INTERVALS
-from audiometamer.listening.trials import Entry, Lists, Trial
+from audiometamer.listening.trials import KeyEntry, Lists, Trial
 
 if TYPE_CHECKING:
-    from audiometamer.listening.course import AdaptiveSequence
+    from audiometamer.listening.adaptive import AdaptiveSequence
 
 DESIGN = "design.toml"
 LISTS = "lists.json"
 KEY = "key.json"
-NAMES_KEY = "names.key"  # private: the sounds' names, right answers and all draws follow from it
+NAMES_KEY = "names.key"  # private: names of sounds, right answers and all draws follow from it
 SECRET = "results.secret"  # noqa: S105 (the name of a file)
 MISSING = "missing.tsv"
 ANSWERS = "answers.txt"
@@ -28,7 +28,7 @@ PICTURES = "pictures"
 TEXTS_FOLDER = "texts"
 PAGE = "page"
 DATABASE = "answers.db"
-CALIBRATION = "calibrationnoise"  # the one sound whose name says what it is
+CALIBRATION_NOISE = "calibrationnoise"  # the one sound whose name says what it is
 
 
 @dataclass(frozen=True)
@@ -40,24 +40,24 @@ class Experiment:
     folder : Path
     design : CommonDesign
     lists : Lists
-    key : dict of str to Entry
+    key : dict of str to KeyEntry
         By the opaque name of the sound.
-    course : Course, optional
-        What follows each list, where it is decided on the way. Default: nothing does.
+    adaptive : AdaptiveSequence, optional
+        The trials that follow each list. Default: none.
     """
 
     folder: Path
     design: CommonDesign
     lists: Lists
-    key: dict[str, Entry]
-    course: "AdaptiveSequence | None" = None
+    key: dict[str, KeyEntry]
+    adaptive: "AdaptiveSequence | None" = None
 
     @cached_property
     def answers(self) -> list[str]:
-        """The closed list; the numbers of the intervals where sounds are compared."""
+        """All possible answers; where sounds are compared, the numbers of the intervals."""
         if self.design.answers.kind in INTERVALS:
-            return interval_answers(self.design.answers.kind)
-        return read_answers(self.folder / ANSWERS)
+            return interval_choices(self.design.answers.kind)
+        return read_answer_list(self.folder / ANSWERS)
 
     @cached_property
     def texts(self) -> dict[str, str]:
@@ -66,33 +66,33 @@ class Experiment:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of everything by which answers are understood."""
+        """SHA-256 of everything that is needed to interpret answers."""
         digest = hashlib.sha256()
-        drawn_by = [NAMES_KEY] if self.course is not None and self.lists.keyed else []  # what comes next is drawn on the way
+        drawn_by = [NAMES_KEY] if self.adaptive is not None and self.lists.keyed else []  # adaptive trials are drawn later
         for name in (DESIGN, KEY, LISTS, *drawn_by):
             digest.update((self.folder / name).read_bytes())
         return digest.hexdigest()
 
     @cached_property
     def secret(self) -> str:
-        """What opens the results."""
+        """Password of the results."""
         found = _text(self.folder / SECRET).strip()
-        if not found:  # or whoever gives nothing has it
-            raise AudioMetamerError(f"{self.folder / SECRET} is empty; it must hold what opens the results")
+        if not found:  # an empty password would open it to everybody
+            raise AudioMetamerError(f"{self.folder / SECRET} is empty; it must hold the password of the results")
         return found
 
     @cached_property
     def sounds(self) -> dict[str, Path]:
-        """The files of all sounds that were made beforehand, by name; the noise that sets the level among them."""
-        noise = [CALIBRATION] if self.design.shown is None else []
+        """Files of all sounds that were made beforehand, by name, including the noise for setting the level."""
+        noise = [CALIBRATION_NOISE] if self.design.image_settings is None else []
         return {name: self.folder / SOUNDS / f"{name}.wav" for name in (*self.key, *noise)}
 
     def trials(self, number: int) -> list[Trial]:
-        """The list of this number, from 1."""
+        """The trials of list `number`, from 1."""
         return self.lists.listeners[number - 1].trials
 
     def options(self, trial: Trial) -> list[str]:
-        """The answers that a trial takes."""
+        """The answers that a trial accepts."""
         if trial.kind == "headphones":
             return [str(k) for k in range(1, N_INTERVALS + 1)]
         return trial.options or self.answers
@@ -102,20 +102,26 @@ class Experiment:
         return self.design.answers.same(answer, self.key[stimulus].answer)
 
 
-def interval_answers(kind: str) -> list[str]:
-    """What listeners answer where sounds are compared: the sound that the last is, or that differs, from 1."""
+def interval_choices(kind: str) -> list[str]:
+    """The answers where sounds are compared: the interval, from 1, that the last one repeats, or that differs."""
     return ["1", "2"] if kind == "abx" else ["1", "2", "3"]
 
 
-def read_lists(folder: Path) -> tuple[Lists, dict[str, Entry]]:
-    """The lists of an experiment of any kind, and the key to their sounds; raises as `read_experiment`."""
+def read_lists(folder: Path) -> tuple[Lists, dict[str, KeyEntry]]:
+    """Read the lists of an experiment of any kind, and the key to their sounds.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the folder holds no experiment, or its lists and key cannot be read or do not fit each other.
+    """
     if not (folder / LISTS).is_file():
         raise AudioMetamerError(
             f"{folder} is no experiment: it has no {LISTS}; give the folder that `experiment build` or `explore build` made"
         )
     try:
         lists = msgspec.json.decode(_text(folder / LISTS), type=Lists)
-        key = msgspec.json.decode(_text(folder / KEY), type=dict[str, Entry])
+        key = msgspec.json.decode(_text(folder / KEY), type=dict[str, KeyEntry])
     except msgspec.MsgspecError as error:
         raise AudioMetamerError(f"{folder} is no experiment that can be read: {error}") from error
     for k, one in enumerate(lists.listeners, start=1):

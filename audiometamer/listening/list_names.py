@@ -1,4 +1,4 @@
-"""The names of lists: what the links of listeners hold."""
+"""Names of lists, and the tokens in the links of listeners that open them."""
 
 import hashlib
 import hmac
@@ -6,21 +6,21 @@ import hmac
 from audiometamer.listening.folder import Experiment
 
 
-def token(experiment: Experiment, number: int) -> str:
-    """What opens a list: nobody guesses it, and whoever has the experiment's folder finds it again."""
-    return _derived(experiment, f"list {number}")
+def list_token(experiment: Experiment, number: int) -> str:
+    """Token that opens a list: it cannot be guessed, and follows from the experiment's folder."""
+    return derived_id(experiment, f"list {number}")
 
 
 def list_name(token: str) -> str:
-    """The name under which the list of a token lies in a packed experiment."""
+    """Name of the list that a token opens, in a packed experiment."""
     return hashlib.sha256(token.encode()).hexdigest()[:32]
 
 
 def list_names(experiment: Experiment) -> list[str]:
-    """The names of all lists, in their order."""
-    return [list_name(token(experiment, one.number)) for one in experiment.lists.listeners]
+    """Names of all lists, in order."""
+    return [list_name(list_token(experiment, one.number)) for one in experiment.lists.listeners]
 
 
-def _derived(experiment: Experiment, what: str) -> str:
-    """128 bits that follow from the experiment's secret, which they do not tell."""
+def derived_id(experiment: Experiment, what: str) -> str:
+    """128 bits that follow from the experiment's secret without revealing it."""
     return hmac.new(experiment.secret.encode(), what.encode(), hashlib.sha256).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Limits on newcomers per minute, in all and from one address."""
+"""Limits on newcomers per minute, in total and from one address."""
 
 import ipaddress
 import math
@@ -11,13 +11,13 @@ PER_MINUTE = 120
 _WINDOW = 60.0  # seconds
 
 
-class Rate:
-    """Counts the newcomers of the last minute; it remembers no more than are let in.
+class RateLimit:
+    """Counts the newcomers of the last minute; it remembers no more than are admitted.
 
     Parameters
     ----------
     per_minute, per_address : int
-        Largest number of newcomers within a minute, in all and from one address.
+        Largest number of newcomers within a minute, in total and from one address.
     clock : function
         Monotonic clock, in s. Default: `time.monotonic`.
     """
@@ -26,27 +26,27 @@ class Rate:
         self, per_minute: int = PER_MINUTE, per_address: int = PER_ADDRESS, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.per_minute, self.per_address, self.clock = per_minute, per_address, clock
-        self._came: deque[tuple[float, str]] = deque()
+        self._arrivals: deque[tuple[float, str]] = deque()
 
     def wait(self, address: str) -> int:
-        """Whole seconds until somebody of this address may come in; 0 if they just did."""
+        """Whole seconds until a newcomer from this address may enter; 0 if they were just admitted."""
         now, network = self.clock(), _network(address)
-        while self._came and self._came[0][0] <= now - _WINDOW:
-            self._came.popleft()
-        own = [when for when, whence in self._came if whence == network]
+        while self._arrivals and self._arrivals[0][0] <= now - _WINDOW:
+            self._arrivals.popleft()
+        own = [when for when, origin in self._arrivals if origin == network]
         waits = [
-            came[-most] + _WINDOW - now
-            for came, most in (([when for when, _ in self._came], self.per_minute), (own, self.per_address))
-            if len(came) >= most
+            times[-limit] + _WINDOW - now
+            for times, limit in (([when for when, _ in self._arrivals], self.per_minute), (own, self.per_address))
+            if len(times) >= limit
         ]
         if waits:
             return max(1, math.ceil(max(waits)))
-        self._came.append((now, network))
+        self._arrivals.append((now, network))
         return 0
 
 
 def _network(address: str) -> str:
-    """An address of IPv4, or the network of one of IPv6: who has one such address has 2^64 of them."""
+    """An IPv4 address, or the network of an IPv6 address: whoever has one of these has 2^64."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -15,21 +15,23 @@ import numpy as np
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import make_folder
-from audiometamer.io.processes import how_it_ended
+from audiometamer.io.processes import describe_exit
 from audiometamer.io.resources import COMMAND
 from audiometamer.listening import browser
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.client import Client, ConfirmedMessage
 from audiometamer.listening.folder import DATABASE, Experiment
-from audiometamer.listening.messages import Answer
-from audiometamer.listening.simulated import Client, Confirmed, Reply, take_part
+from audiometamer.listening.messages import AnswerMessage
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.responders import Responder
+from audiometamer.listening.simulated import take_part
 from audiometamer.listening.store import Store
 
-SERVE = (*COMMAND, "experiment", "serve")
+SERVE_COMMAND = (*COMMAND, "experiment", "serve")
 _PATIENCE = 60.0  # s for a message to be confirmed, and for each time that the server is killed
 _MOST_SECONDS_ALIVE = 1.0  # of a server that is to be killed
 
 
-class Rehearsed(NamedTuple):
+class RehearsalReport(NamedTuple):
     """What came of a rehearsal.
 
     Parameters
@@ -65,7 +67,7 @@ class Rehearsed(NamedTuple):
 def rehearse(
     experiment: Experiment,
     out: Path,
-    reply: Reply,
+    reply: Responder,
     *,
     listeners: int,
     seed: int = 0,
@@ -73,9 +75,9 @@ def rehearse(
     load: bool = True,
     chromium: str | None = None,
     kills: int = 0,
-    serve: Sequence[str] = SERVE,
+    serve: Sequence[str] = SERVE_COMMAND,
     report: Callable[[float, str], None] = lambda _done, _message: None,
-) -> Rehearsed:
+) -> RehearsalReport:
     """Let simulated listeners take part at once; their answers go into a new folder, not to those of real listeners.
 
     Parameters
@@ -83,7 +85,7 @@ def rehearse(
     experiment : Experiment
     out : path
         For ``answers.db``.
-    reply : Reply
+    reply : Responder
         How they answer; see `audiometamer.listening.simulated`.
     listeners : int
         At most as many as there are lists.
@@ -119,7 +121,7 @@ def rehearse(
     tokens = [store.enrol(group="simulated") for _ in range(listeners)]
     store.close()
     drawn = sum(len(experiment.trials(k + 1)) for k in range(listeners))
-    crowd = _Crowd(listeners, drawn if experiment.course is None else None, report)
+    crowd = _Crowd(listeners, drawn if experiment.adaptive is None else None, report)
     start = time.perf_counter()
     with _Server(experiment.folder, database, serve) as server, server.killed(kills, np.random.default_rng([seed, 1])):
         if chromium is not None:
@@ -142,14 +144,14 @@ class _Crowd:
     def __init__(self, listeners: int, expected: int | None, report: Callable[[float, str], None]) -> None:
         self.listeners, self.expected, self.report = listeners, expected, report
         self.lock = threading.Lock()
-        self.answers: list[tuple[int, Confirmed]] = []
+        self.answers: list[tuple[int, ConfirmedMessage]] = []
         self.again = 0
         self.ends: Counter[str] = Counter()
 
-    def confirmed(self, listener: int) -> Callable[[Confirmed], None]:
+    def confirmed(self, listener: int) -> Callable[[ConfirmedMessage], None]:
         """What a listener calls for every message that was confirmed."""
 
-        def note(one: Confirmed) -> None:
+        def note(one: ConfirmedMessage) -> None:
             with self.lock:
                 self.again += one.attempts > 1
                 if one.message["kind"] == "answer":
@@ -164,10 +166,10 @@ class _Crowd:
         with self.lock:
             self.ends[how] += 1
 
-    def browse(self, addresses: Sequence[str], reply: Reply, *, program: str, seed: int, pace: float) -> None:
+    def browse(self, addresses: Sequence[str], reply: Responder, *, program: str, seed: int, pace: float) -> None:
         """Windows of a browser instead of threads."""
         reports = [self.confirmed(number) for number in range(1, len(addresses) + 1)]
-        self.ends.update(browser.take_part(addresses, reply, program=program, seed=seed, pace=pace, reports=reports))
+        self.ends.update(browser.take_part_in_browser(addresses, reply, program=program, seed=seed, pace=pace, reports=reports))
 
     def run(self, take: Callable[[int], None], n: int) -> None:
         """Wait for all; the first error of one of them is raised when all have ended."""
@@ -177,7 +179,7 @@ class _Crowd:
             one.result()
 
 
-def _result(crowd: _Crowd, experiment: Experiment, database: Path, *, kills: int, seconds: float) -> Rehearsed:
+def _result(crowd: _Crowd, experiment: Experiment, database: Path, *, kills: int, seconds: float) -> RehearsalReport:
     """Hold what was confirmed against what is on disk."""
     kept = read_answers(database, experiment)
     there = {(one.listener, a.trial): a for one in kept.enrolled for a in kept.answers(one.listener)}
@@ -185,7 +187,7 @@ def _result(crowd: _Crowd, experiment: Experiment, database: Path, *, kills: int
     lost = sum(not _is_kept(one.message, there.get((listener, one.message["trial"]))) for listener, one in crowd.answers)
     waited = np.array([1000 * one.seconds for _, one in crowd.answers])
     times = {"median": np.median(waited), "99 %": np.quantile(waited, 0.99), "longest": waited.max()}
-    return Rehearsed(
+    return RehearsalReport(
         ends=dict(crowd.ends),
         confirmed=len(crowd.answers),
         lost=lost,
@@ -197,7 +199,7 @@ def _result(crowd: _Crowd, experiment: Experiment, database: Path, *, kills: int
     )
 
 
-def _is_kept(message: Mapping[str, object], answer: Answer | None) -> bool:
+def _is_kept(message: Mapping[str, object], answer: AnswerMessage | None) -> bool:
     fields = ("key", "stimulus", "answer", "reaction_time_ms")
     return answer is not None and all(getattr(answer, name) == message[name] for name in fields)
 
@@ -238,7 +240,7 @@ class _Server(AbstractContextManager["_Server"]):
             address_of(self.process)
 
 
-def start_server(folder: Path, database: Path, *, port: int = 0, serve: Sequence[str] = SERVE) -> "subprocess.Popen[str]":
+def start_server(folder: Path, database: Path, *, port: int = 0, serve: Sequence[str] = SERVE_COMMAND) -> "subprocess.Popen[str]":
     """Start ``audiometamer experiment serve``, or another command that serves; see `address_of`."""
     command = [*serve, str(folder), "--answers", str(database), "--port", str(port)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
@@ -260,5 +262,5 @@ def address_of(process: "subprocess.Popen[str]") -> str:
         process.communicate()
         raise
     if "http://" not in line:
-        raise AudioMetamerError(f"the server did not start; it {how_it_ended(process.wait())}")
+        raise AudioMetamerError(f"the server did not start; it {describe_exit(process.wait())}")
     return "http://" + line.split("http://")[1].split()[0]

@@ -1,26 +1,26 @@
-"""A log that stays short: repeated lines are counted."""
+"""A log that stays short: repeated lines are counted instead of written."""
 
 import logging
 import threading
 import time
 from typing import NamedTuple
 
-SECONDS = 60.0  # in which a line is written once
-MOST_LINES = 100  # that differ, in these seconds
+SECONDS = 60.0  # within which a line is written once
+MAX_LINES = 100  # different lines within these seconds
 
 
 class _Line(NamedTuple):
-    """A line that was written, and how often it came again since."""
+    """A line that was written, and how often it was repeated since."""
 
     record: logging.LogRecord
     since: float
-    again: int = 0
+    repeats: int = 0
 
 
-class Repeats(logging.Filter):
-    """Lets each line through once a minute, with how often it came meanwhile; of too many that differ, only the number.
+class RepeatFilter(logging.Filter):
+    """Passes each line once a minute, with the number of repeats; of too many different lines, only their number.
 
-    `flush` is to be called now and then, for lines that do not come again. Safe to be used by several threads.
+    Call `flush` regularly, for lines that are not repeated any more. Safe to be used by several threads.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Repeats(logging.Filter):
         self._lock = threading.Lock()  # handlers filter before they take theirs
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a line is to be written now."""
+        """Whether to write a line now."""
         if getattr(record, "counted", False):
             return True
         with self._lock:
@@ -38,33 +38,33 @@ class Repeats(logging.Filter):
     def _is_due(self, record: logging.LogRecord) -> bool:
         now = time.monotonic()
         key = record.name, record.getMessage()
-        if key not in self._lines and len(self._lines) >= MOST_LINES:
-            record.msg, record.args, record.exc_info = f"more than {MOST_LINES} lines that differ", (), None
+        if key not in self._lines and len(self._lines) >= MAX_LINES:
+            record.msg, record.args, record.exc_info = f"more than {MAX_LINES} different lines", (), None
             key = record.name, record.msg
         known = self._lines.get(key)
         if known is not None and now - known.since < SECONDS:
-            self._lines[key] = known._replace(again=known.again + 1)
+            self._lines[key] = known._replace(repeats=known.repeats + 1)
             return False
-        if known is not None and known.again:
-            record.msg, record.args = f"{record.getMessage()} ({known.again} more times since this was last written)", ()
+        if known is not None and known.repeats:
+            record.msg, record.args = f"{record.getMessage()} ({known.repeats} more times since this was last written)", ()
         self._lines[key] = _Line(record, now)
         return True
 
     def flush(self) -> None:
-        """Write how often lines came again that have not come for a while, and forget them."""
+        """Write the number of repeats of lines that have not occurred for a while, and forget them."""
         now = time.monotonic()
         with self._lock:
             due = [(key, line) for key, line in self._lines.items() if now - line.since >= SECONDS]
             for key, _ in due:
                 del self._lines[key]
         for (_, text), line in due:
-            if line.again:
-                again = f"{text} ({line.again} more times since this was last written)"
-                logging.getLogger(line.record.name).log(line.record.levelno, "%s", again, extra={"counted": True})
+            if line.repeats:
+                repeated = f"{text} ({line.repeats} more times since this was last written)"
+                logging.getLogger(line.record.name).log(line.record.levelno, "%s", repeated, extra={"counted": True})
 
 
-def log_settings(repeats: Repeats) -> dict[str, object]:
-    """Warnings and errors of all libraries to standard error, once each; as `logging.config.dictConfig` takes it."""
+def log_settings(repeats: RepeatFilter) -> dict[str, object]:
+    """Settings for `logging.config.dictConfig`: warnings and errors of all libraries to standard error, repeats counted."""
     return {
         "version": 1,
         "disable_existing_loggers": False,

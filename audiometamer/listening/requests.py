@@ -1,4 +1,4 @@
-"""Requests that are not trusted: bounded, of the right type, checked against a struct, with a token where one is needed."""
+"""Untrusted requests: limited in size and rate, of the right type, checked against a struct, with a token where one is needed."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 T = TypeVar("T")
-MOST_BYTES = 64 * 1024  # of a body; an answer takes less than one
+MAX_BODY_BYTES = 64 * 1024  # of a body; an answer takes less than 1 KiB
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; media-src 'self' blob:; "
@@ -29,13 +29,13 @@ _HEADERS = {
 
 
 class SecurityHeaders:
-    """Puts headers on every response, those of failures too, that let a browser load nothing from elsewhere.
+    """Adds headers to every response, including failures, that let a browser load nothing from elsewhere.
 
     Parameters
     ----------
     app : ASGI application
     partner : str
-        Who may show pages in a frame, and where these may send forms, beside the server itself. Default: nobody and nowhere.
+        Sites that may show pages in a frame and receive their forms, besides the server itself. Default: none.
     """
 
     def __init__(self, app: ASGIApp, *, partner: str = "") -> None:
@@ -45,7 +45,7 @@ class SecurityHeaders:
         self.headers = {**_HEADERS, "Content-Security-Policy": policy, **({} if partner else {"X-Frame-Options": "DENY"})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and its response back with the headers; what the response sets itself stays."""
+        """Forward a request, and return its response with the headers that it does not set itself."""
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -57,43 +57,43 @@ class SecurityHeaders:
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-class Allowance:
+class TokenBucket:
     """Limit on each listener's requests (token bucket).
 
     Parameters
     ----------
-    at_once, a_second : float
+    burst, per_second : float
         Largest burst, and requests per second after it.
     """
 
-    def __init__(self, at_once: float, a_second: float) -> None:
-        self.at_once, self.a_second = at_once, a_second
-        self._left: dict[int, tuple[float, float]] = {}  # by listener, and when, by the monotonic clock
+    def __init__(self, burst: float, per_second: float) -> None:
+        self.burst, self.per_second = burst, per_second
+        self._left: dict[int, tuple[float, float]] = {}  # by listener: tokens, and when, by the monotonic clock
 
     def take(self, listener: int) -> bool:
-        """Whether a listener may send one more; it is taken then."""
+        """Take a token for one request of a listener; whether there was one."""
         now = time.monotonic()
-        left, then = self._left.get(listener, (self.at_once, now))
-        left = min(self.at_once, left + self.a_second * (now - then))
+        left, then = self._left.get(listener, (self.burst, now))
+        left = min(self.burst, left + self.per_second * (now - then))
         self._left[listener] = left - (left >= 1), now
         return left >= 1
 
 
 async def read_body(request: Request) -> bytes:
-    """The body, at most `MOST_BYTES`: more is not even read."""
+    """The body; of more than `MAX_BODY_BYTES`, the rest is not even read."""
     body = bytearray()
     try:
         async for piece in request.stream():
             body += piece
-            if len(body) > MOST_BYTES:
-                raise HTTPException(413, f"a body may have {MOST_BYTES} bytes")
-    except ClientDisconnect as error:  # nobody reads this
+            if len(body) > MAX_BODY_BYTES:
+                raise HTTPException(413, f"a body may have {MAX_BODY_BYTES} bytes")
+    except ClientDisconnect as error:  # nobody receives this
         raise HTTPException(400, "the connection ended before the body did") from error
     return bytes(body)
 
 
-async def read_json(request: Request, decode: Callable[[bytes], T]) -> T:
-    """A body of type ``application/json``, decoded and checked."""
+async def read_json_body(request: Request, decode: Callable[[bytes], T]) -> T:
+    """Read a body of type ``application/json``, decode and check it."""
     _check_type(request, "application/json")
     body = await read_body(request)
     try:
@@ -104,8 +104,8 @@ async def read_json(request: Request, decode: Callable[[bytes], T]) -> T:
         raise HTTPException(400, f"this is not JSON: {error}") from error
 
 
-async def read_form(request: Request) -> dict[str, str]:
-    """Fields of a form, the first of each name."""
+async def read_form_body(request: Request) -> dict[str, str]:
+    """Read the fields of a form; the first of each name."""
     _check_type(request, "application/x-www-form-urlencoded")
     body = await read_body(request)
     try:

@@ -4,21 +4,21 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from audiometamer.errors import people
-from audiometamer.listening.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, Answers, Enrolled
-from audiometamer.listening.tables import Trial
+from audiometamer.errors import listeners_in_words
+from audiometamer.listening.received import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, EnrolledListener, ReceivedAnswers
+from audiometamer.listening.tables import TrialRow
 
 TABLES = (TRIALS, LISTENERS, EVENTS, PARTICIPANTS)
 
 
-def results_page(title: str, answers: Answers | None, *, refused: bool = False, root: str = "") -> str:
+def results_page(title: str, answers: ReceivedAnswers | None, *, refused: bool = False, root: str = "") -> str:
     """A page that asks for the secret and, where there are answers to be shown, shows them.
 
     Parameters
     ----------
     title : str
         Of the experiment.
-    answers : Answers or None
+    answers : ReceivedAnswers or None
     refused : bool
         Whether the secret was wrong. Default False.
     root : str
@@ -52,12 +52,12 @@ def results_page(title: str, answers: Answers | None, *, refused: bool = False, 
 """
 
 
-def _shown(answers: Answers) -> str:
+def _shown(answers: ReceivedAnswers) -> str:
     enrolled = answers.enrolled
     states = Counter("excluded" if one.excluded is not None else _state(answers, one) for one in enrolled)
     told = ", ".join(f"{states[state]} {state}" for state in ("finished", "excluded", "under way", "not started"))
     lists = len(answers.experiment.lists.listeners)
-    counts = f"{people(len(enrolled))} enrolled for {lists} lists: {told}; {answers.total} answers"
+    counts = f"{listeners_in_words(len(enrolled))} enrolled for {lists} lists: {told}; {answers.total} answers"
     return f"""<p>{counts}</p>
 {"".join(f'<p role="note">{escape(notice)}</p>' for notice in answers.notices)}
 {_main_trials(answers)}
@@ -66,15 +66,15 @@ def _shown(answers: Answers) -> str:
 """
 
 
-def _main_trials(answers: Answers) -> str:
+def _main_trials(answers: ReceivedAnswers) -> str:
     """What was answered in each condition; where trials are decided on the way, there are none."""
-    if answers.experiment.course is not None:
+    if answers.experiment.adaptive is not None:
         return ""
     columns = ("condition", "answers", "right", "natural clip instead")
     return f"<h2>Main trials</h2>\n{_table(columns, _conditions(answers.trials))}"
 
 
-def _conditions(trials: Iterable[Trial]) -> list[list[object]]:
+def _conditions(trials: Iterable[TrialRow]) -> list[list[object]]:
     """Of the listeners' main trials, each condition's number and how many were right."""
     heard, right, missing = Counter[str](), Counter[str](), Counter[str]()
     for trial in trials:
@@ -86,7 +86,7 @@ def _conditions(trials: Iterable[Trial]) -> list[list[object]]:
     return [[name, n, f"{100 * right[name] / n:.0f} %", missing[name]] for name, n in sorted(heard.items())]
 
 
-def _listeners(answers: Answers) -> list[list[object]]:
+def _listeners(answers: ReceivedAnswers) -> list[list[object]]:
     rows = []
     for one, row in zip(answers.enrolled, answers.listeners, strict=True):
         headphones = f"{row.headphones_correct} of {row.headphones_trials}" if row.headphones_trials else "not given"
@@ -97,18 +97,18 @@ def _listeners(answers: Answers) -> list[list[object]]:
     return rows
 
 
-def _state(answers: Answers, one: Enrolled) -> str:
+def _state(answers: ReceivedAnswers, one: EnrolledListener) -> str:
     """How far a listener has come who was not excluded."""
     if one.finished is not None:
         return "finished"
     return "under way" if answers.answers(one.listener) else "not started"
 
 
-def _how_far(answers: Answers, one: Enrolled) -> str:
-    n, course = len(answers.answers(one.listener)), answers.experiment.course
+def _how_far(answers: ReceivedAnswers, one: EnrolledListener) -> str:
+    n, course = len(answers.answers(one.listener)), answers.experiment.adaptive
     if course is None:
         return f"{n} of {len(answers.experiment.trials(one.list))}"
-    return f"{n} ({100 * course.progress(one.list, answers.heard(one.listener)):.0f} %)"
+    return f"{n} ({100 * course.progress(one.list, answers.completed(one.listener)):.0f} %)"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

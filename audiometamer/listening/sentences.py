@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from markdown_it import MarkdownIt
 
 from audiometamer.errors import AudioMetamerError, did_you_mean
-from audiometamer.io.files import parse_toml, read_unicode
+from audiometamer.io.reading import read_unicode
+from audiometamer.io.toml_files import parse_toml
 
-TEXTS = Path(__file__).parent / "texts"  # a folder for each language
+TEXTS_FOLDER = Path(__file__).parent / "texts"  # a folder for each language
 _SENTENCES = "sentences.toml"
 _ORIGINAL = "en"  # whose keys and placeholders all others must have
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -50,7 +51,7 @@ def _is_screen(key: str) -> bool:
 
 def shipped() -> list[str]:
     """The languages of the shipped texts and sentences."""
-    return sorted(path.parent.name for path in TEXTS.glob(f"*/{_SENTENCES}"))
+    return sorted(path.parent.name for path in TEXTS_FOLDER.glob(f"*/{_SENTENCES}"))
 
 
 def shipped_file(language: str) -> Path:
@@ -60,7 +61,7 @@ def shipped_file(language: str) -> Path:
             f"{language!r} is not shipped; {' and '.join(shipped())} are. For another, translate what `audiometamer experiment "
             "sentences` prints, and name the file in texts.sentences"
         )
-    return TEXTS / language / _SENTENCES
+    return TEXTS_FOLDER / language / _SENTENCES
 
 
 @cache

@@ -1,23 +1,22 @@
-"""What a listener's page may know: the session, which names no condition, and no answer before it is given."""
+"""The session: what a listener's page may know, which excludes conditions, and answers before they are given."""
 
 from typing import Literal
 
 import msgspec
 
 from audiometamer.listening.design import INTERVALS, Images, Question
+from audiometamer.listening.enrolment import Participant
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.headphones import GAP_SECONDS, N_INTERVALS
 from audiometamer.listening.sentences import html_of
-from audiometamer.listening.store import Person, State
+from audiometamer.listening.state import ListenerState
 from audiometamer.listening.trials import Trial
 
-MTURK = (
-    "https://www.mturk.com https://worker.mturk.com https://workersandbox.mturk.com"  # where it shows tasks, and takes them back
-)
+MTURK = "https://www.mturk.com https://worker.mturk.com https://workersandbox.mturk.com"  # where tasks are shown, and submitted
 
 
 class PageState(msgspec.Struct, frozen=True):
-    """How far a listener is, as the page may know it: the next trial, whether and how it is over, which forms were sent."""
+    """How far a listener has come, as the page may know it: next trial, whether and how it is over, forms that were sent."""
 
     next: int | None
     over: Literal["finished", "stopped"] | None
@@ -30,7 +29,7 @@ class PageTrial(msgspec.Struct, frozen=True, omit_defaults=True):
     Parameters
     ----------
     options : list of str
-        The answers of this trial, where they are its own.
+        Possible answers, where they are the trial's own.
     """
 
     trial: int
@@ -39,25 +38,25 @@ class PageTrial(msgspec.Struct, frozen=True, omit_defaults=True):
     options: list[str] = []
 
 
-class Task(msgspec.Struct, frozen=True):
-    """What is answered.
+class PageTask(msgspec.Struct, frozen=True):
+    """The task of the listener.
 
     Parameters
     ----------
     kind : {"typed", "choice", "abx", "odd-one-out"}
     of : {"word", "speaker"}
     answers : list of str
-        The closed list.
+        All possible answers.
     intervals : int
-        How many sounds one trial plays, all in one file and of one length; or images, one below the other.
+        Number of sounds of one trial, all in one file and of one length; or of images, one below the other.
     gap_seconds : float
-        Between them.
+        Pause between them.
     pictures : bool
         Whether answers have pictures.
     images : Images or None
         How images are shown; None where sounds are played.
     names : dict of str to str
-        What is shown in the place of an answer, where that is not the answer itself.
+        Labels of answers, where they differ from the answers.
     """
 
     kind: str
@@ -71,56 +70,56 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class HeadphoneTask(msgspec.Struct, frozen=True):
-    """The headphone check: its kind, its answers, which are the intervals, and the silence between these."""
+    """The headphone check: its kind, its answers, which are the intervals, and the pause between these."""
 
     test: str
     gap_seconds: float
     answers: list[str]
 
 
-class Completion(msgspec.Struct, frozen=True):
-    """Where the page goes in the end; `fields` are posted there as a form, without them it is only an address."""
+class Redirect(msgspec.Struct, frozen=True):
+    """Where the page leads at the end: a link or, if there are `fields`, a form that is posted there."""
 
     address: str
     fields: dict[str, str] = {}
 
 
 class Session(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All that the page needs.
+    """Everything that the page needs.
 
     Parameters
     ----------
     title : str
     state : PageState
     trials : list of PageTrial
-        Those that were drawn beforehand.
-    task : Task
+        Trials that were drawn beforehand.
+    task : PageTask
     headphones : HeadphoneTask
     breaks : list of int
         Trials after which there is a rest.
     questions : list of Question
     texts : dict of str to str
-        HTML: consent and instructions; debriefing only when it is over.
-    completion : Completion or None
-        When it is over.
-    course : bool
-        Whether trials follow that are decided on the way, and are asked for one by one.
+        HTML of consent and instructions; of the debriefing only at the end.
+    completion : Redirect or None
+        Where the page leads at the end.
+    adaptive : bool
+        Whether adaptive trials follow, which the page asks for one by one.
     """
 
     title: str
     state: PageState
     trials: list[PageTrial]
-    task: Task
+    task: PageTask
     headphones: HeadphoneTask
     breaks: list[int]
     questions: list[Question]
     texts: dict[str, str]
-    completion: Completion | None
-    course: bool = False
+    completion: Redirect | None
+    adaptive: bool = msgspec.field(default=False, name="course")
 
 
-def session_of(experiment: Experiment, state: State, person: Person | None) -> Session:
-    """All that the page needs of one listener."""
+def session_of(experiment: Experiment, state: ListenerState, participant: Participant | None) -> Session:
+    """Everything that the page of one listener needs."""
     design, trials = experiment.design, experiment.trials(state.number)
     shown = page_state(state)
     texts = {name: html_of(text) for name, text in experiment.texts.items() if name != "debriefing" or shown.over}
@@ -133,23 +132,23 @@ def session_of(experiment: Experiment, state: State, person: Person | None) -> S
         breaks=_breaks(trials, design.breaks.every),
         questions=design.questions,
         texts=texts,
-        completion=_completion(experiment, shown, person),
-        course=experiment.course is not None,
+        completion=_completion(experiment, shown, participant),
+        adaptive=experiment.adaptive is not None,
     )
 
 
-def _task(experiment: Experiment) -> Task:
+def _task(experiment: Experiment) -> PageTask:
     design = experiment.design
     asked = design.answers
-    return Task(
+    return PageTask(
         kind=asked.kind,
         of=asked.of,
         answers=experiment.answers,
         intervals=INTERVALS.get(asked.kind, 1),
         gap_seconds=design.gap,
         pictures=asked.pictures is not None,
-        images=design.shown,
-        names={answer: asked.shown(answer) for answer in experiment.answers if asked.shown(answer) != answer},
+        images=design.image_settings,
+        names={answer: asked.display_name(answer) for answer in experiment.answers if asked.display_name(answer) != answer},
     )
 
 
@@ -158,8 +157,8 @@ def page_trial(trial: Trial) -> PageTrial:
     return PageTrial(trial.trial, "main" if trial.kind == "catch" else trial.kind, trial.stimulus, trial.options)
 
 
-def page_state(state: State) -> PageState:
-    """How far a listener is."""
+def page_state(state: ListenerState) -> PageState:
+    """How far a listener has come."""
     over: Literal["finished", "stopped"] | None = "stopped" if state.excluded is not None else None
     if over is None and state.next is None:
         over = "finished"
@@ -167,20 +166,20 @@ def page_state(state: State) -> PageState:
 
 
 def _breaks(trials: list[Trial], every: int | None) -> list[int]:
-    """Main and catch trials after which there is a rest; none after the last."""
+    """Numbers of the main and catch trials after which there is a rest; none after the last."""
     numbers = [trial.trial for trial in trials if trial.kind in ("main", "catch")]
     return [] if every is None else numbers[every - 1 : -1 : every]
 
 
-def _completion(experiment: Experiment, state: PageState, person: Person | None) -> Completion | None:
-    """Where a listener is sent: back to MTurk, or to the address of the design."""
+def _completion(experiment: Experiment, state: PageState, participant: Participant | None) -> Redirect | None:
+    """Where a listener is sent at the end: back to MTurk, or to the address of the design."""
     if state.over is None:
         return None
-    if person is not None and person.service == "mturk":
-        site = person.parameters.get("turkSubmitTo", "").rstrip("/")
+    if participant is not None and participant.service == "mturk":
+        site = participant.parameters.get("turkSubmitTo", "").rstrip("/")
         if site in MTURK.split():
-            fields = {"assignmentId": person.parameters.get("assignmentId", ""), "over": state.over}
-            return Completion(f"{site}/mturk/externalSubmit", fields)
+            fields = {"assignmentId": participant.parameters.get("assignmentId", ""), "over": state.over}
+            return Redirect(f"{site}/mturk/externalSubmit", fields)
     ends = {"finished": experiment.design.completion.finished, "stopped": experiment.design.completion.stopped}
     address_of_design = ends[state.over]
-    return None if address_of_design is None else Completion(address_of_design)
+    return None if address_of_design is None else Redirect(address_of_design)

@@ -2,7 +2,7 @@
 
 Where "secure" addresses are switched on, Prolific puts a JSON Web Token, signed with RS256, into the parameter ``prolific_token``
 of a study's address. Its claim ``prolific`` holds the other parameters of this address, ``exp`` says when it ends, and ``aud``
-for which address it is; the keys stand at `KEYS` (docs.prolific.com, "Retrieve JSON Web Key Set").
+for which address it is; the keys stand at `KEYS_URL` (docs.prolific.com, "Retrieve JSON Web Key Set").
 """
 
 import logging
@@ -16,25 +16,19 @@ from urllib.parse import urlsplit
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, one_line
-from audiometamer.io.files import content_of
-from audiometamer.listening.store import RefusedError
+from audiometamer.io.reading import read_file_bytes
+from audiometamer.listening.refusals import UnsignedError
 
 if TYPE_CHECKING:
     import jwt
 
-KEYS = "https://api.prolific.com/.well-known/study/jwks.json"
-TOKEN = "prolific_token"  # noqa: S105 (the parameter's name)
+KEYS_URL = "https://api.prolific.com/.well-known/study/jwks.json"
+TOKEN_PARAMETER = "prolific_token"  # noqa: S105 (the parameter's name)
 _PARAMETERS = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
 _LEEWAY = 60  # seconds by which clocks may differ
 _FRESH = 86_400.0  # seconds; Prolific wants keys to be read again daily
 _PAUSE = 60.0  # seconds before keys are read again for a key that is not among them
 _log = logging.getLogger(__name__)
-
-
-class UnsignedError(RefusedError):
-    """A link is not signed, or not for this study, or not any more."""
-
-    code = "unsigned"
 
 
 class SignedLinks:
@@ -45,7 +39,7 @@ class SignedLinks:
     studies : sequence of str
         Prolific's numbers of the studies whose links are taken (``STUDY_ID``).
     keys : str
-        Address (https) or file of Prolific's keys, a JSON Web Key Set. Default `KEYS`.
+        Address (https) or file of Prolific's keys, a JSON Web Key Set. Default `KEYS_URL`.
     audience : str
         The study's address as Prolific has it; links to another host are refused. Default: not checked.
 
@@ -55,7 +49,7 @@ class SignedLinks:
         If PyJWT is not installed, or the keys cannot be read.
     """
 
-    def __init__(self, studies: Sequence[str], *, keys: str = KEYS, audience: str = "") -> None:
+    def __init__(self, studies: Sequence[str], *, keys: str = KEYS_URL, audience: str = "") -> None:
         self.studies, self.source, self.audience = frozenset(studies), keys, _host(audience)
         if audience and not self.audience:
             raise AudioMetamerError(f"{audience!r} is no address; it must be as in https://lab.example/page/")
@@ -66,7 +60,7 @@ class SignedLinks:
         """What the signature says of who comes with these parameters; raises `UnsignedError` if it does not hold."""
         import jwt
 
-        token = parameters.get(TOKEN, "")
+        token = parameters.get(TOKEN_PARAMETER, "")
         if not token:
             raise UnsignedError("the link is not signed")
         try:
@@ -109,7 +103,7 @@ class SignedLinks:
             raise AudioMetamerError("verifying links needs PyJWT: pip install 'audiometamer[experiment]'") from error
         try:
             if "://" not in self.source:
-                content = msgspec.json.decode(content_of(Path(self.source)), type=dict[str, Any])
+                content = msgspec.json.decode(read_file_bytes(Path(self.source)), type=dict[str, Any])
             elif self.source.startswith("https://"):
                 content = jwt.PyJWKClient(self.source, cache_jwk_set=False, timeout=10).fetch_data()
             else:

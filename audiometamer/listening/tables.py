@@ -1,4 +1,4 @@
-"""The trial table and the table of listeners: reading, checking, writing."""
+"""The tables of trials and listeners: reading, checking, writing."""
 
 import re
 import warnings
@@ -17,39 +17,39 @@ from audiometamer.models.inputs import NATURAL
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["headphones", "practice", "demonstration", "catch", "main"]
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Record = TypeVar("Record", bound=msgspec.Struct)
+TrialKind = Literal["headphones", "practice", "demonstration", "catch", "main"]
+Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
+NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
+RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_REFUSED = re.compile(r"(?:Expected `(\w+)[^`]*`( >=? [\d.]+)?)?.* - at `\$\.(\w+)`")  # as msgspec says it
-_WANTED = {
+_MSGSPEC_ERROR = re.compile(r"(?:Expected `(\w+)[^`]*`( >=? [\d.]+)?)?.* - at `\$\.(\w+)`")  # msgspec's wording
+_EXPECTED = {
     "bool": "true or false", "int": "a whole number{}", "float": "a number{} (decimals after a point)",
     "datetime": "a time with its zone, as in 2026-11-02T12:00:06Z",
 }  # fmt: skip
 
 
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer of one listener; its fields are the columns of the table, in this order. What does not apply is empty.
+class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of one listener; the fields are the columns of the table, in this order. What does not apply is empty.
 
     Parameters
     ----------
     listener : str
     trial : int
-        Its number in the listener's list.
+        Number of the trial in the listener's list.
     kind : str
         ``headphones``, ``practice``, ``demonstration``, ``catch`` or ``main``.
     stimulus : str
-        The opaque name of the sound that was played.
+        Opaque name of the sound that was played.
     clip, model, layer : str
-        What was heard: a metamer of `clip` for a layer of a model, or, layer ``natural``, the clip itself.
+        The stimulus: a metamer of `clip` for a layer of a model, or, if the layer is ``natural``, the clip itself.
     seed : int or None
-        Of the metamer.
+        Seed of the metamer.
     missing : bool
-        There was no metamer of this clip at this condition, and the natural clip was played in its place.
+        There was no metamer of this clip in this condition, and the natural clip was played in its place.
     word, speaker : str
-        Of the clip.
+        Word and speaker of the clip.
     answer : str
     correct : bool
     reaction_time_ms : float or None
@@ -61,12 +61,12 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     network_correct : bool or None
         Whether the model that the metamer was made for recognises this very sound.
     browser, playback : str
-        Of the listener; `playback` is JSON.
+        Browser of the listener, and how it played the sound, as JSON.
     """
 
     listener: str
-    trial: Count
-    kind: Kind
+    trial: NonNegativeInt
+    kind: TrialKind
     stimulus: str = ""
     clip: str = ""
     model: str = ""
@@ -78,21 +78,21 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     answer: str = ""
     correct: bool
     reaction_time_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    plays: Count | None = None
-    started: Moment | None = None
-    answered: Moment | None = None
+    plays: NonNegativeInt | None = None
+    started: Timestamp | None = None
+    answered: Timestamp | None = None
     network_correct: bool | None = None
     browser: str = ""
     playback: str = ""
 
     def __post_init__(self) -> None:
-        tidy(self, "listener", "model", "layer")
+        normalize_names(self, "listener", "model", "layer")
 
 
-class Listener(msgspec.Struct, frozen=True, kw_only=True):
-    """One listener; its fields are the columns of the table, in this order, and the questionnaire's come after them.
+class ListenerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One listener; the fields are the columns of the table, in this order, followed by those of the questionnaire.
 
-    Blanks around names do not count, nor does how an accent is encoded: ``"young "`` and ``"young"`` are one group.
+    Spaces around names are ignored, as is the encoding of accents: ``"young "`` and ``"young"`` are one group.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     group : str
         Group of listeners, if the experiment compares some.
     headphones_correct, headphones_trials : int or None
-        Of the headphone check; empty if there was none.
+        Result of the headphone check; empty if there was none.
     practice_correct : int or None
     finished : bool or None
         Whether the last trial was answered.
     excluded : bool
-        By the experimenter, or by a rule of the analysis.
+        Whether the experimenter or a rule of the analysis excludes the listener.
     reason : str
         Why the listener is excluded, or not analysed.
     questionnaire : dict of str to str
@@ -114,49 +114,49 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 
     listener: str
     group: str = ""
-    headphones_correct: Count | None = None
-    headphones_trials: Count | None = None
-    practice_correct: Count | None = None
+    headphones_correct: NonNegativeInt | None = None
+    headphones_trials: NonNegativeInt | None = None
+    practice_correct: NonNegativeInt | None = None
     finished: bool | None = None
     excluded: bool = False
     reason: str = ""
     questionnaire: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        tidy(self, "listener", "group")
+        normalize_names(self, "listener", "group")
 
 
-def tidy(record: msgspec.Struct, *names: str) -> None:
-    """Make names that look alike equal: blanks at the ends go, several become one, and accents are composed (NFC)."""
+def normalize_names(record: msgspec.Struct, *names: str) -> None:
+    """Make names that look alike equal: trim spaces, collapse them, and compose accents (NFC)."""
     for name in names:
         msgspec.structs.force_setattr(record, name, composed(getattr(record, name)))
 
 
-TRIAL_COLUMNS = Trial.__struct_fields__
-_EXPORTED = ("counted_as",)  # of `experiment export`, for people: `correct` follows from it
-LISTENER_COLUMNS = tuple(name for name in Listener.__struct_fields__ if name != "questionnaire")
+TRIAL_COLUMNS = TrialRow.__struct_fields__
+_EXPORTED = ("counted_as",)  # written by `experiment export` for people: `correct` follows from it
+LISTENER_COLUMNS = tuple(name for name in ListenerRow.__struct_fields__ if name != "questionnaire")
 
 
-def read_trials(path: Path) -> list[Trial]:
+def read_trials(path: Path) -> list[TrialRow]:
     """Read and check a trial table; a column that may be empty may be missing.
 
     Warns
     -----
     AudioMetamerWarning
-        If there are columns beyond those of `Trial`, which are ignored.
+        If there are columns beyond those of `TrialRow`, which are ignored.
 
     Raises
     ------
     AudioMetamerError
-        If it cannot be read, lacks a column that every trial needs, a cell is not of its kind, a main trial names no layer, an
+        If it cannot be read, lacks a column that every trial needs, a cell is not of its type, a main trial names no layer, an
         answer came before its trial, or a listener has two answers to one trial.
     """
-    rows = read_table(path, required=required_columns(Trial))
+    rows = read_table(path, required=required_columns(TrialRow))
     note_unused(path, [name for name in rows[0] if name not in (*TRIAL_COLUMNS, *_EXPORTED)])
-    trials: list[Trial] = []
+    trials: list[TrialRow] = []
     answered: dict[tuple[str, int], int] = {}
     for row in rows:
-        trial = record_from(path, row.line, {name: row[name] for name in TRIAL_COLUMNS if name in row}, Trial)
+        trial = record_from(path, row.line, {name: row[name] for name in TRIAL_COLUMNS if name in row}, TrialRow)
         where = f"{path}, line {row.line}: listener {trial.listener}, trial {trial.trial}"
         if trial.kind == "main" and not (trial.layer and trial.clip):
             raise AudioMetamerError(f"{where} is of the main part and names no {'clip' if trial.layer else 'layer'}")
@@ -171,46 +171,46 @@ def read_trials(path: Path) -> list[Trial]:
 
 
 def required_columns(kind: type[msgspec.Struct]) -> list[str]:
-    """The columns that a table of these records must have: those of fields without a default."""
-    return [field.name for field in msgspec.structs.fields(kind) if field.required]
+    """Columns that a table of these records must have: the fields without a default."""
+    return [field.encode_name for field in msgspec.structs.fields(kind) if field.required]
 
 
 def note_unused(path: Path, columns: Sequence[str]) -> None:
-    """Warn of columns that no analysis knows."""
+    """Warn about columns that no analysis knows."""
     if columns:
         warnings.warn(f"{path}: unknown columns are ignored: {', '.join(columns)}", AudioMetamerWarning, stacklevel=3)
 
 
-def write_trials(path: Path, trials: Iterable[Trial]) -> None:
+def write_trials(path: Path, trials: Iterable[TrialRow]) -> None:
     """Write a trial table.
 
-    Spreadsheets that open it run nothing that a listener wrote (see `audiometamer.io.tables.guarded`, which reading takes back);
-    control characters become spaces, and halves of surrogate pairs question marks.
+    A spreadsheet that opens it executes nothing that a listener wrote (see `audiometamer.io.tables.escape_formula`, which
+    reading reverts); control characters become spaces, and halves of surrogate pairs question marks.
     """
     write_table(path, TRIAL_COLUMNS, map(cells, trials))
 
 
-def read_listeners(path: Path) -> list[Listener]:
+def read_listeners(path: Path) -> list[ListenerRow]:
     """Read and check a table of listeners; unknown columns are answers to the questionnaire.
 
     Warns
     -----
     AudioMetamerWarning
-        If one of these is nearly the name of a column that is missing.
+        If one of these is almost the name of a missing column.
 
     Raises
     ------
     AudioMetamerError
-        If it cannot be read, has no column ``listener``, a cell is not of its kind, or a listener is there twice.
+        If it cannot be read, has no column ``listener``, a cell is not of its type, or a listener appears twice.
     """
-    listeners: dict[str, Listener] = {}
-    rows = read_table(path, required=required_columns(Listener))
+    listeners: dict[str, ListenerRow] = {}
+    rows = read_table(path, required=required_columns(ListenerRow))
     _note_mistaken(path, list(rows[0]))
     for row in rows:
         about = {name: row.pop(name) for name in LISTENER_COLUMNS if name in row}
-        listener = record_from(path, row.line, {**about, "questionnaire": dict(row)}, Listener)
+        listener = record_from(path, row.line, {**about, "questionnaire": dict(row)}, ListenerRow)
         if listener.listener in listeners:
-            raise AudioMetamerError(f"{path}, line {row.line}: listener {listener.listener} is there twice")
+            raise AudioMetamerError(f"{path}, line {row.line}: listener {listener.listener} appears twice")
         if (right := listener.headphones_correct or 0) > (trials := listener.headphones_trials or 0):
             raise AudioMetamerError(f"{path}, line {row.line}: {right} right of {trials} headphone trials")
         listeners[listener.listener] = listener
@@ -218,7 +218,7 @@ def read_listeners(path: Path) -> list[Listener]:
 
 
 def read_persons(path: Path) -> dict[str, str]:
-    """Who listeners are to the service that they came from, by listener, from ``participants.tsv``; nobody who is not named.
+    """Read who listeners are to their recruitment service, by listener, from ``participants.tsv``; unnamed ones are left out.
 
     Raises
     ------
@@ -234,19 +234,19 @@ def _note_mistaken(path: Path, header: Sequence[str]) -> None:
     for name in header:
         if name not in LISTENER_COLUMNS and (meant := nearest(name, absent)):
             warnings.warn(
-                f"{path}: column {name} is taken for a question; if it is {meant}, call it that",
+                f"{path}: column {name} is taken for a question; if it is {meant}, rename it",
                 AudioMetamerWarning,
                 stacklevel=3,
             )
 
 
-def write_listeners(path: Path, listeners: Iterable[Listener]) -> None:
+def write_listeners(path: Path, listeners: Iterable[ListenerRow]) -> None:
     """Write a table of listeners, as `write_trials` writes trials."""
     rows = [cells(listener) for listener in listeners]
     write_table(path, dict.fromkeys((*LISTENER_COLUMNS, *(column for row in rows for column in row))), rows)
 
 
-def trial_frame(trials: Sequence[Trial]) -> "pd.DataFrame":
+def trial_frame(trials: Sequence[TrialRow]) -> "pd.DataFrame":
     """The trials as a pandas data frame, a column for each field.
 
     Raises
@@ -262,7 +262,7 @@ def trial_frame(trials: Sequence[Trial]) -> "pd.DataFrame":
 
 
 def cells(record: msgspec.Struct) -> dict[str, Any]:
-    """A record as cells of a table, by column."""
+    """Cells of a record, by column."""
     row: dict[str, Any] = msgspec.to_builtins(record)
     row.update({_text(question): answer for question, answer in row.pop("questionnaire", {}).items()})
     return {name: _cell(value) for name, value in row.items()}
@@ -278,22 +278,27 @@ def _text(text: str) -> str:
     return _CONTROL.sub(" ", text.encode("utf-8", "replace").decode("utf-8"))
 
 
-def record_from(path: Path, line: int, row: Mapping[str, Any], kind: type[Record]) -> Record:
-    """A row of a table, its blank cells left to their defaults."""
+def json_cell(content: Mapping[str, Any]) -> str:
+    """Cell for what is not a single value: JSON on one line, with sorted keys."""
+    return msgspec.json.encode(content, order="deterministic").decode()
+
+
+def record_from(path: Path, line: int, row: Mapping[str, Any], kind: type[RecordType]) -> RecordType:
+    """The record of a row of a table; blank cells get their defaults."""
     filled = {name: cell for name, cell in row.items() if not isinstance(cell, str) or cell.strip()}
     try:
         return msgspec.convert(filled, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise AudioMetamerError(f"{path}, line {line}: {_refusal(str(error), filled, kind)}") from error
+        raise AudioMetamerError(f"{path}, line {line}: {_explained(str(error), filled, kind)}") from error
 
 
-def _refusal(words: str, row: Mapping[str, Any], kind: type[msgspec.Struct]) -> str:
-    """What msgspec says of a row, with the column, what is in its cell, and what would be right."""
-    if (known := _REFUSED.fullmatch(words)) is None:
-        return words
+def _explained(message: str, row: Mapping[str, Any], kind: type[msgspec.Struct]) -> str:
+    """Msgspec's error about a row, with the column, the content of the cell, and what is expected."""
+    if (known := _MSGSPEC_ERROR.fullmatch(message)) is None:
+        return message
     type_name, least, column = known.groups()
-    if words.startswith("Invalid enum value"):
-        wanted = "one of " + ", ".join(get_args(get_type_hints(kind)[column]))
+    if message.startswith("Invalid enum value"):
+        expected = "one of " + ", ".join(get_args(get_type_hints(kind)[column]))
     else:
-        wanted = _WANTED.get(type_name or "datetime", f"of type {type_name}").format(least or "")
-    return f"{column} is {row[column]!r}; it must be {wanted}"
+        expected = _EXPECTED.get(type_name or "datetime", f"of type {type_name}").format(least or "")
+    return f"{column} is {row[column]!r}; it must be {expected}"

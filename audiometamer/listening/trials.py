@@ -1,4 +1,4 @@
-"""Trials: what a list of one listener holds, and the key to its sounds."""
+"""Trials, the lists of listeners, and the key to their sounds."""
 
 from pathlib import Path
 from typing import Literal
@@ -7,27 +7,27 @@ import msgspec
 
 from audiometamer.io.draws import Draws, read_key
 
-Kind = Literal["headphones", "practice", "demonstration", "catch", "main"]
+TrialKind = Literal["headphones", "practice", "demonstration", "catch", "main"]
 ARRANGEMENTS = {"abx": 4, "odd-one-out": 6}
 
 
-def arranged(kind: str, arrangement: int) -> tuple[list[int], str]:
-    """What is played one after the other where two sounds are compared, and the right answer.
+def interval_order(kind: str, arrangement: int) -> tuple[list[int], str]:
+    """The order of sounds in the intervals of a comparison, and the right answer.
 
-    ABX: both in either order, then one of them again. Odd one out: one of three differs, and either sound is the one.
+    ABX: both sounds in either order, then one of them again. Odd one out: one of three intervals differs, and holds either sound.
 
     Parameters
     ----------
     kind : {"abx", "odd-one-out"}
     arrangement : int
-        From 0 to one below ``ARRANGEMENTS[kind]``.
+        Number of the order, from 0 to one below ``ARRANGEMENTS[kind]``.
 
     Returns
     -------
     list of int
-        0, the reference, or 1, the other sound, in each interval.
+        0 for the reference or 1 for the other sound, in each interval.
     str
-        The interval of A and B that is played as X, or the odd one; from 1.
+        The interval, from 1, that X repeats, or that is the odd one.
     """
     if kind == "abx":
         first, last = arrangement % 2, arrangement // 2
@@ -38,10 +38,10 @@ def arranged(kind: str, arrangement: int) -> tuple[list[int], str]:
 
 
 class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A trial of a list: what is played, and from which answers one is chosen where these are the trial's own."""
+    """A trial: its stimulus, and the possible answers where they are the trial's own."""
 
     trial: int
-    kind: Kind
+    kind: TrialKind
     stimulus: str
     options: list[str] = []
 
@@ -54,23 +54,23 @@ class TrialList(msgspec.Struct, frozen=True):
 
 
 class Lists(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``lists.json``: everybody's trials, drawn before the first listener.
+    """``lists.json``: the trials of all listeners, drawn before the first of them.
 
     Parameters
     ----------
     stimuli_sha256 : str or None
-        Of the set's manifest, or, for an exploration, of all files of its ladder.
-    course : str
-        The command that decides on the way what follows them, as in ``explore``. Default: none; nothing follows.
+        Hash of the set's manifest or, for an exploration, of all files of its ladder.
+    adaptive_command : str
+        Command whose adaptive sequence follows the lists, as in ``explore``. Default: none follows.
     keyed : bool
-        Whether draws follow from the seed and the private key in ``names.key``. Default: from the seed alone.
+        Whether draws follow from the seed and the private key in ``names.key``, rather than the seed alone. Default False.
     """
 
     seed: int
     audiometamer: str
     stimuli_sha256: str | None
     listeners: list[TrialList]
-    course: str = ""
+    adaptive_command: str = msgspec.field(default="", name="course")
     keyed: bool = False
 
     def draws(self, names_key: Path) -> Draws:
@@ -79,30 +79,30 @@ class Lists(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ConditionKey(msgspec.Struct, frozen=True):
-    """A metamer's condition, as the key names it."""
+    """Condition of a metamer, as the key names it."""
 
     model: str
     layer: str
     seed: int
 
 
-class Entry(msgspec.Struct, frozen=True):
+class KeyEntry(msgspec.Struct, frozen=True):
     """What a sound is: an entry of ``key.json``.
 
     Parameters
     ----------
     file : str
-        As it lies in the stimulus set; empty for the headphone check.
+        Path in the stimulus set; empty for the headphone check.
     condition : ConditionKey or "natural" or "headphones"
         Where a metamer is missing, the condition that it is missing from.
     clip, word, speaker : str
-        Empty where they are not known.
+        Empty where unknown.
     missing : bool
         Whether the natural clip stands in for a metamer.
     recognised_by : dict of str to str
-        What models take this very sound for.
+        What models recognise in this very sound.
     answer : str
-        The right one.
+        The right answer.
     """
 
     file: str

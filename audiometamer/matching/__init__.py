@@ -1,6 +1,6 @@
-"""The generic core: losses, optimisers, schedules, methods, the loop. Knows no audio and no files."""
+"""The generic core: losses, optimisers, stopping rules, domains, the loop; knows no audio, no models, no files."""
 
-from audiometamer.matching.loop import Match, match
+from audiometamer.matching.loop import Match, StopSynthesis, match
 from audiometamer.matching.losses import (
     gram,
     half_squared_error,
@@ -11,14 +11,21 @@ from audiometamer.matching.losses import (
     transformed,
     weighted,
 )
-from audiometamer.matching.optimizers import Adam, Cosine, Halving, NormalizedDescent
+from audiometamer.matching.optimizers import LBFGS, Adam, Constant, Cosine, Halving, NormalizedDescent, Phases
+from audiometamer.matching.stopping import Plateau, Stuck
 
 __all__ = [
+    "LBFGS",
     "Adam",
+    "Constant",
     "Cosine",
     "Halving",
     "Match",
     "NormalizedDescent",
+    "Phases",
+    "Plateau",
+    "StopSynthesis",
+    "Stuck",
     "gram",
     "half_squared_error",
     "match",

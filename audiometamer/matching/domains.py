@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -14,7 +14,10 @@ from audiometamer.signals.images import STEPS_16_BIT
 
 
 class Domain(Protocol):
-    """The set of signals that a synthesis moves in."""
+    """The set of signals that a synthesis moves in.
+
+    Its signals are saved as ``.npy`` arrays; a domain with an attribute `suffix`, ``.wav`` or ``.png``, saves sounds or images.
+    """
 
     def start(self, shape: Sequence[int], *, seeds: Sequence[int], dtype: torch.dtype, device: torch.device | str) -> Tensor:
         """A random first signal for each seed, [shape=(seeds, *shape)]."""
@@ -96,6 +99,8 @@ class Gaussian:
 class Waveform(Gaussian):
     """Sound pressure in [−1, 1], started from noise of standard deviation 1e-7 (Feather et al. 2023)."""
 
+    suffix: ClassVar[str] = ".wav"
+
     deviation: float = 1e-7
     low: float = -1.0
     high: float = 1.0
@@ -118,6 +123,8 @@ class Image(Gaussian):
     low: float = 0.0
     high: float = 1.0
     steps: int = STEPS_16_BIT
+
+    suffix: ClassVar[str] = ".png"
 
     def as_written(self, signals: Tensor) -> Tensor:
         return (signals.double() * self.steps).round().div(self.steps).float()

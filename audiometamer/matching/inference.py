@@ -14,6 +14,6 @@ def with_gradients(function: _F) -> _F:
     return torch.inference_mode(False)(torch.enable_grad()(function))
 
 
-def ordinary(tensor: Tensor) -> Tensor:
+def normal_tensor(tensor: Tensor) -> Tensor:
     """A tensor that autograd can save: a copy of one that was made under `inference_mode`."""
     return tensor.clone() if tensor.is_inference() else tensor

@@ -1,4 +1,4 @@
-"""The generic core: move signals until their activations match a target. Knows no audio and no files."""
+"""Move signals until their activations match a target: the loop that everything else is an argument of."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,66 +9,49 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, one_line
+from audiometamer.matching.batch import Batch, MatchState
 from audiometamer.matching.domains import Domain
-from audiometamer.matching.inference import ordinary, with_gradients
+from audiometamer.matching.inference import normal_tensor, with_gradients
 from audiometamer.matching.losses import Activations, Loss, relative_l2
-from audiometamer.matching.optimizers import Optimizer, State
+from audiometamer.matching.optimizers import Optimizer
+from audiometamer.matching.stopping import StoppingRule
 
 Forward = Callable[[Tensor], Activations]
 # Signals to a number for each, [shape=(batch,)], that is added to its loss.
 Penalty = Callable[[Tensor], Tensor]
-# Step number and the active signals' losses to which of them should stop; asked at reports only.
-StoppingRule = Callable[[int, Tensor], Tensor]
-# Step number, indices of the active signals and their losses; called at reports.
-Report = Callable[[int, Tensor, Tensor], None]
-# Indices of the active signals and a function that gives their state; called before every step.
-Save = Callable[[Tensor, Callable[[], "MatchState"]], None]
+# Step number, all signals of the batch [shape=(batch, ...)] and their losses [shape=(batch,)], NaN for those that have stopped.
+Callback = Callable[[int, Tensor, Tensor], object]
+# Indices of the active signals and a function that returns their state; called before every step.
+Save = Callable[[Tensor, Callable[[], MatchState]], None]
 
 
-@dataclass
-class MatchState:
-    """Signals on their way, before one of their steps: all that `match` needs to go on as if it had never stopped.
-
-    Parameters
-    ----------
-    step : int
-        The next one; the same for all of them.
-    parameters : Tensor [shape=(batch, ...)]
-        What is stepped.
-    state : mapping of str to Tensor [shape=(batch, ...)]
-        The optimiser's.
-    loss_steps : list of int
-    losses : Tensor [shape=(batch, reports)]
-        As in `Match`, so far.
-    """
-
-    step: int
-    parameters: Tensor
-    state: State
-    loss_steps: list[int]
-    losses: Tensor
+class StopSynthesis(Exception):  # noqa: N818 (a request, as StopIteration is)
+    """Raised by a callback to end a match or a synthesis; what has been reached is returned."""
 
 
 @dataclass
 class Match:
-    """What `match` returns.
+    """Result of `match`.
 
     Parameters
     ----------
     signals : Tensor [shape=(batch, ...)]
         After their last step.
     steps : Tensor [shape=(batch,)]
-        Steps that each signal took.
+        Number of steps that each signal took.
     loss_steps : list of int
         Steps before which the losses were reported.
     losses : Tensor [shape=(batch, reports)]
         On the CPU; NaN after a signal has stopped.
+    interrupted : bool
+        Whether the callback raised `StopSynthesis`.
     """
 
     signals: Tensor
     steps: Tensor
     loss_steps: list[int]
     losses: Tensor
+    interrupted: bool = False
 
 
 @with_gradients
@@ -83,40 +66,41 @@ def match(
     loss: Loss = relative_l2,
     penalty: Penalty | None = None,
     stop: StoppingRule | None = None,
-    report: Report | None = None,
+    callback: Callback | None = None,
     report_every: int = 25,
-    halfway: MatchState | None = None,
+    resume_from: MatchState | None = None,
     save: Save | None = None,
 ) -> Match:
     """Move each signal of a batch until its activations match its target.
 
-    Signals do not see each other: each has its own gradient norm and its own stop, and leaves the batch when it stops. Between
-    reports nothing is copied from the device and nothing waits for it.
+    Signals do not influence each other: each has its own gradient norm and its own stop, and leaves the batch when it stops.
+    Between reports nothing is copied from the device and nothing waits for it.
 
     Parameters
     ----------
     forward : callable
-        Signals [shape=(batch, ...)] to activations, in eval mode: an example's activations must not depend on the others.
+        Signals [shape=(batch, ...)] to activations, in eval mode: the activations of one signal must not depend on the others.
     target : Tensor [shape=(batch, ...)] or mapping of str to Tensor
-        What the activations should be, one for each signal.
+        Wanted activations of each signal.
     start : Tensor [shape=(batch, ...)]
     domain : Domain
-        Where the signals must stay, and how they come from what is stepped.
+        Where signals must stay, and how they follow from what is stepped.
     optimizer : Optimizer
     steps : int
-        Most steps that a signal takes.
+        Largest number of steps of a signal.
     loss : callable
         Activations and target to Tensor [shape=(batch,)]. Default `relative_l2`.
     penalty : callable, optional
         Signals to Tensor [shape=(batch,)], added to the loss. Default: none.
     stop : callable, optional
-        Which signals stop before their last step. Default: none.
-    report : callable, optional
-        Told the losses every `report_every` steps.
+        Which signals stop before their last step, such as `Plateau(100)`; asked at every report. Default: none.
+    callback : callable, optional
+        Called with ``(step, signals, losses)`` at every report: all signals of the batch, and a loss for each, NaN for those that
+        have stopped. May raise `StopSynthesis`.
     report_every : int
-        Default 25.
-    halfway : MatchState, optional
-        Where to go on, for all signals of `start`. Default: at the first step.
+        Number of steps between reports. Default 25.
+    resume_from : MatchState, optional
+        State to resume from, of all signals of `start`. Default: the first step.
     save : callable, optional
         Called before every step; may keep the state, or end the match by an exception.
 
@@ -127,67 +111,79 @@ def match(
     Raises
     ------
     AudioMetamerError
-        If the optimiser is none of these; if the loss is no real number for each signal, or not finite; or if the gradient does
-        not reach the signals.
+        If the optimiser is not an `Optimizer`; if the loss is not a real, finite number for each signal; or if no gradient
+        reaches the signals.
     """
     check_optimizer(optimizer)
     _check_lengths(start, target)
-    if halfway is None:
-        parameters = domain.project(ordinary(start.detach()))
-        halfway = MatchState(0, parameters, optimizer.init(parameters), [], parameters.new_empty(len(parameters), 0))
-    parameters, state = halfway.parameters, halfway.state
-    active = torch.arange(len(parameters), device=parameters.device)
-    result, taken = parameters.clone(), torch.full_like(active, steps)
-    loss_steps, curves = list(halfway.loss_steps), list(halfway.losses.to(parameters.device).unbind(1))
-    if stop is not None:
-        for step, losses in zip(loss_steps, curves, strict=True):
-            stop(step, losses)
+    if resume_from is None:
+        batch = Batch.start(domain.project(normal_tensor(start.detach())), target, optimizer, steps)
+    else:
+        batch = Batch.resume(resume_from, target, steps)
+    gradients_at = partial(losses_and_gradients, forward, domain=domain, loss=loss, penalty=penalty)
+    gradients_at = partial(losses_and_gradients, forward, domain=domain, loss=loss, penalty=penalty)
+    interrupted = False
 
-    for step in range(halfway.step, steps):
+    for step in range(0 if resume_from is None else resume_from.step, steps):
         if save is not None:
-            save(active, partial(_state, step, active, parameters, state, loss_steps, curves))
-        losses, gradients = losses_and_gradients(forward, target, parameters, domain=domain, loss=loss, penalty=penalty)
+            save(batch.active, partial(batch.state, step))
+        losses, gradients = gradients_at(batch.parameters, batch.target)
         if step % report_every == 0:
-            if not torch.isfinite(losses).all():
-                raise AudioMetamerError(f"the loss is not finite after {step} steps: {losses.tolist()}")
-            curve = torch.full((len(result),), float("nan"), dtype=losses.dtype, device=losses.device)
-            curve[active] = losses
-            loss_steps.append(step)
-            curves.append(curve)
-            if report is not None:
-                report(step, active, losses)
-            if stop is not None and (stopped := stop(step, losses)).any():
-                result[active[stopped]], taken[active[stopped]] = parameters[stopped], step
-                kept = ~stopped
-                active, parameters, gradients = active[kept], parameters[kept], gradients[kept]
-                target, state = _select(target, kept), {name: tensor[kept] for name, tensor in state.items()}
-                if len(active) == 0:
-                    break
-        parameters, state = optimizer.step(step, parameters, gradients, state)
-        parameters = domain.project(parameters)
+            _check_finite(losses, step)
+            batch.report(step, losses)
+            interrupted = callback is not None and _interrupts(callback, step, batch, domain)
+            stopped = torch.full_like(batch.active, interrupted, dtype=torch.bool)
+            if stop is not None and not interrupted:
+                stopped = _stopped(stop, batch)
+            if stopped.any():
+                batch.remove(stopped, step)
+                gradients = gradients[~stopped]
+            if len(batch.active) == 0:
+                break
+        moved, batch.optimizer_state = optimizer.step(step, batch.parameters, gradients, batch.optimizer_state)
+        batch.parameters = domain.project(moved)
 
-    result[active] = parameters
-    return Match(
-        domain.signals(result), taken, loss_steps, torch.stack(curves, 1).cpu() if curves else torch.empty(len(result), 0)
-    )
+    losses = torch.stack(batch.losses, 1).cpu() if batch.losses else torch.empty(len(start), 0)
+    return Match(domain.signals(batch.all_parameters()), batch.steps, batch.loss_steps, losses, interrupted)
 
 
-def _state(
-    step: int, active: Tensor, parameters: Tensor, state: State, loss_steps: list[int], curves: list[Tensor]
-) -> MatchState:
-    losses = torch.stack([curve[active] for curve in curves], 1) if curves else parameters.new_empty(len(active), 0)
-    return MatchState(step, parameters.detach().clone(), state, list(loss_steps), losses.cpu())
+def _check_finite(losses: Tensor, step: int) -> None:
+    if not torch.isfinite(losses).all():
+        raise AudioMetamerError(f"the loss is not finite after {step} steps: {losses.tolist()}")
+
+
+def _interrupts(callback: Callback, step: int, batch: Batch, domain: Domain) -> bool:
+    """Show the signals and their losses to a callback; whether it ends the match."""
+    with torch.no_grad():
+        signals = domain.signals(batch.all_parameters())
+    try:
+        callback(step, signals, batch.losses[-1].clone())
+    except StopSynthesis:
+        return True
+    return False
+
+
+def _stopped(rule: StoppingRule, batch: Batch) -> Tensor:
+    """Which of the active signals a rule stops, [shape=(active,)]."""
+    history = batch.history()
+    stopped = _call("stopping rule", rule, tuple(batch.loss_steps), history)
+    if isinstance(stopped, Tensor) and stopped.shape == history.shape:
+        stopped = stopped[:, -1]
+    if not isinstance(stopped, Tensor) or stopped.dtype != torch.bool or stopped.shape != batch.active.shape:
+        found = f"{stopped.dtype} of shape {tuple(stopped.shape)}" if isinstance(stopped, Tensor) else type(stopped).__name__
+        raise AudioMetamerError(f"the stopping rule returns {found}; it must return torch.bool of shape ({len(batch.active)},)")
+    return stopped
 
 
 def losses_and_gradients(
-    forward: Forward, target: Activations, parameters: Tensor, *, domain: Domain, loss: Loss, penalty: Penalty | None = None
+    forward: Forward, parameters: Tensor, target: Activations, *, domain: Domain, loss: Loss, penalty: Penalty | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The loss of each signal [shape=(batch,)], and its gradient at what is stepped [shape=(batch, ...)]; see `match`."""
+    """Loss of each signal [shape=(batch,)], and its gradient with respect to the parameters [shape=(batch, ...)]; see `match`."""
     parameters = parameters.detach().requires_grad_()
     signals = domain.signals(parameters)
-    losses = one_each(_called("loss", loss, forward(signals), target), "loss", parameters)
+    losses = per_signal(_call("loss", loss, forward(signals), target), "loss", parameters)
     if penalty is not None:
-        losses = losses + one_each(_called("penalty", penalty, signals), "penalty", parameters)
+        losses = losses + per_signal(_call("penalty", penalty, signals), "penalty", parameters)
     if not losses.requires_grad:
         raise AudioMetamerError("the activations do not depend on the signal by differentiable steps: no gradient reaches it")
     (gradients,) = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)
@@ -196,8 +192,8 @@ def losses_and_gradients(
     return losses.detach(), gradients
 
 
-def _called(what: str, function: Callable[..., Any], *args: Any) -> Any:
-    """What a loss or a penalty returns; what it raises becomes one line."""
+def _call(what: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function of the user's; what it raises becomes one line."""
     try:
         return function(*args)
     except (torch.OutOfMemoryError, AudioMetamerError):
@@ -206,8 +202,8 @@ def _called(what: str, function: Callable[..., Any], *args: Any) -> Any:
         raise AudioMetamerError(f"the {what} fails: {type(error).__name__}: {one_line(error)}") from error
 
 
-def one_each(values: Tensor, what: str, signals: Tensor) -> Tensor:
-    """What a loss or a penalty returned, if that is a real number for each signal of a batch."""
+def per_signal(values: Tensor, what: str, signals: Tensor) -> Tensor:
+    """Return the values of a loss or a penalty; raise unless they are a real number for each signal of a batch."""
     if not isinstance(values, Tensor):
         raise AudioMetamerError(f"the {what} returns a {type(values).__name__}; it must return a Tensor [shape=(batch,)]")
     if values.shape != signals.shape[:1]:
@@ -221,7 +217,7 @@ def one_each(values: Tensor, what: str, signals: Tensor) -> Tensor:
 
 
 def check_optimizer(optimizer: object) -> None:
-    """Raise unless something is an `Optimizer`; those of `torch.optim` are not."""
+    """Raise unless an object is an `Optimizer`; those of `torch.optim` are not."""
     if isinstance(optimizer, type) or not all(callable(getattr(optimizer, name, None)) for name in ("init", "step")):
         name = getattr(optimizer, "__name__", type(optimizer).__name__)
         raise AudioMetamerError(
@@ -237,9 +233,3 @@ def _check_lengths(start: Tensor, target: Activations) -> None:
                 f"the start has shape {tuple(start.shape)} and the target {tuple(tensor.shape)}; their first dimension must be "
                 "the same number of signals"
             )
-
-
-def _select(activations: Activations, kept: Tensor) -> Activations:
-    if isinstance(activations, Tensor):
-        return activations[kept]
-    return {layer: tensor[kept] for layer, tensor in activations.items()}

@@ -1,4 +1,4 @@
-"""Steps on a batch of signals, each signal with a gradient norm of its own: no signal's path depends on another's."""
+"""Optimisers and schedules of step sizes: each signal of a batch is stepped by its own gradient alone."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,26 +8,26 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-# What an optimiser remembers: tensors whose first dimension is the batch, so that signals can leave and be carried on alone.
+# What an optimiser remembers: tensors whose first dimension is the batch, so that signals can leave it and resume alone.
 State = Mapping[str, Tensor]
 Schedule = Callable[[int], float]
 
 
 class Optimizer(Protocol):
-    """One rule for stepping; holds settings only, all memory is in the state."""
+    """A rule for taking steps. It holds settings only: all memory is in the state."""
 
     def init(self, signals: Tensor) -> State:
-        """The state before the first step."""
+        """State before the first step, for signals [shape=(batch, ...)]."""
         ...
 
     def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
-        """Signals and state after step number `step` (from 0)."""
+        """Signals and state after step number `step`, from 0; gradients [shape=(batch, ...)] are those of each signal's loss."""
         ...
 
 
 @dataclass(frozen=True)
 class Constant:
-    """The same step size throughout."""
+    """A constant step size."""
 
     value: float = 1.0
 
@@ -110,6 +110,91 @@ class Adam:
         second = b2 * state["second"] + (1 - b2) * gradients.square()
         update = (first / (1 - b1 ** (step + 1))) / ((second / (1 - b2 ** (step + 1))).sqrt() + self.epsilon)
         return signals - self.schedule(step) * update, {"first": first, "second": second}
+
+
+@dataclass(frozen=True)
+class Phases:
+    """One optimiser for the first `switch` steps, then another, whose steps count from 0 again."""
+
+    first: Optimizer
+    switch: int
+    second: Optimizer
+
+    def init(self, signals: Tensor) -> State:
+        return {
+            f"{phase}.{name}": tensor
+            for phase, optimizer in (("first", self.first), ("second", self.second))
+            for name, tensor in optimizer.init(signals).items()
+        }
+
+    def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
+        phase, optimizer, count = (
+            ("first", self.first, step) if step < self.switch else ("second", self.second, step - self.switch)
+        )
+        own = {name.removeprefix(f"{phase}."): t for name, t in state.items() if name.startswith(f"{phase}.")}
+        signals, own_after = optimizer.step(count, signals, gradients, own)
+        return signals, {**state, **{f"{phase}.{name}": tensor for name, tensor in own_after.items()}}
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """Limited-memory BFGS (Nocedal & Wright 2006, algorithm 7.4), for each signal by itself and without a line search.
+
+    Parameters
+    ----------
+    max_step : float
+        Largest L2 norm of a step, and the norm of the first one. Default 1.
+    memory : int
+        Number of pairs of moves and changes of the gradient that are kept. Default 10.
+    """
+
+    max_step: float = 1.0
+    memory: int = 10
+
+    def init(self, signals: Tensor) -> State:
+        x = signals.flatten(1)
+        pairs = x.new_zeros(len(x), self.memory, x.shape[1])
+        return {"moves": pairs, "changes": pairs.clone(), "signals": torch.zeros_like(x), "gradients": torch.zeros_like(x)}
+
+    def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
+        x, g = signals.flatten(1), gradients.flatten(1)
+        moves, changes = state["moves"], state["changes"]
+        if step > 0:
+            move, change = x - state["signals"], g - state["gradients"]
+            # Without positive curvature the approximate Hessian would not stay positive definite: such a pair is skipped.
+            curved = (_dot(move, change) > 1e-10 * move.norm(dim=1, keepdim=True) * change.norm(dim=1, keepdim=True))[..., None]
+            moves = torch.where(curved, torch.cat([moves[:, 1:], move[:, None]], 1), moves)
+            changes = torch.where(curved, torch.cat([changes[:, 1:], change[:, None]], 1), changes)
+        direction = _two_loops(g, moves, changes)
+        norm = direction.norm(dim=1, keepdim=True)
+        unscaled = ~moves[:, -1].any(1, keepdim=True)  # no curvature is known yet: the gradient's own length means nothing
+        factor = torch.where(unscaled | (norm > self.max_step), self.max_step / (norm + 1e-10), torch.ones_like(norm))
+        state = {"moves": moves, "changes": changes, "signals": x, "gradients": g}
+        return signals - (factor * direction).view_as(signals), state
+
+
+def _two_loops(gradients: Tensor, moves: Tensor, changes: Tensor) -> Tensor:
+    """Approximate inverse Hessian times gradient, [shape=(batch, n)], from pairs [shape=(batch, memory, n)], oldest first.
+
+    Pairs of zeros, which are not filled yet, change nothing.
+    """
+    curvatures = (moves * changes).sum(2, keepdim=True)
+    inverses = torch.where(curvatures > 0, 1 / curvatures, torch.zeros_like(curvatures)).unbind(1)
+    pairs = list(zip(moves.unbind(1), changes.unbind(1), inverses, strict=True))
+    direction, weights = gradients, []
+    for move, change, inverse in reversed(pairs):
+        weights.append(inverse * _dot(move, direction))
+        direction = direction - weights[-1] * change
+    power = _dot(changes[:, -1], changes[:, -1])
+    direction = direction * torch.where(power > 0, curvatures[:, -1] / power, torch.ones_like(power))
+    for (move, change, inverse), weight in zip(pairs, reversed(weights), strict=True):
+        direction = direction + (weight - inverse * _dot(change, direction)) * move
+    return direction
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner products of rows, [shape=(batch, 1)]."""
+    return (a * b).sum(1, keepdim=True)
 
 
 def _norm(x: Tensor) -> Tensor:

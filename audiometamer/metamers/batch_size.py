@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from audiometamer.devices import free_memory, is_accelerator
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 
 _SHARE = 0.5  # of the free memory
 # A step takes up to this multiple of what it keeps from its forward to its backward pass (measured: 1.3 to 1.5).

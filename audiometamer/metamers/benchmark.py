@@ -18,8 +18,9 @@ from audiometamer.matching.optimizers import Constant
 from audiometamer.metamers.criteria import similarity
 from audiometamer.metamers.methods import Method
 from audiometamer.models.activations import record_taps
-from audiometamer.models.folding import folded
-from audiometamer.models.model import Model, record
+from audiometamer.models.folding import faster_copy
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 
 Work = Callable[[], object]
 
@@ -48,7 +49,7 @@ class StepTime:
     step: float
     evidence: float
 
-    def of_one_metamer(self, method: Method, steps: int | None = None) -> float:
+    def seconds_per_metamer(self, method: Method, steps: int | None = None) -> float:
         """Seconds that a metamer is expected to take; `steps` of an attempt, default: the method's own."""
         expected = method.expected_steps * (steps or method.steps) / method.steps
         return (expected * self.step + self.evidence) / self.batch_size
@@ -96,7 +97,7 @@ def step_of(model: Model, layer: str, signals: Tensor) -> Work:
     """`STEPS` steps of a synthesis at a layer, as the default method takes them."""
     forward = forward_to(model, layer)
     with torch.no_grad():
-        target = record(model, signals, layer)[layer]
+        target = record(model, signals, layer)
 
     def steps() -> Match:
         optimizer = NormalizedDescent(Constant(0.1), momentum=0.9)
@@ -107,8 +108,8 @@ def step_of(model: Model, layer: str, signals: Tensor) -> Work:
 
 def forward_to(model: Model, layer: str) -> Forward:
     """A twin's forward pass to a layer, with the straight-through ReLU there."""
-    twin = folded(model, layer)
-    return lambda signals: record(twin, signals, layer, straight_through=True)[layer]
+    twin = faster_copy(model, layer)
+    return lambda signals: record(twin, signals, layer, straight_through=True)
 
 
 def network_alone(model: Model, layer: str, signals: Tensor) -> Work:

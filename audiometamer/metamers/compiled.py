@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from audiometamer.errors import AudioMetamerError, first_line
-from audiometamer.models.activations import Tap, first_given
+from audiometamer.models.activations import Tap, first_input
 from audiometamer.models.model import Model
 
 
@@ -43,10 +43,10 @@ def compiled(model: Model, taps: Mapping[str, Tap]) -> Iterator[Callable[[Tensor
 
     def hook(layer: str, tap: Tap) -> RemovableHandle:
         module = model.get_submodule(tap.path)
-        if tap.given:
+        if tap.capture_input:
             overwritten = bool(getattr(module, "inplace", False))
             return module.register_forward_pre_hook(
-                lambda _module, args, kwargs: take(layer, first_given(args, kwargs), copy=overwritten), with_kwargs=True
+                lambda _module, args, kwargs: take(layer, first_input(args, kwargs), copy=overwritten), with_kwargs=True
             )
         return module.register_forward_hook(lambda _module, _args, output: take(layer, output))
 
@@ -60,7 +60,7 @@ def compiled(model: Model, taps: Mapping[str, Tap]) -> Iterator[Callable[[Tensor
         fast = torch.compile(network, dynamic=False)
 
         def forward(signals: Tensor) -> dict[str, Tensor]:
-            heard = model.limited(signals)
+            heard = model.clamp(signals)
             try:
                 with warnings.catch_warnings():
                     # The compiler looks at .grad of all it is given, and torch warns that what the front end gave has none.

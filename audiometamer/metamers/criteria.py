@@ -16,12 +16,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, some_of
-from audiometamer.io.files import content_of, write_json
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_few, first_line
+from audiometamer.io.files import write_json
+from audiometamer.io.reading import read_file_bytes
 from audiometamer.matching.complex_values import as_real
 from audiometamer.metamers.verdicts import Verdict
-from audiometamer.models.model import Model, check_mode
-from audiometamer.statistics.pairwise import Different, RowStore, correlations, gram
+from audiometamer.models.adapters.joined import Joined
+from audiometamer.models.checking import check_mode
+from audiometamer.models.model import Model
+from audiometamer.statistics.pairwise import RowStore, UniqueSignals, gram_matrix, pairwise_correlations
 
 METRICS = ("snr_db", "pearson_r2", "spearman_rho")
 QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
@@ -172,8 +175,8 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         finite = dict.fromkeys(wanted, 0)  # sounds whose activations are
         with tempfile.TemporaryDirectory() as folder:
             stores = {layer: RowStore(Path(folder) / str(i), memory / len(wanted)) for i, layer in enumerate(wanted)}
-            n_sounds, different = 0, Different(names)
-            for batch in _batches(different.of(sounds), batch_size):
+            n_sounds, different = 0, UniqueSignals(names)
+            for batch in _batches(different.filter(sounds), batch_size):
                 with torch.no_grad():
                     signals = batch.to(device=model.device, dtype=model.dtype).view(len(batch), *model.signal_shape)
                     activations = model.activations(signals, taps, optional=optional)
@@ -184,7 +187,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 if progress is not None:
                     progress(n_sounds)
             if different.repeats:
-                told = some_of([f"{name} is {other}" for name, other in different.repeats])
+                told = first_few([f"{name} is {other}" for name, other in different.repeats])
                 warnings.warn(f"{len(different.repeats)} repeated sound(s) left out: {told}", AudioMetamerWarning, stacklevel=2)
                 source = f"{source}; {len(different.repeats)} repeated left out".removeprefix("; ")
             if n_sounds < 2:
@@ -214,13 +217,34 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def load(cls, path: str | os.PathLike[str]) -> "NullDistribution":
         """Read what `save` wrote."""
         try:
-            return msgspec.json.decode(content_of(path), type=cls)
+            return msgspec.json.decode(read_file_bytes(path), type=cls)
         except OSError as error:
             raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, AudioMetamerError) as error:
             raise AudioMetamerError(
                 f"{path} is not a null distribution: {first_line(error)}; measure it again with `audiometamer null`"
             ) from error
+
+
+def default_null(model: Model) -> NullDistribution | None:
+    """The null distribution that comes with a model, or with those that it joins; None if there is none."""
+    if isinstance(model.network, Joined):
+        return _joined_null(model.network)
+    if model.folder is None or not (model.folder / "null.json").exists():
+        return None
+    return NullDistribution.load(model.folder / "null.json")
+
+
+def _joined_null(network: Joined) -> NullDistribution | None:
+    nulls = {name: null for name, model in network.models.items() if (null := default_null(model)) is not None}
+    if not nulls:
+        return None
+    return NullDistribution(
+        min(null.pairs for null in nulls.values()),
+        min(null.sounds for null in nulls.values()),
+        "; ".join(f"{name}: {null.source}" for name, null in nulls.items()),
+        {f"{name}.{layer}": metrics for name, null in nulls.items() for layer, metrics in null.layers.items()},
+    )
 
 
 def judge_sha256(model: Model, null: NullDistribution | None) -> str:
@@ -297,14 +321,14 @@ def _check_measured(names: Sequence[str], found: Mapping[str, Any], *, asked: bo
 
 def _compare_all(store: RowStore, memory: float) -> dict[str, MetricNull]:
     rows = store.matrix()
-    products = gram(rows, memory)
+    products = gram_matrix(rows, memory)
     sums = np.array([row.sum(dtype=np.float64) for row in rows])
     ranks = _ranked(rows, store.path.with_suffix(".ranks"), in_file=store.in_file)
     middle = (rows.shape[1] + 1) / 2
     values = {
         "snr_db": _snr(products),
-        "pearson_r2": correlations(products, sums, rows.shape[1]) ** 2,
-        "spearman_rho": correlations(gram(ranks, memory, shift=middle), np.zeros(len(rows)), rows.shape[1]),
+        "pearson_r2": pairwise_correlations(products, sums, rows.shape[1]) ** 2,
+        "spearman_rho": pairwise_correlations(gram_matrix(ranks, memory, shift=middle), np.zeros(len(rows)), rows.shape[1]),
     }
     return {metric: MetricNull(float(np.clip(v.max(), -_LARGEST, _LARGEST)), _quantiles(v)) for metric, v in values.items()}
 

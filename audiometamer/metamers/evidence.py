@@ -42,7 +42,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     layer: str | None = None
 
 
-class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EarlierVerdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An earlier verdict, and the SHA-256 of what it was based on (None: not recorded)."""
 
     verdict: Verdict
@@ -113,7 +113,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     classes: dict[str, int] = {}
     limits: list[str] = []
     judged_by: str | None = None
-    earlier_verdicts: list[Judged] = []
+    earlier_verdicts: list[EarlierVerdict] = []
     source: ClipSource | None = None
     signal_sha256: str = ""
     original_sha256: str = ""

@@ -1,4 +1,4 @@
-"""The picture beside a clip's metamers: what they sound like to the ear, and how well they match."""
+"""The figure of a clip's metamers: their cochleagrams, and how well their activations match."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,16 +8,19 @@ import torch
 from torch import Tensor
 
 from audiometamer.cochleagram import Cochleagram
-from audiometamer.drawing import names_as_they_are
+from audiometamer.drawing import literal_text
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write
-from audiometamer.metamers.synthesis import Metamer, places
-from audiometamer.metamers.verdicts import verdict_word
-from audiometamer.models.model import Model, record
+from audiometamer.metamers.captions import caption, original_caption, verdict_colour
+from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.settings import places
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _MAX_POINTS = 3000
 _LEGEND = (
@@ -25,14 +28,63 @@ _LEGEND = (
     "each unit of that layer: its activation\nby the metamer against that by the original.\n"
     "On the line: the layer cannot tell them apart."
 )
-_COLOURS = {"passed": "#2f7d32", "failed": "#b3261e", "no verdict": "#555555"}
 
 
-@names_as_they_are()
+@literal_text()
+def plot_metamers(metamers: Sequence[Metamer], model: Model | None = None) -> "Figure":
+    """Plot a clip and its metamers one below the other: sounds as cochleagrams, images as they are.
+
+    Parameters
+    ----------
+    metamers : sequence of Metamer
+        Of one clip, or one given target.
+    model : Model, optional
+        Adds, beside each metamer, its activations at the matched layer against those of the original, and shows sounds by the
+        model's own cochleagram. Default: signals alone, by the published cochleagram.
+
+    Returns
+    -------
+    matplotlib Figure
+        Notebooks show it; `figure.savefig` writes it.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there are none, or they are of several clips.
+    """
+    from matplotlib.figure import Figure
+
+    if not metamers:
+        raise AudioMetamerError("a figure needs at least one metamer")
+    clip, sample_rate = metamers[0].clip, metamers[0].evidence.sample_rate
+    if other := next((m.clip.name for m in metamers if m.clip.name != clip.name), None):
+        raise AudioMetamerError(f"metamers of {clip.name!r} and of {other!r}; a figure shows those of one clip")
+    signals = [m.samples for m in metamers]
+    titles = [caption(m.evidence) for m in metamers]
+    colours = [verdict_colour(m.passed) for m in metamers]
+    if isinstance(clip, Clip):
+        signals.insert(0, clip.samples)
+        titles.insert(0, original_caption(clip.name, metamers[0].evidence))
+        colours.insert(0, "black")
+    rows, columns = len(signals), 1 if model is None else 2
+    figure = Figure(figsize=(10 if columns == 2 else 7.7, 1.75 * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, columns, width_ratios=(3.4, 1)[:columns], squeeze=False)
+    if model is not None:
+        draw_signals(model, signals, axes[:, 0])
+    elif sample_rate is None:
+        _draw_images(signals, axes[:, 0])
+    else:
+        _draw_cochleagrams(Cochleagram.for_rate(sample_rate), signals, axes[:, 0])
+    for axis, title, colour in zip(axes[:, 0], titles, colours, strict=True):
+        axis.set_title(title, loc="left", fontsize=9, color=colour)
+    if model is not None:
+        _draw_activations(model, metamers, [*axes[:, 1]])
+    return figure
+
+
+@literal_text()
 def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
-    """Write a PNG: a clip and its metamers one under the other, and activation against activation.
-
-    Sounds are shown as cochleagrams.
+    """Write `plot_metamers` as a PNG.
 
     Parameters
     ----------
@@ -41,53 +93,43 @@ def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
     metamers : sequence of Metamer
         Of one clip, or one given target.
     path : path
+
+    Raises
+    ------
+    AudioMetamerError
+        As `plot_metamers`; or if the file cannot be written.
     """
-    import matplotlib
-
-    matplotlib.use("agg", force=False)
-    import matplotlib.pyplot as plt
-
-    if not metamers:
-        raise AudioMetamerError(f"{path}: a figure needs at least one metamer")
-    clip = metamers[0].clip
-    labels = metamers[0].evidence.verdict.labels.values()
-    signals, titles, colours = [m.samples for m in metamers], [_title(m) for m in metamers], [_colour(m) for m in metamers]
-    if isinstance(clip, Clip):
-        signals.insert(0, clip.samples)
-        titles.insert(0, f"original: {clip.name}" + "".join(f' (the model: "{natural}")' for natural, _ in labels))
-        colours.insert(0, "black")
-    rows = len(signals)
-    figure, axes = plt.subplots(
-        rows, 2, figsize=(10, 1.75 * rows + 0.6), width_ratios=(3.4, 1), layout="constrained", squeeze=False
-    )
-    draw_signals(model, signals, axes[:, 0])
-    for axis, title, colour in zip(axes[:, 0], titles, colours, strict=True):
-        axis.set_title(title, loc="left", fontsize=9, color=colour)
-    if isinstance(clip, Clip):
-        axes[0, 1].axis("off")
-        axes[0, 1].text(0, 0.5, _LEGEND, fontsize=8, va="center", transform=axes[0, 1].transAxes)
-    for axis, metamer in zip(axes[-len(metamers) :, 1], metamers, strict=True):
-        _scatter(axis, model, metamer)
-    axes[-1, 1].set_xlabel("original", fontsize=8)
+    figure = plot_metamers(metamers, model)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=110)
-    plt.close(figure)
+
+
+def can_draw(model: Model) -> bool:
+    """Whether the signals of a model can be drawn: sounds and images can."""
+    return model.sample_rate is not None or (len(model.signal_shape) == 3 and model.signal_shape[0] in (1, 3))
 
 
 def draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]") -> None:
-    """Each signal on its axis: a cochleagram, all of the first one's range, or an image.
+    """Draw each signal on its axes: a cochleagram, with the colour scale of the first one, or an image.
 
     A two-channel sound has two, one above the other.
     """
     if model.sample_rate is None:
-        for signal, axis in zip(signals, axes, strict=True):
-            axis.imshow(signal.permute(1, 2, 0).numpy(), vmin=0, vmax=1, cmap="gray", interpolation="nearest")
-            axis.set_anchor("W")
-            axis.axis("off")
-        return
-    ear = display_cochleagram(model)
+        _draw_images(signals, axes)
+    else:
+        _draw_cochleagrams(display_cochleagram(model), [s.to(dtype=model.dtype, device=model.device) for s in signals], axes)
+
+
+def _draw_images(signals: Sequence[Tensor], axes: "Iterable[Axes]") -> None:
+    for signal, axis in zip(signals, axes, strict=True):
+        axis.imshow(signal.permute(1, 2, 0).numpy(), vmin=0, vmax=1, cmap="gray", interpolation="nearest")
+        axis.set_anchor("W")
+        axis.axis("off")
+
+
+def _draw_cochleagrams(ear: Cochleagram, signals: Sequence[Tensor], axes: "Iterable[Axes]") -> None:
     with torch.no_grad():
-        cochleagrams = [ear(s.reshape(model.channels, -1).to(dtype=model.dtype, device=model.device)) for s in signals]
+        cochleagrams = [ear(signal.reshape(-1, signal.shape[-1])) for signal in signals]
     for k, (channels, axis) in enumerate(zip(cochleagrams, axes, strict=True), start=1):
         for cochleagram, place in zip(channels, _places(axis, len(channels)), strict=True):
             ear.plot(cochleagram, place, vmin=0, vmax=float(cochleagrams[0].max()))
@@ -95,6 +137,16 @@ def draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]"
                 place.set_xlabel("")
         if k == len(cochleagrams):
             axis.set_xlabel("time (s)")
+
+
+def _draw_activations(model: Model, metamers: Sequence[Metamer], axes: "Sequence[Axes]") -> None:
+    """Scatter plots in the last axes, one for each metamer; what they show in the first, beside the original."""
+    if len(axes) > len(metamers):
+        axes[0].axis("off")
+        axes[0].text(0, 0.5, _LEGEND, fontsize=8, va="center", transform=axes[0].transAxes)
+    for axis, metamer in zip(axes[-len(metamers) :], metamers, strict=True):
+        _scatter(axis, model, metamer)
+    axes[-1].set_xlabel("original", fontsize=8)
 
 
 def _places(axis: "Axes", channels: int) -> "list[Axes]":
@@ -116,7 +168,7 @@ def _places(axis: "Axes", channels: int) -> "list[Axes]":
 
 
 def display_cochleagram(model: Model) -> Cochleagram:
-    """What sounds of a model are looked at with: its own cochleagram, or one for its rate."""
+    """The cochleagram that shows sounds of a model: its own front end, or one for its sample rate."""
     if isinstance(model.front_end, Cochleagram):
         return model.front_end
     if model.sample_rate is None:
@@ -124,27 +176,12 @@ def display_cochleagram(model: Model) -> Cochleagram:
     return Cochleagram.for_rate(model.sample_rate)
 
 
-def _colour(metamer: Metamer) -> str:
-    return _COLOURS[verdict_word(metamer.passed)]
-
-
-def _title(metamer: Metamer) -> str:
-    evidence = metamer.evidence
-    measured, word = evidence.similarity[evidence.settings.layer], verdict_word(metamer.passed)
-    snr = measured["snr_db"]
-    heard = "".join(f', the model: "{label}"' for _, label in evidence.verdict.labels.values())
-    return (
-        f"{evidence.settings.layer}: {word} (SNR {'∞' if snr is None else f'{snr:.1f}'} dB, "
-        f"ρ {measured['spearman_rho']:.3f}, R² {measured['pearson_r2']:.3f}{heard})"
-    )
-
-
 def _scatter(axis: "Axes", model: Model, metamer: Metamer) -> None:
     natural, synthetic = (torch.cat([a.flatten() for a in side.values()]).cpu().numpy() for side in _activations(model, metamer))
     step = max(len(natural) // _MAX_POINTS, 1)
     low, high = min(natural.min(), synthetic.min()), max(natural.max(), synthetic.max())
     axis.plot([low, high], [low, high], color="0.6", linewidth=0.8)
-    axis.plot(natural[::step], synthetic[::step], ".", markersize=2, color=_colour(metamer), rasterized=True)
+    axis.plot(natural[::step], synthetic[::step], ".", markersize=2, color=verdict_colour(metamer.passed), rasterized=True)
     axis.set_ylabel("metamer", fontsize=8)
     axis.tick_params(labelsize=7)
     axis.locator_params(nbins=4)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.whole_numbers import seed_of
+from audiometamer.io.integers import as_seed
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.models.inputs import load_clip
 from audiometamer.models.model import Model
@@ -92,7 +92,7 @@ def as_seeds(seed: Iterable[Any] | Any) -> list[int]:
         seeds = [seed]
     if not seeds:
         raise AudioMetamerError("there are no seeds: the list of them is empty")
-    return [seed_of(each) for each in seeds]
+    return [as_seed(each) for each in seeds]
 
 
 def _iterated(values: Any, what: str) -> Iterable[Any]:

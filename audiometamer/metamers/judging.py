@@ -10,13 +10,16 @@ from msgspec.structs import replace
 
 from audiometamer.io.files import write_json
 from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity
-from audiometamer.metamers.evidence import Evidence, Judged
-from audiometamer.metamers.files import checkpoint_path, read_evidence, read_metamer, record_path
-from audiometamer.metamers.results import Summary
-from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer, labels_heard, places, resumption
+from audiometamer.metamers.evidence import EarlierVerdict, Evidence
+from audiometamer.metamers.layout import checkpoint_path, record_path
+from audiometamer.metamers.measuring import paired_labels
+from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.scheduling import resumption
+from audiometamer.metamers.settings import places
+from audiometamer.metamers.summaries import EvidenceSummary
 from audiometamer.metamers.unfinished import save_unfinished
-from audiometamer.models.model import Model, record
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
 
 
@@ -25,14 +28,14 @@ def covers(null: NullDistribution | None, layer: str) -> bool:
     return null is not None and any(place in null.layers for place in places(layer))
 
 
-def is_out_of_date(evidence: Summary | Evidence, judge: str, *, has_null: bool) -> bool:
+def is_out_of_date(evidence: EvidenceSummary | Evidence, judge: str, *, has_null: bool) -> bool:
     """Whether a verdict is to be given anew.
 
     A verdict based on a null distribution is kept where there is none now.
 
     Parameters
     ----------
-    evidence : Summary or Evidence
+    evidence : EvidenceSummary or Evidence
     judge : str
         What verdicts are based on now, from `judge_sha256`.
     has_null : bool
@@ -41,7 +44,7 @@ def is_out_of_date(evidence: Summary | Evidence, judge: str, *, has_null: bool) 
     return evidence.judged_by != judge and (has_null or not evidence.verdict.beyond_null)
 
 
-def judged_anew(model: Model, metamer: Metamer, null: NullDistribution | None) -> Metamer:
+def rejudged(model: Model, metamer: Metamer, null: NullDistribution | None) -> Metamer:
     """The same signal with a new verdict; the earlier one, and what it was based on, stay in its evidence.
 
     Parameters
@@ -56,35 +59,36 @@ def judged_anew(model: Model, metamer: Metamer, null: NullDistribution | None) -
     batch = torch.stack([s.to(dtype=model.dtype, device=model.device).view(model.signal_shape) for s in signals])
     with torch.no_grad():
         found = record(model, batch, names)
-        labels = labels_heard(model, model.logits(model(batch)), names) if isinstance(clip, Clip) else {}
+        labels = paired_labels(model, model.logits(model(batch)), names) if isinstance(clip, Clip) else {}
     targets = {place: a[0] if isinstance(clip, Clip) else clip.at(place).to(a) for place, a in found.items()}
     measured = {place: similarity(targets[place], found[place][-1]) for place in names}
     verdict = judge_all(measured, null.layers if null else {}, labels)
-    before = [*evidence.earlier_verdicts, Judged(evidence.verdict, evidence.judged_by)]
+    before = [*evidence.earlier_verdicts, EarlierVerdict(evidence.verdict, evidence.judged_by)]
     judge = judge_sha256(model, null)
     return changed(metamer, evidence=replace(evidence, verdict=verdict, judged_by=judge, earlier_verdicts=before))
 
 
-def judge_saved(model: Model, out: Path, settings: Settings, null: NullDistribution | None) -> Metamer | None:
-    """Judge a metamer of `synth` anew if its verdict is out of date; None if it is not.
+def rejudge_saved(model: Model, out: Path, metamer: Metamer, null: NullDistribution | None) -> Metamer | None:
+    """Judge a metamer of `synth` again if its verdict is out of date; None if it is not.
 
-    If it failed and its method has other attempts for it, a checkpoint is written from which its synthesis resumes.
+    If it failed and its method has other attempts for it, a checkpoint is written from which its synthesis can_resume.
 
     Parameters
     ----------
     model : Model
     out : path
-    settings : Settings
+    metamer : Metamer
+        As it was read from `out`.
     null : NullDistribution or None
     """
-    path = record_path(out, settings)
+    settings = metamer.evidence.settings
     judge, has_null = judge_sha256(model, null), covers(null, settings.layer)
-    if not is_out_of_date(read_evidence(path), judge, has_null=has_null):
+    if not is_out_of_date(metamer.evidence, judge, has_null=has_null):
         return None
-    metamer = judged_anew(model, read_metamer(path), null)
+    metamer = rejudged(model, metamer, null)
     if (unfinished := resumption(model, metamer, settings)) is not None:
         save_unfinished(checkpoint_path(out, settings), unfinished)  # first: a verdict that is written is not given again
-    write_json(path, metamer.evidence)
+    write_json(record_path(out, settings), metamer.evidence)
     return metamer
 
 

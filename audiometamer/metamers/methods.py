@@ -1,41 +1,21 @@
-"""Methods of synthesis by name: which steps, how many, and what to do with a signal that does not move."""
+"""Methods of synthesis: which attempts are made at a metamer, with which optimiser, loss and stopping rule."""
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
-
-import torch
-from torch import Tensor
+from types import FunctionType
+from typing import Any, NamedTuple
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.matching.loop import StoppingRule
+from audiometamer.io.fingerprints import fingerprint_of
+from audiometamer.io.integers import as_integer
+from audiometamer.matching.loop import check_optimizer
 from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roots
-from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, State
+from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, Phases
+from audiometamer.matching.stopping import StoppingRule, Stuck
 
-
-@dataclass(frozen=True)
-class Phases:
-    """One optimiser for the first `switch` steps, another, counting its steps from 0, for the rest."""
-
-    first: Optimizer
-    switch: int
-    second: Optimizer
-
-    def init(self, signals: Tensor) -> State:
-        return {
-            f"{phase}.{name}": tensor
-            for phase, optimizer in (("first", self.first), ("second", self.second))
-            for name, tensor in optimizer.init(signals).items()
-        }
-
-    def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
-        phase, optimizer, count = (
-            ("first", self.first, step) if step < self.switch else ("second", self.second, step - self.switch)
-        )
-        own = {name.removeprefix(f"{phase}."): t for name, t in state.items() if name.startswith(f"{phase}.")}
-        signals, own_after = optimizer.step(count, signals, gradients, own)
-        return signals, {**state, **{f"{phase}.{name}": tensor for name, tensor in own_after.items()}}
+_OURS = __package__.partition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -47,138 +27,213 @@ class Attempt:
     name : str
         For the record.
     optimizer : callable
-        Number of steps to an optimiser.
-    goes_on : bool
-        Whether it starts from the best signal so far, and not from noise. Default False.
-    stretch : int
+        Number of steps to an `Optimizer`.
+    warm_start : bool
+        Whether it starts from the best signal so far instead of noise. Default False.
+    steps_factor : int
         Factor on the number of steps. Default 1.
     loss : callable, optional
-        What is minimised, if not the method's loss.
+        Loss to minimise. Default: the method's.
     gradient_clip : float
-        Factor on the largest derivative of a cochleagram's compression: with less, what is quiet in the target steers less.
+        Factor on the largest derivative of a cochleagram's compression: the less, the less the quiet parts of the target steer.
         Default 1.
     straight_through : bool
         Whether silent units that should be active count as zero, not by how far they are below it; see `losses.rectified`.
         Default False.
     layer_before : bool
-        Whether the layer that the model lists before the wanted one is matched in its place, if there is one and the target is a
-        signal's. Default False.
+        Whether it matches the layer that the model lists before the wanted one, if there is one and the target is that of a clip.
+        Default False.
+    stop : callable, optional
+        Number of steps to a stopping rule, such as ``lambda steps: Plateau(100)``. An attribute `outcome` of the rule is its word
+        in the record; after ``"stuck"`` no warm start is made. Default: see `Method.stopping_rule`.
     """
 
     name: str
     optimizer: Callable[[int], Optimizer]
-    goes_on: bool = False
-    stretch: int = 1
+    warm_start: bool = False
+    steps_factor: int = 1
     loss: Loss | None = None
     gradient_clip: float = 1.0
     straight_through: bool = False
     layer_before: bool = False
+    stop: Callable[[int], StoppingRule] | None = None
+
+    def __post_init__(self) -> None:
+        as_integer(self.steps_factor, f"steps_factor of attempt {self.name!r}", least=1)
+        for what, example in (("optimizer", "lambda steps: LBFGS()"), ("stop", "lambda steps: Plateau(100)")):
+            value = getattr(self, what)
+            if not callable(value) and not (what == "stop" and value is None):
+                found = f"{what} of attempt {self.name!r} is {type(value).__name__}"
+                raise AudioMetamerError(f"{found}; give a function of the number of steps: {example}")
 
 
 @dataclass(frozen=True)
 class Method:
-    """A named procedure.
+    """A procedure of synthesis: `synthesize` takes it as well as the name of one.
 
     Parameters
     ----------
     name : str
     steps : int
-        Default number of steps of an attempt, before its stretch.
-    expected_steps : int
-        Mean number of steps that a metamer takes, over its attempts, at the default.
+        Default number of steps of an attempt, before its `steps_factor`.
     attempts : tuple of Attempt
         The first is made with every signal; each next one with the signals that have not passed. One that starts from noise draws
-        its own; one that goes on leaves out the signals that just got stuck.
+        its own; a warm start leaves out the signals that have just got stuck.
     loss : callable
-        What is minimised, unless the caller or an attempt says otherwise.
+        Loss to minimise, unless the caller or an attempt has another. Default `relative_l2`.
     description : str
+    expected_steps : int, optional
+        Mean number of steps that a metamer takes over all its attempts; for estimates of time. Default: `steps`.
     margin : float
-        Of silent units at a ReLU, or at a pool of one, as a fraction of the target's mean; see `losses.rectified`. Default 0: the
-        ReLU is straight-through, as published.
+        Margin of silent units at a ReLU, or at a pool of one, as a fraction of the target's mean; see `losses.rectified`.
+        Default 0: the ReLU is straight-through, as published.
     version : int
-        Raised with every change of the code that gives other samples and does not show in what is above. Default 1.
+        Raised with every change of the code that gives other samples and does not show in the other parameters. Default 1.
     """
 
     name: str
     steps: int
-    expected_steps: int
     attempts: tuple[Attempt, ...]
-    loss: Loss
-    description: str
+    loss: Loss = relative_l2
+    description: str = ""
+    expected_steps: int = 0
     margin: float = 0.0
     version: int = 1
 
+    def __post_init__(self) -> None:
+        where = f"method {self.name!r}"
+        object.__setattr__(self, "attempts", tuple(self.attempts))
+        object.__setattr__(self, "expected_steps", self.expected_steps or as_integer(self.steps, f"steps of {where}", least=1))
+        if not self.attempts or not all(isinstance(attempt, Attempt) for attempt in self.attempts):
+            raise AudioMetamerError(f"attempts of {where} is {self.attempts!r}; it must hold one or more of class Attempt")
+        if self.attempts[0].warm_start:
+            raise AudioMetamerError(f"the first attempt of {where} is a warm start, and there is no signal to start from yet")
+
+    def stopping_rule(self, attempt: Attempt, steps: int) -> StoppingRule | None:
+        """Stopping rule of an attempt of so many steps.
+
+        By default an attempt from noise, in a method with others, stops the signals whose loss has not fallen by a quarter half
+        way; warm starts and single attempts take all their steps.
+        """
+        if attempt.stop is not None:
+            return attempt.stop(steps)
+        return None if attempt.warm_start or len(self.attempts) == 1 else Stuck(after=-(-steps // 2))
+
+    def check(self, steps: int) -> None:
+        """Raise if a part is not what it should be, at some number of steps."""
+        for attempt in self.attempts:
+            check_optimizer(attempt.optimizer(steps * attempt.steps_factor))
+            if not callable(rule := self.stopping_rule(attempt, steps)) and rule is not None:
+                raise AudioMetamerError(f"stop of attempt {attempt.name!r} returns {rule!r}; it must return a stopping rule")
+
     def fingerprint(self) -> str:
-        """SHA-256 of everything here that decides the samples; not of descriptions and expectations."""
-        attempts = [
-            f"{each.optimizer(self.steps)!r} {each.goes_on} {each.stretch} {each.gradient_clip!r} {each.straight_through} "
-            f"{_told(each.loss)}{' layer before' if each.layer_before else ''}"
-            for each in self.attempts
-        ]
+        """SHA-256 of everything that decides the samples, not of description and expected steps; the same in every process."""
+        attempts = [self._text_of(attempt) for attempt in self.attempts]
         numbers = f"{self.steps} {self.margin!r} {self.version}"
-        return hashlib.sha256("\n".join([numbers, _told(self.loss), *attempts]).encode()).hexdigest()
+        return hashlib.sha256("\n".join([numbers, _loss_text(self.loss), *attempts]).encode()).hexdigest()
+
+    def _text_of(self, attempt: Attempt) -> str:
+        numbers = f"{attempt.warm_start} {attempt.steps_factor} {attempt.gradient_clip!r} {attempt.straight_through}"
+        before = " layer before" if attempt.layer_before else ""
+        stop = f" stop {_text(attempt.stop(self.steps))}" if attempt.stop else ""
+        return f"{_text(attempt.optimizer(self.steps))} {numbers} {_loss_text(attempt.loss)}{before}{stop}"
+
+    @property
+    def recorded_name(self) -> str:
+        """Name in a metamer's settings: of a method that does not come with audiometamer, followed by its fingerprint."""
+        fingerprint = self.fingerprint()
+        known = METHODS.get(self.name)
+        if known is not None and (known is self or known.fingerprint() == fingerprint):
+            return self.name
+        return f"{self.name} {fingerprint[:12]}"
 
 
-def _told(loss: Loss | None) -> str:
-    """A loss in words that are the same in every process: its name, with the options that it was given."""
-    if isinstance(loss, partial):
-        return f"{_told(loss.func)} {sorted(loss.keywords.items())}"
-    return str(getattr(loss, "__qualname__", None if loss is None else repr(loss)))
+def _text(part: Any) -> str:
+    """The `repr` of a part of a method; of parts that are not ours, which may show a place in memory, the fingerprint."""
+    if part is None or isinstance(part, bool | int | float | str):
+        return repr(part)
+    if isinstance(part, tuple):
+        return f"({', '.join(map(_text, part))})"
+    if is_dataclass(part) and type(part).__module__.partition(".")[0] == _OURS:
+        return (
+            f"{type(part).__qualname__}({', '.join(f'{each.name}={_text(getattr(part, each.name))}' for each in fields(part))})"
+        )
+    return fingerprint_of(part)
+
+
+def _loss_text(loss: Loss | None) -> str:
+    """The name of a loss, with the options that it was given; of one that is not ours, the fingerprint."""
+    if isinstance(loss, partial) and not loss.args:
+        return f"{_loss_text(loss.func)} {sorted(loss.keywords.items())}"
+    if loss is None or (isinstance(loss, FunctionType) and loss.__closure__ is None and loss.__module__.startswith(f"{_OURS}.")):
+        return str(getattr(loss, "__qualname__", None))
+    return fingerprint_of(loss)
 
 
 def _published(steps: int) -> Optimizer:
     return NormalizedDescent(Halving(1.0, max(steps // 8, 1)))
 
 
-def _momentum(size: float) -> Callable[[int], Optimizer]:
-    return lambda steps: NormalizedDescent(Cosine(size, steps), momentum=0.9)
+def _momentum(size: float, steps: int) -> Optimizer:
+    return NormalizedDescent(Cosine(size, steps), momentum=0.9)
 
 
-def _grown(size: float) -> Callable[[int], Optimizer]:
+def _growth_then_momentum(size: float, steps: int) -> Optimizer:
     """Steps of one size without momentum out of near silence, 30 of them or a quarter of all; then momentum."""
-
-    def optimizer(steps: int) -> Optimizer:
-        growth = min(30, steps // 4)
-        return Phases(NormalizedDescent(Constant(size)), growth, _momentum(size)(steps - growth))
-
-    return optimizer
+    growth = min(30, steps // 4)
+    return Phases(NormalizedDescent(Constant(size)), growth, _momentum(size, steps - growth))
 
 
-def _start(
-    name: str,
-    size: float,
-    *,
-    stretch: int = 1,
-    gradient_clip: float = 1.0,
-    straight_through: bool = False,
-    layer_before: bool = False,
-) -> Attempt:
-    return Attempt(
-        f"{name}growth, then momentum",
-        _grown(size),
-        stretch=stretch,
-        gradient_clip=gradient_clip,
-        straight_through=straight_through,
-        layer_before=layer_before,
-    )
+class _Row(NamedTuple):
+    """An attempt of the default method; without a name it is a warm start."""
+
+    name: str | None
+    size: float
+    steps_factor: int
+    gradient_clip: float
+    straight_through: bool
+    layer_before: bool
+
+    def attempt(self) -> Attempt:
+        if self.name is None:
+            # Near the end of a synthesis small activations matter more.
+            name, optimizer, loss = "going on with gentle momentum", _momentum, partial(relative_l2_with_roots, offset=0.001)
+        else:
+            name, optimizer, loss = f"{self.name}growth, then momentum", _growth_then_momentum, None
+        return Attempt(
+            name,
+            partial(optimizer, self.size),
+            warm_start=self.name is None,
+            steps_factor=self.steps_factor,
+            loss=loss,
+            gradient_clip=self.gradient_clip,
+            straight_through=self.straight_through,
+            layer_before=self.layer_before,
+        )
 
 
-def _going_on(*, gradient_clip: float = 1.0, straight_through: bool = False) -> Attempt:
-    """With gentle momentum; near the end small activations matter more."""
-    loss = partial(relative_l2_with_roots, offset=0.001)
-    return Attempt(
-        "going on with gentle momentum",
-        _momentum(0.1),
-        goes_on=True,
-        loss=loss,
-        gradient_clip=gradient_clip,
-        straight_through=straight_through,
-    )
-
-
-# Of the compression's largest derivative. With it deep layers pass more often at once; what it does not help, more often passes
-# without it. The same holds of counting silent units by how far they are below zero (docs/optimisers.md). So attempts take turns.
-_LESS = 0.4
+# With less than the compression's largest derivative, deep layers pass more often in the first attempt; what it does not help
+# passes more often without it. The same holds for counting silent units by how far they are below zero (docs/optimisers.md). So
+# attempts take turns.
+_DEFAULT = (
+    #    name                             size  factor  clip  straight-through  layer before
+    _Row("",                              0.3,  1,      0.4,  False,            False),
+    _Row(None,                            0.1,  1,      0.4,  False,            False),
+    _Row(None,                            0.1,  1,      1.0,  True,             False),
+    _Row("longer: ",                      0.3,  2,      1.0,  True,             False),
+    _Row(None,                            0.1,  1,      1.0,  False,            False),
+    _Row("longer and bolder: ",           1.0,  2,      0.4,  False,            False),
+    _Row(None,                            0.1,  1,      0.4,  True,             False),
+    _Row("longest and gentle: ",          0.05, 3,      1.0,  True,             False),
+    _Row(None,                            0.1,  1,      1.0,  False,            False),
+    _Row(None,                            0.1,  1,      0.4,  True,             False),
+    _Row("by the layer before: ",         0.3,  1,      0.4,  False,            True),
+    _Row(None,                            0.1,  1,      0.4,  False,            False),
+    _Row(None,                            0.1,  1,      1.0,  True,             False),
+    _Row("by the layer before, longer: ", 0.3,  2,      1.0,  False,            True),
+    _Row(None,                            0.1,  1,      1.0,  False,            False),
+    _Row(None,                            0.1,  1,      0.4,  True,             False),
+)  # fmt: skip
 
 METHODS = {
     method.name: method
@@ -186,37 +241,19 @@ METHODS = {
         Method(
             "default",
             200,
-            280,  # over twenty recordings at all layers of three networks (docs/optimisers.md)
-            (
-                _start("", 0.3, gradient_clip=_LESS),
-                _going_on(gradient_clip=_LESS),
-                _going_on(straight_through=True),
-                _start("longer: ", 0.3, stretch=2, straight_through=True),
-                _going_on(),
-                _start("longer and bolder: ", 1.0, stretch=2, gradient_clip=_LESS),
-                _going_on(gradient_clip=_LESS, straight_through=True),
-                _start("longest and gentle: ", 0.05, stretch=3, straight_through=True),
-                _going_on(),
-                _going_on(gradient_clip=_LESS, straight_through=True),
-                _start("by the layer before: ", 0.3, gradient_clip=_LESS, layer_before=True),
-                _going_on(gradient_clip=_LESS),
-                _going_on(straight_through=True),
-                _start("by the layer before, longer: ", 0.3, stretch=2, layer_before=True),
-                _going_on(),
-                _going_on(gradient_clip=_LESS, straight_through=True),
-            ),
+            tuple(row.attempt() for row in _DEFAULT),
             relative_l2_with_roots,
             "equal steps out of near silence, then momentum on the normalised gradient with a step size falling along a cosine; "
-            "what did not pass goes on with smaller steps, and what still does not, or got stuck, begins again from other noise, "
+            "what did not pass continues with smaller steps, and what still does not, or got stuck, starts from other noise "
             "with more steps, in the last attempts at the layer before; in some attempts silent units count by how far they are "
             "below zero, in others a ReLU that the layer is, or pools, is straight-through, and in some the cochleagram's "
             "compression has a smaller largest derivative",
+            expected_steps=280,  # over twenty recordings at all layers of three networks (docs/optimisers.md)
             margin=0.01,
             version=2,
         ),
         Method(
             "feather2023",
-            24_000,
             24_000,
             (Attempt("published", _published),),
             relative_l2,
@@ -226,23 +263,10 @@ METHODS = {
 }
 
 
-def load_method(name: str) -> Method:
-    """A method by name: ``default`` or ``feather2023``."""
-    if name not in METHODS:
-        raise AudioMetamerError(f"there is no method {name!r}; there are {', '.join(METHODS)}")
-    return METHODS[name]
-
-
-def stuck_after(step: int) -> StoppingRule:
-    """Stops, at one step, the signals whose loss has not fallen by a quarter since the start (2.5 dB for `relative_l2`)."""
-    initial: Tensor | None = None
-
-    def rule(now: int, losses: Tensor) -> Tensor:
-        nonlocal initial
-        if initial is None:
-            initial = losses
-        if now != step:
-            return torch.zeros_like(losses, dtype=torch.bool)
-        return losses > 0.75 * initial
-
-    return rule
+def load_method(method: str | Method) -> Method:
+    """A method by its name, ``default`` or ``feather2023``; a `Method` is returned as it is."""
+    if isinstance(method, Method):
+        return method
+    if not isinstance(method, str) or method not in METHODS:
+        raise AudioMetamerError(f"there is no method {method!r}; there are {', '.join(METHODS)}")
+    return METHODS[method]

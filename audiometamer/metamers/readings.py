@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from audiometamer.matching.straight_through import straight_through_relu
 from audiometamer.models.activations import Tap
 from audiometamer.models.model import Model
-from audiometamer.models.pooling import knows_regions, max_contribution
+from audiometamer.models.pooling import max_contribution, supports_max_contribution
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,20 @@ def reading(model: Model, place: str, *, unrectified: bool) -> Reading:
     tap = model.tap(place)
     module = model.get_submodule(tap.path)
     if isinstance(module, nn.ReLU):
-        whole = {place: tap.before()}
+        whole = {place: tap.input_tap()}
         if unrectified and tap.part.average is None:
             return Reading(whole, lambda found: tap.part(found[place]), unrectified=True)
         return Reading(whole, lambda found: tap.part(straight_through_relu(found[place])))
-    if unrectified and knows_regions(module) and tap.part.average is None and (relu := model.relu_pooled_by(place)) is not None:
+    if (
+        unrectified
+        and supports_max_contribution(module)
+        and tap.part.average is None
+        and (relu := model.find_pooled_relu(place)) is not None
+    ):
         before = f"{place} before its ReLU"
 
         def with_silent_regions(found: Mapping[str, Tensor]) -> Tensor:
             return found[place] + tap.part(max_contribution(module, found[before]).clamp(max=0))
 
-        return Reading({before: relu.before(), place: tap}, with_silent_regions, unrectified=True)
+        return Reading({before: relu.input_tap(), place: tap}, with_silent_regions, unrectified=True)
     return Reading({place: tap}, lambda found: found[place])

@@ -21,3 +21,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     loss: str
     penalty: str = ""
     domain: str = ""
+
+
+def places(layer: str) -> list[str]:
+    """The layers that are matched at the same time: ``relu1`` and ``relu3`` for ``relu1+relu3``, otherwise one."""
+    return list(dict.fromkeys(layer.split("+")))

@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line
 from audiometamer.io.files import atomic_write
-from audiometamer.matching.loop import MatchState
+from audiometamer.matching.batch import MatchState
 from audiometamer.metamers.evidence import AttemptRecord, Evidence
+from audiometamer.metamers.record_files import CHECKPOINT_KEY
 from audiometamer.metamers.settings import Settings
 
 EVERY = 300.0  # seconds between two checkpoints
@@ -36,7 +36,7 @@ class Unfinished:
         The attempts before it.
     best : tuple of Tensor [shape=signal_shape] and Evidence, or None
         The best of their results.
-    halfway : MatchState or None
+    state : MatchState or None
         Where the attempt is, as a batch of one; None before its first step.
     seconds : float
         Spent so far.
@@ -47,7 +47,7 @@ class Unfinished:
     attempt: int
     tries: list[AttemptRecord]
     best: tuple[Tensor, Evidence] | None
-    halfway: MatchState | None
+    state: MatchState | None
     seconds: float
 
 
@@ -69,22 +69,22 @@ def save_unfinished(path: Path, unfinished: Unfinished) -> None:
     tensors: dict[str, Tensor] = {}
     if unfinished.best is not None:
         tensors["best"] = unfinished.best[0]
-    if (halfway := unfinished.halfway) is not None:
-        tensors |= {"parameters": halfway.parameters, "losses": halfway.losses}
-        tensors |= {f"state.{name}": tensor for name, tensor in halfway.state.items()}
+    if (state := unfinished.state) is not None:
+        tensors |= {"parameters": state.parameters, "losses": state.losses}
+        tensors |= {f"state.{name}": tensor for name, tensor in state.optimizer_state.items()}
     header = _Header(
         unfinished.settings,
         unfinished.fingerprint,
         unfinished.attempt,
         unfinished.tries,
         None if unfinished.best is None else unfinished.best[1],
-        None if halfway is None else halfway.step,
-        [] if halfway is None else halfway.loss_steps,
+        None if state is None else state.step,
+        [] if state is None else state.loss_steps,
         unfinished.seconds,
     )
     with atomic_write(path) as temporary:
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        temporary.write_bytes(safetensors.torch.save(kept, metadata={"unfinished": msgspec.json.encode(header).decode()}))
+        temporary.write_bytes(safetensors.torch.save(kept, metadata={CHECKPOINT_KEY: msgspec.json.encode(header).decode()}))
 
 
 def load_unfinished(path: Path) -> Unfinished | None:
@@ -99,19 +99,19 @@ def load_unfinished(path: Path) -> Unfinished | None:
         return None
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            header = msgspec.json.decode((file.metadata() or {}).get("unfinished", ""), type=_Header)
+            header = msgspec.json.decode((file.metadata() or {}).get(CHECKPOINT_KEY, ""), type=_Header)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-        halfway = None
+        state = None
         if header.step is not None:
-            state = {name.removeprefix("state."): tensor for name, tensor in tensors.items() if name.startswith("state.")}
-            halfway = MatchState(header.step, tensors["parameters"], state, header.loss_steps, tensors["losses"])
+            memory = {name.removeprefix("state."): tensor for name, tensor in tensors.items() if name.startswith("state.")}
+            state = MatchState(header.step, tensors["parameters"], memory, header.loss_steps, tensors["losses"])
         best = None if header.evidence is None else (tensors["best"], header.evidence)
     except (OSError, KeyError, safetensors.SafetensorError, msgspec.MsgspecError) as error:
         raise AudioMetamerError(f"{path} is not a checkpoint: {first_line(error)}") from error
-    return Unfinished(header.settings, header.fingerprint, header.attempt, header.tries, best, halfway, header.seconds)
+    return Unfinished(header.settings, header.fingerprint, header.attempt, header.tries, best, state, header.seconds)
 
 
-def resumes(path: Path, *, seed: int, attempts: int) -> bool:
+def can_resume(path: Path, *, seed: int, attempts: int) -> bool:
     """Whether a checkpoint continues a finished metamer; one that was left as the metamer was finished knows fewer attempts.
 
     Parameters
@@ -179,21 +179,3 @@ class Checkpoints:
             self._latest = time.monotonic()
         if stop:
             raise KeyboardInterrupt
-
-
-def together(rows: Sequence[MatchState], device: torch.device) -> MatchState:
-    """Signals that have come equally far, as one batch."""
-    first = rows[0]
-    return MatchState(
-        first.step,
-        torch.cat([row.parameters for row in rows]).to(device),
-        {name: torch.cat([row.state[name] for row in rows]).to(device) for name in first.state},
-        first.loss_steps,
-        torch.cat([row.losses for row in rows]),
-    )
-
-
-def alone(batch: MatchState, row: int) -> MatchState:
-    """One signal of a batch, as a batch of one."""
-    state = {name: tensor[row : row + 1] for name, tensor in batch.state.items()}
-    return MatchState(batch.step, batch.parameters[row : row + 1], state, batch.loss_steps, batch.losses[row : row + 1])

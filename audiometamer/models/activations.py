@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -32,7 +32,7 @@ class Tap:
         Which item of a tuple, dict or dataclass that it returns, ``1.0`` for the first item of the second; None: the only tensor.
     part : Part
         What of it is meant. Default: all.
-    given : bool
+    capture_input : bool
         Whether what the module was given is meant, not what it returns. Default False.
     """
 
@@ -40,7 +40,7 @@ class Tap:
     call: int | None = None
     key: str | None = None
     part: Part = field(default_factory=Part)
-    given: bool = False
+    capture_input: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "Tap":
@@ -58,9 +58,13 @@ class Tap:
         key = "" if self.key is None else f"[{self.key}]"
         return f"{self.path}{call}{key}{self.part}"
 
-    def before(self) -> "Tap":
+    def narrowed(self, part: str) -> "Tap":
+        """The same place with a further `Part` of it, as ``/frames=0:10``; with the empty text, the same."""
+        return replace(self, part=Part.parse(f"{self.part}{part}".removeprefix("/"))) if part else self
+
+    def input_tap(self) -> "Tap":
         """All of what the same module is given in the same call."""
-        return Tap(self.path, self.call, given=True)
+        return Tap(self.path, self.call, capture_input=True)
 
 
 def split_layer(text: str) -> tuple[str, str]:
@@ -85,24 +89,35 @@ class _Recording:
     """The outputs of one forward pass, by layer."""
 
     taps: Mapping[str, Tap]
+    stop_early: bool
     outputs: dict[str, Tensor] = field(default_factory=dict)
 
-    def take(self, path: str, call: int, output: Any, *, given: bool) -> None:
+    def take(self, path: str, call: int, output: Any, *, capture_input: bool) -> None:
         for layer, tap in self.taps.items():
-            if (tap.path, tap.call or 0, tap.given) != (path, call, given):
+            if (tap.path, tap.capture_input) != (path, capture_input):
+                continue
+            if tap.call is None and call > 0:
+                first = replace(tap, call=0)
+                raise AudioMetamerError(f"layer {layer!r} is called several times in a forward pass; say which: {first}, …")
+            if call != (tap.call or 0):
                 continue
             tensor = _tensor_of(layer, output, tap.key)
-            is_last = len(self.outputs) == len(self.taps) - 1
+            is_last = self.stop_early and len(self.outputs) == len(self.taps) - 1
             # Later modules may work in place; the last one has no later modules.
             self.outputs[layer] = tensor if is_last else tensor.clone()
-        if len(self.outputs) == len(self.taps):
+        if self.stop_early and len(self.outputs) == len(self.taps):
             raise _AllRecorded
 
 
 def record_taps(
-    root: nn.Module, forward: Callable[[], Any], taps: Mapping[str, Tap], *, optional: Collection[str] = ()
+    root: nn.Module,
+    forward: Callable[[], Any],
+    taps: Mapping[str, Tap],
+    *,
+    optional: Collection[str] = (),
+    stop_early: bool = True,
 ) -> dict[str, Tensor]:
-    """Run a forward pass of a module and return the whole outputs of some of its places; it stops after the last one.
+    """Run a forward pass of a module and return the whole outputs of some of its places.
 
     Parameters
     ----------
@@ -114,6 +129,8 @@ def record_taps(
         By the name to return it under.
     optional : collection of str
         Names of those that are left out if the forward pass does not reach them. Default: none.
+    stop_early : bool
+        Whether the forward pass ends after the last of the taps. Default True.
 
     Returns
     -------
@@ -124,10 +141,10 @@ def record_taps(
     AudioMetamerError
         If a place was not reached, or returns no single tensor and no key says which.
     """
-    recording = _Recording(taps)
+    recording = _Recording(taps, stop_early)
     with ExitStack() as hooks:
-        for path, given in {(tap.path, tap.given) for tap in taps.values()}:
-            hooks.callback(_hook(root.get_submodule(path), path, recording, given=given).remove)
+        for path, capture_input in {(tap.path, tap.capture_input) for tap in taps.values()}:
+            hooks.callback(_hook(root.get_submodule(path), path, recording, capture_input=capture_input).remove)
         with suppress(_AllRecorded):
             forward()
     if missed := [layer for layer in taps if layer not in recording.outputs and layer not in optional]:
@@ -135,19 +152,19 @@ def record_taps(
     return {layer: recording.outputs[layer] for layer in taps if layer in recording.outputs}
 
 
-def _hook(module: nn.Module, path: str, recording: _Recording, *, given: bool) -> RemovableHandle:
+def _hook(module: nn.Module, path: str, recording: _Recording, *, capture_input: bool) -> RemovableHandle:
     """From now on, what a module is given, or what it returns, is recorded by the number of its call."""
     calls = count()
 
     def take(value: Any) -> None:
-        recording.take(path, next(calls), value, given=given)
+        recording.take(path, next(calls), value, capture_input=capture_input)
 
-    if given:
-        return module.register_forward_pre_hook(lambda _, args, kwargs: take(first_given(args, kwargs)), with_kwargs=True)
+    if capture_input:
+        return module.register_forward_pre_hook(lambda _, args, kwargs: take(first_input(args, kwargs)), with_kwargs=True)
     return module.register_forward_hook(lambda _module, _args, output: take(output))
 
 
-def first_given(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def first_input(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """What a module is called with: its first argument, or the first tensor among those given by name; None if there is none."""
     return args[0] if args else next((value for value in kwargs.values() if isinstance(value, Tensor)), None)
 
@@ -192,7 +209,7 @@ def _items(output: Any) -> dict[str, Any]:
     return {}
 
 
-def form_of(output: Any) -> str:
+def describe_type(output: Any) -> str:
     """What a module returned, in words."""
     return "tensor" if isinstance(output, Tensor) else f"{type(output).__name__} of {len(_items(output))}"
 
@@ -227,4 +244,4 @@ def unknown_layer(layer: str, known: Iterable[str], *, where: str) -> AudioMetam
 def _tensor_of(layer: str, output: Any, key: str | None) -> Tensor:
     """The tensor that a tap means, out of whatever a module returned or was given."""
     tensors = flattened(output)
-    return tensors[chosen_key(layer, form_of(output), tensors, key)]
+    return tensors[chosen_key(layer, describe_type(output), tensors, key)]

@@ -49,13 +49,13 @@ def _in_order(labels: Any, of: str) -> list[str]:
     return [str(name) for name in labels]
 
 
-def logits_in(output: Any, only_task: str = _ONLY_TASK) -> dict[str, Tensor]:
+def extract_logits(output: Any, only_task: str = _ONLY_TASK) -> dict[str, Tensor]:
     """A network's output as logits [shape=(batch, classes)] by task; empty if it is not of that form."""
     outputs = output if isinstance(output, Mapping) else {only_task: output}
     return {str(task): t for task, t in outputs.items() if isinstance(t, Tensor) and t.ndim == 2 and not t.is_complex()}
 
 
-def check_names(name: str, labels: Names, output: Any) -> None:
+def check_labels(name: str, labels: Names, output: Any) -> None:
     """Raise unless labels name every class of every task that a network answers.
 
     Parameters
@@ -66,7 +66,7 @@ def check_names(name: str, labels: Names, output: Any) -> None:
     output : Any
         The network's output for a batch.
     """
-    found = logits_in(output, next(iter(labels)) if isinstance(labels, Mapping) and len(labels) == 1 else _ONLY_TASK)
+    found = extract_logits(output, next(iter(labels)) if isinstance(labels, Mapping) and len(labels) == 1 else _ONLY_TASK)
     if not found:
         raise AudioMetamerError(
             f"labels were given, but {name} returns {_form(output)} instead of logits (batch, classes); {_mend(output)}"

@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, first_line
-from audiometamer.io.files import check_numbers, is_within, parse_toml, read_unicode
 from audiometamer.io.label_files import checked_labels
+from audiometamer.io.paths import is_safe_relative_path
+from audiometamer.io.reading import read_unicode
+from audiometamer.io.toml_files import check_number_range, parse_toml
 
 
 class FrontEndCard(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,11 +60,11 @@ def read_card(folder: Path) -> Card:
         raise AudioMetamerError(f"{folder} holds no model.toml")
     try:
         content = parse_toml(read_unicode(path))
-        check_numbers(content)
+        check_number_range(content)
         card = msgspec.convert(content, Card)
     except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path}: {first_line(error)}") from error
-    if not is_within(card.weights.file):
+    if not is_safe_relative_path(card.weights.file):
         raise AudioMetamerError(f"{path}: weights.file is {card.weights.file!r}; it must be the name of a file in {folder}")
     checked_labels(card.labels, path)
     return card

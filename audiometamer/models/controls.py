@@ -13,7 +13,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.whole_numbers import seed_of
+from audiometamer.io.integers import as_seed
 from audiometamer.models.model import Model
 
 _HOOKS = ("reset_parameters", "_reset_parameters", "init_weights")  # how modules are called that initialise themselves
@@ -51,7 +51,7 @@ def control(kind: str, model: Model, seed: int) -> Model:
         raise AudioMetamerError(
             f"{model.name} was made under torch.inference_mode(), so {frozen[0]} cannot be changed; make it under torch.no_grad()"
         )
-    generator = torch.Generator().manual_seed(seed_of(seed))
+    generator = torch.Generator().manual_seed(as_seed(seed))
     device = model.device
     model.cpu()
     with torch.no_grad():

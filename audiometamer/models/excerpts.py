@@ -8,7 +8,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.tables import read_table
 from audiometamer.models.inputs import load_clip
 from audiometamer.models.model import Model
-from audiometamer.signals.audio import SOUND_ENDINGS, Clip, seconds_of
+from audiometamer.signals.audio import SOUND_ENDINGS, Clip, file_duration
 from audiometamer.signals.images import PICTURE_ENDINGS
 
 _TABLES = {".csv", ".tsv"}
@@ -40,7 +40,7 @@ def find_excerpts(model: Model, sources: Sequence[Path]) -> list[Excerpt]:
             continue
         if model.duration is None:
             raise AudioMetamerError(f"{model.name} takes neither sounds nor images: it has no duration and no picture")
-        seconds, duration = seconds_of(file), model.duration
+        seconds, duration = file_duration(file), model.duration
         found += [(file, duration * k) for k in range(max(int(seconds / duration), 1))]
     return found
 

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from audiometamer.errors import AudioMetamerWarning
-from audiometamer.models.activations import first_given
-from audiometamer.models.model import Model, record
+from audiometamer.models.activations import first_input
+from audiometamer.models.model import Model
+from audiometamer.models.recording import record
 
 # From this median number of channels up, channels last was faster on a CPU (full-size networks by 5 to 35 %); with the 16 to 64
 # of the compact ones it was slower by up to 40 %.
@@ -36,7 +37,7 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def folded(model: Model, layers: Sequence[str] | str) -> Model:
+def faster_copy(model: Model, layers: Sequence[str] | str) -> Model:
     """A twin of a model whose activations at some layers equal the model's up to rounding, and take less time.
 
     Parameters
@@ -144,7 +145,7 @@ class _Trace:
     def take(self, path: str, module: nn.BatchNorm2d, args: tuple[Any, ...], kwargs: Mapping[str, Any], _output: Tensor) -> None:
         self.calls[path] += 1
         if module.track_running_stats and not module.training:
-            self.taken[path] = first_given(args, kwargs)
+            self.taken[path] = first_input(args, kwargs)
 
     def foldable(self) -> list[tuple[str, str]]:
         """Paths of convolutions, and of the normalisations after them, that can become one."""

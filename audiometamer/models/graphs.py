@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.domains import BinaryFeatures, Features
+from audiometamer.models.layer_info import declared_layers
 from audiometamer.models.model import Model
-from audiometamer.models.places import own_layers
 
 # Bounds of real features, in deviations from their mean: outside of what metamers reach, and the noise that a model is tried on,
 # a twentieth of their distance, has the features' own deviation.
@@ -45,7 +45,7 @@ class OnFixedGraph(nn.Module):
         super().__init__()
         self.network, self.items_per_signal = network, nodes
         self.register_buffer("edge_index", edge_index, persistent=False)
-        own = own_layers(network) or {path: path for path, _ in network.named_modules() if path}
+        own = declared_layers(network) or {path: path for path, _ in network.named_modules() if path}
         self.layers = {layer: f"network.{path}" for layer, path in own.items()}
         self.train(network.training)
 

@@ -34,7 +34,7 @@ _SECOND: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = (
 )
 
 
-def mend_of(network: nn.Module, given: Tensor) -> str | None:
+def suggest_fix(network: nn.Module, given: Tensor) -> str | None:
     """What a network takes that failed on a batch, with the line of code that lets it be used; None if it is not recognised.
 
     Parameters

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.names import check_apart, safe_name
+from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.signals.clip_names import clip_name
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def read_clips(model: "Model", paths: Sequence[Path], *, start: float | None = N
     start, length : float, optional
         Seconds; see `audiometamer.read_clip`.
     """
-    check_names(paths)
+    check_clip_names(paths)
     return [load_clip(model, path, start=start, length=length) for path in dict.fromkeys(paths)]
 
 
@@ -53,6 +53,6 @@ def load_clip(
     )  # fmt: skip
 
 
-def check_names(paths: Sequence[Path]) -> None:
+def check_clip_names(paths: Sequence[Path]) -> None:
     """Raise if two different files would share a folder."""
-    check_apart(((path, safe_name(clip_name(path))) for path in paths), "folder")
+    check_distinct_paths(((path, safe_name(clip_name(path))) for path in paths), "folder")

@@ -28,7 +28,7 @@ _MAX_OF_ADAPTIVE: dict[type[nn.Module], Callable[..., Tensor]] = {
 }
 
 
-def knows_regions(pool: nn.Module) -> bool:
+def supports_max_contribution(pool: nn.Module) -> bool:
     """Whether `max_contribution` knows a module: it is one of torch's max- or average-pools, or has a method of that name."""
     if isinstance(pool, _ITS_OWN_LARGEST):
         return not pool.return_indices
@@ -41,7 +41,7 @@ def max_contribution(pool: nn.Module, x: Tensor) -> Tensor:
     Parameters
     ----------
     pool : Module
-        One that `knows_regions`.
+        One that `supports_max_contribution`.
     x : Tensor [shape=(batch, ...)]
         What the pool would be given.
 

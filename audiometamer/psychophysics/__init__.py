@@ -1,16 +1,27 @@
-"""Adaptive psychophysical procedures.
+"""Psychophysics: adaptive procedures, decision models of listening tasks, and psychometric functions.
 
-What comes next is a function of settings, seed and the answers so far: keep the answers, and a crash loses nothing.
+Staircases, QUEST+ and Psi choose the level of the next trial; `Interleaving` runs several of them in random order. All are pure
+functions of settings, seed and the trials so far: whoever stores the trials can resume after a crash. Decision models relate
+sensitivity d′ to the proportion correct in a task. Psychometric functions are fitted by maximum likelihood.
 """
 
 from audiometamer.psychophysics.bayes import QuestPlus, psi
-from audiometamer.psychophysics.interleaving import Answer, Interleaving, Turn
-from audiometamer.psychophysics.levels import Spacing, grid
-from audiometamer.psychophysics.protocol import TARGET, Estimate, Procedure, Trial
-from audiometamer.psychophysics.staircases import Staircase, weighted
-from audiometamer.psychophysics.tasks import DECISIONS, TASKS, Task, d_prime, model_of, proportion_correct
+from audiometamer.psychophysics.interleaving import InterleavedTrial, Interleaving, NextTrial
+from audiometamer.psychophysics.levels import LevelSpacing, spaced_levels
+from audiometamer.psychophysics.protocol import DEFAULT_TARGET, AdaptiveTrial, Procedure, ThresholdEstimate
+from audiometamer.psychophysics.psychometric import PsychometricFunction, fit_psychometric
+from audiometamer.psychophysics.staircases import Staircase, weighted_staircase
+from audiometamer.psychophysics.tasks import (
+    DECISION_MODELS,
+    DECISION_RULES,
+    DecisionModel,
+    d_prime,
+    decision_model_for,
+    proportion_correct,
+)
 
 __all__ = [
-    "Answer", "DECISIONS", "Estimate", "Interleaving", "Procedure", "QuestPlus", "Spacing", "Staircase", "TARGET", "TASKS",
-    "Task", "Trial", "Turn", "d_prime", "grid", "model_of", "proportion_correct", "psi", "weighted",
+    "AdaptiveTrial", "DECISION_MODELS", "DECISION_RULES", "DEFAULT_TARGET", "DecisionModel", "InterleavedTrial", "Interleaving",
+    "LevelSpacing", "NextTrial", "Procedure", "PsychometricFunction", "QuestPlus", "Staircase", "ThresholdEstimate", "d_prime",
+    "decision_model_for", "fit_psychometric", "proportion_correct", "psi", "spaced_levels", "weighted_staircase",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""QUEST+ and Psi: the next level is the one whose answer is expected to tell most about the listener."""
+"""Bayesian adaptive procedures, QUEST+ and Psi: the next level is the one whose answer is expected to be most informative."""
 
 import itertools
 from collections.abc import Sequence
@@ -11,45 +11,44 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics.levels import Spacing, Values, level_at, positions
-from audiometamer.psychophysics.protocol import TARGET, Estimate, Trial
+from audiometamer.psychophysics.levels import LevelSpacing, Values, level_at, positions
+from audiometamer.psychophysics.protocol import DEFAULT_TARGET, AdaptiveTrial, ThresholdEstimate
 from audiometamer.psychophysics.psychometric import QUANTILES, SHAPES, Shape
 
-_EVEN = 1e-12  # probabilities are kept this far from 0 and 1: no answer may be impossible to all listeners
-_TIE = 1e-12  # nats; levels that tell as much but for rounding, which differs among machines
+_MARGIN = 1e-12  # probabilities stay this far from 0 and 1: no answer may be impossible for all listeners
+_TIE = 1e-12  # nats; levels whose information differs by less tie, as rounding differs between machines
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuestPlus:
-    """QUEST+ (Watson 2017, J. Vision 17(3):10) for one dimension of levels and answers that are correct or not.
+    """QUEST+ (Watson 2017, J. Vision 17(3):10) for levels of one dimension and answers that are correct or not.
 
-    A listener is taken to be ψ(x) = guess + (1 − guess − lapse) · F(slope · (x − threshold)), where x and threshold are
-    levels, or their natural logarithms if `spacing` is ``log``; F is as in `audiometamer.psychophysics.psychometric`. All
-    combinations of the listed thresholds, slopes and lapses are equally likely before the first answer.
+    A listener is modelled as ψ(x) = guess + (1 − guess − lapse) · F(slope · (x − threshold)), where x and threshold are
+    levels, or their natural logarithms if `spacing` is ``log``; F is as in `audiometamer.psychophysics.psychometric`. The prior
+    is uniform over all combinations of the listed thresholds, slopes and lapse rates.
 
-    The next level is the listed one at which the entropy of their posterior is expected to be least after the answer. As the
-    entropy is expected to shrink by the mutual information of answer and listener, that is the one of largest
-    h(∑ w ψ(x)) − ∑ w h(ψ(x)), with weights w of the posterior and h(p) = −p·log p − (1 − p)·log(1 − p); two products of a matrix
-    and a vector. Of levels that tell as much, the last and easiest is taken. A level is chosen as if it were reached: where
-    others are reached, the estimate stays right, but trials are spent beside the threshold; a staircase would find its way.
+    The next level is the listed one at which the expected entropy of the posterior is least. As the entropy is expected to shrink
+    by the mutual information of answer and listener, it is the one with the largest h(∑ w ψ(x)) − ∑ w h(ψ(x)), with weights w of
+    the posterior and h(p) = −p·log p − (1 − p)·log(1 − p): two products of a matrix and a vector. Of levels that tie, the last
+    and easiest is taken. Levels are chosen as if they were presented exactly: where others are presented, the estimate stays
+    right, but trials are wasted away from the threshold; a staircase would correct for this.
 
     Parameters
     ----------
     levels : sequence of float
-        That may be presented; rising, so that the first and the last bound them.
+        Levels that may be presented, rising.
     thresholds : sequence of float
-        Of the listeners that are thought of, rising, in the units of the levels.
+        Thresholds in the prior, rising, in the units of the levels.
     slopes : sequence of float
-        Positive; per unit of x.
+        Slopes in the prior, rising and positive, per unit of x.
     lapses : sequence of float
-        Default 0.02 alone.
+        Lapse rates in the prior, rising. Default 0.02 alone.
     guess : float
-        The proportion correct at chance: `Task.guess` of the task.
+        Proportion correct at chance; see `DecisionModel.guess`.
     target : float
-        The proportion correct that defines the threshold that is estimated; default 0.794, as three-down one-up
-        has it.
+        Proportion correct at the threshold that is estimated. Default 0.794, as of three-down one-up.
     trials : int
-        The procedure ends after so many; default 60.
+        Number of trials after which the procedure ends. Default 60.
     shape : str
         F: ``logistic`` (default), ``gaussian``, or ``weibull``, which takes ``log`` spacing.
     spacing : str
@@ -58,7 +57,7 @@ class QuestPlus:
     Raises
     ------
     AudioMetamerError
-        If the settings do not fit each other.
+        If the settings contradict each other.
     """
 
     levels: Sequence[float]
@@ -66,10 +65,10 @@ class QuestPlus:
     slopes: Sequence[float]
     lapses: Sequence[float] = (0.02,)
     guess: float
-    target: float = TARGET
+    target: float = DEFAULT_TARGET
     trials: int = 60
     shape: Shape = "logistic"
-    spacing: Spacing = "linear"
+    spacing: LevelSpacing = "linear"
 
     def __post_init__(self) -> None:
         for name in ("levels", "thresholds", "slopes", "lapses"):
@@ -96,13 +95,13 @@ class QuestPlus:
         if self.trials < 1:
             raise AudioMetamerError(f"{self.trials} trials; there must be one or more")
 
-    def next(self, trials: Sequence[Trial]) -> float | None:
+    def next(self, trials: Sequence[AdaptiveTrial]) -> float | None:
         """The level of the next trial, or None when the procedure has ended.
 
         Raises
         ------
         AudioMetamerError
-            If there are more trials than the procedure has, or a level that cannot be.
+            If there are trials after the end of the procedure, or an invalid level.
         """
         if len(trials) > self.trials:
             raise AudioMetamerError(f"{len(trials)} trials of a procedure that ended after {self.trials}")
@@ -110,16 +109,16 @@ class QuestPlus:
             return None
         return self.levels[int(self.best(self.posterior(trials)))]
 
-    def threshold(self, trials: Sequence[Trial]) -> Estimate:
-        """The posterior's mean of the level at which the proportion correct is `target`, and its central 95 %.
+    def threshold(self, trials: Sequence[AdaptiveTrial]) -> ThresholdEstimate:
+        """The posterior mean of the level at which the proportion correct is `target`, and its central 95 % interval.
 
-        Both are of x: the mean is geometric if `spacing` is ``log``. The estimate is at the bound if the likeliest threshold is
-        the first or the last that is listed.
+        Both are computed on the scale of x: the mean is geometric if `spacing` is ``log``. The estimate is at a bound if the most
+        probable threshold is the first or the last of the prior.
 
         Raises
         ------
         AudioMetamerError
-            If a trial has a level that cannot be.
+            If a trial has an invalid level.
         """
         weights = self.posterior(trials)
         order = np.argsort(self.targets, kind="stable")
@@ -127,49 +126,49 @@ class QuestPlus:
         likely = int(weights.reshape(len(self.thresholds), -1).sum(1).argmax())
         found = (weights @ self.targets, *np.interp([0.025, 0.975], below, self.targets[order]))
         mean, low, high = (level_at(position, self.spacing) for position in found)
-        return Estimate(mean, low, high, likely in (0, len(self.thresholds) - 1))
+        return ThresholdEstimate(mean, low, high, likely in (0, len(self.thresholds) - 1))
 
-    def done(self, trials: Sequence[Trial]) -> float:
-        """The share of the trials."""
+    def progress(self, trials: Sequence[AdaptiveTrial]) -> float:
+        """The share of the trials that are done."""
         return len(trials) / self.trials
 
-    def posterior(self, trials: Sequence[Trial]) -> Values:
-        """How likely each listener is after the trials [shape=(listeners,)]; thresholds vary slowest, lapses fastest."""
-        told = [trial for trial in trials if not np.isnan(trial.level)]
-        right = np.array([trial.correct for trial in told], bool)
-        answers = self.correct(np.array([trial.level for trial in told], float))
+    def posterior(self, trials: Sequence[AdaptiveTrial]) -> Values:
+        """The probability of each listener of the prior [shape=(listeners,)]; thresholds vary slowest, lapse rates fastest."""
+        on_scale = [trial for trial in trials if not np.isnan(trial.level)]
+        right = np.array([trial.correct for trial in on_scale], bool)
+        answers = self.correct(np.array([trial.level for trial in on_scale], float))
         np.subtract(1, answers, out=answers, where=~right[:, None])
         log_likelihood = np.log(answers, out=answers).sum(0)
         likelihood = np.exp(log_likelihood - log_likelihood.max())
         return np.asarray(likelihood / likelihood.sum())
 
     def correct(self, levels: Values) -> Values:
-        """Every listener's probability to be correct at some levels [shape=(levels, listeners)]."""
+        """The probability of each listener to be correct at some levels [shape=(levels, listeners)]."""
         x, m = positions(levels, self.spacing), positions(self.thresholds, self.spacing)
-        heard = SHAPES[self.shape](np.multiply.outer(x[:, None] - m, np.array(self.slopes)))
+        detected = SHAPES[self.shape](np.multiply.outer(x[:, None] - m, np.array(self.slopes)))
         ceilings = 1 - self.guess - np.array(self.lapses)
-        p = np.multiply.outer(heard, ceilings).reshape(len(x), self.targets.size)
+        p = np.multiply.outer(detected, ceilings).reshape(len(x), self.targets.size)
         p += self.guess
-        return np.clip(p, _EVEN, 1 - _EVEN, out=p)
+        return np.clip(p, _MARGIN, 1 - _MARGIN, out=p)
 
     def best(self, posterior: Values) -> NDArray[np.intp]:
-        """Which of the levels tells most, for one posterior or many [shape=(…, listeners)]."""
+        """The index of the most informative level, for one posterior or many [shape=(…, listeners)]."""
         correct, entropy = self._tables
         mean = posterior @ correct.T
         information = entr(mean) + entr(1 - mean) - posterior @ entropy.T
-        as_good = information >= information.max(-1, keepdims=True) - _TIE
-        return np.asarray(len(self.levels) - 1 - np.argmax(as_good[..., ::-1], axis=-1))
+        ties = information >= information.max(-1, keepdims=True) - _TIE
+        return np.asarray(len(self.levels) - 1 - np.argmax(ties[..., ::-1], axis=-1))
 
     @cached_property
     def targets(self) -> Values:
-        """Where every listener's proportion correct is `target`, on the scale of x [shape=(listeners,)]."""
-        heard = (self.target - self.guess) / (1 - self.guess - np.array(self.lapses))
-        beyond = np.divide.outer(1.0, np.array(self.slopes))[:, None] * QUANTILES[self.shape](heard)
+        """The x at which each listener's proportion correct is `target` [shape=(listeners,)]."""
+        detected = (self.target - self.guess) / (1 - self.guess - np.array(self.lapses))
+        beyond = np.divide.outer(1.0, np.array(self.slopes))[:, None] * QUANTILES[self.shape](detected)
         return np.add.outer(positions(self.thresholds, self.spacing), beyond).ravel()
 
     @cached_property
     def _tables(self) -> tuple[Values, Values]:
-        """The probability to be correct and the entropy of the answer, in nats [shape=(levels, listeners)]."""
+        """The probability of a correct answer, and the entropy of the answer in nats, both [shape=(levels, listeners)]."""
         correct = self.correct(np.array(self.levels))
         return correct, entr(correct) + entr(1 - correct)
 
@@ -180,9 +179,9 @@ def psi(*, lapse: float = 0.02, **settings: Any) -> QuestPlus:
     Parameters
     ----------
     lapse : float
-        Default 0.02.
+        Lapse rate. Default 0.02.
     **settings
-        Of `QuestPlus`, but for `lapses`.
+        Of `QuestPlus`, except `lapses`.
 
     Returns
     -------
@@ -191,6 +190,6 @@ def psi(*, lapse: float = 0.02, **settings: Any) -> QuestPlus:
     Raises
     ------
     AudioMetamerError
-        If the settings do not fit each other.
+        If the settings contradict each other.
     """
     return QuestPlus(lapses=(lapse,), **settings)

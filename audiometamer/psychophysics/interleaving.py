@@ -1,4 +1,4 @@
-"""Many procedures in one run of trials, in an order that follows from a seed."""
+"""Several adaptive procedures in one run of trials, in random order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import NamedTuple
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics.protocol import Procedure, Trial
+from audiometamer.psychophysics.protocol import AdaptiveTrial, Procedure
 
 
-class Turn(NamedTuple):
-    """Whose trial comes next, and its level."""
+class NextTrial(NamedTuple):
+    """The procedure and the level of the next trial."""
 
     procedure: str
     level: float
 
 
-class Answer(NamedTuple):
-    """A trial that was answered, of one among several procedures."""
+class InterleavedTrial(NamedTuple):
+    """An answered trial of one of several procedures; see `AdaptiveTrial`."""
 
     procedure: str
     level: float
@@ -27,17 +27,17 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Interleaving:
-    """Procedures in rounds: each that has not ended has one trial in a round, in an order drawn anew for every round.
+    """Procedures that take turns in rounds: in each round, every procedure that has not ended has one trial, in random order.
 
-    Who comes next is the one with the fewest trials, and among those the first in its round's order. So it follows from how many
-    answers each procedure has, and a procedure that is left alone goes on from its own answers like any other.
+    The next trial belongs to the procedure with the fewest trials, and among those to the first in the order of its round. So it
+    follows from the number of trials of each procedure, and a procedure that remains alone continues from its own trials.
 
     Parameters
     ----------
     procedures : mapping of str to Procedure
         By name; the order of the mapping does not matter.
     seed : int
-        Of the order; 0 or more.
+        Random seed of the order, 0 or more.
 
     Raises
     ------
@@ -54,34 +54,34 @@ class Interleaving:
         if self.seed < 0:
             raise AudioMetamerError(f"seed {self.seed}; it must be 0 or more")
 
-    def next(self, answers: Sequence[Answer]) -> Turn | None:
+    def next(self, answers: Sequence[InterleavedTrial]) -> NextTrial | None:
         """The next trial, or None when all procedures have ended.
 
         Raises
         ------
         AudioMetamerError
-            If an answer is of no procedure.
+            If a trial belongs to no procedure.
         """
         trials = self.trials(answers)
-        rounds = {name: len(done) for name, done in trials.items()}
+        rounds = {name: len(own) for name, own in trials.items()}
         orders = {round_: self._order(round_) for round_ in set(rounds.values())}
         for name in sorted(trials, key=lambda name: (rounds[name], orders[rounds[name]][name])):
             level = self.procedures[name].next(trials[name])
             if level is not None:
-                return Turn(name, level)
+                return NextTrial(name, level)
         return None
 
-    def trials(self, answers: Sequence[Answer]) -> dict[str, list[Trial]]:
-        """The answers of each procedure, those without any included."""
-        trials: dict[str, list[Trial]] = {name: [] for name in self.procedures}
+    def trials(self, answers: Sequence[InterleavedTrial]) -> dict[str, list[AdaptiveTrial]]:
+        """The trials of each procedure, including procedures without any."""
+        trials: dict[str, list[AdaptiveTrial]] = {name: [] for name in self.procedures}
         for name, level, correct in answers:
             if name not in trials:
                 raise AudioMetamerError(f"an answer of procedure {name!r}; there are {', '.join(sorted(trials))}")
-            trials[name].append(Trial(level, correct))
+            trials[name].append(AdaptiveTrial(level, correct))
         return trials
 
     def _order(self, round_: int) -> dict[str, int]:
-        """Each procedure's place in a round."""
+        """The rank of each procedure in a round."""
         names = sorted(self.procedures)
-        places = np.random.default_rng([self.seed, round_]).permutation(len(names))
-        return dict(zip(names, places.tolist(), strict=True))
+        ranks = np.random.default_rng([self.seed, round_]).permutation(len(names))
+        return dict(zip(names, ranks.tolist(), strict=True))

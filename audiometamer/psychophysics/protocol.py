@@ -1,19 +1,19 @@
-"""What every adaptive procedure takes and gives."""
+"""What every adaptive procedure takes and returns."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-TARGET = 0.5 ** (1 / 3)  # proportion correct at a threshold: 0.794, where three down and one up settles (Levitt 1971)
+DEFAULT_TARGET = 0.5 ** (1 / 3)  # proportion correct, 0.794, at which three-down one-up converges (Levitt 1971)
 
 
-class Trial(NamedTuple):
-    """A trial that was answered.
+class AdaptiveTrial(NamedTuple):
+    """An answered trial of an adaptive procedure.
 
     Parameters
     ----------
     level : float
-        Where it was presented: the level that was reached, where it differs from the one that was wished. NaN where it was
-        none of the scale: what comes next follows from the answer, but no threshold does.
+        The level that was presented, where it differs from the requested one. NaN where it is not on the scale: the answer still
+        decides the next level, but does not enter the threshold.
     correct : bool
     """
 
@@ -21,17 +21,17 @@ class Trial(NamedTuple):
     correct: bool
 
 
-class Estimate(NamedTuple):
-    """A threshold.
+class ThresholdEstimate(NamedTuple):
+    """An estimated threshold.
 
     Parameters
     ----------
     level : float
-        At which a procedure's target proportion of the answers is right.
+        The level at which the proportion correct is the procedure's target.
     low, high : float
-        A 95 % interval; NaN where a procedure tells none.
+        95 % interval; NaN if the procedure has none.
     at_bound : bool
-        Whether the procedure ran into the end of its range: the threshold may lie beyond, and `level` be no measurement of it.
+        Whether the procedure reached an end of its range: the threshold may lie beyond it, and `level` not be a measurement.
     """
 
     level: float
@@ -41,20 +41,20 @@ class Estimate(NamedTuple):
 
 
 class Procedure(Protocol):
-    """An adaptive procedure holds its settings and no state: all of it follows from the trials so far.
+    """An adaptive procedure: settings without state; everything follows from the trials so far.
 
-    It steps on the levels that it wished for, and estimates from those that were reached.
+    Levels are stepped from the requested ones, and thresholds are estimated from the presented ones.
     """
 
     @property
     def target(self) -> float:
-        """The proportion correct at the threshold that it looks for."""
+        """The proportion correct at the threshold that it estimates."""
 
-    def next(self, trials: Sequence[Trial]) -> float | None:
+    def next(self, trials: Sequence[AdaptiveTrial]) -> float | None:
         """The level of the next trial, or None when the procedure has ended."""
 
-    def threshold(self, trials: Sequence[Trial]) -> Estimate:
-        """The threshold as far as the trials tell it."""
+    def threshold(self, trials: Sequence[AdaptiveTrial]) -> ThresholdEstimate:
+        """The threshold, estimated from the trials so far."""
 
-    def done(self, trials: Sequence[Trial]) -> float:
-        """How much of the procedure is over after the trials, from 0 to 1; it never falls from one trial to the next."""
+    def progress(self, trials: Sequence[AdaptiveTrial]) -> float:
+        """How much of the procedure is done, from 0 to 1; it never falls from one trial to the next."""

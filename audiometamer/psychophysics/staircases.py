@@ -1,4 +1,4 @@
-"""Staircases: transformed up/down (Levitt 1971) and weighted up/down (Kaernbach 1991), which are one rule."""
+"""Staircases: transformed up-down (Levitt 1971) and weighted up-down (Kaernbach 1991), as one rule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,71 +7,73 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics.levels import Spacing, level_at, positions
-from audiometamer.psychophysics.protocol import Estimate, Trial
+from audiometamer.psychophysics.levels import LevelSpacing, level_at, positions
+from audiometamer.psychophysics.protocol import AdaptiveTrial, ThresholdEstimate
 
 
 class _Reversal(NamedTuple):
-    trial: int  # whose answer turned the staircase round
+    trial: int  # the index of the trial whose answer reversed the direction
     at_bound: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Staircase:
-    """Down after some correct answers in a row, up after each wrong one (Levitt 1971, J. Acoust. Soc. Am. 49, 467).
+    """Transformed up-down staircase: down after some correct answers in a row, up after each wrong one.
 
-    A *reversal* is a move against the direction of the move before it; the first move has none before it and is no reversal. Its
-    level is that of the trial whose answer turned the staircase, a peak or a valley. A move beyond a bound goes to the bound, and
-    one that is wished for at the bound leaves the level where it is; both still set the direction, so that a staircase turns at
-    a bound as elsewhere. Its estimate then says so.
+    Levitt (1971, J. Acoust. Soc. Am. 49, 467). A *reversal* is a move against the direction of the previous move; the first move
+    is not a reversal. Its level is that of the trial whose answer caused it, a peak or a valley. A move beyond a bound ends at
+    the bound, and a move at a bound leaves the level there; both set the direction, so that reversals at a bound count. The
+    estimate then has `at_bound` set.
 
     Parameters
     ----------
     start : float
-        The first level; the higher, the easier.
-    least, most : float
+        The first level; higher levels are easier.
+    min_level, max_level : float
         The range of the levels.
     steps : tuple of float
-        How far down the level moves before the first reversal, from the first to the second, …; the last step stays. The move
-        that makes a reversal already has the new size. If `spacing` is ``log``, the ratio of two levels, above 1.
+        Step sizes down: before the first reversal, between the first and the second, and so on; the last one remains. The move
+        that makes a reversal already has the new size. If `spacing` is ``log``, ratios of two levels, above 1.
     down : int
-        How many correct answers in a row, at one level, take the level down; default 2.
+        Number of correct answers in a row, at one level, before the level goes down. Default 2.
     first_down : int or None
-        The same until the first reversal: 1 comes sooner to where it matters. Default None: as `down`.
+        The same until the first reversal; 1 approaches the threshold faster. Default None: as `down`.
     up_over_down : float
-        How much larger the steps up are than those down, as a ratio (of their logarithms if `spacing` is ``log``); default 1.
+        Ratio of the step size up to that down (of their logarithms if `spacing` is ``log``). Default 1.
     reversals : int
-        The staircase ends after so many; default 8.
+        Number of reversals after which the staircase ends. Default 8.
     discard : int
-        How many of the first reversals do not count for the threshold; default 2.
-    most_trials : int
-        The staircase ends after so many trials at the latest; default 200.
-    spacing : str
-        ``linear`` (default) or ``log``: what is stepped and averaged.
+        Number of first reversals that do not count for the threshold. Default 2.
+    max_trials : int
+        Number of trials after which the staircase ends at the latest. Default 200.
+    spacing : {"linear", "log"}
+        The scale on which levels are stepped and averaged. Default "linear".
 
     Raises
     ------
     AudioMetamerError
-        If the settings do not fit each other.
+        If the settings contradict each other.
     """
 
     start: float
-    least: float
-    most: float
+    min_level: float
+    max_level: float
     steps: tuple[float, ...]
     down: int = 2
     first_down: int | None = None
     up_over_down: float = 1.0
     reversals: int = 8
     discard: int = 2
-    most_trials: int = 200
-    spacing: Spacing = "linear"
+    max_trials: int = 200
+    spacing: LevelSpacing = "linear"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(float(step) for step in self.steps))
-        positions([self.least, self.most], self.spacing)
-        if not self.least <= self.start <= self.most or self.least == self.most:
-            raise AudioMetamerError(f"a staircase that starts at {self.start:g} between {self.least:g} and {self.most:g}")
+        positions([self.min_level, self.max_level], self.spacing)
+        if not self.min_level <= self.start <= self.max_level or self.min_level == self.max_level:
+            raise AudioMetamerError(
+                f"a staircase that starts at {self.start:g} between {self.min_level:g} and {self.max_level:g}"
+            )
         smallest = 1.0 if self.spacing == "log" else 0.0
         if not self.steps or not all(smallest < step < np.inf for step in self.steps):
             raise AudioMetamerError(f"steps {self.steps}; there must be one or more, above {smallest:g}")
@@ -83,36 +85,36 @@ class Staircase:
             raise AudioMetamerError(
                 f"{self.discard} of {self.reversals} reversals discarded; a threshold needs two or more of those left"
             )
-        if self.most_trials < 1:
-            raise AudioMetamerError(f"at most {self.most_trials} trials; there must be one or more")
+        if self.max_trials < 1:
+            raise AudioMetamerError(f"at most {self.max_trials} trials; there must be one or more")
 
     @property
     def target(self) -> float:
-        """The proportion correct that the staircase settles at: where it drifts neither up nor down.
+        """The proportion correct at which the staircase converges: where it drifts neither up nor down.
 
         After n = `down` trials at a level it goes down by Δ with probability pⁿ and otherwise up by r·Δ: pⁿ = r·(1 − pⁿ), so
-        that p = (r / (1 + r))^(1/n): √½ = 0.707 for two down and one up (Levitt 1971), r / (1 + r) for n = 1 (Kaernbach 1991).
-        It holds for small steps; large ones settle a little off it (García-Pérez 1998, Vision Research 38, 1861).
+        that p = (r / (1 + r))^(1/n): √½ = 0.707 for two-down one-up (Levitt 1971), r / (1 + r) for n = 1 (Kaernbach 1991).
+        This holds for small steps; with large ones the target is a little off (García-Pérez 1998, Vision Research 38, 1861).
         """
         return float((self.up_over_down / (1 + self.up_over_down)) ** (1 / self.down))
 
-    def next(self, trials: Sequence[Trial]) -> float | None:
-        """The level of the next trial, or None when the staircase has ended; of the trials, only the answers matter.
+    def next(self, trials: Sequence[AdaptiveTrial]) -> float | None:
+        """The level of the next trial, or None when the staircase has ended; only the answers matter, not the presented levels.
 
         Raises
         ------
         AudioMetamerError
-            If there are more trials than the staircase has.
+            If there are trials after the end of the staircase.
         """
         level, reversals = self._replayed(trials)
         return None if self._ended(len(trials), reversals) else level
 
-    def threshold(self, trials: Sequence[Trial]) -> Estimate:
-        """The mean of the reached levels at the reversals, geometric if `spacing` is ``log``; it has no interval.
+    def threshold(self, trials: Sequence[AdaptiveTrial]) -> ThresholdEstimate:
+        """The mean of the presented levels at the reversals, geometric if `spacing` is ``log``; without an interval.
 
-        The last even number of reversals that are not discarded is taken, so that peaks and valleys weigh the same, also where
-        the level of one is none of the scale. Their spread is no measure of the error: they depend on each other, and all of
-        them on where the staircase happened to be. For an interval, fit a psychometric function to the trials.
+        Of the reversals that are not discarded, the last even number is taken, so that peaks and valleys have the same weight,
+        also where the level of one is not on the scale. Their spread does not measure the error, as they depend on each other.
+        For an interval, fit a psychometric function to the trials.
 
         Raises
         ------
@@ -129,19 +131,19 @@ class Staircase:
                 f"{sum(trial.correct for trial in trials)} answers are correct"
             )
         mean = level_at(float(np.mean([positions(side, self.spacing).mean() for side in sides])), self.spacing)
-        return Estimate(mean, float("nan"), float("nan"), any(reversal.at_bound for reversal in counted))
+        return ThresholdEstimate(mean, float("nan"), float("nan"), any(reversal.at_bound for reversal in counted))
 
-    def done(self, trials: Sequence[Trial]) -> float:
-        """The share of the reversals, or of the most trials where that is larger."""
+    def progress(self, trials: Sequence[AdaptiveTrial]) -> float:
+        """The share of the reversals that are done, or of the trials if that is larger."""
         reversals = self._replayed(trials)[1]
-        return max(len(reversals) / self.reversals, len(trials) / self.most_trials)
+        return max(len(reversals) / self.reversals, len(trials) / self.max_trials)
 
     def _ended(self, n_trials: int, reversals: Sequence[_Reversal]) -> bool:
-        return len(reversals) == self.reversals or n_trials == self.most_trials
+        return len(reversals) == self.reversals or n_trials == self.max_trials
 
-    def _replayed(self, trials: Sequence[Trial]) -> tuple[float, list[_Reversal]]:
-        """The level that the answers lead to, and the reversals on the way there."""
-        position, least, most = positions([self.start, self.least, self.most], self.spacing).tolist()
+    def _replayed(self, trials: Sequence[AdaptiveTrial]) -> tuple[float, list[_Reversal]]:
+        """The level after the answers, and the reversals so far."""
+        position, low, high = positions([self.start, self.min_level, self.max_level], self.spacing).tolist()
         steps = positions(self.steps, self.spacing).tolist()
         reversals: list[_Reversal] = []
         direction = in_a_row = 0
@@ -153,27 +155,27 @@ class Staircase:
                 continue
             move = -1 if correct else 1
             if move == -direction:
-                reversals.append(_Reversal(n, position in (least, most)))
+                reversals.append(_Reversal(n, position in (low, high)))
             direction, in_a_row = move, 0
             step = steps[min(len(reversals), len(steps) - 1)]
             position += -step if correct else self.up_over_down * step
-            position = min(max(position, least), most)
+            position = min(max(position, low), high)
         level = level_at(position, self.spacing)
-        return min(max(level, float(self.least)), float(self.most)), reversals  # exp(log x) is not always x
+        return min(max(level, float(self.min_level)), float(self.max_level)), reversals  # exp(log x) is not always x
 
 
-def weighted(target: float, **settings: Any) -> Staircase:
-    """A staircase that settles at any proportion correct, by steps up and down of different size.
+def weighted_staircase(target: float, **settings: Any) -> Staircase:
+    """Weighted up-down staircase, which converges at any proportion correct.
 
-    Down after each correct answer, up after each wrong one, with steps up target / (1 − target) times those down (Kaernbach 1991,
-    Perception & Psychophysics 49, 227).
+    Down after each correct answer, up after each wrong one, with steps up that are target / (1 − target) times those down
+    (Kaernbach 1991, Perception & Psychophysics 49, 227).
 
     Parameters
     ----------
     target : float
-        Between 0 and 1.
+        Proportion correct, between 0 and 1.
     **settings
-        Of `Staircase`, but for `down`, `first_down` and `up_over_down`.
+        Of `Staircase`, except `down`, `first_down` and `up_over_down`.
 
     Returns
     -------
@@ -182,7 +184,7 @@ def weighted(target: float, **settings: Any) -> Staircase:
     Raises
     ------
     AudioMetamerError
-        If `target` is not between 0 and 1, or the settings do not fit each other.
+        If `target` is not between 0 and 1, or the settings contradict each other.
     """
     if not 0 < target < 1:
         raise AudioMetamerError(f"a target of {target:g}; it must be between 0 and 1")

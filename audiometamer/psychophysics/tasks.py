@@ -1,9 +1,9 @@
-"""Tasks of listeners: chance, and how sensitivity d′ and proportion correct depend on each other under a model of the decision.
+"""Decision models of listening tasks: how sensitivity d′ and proportion correct depend on each other.
 
-Every observation is a Gaussian number of variance 1, whose mean differs by d′ between the two kinds of sound; the listener has no
-bias. *Independent* decisions weigh the likelihoods of the observations themselves, as a listener can who knows the two sounds;
-*differencing* ones compare the observations of a trial with each other only, as a listener must whose reference is another one in
-every trial (Macmillan & Creelman 2005, Detection Theory: A User's Guide, 2nd ed., chapter 9).
+Each observation is Gaussian with variance 1, and its mean differs by d′ between the two kinds of sound; the listener is unbiased.
+*Independent* observers weigh the likelihoods of the observations themselves, as is possible for listeners who know the two
+sounds; *differencing* observers only compare the observations of a trial with each other, as is necessary if the reference
+changes from trial to trial (Macmillan & Creelman 2005, Detection Theory: A User's Guide, 2nd ed., chapter 9).
 """
 
 from collections.abc import Callable, Mapping
@@ -18,18 +18,18 @@ from scipy.special import ndtr, roots_legendre
 from audiometamer.errors import AudioMetamerError
 from audiometamer.psychophysics.levels import Values
 
-DECISIONS = ("differencing", "independent")
-_FAMILIES = {"abx": "abx", "odd-one-out": "oddity"}  # tasks as experiments name them, and their models
-_FARTHEST = 40.0  # a d′ at which every task's proportion correct is 1 to all digits
+DECISION_RULES = ("differencing", "independent")
+_FAMILIES = {"abx": "abx", "odd-one-out": "oddity"}  # model families, by the names of tasks in experiments
+_MAX_D_PRIME = 40.0  # proportion correct is 1 to all digits, whatever the task
 
 
-class Task(NamedTuple):
-    """A task under a model of the decision.
+class DecisionModel(NamedTuple):
+    """A task with the observer's decision rule.
 
     Parameters
     ----------
     guess : float
-        The proportion correct at chance.
+        Proportion correct at chance.
     correct : callable
         From d′ [shape=(…)] to the proportion correct without lapses.
     """
@@ -39,16 +39,16 @@ class Task(NamedTuple):
 
 
 def proportion_correct(d_prime: ArrayLike, *, task: str, lapse: float = 0.0) -> Values:
-    """The proportion correct of a listener of some sensitivity.
+    """The proportion correct of a listener with a given sensitivity.
 
     Parameters
     ----------
     d_prime : array [shape=(…)]
         0 or more, in standard deviations.
     task : str
-        One of `TASKS`.
+        A name in `DECISION_MODELS`.
     lapse : float
-        The proportion that is wrong however large d′ is; default 0. As in a psychometric function,
+        Lapse rate: proportion of wrong answers however large d′ is. Default 0. As in a psychometric function, the result is
         guess + (1 − guess − lapse) · (p − guess) / (1 − guess), where p is the proportion without lapses.
 
     Returns
@@ -58,22 +58,22 @@ def proportion_correct(d_prime: ArrayLike, *, task: str, lapse: float = 0.0) -> 
     Raises
     ------
     AudioMetamerError
-        If there is no such task, a d′ is negative, or the lapses leave nothing to the listener.
+        If there is no such task, a d′ is negative, or the lapse rate is not below 1 − chance.
     """
     d, found = np.asarray(d_prime, float), _checked(task, lapse)
     if not (d >= 0).all():
         raise AudioMetamerError(f"d′ of {d[~(d >= 0)].flat[0]:g}; it must be 0 or more")
-    share = (found.correct(np.minimum(d, _FARTHEST)) - found.guess) / (1 - found.guess)
+    share = (found.correct(np.minimum(d, _MAX_D_PRIME)) - found.guess) / (1 - found.guess)
     return np.asarray(found.guess + (1 - found.guess - lapse) * share)
 
 
 def d_prime(proportion: ArrayLike, *, task: str, lapse: float = 0.0) -> Values:
-    """The sensitivity of a listener who has some proportion correct: `proportion_correct` solved for d′.
+    """The sensitivity of a listener with a given proportion correct: the inverse of `proportion_correct`.
 
     Parameters
     ----------
     proportion : array [shape=(…)]
-        From chance up to, not including, 1 − `lapse`, where d′ is infinite.
+        From chance to below 1 − `lapse`, where d′ is infinite.
     task, lapse
         As in `proportion_correct`.
 
@@ -84,7 +84,7 @@ def d_prime(proportion: ArrayLike, *, task: str, lapse: float = 0.0) -> Values:
     Raises
     ------
     AudioMetamerError
-        If there is no such task, or a proportion no d′.
+        If there is no such task, or no d′ gives a proportion.
     """
     p, found = np.asarray(proportion, float), _checked(task, lapse)
     if not (valid := (p >= found.guess) & (p < 1 - lapse)).all():
@@ -96,27 +96,33 @@ def d_prime(proportion: ArrayLike, *, task: str, lapse: float = 0.0) -> Values:
         if target == found.guess:
             return 0.0
         excess = lambda d: float(proportion_correct(d, task=task, lapse=lapse)) - target  # noqa: E731
-        return float(scipy.optimize.brentq(excess, 0.0, _FARTHEST, xtol=1e-12))
+        return float(scipy.optimize.brentq(excess, 0.0, _MAX_D_PRIME, xtol=1e-12))
 
     return np.vectorize(solved, otypes=[float])(p)
 
 
-def _checked(task: str, lapse: float) -> Task:
-    if task not in TASKS:
-        raise AudioMetamerError(f"no task {task!r}; there are {', '.join(TASKS)}")
-    if not 0 <= lapse < 1 - TASKS[task].guess:
-        raise AudioMetamerError(f"a lapse rate of {lapse:g}; {task} takes one from 0 to below {1 - TASKS[task].guess:.4g}")
-    return TASKS[task]
+def _checked(task: str, lapse: float) -> DecisionModel:
+    if task not in DECISION_MODELS:
+        raise AudioMetamerError(f"no task {task!r}; there are {', '.join(DECISION_MODELS)}")
+    if not 0 <= lapse < 1 - DECISION_MODELS[task].guess:
+        raise AudioMetamerError(
+            f"a lapse rate of {lapse:g}; {task} takes one from 0 to below {1 - DECISION_MODELS[task].guess:.4g}"
+        )
+    return DECISION_MODELS[task]
 
 
-def model_of(task: str, *, decision: str = "differencing") -> str:
-    """Which of `TASKS` is the model of a task of an experiment.
+def decision_model_for(task: str, *, decision: str = "differencing") -> str:
+    """The name in `DECISION_MODELS` of the model of a task of an experiment.
 
     Parameters
     ----------
     task : {"abx", "odd-one-out"}
     decision : {"differencing", "independent"}
         Default "differencing", for references that change.
+
+    Returns
+    -------
+    str
     """
     return f"{_FAMILIES[task]}-{decision}"
 
@@ -132,7 +138,7 @@ def _three_interval(d: Values) -> Values:
 
 
 def _oddity_differencing(d: Values) -> Values:
-    """The odd one is that which is not of the closest pair.
+    """The odd one is the one that does not belong to the closest pair.
 
     2 ∫₀^∞ φ(z) [Φ(−z√3 + d′√(2/3)) + Φ(−z√3 − d′√(2/3))] dz
     (Frijters, Kooistra & Vereijken 1980, Perception & Psychophysics 27, 176, eq. 1).
@@ -142,12 +148,12 @@ def _oddity_differencing(d: Values) -> Values:
 
 
 def _oddity_independent(d: Values) -> Values:
-    """The odd one, stronger or weaker than the two others, is that of the largest likelihood.
+    """The odd one, stronger or weaker than the two others, is the one with the largest likelihood.
 
-    The rule is that of Versfeld, Dai & Green 1996 (Perception & Psychophysics 58, 10). If observations are measured from half-way
-    between the two means, the likelihood that xₖ is odd goes as cosh(d′/2 · (2xₖ − x₁ − x₂ − x₃)). That of x₁ is the largest just
-    where (x₁ − x₂)·x₃ < 0 and (x₁ − x₃)·x₂ < 0: where both others are below 0 and x₁ is above both, or the reverse. With x₁ about
-    d′/2 and the others about −d′/2, that happens with the probability
+    The rule is that of Versfeld, Dai & Green 1996 (Perception & Psychophysics 58, 10). With observations relative to the midpoint
+    of the two means, the likelihood that xₖ is odd is proportional to cosh(d′/2 · (2xₖ − x₁ − x₂ − x₃)). That of x₁ is the
+    largest if and only if (x₁ − x₂)·x₃ < 0 and (x₁ − x₃)·x₂ < 0: both others are below 0 and x₁ is above both, or the reverse.
+    With means of d′/2 for x₁ and −d′/2 for the others, that has the probability
 
         Φ(d′/2)³ + Φ(−d′/2)³ + ∫₀^∞ φ(x + d′/2) Φ(d′/2 − x)² + φ(x − d′/2) Φ(−x − d′/2)² dx.
     """
@@ -159,7 +165,7 @@ def _oddity_independent(d: Values) -> Values:
 
 
 def _abx_independent(d: Values) -> Values:
-    """The order of A and B and the kind of X are decided on one by one; the answer is right if both are, or neither.
+    """The order of A and B and the kind of X are decided independently; the answer is right if both or neither are.
 
     Φ(d′/√2) Φ(d′/2) + Φ(−d′/√2) Φ(−d′/2) (Macmillan, Kaplan & Creelman 1977, Psychological Review 84, 452).
     """
@@ -168,7 +174,7 @@ def _abx_independent(d: Values) -> Values:
 
 
 def _abx_differencing(d: Values) -> Values:
-    """X is taken for the one of A and B that it is closer to: Φ(d′/√2) Φ(d′/√6) + Φ(−d′/√2) Φ(−d′/√6) (the same source)."""
+    """X is identified as the one of A and B that it is closer to: Φ(d′/√2) Φ(d′/√6) + Φ(−d′/√2) Φ(−d′/√6) (the same source)."""
     a, b = d / np.sqrt(2), d / np.sqrt(6)
     return ndtr(a) * ndtr(b) + ndtr(-a) * ndtr(-b)
 
@@ -181,12 +187,12 @@ def _half_line(function: Callable[[Values, Values], Values], parameter: Values) 
     return np.asarray(function(z, np.asarray(parameter)[..., None]) @ density)
 
 
-TASKS: Mapping[str, Task] = MappingProxyType({
-    "2afc": Task(1 / 2, _two_interval),
-    "3afc": Task(1 / 3, _three_interval),
-    "oddity-differencing": Task(1 / 3, _oddity_differencing),
-    "oddity-independent": Task(1 / 3, _oddity_independent),
-    "abx-differencing": Task(1 / 2, _abx_differencing),
-    "abx-independent": Task(1 / 2, _abx_independent),
+DECISION_MODELS: Mapping[str, DecisionModel] = MappingProxyType({
+    "2afc": DecisionModel(1 / 2, _two_interval),
+    "3afc": DecisionModel(1 / 3, _three_interval),
+    "oddity-differencing": DecisionModel(1 / 3, _oddity_differencing),
+    "oddity-independent": DecisionModel(1 / 3, _oddity_independent),
+    "abx-differencing": DecisionModel(1 / 2, _abx_differencing),
+    "abx-independent": DecisionModel(1 / 2, _abx_independent),
 })  # fmt: skip
-"""By name: two and three intervals of which the stronger is chosen, three of which the odd one is, and ABX."""
+"""Decision models by name: the stronger of two or three intervals, the odd one of three (the triangle test), and ABX."""

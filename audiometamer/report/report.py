@@ -20,11 +20,13 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.files import atomic_write
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import read_cells
-from audiometamer.metamers.belonging import check_original
 from audiometamer.metamers.evidence import AttemptRecord, Evidence
 from audiometamer.metamers.figure import draw_figure
-from audiometamer.metamers.files import evidence_of, metamer_of
-from audiometamer.metamers.results import REPORT, Result, read_results
+from audiometamer.metamers.files import metamer_from_result
+from audiometamer.metamers.integrity import check_original
+from audiometamer.metamers.layout import REPORT
+from audiometamer.metamers.results import Result, read_results
+from audiometamer.metamers.saving import evidence_from_result
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.models.model import Model
 from audiometamer.report.thumbnails import Painter
@@ -219,12 +221,12 @@ def _read_metamers(
 ) -> tuple[list[_Original], list[_Row]]:
     """Originals and metamers; those of one clip and model share an original and the scale of their cochleagrams."""
     groups: dict[tuple[str, str, str], list[Result]] = {}
-    sum_of = cache(file_sha256)
+    file_hash = cache(file_sha256)
     for result in listed:
         settings = result.evidence.settings
         original = places.folder / result.original
         if original.suffix in (".wav", ".png") and original.exists():  # of others there is only a link
-            check_original(result, sum_of)
+            check_original(result, file_hash)
         groups.setdefault((settings.clip, settings.model, result.original), []).append(result)
     painter = Painter()
     originals: list[_Original] = []
@@ -233,7 +235,7 @@ def _read_metamers(
         files = [places.folder / metamers[0].original, *(result.path for result in metamers)]
         sounds = [file for file in files if file.suffix == ".wav" and file.exists()]
         painter.draw(sounds, [places.picture(sound) for sound in sounds], anew=redraw)
-        evidences = [evidence_of(result) for result in metamers]
+        evidences = [evidence_from_result(result) for result in metamers]
         figure = _figure(places, metamers, figures)
         originals.append(_original(places, files[0], evidences[0], figure))
         for result, evidence in zip(metamers, evidences, strict=True):
@@ -260,7 +262,7 @@ def _figure(places: _Places, metamers: Sequence[Result], figures: _Figures | Non
         return drawn
     drawn = places.picture(drawn)
     if figures is not None and (figures.redraw or not drawn.exists()):
-        shown = [metamer_of(result) for result in metamers if result.seed == min(each.seed for each in metamers)]
+        shown = [metamer_from_result(result) for result in metamers if result.seed == min(each.seed for each in metamers)]
         draw_figure(figures.open_model(metamers[0].evidence.settings.model), shown, drawn)
     return drawn if drawn.exists() else None
 
@@ -297,7 +299,7 @@ def _row(places: _Places, result: Result, evidence: Evidence, original: int) -> 
         original, places.signal(path, evidence.rms), places.url(result.folder / result.record), settings.layer, settings.seed,
         verdict_word(verdict.passed), _labels(evidence),
         {metric: _rounded(value) for metric, value in verdict.margin.items()}, similarity, settings.method, settings.loss,
-        result.evidence.attempt, [_attempt(t) for t in evidence.tries], result.evidence.gave, round(evidence.seconds, 1),
+        result.evidence.attempt, [_attempt(t) for t in evidence.tries], result.evidence.kept_attempt, round(evidence.seconds, 1),
         evidence.peak,
     )  # fmt: skip
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.io.files import atomic_write, readable
+from audiometamer.io.files import atomic_write
 from audiometamer.io.hashes import file_sha256
-from audiometamer.io.whole_numbers import whole
+from audiometamer.io.integers import as_integer
+from audiometamer.io.paths import printable
 from audiometamer.signals.clip_names import clip_name, excerpt_name
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class ClipSource(msgspec.Struct, frozen=True):
         """The source at a path, with its hash."""
         file = Path(path)
         small = file.is_file() and file.stat().st_size <= _LARGEST_HASHED
-        return cls(readable(path), file_sha256(file) if small else None, start, duration)
+        return cls(printable(path), file_sha256(file) if small else None, start, duration)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,12 @@ class Clip:
     sample_rate: int | None
     notices: tuple[str, ...] = ()
     source: ClipSource | None = None
+
+    def _repr_html_(self) -> str:
+        """A player and the cochleagram, or the image, for notebooks."""
+        from audiometamer.display import Panel, as_html
+
+        return as_html([Panel(self.name, self.samples, self.sample_rate)])
 
 
 def read_clip(
@@ -138,12 +145,12 @@ def read_clip(
         infinity; if the file is longer than `duration` and no `start` is given; if `start` lies outside it; if `channels` is 2
         and it has another number; if a parameter is out of its range.
     """
-    from audiometamer.signals.decoding import MAX_RATE, opened
+    from audiometamer.signals.decoding import MAX_RATE, open_sound
 
-    sample_rate = whole(sample_rate, "sample_rate", least=1, most=MAX_RATE)
+    sample_rate = as_integer(sample_rate, "sample_rate", least=1, most=MAX_RATE)
     _check_wanted(sample_rate, duration=duration, level=level, start=start, length=length)
-    shown = readable(path)
-    with opened(path) as sound:
+    shown = printable(path)
+    with open_sound(path) as sound:
         recorded, rate = _part(sound, shown, duration=duration, start=start, length=length), sound.rate
     notices = []
     if channels == 1 and recorded.shape[1] > 1:
@@ -165,7 +172,7 @@ def read_clip(
         missing = n_samples - samples.shape[-1]
         if missing > 0.001 * sample_rate:
             notices.append(f"{shown}: {samples.shape[-1] / sample_rate:.3f} s were padded with silence to {duration:g} s")
-        samples = fitted(samples, n_samples)
+        samples = pad_or_crop(samples, n_samples)
     if level is not None:  # the mean is gone already; taking it again would lift the silence of the padding off zero
         samples = np.asarray(samples * (level / _rms(samples)), dtype=np.float32)
         if (peak := float(np.abs(samples).max())) > 1:
@@ -192,7 +199,7 @@ def _as_channels(shown: str, recorded: NDArray[np.float64], channels: int) -> ND
     return recorded.T
 
 
-def fitted(samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
+def pad_or_crop(samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
     """Samples [shape=(..., samples)] cut at their end to a number of samples, or padded with equal silence before and after."""
     missing = max(n_samples - samples.shape[-1], 0)
     sides = [(0, 0)] * (samples.ndim - 1) + [(missing // 2, missing - missing // 2)]
@@ -271,26 +278,26 @@ def read_samples(
         If the file is missing, empty, truncated, not audio or a folder, ends before `start`, or holds more samples than are read
         at once.
     """
-    from audiometamer.signals.decoding import opened
+    from audiometamer.signals.decoding import open_sound
 
-    with opened(path) as sound:
+    with open_sound(path) as sound:
         count = None if length is None else round(length * sound.rate)
         samples = sound.read(round(start * sound.rate), count, mixed=mixed)
     if len(samples) == 0:
-        raise AudioMetamerError(f"{readable(path)} holds no samples{f' after {start:g} s' if start else ''}")
+        raise AudioMetamerError(f"{printable(path)} holds no samples{f' after {start:g} s' if start else ''}")
     return samples, sound.rate
 
 
-def seconds_of(path: Path) -> float:
+def file_duration(path: Path) -> float:
     """How long a file is; raises as `read_samples` does.
 
     Read from the header, or counted where that does not know.
     """
-    from audiometamer.signals.decoding import opened
+    from audiometamer.signals.decoding import open_sound
 
     if str(path) == "-" or path.is_fifo() or path.is_socket():
         raise AudioMetamerError(f"{path} is a pipe, which can be read only once; give a file")
-    with opened(path) as sound:
+    with open_sound(path) as sound:
         return sound.count() / sound.rate
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import readable
+from audiometamer.io.paths import printable
 
 _EXCERPT = re.compile(r"@[\d.e+-]+s")
 
@@ -16,7 +16,7 @@ def clip_name(path: str | os.PathLike[str]) -> str:
     whole = os.fspath(path)
     if whole in ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
         return "stdin"
-    return "pipe" if re.fullmatch(r"/(dev|proc/\w+)/fd/\d+", whole) else Path(readable(path)).stem
+    return "pipe" if re.fullmatch(r"/(dev|proc/\w+)/fd/\d+", whole) else Path(printable(path)).stem
 
 
 def excerpt_name(name: str, start: float | None, length: float | None) -> str:
@@ -41,7 +41,7 @@ def recording_of(clip: str) -> str:
     return name if name and _EXCERPT.fullmatch(at + part) else clip
 
 
-def name_of(row: Mapping[str, str], start: float | None = None, duration: float | None = None) -> str:
+def row_clip_name(row: Mapping[str, str], start: float | None = None, duration: float | None = None) -> str:
     """The name of a clip of a table: its ``name``, or one after its file and the part that is taken of it.
 
     Parameters
@@ -50,11 +50,11 @@ def name_of(row: Mapping[str, str], start: float | None = None, duration: float 
     start, duration : float or None
         Seconds, where the row has none of its own.
     """
-    part = seconds_in(row, "start", start), seconds_in(row, "duration", duration)
+    part = cell_seconds(row, "start", start), cell_seconds(row, "duration", duration)
     return row.get("name") or excerpt_name(clip_name(row.get("path", "")), *part)
 
 
-def seconds_in(row: Mapping[str, str], column: str, default: float | None) -> float | None:
+def cell_seconds(row: Mapping[str, str], column: str, default: float | None) -> float | None:
     """The seconds in a cell of a table of clips, or the default where it is empty.
 
     Raises

@@ -1,7 +1,7 @@
 """What the headers of sound files leave out: lengths that were unknown when they were written, and sounds one after the other.
 
 A recorder that writes to a pipe cannot go back to its header. libsndfile reads some of these files only in part, or not at all;
-`parts` gives it files that it reads whole.
+`complete_streams` gives it files that it reads whole.
 """
 
 import itertools
@@ -27,7 +27,7 @@ def is_placeholder(n_bytes: int) -> bool:
     return n_bytes <= 0 or any(abs(n_bytes - limit) <= 1 << 16 for limit in (1 << 31, 1 << 32))
 
 
-def parts(file: BinaryIO) -> Iterator[BinaryIO]:
+def complete_streams(file: BinaryIO) -> Iterator[BinaryIO]:
     """The files to decode one after the other: the file itself, or temporary copies in which every length is known.
 
     Raises

@@ -23,8 +23,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import is_written, readable
-from audiometamer.signals.containers import FaultyFileError, is_placeholder, parts
+from audiometamer.io.paths import printable
+from audiometamer.io.reading import pipe_is_ready
+from audiometamer.signals.containers import FaultyFileError, complete_streams, is_placeholder
 
 Samples = NDArray[np.float64]
 
@@ -210,7 +211,7 @@ class _Piped(Sound):
         """As many bytes, or fewer at the end; a decoder that stops is not waited for without end."""
         found = bytearray()
         while len(found) < count:
-            if not is_written(self._stream, _PATIENCE):
+            if not pipe_is_ready(self._stream, _PATIENCE):
                 raise FaultyFileError(f"cannot be read as audio: ffmpeg decodes nothing of it within {_PATIENCE} s")
             if not (piece := self._stream.read(count - len(found))):
                 break
@@ -230,7 +231,7 @@ class _Piped(Sound):
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[Sound]:
+def open_sound(path: str | os.PathLike[str]) -> Iterator[Sound]:
     """A sound file, or a pipe, open for reading; whatever is wrong with it is one line.
 
     Parameters
@@ -244,7 +245,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Sound]:
         If it is missing, empty, a folder or a device, if nothing here decodes it, or if it ends before its header says and that
         is noticed.
     """
-    name = readable(path) or "''"
+    name = printable(path) or "''"
     try:
         with ExitStack() as stack:
             yield _decoder(stack, stack.enter_context(_file(os.fspath(path))), name)
@@ -291,7 +292,7 @@ def _opened_pipe(path: str) -> Iterator[BinaryIO]:
     """A pipe with something in it: one that nobody has opened for writing would be waited for without end."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(descriptor, "rb") as pipe:  # noqa: PTH123 (a descriptor)
-        if not is_written(pipe, _PATIENCE):
+        if not pipe_is_ready(pipe, _PATIENCE):
             raise FaultyFileError(f"is a pipe into which nothing was written for {_PATIENCE} s")
         yield pipe
 
@@ -314,7 +315,7 @@ def _decoder(stack: ExitStack, file: BinaryIO, name: str) -> Sound:
     file.seek(0)
     if _PLAYLIST.match(file.read(100)):
         raise FaultyFileError("cannot be read as audio: it is a playlist; name one of its files")
-    files = [stack.enter_context(part) for part in parts(file)]
+    files = [stack.enter_context(part) for part in complete_streams(file)]
     try:
         return _Decoded([stack.enter_context(_forward(part)) for part in files])
     except soundfile.LibsndfileError as error:

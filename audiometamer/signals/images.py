@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line
-from audiometamer.io.files import atomic_write, readable
+from audiometamer.io.files import atomic_write
+from audiometamer.io.paths import printable
 from audiometamer.signals.audio import Clip, ClipSource
 from audiometamer.signals.clip_names import clip_name
 
@@ -112,7 +113,7 @@ def read_image(path: str | os.PathLike[str], picture: ImageTransform) -> Clip:
             f"{path} has the same value, {float(pixels.amax()):.3g}, in every pixel: there is nothing to match"
         )
     for notice in notices:
-        warnings.warn(f"{readable(path)}: {notice}", AudioMetamerWarning, stacklevel=2)
+        warnings.warn(f"{printable(path)}: {notice}", AudioMetamerWarning, stacklevel=2)
     return Clip(clip_name(path), picture(pixels).contiguous(), None, tuple(notices), ClipSource.of(path))
 
 

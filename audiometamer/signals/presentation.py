@@ -23,7 +23,7 @@ _ROLL_OFF = 0.98  # of the lower Nyquist frequency: what is heard is what was ma
 _BINS = 4097  # of the average spectrum: 6 Hz apart
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class PresentationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How presentation copies are made.
 
     Parameters
@@ -99,12 +99,12 @@ class Sounds:
         Source of dither and calibration noise.
     """
 
-    def __init__(self, stimulus_set: Path, settings: Settings, set_files: Sequence[str], draws: Draws) -> None:
+    def __init__(self, stimulus_set: Path, settings: PresentationSettings, set_files: Sequence[str], draws: Draws) -> None:
         self.stimulus_set, self.settings, self.draws = stimulus_set, settings, draws
         self.gain, self.lowered_db = 1.0, 0.0
         power, spectrum, highest, loudest = 0.0, np.zeros(_BINS), 0.0, ""
         for set_file in set_files:
-            sound = presented(self.stimulus_set / set_file, self.settings)
+            sound = presentation_copy(self.stimulus_set / set_file, self.settings)
             power += _rms(sound) ** 2
             spectrum += _spectrum(sound)
             if (peak := float(np.abs(sound).max())) > highest:
@@ -132,7 +132,7 @@ class Sounds:
 
     def read(self, set_file: str) -> Sound:
         """A sound as listeners hear it: at the rate of the export, ramped, at its level; shape=(samples,) or (samples, 2)."""
-        return presented(self.stimulus_set / set_file, self.settings) * self.gain
+        return presentation_copy(self.stimulus_set / set_file, self.settings) * self.gain
 
     def write_calibration(self, folder: Path, file_of: Callable[[str], str]) -> float:
         """Write noise and tone; their RMS in dB re full scale."""
@@ -141,7 +141,7 @@ class Sounds:
         return 20 * math.log10(self.rms)
 
 
-def presented(path: Path, settings: Settings) -> Sound:
+def presentation_copy(path: Path, settings: PresentationSettings) -> Sound:
     """A sound as listeners hear it, whatever its peak: at the rate of the settings, ramped, at their level.
 
     The level of a two-channel sound is that of both channels together; both have the same gain.
@@ -172,7 +172,7 @@ def presented(path: Path, settings: Settings) -> Sound:
     return sound * (settings.factor or 10 ** ((settings.level or 0.0) / 20) / _rms(sound))
 
 
-def in_sequence(sounds: Sequence[Sound], gap: float, settings: Settings) -> Sound:
+def in_sequence(sounds: Sequence[Sound], gap: float, settings: PresentationSettings) -> Sound:
     """Sounds one after the other, with a silence of `gap` s between them; mono ones among two-channel ones play at both ears."""
     channels = max(sound.ndim for sound in sounds)
     whole = [sound if sound.ndim == channels else np.stack([sound, sound], axis=1) for sound in sounds]
@@ -184,7 +184,7 @@ def _rms(sound: Sound) -> float:
     return float(np.sqrt(np.mean(np.square(sound))))
 
 
-def _ramped(sound: Sound, settings: Settings, path: Path) -> Sound:
+def _ramped(sound: Sound, settings: PresentationSettings, path: Path) -> Sound:
     """With a raised-cosine rise and fall: 0.5 - 0.5·cos(π (k + 0.5) / n) over n samples."""
     n = round(settings.ramp / 1000 * settings.sample_rate)
     if 2 * n > len(sound):
@@ -210,7 +210,7 @@ def _spectrum(sound: Sound) -> NDArray[np.float64]:
     return power / power.sum()
 
 
-def _shaped_noise(spectrum: NDArray[np.float64], settings: Settings, draws: Draws) -> Sound:
+def _shaped_noise(spectrum: NDArray[np.float64], settings: PresentationSettings, draws: Draws) -> Sound:
     """Gaussian noise with the average spectrum of the set, RMS 1, ramped."""
     n = round(_CALIBRATION_SECONDS * settings.sample_rate)
     white = np.fft.rfft(draws.generator(1).standard_normal(n))
@@ -220,21 +220,21 @@ def _shaped_noise(spectrum: NDArray[np.float64], settings: Settings, draws: Draw
     return noise / _rms(noise)
 
 
-def _tone(settings: Settings) -> Sound:
+def _tone(settings: PresentationSettings) -> Sound:
     """1 kHz, RMS 1, ramped."""
     time = np.arange(round(_CALIBRATION_SECONDS * settings.sample_rate)) / settings.sample_rate
     tone = _ramped(np.sin(2 * np.pi * _TONE_HZ * time), settings, Path(TONE))
     return tone / _rms(tone)
 
 
-def write_pcm(path: Path, sound: Sound, settings: Settings, *, name: str, draws: Draws) -> None:
+def write_pcm(path: Path, sound: Sound, settings: PresentationSettings, *, name: str, draws: Draws) -> None:
     """Write a sound as `pcm_wav` makes it; the folder is made if it is missing."""
     wav = pcm_wav(sound, settings, name=name, draws=draws)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(wav)
 
 
-def pcm_wav(sound: Sound, settings: Settings, *, name: str, draws: Draws) -> bytes:
+def pcm_wav(sound: Sound, settings: PresentationSettings, *, name: str, draws: Draws) -> bytes:
     """A WAV of whole steps, rounded after adding triangular dither of two steps from end to end (Lipshitz et al. 1992).
 
     The dither runs through the whole file and is private: a sound that comes twice in it has different samples each time, also

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audiometamer.errors import AudioMetamerError, people
-from audiometamer.statistics.contrasts import Codes, Ratio, Values, f_ratio
+from audiometamer.errors import AudioMetamerError, listeners_in_words
+from audiometamer.statistics.contrasts import FloatArray, FRatio, GroupCodes, f_ratio
 from audiometamer.statistics.permutation import permutation_p
 
 
@@ -109,7 +109,7 @@ def anova(
     return effects
 
 
-def _effect(name: str, ratio: Ratio, p_permutation: float, *, between: bool, within: bool) -> Effect:
+def _effect(name: str, ratio: FRatio, p_permutation: float, *, between: bool, within: bool) -> Effect:
     effect, error = float(ratio.effect[0]), float(ratio.error[0])
     nan = float("nan")
     return Effect(
@@ -134,7 +134,7 @@ def _why_not(effect: float, *, between: bool, within: bool) -> str:
     )
 
 
-def _checked(values: Values, within: Sequence[str], between: str | None, groups: Sequence[object] | None) -> Codes:
+def _checked(values: FloatArray, within: Sequence[str], between: str | None, groups: Sequence[object] | None) -> GroupCodes:
     """The groups as numbers from 0, if a design like this can be analysed."""
     if not within or values.ndim != 1 + len(within):
         raise AudioMetamerError(
@@ -163,5 +163,7 @@ def _checked(values: Values, within: Sequence[str], between: str | None, groups:
             raise AudioMetamerError(f"the factor {between} has {len(names)} group; an analysis of variance needs two or more")
     if listeners <= (n_groups := len(np.unique(codes))):
         of = "" if groups is None else f" in {n_groups} groups"
-        raise AudioMetamerError(f"{people(listeners)}{of}: there is no error; there must be {max(n_groups, 1) + 1} or more")
+        raise AudioMetamerError(
+            f"{listeners_in_words(listeners)}{of}: there is no error; there must be {max(n_groups, 1) + 1} or more"
+        )
     return codes

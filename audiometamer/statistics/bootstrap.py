@@ -8,11 +8,11 @@ import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 
 
-class Estimate(NamedTuple):
+class IntervalEstimate(NamedTuple):
     """A value, its 95 % interval, and how many clips and sounds it is of; the interval is NaN where there is a single clip."""
 
     value: float
@@ -45,7 +45,7 @@ class Bootstrap:
             self._draws[n_clips] = counts.astype(np.float32)
         return self._draws[n_clips]
 
-    def mean(self, values: Values, clips: Sequence[str] | NDArray[np.str_]) -> Estimate | None:
+    def mean(self, values: FloatArray, clips: Sequence[str] | NDArray[np.str_]) -> IntervalEstimate | None:
         """Mean over sounds.
 
         Parameters
@@ -67,9 +67,9 @@ class Bootstrap:
         sums, counts = np.bincount(of, values[there]), np.bincount(of)
         drawn = self.draws(len(names))
         low, high = _interval(drawn @ sums / (drawn @ counts), len(names))
-        return Estimate(float(values[there].mean()), low, high, len(names), int(there.sum()))
+        return IntervalEstimate(float(values[there].mean()), low, high, len(names), int(there.sum()))
 
-    def rank_correlation(self, first: Matrix, others: Sequence[Matrix]) -> Estimate | None:
+    def rank_correlation(self, first: Matrix, others: Sequence[Matrix]) -> IntervalEstimate | None:
         """Spearman correlation of dissimilarity matrices, averaged over several that are compared with the same one.
 
         A resample weighs each pair of clips by how often both were drawn, and leaves out pairs of a clip with itself. Values keep
@@ -102,7 +102,7 @@ class Bootstrap:
         together = np.stack(resampled)
         known = np.isfinite(together)
         means = np.where(known, together, 0).sum(0)[known.any(0)] / known.sum(0)[known.any(0)]
-        return Estimate(float(np.mean(values)), *_interval(means, int(present.sum())), int(present.sum()), sounds)
+        return IntervalEstimate(float(np.mean(values)), *_interval(means, int(present.sum())), int(present.sum()), sounds)
 
 
 def _interval(resampled: NDArray[np.floating], n_clips: int) -> tuple[float, float]:

@@ -15,14 +15,14 @@ import scipy.linalg
 import scipy.special
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
-Codes = NDArray[np.intp]
+FloatArray = NDArray[np.float64]
+GroupCodes = NDArray[np.intp]
 
 LEAST_P = sys.float_info.min  # smaller values lose precision down to 0, which no p here is
 _ROUNDING = 1e-24  # of the sum of squares of all values: what is smaller is zero
 
 
-class Ratio(NamedTuple):
+class FRatio(NamedTuple):
     """One effect of many tables; arrays have shape=(tables,).
 
     Parameters
@@ -38,29 +38,29 @@ class Ratio(NamedTuple):
         there is no error.
     """
 
-    f: Values
-    effect: Values
-    error: Values
+    f: FloatArray
+    effect: FloatArray
+    error: FloatArray
     df: int
     df_error: int
-    epsilon: Values
+    epsilon: FloatArray
 
     @property
-    def p(self) -> Values:
+    def p(self) -> FloatArray:
         """The probability of an F at least as large if there is no effect and the contrasts are spherical."""
         return self._tail(1.0)
 
     @property
-    def p_gg(self) -> Values:
+    def p_gg(self) -> FloatArray:
         """The same with both degrees of freedom multiplied by epsilon, if the contrasts are not spherical."""
         return self._tail(self.epsilon)
 
-    def _tail(self, factor: float | Values) -> Values:
+    def _tail(self, factor: float | FloatArray) -> FloatArray:
         tail = scipy.special.fdtrc(factor * self.df, factor * self.df_error, self.f)
         return np.where(np.isfinite(self.f), np.maximum(tail, LEAST_P), np.nan)
 
 
-def f_ratio(tables: Values, groups: Codes, *, within: Collection[int] = (), between: bool = False) -> Ratio:
+def f_ratio(tables: FloatArray, groups: GroupCodes, *, within: Collection[int] = (), between: bool = False) -> FRatio:
     """The F ratio of one effect.
 
     Parameters
@@ -97,10 +97,10 @@ def f_ratio(tables: Values, groups: Codes, *, within: Collection[int] = (), betw
     with np.errstate(divide="ignore", invalid="ignore"):
         f = (effect / df) / (error / df_error)
         epsilon = np.where(error > 0, _epsilon(residuals), np.nan)
-    return Ratio(f, effect, error, df, df_error, epsilon)
+    return FRatio(f, effect, error, df, df_error, epsilon)
 
 
-def _scores(tables: Values, within: Collection[int]) -> Values:
+def _scores(tables: FloatArray, within: Collection[int]) -> FloatArray:
     """Contrasts of the factors named, means (times √levels) over the others; shape=(tables, listeners, contrasts)."""
     for factor, levels in enumerate(tables.shape[2:]):
         contrasts = scipy.linalg.helmert(levels) if factor in within else np.full((1, levels), levels**-0.5)
@@ -108,7 +108,7 @@ def _scores(tables: Values, within: Collection[int]) -> Values:
     return tables.reshape(*tables.shape[:2], -1)
 
 
-def _epsilon(residuals: Values) -> Values:
+def _epsilon(residuals: FloatArray) -> FloatArray:
     """(Σ λ)² / (d Σ λ²) over the eigenvalues λ of the d contrasts' covariance, as traces."""
     covariance = np.swapaxes(residuals, 1, 2) @ residuals
     trace = np.trace(covariance, axis1=1, axis2=2)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audiometamer.statistics.bootstrap import Bootstrap, Values
+from audiometamer.statistics.bootstrap import Bootstrap, FloatArray
 
 
 class Means(NamedTuple):
@@ -21,9 +21,9 @@ class Means(NamedTuple):
         How many have a value.
     """
 
-    value: Values
-    low: Values
-    high: Values
+    value: FloatArray
+    low: FloatArray
+    high: FloatArray
     listeners: NDArray[np.intp]
 
 

@@ -38,7 +38,7 @@ class RowStore:
         return np.memmap(self.path, dtype=np.float32, mode="r", shape=(self.n_rows, self.width))
 
 
-class Different:
+class UniqueSignals:
     """Lets each of many signals pass once; `repeats`: the names of the others, each with that of the one it repeats.
 
     Signals are compared by random projections, which keep distances to about a tenth (Johnson & Lindenstrauss 1984), so that
@@ -54,7 +54,7 @@ class Different:
         self.names: Iterator[str] = iter(names) if names is not None else map(str, count())
         self.repeats: list[tuple[str, str]] = []
 
-    def of(self, signals: Iterable[Tensor]) -> Iterator[Tensor]:
+    def filter(self, signals: Iterable[Tensor]) -> Iterator[Tensor]:
         """Those that are none of the signals before; all of one shape."""
         sketches: list[NDArray[np.float64]] = []
         known: list[str] = []
@@ -73,7 +73,7 @@ class Different:
             yield signal
 
 
-def gram(rows: NDArray[np.float32], memory: float, shift: float = 0.0) -> NDArray[np.float64]:
+def gram_matrix(rows: NDArray[np.float32], memory: float, shift: float = 0.0) -> NDArray[np.float64]:
     """All inner products of rows, minus `shift`, from slices of columns."""
     step = max(int(memory / 4 / (8 * len(rows))), 1)
     total = np.zeros((len(rows), len(rows)))
@@ -83,7 +83,7 @@ def gram(rows: NDArray[np.float32], memory: float, shift: float = 0.0) -> NDArra
     return total
 
 
-def correlations(products: NDArray[np.float64], sums: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+def pairwise_correlations(products: NDArray[np.float64], sums: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     """Pearson correlations of all pairs of rows, in `numpy.triu_indices`' order, from inner products, sums and width."""
     covariance = products - np.outer(sums, sums) / width
     deviation = np.sqrt(np.maximum(np.diag(covariance), 0))

@@ -4,15 +4,15 @@ from collections.abc import Collection
 
 import numpy as np
 
-from audiometamer.statistics.contrasts import Codes, Values, f_ratio
+from audiometamer.statistics.contrasts import FloatArray, GroupCodes, f_ratio
 
 _AT_ONCE = 2**21  # values that are permuted side by side; the draws do not depend on it
 _TIES = 1 - 1e-9  # equal F ratios may differ in their last digits
 
 
 def permutation_p(
-    values: Values,
-    groups: Codes,
+    values: FloatArray,
+    groups: GroupCodes,
     *,
     within: Collection[int] = (),
     between: bool = False,
@@ -60,7 +60,7 @@ def permutation_p(
     return (1 + as_large) / (1 + permutations)
 
 
-def _permuted(values: Values, n_tables: int, rng: np.random.Generator, *, between: bool) -> Values:
+def _permuted(values: FloatArray, n_tables: int, rng: np.random.Generator, *, between: bool) -> FloatArray:
     """Tables with the labels of every factor permuted; shape=(n_tables, listeners, levels, …)."""
     tables = np.broadcast_to(values, (n_tables, *values.shape))
     for axis in range(2, tables.ndim):

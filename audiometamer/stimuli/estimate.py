@@ -14,7 +14,7 @@ from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.benchmark import time_step
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.methods import Method
-from audiometamer.metamers.synthesis import places
+from audiometamer.metamers.settings import places
 from audiometamer.models.model import Model
 from audiometamer.stimuli.items import Expansion, ModelVisitor, PlannedItem, expand
 from audiometamer.stimuli.layout import is_complete
@@ -71,7 +71,7 @@ class Cost:
 
     def at_most(self, items: int, method: Method, steps: int) -> float:
         """Every attempt at each of some items."""
-        taken = steps * sum(attempt.stretch for attempt in method.attempts)
+        taken = steps * sum(attempt.steps_factor for attempt in method.attempts)
         return taken * self._step_of_all(items) + len(method.attempts) * items * self.evidence
 
     def _step_of_all(self, items: int) -> float:

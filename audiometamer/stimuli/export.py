@@ -9,14 +9,15 @@ from typing import Any, Literal
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.draws import Draws, date_alike, keyed_draws, write_key
-from audiometamer.io.files import atomic_folder, resolved, write_json, write_private, write_text
+from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws, write_key
+from audiometamer.io.files import atomic_folder, write_json, write_private, write_text
 from audiometamer.io.hashes import file_sha256
+from audiometamer.io.paths import real_path
 from audiometamer.io.tables import read_table, table_text
-from audiometamer.metamers.belonging import check_belongs
+from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.results import iterate_results
 from audiometamer.models.inputs import NATURAL
-from audiometamer.signals.presentation import NOISE, TONE, Settings, Sounds, _rms, write_pcm
+from audiometamer.signals.presentation import NOISE, TONE, PresentationSettings, Sounds, _rms, write_pcm
 from audiometamer.stimuli.clips import read_clips
 from audiometamer.stimuli.exports.bids import BIDS
 from audiometamer.stimuli.exports.folder import FOLDER
@@ -36,7 +37,7 @@ def export(
     out: Path,
     *,
     to: FormatName,
-    settings: Settings,
+    settings: PresentationSettings,
     selection: Path | None = None,
     key: Path | None = None,
     names_key: Path | None = None,
@@ -85,7 +86,7 @@ def export(
     with atomic_folder(out) as folder:
         written = [_write(sound, sounds, folder) for sound in planned]
         level = sounds.write_calibration(folder, file_of)
-        date_alike(folder.rglob("*.wav"))
+        equalize_mtimes(folder.rglob("*.wav"))
         form.write(folder, written, settings)
         files = {name: file_of(name) for name in (NOISE, TONE)}
         write_text(folder / "README.md", readme(written, settings, files, level=level, lowered=sounds.lowered_db))
@@ -111,7 +112,7 @@ def _about(stimulus_set: Path, selection: Path | None) -> dict[str, Any]:
 
 def default_key_file(out: Path) -> Path:
     """Default path of the key to an export: beside its folder."""
-    return out.parent / f"{resolved(out).name}-key.tsv"
+    return out.parent / f"{real_path(out).name}-key.tsv"
 
 
 def names_key_file(key: Path) -> Path:
@@ -127,7 +128,7 @@ def _check_free(out: Path, key: Path) -> None:
     for path in (key, key.with_suffix(".json"), names_key_file(key)):
         if path.exists():
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --key")
-    if resolved(out) in resolved(key).parents:
+    if real_path(out) in real_path(key).parents:
         raise AudioMetamerError(f"the key {key} would lie in {out}, where listeners' programs can read it; keep it apart")
 
 
@@ -142,10 +143,10 @@ def _selected(stimulus_set: Path, selection: Path | None) -> list[IndexRow]:
     for row in rows:
         if row.sample_rate is None:
             raise AudioMetamerError(f"{stimulus_set / row.file} is no sound; only sounds are exported")
-    exported, sum_of = {row.file for row in rows}, cache(file_sha256)
+    exported, file_hash = {row.file for row in rows}, cache(file_sha256)
     for result in iterate_results(stimulus_set):
         if result.file in exported:
-            check_belongs(result, sum_of)
+            check_integrity(result, file_hash)
     return rows
 
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.io.names import safe_name
-from audiometamer.metamers.results import ITEMS
+from audiometamer.metamers.layout import ITEMS
 from audiometamer.metamers.settings import Settings
 
 

@@ -13,10 +13,11 @@ from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.hashes import sha256_of
-from audiometamer.metamers.criteria import NullDistribution, judge_sha256
+from audiometamer.metamers.criteria import NullDistribution, default_null, judge_sha256
 from audiometamer.metamers.judging import covers, is_out_of_date
-from audiometamer.metamers.results import RECORD, Result
-from audiometamer.metamers.synthesis import default_null, settings_of
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.metamer import settings_of
+from audiometamer.metamers.results import Result
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.identity import Identity, folder_of_item

@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import JSON_ERRORS, is_empty
-from audiometamer.metamers.results import RECORD
+from audiometamer.io.files import holds_only_zeros
+from audiometamer.io.reading import JSON_ERRORS
+from audiometamer.metamers.layout import RECORD
 
 ORIGINALS, CLAIMS = "originals", "claims"
 # In an item's folder:
@@ -52,4 +53,4 @@ def read_failure(at: Path) -> Failure | None:
 def clip_tables(stimulus_set: Path) -> list[Path]:
     """The tables of clips of a set's plans, the first plan's first; without those that a power cut has emptied."""
     tables = [path for path in stimulus_set.glob("clips*.csv") if re.fullmatch(r"clips(-\d+)?\.csv", path.name)]
-    return sorted((path for path in tables if not is_empty(path)), key=lambda path: (len(path.name), path.name))
+    return sorted((path for path in tables if not holds_only_zeros(path)), key=lambda path: (len(path.name), path.name))

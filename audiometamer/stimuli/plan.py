@@ -14,7 +14,7 @@ from audiometamer.io.label_files import grouped, read_groups
 from audiometamer.io.toml_files import Problem, error_context, read_toml
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.methods import Method, load_method
-from audiometamer.metamers.synthesis import places
+from audiometamer.metamers.settings import places
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
 

@@ -11,11 +11,12 @@ import msgspec
 from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import JSON_ERRORS, content_of
 from audiometamer.io.hashes import file_sha256
-from audiometamer.io.names import as_on_any_disk
-from audiometamer.metamers.belonging import is_original, is_signal
-from audiometamer.metamers.results import ITEMS, RECORD, Summary
+from audiometamer.io.names import portable_key
+from audiometamer.io.reading import JSON_ERRORS, read_file_bytes
+from audiometamer.metamers.integrity import is_original, is_signal
+from audiometamer.metamers.layout import ITEMS, RECORD
+from audiometamer.metamers.summaries import EvidenceSummary
 from audiometamer.stimuli.identity import Identity, folder_of_item
 from audiometamer.stimuli.layout import ATTEMPTS
 
@@ -40,7 +41,7 @@ class RecordProof(msgspec.Struct, frozen=True):
     original: str
     attempts: list[int]
     file: str
-    evidence: Summary
+    evidence: EvidenceSummary
     identity: msgspec.Raw = msgspec.Raw(b"{}")
     replaces: list[str] = []
     seal: str = ""
@@ -96,7 +97,7 @@ class SetContents:
             self.sums[file] = file_sha256(path)
             return
         try:
-            content = content_of(path)
+            content = read_file_bytes(path)
         except OSError as error:
             raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
         self.sums[file] = hashlib.sha256(content).hexdigest()
@@ -108,7 +109,7 @@ class SetContents:
             if not is_sealed(content, held.seal):
                 self.edited.add(file)
 
-    def sum_of(self, path: Path) -> str:
+    def file_hash(self, path: Path) -> str:
         """The hash of a file that was read."""
         return self.sums[path.relative_to(self.folder).as_posix()]
 
@@ -140,13 +141,13 @@ def find_faults(contents: SetContents) -> Iterator[Difference]:
             yield Difference(kind, file)
         evidence, signal, original = held.evidence, signal_of(file, held), held.original
         yield from (Difference("missing", name) for name in (signal, original) if name not in contents.sums)
-        if signal in contents.sums and not is_signal(evidence, contents.folder / signal, contents.sum_of):
+        if signal in contents.sums and not is_signal(evidence, contents.folder / signal, contents.file_hash):
             yield Difference("foreign", signal)
         if original in contents.sums:
             stated = (original, evidence.original_sha256 or evidence.settings.clip_sha256)
             try:
                 if stated not in originals:
-                    originals[stated] = is_original(evidence, contents.folder / original, contents.sum_of)
+                    originals[stated] = is_original(evidence, contents.folder / original, contents.file_hash)
                 if not originals[stated]:
                     yield Difference("foreign", original)
             except AudioMetamerError:
@@ -163,7 +164,7 @@ def _fault(file: str, held: RecordProof, records: Mapping[str, RecordProof]) -> 
     ):  # whose keys and folders were made differently
         if not item.name.endswith(f"-{held.key}"):
             return "misplaced"
-    elif as_on_any_disk(item) != as_on_any_disk(folder_of_item(identity.settings, held.key)):
+    elif portable_key(item) != portable_key(folder_of_item(identity.settings, held.key)):
         return "misplaced"
     elif not _agrees(held, identity):
         return "changed"

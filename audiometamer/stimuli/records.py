@@ -16,14 +16,19 @@ from audiometamer.io.files import json_text, set_aside, write_json, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.names import safe_name
 from audiometamer.io.tables import write_table
+from audiometamer.metamers.clip_folders import file_holds_clip
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import is_held_by, metamer_of, with_sums
-from audiometamer.metamers.results import PLANNED, RECORD, Wanted, read_json, result_at, suffix_of
-from audiometamer.metamers.synthesis import Metamer, rank_key
+from audiometamer.metamers.files import metamer_from_result
+from audiometamer.metamers.layout import PLANNED, RECORD, suffix_of
+from audiometamer.metamers.measuring import rank_key
+from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.record_files import decode_record
+from audiometamer.metamers.results import PlannedRow, read_result
+from audiometamer.metamers.saving import with_checksums
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import write_signal
-from audiometamer.signals.whole import is_whole
+from audiometamer.signals.integrity import is_intact
 from audiometamer.stimuli.identity import Identity
 from audiometamer.stimuli.items import PlannedItem
 from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, Failure
@@ -85,7 +90,7 @@ _records = msgspec.json.Decoder(ItemRecord)
 
 def read_record(path: Path) -> ItemRecord:
     """Read an ``item.json``."""
-    return read_json(path, _records, "an item")
+    return decode_record(path, _records, "an item")
 
 
 def save_item(folder: Path, item: PlannedItem, metamer: Metamer, *, attempt: int) -> None:
@@ -105,7 +110,7 @@ def save_item(folder: Path, item: PlannedItem, metamer: Metamer, *, attempt: int
         set_aside(at / ATTEMPTS)
         set_aside(at / RECORD)
     write_signal(own / signal, metamer.samples, evidence.sample_rate)
-    evidence = with_sums(evidence, own / signal, folder / original)
+    evidence = with_checksums(evidence, own / signal, folder / original)
     record = ItemRecord(item.key, item.identity, original, [evidence.settings.seed], signal, evidence, _now(), platform.node())
     if attempt:
         write_record(own / RECORD, record)
@@ -142,7 +147,7 @@ def rejudge_item(
     """
     at = folder / item.folder
     attempts = sorted((at / ATTEMPTS).glob(f"*/{RECORD}"), key=lambda path: int(path.parent.name))
-    metamers = [rejudge(metamer_of(result_at(path, whole=True))) for path in attempts or [at / RECORD]]
+    metamers = [rejudge(metamer_from_result(read_result(path, whole=True))) for path in attempts or [at / RECORD]]
     best = max(range(len(metamers)), key=lambda k: rank_key(metamers[k].evidence))
     unfinished = resume(metamers[best])
     whole = replace(read_record(at / RECORD), evidence=metamers[best].evidence)
@@ -176,10 +181,10 @@ def save_original(folder: Path, item: PlannedItem, clip: Clip, domain: str) -> s
     settings = item.identity.settings
     rate = "" if clip.sample_rate is None else f"@{clip.sample_rate}"
     name = safe_name(f"{settings.clip}{rate}-{settings.clip_sha256[:8]}") + suffix_of(domain)
-    if not is_whole(path := folder / ORIGINALS / name):
+    if not is_intact(path := folder / ORIGINALS / name):
         set_aside(path)
         write_signal(path, clip.samples, clip.sample_rate)
-    elif not is_held_by(path, clip):
+    elif not file_holds_clip(path, clip):
         raise AudioMetamerError(f"{path} is another clip; put {settings.clip!r} back, or delete the file to have it written")
     return f"{ORIGINALS}/{name}"
 
@@ -192,8 +197,8 @@ def save_failure(folder: Path, item: PlannedItem, error: BaseException) -> None:
 def write_planned(folder: Path, items: Sequence[PlannedItem]) -> None:
     """List the items of a plan, so that its status is known without its models and clips."""
     settings = ((item, item.identity.settings) for item in items)
-    rows = (Wanted(item.key, s.clip, s.model, s.layer, s.seed, item.folder) for item, s in settings)
-    write_table(folder / PLANNED, Wanted._fields, (row._asdict() for row in rows))
+    rows = (PlannedRow(item.key, s.clip, s.model, s.layer, s.seed, item.folder) for item, s in settings)
+    write_table(folder / PLANNED, PlannedRow._fields, (row._asdict() for row in rows))
 
 
 def _now() -> str:

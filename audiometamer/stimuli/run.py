@@ -12,19 +12,27 @@ from msgspec.structs import replace
 
 from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
-from audiometamer.io.files import file_lock, make_folder
+from audiometamer.io.files import make_folder
 from audiometamer.io.hashes import sha256_of
+from audiometamer.io.locks import file_lock
 from audiometamer.jobs.claims import LOCK
 from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
 from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
-from audiometamer.jobs.workers import ITEM_ERRORS, Interruption
+from audiometamer.jobs.workers import (
+    ITEM_ERRORS,
+    Interruption,
+)
 from audiometamer.metamers.batch_size import fitting_batch_size
-from audiometamer.metamers.criteria import NullDistribution, judge_sha256
-from audiometamer.metamers.judging import judged_anew
-from audiometamer.metamers.results import BrokenOriginalError, Result, read_item, warn_of_broken
-from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer, Progress, default_null, iterate_metamers, places, resumption
-from audiometamer.metamers.unfinished import Checkpoints, Unfinished, resumes, save_unfinished
+from audiometamer.metamers.criteria import NullDistribution, default_null, judge_sha256
+from audiometamer.metamers.judging import rejudged
+from audiometamer.metamers.layout import signal_kind
+from audiometamer.metamers.metamer import Metamer, Progress
+from audiometamer.metamers.record_files import BrokenOriginalError, warn_about_broken
+from audiometamer.metamers.results import Result, read_item
+from audiometamer.metamers.scheduling import resumption
+from audiometamer.metamers.settings import Settings, places
+from audiometamer.metamers.synthesis import iterate_metamers
+from audiometamer.metamers.unfinished import Checkpoints, Unfinished, can_resume, save_unfinished
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.items import Expansion, PlannedItem, base_identity
@@ -47,7 +55,7 @@ class Attempt(NamedTuple):
     seed : int
     judge : bool
         Whether its verdict is given again first. Default False.
-    mend_original : bool
+    restore_original : bool
         Whether its natural clip is written again first. Default False.
     broken : str
         What is wrong with the item on the disk. Default empty: nothing.
@@ -56,7 +64,7 @@ class Attempt(NamedTuple):
     number: int
     seed: int
     judge: bool = False
-    mend_original: bool = False
+    restore_original: bool = False
     broken: str = ""
 
 
@@ -116,7 +124,7 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         try:
             found = read_item(self.expansion.folder, at, whole=True)
         except BrokenOriginalError as error:
-            return Attempt(0, seed, mend_original=True, broken=str(error))
+            return Attempt(0, seed, restore_original=True, broken=str(error))
         except BrokenError as error:
             return Attempt(0, seed, broken=str(error))
         except AudioMetamerError:  # another version's, or unreadable: `status` names it
@@ -131,7 +139,7 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         if found.passed is not False:
             return None
         checkpoint = self.expansion.folder / item.folder / CHECKPOINT
-        if resumes(checkpoint, seed=own, attempts=len(found.evidence.tries)):  # it failed by a new judge
+        if can_resume(checkpoint, seed=own, attempts=len(found.evidence.tries)):  # it failed by a new judge
             return Attempt(number, own)
         return Attempt(number, seed + number * RETRY_STRIDE) if number < self.attempts else None
 
@@ -189,11 +197,11 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         item, needed = task
         if needed.broken:
             self.broken[item.key] = needed.broken
-        if needed.mend_original:
-            save_original(self.expansion.folder, item, self._clip(opened.model, item), type(opened.model.domain).__name__)
+        if needed.restore_original:
+            save_original(self.expansion.folder, item, self._clip(opened.model, item), signal_kind(opened.model.domain))
             left = self.need(item)
-            if left is None or left.mend_original:  # if still to be mended, the record names another file
-                return left and left._replace(mend_original=False)
+            if left is None or left.restore_original:  # if still to be mended, the record names another file
+                return left and left._replace(restore_original=False)
             needed = left
         return self._judge(opened, item, queue) if needed.judge else needed
 
@@ -205,7 +213,7 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
             return resumption(model, metamer, replace(item.identity.settings, seed=metamer.evidence.settings.seed))
 
         try:
-            write = rejudge_item(self.expansion.folder, item, lambda metamer: judged_anew(model, metamer, null), resume)
+            write = rejudge_item(self.expansion.folder, item, lambda metamer: rejudged(model, metamer, null), resume)
         except BrokenError as error:
             self.broken[item.key] = str(error)
             return Attempt(0, item.identity.settings.seed)
@@ -301,4 +309,4 @@ def _work(
 ) -> None:
     maker = StimulusMaker(expansion, device, attempts=attempts, interruption=interruption)
     Queue(maker, expansion.items, expansion.folder / CLAIMS, workers=workers, progress=progress).work()
-    warn_of_broken(list(maker.broken.values()), "it counted as not made, and was made again")
+    warn_about_broken(list(maker.broken.values()), "it counted as not made, and was made again")

@@ -1,17 +1,14 @@
 """Auxiliary files in a set that are no part of it: those that runs need, and reports; known by place, name and content."""
 
 import re
-import struct
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-import msgspec
-
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import JSON_ERRORS, is_empty, is_temporary
+from audiometamer.io.files import holds_only_zeros, is_temporary
 from audiometamer.jobs.claims import LOCK, UNREADABLE, is_claim, is_running, read_claim
-from audiometamer.metamers.results import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
-from audiometamer.metamers.settings import Settings
+from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, REPORT, REPORT_FILES
+from audiometamer.metamers.record_files import read_checkpoint_settings
 from audiometamer.stimuli.identity import folder_of_item
 from audiometamer.stimuli.layout import (
     CHECKPOINT,
@@ -71,7 +68,7 @@ def _is_claim(path: Path, at: PurePosixPath) -> bool:
     """A readable claim, or one that is being written."""
     if len(at.parts) != 2 or _KEY.fullmatch(at.name) is None or path.stat().st_size > _HEAD:
         return False
-    return read_claim(path) != UNREADABLE or is_empty(path)
+    return read_claim(path) != UNREADABLE or holds_only_zeros(path)
 
 
 def _is_page(path: Path, _: PurePosixPath) -> bool:
@@ -91,28 +88,13 @@ def _is_log(path: Path, at: PurePosixPath) -> bool:
     return bool(named) and b"\0" not in _head(path)
 
 
-class _Metadata(msgspec.Struct):
-    unfinished: str
-
-
-class _Header(msgspec.Struct):
-    metadata: _Metadata = msgspec.field(name="__metadata__")
-
-
-class _Unfinished(msgspec.Struct):
-    settings: Settings
-
-
 def _is_checkpoint(path: Path, at: PurePosixPath) -> bool:
     """The checkpoint of the item in whose folder it lies."""
     if len(at.parts) != 5:
         return False
     try:
-        with path.open("rb") as file:
-            length = struct.unpack("<Q", file.read(8))[0]
-            header = msgspec.json.decode(file.read(min(length, _LARGEST_HEADER)), type=_Header)
-        settings = msgspec.json.decode(header.metadata.unfinished, type=_Unfinished).settings
-    except (struct.error, *JSON_ERRORS):
+        settings = read_checkpoint_settings(path)
+    except AudioMetamerError:
         return False
     key = at.parent.name.rpartition("-")[2]  # of a later attempt, the seed is another
     return PurePosixPath(folder_of_item(settings, key)).parent == at.parent.parent

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import write_json
 from audiometamer.io.tables import write_table
-from audiometamer.metamers.results import ATTEMPTS
+from audiometamer.metamers.summaries import ATTEMPTS
 from audiometamer.stimuli.balance import Family, largest_balanced, most_balanced
 from audiometamer.stimuli.clips import read_clips
 from audiometamer.stimuli.index import COLUMNS, IndexRow, read_index_rows
@@ -52,7 +52,7 @@ class SelectionRules(msgspec.Struct, frozen=True, kw_only=True):
         Values to select from, by column of ``index.tsv`` or ``clips.tsv``. Default: all.
     without_attempts : tuple of str
         Ways of making metamers (``first``, ``new noise``, ``continued``, ``layer before``) left out, as if they had failed;
-        see `audiometamer.metamers.results.attempt_word`. Default: none.
+        see `audiometamer.metamers.summaries.attempt_origin`. Default: none.
     seed : int
         Random seed of every draw. Default 0.
     """

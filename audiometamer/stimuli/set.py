@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from audiometamer.errors import AudioMetamerError, some_of
-from audiometamer.io.files import file_lock, is_temporary, write_json, write_text
+from audiometamer.errors import AudioMetamerError, first_few
+from audiometamer.io.files import is_temporary, write_json, write_text
+from audiometamer.io.locks import file_lock
 from audiometamer.io.tables import write_table
 from audiometamer.jobs.claims import LOCK, file_stamp, remove_dead_claims
-from audiometamer.metamers.results import ITEMS, check_set, is_set, iterate_results, read_results
+from audiometamer.metamers.folder_kinds import check_set, is_set
+from audiometamer.metamers.layout import ITEMS
+from audiometamer.metamers.results import iterate_results, read_results
 from audiometamer.stimuli.clips import RIGHTS, UNKNOWN, known_clips, merge_clips, read_clip_table
 from audiometamer.stimuli.description import WRITTEN_BY_US, description, read_description, readme
 from audiometamer.stimuli.index import IndexRow, index_row, write_index
@@ -49,7 +52,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
         added = {} if clips is None else read_clip_table(clips)
         if clips is not None and not any(row.clip in added for row in rows):
             raise AudioMetamerError(
-                f"{clips} describes none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {some_of(list(added))}"
+                f"{clips} describes none of the clips of {stimulus_set} ({rows[0].clip}, …); it has {first_few(list(added))}"
             )
         _write(stimulus_set, rows, merge_clips(known_clips(stimulus_set), added), name)
     return rows

@@ -14,7 +14,7 @@ from audiometamer.io.tables import read_table
 from audiometamer.models.inputs import load_clip
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import SOUND_ENDINGS, Clip
-from audiometamer.signals.clip_names import clip_name, excerpt_name, name_of, seconds_in
+from audiometamer.signals.clip_names import cell_seconds, clip_name, excerpt_name, row_clip_name
 from audiometamer.signals.images import PICTURE_ENDINGS
 from audiometamer.stimuli.layout import CLIP_COLUMNS, clip_tables
 from audiometamer.stimuli.plan import LoadedPlan
@@ -77,10 +77,10 @@ def _drawn(rows: Sequence[dict[str, str]], count: int, seed: int) -> list[dict[s
 
 def _source(row: dict[str, str], start: float | None, duration: float | None) -> ClipSource:
     return ClipSource(
-        name_of(row, start, duration),
+        row_clip_name(row, start, duration),
         Path(row["path"]),
-        seconds_in(row, "start", start),
-        seconds_in(row, "duration", duration),
+        cell_seconds(row, "start", start),
+        cell_seconds(row, "duration", duration),
         {column: cell for column, cell in row.items() if column not in CLIP_COLUMNS},
     )
 

@@ -7,7 +7,8 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError, BrokenError
 from audiometamer.jobs.claims import is_running
-from audiometamer.metamers.results import read_item, read_planned, warn_of_broken
+from audiometamer.metamers.record_files import warn_about_broken
+from audiometamer.metamers.results import read_item, read_planned
 from audiometamer.stimuli.layout import CLAIMS, Failure, read_failure
 
 STATES = ("passed", "failed", "unjudged", "running", "error", "to do")
@@ -80,7 +81,7 @@ def read_status(folder: Path) -> Status:
         if failure is not None:
             errors.append(ItemError(item.folder, failure.message, failure.type, failure.when))
         counts.setdefault((item.model, item.layer), Counter())[state] += 1
-    warn_of_broken(broken, "counts as not made; `audiometamer run` makes it again")
+    warn_about_broken(broken, "counts as not made; `audiometamer run` makes it again")
     layers: dict[str, dict[str, dict[str, int]]] = {}
     for (model, layer), found in counts.items():
         layers.setdefault(model, {})[layer] = _all_states(found)

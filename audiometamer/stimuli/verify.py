@@ -11,22 +11,14 @@ from pathlib import Path, PurePosixPath
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
 from audiometamer.io.files import atomic_write, set_aside
 from audiometamer.io.hashes import file_sha256
-from audiometamer.io.names import as_on_any_disk
+from audiometamer.io.names import portable_key
 from audiometamer.jobs.claims import file_stamp
-from audiometamer.metamers.belonging import is_original, is_signal
-from audiometamer.metamers.results import (
-    ITEMS,
-    PLANNED,
-    RECORD,
-    check_set,
-    is_set,
-    read_item,
-    record_file,
-    records_of,
-    result_at,
-    warn_of_broken,
-)
-from audiometamer.signals.whole import is_whole
+from audiometamer.metamers.folder_kinds import check_set, is_set
+from audiometamer.metamers.integrity import is_original, is_signal
+from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, find_records, relative_record_path
+from audiometamer.metamers.record_files import warn_about_broken
+from audiometamer.metamers.results import read_item, read_result
+from audiometamer.signals.integrity import is_intact
 from audiometamer.stimuli.layout import ATTEMPTS, ERROR, MANIFEST, ORIGINALS
 from audiometamer.stimuli.proof import Difference, DifferenceKind, SetContents, find_faults
 from audiometamer.stimuli.running import is_auxiliary, is_named_like_auxiliary
@@ -84,7 +76,7 @@ def _sums_before(stimulus_set: Path) -> dict[str, str]:
     try:
         return read_manifest(stimulus_set) if path.exists() else {}
     except AudioMetamerError as error:
-        warn_of_broken([str(error)], "it is set aside and written again")
+        warn_about_broken([str(error)], "it is set aside and written again")
         set_aside(path)
         return {}
 
@@ -164,7 +156,7 @@ def verify(stimulus_set: Path) -> Iterator[Difference]:
     A folder of `audiometamer synth` has no manifest: only its records are checked. Each file is read once, in pieces. Nothing is
     written.
     """
-    if not is_set(stimulus_set) and (records := records_of(stimulus_set)):
+    if not is_set(stimulus_set) and (records := find_records(stimulus_set)):
         yield from _verify_beside(stimulus_set, records)
         return
     sums = read_manifest(stimulus_set)
@@ -196,7 +188,7 @@ def _is_linked(file: str, links: Set[str]) -> bool:
 def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference]:
     """The same for a folder of `synth`, from its records."""
     seen: set[str] = set()
-    sum_of = cache(file_sha256)  # metamers share originals
+    file_hash = cache(file_sha256)  # metamers share originals
 
     def once(kind: DifferenceKind, file: str) -> Iterator[Difference]:
         if file not in seen:
@@ -211,12 +203,12 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
         if links:
             continue
         try:
-            result = result_at(record)
+            result = read_result(record)
         except AudioMetamerError:
             yield Difference("unreadable", name)
             continue
         evidence = result.evidence
-        if _as_named_before(name) != _as_named_before(record_file(evidence.settings)):
+        if _as_named_before(name) != _as_named_before(relative_record_path(evidence.settings)):
             yield Difference("misplaced", name)
         for file, belongs in ((result.file, is_signal), (result.original, is_original)):
             path = folder / file
@@ -226,7 +218,7 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
                 yield from once("missing", file)
             else:
                 try:
-                    if not belongs(evidence, path, sum_of):
+                    if not belongs(evidence, path, file_hash):
                         yield from once("foreign", file)
                 except AudioMetamerError:
                     yield from once("unreadable", file)
@@ -234,7 +226,7 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
 
 def _as_named_before(file: str) -> str:
     """A record's file, with names as version 0.1 made them."""
-    return re.sub("[+=]", "_", as_on_any_disk(file))
+    return re.sub("[+=]", "_", portable_key(file))
 
 
 def lists_all(stimulus_set: Path) -> bool:
@@ -272,7 +264,7 @@ def _files(stimulus_set: Path, *, listed: Container[str] | None = None, precise:
         if listed is not None and len(at.parts) > 3 and at.parts[0] == ITEMS and not _is_made(stimulus_set, at, names, listed):
             names = [name for name in names if name == ERROR]
         elif listed is not None and at.parts[:1] == (ORIGINALS,):
-            names = [name for name in names if (at / name).as_posix() in listed or is_whole(Path(folder, name))]
+            names = [name for name in names if (at / name).as_posix() in listed or is_intact(Path(folder, name))]
         links = [name for name in subfolders if Path(folder, name).is_symlink()]  # which are not walked into
         for file in ((at / name).as_posix() for name in (*names, *links)):
             own = file == MANIFEST and not (precise and (stimulus_set / file).is_symlink())

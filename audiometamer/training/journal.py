@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from audiometamer.drawing import names_as_they_are
+from audiometamer.drawing import literal_text
 from audiometamer.io.files import atomic_write
 
 Row = dict[str, float]
@@ -20,7 +20,7 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
 
 
-@names_as_they_are()
+@literal_text()
 def draw_learning_curve(path: Path, rows: Sequence[Row], *, title: str) -> None:
     """Losses and accuracies against epochs, side by side."""
     from matplotlib.figure import Figure

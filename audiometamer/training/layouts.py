@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.io.files import read_unicode
+from audiometamer.io.reading import read_unicode
 from audiometamer.training.listing import audio_files
 from audiometamer.training.recordings import AudioFile, AudioPart, Recording
 

@@ -22,6 +22,7 @@ Positive = Annotated[float, Meta(gt=0)]
 KINDS: Mapping[str, float] = {"babble": 2, "speech_shaped": 1, "noise": 1, "pink": 1}
 N_VOICES = (1, 6)
 _LEVEL_OF_VOICES = 0.1
+_SHORTEST = 32  # samples in which a phase vocoder has frames to work on
 
 
 def word_span(samples: Samples, sample_rate: int) -> tuple[int, int]:
@@ -85,6 +86,29 @@ def speech_shaped(rng: np.random.Generator, speech: Samples) -> Samples:
     """Noise with the spectrum of an excerpt of speech, and random phase; shape=(samples,) in and out."""
     spectrum = np.abs(np.fft.rfft(speech))
     return np.fft.irfft(spectrum * np.exp(2j * np.pi * rng.random(len(spectrum))), len(speech)).astype(np.float32)
+
+
+def stretched(samples: Samples, rate: float) -> Samples:
+    """A recording `rate` times as fast, its pitch unchanged; one of less than 32 samples is left."""
+    from librosa.effects import time_stretch
+
+    if len(samples) < _SHORTEST:
+        return samples
+    return np.asarray(time_stretch(samples, rate=rate, n_fft=_window(samples)), dtype=np.float32)
+
+
+def shifted(samples: Samples, semitones: float, sample_rate: int) -> Samples:
+    """A recording so many semitones higher, its duration unchanged; one of less than 32 samples is left."""
+    from librosa.effects import pitch_shift
+
+    if len(samples) < _SHORTEST:
+        return samples
+    return np.asarray(pitch_shift(samples, sr=sample_rate, n_steps=semitones, n_fft=_window(samples)), dtype=np.float32)
+
+
+def _window(samples: Samples) -> int:
+    """The window of librosa, 2048 samples, or the longest power of two that fits into a shorter recording."""
+    return int(min(2048, 1 << (len(samples).bit_length() - 1)))
 
 
 @dataclass(frozen=True)
@@ -212,6 +236,10 @@ class Augmentation:
         Share with white noise 25 to 60 dB below, which hides where a recording's own noise ends. Default 0.
     speed : float
         Recordings are played faster or slower by up to this factor, which shifts their pitch too. Default 1: not.
+    stretch : float
+        Recordings are made faster or slower by up to this factor at their own pitch (phase vocoder of librosa). Default 1: not.
+    pitch : float
+        Recordings are shifted up or down by up to so many semitones at their own speed. Default 0: not.
     gain : tuple of float
         Range of gains after the level has been set, in dB, uniform. Default none.
     """
@@ -223,6 +251,8 @@ class Augmentation:
     cutoff: tuple[Positive, Positive] = (2500.0, 9000.0)
     noise_floor: Share = 0.0
     speed: Annotated[float, Meta(ge=1, le=10)] = 1.0
+    stretch: Annotated[float, Meta(ge=1, le=10)] = 1.0
+    pitch: Annotated[float, Meta(ge=0, le=24)] = 0.0
     gain: tuple[Decibels, Decibels] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
@@ -234,7 +264,7 @@ class Augmentation:
     def speech(self, samples: Samples, rng: np.random.Generator, *, n_samples: int, sample_rate: int) -> Samples:
         """An excerpt of a recording, before background comes in."""
         is_cut = len(samples) == n_samples  # by whoever made the data set: the word is where it should be
-        samples = self._played(samples, rng)
+        samples = self._played(samples, rng, sample_rate)
         start, stop = (0, len(samples)) if is_cut else word_span(samples, sample_rate)
         spare = abs(n_samples - (stop - start)) // 2
         shift = 0 if rng.random() < self.centered else int(rng.integers(-spare, spare + 1))
@@ -249,11 +279,16 @@ class Augmentation:
         """The mixture, low-passed or not, at its level; mean 0."""
         return set_level(self._filtered(sound, rng, sample_rate), level * 10 ** (between(self.gain, rng) / 20))
 
-    def _played(self, samples: Samples, rng: np.random.Generator) -> Samples:
-        if self.speed == 1 or len(samples) < 2:
-            return samples
-        times = np.arange(0, len(samples) - 1, self.speed ** rng.uniform(-1, 1))
-        return np.interp(times, np.arange(len(samples)), samples).astype(np.float32)
+    def _played(self, samples: Samples, rng: np.random.Generator, sample_rate: int) -> Samples:
+        """Faster or slower, higher or lower; nothing is drawn for what is off, so that other draws stay as they are."""
+        if self.speed != 1 and len(samples) > 1:
+            times = np.arange(0, len(samples) - 1, self.speed ** rng.uniform(-1, 1))
+            samples = np.interp(times, np.arange(len(samples)), samples).astype(np.float32)
+        if self.stretch != 1:
+            samples = stretched(samples, self.stretch ** rng.uniform(-1, 1))
+        if self.pitch:
+            samples = shifted(samples, rng.uniform(-self.pitch, self.pitch), sample_rate)
+        return samples
 
     def _filtered(self, sound: Samples, rng: np.random.Generator, sample_rate: int) -> Samples:
         if rng.random() >= self.low_pass / 2:

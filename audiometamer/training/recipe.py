@@ -9,7 +9,8 @@ from msgspec import Meta
 from torch import nn
 
 from audiometamer.errors import AudioMetamerError, first_line
-from audiometamer.io.files import check_numbers, parse_toml, read_unicode
+from audiometamer.io.reading import read_unicode
+from audiometamer.io.toml_files import check_number_range, parse_toml
 from audiometamer.models.cards import FrontEndCard, NetworkCard
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation, Decibels, Positive, Share
@@ -187,7 +188,7 @@ def read_recipe(path: Path) -> Recipe:
     """
     try:
         content = parse_toml(read_unicode(path))
-        check_numbers(content)
+        check_number_range(content)
         recipe = msgspec.convert(content, Recipe)
     except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path} is not a recipe: {first_line(error)}") from error

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.signals.audio import read_samples, seconds_of
+from audiometamer.signals.audio import file_duration, read_samples
 
 Samples = NDArray[np.float32]
 SPLITS = ("train", "valid", "test", "background")
@@ -64,7 +64,7 @@ class AudioFile:
 
     @property
     def seconds(self) -> float:
-        return seconds_of(self.path)
+        return file_duration(self.path)
 
     def read(self) -> tuple[Samples, int]:
         samples, rate = read_samples(self.path, mixed=True)

@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.tables import Row, read_table
+from audiometamer.io.tables import TableRow, read_table
 from audiometamer.training import layouts
 from audiometamer.training.listing import audio_files, listed_files
 from audiometamer.training.published_hdf5 import FILES, open_published_hdf5
@@ -138,7 +138,7 @@ def _clips(path: Path) -> list[Recording]:
     return [_clip(row, table) for row in read_table(table, required=["path", "split"], short_rows=True)]
 
 
-def _clip(row: Row, table: Path) -> Recording:
+def _clip(row: TableRow, table: Path) -> Recording:
     path, split = table.parent / row["path"], _SPLIT_NAMES.get(row["split"].strip().lower())
     if split is None:
         raise AudioMetamerError(

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiometamer.drawing import names_as_they_are
+from audiometamer.drawing import literal_text
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write, write_text
-from audiometamer.io.tables import guarded, table_text
+from audiometamer.io.tables import escape_formula, table_text
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import set_level
 from audiometamer.training.adversaries import Adversary
@@ -352,11 +352,11 @@ def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[s
     """Tab-separated counts: a row for each true label, a column for each answer."""
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(["label", *map(guarded, labels)])
-        writer.writerows([guarded(label), *row] for label, row in zip(labels, confusion.tolist(), strict=True))
+        writer.writerow(["label", *map(escape_formula, labels)])
+        writer.writerows([escape_formula(label), *row] for label, row in zip(labels, confusion.tolist(), strict=True))
 
 
-@names_as_they_are()
+@literal_text()
 def draw_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str], *, title: str) -> None:
     """The matrix as a picture: share of each true label's sounds, counts written in where there is room."""
     from matplotlib.figure import Figure

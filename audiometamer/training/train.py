@@ -21,13 +21,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from audiometamer.devices import choose_device, describe, own_randomness
+from audiometamer.devices import choose_device, describe, isolated_rng
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
-from audiometamer.io.files import atomic_write, exclusive_folder, is_empty, set_aside
+from audiometamer.io.files import atomic_write, holds_only_zeros, set_aside
+from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import safe_name
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.models.cards import Card, WeightsCard
-from audiometamer.models.loading import build, save_weights
+from audiometamer.models.model_folder import build_model, save_weights
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.copies import without_copies
@@ -111,7 +112,7 @@ def _train(
     split = _test_split(corpus)
     corpus.tell_unknown_labels(split)
     chosen = choose_device(device)
-    with processes(chosen) as group, own_randomness(chosen):
+    with processes(chosen) as group, isolated_rng(chosen):
         run = Run(recipe, corpus, out, chosen, group, tell)
         hours = run.fit(workers)
         if group.is_first:
@@ -138,7 +139,7 @@ def _check_folder(out: Path, recipe_path: Path) -> None:
 
 
 def _holds_anything(path: Path) -> bool:
-    return path.exists() and not is_empty(path)
+    return path.exists() and not holds_only_zeros(path)
 
 
 def _checkpoints(out: Path) -> list[Path]:
@@ -215,8 +216,8 @@ class Run:
             raise AudioMetamerError(f"batch_size is {recipe.batch_size}; {group.count} processes cannot share it equally")
         torch.manual_seed(recipe.seed)
         self.card = _card(recipe, corpus.tasks)
-        self.model = build(self.card).to(device)
-        self.front_end = build(_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end
+        self.model = build_model(self.card).to(device)
+        self.front_end = build_model(_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end
         assert self.front_end is not None
         self.front_end.to(device)
         if group.count > 1:

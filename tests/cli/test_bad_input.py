@@ -11,9 +11,10 @@ from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.io.files import content_of, parse_toml, read_unicode
-from audiometamer.io.whole_numbers import seed_of
-from audiometamer.models.loading import save_weights
+from audiometamer.io.integers import as_seed
+from audiometamer.io.reading import read_file_bytes, read_unicode
+from audiometamer.io.toml_files import parse_toml
+from audiometamer.models.model_folder import save_weights
 from audiometamer.networks import CochCNN9
 
 MODEL = ("--model", "tiny_models:sound_model", "--layers", "relu0", "--steps", "1")
@@ -69,8 +70,8 @@ def test_seeds_of_every_command(capsys, seed):
 @pytest.mark.parametrize("seed", [-1, 2**63, 2**64, 1e300, 0.5, float("nan"), float("inf"), "1", None])
 def test_seeds_in_python(seed):
     with pytest.raises(am.AudioMetamerError, match=r"^seed is .*; it must be a whole number"):
-        seed_of(seed)
-    assert seed_of(2**63 - 1) == 2**63 - 1
+        as_seed(seed)
+    assert as_seed(2**63 - 1) == 2**63 - 1
 
 
 @pytest.mark.parametrize("seed", ["-1", str(2**64), "1e300", "inf", "9" * 5000])
@@ -114,7 +115,7 @@ def test_numbers_that_no_setting_is(tmp_path, capsys, value):
 
 
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("audiometamer.io.files._PATIENCE", 0.1)
+    monkeypatch.setattr("audiometamer.io.locks._PATIENCE", 0.1)
     os.mkfifo("fifo")
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
@@ -122,7 +123,7 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, monkeypatch):
         server.bind("socket")
         for name in ("fifo", "dangling", "loop", "socket", "/dev/zero", "/dev/null", ".", "a\0b", LONG):
             with pytest.raises(OSError, match=r"it is|No such|Too many|null byte|too long"):
-                content_of(name)
+                read_file_bytes(name)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from command_line import refused
 
 from audiometamer import cli
 from audiometamer.cli import main
-from audiometamer.io.files import exclusive_folder
+from audiometamer.io.locks import exclusive_folder
 
 MODEL = ("--model", "tiny_models:sound_model")
 QUICK = (*MODEL, "--layers", "relu0,final", "--steps", "40")

@@ -7,7 +7,7 @@ from command_line import refused
 from tiny_evaluation import sound, write_metamer
 
 from audiometamer.cli import main
-from audiometamer.io.files import exclusive_folder
+from audiometamer.io.locks import exclusive_folder
 
 MODELS = ("--models", "tiny_evaluation:echo_model,tiny_evaluation:rival_model")
 RUN = ("evaluate", "metamers", "--resamples", "50")

@@ -8,7 +8,7 @@ import tiny_answers
 from command_line import refused
 
 from audiometamer.cli import main
-from audiometamer.listening.tables import Listener, write_listeners, write_trials
+from audiometamer.listening.tables import ListenerRow, write_listeners, write_trials
 
 FAST = ("--resamples", "100", "--permutations", "20")
 
@@ -18,7 +18,7 @@ def in_a_new_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trials = tiny_answers.answers(6, 4) + tiny_answers.check("2", "headphones", 3, 6)
     write_trials(Path("trials.tsv"), trials)
-    write_listeners(Path("listeners.tsv"), [Listener(listener="1", excluded=True, reason="asleep")])
+    write_listeners(Path("listeners.tsv"), [ListenerRow(listener="1", excluded=True, reason="asleep")])
     Path("key.json").write_text('{"s0001": {"word": "three", "recognised_by": {"one": "three"}}}')
 
 

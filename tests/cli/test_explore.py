@@ -5,8 +5,8 @@ from command_line import refused
 from tiny_models import make_clip
 
 import audiometamer as am
-from audiometamer.cli import explore, main
-from audiometamer.dimensions import finding
+from audiometamer.cli import main
+from audiometamer.dimensions import catalogue, dimensions_folder, finding
 from audiometamer.io.tables import read_table
 
 MODEL = ("--model", "tiny_models:sound_model")
@@ -27,14 +27,14 @@ def test_dimensions_go_on_where_they_were_interrupted(found, capsys, monkeypatch
     asked = ("explore", "dimensions", "bank.csv", *MODEL, "--layers", "relu0,relu1", "--method", "pca", "--kept", "3")
     whole = {path.name: path.read_bytes() for path in (found / "dimensions").glob("relu1/*")}
     with monkeypatch.context() as patch:
-        real = finding._found
-        patch.setattr(finding, "_found", lambda origin, layer, *more: 1 / 0 if layer == "relu1" else real(origin, layer, *more))
+        real = finding._dimensions
+        patch.setattr(finding, "_dimensions", lambda origin, *more: 1 / 0 if origin.layer == "relu1" else real(origin, *more))
         with pytest.raises(ZeroDivisionError):
             main([*asked, "--out", "again"])
     assert [path.name for path in (found / "again").iterdir()] == ["relu0"]
     written = (found / "again" / "relu0" / "dimensions.json").stat().st_mtime_ns
-    asked_for, find = [], explore.find_dimensions
-    monkeypatch.setattr(explore, "find_dimensions", lambda *a, **options: asked_for.append(a[2]) or find(*a, **options))
+    asked_for, find = [], dimensions_folder.find_dimensions
+    monkeypatch.setattr(dimensions_folder, "find_dimensions", lambda *a, **options: asked_for.append(a[2]) or find(*a, **options))
     capsys.readouterr()
     for _ in range(2):  # the second time all are there
         assert main([*asked, "--out", "again"]) == 0
@@ -60,7 +60,7 @@ def test_dimensions_go_on_where_they_were_interrupted(found, capsys, monkeypatch
     ],
 )
 def test_dimensions_of_other_settings_are_refused_before_any_are_found(found, capsys, monkeypatch, other, told):
-    monkeypatch.setattr(explore, "find_dimensions", None)
+    monkeypatch.setattr(dimensions_folder, "find_dimensions", None)
     asked = ("explore", "dimensions", "bank.csv", *MODEL, "--layers", "final,relu1", "--method", "pca", "--kept", "3")
     assert f"dimensions of relu1 are there, found with {told}; choose another --out" in refused(capsys, *asked, *other)
 
@@ -77,7 +77,7 @@ def test_from_a_bank_to_a_ladder(found, capsys):
     assert "6 moved signals in ladder: 3 dimensions, 1 reference; 0 could not be made" in out
     rows = read_table(found / "ladder" / "calibration.tsv")
     assert [(row["dimension"], row["wished"]) for row in rows] == [
-        (dimension, wished) for dimension in ("relu0/0/+", "relu0/0/-", "relu1/2/-") for wished in ("0.2", "0.4")
+        (dimension, requested) for dimension in ("relu0/0/+", "relu0/0/-", "relu1/2/-") for requested in ("0.2", "0.4")
     ]
     assert all((found / "ladder" / row["file"]).exists() for row in read_table(found / "ladder" / "moves.tsv"))
     shown = [
@@ -108,8 +108,8 @@ def test_a_catalogue_of_coordinates(found, capsys):
         (f"sound{k}/relu0_0@{place}.wav", place) for k in (10, 11) for place in ("-1", "0.5")
     ]
     for row in rows:  # the table has six digits
-        wished = float(f"{row['sign']}{row['wished']}")
-        assert float(row["before"]) + wished == pytest.approx(float(row["coordinate"]), abs=1e-4)
+        requested = float(f"{row['sign']}{row['wished']}")
+        assert float(row["before"]) + requested == pytest.approx(float(row["coordinate"]), abs=1e-4)
     near = [*placed, "--coordinates", "1,1.0000001", "--out", "near"]
     assert main(near) == 0
     assert len(read_table(found / "near" / "moves.tsv")) == 2, "a row for each file"
@@ -142,7 +142,7 @@ def test_a_catalogue_takes_the_place_of_the_one_before(found, capsys):
 
 
 def test_sounds_of_one_name_are_told_before_any_is_moved(found, capsys, monkeypatch):
-    monkeypatch.setattr(explore, "move", None)
+    monkeypatch.setattr(catalogue, "move", None)
     for name in ("sound0", "a_b", "a b"):
         (found / "more").mkdir(exist_ok=True)
         (found / "more" / f"{name}.wav").write_bytes((found / "bank" / f"sound{5 + len(name)}.wav").read_bytes())

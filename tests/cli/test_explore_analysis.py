@@ -12,10 +12,10 @@ from audiometamer.cli import main
 from audiometamer.exploration import build as building
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.simulate import simulate
-from audiometamer.exploration.trials import write_answered
+from audiometamer.exploration.trials import write_answered_trials
 from audiometamer.io.tables import read_table
 from audiometamer.listening.folder import DATABASE
-from audiometamer.listening.messages import Answer, Form
+from audiometamer.listening.messages import AnswerMessage, FormMessage
 from audiometamer.listening.store import Store
 
 MOMENT = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -27,22 +27,22 @@ def in_a_new_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     of = ladder(["relu0/0/+", "relu2/0/-"])
     known = sensitivities(of, {"relu0/0/+": 0.4, "relu2/0/-": 0.8}, Decision().d_prime)
-    write_answered(Path("trials.tsv"), simulate(course(of, most_trials=30), 1, known, Decision(), seed=0))
+    write_answered_trials(Path("trials.tsv"), simulate(course(of, max_trials=30), 1, known, Decision(), seed=0))
 
 
 def answer_everything(folder):
     """One listener, who is right where the change is above 0.3 SD, and at the headphone check."""
     read = building.read_exploration(folder)
-    heard = take(read.course)
+    heard = take(read.adaptive)
     store = Store(folder / DATABASE, read)
     listener = store.listener(store.enrol())
-    store.keep(listener, Form(key="consent" * 3, form="consent"))
+    store.keep(listener, FormMessage(key="consent" * 3, form="consent"))
 
     def give(trial, right, *, correct):
         other = next(option for option in read.options(trial) if option != right)
         store.keep(
             listener,
-            Answer(
+            AnswerMessage(
                 key=f"answer-{trial.trial:016d}", trial=trial.trial, stimulus=trial.stimulus, answer=right if correct else other,
                 reaction_time_ms=500.0, plays=1, started=MOMENT, answered=MOMENT,
             ),
@@ -108,7 +108,7 @@ def test_of_a_table(capsys):
         (["trials.tsv", "--target", "0.4"], "a threshold at 0.4 correct; abx-differencing has one between 0.5 and 0.98"),
         (
             ["trials.tsv", "--target", "0.8", "--d-prime", "1"],
-            "--target is 0.8 and --d-prime is 1; a threshold is at one of them",
+            "the target is 0.8 and d′ is 1; a threshold is defined by one of them",
         ),
         (["trials.tsv", "--listeners", "nobody.tsv"], "nobody.tsv cannot be read as a table"),
         (["trials.tsv", "--answers", "answers.db"], "trials.tsv is no folder of an exploration; answers in answers.db"),

@@ -10,7 +10,7 @@ from command_line import refused
 from tiny_training import RECIPE
 
 from audiometamer.cli import main
-from audiometamer.models.checkpoints import import_checkpoint
+from audiometamer.models.published_checkpoints import import_checkpoint
 from audiometamer.networks import CochCNN9
 
 

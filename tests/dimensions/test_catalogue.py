@@ -5,9 +5,10 @@ import torch
 from matplotlib.axes import Axes
 from tiny_exploration import sound_dimensions, sounds
 
-from audiometamer.dimensions.catalogue import calibrate_places, move_to, write_catalogue
+from audiometamer.dimensions.catalogue import write_catalogue
 from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.dimensions.ladder import read_ladder
+from audiometamer.dimensions.moving_to import calibrate_coordinates, move_to
 from audiometamer.io.tables import read_table
 
 ALONG = [Dimension("relu0", 1, 1), Dimension("relu0", 1, -1)]
@@ -22,7 +23,7 @@ def dimensions(tiny):
 def starts(tiny, dimensions):
     """Where two sounds are along the component."""
     signals = torch.stack([clip.samples for clip in sounds(2, first=30)])
-    return dimensions["relu0"].of(tiny, signals)[:, 1].tolist()
+    return dimensions["relu0"].coordinates_of(tiny, signals)[:, 1].tolist()
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,8 @@ def placed(tiny, dimensions, starts):
     """Two sounds between them, beyond them, and where the first is."""
     low, high = sorted(starts)
     places = [starts[0] + 0.004, (low + high) / 2, high + 0.2]
-    return *move_to(tiny, dimensions, sounds(2, first=30), ALONG, places, steps=60), places
+    moved = move_to(tiny, dimensions, sounds(2, first=30), ALONG, places, steps=60)
+    return moved, [each.coordinate for each in moved], places
 
 
 def test_sounds_come_to_the_same_coordinates_from_both_sides(placed, starts, tiny, dimensions):
@@ -38,9 +40,9 @@ def test_sounds_come_to_the_same_coordinates_from_both_sides(placed, starts, tin
     assert coordinates == places * 2  # a component is one, whichever sides of it are named
     assert [each.record.clip for each in moved] == ["sound30"] * 3 + ["sound31"] * 3
     signals = torch.stack([each.samples for each in moved])
-    assert dimensions["relu0"].of(tiny, signals)[:, 1].tolist() == pytest.approx(coordinates, abs=0.03)
+    assert dimensions["relu0"].coordinates_of(tiny, signals)[:, 1].tolist() == pytest.approx(coordinates, abs=0.03)
     for each, place, start in zip(moved[1:], coordinates[1:], [starts[0]] * 2 + [starts[1]] * 3, strict=True):
-        assert each.record.wished == pytest.approx(abs(place - start), abs=1e-5)
+        assert each.record.requested == pytest.approx(abs(place - start), abs=1e-5)
         assert each.record.dimension == f"relu0/1/{'+' if place > start else '-'}"
         assert each.record.before[1] == pytest.approx(start, abs=1e-5)
     assert {each.record.dimension for each in moved} == {"relu0/1/+", "relu0/1/-"}
@@ -49,7 +51,7 @@ def test_sounds_come_to_the_same_coordinates_from_both_sides(placed, starts, tin
 def test_who_is_there_already_is_not_moved(placed, starts):
     here = placed[0][0]
     assert torch.equal(here.samples, here.clip.samples)
-    assert (here.record.wished, here.record.reached, here.record.leakage, here.record.steps) == (0, 0, 0, 0)
+    assert (here.record.requested, here.record.reached, here.record.leakage, here.record.steps) == (0, 0, 0, 0)
     assert here.record.after[1] == here.record.before[1] == pytest.approx(starts[0], abs=1e-5)
 
 
@@ -57,7 +59,7 @@ def test_files_table_and_picture_tell_coordinates(placed, starts, tiny, tmp_path
     moved, coordinates, places = placed
     titles, real = [], Axes.set_title
     monkeypatch.setattr(Axes, "set_title", lambda axis, text, **options: titles.append(text) or real(axis, text, **options))
-    assert [picture.name for picture in write_catalogue(tiny, moved, tmp_path, coordinates=coordinates)] == ["relu0_1.png"]
+    assert [picture.name for picture in write_catalogue(tiny, moved, tmp_path)] == ["relu0_1.png"]
     assert titles[0] == f"sound30, at {starts[0]:+.2f} SD"
     assert titles[1] == f"at {places[0]:+g} SD: the reference"
     assert titles[2].startswith(f"at {places[1]:+g} SD, reached {moved[1].record.after[1]:+.2f}; ")
@@ -68,11 +70,11 @@ def test_files_table_and_picture_tell_coordinates(placed, starts, tiny, tmp_path
     assert [float(row["coordinate"]) for row in rows] == pytest.approx(coordinates, rel=1e-5)
     assert all((tmp_path / row["file"]).exists() and row["original"] == f"{row['clip']}/original.wav" for row in rows)
     read = read_ladder(tmp_path)  # as any moved signals
-    assert sorted(rung.record.wished for rung in read.all) == sorted(each.record.wished for each in moved[1:])
+    assert sorted(stimulus.record.requested for stimulus in read.all) == sorted(each.record.requested for each in moved[1:])
 
 
 def test_what_places_came_to(placed):
-    moved, coordinates, places = placed
-    found = calibrate_places(moved, coordinates)
-    assert [(row.dimension, row.wished, row.signals) for row in found] == [("relu0/1", place, 2) for place in sorted(places)]
+    moved, _, places = placed
+    found = calibrate_coordinates(moved)
+    assert [(row.dimension, row.requested, row.signals) for row in found] == [("relu0/1", place, 2) for place in sorted(places)]
     assert found[-1].reached == pytest.approx((moved[2].record.after[1] + moved[5].record.after[1]) / 2)

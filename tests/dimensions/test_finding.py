@@ -10,7 +10,8 @@ import torch
 from tiny_exploration import image_dimensions, image_model, images, sounds
 
 import audiometamer as am
-from audiometamer.dimensions.finding import check_found, find_dimensions
+from audiometamer.dimensions.dimensions_folder import check_existing
+from audiometamer.dimensions.finding import ComponentSettings, find_dimensions
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 
 
@@ -20,9 +21,11 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 def test_coordinates_of_the_bank_are_its_scores(method):
     model = tiny_models.sound_model().double()
     bank = sounds(30)
-    found = find_dimensions(model, bank, ["cochleagram", "relu0"], method=method, components=5, kept=4, memory=1e4, batch_size=7)
+    found = find_dimensions(
+        model, bank, ["cochleagram", "relu0"], ComponentSettings(method=method, components=5, kept=4), memory=1e4, batch_size=7
+    )
     for layer, own in found.items():
-        coordinates = own.of(model, torch.stack([clip.samples for clip in bank]).double())
+        coordinates = own.coordinates_of(model, torch.stack([clip.samples for clip in bank]).double())
         assert coordinates.numpy() == pytest.approx(own.bank.numpy(), abs=1e-4)  # directions are kept in float32
         assert own.bank.mean(0).numpy() == pytest.approx(np.zeros(4), abs=1e-9)
         assert own.bank.std(0, correction=0).numpy() == pytest.approx(np.ones(4))
@@ -42,15 +45,16 @@ def test_what_is_there_is_told_from_what_would_be_found():
     model, bank = image_model(), images(24)
     found = image_dimensions(model, components=30)["relu"]
     assert (found.record.looked_for, found.record.components) == (23, 15)  # 24 signals; a Gram matrix of 5 has 15 numbers
-    check_found([found], model, bank, method="pca", components=23, kept=3)
+    check_existing([found], model, bank, ComponentSettings(method="pca", components=23, kept=3))
     for wrong in ({"components": 15}, {"kept": 4}, {"seed": 1}, {"bank": bank[:-1]}, {"bank": [*bank[:-1], images(1)[0]]}):
-        asked = {"bank": bank, "method": "pca", "components": 30, "kept": 3} | wrong
+        other = wrong.pop("bank", bank)
+        settings = ComponentSettings(**{"method": "pca", "components": 30, "kept": 3} | wrong)
         with pytest.raises(
             AudioMetamerError, match=r"^dimensions of relu are there, found with another .*; choose another --out$"
         ):
-            check_found([found], model, **asked)
+            check_existing([found], model, other, settings)
     before = replace(found, record=msgspec.structs.replace(found.record, looked_for=None))  # as versions before wrote it
-    check_found([before], model, bank, method="pca", components=15, kept=3)
+    check_existing([before], model, bank, ComponentSettings(method="pca", components=15, kept=3))
 
 
 def test_what_is_wrong_is_told_in_a_line():
@@ -60,13 +64,13 @@ def test_what_is_wrong_is_told_in_a_line():
     with pytest.raises(AudioMetamerError, match=r"the bank has 4 signal\(s\); ica needs at least 5"):
         find_dimensions(model, sounds(4), ["relu0"])
     with pytest.raises(AudioMetamerError, match=r"the bank has 1 signal\(s\); pca needs at least 2"):
-        find_dimensions(model, sounds(1), ["relu0"], method="pca")
+        find_dimensions(model, sounds(1), ["relu0"], ComponentSettings(method="pca"))
     with pytest.raises(AudioMetamerError, match="no method 'nmf'; there are ica, pca"):
-        find_dimensions(model, sounds(4), ["relu0"], method="nmf")
+        find_dimensions(model, sounds(4), ["relu0"], ComponentSettings(method="nmf"))
     with pytest.raises(AudioMetamerError, match="kept is 0; it must be at least 1"):
-        find_dimensions(model, sounds(4), ["relu0"], kept=0)
+        find_dimensions(model, sounds(4), ["relu0"], ComponentSettings(kept=0))
     with pytest.raises(AudioMetamerError, match="all signals of the bank are the same"):
-        find_dimensions(model, sounds(1) * 6, ["relu0"], method="pca")
+        find_dimensions(model, sounds(1) * 6, ["relu0"], ComponentSettings(method="pca"))
     mono = am.Model(
         torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3)).eval().requires_grad_(False),
         signal_shape=(1, 12, 12),
@@ -85,4 +89,4 @@ def test_a_component_of_one_signal_is_told():
     model = tiny_models.sound_model()
     bank = [*sounds(1) * 20, *sounds(1, first=5)]
     with pytest.warns(AudioMetamerWarning, match=r"relu0: a component is 9\d % one signal of the bank"):
-        find_dimensions(model, bank, ["relu0"], method="pca")
+        find_dimensions(model, bank, ["relu0"], ComponentSettings(method="pca"))

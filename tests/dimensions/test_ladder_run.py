@@ -23,7 +23,8 @@ from audiometamer.dimensions.dimensions import Dimension, load_all
 from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.dimensions.ladder_plan import planned_ladder, read_ladder_plan
 from audiometamer.dimensions.ladder_run import LadderMaker, run_ladder
-from audiometamer.dimensions.moving import Move, move
+from audiometamer.dimensions.moved import Move
+from audiometamer.dimensions.moving import move
 from audiometamer.io.files import write_json
 from audiometamer.io.tables import read_table
 from audiometamer.jobs.queue import Queue
@@ -69,7 +70,7 @@ def assert_is_whole(folder, dimensions=DIMENSIONS):
     ladder = read_ladder(folder)
     assert ladder.dimensions == [*dimensions]
     assert all(len(ladder.references(dimension)) == 2 for dimension in dimensions)
-    assert {tuple(ladder.changes(*key)) for key in ladder.rungs} == {(0.2, 0.5)}
+    assert {tuple(ladder.changes(*key)) for key in ladder.stimuli} == {(0.2, 0.5)}
     assert len(read_table(folder / "moves.tsv")) == len(ladder.all) == 4 * len(dimensions)
     assert [row.signals for row in read_calibration(folder / "calibration.tsv")] == [2] * 2 * len(dimensions)
     assert not list((folder / ".making" / "claims").glob("[!.]*"))
@@ -81,12 +82,12 @@ def test_what_is_made_is_what_move_makes(made, tiny):
     ladder = read_ladder(made / "ladder")
     dimensions = load_all(made / "dimensions")
     ladder.check(dimensions)
-    for rung in ladder.all[::5]:
-        clip = ladder.clip(rung.record.clip)
-        dimension = Dimension.parse(rung.record.dimension)
-        (expected,) = move(tiny, dimensions, [Move(clip, dimension, rung.record.wished)], steps=3)
-        torch.testing.assert_close(rung.read(), expected.samples, rtol=1e-3, atol=1e-4)
-        assert rung.record.reached == pytest.approx(expected.record.reached, abs=1e-3)
+    for stimulus in ladder.all[::5]:
+        clip = ladder.clip(stimulus.record.clip)
+        dimension = Dimension.parse(stimulus.record.dimension)
+        (expected,) = move(tiny, dimensions, [Move(clip, dimension, stimulus.record.requested)], steps=3)
+        torch.testing.assert_close(stimulus.read(), expected.samples, rtol=1e-3, atol=1e-4)
+        assert stimulus.record.reached == pytest.approx(expected.record.reached, abs=1e-3)
 
 
 def test_the_same_command_makes_nothing_twice_and_a_larger_plan_what_is_missing(again, capsys):
@@ -221,8 +222,8 @@ def test_what_is_there_and_does_not_belong_is_told(again, capsys):
     def told(*arguments):
         return refused(capsys, "explore", "ladder", again, "--device", "cpu", *arguments)
 
-    rung = read_ladder(folder).all[0]
-    record, original = rung.path.with_suffix(".json"), rung.original.read_bytes()
+    stimulus = read_ladder(folder).all[0]
+    record, original = stimulus.path.with_suffix(".json"), stimulus.original.read_bytes()
     whole = record.read_bytes()
     record.write_bytes(whole[:-40])
     assert main(["explore", "ladder", str(again), "--device", "cpu"]) == 0, "it is made again"
@@ -231,10 +232,10 @@ def test_what_is_there_and_does_not_belong_is_told(again, capsys):
     assert record.with_name(f"{record.name}.broken").read_bytes() == whole[:-40]
     for path in folder.rglob("*.broken"):
         path.unlink()
-    rung.path.write_bytes(b"")
-    rung.original.write_bytes(original[:100])
+    stimulus.path.write_bytes(b"")
+    stimulus.original.write_bytes(original[:100])
     assert main(["explore", "ladder", str(again), "--device", "cpu"]) == 0, "as well without its signal, or its reference"
-    assert rung.original.read_bytes() == original
+    assert stimulus.original.read_bytes() == original
     for path in folder.rglob("*.broken"):
         path.unlink()
     whole = record.read_bytes()
@@ -242,13 +243,13 @@ def test_what_is_there_and_does_not_belong_is_told(again, capsys):
     again.write_text(PLAN.replace("steps = 3", "steps = 4"))
     assert "was moved by default in 3 steps, not by default in 4; choose another output" in told()
     again.write_text(PLAN)
-    write_json(record, replace(rung.record, weights_sha256="0"))
+    write_json(record, replace(stimulus.record, weights_sha256="0"))
     assert "holds signals of different models" in told()
     record.write_bytes(whole)
-    other = next(path for path in (again.parent / "references").glob("*.wav") if path.stem != rung.record.clip)
-    rung.original.write_bytes((folder / other.stem / "original.wav").read_bytes())
-    assert f"{rung.original} is not {rung.record.clip} of this plan; choose another output" in told()
-    rung.original.write_bytes(original)
+    other = next(path for path in (again.parent / "references").glob("*.wav") if path.stem != stimulus.record.clip)
+    stimulus.original.write_bytes((folder / other.stem / "original.wav").read_bytes())
+    assert f"{stimulus.original} is not {stimulus.record.clip} of this plan; choose another output" in told()
+    stimulus.original.write_bytes(original)
     shutil.rmtree(again.parent / "dimensions")
     for layer, found in sound_dimensions(tiny_models.sound_model(), ["relu0", "relu1"], kept=2, components=6).items():
         found.save(again.parent / "dimensions" / layer)

@@ -10,11 +10,14 @@ from tiny_exploration import image_dimensions, image_model, images, sound_dimens
 
 import audiometamer as am
 from audiometamer.dimensions import moving
-from audiometamer.dimensions.calibration import Calibrated, calibrate, read_calibration, wished_for, write_calibration
+from audiometamer.dimensions.calibration import CalibrationRow, calibrate, change_to_request, read_calibration, write_calibration
 from audiometamer.dimensions.catalogue import write_catalogue
 from audiometamer.dimensions.dimensions import Dimension
-from audiometamer.dimensions.ladder import all_moves, read_ladder, write_moved
-from audiometamer.dimensions.moving import METHODS, Move, move
+from audiometamer.dimensions.ladder import read_ladder
+from audiometamer.dimensions.ladder_files import write_moved
+from audiometamer.dimensions.moved import Move
+from audiometamer.dimensions.moving import all_moves, move
+from audiometamer.dimensions.moving_methods import METHODS
 from audiometamer.dimensions.physical import modulation_distance, physical_distances
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.hashes import file_sha256
@@ -34,8 +37,8 @@ def dimensions(model):
 
 @pytest.fixture(scope="module")
 def moves():
-    wished = [Dimension("relu0", 0, 1), Dimension("relu1", 2, -1), Dimension("relu0", 1, -1)]
-    return all_moves(sounds(2, first=30), wished, [0.2, 0.6])
+    requested = [Dimension("relu0", 0, 1), Dimension("relu1", 2, -1), Dimension("relu0", 1, -1)]
+    return all_moves(sounds(2, first=30), requested, [0.2, 0.6])
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +47,23 @@ def moved(model, dimensions, moves):
 
 
 def test_sounds_are_moved_and_nothing_else_changes(model, dimensions, moves, moved):
-    for wished, each in zip(moves, moved, strict=True):
-        record, own = each.record, dimensions[wished.dimension.layer]
-        assert (record.clip, record.dimension, record.wished) == (wished.clip.name, str(wished.dimension), wished.change)
-        assert record.reached == pytest.approx(wished.change, rel=0.05)
-        assert record.leakage < 0.1 * wished.change
+    for requested, each in zip(moves, moved, strict=True):
+        record, own = each.record, dimensions[requested.dimension.layer]
+        assert (record.clip, record.dimension, record.requested) == (
+            requested.clip.name,
+            str(requested.dimension),
+            requested.change,
+        )
+        assert record.reached == pytest.approx(requested.change, rel=0.05)
+        assert record.leakage < 0.1 * requested.change
         assert abs(record.physical.level_db) < 1e-4
-        before, after = own.of(model, torch.stack([wished.clip.samples, each.samples])).tolist()
+        before, after = own.coordinates_of(model, torch.stack([requested.clip.samples, each.samples])).tolist()
         assert record.before == pytest.approx(before, abs=1e-5)
         assert record.after == pytest.approx(after, abs=1e-5)
         change = [b - a for a, b in zip(before, after, strict=True)]
-        assert change.pop(wished.dimension.component) * wished.dimension.sign == pytest.approx(record.reached, abs=1e-5)
+        assert change.pop(requested.dimension.component) * requested.dimension.sign == pytest.approx(record.reached, abs=1e-5)
         assert sum(c**2 for c in change) ** 0.5 == pytest.approx(record.leakage, abs=1e-5)
-        pictures = model.front_end(torch.stack([wished.clip.samples, each.samples]))
+        pictures = model.front_end(torch.stack([requested.clip.samples, each.samples]))
         assert record.physical.snr_db == pytest.approx(snr_db(*pictures), rel=1e-3)
         assert record.physical.snr_db > 5
 
@@ -64,7 +71,7 @@ def test_sounds_are_moved_and_nothing_else_changes(model, dimensions, moves, mov
 @pytest.mark.parametrize("steps", [1, 2])
 def test_so_few_steps_that_a_round_has_none_go_the_right_way(model, dimensions, moves, steps):
     for each in move(model, dimensions, moves, steps=steps):
-        assert 0 < each.record.reached < 2 * each.record.wished
+        assert 0 < each.record.reached < 2 * each.record.requested
         assert len(each.record.errors) == steps
 
 
@@ -75,13 +82,13 @@ def test_a_signal_does_not_depend_on_who_shares_its_batch(model, dimensions, mov
 
 def test_steps_that_are_too_large_end_no_farther_than_they_began(model, dimensions, monkeypatch):
     """Thousands of times as large as they should be: the last signal is anywhere, the nearest is not."""
-    wished = all_moves(sounds(2, first=30), [Dimension("relu0", 1, -1), Dimension("relu1", 2, -1)], [0.05, 0.2])
+    requested = all_moves(sounds(2, first=30), [Dimension("relu0", 1, -1), Dimension("relu1", 2, -1)], [0.05, 0.2])
 
     def distances(**settings):
         wild = replace(METHODS["default"], rate=lambda _, distance: 1e5 * distance, **settings)
         monkeypatch.setitem(METHODS, "default", wild)
-        records = [each.record for each in move(model, dimensions, wished)]
-        return torch.tensor([((r.reached - r.wished) ** 2 + r.leakage**2) ** 0.5 / r.wished for r in records])
+        records = [each.record for each in move(model, dimensions, requested)]
+        return torch.tensor([((r.reached - r.requested) ** 2 + r.leakage**2) ** 0.5 / r.requested for r in records])
 
     nearest = distances()
     assert nearest.max() <= 1.0001
@@ -97,14 +104,14 @@ def test_the_published_steps_go_there_too(model, dimensions, moves):
 
 def test_images_are_moved_by_the_same_code():
     eye = image_model()
-    wished = all_moves(images(2, first=40), [Dimension("relu", 0, 1), Dimension("relu", 1, -1)], [0.5])
+    requested = all_moves(images(2, first=40), [Dimension("relu", 0, 1), Dimension("relu", 1, -1)], [0.5])
     found = image_dimensions(eye)
-    for each in move(eye, found, wished, steps=120):
+    for each in move(eye, found, requested, steps=120):
         assert each.record.reached == pytest.approx(0.5, rel=0.05)
         # Both as screens show them, in 8 bits; and the coordinates are of those.
         pair = torch.stack([each.clip.samples, each.samples])
         assert (255 * pair.double()).sub((255 * pair.double()).round()).abs().max() < 1e-4
-        before, after = found["relu"].of(eye, pair)
+        before, after = found["relu"].coordinates_of(eye, pair)
         assert each.record.before == pytest.approx(before.tolist(), abs=1e-4)
         assert each.record.after == pytest.approx(after.tolist(), abs=1e-4)
         assert each.record.leakage < 0.05
@@ -188,10 +195,10 @@ def test_a_ladder_is_written_and_read(model, dimensions, moved, tmp_path):
         assert float(row["after"]) == pytest.approx(each.record.after[int(row["component"])], rel=1e-5)
     read = read_ladder(tmp_path)
     for each in moved:
-        (rung,) = (r for r in read.of(each.record.dimension, each.record.clip) if r.record.wished == each.record.wished)
-        assert msgspec.structs.replace(rung.record, signal_sha256="", original_sha256="") == each.record
-        assert rung.record.signal_sha256 == file_sha256(rung.path)
-        assert torch.equal(rung.read(), each.samples)
+        (stimulus,) = (r for r in read.of(each.record.dimension, each.record.clip) if r.record.requested == each.record.requested)
+        assert msgspec.structs.replace(stimulus.record, signal_sha256="", original_sha256="") == each.record
+        assert stimulus.record.signal_sha256 == file_sha256(stimulus.path)
+        assert torch.equal(stimulus.read(), each.samples)
         assert torch.equal(read.clip(each.record.clip).samples, each.clip.samples)
     read.check(dimensions)
     other = am.Clip("sound30", moved[0].samples, 4000)
@@ -201,28 +208,30 @@ def test_a_ladder_is_written_and_read(model, dimensions, moved, tmp_path):
 
 def test_calibration(moved, tmp_path):
     table = calibrate(each.record for each in moved)
-    assert [(row.dimension, row.wished, row.signals) for row in table][:3] == [
+    assert [(row.dimension, row.requested, row.signals) for row in table][:3] == [
         ("relu0/0/+", 0.2, 2), ("relu0/0/+", 0.6, 2), ("relu1/2/-", 0.2, 2),
     ]  # fmt: skip
-    both = sorted(m.record.reached for m in moved if m.record.dimension == "relu0/0/+" and m.record.wished == 0.2)
+    both = sorted(m.record.reached for m in moved if m.record.dimension == "relu0/0/+" and m.record.requested == 0.2)
     assert table[0].reached == pytest.approx(sum(both) / 2)
     assert table[0].reached_low == pytest.approx(both[0] + (both[1] - both[0]) / 4)
     write_calibration(tmp_path / "calibration.tsv", table)
     read = read_calibration(tmp_path / "calibration.tsv")
     assert [row.dimension for row in read] == [row.dimension for row in table]
     assert read[1].reached == pytest.approx(table[1].reached, rel=1e-5)
-    (tmp_path / "calibration.tsv").write_text("\t".join(type(table[0]).__struct_fields__) + "\n" + "\t".join("x" * 9) + "\n")
+    (tmp_path / "calibration.tsv").write_text(
+        "\t".join(type(table[0]).__struct_encode_fields__) + "\n" + "\t".join("x" * 9) + "\n"
+    )
     with pytest.raises(AudioMetamerError, match="is no calibration"):
         read_calibration(tmp_path / "calibration.tsv")
 
 
 def test_what_to_wish_for():
-    def row(wished, reached):
-        return Calibrated("d", wished, 3, reached, 0.0, 0.0, 0.0, 0.0, 0.0)
+    def row(requested, reached):
+        return CalibrationRow("d", requested, 3, reached, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     table = [row(1.0, 0.5), row(2.0, 0.4), row(4.0, 1.0)]  # the wish for 2 came to less than that for 1
-    assert [wished_for(table, "d", r) for r in (0, 0.25, 0.5, 0.75, 1)] == pytest.approx([0, 0.5, 1, 2.5, 4])
+    assert [change_to_request(table, "d", r) for r in (0, 0.25, 0.5, 0.75, 1)] == pytest.approx([0, 0.5, 1, 2.5, 4])
     with pytest.raises(AudioMetamerError, match=r"d was calibrated for reached changes from 0 to 1, not for 1\.2"):
-        wished_for(table, "d", 1.2)
+        change_to_request(table, "d", 1.2)
     with pytest.raises(AudioMetamerError, match="has no dimension 'e'; it has d"):
-        wished_for(table, "e", 1.0)
+        change_to_request(table, "e", 1.0)

@@ -17,9 +17,11 @@ sys.path[:0] = [str(HELPERS), str(HELPERS.parents[1])]
 import tiny_experiment  # noqa: E402 (found only there)
 
 from audiometamer.experiment.reading import read_experiment  # noqa: E402
+from audiometamer.listening.client import Client, ConfirmedMessage  # noqa: E402
 from audiometamer.listening.folder import Experiment  # noqa: E402
-from audiometamer.listening.rehearsal import SERVE, address_of  # noqa: E402
-from audiometamer.listening.simulated import Client, Confirmed, Person, take_part  # noqa: E402
+from audiometamer.listening.rehearsal import SERVE_COMMAND, address_of  # noqa: E402
+from audiometamer.listening.responders import SimulatedListener  # noqa: E402
+from audiometamer.listening.simulated import take_part  # noqa: E402
 from audiometamer.listening.store import Store  # noqa: E402
 
 
@@ -33,7 +35,7 @@ class Server:
     """A server in a process of its own, at an address that it keeps when it is started again."""
 
     def __init__(self, experiment: Experiment, database: Path, log: Path) -> None:
-        self.command = [*SERVE, str(experiment.folder), "--answers", str(database), "--port"]
+        self.command = [*SERVE_COMMAND, str(experiment.folder), "--answers", str(database), "--port"]
         self.log, self.port = log, 0
         self.start()
 
@@ -82,14 +84,16 @@ class Crowd:
         return any(thread.is_alive() for thread in self.threads)
 
     def _listen(self, address: str, k: int) -> None:
-        def note(one: Confirmed) -> None:
+        def note(one: ConfirmedMessage) -> None:
             with self.lock:
                 self.confirmed.append(Kept(time.monotonic(), k + 1, one.message))
                 self.again += one.attempts > 1
 
         try:
             with Client(address, self.tokens[k], patience=600) as client:
-                end = take_part(client, Person(self.experiment.key), seed=k, pace=self.pace, load=k % 4 == 0, report=note)
+                end = take_part(
+                    client, SimulatedListener(self.experiment.key), seed=k, pace=self.pace, load=k % 4 == 0, report=note
+                )
         except Exception as error:  # noqa: BLE001 (counted, whatever it is)
             end = repr(error)
         with self.lock:

@@ -44,8 +44,9 @@ from safetensors.torch import save
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.label_files import read_label_file
 from audiometamer.metamers.targets import read_target
-from audiometamer.models.checkpoints import network_state, read_checkpoint
-from audiometamer.signals.audio import read_clip, read_samples, seconds_of
+from audiometamer.models.checkpoints import read_checkpoint
+from audiometamer.models.state_dicts import network_state
+from audiometamer.signals.audio import file_duration, read_clip, read_samples
 from audiometamer.signals.files import read_signal
 from audiometamer.signals.images import ImageTransform, read_image
 from audiometamer.training.published_hdf5 import open_published_hdf5
@@ -88,7 +89,7 @@ def _by_ffmpeg(ending: str) -> list[bytes]:
 def _read_sound(path: Path) -> None:
     read_clip(path, sample_rate=RATE, duration=0.25, start=0.01)
     read_samples(path)
-    seconds_of(path)
+    file_duration(path)
 
 
 def _images(container: str) -> list[bytes]:

@@ -28,7 +28,7 @@ import tiny_training
 
 from audiometamer import networks
 from audiometamer.cli import audiometamer, main
-from audiometamer.models.loading import save_weights
+from audiometamer.models.model_folder import save_weights
 
 NUMBERS = [
     "0", "-1", "1", "2", "3", "1.5", "1e300", "-1e300", "1e-300", "nan", "inf", "-inf", str(2**31), str(2**63 - 1), str(2**63),

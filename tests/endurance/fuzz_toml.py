@@ -29,7 +29,7 @@ import torch
 
 from audiometamer import networks
 from audiometamer.listening.sentences import shipped_file
-from audiometamer.models.loading import save_weights
+from audiometamer.models.model_folder import save_weights
 
 NUMBERS: list[Any] = [
     0, -1, 1, 2, 3, 7, 10**6, 2**31 - 1, 2**31, 2**53, 2**63 - 1, -(2**63), 2**63, 2**64, -(10**30), 1e308, -1e308, 5e-324,

@@ -160,7 +160,7 @@ def test_a_clip_without_a_metamer_is_left_out_and_named(tmp_path):
         ("apple_slt", "relu1", "failed its verdict", "left out"), ("dog_slt", "relu1", "failed its verdict", "left out"),
     ]  # fmt: skip
     assert not {"apple_slt", "dog_slt"} & {trial.clip for trials in built.lists for trial in trials}
-    assert len(built.offer.words("word")) == 12, "their words have another clip"
+    assert len(built.available.words("word")) == 12, "their words have another clip"
 
 
 def test_a_natural_clip_in_the_place_of_a_metamer_says_so(tmp_path):
@@ -192,14 +192,14 @@ def test_an_item_that_was_tried_again_counts_as_planned(tmp_path):
         record["attempts"], record["evidence"]["settings"]["seed"] = [0, 77], 77
         path.write_text(json.dumps(record))
     built = changed(tmp_path, stimuli=stimuli)
-    assert [condition.seed for condition in built.offer.conditions] == [None, 0, 0]
+    assert [condition.seed for condition in built.available.conditions] == [None, 0, 0]
 
 
 def test_conditions_are_those_that_were_asked_for_in_their_order(tmp_path, shared):
     built = changed(tmp_path, with_table("[conditions]\nnatural = false\nlayers = ['relu1', 'relu0']"), stimuli=shared)
-    assert [str(condition) for condition in built.offer.conditions] == ["tiny relu1, seed 0", "tiny relu0, seed 0"]
+    assert [str(condition) for condition in built.available.conditions] == ["tiny relu1, seed 0", "tiny relu0, seed 0"]
     mains = Counter(trial.condition for trials in built.lists for trial in trials if trial.kind == "main")
-    assert set(mains) == set(built.offer.conditions)
+    assert set(mains) == set(built.available.conditions)
 
 
 def test_a_selection_decides_what_is_played(tmp_path, shared):
@@ -223,9 +223,9 @@ def test_speakers_are_answered_and_words_heard_once(tmp_path, shared):
 @pytest.mark.parametrize(
     ("kind", "more", "told"),
     [
-        ("typed", ["Apple"], "'apple' and 'Apple' are the same to who types them; keep one of them"),
-        ("typed", ["caf\u00e9", "cafe\u0301"], "'caf\u00e9' and 'cafe\u0301' are the same to who types them; keep one of them"),
-        ("typed", ["don't", "Don\u2019t"], "\"don't\" and 'Don\u2019t' are the same to who types them; keep one of them"),
+        ("typed", ["Apple"], "'apple' and 'Apple' are the same when typed; keep one of them"),
+        ("typed", ["caf\u00e9", "cafe\u0301"], "'caf\u00e9' and 'cafe\u0301' are the same when typed; keep one of them"),
+        ("typed", ["don't", "Don\u2019t"], "\"don't\" and 'Don\u2019t' are the same when typed; keep one of them"),
         ("choice", ["Apple"], None),
         ("typed", ["x" * 200], None),
         ("choice", ["x" * 201], "'xxxxxxxxxxxxxxxxxxxx'… has 201 letters; an answer may have 200"),
@@ -395,7 +395,7 @@ def test_a_selection_says_which_of_two_items_is_meant(tmp_path, shared):
     ]
     (tmp_path / "selection.tsv").write_text("file\n" + "\n".join(files) + "\n")
     built = changed(tmp_path, with_table("[conditions]\nselection = 'selection.tsv'"), stimuli=stimuli)
-    assert "apple_slt" in built.offer.clips
+    assert "apple_slt" in built.available.clips
     (tmp_path / "selection.tsv").write_text("file\nnothing.wav\n")
     shutil.rmtree(tmp_path / "experiment")
     told = refused(tmp_path, with_table("[conditions]\nselection = 'selection.tsv'"), stimuli=stimuli)

@@ -9,7 +9,7 @@ from tiny_experiment import DESIGN, write_design, write_stimuli
 
 from audiometamer.cli import main
 from audiometamer.experiment.reading import read_experiment
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.rehearsal import address_of, start_server
 from audiometamer.listening.store import Store
 

@@ -11,7 +11,7 @@ from tiny_experiment import DESIGN, write_design
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Design, read_design
-from audiometamer.listening.design import TEXTS, read_answers, read_text
+from audiometamer.listening.design import TEXTS, read_answer_list, read_text
 
 
 def with_table(text):
@@ -160,12 +160,12 @@ def test_a_list_that_is_none(tmp_path, content, told):
     path = tmp_path / "words.txt"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(AudioMetamerError, match=told):
-        read_answers(path)
+        read_answer_list(path)
 
 
 def test_a_list_may_have_empty_lines_and_the_marks_of_windows(tmp_path):
     (tmp_path / "words.txt").write_bytes("\ufeffzwölf\r\n\r\n one \r\n".encode())
-    assert read_answers(tmp_path / "words.txt") == ["zwölf", "one"]
+    assert read_answer_list(tmp_path / "words.txt") == ["zwölf", "one"]
 
 
 def test_every_key_of_a_design_is_described():

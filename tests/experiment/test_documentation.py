@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from audiometamer.experiment.analysis.analyse import ANOVA_COLUMNS
-from audiometamer.experiment.analysis.recognition import Row
+from audiometamer.experiment.analysis.folder import ANOVA_COLUMNS
+from audiometamer.experiment.analysis.recognition import RecognitionRow
 from audiometamer.listening.exclusions import Stage
-from audiometamer.listening.tables import LISTENER_COLUMNS, TRIAL_COLUMNS, Listener, Trial, required_columns
+from audiometamer.listening.tables import LISTENER_COLUMNS, TRIAL_COLUMNS, ListenerRow, TrialRow, required_columns
 
 PAGE = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text(encoding="utf-8")
 
@@ -26,7 +26,7 @@ def table_after(text):
         ("### Trials", TRIAL_COLUMNS),
         ("### Listeners", LISTENER_COLUMNS),
         ("`sample.tsv` has the columns", Stage.__struct_fields__),
-        ("## Recognition", Row.__struct_fields__),
+        ("## Recognition", RecognitionRow.__struct_fields__),
         ("## Analyses of variance", ANOVA_COLUMNS),
     ],
 )
@@ -35,7 +35,7 @@ def test_columns(text, columns):
     assert sorted(named) == sorted(columns)
 
 
-@pytest.mark.parametrize(("text", "record"), [("### Trials", Trial), ("### Listeners", Listener)])
+@pytest.mark.parametrize(("text", "record"), [("### Trials", TrialRow), ("### Listeners", ListenerRow)])
 def test_required_columns_are_bold(text, record):
     bold = [name for cell in table_after(text) for name in re.findall(r"\*\*`(\w+)`\*\*", cell)]
     assert bold == required_columns(record)

@@ -12,19 +12,20 @@ import soundfile
 from tiny_experiment import DESIGN, LAYERS, WORDS, write_design, write_stimuli
 
 from audiometamer.cli import main
-from audiometamer.experiment.build import Stimulus, build
+from audiometamer.experiment.available import NATURAL, Condition
+from audiometamer.experiment.build import build
 from audiometamer.experiment.design import Catch, Design, Practice
-from audiometamer.experiment.lists import draw
-from audiometamer.experiment.offer import NATURAL, Condition
+from audiometamer.experiment.lists import draw_trials
 from audiometamer.experiment.reading import read_experiment
+from audiometamer.experiment.sounds import Stimulus
 from audiometamer.io.draws import Draws, keyed_draws, read_key
 from audiometamer.listening.building import check_trials, headphone_checks
-from audiometamer.listening.design import Answers, Demonstration, Headphones
+from audiometamer.listening.design import Demonstration, Headphones, ResponseFormat
 from audiometamer.listening.headphones import huggins
 from audiometamer.listening.session import session_of
-from audiometamer.listening.store import State
-from audiometamer.listening.trials import ARRANGEMENTS, arranged
-from audiometamer.signals.presentation import Settings, in_sequence, pcm_wav
+from audiometamer.listening.state import ListenerState
+from audiometamer.listening.trials import ARRANGEMENTS, interval_order
+from audiometamer.signals.presentation import PresentationSettings, in_sequence, pcm_wav
 
 CLIPS = [f"{word}_{voice}" for word in WORDS for voice in ("slt", "rms")]
 CONDITIONS = [NATURAL, *(Condition("tiny", layer, 0) for layer in LAYERS)]
@@ -33,7 +34,7 @@ GUESSES = (None, b"", b"1", b"names.key", bytes(32))  # none: as before there we
 
 def told(experiment, number):
     """The trials of a session, as a browser gets them."""
-    session = session_of(experiment, State(0, number, 1, None, frozenset()), None)
+    session = session_of(experiment, ListenerState(0, number, 1, None, frozenset()), None)
     assert b"seed" not in msgspec.json.encode(session)
     return json.loads(msgspec.json.encode(session))["trials"]
 
@@ -76,8 +77,8 @@ def foreseen(design, draws):
     checks = headphone_checks(design, draws)
     heard, _ = check_trials(1, [*checks], draws)
     words = [[f"w{w}"] for w in range(24)]
-    (planned,) = draw(words, CONDITIONS[1:], design, draws)
-    right = [arranged(design.answers.kind, trial.arrangement)[1] for trial in planned]
+    (planned,) = draw_trials(words, CONDITIONS[1:], design, draws)
+    right = [interval_order(design.answers.kind, trial.arrangement)[1] for trial in planned]
     return [checks[trial.stimulus].answer for trial in heard], right, [trial.condition for trial in planned]
 
 
@@ -85,7 +86,7 @@ def foreseen(design, draws):
 def test_no_answer_and_no_condition_can_be_computed_from_the_seed(kind, chance):
     """Whatever is guessed in the place of the key is right as often as by chance."""
     design = Design(
-        "x", 1, seed=1, answers=Answers(kind=kind), headphones=Headphones(trials=6), practice=Practice(0),
+        "x", 1, seed=1, answers=ResponseFormat(kind=kind), headphones=Headphones(trials=6), practice=Practice(0),
         demonstration=Demonstration(0), catch=Catch(0),
     )  # fmt: skip
     guessed = [foreseen(design, Draws(1, key)) for key in GUESSES]
@@ -135,7 +136,7 @@ def intervals(wav, n, settings, gap):
 @pytest.mark.parametrize("bits", [16, 24])
 def test_no_interval_is_a_copy_of_another(bits):
     """X is A once more, and no run of its samples is: each interval has dither of its own, that nobody can subtract."""
-    settings, key = Settings(bits=bits), bytes(range(32))
+    settings, key = PresentationSettings(bits=bits), bytes(range(32))
     size, gap = 24_000, 4_800
     a, b = (0.05 * np.random.default_rng(k).standard_normal(size) for k in (0, 1))
     whole = in_sequence([a, b, a], gap / settings.sample_rate, settings)

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.available import NATURAL, Condition
 from audiometamer.experiment.design import Catch, Design, Practice
-from audiometamer.experiment.lists import alternatives, draw, feather2023, latin
-from audiometamer.experiment.offer import NATURAL, Condition
+from audiometamer.experiment.lists import draw_alternatives, draw_trials, independent_draws, latin_square
 from audiometamer.io.draws import Draws
-from audiometamer.listening.design import Answers, Demonstration
-from audiometamer.listening.trials import ARRANGEMENTS, arranged
+from audiometamer.listening.design import Demonstration, ResponseFormat
+from audiometamer.listening.trials import ARRANGEMENTS, interval_order
 
 DRAWS = Draws(0, b"lists")
 
@@ -42,7 +42,7 @@ def within_one(counts, keys):
 def test_a_latin_square_is_balanced_at_every_listener(words, n_conditions, listeners, data):
     trials = data.draw(st.integers(1, len(words)))
     conditions, groups = conditions_of(n_conditions), len(words) // trials
-    deal = latin(words, conditions, trials=trials, generator=np.random.default_rng(data.draw(st.integers(0, 9))))
+    deal = latin_square(words, conditions, trials=trials, generator=np.random.default_rng(data.draw(st.integers(0, 9))))
     lists = [deal(number) for number in range(listeners)]
     for dealt in lists:
         assert len({word(clip) for clip, _ in dealt}) == len(dealt) == trials
@@ -60,7 +60,7 @@ def test_a_latin_square_is_balanced_at_every_listener(words, n_conditions, liste
 @given(words=words_of, n_conditions=st.integers(1, 7), seed=st.integers(0, 99), data=st.data())
 def test_the_draw_of_2023_has_every_condition_equally_often(words, n_conditions, seed, data):
     trials = data.draw(st.integers(1, len(words)))
-    deal = feather2023(words, conditions_of(n_conditions), trials=trials, draws=Draws(seed, b"lists"))
+    deal = independent_draws(words, conditions_of(n_conditions), trials=trials, draws=Draws(seed, b"lists"))
     for number in range(3):
         dealt = deal(number)
         assert len({word(clip) for clip, _ in dealt}) == len(dealt) == trials
@@ -71,7 +71,9 @@ def test_the_draw_of_2023_has_every_condition_equally_often(words, n_conditions,
 def test_the_draw_of_2023_is_another_one_for_each_listener_and_seed():
     words, conditions = [[f"w{w}_0"] for w in range(40)], conditions_of(4)
     lists = [
-        feather2023(words, conditions, trials=40, draws=Draws(seed, b"lists"))(number) for seed in (0, 1) for number in (0, 1)
+        independent_draws(words, conditions, trials=40, draws=Draws(seed, b"lists"))(number)
+        for seed in (0, 1)
+        for number in (0, 1)
     ]
     assert len({tuple(sorted(dealt)) for dealt in lists}) == 4
 
@@ -93,8 +95,8 @@ designs = st.builds(
     lambda counts: [[f"w{w}_{k}" for k in range(n)] for w, n in enumerate(counts)]))  # fmt: skip
 def test_nobody_hears_a_word_twice_and_gates_come_first(design, words):
     conditions = conditions_of(3)
-    lists = draw(words, conditions, design, DRAWS)
-    assert lists == draw(words, conditions, design, DRAWS)
+    lists = draw_trials(words, conditions, design, DRAWS)
+    assert lists == draw_trials(words, conditions, design, DRAWS)
     assert len(lists) == design.listeners
     for trials in lists:
         assert len({word(trial.clip) for trial in trials}) == len(trials) == len(words)
@@ -113,15 +115,15 @@ def test_nobody_hears_a_word_twice_and_gates_come_first(design, words):
 @given(design=designs, more=st.integers(1, 5))
 def test_a_list_does_not_depend_on_how_many_there_are(design, more):
     words, conditions = [[f"w{w}_0", f"w{w}_1"] for w in range(12)], conditions_of(3)
-    lists = draw(words, conditions, design, DRAWS)
-    longer = draw(words, conditions, msgspec.structs.replace(design, listeners=design.listeners + more), DRAWS)
+    lists = draw_trials(words, conditions, design, DRAWS)
+    longer = draw_trials(words, conditions, msgspec.structs.replace(design, listeners=design.listeners + more), DRAWS)
     assert longer[: len(lists)] == lists
 
 
 def test_another_seed_or_key_gives_other_lists():
     words = [[f"w{w}_0"] for w in range(60)]
     lists = [
-        draw(words, conditions_of(4), Design("x", 2, balance=balance), draws)
+        draw_trials(words, conditions_of(4), Design("x", 2, balance=balance), draws)
         for draws in (Draws(0, b"a"), Draws(1, b"a"), Draws(0, b"b"), Draws(0, None), Draws(1, None))
         for balance in ("latin", "feather2023")
     ]
@@ -131,7 +133,7 @@ def test_another_seed_or_key_gives_other_lists():
 
 def test_catch_trials_are_spread_over_the_others():
     words = [[f"w{w}_0"] for w in range(110)]
-    (trials,) = draw(
+    (trials,) = draw_trials(
         words, conditions_of(2), Design("x", 1, practice=Practice(0), demonstration=Demonstration(0), catch=Catch(10)), DRAWS
     )
     places = [k for k, trial in enumerate(trials) if trial.kind == "catch"]
@@ -140,20 +142,22 @@ def test_catch_trials_are_spread_over_the_others():
 
 def test_too_few_words_are_told_with_what_is_wanted():
     with pytest.raises(AudioMetamerError) as error:
-        draw([["a"]] * 38, conditions_of(2), Design("x", 1), DRAWS)
+        draw_trials([["a"]] * 38, conditions_of(2), Design("x", 1), DRAWS)
     assert str(error.value) == (
         "there are 38 words that a listener can hear once; wanted are 10 for practice, 12 for the demonstration, 16 for catch "
         "trials and at least 1 for the trials themselves: lower one of them"
     )
     with pytest.raises(AudioMetamerError, match="and 3 for the trials themselves"):
-        draw([["a"]] * 40, conditions_of(2), Design("x", 1, trials=3), DRAWS)
+        draw_trials([["a"]] * 40, conditions_of(2), Design("x", 1, trials=3), DRAWS)
 
 
 @pytest.mark.parametrize(("kind", "n"), [("typed", 1), ("abx", 4), ("odd-one-out", 6)])
 def test_the_orders_of_compared_sounds_come_equally_often(kind, n):
     words = [[f"w{w}_0"] for w in range(25)]
-    design = Design("x", 2, answers=Answers(kind=kind), practice=Practice(0), demonstration=Demonstration(0), catch=Catch(0))
-    for trials in draw(words, conditions_of(3)[1:], design, DRAWS):
+    design = Design(
+        "x", 2, answers=ResponseFormat(kind=kind), practice=Practice(0), demonstration=Demonstration(0), catch=Catch(0)
+    )
+    for trials in draw_trials(words, conditions_of(3)[1:], design, DRAWS):
         assert within_one(Counter(trial.arrangement for trial in trials), range(n))
 
 
@@ -162,7 +166,7 @@ def test_the_orders_of_compared_sounds_come_equally_often(kind, n):
 def test_alternatives_hold_the_right_answer_and_others(answers, data):
     answer, n = data.draw(st.sampled_from(answers)), data.draw(st.integers(2, len(answers)))
     others = [other for other in answers if other != answer]
-    found = alternatives(answer, others, n, np.random.default_rng(0))
+    found = draw_alternatives(answer, others, n, np.random.default_rng(0))
     assert len(set(found)) == n
     assert answer in found
     assert set(found) <= set(answers)
@@ -170,7 +174,7 @@ def test_alternatives_hold_the_right_answer_and_others(answers, data):
 
 @pytest.mark.parametrize(("kind", "sounds"), [("abx", 2), ("odd-one-out", 1)])
 def test_arrangements_are_all_that_there_are_and_each_has_its_right_answer(kind, sounds):
-    found = [arranged(kind, k) for k in range(ARRANGEMENTS[kind])]
+    found = [interval_order(kind, k) for k in range(ARRANGEMENTS[kind])]
     assert len({tuple(order) for order, _ in found}) == len(found)
     for order, right in found:
         assert sorted(set(order)) == [0, 1]

@@ -13,9 +13,10 @@ from tiny_experiment import DESIGN, SECRETS, build_experiment, wav_header
 
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.pack import answer_hash, pack
+from audiometamer.experiment.pack import pack
+from audiometamer.experiment.packed_page import answer_hash
 from audiometamer.experiment.reading import read_experiment
-from audiometamer.listening.list_names import list_name, list_names, token
+from audiometamer.listening.list_names import list_name, list_names, list_token
 
 
 def lists(folder):
@@ -80,7 +81,7 @@ def test_a_static_folder_is_the_page_with_all_its_files(static, experiment):
 
 
 def test_links_lie_beside_it_for_the_experimenter_alone(folder, experiment, tmp_path):
-    links = pack(folder, tmp_path / "page", to="static", address="https://hear.example/x/")
+    links = pack(folder, tmp_path / "page", to="static", address="https://hear.example/x/").links
     assert links == tmp_path / "page-links.tsv"
     assert stat.S_IMODE(links.stat().st_mode) == 0o600
     rows = [line.split("\t") for line in links.read_text().splitlines()]
@@ -89,7 +90,7 @@ def test_links_lie_beside_it_for_the_experimenter_alone(folder, experiment, tmp_
         assert int(listed) == number
         address, _, mark = link.partition("#")
         assert address == "https://hear.example/x/"
-        assert mark == token(experiment, number)
+        assert mark == list_token(experiment, number)
         assert (tmp_path / "page" / "lists" / f"{list_name(mark)}.json").is_file()
         assert not [name for name, text in told(tmp_path / "page").items() if mark in text]
 
@@ -135,16 +136,16 @@ def test_links_to_a_study_are_for_one_list_each(folder, experiment, tmp_path):
         (study, f"{study}?list="),
         (f"{study}?PROLIFIC_PID=P", f"{study}?PROLIFIC_PID=P&list="),
     ):
-        links = pack(folder, tmp_path / f"{len(before)}.jzip", to="jatos", address=address)
+        links = pack(folder, tmp_path / f"{len(before)}.jzip", to="jatos", address=address).links
         assert links == tmp_path / f"{len(before)}-links.tsv"
         assert stat.S_IMODE(links.stat().st_mode) == 0o600
         rows = [line.split("\t") for line in links.read_text().splitlines()]
-        assert rows == [["list", "link"], *([str(n), before + token(experiment, n)] for n in range(1, 7))]
+        assert rows == [["list", "link"], *([str(n), before + list_token(experiment, n)] for n in range(1, 7))]
 
 
 def test_a_study_for_all_has_no_links_and_others_cannot_be_for_all(folder, experiment, tmp_path, jatos_for_all):
     assert json.loads((jatos_for_all / "study.json").read_text())["lists"] == list_names(experiment)
-    assert pack(folder, tmp_path / "study.jzip", to="jatos", any_list=True) is None
+    assert pack(folder, tmp_path / "study.jzip", to="jatos", any_list=True).links is None
     assert [path.name for path in tmp_path.iterdir()] == ["study.jzip"]
     with pytest.raises(AudioMetamerError, match="only JATOS hands out lists by itself"):
         pack(folder, tmp_path / "page", to="static", any_list=True)
@@ -216,7 +217,7 @@ def test_bad_inputs_leave_nothing_behind(folder, own, tmp_path, capsys):
     assert "cannot be read; build the experiment again" in line(own)
     (own / "results.secret").unlink()
     assert "results.secret cannot be read" in line(own)
-    with pytest.raises(AudioMetamerError, match="'qualtrics' is no form to pack into; there are static, jatos, psychopy"):
+    with pytest.raises(AudioMetamerError, match="'qualtrics' is no format to pack into; there are static, jatos, psychopy"):
         pack(folder, out, to="qualtrics")
 
 
@@ -225,6 +226,6 @@ def test_the_command_says_what_is_where(folder, tmp_path, capsys, monkeypatch):
     for to, out in (("static", "page"), ("jatos", "study.jzip"), ("psychopy", "psychopy")):
         assert main(["experiment", "pack", str(folder), "--to", to, "--out", out]) == 0
     told = capsys.readouterr().out
-    assert "6 lists: page\nlinks, one for each listener, for your eyes alone: page-links.tsv" in told
-    assert "6 lists: study.jzip\nlinks, one for each listener, for your eyes alone: study-links.tsv\n" in told
+    assert "6 lists: page\nlinks, one for each listener, for your eyes only: page-links.tsv" in told
+    assert "6 lists: study.jzip\nlinks, one for each listener, for your eyes only: study-links.tsv\n" in told
     assert "6 lists: psychopy\nthe condition files name right answers" in told

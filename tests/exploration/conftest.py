@@ -21,7 +21,7 @@ def exploration(tmp_path_factory):
 def short(exploration, tmp_path_factory):
     """The same with two dimensions for each listener and a third of the trials."""
     folder = shutil.copytree(exploration, tmp_path_factory.mktemp("short") / "built")
-    text = (folder / "design.toml").read_text().replace("each = 3", "each = 2").replace("most_trials = 12", "most_trials = 6")
+    text = (folder / "design.toml").read_text().replace("each = 3", "each = 2").replace("max_trials = 12", "max_trials = 6")
     (folder / "design.toml").write_text(text)
     return folder
 

@@ -8,14 +8,15 @@ from dataclasses import replace
 import pytest
 import soundfile
 from tiny_built import CLIPS, DESIGN, DIMENSIONS, ONLINE, take, write_design
-from tiny_ladder import record, write_ladder, write_rung
+from tiny_ladder import record, write_ladder, write_moved_stimulus
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.exploration import build as building
-from audiometamer.exploration.build import build, read_exploration, served_exploration
+from audiometamer.exploration.build import build
+from audiometamer.exploration.folder import read_exploration, served_exploration
 from audiometamer.io.draws import Draws, read_key
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.store import Store
 
 
@@ -50,12 +51,12 @@ def test_what_lies_in_the_folder(exploration):
 
 def test_it_needs_nothing_outside_itself(tmp_path, without_page):
     built = build(write_design(tmp_path), tmp_path / "built")
-    heard = take(built.course)
+    heard = take(built.sequence)
     shutil.rmtree(tmp_path / "ladder")
     (tmp_path / "built").rename(tmp_path / "elsewhere")
     read = read_exploration(tmp_path / "elsewhere")
-    assert take(read.course) == heard
-    assert read.course.stimulus(heard[0].decided)[:4] == b"RIFF"
+    assert take(read.adaptive) == heard
+    assert read.adaptive.stimulus(heard[0].decided)[:4] == b"RIFF"
 
 
 def test_the_same_design_and_key_give_the_same_files(tmp_path, without_page):
@@ -69,21 +70,21 @@ def test_the_same_design_and_key_give_the_same_files(tmp_path, without_page):
 def test_only_what_is_chosen_is_copied(tmp_path, without_page):
     text = DESIGN.replace('folder = "ladder"', 'folder = "ladder"\nchoose = ["relu1/2/+"]')
     built = build(write_design(tmp_path, text), tmp_path / "built")
-    assert built.rungs == 12
+    assert built.stimuli == 12
     assert {path.name[:5] for path in (tmp_path / "built" / "ladder").glob("*/*.wav")} == {"relu1", "origi"}
-    assert read_exploration(tmp_path / "built").course.dimensions == [DIMENSIONS[2]]
+    assert read_exploration(tmp_path / "built").adaptive.dimensions == [DIMENSIONS[2]]
 
 
 def test_levels_are_lowered_so_that_no_roved_sound_clips(tmp_path, without_page):
     text = DESIGN.replace("[practice]", "[task]\nrove = 6\n\n[sounds]\nlevel = -9\n\n[practice]")
     with pytest.warns(AudioMetamerWarning, match="would clip: the whole set is lowered by"):
         built = build(write_design(tmp_path, text), tmp_path / "built")
-    assert built.course.design.sounds.level < -9
+    assert built.sequence.design.sounds.level < -9
     noise, _ = soundfile.read(tmp_path / "built" / "sounds" / "calibrationnoise.wav")
-    loudest = built.course.design.sounds.level + 6
+    loudest = built.sequence.design.sounds.level + 6
     assert (noise**2).mean() ** 0.5 == pytest.approx(10 ** (loudest / 20), rel=1e-3), "nobody is to be surprised by a louder one"
-    for one in take(built.course, trials=10):
-        built.course.stimulus(one.decided)  # would say that it clips
+    for one in take(built.sequence, trials=10):
+        built.sequence.stimulus(one.decided)  # would say that it clips
 
 
 def test_the_noise_is_as_loud_as_the_sounds(exploration):
@@ -135,7 +136,7 @@ def test_a_ladder_that_was_changed_is_found_when_it_is_served(exploration, tmp_p
 
 
 def test_a_sound_that_is_gone_is_told_with_its_name(tmp_path, without_page):
-    course = build(write_design(tmp_path), tmp_path / "built").course
+    course = build(write_design(tmp_path), tmp_path / "built").sequence
     decided = take(course, trials=1)[0].decided
     (tmp_path / "built" / decided.about["moved"]).write_bytes(b"nothing")
     with pytest.raises(AudioMetamerError, match=r"0.8.wav"):
@@ -144,7 +145,7 @@ def test_a_sound_that_is_gone_is_told_with_its_name(tmp_path, without_page):
 
 def test_a_silent_sound_is_refused(tmp_path, without_page):
     path = write_design(tmp_path)
-    silent = write_rung(tmp_path / "ladder", record("relu0/0/+", "vowel", 0.1)).path
+    silent = write_moved_stimulus(tmp_path / "ladder", record("relu0/0/+", "vowel", 0.1)).path
     soundfile.write(silent, [0.0] * 1000, 4000, subtype="FLOAT")
     with pytest.raises(AudioMetamerError, match="is silent; it cannot be brought to a level"):
         build(path, tmp_path / "built")
@@ -154,14 +155,14 @@ def test_a_silent_sound_is_refused(tmp_path, without_page):
 def test_what_is_made_online_is_copied_and_checked(online):
     assert {path.name for path in (online / "dimensions").iterdir()} == {"relu0", "relu1"}
     with served_exploration(online, device="cpu") as read:
-        assert read.course.maker is not None
-    assert read_exploration(online).course.maker is None
+        assert read.adaptive.render_queue is not None
+    assert read_exploration(online).adaptive.render_queue is None
 
 
 def test_the_same_weights_under_another_name(online_design, tmp_path, without_page):
     design = online_design.with_name("nameless.toml")
     design.write_text(ONLINE.replace("sound_model", "nameless_model"))
-    assert build(design, tmp_path / "built").rungs == 12
+    assert build(design, tmp_path / "built").stimuli == 12
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def without_key(built, out):
 
 def test_no_trial_can_be_computed_from_design_and_seed(exploration, tmp_path):
     """Names never, arrangements as often as by chance, by who guesses at the key; who has it finds all."""
-    course = read_exploration(exploration).course
+    course = read_exploration(exploration).adaptive
     heard = [one for number in range(1, 5) for one in take(course, number)]
     right = [one.decided.about["arrangement"] for one in heard]
     names = [one.decided.trial.stimulus for one in heard]
@@ -223,11 +224,11 @@ def test_no_trial_can_be_computed_from_design_and_seed(exploration, tmp_path):
 
 def test_an_exploration_that_was_built_before_there_were_keys_goes_on_as_it_did(exploration, tmp_path):
     read = read_exploration(without_key(exploration, tmp_path / "old"))
-    assert read.course.draws == Draws(1, None)
-    (one,) = take(read.course, trials=1)
+    assert read.adaptive.draws == Draws(1, None)
+    (one,) = take(read.adaptive, trials=1)
     # As the version before wrote it.
     assert one.decided.trial.stimulus == "c7m8h5wpcs"
-    assert read.course.stimulus(one.decided)[:4] == b"RIFF"
+    assert read.adaptive.stimulus(one.decided)[:4] == b"RIFF"
 
 
 def test_answers_belong_to_the_key_that_their_trials_were_drawn_by(exploration, tmp_path):

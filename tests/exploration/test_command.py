@@ -8,7 +8,7 @@ from tiny_built import write_design
 
 from audiometamer.cli import main, serving
 from audiometamer.exploration import build as building
-from audiometamer.exploration.trials import read_answered
+from audiometamer.exploration.trials import read_answered_trials
 
 
 def test_build_tells_what_will_be_explored(tmp_path, capsys, monkeypatch):
@@ -42,7 +42,7 @@ def test_rehearse_tells_what_came_of_it(short, tmp_path, capsys, monkeypatch):
     told = capsys.readouterr().out
     assert "1 listeners (1 finished)" in told
     assert "0 lost, 0 there twice" in told
-    trials = read_answered(out / "trials.tsv")
+    trials = read_answered_trials(out / "trials.tsv")
     assert all(trial.correct for trial in trials if trial.dimension != "relu0/0/-")
 
 

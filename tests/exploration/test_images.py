@@ -14,7 +14,7 @@ from playwright.sync_api import expect, sync_playwright
 from starlette.testclient import TestClient
 from tiny_built import SERVE, of_kind, presented, take, write_design
 from tiny_experiment import form_message
-from tiny_ladder import image, record, write_ladder, write_rung
+from tiny_ladder import image, record, write_ladder, write_moved_stimulus
 
 from audiometamer.dimensions.dimensions import folder_of_layer
 from audiometamer.dimensions.ladder_plan import read_ladder_plan
@@ -22,12 +22,14 @@ from audiometamer.dimensions.ladder_run import run_ladder
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration import build as building
 from audiometamer.exploration.build import build, read_exploration
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.app import create_app
+from audiometamer.listening.client import Client
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.rehearsal import address_of, start_server
-from audiometamer.listening.server import create_app
-from audiometamer.listening.simulated import Client, IdealListener, take_part
+from audiometamer.listening.responders import IdealListener
+from audiometamer.listening.simulated import take_part
 from audiometamer.listening.store import Store
-from audiometamer.listening.trials import arranged
+from audiometamer.listening.trials import interval_order
 from audiometamer.signals.images import write_png
 
 DIMENSIONS = ("relu/0/+", "relu/0/-")
@@ -42,7 +44,7 @@ folder = "ladder"
 [procedure]
 reversals = 3
 discard = 1
-most_trials = 4
+max_trials = 4
 
 [task]
 gap = 0.1
@@ -67,7 +69,7 @@ folder = "ladder"
 steps = [1.3]
 reversals = 3
 discard = 1
-most_trials = 3
+max_trials = 3
 
 [making]
 way = "online"
@@ -132,19 +134,19 @@ def test_what_lies_in_the_folder(exploration):
     assert "sound" not in "".join(path.read_text() for path in (exploration / "texts").iterdir())
     read = read_exploration(exploration)
     assert (read.design.images.seconds, read.design.images.scale) == (0.15, 100), "4 columns fit a hundred times into 400"
-    assert (read.design.checks, read.trials(1), read.sounds) == (0, [], {})
+    assert (read.design.headphone_trials, read.trials(1), read.sounds) == (0, [], {})
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("task", ["abx", "odd-one-out"])
 def test_the_images_of_a_trial(tmp_path, without_page, channels, task):
     text = DESIGN.replace("gap = 0.1", f'gap = 0.1\nkind = "{task}"')
-    course = build(images_design(tmp_path, text, lambda clip: image(clip, channels)), tmp_path / "built").course
+    course = build(images_design(tmp_path, text, lambda clip: image(clip, channels)), tmp_path / "built").sequence
     for one in take(course, trials=12):
         about = presented(one.decided)
         pair = [image(about.reference, channels) for _ in range(2)]
         pair[1].view(-1)[0] = about.made
-        order, right = arranged(task, about.arrangement)
+        order, right = interval_order(task, about.arrangement)
         found = Image.open(io.BytesIO(course.stimulus(one.decided)))
         expected = np.concatenate([in_8_bits(pair[k]) for k in order], axis=1).transpose(1, 2, 0)
         assert (found.mode, one.decided.answer) == ("L" if channels == 1 else "RGB", right)
@@ -177,11 +179,11 @@ def test_settings_out_of_range(tmp_path, text, told):
 
 def test_images_that_cannot_be_shown(tmp_path, without_page):
     path = images_design(tmp_path)
-    rung = write_rung(tmp_path / "ladder", record(DIMENSIONS[0], "cat", 0.2), image("cat"))
-    write_png(rung.path, image("cat")[:, :2])
+    stimulus = write_moved_stimulus(tmp_path / "ladder", record(DIMENSIONS[0], "cat", 0.2), image("cat"))
+    write_png(stimulus.path, image("cat")[:, :2])
     with pytest.raises(AudioMetamerError, match=r"0\.2\.png has shape \(1, 2, 4\) and its reference \(1, 3, 4\): make it again"):
         build(path, tmp_path / "out")
-    rung.path.write_bytes(b"no image")
+    stimulus.path.write_bytes(b"no image")
     with pytest.raises(AudioMetamerError, match=r"0\.2\.png, the signal of .*, is cut short"):
         build(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -196,7 +198,7 @@ def test_what_the_server_tells(exploration, tmp_path):
         session = client.get("/api/session", headers=bearing).json()
         name = client.get("/api/trials/1?waiting", headers=bearing).json()["trial"]["stimulus"]
         found = client.get(f"/images/{name}.png", headers=bearing)
-        assert (found.headers["content-type"], found.content) == ("image/png", read.course.stimulus(store.decided(1, 1)))
+        assert (found.headers["content-type"], found.content) == ("image/png", read.adaptive.stimulus(store.decided(1, 1)))
         for path in (f"/sounds/{name}.wav", "/sounds/calibrationnoise.wav", "/images/calibrationnoise.png", "/images/x.png"):
             assert client.get(path, headers=bearing).status_code == 404
     store.close()
@@ -229,11 +231,11 @@ def test_images_made_online(tmp_path, without_page):
     finally:
         server.kill()
         server.communicate()
-    main = of_kind(read_answers(database, read).heard(1), "main")
+    main = of_kind(read_answers(database, read).completed(1), "main")
     made = [about for about in main if about.way == "online"]
     assert made
     assert all(about.moved.startswith("made/") and about.moved.endswith(".png") for about in made)
-    assert all(about.made == pytest.approx(about.wished, rel=1e-5) and about.reached > 0 for about in made)
+    assert all(about.made == pytest.approx(about.requested, rel=1e-5) and about.reached > 0 for about in made)
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +274,7 @@ def test_what_is_seen(session):
     asked(page)
     decided = session.store.decided(1, 1)
     seen = page.evaluate("seen")
-    stacked = np.asarray(Image.open(io.BytesIO(session.experiment.course.stimulus(decided))))
+    stacked = np.asarray(Image.open(io.BytesIO(session.experiment.adaptive.stimulus(decided))))
     drawn = [one for one in seen if one["name"] == "drawImage"]
     assert [(one["width"], one["height"], one["css"]) for one in drawn] == [(4, 3, 400)] * 3
     for k, one in enumerate(drawn):
@@ -326,7 +328,7 @@ window.leave = () => { window.away = true; document.dispatchEvent(new Event("vis
 def test_a_listener_who_goes_to_the_end(session):
     page = session.open("window.simulatedListener = {seconds: 0.1, answer: () => ({answer: '2', reaction_time_ms: 5})};")
     expect(page.get_by_role("heading", name="Your answers are saved.")).to_be_visible(timeout=60_000)
-    heard = read_answers(session.database, session.experiment).heard(1)
-    assert session.experiment.course.next(1, heard) is None
+    heard = read_answers(session.database, session.experiment).completed(1)
+    assert session.experiment.adaptive.next(1, heard) is None
     assert {one.decided.trial.kind for one in heard} == {"practice", "main", "catch"}
     assert all(one.correct == (one.decided.answer == "2") for one in heard)

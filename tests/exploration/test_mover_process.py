@@ -21,9 +21,9 @@ from tiny_built import TESTS, write_online_design
 from audiometamer.dimensions.dimensions import load_all
 from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.making import MoveRequest, RenderQueue
 from audiometamer.exploration.model_mover import ModelMover, open_model_mover
 from audiometamer.exploration.mover_process import MoverProcess
+from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
 
 HELLO, DEADLY = MoveRequest("relu0/0/+", "hello", 0.1), MoveRequest("relu0/0/+", "deadly", 0.1)
 
@@ -56,17 +56,17 @@ def test_what_is_made_is_what_is_made_here(folder, tiny, tmp_path):
     ladder = read_ladder(folder / "ladder")
     here = ModelMover(tiny, load_all(folder / "dimensions"), ladder, tmp_path / "here")
     dimension = ladder.dimensions[0]
-    wishes = [MoveRequest(dimension, ladder.references(dimension)[0], 0.3), MoveRequest(dimension, "song", 0.3)]
+    requests = [MoveRequest(dimension, ladder.references(dimension)[0], 0.3), MoveRequest(dimension, "song", 0.3)]
     there = MoverProcess(opened)
     try:
         assert there.batch_size == here.batch_size == 1
-        made, told = there(wishes)
-        expected, expected_told = here(wishes)
+        made, told = there(requests)
+        expected, expected_told = here(requests)
     finally:
         there.close()
     assert made.path.relative_to(tmp_path / "there") == expected.path.relative_to(tmp_path / "here")
     torch.testing.assert_close(made.read(), expected.read(), rtol=1e-3, atol=1e-4)
-    assert (made.record.wished, made.record.steps) == (0.3, 3)
+    assert (made.record.requested, made.record.steps) == (0.3, 3)
     assert made.record.reached == pytest.approx(expected.record.reached, rel=1e-3)
     assert told == expected_told
     assert "has no reference 'song'" in told
@@ -155,13 +155,13 @@ def test_listeners_go_on_with_the_ladder(folder, tmp_path, caplog):
         open_model_mover, "tiny_models:sound_model", "cpu", dimensions=folder / "dimensions", ladder=folder / "ladder",
         folder=tmp_path / "made",
     )  # fmt: skip
-    with caplog.at_level(logging.ERROR), RenderQueue(MoverProcess(opened), ladder, tmp_path / "made") as maker:
-        os.kill(maker.mover.pid, signal.SIGKILL)
-        maker.want(dimension, reference, 0.3)
-        assert maker.wait(dimension, reference, 0.3, timeout=60) is None
-        assert not maker.can_come(dimension, reference, 0.3)
-        maker.want(dimension, reference, 0.31)
-        assert maker.wait(dimension, reference, 0.31, timeout=60).record.wished == 0.31
+    with caplog.at_level(logging.ERROR), RenderQueue(MoverProcess(opened), ladder, tmp_path / "made") as render_queue:
+        os.kill(render_queue.mover.pid, signal.SIGKILL)
+        render_queue.want(dimension, reference, 0.3)
+        assert render_queue.wait(dimension, reference, 0.3, timeout=60) is None
+        assert not render_queue.can_come(dimension, reference, 0.3)
+        render_queue.want(dimension, reference, 0.31)
+        assert render_queue.wait(dimension, reference, 0.31, timeout=60).record.requested == 0.31
     (told,) = (record.getMessage() for record in caplog.records)
     assert told == (
         f"could not move {reference} along {dimension} by 0.3; the nearest of the ladder is taken for this and its like: "
@@ -174,12 +174,15 @@ def test_closing_leaves_what_is_in_the_making(tmp_path, caplog):
     (tmp_path / "0").mkdir()
     dimension, found = f"{tmp_path}/0/+", []
     anything = SimpleNamespace(nearest=lambda *_: None)
-    with caplog.at_level(logging.ERROR), RenderQueue(MoverProcess(tiny_movers.Teller), anything, tmp_path / "made") as maker:
-        maker.want(dimension, "slow", 1.0)
-        waiter = threading.Thread(target=lambda: found.append(maker.wait(dimension, "slow", 1.0, timeout=50)))
+    with (
+        caplog.at_level(logging.ERROR),
+        RenderQueue(MoverProcess(tiny_movers.Teller), anything, tmp_path / "made") as render_queue,
+    ):
+        render_queue.want(dimension, "slow", 1.0)
+        waiter = threading.Thread(target=lambda: found.append(render_queue.wait(dimension, "slow", 1.0, timeout=50)))
         waiter.start()
         wait_for((tmp_path / "0" / "+").exists)
-        pid, began = maker.mover.pid, time.monotonic()
+        pid, began = render_queue.mover.pid, time.monotonic()
     assert time.monotonic() - began < 30, "what it makes takes 60 s"
     waiter.join(10)
     assert found == [None]
@@ -192,7 +195,7 @@ import os, signal, sys, threading, time
 sys.path.append({TESTS!r})
 import tiny_movers
 from audiometamer.exploration.mover_process import MoverProcess
-from audiometamer.exploration.making import Wish
+from audiometamer.exploration.render_queue import Wish
 """
 
 

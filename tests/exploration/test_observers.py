@@ -8,7 +8,8 @@ from scipy.stats import norm
 from tiny_exploration import image_model, images, sound_dimensions, sounds
 
 from audiometamer.dimensions.dimensions import Dimension
-from audiometamer.dimensions.moving import Move, move
+from audiometamer.dimensions.moved import Move
+from audiometamer.dimensions.moving import move
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.observers import (
     CoordinateObserver,

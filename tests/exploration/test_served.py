@@ -13,14 +13,17 @@ from starlette.testclient import TestClient
 from tiny_built import DIMENSIONS, SERVE, of_kind, presented
 from tiny_experiment import answer_message, form_message
 
-from audiometamer.exploration.build import read_exploration, served_exploration
-from audiometamer.exploration.rehearsal import sensitive
-from audiometamer.exploration.trials import read_answered
+from audiometamer.exploration.folder import read_exploration, served_exploration
+from audiometamer.exploration.rehearsal import probability_correct
+from audiometamer.exploration.trials import read_answered_trials
 from audiometamer.listening import browser
-from audiometamer.listening.export import read_answers, write_tables
+from audiometamer.listening.app import create_app
+from audiometamer.listening.client import Client
+from audiometamer.listening.export import write_tables
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.rehearsal import address_of, rehearse, start_server
-from audiometamer.listening.server import create_app
-from audiometamer.listening.simulated import Client, IdealListener, take_part
+from audiometamer.listening.responders import IdealListener
+from audiometamer.listening.simulated import take_part
 from audiometamer.listening.store import Store
 
 
@@ -30,7 +33,7 @@ def by_rule(decided):
 
 
 def trials_of(database, read, listener=1):
-    return read_answers(database, read).heard(listener)
+    return read_answers(database, read).completed(listener)
 
 
 def test_from_consent_to_the_tables(exploration, tmp_path):
@@ -65,13 +68,13 @@ def test_from_consent_to_the_tables(exploration, tmp_path):
     answers = read_answers(store.path, read)
     write_tables(answers, tmp_path / "tables")
     assert (tmp_path / "tables" / "trials.tsv").read_text() == table
-    rows = read_answered(tmp_path / "tables" / "trials.tsv")
+    rows = read_answered_trials(tmp_path / "tables" / "trials.tsv")
     assert len(rows) == len(heard)
     for row, one in zip(rows, heard, strict=True):
         about = presented(one.decided)
         assert (row.listener, row.list, row.trial, row.kind) == ("1", 1, one.decided.trial.trial, one.decided.trial.kind)
         assert (row.dimension, row.reference, row.way) == (about.dimension, about.reference, "ladder")
-        assert (row.wished, row.reached) == pytest.approx((about.wished, about.reached))
+        assert (row.requested, row.reached) == pytest.approx((about.requested, about.reached))
         assert row.correct == (about.reached > 0.3)
         assert json.loads(row.rove_db) == about.rove_db == [0.0, 0.0, 0.0]
         assert json.loads(row.playback) == {"sample_rate": 48000}
@@ -89,8 +92,8 @@ def test_simulated_listeners_and_a_server_that_is_killed(short, tmp_path):
         heard = trials_of(tmp_path / "r" / "answers.db", read, listener)
         # As if nothing had happened: the same trials as of one who was never interrupted.
         expected = []
-        while (wanted := read.course.next(listener, expected)) is not None:
-            decided = read.course.decide(wanted, lambda: 0.0, lambda: False)
+        while (wanted := read.adaptive.next(listener, expected)) is not None:
+            decided = read.adaptive.decide(wanted, lambda: 0.0, lambda: False)
             assert decided.trial == heard[len(expected)].decided.trial
             expected.append(heard[len(expected)])
         assert len(expected) == len(heard)
@@ -98,9 +101,9 @@ def test_simulated_listeners_and_a_server_that_is_killed(short, tmp_path):
 
 def test_a_sensitivity_that_is_known_comes_out(exploration):
     read = read_exploration(exploration)
-    probability = sensitive(read, {"": 0.0, DIMENSIONS[0]: 50.0}, lapse=0.1)
-    for wanted in (read.course.next(1, []), read.course.next(2, [])):
-        decided = read.course.decide(wanted, lambda: 0.0, lambda: False)
+    probability = probability_correct(read, {"": 0.0, DIMENSIONS[0]: 50.0}, lapse=0.1)
+    for wanted in (read.adaptive.next(1, []), read.adaptive.next(2, [])):
+        decided = read.adaptive.decide(wanted, lambda: 0.0, lambda: False)
         expected = 0.9 if decided.about["dimension"] == DIMENSIONS[0] else 0.5
         assert probability(decided) == pytest.approx(expected, abs=1e-6)
 
@@ -126,7 +129,7 @@ def browsed(folder, database, probability):
     read = read_exploration(folder)
     with served(folder, database) as (address, token, _):
         reply = IdealListener(read, database, probability)
-        (over,) = browser.take_part([f"{address}/#{token}"], reply, program=program, seed=1, reports=[lambda _: None])
+        (over,) = browser.take_part_in_browser([f"{address}/#{token}"], reply, program=program, seed=1, reports=[lambda _: None])
     assert over == "finished"
     return trials_of(database, read)
 
@@ -136,7 +139,7 @@ def test_the_real_page_with_a_ladder(short, tmp_path):
     heard = browsed(short, tmp_path / "answers.db", by_rule)
     assert {about.way for about in of_kind(heard, "main")} == {"ladder"}
     assert all(one.correct == (presented(one.decided).reached > 0.3) for one in heard)
-    assert read_exploration(short).course.next(1, heard) is None
+    assert read_exploration(short).adaptive.next(1, heard) is None
 
 
 @pytest.mark.browser
@@ -146,7 +149,7 @@ def test_the_real_page_with_sounds_made_online(online, tmp_path):
     made = [about for about in main if about.way == "online"]
     assert made
     assert {about.way for about in main} <= {"ladder", "online", "fallback"}
-    assert all(about.made == pytest.approx(about.wished, rel=1e-5) for about in made)
+    assert all(about.made == pytest.approx(about.requested, rel=1e-5) for about in made)
     assert all(about.waited < 0.5 + 1 for about in main)
     assert all((online / about.moved).is_file() and about.moved.startswith("made/") for about in made)
 
@@ -208,11 +211,11 @@ def children(server):
 
 def test_a_server_of_sounds_that_are_made_ends_its_thread_and_its_process(online):
     with served_exploration(online, device="cpu") as read:
-        maker = read.course.maker
-        assert psutil.pid_exists(maker.mover.pid)
+        render_queue = read.adaptive.render_queue
+        assert psutil.pid_exists(render_queue.mover.pid)
         began = time.monotonic()
-    assert not maker._thread.is_alive()
-    assert not psutil.pid_exists(maker.mover.pid)
+    assert not render_queue._thread.is_alive()
+    assert not psutil.pid_exists(render_queue.mover.pid)
     assert time.monotonic() - began < 10
 
 
@@ -220,7 +223,7 @@ def test_a_server_of_sounds_that_are_made_ends_its_thread_and_its_process(online
     ("model", "told"),
     [
         ("tiny_built:other_model", "design.toml: making: the dimensions of relu0 are of tiny with weights"),
-        ("tiny_models:none", "tests/tiny_models.py) has no function none"),
+        ("tiny_models:none", "tests/helpers/tiny_models.py) has no function none"),
     ],
 )
 def test_a_model_that_cannot_be_had_is_told_in_a_line_by_the_command(online, tmp_path, model, told):

@@ -56,14 +56,14 @@ def test_every_sound_is_compared_with_its_reference(tmp_path):
     known = sensitivities(ladder, LinearObserver(lambda x: x, noise=0.5), progress=told.append)
     first = {name: float(ladder.clip(name).samples[0]) for name in ("vowel", "noise")}
     assert len(known) == len(ladder.all) == 12
-    for (_, name, wished), d in known.items():
-        assert d == pytest.approx(abs(wished - first[name]) / 0.5, rel=1e-5)
+    for (_, name, requested), d in known.items():
+        assert d == pytest.approx(abs(requested - first[name]) / 0.5, rel=1e-5)
     assert told[-1] == 1.0
 
 
 def test_answers_follow_from_seed_and_list():
     ladder = tiny_listeners.ladder(DIMENSIONS)
-    course = tiny_listeners.course(ladder, most_trials=15)
+    course = tiny_listeners.course(ladder, max_trials=15)
     known = tiny_listeners.sensitivities(ladder, dict.fromkeys(DIMENSIONS, 0.5), DECISION.d_prime)
     first = simulate(course, 1, known, DECISION, seed=3)
     assert simulate(course, 1, known, DECISION, seed=3) == first
@@ -76,7 +76,7 @@ def test_answers_follow_from_seed_and_list():
 
 def test_answers_are_right_as_often_as_the_model_says():
     ladder = tiny_listeners.ladder(DIMENSIONS)
-    course = tiny_listeners.course(ladder, reversals=60, most_trials=150)
+    course = tiny_listeners.course(ladder, reversals=60, max_trials=150)
     known = dict.fromkeys(tiny_listeners.sensitivities(ladder, dict.fromkeys(DIMENSIONS, 1.0), 1.0), 2.0)
     trials = simulate(course, 1, known, DECISION, seed=0)
     expected = float(DECISION.proportion(2.0))
@@ -90,7 +90,7 @@ def test_a_small_exploration_recovers_its_thresholds():
     course = tiny_listeners.course(ladder, each=3)
     known = tiny_listeners.sensitivities(ladder, truths, DECISION.d_prime, spread=0.2)
     trials = [trial for number in range(1, 9) for trial in simulate(course, number, known, DECISION, seed=1)]
-    found = analyse(trials, procedures=course.procedures, resamples=30).thresholds.rows
+    found = analyse(trials, procedures=course.schedule.procedures, resamples=30).thresholds.rows
     rows = [row for row in found if not row.listener]
     true = [true_threshold(ladder, known, row.dimension, DECISION) for row in rows]
     assert [row.listeners for row in rows] == [4] * 6

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.trials import COLUMNS, Answered, read_answered, write_answered
+from audiometamer.exploration.trials import COLUMNS, AnsweredTrial, read_answered_trials, write_answered_trials
 
 MOMENT = datetime(2026, 11, 2, 12, 0, 6, tzinfo=UTC)
 
@@ -13,11 +13,11 @@ MOMENT = datetime(2026, 11, 2, 12, 0, 6, tzinfo=UTC)
 def answered(**changed):
     trial = {
         "listener": "1", "list": 0, "trial": 7, "kind": "main", "task": "abx", "dimension": "relu2/3/-",
-        "reference": "=clip", "wished": 0.5, "made": 0.41, "reached": 0.4, "leakage": 0.01, "snr_db": 24.5, "modulation": 0.05,
+        "reference": "=clip", "requested": 0.5, "made": 0.41, "reached": 0.4, "leakage": 0.01, "snr_db": 24.5, "modulation": 0.05,
         "level_db": 0.0, "way": "fallback", "waited_s": 1.5, "arrangement": 2, "answer": "1", "right": "2", "correct": False,
         "reaction_time_ms": 812.5, "plays": 1, "started": MOMENT, "answered": MOMENT,
     }  # fmt: skip
-    return Answered(**(trial | changed))
+    return AnsweredTrial(**(trial | changed))
 
 
 def test_trials_come_back(tmp_path):
@@ -27,14 +27,14 @@ def test_trials_come_back(tmp_path):
         answered(trial=8, snr_db=None, plays=None, started=None),
         answered(listener="-2", answer="2", correct=True),
     ]
-    write_answered(path, trials)
+    write_answered_trials(path, trials)
     header, first, *_ = path.read_text().splitlines()
     assert header.split("\t") == list(COLUMNS)
     assert header.startswith(
         "listener\tlist\ttrial\tkind\ttask\tdimension\tlayer\tcomponent\tsign\treference\twished\tmade\treached"
     )
     assert first.split("\t")[:12] == ["1", "0", "7", "main", "abx", "relu2/3/-", "relu2", "3", "-", "'=clip", "0.5", "0.41"]
-    assert read_answered(path) == trials
+    assert read_answered_trials(path) == trials
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_trials_come_back(tmp_path):
 )
 def test_every_column_is_checked(tmp_path, column, cell, said):
     path = tmp_path / "trials.tsv"
-    write_answered(path, [answered()])
+    write_answered_trials(path, [answered()])
     header, row = (line.split("\t") for line in path.read_text().splitlines())
     row[header.index(column)] = cell
     path.write_text("\n".join("\t".join(line) for line in (header, row)))
     with pytest.raises(AudioMetamerError) as error:
-        read_answered(path)
+        read_answered_trials(path)
     assert said in str(error.value)
     assert str(error.value).startswith(f"{path}, line 2: ")
     assert "\n" not in str(error.value)
@@ -77,15 +77,15 @@ def test_every_column_is_checked(tmp_path, column, cell, said):
 
 def test_tables_that_do_not_fit(tmp_path):
     path = tmp_path / "trials.tsv"
-    write_answered(path, [answered(), answered(trial=8), answered()])
+    write_answered_trials(path, [answered(), answered(trial=8), answered()])
     with pytest.raises(AudioMetamerError, match="line 4: listener 1, trial 7 is also in line 2; there must be one answer"):
-        read_answered(path)
-    write_answered(path, [answered(), answered(trial=8, list=3)])
+        read_answered_trials(path)
+    write_answered_trials(path, [answered(), answered(trial=8, list=3)])
     with pytest.raises(AudioMetamerError, match="trial 8 is of list 3, earlier ones are of list 0; a listener has one list"):
-        read_answered(path)
-    write_answered(path, [answered(), answered(trial=8, task="odd-one-out")])
+        read_answered_trials(path)
+    write_answered_trials(path, [answered(), answered(trial=8, task="odd-one-out")])
     with pytest.raises(AudioMetamerError, match="trial 8 is odd-one-out, earlier ones are abx; they cannot be analysed together"):
-        read_answered(path)
+        read_answered_trials(path)
     path.write_text("listener\ttrial\n1\t1\n")
     with pytest.raises(AudioMetamerError, match="has no column list, kind, task, dimension, layer"):
-        read_answered(path)
+        read_answered_trials(path)

@@ -43,7 +43,7 @@ def make_and_note(path, notes, gate):
         if not notes.exists():
             gate.wait(60)  # until the other has one too, however busy the machine is
         with notes.open("a") as file:
-            file.write(f"{moved.record.clip} {moved.record.dimension} {moved.record.wished}\n")
+            file.write(f"{moved.record.clip} {moved.record.dimension} {moved.record.requested}\n")
         return save(model, moved, folder)
 
     ladder_run.save_moved = noting

@@ -58,6 +58,11 @@ const pause = (milliseconds) => new Promise((resolve) => later(resolve, millisec
 /** A server of JATOS: a batch session with a version, of which each page has a copy; results, a new one for each start of a page. */
 const server = { session: {}, version: 1, pages: [], results: [], conflicts: 0, ends: [], failing: {} };
 
+/** JATOS keeps and sends JSON. */
+function copied(value) {
+  return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
+}
+
 function fails(what) {
   if (!(server.failing[what] > 0)) return false;
   server.failing[what] -= 1;
@@ -67,7 +72,7 @@ function fails(what) {
 function jatosPage({ workerId, query = {} }) {
   const result = { workerId, data: "" };
   server.results.push(result);
-  const page = { copy: structuredClone(server.session), version: server.version, busy: false };
+  const page = { copy: copied(server.session), version: server.version, busy: false };
   server.pages.push(page);
   const patch = async (name, value) => {
     if (page.busy) throw "Can send only one batch session patch at a time";
@@ -80,12 +85,12 @@ function jatosPage({ workerId, query = {} }) {
       server.conflicts += 1;
       throw undefined;
     }
-    server.session[name] = structuredClone(value);
+    server.session[name] = copied(value);
     server.version += 1;
     const { version: now } = server;
     for (const other of server.pages) {
       await (other === page ? null : pause(1)); // others hear of it later
-      other.copy[name] = structuredClone(value);
+      other.copy[name] = copied(value);
       other.version = Math.max(other.version, now);
     }
   };
@@ -98,8 +103,8 @@ function jatosPage({ workerId, query = {} }) {
       page.loaded = true; // it is called once, however often one asks
     },
     batchSession: {
-      get: (name) => structuredClone(page.copy[name]),
-      getAll: () => structuredClone(page.copy),
+      get: (name) => copied(page.copy[name]),
+      getAll: () => copied(page.copy),
       set: patch,
     },
     appendResultData: async (more) => {
@@ -159,6 +164,12 @@ const doing = {
   /** Somebody else's page writes into all seats. */
   forge({ changes }) {
     for (const name of Object.keys(server.session)) server.session[name] = { ...server.session[name], ...changes };
+  },
+  /** Somebody else's page writes a state into all seats that is nested so deep. */
+  bury({ depth }) {
+    let state = 0;
+    for (let level = 0; level < depth; level += 1) state = { state };
+    doing.forge({ changes: { state, seal: "forged" } });
   },
   /** Somebody else's page writes what is no seat into all places, and one more. */
   spoil({ value }) {

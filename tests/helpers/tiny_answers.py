@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from audiometamer.listening.tables import Trial
+from audiometamer.listening.tables import TrialRow
 
 LAYERS = ("relu0", "relu1", "final")
 ACCURACY = {"natural": 0.9, "relu0": 0.85, "relu1": 0.6, "final": 0.1}
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 
 
-def answers(listeners=8, trials=6, models=("one",), accuracy=None, network=0.98, seed=0) -> list[Trial]:
+def answers(listeners=8, trials=6, models=("one",), accuracy=None, network=0.98, seed=0) -> list[TrialRow]:
     """Each listener hears so many clips at each condition; natural clips are shared by the models, and are heard once."""
     accuracy, rng, made = accuracy or ACCURACY, np.random.default_rng(seed), []
     for listener in range(listeners):
@@ -24,7 +24,7 @@ def answers(listeners=8, trials=6, models=("one",), accuracy=None, network=0.98,
                     correct = bool(rng.random() < right + better)
                     started = NOON + timedelta(seconds=6 * number)
                     made.append(
-                        Trial(
+                        TrialRow(
                             listener=str(listener + 1), trial=number, kind="main", stimulus=f"s{number:04d}",
                             clip=f"clip{(number + 7 * listener) % 40}", model=model, layer=layer,
                             seed=None if layer == "natural" else 0,
@@ -36,6 +36,6 @@ def answers(listeners=8, trials=6, models=("one",), accuracy=None, network=0.98,
     return made
 
 
-def check(listener: str, kind: str, right: int, of: int, first: int = 1000) -> list[Trial]:
+def check(listener: str, kind: str, right: int, of: int, first: int = 1000) -> list[TrialRow]:
     """Trials of a headphone check, a demonstration or catch trials."""
-    return [Trial(listener=listener, trial=first + k, kind=kind, correct=k < right) for k in range(of)]
+    return [TrialRow(listener=listener, trial=first + k, kind=kind, correct=k < right) for k in range(of)]

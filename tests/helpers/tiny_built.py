@@ -12,11 +12,11 @@ import audiometamer as am
 from audiometamer.dimensions.ladder import read_ladder
 from audiometamer.dimensions.ladder_plan import read_ladder_plan
 from audiometamer.dimensions.ladder_run import run_ladder
-from audiometamer.exploration.course import ExplorationCourse
 from audiometamer.exploration.design import read_exploration_design
-from audiometamer.exploration.presented import Presented
+from audiometamer.exploration.presented_trial import PresentedTrial
+from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.io.draws import Draws
-from audiometamer.listening.course import CompletedTrial
+from audiometamer.listening.adaptive import CompletedTrial
 
 TESTS = str(Path(__file__).parent)
 DIMENSIONS = ("relu0/0/+", "relu0/0/-", "relu1/2/+")
@@ -33,7 +33,7 @@ folder = "ladder"
 [procedure]
 reversals = 4
 discard = 2
-most_trials = 12
+max_trials = 12
 
 [practice]
 trials = 3
@@ -56,10 +56,10 @@ def write_design(folder: Path, text: str = DESIGN) -> Path:
     return path
 
 
-def course_of(folder: Path, text: str = DESIGN) -> ExplorationCourse:
+def course_of(folder: Path, text: str = DESIGN) -> ExplorationSequence:
     """The course of a design, without an experiment around it."""
     design = read_exploration_design(write_design(folder, text))
-    return ExplorationCourse(folder, design, read_ladder(folder / "ladder"), Draws(design.seed, None))
+    return ExplorationSequence(folder, design, read_ladder(folder / "ladder"), Draws(design.seed, None))
 
 
 def decide(course, wanted):
@@ -67,8 +67,8 @@ def decide(course, wanted):
     return course.decide(wanted, lambda: 0.0, lambda: False)
 
 
-def presented(decided) -> Presented:
-    return msgspec.convert(decided.about, Presented)
+def presented(decided) -> PresentedTrial:
+    return msgspec.convert(decided.about, PresentedTrial)
 
 
 def take(course, number=1, right=lambda about: about.reached > 0.3, trials=10_000):
@@ -99,7 +99,7 @@ choose = ["relu0/0", "relu1/2/-"]
 steps = [1.3]
 reversals = 4
 discard = 2
-most_trials = 8
+max_trials = 8
 
 [making]
 way = "online"

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 import audiometamer as am
 from audiometamer.io.hashes import sha256_of
 from audiometamer.metamers.evidence import Evidence, versions
-from audiometamer.metamers.files import save_metamer, write_index
+from audiometamer.metamers.files import save_metamer
+from audiometamer.metamers.index import write_index
+from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.synthesis import Metamer
 from audiometamer.metamers.verdicts import Verdict
 
 RATE = 8

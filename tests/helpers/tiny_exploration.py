@@ -6,7 +6,7 @@ from tiny_models import make_clip
 from torch import nn
 
 import audiometamer as am
-from audiometamer.dimensions.finding import find_dimensions
+from audiometamer.dimensions.finding import ComponentSettings, find_dimensions
 from audiometamer.matching.domains import Image
 from audiometamer.signals.images import ImageTransform
 
@@ -45,9 +45,13 @@ def images(number, first=0):
     return found
 
 
+def _settings(options):
+    return ComponentSettings(**{"method": "pca", "components": 4, "kept": 3} | options)
+
+
 def sound_dimensions(model, layers=("relu0",), **options):
-    return find_dimensions(model, sounds(24), list(layers), **({"method": "pca", "components": 4, "kept": 3} | options))
+    return find_dimensions(model, sounds(24), list(layers), _settings(options))
 
 
 def image_dimensions(model, **options):
-    return find_dimensions(model, images(24), ["relu"], **({"method": "pca", "components": 4, "kept": 3} | options))
+    return find_dimensions(model, images(24), ["relu"], _settings(options))

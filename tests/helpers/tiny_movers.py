@@ -15,14 +15,14 @@ class Teller:
 
     batch_size = 3
 
-    def __call__(self, wishes):
-        for wish in wishes:
-            if wish.reference == "deadly":
+    def __call__(self, requests):
+        for request in requests:
+            if request.reference == "deadly":
                 os.kill(os.getpid(), signal.SIGKILL)
-            if wish.reference == "slow":
-                Path(wish.dimension).touch()
+            if request.reference == "slow":
+                Path(request.dimension).touch()
                 time.sleep(60)
-        return [f"{wish}, {os.getpid()}, {psutil.Process().nice()}, {os.environ['GOMP_SPINCOUNT']}" for wish in wishes]
+        return [f"{request}, {os.getpid()}, {psutil.Process().nice()}, {os.environ['GOMP_SPINCOUNT']}" for request in requests]
 
     def close(self):
         pass

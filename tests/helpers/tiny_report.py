@@ -10,8 +10,9 @@ import torch
 from msgspec.structs import replace
 
 import audiometamer as am
-from audiometamer.metamers.files import save_metamer, write_index
-from audiometamer.metamers.synthesis import Metamer
+from audiometamer.metamers.files import save_metamer
+from audiometamer.metamers.index import write_index
+from audiometamer.metamers.metamer import Metamer
 
 HOSTILE = "</script><img src=x onerror=alert(1)> & \"q\" 'a'"
 LAYERS = ("cochleagram", "relu0", "relu1", "final")

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from audiometamer.metamers.belonging import samples_sha256
+from audiometamer.metamers.integrity import hash_original
 from audiometamer.metamers.settings import Settings
 from audiometamer.signals.audio import write_wav
 from audiometamer.stimuli.identity import Identity, folder_of_item
@@ -27,7 +27,7 @@ def write_item(folder, *, clip="vowel", model="tiny", layer="relu0", seed=0, pas
     if not (folder / original).exists():
         write_wav(folder / original, noise(hash_of(clip), len(samples)), rate)
     settings = {
-        "clip": clip, "clip_sha256": samples_sha256(folder / original, layer), "model": model, "weights_sha256": "1" * 64,
+        "clip": clip, "clip_sha256": hash_original(folder / original, layer), "model": model, "weights_sha256": "1" * 64,
         "layer": layer, "seed": seed, "method": "default", "steps": 200, "loss": "relative_l2",
     }  # fmt: skip
     identity = Identity(msgspec.convert(settings, Settings), "2" * 64, "3" * 64)

@@ -14,18 +14,9 @@ import filelock
 import pytest
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.io.files import (
-    atomic_folder,
-    atomic_write,
-    create,
-    exclusive_folder,
-    file_lock,
-    holder_of,
-    is_temporary,
-    resolved,
-    set_aside,
-    write_text,
-)
+from audiometamer.io.files import atomic_folder, atomic_write, create_exclusively, is_temporary, set_aside, write_text
+from audiometamer.io.locks import describe_holder, exclusive_folder, file_lock
+from audiometamer.io.paths import real_path
 
 
 def test_a_file_appears_when_its_block_ends_well(tmp_path):
@@ -124,7 +115,7 @@ def test_of_many_who_create_a_file_one_does(tmp_path, monkeypatch, number):
     def try_it(k):
         gate.wait()
         try:
-            create(tmp_path / "file", f"{k}".encode())
+            create_exclusively(tmp_path / "file", f"{k}".encode())
         except FileExistsError:
             return
         won.append(f"{k}")
@@ -159,7 +150,7 @@ def without_flock(monkeypatch):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    monkeypatch.setattr("audiometamer.io.files._PATIENCE", 0.1)
+    monkeypatch.setattr("audiometamer.io.locks._PATIENCE", 0.1)
 
 
 @pytest.mark.parametrize("content", ["", "4194303\n{host}\n"])
@@ -176,11 +167,11 @@ def when_asked_for(monkeypatch, release):
     """Release a lock once it is said who holds it."""
 
     def holder(lock):
-        told = holder_of(lock)
+        told = describe_holder(lock)
         release()
         return told
 
-    monkeypatch.setattr("audiometamer.io.files.holder_of", holder)
+    monkeypatch.setattr("audiometamer.io.locks.describe_holder", holder)
 
 
 def test_without_flock_it_is_said_who_is_waited_for(tmp_path, without_flock, monkeypatch):
@@ -197,7 +188,7 @@ def test_without_flock_it_is_said_who_is_waited_for(tmp_path, without_flock, mon
 
 
 def test_who_waits_for_a_lock_for_long_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("audiometamer.io.files._PATIENCE", 0.05)
+    monkeypatch.setattr("audiometamer.io.locks._PATIENCE", 0.05)
     held, waited_for = threading.Event(), threading.Event()
 
     def hold():
@@ -279,7 +270,7 @@ def test_a_file_is_on_the_disk_before_its_rename_and_the_rename_after_it(tmp_pat
     write_text(tmp_path / "a" / "b" / "file", "x")
     assert synced == [f"sync {tmp_path.name}", "sync a", "sync new file", "rename file", "sync b"]
     synced.clear()
-    create(tmp_path / "a" / "claim", b"x")
+    create_exclusively(tmp_path / "a" / "claim", b"x")
     assert synced == ["sync new claim", "link claim", "sync a"]
 
 
@@ -316,7 +307,7 @@ def test_only_a_file_system_without_fsync_of_folders_is_tolerated(tmp_path, monk
     ):
         pass
     with nullcontext() if tolerated else pytest.raises(OSError, match="Input/output error"):
-        create(tmp_path / "claim", b"x")
+        create_exclusively(tmp_path / "claim", b"x")
 
 
 def test_a_content_that_does_not_reach_the_disk_leaves_the_old_file(tmp_path, monkeypatch):
@@ -351,7 +342,7 @@ def test_links_in_a_circle_stay_and_others_are_followed(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("folder")
     (tmp_path / "circle").symlink_to("circle")
-    assert resolved(tmp_path / "link" / "file") == resolved(tmp_path) / "folder" / "file"
-    assert resolved(tmp_path / "circle").name == "circle"
+    assert real_path(tmp_path / "link" / "file") == real_path(tmp_path) / "folder" / "file"
+    assert real_path(tmp_path / "circle").name == "circle"
     with pytest.raises(AudioMetamerError, match=r"could not write .*circle"), atomic_folder(tmp_path / "circle"):
         pass

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import audiometamer as am
-from audiometamer.io.label_files import read_label_file, told_apart
+from audiometamer.io.label_files import disambiguated, read_label_file
 from audiometamer.io.plain_pickle import PlainUnpickler
 
 PUBLISHED = {
@@ -269,7 +269,7 @@ def test_what_is_no_label_file(tmp_path, name, content, message):
 
 
 def test_classes_that_share_a_name_are_told_apart():
-    assert told_apart(["crane", "dog", "crane"]) == ["crane (0)", "dog", "crane (2)"]
+    assert disambiguated(["crane", "dog", "crane"]) == ["crane (0)", "dog", "crane (2)"]
 
 
 def test_a_missing_file(tmp_path):

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.names import check_apart, check_beside, safe_name
+from audiometamer.io.names import check_distinct_paths, check_no_case_twin, safe_name
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Müller") for form in ("NFC", "NFD"))
 
@@ -13,7 +13,7 @@ COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Müller") for form in ("NFC
 @pytest.mark.parametrize(("one", "other"), [("a b", "a_b"), ("a?", "a:"), ("Yes", "yes"), ("STRASSE", "straße"), ("a.", "a")])
 def test_names_that_would_share_a_file_are_refused(one, other):
     with pytest.raises(AudioMetamerError, match="would share the file"):
-        check_apart((name, safe_name(name)) for name in (one, "else", other))
+        check_distinct_paths((name, safe_name(name)) for name in (one, "else", other))
 
 
 @pytest.mark.parametrize(
@@ -29,21 +29,21 @@ def test_names_of_windows_devices_are_changed(name, safe):
 
 def test_accents_may_be_composed_or_not():
     with pytest.raises(AudioMetamerError, match=r"would share the folder .* is the same"):
-        check_apart([("one", COMPOSED), ("other", DECOMPOSED)], "folder")
+        check_distinct_paths([("one", COMPOSED), ("other", DECOMPOSED)], "folder")
 
 
 def test_other_names_and_the_same_thing_twice_are_not():
     names = ["a b", "a b", "a-b", "a.b", "ab", "x" * 200, "x" * 200 + "y"]
-    check_apart((name, safe_name(name)) for name in names)
+    check_distinct_paths((name, safe_name(name)) for name in names)
     assert len({safe_name(name) for name in names}) == 6
 
 
 def test_a_new_name_is_compared_with_what_lies_in_the_folder(tmp_path):
     (tmp_path / "Yes").mkdir()
     (tmp_path / COMPOSED).mkdir()
-    check_beside(tmp_path, "Yes")
-    check_beside(tmp_path, "no")
-    check_beside(tmp_path / "nowhere", "yes")
+    check_no_case_twin(tmp_path, "Yes")
+    check_no_case_twin(tmp_path, "no")
+    check_no_case_twin(tmp_path / "nowhere", "yes")
     for name in ("yes", DECOMPOSED):
         with pytest.raises(AudioMetamerError, match=r"exists, and is .* on macOS and Windows; rename one of them"):
-            check_beside(tmp_path, name)
+            check_no_case_twin(tmp_path, name)

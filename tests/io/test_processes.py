@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from audiometamer.io import processes
-from audiometamer.io.processes import began, has_ended, how_it_ended, numbering
+from audiometamer.io.processes import describe_exit, has_ended, pid_namespace, start_time
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def child():
 
 
 def test_a_process_has_ended_when_its_number_is_nobodys_or_anothers(child):
-    since = began(child.pid)
+    since = start_time(child.pid)
     assert since is not None
-    assert began(os.getpid()) not in (None, since)
+    assert start_time(os.getpid()) not in (None, since)
     assert not has_ended(child.pid, since)
     assert not has_ended(child.pid, None)
     assert has_ended(child.pid, since - 1)
@@ -36,31 +36,31 @@ def test_a_process_has_ended_when_its_number_is_nobodys_or_anothers(child):
 
 
 def test_a_clock_that_is_set_changes_nothing(child, monkeypatch):
-    since = began(child.pid)
+    since = start_time(child.pid)
     monkeypatch.setattr("time.time", lambda: 0.0)
     monkeypatch.setattr(psutil, "boot_time", lambda: 0.0)
-    assert began(child.pid) == since
+    assert start_time(child.pid) == since
 
 
 def test_processes_that_proc_hides_or_numbers_otherwise_are_not_taken_for_ended(child, monkeypatch, tmp_path):
-    since = began(child.pid)
+    since = start_time(child.pid)
     for status in ("", "Pid:\t17\nNSpid:\t17\n", f"Pid:\t17\nNSpid:\t17\t{os.getpid()}\n", f"NSpid:\t{os.getpid()}\n"):
         (tmp_path / "self").mkdir(exist_ok=True)
         (tmp_path / "self" / "status").write_text(status)
         monkeypatch.setattr(processes, "_PROC", tmp_path)
         assert not has_ended(child.pid, since)
-    assert numbering() == ""
+    assert pid_namespace() == ""
 
 
 def test_numbers_mean_the_same_for_processes_of_one_place():
     told = subprocess.run(
-        [sys.executable, "-c", "from audiometamer.io.processes import numbering; print(numbering())"],
+        [sys.executable, "-c", "from audiometamer.io.processes import pid_namespace; print(pid_namespace())"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert told.strip() == numbering() != ""
+    assert told.strip() == pid_namespace() != ""
 
 
 def test_the_end_of_a_process_is_told_in_words():
-    assert how_it_ended(3) == "ended with status 3"
-    assert how_it_ended(-signal.SIGKILL) == "was killed (SIGKILL)"
-    assert how_it_ended(-200) == "was killed (signal 200)"
+    assert describe_exit(3) == "ended with status 3"
+    assert describe_exit(-signal.SIGKILL) == "was killed (SIGKILL)"
+    assert describe_exit(-200) == "was killed (signal 200)"

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.tables import SIGN, guarded, read_cells, read_table, table_text, unguarded, write_table
+from audiometamer.io.tables import SIGN, escape_formula, read_cells, read_table, table_text, unescape_formula, write_table
 from audiometamer.io.toml_files import read_toml
 
 MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -103,13 +103,13 @@ FORMULAS = [
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_formulas_are_guarded(text):
-    assert guarded(text) == "'" + text
-    assert unguarded(guarded(text)) == text
+    assert escape_formula(text) == "'" + text
+    assert unescape_formula(escape_formula(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "a=b", "'tis", "|x", "1-2", "'"])
 def test_what_is_no_formula_stays_as_it_is(text):
-    assert guarded(text) == unguarded(text) == text
+    assert escape_formula(text) == unescape_formula(text) == text
 
 
 def seen(cell):
@@ -123,8 +123,8 @@ texts = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(" \t\
 @given(texts)
 @example("\u3164=1")
 def test_any_text_comes_back_and_none_is_run(text):
-    cell = guarded(text)
-    assert unguarded(cell) == text
+    cell = escape_formula(text)
+    assert unescape_formula(cell) == text
     assert unicodedata.normalize("NFKC", seen(cell))[:1] not in ("=", "@", "+", "-", "\N{MINUS SIGN}")
 
 

@@ -261,7 +261,7 @@ def test_a_number_that_counts_elsewhere_says_nothing_here(tmp_path, where):
 
 
 def test_where_nothing_is_known_of_numbers_a_claim_is_not_taken_from_the_living(tmp_path, monkeypatch):
-    monkeypatch.setattr("audiometamer.jobs.claims.numbering", lambda: "")
+    monkeypatch.setattr("audiometamer.jobs.claims.pid_namespace", lambda: "")
     hold(tmp_path, "a", pid=dead_process())
     assert not Claims(tmp_path).take("a")
 

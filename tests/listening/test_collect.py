@@ -17,8 +17,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.pack import pack
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.collect import RefusalsError, collect
-from audiometamer.listening.export import read_answers
 from audiometamer.listening.list_names import list_names
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.store import Store
 
 
@@ -218,7 +218,7 @@ def test_zips_that_cannot_be_read(experiment, store, tmp_path, monkeypatch):
     path.write_bytes(locked)
     assert "password" in line()
     path.write_bytes(whole)
-    monkeypatch.setattr("audiometamer.listening.collect._MOST_BYTES", 1000)
+    monkeypatch.setattr("audiometamer.listening.submissions.MAX_BYTES", 1000)
     assert "data.txt: " in line()
     assert contents(store) == []
 
@@ -309,21 +309,21 @@ def test_zips_that_are_made_to_do_harm(experiment, store, tmp_path, monkeypatch)
     assert refusals(experiment, store, path) == ([f"{path}, 1/data.txt is there 2 times"], [])
     for packed in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         assert "not packed as JATOS packs" in refusals(experiment, store, zipped(path, runs(experiment, 1), packed))[0][0]
-    monkeypatch.setattr("audiometamer.listening.collect._MOST_ENTRIES", 10)
+    monkeypatch.setattr("audiometamer.listening.submissions._MAX_ENTRIES", 10)
     (line,), taken = refusals(experiment, store, zipped(path, {f"{k}/data.txt": "" for k in range(11)}))
     assert ("it has 11 entries; at most 10 are read" in line, taken) == (True, [])
 
 
 def test_all_files_together_are_bounded(experiment, store, saved, monkeypatch):
     paths = [saved(number) for number in (1, 2, 3)]
-    monkeypatch.setattr("audiometamer.listening.collect._MOST_BYTES", 2 * paths[0].stat().st_size + 100)
+    monkeypatch.setattr("audiometamer.listening.submissions.MAX_BYTES", 2 * paths[0].stat().st_size + 100)
     (line,), taken = refusals(experiment, store, *paths)
     assert ("answers-3.jsonl cannot be read: with it, more than" in line, taken) == (True, [1, 2])
 
 
 def test_one_listener_is_bounded(experiment, store, saved, monkeypatch):
     long = saved(2, name="long.jsonl")
-    monkeypatch.setattr("audiometamer.listening.collect._MOST_OF_ONE", long.stat().st_size // 2)
+    monkeypatch.setattr("audiometamer.listening.submissions._MAX_LISTENER_BYTES", long.stat().st_size // 2)
     path = saved(1, all_messages(experiment, 1, n=3)[:-1])
     path.write_bytes(path.read_bytes() + long.read_bytes())
     (line,), taken = refusals(experiment, store, path)
@@ -421,7 +421,7 @@ def test_csv_with_a_field_without_end(experiment, store, tmp_path, monkeypatch):
     path = tmp_path / "p.csv"
     path.write_bytes(b'participant,date,list\x00,trial\np,"' + b"x" * 200_000 + b'",1,1\n')
     assert "field larger than field limit" in refusals(experiment, store, path, response="a.keys")[0][0]
-    monkeypatch.setattr("audiometamer.listening.collect._MOST_OF_ONE", 1000)
+    monkeypatch.setattr("audiometamer.listening.psychopy._MAX_BYTES", 1000)
     assert "bytes are too many; at most 1000 are read" in refusals(experiment, store, path, response="a.keys")[0][0]
 
 

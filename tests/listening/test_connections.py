@@ -13,9 +13,9 @@ from processes import CONTEXT, started
 from tiny_experiment import answer_message, form_message
 
 from audiometamer.listening import connections
+from audiometamer.listening.client import Client
 from audiometamer.listening.connections import AT_ONCE, Connection, PatientServer
 from audiometamer.listening.server import serve
-from audiometamer.listening.simulated import Client
 from audiometamer.listening.store import Store
 
 LARGE = 8_000_000  # bytes: more than the system buffers

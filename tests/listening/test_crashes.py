@@ -2,9 +2,11 @@
 
 import threading
 
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.client import Client
+from audiometamer.listening.reading import read_answers
 from audiometamer.listening.rehearsal import address_of, start_server
-from audiometamer.listening.simulated import Client, Person, take_part
+from audiometamer.listening.responders import SimulatedListener
+from audiometamer.listening.simulated import take_part
 from audiometamer.listening.store import Store
 
 LISTENERS = 4
@@ -32,7 +34,7 @@ def test_kill_minus_9_under_load(experiment, tmp_path):
 
     def listen(k):
         with Client(address, tokens[k], patience=120) as client:
-            ends.append(take_part(client, Person(experiment.key), seed=k, load=False, report=note(k + 1)))
+            ends.append(take_part(client, SimulatedListener(experiment.key), seed=k, load=False, report=note(k + 1)))
 
     threads = [threading.Thread(target=listen, args=(k,)) for k in range(LISTENERS)]
     for thread in threads:

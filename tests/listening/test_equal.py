@@ -12,10 +12,11 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import read_design
 from audiometamer.experiment.pack import pack
 from audiometamer.experiment.reading import read_experiment
+from audiometamer.listening.app import create_app
 from audiometamer.listening.collect import collect
-from audiometamer.listening.export import TRIALS, read_answers
-from audiometamer.listening.list_names import list_names, token
-from audiometamer.listening.server import create_app
+from audiometamer.listening.list_names import list_names, list_token
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.received import TRIALS
 from audiometamer.listening.store import Store
 
 EQUAL = {"dog": ["hound"], "fish": ["phish", "fisch"], "goat": ["kite"]}
@@ -52,7 +53,7 @@ def test_server_page_and_tables_judge_alike(experiment, tmp_path):
     for k, answer in enumerate(experiment.answers):
         expected = {"correct": same_by_hand(answer, word), "answer": word}
         messages = [*before, answer_message(practice, answer)]
-        told = run_page(tmp_path / "packed", [{"do": "browser"}, opening(token(experiment, 1)), *map(sending, messages)])
+        told = run_page(tmp_path / "packed", [{"do": "browser"}, opening(list_token(experiment, 1)), *map(sending, messages)])
         assert told[-1]["feedback"] == expected
         store = Store(tmp_path / f"{k}.db", experiment)
         client, bearing = TestClient(create_app(experiment, store)), {"Authorization": f"Bearer {store.enrol()}"}
@@ -70,7 +71,7 @@ def test_a_listener_who_types_equal_answers_is_right(experiment, tmp_path):
     store = Store(tmp_path / "answers.db", experiment)
     pack(experiment.folder, tmp_path / "packed", to="static")
     messages = all_messages(experiment, 1, answer=equal_to)
-    told = run_page(tmp_path / "packed", [opening(token(experiment, 1)), *map(sending, messages)])
+    told = run_page(tmp_path / "packed", [opening(list_token(experiment, 1)), *map(sending, messages)])
     assert told[-1]["state"]["over"] == "finished", "both checks are passed"
     path = tmp_path / "answers.jsonl"
     header = {"kind": "listener", "audiometamer": "1", "service": "static", "listener": "one"}
@@ -119,14 +120,14 @@ def test_what_contradicts_itself_is_refused(tmp_path, table, told):
     ("answers", "told"),
     [
         ('[answers.equal]\ndogg = ["hound"]', r"answers\.equal: 'dogg' is none of the answers; did you mean 'dog'\?"),
-        ('[answers.equal]\ndog = ["DOG"]', r"'dog' and 'DOG' are the same to who types them"),
+        ('[answers.equal]\ndog = ["DOG"]', r"'dog' and 'DOG' are the same when typed"),
         (
             '[answers]\nkind = "choice"\n[answers.equal]\ndog = ["hound"]',
             r"answers\.equal: 'hound' is not in the list of answers",
         ),
         ('[answers]\nkind = "choice"\nalternatives = 12\n[answers.equal]\ndog = ["fish"]', "12 are wanted of a list of 11"),
         ('[answers.names]\ndogg = "hound"', r"answers\.names: 'dogg' is none of the answers; did you mean 'dog'\?"),
-        ('[answers.names]\ndog = "fish"', r"'dog' and 'fish' are the same to who types them"),
+        ('[answers.names]\ndog = "fish"', r"'dog' and 'fish' are the same when typed"),
     ],
 )
 def test_what_does_not_fit_the_list_is_refused(tmp_path, answers, told):

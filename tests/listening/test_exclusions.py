@@ -6,17 +6,17 @@ from tiny_answers import answers, check
 from tiny_experiment import answer_message, form_message
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.listening.exclusions import Rules, exclude
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.exclusions import ExclusionRules, exclude
 from audiometamer.listening.messages import Message
-from audiometamer.listening.tables import Listener
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.tables import ListenerRow
 
 
 def test_each_rule_with_counts():
     trials = answers(6, 1)
     trials += check("1", "headphones", 4, 6) + check("2", "demonstration", 4, 12) + check("3", "catch", 7, 16)
     trials += check("4", "headphones", 5, 6) + check("4", "demonstration", 5, 12, 2000) + check("4", "catch", 8, 16, 3000)
-    listeners = [Listener(listener="5", excluded=True, reason="asked to be")]
+    listeners = [ListenerRow(listener="5", excluded=True, reason="asked to be")]
     found = exclude(trials, listeners)
     assert found.statement == (
         "6 listeners enrolled, 6 started; finished: not recorded; 4 excluded: 1 by the experimenter; 1 at the headphone check "
@@ -47,7 +47,9 @@ def test_a_listener_counts_once_in_the_total_and_under_every_reason():
 
 
 def test_who_never_came_or_left_before_the_main_part_is_not_analysed():
-    known = [Listener(listener=name, group=group, finished=name == "1") for name, group in zip("123456", "aaabbb", strict=True)]
+    known = [
+        ListenerRow(listener=name, group=group, finished=name == "1") for name, group in zip("123456", "aaabbb", strict=True)
+    ]
     trials = [trial for trial in answers(3, 1) if trial.listener != "3"] + check("4", "practice", 3, 10)
     found = exclude(trials, known)
     assert found.statement == (
@@ -64,10 +66,10 @@ def test_who_never_came_or_left_before_the_main_part_is_not_analysed():
 
 def test_who_was_stopped_at_a_check_was_not_excluded_by_the_experimenter():
     known = [
-        Listener(listener="1", excluded=True, reason="headphones: 5 of 6 right, at least 6 needed"),
-        Listener(listener="2", excluded=True, reason="headphones: 1 of 6 right; catch: 0 of 16 right"),  # an analysis wrote it
-        Listener(listener="3", excluded=True, reason="withdrew; not finished"),
-        Listener(listener="4", excluded=True),
+        ListenerRow(listener="1", excluded=True, reason="headphones: 5 of 6 right, at least 6 needed"),
+        ListenerRow(listener="2", excluded=True, reason="headphones: 1 of 6 right; catch: 0 of 16 right"),  # an analysis wrote it
+        ListenerRow(listener="3", excluded=True, reason="withdrew; not finished"),
+        ListenerRow(listener="4", excluded=True),
     ]
     trials = answers(5, 1) + check("1", "headphones", 5, 6) + check("5", "headphones", 6, 6)
     found = exclude(trials, known)
@@ -89,7 +91,7 @@ def test_a_check_that_was_broken_off_is_not_failed():
 
 def test_too_fast():
     slow = [msgspec.structs.replace(trial, reaction_time_ms=2000.0) for trial in answers(2, 1) if trial.listener == "2"]
-    fast = exclude(answers(1, 1) + slow, rules=Rules(fastest_ms=950))  # of four trials, 901 to 904 ms
+    fast = exclude(answers(1, 1) + slow, rules=ExclusionRules(fastest_ms=950))  # of four trials, 901 to 904 ms
     assert fast.kept == {"2"}
     assert fast.listeners[0].reason == "reaction time: 902.5 ms, the median"
     assert "1 by reaction time (median below 950 ms)" in fast.statement
@@ -98,7 +100,7 @@ def test_too_fast():
 @pytest.mark.parametrize("name", ["l1", " L1 ", "L1\N{NO-BREAK SPACE}"])
 def test_names_that_differ_in_blanks_or_letter_case_only(name):
     trials = [msgspec.structs.replace(trial, listener=f"L{trial.listener}") for trial in answers(2, 1)]
-    found = exclude(trials, [Listener(listener=name, group="old"), Listener(listener="L2", group="young")])
+    found = exclude(trials, [ListenerRow(listener=name, group="old"), ListenerRow(listener="L2", group="young")])
     assert {one.listener: one.group for one in found.listeners} == {"L1": "old", "L2": "young"}
     noted = (
         ["Names of the table of listeners taken for names of trials that differ in letter case: l1 for L1."]
@@ -109,26 +111,26 @@ def test_names_that_differ_in_blanks_or_letter_case_only(name):
 
 
 def test_who_is_not_in_the_table_of_listeners_is_named():
-    assert exclude(answers(3, 1), [Listener(listener="2")]).notes == [
+    assert exclude(answers(3, 1), [ListenerRow(listener="2")]).notes == [
         "Not in the table of listeners, though with trials: 2 listeners (1, 3)."
     ]
     assert exclude(answers(3, 1)).notes == []
 
 
 def test_headphone_checks_that_are_in_the_listeners_table_only():
-    known = [Listener(listener="1", headphones_correct=0, headphones_trials=6)]
+    known = [ListenerRow(listener="1", headphones_correct=0, headphones_trials=6)]
     assert exclude(answers(2, 1), known).kept == {"2"}
     assert exclude(answers(2, 1) + check("1", "headphones", 6, 6), known).kept == {"1", "2"}  # the trials themselves count
 
 
 def test_rules_can_be_changed_and_switched_off():
     trials = answers(2, 1) + check("1", "headphones", 5, 6) + check("1", "catch", 12, 16, 2000)
-    known = [Listener(listener="2", finished=False)]
+    known = [ListenerRow(listener="2", finished=False)]
     assert exclude(trials, known).statement == "2 listeners enrolled, 2 started; 0 finished; none excluded; 2 analysed."
-    assert exclude(trials, known, Rules(headphones=6)).kept == {"2"}
-    assert exclude(trials, known, Rules(catch=0.8)).kept == {"2"}
-    assert exclude(trials, known, Rules(finished=True)).kept == {"1"}
-    assert exclude(trials, known, Rules(headphones=None, catch=None)).kept == {"1", "2"}
+    assert exclude(trials, known, ExclusionRules(headphones=6)).kept == {"2"}
+    assert exclude(trials, known, ExclusionRules(catch=0.8)).kept == {"2"}
+    assert exclude(trials, known, ExclusionRules(finished=True)).kept == {"1"}
+    assert exclude(trials, known, ExclusionRules(headphones=None, catch=None)).kept == {"1", "2"}
 
 
 def test_nobody_is_left():
@@ -164,7 +166,7 @@ def test_who_fails_the_headphone_check_of_an_experiment_is_told_by_it(store):
                 break
     store.enrol()
     exported = read_answers(store.path, store.experiment)
-    found = exclude(exported.trials, exported.listeners, Rules(headphones=1, demonstration=1))
+    found = exclude(exported.trials, exported.listeners, ExclusionRules(headphones=1, demonstration=1))
     assert found.statement == (
         "3 listeners enrolled, 2 started; 1 finished; 1 excluded: 1 at the headphone check (fewer than 1 right); 1 gave no "
         "answers in the main part; 1 analysed."

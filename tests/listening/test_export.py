@@ -15,10 +15,13 @@ from tiny_experiment import LAYERS, answer_message, form_message, key_of
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.reading import read_experiment
-from audiometamer.listening.export import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, read_answers, write_tables
+from audiometamer.listening.enrolment import Participant
+from audiometamer.listening.export import write_tables
 from audiometamer.listening.messages import Message
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.received import EVENTS, LISTENERS, PARTICIPANTS, TRIALS
+from audiometamer.listening.refusals import RefusedError
 from audiometamer.listening.results import results_page
-from audiometamer.listening.store import Person, RefusedError
 from audiometamer.listening.tables import read_listeners, read_trials
 from audiometamer.listening.trials import Trial
 
@@ -41,8 +44,8 @@ def keep(store, listener, message):
 @pytest.fixture
 def answered(store):
     """One listener who answered everything, the first trial of each kind wrongly, and one who only came."""
-    person = Person("prolific", "=cmd", {"STUDY_ID": "+1"})
-    listener = store.listener(store.enrol(person=person))
+    person = Participant("prolific", "=cmd", {"STUDY_ID": "+1"})
+    listener = store.listener(store.enrol(participant=person))
     keep(store, listener, form_message("consent"))
     keep(store, listener, form_message("browser", agent='Mozilla/5.0 "x"\t(y)'))
     seen = set()
@@ -110,7 +113,7 @@ def test_who_took_part_is_in_a_table_of_its_own(answered, tmp_path):
 def test_it_is_read_while_answers_come_in(store, answered):
     listener = 2
     keep(store, listener, form_message("consent"))
-    with store._transaction() as db:
+    with store.database.transaction() as db:
         db.execute("UPDATE listeners SET excluded = 'x' WHERE listener = 2")
         assert read_answers(store.path, store.experiment).enrolled[1].excluded is None
 
@@ -237,7 +240,7 @@ def test_it_is_read_where_nothing_can_be_written(answered, store, experiment, tm
     if "closed" in ends:
         store.close()
     elif not complete:
-        store.checkpoint()
+        store.database.checkpoint()
     out = tmp_path / "out"
     process = started(exported_from_a_read_only_disk, experiment.folder, files, out, output=tmp_path / "output.txt")
     assert finished(process) == 0, (tmp_path / "output.txt").read_text()

@@ -6,21 +6,22 @@ import unicodedata
 import pytest
 from offline_page import run_page
 
-from audiometamer.listening.identity import MOST_LETTERS, identity
-from audiometamer.listening.store import Person, UnnamedError
+from audiometamer.listening.enrolment import Participant
+from audiometamer.listening.identity import MAX_IDENTITY_LENGTH, identity
+from audiometamer.listening.refusals import UnnamedError
 
 NOBODY = [
     "", " ", "\t\n", "\u00a0", "\u200b", "{{%PROLIFIC_PID%}}", "{%PROLIFIC_PID%}", "{{PROLIFIC_PID}}", "${workerId}", "$workerId",
     "%PROLIFIC_PID%", "%7B%7B%25PROLIFIC_PID%25%7D%7D", "[[participant]]", "[participant]", "<id>", "<your id here>", "#{id}",
     "{id}", "x{{id}}", "undefined", "Undefined", "null", "NULL", "None", "none", "NaN", "nan", " undefined ", "PROLIFIC_PID",
-    "workerId", "[object Object]", "a\x00b", "a\x7f", "5f00\u202e01", "a\ue000", "x" * (MOST_LETTERS + 1),
+    "workerId", "[object Object]", "a\x00b", "a\x7f", "5f00\u202e01", "a\ue000", "x" * (MAX_IDENTITY_LENGTH + 1),
 ]  # fmt: skip
 SOMEBODY = {
     "5f0000000000000000000001": "5f0000000000000000000001", " 5f0000000000000000000001 ": "5f0000000000000000000001",
     "5f0000000000000000000001\u00a0\r\n": "5f0000000000000000000001", "A1B2C3": "A1B2C3", "P  01": "P 01", "0": "0",
     "Zoe\u0308": "Zo\u00eb", "王芳": "王芳", "o'brien@lab.example": "o'brien@lab.example",
     "nullah": "nullah", "a_b-c.d": "a_b-c.d",
-    "x" * MOST_LETTERS: "x" * MOST_LETTERS, "\U0001f600" * MOST_LETTERS: "\U0001f600" * MOST_LETTERS,
+    "x" * MAX_IDENTITY_LENGTH: "x" * MAX_IDENTITY_LENGTH, "\U0001f600" * MAX_IDENTITY_LENGTH: "\U0001f600" * MAX_IDENTITY_LENGTH,
 }  # fmt: skip
 
 
@@ -46,9 +47,9 @@ def test_the_page_judges_names_as_we_do(static):
 def test_the_store_takes_nobody_and_everybody_once(store, service):
     for name in NOBODY:
         with pytest.raises(UnnamedError, match=f"^{service} does not say who this is$"):
-            store.enrol(person=Person(service, name, {}))
+            store.enrol(participant=Participant(service, name, {}))
         with pytest.raises(UnnamedError):
-            store.admit(Person(service, name, {}), 1, [])
-    first = store.listener(store.enrol(person=Person(service, "Zoe\u0308 ", {})))
-    assert store.listener(store.enrol(person=Person(service, " Zoë", {}))) == first
-    assert store.person(first).participant == "Zoë"
+            store.admit(Participant(service, name, {}), 1, [])
+    first = store.listener(store.enrol(participant=Participant(service, "Zoe\u0308 ", {})))
+    assert store.listener(store.enrol(participant=Participant(service, " Zoë", {}))) == first
+    assert store.participant(first).name == "Zoë"

@@ -9,8 +9,8 @@ from offline_page import opening, run_page, sending
 from tiny_experiment import all_messages, key_of, right, wrong
 
 from audiometamer.listening.collect import collect
-from audiometamer.listening.export import read_answers
-from audiometamer.listening.list_names import list_name, list_names, token
+from audiometamer.listening.list_names import list_name, list_names, list_token
+from audiometamer.listening.reading import read_answers
 
 
 def coming(worker, **more):
@@ -142,7 +142,7 @@ def test_completion_leads_back_to_the_service(jatos_for_all, experiment, tmp_pat
 
 
 def with_link(worker, experiment, number, **more):
-    return coming(worker, query={"list": token(experiment, number), **more})
+    return coming(worker, query={"list": list_token(experiment, number), **more})
 
 
 def test_a_link_opens_its_list_and_no_other(jatos, experiment, store, tmp_path):
@@ -183,7 +183,7 @@ def test_what_all_listeners_can_read_opens_no_list(jatos, experiment):
         if path.is_file():
             public += path.read_text(encoding="utf-8")
     for number in range(1, 7):
-        mark = token(experiment, number)
+        mark = list_token(experiment, number)
         assert mark not in public
         assert list_name(mark) not in public
 
@@ -199,6 +199,18 @@ def test_who_forges_the_state_of_others_moves_nobody(jatos, experiment):
     ])  # fmt: skip
     assert told[6]["state"] == told[9]["state"] == {"next": 3, "over": None, "forms": ["consent"]}
     assert told[12]["state"] == {"next": 1, "over": None, "forms": []}  # elsewhere nothing is left but what was forged
+
+
+@pytest.mark.parametrize("depth", [3, 4, 4000])
+def test_a_state_that_is_nested_too_deep_is_not_believed_and_stops_nobody(jatos, experiment, depth):
+    messages = all_messages(experiment, 1)
+    told = run_page(jatos, [
+        with_link(1, experiment, 1), *(by(1, message) for message in messages[:3]),
+        {"do": "bury", "depth": depth}, with_link(1, experiment, 1), {"do": "session", "as": "1"}, by(1, messages[3]),
+    ])  # fmt: skip
+    assert told[5] == told[0]
+    assert told[6]["state"] == {"next": 3, "over": None, "forms": ["consent"]}
+    assert told[7]["state"] == {"next": 4, "over": None, "forms": ["consent"]}
 
 
 @pytest.mark.parametrize("spoilt", [None, 5, "x", []])

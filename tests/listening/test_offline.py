@@ -12,11 +12,12 @@ from tiny_experiment import DESIGN, all_messages, answer_message, build_experime
 from audiometamer.experiment.pack import pack
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.collect import collect
-from audiometamer.listening.export import read_answers
-from audiometamer.listening.list_names import list_names, token
+from audiometamer.listening.list_names import list_names, list_token
 from audiometamer.listening.messages import Message
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.refusals import ConflictError, ExcessError, RefusedError
 from audiometamer.listening.session import page_state
-from audiometamer.listening.store import ConflictError, ExcessError, RefusedError, Store
+from audiometamer.listening.store import Store
 
 REQUIRED = """
 [[questions]]
@@ -37,7 +38,7 @@ def test_sha256_is_that_of_the_standard(static):
 
 def test_a_whole_experiment_in_a_browser_alone(static, experiment, store, tmp_path):
     messages = all_messages(experiment, 2)
-    steps = [opening(token(experiment, 2)), {"do": "session"}, {"do": "leave"}, *map(sending, messages)]
+    steps = [opening(list_token(experiment, 2)), {"do": "session"}, {"do": "leave"}, *map(sending, messages)]
     told = run_page(static, [*steps, {"do": "session"}, {"do": "leave"}, {"do": "end"}, *[{"do": "click"}] * 2, {"do": "leave"}])
     before, after = told[1], told[len(steps)]
     assert before["state"] == {"next": 1, "over": None, "forms": []}
@@ -67,14 +68,14 @@ def test_practice_tells_what_was_right_and_nothing_else_does(static, experiment)
         answer_message(trial, wrong(experiment, trial) if trial.kind == "practice" else right(experiment, trial))
         for trial in trials
     ]
-    told = run_page(static, [opening(token(experiment, 1)), *map(sending, [form_message("consent"), *messages])])[2:]
+    told = run_page(static, [opening(list_token(experiment, 1)), *map(sending, [form_message("consent"), *messages])])[2:]
     for trial, one in zip(trials, told, strict=True):
         expected = {"correct": False, "answer": right(experiment, trial)} if trial.kind == "practice" else None
         assert one["feedback"] == expected
 
 
 def test_it_goes_on_at_the_same_trial_after_a_reload_and_beside_another_tab(static, experiment):
-    link, messages = token(experiment, 1), all_messages(experiment, 1)
+    link, messages = list_token(experiment, 1), all_messages(experiment, 1)
     told = run_page(static, [
         opening(link), *map(sending, messages[:4]), opening(link), {"do": "session"},
         opening(link, **{"as": "tab"}), sending(messages[4], **{"as": "tab"}), sending(messages[4]), sending(messages[5]),
@@ -93,7 +94,7 @@ def test_it_goes_on_at_the_same_trial_after_a_reload_and_beside_another_tab(stat
 def test_a_full_storage_confirms_nothing(static, experiment):
     messages = all_messages(experiment, 1)
     told = run_page(static, [
-        opening(token(experiment, 1)), sending(messages[0]), {"do": "full", "full": True}, sending(messages[1]),
+        opening(list_token(experiment, 1)), sending(messages[0]), {"do": "full", "full": True}, sending(messages[1]),
         {"do": "session"}, {"do": "full", "full": False}, sending(messages[1]),
     ])  # fmt: skip
     assert told[3] == {"error": "QuotaExceededError"}
@@ -103,7 +104,7 @@ def test_a_full_storage_confirms_nothing(static, experiment):
 
 def test_links_that_open_nothing_and_browsers_that_keep_nothing(static, experiment):
     told = run_page(static, [
-        opening(""), opening("guess"), opening("../study"), {"do": "full", "full": True}, opening(token(experiment, 1)),
+        opening(""), opening("guess"), opening("../study"), {"do": "full", "full": True}, opening(list_token(experiment, 1)),
     ])  # fmt: skip
     assert [one and one["refused"] for one in told] == [401, 404, 404, None, 403]
     assert "whole link" in told[0]["message"]
@@ -113,7 +114,8 @@ def test_links_that_open_nothing_and_browsers_that_keep_nothing(static, experime
 def test_sounds_and_pictures(static, experiment):
     stimulus = experiment.trials(1)[0].stimulus
     told = run_page(static, [
-        opening(token(experiment, 1)), {"do": "sound", "stimulus": stimulus}, {"do": "sound", "stimulus": "calibrationnoise"},
+        opening(list_token(experiment, 1)),
+        {"do": "sound", "stimulus": stimulus}, {"do": "sound", "stimulus": "calibrationnoise"},
         {"do": "sound", "stimulus": "nothing"}, {"do": "sound", "stimulus": "broken"}, {"do": "picture", "k": 2},
     ])  # fmt: skip
     assert told[1] == (experiment.folder / "sounds" / f"{stimulus}.wav").stat().st_size
@@ -223,10 +225,10 @@ def test_the_rules_are_those_of_the_server(asking, tmp_path):
         chance = random.Random(seed)
         number = seed % 6 + 1
         store = Store(tmp_path / f"{seed}.db", experiment)
-        store._db.execute("PRAGMA synchronous = OFF")  # what is looked at is not the disk
+        store.database.connection.execute("PRAGMA synchronous = OFF")  # what is looked at is not the disk
         tokens = [store.enrol() for _ in range(number)]
         listener = store.listener(tokens[-1])
-        steps += [{"do": "browser"}, opening(token(experiment, number))]
+        steps += [{"do": "browser"}, opening(list_token(experiment, number))]
         expected += [None, None]
         for content in [form_message("consent")] * (seed % 5 > 0) + [None] * 40:
             turn = (store.state(listener).next or 1) - 1
@@ -234,7 +236,7 @@ def test_the_rules_are_those_of_the_server(asking, tmp_path):
             steps.append(sending(message))
             expected.append(outcome(store, listener, message))
             if chance.random() < 0.05:
-                steps.append(opening(token(experiment, number)))  # a reload
+                steps.append(opening(list_token(experiment, number)))  # a reload
                 expected.append(None)
         store.close()
     told = run_page(folder, steps)
@@ -257,7 +259,7 @@ def test_the_rules_are_those_of_the_server(asking, tmp_path):
 
 def test_odd_messages_are_judged_as_by_the_server(static, experiment, store):
     listener = store.listener(store.enrol())
-    told = run_page(static, [opening(token(experiment, 1)), *map(sending, ODD)])[1:]
+    told = run_page(static, [opening(list_token(experiment, 1)), *map(sending, ODD)])[1:]
     assert told == [outcome(store, listener, message) for message in ODD]
 
 
@@ -265,6 +267,6 @@ def test_a_page_gone_wild_is_stopped_where_the_server_stops_it(asking):
     experiment, folder = asking
     event = {"what": "blur", "when": "2026-03-01T10:00:00Z"}
     messages = [{"kind": "events", "key": key_of("many", k), "events": [event]} for k in range(2001)]
-    told = run_page(folder, [opening(token(experiment, 1)), *map(sending, messages)])
+    told = run_page(folder, [opening(list_token(experiment, 1)), *map(sending, messages)])
     assert told[-2]["kept"] == messages[-2]["key"]
     assert (told[-1]["refused"], told[-1]["message"]) == (429, "more than 2000 forms and events are not kept")

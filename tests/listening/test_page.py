@@ -18,9 +18,9 @@ from tiny_experiment import DESIGN, LAYERS, WORDS, answer_message, build_experim
 from audiometamer.experiment.pack import pack
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.collect import collect
-from audiometamer.listening.export import read_answers
 from audiometamer.listening.messages import Message
-from audiometamer.listening.rehearsal import SERVE, address_of, start_server
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.rehearsal import SERVE_COMMAND, address_of, start_server
 from audiometamer.listening.store import Store
 
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
@@ -664,7 +664,7 @@ def test_who_comes_late_or_with_many_others_reads_why(session):
     s = session(NO_CHECK)
     s.expected = ("410", "429", "given to somebody else")
     s.kill()
-    s.server = start_server(s.experiment.folder, s.database, serve=(*SERVE, "--open", "anyone", "--per-address", "2"))
+    s.server = start_server(s.experiment.folder, s.database, serve=(*SERVE_COMMAND, "--open", "anyone", "--per-address", "2"))
     s.address = address_of(s.server)
     page = s.open(s.context(), goto=False)
 
@@ -738,7 +738,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def test_without_a_server_of_ours(browser, built, tmp_path):
     """A static folder: the whole of it, through a reload, to the file of answers and back into the experiment."""
     experiment = built(SHORT)
-    links = pack(experiment.folder, tmp_path / "packed", to="static")
+    links = pack(experiment.folder, tmp_path / "packed", to="static").links
     link = links.read_text().splitlines()[1].split("\t")[-1]
     right = {trial.stimulus: experiment.key[trial.stimulus].answer for trial in experiment.trials(1)}
     answer = f"(stimulus) => ({{answer: {json.dumps(right)}[stimulus], reaction_time_ms: 99.5}})"

@@ -28,7 +28,7 @@ def clock(monkeypatch):
 @pytest.fixture
 def found():
     """The filter, a logger that is filtered, and what it wrote."""
-    counted, handler = repeats.Repeats(), Lines()
+    counted, handler = repeats.RepeatFilter(), Lines()
     handler.addFilter(counted)
     logger = logging.getLogger("audiometamer.tests.repeats")
     logger.propagate = False
@@ -68,7 +68,7 @@ def test_too_many_lines_that_differ_are_counted_together(found, clock):
     assert len(lines) == 101
     clock[0] += 61
     counted.flush()
-    assert lines[101:] == ["more than 100 lines that differ (9899 more times since this was last written)"]
+    assert lines[101:] == ["more than 100 different lines (9899 more times since this was last written)"]
     assert not counted._lines
 
 

@@ -15,10 +15,11 @@ from tiny_experiment import SECRETS, answer_message, form_message, key_of, wav_h
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.reading import read_experiment
-from audiometamer.listening.export import read_answers
-from audiometamer.listening.rate import Rate
-from audiometamer.listening.requests import MOST_BYTES, Allowance
-from audiometamer.listening.server import address_at, create_app
+from audiometamer.listening.app import create_app
+from audiometamer.listening.rate import RateLimit
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.requests import MAX_BODY_BYTES, TokenBucket
+from audiometamer.listening.server import address_at
 from audiometamer.listening.signed import SignedLinks
 from audiometamer.listening.store import Store
 
@@ -288,9 +289,9 @@ def test_a_body_that_is_too_large_is_not_even_read(client, store, token):
             yield b"x" * 10_000
 
     headers = bearing(token) | {"Content-Type": "application/json"}
-    assert refusal(client.post("/api/messages", headers=headers, content=b"x" * (MOST_BYTES + 1)), 413)
+    assert refusal(client.post("/api/messages", headers=headers, content=b"x" * (MAX_BODY_BYTES + 1)), 413)
     assert refusal(client.post("/api/messages", headers=headers, content=endless()), 413)
-    assert refusal(client.post("/results", content=b"secret=" + b"x" * MOST_BYTES,
+    assert refusal(client.post("/results", content=b"secret=" + b"x" * MAX_BODY_BYTES,
                                headers={"Content-Type": "application/x-www-form-urlencoded"}), 413)  # fmt: skip
 
 
@@ -333,11 +334,11 @@ def test_a_locked_database_asks_to_come_again(client, store, experiment):
 
 def test_a_full_disk_asks_to_come_again(client, store, experiment):
     token, trials = agreed(client, store)
-    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
-    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = store.database.connection.execute("PRAGMA page_count").fetchone()
+    store.database.connection.execute(f"PRAGMA max_page_count = {pages}")
     message = answer_message(trials[0], right(experiment, trials[0]), playback={"a": "x" * 3900, "b": "x" * 3700})
     refusal(send(client, token, message), 503)
-    store._db.execute("PRAGMA max_page_count = 100000")
+    store.database.connection.execute("PRAGMA max_page_count = 100000")
     assert send(client, token, message).status_code == 200
 
 
@@ -422,8 +423,8 @@ def test_numbers_of_trials_that_cannot_be_are_not_there(client, token, number):
 
 
 def test_requests_of_one_listener_are_bounded_and_those_of_others_go_on(client, store, token, experiment, monkeypatch):
-    monkeypatch.setattr("audiometamer.listening.server._MOST_REQUESTS_AT_ONCE", 5)
-    monkeypatch.setattr("audiometamer.listening.server._MOST_REQUESTS_A_SECOND", 0.01)
+    monkeypatch.setattr("audiometamer.listening.app._MAX_BURST", 5)
+    monkeypatch.setattr("audiometamer.listening.app._MAX_REQUESTS_PER_SECOND", 0.01)
     client, other = TestClient(create_app(experiment, store)), store.enrol()
     session(client, other)
     for _ in range(5):
@@ -436,7 +437,7 @@ def test_requests_of_one_listener_are_bounded_and_those_of_others_go_on(client, 
 def test_an_allowance_grows_again_by_a_clock_that_nobody_sets(monkeypatch):
     now = [1e9]
     monkeypatch.setattr("audiometamer.listening.requests.time.monotonic", lambda: now[0])
-    allowance = Allowance(3, 2)
+    allowance = TokenBucket(3, 2)
     assert [allowance.take(1) for _ in range(5)] == [True, True, True, False, False]
     assert allowance.take(2)
     now[0] += 1
@@ -464,9 +465,9 @@ def test_a_database_that_is_replaced_is_not_shown_and_asks_to_come_again(client,
 
 
 def test_what_is_written_is_brought_into_the_first_file_now_and_then(store, experiment, tmp_path, monkeypatch):
-    monkeypatch.setattr("audiometamer.listening.server._SECONDS_BETWEEN", 0.05)
+    monkeypatch.setattr("audiometamer.listening.app._CHECKPOINT_SECONDS", 0.05)
     called = threading.Event()
-    with TestClient(create_app(experiment, store, now_and_then=called.set)) as client:
+    with TestClient(create_app(experiment, store, on_checkpoint=called.set)) as client:
         token, trials = agreed(client, store)
         assert send(client, token, answer_message(trials[0], right(experiment, trials[0]))).status_code == 200
         called.clear()
@@ -542,7 +543,7 @@ def test_who_comes_from_prolific(experiment, store):
     client = TestClient(create_app(experiment, store, open_to="prolific"))
     tokens = [enrol(client, "prolific", PROLIFIC_PID=pid, STUDY_ID="s").json()["token"] for pid in ("a", "b", "a")]
     assert [store.listener(token) for token in tokens] == [1, 2, 1]
-    assert store.person(2).parameters == {"PROLIFIC_PID": "b", "STUDY_ID": "s"}
+    assert store.participant(2).parameters == {"PROLIFIC_PID": "b", "STUDY_ID": "s"}
     for parameters in ({}, {"PROLIFIC_PID": ""}, {"workerId": "x"}, {"PROLIFIC_PID": "{{%PROLIFIC_PID%}}"}):
         assert refusal(enrol(client, "prolific", **parameters), 403) == "prolific does not say who this is"
     assert enrol(client, "prolific", PROLIFIC_PID="x" * 257).status_code == 422
@@ -553,10 +554,10 @@ def test_who_comes_from_prolific(experiment, store):
 
 def test_a_flood_of_newcomers_waits_and_a_classroom_does_not(experiment, tmp_path):
     store = Store(tmp_path / "many.db", experiment)
-    client = TestClient(create_app(experiment, store, open_to="prolific", rate=Rate(50, 30)))
+    client = TestClient(create_app(experiment, store, open_to="prolific", rate=RateLimit(50, 30)))
     assert [enrol(client, "prolific", PROLIFIC_PID="one").status_code for _ in range(30)] == [200] * 30
     response = enrol(client, "prolific", PROLIFIC_PID="two")
-    assert refusal(response, 429).startswith("too many come at once; ask again in ")
+    assert refusal(response, 429).startswith("too many listeners arrive at the same time; ask again in ")
     assert 1 <= int(response.headers["retry-after"]) <= 60
     assert response.json()["code"] == "busy"
     other = TestClient(client.app, client=("192.0.2.7", 1))
@@ -565,7 +566,7 @@ def test_a_flood_of_newcomers_waits_and_a_classroom_does_not(experiment, tmp_pat
 
 
 def test_whose_list_was_given_away_reads_so(experiment, store):
-    client = TestClient(create_app(experiment, store, open_to="anyone", rate=Rate(100, 100)))
+    client = TestClient(create_app(experiment, store, open_to="anyone", rate=RateLimit(100, 100)))
     tokens = [enrol(client, "anyone").json()["token"] for _ in range(6)]
     for token in tokens[:2]:
         send(client, token, form_message("consent"))
@@ -589,7 +590,7 @@ def test_where_links_are_signed_nobody_takes_anothers_name(experiment, store, pr
     assert response.json()["code"] == "unsigned"
     assert refusal(enrol(client, "prolific", **PERSON), 403) == "the link is not signed"
     token = enrol(client, "prolific", **PERSON, prolific_token=signed(private)).json()["token"]
-    assert store.person(store.listener(token)) == ("prolific", "5f2", PERSON)
+    assert store.participant(store.listener(token)) == ("prolific", "5f2", PERSON)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from signed_links import PERSON, STUDY, claims, key_set, signed
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.listening.signed import SignedLinks, UnsignedError
+from audiometamer.listening.refusals import UnsignedError
+from audiometamer.listening.signed import SignedLinks
 
 
 def part(content):

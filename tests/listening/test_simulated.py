@@ -14,15 +14,16 @@ from command_line import refused
 
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
+from audiometamer.listening.client import Client, ServerError
 from audiometamer.listening.rehearsal import rehearse
-from audiometamer.listening.simulated import Client, NetworkListener, Person, ServerError, rankings_by
-from audiometamer.listening.trials import ConditionKey, Entry
+from audiometamer.listening.responders import NetworkListener, SimulatedListener, rankings_by
+from audiometamer.listening.trials import ConditionKey, KeyEntry
 
 OPTIONS = ["a", "b", "c", "d", "e"]
 
 
 def entry(condition, *, missing=False):
-    return Entry("f.wav", condition, "clip", "a", "", missing, {}, "a")
+    return KeyEntry("f.wav", condition, "clip", "a", "", missing, {}, "a")
 
 
 KEY = {
@@ -46,22 +47,22 @@ def answers(person, stimulus, n=4000):
 )
 @pytest.mark.parametrize("guesses", [0.0, 0.2])
 def test_the_accuracy_is_that_of_the_condition(stimulus, accuracy, guesses):
-    person = Person(KEY, {"natural": 0.9, "relu0": 0.7, "relu9": 0.2, "other/relu9": 0.4}, guesses=guesses)
+    person = SimulatedListener(KEY, {"natural": 0.9, "relu0": 0.7, "relu9": 0.2, "other/relu9": 0.4}, guesses=guesses)
     right = np.mean([answer == "a" for answer, _ in answers(person, stimulus)])
     expected = (1 - guesses) * accuracy + guesses / len(OPTIONS)
     assert right == pytest.approx(expected, abs=4 * np.sqrt(0.25 / 4000))
 
 
 def test_wrong_answers_and_guesses_are_spread_over_the_options():
-    counts = Counter(answer for answer, _ in answers(Person(KEY, {"relu0": 0.0}, guesses=0), "early"))
+    counts = Counter(answer for answer, _ in answers(SimulatedListener(KEY, {"relu0": 0.0}, guesses=0), "early"))
     assert set(counts) == set("bcde")
     assert all(n == pytest.approx(1000, abs=110) for n in counts.values())
-    counts = Counter(answer for answer, _ in answers(Person(KEY, guesses=1.0), "natural"))
+    counts = Counter(answer for answer, _ in answers(SimulatedListener(KEY, guesses=1.0), "natural"))
     assert all(counts[option] == pytest.approx(800, abs=100) for option in OPTIONS)
 
 
 def test_reaction_times_are_log_normal():
-    times = np.log([ms for _, ms in answers(Person(KEY, reaction_time_ms=900, spread=0.3), "natural")])
+    times = np.log([ms for _, ms in answers(SimulatedListener(KEY, reaction_time_ms=900, spread=0.3), "natural")])
     assert np.median(times) == pytest.approx(np.log(900), abs=0.02)
     assert np.std(times) == pytest.approx(0.3, abs=0.015)
 
@@ -80,7 +81,7 @@ def test_reaction_times_are_log_normal():
 )
 def test_a_listener_that_cannot_be(accuracy, guesses, told):
     with pytest.raises(AudioMetamerError, match=told):
-        Person(KEY, accuracy, guesses=guesses)
+        SimulatedListener(KEY, accuracy, guesses=guesses)
 
 
 def test_a_network_gives_the_likeliest_of_the_possible_answers():

@@ -16,22 +16,21 @@ from tiny_experiment import answer_message, contents, form_message, key_of
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.reading import read_experiment
-from audiometamer.listening.export import read_answers
+from audiometamer.listening.database import DATABASE_SUFFIXES
+from audiometamer.listening.enrolment import MAX_TOKENS, Participant
 from audiometamer.listening.messages import Message
-from audiometamer.listening.store import (
-    FILES,
-    MOST_TOKENS,
+from audiometamer.listening.reading import read_answers
+from audiometamer.listening.refusals import (
     CompleteError,
     ConflictError,
     ExcessError,
     LateError,
     LeftError,
-    Person,
     RefusedError,
-    Store,
     UnavailableError,
     UnknownListenerError,
 )
+from audiometamer.listening.store import Store
 
 BIG = {"a": "x" * 3900, "b": "x" * 3700}  # of an answer: almost all that it may have
 
@@ -71,8 +70,8 @@ def test_a_listener_from_the_first_trial_to_the_last(store):
 
 
 def test_every_commit_waits_for_the_disk(store):
-    (journal,) = store._db.execute("PRAGMA journal_mode").fetchone()
-    (synchronous,) = store._db.execute("PRAGMA synchronous").fetchone()
+    (journal,) = store.database.connection.execute("PRAGMA journal_mode").fetchone()
+    (synchronous,) = store.database.connection.execute("PRAGMA synchronous").fetchone()
     assert (journal, synchronous) == ("wal", 2)
 
 
@@ -116,26 +115,26 @@ def test_the_list_of_who_is_excluded_is_given_again(store):
 
 
 def test_who_comes_again_goes_on_where_they_were(store):
-    person = Person("prolific", "5f2", {"STUDY_ID": "s"})
-    first, second = store.enrol(person=person), store.enrol(person=person)
+    person = Participant("prolific", "5f2", {"STUDY_ID": "s"})
+    first, second = store.enrol(participant=person), store.enrol(participant=person)
     assert first != second
     assert store.listener(first) == store.listener(second) == 1
-    assert store.listener(store.enrol(person=person._replace(participant="5f3"))) == 2
-    assert store.listener(store.enrol(person=person._replace(service="mturk"))) == 3
-    store.enrol(person=person._replace(parameters={"STUDY_ID": "t"}))
-    assert store.person(1).parameters == {"STUDY_ID": "t"}
+    assert store.listener(store.enrol(participant=person._replace(name="5f3"))) == 2
+    assert store.listener(store.enrol(participant=person._replace(service="mturk"))) == 3
+    store.enrol(participant=person._replace(parameters={"STUDY_ID": "t"}))
+    assert store.participant(1).parameters == {"STUDY_ID": "t"}
 
 
 def come(store, *names, service="anyone"):
     """Listeners without a link of their own."""
-    return [store.enrol(person=Person(service, name, {})) for name in names]
+    return [store.enrol(participant=Participant(service, name, {})) for name in names]
 
 
 def is_away(store, listener, minutes):
     """Set back when a listener came and answered."""
     then = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    store._db.execute("UPDATE listeners SET enrolled = ? WHERE listener = ?", (then, listener))
-    store._db.execute("UPDATE messages SET received = ? WHERE listener = ?", (then, listener))
+    store.database.connection.execute("UPDATE listeners SET enrolled = ? WHERE listener = ?", (then, listener))
+    store.database.connection.execute("UPDATE messages SET received = ? WHERE listener = ?", (then, listener))
 
 
 def answered(store, listener, n):
@@ -212,7 +211,7 @@ def test_who_has_finished_was_excluded_or_was_collected_has_not_left(store, expe
     come(store, "a")
     answered(store, 1, 14)
     for number in range(2, 6):
-        store.admit(Person("jatos", f"w{number}", {}), number, [read(form_message("consent"))])
+        store.admit(Participant("jatos", f"w{number}", {}), number, [read(form_message("consent"))])
     come(store, "b")
     for listener in range(1, 7):
         is_away(store, listener, 100_000 if listener != 6 else 0)
@@ -229,7 +228,7 @@ def test_a_clock_that_is_set_makes_nobody_late(store, monkeypatch, hours):
         def now(cls, tz=None):
             return datetime.now(tz) + timedelta(hours=hours)
 
-    monkeypatch.setattr("audiometamer.listening.store.datetime", Later)
+    monkeypatch.setattr("audiometamer.listening.clock.datetime", Later)
     with pytest.raises(CompleteError):
         come(store, "g")
     answered(store, 2, 7)
@@ -247,7 +246,7 @@ def test_who_comes_or_answers_while_a_clock_is_wrong_is_not_late(store, monkeypa
         def now(cls, tz=None):
             return datetime.now(tz) + timedelta(hours=hours)
 
-    monkeypatch.setattr("audiometamer.listening.store.datetime", Wrong)
+    monkeypatch.setattr("audiometamer.listening.clock.datetime", Wrong)
     come(store, *"abcdef")
     answered(store, 2, 1)
     monkeypatch.undo()
@@ -266,10 +265,10 @@ def test_free_after_is_chosen(experiment, tmp_path):
 def test_tokens_of_one_person_are_bounded(store):
     """Whoever asks for a name again and again throws nobody out who has answered with the first token, or has the newest."""
     tokens = [come(store, "victim", service="prolific")[0] for _ in range(300)]
-    assert store._db.execute("SELECT count(*) FROM tokens").fetchone() == (MOST_TOKENS,)
-    valid = [tokens[0], *tokens[1 - MOST_TOKENS :]]
-    assert [store.listener(token) for token in valid] == [1] * MOST_TOKENS
-    for token in tokens[1 : 1 - MOST_TOKENS]:
+    assert store.database.connection.execute("SELECT count(*) FROM tokens").fetchone() == (MAX_TOKENS,)
+    valid = [tokens[0], *tokens[1 - MAX_TOKENS :]]
+    assert [store.listener(token) for token in valid] == [1] * MAX_TOKENS
+    for token in tokens[1 : 1 - MAX_TOKENS]:
         with pytest.raises(UnknownListenerError):
             store.listener(token)
 
@@ -389,7 +388,7 @@ def test_replies_are_those_to_the_questions(store, content, told):
 
 
 def test_a_page_gone_wild_does_not_fill_the_disk(store, monkeypatch):
-    monkeypatch.setattr("audiometamer.listening.store.MOST_MESSAGES", 3)
+    monkeypatch.setattr("audiometamer.listening.checks.MAX_MESSAGES", 3)
     listener, trials = enrolled(store)
     event = {"what": "blur", "when": "2026-03-01T09:00:00Z"}
     for k in range(2):
@@ -401,7 +400,7 @@ def test_a_page_gone_wild_does_not_fill_the_disk(store, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["events", "form"])
 def test_forms_and_events_have_so_many_bytes(store, kind, monkeypatch):
-    monkeypatch.setattr("audiometamer.listening.store.MOST_BYTES", 10_000)
+    monkeypatch.setattr("audiometamer.listening.checks.MAX_MESSAGES_BYTES", 10_000)
     listener, trials = enrolled(store)
     if kind == "form":
         messages = [{**form_message("level", **BIG), "key": key_of(k)} for k in range(2)]
@@ -434,7 +433,7 @@ def moved(store, ends):
     return lambda: [(aside / path.name).replace(path) for path in files]
 
 
-@pytest.mark.parametrize("ends", [FILES, FILES[:1], FILES[1:2], FILES[2:]])
+@pytest.mark.parametrize("ends", [DATABASE_SUFFIXES, DATABASE_SUFFIXES[:1], DATABASE_SUFFIXES[1:2], DATABASE_SUFFIXES[2:]])
 @pytest.mark.parametrize("instead", ["nothing", "copy", "empty", "cut"])
 def test_nothing_is_confirmed_where_the_database_is_another(store, ends, instead):
     listener, trials = enrolled(store)
@@ -453,16 +452,21 @@ def test_nothing_is_confirmed_where_the_database_is_another(store, ends, instead
         for end in ends:
             os.truncate(store.path.with_name(store.path.name + end), sizes[end] // 2)
     told = "answers.db was deleted, moved or replaced; nothing is kept until it is back"
-    for action in (lambda: keep(store, listener, messages[1]), store.enrol, lambda: store.state(listener), store.checkpoint):
+    for action in (
+        lambda: keep(store, listener, messages[1]),
+        store.enrol,
+        lambda: store.state(listener),
+        store.database.checkpoint,
+    ):
         with pytest.raises(UnavailableError, match=told):
             action()
     if instead != "cut":
         back()
         assert keep(store, listener, messages[1]).next == 3
-        assert store._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert store.database.connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-@pytest.mark.parametrize("end", FILES)
+@pytest.mark.parametrize("end", DATABASE_SUFFIXES)
 def test_behind_a_link_the_files_are_those_that_it_leads_to(experiment, tmp_path, end):
     (tmp_path / "disk").mkdir()
     (tmp_path / "answers.db").symlink_to(tmp_path / "disk" / "other.db")
@@ -481,8 +485,8 @@ def test_nothing_is_confirmed_where_it_is_replaced_while_it_is_kept(store, monke
     listener, trials = enrolled(store)
     other = store.path.with_name("other.db")
     shutil.copy(store.path, other)
-    close = store._close_if_over
-    monkeypatch.setattr(store, "_close_if_over", lambda *asked: (close(*asked), other.replace(store.path)))
+    close = store._end_if_over
+    monkeypatch.setattr(store, "_end_if_over", lambda *asked: (close(*asked), other.replace(store.path)))
     with pytest.raises(UnavailableError, match="deleted, moved or replaced"):
         keep(store, listener, answer_message(trials[0], right(store, trials[0])))
 
@@ -490,7 +494,7 @@ def test_nothing_is_confirmed_where_it_is_replaced_while_it_is_kept(store, monke
 def test_what_is_no_database_any_more_asks_to_come_again(store):
     listener, trials = enrolled(store)
     keep(store, listener, answer_message(trials[0], right(store, trials[0])))
-    store.checkpoint()
+    store.database.checkpoint()
     for path in store.path.parent.glob("answers.db*"):
         path.write_bytes(b"x" * path.stat().st_size)  # the same files
     with pytest.raises(UnavailableError, match="cannot be reached now"):
@@ -500,7 +504,7 @@ def test_what_is_no_database_any_more_asks_to_come_again(store):
 def test_a_copy_of_the_first_file_has_what_was_brought_there(store, experiment, tmp_path):
     listener, trials = enrolled(store)
     keep(store, listener, answer_message(trials[0], right(store, trials[0])))
-    store.checkpoint()
+    store.database.checkpoint()
     copy = tmp_path / "copy.db"
     shutil.copy(store.path, copy)
     assert read_answers(copy, experiment).total == 1
@@ -532,13 +536,13 @@ def test_a_locked_database_keeps_nothing_and_can_be_asked_again(store):
 
 def test_a_full_disk_keeps_nothing_and_can_be_asked_again(store):
     listener, trials = enrolled(store)
-    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
-    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = store.database.connection.execute("PRAGMA page_count").fetchone()
+    store.database.connection.execute(f"PRAGMA max_page_count = {pages}")
     message = answer_message(trials[0], right(store, trials[0]), playback=BIG)
     with pytest.raises(UnavailableError, match="database or disk is full"):
         keep(store, listener, message)
     assert store.state(listener).next == 1
-    store._db.execute("PRAGMA max_page_count = 100000")
+    store.database.connection.execute("PRAGMA max_page_count = 100000")
     assert keep(store, listener, message).next == 2
 
 
@@ -556,7 +560,7 @@ def test_a_write_that_fails_half_way_keeps_nothing(store):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert store.state(listener).next == 1
     assert keep(store, listener, message).next == 2
-    assert store._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert store.database.connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_who_answers_at_the_same_time_is_kept_once(store):
@@ -599,7 +603,7 @@ def test_a_database_of_something_else_is_refused(store, own, tmp_path):
         Store(tmp_path / "x.db", store.experiment)
     with pytest.raises(AudioMetamerError, match="cannot be used for answers"):
         Store(tmp_path / "no" / "x.db", store.experiment)
-    store._db.execute("PRAGMA user_version = 9")
+    store.database.connection.execute("PRAGMA user_version = 9")
     with pytest.raises(AudioMetamerError, match="has tables of version 9; this is for version 1"):
         Store(store.path, store.experiment)
 

@@ -10,8 +10,8 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.listening.tables import (
     LISTENER_COLUMNS,
     TRIAL_COLUMNS,
-    Listener,
-    Trial,
+    ListenerRow,
+    TrialRow,
     read_listeners,
     read_persons,
     read_trials,
@@ -43,8 +43,8 @@ def test_trials_come_back(tmp_path):
 
 def test_listeners_come_back(tmp_path):
     listeners = [
-        Listener(listener="1", group="young", headphones_correct=5, headphones_trials=6, questionnaire={"age": "30"}),
-        Listener(listener="2", finished=True, excluded=True, reason="asleep", questionnaire={"age": "", "=ears": "-2"}),
+        ListenerRow(listener="1", group="young", headphones_correct=5, headphones_trials=6, questionnaire={"age": "30"}),
+        ListenerRow(listener="2", finished=True, excluded=True, reason="asleep", questionnaire={"age": "", "=ears": "-2"}),
     ]
     write_listeners(tmp_path / "listeners.tsv", listeners)
     first, second = read_listeners(tmp_path / "listeners.tsv")
@@ -63,7 +63,7 @@ def test_listeners_come_back(tmp_path):
     ],
 )
 def test_strange_answers(tmp_path, answer, read):
-    trial = Trial(listener="1", trial=1, kind="practice", answer=answer, correct=False)
+    trial = TrialRow(listener="1", trial=1, kind="practice", answer=answer, correct=False)
     write_trials(tmp_path / "trials.tsv", [trial])
     assert read_trials(tmp_path / "trials.tsv") == [msgspec.structs.replace(trial, answer=read)]
     assert len((tmp_path / "trials.tsv").read_text().splitlines()) == 2
@@ -130,8 +130,8 @@ def test_columns_that_are_empty_may_be_missing_and_others_are_ignored_with_a_not
     with pytest.warns(AudioMetamerWarning, match=r"trials\.tsv: unknown columns are ignored: audio"):
         found = read_trials(path)
     assert found == [
-        Trial(listener="1", trial=1, kind="main", clip="c", layer="natural", correct=True),
-        Trial(listener="1", trial=2, kind="practice", correct=False),
+        TrialRow(listener="1", trial=1, kind="main", clip="c", layer="natural", correct=True),
+        TrialRow(listener="1", trial=2, kind="practice", correct=False),
     ]
 
 
@@ -164,7 +164,7 @@ def test_names_that_look_alike_are_equal(tmp_path):
     assert [(one.listener, one.group) for one in read_listeners(path)] == [
         ("Zo\N{LATIN SMALL LETTER E WITH DIAERESIS}", "young"), ("2", "very old"), ("3", ""),
     ]  # fmt: skip
-    trial = Trial(listener=" 2", trial=1, kind="main", clip="c", model="m ", layer=" relu0", correct=True)
+    trial = TrialRow(listener=" 2", trial=1, kind="main", clip="c", model="m ", layer=" relu0", correct=True)
     assert (trial.listener, trial.model, trial.layer) == ("2", "m", "relu0")
 
 
@@ -173,7 +173,7 @@ def test_a_column_of_listeners_that_is_nearly_known_is_not_passed_over(tmp_path)
     with pytest.warns(AudioMetamerWarning) as notices:
         (found,) = read_listeners(tmp_path / "listeners.tsv")
     assert [str(notice.message).partition(": ")[2] for notice in notices] == [
-        "column Group is taken for a question; if it is group, call it that"
+        "column Group is taken for a question; if it is group, rename it"
     ]
     assert (found.group, found.questionnaire) == ("", {"Group": "old", "age": "70"})
 
@@ -181,7 +181,7 @@ def test_a_column_of_listeners_that_is_nearly_known_is_not_passed_over(tmp_path)
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("listener\n1\n1\n", "line 3: listener 1 is there twice"),
+        ("listener\n1\n1\n", "line 3: listener 1 appears twice"),
         ("listener\theadphones_correct\n1\t5\n", "line 2: 5 right of 0 headphone trials"),
         ("name\n1\n", "has no column listener"),
     ],

@@ -56,4 +56,4 @@ def test_a_model_without_a_front_end_is_timed_too():
 )
 def test_seconds_of_a_metamer(method, steps, expected):
     timed = StepTime("relu1", batch_size=4, network=0.1, step=0.2, evidence=0.4)
-    assert timed.of_one_metamer(load_method(method), steps) == pytest.approx((expected * 0.2 + 0.4) / 4)
+    assert timed.seconds_per_metamer(load_method(method), steps) == pytest.approx((expected * 0.2 + 0.4) / 4)

@@ -11,8 +11,9 @@ import torch
 import audiometamer as am
 from audiometamer.io.tables import read_table
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import read_metamer, save_metamer, write_index
+from audiometamer.metamers.files import load_metamer, save_metamer
 from audiometamer.metamers.hearing import LOW_PROBABILITY, heard, notices, probabilities, share_above
+from audiometamer.metamers.index import write_index
 
 RATE = 20_000
 
@@ -115,7 +116,7 @@ def test_evidence_holds_the_probabilities_of_clip_and_metamer(vowel, tmp_path):
     assert made.evidence.classes == {"word": 3}
     assert any("below 0.9" in notice for notice in made.evidence.clip_notices) == (expected[0] < 0.9)
     path = save_metamer(tmp_path, made)
-    assert read_metamer(path).evidence.probabilities == made.evidence.probabilities
+    assert load_metamer(path).evidence.probabilities == made.evidence.probabilities
     (row,) = read_table(write_index(tmp_path))
     assert [float(row["probability_clip"]), float(row["probability_metamer"])] == pytest.approx(expected, abs=1e-4)
 

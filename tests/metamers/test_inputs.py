@@ -8,7 +8,7 @@ from own_networks import SAMPLE_RATE, SAMPLES, Keyword, Net, frozen
 import audiometamer as am
 from audiometamer.matching import Halving, NormalizedDescent, half_squared_error, relative_l2
 from audiometamer.matching.domains import Waveform
-from audiometamer.metamers.synthesis import settings_of
+from audiometamer.metamers.metamer import settings_of
 
 QUICK = {"steps": 3, "method": "feather2023"}
 
@@ -57,9 +57,9 @@ def test_gradients_are_on_for_the_synthesis_alone(model, context):
         (found,) = am.synthesize(model, noise(), "conv", **QUICK)  # an inference tensor, under inference_mode
         assert not torch.is_grad_enabled()
         am.Model(frozen(Keyword()) if context is torch.no_grad else model.network, sample_rate=SAMPLE_RATE, duration=0.1)
-        target = am.record(model, noise()[None], "conv")["conv"]
+        target = am.record(model, noise()[None], "conv")
         matched = am.match(
-            lambda x: am.record(model, x, "conv")["conv"], target, noise(1)[None], domain=Waveform(),
+            lambda x: am.record(model, x, "conv"), target, noise(1)[None], domain=Waveform(),
             optimizer=NormalizedDescent(Halving(0.1)), steps=2,
         )  # fmt: skip
     assert torch.equal(found.samples, expected.samples)

@@ -48,15 +48,15 @@ def test_a_null_that_comes_later_judges_what_is_made(synth, tmp_path):
     assert {record["verdict"]["passed"] for record in unjudged.values()} == {None}
     a_null().save("null.json")
     told = synth("--null", "null.json")
-    assert "2 of them were judged anew: 2 passed; 0 are attempted again" in told.out
+    assert "2 of them were judged again: 2 passed; 0 are attempted again" in told.out
     assert "no null distribution" not in told.err
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("metamers/*/*/*.wav")} == made
     for clip, record in records(tmp_path).items():
         assert record["verdict"]["passed"] is True
         assert record["earlier_verdicts"] == [{"verdict": unjudged[clip]["verdict"], "judged_by": unjudged[clip]["judged_by"]}]
     assert (tmp_path / "metamers" / "index.tsv").read_text().count("\tpassed\t") == 2
-    assert "judged anew" not in synth("--null", "null.json").out
-    assert "judged anew" not in synth().out  # without it the verdict is not taken back
+    assert "judged again" not in synth("--null", "null.json").out
+    assert "judged again" not in synth().out  # without it the verdict is not taken back
     assert (tmp_path / "metamers" / "index.tsv").read_text().count("\tpassed\t") == 2
 
 
@@ -67,7 +67,7 @@ def test_only_what_fails_is_attempted_again_and_what_it_was_is_kept(synth, tmp_p
     worse, better = sorted(snr, key=snr.get)
     sounds = {clip: (tmp_path / f"metamers/{clip}/tiny/relu0_seed0.wav").read_bytes() for clip in snr}
     a_null(snr[worse]).save("null.json")
-    assert "2 of them were judged anew: 1 passed; 1 are attempted again" in synth("--null", "null.json").out
+    assert "2 of them were judged again: 1 passed; 1 are attempted again" in synth("--null", "null.json").out
     after = records(tmp_path)
     assert len(after[better]["tries"]) == 1
     assert len(after[worse]["tries"]) > 1

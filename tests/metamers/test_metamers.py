@@ -3,7 +3,6 @@
 import dataclasses
 import threading
 
-import msgspec
 import numpy as np
 import pytest
 import scipy.io.wavfile
@@ -17,12 +16,13 @@ from audiometamer.io.hashes import file_sha256
 from audiometamer.matching.domains import Waveform
 from audiometamer.matching.losses import rectified, relative_l2, relative_l2_with_roots
 from audiometamer.metamers.criteria import NullDistribution
-from audiometamer.metamers.files import is_finished, read_metamer, save_metamer, write_index
+from audiometamer.metamers.files import find_metamer, load_metamer, save_metamer
+from audiometamer.metamers.index import write_index
+from audiometamer.metamers.metamer import settings_of
 from audiometamer.metamers.methods import METHODS, load_method
-from audiometamer.metamers.synthesis import _Job, _Run, iterate_metamers, settings_of
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.models.activations import record_taps
-from audiometamer.models.folding import folded
+from audiometamer.models.folding import faster_copy
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_they_are_metamers(metamers, tiny):
     for metamer in metamers:
         layer = metamer.evidence.settings.layer
         pair = torch.stack([metamer.clip.samples, metamer.samples])
-        natural, synthetic = am.record(tiny, pair, layer)[layer]
+        natural, synthetic = am.record(tiny, pair, layer)
         stored = metamer.evidence.similarity[layer]
         measured = am.similarity(natural, synthetic)
         assert measured["spearman_rho"] == pytest.approx(stored["spearman_rho"], abs=1e-4)
@@ -124,56 +124,6 @@ def test_the_first_layer_and_given_activations_have_no_layer_before(tiny, tiny_c
         assert not any("by the layer before" in tried.attempt for tried in metamer.evidence.tries)
 
 
-def test_signals_that_try_again_share_batches_and_the_others_leave(tiny, tiny_clip, monkeypatch):
-    """Eight seeds in batches of two; of each first batch one fails, and needs three attempts."""
-    batches = []
-
-    def attempt(self, jobs, number, matched_pass, waiting):
-        batches.append((number, [job.seed for job in jobs]))
-        for job in jobs:
-            job.tries.append(number)
-
-    monkeypatch.setattr(_Run, "_attempt", attempt)
-    monkeypatch.setattr(_Job, "wants", lambda self, attempt, before: self.seed % 2 == 1 and len(self.tries) < 3)
-    monkeypatch.setattr(_Job, "best", property(lambda self: (torch.zeros(1), Named(self.seed, []))))
-    jobs = [(tiny_clip, "relu1", seed) for seed in range(8)]
-    left = [metamer.evidence.seed for metamer in iterate_metamers(tiny, jobs, batch_size=2)]
-    assert batches == [(0, [0, 1]), (0, [2, 3]), (1, [1, 3]), (2, [1, 3]), (0, [4, 5]), (0, [6, 7]), (1, [5, 7]), (2, [5, 7])]
-    assert left == [0, 2, 1, 3, 4, 6, 5, 7]
-
-
-def test_a_batch_that_memory_has_no_room_for_is_halved(tiny, tiny_clip, monkeypatch):
-    whole, sizes = _Run._attempt, []
-
-    def attempt(self, jobs, number, matched_pass, waiting):
-        sizes.append(len(jobs))
-        if len(jobs) > 2:
-            raise torch.OutOfMemoryError("no room")
-        whole(self, jobs, number, matched_pass, waiting)
-
-    monkeypatch.setattr(_Run, "_attempt", attempt)
-    seeds = range(5)
-    with pytest.warns(am.AudioMetamerWarning, match="no memory for 5 signals; continuing with 2"):
-        found = am.synthesize(tiny, tiny_clip, "relu1", seed=seeds, steps=20, method="feather2023", batch_size=8)
-    assert sizes == [5, 2, 2, 1]
-    assert [metamer.evidence.settings.seed for metamer in found] == list(seeds)
-
-    def never(self, jobs, number, matched_pass, waiting):
-        raise torch.OutOfMemoryError("no room")
-
-    monkeypatch.setattr(_Run, "_attempt", never)
-    with pytest.raises(am.AudioMetamerError, match="cpu has no memory for one signal at relu1"):
-        am.synthesize(tiny, tiny_clip, "relu1")
-
-
-class Named(msgspec.Struct):
-    """In the place of evidence."""
-
-    seed: int
-    tries: list[int]
-    seconds: float = 0.0
-
-
 def test_a_model_that_cannot_be_copied_is_matched_as_it_is(tiny, tiny_clip):
     tiny.network.lock = threading.Lock()
     try:
@@ -215,7 +165,7 @@ def test_files_round_trip(tmp_path, metamers, tiny):
         rate, samples = scipy.io.wavfile.read(path)
         assert (rate, samples.dtype) == (4000, np.float32)
         np.testing.assert_array_equal(samples, metamer.samples)
-        back = read_metamer(path)
+        back = load_metamer(path)
         assert torch.equal(back.samples, metamer.samples)
         assert torch.equal(back.clip.samples, metamer.clip.samples)
         sums = {"signal_sha256": file_sha256(path), "original_sha256": file_sha256(path.with_name("original.wav"))}
@@ -238,24 +188,24 @@ def test_a_failed_metamer_is_written_too_and_says_so(tmp_path, metamers):
     assert "\tfailed\t" in write_index(tmp_path).read_text()
 
 
-def test_what_is_finished_is_known_by_its_settings(tmp_path, tiny, metamers):
+def test_what_find_metamer_is_known_by_its_settings(tmp_path, tiny, metamers):
     metamer = metamers[0]
     settings = metamer.evidence.settings
-    assert not is_finished(tmp_path, settings)
+    assert find_metamer(tmp_path, settings) is None
     path = save_metamer(tmp_path, metamer)
-    assert is_finished(tmp_path, settings)
+    assert torch.equal(find_metamer(tmp_path, settings).samples, metamer.samples)
     assert settings == settings_of(tiny, metamer.clip, settings.layer, settings.seed, method="default", steps=None)
     with pytest.raises(am.AudioMetamerError, match="exists and was made with another steps; choose another --out"):
-        is_finished(tmp_path, replace(settings, steps=3))
+        find_metamer(tmp_path, replace(settings, steps=3))
     path.with_suffix(".json").unlink()
-    assert not is_finished(tmp_path, settings)  # a WAV without its record is unfinished
+    assert find_metamer(tmp_path, settings) is None  # a WAV without its record is unfinished
 
 
 def test_a_damaged_record_is_one_line(tmp_path, metamers):
     path = save_metamer(tmp_path, metamers[0])
     path.with_suffix(".json").write_text("{")
     with pytest.raises(am.AudioMetamerError, match="is not the record of a metamer"):
-        read_metamer(path)
+        load_metamer(path)
 
 
 def test_the_figure_is_drawn(tmp_path, tiny, metamers):
@@ -285,9 +235,9 @@ def test_a_whole_step_stays_on_its_device_and_does_not_wait(network, layer):
     """From signals through front end and folded network to the next signals, on a device without data."""
     network = network.eval().requires_grad_(False).to("meta")
     model = am.Model(network, front_end=am.Cochleagram(), sample_rate=20_000, duration=2.0, check=False)
-    twin = folded(model, layer)
+    twin = faster_copy(model, layer)
     taps = {layer: twin.tap(layer)}
-    target = am.record(model, torch.zeros(2, 40_000, device="meta"), layer)[layer]
+    target = am.record(model, torch.zeros(2, 40_000, device="meta"), layer)
     signals = torch.zeros(2, 40_000, device="meta", requires_grad=True)
     optimizer = load_method("default").attempts[0].optimizer(10)
     state = optimizer.init(signals.detach())

@@ -10,7 +10,7 @@ from command_line import refused
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.metamers.files import read_metamer, save_metamer
+from audiometamer.metamers.files import load_metamer, save_metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
 
 MODEL = ("--model", "tiny_models:sound_model")
@@ -37,7 +37,7 @@ def test_files(tmp_path, tiny, tiny_clip):
     assert torch.equal(back.at("final"), given.at("final"))
     (metamer,) = am.synthesize(tiny, given, "final", steps=20)
     path = save_metamer(tmp_path, metamer)
-    again = read_metamer(path)
+    again = load_metamer(path)
     assert isinstance(again.clip, GivenTarget)
     assert torch.equal(again.clip.at("final"), given.at("final"))
     assert torch.equal(again.samples, metamer.samples)

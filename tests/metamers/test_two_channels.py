@@ -20,11 +20,12 @@ from audiometamer.cli import main
 from audiometamer.evaluation.collection import Natural, as_taken, check_presentable, gain_for
 from audiometamer.io.tables import read_table
 from audiometamer.matching.optimizers import Constant, NormalizedDescent
-from audiometamer.metamers.files import read_metamer, save_metamer, with_sums
+from audiometamer.metamers.files import load_metamer, save_metamer
+from audiometamer.metamers.saving import with_checksums
 from audiometamer.models.loading import load_model
 from audiometamer.signals.audio import resample
 from audiometamer.signals.files import read_signal, write_signal
-from audiometamer.signals.presentation import Settings, in_sequence, presented
+from audiometamer.signals.presentation import PresentationSettings, in_sequence, presentation_copy
 from audiometamer.stimuli.verify import verify
 
 READ = {"sample_rate": tiny.RATE, "duration": tiny.SECONDS}
@@ -176,7 +177,7 @@ def test_a_metamer_keeps_what_its_layer_knows_of_both_ears(recording, model):
     assert level_difference(level.samples) == pytest.approx(20 * np.log10(3), abs=0.05)
     assert float(level.samples.square().mean().sqrt()) == pytest.approx(0.1, rel=1e-2)
     with torch.no_grad():
-        correlations = am.record(model, torch.stack([clip.samples, time.samples]), "correlation")["correlation"]
+        correlations = am.record(model, torch.stack([clip.samples, time.samples]), "correlation")
     assert (correlations.argmax(1) - tiny.LAGS).tolist() == [3, 3]
     assert abs(level_difference(time.samples)) < 1
     assert time.evidence.verdict.labels == {"word": ("left", "left")}
@@ -186,9 +187,9 @@ def test_a_metamer_keeps_what_its_layer_knows_of_both_ears(recording, model):
 def test_a_step_is_normalised_over_both_channels_together(model):
     start = model.domain.start((2, 1000), seeds=[0], dtype=torch.float32, device="cpu")
     clip = torch.from_numpy(tones((0.3, 0.1)).astype(np.float32))
-    target = am.record(model, clip[None], "powers")["powers"]
+    target = am.record(model, clip[None], "powers")
     found = am.match(
-        lambda signals: am.record(model, signals, "powers")["powers"], target, start, domain=model.domain,
+        lambda signals: am.record(model, signals, "powers"), target, start, domain=model.domain,
         optimizer=NormalizedDescent(Constant(0.1)), steps=1,
     ).signals[0]  # fmt: skip
     left, right = (found - start[0]).norm(dim=-1).tolist()
@@ -209,10 +210,10 @@ def test_a_cochleagram_hears_each_channel():
 def test_what_is_saved_reads_back(recording, model):
     (made,) = am.synthesize(model, am.read_clip(recording, **READ, channels=2), "powers", steps=5)
     path = save_metamer(Path("out"), made)
-    back = read_metamer(path)
+    back = load_metamer(path)
     assert torch.equal(back.samples, made.samples)
     assert torch.equal(back.clip.samples, made.clip.samples)
-    assert back.evidence == with_sums(made.evidence, path, path.with_name("original.wav"))
+    assert back.evidence == with_checksums(made.evidence, path, path.with_name("original.wav"))
 
 
 def test_a_clip_for_another_model_keeps_its_channels(model):
@@ -233,19 +234,19 @@ def test_a_clip_for_another_model_keeps_its_channels(model):
 
 
 def test_a_presentation_copy_keeps_the_difference_in_level(recording):
-    copy = presented(recording, Settings(sample_rate=48_000, level=-30.0))
+    copy = presentation_copy(recording, PresentationSettings(sample_rate=48_000, level=-30.0))
     assert copy.shape == (12_000, 2)
     assert 10 * np.log10(np.square(copy).mean()) == pytest.approx(-30, abs=1e-9)
     assert level_difference(copy.T) == pytest.approx(20 * np.log10(3), abs=0.01)
-    scaled = presented(recording, Settings(sample_rate=48_000, level=None, factor=0.5))
+    scaled = presentation_copy(recording, PresentationSettings(sample_rate=48_000, level=None, factor=0.5))
     np.testing.assert_allclose(scaled[2000:-2000, 0].max(), 0.15, rtol=1e-3)
 
 
 def test_a_mono_sound_among_pairs_plays_at_both_ears():
     mono, pair = np.array([1.0, 2.0]), np.array([[3.0, 4.0]])
-    found = in_sequence([mono, pair], 2 / 48_000, Settings())
+    found = in_sequence([mono, pair], 2 / 48_000, PresentationSettings())
     np.testing.assert_array_equal(found, [[1, 1], [2, 2], [0, 0], [0, 0], [3, 4]])
-    np.testing.assert_array_equal(in_sequence([mono, mono], 1 / 48_000, Settings()), [1, 2, 0, 1, 2])
+    np.testing.assert_array_equal(in_sequence([mono, mono], 1 / 48_000, PresentationSettings()), [1, 2, 0, 1, 2])
 
 
 def test_synth_report_null_and_record(recording, capsys):

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 import audiometamer as am
+from audiometamer.matching.batch import select_state, stack_states
 from audiometamer.matching.domains import Gaussian
 from audiometamer.matching.optimizers import Cosine, NormalizedDescent
+from audiometamer.matching.stopping import Stuck
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
-from audiometamer.metamers.methods import stuck_after
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.unfinished import Checkpoints, alone, load_unfinished, resumes, save_unfinished, together
+from audiometamer.metamers.unfinished import Checkpoints, can_resume, load_unfinished, save_unfinished
 
 
 class Stopped(Exception):
@@ -28,7 +29,7 @@ def test_a_match_goes_on_to_the_bit():
         "domain": Gaussian(), "optimizer": NormalizedDescent(Cosine(0.5, 60), momentum=0.9), "steps": 60, "report_every": 10,
     }  # fmt: skip
     start = torch.zeros(3, 10, dtype=torch.float64)
-    whole = am.match(lambda x: x @ a.T, target, start, stop=stuck_after(30), **options)
+    whole = am.match(lambda x: x @ a.T, target, start, stop=Stuck(30), **options)
     assert whole.steps.tolist() == [60, 30, 60]
     kept = {}
 
@@ -38,10 +39,10 @@ def test_a_match_goes_on_to_the_bit():
             raise Stopped
 
     with pytest.raises(Stopped):
-        am.match(lambda x: x @ a.T, target, start, stop=stuck_after(30), save=save, **options)
+        am.match(lambda x: x @ a.T, target, start, stop=Stuck(30), save=save, **options)
     assert kept["active"].tolist() == [0, 2]
-    halfway = together([alone(kept["state"], 0), alone(kept["state"], 1)], torch.device("cpu"))
-    rest = am.match(lambda x: x @ a.T, target[[0, 2]], start[[0, 2]], stop=stuck_after(30), halfway=halfway, **options)
+    state = stack_states([select_state(kept["state"], 0), select_state(kept["state"], 1)], torch.device("cpu"))
+    rest = am.match(lambda x: x @ a.T, target[[0, 2]], start[[0, 2]], stop=Stuck(30), resume_from=state, **options)
     assert torch.equal(rest.signals, whole.signals[[0, 2]])
     assert rest.loss_steps == whole.loss_steps
     assert torch.equal(rest.losses, whole.losses[[0, 2]])
@@ -81,7 +82,7 @@ def test_what_was_made_otherwise_is_begun_again(tiny, tiny_clip, tmp_path):
         am.synthesize(tiny, tiny_clip, "relu1", checkpoints=Checkpoints(lambda _: path, stop=lambda: next(steps) == 30), steps=60)
     kept = load_unfinished(path)
     assert kept is not None
-    assert kept.halfway.step == 30
+    assert kept.state.step == 30
     assert Checkpoints(lambda _: path).load(kept.settings, kept.fingerprint) is not None
     assert Checkpoints(lambda _: path).load(kept.settings, "of another version") is None
     (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", checkpoints=Checkpoints(lambda _: path), steps=40)
@@ -93,11 +94,11 @@ def test_checkpoints_come_by_the_clock_and_are_whole(tiny, tiny_clip, tmp_path):
     path = tmp_path / "a folder" / "kept.safetensors"
     (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", checkpoints=Checkpoints(lambda _: path, every=0.0), steps=10)
     kept = load_unfinished(path)
-    assert kept.halfway.step == 9
+    assert kept.state.step == 9
     assert kept.seconds <= metamer.evidence.seconds
     save_unfinished(tmp_path / "again.safetensors", kept)
     again = load_unfinished(tmp_path / "again.safetensors")
-    assert torch.equal(again.halfway.parameters, kept.halfway.parameters)
+    assert torch.equal(again.state.parameters, kept.state.parameters)
     assert (again.settings, again.tries, again.attempt, again.best) == (kept.settings, kept.tries, kept.attempt, kept.best)
 
 
@@ -109,7 +110,7 @@ def test_what_is_no_checkpoint(tmp_path, content):
     settings = Settings("c", "0", "m", "1", "relu0", 0, "default", 20, "inversion")
     with pytest.warns(am.AudioMetamerWarning, match=r"kept\.safetensors is not a checkpoint: .*; its metamer is begun again"):
         assert Checkpoints(lambda _: tmp_path / "kept.safetensors").load(settings, "") is None
-    assert not resumes(tmp_path / "kept.safetensors", seed=0, attempts=0)
+    assert not can_resume(tmp_path / "kept.safetensors", seed=0, attempts=0)
     assert load_unfinished(tmp_path / "none.safetensors") is None
 
 
@@ -118,6 +119,6 @@ def test_what_is_left_over_from_before_a_metamer_was_finished_does_not_resume_it
     stopped = Checkpoints(lambda _: path, stop=lambda: True)
     with pytest.raises(KeyboardInterrupt):
         am.synthesize(tiny, tiny_clip, "relu1", steps=20, checkpoints=stopped)
-    assert resumes(path, seed=0, attempts=0)  # it has no attempt to its end
-    assert not resumes(path, seed=0, attempts=1)  # the metamer has: it was finished, and then the process was killed
-    assert not resumes(tmp_path / "none.safetensors", seed=0, attempts=0)
+    assert can_resume(path, seed=0, attempts=0)  # it has no attempt to its end
+    assert not can_resume(path, seed=0, attempts=1)  # the metamer has: it was finished, and then the process was killed
+    assert not can_resume(tmp_path / "none.safetensors", seed=0, attempts=0)

@@ -160,7 +160,7 @@ def test_straight_through_at_the_recorded_relu_only(inplace):
     gradients = []
     for layer, through in (("relu1", True), ("relu1", False), ("relu0", True)):
         x = torch.tensor([[-2.0, 0.5, 3.0, 0.0]], requires_grad=True)
-        out = am.record(model, x, layer, straight_through=through)[layer]
+        out = am.record(model, x, layer, straight_through=through)
         assert out.tolist()[0][:3] == ([0, 0, 2] if layer == "relu1" else [0, 0.5, 3])
         gradients.append(torch.autograd.grad(out.sum(), x)[0][0, :3].tolist())
     assert gradients == [[0, 1, 1], [0, 0, 1], [1, 1, 1]]
@@ -182,7 +182,7 @@ def test_what_a_relu_is_given(inplace):
     """x = (−2, 0.5, 3): relu0 is given x and relu1 relu0's output − 1; recording it changes neither."""
     model = make(TwoReLUs(inplace))
     x = torch.tensor([[-2.0, 0.5, 3.0, 0.0]])
-    taps = {"before0": model.tap("relu0").before(), "before1": model.tap("relu1").before(), "relu1": model.tap("relu1")}
+    taps = {"before0": model.tap("relu0").input_tap(), "before1": model.tap("relu1").input_tap(), "relu1": model.tap("relu1")}
     found = record_taps(model, lambda: model(x), taps)
     assert found["before0"].tolist() == [[-2, 0.5, 3, 0]]
     assert found["before1"].tolist() == [[-1, -0.5, 2, -1]]
@@ -205,9 +205,9 @@ class Pooled(nn.Module):
 
 def test_the_relu_that_a_layer_pools():
     model = make(Pooled())
-    assert model.relu_pooled_by("pool") == Tap("network.relu", 1)
+    assert model.find_pooled_relu("pool") == Tap("network.relu", 1)
     for layer in ("other", "linear", "last", "relu@0"):
-        assert model.relu_pooled_by(layer) is None
+        assert model.find_pooled_relu(layer) is None
 
 
 def test_a_layer_that_is_never_called(signals):

@@ -98,7 +98,7 @@ def test_logits_that_are_not_finite_never_give_a_label():
 
     model = model_of(Breaks(), list("abc"))
     logits = model.logits(model(torch.stack([torch.zeros(SAMPLES), torch.ones(SAMPLES)])))["word"]
-    assert model.heard("word", logits[0]) in "abc"
-    assert model.heard("word", logits[1]) == "(logits not finite)"
+    assert model.predicted_label("word", logits[0]) in "abc"
+    assert model.predicted_label("word", logits[1]) == "(logits not finite)"
     with pytest.raises(am.AudioMetamerError, match=r"the logits of net for 'clip0' \(word\) are not all finite"):
         am.synthesize(model, torch.ones(SAMPLES), "conv", steps=2)

@@ -13,8 +13,9 @@ import torch
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.io.tables import read_table
-from audiometamer.metamers.files import evidence_of, read_metamer, save_metamer
+from audiometamer.metamers.files import load_metamer, save_metamer
 from audiometamer.metamers.results import read_results
+from audiometamer.metamers.saving import evidence_from_result
 from audiometamer.signals.audio import ClipSource
 from audiometamer.signals.clip_names import excerpt_name, recording_of
 from audiometamer.stimuli.items import expand
@@ -103,7 +104,7 @@ def test_two_excerpts_of_one_file_lie_side_by_side_in_python(recording):
     for path, clip in zip(paths, clips, strict=True):
         found, start = source(path.with_suffix(".json")), clip.source.start
         assert found == {"path": "a.wav", "sha256": sha256_of(recording), "start": start, "duration": 0.25}
-        back = read_metamer(path).clip
+        back = load_metamer(path).clip
         assert (back.name, back.source) == (clip.name, clip.source)
         assert torch.equal(back.samples, clip.samples)
 
@@ -134,7 +135,7 @@ def test_what_an_earlier_version_made_of_an_excerpt_is_recognised(recording, cap
     assert record.with_suffix(".wav").stat().st_mtime_ns == before
     assert main(["synth", "a.wav", *SYNTH, "--start", "0.5"]) == 0
     assert sorted(path.name for path in Path("metamers").iterdir() if path.is_dir()) == ["a", "a@0.5s"]
-    assert read_metamer(record).clip.source is None
+    assert load_metamer(record).clip.source is None
 
 
 def items(text: str = PLAN):
@@ -147,7 +148,7 @@ def test_a_plan_takes_several_excerpts_of_one_recording(recording, capsys):
     with pytest.warns(am.AudioMetamerWarning, match="padded with silence"):
         assert [item.identity.settings.clip for item in items()] == ["a", "a@0.25s", "a@0.5-0.6s", "a@0.5s"]
     assert main(["run", "plan.toml"]) == 0
-    found = [evidence_of(result) for result in read_results(Path("set"))]
+    found = [evidence_from_result(result) for result in read_results(Path("set"))]
     assert len(found) == 4
     starts = {evidence.settings.clip: (evidence.source.start, evidence.source.duration) for evidence in found}
     assert starts == {"a": (0.0, 0.25), "a@0.25s": (0.25, 0.25), "a@0.5-0.6s": (0.5, 0.1), "a@0.5s": (0.5, 0.25)}

@@ -67,7 +67,7 @@ def test_a_convolution_by_hand():
     weight = model.network.network.conv.lin.weight
     x = ring().x
     mean = (x + x.roll(1, 0) + x.roll(-1, 0)) / 3
-    torch.testing.assert_close(am.record(model, x[None], "conv")["conv"][0], mean @ weight.T)
+    torch.testing.assert_close(am.record(model, x[None], "conv")[0], mean @ weight.T)
 
 
 def test_a_model_knows_what_its_signals_are():
@@ -81,7 +81,7 @@ def test_a_model_knows_what_its_signals_are():
 
 def matched(model, target, layer, steps=150):
     return am.match(
-        lambda signals: am.record(model, signals, layer, straight_through=True)[layer],
+        lambda signals: am.record(model, signals, layer, straight_through=True),
         target,
         model.domain.start(model.signal_shape, seeds=range(len(target)), dtype=torch.float64, device="cpu"),
         domain=model.domain,
@@ -95,9 +95,9 @@ def test_metamers_of_real_features(layer, snr_db):
     graph = KarateClub()[0]
     graph.x = torch.randn(34, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     model = model_of(graph)
-    target = am.record(model, graph.x[None], layer)[layer].expand(2, -1, -1)
+    target = am.record(model, graph.x[None], layer).expand(2, -1, -1)
     signals = matched(model, target, layer)
-    for t, a in zip(target, am.record(model, signals, layer)[layer], strict=True):
+    for t, a in zip(target, am.record(model, signals, layer), strict=True):
         assert am.similarity(t, a)["snr_db"] > snr_db
     assert abs(feature_cosine(*signals)) < 0.9
 
@@ -106,11 +106,11 @@ def test_metamers_of_binary_features():
     graph = KarateClub()[0]
     graph.x = graph.x.double()
     model = model_of(graph, convolution=SAGEConv)
-    target = am.record(model, graph.x[None], "conv")["conv"].expand(2, -1, -1)
+    target = am.record(model, graph.x[None], "conv").expand(2, -1, -1)
     signals = matched(model, target, "conv")
     assert signals.sum((1, 2)).tolist() == [34, 34]
     start = model.domain.signals(model.domain.start((34, 34), seeds=[0, 1], dtype=torch.float64, device="cpu"))
-    before, after = (am.record(model, s, "conv")["conv"] for s in (start, signals))
+    before, after = (am.record(model, s, "conv") for s in (start, signals))
     for i in range(2):
         assert am.similarity(target[i], before[i])["snr_db"] < 1
         assert am.similarity(target[i], after[i])["snr_db"] > 6

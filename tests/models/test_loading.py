@@ -13,7 +13,7 @@ import torch
 import audiometamer as am
 from audiometamer.jobs.workers import interruptible
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
-from audiometamer.models.loading import build, save_weights
+from audiometamer.models.model_folder import build_model, save_weights
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def folder(tmp_path):
         WeightsCard("weights.safetensors", ""), {"word": ["yes", "no"]},
     )  # fmt: skip
     torch.manual_seed(0)
-    sha = save_weights(build(card).network, tmp_path / "weights.safetensors")
+    sha = save_weights(build_model(card).network, tmp_path / "weights.safetensors")
     card = msgspec.structs.replace(card, weights=WeightsCard("weights.safetensors", sha))
     (tmp_path / "model.toml").write_bytes(msgspec.toml.encode(card))
     return tmp_path
@@ -50,7 +50,7 @@ def test_a_folder_is_loaded(folder):
             "width = 0.03",
             r"CochCNN9: of another shape: conv0\.weight, batchnorm1\.weight, batchnorm1\.bias and 13 more$",
         ),
-        ('preset = "feather2023"', 'preset = "ear"', "no cochleagram preset 'ear'"),
+        ('preset = "feather2023"', 'preset = "ear"', "no front end 'ear'; there are feather2023, "),
         ("sample_rate = 20000", "sample_rate = = 20000", "model.toml: .*"),
         (
             'file = "weights.safetensors"',
@@ -69,7 +69,7 @@ def test_a_wrong_card_is_one_line(folder, old, new, message):
 
 
 def test_weights_of_another_hash(folder):
-    state = build(msgspec.toml.decode((folder / "model.toml").read_bytes(), type=Card)).network
+    state = build_model(msgspec.toml.decode((folder / "model.toml").read_bytes(), type=Card)).network
     save_weights(state, folder / "weights.safetensors")
     with pytest.raises(am.AudioMetamerError, match=r"has SHA-256 .* but its card says .*: a changed file"):
         am.load_model(folder)

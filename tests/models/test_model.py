@@ -104,7 +104,7 @@ def test_what_a_sound_model_needs():
 
 def test_the_gradient_passes_at_the_bounds_and_not_beyond():
     x = torch.tensor([[-1.5, -1.0, 0.5, 1.0, 1.5, 0.0]], requires_grad=True)
-    limited = wrap(linear()).limited(x)
+    limited = wrap(linear()).clamp(x)
     assert limited.tolist() == [[-1.0, -1.0, 0.5, 1.0, 1.0, 0.0]]
     limited.sum().backward()
     assert x.grad.tolist() == [[0.0, 1.0, 1.0, 1.0, 0.0, 1.0]]

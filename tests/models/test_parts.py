@@ -71,7 +71,7 @@ def test_what_activations_do_not_have(text, activations, message):
 
 def test_a_part_is_a_layer_wherever_a_layer_is(tiny, tiny_clip):
     signals = tiny_clip.samples[None]
-    whole = am.record(tiny, signals, "relu0")["relu0"]
+    whole = am.record(tiny, signals, "relu0")
     parts = ["relu0/channels=2:5", "relu0/average=time", "relu0"]
     found = am.record(tiny, signals, parts)
     assert torch.equal(found[parts[0]], whole[:, 2:5])
@@ -107,8 +107,8 @@ def test_items_of_a_signal_are_put_together_again():
     model = am.Model(network, signal_shape=(20,), labels=["a", "b"])
     signals = torch.randn(3, 20).clamp(*model.bounds)
     expected = signals.view(3, 5, 4) @ network.linear.weight.T + network.linear.bias
-    torch.testing.assert_close(am.record(model, signals, "linear")["linear"], expected)
-    assert am.record(model, signals, "end")["end"].shape == (3, 2)
+    torch.testing.assert_close(am.record(model, signals, "linear"), expected)
+    assert am.record(model, signals, "end").shape == (3, 2)
     both = am.synthesize(model, [am.Clip(str(i), s, None) for i, s in enumerate(signals)], "linear", steps=300)
     assert all(m.evidence.similarity["linear"]["snr_db"] > 20 for m in both)
 

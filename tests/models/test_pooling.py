@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from audiometamer.models.pooling import knows_regions, max_contribution
+from audiometamer.models.pooling import max_contribution, supports_max_contribution
 from audiometamer.networks.hann import HannPool2d
 from audiometamer.networks.same import SameAvgPool2d, SameMaxPool2d
 
@@ -32,7 +32,7 @@ POOLS = [
 @pytest.mark.parametrize(("pool", "shape", "weight"), POOLS, ids=repr)
 def test_waking_the_largest_unit_of_a_silent_region_begins_at_its_share(pool, shape, weight):
     """The share is the largest of the units that add anything to the region, times what one unit counts."""
-    assert knows_regions(pool)
+    assert supports_max_contribution(pool)
     x = -torch.rand(1, 2, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 0.1
     share = max_contribution(pool, x)
     assert share.shape == pool(x).shape
@@ -42,6 +42,6 @@ def test_waking_the_largest_unit_of_a_silent_region_begins_at_its_share(pool, sh
 
 
 def test_what_is_no_pool_with_regions():
-    assert not knows_regions(nn.Linear(2, 2))
-    assert not knows_regions(nn.MaxPool1d(2, return_indices=True))
-    assert not knows_regions(nn.LPPool1d(2, 2))
+    assert not supports_max_contribution(nn.Linear(2, 2))
+    assert not supports_max_contribution(nn.MaxPool1d(2, return_indices=True))
+    assert not supports_max_contribution(nn.LPPool1d(2, 2))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics import QuestPlus, Trial, grid, psi
-from audiometamer.psychophysics.psychometric import Psychometric
+from audiometamer.psychophysics import AdaptiveTrial, QuestPlus, psi, spaced_levels
+from audiometamer.psychophysics.psychometric import PsychometricFunction
 
 SHAPES = "there are logistic, gaussian, weibull, and weibull takes 'log'"
 SMALL = {"levels": (1.0, 2, 3, 4), "thresholds": (1.0, 2, 3), "slopes": (1.0, 2.0), "guess": 0.5}
@@ -22,7 +22,7 @@ def run(procedure, answers):
     for answer in answers:
         level = procedure.next(trials)
         levels.append(round(20 * math.log10(level)))
-        trials.append(Trial(level, answer == "R"))
+        trials.append(AdaptiveTrial(level, answer == "R"))
     return levels, trials
 
 
@@ -60,7 +60,7 @@ def test_psi_is_watson_s_run_of_threshold_and_slope():
 def expected_entropy(procedure, trials, level):
     """All listeners one by one, each posterior after each answer to come, as the method is defined."""
     cells = list(itertools.product(procedure.thresholds, procedure.slopes, procedure.lapses))
-    listeners = [Psychometric("logistic", m, b, procedure.guess, lapse, 0.0) for m, b, lapse in cells]
+    listeners = [PsychometricFunction("logistic", m, b, procedure.guess, lapse, 0.0) for m, b, lapse in cells]
 
     def likelihoods(trials):
         return np.array([math.prod(p if c else 1 - p for p, c in ((float(f(x)), c) for x, c in trials)) for f in listeners])
@@ -68,7 +68,7 @@ def expected_entropy(procedure, trials, level):
     now = likelihoods(trials) / likelihoods(trials).sum()
     total = 0.0
     for correct in (True, False):
-        answer = likelihoods([Trial(level, correct)])
+        answer = likelihoods([AdaptiveTrial(level, correct)])
         after = now * answer / (now @ answer)
         total -= (now @ answer) * float(after @ np.log(after))
     return total
@@ -77,7 +77,7 @@ def expected_entropy(procedure, trials, level):
 @pytest.mark.parametrize("answers", [(), (1,), (1, 1, 0), (0, 1, 1, 0, 1)])
 def test_the_next_level_is_that_of_the_least_expected_entropy(answers):
     procedure = QuestPlus(**SMALL, lapses=(0.0, 0.05))
-    trials = [Trial(1.3 + 0.7 * k, bool(answer)) for k, answer in enumerate(answers)]
+    trials = [AdaptiveTrial(1.3 + 0.7 * k, bool(answer)) for k, answer in enumerate(answers)]
     entropies = [expected_entropy(procedure, trials, level) for level in procedure.levels]
     assert procedure.next(trials) == procedure.levels[int(np.argmin(entropies))]
 
@@ -86,8 +86,8 @@ def test_the_posterior_by_hand():
     """Two thresholds, a right answer at 1 and a wrong one at 2, chance 0: likelihoods ½ · (1 - F(1)) and F(-1) · ½ are equal."""
     procedure = QuestPlus(levels=(1, 2), thresholds=(1, 2), slopes=(1,), lapses=(0,), guess=0.0)
     one = 1 / (1 + math.exp(-1))
-    assert procedure.posterior([Trial(1.0, True)]) == pytest.approx(np.array([0.5, 1 - one]) / (1.5 - one))
-    assert procedure.posterior([Trial(1.0, True), Trial(2.0, False)]) == pytest.approx([0.5, 0.5])
+    assert procedure.posterior([AdaptiveTrial(1.0, True)]) == pytest.approx(np.array([0.5, 1 - one]) / (1.5 - one))
+    assert procedure.posterior([AdaptiveTrial(1.0, True), AdaptiveTrial(2.0, False)]) == pytest.approx([0.5, 0.5])
 
 
 def test_the_target_is_heeded():
@@ -95,22 +95,24 @@ def test_the_target_is_heeded():
     settings = {**SMALL, "thresholds": (2.0,), "slopes": (2.0,), "lapses": (0.02,)}
     for target in (math.sqrt(0.5), 0.75, 0.794):
         f = (target - 0.5) / 0.48
-        found = QuestPlus(**settings, target=target).threshold([Trial(2.0, True)])
+        found = QuestPlus(**settings, target=target).threshold([AdaptiveTrial(2.0, True)])
         assert found.level == pytest.approx(2 + math.log(f / (1 - f)) / 2)
         for shape in ("logistic", "gaussian"):
             level = QuestPlus(**settings, target=target, shape=shape).threshold([]).level
-            assert float(Psychometric(shape, 2.0, 2.0, 0.5, 0.02, 0.0)(level)) == pytest.approx(target)
+            assert float(PsychometricFunction(shape, 2.0, 2.0, 0.5, 0.02, 0.0)(level)) == pytest.approx(target)
     level = QuestPlus(**{**settings, "shape": "weibull", "spacing": "log"}, target=0.75).threshold([]).level
-    assert float(Psychometric("weibull", 2.0, 2.0, 0.5, 0.02, 0.0)(level)) == pytest.approx(0.75)
+    assert float(PsychometricFunction("weibull", 2.0, 2.0, 0.5, 0.02, 0.0)(level)) == pytest.approx(0.75)
 
 
 def test_the_estimate_is_of_the_reached_levels():
     """Levels come out higher than wished, by 2 and some scatter; the listener's threshold is found where it is."""
-    procedure = psi(levels=grid(0, 40, 41), thresholds=grid(0, 40, 41), slopes=(0.5, 1.0, 2.0), guess=0.5, trials=150)
-    listener, rng, trials = Psychometric("logistic", 20.0, 1.0, 0.5, 0.02, 0.0), np.random.default_rng(0), []
+    procedure = psi(
+        levels=spaced_levels(0, 40, 41), thresholds=spaced_levels(0, 40, 41), slopes=(0.5, 1.0, 2.0), guess=0.5, trials=150
+    )
+    listener, rng, trials = PsychometricFunction("logistic", 20.0, 1.0, 0.5, 0.02, 0.0), np.random.default_rng(0), []
     while (level := procedure.next(trials)) is not None:
         reached = level + 2 + rng.standard_normal()
-        trials.append(Trial(reached, bool(rng.random() < listener(reached))))
+        trials.append(AdaptiveTrial(reached, bool(rng.random() < listener(reached))))
     estimate = procedure.threshold(trials)
     assert estimate.low < listener.level(0.5 ** (1 / 3)) < estimate.high
     assert estimate.high - estimate.low < 4
@@ -118,28 +120,28 @@ def test_the_estimate_is_of_the_reached_levels():
 
 
 def test_listeners_beyond_the_range_are_told():
-    procedure = psi(levels=grid(0, 10, 11), thresholds=grid(0, 10, 11), slopes=(2.0,), guess=0.5, trials=30)
+    procedure = psi(levels=spaced_levels(0, 10, 11), thresholds=spaced_levels(0, 10, 11), slopes=(2.0,), guess=0.5, trials=30)
     for answer in (True, False):
         trials = []
         while (level := procedure.next(trials)) is not None:
-            trials.append(Trial(level, answer))
+            trials.append(AdaptiveTrial(level, answer))
         assert procedure.threshold(trials).at_bound
         assert abs(trials[9].level - (0 if answer else 10)) <= 1
     assert trials[-1].level == 10  # nothing is left to be told by any level: the easiest
-    assert not procedure.threshold([Trial(8.0, True)] * 6 + [Trial(3.0, False)] * 3).at_bound
+    assert not procedure.threshold([AdaptiveTrial(8.0, True)] * 6 + [AdaptiveTrial(3.0, False)] * 3).at_bound
 
 
 def test_no_answer_is_impossible():
     """Without lapses, and wrong far above every threshold: probabilities are rounded to 1, the posterior is still one."""
     procedure = QuestPlus(**SMALL, lapses=(0.0,))
-    weights = procedure.posterior([Trial(1e3, False), Trial(2.0, True)])
+    weights = procedure.posterior([AdaptiveTrial(1e3, False), AdaptiveTrial(2.0, True)])
     assert weights.sum() == pytest.approx(1)
     assert (weights > 0).all()
 
 
 def test_it_is_as_sure_as_it_may_be():
     """Of listeners drawn from the prior itself, any posterior's mean has no bias, and its 95 % interval holds 95 %."""
-    levels = grid(0, 10, 41)
+    levels = spaced_levels(0, 10, 41)
     procedure = QuestPlus(levels=levels, thresholds=levels, slopes=(1, 2), lapses=(0.0, 0.05), guess=1 / 3, target=0.6)
     rng, n = np.random.default_rng(5), 400
     truth, found = np.empty(n), np.empty((n, 3))
@@ -147,7 +149,9 @@ def test_it_is_as_sure_as_it_may_be():
         cell = rng.integers(procedure.targets.size)
         truth[k] = procedure.targets[cell]
         at = rng.choice(levels, 25)
-        trials = [Trial(float(x), bool(c)) for x, c in zip(at, rng.random(25) < procedure.correct(at)[:, cell], strict=True)]
+        trials = [
+            AdaptiveTrial(float(x), bool(c)) for x, c in zip(at, rng.random(25) < procedure.correct(at)[:, cell], strict=True)
+        ]
         found[k] = procedure.threshold(trials)[:3]
     errors = found[:, 0] - truth
     assert abs(errors.mean()) < 3 * errors.std() / math.sqrt(n)
@@ -178,21 +182,21 @@ def test_settings_that_do_not_fit(changes, message):
 
 def test_trials_that_do_not_fit():
     with pytest.raises(AudioMetamerError, match="3 trials of a procedure that ended after 2"):
-        QuestPlus(**SMALL, trials=2).next([Trial(1.0, True)] * 3)
+        QuestPlus(**SMALL, trials=2).next([AdaptiveTrial(1.0, True)] * 3)
     with pytest.raises(AudioMetamerError, match="a level of -1; levels must be positive"):
-        QuestPlus(**SMALL, spacing="log").next([Trial(-1.0, True)])
-    assert QuestPlus(**SMALL, trials=2).next([Trial(1.0, True)] * 2) is None
+        QuestPlus(**SMALL, spacing="log").next([AdaptiveTrial(-1.0, True)])
+    assert QuestPlus(**SMALL, trials=2).next([AdaptiveTrial(1.0, True)] * 2) is None
 
 
 def test_a_grid_has_its_ends_exactly():
-    assert grid(0.1, 10, 3, spacing="log") == pytest.approx((0.1, 1, 10))
-    assert grid(0.1, 7.7, 40, spacing="log")[::39] == (0.1, 7.7)
-    assert grid(1, 3, 5) == (1, 1.5, 2, 2.5, 3)
+    assert spaced_levels(0.1, 10, 3, spacing="log") == pytest.approx((0.1, 1, 10))
+    assert spaced_levels(0.1, 7.7, 40, spacing="log")[::39] == (0.1, 7.7)
+    assert spaced_levels(1, 3, 5) == (1, 1.5, 2, 2.5, 3)
     with pytest.raises(AudioMetamerError, match="1 levels from 0 to 1; there must be two or more, and they must rise"):
-        grid(0, 1, 1)
+        spaced_levels(0, 1, 1)
 
 
 def test_what_is_done_is_the_share_of_the_trials():
-    levels = grid(1, 10, 5)
+    levels = spaced_levels(1, 10, 5)
     procedure = psi(levels=levels, thresholds=levels, slopes=(1.0,), guess=0.5, trials=4)
-    assert [procedure.done([Trial(1, True)] * n) for n in range(5)] == [0, 0.25, 0.5, 0.75, 1]
+    assert [procedure.progress([AdaptiveTrial(1, True)] * n) for n in range(5)] == [0, 0.25, 0.5, 0.75, 1]

@@ -9,17 +9,26 @@ import numpy as np
 import pytest
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics import Answer, Interleaving, QuestPlus, Staircase, Trial, grid, psi, weighted
+from audiometamer.psychophysics import (
+    AdaptiveTrial,
+    InterleavedTrial,
+    Interleaving,
+    QuestPlus,
+    Staircase,
+    psi,
+    spaced_levels,
+    weighted_staircase,
+)
 
 
 def staircase(start=10.0, **settings):
-    return Staircase(start=start, least=0.0, most=20.0, steps=(4.0, 2.0), **settings)
+    return Staircase(start=start, min_level=0.0, max_level=20.0, steps=(4.0, 2.0), **settings)
 
 
 def fifty_four():
     """Three layers, three components, two signs, three kinds of procedure."""
-    quick = psi(levels=grid(0, 20, 11), thresholds=grid(0, 20, 11), slopes=(0.5, 1.0), guess=0.5, trials=15)
-    kinds = [staircase(), weighted(0.75, start=12.0, least=0.0, most=20.0, steps=(2.0,)), quick]
+    quick = psi(levels=spaced_levels(0, 20, 11), thresholds=spaced_levels(0, 20, 11), slopes=(0.5, 1.0), guess=0.5, trials=15)
+    kinds = [staircase(), weighted_staircase(0.75, start=12.0, min_level=0.0, max_level=20.0, steps=(2.0,)), quick]
     names = [f"relu{layer}/{component}/{sign}" for layer in range(3) for component in range(9) for sign in "+-"]
     return {name: kinds[k % 3] for k, name in enumerate(names)}
 
@@ -34,7 +43,7 @@ def answered(interleaving, answers=()):
     answers = list(answers)
     while (turn := interleaving.next(answers)) is not None:
         n = sum(answer.procedure == turn.procedure for answer in answers)
-        answers.append(Answer(turn.procedure, turn.level, hears(turn.procedure, turn.level, n)))
+        answers.append(InterleavedTrial(turn.procedure, turn.level, hears(turn.procedure, turn.level, n)))
     return answers
 
 
@@ -49,7 +58,7 @@ def test_each_procedure_goes_as_it_would_alone(whole):
     for name, procedure in fifty_four().items():
         alone = []
         while (level := procedure.next(alone)) is not None:
-            alone.append(Trial(level, hears(name, level, len(alone))))
+            alone.append(AdaptiveTrial(level, hears(name, level, len(alone))))
         assert together[name] == alone
     last = [answer.procedure for answer in whole[-3:]]
     assert len(set(last)) < 3  # few are left at the end, so the test would see it
@@ -57,16 +66,18 @@ def test_each_procedure_goes_as_it_would_alone(whole):
 
 def test_one_procedure_alone_never_has_a_stale_level():
     answers = answered(Interleaving(procedures={"relu0/1/+": staircase()}, seed=0))
-    assert [a.level for a in answers] == [staircase().next([Trial(*b[1:]) for b in answers[:n]]) for n, a in enumerate(answers)]
+    assert [a.level for a in answers] == [
+        staircase().next([AdaptiveTrial(*b[1:]) for b in answers[:n]]) for n, a in enumerate(answers)
+    ]
 
 
 def test_one_that_is_left_alone_goes_on_from_its_own_answers():
-    both = Interleaving(procedures={"short": staircase(most_trials=1), "long": staircase(start=4.0)}, seed=0)
+    both = Interleaving(procedures={"short": staircase(max_trials=1), "long": staircase(start=4.0)}, seed=0)
     answers, levels = [], []
     while len(levels) < 5:
         turn = both.next(answers)
         levels += [turn.level] * (turn.procedure == "long")
-        answers.append(Answer(*turn, correct=turn.procedure == "short" or len(levels) % 2 == 0))
+        answers.append(InterleavedTrial(*turn, correct=turn.procedure == "short" or len(levels) % 2 == 0))
     assert levels == [4, 8, 8, 12, 12]
 
 
@@ -88,7 +99,7 @@ def answered_for(n, interleaving):
     answers = []
     for _ in range(n):
         turn = interleaving.next(answers)
-        answers.append(Answer(*turn, hears(*turn, 0)))
+        answers.append(InterleavedTrial(*turn, hears(*turn, 0)))
     return answers
 
 
@@ -96,7 +107,7 @@ def test_a_crash_loses_nothing(whole):
     """Settings and answers are written as JSON and read back in the middle; the rest is as it would have been."""
     settings = json.loads(json.dumps({name: asdict(procedure) for name, procedure in fifty_four().items()}))
     cut = len(whole) - 40
-    answers = [Answer(*answer) for answer in json.loads(json.dumps(whole[:cut]))]
+    answers = [InterleavedTrial(*answer) for answer in json.loads(json.dumps(whole[:cut]))]
     again = {name: (QuestPlus if "levels" in values else Staircase)(**values) for name, values in settings.items()}
     assert again == fifty_four()
     assert answered(Interleaving(procedures=again, seed=3), answers) == whole
@@ -108,7 +119,7 @@ def test_what_cannot_be_interleaved():
     with pytest.raises(AudioMetamerError, match="seed -1; it must be 0 or more"):
         Interleaving(procedures={"a": staircase()}, seed=-1)
     with pytest.raises(AudioMetamerError, match="an answer of procedure 'c'; there are a, b"):
-        Interleaving(procedures={"b": staircase(), "a": staircase()}, seed=0).next([Answer("c", 1.0, True)])
+        Interleaving(procedures={"b": staircase(), "a": staircase()}, seed=0).next([InterleavedTrial("c", 1.0, True)])
 
 
 def test_the_document_s_example_runs():

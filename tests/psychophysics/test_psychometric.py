@@ -6,7 +6,7 @@ import scipy.stats
 import statsmodels.api as sm
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics.psychometric import Psychometric, fit_psychometric
+from audiometamer.psychophysics.psychometric import PsychometricFunction, fit_psychometric
 
 LEVELS = np.array([-12.0, -9, -6, -3, 0, 3, 6])
 
@@ -25,9 +25,9 @@ def test_without_guesses_and_lapses_it_is_a_regression(shape, link):
 @pytest.mark.parametrize(
     "truth",
     [
-        Psychometric("logistic", -4.0, 0.5, 0.0, 0.04, 0.0),
-        Psychometric("logistic", -4.0, -0.5, 0.0, 0.04, 0.0),
-        Psychometric("gaussian", -2.0, 0.4, 0.25, 0.02, 0.0),
+        PsychometricFunction("logistic", -4.0, 0.5, 0.0, 0.04, 0.0),
+        PsychometricFunction("logistic", -4.0, -0.5, 0.0, 0.04, 0.0),
+        PsychometricFunction("gaussian", -2.0, 0.4, 0.25, 0.02, 0.0),
     ],
 )
 def test_what_the_function_itself_would_give_comes_back(truth):
@@ -38,7 +38,7 @@ def test_what_the_function_itself_would_give_comes_back(truth):
 
 
 def test_weibull_and_a_fitted_guess():
-    truth = Psychometric("weibull", 3.0, 2.0, 0.1, 0.0, 0.0)
+    truth = PsychometricFunction("weibull", 3.0, 2.0, 0.1, 0.0, 0.0)
     assert truth(3.0) == pytest.approx(0.1 + 0.9 * (1 - np.exp(-1)))
     levels, of = np.array([0.3, 1, 2, 3, 4, 8]), np.full(6, 1_000_000)
     fit = fit_psychometric(levels, truth(levels) * of, of, shape="weibull", guess=None, lapse=0.0)
@@ -48,7 +48,7 @@ def test_weibull_and_a_fitted_guess():
 @pytest.mark.parametrize(("shape", "slope"), [("logistic", 0.7), ("logistic", -0.7), ("gaussian", 2.0), ("weibull", 3.0)])
 def test_the_level_of_a_proportion(shape, slope):
     """A threshold at a stated proportion, whatever proportion the parameter of the shape is at."""
-    function = Psychometric(shape, 4.0, slope, 0.5, 0.03, 0.0)
+    function = PsychometricFunction(shape, 4.0, slope, 0.5, 0.03, 0.0)
     for proportion in (0.6, 0.5**0.5, 0.75, 0.96):
         assert float(function(function.level(proportion))) == pytest.approx(proportion)
     halfway = 0.5 + 0.47 * (1 - np.exp(-1) if shape == "weibull" else 0.5)
@@ -80,7 +80,7 @@ def test_intervals_are_as_wide_as_those_of_a_regression():
 
 
 def test_deviance_of_data_that_fit_is_as_chi_squared_has_it():
-    truth, rng, of = Psychometric("logistic", -4.0, 0.5, 0.0, 0.0, 0.0), np.random.default_rng(0), np.full(7, 200)
+    truth, rng, of = PsychometricFunction("logistic", -4.0, 0.5, 0.0, 0.0, 0.0), np.random.default_rng(0), np.full(7, 200)
     found = [fit_psychometric(LEVELS, rng.binomial(of, truth(LEVELS)), of, lapse=0.0).deviance for _ in range(30)]
     assert np.mean(found) == pytest.approx(scipy.stats.chi2(5).mean(), abs=1.7)
 
@@ -94,8 +94,8 @@ def test_deviance_of_data_that_fit_is_as_chi_squared_has_it():
         ([1, 2, 3], [1, 2], [4, 4], {}, "levels, correct and trials have shapes (3,), (2,), (2,)"),
         ([0, 2], [1, 2], [4, 4], {"shape": "weibull"}, "they must be finite, and for a Weibull function positive"),
         ([1, 2], [1, 2], [4, 4], {"shape": "step"}, "no psychometric function 'step'; there are logistic, gaussian, weibull"),
-        ([1, 2, 3], [4, 4, 4], [9] * 3, {}, "right 4/9, 4/9, 4/9 at levels 1, 2, 3 tell no threshold and slope"),
-        ([1, 2, 3, 4], [0, 0, 9, 9], [9] * 4, {}, "right 0/9, 0/9, 9/9, 9/9 at levels 1, 2, 3, 4 tell no threshold and slope"),
+        ([1, 2, 3], [4, 4, 4], [9] * 3, {}, "right 4/9, 4/9, 4/9 at levels 1, 2, 3 determine no threshold and slope"),
+        ([1, 2, 3, 4], [0, 0, 9, 9], [9] * 4, {}, "right 0/9, 0/9, 9/9, 9/9 at levels 1, 2, 3, 4 determine no threshold"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_fitted(levels, correct, trials, options, message):

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics import Staircase, Trial, weighted
+from audiometamer.psychophysics import AdaptiveTrial, Staircase, weighted_staircase
 
-PLAIN = {"start": 10.0, "least": 0.0, "most": 20.0, "steps": (2.0,), "discard": 0}
+PLAIN = {"start": 10.0, "min_level": 0.0, "max_level": 20.0, "steps": (2.0,), "discard": 0}
 
 
 def presented(staircase, answers):
@@ -15,7 +15,7 @@ def presented(staircase, answers):
     trials, levels = [], []
     for answer in answers:
         levels.append(staircase.next(trials))
-        trials.append(Trial(levels[-1], answer == "R"))
+        trials.append(AdaptiveTrial(levels[-1], answer == "R"))
     return levels, trials, staircase.next(trials)
 
 
@@ -55,7 +55,7 @@ def test_steps_shrink_with_the_reversals_and_the_first_rule_ends_with_the_first(
 
 
 def test_logarithmic_steps_are_ratios_and_their_mean_is_geometric():
-    staircase = Staircase(start=8.0, least=0.5, most=64.0, steps=(2.0,), spacing="log", discard=0, up_over_down=2.0)
+    staircase = Staircase(start=8.0, min_level=0.5, max_level=64.0, steps=(2.0,), spacing="log", discard=0, up_over_down=2.0)
     levels, trials, following = presented(staircase, "RRWRR")
     assert levels == pytest.approx([8, 8, 4, 16, 16])  # up by 2², down by 2
     assert following == pytest.approx(8)
@@ -64,7 +64,7 @@ def test_logarithmic_steps_are_ratios_and_their_mean_is_geometric():
 
 def test_at_a_bound_the_level_stays_and_the_direction_is_kept():
     """From 3 by 2 down to the bound 0, not to -1; two more right answers leave it there, and the wrong one turns it there."""
-    staircase = Staircase(start=3.0, least=0.0, most=20.0, steps=(2.0,), discard=0)
+    staircase = Staircase(start=3.0, min_level=0.0, max_level=20.0, steps=(2.0,), discard=0)
     levels, trials, following = presented(staircase, "RRRRRRWRR")
     assert levels == [3, 3, 1, 1, 0, 0, 0, 2, 2]
     assert following == 0
@@ -82,23 +82,23 @@ def test_a_listener_who_hears_nothing_is_kept_at_the_top_and_the_estimate_says_s
 
 
 def test_discarded_reversals_count_neither_for_the_mean_nor_for_its_bound():
-    staircase = Staircase(start=2.0, least=0.0, most=20.0, steps=(2.0,), discard=1)
+    staircase = Staircase(start=2.0, min_level=0.0, max_level=20.0, steps=(2.0,), discard=1)
     levels, trials, _ = presented(staircase, "RRWWRRW")  # 0 is discarded; 4 and 2 count
     assert levels == [2, 2, 0, 2, 4, 4, 2]
     assert staircase.threshold(trials) == (3, pytest.approx(math.nan, nan_ok=True), pytest.approx(math.nan, nan_ok=True), False)
 
 
 def test_steps_are_of_the_wished_levels_and_the_threshold_of_the_reached():
-    wished = presented(Staircase(**PLAIN), "RRRRWWRRW")[1]
-    reached = [Trial(level + 0.5, correct) for level, correct in wished]
+    requested = presented(Staircase(**PLAIN), "RRRRWWRRW")[1]
+    reached = [AdaptiveTrial(level + 0.5, correct) for level, correct in requested]
     staircase = Staircase(**PLAIN)
-    assert [staircase.next(reached[:n]) for n in range(9)] == [level for level, _ in wished]
+    assert [staircase.next(reached[:n]) for n in range(9)] == [level for level, _ in requested]
     assert staircase.threshold(reached).level == 9.5
 
 
 def test_it_ends_after_its_most_trials():
-    assert presented(Staircase(**PLAIN, most_trials=4), "RRR")[2] == 8
-    assert presented(Staircase(**PLAIN, most_trials=4), "RRRR")[2] is None
+    assert presented(Staircase(**PLAIN, max_trials=4), "RRR")[2] == 8
+    assert presented(Staircase(**PLAIN, max_trials=4), "RRRR")[2] is None
 
 
 def test_targets():
@@ -106,14 +106,14 @@ def test_targets():
     assert Staircase(**PLAIN).target == pytest.approx(math.sqrt(0.5))
     assert Staircase(**PLAIN, down=3).target == pytest.approx(0.7937, abs=1e-4)
     assert Staircase(**PLAIN, down=4).target == pytest.approx(0.8409, abs=1e-4)
-    rule = weighted(0.75, **PLAIN)
+    rule = weighted_staircase(0.75, **PLAIN)
     assert (rule.down, rule.up_over_down, rule.target) == (1, 3, 0.75)
     both = Staircase(**PLAIN, down=2, up_over_down=1.5)
     assert both.target**2 * 1 == pytest.approx((1 - both.target**2) * 1.5)
 
 
 def test_the_weighted_rule_by_hand():
-    levels, _, following = presented(weighted(0.75, **PLAIN), "RRWRRR")
+    levels, _, following = presented(weighted_staircase(0.75, **PLAIN), "RRWRRR")
     assert levels == [10, 8, 6, 12, 10, 8]
     assert following == 6
 
@@ -123,17 +123,17 @@ def test_the_weighted_rule_by_hand():
     [
         ({"start": 30.0}, "a staircase that starts at 30 between 0 and 20"),
         ({"start": math.nan}, "a staircase that starts at nan between 0 and 20"),
-        ({"least": 0.0, "spacing": "log"}, "a level of 0; levels must be positive and finite where the spacing is 'log'"),
-        ({"most": math.inf}, "a level of inf; levels must be finite"),
+        ({"min_level": 0.0, "spacing": "log"}, "a level of 0; levels must be positive and finite where the spacing is 'log'"),
+        ({"max_level": math.inf}, "a level of inf; levels must be finite"),
         ({"spacing": "octaves"}, "spacing 'octaves'; it is 'linear' or 'log'"),
         ({"steps": ()}, "steps (); there must be one or more, above 0"),
         ({"steps": (2.0, 0.0)}, "steps (2.0, 0.0); there must be one or more, above 0"),
-        ({"steps": (0.5,), "least": 1.0, "spacing": "log"}, "steps (0.5,); there must be one or more, above 1"),
+        ({"steps": (0.5,), "min_level": 1.0, "spacing": "log"}, "steps (0.5,); there must be one or more, above 1"),
         ({"down": 0}, "down after 0 correct answers, at first None; it must be 1 or more"),
         ({"first_down": 0}, "down after 2 correct answers, at first 0; it must be 1 or more"),
         ({"up_over_down": 0.0}, "steps up 0 times those down; the ratio must be positive"),
         ({"reversals": 6, "discard": 5}, "5 of 6 reversals discarded; a threshold needs two or more of those left"),
-        ({"most_trials": 0}, "at most 0 trials; there must be one or more"),
+        ({"max_trials": 0}, "at most 0 trials; there must be one or more"),
     ],
 )
 def test_settings_that_do_not_fit(changes, message):
@@ -144,21 +144,21 @@ def test_settings_that_do_not_fit(changes, message):
 
 def test_a_target_that_is_no_proportion():
     with pytest.raises(AudioMetamerError, match=r"a target of 1; it must be between 0 and 1"):
-        weighted(1.0, **PLAIN)
+        weighted_staircase(1.0, **PLAIN)
 
 
 def test_trials_that_do_not_fit():
-    staircase = Staircase(**PLAIN, most_trials=2)
+    staircase = Staircase(**PLAIN, max_trials=2)
     with pytest.raises(AudioMetamerError, match="3 trials of a staircase that ended after 2"):
-        staircase.next([Trial(10.0, True)] * 3)
+        staircase.next([AdaptiveTrial(10.0, True)] * 3)
     with pytest.raises(
         AudioMetamerError, match="2 trials without two reversals after the first 0 have no threshold; 2 answers are"
     ):
-        staircase.threshold([Trial(10.0, True)] * 2)
+        staircase.threshold([AdaptiveTrial(10.0, True)] * 2)
 
 
 def test_what_is_done_is_the_share_of_reversals_or_of_the_most_trials():
-    staircase = Staircase(start=5, least=0, most=10, steps=(1,), down=1, reversals=4, discard=2, most_trials=10)
+    staircase = Staircase(start=5, min_level=0, max_level=10, steps=(1,), down=1, reversals=4, discard=2, max_trials=10)
     answers = [True, True, False, True, False, True]  # reversals at the third trial and after
-    trials = [Trial(0, answer) for answer in answers]
-    assert [staircase.done(trials[:n]) for n in range(7)] == [0, 0.1, 0.2, 0.3, 0.5, 0.75, 1]
+    trials = [AdaptiveTrial(0, answer) for answer in answers]
+    assert [staircase.progress(trials[:n]) for n in range(7)] == [0, 0.1, 0.2, 0.3, 0.5, 0.75, 1]

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import ncfdtr
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics import TASKS, d_prime, proportion_correct
+from audiometamer.psychophysics import DECISION_MODELS, d_prime, proportion_correct
 
 N = 200_000
 
@@ -47,7 +47,7 @@ def simulated(task, d, rng):
     return np.mean(likeliest(np.stack([a, b, x], 1), sequences, d) == 0)
 
 
-@pytest.mark.parametrize(("task", "d"), list(itertools.product(TASKS, (0.7, 1.5, 3.0))))
+@pytest.mark.parametrize(("task", "d"), list(itertools.product(DECISION_MODELS, (0.7, 1.5, 3.0))))
 def test_simulated_observers_decide_as_the_formula_says(task, d):
     share, p = simulated(task, d, np.random.default_rng([17, round(10 * d)])), float(proportion_correct(d, task=task))
     assert abs(share - p) < 3 * np.sqrt(p * (1 - p) / N)
@@ -70,9 +70,9 @@ def test_the_triangle_is_a_noncentral_f():
     assert proportion_correct(d, task="oddity-differencing") == pytest.approx(1 - ncfdtr(1, 1, 2 * d**2 / 3, 3), abs=1e-9)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", DECISION_MODELS)
 def test_chance_at_nothing_everything_at_last_and_back(task):
-    guess = TASKS[task].guess
+    guess = DECISION_MODELS[task].guess
     assert proportion_correct([0.0, 1e3], task=task) == pytest.approx([guess, 1.0])
     assert proportion_correct([0.0, 1e3], task=task, lapse=0.05) == pytest.approx([guess, 0.95])
     d = np.array([[0.3, 1.0], [2.0, 5.0]])

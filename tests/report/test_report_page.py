@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from tiny_report import HOSTILE, LAYERS, MODELS, SECONDS, SEEDS, write_folder
 
-from audiometamer.metamers.files import write_index
+from audiometamer.metamers.index import write_index
 from audiometamer.report.report import make_report
 
 N_ROWS = 2 * len(LAYERS) * len(MODELS) * len(SEEDS)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import audiometamer as am
-from audiometamer.signals.audio import read_samples, seconds_of
+from audiometamer.signals.audio import file_duration, read_samples
 
 RATE = 8000
 KINDS = [  # of every way in which libsndfile decodes
@@ -62,7 +62,7 @@ def test_the_whole_is_what_libsndfile_reads(written, kind, channels):
     assert rate == RATE
     assert samples.shape[1] == channels
     np.testing.assert_array_equal(samples, read_by_soundfile(path))
-    assert seconds_of(path) == len(samples) / RATE
+    assert file_duration(path) == len(samples) / RATE
 
 
 @settings(max_examples=200, deadline=None)
@@ -123,7 +123,7 @@ def test_lengths_that_were_unknown_are_read_to_the_end(tmp_path, kind, sizes):
     unknown_lengths(path, sizes)
     samples, _ = read_samples(path)
     np.testing.assert_array_equal(samples, expected)
-    assert seconds_of(path) == 0.5
+    assert file_duration(path) == 0.5
     np.testing.assert_array_equal(read_samples(path, start=0.3, length=0.1)[0], expected[2400:3200])
 
 
@@ -195,7 +195,7 @@ def test_an_mp3_without_a_count_of_its_frames_is_read_whole(mp3, front):
     spf, delay = (1152 if rate > 24_000 else 576), 1105  # of LAME's encoder and decoders; the tag has it cut off
     assert len(bare) % spf == 0
     np.testing.assert_allclose(bare[delay : delay + len(whole)], whole, atol=1e-5)
-    assert seconds_of(path) == len(bare) / rate
+    assert file_duration(path) == len(bare) / rate
     np.testing.assert_array_equal(read_samples(path, start=1.5, length=0.2)[0], bare[round(1.5 * rate) : round(1.7 * rate)])
 
 
@@ -220,7 +220,7 @@ def test_ogg_streams_that_follow_each_other_are_read_whole(tmp_path, subtype):
     chain.write_bytes(b"".join((tmp_path / f"{k}.ogg").read_bytes() for k in range(3)))
     np.testing.assert_array_equal(read_samples(chain)[0], np.concatenate(pieces))
     np.testing.assert_array_equal(read_samples(chain, start=0.9, length=0.2)[0], np.concatenate(pieces)[7200:8800])
-    assert seconds_of(chain) == 4
+    assert file_duration(chain) == 4
     chain.write_bytes(chain.read_bytes()[:-10])
     with pytest.raises(am.AudioMetamerError, match="its last Ogg page is incomplete"):
         read_samples(chain)
@@ -258,7 +258,7 @@ def test_two_seconds_of_a_long_file_take_the_memory_of_two_seconds(tmp_path):
     samples, peak = read_with_peak(path, start=2000, length=2)
     np.testing.assert_array_equal(samples, expected)
     assert peak < 10e6
-    assert seconds_of(path) == 2700
+    assert file_duration(path) == 2700
 
 
 def test_what_lies_before_the_part_that_is_wanted_is_not_kept(tmp_path):
@@ -298,7 +298,7 @@ def test_a_length_that_no_file_of_so_few_bytes_can_have_is_not_believed(tmp_path
     content[21:26] = bytes([content[21] | 0x0F, 255, 255, 255, 255])
     (tmp_path / "x.flac").write_bytes(content)
     with pytest.raises(am.AudioMetamerError, match=r"x\.flac is truncated: its header announces 68719476735 samples"):
-        seconds_of(tmp_path / "x.flac")
+        file_duration(tmp_path / "x.flac")
 
 
 def test_silence_of_unknown_length_is_read_at_once(tmp_path):
@@ -398,7 +398,7 @@ def test_a_pipe_is_read_to_its_end_once(written, tmp_path):
     np.testing.assert_array_equal(read_samples(fifo)[0], read_samples(path)[0])
     thread.join()
     with pytest.raises(am.AudioMetamerError, match="fifo is a pipe, which can be read only once; give a file"):
-        seconds_of(fifo)
+        file_duration(fifo)
 
 
 def test_the_standard_input_is_a_clip_called_stdin(written, monkeypatch):
@@ -448,7 +448,7 @@ def test_what_ffmpeg_decodes_is_read(recorded, name):
     np.testing.assert_allclose(2 * np.abs(basis @ samples[middle]) / len(t), [0.3, 0.15], rtol=0.05)
     part, _ = read_samples(recorded / name, start=0.5, length=0.25)
     np.testing.assert_array_equal(part, samples[24_000:36_000])
-    assert seconds_of(recorded / name) == len(samples) / rate
+    assert file_duration(recorded / name) == len(samples) / rate
 
 
 @pytest.mark.programs

@@ -40,7 +40,7 @@ def test_batches_that_are_not_full_and_what_is_attempted_again_count(items, meth
 
 
 def test_every_attempt_at_every_item():
-    steps = sum(attempt.stretch for attempt in DEFAULT.attempts) * 5
+    steps = sum(attempt.steps_factor for attempt in DEFAULT.attempts) * 5
     assert COST.at_most(10, DEFAULT, 5) == pytest.approx(steps * (0.45 + 0.15) + 16 * 10 * 0.5)
     assert len(DEFAULT.attempts) == 16
     assert COST.at_most(0, DEFAULT, 5) == 0

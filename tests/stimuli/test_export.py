@@ -20,7 +20,7 @@ from audiometamer.io.draws import Draws
 from audiometamer.io.tables import write_table
 from audiometamer.signals import presentation
 from audiometamer.signals.audio import write_wav
-from audiometamer.signals.presentation import Settings
+from audiometamer.signals.presentation import PresentationSettings
 from audiometamer.stimuli import export as exporting
 from audiometamer.stimuli.export import export
 from audiometamer.stimuli.set import write_set
@@ -47,7 +47,7 @@ def decibels(path):
 
 @pytest.mark.parametrize(("rate", "bits"), [(44_100, 16), (48_000, 24)])
 def test_every_sound_has_the_rate_the_bits_and_the_level(stimuli, out, rate, bits):
-    made = export(stimuli, out, to="folder", settings=Settings(sample_rate=rate, bits=bits, level=-25))
+    made = export(stimuli, out, to="folder", settings=PresentationSettings(sample_rate=rate, bits=bits, level=-25))
     files = sorted(out.glob("*.wav"))
     assert len(files) == len(made) + 2 == 6 + 2
     for path in files:
@@ -59,7 +59,7 @@ def test_every_sound_has_the_rate_the_bits_and_the_level(stimuli, out, rate, bit
 
 def test_the_key_is_apart_and_tells_all(stimuli, out, tmp_path):
     write_set(stimuli, clips=tiny.write_clips(tmp_path / "clips.csv", ("one_slt",)))
-    export(stimuli, out, to="folder", settings=Settings())
+    export(stimuli, out, to="folder", settings=PresentationSettings())
     key = table(tmp_path / "out-key.tsv")
     assert sorted((row["clip"], row["layer"]) for row in key) == sorted(
         (clip, layer) for clip in ("one_slt", "zwölf Töne") for layer in ("natural", "relu0", "relu1")
@@ -74,7 +74,7 @@ def test_the_key_is_apart_and_tells_all(stimuli, out, tmp_path):
 def test_the_same_seed_and_key_give_the_same_bytes(stimuli, tmp_path):
     key = tmp_path / "a-key.names.key"
     for name, seed, names_key in (("a", 0, None), ("b", 0, key), ("c", 1, key), ("d", 0, None)):
-        export(stimuli, tmp_path / name, to="folder", settings=Settings(seed=seed), names_key=names_key)
+        export(stimuli, tmp_path / name, to="folder", settings=PresentationSettings(seed=seed), names_key=names_key)
     a, b, c, d = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in "abcd")
     assert a == b
     for other in (c, d):
@@ -85,7 +85,7 @@ def test_the_same_seed_and_key_give_the_same_bytes(stimuli, tmp_path):
 
 @pytest.mark.parametrize("form", ["folder", "psychopy", "bids"])
 def test_names_and_order_and_times_and_headers_tell_nothing(stimuli, out, form):
-    made = export(stimuli, out, to=form, settings=Settings())
+    made = export(stimuli, out, to=form, settings=PresentationSettings())
     names = [entry.stim_id for entry in made]
     assert all(re.fullmatch("[b-df-hj-np-tv-xz][b-df-hj-np-tv-xz2-9]{9}", name) for name in names), "no words, no numbers"
     assert names == sorted(names)
@@ -100,17 +100,17 @@ def test_a_name_means_one_sound_whatever_else_is_exported(stimuli, tmp_path):
     (tmp_path / "selection.tsv").write_text(
         f"file\n{next(stimuli.glob('items/zw*/*/relu1*/metamer.wav')).relative_to(stimuli)}\n"
     )
-    part = export(stimuli, tmp_path / "part", to="bids", settings=Settings(), selection=tmp_path / "selection.tsv")
-    other = Settings(sample_rate=44_100)
+    part = export(stimuli, tmp_path / "part", to="bids", settings=PresentationSettings(), selection=tmp_path / "selection.tsv")
+    other = PresentationSettings(sample_rate=44_100)
     made = export(stimuli, tmp_path / "whole", to="folder", settings=other, names_key=tmp_path / "part-key.names.key")
     whole = {entry.stim_id: entry for entry in made}
     assert [(entry.clip, entry.layer) for entry in part] == [(whole[e.stim_id].clip, whole[e.stim_id].layer) for e in part]
 
 
 def test_two_sounds_of_one_name_are_refused(stimuli, out, monkeypatch):
-    monkeypatch.setattr(presentation.Draws, "name", lambda self, sound: "bcd")
+    monkeypatch.setattr(exporting.Draws, "name", lambda self, sound: "bcd")
     with pytest.raises(AudioMetamerError, match="two sounds would be named bcd; choose another --seed"):
-        export(stimuli, out, to="folder", settings=Settings())
+        export(stimuli, out, to="folder", settings=PresentationSettings())
 
 
 def spiky(peak, n=tiny.N):
@@ -123,7 +123,7 @@ def spiky(peak, n=tiny.N):
 def test_a_peak_lowers_the_whole_set(stimuli, out):
     tiny.write_item(stimuli, layer="spiky", samples=spiky(1))
     with pytest.warns(AudioMetamerWarning, match=r"spiky.*would clip: the whole set is lowered by 19\.\d\d dB"):
-        made = export(stimuli, out, to="folder", settings=Settings(level=-10))
+        made = export(stimuli, out, to="folder", settings=PresentationSettings(level=-10))
     levels = {round(decibels(path), 2) for path in out.glob("*.wav")}
     assert len(levels) == 1, "one level for all"
     assert levels.pop() < -10
@@ -136,23 +136,23 @@ def test_a_peak_lowers_the_whole_set(stimuli, out):
 def test_a_peak_stops_if_it_should(stimuli, out):
     at = tiny.write_item(stimuli, layer="spiky", samples=spiky(1))
     with pytest.raises(AudioMetamerError, match=rf"{at.name}/metamer.wav would clip: its peak is .* lower the level by") as told:
-        export(stimuli, out, to="folder", settings=Settings(level=-10, peaks="stop"))
+        export(stimuli, out, to="folder", settings=PresentationSettings(level=-10, peaks="stop"))
     excess = float(str(told.value).split("lower the level by ")[1].split()[0])
     assert not out.exists()
-    export(stimuli, out, to="folder", settings=Settings(level=-10 - excess - 0.01, peaks="stop"))
+    export(stimuli, out, to="folder", settings=PresentationSettings(level=-10 - excess - 0.01, peaks="stop"))
 
 
 def test_a_sound_that_changes_meanwhile_does_not_clip(stimuli, out, monkeypatch):
-    read, calls = presentation.presented, iter(range(100))
-    monkeypatch.setattr(presentation, "presented", lambda *asked: read(*asked) * (1 if next(calls) < 6 else 1000))
+    read, calls = presentation.presentation_copy, iter(range(100))
+    monkeypatch.setattr(presentation, "presentation_copy", lambda *asked: read(*asked) * (1 if next(calls) < 6 else 1000))
     with pytest.raises(AudioMetamerError, match="would clip, although peaks were checked before: a sound was changed meanwhile"):
-        export(stimuli, out, to="folder", settings=Settings())
+        export(stimuli, out, to="folder", settings=PresentationSettings())
     assert not out.exists()
 
 
 def test_a_factor_keeps_differences_of_level(stimuli, out):
     tiny.write_item(stimuli, clip="one_slt", layer="soft", samples=tiny.noise(1, rms=0.01))
-    made = export(stimuli, out, to="folder", settings=Settings(level=None, factor=0.5, ramp=0))
+    made = export(stimuli, out, to="folder", settings=PresentationSettings(level=None, factor=0.5, ramp=0))
     found = {entry.layer: entry.rms_db for entry in made if entry.clip == "one_slt"}
     assert found["relu0"] - found["soft"] == pytest.approx(20, abs=0.3)  # resampling takes a little at the ends
     mean = 10 * np.log10(np.mean([10 ** (entry.rms_db / 10) for entry in made]))
@@ -164,7 +164,7 @@ def test_ramps_are_raised_cosines(stimuli, out):
     sound[:600] = -0.25  # a mean of zero
     folder = stimuli.parent / "other"
     tiny.write_item(folder, samples=sound, rate=48_000)
-    export(folder, out, to="folder", settings=Settings(ramp=10, level=-20))
+    export(folder, out, to="folder", settings=PresentationSettings(ramp=10, level=-20))
     entry = next(row for row in table(out.with_name("out-key.tsv")) if row["layer"] == "relu0")
     heard = soundfile.read(out / entry["file"])[0]
     wanted = np.where(np.arange(1200) < 600, -1.0, 1.0)
@@ -178,7 +178,7 @@ def test_ramps_are_raised_cosines(stimuli, out):
 @given(bits=st.sampled_from([16, 24]), value=st.floats(-0.9, 0.9), seed=st.integers(0, 100))
 def test_dither_is_triangular_and_leaves_the_mean(tmp_path_factory, bits, value, seed):
     path = tmp_path_factory.mktemp("dither") / "x.wav"
-    chosen = Settings(bits=bits)
+    chosen = PresentationSettings(bits=bits)
     exporting.write_pcm(path, np.full(20_000, value, np.float32), chosen, name=str(seed), draws=Draws(0, b"dither"))
     error = (soundfile.read(path)[0] - np.float64(np.float32(value))) / chosen.step
     assert np.abs(error).max() <= 1.5
@@ -187,7 +187,7 @@ def test_dither_is_triangular_and_leaves_the_mean(tmp_path_factory, bits, value,
 
 
 def test_the_noise_that_is_left_is_white_whatever_the_sound(tmp_path):
-    chosen, n = Settings(bits=16), 1 << 17
+    chosen, n = PresentationSettings(bits=16), 1 << 17
     tone = 3 * chosen.step * np.sin(2 * np.pi * 1000 * np.arange(n) / 48_000)  # three steps high: undithered, all harmonics
     exporting.write_pcm(tmp_path / "x.wav", tone, chosen, name="x", draws=Draws(0, b"dither"))
     power = np.abs(np.fft.rfft(np.hanning(n) * (soundfile.read(tmp_path / "x.wav")[0] - tone) / chosen.step)) ** 2
@@ -203,7 +203,7 @@ def test_tones_come_through_resampling_clean(tmp_path, rate, new_rate):
         tone = 0.1 * np.sin(2 * np.pi * frequency * np.arange(rate) / rate + 0.3)
         folder = tmp_path / f"{frequency}"
         at = tiny.write_item(folder, samples=tone, rate=rate)
-        (entry,) = (e for e in export(folder, tmp_path / f"{frequency}-out", to="folder", settings=Settings(
+        (entry,) = (e for e in export(folder, tmp_path / f"{frequency}-out", to="folder", settings=PresentationSettings(
             sample_rate=new_rate, level=None, factor=1.0)) if e.layer == "relu0")  # fmt: skip
         assert entry.set_file == at.relative_to(folder).as_posix() + "/metamer.wav"
         heard = soundfile.read(tmp_path / f"{frequency}-out" / entry.file)[0]
@@ -221,7 +221,7 @@ def test_what_the_new_rate_cannot_hold_is_gone(tmp_path):
     spectrum[:24_000] = 0  # of 96 kHz: nothing below 24 kHz
     item = {"samples": 0.1 * np.fft.irfft(spectrum), "rate": 96_000}
     tiny.write_item(tmp_path / "set", **item)
-    export(tmp_path / "set", tmp_path / "out", to="folder", settings=Settings(level=None, factor=1.0, ramp=0))
+    export(tmp_path / "set", tmp_path / "out", to="folder", settings=PresentationSettings(level=None, factor=1.0, ramp=0))
     entry = next(row for row in table(tmp_path / "out-key.tsv") if row["layer"] == "relu0")
     heard = soundfile.read(tmp_path / "out" / entry["file"])[0][4800:-4800]  # its sudden ends have all frequencies
     assert np.std(heard) < 1e-6
@@ -234,7 +234,7 @@ def test_the_calibration_noise_has_the_average_spectrum(tmp_path, out):
     write_wav(folder / "originals/vowel@4000.wav", tone.astype(np.float32), 4000)
     tiny.write_item(folder, samples=tone)
     tiny.write_item(folder, samples=tone, layer="relu1")
-    export(folder, out, to="folder", settings=Settings())
+    export(folder, out, to="folder", settings=PresentationSettings())
     noise, rate = soundfile.read(out / "calibrationnoise.wav")
     power = np.abs(np.fft.rfft(noise)) ** 2
     frequencies = np.fft.rfftfreq(len(noise), 1 / rate)
@@ -263,7 +263,7 @@ def heard_by_somebody(out):
 
 
 def test_bids_as_it_is(stimuli, out):
-    made = export(stimuli, out, to="bids", settings=Settings())
+    made = export(stimuli, out, to="bids", settings=PresentationSettings())
     events = table(out / "sourcedata" / "events.tsv")
     assert list(events[0]) == ["onset", "duration", "stim_file"]
     assert {row["stim_file"] for row in events} == {f"{entry.stim_id}.wav" for entry in made}
@@ -281,7 +281,7 @@ def test_bids_as_it_is(stimuli, out):
 def test_bids_as_it_will_be(stimuli, out, tmp_path, reveal):
     """By the rules of the draft: no validator knows them yet."""
     write_set(stimuli, clips=tiny.write_clips(tmp_path / "clips.csv", ("one_slt",)))
-    export(stimuli, out, to="bids", settings=Settings(bids_version="coming", reveal=reveal))
+    export(stimuli, out, to="bids", settings=PresentationSettings(bids_version="coming", reveal=reveal))
     rows = table(out / "stimuli" / "stimuli.tsv")
     assert list(rows[0])[:2] == ["stimulus_id", "type"]
     assert {row["type"] for row in rows} == {"audio"}
@@ -305,7 +305,7 @@ def test_bids_as_it_will_be(stimuli, out, tmp_path, reveal):
 def test_psychopy_reads_conditions(stimuli, out, tmp_path, reveal):
     """By the rules of `psychopy.data.importConditions`: columns become variables; cells that look like numbers, numbers."""
     write_set(stimuli, clips=tiny.write_clips(tmp_path / "clips.csv"), name="x")
-    export(stimuli, out, to="psychopy", settings=Settings(reveal=reveal))
+    export(stimuli, out, to="psychopy", settings=PresentationSettings(reveal=reveal))
     rows = table(out / "conditions.csv", ",")
     told = ["clip", "model", "layer", "seed", "verdict", "word", "voice"]
     assert list(rows[0]) == ["stim_file", "stim_id", "duration", *(told if reveal else [])]
@@ -322,28 +322,28 @@ def test_what_psychopy_would_refuse_is_refused(stimuli, out, tmp_path):
     with pytest.raises(
         AudioMetamerError, match="PsychoPy takes no column 'correct answer': letters, digits and underscores only"
     ):
-        export(stimuli, out, to="psychopy", settings=Settings(reveal=True))
-    export(stimuli, out, to="psychopy", settings=Settings())
+        export(stimuli, out, to="psychopy", settings=PresentationSettings(reveal=True))
+    export(stimuli, out, to="psychopy", settings=PresentationSettings())
 
 
 def test_a_selection_is_exported_alone(stimuli, out, tmp_path):
     chosen = next(stimuli.glob("items/one_slt/*/relu1*/metamer.wav")).relative_to(stimuli)
     (tmp_path / "selection.tsv").write_text(f"file\n{chosen}\n")
-    made = export(stimuli, out, to="folder", settings=Settings(), selection=tmp_path / "selection.tsv")
+    made = export(stimuli, out, to="folder", settings=PresentationSettings(), selection=tmp_path / "selection.tsv")
     assert sorted((entry.clip, entry.layer) for entry in made) == [("one_slt", "natural"), ("one_slt", "relu1")]
 
 
 def test_nothing_is_overwritten(stimuli, out, tmp_path):
     out.mkdir()
-    export(stimuli, out, to="folder", settings=Settings())
+    export(stimuli, out, to="folder", settings=PresentationSettings())
     with pytest.raises(AudioMetamerError, match="out exists; nothing is overwritten"):
-        export(stimuli, out, to="folder", settings=Settings())
+        export(stimuli, out, to="folder", settings=PresentationSettings())
     with pytest.raises(AudioMetamerError, match=r"out-key\.tsv exists"):
-        export(stimuli, tmp_path / "new", to="folder", settings=Settings(), key=tmp_path / "out-key.tsv")
+        export(stimuli, tmp_path / "new", to="folder", settings=PresentationSettings(), key=tmp_path / "out-key.tsv")
     with pytest.raises(AudioMetamerError, match="keep it apart"):
-        export(stimuli, tmp_path / "new", to="folder", settings=Settings(), key=tmp_path / "new" / "key.tsv")
+        export(stimuli, tmp_path / "new", to="folder", settings=PresentationSettings(), key=tmp_path / "new" / "key.tsv")
     with pytest.raises(AudioMetamerError, match=r"must end in \.tsv"):
-        export(stimuli, tmp_path / "new", to="folder", settings=Settings(), key=tmp_path / "key.csv")
+        export(stimuli, tmp_path / "new", to="folder", settings=PresentationSettings(), key=tmp_path / "key.csv")
     assert not (tmp_path / "new").exists()
 
 
@@ -363,12 +363,12 @@ def test_nothing_is_overwritten(stimuli, out, tmp_path):
 )
 def test_bad_settings_are_told_in_a_line(changes, message):
     with pytest.raises(AudioMetamerError, match=message):
-        Settings(**changes)
+        PresentationSettings(**changes)
 
 
 def test_an_unknown_form_is_told_in_a_line(stimuli, out):
     with pytest.raises(AudioMetamerError, match="'matlab' is no form of export; there are bids, psychopy, folder"):
-        export(stimuli, out, to="matlab", settings=Settings())
+        export(stimuli, out, to="matlab", settings=PresentationSettings())
 
 
 def corrupt(stimuli: Path) -> None:
@@ -391,5 +391,11 @@ def test_bad_input_is_told_in_a_line(stimuli, out, tmp_path, spoil, changes, mes
     spoil(stimuli)
     selection = stimuli / "selection.tsv"
     with pytest.raises(AudioMetamerError, match=message):
-        export(stimuli, out, to="folder", settings=Settings(**changes), selection=selection if selection.exists() else None)
+        export(
+            stimuli,
+            out,
+            to="folder",
+            settings=PresentationSettings(**changes),
+            selection=selection if selection.exists() else None,
+        )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["set"], "nothing is left behind"

@@ -23,12 +23,14 @@ from tiny_plan import PLAN, write_plan
 
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerWarning
-from audiometamer.io.files import is_temporary, readable
+from audiometamer.io.files import is_temporary
+from audiometamer.io.paths import printable
 from audiometamer.io.tables import write_table
-from audiometamer.metamers.results import RECORD, Wanted, iterate_results, read_planned
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.results import iterate_results, read_planned
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
-from audiometamer.models.loading import build, save_weights
-from audiometamer.stimuli.items import expand
+from audiometamer.models.model_folder import build_model, save_weights
+from audiometamer.stimuli.items import PlannedItem, expand
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.run import run
 from audiometamer.stimuli.status import read_status
@@ -160,7 +162,7 @@ def write_model(folder, seed, *, with_card=True):
         FrontEndCard("feather2023"), WeightsCard("weights.safetensors", ""), {"word": ["yes", "no"]},
     )  # fmt: skip
     torch.manual_seed(seed)
-    sha = save_weights(build(card).network, folder / "weights.safetensors")
+    sha = save_weights(build_model(card).network, folder / "weights.safetensors")
     if with_card:
         (folder / "model.toml").write_bytes(encode(replace(card, weights=WeightsCard("weights.safetensors", sha))))
 
@@ -194,7 +196,7 @@ def test_any_name_of_a_clip_will_do(tmp_path):
     assert_is_whole(folder)
     with (folder / "index.tsv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    assert sorted(row["clip"] for row in rows) == sorted(map(readable, names))
+    assert sorted(row["clip"] for row in rows) == sorted(map(printable, names))
     assert len({row["file"] for row in rows}) == len({Path(row["file"]).parent for row in rows}) == len(names)
     assert all((folder / row["file"]).is_file() and (folder / row["original"]).is_file() for row in rows)
     assert main(["run", str(folder / "plan.toml"), "--device", "cpu"]) == 0, "the resolved plan names them too"
@@ -239,8 +241,8 @@ def test_what_a_power_cut_left_broken_is_made_again(tmp_path, capsys):
 
 def test_the_status_names_a_damaged_record_and_counts_its_item_as_to_do(tmp_path):
     at = tiny_stimuli.write_item(tmp_path, passed=True)
-    item = Wanted("k", "c", "m", "l", 0, at.relative_to(tmp_path).as_posix())
-    write_table(tmp_path / "planned.tsv", Wanted._fields, [item._asdict()])
+    item = PlannedItem("k", "c", "m", "l", 0, at.relative_to(tmp_path).as_posix())
+    write_table(tmp_path / "planned.tsv", PlannedItem._fields, [item._asdict()])
     assert read_status(tmp_path).counts["passed"] == 1
     (at / RECORD).write_text((at / RECORD).read_text()[:-100])
     with pytest.warns(
@@ -265,7 +267,7 @@ def write_many(folder, n):
         sources[state] = folder.with_name(f"{state}.json")
         sources[state].write_text(json.dumps(content, indent=1))
     settings, key = content["evidence"]["settings"], content["key"]
-    lines = ["\t".join(Wanted._fields)]
+    lines = ["\t".join(PlannedItem._fields)]
     for k in range(n):
         state, clip, model = STATES[k % 5], settings["clip"], settings["model"]
         at = f"items/{clip}/{model}/layer{k // 2 % 10}_seed{k}-{key}"  # one record for all: they are linked

@@ -9,7 +9,8 @@ import scipy.io.wavfile
 from tiny_plan import PLAN, write_plan
 
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
-from audiometamer.metamers.results import RECORD, iterate_results
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.results import iterate_results
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.layout import CHECKPOINT, MANIFEST

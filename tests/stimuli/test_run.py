@@ -23,7 +23,8 @@ from audiometamer.errors import AudioMetamerWarning
 from audiometamer.jobs.queue import Queue
 from audiometamer.jobs.workers import Interruption
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
-from audiometamer.metamers.results import RECORD, iterate_results
+from audiometamer.metamers.layout import RECORD
+from audiometamer.metamers.results import iterate_results
 from audiometamer.metamers.unfinished import load_unfinished
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.layout import CHECKPOINT, read_failure
@@ -238,7 +239,7 @@ def test_terminated_it_gives_its_claims_back_and_goes_on_from_a_checkpoint(tmp_p
         assert not claims(folder)
         kept = [load_unfinished(file) for file in sorted(folder.rglob(CHECKPOINT))]
         assert len(kept) >= 2
-        reached.append(max(found.halfway.step for found in kept))
+        reached.append(max(found.state.step for found in kept))
     assert 0 < reached[0] < reached[1]
     assert not (folder / "MANIFEST.sha256").exists()
 

@@ -12,10 +12,11 @@ import tiny_stimuli as written
 import audiometamer as am
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.metamers.evidence import AttemptRecord, Evidence
-from audiometamer.metamers.results import Summary, Tried, iterate_results
+from audiometamer.metamers.results import iterate_results
 from audiometamer.metamers.settings import Settings
+from audiometamer.metamers.summaries import AttemptSummary, EvidenceSummary
 from audiometamer.signals.files import write_signal
-from audiometamer.signals.presentation import Settings as ExportSettings
+from audiometamer.signals.presentation import PresentationSettings as ExportSettings
 from audiometamer.stimuli import set as described
 from audiometamer.stimuli.clips import known_clips
 from audiometamer.stimuli.export import export
@@ -219,9 +220,9 @@ def test_what_synthesis_says_of_itself_is_read(tmp_path, tiny, tiny_clip):
 
 
 def test_the_record_knows_the_fields_of_evidence():
-    assert set(Summary.__struct_fields__) <= set(Evidence.__struct_fields__)
-    assert set(Tried.__struct_fields__) <= set(AttemptRecord.__struct_fields__)
-    assert Settings in Summary.__annotations__.values()
+    assert set(EvidenceSummary.__struct_fields__) <= set(Evidence.__struct_fields__)
+    assert set(AttemptSummary.__struct_fields__) <= set(AttemptRecord.__struct_fields__)
+    assert Settings in EvidenceSummary.__annotations__.values()
 
 
 def test_a_clip_that_is_gone_is_told(stimuli):

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.metamers.files import save_metamer, with_sums
+from audiometamer.metamers.files import save_metamer
+from audiometamer.metamers.saving import with_checksums
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.files import write_signal
 from audiometamer.signals.images import write_png
@@ -252,7 +253,7 @@ def test_no_later_manifest_calls_right_what_was_done_by_hand(stimuli, tampering,
 def write_sealed(stimuli, record):
     """As this version writes it."""
     held = read_record(record)
-    evidence = with_sums(held.evidence, record.with_name(held.file), stimuli / held.original)
+    evidence = with_checksums(held.evidence, record.with_name(held.file), stimuli / held.original)
     write_record(record, replace(held, evidence=evidence))
 
 

@@ -13,7 +13,9 @@ from audiometamer.training.mixing import (
     low_pass,
     mix,
     pink,
+    shifted,
     speech_shaped,
+    stretched,
     word_in_the_middle,
     word_span,
 )
@@ -272,6 +274,50 @@ def test_speed_shifts_the_pitch_by_at_most_its_factor():
         pitches.append(np.abs(np.fft.rfft(sound * np.hanning(20_000))).argmax())  # in Hz: the excerpt lasts a second
     assert 500 / 1.1 - 1 <= min(pitches) < 465
     assert 535 < max(pitches) <= 550 + 1
+
+
+def pitch_of(sound):
+    """The strongest frequency in Hz."""
+    return np.abs(np.fft.rfft(sound * np.hanning(len(sound)))).argmax() * RATE / len(sound)
+
+
+def test_stretching_leaves_the_pitch_and_shifting_the_duration():
+    tone = np.sin(2 * np.pi * 500 * np.arange(40_000) / RATE).astype(np.float32)
+    faster, higher = stretched(tone, 1.25), shifted(tone, 3.0, RATE)
+    assert len(faster) == 32_000
+    assert pitch_of(faster) == pytest.approx(500, abs=1)
+    assert len(higher) == 40_000
+    assert pitch_of(higher) == pytest.approx(500 * 2**0.25, abs=1)
+    assert [sound.dtype for sound in (faster, higher)] == [np.float32] * 2
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 31, 32, 500, 3000])
+def test_short_recordings_are_stretched_and_shifted_without_a_warning(n_samples):
+    sound = noise(n_samples)
+    expected = n_samples if n_samples < 32 else round(n_samples / 1.25)
+    assert len(stretched(sound, 1.25)) == expected
+    assert len(shifted(sound, -2.0, RATE)) == n_samples
+
+
+def test_stretch_and_pitch_are_drawn_within_their_ranges_and_only_where_they_are_on():
+    tone = np.sin(2 * np.pi * 500 * np.arange(30_000) / RATE).astype(np.float32)
+    pitches, durations = [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        pitches.append(pitch_of(Augmentation(pitch=2).speech(tone, rng, n_samples=20_000, sample_rate=RATE)))
+        sound = Augmentation(stretch=1.2).speech(tone, np.random.default_rng(seed), n_samples=60_000, sample_rate=RATE)
+        durations.append(np.ptp(np.flatnonzero(sound)))
+    assert 500 * 2 ** (-2 / 12) - 1 <= min(pitches) < 480
+    assert 520 < max(pitches) <= 500 * 2 ** (2 / 12) + 1
+    assert 25_000 - 10 <= min(durations) < 28_000
+    assert 32_000 < max(durations) <= 36_000
+    plain, off = (
+        Augmentation(centered=0, noise_floor=1, **keys).speech(
+            noise(50_000), np.random.default_rng(7), n_samples=20_000, sample_rate=RATE
+        )
+        for keys in ({}, {"stretch": 1.0, "pitch": 0.0})
+    )
+    np.testing.assert_array_equal(plain, off)
 
 
 def test_the_noise_floor_lies_25_to_60_db_below():

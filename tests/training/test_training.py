@@ -15,7 +15,7 @@ import torch
 from tiny_training import RECIPE
 
 import audiometamer as am
-from audiometamer.io.files import exclusive_folder
+from audiometamer.io.locks import exclusive_folder
 from audiometamer.training.corpus import Corpus
 from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes
 from audiometamer.training.synthetic_voices import WORDS, shipped_utterances, training_utterances

@@ -8,7 +8,7 @@ from typing import Any
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import write_json, write_text
 from audiometamer.io.tables import write_table
-from audiometamer.listening.tables import Listener, Trial, cells
+from audiometamer.listening.tables import ListenerRow, TrialRow, cells
 from audiometamer.stimuli.description import BIDS_VERSION
 from audiometamer.version import __version__
 
@@ -53,7 +53,7 @@ _PARTICIPANT = {
 }
 
 
-def write_beh(folder: Path, trials: Sequence[Trial], listeners: Sequence[Listener], *, task: str = "recognition") -> Path:
+def write_beh(folder: Path, trials: Sequence[TrialRow], listeners: Sequence[ListenerRow], *, task: str = "recognition") -> Path:
     """Write all trials of all listeners as BIDS takes them.
 
     ``participants.tsv``, ``sub-<listener>/beh/sub-<listener>_task-<task>_beh.tsv``, and JSON files that say what columns are.
@@ -61,8 +61,8 @@ def write_beh(folder: Path, trials: Sequence[Trial], listeners: Sequence[Listene
     Parameters
     ----------
     folder : path
-    trials : sequence of Trial
-    listeners : sequence of Listener
+    trials : sequence of TrialRow
+    listeners : sequence of ListenerRow
         One for each listener of the trials.
     task : str
         Letters and digits.
@@ -89,9 +89,11 @@ def write_beh(folder: Path, trials: Sequence[Trial], listeners: Sequence[Listene
     }  # fmt: skip
     write_json(folder / "dataset_description.json", about)
     write_text(folder / "README.md", f"{len(listeners)} listeners' answers to metamers and natural clips.\n")
-    people = [{"participant_id": labels[listener.listener], **_without(cells(listener), "listener")} for listener in listeners]
-    columns = list(dict.fromkeys(column for row in people for column in row))
-    _write(folder / "participants.tsv", columns, people)
+    participants = [
+        {"participant_id": labels[listener.listener], **_without(cells(listener), "listener")} for listener in listeners
+    ]
+    columns = list(dict.fromkeys(column for row in participants for column in row))
+    _write(folder / "participants.tsv", columns, participants)
     told = {name: {"Description": _PARTICIPANT.get(name, "Answer to the questionnaire.")} for name in columns}
     write_json(folder / "participants.json", told)
     write_json(folder / f"task-{task}_beh.json", _COLUMNS)  # of all tables below, by BIDS's inheritance
@@ -102,7 +104,7 @@ def write_beh(folder: Path, trials: Sequence[Trial], listeners: Sequence[Listene
     return folder
 
 
-def _labels(listeners: Sequence[Listener]) -> dict[str, str]:
+def _labels(listeners: Sequence[ListenerRow]) -> dict[str, str]:
     """Labels of BIDS by listener: letters and digits."""
     labels = {listener.listener: "sub-" + re.sub("[^A-Za-z0-9]", "", listener.listener) for listener in listeners}
     met: dict[str, str] = {}
@@ -116,7 +118,7 @@ def _labels(listeners: Sequence[Listener]) -> dict[str, str]:
     return labels
 
 
-def _rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
+def _rows(trials: Sequence[TrialRow]) -> list[dict[str, Any]]:
     first = min((trial.started for trial in trials if trial.started), default=None)
     rows = []
     for trial in sorted(trials, key=lambda trial: trial.trial):

@@ -19,7 +19,7 @@ class Chance(NamedTuple):
     source: str = "as given"
 
 
-def chance_of(experiment: Experiment) -> Chance:
+def chance_level(experiment: Experiment) -> Chance:
     """The chance level of an experiment's main trials: one over the number of answers among which a listener chooses.
 
     Where answers are typed, that is the list's length: the level of a listener who types one of its words at random. Listeners

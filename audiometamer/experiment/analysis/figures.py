@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiometamer.drawing import line_style, names_as_they_are, percent_by_layer, save_figure
-from audiometamer.experiment.analysis.recognition import Row
+from audiometamer.drawing import line_style, literal_text, percent_by_layer, save_figure
+from audiometamer.experiment.analysis.recognition import RecognitionRow
 from audiometamer.models.inputs import NATURAL
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ _TITLE = 40  # characters in a line
 _LETTERS_AN_INCH = 13  # of the caption
 
 
-@names_as_they_are()
-def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = None) -> list[Path]:
+@literal_text()
+def draw_recognition(rows: Sequence[RecognitionRow], path: Path, *, chance: float | None = None) -> list[Path]:
     """Draw ``recognition.png``, ``.pdf`` and ``.svg``: a panel for each model, with its listeners and itself, and one for all.
 
     Parameters
@@ -65,7 +65,7 @@ def draw_recognition(rows: Sequence[Row], path: Path, *, chance: float | None = 
     return save_figure(figure, path)
 
 
-def _caption(rows: Sequence[Row]) -> str:
+def _caption(rows: Sequence[RecognitionRow]) -> str:
     """How many listeners there are, and what bars are."""
     counts = sorted({row.listeners for row in rows if row.observer == "human" and row.value is not None})
     n = f"{counts[0]}–{counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
@@ -76,11 +76,11 @@ def _caption(rows: Sequence[Row]) -> str:
     return text
 
 
-def _of(rows: Sequence[Row], model: str, observer: str) -> list[Row]:
+def _of(rows: Sequence[RecognitionRow], model: str, observer: str) -> list[RecognitionRow]:
     return [row for row in rows if (row.model, row.observer) == (model, observer) and row.value is not None]
 
 
-def _panel(axes: "Axes", lines: dict[str, list[Row]], chance: float | None, *, first: int) -> None:
+def _panel(axes: "Axes", lines: dict[str, list[RecognitionRow]], chance: float | None, *, first: int) -> None:
     """One line for each name, in styles from number `first` on; natural clips stand apart from the metamers."""
     layers = list(dict.fromkeys(row.layer for rows in lines.values() for row in rows))
     layers.sort(key=lambda layer: layer != NATURAL)
@@ -100,7 +100,7 @@ def _panel(axes: "Axes", lines: dict[str, list[Row]], chance: float | None, *, f
     axes.legend([handles[k] for k in order], [labels[k] for k in order], fontsize=9, framealpha=0.9, edgecolor="none")
 
 
-def _line(axes: "Axes", places: Sequence[float], rows: Sequence[Row], k: int, label: str | None) -> None:
+def _line(axes: "Axes", places: Sequence[float], rows: Sequence[RecognitionRow], k: int, label: str | None) -> None:
     """Percent with their intervals, in the style of line number `k`; an interval that is not known has no length."""
     value, low, high = (
         100 * np.array([math.nan if number is None else number for number in numbers])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import write_table
-from audiometamer.listening.tables import Trial, trial_frame
+from audiometamer.listening.tables import TrialRow, trial_frame
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.contrasts import LEAST_P
 
@@ -49,7 +49,7 @@ class Coefficient(NamedTuple):
 
 
 def mixed_logistic(
-    trials: Sequence[Trial], formula: str = "correct ~ condition", *, vary: Sequence[str] = ("listener", "clip")
+    trials: Sequence[TrialRow], formula: str = "correct ~ condition", *, vary: Sequence[str] = ("listener", "clip")
 ) -> list[Coefficient]:
     """Fit a logistic model with fixed effects and random intercepts.
 
@@ -60,7 +60,7 @@ def mixed_logistic(
 
     Parameters
     ----------
-    trials : sequence of Trial
+    trials : sequence of TrialRow
         Answers, each a row.
     formula : str
         As patsy reads it, in the columns of the trial table and ``condition``, which is ``MODEL LAYER``, or ``natural``, with
@@ -144,7 +144,7 @@ def write_logistic(path: Path, coefficients: Sequence[Coefficient]) -> Path:
     return path
 
 
-def _frame(trials: Sequence[Trial]) -> "pd.DataFrame":
+def _frame(trials: Sequence[TrialRow]) -> "pd.DataFrame":
     import pandas as pd
 
     frame = trial_frame(trials)

@@ -1,4 +1,4 @@
-"""Proportion correct at every condition: of each listener, of networks on the very same sounds, and of all with intervals."""
+"""Proportion correct at every condition: of each listener, of networks on the same sounds, and means with intervals."""
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,17 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import JSON_ERRORS, content_of
-from audiometamer.listening.tables import Trial
+from audiometamer.io.reading import JSON_ERRORS, read_file_bytes
+from audiometamer.listening.tables import TrialRow
+from audiometamer.listening.trials import KeyEntry
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.intervals import mean_over_listeners
 
-Observer = Literal["human", "network"]
-Recognised = Mapping[tuple[str, str], bool]  # whether a model recognises a stimulus
-Numbers = NDArray[np.intp]
+ObserverKind = Literal["human", "network"]
+NetworkRecognition = Mapping[tuple[str, str], bool]  # whether a model recognises a stimulus
+IntArray = NDArray[np.intp]
 
 
-class Condition(NamedTuple):
+class ModelLayer(NamedTuple):
     """A layer of a model; layer ``natural``: the clips themselves, which several models may share."""
 
     model: str
@@ -29,49 +30,49 @@ class Condition(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What each listener got right at each condition.
+class CorrectCounts:
+    """Numbers of correct and of all trials of each listener at each condition.
 
     Parameters
     ----------
     listeners : list of str
     conditions : list of Condition
-    right, of : array of int [shape=(listeners, conditions)]
-        Trials that are right, and all.
+    correct, total : array of int [shape=(listeners, conditions)]
+        Correct trials, and all trials.
     """
 
     listeners: list[str]
-    conditions: list[Condition]
-    right: Numbers
-    of: Numbers
+    conditions: list[ModelLayer]
+    correct: IntArray
+    total: IntArray
 
     @property
     def proportions(self) -> NDArray[np.float64]:
-        """NaN where a listener had no trial; shape=(listeners, conditions)."""
-        return np.divide(self.right, self.of, out=np.full(self.of.shape, np.nan), where=self.of > 0)
+        """Proportion correct; NaN where a listener had no trial; shape=(listeners, conditions)."""
+        return np.divide(self.correct, self.total, out=np.full(self.total.shape, np.nan), where=self.total > 0)
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class RecognitionRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line of ``recognition.tsv``: an observer at a condition.
 
     Parameters
     ----------
     model, layer : str
     observer : str
-        ``human``; or ``network``, the one of `model`, which heard what the listeners heard.
+        ``human``; or ``network``: the network `model` on the sounds that the listeners heard.
     value, low, high : float or None
         Mean over listeners of the proportion correct, and its 95 % interval.
     listeners, trials : int
-        How many the value is of.
+        Numbers of listeners and trials behind the value.
     missing : int
-        Trials in which there was no metamer, and the natural clip was played.
+        Number of trials without a metamer, in which the natural clip was played.
     note : str
         Why there is no value, or no interval; else empty.
     """
 
     model: str
     layer: str
-    observer: Observer
+    observer: ObserverKind
     value: float | None
     low: float | None
     high: float | None
@@ -81,15 +82,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] | None = None) -> list[Condition]:
-    """The conditions of trials, by models' names, natural first.
+def conditions_of(trials: Iterable[TrialRow], layers: Mapping[str, Sequence[str]] | None = None) -> list[ModelLayer]:
+    """The conditions of trials, sorted by model, natural first.
 
     Parameters
     ----------
     trials : iterable of Trial
         Natural clips that name no model are a condition of every model.
     layers : mapping of str to sequence of str, optional
-        By model, in which order its layers come. Default: as they are first met.
+        Order of the layers of each model. Default: order of first occurrence.
 
     Raises
     ------
@@ -104,69 +105,73 @@ def conditions_of(trials: Iterable[Trial], layers: Mapping[str, Sequence[str]] |
         else:
             found.setdefault(trial.model, {})[trial.layer] = None
     if not found:
-        raise AudioMetamerError("there are no trials with metamers to be analysed")
+        raise AudioMetamerError("there are no trials with metamers to analyse")
     conditions = []
     for model, met in sorted(found.items()):
         order = list((layers or {}).get(model, met))
         if unknown := [layer for layer in met if layer not in order]:
             raise AudioMetamerError(f"trials of {model} are at {', '.join(unknown)}; its layers are given as {', '.join(order)}")
         names = [NATURAL] * bool(natural & {model, ""}) + [layer for layer in order if layer in met]
-        conditions += [Condition(model, layer) for layer in names]
+        conditions += [ModelLayer(model, layer) for layer in names]
     return conditions
 
 
-def human_scores(trials: Sequence[Trial], conditions: Sequence[Condition]) -> Scores:
-    """What listeners got right."""
-    return _scores(trials, conditions, lambda trial, _: trial.correct)
+def listener_counts(trials: Sequence[TrialRow], conditions: Sequence[ModelLayer]) -> CorrectCounts:
+    """Count the correct answers of listeners."""
+    return _counts(trials, conditions, lambda trial, _: trial.correct)
 
 
-def network_scores(trials: Sequence[Trial], conditions: Sequence[Condition], recognised: Recognised | None = None) -> Scores:
-    """What networks recognise of the sounds that each listener heard, each network at its own conditions.
+def network_counts(
+    trials: Sequence[TrialRow], conditions: Sequence[ModelLayer], recognised: NetworkRecognition | None = None
+) -> CorrectCounts:
+    """Count what networks recognise of the sounds that each listener heard, each network at its own conditions.
 
     Parameters
     ----------
     trials : sequence of Trial
-        `Trial.network_correct` is of the trial's own model; if there is a single one, also of natural clips.
+        `TrialRow.network_correct` refers to the trial's own model; if there is a single model, for natural clips too.
     conditions : sequence of Condition
     recognised : mapping, optional
-        What models recognise beyond that: needed for natural clips that several models share.
+        Whether a model recognises a stimulus, where the trials do not say: natural clips that several models share.
     """
-    alone = len(_models(conditions)) == 1
+    is_single = len(_models(conditions)) == 1
 
-    def judge(trial: Trial, model: str) -> bool | None:
-        stated = trial.network_correct if alone or trial.model == model else None
+    def judge(trial: TrialRow, model: str) -> bool | None:
+        stated = trial.network_correct if is_single or trial.model == model else None
         return (recognised or {}).get((model, trial.stimulus)) if stated is None else stated
 
-    return _scores(trials, conditions, judge)
+    return _counts(trials, conditions, judge)
 
 
-def _scores(trials: Sequence[Trial], conditions: Sequence[Condition], judge: Callable[[Trial, str], bool | None]) -> Scores:
-    """Counts of what is right by a judge of each trial and model; a trial that it knows nothing of is passed over."""
+def _counts(
+    trials: Sequence[TrialRow], conditions: Sequence[ModelLayer], judge: Callable[[TrialRow, str], bool | None]
+) -> CorrectCounts:
+    """Count correct trials by a judge of each trial and model, which returns None where it does not know."""
     listeners = list(dict.fromkeys(trial.listener for trial in trials))
     rows, columns = ({name: k for k, name in enumerate(names)} for names in (listeners, conditions))
     counts = np.zeros((2, len(listeners), len(conditions)), np.intp)
     for trial in trials:
         for model in [trial.model] if trial.model else _models(conditions):
-            column = columns.get(Condition(model, trial.layer))
-            right = judge(trial, model)
-            if column is not None and right is not None:
-                counts[:, rows[trial.listener], column] += right, 1
-    return Scores(listeners, list(conditions), *counts)
+            column = columns.get(ModelLayer(model, trial.layer))
+            correct = judge(trial, model)
+            if column is not None and correct is not None:
+                counts[:, rows[trial.listener], column] += correct, 1
+    return CorrectCounts(listeners, list(conditions), *counts)
 
 
-def recognition(
-    scores: Mapping[Observer, Scores], missing: Mapping[Condition, int], *, resamples: int = 10_000, seed: int = 0
-) -> list[Row]:
+def recognition_rows(
+    counts: Mapping[ObserverKind, CorrectCounts], missing: Mapping[ModelLayer, int], *, resamples: int = 10_000, seed: int = 0
+) -> list[RecognitionRow]:
     """A row for each condition and observer, with intervals over listeners."""
     rows = []
-    for observer, of in scores.items():
-        means = mean_over_listeners(of.proportions, resamples=resamples, seed=seed)
-        for k, condition in enumerate(of.conditions):
+    for observer, own in counts.items():
+        means = mean_over_listeners(own.proportions, resamples=resamples, seed=seed)
+        for k, condition in enumerate(own.conditions):
             value, low, high = (_known(array[k]) for array in (means.value, means.low, means.high))
             rows.append(
-                Row(
+                RecognitionRow(
                     model=condition.model, layer=condition.layer, observer=observer, value=value, low=low, high=high,
-                    listeners=int(means.listeners[k]), trials=int(of.of[:, k].sum()), missing=missing.get(condition, 0),
+                    listeners=int(means.listeners[k]), trials=int(own.total[:, k].sum()), missing=missing.get(condition, 0),
                     note=_note(int(means.listeners[k]), has_interval=low is not None),
                 )
             )  # fmt: skip
@@ -181,40 +186,49 @@ def _note(listeners: int, *, has_interval: bool) -> str:
     return "no interval: a single listener" if listeners == 1 else "no interval: all alike"
 
 
-def read_recognised(path: Path, *, same: Callable[[str, str], bool] = operator.eq) -> dict[tuple[str, str], bool]:
-    """What models recognise of the sounds of an experiment, from its ``key.json``: their words against the clips'.
-
-    Parameters
-    ----------
-    path : path
-    same : callable
-        Whether two answers count as the same. Default: they are equal.
-
-    Raises
-    ------
-    AudioMetamerError
-        If it is not the key of an experiment.
-    """
-    try:
-        key = msgspec.json.decode(content_of(path), type=dict[str, _Sound])
-    except (OSError, *JSON_ERRORS) as error:
-        raise AudioMetamerError(f"{path} is not the key of an experiment: {error}") from error
-    return {
-        (model, stimulus): any(same(said, right) for right in (sound.word, sound.speaker))
-        for stimulus, sound in key.items()
-        for model, said in sound.recognised_by.items()
-    }
-
-
-class _Sound(msgspec.Struct):
-    """Of a sound's entry in ``key.json``, what is needed here."""
+class KeyedSound(msgspec.Struct):
+    """The part of a sound's entry in ``key.json`` that says what models recognise."""
 
     word: str = ""
     speaker: str = ""
     recognised_by: dict[str, str] = {}
 
 
-def _models(conditions: Iterable[Condition]) -> list[str]:
+def read_recognised(path: Path, *, same: Callable[[str, str], bool] = operator.eq) -> dict[tuple[str, str], bool]:
+    """Read what models recognise of the sounds of an experiment from its ``key.json``; see `recognised_in`.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the file is not the key of an experiment.
+    """
+    try:
+        key = msgspec.json.decode(read_file_bytes(path), type=dict[str, KeyedSound])
+    except (OSError, *JSON_ERRORS) as error:
+        raise AudioMetamerError(f"{path} is not the key of an experiment: {error}") from error
+    return recognised_in(key, same=same)
+
+
+def recognised_in(
+    key: Mapping[str, KeyedSound | KeyEntry], *, same: Callable[[str, str], bool] = operator.eq
+) -> dict[tuple[str, str], bool]:
+    """Whether each model recognises each stimulus: its label against the clip's word and speaker.
+
+    Parameters
+    ----------
+    key : mapping
+        Key of an experiment, by stimulus.
+    same : callable
+        Whether two answers count as the same. Default: equality.
+    """
+    return {
+        (model, stimulus): same(label, sound.word) or same(label, sound.speaker)
+        for stimulus, sound in key.items()
+        for model, label in sound.recognised_by.items()
+    }
+
+
+def _models(conditions: Iterable[ModelLayer]) -> list[str]:
     return list(dict.fromkeys(condition.model for condition in conditions))
 
 

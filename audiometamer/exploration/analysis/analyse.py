@@ -15,15 +15,15 @@ from audiometamer.exploration.analysis.figures import draw_sensitivity
 from audiometamer.exploration.analysis.layers import LayerDifference, LayerMean, layer_differences, layer_means
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.analysis.thresholds import Threshold, Thresholds, thresholds
-from audiometamer.exploration.trials import Answered, write_answered
+from audiometamer.exploration.trials import AnsweredTrial, write_answered_trials
 from audiometamer.io.files import write_text
 from audiometamer.io.tables import write_table
-from audiometamer.listening.exclusions import Exclusions, Rules, Stage, exclude
-from audiometamer.listening.tables import Listener, write_listeners
-from audiometamer.psychophysics import DECISIONS, Procedure, d_prime, model_of
+from audiometamer.listening.exclusions import ExclusionRules, Exclusions, Stage, exclude
+from audiometamer.listening.tables import ListenerRow, write_listeners
+from audiometamer.psychophysics import DECISION_RULES, Procedure, d_prime, decision_model_for
 
 
-class Level(msgspec.Struct, frozen=True):
+class LevelRow(msgspec.Struct, frozen=True):
     """A row of ``levels.tsv``: all answers of all listeners to a dimension's sounds of about one wished change.
 
     Parameters
@@ -50,7 +50,7 @@ class Level(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Analysis:
+class ExplorationAnalysis:
     """What `analyse` found.
 
     Parameters
@@ -65,37 +65,37 @@ class Analysis:
     differences : list of LayerDifference
     """
 
-    trials: list[Answered]
+    trials: list[AnsweredTrial]
     decision: Decision
     exclusions: Exclusions
     thresholds: Thresholds
-    levels: list[Level]
+    levels: list[LevelRow]
     layers: list[LayerMean]
     differences: list[LayerDifference]
 
 
 def analyse(
-    trials: Sequence[Answered],
-    listeners: Iterable[Listener] = (),
+    trials: Sequence[AnsweredTrial],
+    listeners: Iterable[ListenerRow] = (),
     *,
     decision: Decision | None = None,
-    rules: Rules | None = None,
+    rules: ExclusionRules | None = None,
     procedures: Mapping[str, Procedure] | None = None,
     resamples: int = 400,
     seed: int = 0,
-) -> Analysis:
+) -> ExplorationAnalysis:
     """Analyse an exploration.
 
     Parameters
     ----------
     trials : sequence of Answered
         All of them; the main part is analysed, of listeners who are not excluded.
-    listeners : iterable of Listener, optional
+    listeners : iterable of ListenerRow, optional
         What is known of listeners beyond their trials.
     decision : Decision, optional
         Default: that of the trials' task by differencing, at 0.794 correct.
-    rules : Rules, optional
-        Of exclusion. Default: those of `Rules`, but of catch trials the share that `attentive` tells.
+    rules : ExclusionRules, optional
+        Of exclusion. Default: those of `ExclusionRules`, but of catch trials the share that `attentive` tells.
     procedures : mapping of str to Procedure, optional
         By dimension: for their own thresholds, and to run them anew for the intervals.
     resamples : int
@@ -115,14 +115,14 @@ def analyse(
     if not trials:
         raise AudioMetamerError("there are no trials to analyse")
     task = trials[0].task
-    decision = decision or Decision(task=model_of(task))
-    if decision.task not in {model_of(task, decision=each) for each in DECISIONS}:
+    decision = decision or Decision(task=decision_model_for(task))
+    if decision.task not in {decision_model_for(task, decision=each) for each in DECISION_RULES}:
         raise AudioMetamerError(f"listeners' task was {task}; {decision.task} is no model of it")
-    excluded = exclude(trials, listeners, rules or Rules(catch=attentive(decision)))
+    excluded = exclude(trials, listeners, rules or ExclusionRules(catch=attentive(decision)))
     heard = [trial for trial in trials if trial.kind == "main" and trial.listener in excluded.kept]
     found = thresholds(heard, decision, procedures=procedures, resamples=resamples, seed=seed)
     means, differences = layer_means(found.rows), layer_differences(found.rows)
-    return Analysis(heard, decision, excluded, found, levels(heard, decision), means, differences)
+    return ExplorationAnalysis(heard, decision, excluded, found, levels(heard, decision), means, differences)
 
 
 def attentive(decision: Decision) -> float:
@@ -130,9 +130,9 @@ def attentive(decision: Decision) -> float:
     return (1 + decision.guess) / 2
 
 
-def levels(trials: Sequence[Answered], decision: Decision) -> list[Level]:
+def levels(trials: Sequence[AnsweredTrial], decision: Decision) -> list[LevelRow]:
     """Proportion correct and d′ at each wished change of each dimension, in the order of both."""
-    groups: dict[tuple[str, float], list[Answered]] = {}
+    groups: dict[tuple[str, float], list[AnsweredTrial]] = {}
     for trial in trials:
         groups.setdefault((trial.dimension, _about(trial)), []).append(trial)
     rows = []
@@ -141,11 +141,11 @@ def levels(trials: Sequence[Answered], decision: Decision) -> list[Level]:
         right = sum(trial.correct for trial in own)
         proportion = right / len(own)
         reached = float(np.mean([trial.reached for trial in own]))
-        rows.append(Level(dimension, made, reached, len(own), right, proportion, _sensitivity(proportion, decision)))
+        rows.append(LevelRow(dimension, made, reached, len(own), right, proportion, _sensitivity(proportion, decision)))
     return rows
 
 
-def _about(trial: Answered) -> float:
+def _about(trial: AnsweredTrial) -> float:
     """The wished change, to six digits as in files' names; in thirds of octaves where it was chosen for one trial."""
     if trial.way != "online":
         return trial.made
@@ -158,7 +158,7 @@ def _sensitivity(proportion: float, decision: Decision) -> float | None:
     return float(d_prime(max(proportion, decision.guess), task=decision.task, lapse=decision.lapse))
 
 
-def write_analysis(analysis: Analysis, out: Path) -> list[Path]:
+def write_analysis(analysis: ExplorationAnalysis, out: Path) -> list[Path]:
     """Write an analysis as tables, a figure and words.
 
     Parameters
@@ -174,14 +174,14 @@ def write_analysis(analysis: Analysis, out: Path) -> list[Path]:
     """
     tables: dict[str, tuple[type[msgspec.Struct], Sequence[msgspec.Struct]]] = {
         "thresholds.tsv": (Threshold, analysis.thresholds.rows),
-        "levels.tsv": (Level, analysis.levels),
+        "levels.tsv": (LevelRow, analysis.levels),
         "layers.tsv": (LayerMean, analysis.layers),
         "comparisons.tsv": (LayerDifference, analysis.differences),
         "sample.tsv": (Stage, analysis.exclusions.stages),
     }
     for name, (kind, rows) in tables.items():
         write_table(out / name, kind.__struct_fields__, map(msgspec.structs.asdict, rows))
-    write_answered(out / "trials.tsv", analysis.trials)
+    write_answered_trials(out / "trials.tsv", analysis.trials)
     write_listeners(out / "listeners.tsv", analysis.exclusions.listeners)
     figures = draw_sensitivity(analysis.thresholds.rows, out / "sensitivity.png")
     write_text(out / "summary.txt", summary(analysis))
@@ -194,7 +194,7 @@ _WHY_NOT = {
 }  # fmt: skip
 
 
-def summary(analysis: Analysis) -> str:
+def summary(analysis: ExplorationAnalysis) -> str:
     """The analysis in words: who was left out, what a threshold is, thresholds of all listeners, layers compared."""
     decision, found = analysis.decision, analysis.thresholds
     rows = [row for row in found.rows if not row.listener]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from audiometamer.drawing import names_as_they_are, save_figure
+from audiometamer.drawing import literal_text, save_figure
 from audiometamer.exploration.analysis.thresholds import Threshold
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _MEASURES = (
 )
 
 
-@names_as_they_are()
+@literal_text()
 def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> list[Path]:
     """Draw ``sensitivity.png``, ``.pdf`` and ``.svg``: above, thresholds in standard deviations of natural signals; below, SNRs.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.exploration.analysis.sensitivity import Decision, Fits, Values, fit
-from audiometamer.exploration.trials import Answered
+from audiometamer.exploration.trials import AnsweredTrial
 
 
 class Counts(NamedTuple):
@@ -22,7 +22,7 @@ class Counts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Group:
+class TrialGroup:
     """Trials of a dimension in the order in which they were answered, listener by listener.
 
     Parameters
@@ -36,7 +36,7 @@ class Group:
 
     dimension: Dimension
     listener: str
-    trials: Sequence[Answered]
+    trials: Sequence[AnsweredTrial]
     decision: Decision
 
     @cached_property
@@ -75,17 +75,19 @@ def counted(answers: Sequence[tuple[str, float, bool]]) -> Counts:
     return Counts(np.array([change for _, change in cells]), np.array(right), np.array(of), [name for name, _ in cells])
 
 
-def groups(trials: Sequence[Answered], decision: Decision) -> Iterator[Group]:
+def groups(trials: Sequence[AnsweredTrial], decision: Decision) -> Iterator[TrialGroup]:
     """Of every dimension all listeners' trials, then, if there are several listeners, each one's.
 
     Dimensions come in their order; see `Dimension.order`.
     """
-    by_dimension: dict[Dimension, list[Answered]] = {}
+    by_dimension: dict[Dimension, list[AnsweredTrial]] = {}
     for trial in sorted(trials, key=lambda trial: (trial.listener, trial.trial)):
         by_dimension.setdefault(Dimension.parse(trial.dimension), []).append(trial)
     for dimension in sorted(by_dimension, key=lambda each: each.order):
         own = by_dimension[dimension]
         names = list(dict.fromkeys(trial.listener for trial in own))
-        yield Group(dimension, "", own, decision)
+        yield TrialGroup(dimension, "", own, decision)
         if len(names) > 1:
-            yield from (Group(dimension, each, [trial for trial in own if trial.listener == each], decision) for each in names)
+            yield from (
+                TrialGroup(dimension, each, [trial for trial in own if trial.listener == each], decision) for each in names
+            )

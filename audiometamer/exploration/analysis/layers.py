@@ -13,7 +13,7 @@ from audiometamer.exploration.analysis.thresholds import Threshold
 from audiometamer.statistics.contrasts import LEAST_P
 
 
-class Unit(NamedTuple):
+class ThresholdMeasure(NamedTuple):
     """A measure of what a listener does not notice."""
 
     name: str
@@ -21,10 +21,10 @@ class Unit(NamedTuple):
     ratio: bool  # whether it is averaged, and compared, as a logarithm
 
 
-UNITS = (
-    Unit("threshold", lambda row: row.threshold, True),
-    Unit("snr_db", lambda row: row.snr_db, False),
-    Unit("modulation", lambda row: row.modulation, True),
+MEASURES = (
+    ThresholdMeasure("threshold", lambda row: row.threshold, True),
+    ThresholdMeasure("snr_db", lambda row: row.snr_db, False),
+    ThresholdMeasure("modulation", lambda row: row.modulation, True),
 )
 
 
@@ -83,7 +83,7 @@ class LayerDifference(msgspec.Struct, frozen=True):
 def layer_means(rows: Sequence[Threshold]) -> list[LayerMean]:
     """Means over the dimensions of each layer, of both sides together and of each, in every unit; of all listeners."""
     means = []
-    for layer, unit, sign in itertools.product(_layers(rows), UNITS, ("", "+", "-")):
+    for layer, unit, sign in itertools.product(_layers(rows), MEASURES, ("", "+", "-")):
         own = [row for row in rows if not row.listener and row.layer == layer and sign in ("", row.sign)]
         if own:
             values = _values(own, unit)
@@ -96,7 +96,7 @@ def layer_means(rows: Sequence[Threshold]) -> list[LayerMean]:
 def layer_differences(rows: Sequence[Threshold]) -> list[LayerDifference]:
     """Every pair of layers in every unit; of all listeners."""
     differences = []
-    for unit, (first, second) in itertools.product(UNITS, itertools.combinations(_layers(rows), 2)):
+    for unit, (first, second) in itertools.product(MEASURES, itertools.combinations(_layers(rows), 2)):
         a, b = ([row for row in rows if not row.listener and row.layer == layer] for layer in (first, second))
         (mean_a, error_a, df_a), (mean_b, error_b, df_b) = (_mean(_values(own, unit)) for own in (a, b))
         difference, error = mean_a - mean_b, math.hypot(error_a, error_b)
@@ -110,7 +110,7 @@ def _layers(rows: Sequence[Threshold]) -> list[str]:
     return list(dict.fromkeys(row.layer for row in rows))
 
 
-def _values(rows: Sequence[Threshold], unit: Unit) -> list[float]:
+def _values(rows: Sequence[Threshold], unit: ThresholdMeasure) -> list[float]:
     found = [unit.value(row) for row in rows if not row.flag]
     return [math.log(value) if unit.ratio else value for value in found if value is not None]
 
@@ -122,7 +122,7 @@ def _mean(values: Sequence[float]) -> tuple[float, float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5), len(values) - 1
 
 
-def _interval(mean: float, error: float, df: float, unit: Unit) -> tuple[float | None, float | None, float | None]:
+def _interval(mean: float, error: float, df: float, unit: ThresholdMeasure) -> tuple[float | None, float | None, float | None]:
     half = float(scipy.stats.t.ppf(0.975, df)) * error if error > 0 else math.nan
     value, low, high = (_known(math.exp(end) if unit.ratio else end) for end in (mean, mean - half, mean + half))
     return value, low, high

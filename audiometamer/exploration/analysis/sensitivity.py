@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.psychophysics import TARGET, TASKS, d_prime, proportion_correct
+from audiometamer.psychophysics import DECISION_MODELS, DEFAULT_TARGET, d_prime, proportion_correct
 
 Values = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ class Decision:
     Parameters
     ----------
     task : str
-        One of `audiometamer.psychophysics.TASKS`; default ``abx-differencing``, for a reference that changes.
+        One of `audiometamer.psychophysics.DECISION_MODELS`; default ``abx-differencing``, for a reference that changes.
     target : float
         The proportion correct at threshold; default 0.5^(1/3) = 0.794, where three down and one up settles.
     lapse : float
@@ -39,12 +39,12 @@ class Decision:
     """
 
     task: str = "abx-differencing"
-    target: float = TARGET
+    target: float = DEFAULT_TARGET
     lapse: float = 0.02
 
     def __post_init__(self) -> None:
-        if self.task not in TASKS:
-            raise AudioMetamerError(f"no task {self.task!r}; there are {', '.join(TASKS)}")
+        if self.task not in DECISION_MODELS:
+            raise AudioMetamerError(f"no task {self.task!r}; there are {', '.join(DECISION_MODELS)}")
         if not self.guess < self.target < 1 - self.lapse:
             raise AudioMetamerError(
                 f"a threshold at {self.target:g} correct; {self.task} has one between {self.guess:.4g} and {1 - self.lapse:.4g}"
@@ -53,7 +53,7 @@ class Decision:
     @property
     def guess(self) -> float:
         """The proportion correct at chance."""
-        return TASKS[self.task].guess
+        return DECISION_MODELS[self.task].guess
 
     @cached_property
     def d_prime(self) -> float:

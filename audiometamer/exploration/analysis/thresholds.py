@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.analysis.groups import Group, groups
+from audiometamer.exploration.analysis.groups import TrialGroup, groups
 from audiometamer.exploration.analysis.sensitivity import EXPONENTS, Decision
 from audiometamer.exploration.analysis.uncertainty import dispersion, most_lost
-from audiometamer.exploration.trials import Answered, level_of
-from audiometamer.psychophysics import Procedure, Trial
+from audiometamer.exploration.trials import AnsweredTrial, level_of
+from audiometamer.psychophysics import AdaptiveTrial, Procedure
 
 
 class Threshold(msgspec.Struct, frozen=True):
@@ -100,7 +100,7 @@ class Thresholds(NamedTuple):
 
 
 def thresholds(
-    trials: Sequence[Answered],
+    trials: Sequence[AnsweredTrial],
     decision: Decision,
     *,
     procedures: Mapping[str, Procedure] | None = None,
@@ -148,7 +148,7 @@ def thresholds(
     return Thresholds(rows, spread, of_one, of_all)
 
 
-def _threshold(group: Group, lost: float, procedure: Procedure | None) -> Threshold:
+def _threshold(group: TrialGroup, lost: float, procedure: Procedure | None) -> Threshold:
     layer, component, sign = group.dimension
     told, at_bound = _told_by(procedure, group.trials)
     exponent, no_end = None, ""
@@ -174,7 +174,7 @@ def _threshold(group: Group, lost: float, procedure: Procedure | None) -> Thresh
     )  # fmt: skip
 
 
-def _flag(group: Group) -> str:
+def _flag(group: TrialGroup) -> str:
     if not group.is_measured:
         return "backwards"
     if group.fits.exponent[0] == EXPONENTS[0]:
@@ -183,16 +183,16 @@ def _flag(group: Group) -> str:
     return "" if inside else "beyond"
 
 
-def _snr(trial: Answered) -> float | None:
+def _snr(trial: AnsweredTrial) -> float | None:
     return trial.snr_db
 
 
-def _log_modulation(trial: Answered) -> float | None:
+def _log_modulation(trial: AnsweredTrial) -> float | None:
     return math.log(trial.modulation) if 0 < trial.modulation < math.inf else None
 
 
 def _at(
-    trials: Sequence[Answered], value: Callable[[Answered], float | None], thresholds: Sequence[float | None]
+    trials: Sequence[AnsweredTrial], value: Callable[[AnsweredTrial], float | None], thresholds: Sequence[float | None]
 ) -> list[float | None]:
     """A physical value at some changes, from the trials' own sounds: the mean over references of lines of one common slope.
 
@@ -214,13 +214,13 @@ def _at(
     return [None if at is None else level + slope * math.log(at) for at in thresholds]
 
 
-def _told_by(procedure: Procedure | None, trials: Sequence[Answered]) -> tuple[float, int] | tuple[None, None]:
+def _told_by(procedure: Procedure | None, trials: Sequence[AnsweredTrial]) -> tuple[float, int] | tuple[None, None]:
     """Geometric mean over listeners of what a procedure estimates, and how many of the estimates are at its bounds."""
     if procedure is None:
         return None, None
-    by_listener: dict[str, list[Trial]] = {}
+    by_listener: dict[str, list[AdaptiveTrial]] = {}
     for trial in trials:
-        by_listener.setdefault(trial.listener, []).append(Trial(level_of(trial.reached), trial.correct))
+        by_listener.setdefault(trial.listener, []).append(AdaptiveTrial(level_of(trial.reached), trial.correct))
     told = []
     for own in by_listener.values():
         with suppress(AudioMetamerError):  # broken off before it could tell one

@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from audiometamer.exploration.analysis.groups import Counts, Group, counted
+from audiometamer.exploration.analysis.groups import Counts, TrialGroup, counted
 from audiometamer.exploration.analysis.sensitivity import Values, fit
 from audiometamer.exploration.trials import level_of
-from audiometamer.psychophysics import Procedure, Trial
+from audiometamer.psychophysics import AdaptiveTrial, Procedure
 
 CHI2 = 3.841459  # 95 % of χ² with one degree of freedom
 
 
-def dispersion(groups: Sequence[Group]) -> float:
+def dispersion(groups: Sequence[TrialGroup]) -> float:
     """How many times as much listeners' thresholds differ as they would by chance, over all dimensions; 1 at least.
 
     Of each dimension, the likelihood that is lost if all listeners have the threshold that is fitted to all, rather than each
@@ -37,7 +37,9 @@ def dispersion(groups: Sequence[Group]) -> float:
     return max(1.0, lost / freedom) if freedom else 1.0
 
 
-def most_lost(groups: Sequence[Group], procedures: Mapping[str, Procedure], *, resamples: int, rng: np.random.Generator) -> float:
+def most_lost(
+    groups: Sequence[TrialGroup], procedures: Mapping[str, Procedure], *, resamples: int, rng: np.random.Generator
+) -> float:
     """The 95 % point of twice the log likelihood that the true threshold loses, over all groups alike; χ²'s at least.
 
     Each resample is of a group at random, and its truth is the group's fitted function. Where its procedure is known, that is run
@@ -65,13 +67,13 @@ def most_lost(groups: Sequence[Group], procedures: Mapping[str, Procedure], *, r
     return max(CHI2, float(np.quantile(lost, 0.95))) if lost else CHI2
 
 
-def _drawn(group: Group, rng: np.random.Generator) -> Counts:
+def _drawn(group: TrialGroup, rng: np.random.Generator) -> Counts:
     counts = group.counts
     p = group.fits.proportion(counts.changes, group.decision)
     return counts._replace(correct=rng.binomial(counts.trials.astype(int), p).astype(float))
 
 
-def _replayed(group: Group, procedure: Procedure, rng: np.random.Generator) -> Counts:
+def _replayed(group: TrialGroup, procedure: Procedure, rng: np.random.Generator) -> Counts:
     """Every listener's trials anew; a wish is played by the sound that was heard whose own wish is nearest."""
     reached: dict[str, dict[float, float]] = {}
     for trial in group.trials:
@@ -80,18 +82,18 @@ def _replayed(group: Group, procedure: Procedure, rng: np.random.Generator) -> C
     correct = [_correct(group, own) for _, own in sounds]
     answers = []
     for listener in group.listeners:
-        trials, order = list[Trial](), list[int]()
-        while (wished := procedure.next(trials)) is not None:
+        trials, order = list[AdaptiveTrial](), list[int]()
+        while (requested := procedure.next(trials)) is not None:
             order = order or rng.permutation(len(sounds)).tolist()
             of = order.pop()
-            nearest = int(np.abs(sounds[of][0] - np.log(wished)).argmin())
+            nearest = int(np.abs(sounds[of][0] - np.log(requested)).argmin())
             level, right = float(sounds[of][1][nearest]), bool(rng.random() < correct[of][nearest])
             answers.append((listener, level, right))
-            trials.append(Trial(level_of(level), right))
+            trials.append(AdaptiveTrial(level_of(level), right))
     return counted(answers)
 
 
-def _correct(group: Group, changes: Values) -> Values:
+def _correct(group: TrialGroup, changes: Values) -> Values:
     """By the group's function; at chance where the change is none."""
     found = np.full(changes.shape, group.decision.guess)
     found[changes > 0] = group.fits.proportion(changes[changes > 0], group.decision)

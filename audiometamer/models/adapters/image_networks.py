@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError, one_line
-from audiometamer.io.label_files import told_apart
+from audiometamer.io.label_files import disambiguated
 from audiometamer.matching.domains import Image
-from audiometamer.models.checkpoints import BARE, network_state, read_checkpoint
-from audiometamer.models.loading import load_state
+from audiometamer.models.checkpoints import BARE, read_checkpoint
+from audiometamer.models.layer_info import declared_layers
 from audiometamer.models.model import Model
-from audiometamer.models.places import own_layers
+from audiometamer.models.model_folder import load_state
+from audiometamer.models.state_dicts import network_state
 from audiometamer.signals.images import ImageTransform
 
 
@@ -74,8 +75,8 @@ def image_model(
         bounds=(0.0, 1.0),
         domain=Image(),
         picture=picture,
-        labels={"image": told_apart(labels)} if labels is not None and not isinstance(labels, Mapping) else labels,
-        layers=layers or own_layers(network) or list(_children(network)),
+        labels={"image": disambiguated(labels)} if labels is not None and not isinstance(labels, Mapping) else labels,
+        layers=layers or declared_layers(network) or list(_children(network)),
         untrained=untrained,
         name=name,
     )

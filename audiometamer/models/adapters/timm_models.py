@@ -2,7 +2,7 @@
 
 import math
 
-from audiometamer.errors import AudioMetamerError, near
+from audiometamer.errors import AudioMetamerError, closest_names
 from audiometamer.models.adapters.image_networks import downloaded, image_model, name_of, with_weights
 from audiometamer.models.adapters.packages import imported
 from audiometamer.models.model import Model
@@ -20,7 +20,7 @@ def load(text: str) -> Model:
     timm = imported("timm", extra="timm")
     name, _, file = text.partition("@")
     if not timm.is_model(name):
-        raise AudioMetamerError(f"timm has no classifier {name!r}; it has {near(name, timm.list_models())}")
+        raise AudioMetamerError(f"timm has no classifier {name!r}; it has {closest_names(name, timm.list_models())}")
     names = timm.data.ImageNetInfo()
     known = [names.index_to_description(i) for i in range(names.num_classes())]
     if file:

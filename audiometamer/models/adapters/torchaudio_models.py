@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from audiometamer.errors import AudioMetamerError, near, one_line
+from audiometamer.errors import AudioMetamerError, closest_names, one_line
 from audiometamer.models.adapters.packages import imported
 from audiometamer.models.adapters.resampled import resampled
 from audiometamer.models.adapters.unit_variance import UnitVariance
@@ -33,7 +33,7 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
     pipelines = imported("torchaudio.pipelines", extra="speech")
     bundles = {key: value for key, value in vars(pipelines).items() if isinstance(value, pipelines.Wav2Vec2Bundle)}
     if name not in bundles:
-        raise AudioMetamerError(f"torchaudio has no speech model {name!r}; it has {near(name, sorted(bundles))}")
+        raise AudioMetamerError(f"torchaudio has no speech model {name!r}; it has {closest_names(name, sorted(bundles))}")
     try:
         loaded: nn.Module = bundles[name].get_model()
     except (OSError, RuntimeError) as error:  # no connection; a broken file

@@ -1,6 +1,6 @@
 """Classifiers of torchvision by name, with their own preprocessing: ``torchvision:resnet50``."""
 
-from audiometamer.errors import AudioMetamerError, near
+from audiometamer.errors import AudioMetamerError, closest_names
 from audiometamer.models.adapters.image_networks import downloaded, image_model, name_of, with_weights
 from audiometamer.models.adapters.packages import imported
 from audiometamer.models.model import Model
@@ -18,7 +18,7 @@ def load(text: str) -> Model:
     models = imported("torchvision.models", extra="vision")
     name, _, file = text.partition("@")
     if name not in (there := models.list_models(module=models)):
-        raise AudioMetamerError(f"torchvision has no classifier {name!r}; it has {near(name, there)}")
+        raise AudioMetamerError(f"torchvision has no classifier {name!r}; it has {closest_names(name, there)}")
     weights = models.get_model_weights(name).DEFAULT
     settings = weights.transforms()
     height = settings.crop_size[0]

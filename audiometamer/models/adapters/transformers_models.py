@@ -5,14 +5,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from audiometamer.errors import AudioMetamerError, one_line, some_of
-from audiometamer.io.label_files import told_apart
+from audiometamer.errors import AudioMetamerError, first_few, one_line
+from audiometamer.io.label_files import disambiguated
 from audiometamer.models.adapters.packages import imported
 from audiometamer.models.adapters.resampled import resampled
 from audiometamer.models.adapters.transformers_families import FAMILIES, Network
-from audiometamer.models.checkpoints import BARE, network_state, read_checkpoint
-from audiometamer.models.loading import load_state
+from audiometamer.models.checkpoints import BARE, read_checkpoint
 from audiometamer.models.model import Model
+from audiometamer.models.model_folder import load_state
+from audiometamer.models.state_dicts import network_state
 
 _CLASSIFIERS = ("ForAudioClassification", "ForSequenceClassification")
 
@@ -61,10 +62,10 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
     if missing := sorted(key for key in report["missing_keys"] if not key.endswith("masked_spec_embed")):
         found = _weights_in(Path(name))
         if found is None or 2 * len(missing) < len(network.state_dict()):
-            raise AudioMetamerError(f"{name} lacks {len(missing)} weights of a {type(network).__name__}: {some_of(missing)}")
+            raise AudioMetamerError(f"{name} lacks {len(missing)} weights of a {type(network).__name__}: {first_few(missing)}")
         load_state(network, *network_state(read_checkpoint(found, way_out=BARE), network.state_dict(), found))
     elif wrong := sorted(key for key, *_ in report["mismatched_keys"]):
-        raise AudioMetamerError(f"{name} does not fit {type(network).__name__}: of another shape: {some_of(wrong)}")
+        raise AudioMetamerError(f"{name} does not fit {type(network).__name__}: of another shape: {first_few(wrong)}")
     network = network.get_encoder() if config.model_type == "whisper" and kind == "AutoModel" else network
     network.float().eval().requires_grad_(False)
     return wrap(network, extractor, duration=duration, sample_rate=sample_rate, name=name.rstrip("/").split("/")[-1])
@@ -123,7 +124,7 @@ def wrap(
         front_end=family.front_end(extractor),
         sample_rate=extractor.sampling_rate,
         duration=duration,
-        labels={"class": told_apart([id2label[i] for i in sorted(id2label)])}
+        labels={"class": disambiguated([id2label[i] for i in sorted(id2label)])}
         if type(network).__name__.endswith(_CLASSIFIERS)
         else None,
         domain=family.domain,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from audiometamer.io.files import write_json
-from audiometamer.signals.presentation import NOISE, TONE, Settings
+from audiometamer.signals.presentation import NOISE, TONE, PresentationSettings
 from audiometamer.stimuli.description import description
 from audiometamer.stimuli.exports.sounds import (
     Columns,
@@ -34,7 +34,7 @@ _DESCRIPTIONS = {
 }
 
 
-def _write(folder: Path, sounds: Sequence[ExportedSound], settings: Settings) -> None:
+def _write(folder: Path, sounds: Sequence[ExportedSound], settings: PresentationSettings) -> None:
     """``stimuli/`` at the root of a BIDS data set, and in ``sourcedata/`` rows for the participants' ``events.tsv``."""
     licences = [sound.right("licence") for sound in sounds]
     about = description("Stimuli made with audiometamer", licences, kind="raw", listed_in="README.md")
@@ -50,7 +50,7 @@ def _write(folder: Path, sounds: Sequence[ExportedSound], settings: Settings) ->
     _write_described(folder / "sourcedata" / "events.tsv", sounds, settings, events)
 
 
-def _catalogue(settings: Settings) -> Columns:
+def _catalogue(settings: PresentationSettings) -> Columns:
     """The columns of ``stimuli.tsv``."""
     columns: dict[str, Callable[[ExportedSound], Any]] = {
         "stimulus_id": lambda sound: f"stim-{sound.stim_id}",
@@ -64,7 +64,7 @@ def _catalogue(settings: Settings) -> Columns:
     return columns
 
 
-def _write_described(path: Path, sounds: Sequence[ExportedSound], settings: Settings, columns: Columns) -> None:
+def _write_described(path: Path, sounds: Sequence[ExportedSound], settings: PresentationSettings, columns: Columns) -> None:
     """Write a table as BIDS takes it and, beside it, a JSON that describes its columns."""
     written = write_sounds(path, sounds, settings, columns, empty="n/a")
     own = [name for name in written if name not in ("onset", "duration")]  # which BIDS itself describes
@@ -77,7 +77,7 @@ def _calibration_sound(name: str) -> ExportedSound:
     return ExportedSound(stim_id=name, file="", clip="", model="", layer="", seed=None, verdict="", set_file="", about=rights)
 
 
-def _file_of(name: str, settings: Settings) -> str:
+def _file_of(name: str, settings: PresentationSettings) -> str:
     return f"stimuli/stim-{name}_audio.wav" if settings.bids_version == "coming" else in_stimuli(name, settings)
 
 

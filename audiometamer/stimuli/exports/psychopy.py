@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.signals.presentation import Settings
+from audiometamer.signals.presentation import PresentationSettings
 from audiometamer.stimuli.exports.sounds import (
     PLAYED,
     ExportedSound,
@@ -15,7 +15,7 @@ from audiometamer.stimuli.exports.sounds import (
 )
 
 
-def _check(sounds: Sequence[ExportedSound], settings: Settings) -> None:
+def _check(sounds: Sequence[ExportedSound], settings: PresentationSettings) -> None:
     """PsychoPy turns each column into a variable: letters, digits and underscores, a letter first."""
     columns = revealing_columns(sounds, settings)
     if wrong := [column for column in columns if not (column.isidentifier() and column.isascii())]:
@@ -25,7 +25,7 @@ def _check(sounds: Sequence[ExportedSound], settings: Settings) -> None:
         )
 
 
-def _write(folder: Path, sounds: Sequence[ExportedSound], settings: Settings) -> None:
+def _write(folder: Path, sounds: Sequence[ExportedSound], settings: PresentationSettings) -> None:
     """``conditions.csv``: what a loop of PsychoPy reads."""
     write_sounds(folder / "conditions.csv", sounds, settings, {"stim_file": lambda sound: sound.file, **PLAYED})
 

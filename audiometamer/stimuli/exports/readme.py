@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 
-from audiometamer.signals.presentation import NOISE, TONE, Settings
+from audiometamer.signals.presentation import NOISE, TONE, PresentationSettings
 from audiometamer.stimuli.exports.sounds import ExportedSound
 from audiometamer.version import __version__
 
 
-def readme(sounds: Sequence[ExportedSound], settings: Settings, files: Mapping[str, str], *, level: float, lowered: float) -> str:
+def readme(
+    sounds: Sequence[ExportedSound], settings: PresentationSettings, files: Mapping[str, str], *, level: float, lowered: float
+) -> str:
     """What an export is and how loud; nothing about what each sound is.
 
     Parameters
     ----------
     sounds : sequence of ExportedSound
-    settings : Settings
+    settings : PresentationSettings
     files : mapping of str to str
         Paths of the calibration sounds by name.
     level : float

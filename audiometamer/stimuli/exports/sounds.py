@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from audiometamer.io.tables import write_table
-from audiometamer.signals.presentation import Settings
+from audiometamer.signals.presentation import PresentationSettings
 from audiometamer.stimuli.clips import RIGHTS, UNKNOWN
 
 
@@ -72,17 +72,17 @@ class ExportFormat(NamedTuple):
         Writes the tables into the folder of the export.
     """
 
-    file_of: Callable[[str, Settings], str]
-    check: Callable[[Sequence[ExportedSound], Settings], None]
-    write: Callable[[Path, Sequence[ExportedSound], Settings], None]
+    file_of: Callable[[str, PresentationSettings], str]
+    check: Callable[[Sequence[ExportedSound], PresentationSettings], None]
+    write: Callable[[Path, Sequence[ExportedSound], PresentationSettings], None]
 
 
-def in_stimuli(name: str, _: Settings) -> str:
+def in_stimuli(name: str, _: PresentationSettings) -> str:
     """A sound's path where sounds lie in a folder of their own."""
     return f"stimuli/{name}.wav"
 
 
-def anything_goes(_sounds: Sequence[ExportedSound], _settings: Settings) -> None:
+def anything_goes(_sounds: Sequence[ExportedSound], _settings: PresentationSettings) -> None:
     """The check of a form that takes all sounds and columns."""
 
 
@@ -91,14 +91,14 @@ def columns_about(sounds: Sequence[ExportedSound]) -> list[str]:
     return list(dict.fromkeys(column for sound in sounds for column in sound.about))
 
 
-def revealing_columns(sounds: Sequence[ExportedSound], settings: Settings) -> list[str]:
-    """The columns that say what each sound is; the tables of an export have them only with `Settings.reveal`."""
+def revealing_columns(sounds: Sequence[ExportedSound], settings: PresentationSettings) -> list[str]:
+    """The columns that say what each sound is; the tables of an export have them only with `PresentationSettings.reveal`."""
     about = [column for column in columns_about(sounds) if column not in RIGHTS]
     return ["clip", "model", "layer", "seed", "verdict", *about] if settings.reveal else []
 
 
 def write_sounds(
-    path: Path, sounds: Sequence[ExportedSound], settings: Settings, columns: Columns, *, empty: str = ""
+    path: Path, sounds: Sequence[ExportedSound], settings: PresentationSettings, columns: Columns, *, empty: str = ""
 ) -> list[str]:
     """Write a table with a row for each sound, `empty` where a column does not apply; returns its columns."""
     revealing = [column for column in revealing_columns(sounds, settings) if column not in columns]

@@ -12,13 +12,14 @@ from tiny_answers import LAYERS, answers, check
 from tiny_experiment import WORDS
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.analysis.analyse import ANOVA_COLUMNS, analyse, summary, write_analysis
-from audiometamer.experiment.analysis.chance import Chance, chance_of
+from audiometamer.experiment.analysis.analyse import analyse
+from audiometamer.experiment.analysis.chance import Chance, chance_level
 from audiometamer.experiment.analysis.figures import draw_recognition
+from audiometamer.experiment.analysis.folder import ANOVA_COLUMNS, write_analysis
 from audiometamer.io.tables import read_table
-from audiometamer.listening.design import Answers
-from audiometamer.listening.exclusions import Rules
-from audiometamer.listening.tables import Listener, read_listeners, read_trials
+from audiometamer.listening.design import ResponseFormat
+from audiometamer.listening.exclusions import ExclusionRules
+from audiometamer.listening.tables import ListenerRow, read_listeners, read_trials
 from audiometamer.statistics.anova import anova
 
 FAST = {"resamples": 200, "permutations": 50}
@@ -60,7 +61,7 @@ def test_tests_of_a_single_model_are_those_of_its_proportions():
 
 
 def test_two_models_and_groups_of_listeners():
-    listeners = [Listener(listener=str(n + 1), group="young" if n < 4 else "old") for n in range(8)]
+    listeners = [ListenerRow(listener=str(n + 1), group="young" if n < 4 else "old") for n in range(8)]
     found = analyse(answers(8, 6, models=("one", "two")), listeners, **FAST)
     assert list(found.tests) == [
         "listeners, one", "groups of listeners, one", "listeners and network, one",
@@ -114,7 +115,7 @@ def test_what_cannot_be_tested_is_noted():
 def test_groups_whose_names_look_alike_or_are_blank():
     """As many listeners, in two groups: one of them has none, one has a blank behind its group."""
     groups = ["old", "old", "old", "young", "young ", " young", "Young", ""]
-    listeners = [Listener(listener=str(k), group=group) for k, group in enumerate(groups[:6] + groups[7:], start=1)]
+    listeners = [ListenerRow(listener=str(k), group=group) for k, group in enumerate(groups[:6] + groups[7:], start=1)]
     found = analyse(answers(7, 4), listeners, **FAST)
     test = found.tests["groups of listeners, one"]
     assert (test.listeners, test.groups) == (6, {"old": 3, "young": 3})
@@ -122,7 +123,7 @@ def test_groups_whose_names_look_alike_or_are_blank():
     assert test.effects[0].df_error == 4
     assert "1 listener without a group (7); left out of the tests of groups." in found.notes
     assert found.exclusions.details[1] == "Analysed by group: old 3, young 3, without a group 1."
-    case = analyse(answers(8, 4), [Listener(listener=str(k), group=g) for k, g in enumerate(groups, start=1)], **FAST)
+    case = analyse(answers(8, 4), [ListenerRow(listener=str(k), group=g) for k, g in enumerate(groups, start=1)], **FAST)
     assert "Groups young and Young differ in letter case only; they count as two." in case.notes
     assert case.tests["groups of listeners, one"].groups == {"old": 3, "young": 3, "Young": 1}
     alone = "has a single listener: the test of groups takes its variance to be that of the others."
@@ -131,7 +132,7 @@ def test_groups_whose_names_look_alike_or_are_blank():
 
 
 def test_listeners_who_never_came_are_in_no_test():
-    listeners = [Listener(listener=str(k), group="old" if k % 2 else "young") for k in range(1, 17)]
+    listeners = [ListenerRow(listener=str(k), group="old" if k % 2 else "young") for k in range(1, 17)]
     found = analyse(answers(8, 4), listeners, **FAST)
     assert found.exclusions.statement == (
         "16 listeners enrolled, 8 started; finished: not recorded; none excluded; 8 gave no answers in the main part; 8 analysed."
@@ -152,13 +153,13 @@ def test_listeners_who_never_came_are_in_no_test():
 @pytest.mark.parametrize("listeners", [1, 2, 5])
 def test_nothing_that_is_no_number_is_told_as_a_result(tmp_path, accuracy, listeners):
     """All right, all wrong, all alike; one listener, two, several."""
-    groups = [Listener(listener=str(k + 1), group="ab"[k % 2]) for k in range(listeners)]
+    groups = [ListenerRow(listener=str(k + 1), group="ab"[k % 2]) for k in range(listeners)]
     found = analyse(answers(listeners, 3, accuracy=accuracy, network=1.0), groups, **FAST)
     paths = write_analysis(found, tmp_path)
     for path in paths:
         if path.suffix in (".txt", ".tsv"):
             assert not re.search(r"\b(nan|inf|None)\b|p = 0(?![.\d])|100\.0–100\.0|\t0\.0*\t0\.0*\t", path.read_text()), path
-    words = summary(found)
+    words = found.summary()
     assert words.count("not computed") >= len(found.tests)
     why = "a single listener" if listeners == 1 else "no variance"
     assert f"not computed: {why}" in words
@@ -172,7 +173,7 @@ def test_nothing_that_is_no_number_is_told_as_a_result(tmp_path, accuracy, liste
 
 def test_groups_that_are_not_compared():
     """The only old listener fails the headphone check."""
-    groups = [Listener(listener=str(k), group="young" if k > 1 else "old", finished=k > 2) for k in range(1, 6)]
+    groups = [ListenerRow(listener=str(k), group="young" if k > 1 else "old", finished=k > 2) for k in range(1, 6)]
     found = analyse(answers(5, 3) + check("1", "headphones", 0, 6), groups, **FAST)
     assert "No test of groups: of those who are analysed, all who have a group are young." in found.notes
     assert found.exclusions.details[1:] == [
@@ -191,8 +192,8 @@ def test_a_single_listener():
     single = analyse(answers(1, 3), **FAST)
     assert single.ceiling is None
     assert single.tests["listeners, one"] == (1, {}, [], "a single listener")
-    assert "natural" in summary(single)
-    assert "Noise ceiling: not computed: it needs at least 4 listeners and 3 conditions." in summary(single)
+    assert "natural" in single.summary()
+    assert "Noise ceiling: not computed: it needs at least 4 listeners and 3 conditions." in single.summary()
 
 
 def test_nothing_depends_on_the_order_of_rows():
@@ -217,13 +218,13 @@ def test_nothing_depends_on_the_order_of_rows():
     ],
 )
 def test_chance_is_what_the_design_offers(experiment, answers, chance):
-    design = msgspec.structs.replace(experiment.design, answers=Answers(**answers))
-    assert chance_of(dataclasses.replace(experiment, design=design)) == chance
+    design = msgspec.structs.replace(experiment.design, answers=ResponseFormat(**answers))
+    assert chance_level(dataclasses.replace(experiment, design=design)) == chance
 
 
 def test_what_is_written(tmp_path):
     trials = answers(6, 5, models=("one", "two")) + check("6", "catch", 0, 16)
-    found = analyse(trials, [Listener(listener="1", questionnaire={"age": "30"})], rules=Rules(catch=0.75), **FAST)
+    found = analyse(trials, [ListenerRow(listener="1", questionnaire={"age": "30"})], rules=ExclusionRules(catch=0.75), **FAST)
     paths = write_analysis(found, tmp_path, chance=Chance(1 / 16))
     assert [path.name for path in paths] == [
         "trials.tsv", "listeners.tsv", "sample.tsv", "recognition.tsv", "anova.tsv", "recognition.png", "recognition.pdf",

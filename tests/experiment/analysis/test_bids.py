@@ -8,19 +8,19 @@ from tiny_answers import answers, check
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.bids import write_beh
-from audiometamer.listening.tables import Listener
+from audiometamer.listening.tables import ListenerRow
 
 
 def listeners(*names):
-    return [Listener(listener=name, finished=True) for name in names]
+    return [ListenerRow(listener=name, finished=True) for name in names]
 
 
 def test_what_is_written(tmp_path):
-    people = [
-        Listener(listener="1", group="young", questionnaire={"age": "30"}),
-        Listener(listener="2", excluded=True, reason="asleep"),
+    listeners_in_words = [
+        ListenerRow(listener="1", group="young", questionnaire={"age": "30"}),
+        ListenerRow(listener="2", excluded=True, reason="asleep"),
     ]
-    write_beh(tmp_path, answers(2, 2) + check("2", "catch", 1, 2), people)
+    write_beh(tmp_path, answers(2, 2) + check("2", "catch", 1, 2), listeners_in_words)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
         "README.md", "dataset_description.json", "participants.json", "participants.tsv",
         "sub-1/beh/sub-1_task-recognition_beh.tsv", "sub-2/beh/sub-2_task-recognition_beh.tsv", "task-recognition_beh.json",
@@ -41,7 +41,7 @@ def test_what_is_written(tmp_path):
 
 
 def test_every_column_is_described(tmp_path):
-    write_beh(tmp_path, answers(1, 1), [Listener(listener="1", questionnaire={"age": "30"})])
+    write_beh(tmp_path, answers(1, 1), [ListenerRow(listener="1", questionnaire={"age": "30"})])
     for table, sidecar in (
         ("participants.tsv", "participants.json"),
         ("sub-1/beh/sub-1_task-recognition_beh.tsv", "task-recognition_beh.json"),

@@ -9,7 +9,7 @@ import scipy.special
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.logistic import mixed_logistic, write_logistic
-from audiometamer.listening.tables import Trial
+from audiometamer.listening.tables import TrialRow
 
 LAYERS = ("natural", "relu0", "final")
 
@@ -24,7 +24,7 @@ def simulated(listeners=20, trials=20, spread=0.8, seed=1):
 
 def as_trials(listener, layer, correct):
     return [
-        Trial(
+        TrialRow(
             listener=str(who), trial=number, kind="main", clip=f"clip{number % 30}", model="" if at == 0 else "one",
             layer=LAYERS[at], correct=bool(right),
         )

@@ -9,20 +9,20 @@ from tiny_answers import answers
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.recognition import (
-    Condition,
+    ModelLayer,
     conditions_of,
-    human_scores,
-    network_scores,
+    listener_counts,
+    network_counts,
     read_recognised,
-    recognition,
+    recognition_rows,
 )
-from audiometamer.listening.tables import Trial
+from audiometamer.listening.tables import TrialRow
 from audiometamer.statistics.intervals import mean_over_listeners
 from audiometamer.statistics.reliability import split_half
 
 
 def trial(listener, number, layer, correct, model="one", **fields):
-    return Trial(listener=listener, trial=number, kind="main", clip="c", model=model, layer=layer, correct=correct, **fields)
+    return TrialRow(listener=listener, trial=number, kind="main", clip="c", model=model, layer=layer, correct=correct, **fields)
 
 
 def test_counts_by_hand():
@@ -32,12 +32,12 @@ def test_counts_by_hand():
     ]  # fmt: skip
     conditions = conditions_of(trials)
     assert conditions == [("one", "natural"), ("one", "relu0")]
-    scores = human_scores(trials, conditions)
-    assert scores.listeners == ["a", "b"]
-    assert scores.right.tolist() == [[1, 1], [1, 0]]
-    assert scores.of.tolist() == [[1, 2], [2, 0]]
-    np.testing.assert_array_equal(scores.proportions, [[1, 0.5], [0.5, np.nan]])
-    natural, relu0 = recognition({"human": scores}, {Condition("one", "relu0"): 3})
+    counts = listener_counts(trials, conditions)
+    assert counts.listeners == ["a", "b"]
+    assert counts.correct.tolist() == [[1, 1], [1, 0]]
+    assert counts.total.tolist() == [[1, 2], [2, 0]]
+    np.testing.assert_array_equal(counts.proportions, [[1, 0.5], [0.5, np.nan]])
+    natural, relu0 = recognition_rows({"human": counts}, {ModelLayer("one", "relu0"): 3})
     assert (natural.value, natural.listeners, natural.trials, natural.missing) == (0.75, 2, 3, 0)
     assert (relu0.value, relu0.low, relu0.high, relu0.listeners, relu0.missing) == (0.5, None, None, 1, 3)
 
@@ -45,7 +45,7 @@ def test_counts_by_hand():
 def test_natural_clips_that_models_share_or_have_for_themselves():
     shared = [trial("a", 1, "natural", True, ""), trial("a", 2, "x", True, "one"), trial("a", 3, "x", False, "two")]
     assert conditions_of(shared) == [("one", "natural"), ("one", "x"), ("two", "natural"), ("two", "x")]
-    assert human_scores(shared, conditions_of(shared)).right.tolist() == [[1, 1, 1, 0]]
+    assert listener_counts(shared, conditions_of(shared)).correct.tolist() == [[1, 1, 1, 0]]
     own = [msgspec.structs.replace(shared[0], model="two"), *shared[1:]]
     assert conditions_of(own) == [("one", "x"), ("two", "natural"), ("two", "x")]
 
@@ -67,11 +67,11 @@ def test_networks_hear_what_each_listener_heard(tmp_path):
         trial("b", 1, "x", True, network_correct=True, stimulus="s3"),
         trial("b", 2, "x", True, network_correct=False, stimulus="s4"),
     ]  # fmt: skip
-    alone = network_scores(trials, conditions_of(trials))
+    alone = network_counts(trials, conditions_of(trials))
     np.testing.assert_array_equal(alone.proportions, [[0, np.nan], [np.nan, 0.5]])
     several = [*trials, trial("b", 3, "x", True, "two", network_correct=True, stimulus="s5")]
-    untold = network_scores(several, conditions_of(several))  # nothing says which of the models recognises a shared natural clip
-    assert untold.of.tolist() == [[0, 0, 0, 0], [0, 2, 0, 1]]
+    untold = network_counts(several, conditions_of(several))  # nothing says which of the models recognises a shared natural clip
+    assert untold.total.tolist() == [[0, 0, 0, 0], [0, 2, 0, 1]]
     (tmp_path / "key.json").write_text(
         json.dumps(
             {
@@ -85,9 +85,9 @@ def test_networks_hear_what_each_listener_heard(tmp_path):
             }
         )
     )
-    told = network_scores(several, conditions_of(several), read_recognised(tmp_path / "key.json"))
-    assert told.of.tolist() == [[1, 1, 1, 0], [0, 2, 0, 1]]
-    assert told.right.tolist() == [[1, 1, 0, 0], [0, 1, 0, 1]]
+    told = network_counts(several, conditions_of(several), read_recognised(tmp_path / "key.json"))
+    assert told.total.tolist() == [[1, 1, 1, 0], [0, 2, 0, 1]]
+    assert told.correct.tolist() == [[1, 1, 0, 0], [0, 1, 0, 1]]
 
 
 def test_what_the_trials_state_goes_before_the_key():
@@ -97,8 +97,8 @@ def test_what_the_trials_state_goes_before_the_key():
         trial("a", 2, "relu0", True, stimulus="m2"),
         trial("a", 3, "natural", True, "", stimulus="n1"),
     ]
-    found = network_scores(trials, conditions_of(trials), {("one", "m1"): False, ("one", "m2"): False, ("one", "n1"): True})
-    assert (found.right.tolist(), found.of.tolist()) == ([[1, 1]], [[1, 2]])
+    found = network_counts(trials, conditions_of(trials), {("one", "m1"): False, ("one", "m2"): False, ("one", "n1"): True})
+    assert (found.correct.tolist(), found.total.tolist()) == ([[1, 1]], [[1, 2]])
 
 
 def test_answers_that_count_as_the_same(tmp_path):

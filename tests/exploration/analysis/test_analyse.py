@@ -10,7 +10,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.analysis.analyse import analyse, attentive, levels, summary, write_analysis
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.simulate import simulate
-from audiometamer.exploration.trials import read_answered
+from audiometamer.exploration.trials import read_answered_trials
 from audiometamer.io.tables import read_table
 from audiometamer.psychophysics import d_prime
 
@@ -20,7 +20,7 @@ DIMENSIONS = ("relu0/0/+", "relu0/0/-", "relu2/0/+")
 
 def explored(listeners=2):
     ladder = tiny_listeners.ladder(DIMENSIONS)
-    course = tiny_listeners.course(ladder, most_trials=25)
+    course = tiny_listeners.course(ladder, max_trials=25)
     known = tiny_listeners.sensitivities(ladder, {"relu0/0/+": 0.4, "relu0/0/-": 0.8, "relu2/0/+": 60.0}, DECISION.d_prime)
     trials = [trial for number in range(1, listeners + 1) for trial in simulate(course, number, known, DECISION, seed=2)]
     return trials, course
@@ -28,11 +28,11 @@ def explored(listeners=2):
 
 def test_what_is_written(tmp_path):
     trials, course = explored()
-    found = analyse(trials, procedures=course.procedures, resamples=10)
+    found = analyse(trials, procedures=course.schedule.procedures, resamples=10)
     paths = write_analysis(found, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
     main = [trial for trial in trials if trial.kind == "main"]
-    assert [(each.listener, each.trial, each.correct) for each in read_answered(tmp_path / "trials.tsv")] == [
+    assert [(each.listener, each.trial, each.correct) for each in read_answered_trials(tmp_path / "trials.tsv")] == [
         (each.listener, each.trial, each.correct) for each in main
     ]
     rows = read_table(tmp_path / "thresholds.tsv")
@@ -52,7 +52,7 @@ def test_what_is_written(tmp_path):
 
 def test_the_same_seed_tells_the_same():
     trials, course = explored()
-    first, second = (analyse(trials, procedures=course.procedures, resamples=10, seed=4) for _ in range(2))
+    first, second = (analyse(trials, procedures=course.schedule.procedures, resamples=10, seed=4) for _ in range(2))
     assert first.thresholds == second.thresholds
 
 

@@ -13,8 +13,8 @@ from audiometamer.exploration.analysis.groups import groups
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.analysis.thresholds import thresholds
 from audiometamer.exploration.analysis.uncertainty import CHI2, dispersion, most_lost
-from audiometamer.exploration.trials import Answered
-from audiometamer.psychophysics import Staircase, Trial
+from audiometamer.exploration.trials import AnsweredTrial
+from audiometamer.psychophysics import AdaptiveTrial, Staircase
 
 DECISION = Decision()
 ONE = "relu0/1/-"
@@ -26,9 +26,9 @@ def answers(right, *, dimension=ONE, listener="1", of=20, changes=tiny_listeners
     for change, n in zip(changes, right, strict=True):
         for k in range(of):
             found.append(
-                Answered(
+                AnsweredTrial(
                     listener=listener, list=1, trial=len(found), kind="main", task="abx", dimension=dimension,
-                    reference=f"clip{k % 2}", wished=change, made=change, reached=change * (1 + k % 2), leakage=0.0,
+                    reference=f"clip{k % 2}", requested=change, made=change, reached=change * (1 + k % 2), leakage=0.0,
                     modulation=0.2 * change, snr_db=10 - 20 * math.log10(change), level_db=0.0, answer="1",
                     right="1" if k < n else "2", correct=k < n,
                 )
@@ -79,7 +79,7 @@ def test_all_listeners_come_before_each():
 
 
 def test_the_procedure_tells_its_own():
-    staircase = Staircase(start=2.7, least=0.1, most=27, steps=(1.6,), reversals=2, discard=0, spacing="log")
+    staircase = Staircase(start=2.7, min_level=0.1, max_level=27, steps=(1.6,), reversals=2, discard=0, spacing="log")
     trials = answers((1,) * 8, of=1)
     rows = thresholds(trials, DECISION, procedures={ONE: staircase}, resamples=0).rows
     assert rows[0].procedure is None  # no reversal: broken off
@@ -87,13 +87,15 @@ def test_the_procedure_tells_its_own():
     played = [msgspec.structs.replace(trials[0], trial=k, reached=1.0 + k, correct=right) for k, right in enumerate(one)]
     other = [msgspec.structs.replace(each, listener="2", reached=4 * each.reached) for each in played]
     rows = thresholds([*played, *other], DECISION, procedures={ONE: staircase}, resamples=0).rows
-    expected = [staircase.threshold([Trial(factor * (1.0 + k), right) for k, right in enumerate(one)]).level for factor in (1, 4)]
+    expected = [
+        staircase.threshold([AdaptiveTrial(factor * (1.0 + k), right) for k, right in enumerate(one)]).level for factor in (1, 4)
+    ]
     assert [row.procedure for row in rows] == pytest.approx([math.sqrt(expected[0] * expected[1]), *expected])
 
 
 def test_what_the_procedure_tells_is_of_sounds_that_went_its_way():
     """Down after one right answer, up after a wrong one, by a factor of 2 from 1.6: reversals at 0.4, 0.8, 0.4, 0.8, …"""
-    staircase = Staircase(start=1.6, least=0.1, most=6.4, steps=(2,), down=1, reversals=6, discard=0, spacing="log")
+    staircase = Staircase(start=1.6, min_level=0.1, max_level=6.4, steps=(2,), down=1, reversals=6, discard=0, spacing="log")
     reached, right = (1.6, 0.8, 0.4, 0.8, 0.4, 0.8, 0.4, 0.8), (True, True, False, True, False, True, False, True)
     of = answers((1,) * 8, of=1)[0]
     straight = [
@@ -110,7 +112,7 @@ def test_what_the_procedure_tells_is_of_sounds_that_went_its_way():
 
 
 def test_who_ran_into_the_end_of_a_range_is_counted():
-    staircase = Staircase(start=2.7, least=0.1, most=2.7, steps=(3,), down=1, reversals=4, discard=0, spacing="log")
+    staircase = Staircase(start=2.7, min_level=0.1, max_level=2.7, steps=(3,), down=1, reversals=4, discard=0, spacing="log")
     of = answers((1,) * 8, of=1)[0]
     right = {"deaf": (False, True, False, True, False), "keen": (True, True, False, True, False, True)}
     trials = [
@@ -153,7 +155,9 @@ def test_what_may_be_lost_is_found_by_playing_again():
     many = [next(iter(groups(answers((550, 600, 660, 750, 870, 950, 980, 985), of=1000), DECISION)))]
     assert most_lost(many, {}, resamples=0, rng=np.random.default_rng(0)) == CHI2
     assert most_lost(many, {}, resamples=150, rng=np.random.default_rng(0)) == pytest.approx(CHI2, rel=0.3)
-    short = Staircase(start=2.7, least=0.1, most=2.7, steps=(1.6,), down=3, first_down=1, reversals=5, discard=1, spacing="log")
+    short = Staircase(
+        start=2.7, min_level=0.1, max_level=2.7, steps=(1.6,), down=3, first_down=1, reversals=5, discard=1, spacing="log"
+    )
     lost = [most_lost(many, {ONE: short}, resamples=60, rng=np.random.default_rng(1)) for _ in range(2)]
     assert lost[0] == lost[1] > CHI2
 

@@ -44,7 +44,7 @@ def test_torchvision_with_its_preprocessing(photograph, weights):
     clip = read_image(photograph, model.picture)
     theirs = models.SqueezeNet1_1_Weights.DEFAULT.transforms()(pil_to_tensor(Image.open(photograph))[None] / 255)
     torch.testing.assert_close(model.front_end(clip.samples[None]), theirs)
-    assert am.record(model, clip.samples[None], "features.3")["features.3"].shape[1] == 128
+    assert am.record(model, clip.samples[None], "features.3").shape[1] == 128
 
 
 def test_timm_with_its_preprocessing(photograph, tmp_path):
@@ -160,7 +160,7 @@ def test_a_png_with_its_evidence(photograph, tmp_path, monkeypatch, capsys):
     # the evidence is that of the file
     network = pictures()
     original, metamer = (read_image(folder / name, network.picture).samples for name in ("original.png", "relu_seed0.png"))
-    a, b = am.record(network, torch.stack([original, metamer]), "relu")["relu"]
+    a, b = am.record(network, torch.stack([original, metamer]), "relu")
     assert am.similarity(a, b)["snr_db"] == pytest.approx(record["similarity"]["relu"]["snr_db"], rel=1e-3)
     assert "hill/pictures/relu_seed0.png" in (tmp_path / "metamers" / "index.tsv").read_text()
     capsys.readouterr()

@@ -48,7 +48,7 @@ def sounds():
 def test_probabilities_are_those_of_the_original(original, sounds):
     model = silero_vad_model.load("16k", duration=2.5)
     with torch.no_grad():
-        found = am.record(model, sounds, "probability")["probability"].flatten(1)
+        found = am.record(model, sounds, "probability").flatten(1)
         expected = original.audio_forward(sounds, 16_000)
     assert found.shape == expected.shape == (len(sounds), 79)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
@@ -63,7 +63,7 @@ def test_gradient_of_its_chunks_and_at_silence(relative_slope_error):
     assert relative_slope_error(silero_vad_model.Chunks(), foreign_models.sounds(0.2)["noise"]) < 1e-4
     model = silero_vad_model.load("16k", duration=0.2)
     silence = torch.zeros(1, 3200, requires_grad=True)
-    (gradient,) = torch.autograd.grad(am.record(model, silence, "lstm")["lstm"].sum(), silence)
+    (gradient,) = torch.autograd.grad(am.record(model, silence, "lstm").sum(), silence)
     assert torch.isfinite(gradient).all()
 
 

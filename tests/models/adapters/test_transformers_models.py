@@ -64,7 +64,7 @@ def test_a_saved_network_hears_what_the_original_hears(tmp_path, name, attention
         torch.testing.assert_close(found["embedded"], output["hidden_states"][0], rtol=1e-4, atol=1e-4)
 
     start = model.domain.start(model.signal_shape, seeds=[0], dtype=torch.float32, device="cpu").requires_grad_()
-    loss = (am.record(model, start, "layer1")["layer1"] - found["layer1"][:1]).square().sum()
+    loss = (am.record(model, start, "layer1") - found["layer1"][:1]).square().sum()
     (gradient,) = torch.autograd.grad(loss, start)
     assert gradient.any(), "a metamer could not leave the noise that it starts from"
 

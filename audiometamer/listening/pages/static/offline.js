@@ -159,7 +159,7 @@ class Jatos extends Offline {
   catchUp() {
     const here = JSON.parse(recall(`${this.storageKey}/seat`)); // others may have spoilt what the batch session says
     for (const { state, seal } of [this.jatos.batchSession.get(seatOf(this.header.listener)) ?? {}, here ?? {}]) {
-      if (!state || seal !== this.seal(state)) continue;
+      if (!isShallow(state) || seal !== this.seal(state)) continue;
       if (state.answered + state.others <= this.state.answered + this.state.others) continue;
       this.state = { ...state, kept: { ...this.state.kept, ...state.kept } };
       this.noted = this.state;
@@ -209,6 +209,12 @@ const whenLoaded = new WeakMap();
 function loaded(jatos) {
   if (!whenLoaded.has(jatos)) whenLoaded.set(jatos, new Promise((resolve) => jatos.onLoad(resolve)));
   return whenLoaded.get(jatos);
+}
+
+/** Whether this may be a state: an object whose values hold no objects. A deeper one could exhaust the stack of whoever seals it. */
+function isShallow(state) {
+  const held = (value) => (value !== null && typeof value === "object" ? Object.values(value) : []);
+  return state !== null && typeof state === "object" && held(state).flatMap(held).every((value) => held(value).length === 0);
 }
 
 /** The field of the batch session that is one listener's. */

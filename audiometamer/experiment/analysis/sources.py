@@ -1,0 +1,131 @@
+"""What an analysis reads: answers, the table of listeners, and the experiment or its key; each file once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from audiometamer.experiment.analysis.chance import Chance, chance_level
+from audiometamer.experiment.analysis.recognition import NetworkRecognition, read_recognised, recognised_in
+from audiometamer.experiment.design import Design
+from audiometamer.experiment.reading import read_experiment
+from audiometamer.listening.exclusions import ExclusionRules
+from audiometamer.listening.tables import ListenerRow, TrialRow, read_listeners, read_persons, read_trials
+from audiometamer.models.loading import load_model, zoo
+
+
+class AnalysisFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of an analysis.
+
+    Parameters
+    ----------
+    trials : Path
+        Trial table.
+    listeners : Path, optional
+        Table of listeners. Default: none; listeners are known from their trials only.
+    participants : Path, optional
+        Table of participants. Default: none; every listener counts as a different person.
+    folder : Path, optional
+        Folder of the experiment. Default: none.
+    key : Path, optional
+        ``key.json`` of the experiment. Default: that in `folder`, if it is given.
+    """
+
+    trials: Path
+    listeners: Path | None = None
+    participants: Path | None = None
+    folder: Path | None = None
+    key: Path | None = None
+
+    def read(self) -> "AnalysisSources":
+        """Read them all.
+
+        Raises
+        ------
+        AudioMetamerError
+            If one of them cannot be read, or is not what it should be.
+        """
+        trials = read_trials(self.trials)
+        listeners = [] if self.listeners is None else read_listeners(self.listeners)
+        persons = None if self.participants is None else read_persons(self.participants)
+        if self.folder is None:
+            recognised = None if self.key is None else read_recognised(self.key)
+            return AnalysisSources(trials, listeners, persons, recognised)
+        experiment = read_experiment(self.folder)
+        assert isinstance(experiment.design, Design)
+        same = experiment.design.answers.same
+        recognised = recognised_in(experiment.key, same=same) if self.key is None else read_recognised(self.key, same=same)
+        return AnalysisSources(trials, listeners, persons, recognised, experiment.design, chance_level(experiment))
+
+
+class RequestedRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Exclusion rules as a user asks for them.
+
+    Parameters
+    ----------
+    headphones, demonstration : int, optional
+        Minimum of correct trials. Default: those of the design, or without a design those of `ExclusionRules`.
+    catch, finished, fastest_ms
+        As in `ExclusionRules`.
+    """
+
+    headphones: int | None = None
+    demonstration: int | None = None
+    catch: float | None = 0.5
+    finished: bool = False
+    fastest_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class AnalysisSources:
+    """What an analysis is made from.
+
+    Parameters
+    ----------
+    trials : list of Trial
+    listeners : list of Listener
+    persons : dict of str to str or None
+        The person behind each listener.
+    recognised : mapping or None
+        What networks recognise; see `audiometamer.experiment.analysis.recognition.network_counts`.
+    design : Design, optional
+        Default: not known.
+    chance : Chance, optional
+        Chance level of the design. Default: not known.
+    """
+
+    trials: list[TrialRow]
+    listeners: list[ListenerRow]
+    persons: dict[str, str] | None = None
+    recognised: NetworkRecognition | None = None
+    design: Design | None = None
+    chance: Chance | None = None
+
+    def rules(self, requested: RequestedRules) -> ExclusionRules:
+        """The rules to apply: those requested, then those of the design, then the defaults."""
+        minimums = ExclusionRules()
+        if self.design is not None:
+            minimums = ExclusionRules(headphones=self.design.headphones.minimum, demonstration=self.design.demonstration.minimum)
+        return ExclusionRules(
+            headphones=minimums.headphones if requested.headphones is None else requested.headphones,
+            demonstration=minimums.demonstration if requested.demonstration is None else requested.demonstration,
+            catch=requested.catch,
+            finished=requested.finished,
+            fastest_ms=requested.fastest_ms,
+        )
+
+
+def layer_orders(trials: Iterable[TrialRow], requested: Sequence[str] = ()) -> Mapping[str, Sequence[str]]:
+    """The order of the layers of each model in trials.
+
+    Parameters
+    ----------
+    trials : iterable of Trial
+    requested : sequence of str
+        Order for all models. Default: for models of the zoo, that of their networks; others are left out.
+    """
+    models = dict.fromkeys(trial.model for trial in trials if trial.model)
+    if requested:
+        return dict.fromkeys(models, requested)
+    return {name: list(load_model(name).layers) for name in models if name in zoo()}

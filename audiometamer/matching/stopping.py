@@ -1,0 +1,64 @@
+"""Stopping rules: which signals of a batch stop before their last step, from their losses so far."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from audiometamer.errors import AudioMetamerError
+
+# The steps before which losses were reported, and the active signals' losses then, [shape=(active, reports)], to which of the
+# signals stop now, [shape=(active,)]. A rule without memory, such as ``losses < 0.01``, may return a column for each report; the
+# last one counts.
+StoppingRule = Callable[[Sequence[int], Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Stop a signal whose loss no longer falls: its least loss over the last `patience` steps is hardly below that before.
+
+    Parameters
+    ----------
+    patience : int
+        Number of steps.
+    min_decrease : float
+        Fraction by which the least loss must have fallen. Default 0.01.
+    """
+
+    patience: int
+    min_decrease: float = 0.01
+    outcome: ClassVar[str] = "plateau"
+
+    def __post_init__(self) -> None:
+        if self.patience < 1:
+            raise AudioMetamerError(f"the patience of a plateau is {self.patience}; it must be at least 1 step")
+
+    def __call__(self, steps: Sequence[int], losses: Tensor) -> Tensor:
+        earlier = sum(step <= steps[-1] - self.patience for step in steps)
+        if not earlier:
+            return torch.zeros_like(losses[:, 0], dtype=torch.bool)
+        return losses[:, earlier:].amin(1) > (1 - self.min_decrease) * losses[:, :earlier].amin(1)
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """Stop, at one report, the signals whose loss has hardly fallen since the first.
+
+    Parameters
+    ----------
+    after : int
+        The rule applies once, at the first report after at least this many steps.
+    min_decrease : float
+        Fraction by which the loss must have fallen. Default 0.25, which is 2.5 dB for `relative_l2`.
+    """
+
+    after: int
+    min_decrease: float = 0.25
+    outcome: ClassVar[str] = "stuck"
+
+    def __call__(self, steps: Sequence[int], losses: Tensor) -> Tensor:
+        if steps[-1] < self.after or any(step >= self.after for step in steps[:-1]):
+            return torch.zeros_like(losses[:, 0], dtype=torch.bool)
+        return losses[:, -1] > (1 - self.min_decrease) * losses[:, 0]

@@ -1,0 +1,201 @@
+"""Make one attempt at a batch of metamers: match their targets, then measure what came out."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from msgspec.structs import replace
+from torch import Tensor
+
+from audiometamer.devices import tensor_float32
+from audiometamer.matching.batch import MatchState, select_state, stack_states
+from audiometamer.matching.loop import Match, StopSynthesis, match
+from audiometamer.matching.losses import combined, relative_l2
+from audiometamer.metamers.evidence import AttemptRecord
+from audiometamer.metamers.measuring import measure, rank_key
+from audiometamer.metamers.metamer import Progress
+from audiometamer.metamers.methods import Attempt
+from audiometamer.metamers.passes import LayerPass, Passes
+from audiometamer.metamers.scheduling import Job
+from audiometamer.metamers.settings import places
+from audiometamer.metamers.setup import Setup
+from audiometamer.metamers.unfinished import Unfinished
+
+REPORT_EVERY = 20
+_SEED_STRIDE = 2**32  # start noise of attempt k is drawn from seed + k · this: no user's seed comes near
+
+
+def run_attempt(setup: Setup, passes: Passes, jobs: Sequence[Job], others: Sequence[Job], *, before: str | None) -> None:
+    """Make the attempt that comes next at some jobs, and add it to their records.
+
+    Parameters
+    ----------
+    setup : Setup
+    passes : Passes
+        Forward passes to the layers of the model.
+    jobs : sequence of Job
+        At one layer, with the same attempt and step.
+    others : sequence of Job
+        Jobs that have begun and wait; checkpoints hold them too.
+    before : str or None
+        The layer before, which some attempts match.
+
+    Raises
+    ------
+    StopSynthesis
+        If the caller's callback did; the records are complete.
+    """
+    run = _Run.of(setup, passes, jobs, others, before)
+    rule = setup.method.stopping_rule(run.attempt, run.steps)
+    start = run.start()
+    with tensor_float32(setup.tf32):
+        matched = match(
+            run.forward,
+            run.target,
+            start,
+            domain=setup.domain,
+            optimizer=run.attempt.optimizer(run.steps),
+            steps=run.steps,
+            loss=setup.loss_at(run.layer, run.attempt, run.layer_pass.unrectified),
+            penalty=setup.penalty,
+            stop=rule,
+            callback=run.report if setup.progress or setup.callback else None,
+            report_every=REPORT_EVERY,
+            resume_from=run.state(),
+            save=None if setup.checkpoints is None else run.save,
+        )
+    run.record(matched, getattr(rule, "outcome", "stopped"))
+    if matched.interrupted:
+        raise StopSynthesis
+
+
+@dataclass
+class _Run:
+    """One attempt at a batch of jobs, while it is made."""
+
+    setup: Setup
+    jobs: Sequence[Job]
+    others: Sequence[Job]
+    attempt: Attempt
+    steps: int
+    layer: str
+    layer_pass: LayerPass
+    target: dict[str, Tensor]
+    began: float = field(default_factory=time.monotonic)
+    latest: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, setup: Setup, passes: Passes, jobs: Sequence[Job], others: Sequence[Job], before: str | None) -> "_Run":
+        attempt = setup.method.attempts[jobs[0].attempt]
+        layer = before if attempt.layer_before else jobs[0].layer
+        assert layer is not None  # or no job would need this attempt
+        target = setup.targets.stack([job.clip for job in jobs], places(layer))
+        steps = setup.steps * attempt.steps_factor
+        return cls(setup, jobs, others, attempt, steps, layer, passes.to(layer, attempt.gradient_clip), target)
+
+    @property
+    def number(self) -> int:
+        """Number of the attempt."""
+        return self.jobs[0].attempt
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of the start noise."""
+        return [job.seed + self.number * _SEED_STRIDE for job in self.jobs]
+
+    @property
+    def seconds(self) -> float:
+        """Time of each signal so far; the batch's is shared equally."""
+        return (time.monotonic() - self.began) / len(self.jobs)
+
+    def start(self) -> Tensor:
+        """Where the signals start, [shape=(jobs, *signal_shape)]."""
+        if not self.attempt.warm_start:
+            return self.setup.noise(self.seeds)
+        model = self.setup.model
+        return torch.stack([job.best[0] for job in self.jobs if job.best]).to(dtype=model.dtype, device=model.device)
+
+    def state(self) -> MatchState | None:
+        """Where the attempt is resumed, if it had begun."""
+        states = [job.state for job in self.jobs if job.state is not None]
+        return stack_states(states, self.setup.model.device) if states else None
+
+    def forward(self, signals: Tensor) -> dict[str, Tensor]:
+        """Activations of signals [shape=(batch, *signal_shape)] by place."""
+        found = self.layer_pass.activations(signals)
+        if self.setup.progress is not None:
+            self.latest = self.layer_pass.rectified(found)
+        return found
+
+    def report(self, step: int, signals: Tensor, losses: Tensor) -> None:
+        """Report to the caller's progress and callback."""
+        if self.setup.progress is not None:
+            active = ~losses.isnan()
+            target = {place: tensor[active] for place, tensor in self.target.items()}
+            ratio = float(combined(dict.fromkeys(target, relative_l2))(self.latest, target).median())
+            snr_db, layer = -20 * math.log10(max(ratio, 1e-30)), self.jobs[0].layer
+            self.setup.progress(Progress(layer, int(active.sum()), self.number, step, self.steps, snr_db))
+        if self.setup.callback is not None:
+            self.setup.callback(step, signals, losses)
+
+    def save(self, active: Tensor, state: Callable[[], MatchState]) -> None:
+        """Offer everything that is unfinished to the checkpoints."""
+        assert self.setup.checkpoints is not None
+        self.setup.checkpoints.offer(lambda: self._unfinished(active.tolist(), state()))
+
+    def _unfinished(self, active: Sequence[int], batch: MatchState) -> list[Unfinished]:
+        seconds = self.seconds
+        own = [_unfinished(self.setup, self.jobs[i], select_state(batch, k), seconds) for k, i in enumerate(active)]
+        return own + [_unfinished(self.setup, job, job.state) for job in self.others]
+
+    def record(self, matched: Match, word: str) -> None:
+        """Measure the signals and add the attempt to the records of their jobs; `word` says why signals stopped, if some did."""
+        seconds, setup, layer = self.seconds, self.setup, self.jobs[0].layer
+        results = []
+        for i, job in enumerate(self.jobs):
+            signal, took = setup.domain.as_written(matched.signals[i]), int(matched.steps[i])
+            evidence = measure(setup, job.clip, layer, job.seed, signal)
+            curve = [float(loss) for loss in matched.losses[i] if not math.isnan(loss)]
+            was_interrupted = matched.interrupted and took == matched.loss_steps[-1]
+            reason = "stopped by the callback" if was_interrupted else word
+            tried = AttemptRecord(
+                self.attempt.name,
+                None if self.attempt.warm_start else self.seeds[i],
+                took,
+                "finished" if took == self.steps else f"{reason} after {took} steps",
+                evidence.similarity[layer]["snr_db"],
+                matched.loss_steps[: len(curve)],
+                curve,
+                continues=job.best[1].kept if self.attempt.warm_start and job.best else None,
+                layer=self.layer if self.attempt.layer_before else None,
+            )
+            results.append((job, tried, signal.cpu(), replace(evidence, kept=len(job.tries))))
+        for job, tried, signal, evidence in results:  # only now: memory may run out while they are measured
+            job.tries.append(tried)
+            job.seconds, job.state = job.seconds + seconds, None
+            if job.best is None or rank_key(evidence) > rank_key(job.best[1]):
+                job.best = signal, evidence
+
+
+def _unfinished(setup: Setup, job: Job, state: MatchState | None, seconds: float = 0.0) -> Unfinished:
+    return Unfinished(
+        setup.settings(job.clip, job.layer, job.seed),
+        setup.method.fingerprint(),
+        job.attempt,
+        job.tries,
+        job.best,
+        state,
+        job.seconds + seconds,
+    )
+
+
+def resumed(setup: Setup, job: Job) -> Job:
+    """A job with what its checkpoint holds, if there is one."""
+    if setup.checkpoints is None:
+        return job
+    found = setup.checkpoints.load(setup.settings(job.clip, job.layer, job.seed), setup.method.fingerprint())
+    if found is None:
+        return job
+    return Job(job.clip, job.layer, job.seed, found.attempt, found.tries, found.best, found.seconds, found.state)

@@ -1,0 +1,100 @@
+"""A metamer with its evidence, and the settings that determine it."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from audiometamer.io.fingerprints import fingerprint_of
+from audiometamer.io.hashes import sha256_of
+from audiometamer.matching.domains import Domain
+from audiometamer.matching.loop import Penalty
+from audiometamer.matching.losses import Loss
+from audiometamer.metamers.evidence import Evidence
+from audiometamer.metamers.methods import Method, load_method
+from audiometamer.metamers.settings import Settings, places
+from audiometamer.metamers.targets import GivenTarget
+from audiometamer.models.model import Model
+from audiometamer.signals.audio import Clip
+
+
+@dataclass(frozen=True)
+class Metamer:
+    """A synthesised signal and its evidence.
+
+    Parameters
+    ----------
+    samples : Tensor [shape=signal_shape]
+        float32, on the CPU.
+    clip : Clip or GivenTarget
+        The natural signal, or the activations given in its place.
+    evidence : Evidence
+    """
+
+    samples: Tensor
+    clip: Clip | GivenTarget
+    evidence: Evidence
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the verdict was passed; None if there was nothing to judge by."""
+        return self.evidence.verdict.passed
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a synthesis is.
+
+    Parameters
+    ----------
+    layer : str
+    signals : int
+        Number of active signals in the batch.
+    attempt : int
+        Number of the attempt, from 0.
+    step, steps : int
+    snr_db : float
+        Median over the batch's active signals.
+    """
+
+    layer: str
+    signals: int
+    attempt: int
+    step: int
+    steps: int
+    snr_db: float
+
+
+def settings_of(
+    model: Model,
+    clip: Clip | GivenTarget,
+    layer: str,
+    seed: int,
+    *,
+    method: str | Method,
+    steps: int | None,
+    loss: Loss | None = None,
+    penalty: Penalty | None = None,
+    domain: Domain | None = None,
+    weights_sha256: str | None = None,
+) -> Settings:
+    """What determines a metamer; equal settings give the same one. Parameters are those of `synthesize`.
+
+    Parameters
+    ----------
+    weights_sha256 : str, optional
+        The model's, if it is known already. Default: it is computed.
+    """
+    procedure = load_method(method)
+    return Settings(
+        clip=clip.name,
+        clip_sha256=sha256_of(*([clip.samples] if isinstance(clip, Clip) else map(clip.at, places(layer)))),
+        model=model.name,
+        weights_sha256=weights_sha256 or model.weights_sha256(),
+        layer=layer,
+        seed=seed,
+        method=procedure.recorded_name,
+        steps=steps or procedure.steps,
+        loss=fingerprint_of(loss or procedure.loss),
+        penalty="" if penalty is None else fingerprint_of(penalty),
+        domain="" if domain is None or domain == model.domain else fingerprint_of(domain),
+    )

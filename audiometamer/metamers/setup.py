@@ -1,0 +1,91 @@
+"""What all metamers of one synthesis have in common."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.matching.domains import Domain, check_domain
+from audiometamer.matching.loop import Callback, Penalty
+from audiometamer.matching.losses import Loss, combined, rectified
+from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.metamer import Progress, settings_of
+from audiometamer.metamers.methods import Attempt, Method
+from audiometamer.metamers.settings import Settings, places
+from audiometamer.metamers.targets import GivenTarget, Targets
+from audiometamer.metamers.unfinished import Checkpoints
+from audiometamer.models.checking import check_mode
+from audiometamer.models.model import Model
+from audiometamer.signals.audio import Clip
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The parameters of `synthesize`, checked, and what follows from them."""
+
+    model: Model
+    method: Method
+    steps: int
+    loss: Loss | None
+    penalty: Penalty | None
+    null: NullDistribution | None
+    domain: Domain
+    batch_size: int | None
+    tf32: bool
+    compiled: bool
+    progress: Callable[[Progress], object] | None
+    callback: Callback | None
+    checkpoints: Checkpoints | None
+    weights_sha256: str = field(init=False)
+    targets: Targets = field(init=False)
+
+    def __post_init__(self) -> None:
+        check_mode(self.model)
+        _check_types(self)
+        self.method.check(self.steps)
+        object.__setattr__(self, "weights_sha256", self.model.weights_sha256())
+        object.__setattr__(self, "targets", Targets(self.model))
+
+    def settings(self, clip: Clip | GivenTarget, layer: str, seed: int) -> Settings:
+        """What determines one of the metamers."""
+        return settings_of(
+            self.model,
+            clip,
+            layer,
+            seed,
+            method=self.method,
+            steps=self.steps,
+            loss=self.loss,
+            penalty=self.penalty,
+            domain=self.domain,
+            weights_sha256=self.weights_sha256,
+        )
+
+    def loss_at(self, layer: str, attempt: Attempt, unrectified: Sequence[str]) -> Loss:
+        """The loss that an attempt minimises: the mean over the layers that are matched at the same time."""
+        loss = self.loss or attempt.loss or self.method.loss
+        below_zero = rectified(loss, self.method.margin, straight_through=attempt.straight_through)
+        return combined({place: below_zero if place in unrectified else loss for place in places(layer)})
+
+    def noise(self, seeds: Sequence[int]) -> Tensor:
+        """A start for each seed, [shape=(seeds, *signal_shape)]."""
+        model = self.model
+        return self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
+
+
+def _check_types(setup: Setup) -> None:
+    """Raise if a parameter of `synthesize` is of another kind than it should be."""
+    check_domain(setup.domain)
+    if setup.null is not None and not isinstance(setup.null, NullDistribution):
+        raise AudioMetamerError(f"null is {setup.null!r}; it must be a NullDistribution, such as NullDistribution.load(path)")
+    if setup.checkpoints is not None and not isinstance(setup.checkpoints, Checkpoints):
+        raise AudioMetamerError(
+            f"checkpoints is {setup.checkpoints!r}; it must be Checkpoints(path_of), with a function of settings to a path"
+        )
+    for name in ("tf32", "compiled"):
+        if not isinstance(value := getattr(setup, name), bool):
+            raise AudioMetamerError(f"{name} is {value!r}; it must be True or False")
+    for name in ("progress", "callback"):
+        if (value := getattr(setup, name)) is not None and not callable(value):
+            raise AudioMetamerError(f"{name} is {value!r}; it must be a function")
