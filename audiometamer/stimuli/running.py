@@ -30,7 +30,6 @@ _PLANS = re.compile(r"(plan(-\d+)?\.toml|clips(-\d+)?\.csv)")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PAGE = b'<meta name="generator" content="audiometamer report'
 _HEAD = 4096  # bytes of a claim, and of the beginning of a file by which it is recognised
-_LARGEST_HEADER = 100_000_000  # bytes, of safetensors
 
 
 def is_named_like_auxiliary(file: str) -> bool:

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.metamers.files import save_metamer
 from audiometamer.metamers.saving import with_checksums
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.files import write_signal
@@ -336,7 +335,7 @@ def test_what_a_run_replaces_is_right(stimuli):
 
 def test_metamers_of_synth_are_proved_by_their_records(tmp_path, tiny, tiny_clip, capsys):
     for metamer in am.synthesize(tiny, tiny_clip, ["relu0", "relu1"], steps=2):
-        save_metamer(tmp_path, metamer)
+        metamer.save(tmp_path)
     assert main(["stimuli", "verify", str(tmp_path)]) == 0
     assert "all 2 metamers are as their records state" in capsys.readouterr().out
     at = tmp_path / "vowel" / "tiny"
@@ -354,7 +353,7 @@ def test_metamers_of_synth_are_proved_by_their_records(tmp_path, tiny, tiny_clip
 def test_links_among_metamers_of_synth_are_named(tmp_path, tiny, tiny_clip, file):
     out = tmp_path / "out"
     for metamer in am.synthesize(tiny, tiny_clip, ["relu0"], steps=2):
-        save_metamer(out, metamer)
+        metamer.save(out)
     (out / file).rename(tmp_path / "elsewhere")
     (out / file).symlink_to(tmp_path / "elsewhere")
     assert list(verify(out)) == [("link", file)]
