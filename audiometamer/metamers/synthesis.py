@@ -5,7 +5,6 @@ from typing import Unpack
 
 from audiometamer.devices import tensor_float32
 from audiometamer.display import Gallery
-from audiometamer.io.integers import as_integer
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.inference import with_gradients
 from audiometamer.matching.loop import Callback, Penalty, StopSynthesis
