@@ -14,7 +14,8 @@ from msgspec import Meta
 from audiometamer.dimensions.dimensions import sides
 from audiometamer.dimensions.ladder import Ladder
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.io.toml_files import Problem, problems_raised, raise_problems
+from audiometamer.io.toml_files import problems_raised, raise_problems
+from audiometamer.io.toml_problems import Problem
 from audiometamer.listening.design import (
     CommonDesign,
     DesignCheck,

@@ -12,7 +12,8 @@ from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.reading import read_unicode
-from audiometamer.io.toml_files import Problem, problems_raised, read_toml
+from audiometamer.io.toml_files import problems_raised, read_toml
+from audiometamer.io.toml_problems import Problem
 from audiometamer.listening.headphones import GAP_SECONDS
 from audiometamer.listening.sentences import Catalogue, read_catalogue, shipped_catalogue, shipped_file
 from audiometamer.listening.tables import LISTENER_COLUMNS, NonNegativeInt
