@@ -35,3 +35,7 @@ def refusal(response, status):
     assert "\n" not in error
     assert "Traceback" not in response.text
     return error
+
+
+def enrol(client, service, **parameters):
+    return client.post("/api/enrol", json={"service": service, "parameters": parameters})

@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 
 import pytest
-from http_steps import agreed, bearing, refusal, right, send, session
+from http_steps import agreed, bearing, enrol, refusal, right, send, session
 from starlette.testclient import TestClient
 from tiny_experiment import SECRETS, answer_message, form_message, key_of, wav_header
 

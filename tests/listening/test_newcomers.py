@@ -3,7 +3,7 @@
 import sqlite3
 
 import pytest
-from http_steps import bearing, refusal, right, send, session
+from http_steps import bearing, enrol, refusal, right, send, session
 from signed_links import PERSON, signed
 from starlette.testclient import TestClient
 from tiny_experiment import answer_message, form_message
@@ -12,10 +12,6 @@ from audiometamer.listening.app import create_app
 from audiometamer.listening.rate import RateLimit
 from audiometamer.listening.signed import SignedLinks
 from audiometamer.listening.store import Store
-
-
-def enrol(client, service, **parameters):
-    return client.post("/api/enrol", json={"service": service, "parameters": parameters})
 
 
 def test_nobody_enrols_where_it_is_not_open(client):
