@@ -3,6 +3,8 @@
 import pytest
 from experiment_fixtures import *  # noqa: F403
 from starlette.testclient import TestClient
+from submission_files import header, lines
+from tiny_experiment import all_messages
 
 from audiometamer.listening.app import create_app
 
@@ -15,3 +17,16 @@ def client(experiment, store):
 @pytest.fixture
 def token(store):
     return store.enrol()
+
+
+@pytest.fixture
+def saved(experiment, tmp_path):
+    """Write a file as the page saves it."""
+
+    def write(number, messages=None, *, name=None, **changes):
+        path = tmp_path / (name or f"answers-{number}.jsonl")
+        told = [header(experiment, number, **changes), *(all_messages(experiment, number) if messages is None else messages)]
+        path.write_text(lines(told), encoding="utf-8")
+        return path
+
+    return write

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from command_line import refused
-from submission_files import header, lines, refusals
+from submission_files import refusals
 from tiny_experiment import all_messages, answer_message, build_experiment, contents, key_of, wrong
 
 from audiometamer.cli import main
@@ -15,19 +15,6 @@ from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.collect import collect
 from audiometamer.listening.reading import read_answers
 from audiometamer.listening.store import Store
-
-
-@pytest.fixture
-def saved(experiment, tmp_path):
-    """Write a file as the page saves it."""
-
-    def write(number, messages=None, *, name=None, **changes):
-        path = tmp_path / (name or f"answers-{number}.jsonl")
-        told = [header(experiment, number, **changes), *(all_messages(experiment, number) if messages is None else messages)]
-        path.write_text(lines(told), encoding="utf-8")
-        return path
-
-    return write
 
 
 def test_each_listener_on_their_own_list_whatever_the_order_of_files(experiment, saved, tmp_path):

@@ -114,7 +114,7 @@ def test_zips_that_are_made_to_do_harm(experiment, store, tmp_path, monkeypatch)
     assert "1/data.txt cannot be read: Bad CRC-32" in refusals(experiment, store, path)[0][0]
     zipped(path, {"1/data.txt": "", "2/data.txt": "x"})
     path.write_bytes(path.read_bytes().replace(b"2/data.txt", b"1/data.txt"))
-    assert refusals(experiment, store, path) == ([f"{path}, 1/data.txt is there 2 times"], [])
+    assert refusals(experiment, store, path) == ([f"{path}, 1/data.txt appears 2 times"], [])
     for packed in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         assert "not packed as JATOS packs" in refusals(experiment, store, zipped(path, runs(experiment, 1), packed))[0][0]
     monkeypatch.setattr("audiometamer.listening.submissions._MAX_ENTRIES", 10)
