@@ -21,7 +21,7 @@ from audiometamer.experiment.analysis.recognition import (
     recognition_rows,
 )
 from audiometamer.experiment.analysis.summary import summary
-from audiometamer.experiment.analysis.variance import Anova, comparisons, tested
+from audiometamer.experiment.analysis.variance import Anova, analyse_variance, comparisons
 from audiometamer.listening.exclusions import ExclusionRules, Exclusions, exclude, listener_names
 from audiometamer.listening.tables import ListenerRow, TrialRow
 from audiometamer.models.inputs import NATURAL
@@ -113,7 +113,7 @@ def analyse(
     analysed = kept if count_missing else [trial for trial in kept if not trial.missing]
     counts = _counts(analysed, conditions_of(kept, layers), recognised)
     groups = {one.listener: one.group for one in exclusions.listeners if one.listener in exclusions.kept}
-    tests, incomplete = tested(comparisons(counts, groups), permutations=permutations, seed=seed)
+    tests, incomplete = analyse_variance(comparisons(counts, groups), permutations=permutations, seed=seed)
     missing = Counter(ModelLayer(trial.model, trial.layer) for trial in kept if trial.missing)
     notes = [
         *_missing_notes(missing, len(kept), count_missing=count_missing), *exclusions.notes,

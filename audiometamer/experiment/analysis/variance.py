@@ -116,7 +116,7 @@ def _with_network(human: CorrectCounts, network: CorrectCounts, model: str, colu
     )
 
 
-def tested(compared: Iterable[Comparison], *, permutations: int, seed: int) -> tuple[dict[str, Anova], list[str]]:
+def analyse_variance(compared: Iterable[Comparison], *, permutations: int, seed: int) -> tuple[dict[str, Anova], list[str]]:
     """Analyse each comparison over the listeners who have a trial at each of its conditions; and note who has not.
 
     Parameters
