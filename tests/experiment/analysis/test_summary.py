@@ -32,7 +32,8 @@ EFFECT = Effect("layer", 12.5, 3, 27, 0.00004, 0.61, 0.0004, 0.58, 0.002, 5.0, 3
 
 def test_an_effect_in_the_style_of_the_apa():
     assert apa(EFFECT) == (
-        "layer: F(3, 27) = 12.5, p < 0.0001, Greenhouse–Geisser p = 0.0004 (ε = 0.610), partial η² = 0.5800, permutation p = 0.002"
+        "layer: F(3, 27) = 12.5, p < 0.0001, Greenhouse–Geisser p = 0.0004 (ε = 0.610), partial η² = 0.5800, "
+        "permutation p = 0.002"
     )
     assert apa(EFFECT._replace(epsilon=1.0, p_permutation=math.nan)) == "layer: F(3, 27) = 12.5, p < 0.0001, partial η² = 0.5800"
     assert apa(EFFECT._replace(note="no variance", epsilon=math.nan, p_permutation=math.nan)) == (

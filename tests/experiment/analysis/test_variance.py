@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audiometamer.experiment.analysis.recognition import CorrectCounts, ModelLayer
-from audiometamer.experiment.analysis.variance import Comparison, comparisons, tested
+from audiometamer.experiment.analysis.variance import Comparison, analyse_variance, comparisons
 from audiometamer.statistics.anova import anova
 
 CONDITIONS = [ModelLayer(model, layer) for model in ("m", "n") for layer in ("natural", "relu0")]
@@ -52,7 +52,7 @@ def test_a_network_is_compared_where_its_answers_are_known():
 def test_a_listener_who_lacks_a_condition_is_left_out_with_all_rows():
     values = np.array([[1.0, 0.5], [0.5, np.nan], [0.7, 0.2], [0.9, 0.9], [0.8, 0.1], [0.6, 0.4]])
     both = Comparison("x", values, ["layer"], ["a", "b", "c"] * 2, "observer", ["human"] * 3 + ["network"] * 3)
-    tests, notes = tested([both], permutations=0, seed=0)
+    tests, notes = analyse_variance([both], permutations=0, seed=0)
     kept = values[[0, 2, 3, 5]]
     expected = anova(kept, within=["layer"], between="observer", groups=["human"] * 2 + ["network"] * 2)
     assert [effect.f for effect in tests["x"].effects] == pytest.approx([effect.f for effect in expected])
@@ -63,7 +63,7 @@ def test_a_listener_who_lacks_a_condition_is_left_out_with_all_rows():
 def test_why_there_is_no_test():
     alone = Comparison("one", np.array([[1.0, 0.5]]), ["layer"], ["a"])
     nobody = Comparison("none", np.array([[np.nan, 0.5]]), ["layer"], ["a"])
-    tests, _ = tested([alone, nobody], permutations=0, seed=0)
+    tests, _ = analyse_variance([alone, nobody], permutations=0, seed=0)
     assert [(test.effects, test.note) for test in tests.values()] == [
         ([], "a single listener"), ([], "no listener has trials at every condition"),
     ]  # fmt: skip
