@@ -12,9 +12,6 @@ from audiometamer.dimensions.dimensions import Dimension, Dimensions, folder_of_
 from audiometamer.dimensions.ladder import Ladder, read_ladder
 from audiometamer.dimensions.moved import MovedStimulus
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.design import ExplorationDesign, read_exploration_design, suited
-from audiometamer.exploration.model_mover import open_model_mover
-from audiometamer.exploration.mover_process import MoverProcess
 from audiometamer.exploration.design import ExplorationDesign, fit_to_ladder, read_exploration_design
 from audiometamer.exploration.folder import COMMAND_NAME, DIMENSIONS, LADDER
 from audiometamer.exploration.sequence import ExplorationSequence
@@ -78,7 +75,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> BuiltExplorati
     with error_context(design, "ladder.folder"):
         ladder = read_ladder(design.parent / asked.ladder.folder, strict=True)
         ladder.check_files()
-    asked = suited(design, asked, ladder)
+    asked = fit_to_ladder(design, asked, ladder)
     dimensions = _dimensions(design, asked, ladder)
     chosen = ladder.restricted_to(asked.chosen(ladder))
     with atomic_folder(out) as folder:

@@ -41,10 +41,10 @@ def read_exploration(folder: Path) -> Exploration:
     AudioMetamerError
         If it is not such a folder, or something in it cannot be read or does not fit together.
     """
-    return exploration_of(folder, *read_lists(folder))
+    return exploration_with(folder, *read_lists(folder))
 
 
-def exploration_of(folder: Path, lists: Lists, key: dict[str, KeyEntry]) -> Exploration:
+def exploration_with(folder: Path, lists: Lists, key: dict[str, KeyEntry]) -> Exploration:
     """The exploration of a folder whose lists and key have been read; raises as `read_exploration`."""
     if lists.adaptive_command != COMMAND_NAME:
         raise AudioMetamerError(f"{folder} is no exploration; it is for `audiometamer experiment`")

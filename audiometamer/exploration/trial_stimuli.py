@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from audiometamer.exploration.presented import Presented
 from PIL import Image
 
 from audiometamer.exploration.design import ExplorationDesign
@@ -17,7 +16,7 @@ from audiometamer.signals.images import STEPS_8_BIT, read_png
 from audiometamer.signals.presentation import in_sequence, pcm_wav, presentation_copy
 
 
-class Latest:
+class RecentFiles:
     """The most recent files, by name; each name stands for one content. Thread-safe.
 
     Parameters
@@ -41,7 +40,7 @@ class Latest:
                 del self._kept[next(iter(self._kept))]
 
 
-def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name: str, draws: Draws) -> bytes:
+def trial_wav(folder: Path, trial: PresentedTrial, design: ExplorationDesign, *, name: str, draws: Draws) -> bytes:
     """One WAV with all intervals of a trial and the silence between them.
 
     Each sound is at the sample rate, level and ramps of the design, and then has the gain of its interval.
@@ -50,7 +49,7 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
     ----------
     folder : path
         The experiment's folder.
-    trial : Presented
+    trial : PresentedTrial
     design : ExplorationDesign
     name : str
         Name of the WAV; its dither follows from it and `draws`.
@@ -68,14 +67,14 @@ def trial_wav(folder: Path, trial: Presented, design: ExplorationDesign, *, name
     return pcm_wav(in_sequence(intervals, design.gap, settings), settings, name=name, draws=draws)
 
 
-def trial_png(folder: Path, trial: Presented, design: ExplorationDesign) -> bytes:
+def trial_png(folder: Path, trial: PresentedTrial, design: ExplorationDesign) -> bytes:
     """One PNG with all images of a trial, one below the other, in 8 bits.
 
     Parameters
     ----------
     folder : path
         The experiment's folder.
-    trial : Presented
+    trial : PresentedTrial
     design : ExplorationDesign
 
     Raises

@@ -61,42 +61,49 @@ def test_the_earlier_name_of_max_trials_is_read_with_a_notice(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("seed = 1", "sede = 1", "there is no key 'sede'; did you mean 'seed'?"), ('folder = "ladder"', "", "ladder: the key
-        'folder' is missing"), ('folder = "ladder"', 'folder = "ladder"\nchoice = []', "ladder: there is no key 'choice'; did you
-        mean 'choose'?"), ('folder = "ladder"', 'folder = "ladder"\neach = 0', "ladder.each: must be an integer >= 1"), ('folder =
-        "ladder"', 'folder = "ladder"\neach = 4', "ladder: each listener is to get 4 dimensions of 3"), ('folder = "ladder"',
-        'folder = "ladder"\nchoose = ["relu0"]', "ladder: 'relu0' names no dimension; it would be"), ('folder = "ladder"', 'folder
-        = "ladder"\nchoose = ["relu0/7"]', "no dimension 'relu0/7/[+]'; it has relu0/0/[+],"), ('folder = "ladder"', 'folder =
-        "ladder"\nchoose = ["relu0/0", "relu0/0/-"]', "ladder: 'relu0/0/-' is there twice"), ('folder = "ladder"', 'folder =
-        "steps"', "ladder.folder: .*steps holds no moved signals: make them with explore ladder"), (PROCEDURE, 'kind = "coin"',
-        "procedure.kind: "), (PROCEDURE, "trials = 9", "procedure.trials: it is for kind = 'psi' or kind = 'quest[+]'"),
-        (PROCEDURE, 'kind = "psi"\ndown = 2', "procedure.down: it is for kind = 'staircase'"), (PROCEDURE, 'kind = "psi"\nlapses =
-        [0.1, 0.2]', "procedure.lapses: psi takes one; quest[+] takes several"), (PROCEDURE, 'kind = "psi"\ntarget = 0.4',
-        "procedure: a target of 0.4; it must be between guess, 0.5"), (PROCEDURE, 'kind = "weighted"\ntarget = 1.5', "procedure: a
-        target of 1.5; it must be between 0 and 1"), (PROCEDURE, "least = 0.4\nmost = 0.2", "procedure.most: it must be above
-        least, 0.4"), (PROCEDURE, "least = 0.01", "procedure: changes from 0.01 to 0.8 are requested; the ladder has relu0/0/[+]
-        from 0.1 to 0.8"), (PROCEDURE, "least = 0.3\nmost = 0.5", "procedure: .* two or more changes; relu0/0/[+] has 1 from 0.3
-        to 0.5"), (PROCEDURE, "start = 2.0", "procedure: a staircase that starts at 2 between 0.1 and 0.8"), (PROCEDURE, "start =
-        -1.0", "procedure.start: must be a number > 0"), (PROCEDURE, "steps = [0.9]", "procedure: steps .0.9,.; there must be one
-        or more, above 1"), (PROCEDURE, "reversals = 3\ndiscard = 2", "procedure: 2 of 3 reversals discarded; a threshold needs
-        two or more"), (PROCEDURE, "max_trials = 5\nmost_trials = 5", "procedure.most_trials: it is now max_trials; give that
-        alone"), (PROCEDURE, 'kind = "psi"\nmost_trials = 5', "procedure.most_trials: it is for kind = 'staircase'"), (PROCEDURE,
-        "max_trials = 0", "procedure.max_trials: must be an integer >= 1"), ("[practice]", '[task]\nkind = "typed"\n[practice]',
-        "task.kind: "), ("[practice]", "[task]\ngap = -1.0\n[practice]", "task.gap: must be a number >= 0"), ("[practice]",
-        "[task]\nrove = 30.0\n[practice]", "task.rove: must be a number <= 20"), ("[practice]", '[making]\nway =
-        "cloud"\n[practice]', "making.way: "), ("[practice]", '[making]\nmodel = "x"\n[practice]', "making.model: it is for way =
-        'online'"), ("[practice]", ONLINE, "making.dimensions: way = 'online' needs the folder of explore dimensions"),
+        ("seed = 1", "sede = 1", "there is no key 'sede'; did you mean 'seed'?"),
+        ('folder = "ladder"', "", "ladder: the key 'folder' is missing"),
+        ('folder = "ladder"', 'folder = "ladder"\nchoice = []', "ladder: there is no key 'choice'; did you mean 'choose'?"),
+        ('folder = "ladder"', 'folder = "ladder"\neach = 0', "ladder.each: must be an integer >= 1"),
+        ('folder = "ladder"', 'folder = "ladder"\neach = 4', "ladder: each listener is to get 4 dimensions of 3"),
+        ('folder = "ladder"', 'folder = "ladder"\nchoose = ["relu0"]', "ladder: 'relu0' names no dimension; it would be"),
+        ('folder = "ladder"', 'folder = "ladder"\nchoose = ["relu0/7"]', "no dimension 'relu0/7/[+]'; it has relu0/0/[+],"),
+        ('folder = "ladder"', 'folder = "ladder"\nchoose = ["relu0/0", "relu0/0/-"]', "ladder: 'relu0/0/-' is there twice"),
+        ('folder = "ladder"', 'folder = "steps"', "ladder.folder: .*steps holds no moved signals: make them with explore ladder"),
+        (PROCEDURE, 'kind = "coin"', "procedure.kind: "),
+        (PROCEDURE, "trials = 9", "procedure.trials: it is for kind = 'psi' or kind = 'quest[+]'"),
+        (PROCEDURE, 'kind = "psi"\ndown = 2', "procedure.down: it is for kind = 'staircase'"),
+        (PROCEDURE, 'kind = "psi"\nlapses = [0.1, 0.2]', "procedure.lapses: psi takes one; quest[+] takes several"),
+        (PROCEDURE, 'kind = "psi"\ntarget = 0.4', "procedure: a target of 0.4; it must be between guess, 0.5"),
+        (PROCEDURE, 'kind = "weighted"\ntarget = 1.5', "procedure: a target of 1.5; it must be between 0 and 1"),
+        (PROCEDURE, "least = 0.4\nmost = 0.2", "procedure.most: it must be above least, 0.4"),
+        (PROCEDURE, "least = 0.01", "procedure: changes from 0.01 to 0.8 are requested; the ladder has relu0/0/[+] from 0.1"),
+        (PROCEDURE, "least = 0.3\nmost = 0.5", "procedure: .* two or more changes; relu0/0/[+] has 1 from 0.3 to 0.5"),
+        (PROCEDURE, "start = 2.0", "procedure: a staircase that starts at 2 between 0.1 and 0.8"),
+        (PROCEDURE, "start = -1.0", "procedure.start: must be a number > 0"),
+        (PROCEDURE, "steps = [0.9]", "procedure: steps .0.9,.; there must be one or more, above 1"),
+        (PROCEDURE, "reversals = 3\ndiscard = 2", "procedure: 2 of 3 reversals discarded; a threshold needs two or more"),
+        (PROCEDURE, "max_trials = 5\nmost_trials = 5", "procedure.most_trials: it is now max_trials; give that alone"),
+        (PROCEDURE, 'kind = "psi"\nmost_trials = 5', "procedure.most_trials: it is for kind = 'staircase'"),
+        (PROCEDURE, "max_trials = 0", "procedure.max_trials: must be an integer >= 1"),
+        ("[practice]", '[task]\nkind = "typed"\n[practice]', "task.kind: "),
+        ("[practice]", "[task]\ngap = -1.0\n[practice]", "task.gap: must be a number >= 0"),
+        ("[practice]", "[task]\nrove = 30.0\n[practice]", "task.rove: must be a number <= 20"),
+        ("[practice]", '[making]\nway = "cloud"\n[practice]', "making.way: "),
+        ("[practice]", '[making]\nmodel = "x"\n[practice]', "making.model: it is for way = 'online'"),
+        ("[practice]", ONLINE, "making.dimensions: way = 'online' needs the folder of explore dimensions"),
         ("[practice]", ONLINE.replace("\n\n", '\ndimensions = "x"\n'), "making.dimensions: .*x holds no dimensions"),
-        ("[practice]", "[making]\nlongest_wait = -2.0\n[practice]", "making.longest_wait: must be a number >= 0"), (PROCEDURE,
-        "down = 1", "procedure: the procedure looks for 0.5 correct; of abx, 0.5 is right by guessing"), (PROCEDURE, 'kind =
-        "weighted"\ntarget = 0.4', "procedure: the procedure looks for 0.4 correct; of abx, 0.5 is right by"), ("every = 5",
-        "every = 1", "catch.every: 1 would leave no trial to the procedures; 0 is for none, 2 or more for some"), ("[practice]",
-        "[sounds]\nlevel = -3.0\n[task]\nrove = 6.0\n[practice]", "task.rove: with sounds.level = -3, the"), ("every = 5", "every
-        = -1", "catch.every: must be an integer >= 0"), ("trials = 3", "trials = -3", "practice.trials: must be an integer >= 0"),
-        ("minimum = 1", "minimum = 3", "headphones.minimum: 3 right answers of 2 trials cannot be reached"), ("[practice]",
-        "[sounds]\nlevel = 3.0\n[practice]", "sounds: level is 3.0 dB re full scale; it must be from -100 to 0"), ("[practice]",
-        '[sounds]\nlevel = -3.0\npeaks = "stop"\n[practice]', "sounds: .* would clip: .*; lower the level by"), ("[practice]",
-        '[texts]\nconsent = "none.md"\n[practice]', "texts.consent: .*none.md cannot be read as text"),
+        ("[practice]", "[making]\nlongest_wait = -2.0\n[practice]", "making.longest_wait: must be a number >= 0"),
+        (PROCEDURE, "down = 1", "procedure: the procedure looks for 0.5 correct; of abx, 0.5 is right by guessing"),
+        (PROCEDURE, 'kind = "weighted"\ntarget = 0.4', "procedure: the procedure looks for 0.4 correct; of abx, 0.5 is right by"),
+        ("every = 5", "every = 1", "catch.every: 1 would leave no trial to the procedures; 0 is for none, 2 or more for some"),
+        ("[practice]", "[sounds]\nlevel = -3.0\n[task]\nrove = 6.0\n[practice]", "task.rove: with sounds.level = -3, the"),
+        ("every = 5", "every = -1", "catch.every: must be an integer >= 0"),
+        ("trials = 3", "trials = -3", "practice.trials: must be an integer >= 0"),
+        ("minimum = 1", "minimum = 3", "headphones.minimum: 3 right answers of 2 trials cannot be reached"),
+        ("[practice]", "[sounds]\nlevel = 3.0\n[practice]", "sounds: level is 3.0 dB re full scale; it must be from -100 to 0"),
+        ("[practice]", '[sounds]\nlevel = -3.0\npeaks = "stop"\n[practice]', "sounds: .* would clip: .*; lower the level by"),
+        ("[practice]", '[texts]\nconsent = "none.md"\n[practice]', "texts.consent: .*none.md cannot be read as text"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_in_one_line(tmp_path, old, new, told):

@@ -37,7 +37,7 @@ def test_answers_are_of_the_seed():
     first, second = (abx_answers(torch.linspace(0, 2, 50), np.random.default_rng(7)) for _ in range(2))
     assert (first == second).all()
     assert abx_answers(5.0, np.random.default_rng(0)).shape == ()
-    with pytest.raises(AudioMetamerError, match=r"the share of guesses is 1\.5; it must be between 0 and 1"):
+    with pytest.raises(AudioMetamerError, match=r"the proportion of guesses is 1\.5; it must be between 0 and 1"):
         abx_answers(1.0, np.random.default_rng(0), guesses=1.5)
 
 

@@ -12,8 +12,6 @@ import soundfile
 from tiny_built import DESIGN, course_of, of_kind, presented, take
 from tiny_ladder import record, write_moved_stimulus
 
-from audiometamer.exploration import course as course_module
-from audiometamer.exploration.trial_stimuli import RecentFiles, trial_wav
 from audiometamer.exploration import sequence as sequence_module
 from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
 from audiometamer.exploration.trial_stimuli import RecentFiles, trial_wav

@@ -1,4 +1,4 @@
-"""The whole analysis of an exploration, from its trial table to a folder of tables, a figure and a summary in words."""
+"""The analysis of an exploration, from its trials to a folder of tables, a figure and a summary in words."""
 
 import itertools
 import math
@@ -24,20 +24,20 @@ from audiometamer.psychophysics import DECISION_RULES, Procedure, d_prime, decis
 
 
 class LevelRow(msgspec.Struct, frozen=True):
-    """A row of ``levels.tsv``: all answers of all listeners to a dimension's sounds of about one wished change.
+    """A row of ``levels.tsv``: the answers of all listeners to stimuli of one dimension and about one requested change.
 
     Parameters
     ----------
     dimension : str
     made : float
-        The wished change of these sounds. Those made on-line may have any: they count to the nearest third of an octave from 1.
+        The requested change of these stimuli; that of stimuli made online is rounded to thirds of an octave from 1.
     reached : float
-        Mean over the trials.
+        Reached change, averaged over the trials.
     trials, correct : int
     proportion : float
-        Correct.
+        Proportion correct.
     d_prime : float or None
-        That the proportion tells under the model of the decision; 0 below chance, None where it has no end.
+        d′ of that proportion under the decision model; 0 below chance, None where it is infinite.
     """
 
     dimension: str
@@ -56,7 +56,7 @@ class ExplorationAnalysis:
     Parameters
     ----------
     trials : list of Answered
-        Those that the numbers are of.
+        The analysed trials.
     decision : Decision
     exclusions : Exclusions
     thresholds : Thresholds
@@ -89,19 +89,19 @@ def analyse(
     Parameters
     ----------
     trials : sequence of Answered
-        All of them; the main part is analysed, of listeners who are not excluded.
+        All trials; those of the main part by listeners who are not excluded are analysed.
     listeners : iterable of ListenerRow, optional
-        What is known of listeners beyond their trials.
+        What is known about listeners beyond their trials.
     decision : Decision, optional
-        Default: that of the trials' task by differencing, at 0.794 correct.
+        Default: differencing in the trials' task, with threshold at 0.794 correct.
     rules : ExclusionRules, optional
-        Of exclusion. Default: those of `ExclusionRules`, but of catch trials the share that `attentive` tells.
+        Rules of exclusion. Default: those of `ExclusionRules`, with the proportion of catch trials of `attentive`.
     procedures : mapping of str to Procedure, optional
-        By dimension: for their own thresholds, and to run them anew for the intervals.
+        By dimension, for their own thresholds, and to simulate them for the intervals.
     resamples : int
-        Of the bootstrap; default 400.
+        Bootstrap samples. Default 400.
     seed : int
-        Default 0.
+        Random seed. Default 0.
 
     Returns
     -------
@@ -110,28 +110,28 @@ def analyse(
     Raises
     ------
     AudioMetamerError
-        If no listener or no trial is left, or the decision is none of the trials' task.
+        If no listener or no trial is left, or the decision model is not one of the trials' task.
     """
     if not trials:
         raise AudioMetamerError("there are no trials to analyse")
     task = trials[0].task
     decision = decision or Decision(task=decision_model_for(task))
     if decision.task not in {decision_model_for(task, decision=each) for each in DECISION_RULES}:
-        raise AudioMetamerError(f"listeners' task was {task}; {decision.task} is no model of it")
+        raise AudioMetamerError(f"listeners' task was {task}; {decision.task} is not a model of it")
     excluded = exclude(trials, listeners, rules or ExclusionRules(catch=attentive(decision)))
-    heard = [trial for trial in trials if trial.kind == "main" and trial.listener in excluded.kept]
-    found = thresholds(heard, decision, procedures=procedures, resamples=resamples, seed=seed)
+    analysed = [trial for trial in trials if trial.kind == "main" and trial.listener in excluded.kept]
+    found = thresholds(analysed, decision, procedures=procedures, resamples=resamples, seed=seed)
     means, differences = layer_means(found.rows), layer_differences(found.rows)
-    return ExplorationAnalysis(heard, decision, excluded, found, levels(heard, decision), means, differences)
+    return ExplorationAnalysis(analysed, decision, excluded, found, levels(analysed, decision), means, differences)
 
 
 def attentive(decision: Decision) -> float:
-    """The share of catch trials that tells listeners who attend from those who guess: halfway from chance to all of them."""
+    """The proportion of catch trials that separates attentive listeners from guessing ones: halfway from chance to all."""
     return (1 + decision.guess) / 2
 
 
 def levels(trials: Sequence[AnsweredTrial], decision: Decision) -> list[LevelRow]:
-    """Proportion correct and d′ at each wished change of each dimension, in the order of both."""
+    """Proportion correct and d′ by dimension and requested change, in their order."""
     groups: dict[tuple[str, float], list[AnsweredTrial]] = {}
     for trial in trials:
         groups.setdefault((trial.dimension, _about(trial)), []).append(trial)
@@ -146,7 +146,7 @@ def levels(trials: Sequence[AnsweredTrial], decision: Decision) -> list[LevelRow
 
 
 def _about(trial: AnsweredTrial) -> float:
-    """The wished change, to six digits as in files' names; in thirds of octaves where it was chosen for one trial."""
+    """The requested change of the stimulus, rounded to thirds of an octave if it was made for this trial."""
     if trial.way != "online":
         return trial.made
     return float(f"{2 ** (round(3 * math.log2(trial.made)) / 3):g}")
@@ -159,7 +159,7 @@ def _sensitivity(proportion: float, decision: Decision) -> float | None:
 
 
 def write_analysis(analysis: ExplorationAnalysis, out: Path) -> list[Path]:
-    """Write an analysis as tables, a figure and words.
+    """Write an analysis as tables, a figure and a summary.
 
     Parameters
     ----------
@@ -189,13 +189,13 @@ def write_analysis(analysis: ExplorationAnalysis, out: Path) -> list[Path]:
 
 
 _WHY_NOT = {
-    "beyond": "outside the changes that were heard", "no slope": "answers hardly depend on the change",
+    "beyond": "outside the changes that were presented", "no slope": "answers hardly depend on the change",
     "backwards": "no sound went to this side",
 }  # fmt: skip
 
 
 def summary(analysis: ExplorationAnalysis) -> str:
-    """The analysis in words: who was left out, what a threshold is, thresholds of all listeners, layers compared."""
+    """The analysis in words: exclusions, the definition of a threshold, thresholds of all listeners, layers compared."""
     decision, found = analysis.decision, analysis.thresholds
     rows = [row for row in found.rows if not row.listener]
     spread = f"Listeners differ {found.dispersion:.2f} times as much as by chance alone"
@@ -207,12 +207,12 @@ def summary(analysis: ExplorationAnalysis) -> str:
         *analysis.exclusions.notes,
         f"{len(analysis.trials)} trials of {pluralize(len(rows), 'dimension')}. Threshold: the reached change at which "
         f"{decision.target:.3f} is correct, d′ = {decision.d_prime:.2f} ({decision.task}, {decision.lapse:g} lapses).",
-        f"{spread}; intervals are of thresholds that lose at most {found.lost_of_all / 2:.2f} of log likelihood (of single "
-        f"listeners {found.lost_of_one / 2:.2f}).",
+        f"{spread}; intervals hold the thresholds that lose at most {found.lost_of_all / 2:.2f} of log likelihood (single "
+        f"listeners: {found.lost_of_one / 2:.2f}).",
     ]
     if backwards := sum(trial.reached <= 0 for trial in analysis.trials):
         lines.append(
-            f"In {backwards} trials the sound had gone to the other side of its dimension, or nowhere; they are left out."
+            f"In {backwards} trials the stimulus had moved to the other side of its dimension, or not at all; they are left out."
         )
     lines += ["", "Threshold in SD (95 % interval; number of listeners, trials), and SNR there:"]
     width = max(len(row.dimension) for row in rows)
@@ -224,7 +224,8 @@ def summary(analysis: ExplorationAnalysis) -> str:
     for layer, own in itertools.groupby((mean for mean in analysis.layers if not mean.sign), key=lambda mean: mean.layer):
         means = list(own)
         left = f"; left out: {means[0].left_out}" if means[0].left_out else ""
-        lines.append(f"  {layer} ({pluralize(means[0].dimensions, 'dimension')}): " + ", ".join(map(_told, means)) + left)
+        count = pluralize(means[0].dimensions, "dimension")
+        lines.append(f"  {layer} ({count}): " + ", ".join(map(_mean_in_words, means)) + left)
     return "\n".join(lines) + "\n"
 
 
@@ -235,7 +236,7 @@ def _interval(row: Threshold) -> str:
     return f"{row.low:.3g}–{row.high:.3g}"
 
 
-def _told(mean: LayerMean) -> str:
+def _mean_in_words(mean: LayerMean) -> str:
     names = {"threshold": ("threshold", " SD"), "snr_db": ("SNR", " dB"), "modulation": ("modulation distance", "")}
     name, unit = names[mean.unit]
     if mean.value is None:

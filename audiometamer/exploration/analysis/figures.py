@@ -1,4 +1,4 @@
-"""The map of sensitivity: how far each dimension can be moved unheard, by layer, component and sign."""
+"""The map of sensitivity: how far signals can be moved unnoticed along each dimension, by layer, component and sign."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-_BRIGHT = 0.6  # luminance above which black can be read better than white
+_BRIGHT = 0.6  # luminance above which black text is more legible than white
 
 
 class _Measure(NamedTuple):
-    """What a row of panels shows."""
+    """What the panels of a row show."""
 
     label: str
     value: Callable[[Threshold], float | None]
     colours: str
     logarithmic: bool
-    written: str
+    number_format: str
 
 
 _MEASURES = (
@@ -39,15 +39,15 @@ _MEASURES = (
 def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> list[Path]:
     """Draw ``sensitivity.png``, ``.pdf`` and ``.svg``: above, thresholds in standard deviations of natural signals; below, SNRs.
 
-    SNRs are of cochleagrams. Dark: a listener notices little. Layers from top to bottom, components from left to right, a panel
-    for each sign. A threshold that is no measurement is hatched.
+    SNRs are of cochleagrams. Dark colours mean low sensitivity. Layers are rows, components are columns, and each sign has a
+    panel. Thresholds that are not measurements are hatched.
 
     Parameters
     ----------
     rows : sequence of Threshold
-        Of all listeners together; others are left aside.
+        Those of single listeners are ignored.
     path : path
-        File of the PNG; the others are written beside it.
+        The PNG; the other files are written beside it.
 
     Returns
     -------
@@ -83,17 +83,17 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> list[Path]:
 
 
 def _known(rows: Sequence[Threshold], measure: _Measure) -> list[float]:
-    """The values that are measurements."""
+    """The values of measured thresholds."""
     return [number for row in rows if not row.flag and (number := measure.value(row)) is not None]
 
 
 def _norm(rows: Sequence[Threshold], measure: _Measure) -> "Normalize":
-    """From the lowest to the highest of the values that are measurements."""
+    """Colours from the lowest to the highest value of measured thresholds."""
     from matplotlib.colors import LogNorm, Normalize
 
     known = _known(rows, measure) or [1.0]
     least, most = min(known), max(known)
-    if least == most:  # one colour has no scale
+    if least == most:  # a scale needs two values
         most += 1e-6 * (abs(most) or 1.0)
     return LogNorm(least, most) if measure.logarithmic else Normalize(least, most)
 
@@ -101,7 +101,7 @@ def _norm(rows: Sequence[Threshold], measure: _Measure) -> "Normalize":
 def _add_colour_bar(
     figure: "Figure", line: Sequence["Axes"], image: "AxesImage", measure: _Measure, *, known: Sequence[float]
 ) -> None:
-    """What colours mean; where nothing was measured, that."""
+    """The colour bar, or a note that nothing was measured."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     if not known:
@@ -122,7 +122,7 @@ def _add_colour_bar(
 
 
 def _panel(axes: "Axes", cells: Sequence[Sequence[Threshold | None]], measure: _Measure, norm: "Normalize") -> "AxesImage":
-    """A coloured cell with its number for each dimension that was explored; hatched without a number if it is flagged."""
+    """A coloured cell with a number for each explored dimension; hatched without a number if it is flagged."""
     numbers = [[math.nan if row is None or row.flag else _number(measure.value(row)) for row in line] for line in cells]
     image = axes.imshow(np.array(numbers), cmap=measure.colours, norm=norm, aspect="auto")
     for y, (line, own) in enumerate(zip(cells, numbers, strict=True)):
@@ -135,7 +135,7 @@ def _panel(axes: "Axes", cells: Sequence[Sequence[Threshold | None]], measure: _
                 red, green, blue, _ = image.cmap(norm(number))
                 bright = 0.299 * red + 0.587 * green + 0.114 * blue > _BRIGHT
                 axes.text(
-                    x, y, measure.written.format(number), ha="center", va="center", fontsize=7, color="k" if bright else "w"
+                    x, y, measure.number_format.format(number), ha="center", va="center", fontsize=7, color="k" if bright else "w"
                 )
     return image
 

@@ -1,4 +1,4 @@
-"""Answers that one function is fitted to: those of a dimension, of all its listeners or of one."""
+"""Groups of answers to which one function is fitted: those to one dimension, of all its listeners or of one."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from audiometamer.exploration.trials import AnsweredTrial
 
 
 class Counts(NamedTuple):
-    """Answers of one listener to sounds of one reached change together; all [shape=(sounds,)]."""
+    """Counts of answers by listener and reached change; all [shape=(cells,)]."""
 
     changes: Values
     correct: Values
@@ -23,13 +23,13 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True)
 class TrialGroup:
-    """Trials of a dimension in the order in which they were answered, listener by listener.
+    """Trials of one dimension in the order of the answers, listener by listener.
 
     Parameters
     ----------
     dimension : Dimension
     listener : str
-        Empty: all who heard it.
+        Empty for all listeners.
     trials : sequence of Answered
     decision : Decision
     """
@@ -41,32 +41,32 @@ class TrialGroup:
 
     @cached_property
     def listeners(self) -> list[str]:
-        """Who they are."""
+        """Their names."""
         return list(dict.fromkeys(trial.listener for trial in self.trials))
 
     @cached_property
     def counts(self) -> Counts:
-        """Of those whose sound went to the dimension's side."""
+        """Counts of the trials whose stimulus moved to the dimension's side."""
         return counted([(trial.listener, trial.reached, trial.correct) for trial in self.trials])
 
     @property
     def is_measured(self) -> bool:
-        """Whether any sound had gone to the dimension's side."""
+        """Whether any stimulus moved to the dimension's side."""
         return len(self.counts.trials) > 0
 
     @cached_property
     def fits(self) -> Fits:
-        """The one function that is fitted to them."""
+        """The function that is fitted to all of them."""
         return fit(self.counts.changes, self.counts.correct, self.counts.trials, self.decision)
 
     @property
     def threshold(self) -> float:
-        """Of that function."""
+        """The threshold of that function."""
         return float(self.fits.threshold[0])
 
 
 def counted(answers: Sequence[tuple[str, float, bool]]) -> Counts:
-    """The counts of listeners, reached changes and whether they were right; those of sounds that went the other way left out."""
+    """Count answers (listener, reached change, correct) to stimuli that moved to the dimension's side."""
     cells: dict[tuple[str, float], list[bool]] = {}
     for listener, reached, correct in answers:
         if reached > 0:
@@ -76,9 +76,9 @@ def counted(answers: Sequence[tuple[str, float, bool]]) -> Counts:
 
 
 def groups(trials: Sequence[AnsweredTrial], decision: Decision) -> Iterator[TrialGroup]:
-    """Of every dimension all listeners' trials, then, if there are several listeners, each one's.
+    """For each dimension the trials of all listeners, then, if there are several, those of each listener.
 
-    Dimensions come in their order; see `Dimension.order`.
+    Dimensions are in their order; see `Dimension.order`.
     """
     by_dimension: dict[Dimension, list[AnsweredTrial]] = {}
     for trial in sorted(trials, key=lambda trial: (trial.listener, trial.trial)):

@@ -1,4 +1,4 @@
-"""Layers compared at threshold, in what all of them have in common: changes, cochleagrams, modulation spectra."""
+"""Layers compared at threshold, by measures that they share: changes, SNR of cochleagrams, modulation spectra."""
 
 import itertools
 import math
@@ -14,11 +14,11 @@ from audiometamer.statistics.contrasts import LEAST_P
 
 
 class ThresholdMeasure(NamedTuple):
-    """A measure of what a listener does not notice."""
+    """A measure of the largest unnoticed change."""
 
     name: str
     value: Callable[[Threshold], float | None]
-    ratio: bool  # whether it is averaged, and compared, as a logarithm
+    ratio: bool  # whether it is averaged and compared on a logarithmic scale
 
 
 MEASURES = (
@@ -29,21 +29,21 @@ MEASURES = (
 
 
 class LayerMean(msgspec.Struct, frozen=True):
-    """A row of ``layers.tsv``: what the thresholds of a layer's dimensions are on average.
+    """A row of ``layers.tsv``: the average threshold over a layer's dimensions.
 
     Parameters
     ----------
     layer : str
     sign : str
-        ``+`` or ``-``; empty: both sides.
+        ``+`` or ``-``; empty for both sides.
     unit : str
         ``threshold``, in standard deviations of the bank, or ``modulation``: geometric means; ``snr_db``: mean, in dB.
     value, low, high : float or None
-        With the 95 % interval over dimensions, by Student's t; None where there are too few.
+        Mean with its 95 % interval over dimensions, by Student's t; None where there are too few.
     dimensions : int
-        How many it is of.
+        Number of dimensions in the mean.
     left_out : int
-        How many have a threshold that is no measurement, or no such value.
+        Number of dimensions without a measured threshold, or without such a value.
     """
 
     layer: str
@@ -65,10 +65,10 @@ class LayerDifference(msgspec.Struct, frozen=True):
         Layers.
     unit : str
     value, low, high : float or None
-        First over second, as a ratio, or for ``snr_db`` first less second, in dB; with the 95 % interval over dimensions (Welch
-        1947, Biometrika 34, 28).
+        Ratio of first to second, or for ``snr_db`` first minus second in dB; with the 95 % interval over dimensions (Welch 1947,
+        Biometrika 34, 28).
     p : float or None
-        The probability of a difference at least as large if there is none; of this pair alone.
+        Two-sided p value of this pair, without correction for multiple comparisons.
     """
 
     first: str
@@ -81,7 +81,7 @@ class LayerDifference(msgspec.Struct, frozen=True):
 
 
 def layer_means(rows: Sequence[Threshold]) -> list[LayerMean]:
-    """Means over the dimensions of each layer, of both sides together and of each, in every unit; of all listeners."""
+    """Means over the dimensions of each layer, for both sides together and for each, by every measure; of all listeners."""
     means = []
     for layer, unit, sign in itertools.product(_layers(rows), MEASURES, ("", "+", "-")):
         own = [row for row in rows if not row.listener and row.layer == layer and sign in ("", row.sign)]
@@ -94,7 +94,7 @@ def layer_means(rows: Sequence[Threshold]) -> list[LayerMean]:
 
 
 def layer_differences(rows: Sequence[Threshold]) -> list[LayerDifference]:
-    """Every pair of layers in every unit; of all listeners."""
+    """Differences of all pairs of layers, by every measure; of all listeners."""
     differences = []
     for unit, (first, second) in itertools.product(MEASURES, itertools.combinations(_layers(rows), 2)):
         a, b = ([row for row in rows if not row.listener and row.layer == layer] for layer in (first, second))

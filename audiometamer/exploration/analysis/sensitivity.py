@@ -1,4 +1,4 @@
-"""How sensitivity d′ grows with the reached change: a power function under a model of the decision, by maximum likelihood."""
+"""Growth of sensitivity d′ with the reached change: a power function under a decision model, by maximum likelihood."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,30 +12,30 @@ from audiometamer.psychophysics import DECISION_MODELS, DEFAULT_TARGET, d_prime,
 
 Values = NDArray[np.float64]
 
-_EVEN = 1e-9  # probabilities are kept this far from 0 and 1
-_BEYOND = 4.0  # times the smallest and the largest change, that a threshold is looked for
-_STEP = 0.05  # of the thresholds that are looked at, in natural logarithms
+_MARGIN = 1e-9  # probabilities stay this far from 0 and 1
+_BEYOND = 4.0  # the search extends to this factor beyond the smallest and the largest change
+_STEP = 0.05  # between the thresholds of the search, in natural logarithms
 EXPONENTS = tuple(np.geomspace(0.25, 4.0, 24).tolist())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What makes a proportion correct of a sensitivity, and at which of them a threshold is.
+    """A decision model with a lapse rate, and the definition of threshold.
 
     Parameters
     ----------
     task : str
-        One of `audiometamer.psychophysics.DECISION_MODELS`; default ``abx-differencing``, for a reference that changes.
+        One of `audiometamer.psychophysics.DECISION_MODELS`; default ``abx-differencing``, for references that change.
     target : float
-        The proportion correct at threshold; default 0.5^(1/3) = 0.794, where three down and one up settles.
+        Proportion correct at threshold; default 0.5^(1/3) = 0.794, at which three-down one-up converges.
     lapse : float
-        See `audiometamer.psychophysics.proportion_correct`; default 0.02. It is not fitted: few trials of a procedure
-        are where a lapse would show (Prins 2012, Journal of Vision 12(6):25).
+        See `audiometamer.psychophysics.proportion_correct`; default 0.02. It is not fitted, as procedures present few trials
+        where lapses would show (Prins 2012, Journal of Vision 12(6):25).
 
     Raises
     ------
     AudioMetamerError
-        If there is no such task, or a target that is no sensitivity's.
+        If there is no such task, or no sensitivity gives the target.
     """
 
     task: str = "abx-differencing"
@@ -52,20 +52,20 @@ class Decision:
 
     @property
     def guess(self) -> float:
-        """The proportion correct at chance."""
+        """Proportion correct at chance."""
         return DECISION_MODELS[self.task].guess
 
     @cached_property
     def d_prime(self) -> float:
-        """At threshold."""
+        """d′ at threshold."""
         return float(d_prime(self.target, task=self.task, lapse=self.lapse))
 
     def proportion(self, d: ArrayLike) -> Values:
-        """Correct at some sensitivities."""
+        """Proportion correct at some sensitivities."""
         return proportion_correct(d, task=self.task, lapse=self.lapse)
 
     def proportion_beyond(self, z: Values) -> Values:
-        """Correct where d′ is exp(z) times that at threshold; from a table, to six digits."""
+        """Proportion correct where d′ is exp(z) times that at threshold; from a table, to six digits."""
         at, correct = self._table
         return np.asarray(np.interp(z, at, correct))
 
@@ -76,23 +76,23 @@ class Decision:
 
 
 def at_d_prime(d: float, *, task: str = "abx-differencing", lapse: float = 0.02) -> Decision:
-    """With the threshold where d′ has some value."""
+    """A decision model whose threshold is at a given d′."""
     return Decision(task=task, lapse=lapse, target=float(proportion_correct(d, task=task, lapse=lapse)))
 
 
 @dataclass(frozen=True)
 class Fits:
-    """Functions d′(x) = d′_threshold · (x / threshold)^exponent of the largest likelihood, of one or many sets of answers.
+    """Maximum-likelihood functions d′(x) = d′_threshold · (x / threshold)^exponent for one or many sets of answers.
 
     Parameters
     ----------
     threshold, exponent : array [shape=(sets,)]
     at_bound : array of bool [shape=(sets,)]
-        Whether the largest likelihood is at the first or the last threshold that was looked at.
+        Whether the largest likelihood is at an end of the search.
     thresholds : array [shape=(thresholds,)]
-        That were looked at, in natural logarithms.
+        Thresholds of the search, in natural logarithms.
     lost : array [shape=(sets, thresholds)]
-        Twice the log likelihood that is lost if the threshold is held there: likelihood ratio statistics.
+        Likelihood ratio statistics: twice the loss of log likelihood if the threshold is held at each of them.
     """
 
     threshold: Values
@@ -102,19 +102,19 @@ class Fits:
     lost: Values
 
     def proportion(self, changes: ArrayLike, decision: Decision) -> Values:
-        """Correct at some changes, by the first set's function."""
+        """Proportion correct at some changes, by the function of the first set."""
         x = np.log(np.asarray(changes, float))
         return decision.proportion_beyond(self.exponent[0] * (x - np.log(self.threshold[0])))
 
     def lost_at(self, threshold: float) -> Values:
-        """Twice the log likelihood that each set loses if its threshold is held at one [shape=(sets,)]."""
+        """Twice the loss of log likelihood of each set if its threshold is held at a value [shape=(sets,)]."""
         place = np.interp(np.log(threshold), self.thresholds, np.arange(len(self.thresholds)))
         below = min(int(place), len(self.thresholds) - 2)
         share = place - below
         return (1 - share) * self.lost[:, below] + share * self.lost[:, below + 1]
 
     def interval(self, most_lost: float) -> tuple[float, float]:
-        """Thresholds of the first set that lose no more; 0 or infinity where all that were looked at on that side do."""
+        """The thresholds of the first set that lose no more: 0 or infinite where the search does not reach the end."""
         held = np.flatnonzero(self.lost[0] <= most_lost)
         ends = []
         for edge, beyond, open_end in ((held[0], -1, 0.0), (held[-1], 1, np.inf)):
@@ -130,20 +130,20 @@ class Fits:
 def fit(
     changes: ArrayLike, correct: ArrayLike, trials: ArrayLike, decision: Decision, *, exponents: Sequence[float] = EXPONENTS
 ) -> Fits:
-    """Fit many sets of answers at the same changes at once.
+    """Fit many sets of answers at the same changes.
 
-    The likelihood is taken at all of many thresholds and exponents, for all sets in two products of matrices, so that there is
-    nothing to converge; the largest is at the vertex of a parabola through the profile's largest value and its neighbours.
+    The likelihood is computed on a grid of thresholds and exponents, for all sets in two products of matrices, so that nothing
+    has to converge; its maximum is at the vertex of a parabola through the largest value of the profile and its neighbours.
 
     Parameters
     ----------
     changes : array [shape=(changes,)]
-        That were reached, above 0.
+        Reached changes, above 0.
     correct, trials : array [shape=(..., changes)]
-        How many answers were right, of how many.
+        Number of right answers, and of trials.
     decision : Decision
     exponents : sequence of float
-        That are looked at; default: 24 from 0.25 to 4.
+        Exponents of the search; default: 24 from 0.25 to 4.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def fit(
     first, last = float(x.min()) - np.log(_BEYOND), float(x.max()) + np.log(_BEYOND)
     thresholds = np.linspace(first, last, int(np.ceil((last - first) / _STEP)) + 1)
     z = np.multiply.outer(np.array(exponents), x - thresholds[:, None]).swapaxes(0, 1)  # (thresholds, exponents, changes)
-    p = np.clip(decision.proportion_beyond(z), _EVEN, 1 - _EVEN).reshape(-1, len(x))
+    p = np.clip(decision.proportion_beyond(z), _MARGIN, 1 - _MARGIN).reshape(-1, len(x))
     likelihood = (right @ np.log(p).T + (of - right) @ np.log1p(-p).T).reshape(len(right), len(thresholds), -1)
     profile, sets = likelihood.max(2), np.arange(len(right))
     best = profile.argmax(1)

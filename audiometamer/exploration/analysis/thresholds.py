@@ -1,4 +1,4 @@
-"""Thresholds of dimensions: over all listeners and of each, with what they are in physical units."""
+"""Thresholds along dimensions, of all listeners together and of each, also in physical units."""
 
 import math
 import statistics
@@ -18,7 +18,7 @@ from audiometamer.psychophysics import AdaptiveTrial, Procedure
 
 
 class Threshold(msgspec.Struct, frozen=True):
-    """A row of ``thresholds.tsv``: a dimension, of all its listeners together, or of one.
+    """A row of ``thresholds.tsv``: one dimension, for all its listeners together or for one.
 
     Parameters
     ----------
@@ -27,31 +27,31 @@ class Threshold(msgspec.Struct, frozen=True):
     sign : str
         ``+`` or ``-``.
     listener : str
-        Empty: all.
+        Empty for all listeners.
     listeners, references, trials, correct : int
-        How many there are; of the trials, how many are right.
+        Numbers; `correct` is the number of trials with a right answer.
     backwards : int
-        In how many trials the sound had gone to the other side, or nowhere: they are not used.
+        Number of trials whose stimulus had moved to the other side, or not at all; they are not used.
     threshold, low, high : float or None
         The reached change at which the target proportion is correct, in standard deviations of the bank, and its 95 % interval.
-        None where no sound had gone to the dimension's side, and at an end that the interval does not have (see `no_end`).
+        None if no stimulus had moved to the dimension's side, and for an end that the interval does not have (see `no_end`).
     exponent : float or None
-        d′ is proportional to the change to the power of this, from 0.25 to 4; where it is 4, answers jump from chance to
-        right between two changes, and it may be larger.
+        d′ is proportional to the change to this power, from 0.25 to 4; at 4, answers jump from chance to right between two
+        changes, and it may be larger.
     snr_db, snr_at_low, snr_at_high : float or None
-        Of the cochleagram at threshold and at the ends of its interval; the lower the SNR, the more was changed unheard.
+        SNR of the cochleagram at threshold and at the ends of its interval; the lower it is, the larger the unnoticed change.
     modulation, modulation_at_low, modulation_at_high : float or None
-        The same of the distance of modulation spectra.
+        The same for the distance of modulation spectra.
     procedure : float or None
-        What the adaptive procedure itself tells, of its own target: the geometric mean over listeners. Trials that were
-        backwards do not enter into it.
+        Estimate of the adaptive procedure itself, for its own target: geometric mean over listeners. Backward trials do not
+        enter.
     at_bound : int or None
-        Of how many of these listeners the procedure ran into the end of its range, so that it may tell too little.
+        Number of these listeners whose procedure reached the end of its range, so that its estimate may be too low.
     flag : str
-        Why the threshold is no measurement: ``beyond``, it lies outside the changes that were heard; ``no slope``, answers hardly
-        depend on the change; ``backwards``, all sounds had gone to the other side, or nowhere; else empty.
+        Why the threshold is not a measurement: ``beyond``, it lies outside the presented changes; ``no slope``, answers hardly
+        depend on the change; ``backwards``, all stimuli had moved to the other side, or not at all; else empty.
     no_end : str
-        Which end the interval does not have: ``low``, ``high`` or ``both``; else empty.
+        The end that the interval does not have: ``low``, ``high`` or ``both``; else empty.
     """
 
     dimension: str
@@ -86,11 +86,11 @@ class Thresholds(NamedTuple):
     Parameters
     ----------
     rows : list of Threshold
-        Dimensions in their order, of each all its listeners first.
+        By dimension in their order, first all listeners, then each.
     dispersion : float
         See `audiometamer.exploration.analysis.uncertainty.dispersion`.
     lost_of_one, lost_of_all : float
-        Twice the log likelihood that thresholds in the intervals lose at most, of one listener and of all.
+        Twice the largest loss of log likelihood within the intervals, for one listener and for all.
     """
 
     rows: list[Threshold]
@@ -107,19 +107,19 @@ def thresholds(
     resamples: int = 400,
     seed: int = 0,
 ) -> Thresholds:
-    """The threshold of each dimension: first of all who heard it, then, if there are several, of each listener.
+    """The threshold of each dimension: of all its listeners together, then, if there are several, of each.
 
     Parameters
     ----------
     trials : sequence of Answered
-        Those that count, of the procedures.
+        Trials of the procedures.
     decision : Decision
     procedures : mapping of str to Procedure, optional
-        By dimension, for what they tell themselves.
+        By dimension, for their own estimates.
     resamples : int
-        For intervals; default 400.
+        Bootstrap samples for intervals. Default 400.
     seed : int
-        Default 0.
+        Random seed. Default 0.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def thresholds(
     found = list(groups(trials, decision))
     measured = [group for group in found if group.is_measured]
     if not measured:
-        raise AudioMetamerError(f"none of the sounds of {len(trials)} trials had gone to its dimension's side")
+        raise AudioMetamerError(f"none of the stimuli of {len(trials)} trials had moved to its dimension's side")
     single, together = ([group for group in measured if (len(group.listeners) > 1) is many] for many in (False, True))
     spread = dispersion(together)
     of_one = most_lost(single, known, resamples=resamples, rng=rng)
@@ -150,7 +150,7 @@ def thresholds(
 
 def _threshold(group: TrialGroup, lost: float, procedure: Procedure | None) -> Threshold:
     layer, component, sign = group.dimension
-    told, at_bound = _told_by(procedure, group.trials)
+    estimate, at_bound = _procedure_estimate(procedure, group.trials)
     exponent, no_end = None, ""
     ends: list[float | None] = [None, None, None]
     if group.is_measured:
@@ -170,7 +170,7 @@ def _threshold(group: TrialGroup, lost: float, procedure: Procedure | None) -> T
         backwards=sum(trial.reached <= 0 for trial in group.trials), threshold=ends[0], low=ends[1], high=ends[2],
         exponent=exponent, snr_db=snr_db, snr_at_low=snr_at_low, snr_at_high=snr_at_high, modulation=modulation,
         modulation_at_low=modulation_at_low, modulation_at_high=modulation_at_high,
-        procedure=told, at_bound=at_bound, flag=_flag(group), no_end=no_end,
+        procedure=estimate, at_bound=at_bound, flag=_flag(group), no_end=no_end,
     )  # fmt: skip
 
 
@@ -194,13 +194,13 @@ def _log_modulation(trial: AnsweredTrial) -> float | None:
 def _at(
     trials: Sequence[AnsweredTrial], value: Callable[[AnsweredTrial], float | None], thresholds: Sequence[float | None]
 ) -> list[float | None]:
-    """A physical value at some changes, from the trials' own sounds: the mean over references of lines of one common slope.
+    """A physical value at some changes, from the presented stimuli: the mean over references of lines with a common slope.
 
-    Against the logarithm of the reached change, by least squares over trials, which are most where the threshold is. None
-    unless some reference has two sounds, which a slope needs.
+    The lines are over the logarithm of the reached change, by least squares over trials, most of which are near the threshold.
+    None unless a reference has two stimuli, as a slope needs.
     """
-    sounds = [(trial.reference, trial.reached, value(trial)) for trial in trials if trial.reached > 0]
-    known = [(reference, math.log(reached), z) for reference, reached, z in sounds if z is not None]
+    stimuli = [(trial.reference, trial.reached, value(trial)) for trial in trials if trial.reached > 0]
+    known = [(reference, math.log(reached), z) for reference, reached, z in stimuli if z is not None]
     names = list(dict.fromkeys(reference for reference, _, _ in known))
     of = np.array([names.index(reference) for reference, _, _ in known], int)
     x, y = (np.array([row[k] for row in known], float) for k in (1, 2))
@@ -214,17 +214,17 @@ def _at(
     return [None if at is None else level + slope * math.log(at) for at in thresholds]
 
 
-def _told_by(procedure: Procedure | None, trials: Sequence[AnsweredTrial]) -> tuple[float, int] | tuple[None, None]:
-    """Geometric mean over listeners of what a procedure estimates, and how many of the estimates are at its bounds."""
+def _procedure_estimate(procedure: Procedure | None, trials: Sequence[AnsweredTrial]) -> tuple[float, int] | tuple[None, None]:
+    """Geometric mean over listeners of a procedure's estimates, and how many of them are at its bounds."""
     if procedure is None:
         return None, None
     by_listener: dict[str, list[AdaptiveTrial]] = {}
     for trial in trials:
         by_listener.setdefault(trial.listener, []).append(AdaptiveTrial(level_of(trial.reached), trial.correct))
-    told = []
+    estimates = []
     for own in by_listener.values():
-        with suppress(AudioMetamerError):  # broken off before it could tell one
-            told.append(procedure.threshold(own))
-    if not told:
+        with suppress(AudioMetamerError):  # stopped before it had an estimate
+            estimates.append(procedure.threshold(own))
+    if not estimates:
         return None, None
-    return statistics.geometric_mean(each.level for each in told), sum(each.at_bound for each in told)
+    return statistics.geometric_mean(each.level for each in estimates), sum(each.at_bound for each in estimates)

@@ -8,7 +8,7 @@ import msgspec
 
 from audiometamer.io.tables import write_table
 from audiometamer.signals.presentation import PresentationSettings
-from audiometamer.stimuli.set import RIGHTS, UNKNOWN
+from audiometamer.stimuli.clips import RIGHTS, UNKNOWN
 
 
 class ExportedSound(msgspec.Struct, frozen=True):

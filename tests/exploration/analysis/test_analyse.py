@@ -93,7 +93,7 @@ def test_a_dimension_that_tells_nothing_is_seen_everywhere(tmp_path):
 def test_answers_that_are_all_right_measure_nothing():
     trials = [msgspec.structs.replace(trial, answer=trial.right, correct=True) for trial in explored(1)[0]]
     words = summary(analyse(trials, resamples=0))
-    assert words.count("not measured: outside the changes that were heard (up to ") == 3
+    assert words.count("not measured: outside the changes that were presented (up to ") == 3
     assert "How much listeners differ: not computed: no two heard the same dimension" in words
     assert "relu0 (0 dimensions): no threshold, no SNR, no modulation distance; left out: 2" in words
 
@@ -111,7 +111,7 @@ def test_the_decision_is_of_the_task():
     trials = [msgspec.structs.replace(trial, task="odd-one-out") for trial in explored()[0]]
     assert analyse(trials, resamples=0).decision.task == "oddity-differencing"
     assert analyse(trials, decision=Decision(task="oddity-independent"), resamples=0).decision.task == "oddity-independent"
-    with pytest.raises(AudioMetamerError, match="listeners' task was odd-one-out; abx-differencing is no model of it"):
+    with pytest.raises(AudioMetamerError, match="listeners' task was odd-one-out; abx-differencing is not a model of it"):
         analyse(trials, decision=DECISION)
     with pytest.raises(AudioMetamerError, match="there are no trials to analyse"):
         analyse([])

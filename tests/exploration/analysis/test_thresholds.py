@@ -170,7 +170,7 @@ def test_sounds_that_went_the_other_way_are_left_out():
     (expected,) = thresholds(trials, DECISION, resamples=0).rows
     (row,) = thresholds([*trials, *backwards], DECISION, resamples=0).rows
     assert (row.trials, row.backwards, row.threshold, row.snr_db) == (190, 30, expected.threshold, expected.snr_db)
-    with pytest.raises(AudioMetamerError, match="none of the sounds of 30 trials had gone to its dimension's side"):
+    with pytest.raises(AudioMetamerError, match="none of the stimuli of 30 trials had moved to its dimension's side"):
         thresholds(backwards, DECISION)
 
 
