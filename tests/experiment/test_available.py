@@ -5,7 +5,7 @@ from tiny_experiment import DESIGN, LAYERS, write_design, write_stimuli
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.available import (
-    NATURAL,
+    NATURAL_CONDITION,
     AvailableStimuli,
     Condition,
     MissingMetamer,
@@ -21,11 +21,11 @@ RELU = Condition("m", "relu0", 0)
 @pytest.fixture
 def stimuli():
     """Two recordings of "dog" and one of "cat", whose metamer is missing."""
-    sounds = {(clip, NATURAL): PlayableSound(f"{clip}.wav", {}) for clip in ("cat_a", "dog_a", "dog_b")}
+    sounds = {(clip, NATURAL_CONDITION): PlayableSound(f"{clip}.wav", {}) for clip in ("cat_a", "dog_a", "dog_b")}
     sounds |= {(clip, RELU): PlayableSound(f"{clip}_relu0.wav", {"m": "dog"}) for clip in ("dog_a", "dog_b")}
     metadata = {clip: {"word": clip[:3]} for clip in ("cat_a", "dog_a", "dog_b")}
     missing = [MissingMetamer("cat_a", RELU, "not made")]
-    return AvailableStimuli([NATURAL, RELU], ["cat_a", "dog_a", "dog_b"], sounds, missing, metadata)
+    return AvailableStimuli([NATURAL_CONDITION, RELU], ["cat_a", "dog_a", "dog_b"], sounds, missing, metadata)
 
 
 def test_a_natural_clip_stands_in_for_a_missing_metamer(stimuli):
@@ -51,7 +51,7 @@ def test_a_set_is_read_with_what_it_lacks(made, tmp_path):
     path = write_design(tmp_path)
     stimuli, problems = read_available_stimuli(made, path, read_design(path))
     assert problems == []
-    assert stimuli.conditions == [NATURAL, *(Condition("tiny", layer, 0) for layer in LAYERS)]
+    assert stimuli.conditions == [NATURAL_CONDITION, *(Condition("tiny", layer, 0) for layer in LAYERS)]
     assert stimuli.missing == [MissingMetamer("dog_slt", Condition("tiny", "relu1", 0), "failed its verdict")]
     assert "dog_slt" not in stimuli.clips
     assert len(stimuli.clips) == 23
@@ -63,7 +63,7 @@ def test_problems_of_a_design_that_leaves_something_are_returned(made, tmp_path)
     )
     stimuli, problems = read_available_stimuli(made, path, read_design(path))
     assert [problem.place for problem in problems] == ["conditions.layers[1]", "clips.once"]
-    assert stimuli.conditions == [NATURAL, Condition("tiny", "relu0", 0)]
+    assert stimuli.conditions == [NATURAL_CONDITION, Condition("tiny", "relu0", 0)]
 
 
 @pytest.mark.parametrize(

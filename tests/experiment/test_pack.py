@@ -27,7 +27,7 @@ def words(experiment):
     return {entry.word for entry in experiment.key.values() if entry.word}
 
 
-def told(folder):
+def contents(folder):
     """All that lies in a folder, by name: texts as they are, of a WAV what is no sample; without texts and closed list."""
     found = {}
     for name in files(folder) - {"study.json"}:
@@ -41,7 +41,7 @@ def told(folder):
 @pytest.mark.parametrize("form", ["static", "jatos"])
 def test_nothing_in_it_names_a_condition_or_an_answer(experiment, request, form):
     folder = request.getfixturevalue(form)
-    for name, text in told(folder).items():
+    for name, text in contents(folder).items():
         if name.startswith(("page/", "index.html")):
             continue  # the same for every experiment
         assert not [secret for secret in (*SECRETS, *words(experiment)) if secret in text], name
@@ -61,7 +61,7 @@ def test_links_lie_beside_it_for_the_experimenter_alone(folder, experiment, tmp_
         assert address == "https://hear.example/x/"
         assert mark == list_token(experiment, number)
         assert (tmp_path / "page" / "lists" / f"{list_name(mark)}.json").is_file()
-        assert not [name for name, text in told(tmp_path / "page").items() if mark in text]
+        assert not [name for name, text in contents(tmp_path / "page").items() if mark in text]
 
 
 def test_the_same_experiment_is_packed_into_the_same_bytes(folder, tmp_path, static):
@@ -148,7 +148,7 @@ def test_the_command_says_what_is_where(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for to, out in (("static", "page"), ("jatos", "study.jzip"), ("psychopy", "psychopy")):
         assert main(["experiment", "pack", str(folder), "--to", to, "--out", out]) == 0
-    told = capsys.readouterr().out
-    assert "6 lists: page\nlinks, one for each listener, for your eyes only: page-links.tsv" in told
-    assert "6 lists: study.jzip\nlinks, one for each listener, for your eyes only: study-links.tsv\n" in told
-    assert "6 lists: psychopy\nthe condition files name right answers" in told
+    output = capsys.readouterr().out
+    assert "6 lists: page\nlinks, one for each listener, for your eyes only: page-links.tsv" in output
+    assert "6 lists: study.jzip\nlinks, one for each listener, for your eyes only: study-links.tsv\n" in output
+    assert "6 lists: psychopy\nthe condition files name right answers" in output

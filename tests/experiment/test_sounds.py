@@ -2,7 +2,7 @@
 
 import pytest
 
-from audiometamer.experiment.available import NATURAL, AvailableStimuli, Condition, PlayableSound
+from audiometamer.experiment.available import NATURAL_CONDITION, AvailableStimuli, Condition, PlayableSound
 from audiometamer.experiment.design import Clips, Design
 from audiometamer.experiment.lists import PlannedTrial
 from audiometamer.experiment.sounds import ExperimentSounds, Stimulus
@@ -12,9 +12,9 @@ from audiometamer.listening.trials import ConditionKey, KeyEntry
 
 RELU = Condition("m", "relu0", 3)
 STIMULI = AvailableStimuli(
-    [NATURAL, RELU],
+    [NATURAL_CONDITION, RELU],
     ["dog_a"],
-    {("dog_a", NATURAL): PlayableSound("n.wav", {"m": "fog"}), ("dog_a", RELU): PlayableSound("r.wav", {"m": "dog"})},
+    {("dog_a", NATURAL_CONDITION): PlayableSound("n.wav", {"m": "fog"}), ("dog_a", RELU): PlayableSound("r.wav", {"m": "dog"})},
     [],
     {"dog_a": {"word": "dog", "voice": "a"}},
 )
@@ -40,9 +40,9 @@ def test_a_sound_that_several_listeners_hear_is_there_once():
     trials = [
         PlannedTrial("main", "dog_a", RELU),
         PlannedTrial("practice", "dog_a", RELU),
-        PlannedTrial("main", "dog_a", NATURAL),
+        PlannedTrial("main", "dog_a", NATURAL_CONDITION),
     ]
-    assert sorted(sounds(trials=trials).names) == [Stimulus("dog_a", NATURAL, 0), Stimulus("dog_a", RELU, 0)]
+    assert sorted(sounds(trials=trials).names) == [Stimulus("dog_a", NATURAL_CONDITION, 0), Stimulus("dog_a", RELU, 0)]
 
 
 def test_the_key_says_what_a_sound_is():
@@ -51,7 +51,7 @@ def test_the_key_says_what_a_sound_is():
         file="r.wav", condition=ConditionKey("m", "relu0", 3), clip="dog_a", word="dog", speaker="a", missing=False,
         recognised_by={"m": "dog"}, answer="dog",
     )  # fmt: skip
-    (natural,) = sounds(trials=[PlannedTrial("catch", "dog_a", NATURAL)]).key.values()
+    (natural,) = sounds(trials=[PlannedTrial("catch", "dog_a", NATURAL_CONDITION)]).key.values()
     assert (natural.condition, natural.file, natural.recognised_by) == ("natural", "n.wav", {"m": "fog"})
 
 

@@ -9,7 +9,7 @@ from tiny_answers import LAYERS, answers, check
 
 from audiometamer.experiment.analysis.analyse import analyse
 from audiometamer.experiment.analysis.chance import Chance
-from audiometamer.experiment.analysis.folder import ANOVA_COLUMNS, write_analysis
+from audiometamer.experiment.analysis.folder import ANOVA_COLUMNS, write_recognition_analysis
 from audiometamer.io.tables import read_table
 from audiometamer.listening.exclusions import ExclusionRules
 from audiometamer.listening.tables import ListenerRow, read_listeners, read_trials
@@ -30,7 +30,7 @@ def test_nothing_that_is_no_number_is_told_as_a_result(tmp_path, accuracy, liste
     """All right, all wrong, all alike; one listener, two, several."""
     groups = [ListenerRow(listener=str(k + 1), group="ab"[k % 2]) for k in range(listeners)]
     found = analyse(answers(listeners, 3, accuracy=accuracy, network=1.0), groups, **FAST)
-    paths = write_analysis(found, tmp_path)
+    paths = write_recognition_analysis(found, tmp_path)
     for path in paths:
         if path.suffix in (".txt", ".tsv"):
             assert not re.search(r"\b(nan|inf|None)\b|p = 0(?![.\d])|100\.0–100\.0|\t0\.0*\t0\.0*\t", path.read_text()), path
@@ -49,7 +49,7 @@ def test_nothing_that_is_no_number_is_told_as_a_result(tmp_path, accuracy, liste
 def test_what_is_written(tmp_path):
     trials = answers(6, 5, models=("one", "two")) + check("6", "catch", 0, 16)
     found = analyse(trials, [ListenerRow(listener="1", questionnaire={"age": "30"})], rules=ExclusionRules(catch=0.75), **FAST)
-    paths = write_analysis(found, tmp_path, chance=Chance(1 / 16))
+    paths = write_recognition_analysis(found, tmp_path, chance=Chance(1 / 16))
     assert [path.name for path in paths] == [
         "trials.tsv", "listeners.tsv", "sample.tsv", "recognition.tsv", "anova.tsv", "recognition.png", "recognition.pdf",
         "recognition.svg", "summary.txt",

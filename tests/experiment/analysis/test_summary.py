@@ -9,7 +9,7 @@ from tiny_answers import answers
 from audiometamer.experiment.analysis.analyse import analyse
 from audiometamer.experiment.analysis.chance import Chance
 from audiometamer.experiment.analysis.recognition import RecognitionRow
-from audiometamer.experiment.analysis.summary import apa, summary
+from audiometamer.experiment.analysis.summary import apa, summary_text
 from audiometamer.experiment.analysis.variance import Anova
 from audiometamer.listening.exclusions import exclude
 from audiometamer.listening.tables import TrialRow
@@ -47,7 +47,7 @@ def test_every_part_of_an_analysis_has_its_line():
         model="m", layer="relu0", observer="human", value=0.5, low=0.25, high=0.75, listeners=2, trials=8, missing=0
     )
     network = msgspec.structs.replace(row, observer="network", low=None, high=None, note="no interval: all alike")
-    words = summary(
+    words = summary_text(
         exclusions=exclude(trials), notes=["A note."], recognition=[row, network], tests={"t": Anova(2, {"old": 2}, [EFFECT])},
         ceiling=SplitHalf(0.8, 0.889, 0.943, 2), chance=Chance(0.0625, "1 of 16 answers shown"),
     )  # fmt: skip
@@ -74,4 +74,4 @@ def test_every_part_of_an_analysis_has_its_line():
 )
 def test_no_noise_ceiling(ceiling, words):
     trials = [TrialRow(listener="a", trial=1, kind="main", correct=True)]
-    assert summary(exclusions=exclude(trials), notes=[], recognition=[], tests={}, ceiling=ceiling).endswith(f"{words}\n")
+    assert summary_text(exclusions=exclude(trials), notes=[], recognition=[], tests={}, ceiling=ceiling).endswith(f"{words}\n")
