@@ -272,7 +272,7 @@ def test_what_is_there_and_does_not_belong_is_told(again, capsys):
         ("relu1/2/-", "final/0", "plan.toml: choose: there are no dimensions of layer 'final'"),
         ('"references"', '"nowhere"', "nowhere does not exist"),
         ('"references"', '"dimensions"', "plan.toml: signals: there are no recordings or photographs in dimensions"),
-        ("references = 2", "references = 4", "plan.toml: references: 4 are wanted, and 3 are there"),
+        ("references = 2", "references = 4", "plan.toml: references: 4 are requested, and there are 3"),
         ("steps = 3", 'dimensions = "elsewhere"', "elsewhere holds no dimensions"),
         ("sound_model", "no_model", "plan.toml: model: "),
         ('["references"]', '["references", "more"]', "would both be sound"),
