@@ -1,4 +1,4 @@
-"""What pictures of results have in common: how lines are told apart, and how their axes look."""
+"""Style of all figures: line styles, axes, text, file formats."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito (2008), which colour-blind readers can tell apart; markers say the same again.
+# Okabe & Ito (2008), distinct for colour-blind readers; markers are redundant with colours.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _MARKERS = "osD^vP*X"
-_DASHES = ("-", "--", ":")  # of the first seven lines, of the next seven, …
-_FORMATS = {  # and what would differ from one writing to the next
+_DASHES = ("-", "--", ":")  # for the first seven lines, the next seven, …
+_FORMATS = {  # and metadata that would differ from one file to the next
     ".png": {"Software": None}, ".pdf": {"CreationDate": None, "Creator": None, "Producer": None}, ".svg": {"Date": None},
 }  # fmt: skip
 
 
 @contextmanager
 def literal_text() -> Iterator[None]:
-    """While this lasts, text in figures is no mathematics, whatever ``$`` is in it; what a font lacks is drawn as a box.
+    """Draw text in figures literally, not ``$…$`` as mathematics; characters that the font lacks become boxes.
 
-    Also a decorator, of functions that draw names of clips, layers, labels or models and save the figure.
+    A context manager, and a decorator for functions that draw names of clips, layers, labels or models and save the figure.
     """
     import matplotlib as mpl
 
@@ -35,20 +35,20 @@ def literal_text() -> Iterator[None]:
 
 
 def line_style(k: int) -> dict[str, Any]:
-    """Colour, marker and dashes of line number `k`, counted from 0, as keywords of matplotlib."""
+    """Colour, marker and dashes of line `k`, counted from 0, as keywords of matplotlib."""
     dashes = _DASHES[k // len(_COLOURS) % len(_DASHES)]
     return {"color": _COLOURS[k % len(_COLOURS)], "marker": _MARKERS[k % len(_MARKERS)], "linestyle": dashes}
 
 
 def tidy(axes: "Axes") -> None:
-    """Faint horizontal lines behind what is drawn, and no frame above and on the right."""
+    """Faint horizontal grid lines behind the data, and no spines at the top and on the right."""
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def percent_by_layer(axes: "Axes", names: Sequence[str]) -> None:
-    """Tidy axes of percent against matched layers, whose names stand at 0, 1, … from the left."""
+    """Format axes of percent against matched layers, at 0, 1, … from the left."""
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set(xlabel="matched layer", ylim=(-3, 103), xlim=(-0.6, len(names) - 0.4))
     tidy(axes)
@@ -61,7 +61,7 @@ def save_figure(figure: "Figure", path: Path, *, dpi: int = 150) -> list[Path]:
     ----------
     figure : Figure
     path : path
-        File of the PNG; the others are written beside it.
+        Path of the PNG; the others are written beside it.
     dpi : int
         Resolution of the PNG. Default 150.
 
@@ -72,8 +72,8 @@ def save_figure(figure: "Figure", path: Path, *, dpi: int = 150) -> list[Path]:
     import matplotlib as mpl
 
     paths = [path.with_suffix(suffix) for suffix in _FORMATS]
-    for one, metadata in zip(paths, _FORMATS.values(), strict=True):
+    for target, metadata in zip(paths, _FORMATS.values(), strict=True):
         settings = mpl.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "audiometamer"})
-        with settings, atomic_write(one) as temporary:
-            figure.savefig(temporary, dpi=dpi, metadata=metadata, format=one.suffix[1:])
+        with settings, atomic_write(target) as temporary:
+            figure.savefig(temporary, dpi=dpi, metadata=metadata, format=target.suffix[1:])
     return paths

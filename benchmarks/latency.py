@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audiometamer.exploration.build import read_exploration
+from audiometamer.exploration.folder import read_exploration
 from audiometamer.exploration.rehearsal import probability_correct
 from audiometamer.listening.client import Client
 from audiometamer.listening.folder import Experiment

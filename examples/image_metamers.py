@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 import audiometamer as am
 from audiometamer.metamers.figure import draw_figure
-from audiometamer.metamers.files import save_metamer
 
 torch.manual_seed(0)
 digits = load_digits()
@@ -69,6 +68,6 @@ for m in metamers:
         f"{layer:10} SNR {m.evidence.similarity[layer]['snr_db']:5.1f} dB, seen as {heard} (the digit: {natural}), "
         f"{'passed' if m.passed else 'failed'}; from the digit itself {(m.samples - clip.samples).abs().mean():.3f} a pixel"
     )
-    save_metamer(Path("digits"), m)
+    m.save("digits")
 draw_figure(model, metamers, Path("digits/five.png"))
 print("images, records and a picture: digits/")

@@ -1,4 +1,4 @@
-"""``audiometamer demo``: metamers of a shipped clip."""
+"""``audiometamer demo``: make metamers of a shipped clip."""
 
 from pathlib import Path
 

@@ -65,7 +65,7 @@ def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None
         instead = "left out" if built.design.conditions.missing == "leave-out" else "played as natural clips instead"
         clips = len({one.clip for one in built.available.missing})
         click.echo(f"{len(built.available.missing)} metamers of {clips} clips are missing, {instead}: {out / layout.MISSING}")
-    serving.tell_of_ends(built.requested, out)
+    serving.print_open_ends(built.requested, out)
     keys = f"{out / layout.KEY} {out / layout.NAMES_KEY}"
     click.echo(f"keys, for your eyes only: {keys}   secret of the results page: {out / layout.SECRET}")
 
@@ -114,7 +114,7 @@ def links(folder: Path, database: Path | None, count: int, address: str | None, 
     if group_name is None:
         raise AudioMetamerError(f"--group is {group!r}; it must be a name")
     store = _store(folder, database)
-    reached = address or (serving.local(port) if port is not None else serving.reached_at(store.address))
+    reached = address or (serving.local_address(port) if port is not None else serving.public_address(store.address))
     for _ in range(count):
         token = store.enrol(group=group_name)
         click.echo(f"{store.listener(token)}\t{reached.rstrip('/')}/#{token}")
@@ -215,7 +215,7 @@ def rehearse(
 ) -> None:  # fmt: skip
     """Let simulated listeners take EXPERIMENT concurrently, and compare confirmed answers with those on disk."""
     read = read_experiment(folder)
-    serving.rehearse_and_tell(read, out, _reply(read, accuracy, guesses, model_name, device), listeners=listeners, **asked)
+    serving.rehearse_and_report(read, out, _reply(read, accuracy, guesses, model_name, device), listeners=listeners, **asked)
 
 
 def _reply(read: Experiment, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str) -> Responder:
@@ -238,6 +238,6 @@ def _opened(folder: Path) -> Experiment:
     lists, key = read_lists(folder)
     if not lists.adaptive_command:
         return experiment_with(folder, lists, key)
-    from audiometamer.exploration.folder import exploration_with
+    from audiometamer.exploration.folder import exploration_of
 
-    return exploration_with(folder, lists, key)
+    return exploration_of(folder, lists, key)

@@ -45,7 +45,7 @@ def build(design: Path, key: Path | None, out: Path) -> None:
         f"{pluralize(settings.listeners, 'listener')}, each with {settings.ladder.each} of "
         f"{pluralize(len(schedule.dimensions), 'dimension')}: {out}"
     )
-    serving.tell_of_ends(read_exploration_design(design), out)
+    serving.print_open_ends(read_exploration_design(design), out)
     click.echo(f"key, for your eyes alone: {out / layout.NAMES_KEY}")
     click.echo(f"links for listeners: audiometamer experiment links {out}   secret of the results page: {out / layout.SECRET}")
 
@@ -93,4 +93,4 @@ def rehearse(
     sensitivities = dict(serving.named_number(text, option="--d-prime", expected=expected) for text in chosen)
     reply = IdealListener(read, out / layout.DATABASE, probability_correct(read, sensitivities, lapse=lapse))
     server = (*COMMAND, "explore", "serve", "--device", device)
-    serving.rehearse_and_tell(read, out, reply, listeners=listeners, serve=server, **rehearsed)
+    serving.rehearse_and_report(read, out, reply, listeners=listeners, serve=server, **rehearsed)

@@ -28,10 +28,10 @@ from audiometamer.stimuli.status import read_status
 
 plan_file = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
 retry = click.option(
-    "--retry", type=click.Choice(["failed"]), help="Try items that failed their verdict again, with other seeds."
+    "--retry", type=click.Choice(["failed"]), help="Attempt items that failed their verdict again, with other seeds."
 )
 attempts = click.option(
-    "--attempts", type=click.IntRange(2), default=5, show_default=True, help="Most attempts at an item with --retry."
+    "--attempts", type=click.IntRange(2), default=5, show_default=True, help="Maximum number of attempts at an item with --retry."
 )
 
 
@@ -43,9 +43,11 @@ def plan() -> None:
 @plan.command()
 @plan_file
 @options.device
-@click.option("--measure/--no-measure", default=True, show_default=True, help="Time a few steps at each layer, for the hours.")
+@click.option(
+    "--measure/--no-measure", default=True, show_default=True, help="Time a few steps at each layer, to estimate hours."
+)
 def check(path: Path, device: str, measure: bool) -> None:
-    """Check every key of PLAN; list what it would make, how long that takes and how much disk, and what is there already."""
+    """Check every key of PLAN; estimate the number of items, time and disk space, and count the items that exist."""
     plan = read_plan(path)
     with tracked() as tracker, _few_notes():
         found = estimate(plan, device=device, measure=measure, progress=tracker, visit=partial(_note_missing_null, plan))
@@ -62,20 +64,20 @@ def check(path: Path, device: str, measure: bool) -> None:
         few = (
             ""
             if found.at_most is None
-            else f"; up to {format_duration(found.at_most)} if the steps are too few and every attempt is made"
+            else f"; up to {format_duration(found.at_most)} if the steps are too few and every attempt is needed"
         )
         click.echo(f"about {format_duration(found.seconds)} of one worker on this device{few}")
 
 
 def _note_missing_null(plan: LoadedPlan, number: int, model: Model, null: NullDistribution | None, layers: Sequence[str]) -> None:
-    """Say before the work, not after it, that metamers of a model will not be judged."""
+    """Report before the work, not after it, that metamers of a model will not be judged."""
     if (notice := null_notice(model, null, layers, name=plan.content.models[number].name)) is not None:
         click.echo(f"note: {notice}", err=True)
 
 
 @contextmanager
 def _few_notes(most: int = 3) -> Iterator[None]:
-    """Collect the warnings of hundreds of clips while this lasts; at its end, print the first few and count the rest."""
+    """Collect the warnings about hundreds of clips while this lasts; at its end, print the first few and count the rest."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -84,7 +86,9 @@ def _few_notes(most: int = 3) -> Iterator[None]:
     for warning in [*others, *notes[:most]]:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     if len(notes) > most:
-        click.echo(f"note: and {len(notes) - most} more of this kind; the record of each item has those of its clip", err=True)
+        click.echo(
+            f"note: and {len(notes) - most} more of this kind; the record of each item contains those of its clip", err=True
+        )
 
 
 def _spell_bytes(n: int) -> str:
@@ -98,10 +102,10 @@ def _spell_bytes(n: int) -> str:
 @retry
 @attempts
 def run(path: Path, device: str, workers: int, retry: str | None, attempts: int) -> None:
-    """Make what PLAN asks for and is not there yet.
+    """Make the missing items of PLAN.
 
-    What is finished is kept: the same command resumes where it was interrupted. Several runs share the work. Each ends with
-    the set's index, licences, README and manifest.
+    Finished items are kept: rerun the same command to resume after an interruption. Several runs share the work. Each ends by
+    writing the set's index, licences, README and manifest.
     """
     plan = read_plan(path)
     with _few_notes():
@@ -117,7 +121,7 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
 @retry
 @attempts
 def submit(path: Path, retry: str | None, attempts: int, **asked: Any) -> None:
-    """Make what PLAN asks for on a Slurm cluster: write an array script beside it, and start it."""
+    """Make the items of PLAN on a Slurm cluster: write an array script beside it, and submit it."""
     plan = read_plan(path)
     find_sources(plan)  # faults are reported here rather than in a log
     for number in range(len(plan.content.models)):

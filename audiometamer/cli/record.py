@@ -1,4 +1,4 @@
-"""``audiometamer record``: a clip's activations as a file."""
+"""``audiometamer record``: write the activations of a clip to a file."""
 
 from pathlib import Path
 
@@ -19,9 +19,9 @@ from audiometamer.models.recording import record as record_activations
 @options.duration
 @options.device
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="File to write: safetensors, a tensor for each layer."
+    "--out", type=click.Path(path_type=Path), required=True, help="Safetensors file to write, with a tensor for each layer."
 )
-@click.option("--overwrite", is_flag=True, help="Replace the file if it is there.")
+@click.option("--overwrite", is_flag=True, help="Overwrite an existing file.")
 def record(
     clip: Path,
     model_name: str,
@@ -34,7 +34,7 @@ def record(
 ) -> None:
     """Write the activations of a recording or photograph, CLIP.
 
-    Change them as you like and give them back to `synth --target`.
+    Edit them as you like and pass them to `synth --target`.
     """
     options.check_free(out, overwrite=overwrite)
     model = options.opened_model(model_name, device)

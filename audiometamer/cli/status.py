@@ -1,4 +1,4 @@
-"""``audiometamer status``: how far a stimulus set is, without waiting for torch."""
+"""``audiometamer status``: how far a stimulus set is; without loading torch."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from audiometamer.stimuli.status import STATES, Status, read_status
 
 @click.command()
 @click.argument("folder", metavar="SET", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(folder: Path, as_json: bool) -> None:
-    """Show how far a stimulus set is; reads only the disk."""
+    """Show how many items of a stimulus set are in which state; reads only the disk."""
     found = read_status(folder)
     if as_json:
         click.echo(json_text(found))

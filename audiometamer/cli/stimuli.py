@@ -1,4 +1,4 @@
-"""``audiometamer stimuli``: describe, verify, export a stimulus set, and select from it."""
+"""``audiometamer stimuli``: describe, verify and export a stimulus set, and select from it."""
 
 from collections import Counter
 from pathlib import Path
@@ -19,7 +19,7 @@ from audiometamer.stimuli.set import write_set
 from audiometamer.stimuli.verify import count_made_since, read_manifest
 from audiometamer.stimuli.verify import verify as differences
 
-_DIFFERENT = 1  # as diff and grep tell it; 2 is bad input
+_DIFFERENT = 1  # exit status, as of diff; 2 is bad input
 
 _stimulus_set = click.argument("stimulus_set", metavar="SET", type=click.Path(path_type=Path))
 
@@ -34,11 +34,11 @@ def stimuli() -> None:
 @click.option(
     "--clips",
     type=click.Path(path_type=Path),
-    help="A table of the clips: the column name or path, and word, speaker, licence, … It adds to what the set knows of them.",
+    help="Table of the clips: the column name or path, and word, speaker, licence, … It adds to what the set knows of them.",
 )
 @click.option("--name", help="Name of the data set; default: that of the folder.")
 def index(stimulus_set: Path, clips: Path | None, name: str | None) -> None:
-    """Write index, clips, licences, description, README and manifest of SET anew."""
+    """Rewrite the index, clips, licences, description, README and manifest of SET."""
     rows = write_set(stimulus_set, clips=clips, name=name)
     verdicts = ", ".join(f"{n} {verdict}" for verdict, n in Counter(row.verdict for row in rows).items())
     click.echo(f"{len(rows)} items ({verdicts}): {stimulus_set / 'index.tsv'}")
@@ -48,12 +48,12 @@ def index(stimulus_set: Path, clips: Path | None, name: str | None) -> None:
 @_stimulus_set
 @click.pass_context
 def verify(ctx: click.Context, stimulus_set: Path) -> None:
-    """Name every file of SET that is not as its manifest, or its records, say.
+    """List every file of SET that is not as its manifest, or its records, state.
 
     It is missing, changed, extra, unreadable or a link; a record is misplaced in the folder of another item; a signal or an
-    original is foreign to its record. A folder of `audiometamer synth` has no manifest: its records alone are looked at.
+    original is foreign to its record. A folder of `audiometamer synth` has no manifest: only its records are checked.
 
-    The exit status is 0 if there is none, 1 if there are some, 2 if SET has no readable manifest.
+    The exit status is 0 if there are none, 1 if there are some, 2 if SET has no readable manifest.
     """
     found = []
     for difference in differences(stimulus_set):
@@ -64,15 +64,15 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
         click.echo(f"{stimulus_set}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), err=True)
         if n := count_made_since(found):
             click.echo(
-                f"{stimulus_set}: index and manifest are out of date: {n} items were made or tried again since they were "
-                f"written; the end of `audiometamer run`, or `audiometamer stimuli index {stimulus_set}`, writes them anew",
+                f"{stimulus_set}: index and manifest are out of date: {n} items were made or attempted again since they "
+                f"were written; `audiometamer run` rewrites them at its end, `audiometamer stimuli index {stimulus_set}` now",
                 err=True,
             )
         ctx.exit(_DIFFERENT)
     if is_set(stimulus_set):
-        click.echo(f"{stimulus_set}: all {len(read_manifest(stimulus_set))} files are as the manifest says")
+        click.echo(f"{stimulus_set}: all {len(read_manifest(stimulus_set))} files are as the manifest states")
     else:
-        click.echo(f"{stimulus_set}: all {len(find_records(stimulus_set))} metamers are as their records say")
+        click.echo(f"{stimulus_set}: all {len(find_records(stimulus_set))} metamers are as their records state")
 
 
 @stimuli.command()
@@ -80,7 +80,9 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
 @click.option("--to", required=True, type=click.Choice(["bids", "psychopy", "folder"]))
 @options.out("export")
 @click.option("--selection", type=click.Path(path_type=Path), help="A selection.tsv; default: every finished item.")
-@click.option("--key", type=click.Path(path_type=Path), help="What each sound is; default: OUT-key.tsv, beside the folder.")
+@click.option(
+    "--key", type=click.Path(path_type=Path), help="Table of what each sound is; default: OUT-key.tsv, beside the folder."
+)
 @click.option(
     "--names-key", type=click.Path(path_type=Path), help="Private key (names.key) for the same names; default: a fresh one."
 )
@@ -89,10 +91,10 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
 @click.option(
     "--level", type=options.Number(), help="RMS of every sound, dB re full scale (a constant 1 has 0 dB); default: -30."
 )
-@click.option("--factor", type=options.Number(), help="Instead of --level: what all sounds are multiplied by.")
+@click.option("--factor", type=options.Number(), help="Instead of --level: factor by which all sounds are multiplied.")
 @click.option(
     "--peaks", type=click.Choice(["lower", "stop"]), default="lower", show_default=True,
-    help="If a peak would clip: lower the whole set, or stop.",
+    help="If a peak would clip: lower the whole set, or stop with an error.",
 )  # fmt: skip
 @click.option("--ramp", type=options.Number(0), default=10.0, show_default=True, help="Raised-cosine rise and fall, ms.")
 @click.option(
@@ -102,7 +104,7 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
     "--bids-version", type=click.Choice(["current", "coming"]), default="current", show_default=True,
     help="stim_file, or stimuli.tsv and stim_id (BIDS extension proposal 44, a draft).",
 )  # fmt: skip
-@click.option("--reveal", is_flag=True, help="Write what each sound is into the tables of the export too.")
+@click.option("--reveal", is_flag=True, help="Also write what each sound is into the tables of the export.")
 def export(
     stimulus_set: Path,
     to: str,
@@ -120,7 +122,7 @@ def export(
     bids_version: str,
     reveal: bool,
 ) -> None:
-    """Write presentation copies of SET: PCM, one level for all, ramps, opaque names, and sounds to calibrate by."""
+    """Write presentation copies of SET: PCM, one level for all, ramps, opaque names, and calibration sounds."""
     settings = PresentationSettings(
         sample_rate=int(rate), bits=int(bits), level=-30.0 if level is None and factor is None else level, factor=factor,
         peaks=cast("Literal['lower', 'stop']", peaks), ramp=ramp, seed=seed,
@@ -145,19 +147,19 @@ def _wanted(text: str) -> tuple[str, tuple[str, ...]]:
 @options.out("selection")
 @click.option(
     "--among", type=click.Choice(["complete", "largest"]), default="complete", show_default=True,
-    help="Clips that passed at all models and layers; or as many items as can be had with equally many at each.",
+    help="Clips that passed at all models and layers; or as many items as possible with equally many at each.",
 )  # fmt: skip
-@click.option("--balance", multiple=True, metavar="A,B,…", help="Columns of clips.tsv whose values are to come equally often.")
+@click.option("--balance", multiple=True, metavar="A,B,…", help="Columns of clips.tsv whose values are to be equally frequent.")
 @click.option("--may-drop", multiple=True, metavar="A,B,…", help="As --balance, but values may be left out altogether.")
-@click.option("--most-clips", type=int, help="At each model and layer; default: as many as there are.")
-@click.option("--level-within", type=options.Number(0), metavar="DB", help="All RMS levels lie in a window of so many dB.")
-@click.option("--duration-within", type=options.Number(0), metavar="S", help="All durations lie in a window of so many seconds.")
+@click.option("--most-clips", type=int, help="Maximum number of clips at each model and layer; default: as many as there are.")
+@click.option("--level-within", type=options.Number(0), metavar="DB", help="Width of the window in which all RMS levels lie.")
+@click.option("--duration-within", type=options.Number(0), metavar="S", help="Width of the window in which all durations lie.")
 @click.option(
     "--only", multiple=True, metavar="COLUMN=A,B,…", help="Select from items with these values of a column of the index or clips."
 )
 @click.option(
     "--without-attempt", "without_attempts", multiple=True, type=click.Choice(ATTEMPTS),
-    help="Leave out metamers that came about in this way: by the first attempt, from new noise, by continuing an earlier "
+    help="Leave out metamers that were made in this way: by the first attempt, from new noise, by continuing an earlier "
     "attempt, or by first matching the layer before; may be given several times.",
 )  # fmt: skip
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of every draw.")
@@ -174,7 +176,7 @@ def select(
     without_attempts: tuple[str, ...],
     seed: int,
 ) -> None:
-    """Choose items of SET that passed their verdict, balanced and matched, and write the choice down with its rules."""
+    """Select items of SET that passed their verdict, balanced and matched, and record the selection with its rules."""
     rules = selecting.SelectionRules(
         among=cast("Literal['complete', 'largest']", among), balance=tuple(options.split_names(balance)),
         may_drop=tuple(options.split_names(may_drop)), most_clips=most_clips, level_within=level_within,
@@ -184,4 +186,4 @@ def select(
     clips, conditions = pluralize(n["selected_clips"], "clip"), pluralize(n["conditions"], "condition")
     click.echo(f"{n['selected']} of {n['items']} items, {clips} at {conditions}: {out / selecting.TABLE}")
     if n["at_most"] > n["selected"]:
-        click.echo(f"not every window was looked at: there may be selections of up to {n['at_most']} items")
+        click.echo(f"not every window was searched: there may be selections of up to {n['at_most']} items")

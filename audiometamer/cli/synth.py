@@ -1,4 +1,4 @@
-"""``audiometamer synth``: metamers of recordings."""
+"""``audiometamer synth``: make metamers of recordings or photographs."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -37,13 +37,13 @@ from audiometamer.signals.audio import Clip
     "targets",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Instead of CLIPS: a file of activations by layer, as `audiometamer record` writes; may be given several times.",
+    help="File of activations to match instead of CLIPS, as `audiometamer record` writes; may be given several times.",
 )
 @click.option(
     "--groups",
     "groups_file",
     type=click.Path(path_type=Path),
-    help="A file of coarser labels for the verdict: TOML, a list of labels for each group.",
+    help="TOML file of coarser labels for the verdict: a list of labels for each group.",
 )
 @options.seeds
 @options.method
@@ -52,11 +52,11 @@ from audiometamer.signals.audio import Clip
 @options.duration
 @options.device
 @options.fitting_batch_size
-@click.option("--tf32", is_flag=True, help="Let an NVIDIA GPU take its steps in TF32; targets and evidence stay float32.")
-@click.option("--compile", "compiled", is_flag=True, help="Compile the network with torch.compile, a layer at a time.")
+@click.option("--tf32", is_flag=True, help="Take steps in TF32 on an NVIDIA GPU; targets and evidence stay float32.")
+@click.option("--compile", "compiled", is_flag=True, help="Compile the network with torch.compile, one layer at a time.")
 @options.null_file
 @options.out("metamers")
-@click.option("--overwrite", is_flag=True, help="Make again what exists already.")
+@click.option("--overwrite", is_flag=True, help="Overwrite existing metamers.")
 def synth(
     clips: tuple[Path, ...],
     model_name: str,
@@ -78,10 +78,10 @@ def synth(
 ) -> None:
     """Make metamers of recordings or photographs, CLIPS, and write them with their evidence.
 
-    What is finished is kept, and every five minutes also what is not: the same command resumes where it was interrupted.
+    Finished metamers are kept, and unfinished ones are saved every five minutes: rerun the same command to resume.
 
-    A+B among the layers is matched at both at once; A/channels=0:32, A/frames=10:20, A/units=3.5.9 and A/average=time are parts
-    of a layer.
+    A+B among the layers matches both at the same time; A/channels=0:32, A/frames=10:20, A/units=3.5.9 and A/average=time are
+    parts of a layer.
     """
     if bool(clips) == bool(targets):
         raise AudioMetamerError("give either CLIPS or --target FILE" + (", not both" if clips else ": there is nothing to match"))
@@ -104,7 +104,7 @@ def synth(
 
 
 def _read_targets(model: Model, paths: Sequence[Path]) -> list[GivenTarget]:
-    """Activations from files, their layers by the names under which the model records them."""
+    """Read files of activations and rename their layers as the model records them."""
     check_clip_names(paths)
     return [read_target(path).rename_layers(model.canonical) for path in paths]
 
@@ -120,7 +120,7 @@ def synthesize_and_print(
     overwrite: bool = False,
     **synthesis: Unpack[SynthesisOptions],
 ) -> None:
-    """Fill a folder with metamers and print what came of it; see `synthesize_into`."""
+    """Fill a folder with metamers and print a table of them; see `synthesize_into`."""
     begin: list[FolderProgress] = []
     with tracked() as tracker:
 
@@ -140,7 +140,7 @@ def synthesize_and_print(
 
 
 def _print_existing(out: Path, begin: FolderProgress) -> None:
-    """The metamers that were in the folder before, and those among them that have a new verdict."""
+    """Print how many metamers existed before, and how many of these have a new verdict."""
     if begin.existing:
         click.echo(f"{begin.existing} of {begin.requested} metamers are in {out} already")
     if begin.rejudged:
@@ -160,7 +160,7 @@ def _print_metamers(metamers: Sequence[Metamer]) -> None:
         table.add_row(
             e.settings.clip, e.settings.layer, str(e.settings.seed), "inf" if snr is None else f"{snr:.1f}",
             f"{measured['spearman_rho']:.4f}", f"{measured['pearson_r2']:.4f}", Text(word, style=style),
-            _heard(e, 0), _heard(e, 1),
+            _labels(e, 0), _labels(e, 1),
             str(sum(t.steps for t in e.tries)), f"{e.seconds:.1f}",
         )  # fmt: skip
     print_table(table)
@@ -169,14 +169,14 @@ def _print_metamers(metamers: Sequence[Metamer]) -> None:
     click.echo(f"{judged - failed} of {judged} metamers passed their verdict" if judged else "no null distribution: no verdicts")
 
 
-def _heard(evidence: Evidence, which: int) -> str:
-    """What the clip, 0, or the metamer, 1, is heard as, with its probability."""
+def _labels(evidence: Evidence, which: int) -> str:
+    """Labels of the clip (0) or the metamer (1) with their probabilities, over all tasks."""
     probable = {task: f" {pair[which]:.2f}" for task, pair in evidence.probabilities.items()}
     return ", ".join(pair[which] + probable.get(task, "") for task, pair in evidence.verdict.labels.items())
 
 
 def _print_vocabulary(model: Model) -> None:
-    """What the network chooses from, and what its card says of its limits."""
+    """Print the labels that the network chooses from, and the limits stated in its card."""
     for task, names in hearing.vocabulary(model).items():
         click.echo(f"{model.name} knows {len(names)} labels of task {task}: {first_few(names, 20)}")
     for limit in [] if model.card is None else model.card.limits:

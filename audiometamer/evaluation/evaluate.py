@@ -96,7 +96,7 @@ def evaluate(
     truths = None if labels is None else _truths(Path(labels), judges, collection)
     if truths is None:
         _tell_strangers(judges, collection)
-    run = _Run(collection, truths, Bootstrap(resamples, seed), defaultdict(list))
+    run = _Run(collection, truths, Bootstrap(resamples=resamples, seed=seed), defaultdict(list))
     rows = list(run.own_records())
     n_sounds = len(collection.naturals) * (1 + len(attacks)) + len(collection.metamers)
     for k, judge in enumerate(judges):

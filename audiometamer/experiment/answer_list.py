@@ -11,7 +11,7 @@ from audiometamer.errors import did_you_mean
 from audiometamer.experiment.available import AvailableStimuli, right_answers
 from audiometamer.experiment.design import Design
 from audiometamer.io.files import write_text
-from audiometamer.io.toml_files import Problem
+from audiometamer.io.toml_problems import Problem
 from audiometamer.listening import folder as layout
 from audiometamer.listening.design import read_answer_list
 from audiometamer.listening.folder import interval_choices

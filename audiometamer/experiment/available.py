@@ -13,7 +13,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.design import Design
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import read_table
-from audiometamer.io.toml_files import Problem, raise_problems
+from audiometamer.io.toml_files import raise_problems
+from audiometamer.io.toml_problems import Problem
 from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.results import Result, read_results
 from audiometamer.models.inputs import NATURAL as NATURAL_LAYER

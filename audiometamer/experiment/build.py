@@ -18,7 +18,8 @@ from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
 from audiometamer.io.files import atomic_folder, json_text, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import write_table
-from audiometamer.io.toml_files import Problem, problems_raised, raise_problems, toml_text
+from audiometamer.io.toml_files import problems_raised, raise_problems, toml_text
+from audiometamer.io.toml_problems import Problem
 from audiometamer.listening import folder as layout
 from audiometamer.listening.building import (
     check_trials,

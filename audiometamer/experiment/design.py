@@ -12,13 +12,13 @@ from audiometamer.listening.design import (
     Demonstration,
     DesignCheck,
     Headphones,
-    NonNegativeInt,
     PositiveInt,
     ResponseFormat,
     Seed,
     check_unique,
     read_common,
 )
+from audiometamer.listening.tables import NonNegativeInt
 
 _EXAMPLES = Path(__file__).parent / "texts"  # a folder for each language
 

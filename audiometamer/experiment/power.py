@@ -1,4 +1,4 @@
-"""How many listeners an effect needs: experiments are simulated and analysed as real ones will be."""
+"""How many listeners an effect needs: experiments are simulated, and analysed as real ones will be."""
 
 import math
 from collections.abc import Collection
@@ -12,20 +12,22 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.statistics.contrasts import FloatArray, f_ratio
 
 FACTORS = ("layer", "model")
-_AT_ONCE = 2**21  # values simulated side by side; the draws do not depend on it
+_CHUNK = 2**21  # values that are simulated together; results do not depend on it
 
 
 class Power(NamedTuple):
-    """The share of simulated experiments with so many listeners that find the effect.
+    """The power of an experiment, estimated by simulation.
 
     Parameters
     ----------
     listeners : int
+        Number of listeners.
     power : float
+        Proportion of simulated experiments that find the effect.
     se : float
-        Standard error of `power` by the number of experiments.
+        Standard error of `power`, from the number of simulated experiments.
     untested : float
-        Share of experiments in which there is no F, as listeners do not differ; they do not find the effect.
+        Proportion of experiments without an F, as listeners do not differ; they count as not finding the effect.
     """
 
     listeners: int
@@ -47,34 +49,28 @@ def power(
     experiments: int = 1000,
     seed: int = 0,
 ) -> Power:
-    """The power of an experiment of so many listeners.
+    """Estimate the power of an experiment by simulation.
 
-    A simulated listener differs from the median one by a normal deviate in log odds, and by another at each condition; each
-    answer is right by chance of the resulting accuracy. Experiments are judged by analysis of variance of proportions with
-    Greenhouse and Geisser's p.
+    A simulated listener differs from the median one by a normal deviate in log odds, and by another at each condition; the
+    number of correct answers is binomial. Experiments are judged by analysis of variance of the proportions correct with the
+    Greenhouse–Geisser correction.
 
     Parameters
     ----------
     accuracy : array [shape=(layers,) or (layers, models)]
-        Proportion that the median listener gets right at each condition.
-    listeners : int
-        At least 2.
-    trials : int
-        Of each listener at each condition.
+        Proportion correct of the median listener at each condition.
+    listeners, trials : int
+        Number of listeners, at least 2, and number of trials of each of them at each condition.
     effect : str
         ``layer``, ``model`` or ``layer × model`` (also written ``layer*model``).
-    spread : float
-        Standard deviation of listeners, log odds; default 0.5.
-    scatter : float
-        Standard deviation of a listener's conditions beyond that, log odds; default 0.
+    spread, scatter : float
+        Standard deviations between listeners, and between the conditions of a listener beyond that, log odds. Default 0.5 and 0.
     lapse : float
-        Share of answers that are wrong whatever is played; default 0.
+        Lapse rate: probability of a wrong answer whatever is played. Default 0.
     alpha : float
-        An effect is found if p is below it; default 0.05.
-    experiments : int
-        To simulate; default 1000.
-    seed : int
-        Default 0.
+        Significance level. Default 0.05.
+    experiments, seed : int
+        Number of simulated experiments, and random seed. Default 1000 and 0.
 
     Returns
     -------
@@ -83,23 +79,18 @@ def power(
     Raises
     ------
     AudioMetamerError
-        If a number is out of its range, or the accuracies have no such effect's factors.
+        If a number is out of range, or the accuracies lack a factor of the effect.
     """
     table = np.asarray(accuracy, float)
-    within = _checked(table, effect, spread=spread, scatter=scatter, lapse=lapse, alpha=alpha)
-    if listeners < 2 or trials < 1 or experiments < 1:
-        raise AudioMetamerError(
-            f"{listeners} listeners, {trials} trials, {experiments} experiments; there must be at least 2, 1 and 1 of them"
-        )
+    within = _factors(table, effect)
+    _check_numbers(listeners, trials, experiments, spread=spread, scatter=scatter, lapse=lapse, alpha=alpha)
     rng = np.random.default_rng((seed, listeners))
     groups = np.zeros(listeners, np.intp)
-    found, untested, done, chunk = 0, 0, 0, max(_AT_ONCE // (listeners * table.size), 1)
+    found, untested, done, chunk = 0, 0, 0, max(_CHUNK // (listeners * table.size), 1)
     while done < experiments:
         number = min(chunk, experiments - done)
-        logits = scipy.special.logit(table) + spread * rng.standard_normal((number, listeners, *[1] * table.ndim))
-        logits = logits + scatter * rng.standard_normal((number, listeners, *table.shape))
-        right = rng.binomial(trials, (1 - lapse) * scipy.special.expit(logits)) / trials
-        p = f_ratio(right, groups, within=within).p_gg
+        shape = (number, listeners, *table.shape)
+        p = f_ratio(_proportions(table, shape, trials, spread, scatter, lapse, rng), groups, within=within).p_gg
         found += int((p < alpha).sum())
         untested += int(np.isnan(p).sum())
         done += number
@@ -107,27 +98,44 @@ def power(
     return Power(listeners, share, math.sqrt(share * (1 - share) / experiments), untested / experiments)
 
 
+def _proportions(
+    accuracy: FloatArray,
+    shape: tuple[int, ...],
+    trials: int,
+    spread: float,
+    scatter: float,
+    lapse: float,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Proportions correct of simulated experiments; `shape` is (experiments, listeners, layers, …)."""
+    logits = scipy.special.logit(accuracy) + spread * rng.standard_normal((*shape[:2], *[1] * accuracy.ndim))
+    logits = logits + scatter * rng.standard_normal(shape)
+    return rng.binomial(trials, (1 - lapse) * scipy.special.expit(logits)) / trials
+
+
 def listeners_needed(accuracy: ArrayLike, *, wanted: float = 0.8, most: int = 500, **settings: Any) -> list[Power]:
-    """The smallest number of listeners with the wanted power, by doubling and then halving the gap.
+    """Find the smallest number of listeners with the wanted power, by doubling and bisection.
 
     Parameters
     ----------
     accuracy : array
-        As `power` takes it, and further keywords.
+        As in `power`.
     wanted : float
-        Default 0.8.
+        Power to reach. Default 0.8.
     most : int
-        Where to give up; default 500.
+        Largest number of listeners to try. Default 500.
+    **settings
+        Further keywords of `power`.
 
     Returns
     -------
     list of Power
-        Every number that was tried, in order; the first with at least the wanted power is the answer.
+        All numbers that were tried, in order; the first with at least the wanted power is the answer.
 
     Raises
     ------
     AudioMetamerError
-        If even `most` listeners do not have it, or as `power` does.
+        If even `most` listeners do not reach it, and as `power`.
     """
     if not 0 < wanted < 1:
         raise AudioMetamerError(f"a power of {wanted:g} is wanted; it must be between 0 and 1")
@@ -149,8 +157,8 @@ def listeners_needed(accuracy: ArrayLike, *, wanted: float = 0.8, most: int = 50
     return [tried[listeners] for listeners in sorted(tried)]
 
 
-def _checked(table: FloatArray, effect: str, **numbers: float) -> Collection[int]:
-    """The factors that an effect names, counted from 0, if all is in its range."""
+def _factors(table: FloatArray, effect: str) -> Collection[int]:
+    """The factors that an effect names, counted from 0; raises if the accuracies lack one, or are out of range."""
     named = [word.strip() for word in effect.replace("*", "×").split("×")]
     if table.ndim not in (1, 2) or any(name not in FACTORS[: table.ndim] for name in named) or len(set(named)) < len(named):
         raise AudioMetamerError(
@@ -162,8 +170,18 @@ def _checked(table: FloatArray, effect: str, **numbers: float) -> Collection[int
         raise AudioMetamerError(f"effect {effect!r} of accuracies of shape {table.shape}; a factor needs two levels or more")
     if not ((table > 0) & (table < 1)).all():
         raise AudioMetamerError(f"accuracies from {table.min():g} to {table.max():g}; they must be between 0 and 1, and neither")
-    if numbers["spread"] < 0 or numbers["scatter"] < 0:
-        raise AudioMetamerError(f"spread {numbers['spread']:g} and scatter {numbers['scatter']:g}; they must not be negative")
-    if not 0 <= numbers["lapse"] < 1 or not 0 < numbers["alpha"] < 1:
-        raise AudioMetamerError(f"lapse {numbers['lapse']:g} and alpha {numbers['alpha']:g}; they must be between 0 and 1")
     return within
+
+
+def _check_numbers(
+    listeners: int, trials: int, experiments: int, *, spread: float, scatter: float, lapse: float, alpha: float
+) -> None:
+    """Raise if one of them is out of range."""
+    if spread < 0 or scatter < 0:
+        raise AudioMetamerError(f"spread {spread:g} and scatter {scatter:g}; they must not be negative")
+    if not 0 <= lapse < 1 or not 0 < alpha < 1:
+        raise AudioMetamerError(f"lapse {lapse:g} and alpha {alpha:g}; they must be between 0 and 1")
+    if listeners < 2 or trials < 1 or experiments < 1:
+        raise AudioMetamerError(
+            f"{listeners} listeners, {trials} trials, {experiments} experiments; there must be at least 2, 1 and 1 of them"
+        )

@@ -14,13 +14,13 @@ from msgspec import Meta
 from audiometamer.dimensions.dimensions import sides
 from audiometamer.dimensions.ladder import Ladder
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.io.toml_files import Problem, problems_raised, raise_problems
+from audiometamer.io.toml_files import problems_raised, raise_problems
+from audiometamer.io.toml_problems import Problem
 from audiometamer.listening.design import (
     CommonDesign,
     DesignCheck,
     Headphones,
     Images,
-    NonNegativeInt,
     PositiveInt,
     ResponseFormat,
     SoundSettings,
@@ -29,6 +29,7 @@ from audiometamer.listening.design import (
     failed,
     read_common,
 )
+from audiometamer.listening.tables import NonNegativeInt
 from audiometamer.psychophysics import (
     DECISION_MODELS,
     DEFAULT_TARGET,

@@ -13,9 +13,9 @@ from audiometamer.exploration.presented_trial import PresentedTrial
 from audiometamer.io.tables import read_table, write_table
 from audiometamer.listening.adaptive import DecidedTrial
 from audiometamer.listening.folder import interval_choices
+from audiometamer.listening.messages import Timestamp
 from audiometamer.listening.tables import (
     NonNegativeInt,
-    Timestamp,
     cells,
     normalize_names,
     note_unused,

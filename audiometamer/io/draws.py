@@ -1,4 +1,4 @@
-"""Names and random numbers that follow from a private key: nobody without it can compute them, whatever else they know."""
+"""Names and random numbers derived from a private key: nobody without the key can compute them."""
 
 import hashlib
 import hmac
@@ -17,30 +17,30 @@ from audiometamer.io.files import write_private
 from audiometamer.io.reading import read_file_bytes
 
 _BYTES = 32
-_KEY = re.compile(r"[0-9a-f]{32,1024}")  # 128 bits or more
-_LETTERS, _DIGITS = "bcdfghjkmnpqrstvwxz", "23456789"  # no vowels, which make words, and none that is taken for another
+_KEY = re.compile(r"[0-9a-f]{32,1024}")  # at least 128 bits
+_LETTERS, _DIGITS = "bcdfghjkmnpqrstvwxz", "23456789"  # no vowels, which make words, and no look-alikes
 
 
 @dataclass(frozen=True)
 class Draws:
-    """The draws of an experiment or an export: the same for the same seed and key.
+    """Random draws of an experiment or an export: the same for the same seed and key.
 
     Parameters
     ----------
     seed : int
         Random seed.
     key : bytes or None
-        Private key. None: everything follows from the seed alone, as in experiments that were built before there were keys.
+        Private key. None: everything follows from the seed alone, as in experiments built before keys existed.
     """
 
     seed: int
     key: bytes | None = field(repr=False)
 
     def name(self, sound: str) -> str:
-        """A name that tells nothing, from one that tells what a sound is.
+        """A meaningless name for a sound whose own name says what it is.
 
-        The same for the same sound, whatever else is named, so that no name ever means two sounds. It begins with a letter:
-        programs take names that look like numbers (``2e345678``) for numbers.
+        It depends on the sound alone, so that no name ever means two sounds. It begins with a letter, because programs read
+        names such as ``2e345678`` as numbers.
         """
         unkeyed = hashlib.sha256(f"{self.seed} {sound}".encode()).digest()
         rest = int.from_bytes(unkeyed if self.key is None else self._digest(f"name {sound}"))
@@ -51,11 +51,11 @@ class Draws:
         return name
 
     def generator(self, *purpose: int) -> np.random.Generator:
-        """A generator for one purpose, independent of those for others."""
+        """A generator for one purpose, independent of all others."""
         return np.random.default_rng([self.seed, *purpose] if self.key is None else self._number(*purpose))
 
     def subseed(self, *purpose: int) -> int:
-        """A seed, where one is asked for in place of a generator."""
+        """A seed for one purpose, where a generator cannot be passed."""
         return int(self.generator(*purpose).integers(2**31)) if self.key is None else self._number(*purpose)
 
     def _number(self, *purpose: int) -> int:
@@ -67,17 +67,17 @@ class Draws:
 
 
 def keyed_draws(seed: int, key_file: Path | None) -> Draws:
-    """Draws by the key in a file, or by a fresh one."""
+    """Draws with the key in a file, or with a new one."""
     return Draws(seed, secrets.token_bytes(_BYTES) if key_file is None else read_key(key_file))
 
 
 def read_key(path: Path) -> bytes:
-    """A private key that `write_key` wrote.
+    """Read a private key that `write_key` wrote.
 
     Raises
     ------
     AudioMetamerError
-        If it cannot be read, or is no key of 128 bits or more.
+        If it cannot be read, or is not a key of at least 128 bits.
     """
     try:
         text = read_file_bytes(path).decode("ascii", errors="replace").strip().lower()
@@ -91,13 +91,13 @@ def read_key(path: Path) -> bytes:
 
 
 def write_key(path: Path, draws: Draws) -> None:
-    """Write the key of draws into a file that only its owner can read."""
+    """Write the key of draws to a file that only its owner can read."""
     assert draws.key is not None
     write_private(path, draws.key.hex() + "\n")
 
 
 def equalize_mtimes(files: Iterable[Path]) -> None:
-    """Give all files one date, so that it does not show in what order they were written."""
+    """Give all files the same date, so that it does not reveal the order in which they were written."""
     now = time.time()
     for path in files:
         os.utime(path, (now, now))

@@ -18,33 +18,33 @@ import msgspec
 from audiometamer.errors import AudioMetamerError, WritingError
 from audiometamer.io.paths import real_path
 
-# How fsync, or opening a folder for it, answers where there is none: FUSE mounts, network shares, folders one may not list.
+# Errors of fsync, or of opening a folder for it, where it is not supported: FUSE mounts, network shares, unlistable folders.
 _NO_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EACCES, errno.EISDIR}
-_CONCURRENT_SYNCS = 16  # file systems commit those that wait together
+_CONCURRENT_SYNCS = 16  # file systems commit concurrent ones together
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.+")
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name in the folder of `path`, renamed to `path` if the block ends well and removed if it does not.
+    """Write to a temporary path beside `path`, which is renamed to `path` if the block succeeds and removed if it fails.
 
-    After the block the file survives a power cut: its content is on the disk before the rename, the rename after it. What is
-    written inside a `atomic_folder` is put on the disk with that folder, all at once.
+    After the block the file survives a power cut: its content is synced before the rename, its folder after it. A file inside an
+    `atomic_folder` is synced together with that folder.
 
     Parameters
     ----------
     path : path
-        Where the file will be. Its folder is made if it is missing.
+        Final path. Its folder is created if missing.
 
     Yields
     ------
     Path
-        Where to write. It ends as `path` does, so that libraries which look at the ending see the right one.
+        Where to write; it has the suffix of `path`, for libraries that choose a format by suffix.
 
     Raises
     ------
     WritingError
-        If the operating system refuses: no space, no permission, a folder in the way.
+        If the operating system refuses: no space, no permission, or a folder of that name.
     """
     path = Path(path)
     temporary = temporary_path(path)
@@ -60,21 +60,21 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise WritingError(f"could not write {path}: {error.strerror or error}") from error
     finally:
-        with suppress(OSError):  # what could not be written may not be removed either
+        with suppress(OSError):  # what cannot be written may not be removable either
             temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
-    """A folder beside `out`, renamed to it if the block ends well, and removed if it does not.
+    """Fill a temporary folder beside `out`, which is renamed to `out` if the block succeeds and removed if it fails.
 
-    After the block it survives a power cut, with all that is in it.
+    After the block the folder survives a power cut, with everything in it.
 
     Parameters
     ----------
     out : path
     replace : bool
-        Whether the folder that is there, with all that is in it, makes room once the block has ended well. Default False.
+        Whether to delete an existing folder, with everything in it, once the block has succeeded. Default False.
 
     Yields
     ------
@@ -84,45 +84,45 @@ def atomic_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises
     ------
     AudioMetamerError
-        If the operating system refuses, or the folder is there, is not empty and is not to be replaced.
+        If the operating system refuses, or `out` exists, is not empty and `replace` is False.
     """
-    at = real_path(out)  # a link stays one; "." has no name
-    folder, old = temporary_path(at), temporary_path(at)
+    target = real_path(out)  # a link stays a link; "." has no name
+    folder, old = temporary_path(target), temporary_path(target)
     try:
         make_folder(folder)
         yield folder
         _sync_tree(folder)
-        if at.exists() and (replace or not any(at.iterdir())):
-            at.replace(old)
-        folder.replace(at)
-        _sync(at.parent)
+        if target.exists() and (replace or not any(target.iterdir())):
+            target.replace(old)
+        folder.replace(target)
+        _sync(target.parent)
     except OSError as error:
         raise AudioMetamerError(f"could not write {out}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        if old.exists() and not at.exists():
-            old.replace(at)
+        if old.exists() and not target.exists():
+            old.replace(target)
         shutil.rmtree(old, ignore_errors=True)
 
 
 def make_folder(folder: Path, *, durable: bool = True) -> None:
-    """Make a folder with its parents, unless it is there; with `durable`, so that a power cut takes none of them.
+    """Create a folder and its parents, unless they exist; if `durable`, they survive a power cut.
 
     Raises
     ------
     OSError
-        If it cannot be made.
+        If it cannot be created.
     """
-    missing = [at for at in (folder, *folder.parents) if not at.exists()]
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     if durable:
-        for at in reversed(missing):
-            _sync(at.parent)
+        for each in reversed(missing):
+            _sync(each.parent)
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk, where the file system offers that."""
-    writes = os.name == "nt"  # Windows only syncs what is open for writing, and no folders
+    """Wait until a file's content, or a folder's entries, are on the disk, where the file system supports that."""
+    writes = os.name == "nt"  # Windows syncs only what is open for writing, and no folders
     if writes and path.is_dir():
         return
     try:
@@ -141,7 +141,7 @@ def _sync(path: Path) -> None:
 
 
 def _sync_tree(folder: Path) -> None:
-    """`_sync` all files in a folder, and then all folders."""
+    """Sync all files in a folder, and then all folders."""
     inside = [path for path in folder.rglob("*") if not path.is_symlink()]
     files = [path for path in inside if path.is_file()]
     folders = [folder, *(path for path in inside if path.is_dir())]
@@ -151,13 +151,13 @@ def _sync_tree(folder: Path) -> None:
 
 
 def holds_only_zeros(path: Path) -> bool:
-    """Whether a file holds nothing but zeros, which is what some file systems fill in for what they have lost."""
+    """Whether a file holds nothing but zeros, with which some file systems replace lost content."""
     with path.open("rb") as file:
         return not any(block.strip(b"\0") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def set_aside(path: Path) -> None:
-    """Rename a broken file or folder to ``<name>.broken`` (or ``.broken-2`` …), so that nothing is lost; an empty one goes.
+    """Rename a broken file or folder to ``<name>.broken`` (or ``.broken-2`` …), so that nothing is lost; delete an empty one.
 
     Raises
     ------
@@ -183,20 +183,20 @@ def set_aside(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 with the line ends of Unix; whole or not at all."""
+    """Write UTF-8 with Unix line endings, atomically."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, from its first byte on."""
+    """Write a file that is never readable by anyone but its owner."""
     with atomic_write(path) as temporary:
         temporary.touch(mode=stat.S_IRUSR | stat.S_IWUSR)
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write what msgspec can encode, for readers: a line for each field."""
+    """Write what msgspec can encode as JSON with a line for each field."""
     write_text(path, json_text(content) + "\n")
 
 
@@ -206,12 +206,12 @@ def json_text(content: Any) -> str:
 
 
 def temporary_path(path: Path) -> Path:
-    """A name in the folder of `path` that nobody else takes, for what will be renamed to it."""
+    """An unused hidden name in the folder of `path`, for what will be renamed to `path`."""
     return path.with_name(f".{secrets.token_hex(4)}-{path.name}")
 
 
 def check_writable(path: Path) -> None:
-    """Raise now what `atomic_write` would raise after the work whose result is to be written."""
+    """Raise what `atomic_write` would raise, before the work whose result it would write."""
     temporary = temporary_path(path)
     try:
         make_folder(path.parent)
@@ -222,20 +222,20 @@ def check_writable(path: Path) -> None:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file's name is from `temporary_path`: a process that is killed leaves such files."""
+    """Whether a name is one of `temporary_path`: killed processes leave such files."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
 def create_exclusively(path: Path, content: bytes) -> None:
-    """Write a file that must not be there yet: of several who try at once, one succeeds.
+    """Write a file that must not exist yet: of several processes that try at the same time, one succeeds.
 
-    It is whole from its first moment, and after a power cut, where the file system has hard links. Where it has none, it may be
-    seen empty for a moment.
+    Where the file system has hard links, the file is never seen incomplete, even after a power cut; elsewhere it may be empty
+    for a moment.
 
     Raises
     ------
     FileExistsError
-        If it is there.
+        If it exists.
     OSError
         If it cannot be written.
     """
@@ -248,7 +248,7 @@ def create_exclusively(path: Path, content: bytes) -> None:
             linked = True
         except FileExistsError:
             raise
-        except OSError:  # exFAT, many network shares and FUSE mounts have no links, and answer in many ways
+        except OSError:  # exFAT, many network shares and FUSE mounts have no links; their errors differ
             linked = False
     finally:
         temporary.unlink(missing_ok=True)

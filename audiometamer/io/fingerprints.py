@@ -1,16 +1,73 @@
 """Fingerprints of functions and objects that callers pass, for records: the same in every process."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
-from types import CodeType, FunctionType
+from pickle import PicklingError
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
+from audiometamer.errors import AudioMetamerError
+
 _OURS = __package__.partition(".")[0]
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
+# These are what their names say.
+_NAMED_CONTENT = (type, BuiltinFunctionType, MethodDescriptorType, MethodWrapperType, WrapperDescriptorType, np.ufunc)
+_PROCESS = secrets.token_hex(4)
+_UNKNOWN = " of unknown content "
+
+
+@dataclass(frozen=True)
+class Named:
+    """A function under a name that stands for its content; see `named`."""
+
+    function: Callable[..., Any]
+    name: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+def named(function: Callable[..., Any], *, name: str) -> Named:
+    """Give a function a name by which records identify it.
+
+    Needed where its content cannot be read, as that of compiled functions: synthesis could not be resumed otherwise. Whoever
+    changes the function must change the name.
+
+    Parameters
+    ----------
+    function : callable
+        Such as a loss.
+    name : str
+
+    Raises
+    ------
+    AudioMetamerError
+        If it is no function, or the name is empty.
+    """
+    if not callable(function):
+        raise AudioMetamerError(f"{function!r} is no function, and cannot be named {name!r}")
+    if not isinstance(name, str) or not name.strip():
+        raise AudioMetamerError(f"a name is {name!r}; it must not be empty")
+    return Named(function, name)
+
+
+class _UnknownContentError(Exception):
+    """An object does not show its content."""
 
 
 def fingerprint_of(value: Any) -> str:
@@ -19,23 +76,41 @@ def fingerprint_of(value: Any) -> str:
     Parameters
     ----------
     value : callable or object
-        The content of a function is its code, its defaults, its closure, and the functions and numbers of its own module that it
-        uses; that of an object is its class and its attributes, for a module also its weights.
+        The content of a function is its code, its defaults, its closure, and the functions and values of its own module that it
+        uses; that of an object is its class with the methods of its own module, and its attributes, for a module of torch also
+        its weights. What other modules define counts by name. A `Named` function is identified by its name.
+
+    Returns
+    -------
+    str
+        If the content is unknown, a text that no other process gives; see `is_known`.
     """
+    if isinstance(value, Named):
+        return f"named {value.name}"
     name = getattr(value, "__name__", None) or type(value).__name__
-    ours = isinstance(value, FunctionType) and _where(value) == _OURS
-    if ours and value.__closure__ is None:
+    if isinstance(value, FunctionType) and _is_ours(value) and value.__closure__ is None:
         return name
     digest = hashlib.sha256()
-    for piece in _pieces(value, set()):
-        digest.update(len(piece).to_bytes(8, "little") + piece)
+    try:
+        for piece in _pieces(value, set()):
+            digest.update(len(piece).to_bytes(8, "little") + piece)
+    except _UnknownContentError:
+        return f"{name}{_UNKNOWN}{_PROCESS}-{id(value):x}"
     return f"{name} {digest.hexdigest()[:12]}"
 
 
+def is_known(fingerprint: str) -> bool:
+    """Whether a fingerprint stands for the content of what it was taken of, and is the same in every process."""
+    return _UNKNOWN not in fingerprint
+
+
+def _is_ours(value: Any) -> bool:
+    return bool(value.__module__.partition(".")[0] == _OURS)
+
+
 def _where(value: Any) -> str:
-    """The module that defines a function or class; of ours the package alone, whose modules may move."""
-    package = value.__module__.partition(".")[0]
-    return package if package == _OURS else value.__module__
+    """The module that defines a function or class; of ours without the rooms, between which modules may move."""
+    return f"{_OURS}.{value.__module__.rpartition('.')[2]}" if _is_ours(value) else str(value.__module__)
 
 
 def _pieces(value: Any, seen: set[int]) -> Iterator[bytes]:
@@ -61,16 +136,15 @@ def _parts(value: Any) -> Iterator[Any]:
     elif isinstance(value, CodeType):
         yield from (value.co_code, value.co_names, value.co_varnames, value.co_consts)
     elif isinstance(value, FunctionType):
-        yield from (value.__code__, value.__defaults__, value.__kwdefaults__)
-        yield from (cell.cell_contents for cell in value.__closure__ or ())
-        used = (value.__globals__.get(name) for name in value.__code__.co_names)
-        yield from (v for v in used if isinstance(v, _PLAIN) or getattr(v, "__module__", "") == value.__module__)
+        yield from _parts_of_function(value)
+    elif isinstance(value, MethodType):
+        yield from (value.__func__, value.__self__)
     elif isinstance(value, partial):
         yield from (value.func, value.args, value.keywords)
-    elif isinstance(value, type) or not (
-        isinstance(value, Mapping | list | tuple | set | frozenset) or hasattr(value, "__dict__")
-    ):
-        yield getattr(value, "__qualname__", type(value).__qualname__)
+    elif isinstance(value, _NAMED_CONTENT):
+        yield getattr(value, "__qualname__", getattr(value, "__name__", ""))
+        if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType | type(None)):
+            yield value.__self__
     elif isinstance(value, Mapping):
         yield from (part for pair in sorted(value.items(), key=lambda pair: str(pair[0])) for part in pair)
     elif isinstance(value, set | frozenset):
@@ -78,6 +152,50 @@ def _parts(value: Any) -> Iterator[Any]:
     elif isinstance(value, list | tuple):
         yield from value
     elif isinstance(value, nn.Module):
-        yield from (_where(type(value)), type(value).forward, value.state_dict(), value.extra_repr())
-    else:
+        yield from _parts_of_module(value)
+    elif hasattr(value, "__dict__"):
         yield from (_where(type(value)), getattr(type(value), "__call__", None), vars(value))  # noqa: B004 (its code, not whether)
+        yield from _own_methods(type(value))
+    else:
+        yield from _reduced(value)
+
+
+def _parts_of_function(function: FunctionType) -> Iterator[Any]:
+    yield from (function.__code__, function.__defaults__, function.__kwdefaults__)
+    yield from (cell.cell_contents for cell in function.__closure__ or ())
+    used = (function.__globals__.get(name) for name in function.__code__.co_names)
+    for value in used:
+        elsewhere = getattr(value, "__module__", function.__module__) != function.__module__
+        defined = isinstance(value, FunctionType | type | BuiltinFunctionType | ModuleType)
+        if not (defined and elsewhere) and not isinstance(value, ModuleType):
+            yield value
+
+
+def _parts_of_module(module: nn.Module) -> Iterator[Any]:
+    """Of a module of torch: the code and the options of all its parts, and its weights."""
+    for path, part in module.named_modules():
+        if isinstance(getattr(type(part), "forward", None), FunctionType):
+            options = {name: option for name, option in vars(part).items() if not name.startswith("_") and name != "training"}
+            yield from (path, _where(type(part)), type(part).forward, options)
+        else:
+            raise _UnknownContentError
+    yield module.state_dict()
+
+
+def _own_methods(kind: type) -> Iterator[Any]:
+    """The methods of a class, and of those that it is derived from, in its own module; none of ours, which versions say."""
+    if _is_ours(kind):
+        return
+    for each in kind.__mro__:
+        if each.__module__ == kind.__module__:
+            functions = {name: getattr(v, "__func__", getattr(v, "fget", v)) for name, v in vars(each).items()}
+            yield {name: v for name, v in functions.items() if isinstance(v, FunctionType) and name != "__call__"}
+
+
+def _reduced(value: Any) -> Iterator[Any]:
+    """What an object without attributes is copied by, as far as it can be."""
+    try:
+        reduced = value.__reduce_ex__(2)
+    except (TypeError, RuntimeError, PicklingError) as error:
+        raise _UnknownContentError from error
+    yield from [reduced] if isinstance(reduced, str) else reduced[:3]

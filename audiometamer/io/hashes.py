@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def sha256_of(*tensors: "Tensor") -> str:
-    """SHA-256 of the values of tensors, one after the other."""
+    """SHA-256 of the concatenated values of tensors."""
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -19,7 +19,7 @@ def sha256_of(*tensors: "Tensor") -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, read a piece at a time."""
+    """SHA-256 of a file, read in blocks."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

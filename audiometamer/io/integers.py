@@ -1,4 +1,4 @@
-"""Whole numbers as callers give them: Python's and numpy's, and floats that are whole."""
+"""Integers as callers pass them: of Python and numpy, and floats without a fraction."""
 
 import operator
 from typing import Any
@@ -11,7 +11,7 @@ MAX_SEED = 2**63 - 1
 
 
 def as_seed(value: Any) -> int:
-    """The seed of a generator, a whole number from 0 to 2**63 - 1, as a Python integer; raises as `as_integer`."""
+    """A random seed, from 0 to 2**63 - 1, as a Python integer; raises as `as_integer` does."""
     number = as_integer(value, "seed")
     if not 0 <= number <= MAX_SEED:
         raise AudioMetamerError(f"seed is {value}; it must be a whole number from 0 to {MAX_SEED} (2**63 - 1)")
@@ -19,7 +19,7 @@ def as_seed(value: Any) -> int:
 
 
 def as_integer(value: Any, name: str, *, least: int | None = None, most: int | None = None) -> int:
-    """A number as a Python integer.
+    """A whole number as a Python integer.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def as_integer(value: Any, name: str, *, least: int | None = None, most: int | N
     Raises
     ------
     AudioMetamerError
-        If it is no whole number, too small or too large.
+        If it is not a whole number, too small or too large.
     """
     try:
         number = operator.index(value)

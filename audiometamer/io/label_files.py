@@ -1,4 +1,4 @@
-"""Names of classes in a file: a plain list, a table, TOML or JSON, or the pickle that was published with the networks."""
+"""Files of class names: plain lists, tables, TOML, JSON, and the pickle that was published with the networks."""
 
 import os
 import re
@@ -19,22 +19,22 @@ _NUMBERS, _NAMES = ("index", "idx", "id", "number"), ("label", "name", "display_
 
 
 def read_label_file(path: str | os.PathLike[str]) -> dict[str, list[str]]:
-    """Names of classes, in order, by task.
+    """Read class names, in order, by task.
 
     Parameters
     ----------
     path : path
-        By its ending: ``.toml`` or ``.json`` with a list for each task; ``.csv`` or ``.tsv``, a table whose header names the
+        By its suffix: ``.toml`` or ``.json`` with a list for each task; ``.csv`` or ``.tsv``, a table whose header names the
         tasks, or has ``label``, ``name`` or ``display_name`` for the task ``word``, and perhaps an ``index`` from 0;
         ``.pckl``, ``.pkl`` or ``.pickle``, the published file, a dict that holds a dict of numbers to names as
-        ``word_idx_to_word`` and so on for each task; any other is a text with one name on each line, of the task ``word``.
+        ``word_idx_to_word`` and so on for each task; any other, a text with one name on each line, for the task ``word``.
         Texts are UTF-8, with or without a byte order mark, or UTF-16 with one; blank lines are skipped.
 
     Raises
     ------
     AudioMetamerError
-        If the file cannot be read or holds something else; if a name is blank or stands twice in a task; if a number below the
-        highest has no name; or if a pickle asks for anything but plain values, which is refused before it can run.
+        If the file cannot be read or holds something else; if a name is blank or occurs twice in a task; if a number below the
+        highest has no name; or if a pickle contains anything but plain values, which is refused before it can run.
     """
     path = Path(path)
     read = _READERS.get(path.suffix.lower(), _lines)
@@ -46,12 +46,12 @@ def read_label_file(path: str | os.PathLike[str]) -> dict[str, list[str]]:
 
 
 def checked_labels(labels: dict[str, list[str]], source: object) -> dict[str, list[str]]:
-    """Labels by task, as they are: each has a name, and no two classes of a task have the same.
+    """Labels by task, unchanged, once it is certain that each has a name and none occurs twice in a task.
 
     Raises
     ------
     AudioMetamerError
-        If not, naming `source`, the task, the name and the classes, numbered from 0.
+        Otherwise, naming `source`, the task, the name and the classes, numbered from 0.
     """
     for task, names in labels.items():
         seen: dict[str, int] = {}
@@ -66,13 +66,13 @@ def checked_labels(labels: dict[str, list[str]], source: object) -> dict[str, li
 
 
 def disambiguated(names: Sequence[str]) -> list[str]:
-    """Names of classes, those that several share with their number behind: ImageNet has two cranes."""
+    """Class names, with the class number appended to those that several classes share: ImageNet has two cranes."""
     counts = Counter(names)
     return [f"{name} ({number})" if counts[name] > 1 else name for number, name in enumerate(names)]
 
 
 def read_groups(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Coarser classes: a group by label, from a TOML file with a list of labels for each group (``dog = ["beagle", "pug"]``).
+    """Read coarser classes: the group of each label, from TOML that lists the labels of each group (``dog = ["beagle", "pug"]``).
 
     Raises
     ------
@@ -98,16 +98,16 @@ def grouped(labels: Mapping[str, Sequence[str]], groups: Mapping[str, str]) -> d
     Raises
     ------
     AudioMetamerError
-        If a label of a task has no group, unless none of the task's has: that task keeps its labels.
+        If some labels of a task have a group and others have none. A task without any keeps its labels.
     """
     if unknown := groups.keys() - {label for names in labels.values() for label in names}:
         raise AudioMetamerError(f"the groups hold {min(unknown)!r}, which is no label of the model")
     found = {}
     for task, names in labels.items():
-        without = [name for name in names if name not in groups]
-        if 0 < len(without) < len(names):
-            raise AudioMetamerError(f"{len(without)} of {len(names)} labels of {task} have no group (first: {without[0]!r})")
-        found[task] = list(names) if without else [groups[name] for name in names]
+        ungrouped = [name for name in names if name not in groups]
+        if 0 < len(ungrouped) < len(names):
+            raise AudioMetamerError(f"{len(ungrouped)} of {len(names)} labels of {task} have no group (first: {ungrouped[0]!r})")
+        found[task] = list(names) if ungrouped else [groups[name] for name in names]
     return found
 
 

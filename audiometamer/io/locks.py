@@ -1,4 +1,4 @@
-"""Locks between processes: a file's, and a folder's for one run."""
+"""Locks between processes: a lock file, and a folder held by one run."""
 
 import errno
 import time
@@ -14,33 +14,33 @@ from audiometamer.io.files import make_folder
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-# How flock answers where there are no locks: a mount without them, NFS without a lock daemon.
+# Errors of flock where the file system has no locks: a mount without them, NFS without a lock daemon.
 LOCKS_UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
-_PATIENCE = 3.0  # seconds after which it is said which lock is waited for
-_RECOVERY = 4.0  # seconds in which filelock takes over a lock whose record makes no sense; it watches it for two
-_LONGEST_RECORD = 1000  # characters of the file of a lock
+_PATIENCE = 3.0  # seconds of waiting before a warning
+_RECOVERY = 4.0  # seconds in which filelock takes over a lock with an invalid record; it watches it for two
+_MAX_RECORD = 1000  # characters of a lock file
 
 
 @contextmanager
 def file_lock(lock: Path, *, timeout: float = -1) -> Iterator[None]:
-    """Hold a lock; where the file system has none, filelock holds a file that only one process can create.
+    """Hold a lock; where the file system has no locks, filelock creates a file that only one process can create.
 
-    Without a limit, a warning says after a few seconds who is waited for. A lock left by a process of this host that was killed
-    is taken over.
+    Without a timeout, a warning after a few seconds names the process that holds the lock. A lock left by a killed process of
+    this host is taken over.
 
     Parameters
     ----------
     lock : path
-        Its file.
+        The lock file.
     timeout : float
-        Seconds to wait for whoever holds it. Default: as long as it takes.
+        Seconds to wait for the lock. Default: no limit.
 
     Raises
     ------
     TimeoutError
-        If somebody else still holds it.
+        If another process still holds it.
     AudioMetamerError
-        If its file cannot be made, or the file system has no locks.
+        If the lock file cannot be created, or the file system has no locks.
 
     Warns
     -----
@@ -70,17 +70,17 @@ def file_lock(lock: Path, *, timeout: float = -1) -> Iterator[None]:
 
 
 def _acquire(held: "BaseFileLock", lock: Path, timeout: float) -> None:
-    """Acquire a lock, and warn of what is waited for if that takes long.
+    """Acquire a lock, with a warning if that takes long.
 
-    Of locks that are files, filelock takes over those of processes of this host that have ended, and those whose record makes no
-    sense. An empty one was left where the file system had other locks, or by a process that was killed as it made it.
+    Where locks are files, filelock takes over those of ended processes of this host, and those with an invalid record. An empty
+    one was left where the file system had other locks, or by a process that was killed while creating it.
     """
     end, patience, marked = time.monotonic() + timeout, timeout if 0 <= timeout < _PATIENCE else _PATIENCE, False
     while True:
         try:
             held.acquire(timeout=patience)
         except TimeoutError:
-            is_file = hasattr(held, "pid")  # else the system lets go of it when its holder ends
+            is_file = hasattr(held, "pid")  # otherwise the system releases it when its holder ends
             if is_file and not marked and not _record(lock):
                 with suppress(FileNotFoundError), lock.open("r+") as file:
                     file.write("left over\n")
@@ -96,7 +96,7 @@ def _acquire(held: "BaseFileLock", lock: Path, timeout: float) -> None:
 
 
 def describe_holder(lock: Path) -> str:
-    """Who holds a lock, in words, and what to do if nobody does any more."""
+    """Who holds a lock, in words, and what to do if that process has ended."""
     if record := _record(lock):
         pid, host = record
         return f"process {pid} on {host}, which holds {lock}; if it has ended, delete that file"
@@ -104,9 +104,9 @@ def describe_holder(lock: Path) -> str:
 
 
 def _record(lock: Path) -> tuple[str, str] | None:
-    """Number and host of the process that holds a lock that is a file."""
+    """PID and host of the process that holds a lock, where locks are files."""
     try:
-        lines = lock.read_text(errors="replace")[:_LONGEST_RECORD].split("\n")
+        lines = lock.read_text(errors="replace")[:_MAX_RECORD].split("\n")
     except OSError:
         return None
     return (lines[0], lines[1].partition("?pidns-")[0]) if len(lines) > 1 and lines[0].isdigit() else None
@@ -116,13 +116,13 @@ def _record(lock: Path) -> tuple[str, str] | None:
 def exclusive_folder(out: Path) -> Iterator[None]:
     """Hold a folder for one run; a second run into it is refused.
 
-    The file ``.lock`` stays: a run that has opened it as another ends would hold a file that is not there any more, and a third
-    run would take a new one beside it.
+    The file ``.lock`` is never deleted: a run that opened it just before would then hold a deleted file, and a third run could
+    lock a new one.
 
     Raises
     ------
     AudioMetamerError
-        If another run is writing into it, or it cannot be made.
+        If another run is writing into it, or it cannot be created.
     """
     try:
         make_folder(out)

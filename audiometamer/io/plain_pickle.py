@@ -1,4 +1,4 @@
-"""Pickles of plain values, read without running anything that they name: containers, numbers and text, numpy's among them."""
+"""Read pickles of plain values (containers, numbers, text, numpy's too) without running anything that they name."""
 
 import io
 import math
@@ -15,7 +15,7 @@ import numpy as np
 from audiometamer.errors import AudioMetamerError, first_line
 from audiometamer.io.reading import read_file_bytes
 
-# What `pickle` is known to raise on broken files; it promises no complete list.
+# What `pickle` is known to raise on broken files; its documentation gives no complete list.
 _BROKEN = (
     pickle.UnpicklingError,
     EOFError,
@@ -28,19 +28,19 @@ _BROKEN = (
     MemoryError,
 )
 _HASHING = frozenset({"SETITEM", "SETITEMS", "ADDITEMS", "FROZENSET", "DICT", "REDUCE"})
-_MOST_HASHING = 20_000_000  # items of tuples, of all keys together: a second
+_MAX_HASHED = 20_000_000  # items of tuples in all keys together: about a second
 _PLAIN_TYPE = re.compile(r"b1|[iu][1248]|f[248]|[SU]\d{1,9}")
 
 
 def read_plain_pickle(path: Path) -> Any:
-    """The content of a pickle; numbers and text of numpy as those of Python, its arrays as lists.
+    """Read a pickle; numbers and text of numpy become those of Python, its arrays lists.
 
     Raises
     ------
     OSError
         If the file cannot be opened.
     AudioMetamerError
-        If it is no pickle, or asks for anything but plain values.
+        If it is not a pickle, or contains anything but plain values.
     """
     content = read_file_bytes(path)
     file = io.BytesIO(content)
@@ -52,10 +52,10 @@ def read_plain_pickle(path: Path) -> Any:
 
 
 def check_hash_cost(file: BinaryIO) -> None:
-    """Raise if the keys of a pickle would take without end to hash; the file is left where the pickle ends, or breaks.
+    """Raise if the keys of a pickle would take too long to hash; leaves the file where the pickle ends or is broken.
 
-    A tuple that holds twice one that holds twice … is a few bytes for each level, and its hash takes twice as long for each. The
-    stack is followed with the number of items in place of each value.
+    A tuple that contains another one twice, which contains another one twice, and so on, takes a few bytes per level, and
+    hashing time that doubles with each. The stack is simulated with the number of items in place of each value.
 
     Raises
     ------
@@ -67,17 +67,17 @@ def check_hash_cost(file: BinaryIO) -> None:
     except pickle.UnpicklingError:
         raise
     except _BROKEN:
-        pass  # whoever reads it comes to the same place, and says what is wrong there
+        pass  # reading it raises the error again, with a message
 
 
 def _operations(file: BinaryIO) -> Iterator[tuple[str, Any, Sequence[Any], Sequence[Any]]]:
-    """Names, arguments, and what is taken from the stack and put on it."""
+    """Opcodes: their names, arguments, and what they pop from and push onto the stack."""
     while True:
         try:
             for code, argument, _ in pickletools.genops(file):
                 yield code.name, argument, code.stack_before, code.stack_after
             return
-        except UnicodeDecodeError:  # Python 2 has bytes where it means text; the next operation follows
+        except UnicodeDecodeError:  # Python 2 stores text as bytes; the next opcode follows
             yield "STRING", None, (), (pickletools.anyobject,)
 
 
@@ -98,13 +98,13 @@ def _follow(operations: Iterable[tuple[str, Any, Sequence[Any], Sequence[Any]]])
             taken = _taken(stack, before)
             cost = 1 + sum(taken) if name.startswith("TUPLE") else 1
             total += sum(taken) if name in _HASHING else 0
-            if max(cost, total) > _MOST_HASHING:
+            if max(cost, total) > _MAX_HASHED:
                 raise pickle.UnpicklingError("its keys are tuples of tuples without end")
             stack += [cost] * len(after)
 
 
 def _taken(stack: list[int | None], before: Sequence[Any]) -> list[int]:
-    """What an operation takes from the stack."""
+    """Pop what an opcode takes from the stack."""
     taken: list[int] = []
     if pickletools.stackslice in before:
         while (item := stack.pop()) is not None:
@@ -114,24 +114,24 @@ def _taken(stack: list[int | None], before: Sequence[Any]) -> list[int]:
 
 
 class PlainUnpickler(pickle.Unpickler):
-    """Reads plain values, and refuses any other name that a pickle could import and call.
+    """Reads plain values, and refuses every other name that a pickle could import and call.
 
-    Nothing of numpy is called with what the file holds, but for the conversion of bytes of a checked type and number.
+    Of numpy, only the conversion of bytes, of a checked type and number, is called with content of the file.
     """
 
     def __init__(self, file: Any) -> None:
-        super().__init__(file, encoding="utf-8", errors="surrogateescape")  # Python 2 has bytes where it means text
+        super().__init__(file, encoding="utf-8", errors="surrogateescape")  # Python 2 stores text as bytes
 
     def find_class(self, module: str, name: str) -> Any:
         if kind := _TYPES.get((module, name)):
             return kind
         if make := _MAKERS.get(f"{module}.{name}"):
-            return lambda *values: make(*values)  # new each time: a pickle could set attributes of what it is given
+            return lambda *values: make(*values)  # new each time: a pickle could set attributes of a shared one
         raise pickle.UnpicklingError(f"it asks for {module + '.' + name!r}, and only plain containers and scalars are read")
 
 
 class _Type:
-    """A numpy.dtype that is being read."""
+    """Stands for a numpy.dtype while it is read."""
 
     def __init__(self, code: str, *_: Any) -> None:
         if not _PLAIN_TYPE.fullmatch(code):
@@ -148,7 +148,7 @@ class _Type:
 
 
 class _Array(list[Any]):
-    """A numpy.ndarray that is being read: its values, as nested lists."""
+    """Stands for a numpy.ndarray: its values as nested lists."""
 
     def __setstate__(self, state: Sequence[Any]) -> None:
         _version, shape, kind, column_major, data = state
@@ -176,7 +176,7 @@ def _as_bytes(data: Any) -> bytes:
 
 
 def _encoded(text: str, encoding: str) -> bytes:
-    """How protocols before 3 write bytes."""
+    """Bytes as protocols before 3 write them."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"it encodes text as {encoding!r}")
     return text.encode(encoding)
@@ -186,7 +186,7 @@ def _no_bytes() -> bytes:
     return b""
 
 
-# What pickles of plain values name, as Python 2 or 3 and numpy 1 or 2 spell it (sets and bytes: only older pickles).
+# Names in pickles of plain values, as Python 2 or 3 and numpy 1 or 2 spell them (sets and bytes only in older protocols).
 _BUILTINS, _CORES = ("builtins", "__builtin__"), ("numpy.core", "numpy._core")
 _TYPES: dict[tuple[str, str], type] = {
     ("collections", "OrderedDict"): OrderedDict,

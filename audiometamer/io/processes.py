@@ -1,4 +1,4 @@
-"""Processes by their numbers: where a number means the same, whether its process has ended, and how it did."""
+"""Processes by PID: where a PID is valid, whether its process has ended, and how."""
 
 import os
 import platform
@@ -14,10 +14,10 @@ _HAS_PROC = sys.platform in {"linux", "android"}
 
 
 def pid_namespace() -> str:
-    """Where numbers of processes mean what they mean here; empty if that is unknown.
+    """An identifier of where PIDs are those of this process; empty if unknown.
 
-    Containers may share the name of their host, and number their processes by themselves: on Linux it is the boot with the
-    namespaces of numbers and times, elsewhere the name of the host.
+    Containers may share the name of their host but have PIDs of their own: on Linux it is the boot ID with the PID and time
+    namespaces, elsewhere the host name.
     """
     if not _HAS_PROC:
         return platform.node()
@@ -29,28 +29,28 @@ def pid_namespace() -> str:
 
 
 def start_time(pid: int) -> int | None:
-    """When a process began, by a clock that nobody sets; None if it cannot be seen. Numbers come again, with another time."""
-    return _looked_at(pid)[0]
+    """Start time of a process, by a clock that is never set; None if unknown. It distinguishes processes with a reused PID."""
+    return _inspect(pid)[0]
 
 
 def has_ended(pid: int, since: int | None) -> bool:
-    """Whether a process is known to have ended, if only its number is left, or if the number is another process's now.
+    """Whether a process is known to have ended; also if it is a zombie, or if its PID is another process's now.
 
     Parameters
     ----------
     pid : int
-        As it is numbered here.
+        PID in this namespace.
     since : int or None
-        When it began, as `start_time` has it. None if unknown.
+        Its `start_time`. None if unknown.
     """
     if not _exists(pid):
         return True
-    now, is_left = _looked_at(pid)
+    now, is_left = _inspect(pid)
     return is_left or (since is not None and now is not None and now != since)
 
 
 def describe_exit(status: int | None) -> str:
-    """The end of a process in words, by its exit status: that of `subprocess` and `multiprocessing`."""
+    """How a process ended, in words, by its exit status in the convention of `subprocess` and `multiprocessing`."""
     if status is None or status >= 0:
         return f"ended with status {status}"
     return f"was killed ({signal.Signals(-status).name if -status in list(signal.Signals) else f'signal {-status}'})"
@@ -60,7 +60,7 @@ def _exists(pid: int) -> bool:
     if sys.platform == "win32":
         return psutil.pid_exists(pid)
     try:
-        os.kill(pid, 0)  # not psutil: a mounted /proc may hide what others run, or be that of another namespace
+        os.kill(pid, 0)  # not psutil: /proc may hide other users' processes, or belong to another namespace
     except ProcessLookupError:
         return False
     except PermissionError:
@@ -68,8 +68,8 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _looked_at(pid: int) -> tuple[int | None, bool]:
-    """When a process began, and whether only its number is left, for a parent that does not ask after it."""
+def _inspect(pid: int) -> tuple[int | None, bool]:
+    """Start time of a process, and whether it is a zombie, for which its parent has not waited."""
     if not _HAS_PROC:
         try:
             process = psutil.Process(pid)
@@ -80,14 +80,14 @@ def _looked_at(pid: int) -> tuple[int | None, bool]:
         if pid != os.getpid() and not _proc_is_ours():
             return None, False
         content = (_PROC / ("self" if pid == os.getpid() else str(pid)) / "stat").read_text(errors="replace")
-        state, *rest = content.rpartition(")")[2].split()  # the program's name may hold blanks and parentheses
+        state, *rest = content.rpartition(")")[2].split()  # the program's name may contain blanks and parentheses
         return int(rest[18]), state == "Z"
     except (OSError, ValueError, IndexError):
         return None, False
 
 
 def _proc_is_ours() -> bool:
-    """Whether /proc numbers processes as they are numbered for this one."""
+    """Whether /proc shows the PIDs of this process's namespace."""
     status = (_PROC / "self/status").read_text(errors="replace")
     lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     return lines.get("NSpid", lines.get("Pid", "")).split() == [str(os.getpid())]

@@ -1,4 +1,4 @@
-"""Bytes and text of files and pipes, without waiting or growing forever."""
+"""Read files and pipes whole, with limits on size and waiting time."""
 
 import codecs
 import errno
@@ -12,8 +12,8 @@ from typing import IO, BinaryIO
 
 from audiometamer.io.paths import printable
 
-_MAX_BYTES = 1 << 30  # of a file that is read in one piece
-# As it is, on Windows; elsewhere without blocking on a pipe that has no writer.
+_MAX_BYTES = 1 << 30
+# Binary on Windows; elsewhere without blocking on a pipe that has no writer.
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _PIPE_TIMEOUT = 30  # seconds
 
@@ -24,8 +24,7 @@ def read_file_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises
     ------
     OSError
-        If it cannot be read, is longer, is a folder or a device such as /dev/zero, which has no end, or is a pipe that nobody
-        writes into.
+        If it cannot be read, is larger, is a folder, is a device (/dev/zero has no end), or is a pipe without a writer.
     """
     with _opened(path) as file:
         content = file.read(_MAX_BYTES + 1)
@@ -51,20 +50,20 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         yield file
 
 
-def pipe_is_ready(pipe: IO[bytes], within: float) -> bool:
-    """Whether something comes through a pipe, or it ends, in so many seconds; reading it blocks from then on.
+def pipe_is_ready(pipe: IO[bytes], timeout: float) -> bool:
+    """Whether a pipe has data, or has ended, within `timeout` seconds; from then on, reading it blocks.
 
-    Windows cannot tell; there it is always True.
+    Always True on Windows, where pipes cannot be polled.
     """
     if os.name == "nt":
         return True
-    is_ready = bool(select.select([pipe], [], [], within)[0])
+    is_ready = bool(select.select([pipe], [], [], timeout)[0])
     os.set_blocking(pipe.fileno(), True)
     return is_ready
 
 
 def read_unicode(path: Path) -> str:
-    """A text file in UTF-8, with or without a byte order mark, or in UTF-16 with one.
+    """Read text in UTF-8, with or without a byte order mark, or in UTF-16 with one.
 
     Raises
     ------

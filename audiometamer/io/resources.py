@@ -1,9 +1,9 @@
-"""Where the zoo and the clips are, inside the installed package or at the root of a checkout; and the command itself."""
+"""Paths of the zoo and the clips, in the installed package or at the root of a checkout; and the command itself."""
 
 import sys
 from pathlib import Path
 
-COMMAND = (sys.executable, "-P", "-m", "audiometamer")  # -P: a file ./random.py of the current folder is not what we mean
+COMMAND = (sys.executable, "-P", "-m", "audiometamer")  # -P: ./random.py in the current folder must not shadow a module
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -13,7 +13,7 @@ def _data(name: str) -> Path:
 
 
 def zoo_folder() -> Path:
-    """The folder with a folder for each model."""
+    """The folder of the zoo, with a folder for each model."""
     return _data("models")
 
 

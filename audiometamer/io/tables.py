@@ -1,7 +1,7 @@
-"""Tables as text: tab-separated if the name of the file ends in ``.tsv``, otherwise comma-separated.
+"""Text tables: tab-separated if the file's suffix is ``.tsv``, otherwise comma-separated.
 
-No spreadsheet runs what stands in a cell: a text that one would take for a formula is written with an apostrophe before it, and
-read without (see `escape_formula`).
+No spreadsheet runs the content of a cell: text that it would read as a formula is written after an apostrophe, which reading
+removes (see `escape_formula`).
 """
 
 import csv
@@ -19,15 +19,15 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write
 from audiometamer.io.reading import read_unicode
 
-_SEPARATORS = "\t,;"  # semicolons: spreadsheets where commas separate decimals
-# What spreadsheets pass over before a formula: blanks of any kind, control characters, and what nobody sees.
+_SEPARATORS = "\t,;"  # semicolons: of spreadsheets with decimal commas
+# What spreadsheets skip before a formula: blanks of any kind, control and invisible characters.
 _UNSEEN = (
     r"\s\x00-\x1f\x7f-\xa0\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
 )
-# The signs that begin one, also in full width, small, raised and lowered; perhaps guarded already.
+# The signs that begin one, also full-width, small, super- and subscript; perhaps already escaped.
 _FORMULA = re.compile(rf"['{_UNSEEN}]*[=+\-@＝＋－＠﹦﹢﹣﹫⁼⁺⁻₌₊₋−]")
 SIGN = re.compile(r"[+-]")
-NUMBER = re.compile(r"[+-]|-(?:\d+\.?\d*(?:[eE][+-]?\d+)?|inf)", re.ASCII)  # a negative one, or a sign alone
+NUMBER = re.compile(r"[+-]|-(?:\d+\.?\d*(?:[eE][+-]?\d+)?|inf)", re.ASCII)  # a negative number, or a sign alone
 
 
 class TableRow(dict[str, str]):
@@ -37,7 +37,7 @@ class TableRow(dict[str, str]):
     ----------
     cells : mapping of str to str
     line : int
-        The line of the file on which it begins, from 1.
+        Line of the file on which it begins, from 1.
     """
 
     def __init__(self, cells: Iterable[tuple[str, str]], line: int) -> None:
@@ -46,28 +46,28 @@ class TableRow(dict[str, str]):
 
 
 def read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and rows; both empty if the file is. Empty rows, and columns without a name or a cell, are left out.
+    """Read header and rows; both empty if the file is. Empty rows, and columns without a name or a cell, are left out.
 
     Raises
     ------
     AudioMetamerError
-        If it cannot be read, has two columns of one name, or a row has more or fewer cells than the header.
+        If it cannot be read, two columns have the same name, or a row has more or fewer cells than the header.
     """
     header, rows = _read(path)
     return header, [cells for _, cells in rows]
 
 
 def read_table(path: Path, *, required: Sequence[str] = (), short_rows: bool = False) -> list[TableRow]:
-    """Rows of a table with a header, as `read_cells` reads them, by column.
+    """Read the rows of a table, each a mapping from column to cell; otherwise as `read_cells`.
 
     Parameters
     ----------
     path : path
     required : sequence of str
-        Columns that it must have, by which tabs, commas and semicolons are told apart. Default: none; the file's name says what
-        separates cells.
+        Columns that it must have; they also decide between tabs, commas and semicolons. Default: none, and the file's suffix
+        decides.
     short_rows : bool
-        Whether the last cells of a row may be missing; they are then empty. Default False.
+        Whether cells at the end of a row may be missing; they are then empty. Default False.
 
     Raises
     ------
@@ -76,15 +76,15 @@ def read_table(path: Path, *, required: Sequence[str] = (), short_rows: bool = F
     """
     header, rows = _read(path, required=required, short_rows=short_rows)
     if missing := [column for column in required if column not in header]:
-        told = [f"{column} (nearest: {near})" if (near := nearest(column, header)) else column for column in missing]
-        raise AudioMetamerError(f"{path} has no column {', '.join(told)}; it has {', '.join(header) or 'none'}")
+        named = [f"{column} (nearest: {near})" if (near := nearest(column, header)) else column for column in missing]
+        raise AudioMetamerError(f"{path} has no column {', '.join(named)}; it has {', '.join(header) or 'none'}")
     if not rows:
         raise AudioMetamerError(f"{path} has no rows")
     return [TableRow(zip(header, cells, strict=True), line) for line, cells in rows]
 
 
 def _read(path: Path, *, required: Sequence[str] = (), short_rows: bool = False) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Header, and rows with the lines on which they begin."""
+    """Header, and rows with their first lines."""
     try:
         text = read_unicode(path)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(path, text, required), strict=True)
@@ -100,13 +100,15 @@ def _read(path: Path, *, required: Sequence[str] = (), short_rows: bool = False)
             )
     kept = [k for k, name in enumerate(header) if name or any(cells[k] for _, cells in rows)]
     header = [header[k] for k in kept]
-    if twice := [name for name, times in Counter(header).items() if times > 1]:
-        raise AudioMetamerError(f"{path} has several columns called {', '.join(map(repr, twice))}; rename or remove all but one")
+    if repeated := [name for name, count in Counter(header).items() if count > 1]:
+        raise AudioMetamerError(
+            f"{path} has several columns called {', '.join(map(repr, repeated))}; rename or remove all but one"
+        )
     return header, [(line, [unescape_formula(cells[k]) for k in kept]) for line, cells in rows]
 
 
 def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a `csv.reader` that are not empty, each with the line on which it begins."""
+    """The rows of a `csv.reader` that are not empty, each with its first line."""
     begins = 1
     for cells in reader:
         if any(map(str.strip, cells)):
@@ -115,14 +117,14 @@ def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
 
 
 def nearest(name: str, known: Sequence[str]) -> str | None:
-    """The one of the known names that `name` may stand for, whatever its letter case."""
+    """The known name that `name` is most likely to mean, ignoring case."""
     folded = {each.casefold(): each for each in reversed(known)}
     close = difflib.get_close_matches(name.strip().casefold(), folded, n=1, cutoff=0.8)
     return folded[close[0]] if close else None
 
 
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a table with a header; None and NaN are empty cells, other fractions have six digits."""
+    """Write a table with a header; None and NaN are empty cells, fractions have six digits."""
     rounded = ({column: _rounded(value) for column, value in row.items()} for row in rows)
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         _write(file, columns, rounded, _delimiter(path))
@@ -131,7 +133,7 @@ def write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, 
 def table_text(
     columns: Iterable[str], rows: Iterable[Mapping[str, Any]], *, delimiter: str = "\t", harmless: re.Pattern[str] = NUMBER
 ) -> str:
-    """Rows as text with a header; None is an empty cell, and fractions have all their digits.
+    """Rows as text with a header; None is an empty cell, and fractions keep all digits.
 
     Parameters
     ----------
@@ -140,7 +142,7 @@ def table_text(
     delimiter : str
         Default: a tab.
     harmless : pattern
-        Texts that begin like a formula and are written as they are. Default: negative numbers, and a sign alone.
+        Texts that look like a formula and need no escape. Default: negative numbers, and a sign alone.
     """
     text = io.StringIO(newline="")
     _write(text, columns, rows, delimiter, harmless)
@@ -150,7 +152,7 @@ def table_text(
 def _write(
     file: IO[str], columns: Iterable[str], rows: Iterable[Mapping[str, Any]], delimiter: str, harmless: re.Pattern[str] = NUMBER
 ) -> None:
-    """The csv module leaves a carriage return without quotes, and whatever reads the table begins a row there."""
+    """Write rows; not by the csv module, which does not quote carriage returns, at which readers begin a new row."""
     unsafe = re.compile(f'["\r\n{delimiter}]')
 
     def cell(value: Any) -> str:
@@ -166,17 +168,17 @@ def _write(
 
 
 def escape_formula(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: an apostrophe is put before what would be one."""
+    """Text that no spreadsheet reads as a formula: an apostrophe is put before what would be one."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def unescape_formula(text: str) -> str:
-    """What `escape_formula` was given."""
+    """Undo `escape_formula`."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def _separator(path: Path, text: str, required: Sequence[str]) -> str:
-    """The one by which the header has the required columns; if there is none, that of the file's name."""
+    """The separator with which the header has the required columns; if there is none, that of the file's suffix."""
     usual = _delimiter(path)
     for separator in (usual, *_SEPARATORS):
         header = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])

@@ -1,4 +1,4 @@
-"""Who makes which item: claims that several workers, also on several machines, lay on items of one folder."""
+"""Claims: files by which several workers, also on several machines, share the items of one folder."""
 
 import errno
 import os
@@ -25,27 +25,27 @@ from audiometamer.metamers.record_files import JSON_ERRORS
 if sys.platform != "win32":
     import fcntl
 
-LOCK = ".lock"  # of a folder whose items are made
-HEARTBEAT = 5.0  # seconds between two signs of life of a worker
-STALE_AFTER = 120.0  # seconds without one after which a worker that cannot be looked at counts as gone
-_GRACE = 3  # beats after which a claim that cannot be read is not being written any more
+LOCK = ".lock"  # in a folder of claims, and in the folder whose items are made
+HEARTBEAT = 5.0  # seconds between two heartbeats of a worker
+STALE_AFTER = 120.0  # seconds without a heartbeat after which a worker on another machine counts as gone
+_GRACE = 3  # heartbeats after which an unreadable claim is not being written any more
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What a claim's file says: whose it is.
+    """The content of a claim: the process that holds it.
 
     Parameters
     ----------
     host : str
     pid : int
     since : float
-        When it was laid, in UTC seconds.
+        Time of the claim, in UTC seconds.
     token : str
-        What no other claim has.
+        Unique to this claim.
     numbering : str or None
-        Where the process has that number; see `audiometamer.io.processes.numbering`. Default None: an earlier version's claim.
+        Namespace of the process number; see `audiometamer.io.processes.numbering`. Default None: an earlier version's claim.
     began : int or None
-        When the process began; see `audiometamer.io.processes.began`. Default None: unknown.
+        Start time of the process; see `audiometamer.io.processes.began`. Default None: unknown.
     """
 
     host: str
@@ -57,13 +57,13 @@ class Claim(msgspec.Struct, frozen=True):
 
     @property
     def is_local(self) -> bool:
-        """Whether its process, if it lives, can be seen from here."""
+        """Whether its process, if alive, is visible to this one."""
         return self.host == platform.node() if self.numbering is None else self.numbering == pid_namespace() != ""
 
     @property
     def is_dead(self) -> bool:
-        """Whether its worker is known to be gone: a process that is no more, or whose number is another's now."""
-        is_another = self.numbering is None and self.pid == os.getpid()  # this version lays other claims
+        """Whether its worker is known to be gone: the process has ended, or its number is another's now."""
+        is_another = self.numbering is None and self.pid == os.getpid()  # this version writes other claims
         return self.is_local and (is_another or has_ended(self.pid, self.began))
 
 
@@ -88,22 +88,22 @@ class Claims:
     def __init__(self, folder: Path, *, beat: float = HEARTBEAT, silence: float = STALE_AFTER) -> None:
         self.folder, self.beat, self.silence = folder, beat, silence
         self.held: dict[str, str] = {}  # token by key
-        self._seen: dict[str, tuple[tuple[int, int], float, bool]] = {}  # claim's stamp, since when, whether it ever changed
-        self._waiting = False  # whether it was said that somebody holds the lock
+        self._seen: dict[str, tuple[tuple[int, int], float, bool]] = {}  # claim's stamp, since when, and whether it ever changed
+        self._warned = False  # that another process holds the lock
 
     @contextmanager
     def heartbeat(self) -> Iterator[None]:
-        """While this lasts, the claims show signs of life; all are given back at its end."""
+        """Keep the claims alive while this lasts; all are released at its end."""
         ended = threading.Event()
 
-        def beat() -> None:
+        def touch() -> None:
             while not ended.wait(self.beat):
                 for key in tuple(self.held):
-                    with suppress(OSError, AudioMetamerError):  # the disk does not answer: the worker itself will see it
+                    with suppress(OSError, AudioMetamerError):  # the disk does not answer: the worker itself will notice
                         if self._is_ours(key):
                             os.utime(self.folder / key)
 
-        thread = threading.Thread(target=beat, daemon=True)
+        thread = threading.Thread(target=touch, daemon=True)
         thread.start()
         try:
             yield
@@ -122,7 +122,7 @@ class Claims:
     def _create(self, key: str) -> bool:
         path, pid, token = self.folder / key, os.getpid(), secrets.token_hex(8)
         content = msgspec.json.encode(Claim(platform.node(), pid, time.time(), token, pid_namespace(), start_time(pid)))
-        self.held[key] = token  # first: interrupted after it was laid, it is given back at the end
+        self.held[key] = token  # first: if interrupted once the file exists, it is released at the end
         try:
             make_folder(self.folder)
             create_exclusively(path, content)
@@ -134,7 +134,7 @@ class Claims:
         return True
 
     def write(self, key: str, what: str, write: Callable[[], object]) -> bool:
-        """Write of an item what only its holder may; False, with one warning, if the claim is not this worker's any more.
+        """Write files of an item, as only its holder may; False, with one warning, if this worker does not hold it any more.
 
         Parameters
         ----------
@@ -142,22 +142,22 @@ class Claims:
         what : str
             The item, for the warning.
         write : callable
-            Called while nobody takes the claim over.
+            Called while nobody can take the claim over.
         """
-        with _kept(self.folder / key, wait=True):
+        with _locked(self.folder / key, wait=True):
             if ours := self._is_ours(key):
                 write()
         if not ours and self.held.pop(key, None) is not None:
-            told = "was taken over by another worker while this one was suspended; this result is discarded"
-            warnings.warn(f"{what} {told}", AudioMetamerWarning, stacklevel=2)
+            why = "was taken over by another worker while this one was suspended; this result is discarded"
+            warnings.warn(f"{what} {why}", AudioMetamerWarning, stacklevel=2)
         return ours
 
     def release(self, key: str) -> None:
-        """Give a claim back, if it still is this worker's."""
+        """Release a claim, if this worker still holds it."""
         if self._is_ours(key):
-            with suppress(OSError):  # of a disk that is read-only now; it is stale when this process has ended
+            with suppress(OSError):  # the disk is read-only now; the claim is stale once this process has ended
                 (self.folder / key).unlink(missing_ok=True)
-        self.held.pop(key, None)  # last: interrupted before, it is given back at the end
+        self.held.pop(key, None)  # last: if interrupted before, it is released at the end
 
     def _is_ours(self, key: str) -> bool:
         """Whether the claim on an item is still this worker's."""
@@ -165,16 +165,16 @@ class Claims:
         return claim is not None and claim.token == self.held.get(key)
 
     def is_unclaimed(self, key: str) -> bool:
-        """Whether nobody claims an item."""
+        """Whether an item is unclaimed."""
         return not (self.folder / key).exists()
 
     def may_be_gone(self, key: str) -> bool:
-        """Whether an item is claimed by a worker that has not yet been seen alive; it may be gone."""
+        """Whether an item is claimed by a worker whose heartbeat has not been seen yet; it may be gone."""
         return not self.is_unclaimed(key) and (self._is_stale(key) or not self._seen[key][2])
 
     def wait(self, keys: Sequence[str]) -> bool:
-        """Wait until others' claims have shown whether they live; whether any has not yet, or was given back."""
-        silent = [key for key in keys if self.may_be_gone(key)]  # of all of them: each is timed from the first look on
+        """Wait for other workers; whether any of their claims has shown no heartbeat yet, or was released."""
+        silent = [key for key in keys if self.may_be_gone(key)]  # looks at all of them: each is timed from the first look
         if silent:
             time.sleep(self.beat / 2)
         return bool(silent) or any(self.is_unclaimed(key) for key in keys)
@@ -195,34 +195,34 @@ class Claims:
         return time.monotonic() - since > patience
 
     def _take_over(self, key: str) -> bool:
-        """Remove a stale claim and lay one's own; one worker at a time, that nobody removes a claim just laid."""
+        """Replace a stale claim by one's own; one worker at a time, so that nobody removes a claim just written."""
         stale = read_claim(self.folder / key)
         try:
             with file_lock(self.folder / LOCK, timeout=self.beat):
                 if stale is not None and read_claim(self.folder / key) == stale and self._is_stale(key):
-                    with _kept(self.folder / key, wait=False):
+                    with _locked(self.folder / key, wait=False):
                         (self.folder / key).unlink(missing_ok=True)
                 return self._create(key)
-        except BlockingIOError:  # its holder is writing: it lives, or is suspended just then
+        except BlockingIOError:  # its holder is writing: it is alive, or suspended just then
             return False
         except TimeoutError:
-            if not self._waiting:
-                self._waiting = True
+            if not self._warned:
+                self._warned = True
                 warnings.warn(f"waiting for {describe_holder(self.folder / LOCK)}", AudioMetamerWarning, stacklevel=2)
             return False
 
 
 @contextmanager
-def _kept(path: Path, *, wait: bool) -> Iterator[None]:
-    """Keep a claim from being taken over, or from being written by; whoever is killed keeps nothing.
+def _locked(path: Path, *, wait: bool) -> Iterator[None]:
+    """Lock a claim so that it cannot be taken over, or written by; a process that is killed holds no lock.
 
-    Where the file system has no locks nothing is kept: a worker would have to be suspended in the milliseconds of writing, until
-    its claim is taken over. Windows removes no file that is open.
+    Where the file system has no locks, nothing is locked: only a worker that is suspended in the milliseconds of writing, and
+    until its claim is taken over, could do harm. Windows removes no file that is open.
 
     Raises
     ------
     BlockingIOError
-        If another process keeps it, and is not to be waited for.
+        If another process holds the lock, without `wait`.
     WritingError
         If the disk does not answer, or is read-only now.
     """
@@ -240,7 +240,7 @@ def _kept(path: Path, *, wait: bool) -> Iterator[None]:
 
 
 def read_claim(path: Path) -> Claim | None:
-    """A claim; None if there is none. One that cannot be read is nobody's: it is being written, or was when the power failed."""
+    """A claim; None if there is none. An unreadable one is being written, or was when the power failed: `UNREADABLE`."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Claim)
     except FileNotFoundError:
@@ -252,29 +252,29 @@ def read_claim(path: Path) -> Claim | None:
 
 
 def remove_dead_claims(folder: Path) -> bool:
-    """Remove the claims of workers that are gone; whether no other is left."""
+    """Remove the claims of workers that are gone; whether no claim is left."""
     if not folder.is_dir():
         return True
     with file_lock(folder / LOCK):
         claims = {path: read_claim(path) for path in folder.iterdir() if is_claim(path)}
-        dead = [path for path, claim in claims.items() if claim is not None and (claim.is_dead or _is_left(path, claim))]
+        dead = [path for path, claim in claims.items() if claim is not None and (claim.is_dead or _is_leftover(path, claim))]
         for path in dead:
             path.unlink(missing_ok=True)
     return len(dead) == len(claims)
 
 
 def is_claim(path: Path) -> bool:
-    """Whether what lies in the folder of claims may be one: a file named by a key alone. What else is there is left there."""
+    """Whether a path in the folder of claims may be one: a file named after a key. Anything else is left there."""
     return not path.suffix and not path.name.startswith(".") and path.is_file() and not path.is_symlink()
 
 
-def _is_left(path: Path, claim: Claim) -> bool:
-    """Whether a claim cannot be read and is not being written, by the time of its file."""
+def _is_leftover(path: Path, claim: Claim) -> bool:
+    """Whether a claim is unreadable and, by the time of its file, not being written."""
     return claim == UNREADABLE and time.time() - file_stamp(path)[0] / 1e9 > STALE_AFTER
 
 
 def file_stamp(path: Path) -> tuple[int, int]:
-    """Time and number of a file: others when it was touched, or another was renamed to it; zeros if there is none."""
+    """Modification time and inode: they change when the file is touched or replaced; zeros if there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -283,7 +283,7 @@ def file_stamp(path: Path) -> tuple[int, int]:
 
 
 def is_running(path: Path) -> bool:
-    """Whether a claim's worker seems to live: as a process of this machine, or by a file touched of late."""
+    """Whether a claim's worker seems to be alive: as a process of this machine, or by a recent heartbeat."""
     claim = read_claim(path)
     if claim is None or claim.is_dead:
         return False

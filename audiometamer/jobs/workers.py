@@ -1,4 +1,4 @@
-"""Worker processes that share long work through the disk: how they are started, watched and asked to stop."""
+"""Worker processes that share long work through the disk: started, watched, replaced and asked to stop."""
 
 import multiprocessing
 import os
@@ -20,21 +20,21 @@ from audiometamer.devices import worker_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_few, one_line
 from audiometamer.io.processes import describe_exit
 
-# What a model, or a clip, can do wrong: it concerns the item, not the run.
+# Errors of a model or a clip: they concern an item, not the run.
 ITEM_ERRORS = (AudioMetamerError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError)
 _RESTARTS = 3
-_LONGEST = 200  # characters of a fault that is not ours
+_LONGEST = 200  # characters of an error that is not ours
 _POLL = 2.0  # seconds between two looks at the workers
 
 
 @dataclass
 class Interruption:
-    """Whether somebody has asked this process to stop.
+    """A request that this process stop.
 
     Parameters
     ----------
     asked : bool
-        Default False.
+        Whether it was made. Default False.
     """
 
     asked: bool = False
@@ -48,7 +48,7 @@ class Interruption:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """While this lasts, the work looks at `asked` and stops by itself; if it ends before, it is stopped then."""
+        """While this lasts, the work checks `asked` and stops by itself; otherwise it is stopped at the end."""
         self._can_wait = True
         try:
             yield
@@ -62,14 +62,14 @@ class Interruption:
 def interruptible() -> Iterator[Interruption]:
     """While this lasts, SIGTERM, SIGUSR1 and SIGUSR2, as schedulers send before a time limit, stop the work with nothing lost.
 
-    Ctrl-C stops it at once: what was unfinished resumes from its latest checkpoint.
+    Ctrl-C stops it immediately: unfinished items resume from their latest checkpoints.
     """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
 
-    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (Python calls it so)
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the signature of handlers)
         interruption.ask()
 
     numbers = [signal.SIGTERM, *([signal.SIGUSR1, signal.SIGUSR2] if os.name == "posix" else [])]
@@ -81,22 +81,22 @@ def interruptible() -> Iterator[Interruption]:
             signal.signal(number, handler)
 
 
-# What a worker does, until there is nothing left for it.
+# The work of a worker, until nothing is left for it.
 Work = Callable[[torch.device, Interruption], object]
 
 
 def run_processes(work: Work, workers: int, *, device: str, watch: Callable[[int], None]) -> None:
-    """Do work in several processes, and put another in the place of one that is killed.
+    """Work in several processes; one that is killed is replaced.
 
     Parameters
     ----------
     work : callable
-        A function of a module, or a `functools.partial` of one: each process is given it with a device.
+        A function of a module, or a `functools.partial` of one; called in each process with a device.
     workers : int
     device : str
         As `choose_device` takes it; the accelerators of that kind are dealt out in turn.
     watch : callable
-        Told the number of processes at work every other second.
+        Called every other second with the number of processes at work.
 
     Raises
     ------
@@ -105,14 +105,14 @@ def run_processes(work: Work, workers: int, *, device: str, watch: Callable[[int
     """
     context = multiprocessing.get_context("spawn")
     threads = max(torch.get_num_threads() // workers, 1)
-    faults: dict[str, list[int]] = {}  # who ended so
+    ends: dict[str, list[int]] = {}  # numbers of the workers that ended in a way
 
     def start(k: int) -> _Running:
-        told, tell = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(work, str(worker_device(device, k)), threads, tell))
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(work, str(worker_device(device, k)), threads, sender))
         process.start()
-        tell.close()
-        return _Running(process, told)
+        sender.close()
+        return _Running(process, receiver)
 
     restarts = 0
     running = {k: start(k) for k in range(workers)}
@@ -120,50 +120,50 @@ def run_processes(work: Work, workers: int, *, device: str, watch: Callable[[int
         while running:
             time.sleep(_POLL)
             watch(len(running))
-            for k, one in tuple(running.items()):
-                has_ended = not one.process.is_alive()  # before it is listened to: of its last words none is missed
-                one.listen()
+            for k, worker in tuple(running.items()):
+                has_ended = not worker.process.is_alive()  # checked first, so that none of its last messages is missed
+                worker.listen()
                 if not has_ended:
                     continue
                 del running[k]
-                status = one.process.exitcode
+                status = worker.process.exitcode
                 if status and status < 0 and restarts < _RESTARTS:  # killed from outside
                     restarts += 1
                     running[k] = start(k)
                 elif status:
-                    faults.setdefault(one.fault or _end(status), []).append(k)
+                    ends.setdefault(worker.fault or _end(status), []).append(k)
     finally:
-        for one in running.values():
-            one.process.terminate()
-        for one in running.values():
-            one.process.join()
-    if faults:
-        ends = (f"worker{'s' * (len(who) > 1)} {first_few([*map(str, sorted(who))])} {how}" for how, who in faults.items())
-        raise AudioMetamerError(f"{'; '.join(ends)}; what they had finished is kept")
+        for worker in running.values():
+            worker.process.terminate()
+        for worker in running.values():
+            worker.process.join()
+    if ends:
+        lines = (f"worker{'s' * (len(who) > 1)} {first_few([*map(str, sorted(who))])} {how}" for how, who in ends.items())
+        raise AudioMetamerError(f"{'; '.join(lines)}; what they had finished is kept")
 
 
 @dataclass
 class _Running:
-    """A worker's process, and what it reports.
+    """A worker's process and its messages.
 
     Parameters
     ----------
     process : multiprocessing process
-    told : Connection
-        Where its notes come from, and at its end the fault.
+    receiver : Connection
+        Source of its warnings and, if it fails, of the error.
     fault : str
         How it failed. Default empty: unknown.
     """
 
     process: Any
-    told: Connection
+    receiver: Connection
     fault: str = ""
 
     def listen(self) -> None:
-        """Pass its notes on, and keep its fault."""
-        with suppress(EOFError, OSError):  # it has ended, and told all
-            while self.told.poll():
-                text, is_fault = self.told.recv()
+        """Pass its warnings on, and keep its error."""
+        with suppress(EOFError, OSError):  # it has ended, and everything was received
+            while self.receiver.poll():
+                text, is_fault = self.receiver.recv()
                 if is_fault:
                     self.fault = f"failed: {text}"
                 else:
@@ -171,17 +171,17 @@ class _Running:
 
 
 def _end(status: int) -> str:
-    """How a worker ended that reported nothing."""
+    """How a worker ended that reported no error."""
     guess = ": out of memory?" if status == -getattr(signal, "SIGKILL", 0) else ""
     return f"{describe_exit(status)}{guess}"
 
 
-def _work(work: Work, device: str, threads: int, tell: Connection) -> None:
-    """A worker's process; what its parent should say goes through the pipe, a fault of this package also to the terminal."""
+def _work(work: Work, device: str, threads: int, sender: Connection) -> None:
+    """A worker's process; warnings and errors go to its parent, an unexpected error also to the terminal."""
 
     def send(text: str, *, is_fault: bool) -> None:
         with suppress(OSError):  # the parent was killed
-            tell.send((text, is_fault))
+            sender.send((text, is_fault))
 
     def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
         if issubclass(category, AudioMetamerWarning):

@@ -1,4 +1,4 @@
-"""Listeners that are programs at the real page: Chromium, with somebody who answers behind it."""
+"""Simulated listeners who use the real page, in Chromium."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SCRIPT = "window.simulatedListener = {seconds: %r, pace: %r, answer: (stimulus, answers) => window.reply(stimulus, answers)};"
 _ARGUMENTS = (
-    "--autoplay-policy=no-user-gesture-required",  # nobody touches the page
+    "--autoplay-policy=no-user-gesture-required",  # no user gesture starts the sounds
     "--mute-audio", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows",
 )  # fmt: skip
@@ -35,26 +35,26 @@ def take_part_in_browser(
     seconds: float = 0.1,
     reports: Sequence[Callable[[ConfirmedMessage], None]],
 ) -> list[str]:
-    """Go through an experiment's page, all listeners at once, each in a browser window of their own.
+    """Take part in an experiment through its page, all listeners concurrently, each in a browser window of their own.
 
-    The page plays its sounds, and its own plugins type and click, as jsPsych's visual simulation does.
+    The page plays its sounds, and its own plugins type and click, as in jsPsych's visual simulation mode.
 
     Parameters
     ----------
     addresses : sequence of str
         Links, one for each listener.
     reply : Responder
-        How they answer.
+        How the listeners answer.
     program : str
-        Chromium: its name or its path.
+        Name or path of Chromium.
     seed : int
-        Of the answers.
+        Random seed of the answers.
     pace : float
-        So many times the reaction time is waited before each answer. Default 0: none.
+        Pause before each answer, in reaction times. Default 0.
     seconds : float
-        So much of every sound is played. Default 0.1.
+        How much of every sound is played. Default 0.1.
     reports : sequence of function of ConfirmedMessage
-        For each listener, called for every message that was confirmed.
+        For each listener, a function that is called for every confirmed message.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def take_part_in_browser(
     Raises
     ------
     AudioMetamerError
-        If the browser cannot be started, or a page cannot go on.
+        If the browser cannot be started, or a page fails.
     """
     script = _SCRIPT % (seconds, pace)
     return asyncio.run(_take_part(addresses, reply, program, seed, script, reports))
@@ -99,7 +99,7 @@ async def _take_part(
 async def _listen(
     browser: "Browser", address: str, reply: Responder, seed: int, script: str, report: Callable[[ConfirmedMessage], None]
 ) -> str:
-    """One listener, from opening the link to the page's last word."""
+    """One listener, from opening the link to the last screen."""
     generator = np.random.default_rng(seed)
     context = await browser.new_context()
     page = await context.new_page()
@@ -121,16 +121,16 @@ async def _listen(
 
 
 async def _end(page: "Page", watched: "_Watched") -> str:
-    """Wait for the last screen; how the experiment was over."""
+    """Wait for the last screen; how the experiment ended."""
     while not await page.locator("#saved").count():
         if watched.errors:
-            raise AudioMetamerError(f"the page cannot go on: {watched.errors[0]}")
+            raise AudioMetamerError(f"the page failed: {watched.errors[0]}")
         await asyncio.sleep(0.1)
     return watched.over or "finished"
 
 
 class _Watched:
-    """Messages of a page as they go over the network, and how long each took to be confirmed."""
+    """The messages of a page on the network, and how long each took to be confirmed."""
 
     def __init__(self, report: Callable[[ConfirmedMessage], None]) -> None:
         self.report = report
@@ -145,12 +145,12 @@ class _Watched:
 
     async def response(self, response: "Response") -> None:
         if (message := _message(response.request)) and response.status == 200:
-            told = await response.json()
+            confirmation = await response.json()
             began, attempts = self.first[message["key"]]
-            self.over = told["state"]["over"]
+            self.over = confirmation["state"]["over"]
             self.report(ConfirmedMessage(message, time.perf_counter() - began, attempts))
 
 
 def _message(request: "Request") -> dict[str, Any] | None:
-    """What a request brings, if it brings a message."""
+    """The message that a request carries, if any."""
     return json.loads(request.post_data or "null") if request.url.endswith("/api/messages") else None

@@ -1,4 +1,4 @@
-"""What building any listening test writes: checks of headphones, texts."""
+"""What is written when any listening test is built: headphone checks and texts."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _HEADPHONES = {"huggins": huggins, "antiphase": antiphase}
 
 
 def headphone_checks(design: CommonDesign, draws: Draws) -> dict[str, KeyEntry]:
-    """The sounds of the headphone check, for the key; each interval is the one that is different equally often within one."""
+    """Entries of the headphone check for the key; each interval is the odd one equally often, within one."""
     n = design.headphone_trials
     right = draws.generator(3).permutation(np.arange(n) % N_INTERVALS) + 1
     names = [draws.name(f"headphones {k}") for k in range(n)]
@@ -27,18 +27,18 @@ def headphone_checks(design: CommonDesign, draws: Draws) -> dict[str, KeyEntry]:
 
 
 def check_trials(number: int, checks: Sequence[str], draws: Draws) -> tuple[list[Trial], np.random.Generator]:
-    """The headphone check at the beginning of a list, and the generator for what of the list is drawn afterwards."""
+    """The headphone check at the beginning of a list, and the generator that draws the rest of the list."""
     generator = draws.generator(4, number)
     return [Trial(k, "headphones", checks[i]) for k, i in enumerate(generator.permutation(len(checks)), start=1)], generator
 
 
 def write_checks(folder: Path, checks: Mapping[str, KeyEntry], design: CommonDesign, draws: Draws, *, rms: float) -> None:
-    """The sounds of the headphone check, at the level of all others.
+    """Write the sounds of the headphone check, at the level of all others.
 
     Raises
     ------
     AudioMetamerError
-        If one would clip.
+        If a sound would clip.
     """
     settings: PresentationSettings = design.sounds.settings(design.seed)
     for k, name in enumerate(sorted(checks)):
@@ -53,12 +53,12 @@ def write_checks(folder: Path, checks: Mapping[str, KeyEntry], design: CommonDes
 
 
 def copied_texts(design: CommonDesign) -> Texts:
-    """The texts as a built folder has them; the page's own sentences are in its page."""
+    """The texts of a built folder, whose page holds the page's own sentences."""
     return Texts(**{name: f"{layout.TEXTS_FOLDER}/{name}.md" for name in TEXTS}, language=design.texts.language)
 
 
 def write_texts(folder: Path, path: Path, design: CommonDesign) -> None:
-    """Consent, instructions and debriefing of a design that lies at `path`, copied: the folder needs nothing outside itself."""
+    """Copy consent, instructions and debriefing of the design at `path`, so that the folder needs nothing outside itself."""
     for name in TEXTS:
         write_text(folder / layout.TEXTS_FOLDER / f"{name}.md", read_text(path, design, name))
 

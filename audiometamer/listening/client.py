@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from audiometamer.errors import AudioMetamerError
 
-_AGAIN = (502, 503, 504)  # sending the same later may help
-_BACK_OFF = 0.05  # s, before the first repetition; then twice as long each time
+_RETRY_STATUSES = (502, 503, 504)  # statuses after which a retry may help
+_BACK_OFF = 0.05  # s before the first retry; doubled each time
 _LONGEST_WAIT = 2.0
 
 
 class ServerError(AudioMetamerError):
-    """The server refused, or was not there for too long."""
+    """The server refused a request, or was unreachable for too long."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,11 @@ class ConfirmedMessage:
     Parameters
     ----------
     message : dict
-        As it was sent.
+        The message as it was sent.
     seconds : float
-        From the first attempt to the confirmation.
+        Time from the first attempt to the confirmation.
     attempts : int
+        Number of attempts.
     """
 
     message: dict[str, Any]
@@ -39,16 +40,16 @@ class ConfirmedMessage:
 
 
 class Client(AbstractContextManager["Client"]):
-    """What a page does to a server: ask for the session, load sounds, send messages until they are confirmed.
+    """Does what a page does: asks for the session, loads sounds, and sends messages until they are confirmed.
 
     Parameters
     ----------
     address : str
         ``http://host:port``.
     token : str
-        Of the listener.
+        Token of the listener.
     patience : float
-        Seconds to try a request again after no answer or a refusal that may pass. Default 60.
+        How long to retry a request that is not answered, or refused for a passing reason, in s. Default 60.
     """
 
     def __init__(self, address: str, token: str, *, patience: float = 60.0) -> None:
@@ -60,11 +61,11 @@ class Client(AbstractContextManager["Client"]):
         self.connection.close()
 
     def session(self) -> dict[str, Any]:
-        """All that a page needs."""
+        """Everything that a page needs."""
         return json.loads(self.request("GET", "/api/session")[0])
 
     def trial(self, number: int, *, waiting: bool) -> dict[str, Any] | None:
-        """A trial that is decided on the way; None if it depends on an answer that is not there yet."""
+        """An adaptive trial; None if it depends on an answer that has not been sent yet."""
         path = f"/api/trials/{number}" + ("?waiting" if waiting else "")
         return json.loads(self.request("GET", path)[0])["trial"]
 
@@ -77,21 +78,21 @@ class Client(AbstractContextManager["Client"]):
         return self.request("GET", f"/images/{stimulus}.png")[0]
 
     def send(self, message: dict[str, Any]) -> tuple[ConfirmedMessage, dict[str, Any]]:
-        """Send a message until it is confirmed; the confirmation, and what the server says with it."""
+        """Send a message until it is confirmed; the confirmed message, and the response."""
         start = time.perf_counter()
         body, attempts = self.request("POST", "/api/messages", message)
-        told = json.loads(body)
-        if told["kept"] != message["key"]:
-            raise ServerError(f"the server confirmed {told['kept']!r}, and {message['key']!r} was sent")
-        return ConfirmedMessage(message, time.perf_counter() - start, attempts), told
+        response = json.loads(body)
+        if response["kept"] != message["key"]:
+            raise ServerError(f"the server confirmed {response['kept']!r}, and {message['key']!r} was sent")
+        return ConfirmedMessage(message, time.perf_counter() - start, attempts), response
 
     def request(self, method: str, path: str, content: Any = None) -> tuple[bytes, int]:
-        """A request, again and again with longer and longer pauses; what came back, and after how many attempts.
+        """Send a request, with retries after longer and longer pauses; the response, and the number of attempts.
 
         Raises
         ------
         ServerError
-            If the server refuses for good, or does not answer for as long as there is patience.
+            If the server refuses for good, or does not answer within `patience`.
         """
         headers = {"Authorization": f"Bearer {self.token}"}
         body = None if content is None else json.dumps(content).encode()
@@ -103,17 +104,17 @@ class Client(AbstractContextManager["Client"]):
                 response = self.connection.getresponse()
                 received = response.read()
             except (OSError, http.client.HTTPException):
-                self.connection.close()  # the next request connects anew
+                self.connection.close()  # the next request reconnects
                 continue
             if response.status == 200:
                 return received, attempt
-            if response.status not in _AGAIN:
+            if response.status not in _RETRY_STATUSES:
                 raise ServerError(f"{method} {path}: {response.status} {received[:200].decode(errors='replace')}")
         raise ServerError(f"{method} {path}: no answer for {self.patience:g} s")
 
 
 def _attempts(patience: float) -> Iterator[int]:
-    """Numbers from 1, with pauses between them, until the patience is over."""
+    """Numbers of attempts, from 1, with pauses between them, until the patience is exhausted."""
     end, wait, attempt = time.monotonic() + patience, _BACK_OFF, 1
     while True:
         yield attempt

@@ -1,4 +1,4 @@
-"""Connections that cost little: who sends or reads too slowly is cut off, and who waits longest makes room for who comes."""
+"""Connections with deadlines: clients that send or read too slowly are cut off, and the slowest make room for new ones."""
 
 import asyncio
 import os
@@ -12,42 +12,42 @@ import h11
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-AT_ONCE = 2  # requests at work for each connection there is room for: those of ended connections count until they notice
-BACKLOG = 2048  # connections that wait to be taken
-SECONDS_FOR_REQUEST = 30.0  # from its first byte, or the connection, to its last byte; the page gives up after 20
-SECONDS_FOR_READING = 60.0  # in which a response must make progress, by as much as the system buffers
+REQUESTS_PER_CONNECTION = 2  # running requests for each possible connection: those of ended ones count until they notice
+BACKLOG = 2048  # connections that wait to be accepted
+SECONDS_FOR_REQUEST = 30.0  # from its first byte, or the connection, to its last byte; the page gives up after 20 s
+SECONDS_FOR_READING = 60.0  # in which a client must read as much of a response as the system buffers
 _MOST_CONNECTIONS = 4000
-_SPARE = 8  # files that are open now and then
-_EVERY = 65_536  # descriptors, where there is no limit
+_SPARE = 8  # files that are open temporarily
+_UNLIMITED = 65_536  # descriptors to count with where there is no limit
 
 
 def most_connections() -> int:
-    """How many connections there may be at once; each may have a file open, too, and as many may just have been taken.
+    """Maximum of concurrent connections, as each may also have a file open, and as many may just have been accepted.
 
-    The limit of this process is raised to what it is allowed.
+    Raises this process's limit of open files as far as allowed.
     """
     if os.name != "posix":
         return _MOST_CONNECTIONS
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # macOS says "unlimited" and has a limit
+    with suppress(ValueError, OSError):  # macOS reports "unlimited" and has a limit
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
-    allowed = _EVERY if soft == resource.RLIM_INFINITY else soft
+    allowed = _UNLIMITED if soft == resource.RLIM_INFINITY else soft
     used = sum(1 for _ in Path("/dev/fd").iterdir())
     return max(1, min(_MOST_CONNECTIONS, (allowed - used - _SPARE) // 3))
 
 
 class PatientServer(Server):
-    """A server at which many connections may wait to be taken, while few are taken in one go: those are not counted yet.
+    """A server with a long queue of connections, of which few are accepted in one go, as those are not counted yet.
 
     Parameters
     ----------
     config : uvicorn.Config
-        Of which ``backlog`` says how many are taken in one go.
+        Its ``backlog`` is the number of connections to accept in one go.
     ended : function
-        Called when no more requests are taken, and before the signal that ended it ends the process.
+        Called when no more requests are accepted, before the signal that stopped the server ends the process.
     """
 
     def __init__(self, config: Config, ended: Callable[[], None] = lambda: None) -> None:
@@ -65,29 +65,29 @@ class PatientServer(Server):
 
 
 class Connection(H11Protocol):
-    """A connection that is waited for as long as `SECONDS_FOR_REQUEST` and `SECONDS_FOR_READING` say.
+    """A connection with the deadlines `SECONDS_FOR_REQUEST` and `SECONDS_FOR_READING`.
 
-    Where there is no room for one more, the connection that has waited longest for its client is closed; the new one, if no other
-    waits. There is room for ``limit_concurrency`` / `AT_ONCE`.
+    Where there is no room for one more, the connection that has waited longest for its client is closed; if none is waiting, the
+    new one. There is room for ``limit_concurrency`` / `REQUESTS_PER_CONNECTION`.
     """
 
     def __init__(self, config: Config, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
-        self.waiting_since: float | None = None  # for the client to send, or to read; by the clock of the loop
+        self.waiting_since: float | None = None  # for the client to send or read; by the clock of the loop
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._await_request()
-        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency // AT_ONCE:
+        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency // REQUESTS_PER_CONNECTION:
             waiting = [one for one in self.connections if isinstance(one, Connection) and one.waiting_since is not None]
             longest = min(waiting, key=lambda one: (one is self, one.waiting_since))
-            self.connections.discard(longest)  # at once: it learns of its end only after others have come
+            self.connections.discard(longest)  # now: it learns of its end only after others have connected
             longest.transport.abort()
 
     def _should_upgrade(self) -> bool:
-        return False  # to whatever it is: it is a request like any other
+        return False  # to no other protocol: treat it as a request like any other
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop(self._deadline)
@@ -98,13 +98,13 @@ class Connection(H11Protocol):
         if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
             self._await_request()  # these are its first bytes
         super().data_received(data)
-        self._look()
+        self._update_deadline()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             self._await_reading()
-        self._look()
+        self._update_deadline()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -114,10 +114,10 @@ class Connection(H11Protocol):
         super().resume_writing()
         self._stop(self._reading)
         self._reading = None
-        self._look()
+        self._update_deadline()
 
-    def _look(self) -> None:
-        """Start or stop the deadline of a request, by how much of it has arrived."""
+    def _update_deadline(self) -> None:
+        """Start or stop the deadline of a request, depending on how much of it has arrived."""
         receiving = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
         if receiving and self._deadline is None:
             self._await_request()

@@ -12,25 +12,25 @@ from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.reading import read_unicode
-from audiometamer.io.toml_files import Problem, problems_raised, read_toml
+from audiometamer.io.toml_files import problems_raised, read_toml
+from audiometamer.io.toml_problems import Problem
 from audiometamer.listening.headphones import GAP_SECONDS
 from audiometamer.listening.sentences import Catalogue, read_catalogue, shipped_catalogue, shipped_file
-from audiometamer.listening.tables import LISTENER_COLUMNS
+from audiometamer.listening.tables import LISTENER_COLUMNS, NonNegativeInt
 from audiometamer.signals.presentation import PresentationSettings
 
 PositiveInt = Annotated[int, Meta(ge=1)]
-NonNegativeInt = Annotated[int, Meta(ge=0)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 Text = Annotated[str, Meta(min_length=1)]
 Words = list[Text]
 Identifier = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\Z")]
 Choice = Literal["typed", "choice", "abx", "odd-one-out"]
-INTERVALS: dict[str, int] = {"abx": 3, "odd-one-out": 3}  # sounds of one trial, one after the other
+INTERVALS: dict[str, int] = {"abx": 3, "odd-one-out": 3}  # number of sounds of one trial
 TEXTS = ("consent", "instructions", "debriefing")
 
 
 class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What a listener answers.
+    """The table ``answers``: how listeners respond.
 
     Parameters
     ----------
@@ -38,18 +38,18 @@ class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         A word of the list, typed; one of the list, chosen; whether the third sound is the first or the second; which of three
         sounds differs. The last two compare each metamer with its natural clip. Default "typed".
     of : {"word", "speaker"}
-        Default "word".
+        What is recognised. Default "word".
     list : str, optional
-        A text file with one possible answer on each line, as seen from the design's folder. Default: what the set's clips say.
+        Text file with one possible answer per line, relative to the design's folder. Default: the words of the set's clips.
     alternatives : int, optional
-        Of a choice: the right answer and others drawn from the list, so many in all. Default: the whole list.
+        Number of options of a choice: the right answer, and others drawn from the list. Default: the whole list.
     pictures : str, optional
-        Of a choice: a folder with ``<answer>.png`` for each possible answer.
+        For a choice: folder with ``<answer>.png`` for each possible answer.
     names : dict of str to str
-        What listeners see in the place of an answer. Default: the answer, with spaces for underscores.
+        Labels that listeners see in place of answers. Default: the answer, with spaces for underscores.
     equal : dict of str to list of str
         Words that count as an answer, as in ``two = ["too", "to"]``; where answers are typed, they need not be in the list.
-        Answers of the list among them count as one.
+        If several answers of the list are among them, these count as one.
     """
 
     kind: Choice = "typed"
@@ -61,12 +61,12 @@ class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     equal: dict[str, Words] = {}
 
     def display_name(self, answer: str) -> str:
-        """What listeners see in the place of an answer."""
+        """Label that listeners see in place of an answer."""
         return self.names.get(answer, answer.replace("_", " "))
 
     @property
     def counted(self) -> dict[str, str]:
-        """The words that count as another, and that other."""
+        """Words that count as another answer, and that answer."""
         return {word: answer for answer, words in self.equal.items() for word in words}
 
     def same(self, one: str, other: str) -> bool:
@@ -74,7 +74,7 @@ class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return not self.others(one, [other])
 
     def others(self, answer: str, answers: Iterable[str]) -> Words:
-        """Those of some answers that do not count as this one."""
+        """Those of some answers that do not count as `answer`."""
         counted = self.counted
         return [other for other in answers if counted.get(other, other) != counted.get(answer, answer)]
 
@@ -85,15 +85,15 @@ class SoundSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     Parameters
     ----------
     sample_rate : {44100, 48000}
-        Hz. Default 48000.
+        In Hz. Default 48000.
     bits : {16, 24}
         Default 24.
     level : float
-        RMS of every sound, dB re full scale. Default -30.
+        RMS of every sound, in dB re full scale. Default -30.
     peaks : {"lower", "stop"}
         Default "lower".
     ramp : float
-        ms. Default 10.
+        Duration of the ramps, ms. Default 10.
     """
 
     sample_rate: int = 48_000
@@ -113,10 +113,10 @@ class Images(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     Parameters
     ----------
     seconds : float
-        How long each is seen. Default 0.5.
+        How long each image is shown. Default 0.5.
     scale : int, optional
-        So many of the page's pixels (CSS) for one of the image, across and down; fewer where the window is too small. Default:
-        as many as fit 400 of them.
+        Size of a pixel of the image, in pixels of the page (CSS); smaller where the window is too small. Default: as large as
+        fits 400 pixels of the page.
     """
 
     seconds: Annotated[float, Meta(gt=0, le=60)] = 0.5
@@ -131,9 +131,9 @@ class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     test : {"huggins", "antiphase", "none"}
         Huggins pitch (Milne et al. 2021), or tones in antiphase (Woods et al. 2017). Default "huggins".
     trials : int
-        At most 1000. Default 6.
+        Number of trials, at most 1000. Default 6.
     minimum : int
-        So many right answers pass. Default 5.
+        Number of right answers needed to pass. Default 5.
     otherwise : {"stop", "continue"}
         What happens to a listener with fewer. Default "stop".
     """
@@ -145,16 +145,16 @@ class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Demonstration(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Trials without a word about the answer, that show whether the task is understood.
+    """Trials without feedback, which show whether the listener has understood the task.
 
     Parameters
     ----------
     trials : int
-        Default 12.
+        Number of trials. Default 12.
     conditions : {"natural", "all"}
-        Default "natural".
+        Conditions of its trials. Default "natural".
     minimum : int
-        So many right answers pass. Default 5.
+        Number of right answers needed to pass. Default 5.
     otherwise : {"stop", "continue"}
         What happens to a listener with fewer. Default "stop".
     """
@@ -171,14 +171,14 @@ class Breaks(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     Parameters
     ----------
     every : int, optional
-        After so many trials. Default: no rests.
+        Number of trials between rests. Default: no rests.
     """
 
     every: PositiveInt | None = None
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A question that is asked once.
+    """A question that is asked once, before or after the trials.
 
     Parameters
     ----------
@@ -188,11 +188,11 @@ class Question(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     kind : {"text", "number", "choice"}
         Default "text".
     options : list of str
-        Of a choice.
+        Options of a choice.
     required : bool
-        Default false.
+        Whether it must be answered. Default false.
     when : {"before", "after"}
-        The trials. Default "after".
+        Whether it is asked before or after the trials. Default "after".
     """
 
     name: Identifier
@@ -209,12 +209,12 @@ class Texts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     Parameters
     ----------
     consent, instructions, debriefing : str, optional
-        Markdown files, as seen from the design's folder. Default: short examples, which no ethics committee has seen.
+        Markdown files, relative to the design's folder. Default: short examples, which no ethics committee has seen.
     language : str
         Language of these examples and of the page's own sentences: ``en`` or ``de``. Default "en".
     sentences : str, optional
-        A file with the page's own sentences in another language, as seen from the design's folder: that of `audiometamer
-        experiment sentences`, translated. Default: those of `language`.
+        File with the page's own sentences in another language, relative to the design's folder: a translation of the output of
+        `audiometamer experiment sentences`. Default: those of `language`.
     """
 
     consent: str | None = None
@@ -230,7 +230,7 @@ class CompletionLinks(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     Parameters
     ----------
     finished, stopped : str, optional
-        Addresses (https), of Prolific for example: after the last trial, and after a failed check. Default: nowhere.
+        Addresses (https), of Prolific for example: after the last trial, and after a failed check. Default: none.
     """
 
     finished: str | None = None
@@ -238,18 +238,18 @@ class CompletionLinks(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What all designs have, whether trials are drawn beforehand or decided on the way.
+    """What all designs share, whether trials are drawn beforehand or adaptive.
 
     Parameters
     ----------
     title : str
-        As listeners see it.
+        Title that listeners see.
     listeners : int
-        How many lists are drawn.
+        Number of lists.
     seed : int
-        Random seed of every draw, which follows from a private key of the experiment too. Default 0.
+        Random seed of all draws, which also follow from a private key of the experiment. Default 0.
     sounds, headphones, breaks, questions, texts, completion
-        Tables of their own.
+        Tables of their own; see the structs.
     """
 
     title: Text
@@ -264,7 +264,7 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def answers(self) -> ResponseFormat:
-        """What a listener answers."""
+        """How listeners respond."""
         raise NotImplementedError
 
     @property
@@ -279,16 +279,16 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def gates(self) -> dict[str, Headphones | Demonstration]:
-        """Checks, by the kind of their trials: who does not pass may be stopped."""
+        """Checks that a listener must pass to continue, by the kind of their trials."""
         return {"headphones": self.headphones}
 
     @property
     def headphone_trials(self) -> int:
-        """How many trials the headphone check has."""
+        """Number of trials of the headphone check."""
         return 0 if self.headphones.test == "none" else self.headphones.trials
 
     def example(self, text: str) -> Path:
-        """The file of one of the texts, where the design names none."""
+        """File of the example for a text that the design does not name."""
         raise NotImplementedError
 
     @property
@@ -298,15 +298,21 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 D = TypeVar("D", bound=CommonDesign)
-DesignCheck = tuple[str, bool, str]  # a place, whether it is good, and the message if it is not
+DesignCheck = tuple[str, bool, str]  # a key of the design, whether its value is valid, and the message if it is not
 
 
-# Columns of the table of listeners that a question may not take.
-TAKEN = (*LISTENER_COLUMNS, "questionnaire", "list", "enrolled")
+# Columns of the table of listeners, after which no question may be named.
+RESERVED_COLUMNS = (*LISTENER_COLUMNS, "questionnaire", "list", "enrolled")
 
 
 def read_common(path: Path, kind: type[D], checks: Callable[[D], Iterable[DesignCheck]] = lambda _design: ()) -> D:
-    """Read a design of some kind and check what all of them have, and `checks`; raises as `read_design`."""
+    """Read a design of some kind, and check what all designs share and `checks`.
+
+    Raises
+    ------
+    AudioMetamerError
+        If it cannot be read; all that is wrong with it is named.
+    """
 
     def problems(design: D) -> Iterator[Problem]:
         yield from failed((*_common_checks(design), *checks(design)))
@@ -327,25 +333,29 @@ def read_common(path: Path, kind: type[D], checks: Callable[[D], Iterable[Design
 
 
 def failed(checks: Iterable[DesignCheck]) -> Iterator[Problem]:
-    """The problems of the checks that are not good."""
-    return (Problem(place, message) for place, good, message in checks if not good)
+    """The problems of the checks that fail."""
+    return (Problem(place, message) for place, valid, message in checks if not valid)
 
 
 def _common_checks(design: CommonDesign) -> Iterator[DesignCheck]:
-    """Places, whether they agree with the others, and what is to be said if they do not."""
+    """Whether keys of the design agree with each other."""
     for kind, gate in design.gates.items():
         yield f"{kind}.minimum", not gate.trials or gate.minimum <= gate.trials, (
             f"{gate.minimum} right answers of {gate.trials} trials cannot be reached"
         )  # fmt: skip
     for name in ("finished", "stopped"):
         address = getattr(design.completion, name)
-        yield f"completion.{name}", address is None or _is_https(address), f"{address!r} is no address that begins with https://"
+        yield (
+            f"completion.{name}",
+            address is None or _is_https(address),
+            f"{address!r} is not an address that begins with https://",
+        )
 
 
 def check_unique(values: Sequence[object]) -> tuple[bool, str]:
-    """Whether no value is there twice, and what is to be said if one is."""
-    twice = [value for value, n in Counter(values).items() if n > 1]
-    return not twice, f"{twice[0]!r} is there twice" if twice else ""
+    """Whether no value appears twice, and the message if one does."""
+    repeated = [value for value, n in Counter(values).items() if n > 1]
+    return not repeated, f"{repeated[0]!r} appears twice" if repeated else ""
 
 
 def _is_https(address: str) -> bool:
@@ -357,17 +367,17 @@ def _is_https(address: str) -> bool:
 
 
 def _check_question(question: Question, before: Sequence[Question]) -> None:
-    if question.name in TAKEN or question.name in [other.name for other in before]:
+    if question.name in RESERVED_COLUMNS or question.name in [other.name for other in before]:
         raise AudioMetamerError(f"name: {question.name!r} is taken; choose another")
     if (question.kind == "choice") != bool(question.options):
         raise AudioMetamerError(f"options: kind = {question.kind!r} {'needs' if not question.options else 'has no'} options")
-    good, message = check_unique(question.options)
-    if not good:
+    unique, message = check_unique(question.options)
+    if not unique:
         raise AudioMetamerError(f"options: {message}")
 
 
 def read_text(path: Path, design: CommonDesign, name: str) -> str:
-    """One of the texts of a design that lies at `path`, or the example for it."""
+    """Read one of the texts of the design at `path`, or the example for it."""
     file: str | None = getattr(design.texts, name)
     found = design.example(name) if file is None else path.parent / file
     try:
@@ -380,13 +390,13 @@ def read_text(path: Path, design: CommonDesign, name: str) -> str:
 
 
 def read_sentences(path: Path, design: CommonDesign) -> Catalogue:
-    """The page's own sentences of a design that lies at `path`."""
+    """Read the page's own sentences for the design at `path`."""
     named = design.texts.sentences
     return shipped_catalogue(design.texts.language) if named is None else read_catalogue(path.parent / named)
 
 
 def read_answer_list(path: Path) -> list[str]:
-    """The closed list of answers, in the order of the file."""
+    """Read the possible answers, in the order of the file."""
     try:
         lines = read_unicode(path).splitlines()
     except (OSError, ValueError) as error:
@@ -394,7 +404,7 @@ def read_answer_list(path: Path) -> list[str]:
     found = [line.strip() for line in lines if line.strip()]
     if not found:
         raise AudioMetamerError(f"{path} names no answer")
-    good, message = check_unique(found)
-    if not good:
+    unique, message = check_unique(found)
+    if not unique:
         raise AudioMetamerError(f"{path}: {message}")
     return found

@@ -1,4 +1,4 @@
-"""Who is analysed and who is not: rules that are stated before the answers are seen, and how many listeners each leaves out."""
+"""Exclusion of listeners: rules that are stated before the answers are seen, and how many listeners each of them excludes."""
 
 import re
 import statistics
@@ -10,18 +10,19 @@ from typing import Literal, Protocol, get_args
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, first_few, listeners_in_words
-from audiometamer.listening.tables import ListenerRow, TrialKind
+from audiometamer.listening.tables import ListenerRow
+from audiometamer.listening.trials import TrialKind
 
 HeadphoneResult = Literal["passed", "failed", "not completed", "not given", "no criterion"]
 _UNANSWERED = "no answers in the main part"
 _CHECK = "headphone check "
-_CHECKS: tuple[TrialKind, ...] = ("headphones", "demonstration")  # that a listener who leaves may break off
-# Reasons that the server or an earlier analysis gave
+_CHECKS: tuple[TrialKind, ...] = ("headphones", "demonstration")  # which a listener who leaves may not complete
+# Reasons given by the server or an earlier analysis
 _BY_RULE = re.compile(r"(headphones|demonstration|catch|reaction time|repeated): (?:[\d.]+ (?:of|ms)|the same)|(not finished)$")
 
 
 class TrialLike(Protocol):
-    """What rules look at in a trial, whatever it was of."""
+    """What the rules use of a trial, of any task."""
 
     @property
     def listener(self) -> str: ...
@@ -34,20 +35,20 @@ class TrialLike(Protocol):
 
 
 class ExclusionRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a listener must reach; None switches a rule off, and listeners without such trials pass it.
+    """Criteria for including a listener; None switches a rule off, and listeners without such trials pass it.
 
     Parameters
     ----------
     headphones : int or None
-        Correct trials of the headphone check; default 5 (of six, Woods et al. 2017).
+        Minimum of correct trials in the headphone check. Default 5 (of six, Woods et al. 2017).
     demonstration : int or None
-        Correct trials of the demonstration; default 5 (of twelve, Feather et al. 2023, online).
+        Minimum of correct trials in the demonstration. Default 5 (of twelve, Feather et al. 2023, online).
     catch : float or None
-        Proportion of catch trials correct; default 0.5.
+        Minimum proportion of correct catch trials. Default 0.5.
     finished : bool
-        Whether the last trial must have been answered; default False.
+        Whether the last trial must have been answered. Default False.
     fastest_ms : float or None
-        Shortest median reaction time in the main part, ms; default None.
+        Minimum of the median reaction time in the main part, ms. Default None.
     """
 
     headphones: int | None = 5
@@ -58,18 +59,18 @@ class ExclusionRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """A row of ``sample.tsv``: how many listeners came so far.
+    """A row of ``sample.tsv``: how many listeners reached a stage.
 
     Parameters
     ----------
     group : str
-        Group of listeners; empty: all.
+        Group of listeners; empty for all.
     stage : str
         ``enrolled``, ``started`` (gave an answer), ``finished``, ``excluded`` and ``excluded: RULE``, ``no answers in the main
         part``, ``analysed``; or ``headphone check RESULT``.
     count : int
     listeners : str
-        Who they are.
+        Their names.
     """
 
     group: str
@@ -80,144 +81,144 @@ class Stage(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ListenerOutcome:
-    """What became of a listener.
+    """Outcome of the rules for one listener.
 
     Parameters
     ----------
     listener : ListenerRow
-        With `excluded` and `reason` filled in.
+        The listener, with `excluded` and `reason` filled in.
     started, answered : bool
         Whether there is any answer, and one in the main part.
     failed : dict of str to str
-        What was found, by the rule that was not met, here or as the table of listeners has it.
-    here : frozenset of str
-        Which of these are not met by the trials at hand.
+        Findings by the rule that was failed, according to the trials or the table of listeners.
+    failed_here : frozenset of str
+        Those of these rules that the trials fail.
     headphones : str
-        How the headphone check went.
+        Result of the headphone check.
     """
 
     listener: ListenerRow
     started: bool
     answered: bool
     failed: dict[str, str]
-    here: frozenset[str]
+    failed_here: frozenset[str]
     headphones: HeadphoneResult
 
     @property
     def analysed(self) -> bool:
-        """Whether the listener's answers count."""
+        """Whether the listener is analysed."""
         return self.answered and not self.failed
 
 
 @dataclass(frozen=True)
 class Exclusions:
-    """What the rules make of the listeners.
+    """Outcomes of the rules for all listeners.
 
     Parameters
     ----------
-    standings : list of ListenerOutcome
-        One for each listener.
+    outcomes : list of ListenerOutcome
+        One outcome for each listener.
     rules : ExclusionRules
     enrolled : bool
-        Whether a table of listeners names all who were enrolled; else only those are known who answered.
+        Whether a table of listeners names all who were enrolled; otherwise only those who answered are known.
     notes : list of str
         Where the table of listeners and the trials disagree.
     """
 
-    standings: list[ListenerOutcome]
+    outcomes: list[ListenerOutcome]
     rules: ExclusionRules
     enrolled: bool = True
     notes: list[str] = field(default_factory=list)
 
     @property
     def listeners(self) -> list[ListenerRow]:
-        """All of them, with `excluded` and `reason` filled in."""
-        return [standing.listener for standing in self.standings]
+        """All listeners, with `excluded` and `reason` filled in."""
+        return [outcome.listener for outcome in self.outcomes]
 
     @property
     def kept(self) -> frozenset[str]:
-        """The names of those who are analysed: not excluded, with an answer in the main part."""
-        return frozenset(standing.listener.listener for standing in self.standings if standing.analysed)
+        """Names of the analysed listeners: those not excluded, with an answer in the main part."""
+        return frozenset(outcome.listener.listener for outcome in self.outcomes if outcome.analysed)
 
     @property
     def stages(self) -> list[Stage]:
-        """How many listeners came how far: all, then each group if there are any."""
+        """How many listeners reached each stage: all listeners, then each group if there are any."""
         groups = dict.fromkeys(listener.group for listener in self.listeners if listener.group)
         return [
             Stage(group, stage, len(names), ", ".join(names))
             for group in ("", *groups)
-            for stage, names in _stages([one for one in self.standings if group in ("", one.listener.group)]).items()
+            for stage, names in _stages([one for one in self.outcomes if group in ("", one.listener.group)]).items()
         ]
 
     @property
     def statement(self) -> str:
-        """Who was left out and why, in a sentence with counts."""
-        count = {stage: len(names) for stage, names in _stages(self.standings).items()}
+        """How many listeners were excluded and why, in one sentence."""
+        count = {stage: len(names) for stage, names in _stages(self.outcomes).items()}
         is_known = any(listener.finished is not None for listener in self.listeners)
-        why = list(self._why())
+        reasons = list(self._reasons())
         return "; ".join([
             f"{listeners_in_words(count['enrolled'])} enrolled, {count['started']} started" if self.enrolled
             else f"{listeners_in_words(count['started'])} with answers",
             f"{count['finished']} finished" if is_known else "finished: not recorded",
-            f"{count['excluded']} excluded: {'; '.join(why)}" if why else "none excluded",
+            f"{count['excluded']} excluded: {'; '.join(reasons)}" if reasons else "none excluded",
             *([f"{count[_UNANSWERED]} gave {_UNANSWERED}"] if count[_UNANSWERED] else []),
             f"{count['analysed']} analysed.",
         ])  # fmt: skip
 
-    def _why(self) -> Iterator[str]:
-        """How many listeners each rule excludes; its criterion where all of them miss it by the trials at hand."""
-        for rule, (words, criterion) in _words(self.rules).items():
-            excluded = [one for one in self.standings if rule in one.failed]
+    def _reasons(self) -> Iterator[str]:
+        """How many listeners each rule excludes; with its criterion where all of them fail it by their trials."""
+        for rule, (phrase, criterion) in _phrases(self.rules).items():
+            excluded = [one for one in self.outcomes if rule in one.failed]
             if excluded:
-                stated = criterion and all(rule in one.here for one in excluded)
-                yield f"{len(excluded)} {words}" + f" ({criterion})" * bool(stated)
-        if several := sum(len(one.failed) > 1 for one in self.standings):
+                stated = criterion and all(rule in one.failed_here for one in excluded)
+                yield f"{len(excluded)} {phrase}" + f" ({criterion})" * bool(stated)
+        if several := sum(len(one.failed) > 1 for one in self.outcomes):
             yield f"{several} of these for more than one reason"
 
     @property
     def details(self) -> list[str]:
-        """What else a reader needs of the sample: headphone check, and sizes of groups."""
-        checks = {stage: len(names) for stage, names in _stages(self.standings).items() if stage.startswith(_CHECK)}
-        told = ", ".join(f"{n} {stage.removeprefix(_CHECK)}" for stage, n in checks.items())
-        if checks == {f"{_CHECK}not given": len(self.standings)}:
-            told = "not given"
-        lines = [f"Headphone check: {told}."]
-        unfinished = [one.listener.listener for one in self.standings if one.analysed and one.listener.finished is False]
+        """What else a reader needs to know of the sample: headphone check, and sizes of groups."""
+        checks = {stage: len(names) for stage, names in _stages(self.outcomes).items() if stage.startswith(_CHECK)}
+        results = ", ".join(f"{n} {stage.removeprefix(_CHECK)}" for stage, n in checks.items())
+        if checks == {f"{_CHECK}not given": len(self.outcomes)}:
+            results = "not given"
+        lines = [f"Headphone check: {results}."]
+        unfinished = [one.listener.listener for one in self.outcomes if one.analysed and one.listener.finished is False]
         if unfinished:
             lines.append(f"Analysed, though not finished: {listeners_in_words(len(unfinished))} ({listener_names(unfinished)}).")
         groups = {group: 0 for listener in self.listeners if (group := listener.group)}
-        for standing in self.standings if groups else ():
-            groups[standing.listener.group] = groups.get(standing.listener.group, 0) + standing.analysed
+        for outcome in self.outcomes if groups else ():
+            groups[outcome.listener.group] = groups.get(outcome.listener.group, 0) + outcome.analysed
         if groups:
             lines.append("Analysed by group: " + group_sizes(groups) + ".")
         return lines
 
 
 def listener_names(names: Sequence[str]) -> str:
-    """Some listeners' names, and how many more there are."""
+    """The names of some listeners, and how many more there are."""
     return first_few(names, 10)
 
 
 def group_sizes(groups: Mapping[str, int]) -> str:
-    """Groups with how many are in each."""
+    """Groups with their sizes."""
     return ", ".join(f"{group or 'without a group'} {n}" for group, n in groups.items())
 
 
-def _stages(standings: Sequence[ListenerOutcome]) -> dict[str, list[str]]:
-    """The names of those who came to each stage; rules and results of the headphone check only where there are any."""
-    rules = dict.fromkeys(rule for one in standings for rule in one.failed)
-    checks = [check for check in get_args(HeadphoneResult) if any(one.headphones == check for one in standings)]
+def _stages(outcomes: Sequence[ListenerOutcome]) -> dict[str, list[str]]:
+    """Names of the listeners who reached each stage; rules and results of the headphone check only where there are any."""
+    rules = dict.fromkeys(rule for one in outcomes for rule in one.failed)
+    checks = [check for check in get_args(HeadphoneResult) if any(one.headphones == check for one in outcomes)]
     reached = {
-        "enrolled": standings,
-        "started": [one for one in standings if one.started],
-        "finished": [one for one in standings if one.listener.finished],
-        "excluded": [one for one in standings if one.failed],
-        **{f"excluded: {rule}": [one for one in standings if rule in one.failed] for rule in rules},
-        _UNANSWERED: [one for one in standings if not one.failed and not one.answered],
-        "analysed": [one for one in standings if one.analysed],
-        **{f"{_CHECK}{check}": [one for one in standings if one.headphones == check] for check in checks},
+        "enrolled": outcomes,
+        "started": [one for one in outcomes if one.started],
+        "finished": [one for one in outcomes if one.listener.finished],
+        "excluded": [one for one in outcomes if one.failed],
+        **{f"excluded: {rule}": [one for one in outcomes if rule in one.failed] for rule in rules},
+        _UNANSWERED: [one for one in outcomes if not one.failed and not one.answered],
+        "analysed": [one for one in outcomes if one.analysed],
+        **{f"{_CHECK}{check}": [one for one in outcomes if one.headphones == check] for check in checks},
     }
-    return {stage: [one.listener.listener for one in those] for stage, those in reached.items()}
+    return {stage: [one.listener.listener for one in outcomes] for stage, outcomes in reached.items()}
 
 
 def exclude(
@@ -227,28 +228,29 @@ def exclude(
     *,
     persons: Mapping[str, str] | None = None,
 ) -> Exclusions:
-    """Apply the rules.
+    """Apply the rules of exclusion.
 
     Parameters
     ----------
     trials : sequence of TrialLike
         `audiometamer.listening.tables.TrialRow`, or the like.
     listeners : iterable of ListenerRow
-        What is known of them beyond their trials: who was excluded by the experimenter, and the headphone check of those whose
-        trials do not hold it. Default: nothing.
+        What is known beyond the trials: listeners whom the experimenter excluded, and headphone checks that the trials lack.
+        Default: nothing.
     rules : ExclusionRules, optional
+        Default: the defaults of `ExclusionRules`.
     persons : mapping of str to str, optional
-        By listener, who they are: of several listeners who are the same person, the first with answers in the main part stays.
+        Person of each listener: of several listeners who are the same person, the first with answers in the main part is kept.
 
     Returns
     -------
     Exclusions
-        A listener who fails several rules counts under each of them, and once in the total.
+        Outcomes; a listener who fails several rules counts under each of them, and once in the total.
 
     Raises
     ------
     AudioMetamerError
-        If nobody is left.
+        If no listener is left.
     """
     rules = rules or ExclusionRules()
     by_listener: dict[str, list[TrialLike]] = defaultdict(list)
@@ -258,30 +260,30 @@ def exclude(
     known, notes = _matched(table, list(by_listener))
     whole = {kind: max((_count(own, kind)[1] for own in by_listener.values()), default=0) for kind in _CHECKS}
     first: dict[str, str] = {}  # by person
-    standings = []
+    outcomes = []
     for one in known:
         own = by_listener[one.listener]
         same = None
         if (person := (persons or {}).get(one.listener)) and _has_answered(own):
             same = first.setdefault(person, one.listener)
-        standings.append(_standing(one, own, rules, whole, same=same))
-    found = Exclusions(standings, rules, bool(table), notes)
+        outcomes.append(_outcome(one, own, rules, whole, same=same))
+    found = Exclusions(outcomes, rules, bool(table), notes)
     if not found.kept:
         raise AudioMetamerError(f"nobody is left to be analysed: {found.statement}")
     return found
 
 
 def _matched(table: Sequence[ListenerRow], answered: Sequence[str]) -> tuple[list[ListenerRow], list[str]]:
-    """The listeners of the table, under the names that their trials have, and those who only have trials; and notes."""
+    """The listeners of the table, named as in their trials, and those who only have trials; and notes about both."""
     names = {listener.listener for listener in table}
     absent: dict[str, list[str]] = defaultdict(list)
     for name in answered:
         if name not in names:
             absent[name.casefold()].append(name)
-    known, renamed, notes, there = [], list[str](), list[str](), {*answered}
+    known, renamed, notes, present = [], list[str](), list[str](), {*answered}
     for listener in table:
         same = absent.get(listener.listener.casefold(), [])
-        if listener.listener not in there and len(same) == 1:
+        if listener.listener not in present and len(same) == 1:
             absent.pop(listener.listener.casefold())
             renamed.append(f"{listener.listener} for {same[0]}")
             known.append(msgspec.structs.replace(listener, listener=same[0]))
@@ -304,24 +306,26 @@ def _has_answered(trials: Iterable[TrialLike]) -> bool:
     return any(trial.kind == "main" for trial in trials)
 
 
-def _standing(
+def _outcome(
     listener: ListenerRow, trials: Sequence[TrialLike], rules: ExclusionRules, whole: Mapping[TrialKind, int], *, same: str | None
 ) -> ListenerOutcome:
-    """What becomes of a listener.
+    """The outcome for a listener.
 
-    `whole` is how many trials each check has; one that was broken off is not failed. `same` is the first listener who is the
-    same person.
+    `whole` is the number of trials of each check; one that was not completed is not failed. `same` is the first listener who is
+    the same person.
     """
     answered = _has_answered(trials)
     counts = {kind: _count(trials, kind) for kind in (*_CHECKS, "catch")}
     if not counts["headphones"][1] and listener.headphones_correct is not None:
         counts["headphones"] = (listener.headphones_correct, listener.headphones_trials or 0)
     broken_off = {kind for kind in _CHECKS if 0 < counts[kind][1] < whole[kind] and not answered}
-    told = _told(listener) if listener.excluded else {}
-    here = {rule: words for rule, words in _failed(trials, counts, listener, rules) if rule not in broken_off or rule in told}
+    recorded = _recorded(listener) if listener.excluded else {}
+    here = {
+        rule: finding for rule, finding in _failed(trials, counts, listener, rules) if rule not in broken_off or rule in recorded
+    }
     if same not in (None, listener.listener):
         here["repeated"] = f"repeated: the same person as listener {same}"
-    failed = here | told
+    failed = here | recorded
     check: HeadphoneResult = "passed"
     if "headphones" in failed:
         check = "failed"
@@ -336,8 +340,8 @@ def _standing(
     return ListenerOutcome(row, bool(trials), answered, failed, frozenset(here), check)
 
 
-def _told(listener: ListenerRow) -> dict[str, str]:
-    """Why the table of listeners excludes somebody, by rule; what no check of ours says is the experimenter's."""
+def _recorded(listener: ListenerRow) -> dict[str, str]:
+    """Why the table of listeners excludes a listener, by rule; a reason that is none of ours is the experimenter's."""
     found: dict[str, list[str]] = defaultdict(list)
     for part in filter(None, listener.reason.split("; ")):
         match = _BY_RULE.match(part)
@@ -348,15 +352,15 @@ def _told(listener: ListenerRow) -> dict[str, str]:
 def _failed(
     trials: Sequence[TrialLike], counts: Mapping[TrialKind, tuple[int, int]], listener: ListenerRow, rules: ExclusionRules
 ) -> Iterator[tuple[str, str]]:
-    """Each rule that is not met, and what was found."""
+    """Each failed rule, and the finding."""
     catch_least = None if rules.catch is None else rules.catch * counts["catch"][1]
     least: dict[TrialKind, float | None] = {
         "headphones": rules.headphones, "demonstration": rules.demonstration, "catch": catch_least,
     }  # fmt: skip
     for kind, needed in least.items():
-        right, of = counts[kind]
-        if of and needed is not None and right < needed:
-            yield kind, f"{kind}: {right} of {of} right"
+        right, total = counts[kind]
+        if total and needed is not None and right < needed:
+            yield kind, f"{kind}: {right} of {total} right"
     if rules.finished and listener.finished is False:
         yield "finished", "not finished"
     times = [trial.reaction_time_ms for trial in trials if trial.kind == "main" and trial.reaction_time_ms is not None]
@@ -365,13 +369,13 @@ def _failed(
 
 
 def _count(trials: Iterable[TrialLike], kind: TrialKind) -> tuple[int, int]:
-    """How many are right, of how many."""
+    """Number of correct trials of a kind, and of all."""
     right = [trial.correct for trial in trials if trial.kind == kind]
     return sum(right), len(right)
 
 
-def _words(rules: ExclusionRules) -> dict[str, tuple[str, str]]:
-    """By rule, the words under which listeners are counted, and the criterion; empty if the rule is off."""
+def _phrases(rules: ExclusionRules) -> dict[str, tuple[str, str]]:
+    """By rule, the phrase under which excluded listeners are counted, and the criterion; empty if the rule is off."""
     return {
         "experimenter": ("by the experimenter", ""),
         "headphones": ("at the headphone check", "" if rules.headphones is None else f"fewer than {rules.headphones} right"),

@@ -1,4 +1,4 @@
-"""Sounds that only a listener with headphones can tell apart: three intervals, one of which is different."""
+"""Headphone checks: three intervals, one of which only a listener with headphones can identify."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,11 @@ def huggins(right: int, *, sample_rate: int, rms: float, seed: int) -> Stereo:
     Parameters
     ----------
     right : int
-        The interval with the pitch, from 1.
+        Interval with the pitch, from 1.
     sample_rate : int
-        Hz.
+        In Hz.
     rms : float
-        Of each interval in each ear; full scale is 1.
+        RMS of each interval in each ear; full scale is 1.
     seed : int
 
     Returns
@@ -42,7 +42,7 @@ def huggins(right: int, *, sample_rate: int, rms: float, seed: int) -> Stereo:
 def antiphase(right: int, *, sample_rate: int, rms: float, seed: int) -> Stereo:
     """Three tones of 200 Hz, one 6 dB softer; one of the two others is in antiphase between the ears (Woods et al. 2017).
 
-    Over loudspeakers the antiphase tone cancels and seems the softest. Tones last 1 s with 100 ms ramps; 0.5 s lie between them.
+    Over loudspeakers the antiphase tone cancels and sounds softest. Tones last 1 s with 100 ms ramps; 0.5 s lie between them.
     Parameters and result as `huggins`; `right` is the softest, `rms` that of the two others.
     """
     time = np.arange(round(_SECONDS * sample_rate)) / sample_rate
@@ -55,7 +55,7 @@ def antiphase(right: int, *, sample_rate: int, rms: float, seed: int) -> Stereo:
 
 
 def _joined(intervals: list[NDArray[np.float64]], levels: list[float], *, sample_rate: int, ramp: float) -> Stereo:
-    """Ramped, each at its level, with silence between them; `ramp` in seconds."""
+    """The intervals ramped, each at its level, with silence between them; `ramp` in seconds."""
     rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(round(ramp * sample_rate)) + 0.5) / round(ramp * sample_rate))
     pieces = []
     for sound, level in zip(intervals, levels, strict=True):

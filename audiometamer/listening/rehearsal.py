@@ -1,4 +1,4 @@
-"""A whole experiment with simulated listeners at once, against a server of its own: are all answers there, and how fast."""
+"""Rehearsals: many simulated listeners take part in an experiment concurrently, and every confirmed answer must be on disk."""
 
 import os
 import subprocess
@@ -27,38 +27,38 @@ from audiometamer.listening.simulated import take_part
 from audiometamer.listening.store import Store
 
 SERVE_COMMAND = (*COMMAND, "experiment", "serve")
-_PATIENCE = 60.0  # s for a message to be confirmed, and for each time that the server is killed
-_MOST_SECONDS_ALIVE = 1.0  # of a server that is to be killed
+_PATIENCE = 60.0  # s for a message to be confirmed, and more for each kill of the server
+_MAX_SECONDS_ALIVE = 1.0  # of a server before it is killed
 
 
 class RehearsalReport(NamedTuple):
-    """What came of a rehearsal.
+    """Results of a rehearsal.
 
     Parameters
     ----------
     ends : dict of str to int
-        How many listeners finished, and were stopped.
+        Number of listeners who finished, and who were stopped.
     confirmed : int
-        Answers that the server confirmed.
+        Number of answers that the server confirmed.
     lost : int
-        Of these, those that are not on disk as they were sent.
-    twice : int
-        Trials with more than one answer of a listener.
-    again : int
+        Confirmed answers that are not on disk as they were sent.
+    duplicates : int
+        Trials with more than one answer from the same listener.
+    retried : int
         Messages that took more than one attempt.
     kills : int
-        How often the server was killed and started again.
+        How often the server was killed and restarted.
     milliseconds : dict of str to float
-        From sending an answer to its confirmation: ``median``, ``99 %`` and ``longest``.
+        Time from sending an answer to its confirmation: ``median``, ``99 %`` and ``longest``.
     seconds : float
-        Of the whole.
+        Duration of the rehearsal.
     """
 
     ends: dict[str, int]
     confirmed: int
     lost: int
-    twice: int
-    again: int
+    duplicates: int
+    retried: int
     kills: int
     milliseconds: dict[str, float]
     seconds: float
@@ -78,44 +78,45 @@ def rehearse(
     serve: Sequence[str] = SERVE_COMMAND,
     report: Callable[[float, str], None] = lambda _done, _message: None,
 ) -> RehearsalReport:
-    """Let simulated listeners take part at once; their answers go into a new folder, not to those of real listeners.
+    """Let simulated listeners take part concurrently; their answers go into a new folder, apart from those of real listeners.
 
     Parameters
     ----------
     experiment : Experiment
     out : path
-        For ``answers.db``.
+        Folder for ``answers.db``.
     reply : Responder
-        How they answer; see `audiometamer.listening.simulated`.
+        How the listeners answer; see `audiometamer.listening.responders`.
     listeners : int
-        At most as many as there are lists.
+        Number of listeners, at most the number of lists.
     seed : int
-        Of their answers. Default 0.
+        Random seed of their answers. Default 0.
     pace : float
-        So many times the reaction time is waited before each answer. Default 0: none.
+        Pause before each answer, in reaction times. Default 0.
     load : bool
-        Load every sound, or image, before it is answered. Default True.
+        Whether to load every sound, or image, before answering. Default True.
     chromium : str, optional
-        The browser, where listeners go through the page itself; see `audiometamer.listening.browser`. Default: they talk to the
-        server without a page.
+        Browser in which listeners use the page itself; see `audiometamer.listening.browser`. Default: they talk to the server
+        without a page.
     kills : int
-        So often, at random moments, the server is killed (SIGKILL) and started again. Default 0.
+        How often the server is killed (SIGKILL) at random moments and restarted. Default 0.
     serve : sequence of str
-        The command that serves it, with its folder, ``--answers`` and ``--port`` after it. Default: `experiment serve`.
+        Command that serves the experiment, to which its folder, ``--answers`` and ``--port`` are added. Default:
+        `experiment serve`.
     report : function of float and str, optional
-        Called with the share of answers that are confirmed (of listeners who ended, where nobody knows how many answers there
-        will be), and words.
+        Called with the proportion of answers that are confirmed (in adaptive experiments, of listeners who have ended), and a
+        message.
 
     Raises
     ------
     AudioMetamerError
-        If `out` has answers, there are fewer lists, or the server does not start.
+        If `out` holds answers already, there are fewer lists, or the server does not start.
     """
     database = out / DATABASE
     if database.exists():
         raise AudioMetamerError(f"{database} exists; nothing is overwritten: choose another --out")
     if listeners > (n := len(experiment.lists.listeners)):
-        raise AudioMetamerError(f"{listeners} listeners are wanted, and there are {n} lists")
+        raise AudioMetamerError(f"{listeners} listeners were requested, and there are {n} lists")
     make_folder(out)
     store = Store(database, experiment)
     tokens = [store.enrol(group="simulated") for _ in range(listeners)]
@@ -139,21 +140,21 @@ def rehearse(
 
 
 class _Crowd:
-    """Threads, one for each listener, and what they tell."""
+    """The simulated listeners, a thread for each, and what was confirmed to them."""
 
     def __init__(self, listeners: int, expected: int | None, report: Callable[[float, str], None]) -> None:
         self.listeners, self.expected, self.report = listeners, expected, report
         self.lock = threading.Lock()
         self.answers: list[tuple[int, ConfirmedMessage]] = []
-        self.again = 0
+        self.retried = 0
         self.ends: Counter[str] = Counter()
 
     def confirmed(self, listener: int) -> Callable[[ConfirmedMessage], None]:
-        """What a listener calls for every message that was confirmed."""
+        """A function that a listener calls for every confirmed message."""
 
         def note(one: ConfirmedMessage) -> None:
             with self.lock:
-                self.again += one.attempts > 1
+                self.retried += one.attempts > 1
                 if one.message["kind"] == "answer":
                     self.answers.append((listener, one))
                     n = len(self.answers)
@@ -167,12 +168,12 @@ class _Crowd:
             self.ends[how] += 1
 
     def browse(self, addresses: Sequence[str], reply: Responder, *, program: str, seed: int, pace: float) -> None:
-        """Windows of a browser instead of threads."""
+        """Let all listeners use windows of one browser instead of threads."""
         reports = [self.confirmed(number) for number in range(1, len(addresses) + 1)]
         self.ends.update(browser.take_part_in_browser(addresses, reply, program=program, seed=seed, pace=pace, reports=reports))
 
     def run(self, take: Callable[[int], None], n: int) -> None:
-        """Wait for all; the first error of one of them is raised when all have ended."""
+        """Run all listeners to their end, then raise the first error of one of them."""
         with ThreadPoolExecutor(n, thread_name_prefix="listener") as threads:
             running = [threads.submit(take, k) for k in range(n)]
         for one in running:
@@ -180,19 +181,19 @@ class _Crowd:
 
 
 def _result(crowd: _Crowd, experiment: Experiment, database: Path, *, kills: int, seconds: float) -> RehearsalReport:
-    """Hold what was confirmed against what is on disk."""
+    """Compare what was confirmed with what is on disk."""
     kept = read_answers(database, experiment)
-    there = {(one.listener, a.trial): a for one in kept.enrolled for a in kept.answers(one.listener)}
+    stored = {(one.listener, a.trial): a for one in kept.enrolled for a in kept.answers(one.listener)}
     trials = Counter((one.listener, a.trial) for one in kept.enrolled for a in kept.answers(one.listener))
-    lost = sum(not _is_kept(one.message, there.get((listener, one.message["trial"]))) for listener, one in crowd.answers)
+    lost = sum(not _is_kept(one.message, stored.get((listener, one.message["trial"]))) for listener, one in crowd.answers)
     waited = np.array([1000 * one.seconds for _, one in crowd.answers])
     times = {"median": np.median(waited), "99 %": np.quantile(waited, 0.99), "longest": waited.max()}
     return RehearsalReport(
         ends=dict(crowd.ends),
         confirmed=len(crowd.answers),
         lost=lost,
-        twice=sum(n > 1 for n in trials.values()),
-        again=crowd.again,
+        duplicates=sum(n > 1 for n in trials.values()),
+        retried=crowd.retried,
         kills=kills,
         milliseconds={name: float(value) for name, value in times.items()},
         seconds=seconds,
@@ -205,7 +206,7 @@ def _is_kept(message: Mapping[str, object], answer: AnswerMessage | None) -> boo
 
 
 class _Server(AbstractContextManager["_Server"]):
-    """A server in a process of its own, on this machine, that can be killed and started again."""
+    """A server in a process of its own, on this machine, that can be killed and restarted."""
 
     def __init__(self, folder: Path, database: Path, serve: Sequence[str]) -> None:
         self.start: Callable[[int], subprocess.Popen[str]] = lambda port: start_server(folder, database, port=port, serve=serve)
@@ -219,7 +220,7 @@ class _Server(AbstractContextManager["_Server"]):
 
     @contextmanager
     def killed(self, times: int, generator: np.random.Generator) -> Iterator[None]:
-        """While this lasts, it is killed so often, each time up to `_MOST_SECONDS_ALIVE` after it takes requests."""
+        """While this lasts, it is killed so often, each time up to `_MAX_SECONDS_ALIVE` after it takes requests."""
         over = threading.Event()
         thread = threading.Thread(target=self._kill, args=(times, generator, over), name="killer")
         thread.start()
@@ -231,7 +232,7 @@ class _Server(AbstractContextManager["_Server"]):
 
     def _kill(self, times: int, generator: np.random.Generator, over: threading.Event) -> None:
         for _ in range(times):
-            if over.wait(_MOST_SECONDS_ALIVE * generator.random()):
+            if over.wait(_MAX_SECONDS_ALIVE * generator.random()):
                 return
             self.process.kill()
             self.process.communicate()

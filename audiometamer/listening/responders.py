@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Responder(Protocol):
-    """What a listener answers to a sound, and after how many ms."""
+    """What a listener answers to a stimulus, and after how many ms."""
 
     def __call__(self, stimulus: str, options: Sequence[str], generator: np.random.Generator) -> tuple[str, float]: ...
 
@@ -29,22 +29,22 @@ class Responder(Protocol):
 class SimulatedListener:
     """A listener with a chosen accuracy in each condition.
 
-    With probability `guesses` the answer is drawn from all options, whatever was heard; otherwise it is right with the
-    probability of the condition, and one of the wrong options if not. Reaction times are log-normal.
+    With probability `guesses` the answer is drawn from all options, whatever the stimulus (a lapse); otherwise it is right with
+    the probability of the condition, and one of the wrong options if not. Reaction times are log-normal.
 
     Parameters
     ----------
     key : mapping of str to KeyEntry
-        Of the experiment.
+        Key of the experiment.
     accuracy : mapping of str to float
-        By ``<model>/<layer>``, ``<layer>``, ``natural`` or ``headphones``; the first that fits counts. Default: 0.5 everywhere,
-        but 1 for natural clips and headphones.
+        By ``<model>/<layer>``, ``<layer>``, ``natural`` or ``headphones``; the first that matches counts. Default: 0.5, but 1 for
+        natural clips and headphones.
     guesses : float
-        Default 0.02.
+        Lapse rate. Default 0.02.
     reaction_time_ms : float
-        Median. Default 1500.
+        Median reaction time. Default 1500.
     spread : float
-        Standard deviation of its natural logarithm. Default 0.4.
+        Standard deviation of the reaction time's natural logarithm. Default 0.4.
     """
 
     key: Mapping[str, KeyEntry]
@@ -73,7 +73,7 @@ class SimulatedListener:
         return answer, self.reaction_time_ms * math.exp(self.spread * float(generator.standard_normal()))
 
     def expected(self, entry: KeyEntry) -> float:
-        """The accuracy of a condition, before guesses."""
+        """The accuracy of a condition, without lapses."""
         named = [name for name in _names(entry) if name in self.accuracy]
         return self.accuracy[named[0]] if named else _DEFAULTS.get(_names(entry)[0], 0.5)
 
@@ -82,7 +82,7 @@ _DEFAULTS = {"natural": 1.0, "headphones": 1.0}
 
 
 def _names(entry: KeyEntry) -> list[str]:
-    """By what an accuracy may be given, the most special first; a natural clip that stands in for a metamer is natural."""
+    """Names under which an accuracy may be given, the most specific first; a natural clip in place of a metamer is natural."""
     if entry.missing:
         return ["natural"]
     if isinstance(entry.condition, ConditionKey):
@@ -92,16 +92,16 @@ def _names(entry: KeyEntry) -> list[str]:
 
 @dataclass(frozen=True)
 class NetworkListener:
-    """A network as listener: of the possible answers, the one that it takes the sound for most of all.
+    """A network as listener: it gives the possible answer that it ranks highest.
 
-    It passes the headphone check, which is not for it.
+    It passes the headphone check, which is not meant for it.
 
     Parameters
     ----------
     key : mapping of str to KeyEntry
-        Of the experiment.
+        Key of the experiment.
     rankings : mapping of str to sequence of str
-        By sound, the labels of the network, the likeliest first; see `rankings_by`.
+        Labels of the network by sound, the most likely first; see `rankings_by`.
     """
 
     key: Mapping[str, KeyEntry]
@@ -116,7 +116,7 @@ class NetworkListener:
 
 
 def rankings_by(model: "Model", experiment: Experiment) -> dict[str, list[str]]:
-    """What a model takes each sound of an experiment for, from the very files that listeners hear.
+    """A model's ranking of its labels for each sound of an experiment, from the very files that listeners hear.
 
     Parameters
     ----------
@@ -126,12 +126,12 @@ def rankings_by(model: "Model", experiment: Experiment) -> dict[str, list[str]]:
     Returns
     -------
     dict of str to list of str
-        By sound, its labels, the likeliest first.
+        Labels by sound, the most likely first.
 
     Raises
     ------
     AudioMetamerError
-        If sounds are compared rather than recognised, or the model has no labels for what is asked.
+        If sounds are compared rather than recognised, or the model has no labels for the task.
     """
     import torch
 
@@ -150,22 +150,22 @@ def rankings_by(model: "Model", experiment: Experiment) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class IdealListener:
-    """A listener who knows what a trial is that was decided on the way, from the answers on disk.
+    """A listener who knows what an adaptive trial is, from the database of answers.
 
     It passes the headphone check. Reaction times are log-normal.
 
     Parameters
     ----------
     experiment : Experiment
-        With a course.
+        Experiment with an adaptive sequence.
     database : path
-        Where the server keeps the answers.
+        Database of the server.
     probability : function of DecidedTrial
-        Of the right answer.
+        Probability of the right answer.
     reaction_time_ms : float
-        Median. Default 1500.
+        Median reaction time. Default 1500.
     spread : float
-        Standard deviation of its natural logarithm. Default 0.4.
+        Standard deviation of the reaction time's natural logarithm. Default 0.4.
     """
 
     experiment: Experiment

@@ -1,4 +1,4 @@
-"""The experimenter's page: who is how far, and what was answered in each condition. Plain HTML without scripts."""
+"""The experimenter's page: progress of the listeners, and results by condition. Plain HTML without scripts."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,18 +12,18 @@ TABLES = (TRIALS, LISTENERS, EVENTS, PARTICIPANTS)
 
 
 def results_page(title: str, answers: ReceivedAnswers | None, *, refused: bool = False, root: str = "") -> str:
-    """A page that asks for the secret and, where there are answers to be shown, shows them.
+    """A page that asks for the secret and shows the answers, if there are any to show.
 
     Parameters
     ----------
     title : str
-        Of the experiment.
+        Title of the experiment.
     answers : ReceivedAnswers or None
     refused : bool
         Whether the secret was wrong. Default False.
     root : str
-        Where the server's root is as seen from the page, which may lie under any path of a proxy: ``../`` in the address of a
-        table. Default: beside the page.
+        The server's root relative to the page, which may lie under any path of a proxy: ``../`` in the address of a table.
+        Default: the folder of the page.
     """
     downloads = "".join(f'<button formaction="{root}results/{table}">Download {table}</button>' for table in TABLES)
     wrong = '<p role="alert">This is not the secret of this experiment.</p>' if refused else ""
@@ -55,9 +55,9 @@ def results_page(title: str, answers: ReceivedAnswers | None, *, refused: bool =
 def _shown(answers: ReceivedAnswers) -> str:
     enrolled = answers.enrolled
     states = Counter("excluded" if one.excluded is not None else _state(answers, one) for one in enrolled)
-    told = ", ".join(f"{states[state]} {state}" for state in ("finished", "excluded", "under way", "not started"))
+    counted = ", ".join(f"{states[state]} {state}" for state in ("finished", "excluded", "under way", "not started"))
     lists = len(answers.experiment.lists.listeners)
-    counts = f"{listeners_in_words(len(enrolled))} enrolled for {lists} lists: {told}; {answers.total} answers"
+    counts = f"{listeners_in_words(len(enrolled))} enrolled for {lists} lists: {counted}; {answers.total} answers"
     return f"""<p>{counts}</p>
 {"".join(f'<p role="note">{escape(notice)}</p>' for notice in answers.notices)}
 {_main_trials(answers)}
@@ -67,7 +67,7 @@ def _shown(answers: ReceivedAnswers) -> str:
 
 
 def _main_trials(answers: ReceivedAnswers) -> str:
-    """What was answered in each condition; where trials are decided on the way, there are none."""
+    """Results by condition; adaptive experiments have none."""
     if answers.experiment.adaptive is not None:
         return ""
     columns = ("condition", "answers", "right", "natural clip instead")
@@ -75,15 +75,15 @@ def _main_trials(answers: ReceivedAnswers) -> str:
 
 
 def _conditions(trials: Iterable[TrialRow]) -> list[list[object]]:
-    """Of the listeners' main trials, each condition's number and how many were right."""
-    heard, right, missing = Counter[str](), Counter[str](), Counter[str]()
+    """Number of main trials in each condition, and how many were answered correctly."""
+    number, right, missing = Counter[str](), Counter[str](), Counter[str]()
     for trial in trials:
         if trial.kind == "main":
             name = trial.layer if trial.seed is None else f"{trial.model} {trial.layer}, seed {trial.seed}"
-            heard[name] += 1
+            number[name] += 1
             right[name] += trial.correct
             missing[name] += trial.missing
-    return [[name, n, f"{100 * right[name] / n:.0f} %", missing[name]] for name, n in sorted(heard.items())]
+    return [[name, n, f"{100 * right[name] / n:.0f} %", missing[name]] for name, n in sorted(number.items())]
 
 
 def _listeners(answers: ReceivedAnswers) -> list[list[object]]:
@@ -91,24 +91,24 @@ def _listeners(answers: ReceivedAnswers) -> list[list[object]]:
     for one, row in zip(answers.enrolled, answers.listeners, strict=True):
         headphones = f"{row.headphones_correct} of {row.headphones_trials}" if row.headphones_trials else "not given"
         rows.append([
-            one.listener, one.list, one.group, _how_far(answers, one), headphones, f"{row.practice_correct} right",
+            one.listener, one.list, one.group, _progress(answers, one), headphones, f"{row.practice_correct} right",
             row.reason or _state(answers, one),
         ])  # fmt: skip
     return rows
 
 
 def _state(answers: ReceivedAnswers, one: EnrolledListener) -> str:
-    """How far a listener has come who was not excluded."""
+    """Progress of a listener who was not excluded."""
     if one.finished is not None:
         return "finished"
     return "under way" if answers.answers(one.listener) else "not started"
 
 
-def _how_far(answers: ReceivedAnswers, one: EnrolledListener) -> str:
-    n, course = len(answers.answers(one.listener)), answers.experiment.adaptive
-    if course is None:
+def _progress(answers: ReceivedAnswers, one: EnrolledListener) -> str:
+    n, sequence = len(answers.answers(one.listener)), answers.experiment.adaptive
+    if sequence is None:
         return f"{n} of {len(answers.experiment.trials(one.list))}"
-    return f"{n} ({100 * course.progress(one.list, answers.completed(one.listener)):.0f} %)"
+    return f"{n} ({100 * sequence.progress(one.list, answers.completed(one.listener)):.0f} %)"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -1,4 +1,4 @@
-"""The page's own sentences: a TOML file for each language, English and German among them; users may bring their own."""
+"""The page's own sentences: a TOML file for each language; English and German are included, users may add their own."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from audiometamer.io.toml_files import parse_toml
 
 TEXTS_FOLDER = Path(__file__).parent / "texts"  # a folder for each language
 _SENTENCES = "sentences.toml"
-_ORIGINAL = "en"  # whose keys and placeholders all others must have
+_ORIGINAL = "en"  # all others must have its keys and placeholders
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _PLACEHOLDER = re.compile(r"\{(.*?)\}")
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -26,9 +26,9 @@ class Catalogue(NamedTuple):
     Parameters
     ----------
     language : str
-        As browsers name it (BCP 47): ``de``, ``pt-BR``.
+        Language tag (BCP 47), as in ``de`` or ``pt-BR``.
     sentences : dict of str to str
-        By key, as in ``buttons.begin``; whole screens are Markdown. What the page fills in stands in braces.
+        By key, as in ``buttons.begin``; whole screens are Markdown. Placeholders stand in braces.
     """
 
     language: str
@@ -36,12 +36,12 @@ class Catalogue(NamedTuple):
 
     @property
     def rendered(self) -> dict[str, str]:
-        """The sentences as the page takes them: whole screens as HTML."""
+        """The sentences as the page needs them: whole screens as HTML."""
         return {key: html_of(text) if _is_screen(key) else text for key, text in self.sentences.items()}
 
 
 def html_of(text: str) -> str:
-    """Markdown as HTML; tags in it are shown, not followed."""
+    """Render Markdown as HTML; tags in it are shown as text."""
     return str(_MARKDOWN.render(text))
 
 
@@ -55,7 +55,7 @@ def shipped() -> list[str]:
 
 
 def shipped_file(language: str) -> Path:
-    """The sentences of a language of `shipped`; raises if it is none of these."""
+    """The sentences of a shipped language; raises if it is not shipped."""
     if language not in shipped():
         raise AudioMetamerError(
             f"{language!r} is not shipped; {' and '.join(shipped())} are. For another, translate what `audiometamer experiment "
@@ -66,7 +66,7 @@ def shipped_file(language: str) -> Path:
 
 @cache
 def shipped_catalogue(language: str) -> Catalogue:
-    """The sentences of a language of `shipped`; raises if it is none of these."""
+    """The sentences of a shipped language; raises if it is not shipped."""
     return read_catalogue(shipped_file(language))
 
 
@@ -76,7 +76,7 @@ def read_catalogue(path: Path) -> Catalogue:
     Raises
     ------
     AudioMetamerError
-        If it cannot be read or lacks something; all that is wrong with it is named.
+        If it cannot be read or is incomplete; all problems are named.
     """
     try:
         content = parse_toml(read_unicode(path))
@@ -103,7 +103,7 @@ def _problems_of_language(language: object) -> Iterator[str]:
 
 
 def _problems(sentences: Mapping[str, Any], path: Path) -> Iterator[str]:
-    """What a file lacks, or has beyond the English one."""
+    """Differences in keys and placeholders from the English file."""
     if path == shipped_file(_ORIGINAL):
         return
     original = shipped_catalogue(_ORIGINAL).sentences

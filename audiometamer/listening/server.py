@@ -11,7 +11,7 @@ import uvicorn
 from audiometamer.errors import AudioMetamerError
 from audiometamer.listening import folder as layout
 from audiometamer.listening.app import create_app
-from audiometamer.listening.connections import AT_ONCE, Connection, PatientServer, most_connections
+from audiometamer.listening.connections import REQUESTS_PER_CONNECTION, Connection, PatientServer, most_connections
 from audiometamer.listening.enrolment import FREE_AFTER
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.newcomers import Service
@@ -34,31 +34,32 @@ def serve(
     proxies: Sequence[str] = (),
     started: Callable[[str], None] = lambda _address: None,
 ) -> None:
-    """Run an experiment until it is interrupted.
+    """Serve an experiment until interrupted.
 
     Parameters
     ----------
     experiment : Experiment
     host : str
-        Default 127.0.0.1: this machine alone.
+        Interface to bind. Default 127.0.0.1: this machine only.
     port : int
-        0: any that is free. Default 8000.
+        Port; 0 for any free one. Default 8000.
     open_to : {"prolific", "mturk", "anyone"}, optional
+        Service whose participants need no link of their own. Default: none.
     free_after : float
-        Minutes, see `Store`. Default `FREE_AFTER`.
+        Minutes; see `Store`. Default `FREE_AFTER`.
     rate, signed : optional
         See `create_app`.
     database : path, optional
-        Default: ``answers.db`` in the experiment's folder.
+        Database of answers. Default: ``answers.db`` in the experiment's folder.
     proxies : sequence of str
         Addresses or networks of proxies whose ``X-Forwarded-For`` is trusted. Default: none.
     started : function of str, optional
-        Called with the address once requests are taken.
+        Called with the address once requests are accepted.
 
     Raises
     ------
     AudioMetamerError
-        If the database cannot be used, or the address is taken.
+        If the database cannot be used, or the address is in use.
     """
     repeats = RepeatFilter()
     with closing(Store(database or experiment.folder / layout.DATABASE, experiment, free_after=free_after)) as store:
@@ -69,7 +70,7 @@ def serve(
         most = most_connections()
         config = uvicorn.Config(
             app, http=Connection, ws="none", log_config=log_settings(repeats), access_log=False, server_header=False,
-            proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies), limit_concurrency=AT_ONCE * most,
+            proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies), limit_concurrency=REQUESTS_PER_CONNECTION * most,
             backlog=1 + most // 8, timeout_keep_alive=30, timeout_graceful_shutdown=5,
         )  # fmt: skip
         server = PatientServer(config, ended=store.close)
@@ -81,14 +82,14 @@ def serve(
 
 
 def address_at(host: str, port: int) -> str:
-    """As browsers take it: an address of IPv6 stands in brackets."""
+    """URL of a host and a port; an IPv6 address is put in brackets."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that takes connections.
+    """A listening socket.
 
-    Its protocol is named: asyncio turns Nagle's algorithm off for no other, and every confirmation would take 40 ms more.
+    Its protocol is given explicitly: otherwise asyncio leaves Nagle's algorithm on, which delays every confirmation by 40 ms.
     """
     try:
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
@@ -99,7 +100,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise AudioMetamerError(f"cannot serve at {host} port {port}: {_reason(error)}") from error
     try:
         if os.name == "posix":
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # to start again at once at the same address
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # to restart immediately at the same address
         listening.bind(address)
         listening.listen()
     except OSError as error:

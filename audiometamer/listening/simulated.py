@@ -15,10 +15,10 @@ from audiometamer.listening.responders import Responder
 
 
 class _Trials(AbstractContextManager["_Trials"]):
-    """The trials of a session; those that are decided on the way are asked for ahead, as the page does."""
+    """The trials of a session; adaptive ones are requested ahead of time, as the page does."""
 
     def __init__(self, client: Client, session: Mapping[str, Any]) -> None:
-        self.client, self.drawn, self.course = client, session["trials"], session.get("course", False)
+        self.client, self.drawn, self.adaptive = client, session["trials"], session.get("course", False)
         self.other = Client(client.address, client.token, patience=client.patience)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="ahead")
         self.ahead: dict[int, Future[dict[str, Any] | None]] = {}
@@ -35,12 +35,12 @@ class _Trials(AbstractContextManager["_Trials"]):
         known = ahead.result() if ahead is not None and ahead.done() else None
         trial = known or self.client.trial(number, waiting=True)
         if trial is None:
-            raise ServerError(f"the server tells no trial {number}, and says that it is not over")
+            raise ServerError(f"the server has no trial {number}, and says that the experiment is not over")
         return trial
 
     def look_ahead(self, number: int) -> None:
-        """While the trial before is heard."""
-        if self.course and number > len(self.drawn):
+        """Request a trial while the one before is played."""
+        if self.adaptive and number > len(self.drawn):
             self.ahead = {number: self.thread.submit(self.other.trial, number, waiting=False)}
 
 
@@ -53,7 +53,7 @@ def take_part(
     load: bool = True,
     report: Callable[[ConfirmedMessage], None] = lambda _: None,
 ) -> str:
-    """Go through an experiment, from wherever the listener is, to its end.
+    """Take part in an experiment, from wherever the listener is, to its end.
 
     Parameters
     ----------
@@ -61,13 +61,13 @@ def take_part(
     reply : Responder
         `SimulatedListener`, `NetworkListener`, or `IdealListener`.
     seed : int
-        Of the answers.
+        Random seed of the answers.
     pace : float
-        So many times the reaction time is waited before each answer. Default 0: none.
+        Pause before each answer, in reaction times. Default 0.
     load : bool
-        Load every sound, or image, before it is answered. Default True.
+        Whether to load every sound, or image, before answering. Default True.
     report : function of ConfirmedMessage
-        Called for every message that was confirmed.
+        Called for every confirmed message.
 
     Returns
     -------
@@ -78,9 +78,9 @@ def take_part(
     state = session["state"]
 
     def send(message: dict[str, Any]) -> dict[str, Any]:
-        confirmed, told = client.send(message)
+        confirmed, response = client.send(message)
         report(confirmed)
-        return told
+        return response
 
     shown = session["task"]["images"] is not None
     forms: dict[str, dict[str, Any]] = {"browser": {"agent": "simulated"}, "consent": {}} | ({} if shown else {"level": {}})
@@ -108,19 +108,19 @@ def _key() -> str:
 
 
 def form_message(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
-    """A form as a page sends it."""
+    """A form, as a page sends it."""
     return {"kind": "form", "key": _key(), "form": name, "content": dict(content)}
 
 
 def _replies(questions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Something for each question."""
+    """A reply to each question."""
     return {
         q["name"]: q["options"][0] if q["kind"] == "choice" else 30 if q["kind"] == "number" else "simulated" for q in questions
     }
 
 
 def answer_message(trial: Mapping[str, Any], answer: str, milliseconds: float) -> dict[str, Any]:
-    """An answer as a page sends it, given now; the trial as the page knows it."""
+    """An answer that is given now to a trial, as a page sends it."""
     answered = datetime.now(UTC)
     return {
         "kind": "answer", "key": _key(), "trial": trial["trial"], "stimulus": trial["stimulus"], "answer": answer,

@@ -3,22 +3,21 @@
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.tables import nearest, read_table, write_table
 from audiometamer.listening.identity import composed
+from audiometamer.listening.messages import Timestamp
+from audiometamer.listening.trials import TrialKind
 from audiometamer.models.inputs import NATURAL
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TrialKind = Literal["headphones", "practice", "demonstration", "catch", "main"]
-Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
 NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 

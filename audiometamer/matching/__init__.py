@@ -1,5 +1,6 @@
 """The generic core: losses, optimisers, stopping rules, domains, the loop; knows no audio, no models, no files."""
 
+from audiometamer.io.fingerprints import named
 from audiometamer.matching.loop import Match, StopSynthesis, match
 from audiometamer.matching.losses import (
     gram,
@@ -29,6 +30,7 @@ __all__ = [
     "gram",
     "half_squared_error",
     "match",
+    "named",
     "rectified",
     "relative_l2",
     "relative_l2_with_roots",

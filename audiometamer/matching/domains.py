@@ -1,4 +1,4 @@
-"""What is synthesised: where it starts, what it may be, how it is kept there."""
+"""Domains: the kinds of signals that are synthesised, where they start and within which bounds they stay."""
 
 import math
 from collections.abc import Sequence
@@ -20,24 +20,24 @@ class Domain(Protocol):
     """
 
     def start(self, shape: Sequence[int], *, seeds: Sequence[int], dtype: torch.dtype, device: torch.device | str) -> Tensor:
-        """A random first signal for each seed, [shape=(seeds, *shape)]."""
+        """A random start for each seed, [shape=(seeds, *shape)]."""
         ...
 
     def project(self, signals: Tensor) -> Tensor:
-        """The nearest signals of the domain, [shape=(batch, ...)]; differentiation never passes through here."""
+        """The nearest signals within the domain, [shape=(batch, ...)]; no gradient passes through this."""
         ...
 
     def signals(self, parameters: Tensor) -> Tensor:
-        """Signals from what is stepped in their place, [shape=(batch, ...)] both; differentiation passes through here."""
+        """Signals as a function of the parameters that are stepped, [shape=(batch, ...)] both; gradients pass through this."""
         ...
 
     def as_written(self, signals: Tensor) -> Tensor:
-        """Signals [shape=(batch, ...)] rounded as their files are, in float32."""
+        """Signals [shape=(batch, ...)] in float32, rounded as in their files."""
         ...
 
 
 def check_domain(domain: object) -> None:
-    """Raise if something is no `Domain`: a class of one in the place of an instance, for example."""
+    """Raise unless an object is a `Domain`, and not a class of one."""
     parts = ("start", "project", "signals", "as_written")
     if isinstance(domain, type) or not all(callable(getattr(domain, part, None)) for part in parts):
         raise AudioMetamerError(
@@ -47,22 +47,22 @@ def check_domain(domain: object) -> None:
 
 
 def _generator(seed: int) -> torch.Generator:
-    """Of a seed of any size: torch's own, on a CPU, looks at the lower 32 bits only, so the others are folded into them."""
+    """A generator for a seed of any size: torch's, on a CPU, ignores all but the lower 32 bits, so the others are folded in."""
     high, low = divmod(seed, 2**32)
-    return torch.Generator().manual_seed(low ^ (high * 0x9E3779B9 % 2**32))  # odd: no two `high` give the same
+    return torch.Generator().manual_seed(low ^ (high * 0x9E3779B9 % 2**32))  # odd, so no two values of `high` give the same
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Signals bounded from below and above, started from normal noise.
+    """Signals bounded from below and above, started from Gaussian noise.
 
-    The noise of a signal depends on its own seed only and is drawn on the CPU in float64, so it is the same for every batch,
+    The noise of a signal depends on its seed only and is drawn on the CPU in float64, so that it is the same for every batch,
     layer, device and dtype.
 
     Parameters
     ----------
     mean, deviation : float, or tuple of them
-        Of the noise; a tuple has one for each place in the last dimension.
+        Mean and standard deviation of the noise; a tuple has one value for each place in the last dimension.
     low, high : float
         Bounds; may be infinite.
     """
@@ -74,7 +74,7 @@ class Gaussian:
 
     @classmethod
     def within(cls, bounds: tuple[float, float]) -> "Gaussian":
-        """Bounded signals, started from their middle with a twentieth of their range, as `Image` is; unbounded from N(0, 1)."""
+        """Signals started in the middle of their bounds, spread by a twentieth of their range; from N(0, 1) if unbounded."""
         low, high = bounds
         if not math.isfinite(high - low):
             return cls(low=low, high=high)
@@ -113,9 +113,9 @@ class Image(Gaussian):
     Parameters
     ----------
     mean, deviation, low, high : float
-        As of `Gaussian`.
+        As for `Gaussian`.
     steps : int
-        From black to white, of the files. Default: of 16 bits.
+        Number of steps from black to white in files. Default: that of 16 bits.
     """
 
     mean: float = 0.5
@@ -132,17 +132,17 @@ class Image(Gaussian):
 
 @dataclass(frozen=True)
 class Features(Gaussian):
-    """Real features, of nodes of a graph for example, started from the moments of a reference (Xu et al. 2025)."""
+    """Real features, such as those of the nodes of a graph, started from the moments of a reference (Xu et al. 2025)."""
 
     @classmethod
     def like(cls, reference: Tensor, *, per_feature: bool = False) -> Self:
-        """Those that start with the mean and the standard deviation of a reference, and are unbounded.
+        """Unbounded features that start with the mean and the standard deviation of a reference.
 
         Parameters
         ----------
         reference : Tensor [shape=(..., features)]
         per_feature : bool
-            Whether every feature has its own moments. Default: all share theirs.
+            Whether every feature has its own moments. Default False: all share theirs.
         """
         values = reference.detach().double()
         if not per_feature:
@@ -153,17 +153,17 @@ class Features(Gaussian):
 
 @dataclass(frozen=True)
 class BinaryFeatures(Gaussian):
-    """Features that are 0 or 1, a fixed share of each signal's being 1 (Xu et al. 2025).
+    """Features that are 0 or 1, with a fixed fraction of ones in each signal (Xu et al. 2025).
 
-    What is stepped is a latent number z for each, from standard normal noise. The largest z give the ones, and the gradient
-    passes as if the signal were sigmoid(slope · z).
+    A latent number z is stepped for each, from standard normal noise. The largest z give the ones, and the gradient is that of
+    sigmoid(slope · z).
 
     Parameters
     ----------
     fraction : float
-        Of ones, rounded to a whole number of them. Default 0.5.
+        Fraction of ones, rounded to a whole number of them. Default 0.5.
     slope : float
-        Of the sigmoid's argument; more lets fewer z near the threshold move. Default 1.
+        Slope of the sigmoid's argument; the steeper, the fewer z near the threshold move. Default 1.
 
     Raises
     ------
@@ -182,7 +182,7 @@ class BinaryFeatures(Gaussian):
 
     @classmethod
     def like(cls, reference: Tensor, *, slope: float = 1.0) -> Self:
-        """Those with as many ones as a reference [shape=(...)] of zeros and ones."""
+        """Features with as many ones as a reference [shape=(...)] of zeros and ones."""
         if not ((reference == 0) | (reference == 1)).all():
             raise AudioMetamerError("the reference is not binary: it has values other than 0 and 1")
         return cls(fraction=float(reference.double().mean()), slope=slope)

@@ -1,4 +1,4 @@
-"""Gradients where the caller has turned them off."""
+"""Gradients inside a caller's `no_grad` or `inference_mode`."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def with_gradients(function: _F) -> _F:
-    """A function, or generator function, that runs with gradients, even under `no_grad` and `inference_mode`."""
+    """Make a function, or generator function, run with gradients even under `no_grad` and `inference_mode`."""
     return torch.inference_mode(False)(torch.enable_grad()(function))
 
 

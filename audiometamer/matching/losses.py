@@ -1,4 +1,4 @@
-"""How far activations are from their target: one number for each example of a batch."""
+"""Losses: how far activations are from their target, one number for each signal of a batch."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,7 +9,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.complex_values import as_real
 from audiometamer.matching.straight_through import straight_through_relu
 
-# A batch of activations: one layer's, or several layers' by name.
+# Activations of a batch: of one layer, or of several by name.
 Activations = Tensor | Mapping[str, Tensor]
 Loss = Callable[[Activations, Activations], Tensor]
 Transform = Callable[[Tensor], Tensor]
@@ -76,21 +76,21 @@ def _signed_root(x: Tensor, offset: float) -> Tensor:
 
 
 def rectified(loss: Loss, margin: float, *, straight_through: bool = False) -> Loss:
-    """A loss on activations before their ReLU, for a target after it.
+    """Make a loss on activations before their ReLU, for a target after it.
 
-    Where the target is above zero, a unit that is silent counts by how far it is below zero, which the ReLU would hide; or, with
-    a straight-through ReLU, as zero, with a gradient all the same. Where the target is zero, being below zero is no error, but
-    for a margin: a gradient that ends at zero would leave silent units on the verge, half of them a little active, and a
-    verdict asks for their ranks.
+    Where the target is above zero, a silent unit counts by how far it is below zero, which the ReLU would hide; with a
+    straight-through ReLU it counts as zero, but still has a gradient. Where the target is zero, only what is above minus the
+    margin is an error: a gradient that ended at zero would leave silent units on the verge, half of them slightly active, and a
+    verdict looks at ranks.
 
     Parameters
     ----------
     loss : callable
-        Of the rectified activations.
+        Loss on rectified activations.
     margin : float
-        As a fraction of the target's mean.
+        Margin as a fraction of the target's mean.
     straight_through : bool
-        Default False.
+        Whether silent units that should be active count as zero. Default False.
     """
 
     def rectified_loss(activations: Activations, target: Activations) -> Tensor:
@@ -117,14 +117,14 @@ def half_squared_error(activations: Activations, target: Activations) -> Tensor:
 
 
 def transformed(transform: Transform, loss: Loss = relative_l2) -> Loss:
-    """A loss on a function of the activations, such as `time_average` or `gram`.
+    """Make a loss on a function of the activations, such as `time_average` or `gram`.
 
     Parameters
     ----------
     transform : callable
         Tensor [shape=(batch, ...)] to Tensor [shape=(batch, ...)].
     loss : callable
-        Compares what the transform gives. Default `relative_l2`.
+        Loss on the transformed activations. Default `relative_l2`.
     """
 
     def transformed_loss(activations: Activations, target: Activations) -> Tensor:
@@ -154,14 +154,14 @@ def gram(activations: Tensor) -> Tensor:
 
 
 def weighted(weights: Mapping[str, float], loss: Loss = relative_l2) -> Loss:
-    """A weighted sum of one loss over several layers.
+    """Make a weighted sum of one loss over several layers.
 
     Parameters
     ----------
     weights : mapping of str to float
-        By layer; the layers named here are those that the activations must hold.
+        Weights by layer; the activations must hold these layers.
     loss : callable
-        Of one layer. Default `relative_l2`.
+        Loss of one layer. Default `relative_l2`.
     """
 
     def weighted_loss(activations: Activations, target: Activations) -> Tensor:
@@ -172,12 +172,12 @@ def weighted(weights: Mapping[str, float], loss: Loss = relative_l2) -> Loss:
 
 
 def combined(losses: Mapping[str, Loss]) -> Loss:
-    """The mean of a loss for each of several layers.
+    """Make the mean of a loss for each of several layers.
 
     Parameters
     ----------
     losses : mapping of str to callable
-        By layer; each compares one layer.
+        Losses by layer; each compares one layer.
     """
 
     def combined_loss(activations: Activations, target: Activations) -> Tensor:

@@ -37,7 +37,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Halving:
-    """A step size that halves every `every` steps: 1, 1/2, 1/4, …  (Feather et al. 2023: every 3000 of 24,000)."""
+    """A step size that is halved every `every` steps (Feather et al. 2023: every 3000 of 24,000)."""
 
     initial: float = 1.0
     every: int = 3000
@@ -64,7 +64,7 @@ class NormalizedDescent:
     Parameters
     ----------
     schedule : callable
-        Step number to step size η; the L2 norm of a step without momentum.
+        Number of the step to step size η, the L2 norm of a step without momentum.
     momentum : float
         Factor on the previous step's direction. Default 0 (Feather et al. 2023).
     """
@@ -90,9 +90,9 @@ class Adam:
     Parameters
     ----------
     schedule : callable
-        Step number to step size.
+        Number of the step to step size.
     betas : tuple of float
-        Decay of the first and second moment. Default (0.9, 0.999).
+        Decay rates of the first and second moment. Default (0.9, 0.999).
     epsilon : float
         Added to the root of the second moment. Default 1e-8.
     """
@@ -198,5 +198,5 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _norm(x: Tensor) -> Tensor:
-    """L2 norm of each example, shaped to divide the batch."""
+    """L2 norm of each signal, shaped to divide the batch."""
     return x.flatten(1).norm(dim=1).view(-1, *[1] * (x.ndim - 1))

@@ -7,19 +7,19 @@ from torch import Tensor
 def straight_through(value: Tensor, surrogate: Tensor) -> Tensor:
     """The forward value of one expression with the gradient of another.
 
-    Written with ordinary operations, so that forward-mode derivatives, compilation and double backward work as well.
+    Written with ordinary operations, so that forward-mode derivatives, compilation and double backward work too.
 
     Parameters
     ----------
     value : Tensor [shape=(...)]
-        What the result equals.
+        Value of the result.
     surrogate : Tensor [shape=(...)]
-        What the result is differentiated as.
+        Expression whose gradient the result has.
 
     Returns
     -------
     Tensor [shape=(...)]
-        surrogate + (value − surrogate), the bracket held constant; equal to `value` up to rounding of the larger of the two.
+        surrogate + (value − surrogate), the bracket held constant; equals `value` up to rounding of the larger of the two.
     """
     return surrogate + (value - surrogate).detach()
 
@@ -30,9 +30,9 @@ def straight_through_relu(x: Tensor, slope: float = 1.0) -> Tensor:
     Parameters
     ----------
     x : Tensor [shape=(...)]
-        What the ReLU was given.
+        Input of the ReLU.
     slope : float
-        Of the gradient below zero. Default 1: the identity's (Feather et al. 2023, at the matched layer only).
+        Slope of the gradient below zero. Default 1: that of the identity (Feather et al. 2023, at the matched layer only).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What is known of one metamer: everything needed to make it again, and everything that shows it is one."""
+"""The evidence of a metamer: everything needed to make it again, and everything that shows it is one."""
 
 import platform
 
@@ -12,23 +12,28 @@ from audiometamer.version import __version__
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One attempt at a metamer: how, from which noise, how far it came, its loss on the way.
+    """One attempt at a metamer: how it was made, from which noise, and its loss on the way.
 
     Parameters
     ----------
     attempt : str
-        Its name in the method.
+        Name of the attempt in its method.
     start_seed : int or None
-        Seed of the noise it began from; None if it continued an earlier attempt.
+        Seed of the noise that it started from; None if it continued an earlier attempt.
     steps : int
+        Number of steps taken.
     outcome : str
+        ``finished``, or why it stopped early.
     snr_db : float or None
-        At the wanted layer; None is infinite.
-    loss_steps, losses : list
+        SNR at the requested layer, in dB; None is infinite.
+    loss_steps : list of int
+        Steps at which the loss was recorded.
+    losses : list of float
+        The loss at those steps.
     continues : int or None
-        The attempt whose signal it continued, from 0; None if it began from noise, and in records of version 0.1.
+        Index of the attempt whose signal it continued; None if it started from noise, and in records of version 0.1.
     layer : str or None
-        The layer that it matched in the place of the wanted one.
+        The layer that it matched in place of the requested one.
     """
 
     attempt: str
@@ -57,40 +62,43 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings : Settings
     verdict : Verdict
     similarity : dict of str to dict of str to float
-        Layer to metric to value, at every layer that the model lists, not only the matched one. An infinite SNR is None.
-    tries : list of Try
+        Metric values by layer and metric, at every layer that the model lists, not only the matched one. An infinite SNR is None.
+    tries : list of AttemptRecord
+        All attempts.
     kept : int
-        Which of them gave the signal, from 0.
+        Index of the attempt whose signal was kept.
     seconds : float
-        Of synthesis; a batch's time is shared equally among its signals.
+        Duration of the synthesis; a batch's time is shared equally among its signals.
     rms, peak : float
-        Of the signal.
+        RMS and largest absolute value of the signal.
     sample_rate : int or None
-        Hz; None for what is not a sound.
+        Sample rate in Hz; None unless the signal is a sound.
     clip_notices : list of str
+        What was done to the clip when it was read, and doubts about it.
     device, dtype : str
+        What it was computed on, and in which precision.
     versions : dict of str to str
+        Versions of audiometamer, torch and Python.
     tf32, compiled : bool
         How the steps were computed; see `synthesize`.
     domain : str
-        What the signal is: ``Waveform``, ``Image``, or another class of `audiometamer.matching.domains`.
-    probabilities : dict of str to list
-        By task: the probability of the clip's label, and that of the metamer's.
+        What the signal is: ``Waveform`` (saved as a WAV), ``Image`` (a PNG), or the name of the domain's class (an array).
+    probabilities : dict of str to tuple of float
+        Probability of the clip's label and of the metamer's, by task.
     classes : dict of str to int
-        By task: the number of labels that the network chooses from.
+        Number of labels that the network chooses from, by task.
     limits : list of str
         Limits stated in the model's card.
     judged_by : str or None
-        SHA-256 of the null distribution and the labels that the verdict is based on; see
-        `audiometamer.metamers.criteria.judge_sha256`.
-        None in records of version 0.1.
-    earlier_verdicts : list of Judged
+        SHA-256 of the null distribution and the labels that the verdict is based on, as of
+        `audiometamer.metamers.criteria.judge_sha256`; None in records of version 0.1.
+    earlier_verdicts : list of EarlierVerdict
         Verdicts by earlier null distributions or labels, oldest first.
     source : ClipSource or None
         The file that the clip was read from, and which part of it; None if it was given as samples or activations.
     signal_sha256, original_sha256 : str
-        SHA-256 of the files of the signal and of the original, or given target, beside it. Empty until it is saved, and in
-        records of version 0.2 and earlier.
+        SHA-256 of the files of the signal and of the original, or given target. Empty until it is saved, and in records of
+        version 0.2 and earlier.
     """
 
     settings: Settings
@@ -120,5 +128,5 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def versions() -> dict[str, str]:
-    """Of audiometamer and of what it computes with."""
+    """Versions of audiometamer, torch and Python."""
     return {"audiometamer": __version__, "torch": str(torch.__version__), "python": platform.python_version()}

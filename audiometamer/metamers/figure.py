@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MAX_POINTS = 3000
 _LEGEND = (
     "Each row below: a metamer of the original\nat one layer of the model and, here,\n"
-    "each unit of that layer: its activation\nby the metamer against that by the original.\n"
+    "the activation of each unit of that layer:\nmetamer against original.\n"
     "On the line: the layer cannot tell them apart."
 )
 
@@ -89,9 +89,9 @@ def draw_figure(model: Model, metamers: Sequence[Metamer], path: Path) -> None:
     Parameters
     ----------
     model : Model
-        Of sounds or images.
+        The model that made them; it takes sounds or images.
     metamers : sequence of Metamer
-        Of one clip, or one given target.
+        Metamers of one clip, or of one given target.
     path : path
 
     Raises
@@ -112,7 +112,14 @@ def can_draw(model: Model) -> bool:
 def draw_signals(model: Model, signals: Sequence[Tensor], axes: "Iterable[Axes]") -> None:
     """Draw each signal on its axes: a cochleagram, with the colour scale of the first one, or an image.
 
-    A two-channel sound has two, one above the other.
+    The two channels of a binaural sound are drawn one above the other.
+
+    Parameters
+    ----------
+    model : Model
+    signals : sequence of Tensor [shape=signal_shape]
+    axes : iterable of Axes
+        One for each signal.
     """
     if model.sample_rate is None:
         _draw_images(signals, axes)
@@ -150,7 +157,7 @@ def _draw_activations(model: Model, metamers: Sequence[Metamer], axes: "Sequence
 
 
 def _places(axis: "Axes", channels: int) -> "list[Axes]":
-    """Where the channels of a sound are drawn on an axis: the left one in its upper half."""
+    """The axes for the channels of a sound within an axis: the left channel in the upper half."""
     if channels == 1:
         return [axis]
     axis.spines[:].set_visible(False)
@@ -188,7 +195,7 @@ def _scatter(axis: "Axes", model: Model, metamer: Metamer) -> None:
 
 
 def _activations(model: Model, metamer: Metamer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """What was to be matched, and what the metamer gives, at each of its layers."""
+    """The target activations and those of the metamer, at each of its layers."""
     names, clip = places(metamer.evidence.settings.layer), metamer.clip
     signals = [clip.samples, metamer.samples] if isinstance(clip, Clip) else [metamer.samples]
     batch = torch.stack([s.to(dtype=model.dtype, device=model.device).view(model.signal_shape) for s in signals])

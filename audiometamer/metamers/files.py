@@ -1,4 +1,4 @@
-"""Read metamers from a folder, and write them there."""
+"""Read metamers from a folder."""
 
 import os
 from pathlib import Path
@@ -6,24 +6,15 @@ from pathlib import Path
 from audiometamer.errors import AudioMetamerError
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.integrity import check_integrity
-from audiometamer.metamers.layout import checkpoint_path, record_path, signal_path
+from audiometamer.metamers.layout import checkpoint_path, record_path
 from audiometamer.metamers.metamer import Metamer
-from audiometamer.metamers.results import (
-    Result,
-    read_result,
-)
-from audiometamer.metamers.saving import evidence_from_result, save_signal
+from audiometamer.metamers.results import Result, read_result
+from audiometamer.metamers.saving import evidence_from_result
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import can_resume
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal
-
-
-def save_metamer(out: Path, metamer: Metamer) -> Path:
-    """Write a metamer as `save_signal`, and return the path of its signal."""
-    save_signal(out, metamer.samples, metamer.clip, metamer.evidence)
-    return signal_path(record_path(out, metamer.evidence.settings), metamer.evidence.domain)
 
 
 def load_metamer(path: str | os.PathLike[str]) -> Metamer:

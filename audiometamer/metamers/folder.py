@@ -12,7 +12,7 @@ from audiometamer.errors import AudioMetamerWarning, BrokenError
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import as_output_folder
 from audiometamer.matching.domains import Domain
-from audiometamer.matching.loop import Penalty
+from audiometamer.matching.loop import Callback, Penalty
 from audiometamer.matching.losses import Loss
 from audiometamer.metamers import hearing
 from audiometamer.metamers.clip_folders import check_clip_folder, check_file_names, restore_original, with_saved_name
@@ -24,6 +24,7 @@ from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
 from audiometamer.metamers.judging import rejudge_saved
 from audiometamer.metamers.layout import FIGURE, checkpoint_path, clip_folder, signal_kind
 from audiometamer.metamers.metamer import Metamer, Progress, settings_of
+from audiometamer.metamers.methods import Method
 from audiometamer.metamers.preflight import check_clip
 from audiometamer.metamers.record_files import warn_about_broken
 from audiometamer.metamers.saving import archive_attempt, save_signal
@@ -41,7 +42,7 @@ _Job = tuple[Clip | GivenTarget, str, int]
 class SynthesisOptions(TypedDict, total=False):
     """Options of `audiometamer.synthesize` that `synthesize_into` passes on."""
 
-    method: str
+    method: str | Method
     steps: int | None
     loss: Loss | None
     penalty: Penalty | None
@@ -49,6 +50,7 @@ class SynthesisOptions(TypedDict, total=False):
     batch_size: int | None
     tf32: bool
     compiled: bool
+    callback: Callback | None
 
 
 @dataclass(frozen=True)
@@ -126,12 +128,13 @@ def synthesize_into(
     progress : callable, optional
         Called with a `FolderProgress`.
     **options
-        `method`, `steps`, `loss`, `penalty`, `domain`, `batch_size`, `tf32` and `compiled`, as in `audiometamer.synthesize`.
+        `method`, `steps`, `loss`, `penalty`, `domain`, `batch_size`, `tf32`, `compiled` and `callback`, as in
+        `audiometamer.synthesize`. After a `StopSynthesis`, what was reached counts as finished.
 
     Returns
     -------
     list of Metamer
-        For each layer, clip and seed, in this order, whether made now or before; also those that failed their verdict.
+        One for each layer, clip and seed, in this order, whether made now or before; also those that failed their verdict.
 
     Raises
     ------
@@ -152,11 +155,11 @@ def synthesize_into(
         listed = [with_saved_name(out, model, clip) if isinstance(clip, Clip) else clip for clip in listed]
         jobs = _jobs_by_settings(model, listed, names, seeds, options)
         _prepare(out, model, listed, jobs, signal_kind(options.get("domain") or model.domain))
-        existing = _Existing() if overwrite else _read_existing(out, model, jobs, null)
+        existing = _Existing() if overwrite else _read_existing(out, model, jobs, null, options)
         metamers = existing.metamers | {
             metamer.evidence.settings: metamer for metamer in _make_rest(out, model, jobs, existing, null, options, progress)
         }
-        ordered = [metamers[settings] for settings in jobs]
+        ordered = [metamers[settings] for settings in jobs if settings in metamers]
         _draw(out, model, ordered, seeds[0])
         write_index(out)
     return ordered
@@ -209,9 +212,11 @@ class _Existing:
     reattempted: set[Settings] = field(default_factory=set)
 
 
-def _read_existing(out: Path, model: Model, jobs: Iterable[Settings], null: NullDistribution | None) -> _Existing:
+def _read_existing(
+    out: Path, model: Model, jobs: Iterable[Settings], null: NullDistribution | None, options: SynthesisOptions
+) -> _Existing:
     """Read those that exist and judge again those whose verdict is out of date; a warning names the damaged ones."""
-    existing, broken = _Existing(), []
+    existing, broken, method = _Existing(), [], options.get("method", "default")
     for settings in jobs:
         try:
             metamer = find_metamer(out, settings)
@@ -220,7 +225,7 @@ def _read_existing(out: Path, model: Model, jobs: Iterable[Settings], null: Null
             continue
         if metamer is None:
             continue
-        if (rejudged := rejudge_saved(model, out, metamer, null)) is not None:
+        if (rejudged := rejudge_saved(model, out, metamer, null, method=method)) is not None:
             existing.rejudged.append(metamer := rejudged)
         if has_attempts_left(out, metamer.evidence):
             existing.reattempted.add(settings)

@@ -1,4 +1,4 @@
-"""What callers of a synthesis may give: clips in any form, layers, seeds."""
+"""Clips in any form, layers and seeds, as callers of a synthesis may give them."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -27,22 +27,21 @@ def as_clips(model: Model, clips: Source | Iterable[Source]) -> list[Clip | Give
     Parameters
     ----------
     model : Model
-        Which is to take them.
     clips : Clip, GivenTarget, Tensor, array or path, or iterable of them
-        A tensor or an array is a signal of the model's shape, or a batch of them; they are named ``clip0``, ``clip1``, …, by
-        their place. A path is read as the model takes it.
+        A tensor or an array is a signal [shape=signal_shape], or a batch of them; they are named ``clip0``, ``clip1``, …, by
+        their position. A path is read as the model requires.
 
     Raises
     ------
     AudioMetamerError
-        If there is none, one has another shape or type, or values outside of the model's bounds.
+        If there are none, or one has the wrong shape or type, or values outside the model's bounds.
     """
-    alone = isinstance(clips, Clip | GivenTarget | str | os.PathLike)
+    is_single = isinstance(clips, Clip | GivenTarget | str | os.PathLike)
     if isinstance(clips, Tensor | np.ndarray) and clips.ndim <= len(model.signal_shape):
-        alone = True
-    sources = [clips] if alone else list(_iterated(clips, "clips"))
+        is_single = True
+    sources = [clips] if is_single else list(_iterated(clips, "clips"))
     if not sources:
-        raise AudioMetamerError("there are no clips: the list of them is empty")
+        raise AudioMetamerError("there are no clips: the list is empty")
     return [_as_clip(model, cast(Source, source), number) for number, source in enumerate(sources)]
 
 
@@ -67,7 +66,7 @@ def _as_clip(model: Model, source: Source, number: int) -> Clip | GivenTarget:
 
 
 def _samples(name: str, values: Any) -> Tensor:
-    """Samples as a tensor; raise unless they are floating-point numbers."""
+    """Samples as a tensor; raises unless they are floating-point numbers."""
     samples = values.detach() if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
     if not samples.is_floating_point():
         raise AudioMetamerError(f"clip {name!r} holds {samples.dtype}; it must hold floating-point samples")
@@ -75,12 +74,12 @@ def _samples(name: str, values: Any) -> Tensor:
 
 
 def as_layers(layers: Iterable[str] | str | None, default: Sequence[str]) -> list[str]:
-    """Names of layers as a list."""
+    """Names of layers as a list; `default` if they are None."""
     names = list(default) if layers is None else [layers] if isinstance(layers, str) else list(_iterated(layers, "layers"))
     if not names:
-        raise AudioMetamerError("there are no layers to match: the list of them is empty")
+        raise AudioMetamerError("there are no layers to match: the list is empty")
     if wrong := [name for name in names if not isinstance(name, str)]:
-        raise AudioMetamerError(f"layer {wrong[0]!r} is no name; layers are strings")
+        raise AudioMetamerError(f"layer {wrong[0]!r} is not a name; layers are strings")
     return names
 
 
@@ -91,7 +90,7 @@ def as_seeds(seed: Iterable[Any] | Any) -> list[int]:
     except TypeError:  # one number, perhaps numpy's
         seeds = [seed]
     if not seeds:
-        raise AudioMetamerError("there are no seeds: the list of them is empty")
+        raise AudioMetamerError("there are no seeds: the list is empty")
     return [as_seed(each) for each in seeds]
 
 

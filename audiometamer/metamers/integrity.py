@@ -1,4 +1,4 @@
-"""Whether a metamer's record, its signal and its original belong together; read without torch."""
+"""Check that a metamer's record, its signal and its original belong together; read without torch."""
 
 import hashlib
 import re
@@ -19,34 +19,34 @@ FileHash = Callable[[Path], str]
 
 
 def check_integrity(result: Result, file_hash: FileHash = file_sha256) -> None:
-    """Raise unless the signal and the original beside a record are those that it was written for.
+    """Raise unless the signal and the original of a record are those that it was written for.
 
     Parameters
     ----------
     result : Result
     file_hash : callable
-        A file to its SHA-256; cached, where metamers share originals. Default `file_sha256`.
+        Returns the SHA-256 of a file; one with a cache saves time where metamers share originals. Default `file_sha256`.
 
     Raises
     ------
     AudioMetamerError
-        If one is another, or cannot be read.
+        If one is not, or cannot be read.
     """
     if not is_signal(result.evidence, result.path, file_hash):
         if result.path.suffix != ".png":
-            hash_original(result.path, result.evidence.settings.layer)  # what cannot be read says so
+            hash_original(result.path, result.evidence.settings.layer)  # reports a file that cannot be read
         record = result.folder / result.record
         raise AudioMetamerError(f"{result.path} is not the signal of {record}; put back what was there, or make it again")
     check_original(result, file_hash)
 
 
 def check_original(result: Result, file_hash: FileHash = file_sha256) -> None:
-    """Raise unless the original beside a metamer is what it was made from; `file_hash` as in `check_integrity`.
+    """Raise unless the original of a metamer is what it was made from; `file_hash` as in `check_integrity`.
 
     Raises
     ------
     AudioMetamerError
-        If it is another, or cannot be read.
+        If it is not, or cannot be read.
     """
     original = result.folder / result.original
     if not is_original(result.evidence, original, file_hash):
@@ -54,16 +54,16 @@ def check_original(result: Result, file_hash: FileHash = file_sha256) -> None:
 
 
 def is_signal(evidence: EvidenceSummary, signal: Path, file_hash: FileHash = file_sha256) -> bool:
-    """Whether a file is the signal of a record, as far as the record says; `file_hash`: a file to its SHA-256."""
+    """Whether a file is the signal of a record; True if the record has no checksum. `file_hash` as in `check_integrity`."""
     return not evidence.signal_sha256 or file_hash(signal) == evidence.signal_sha256
 
 
 def is_original(evidence: EvidenceSummary, original: Path, file_hash: FileHash = file_sha256) -> bool:
-    """Whether a file is what a metamer was made from: by its sum, or in records without one by that of its samples."""
+    """Whether a file is what a metamer was made from: by its checksum, or in records without one by that of its samples."""
     if evidence.original_sha256:
         return file_hash(original) == evidence.original_sha256
     settings = evidence.settings
-    if original.suffix == ".png":  # it holds 16 bits, and its name in a set the hash
+    if original.suffix == ".png":  # rounded to 16 bits; in a set its name holds the hash
         named = re.search(r"-([0-9a-f]{8})$", original.stem)
         return named is None or settings.clip_sha256.startswith(named[1])
     return hash_original(original, settings.layer) == settings.clip_sha256
@@ -94,7 +94,7 @@ def _values(original: Path, layer: str) -> list[np.ndarray]:
 
         target = read_target(original)
         return [target.at(place).cpu().numpy() for place in dict.fromkeys(layer.split("+"))]
-    # Mapped: it takes no memory for what a header announces.
+    # Memory-mapped: a header that announces too much costs no memory.
     if original.suffix == ".npy":
         return [np.load(original, mmap_mode="r")]
     from scipy.io import wavfile

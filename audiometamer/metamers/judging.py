@@ -14,6 +14,7 @@ from audiometamer.metamers.evidence import EarlierVerdict, Evidence
 from audiometamer.metamers.layout import checkpoint_path, record_path
 from audiometamer.metamers.measuring import paired_labels
 from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.methods import Method
 from audiometamer.metamers.scheduling import resumption
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.summaries import EvidenceSummary
@@ -68,10 +69,12 @@ def rejudged(model: Model, metamer: Metamer, null: NullDistribution | None) -> M
     return changed(metamer, evidence=replace(evidence, verdict=verdict, judged_by=judge, earlier_verdicts=before))
 
 
-def rejudge_saved(model: Model, out: Path, metamer: Metamer, null: NullDistribution | None) -> Metamer | None:
+def rejudge_saved(
+    model: Model, out: Path, metamer: Metamer, null: NullDistribution | None, *, method: str | Method
+) -> Metamer | None:
     """Judge a metamer of `synth` again if its verdict is out of date; None if it is not.
 
-    If it failed and its method has other attempts for it, a checkpoint is written from which its synthesis can_resume.
+    If it failed and its method has other attempts for it, a checkpoint is written from which its synthesis resumes.
 
     Parameters
     ----------
@@ -80,13 +83,15 @@ def rejudge_saved(model: Model, out: Path, metamer: Metamer, null: NullDistribut
     metamer : Metamer
         As it was read from `out`.
     null : NullDistribution or None
+    method : str or Method
+        The method that made it.
     """
     settings = metamer.evidence.settings
     judge, has_null = judge_sha256(model, null), covers(null, settings.layer)
     if not is_out_of_date(metamer.evidence, judge, has_null=has_null):
         return None
     metamer = rejudged(model, metamer, null)
-    if (unfinished := resumption(model, metamer, settings)) is not None:
+    if (unfinished := resumption(model, metamer, settings, method)) is not None:
         save_unfinished(checkpoint_path(out, settings), unfinished)  # first: a verdict that is written is not given again
     write_json(record_path(out, settings), metamer.evidence)
     return metamer

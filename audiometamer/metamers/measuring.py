@@ -9,6 +9,7 @@ from torch import Tensor
 from audiometamer.metamers import hearing
 from audiometamer.metamers.criteria import judge_all, judge_sha256, similarity, worst
 from audiometamer.metamers.evidence import Evidence, versions
+from audiometamer.metamers.layout import signal_kind
 from audiometamer.metamers.passes import activations_and_logits
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.setup import Setup
@@ -49,7 +50,7 @@ def measure(setup: Setup, clip: Clip | GivenTarget, layer: str, seed: int, signa
         versions=versions(),
         tf32=setup.tf32,
         compiled=setup.compiled,
-        domain=type(setup.domain).__name__,
+        domain=signal_kind(setup.domain),
         probabilities=probable,
         classes={task: len(labels) for task, labels in hearing.vocabulary(model).items() if task in probable},
         limits=[] if model.card is None else model.card.limits,

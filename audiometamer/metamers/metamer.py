@@ -1,6 +1,8 @@
 """A metamer with its evidence, and the settings that determine it."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
@@ -13,11 +15,12 @@ from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.methods import Method, load_method
 from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.targets import GivenTarget
+from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Metamer:
     """A synthesised signal and its evidence.
 
@@ -38,6 +41,36 @@ class Metamer:
     def passed(self) -> bool | None:
         """Whether the verdict was passed; None if there was nothing to judge by."""
         return self.evidence.verdict.passed
+
+    def __repr__(self) -> str:
+        settings = self.evidence.settings
+        snr = self.evidence.similarity[settings.layer]["snr_db"]
+        measured = f"SNR {'∞' if snr is None else f'{snr:.1f}'} dB, {verdict_word(self.passed)}"
+        return f"<Metamer of {settings.clip!r} at {settings.layer} of {settings.model}, seed {settings.seed}: {measured}>"
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the signal and its record into a folder of metamers, as ``audiometamer synth`` does.
+
+        Parameters
+        ----------
+        folder : path
+            Created if it does not exist. A metamer of the same clip, model, layer and seed is replaced.
+
+        Returns
+        -------
+        path
+            The signal's, which `audiometamer.load_metamer` takes.
+
+        Raises
+        ------
+        AudioMetamerError
+            If the folder holds metamers of another clip or model under the same name.
+        """
+        from audiometamer.metamers.layout import record_path, signal_path
+        from audiometamer.metamers.saving import save_signal
+
+        save_signal(Path(folder), self.samples, self.clip, self.evidence)
+        return signal_path(record_path(Path(folder), self.evidence.settings), self.evidence.domain)
 
 
 @dataclass(frozen=True)

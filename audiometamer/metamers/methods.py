@@ -8,7 +8,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.fingerprints import fingerprint_of
+from audiometamer.io.fingerprints import fingerprint_of, is_known
 from audiometamer.io.integers import as_integer
 from audiometamer.matching.loop import check_optimizer
 from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roots
@@ -128,9 +128,15 @@ class Method:
 
     def fingerprint(self) -> str:
         """SHA-256 of everything that decides the samples, not of description and expected steps; the same in every process."""
-        attempts = [self._text_of(attempt) for attempt in self.attempts]
+        return hashlib.sha256(self._text().encode()).hexdigest()
+
+    def is_known(self) -> bool:
+        """Whether every part shows its content; without that no other process gives the same fingerprint."""
+        return is_known(self._text())
+
+    def _text(self) -> str:
         numbers = f"{self.steps} {self.margin!r} {self.version}"
-        return hashlib.sha256("\n".join([numbers, _loss_text(self.loss), *attempts]).encode()).hexdigest()
+        return "\n".join([numbers, _loss_text(self.loss), *map(self._text_of, self.attempts)])
 
     def _text_of(self, attempt: Attempt) -> str:
         numbers = f"{attempt.warm_start} {attempt.steps_factor} {attempt.gradient_clip!r} {attempt.straight_through}"

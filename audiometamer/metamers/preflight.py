@@ -139,7 +139,7 @@ def _check_starts(setup: Setup, start: Tensor) -> None:
 
 
 def check_clip(model: Model, clip: Clip) -> None:
-    """Raise if a clip is not a signal of a model."""
+    """Raise if a clip has another shape, sample rate or range of values than a model takes."""
     low, high = model.bounds
     if clip.sample_rate is not None and (broken := int((~torch.isfinite(clip.samples)).sum())):
         raise AudioMetamerError(f"clip {clip.name!r} holds {broken} NaN or infinite samples")

@@ -229,9 +229,9 @@ def _read_beside(out: Path, record: Path, *, whole: bool) -> Result:
     original = target if target.exists() else record.with_name(f"original{signal.suffix}")
     if whole:
         check_whole(record, signal, original)
-    file, record_file, original_file = (path.relative_to(out).as_posix() for path in (signal, record, original))
+    file, relative_record_path, original_file = (path.relative_to(out).as_posix() for path in (signal, record, original))
     key = hashlib.sha256(msgspec.json.encode(summary.settings, order="deterministic")).hexdigest()[:12]
-    return Result(out, file, record_file, original_file, key, [summary.settings.seed], summary)
+    return Result(out, file, relative_record_path, original_file, key, [summary.settings.seed], summary)
 
 
 def read_planned(stimulus_set: Path) -> list[PlannedRow]:

@@ -1,13 +1,30 @@
-"""What determines a metamer; read without torch."""
+"""The settings that determine a metamer; read without torch."""
 
 import msgspec
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What determines a metamer, besides the machine. Two results with equal settings are the same result.
+    """Everything that determines a metamer, apart from the machine: two metamers with equal settings are the same metamer.
 
-    `loss`, `penalty` and `domain` are fingerprints (see `io.fingerprints`); a penalty or a domain that was not given is
-    empty.
+    Parameters
+    ----------
+    clip : str
+        Name of the clip, or of the given target.
+    clip_sha256 : str
+        SHA-256 of its samples, or of the given activations.
+    model : str
+        Name of the model.
+    weights_sha256 : str
+        SHA-256 of its weights.
+    layer : str
+        The matched layer; several are joined by ``+``.
+    seed : int
+    method : str
+        Name of the method; followed by its fingerprint if it does not come with audiometamer.
+    steps : int
+        Number of steps of an attempt.
+    loss, penalty, domain : str
+        Fingerprints, see `audiometamer.io.fingerprints`; a penalty or domain that was not given is empty.
     """
 
     clip: str

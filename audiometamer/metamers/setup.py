@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.io.fingerprints import fingerprint_of, is_known
 from audiometamer.matching.domains import Domain, check_domain
 from audiometamer.matching.loop import Callback, Penalty
 from audiometamer.matching.losses import Loss, combined, rectified
@@ -44,6 +45,8 @@ class Setup:
         check_mode(self.model)
         _check_types(self)
         self.method.check(self.steps)
+        if self.checkpoints is not None:
+            _check_resumable(self)
         object.__setattr__(self, "weights_sha256", self.model.weights_sha256())
         object.__setattr__(self, "targets", Targets(self.model))
 
@@ -72,6 +75,19 @@ class Setup:
         """A start for each seed, [shape=(seeds, *signal_shape)]."""
         model = self.model
         return self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
+
+
+def _check_resumable(setup: Setup) -> None:
+    """Raise if a part shows no content: nobody could say whether a checkpoint was made with the same."""
+    parts = {"loss": setup.loss, "penalty": setup.penalty, "domain": setup.domain}
+    unknown = [what for what, part in parts.items() if part is not None and not is_known(fingerprint_of(part))]
+    if not setup.method.is_known():
+        unknown.append("method")
+    if unknown:
+        raise AudioMetamerError(
+            f"the content of the {unknown[0]} is unknown, so its metamers cannot be resumed: give its functions names, such as "
+            'audiometamer.matching.named(loss, name="mine, version 1"), or no checkpoints'
+        )
 
 
 def _check_types(setup: Setup) -> None:

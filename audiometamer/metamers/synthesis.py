@@ -64,7 +64,8 @@ def synthesize(
         One metamer is made for each; the same noise starts every layer and clip. Default 0.
     loss : callable
         Activations and target, Tensor [shape=(batch, ...)] each, to Tensor [shape=(batch,)]; complex activations come as pairs
-        of real numbers in a last dimension. Default: the method's own.
+        of real numbers in a last dimension. The record identifies it by its content, see `audiometamer.matching.named`.
+        Default: the method's.
     penalty : callable, optional
         Signals [shape=(batch, *signal_shape)] to Tensor [shape=(batch,)], added to the loss, such as
         ``lambda x: 0.1 * x.diff().square().sum(1)``, which keeps signals smooth. Default: none.

@@ -1,4 +1,4 @@
-"""Metamers in the making, kept on disk, so that hours of steps are not lost with the process that takes them."""
+"""Checkpoints of unfinished metamers, so that hours of steps are not lost with the process that takes them."""
 
 import time
 import warnings
@@ -29,17 +29,17 @@ class Unfinished:
     ----------
     settings : Settings
     fingerprint : str
-        Of its method.
+        Fingerprint of its method.
     attempt : int
-        The one that is being made, or comes next.
-    tries : list of Try
+        Index of the current attempt.
+    tries : list of AttemptRecord
         The attempts before it.
     best : tuple of Tensor [shape=signal_shape] and Evidence, or None
-        The best of their results.
+        The best result so far.
     state : MatchState or None
-        Where the attempt is, as a batch of one; None before its first step.
+        State of the current attempt, as a batch of one; None before its first step.
     seconds : float
-        Spent so far.
+        Time spent so far.
     """
 
     settings: Settings
@@ -52,7 +52,7 @@ class Unfinished:
 
 
 class _Header(msgspec.Struct):
-    """What of an `Unfinished` is no tensor."""
+    """The parts of an `Unfinished` that are not tensors."""
 
     settings: Settings
     fingerprint: str
@@ -65,7 +65,7 @@ class _Header(msgspec.Struct):
 
 
 def save_unfinished(path: Path, unfinished: Unfinished) -> None:
-    """Write a checkpoint: a safetensors file with a header of JSON, whole or not at all."""
+    """Write a checkpoint, atomically: a safetensors file whose metadata hold the rest as JSON."""
     tensors: dict[str, Tensor] = {}
     if unfinished.best is not None:
         tensors["best"] = unfinished.best[0]
@@ -88,7 +88,7 @@ def save_unfinished(path: Path, unfinished: Unfinished) -> None:
 
 
 def load_unfinished(path: Path) -> Unfinished | None:
-    """Read a checkpoint; None if there is none.
+    """Read a checkpoint; None if the file does not exist.
 
     Raises
     ------
@@ -112,13 +112,15 @@ def load_unfinished(path: Path) -> Unfinished | None:
 
 
 def can_resume(path: Path, *, seed: int, attempts: int) -> bool:
-    """Whether a checkpoint continues a finished metamer; one that was left as the metamer was finished knows fewer attempts.
+    """Whether a checkpoint continues a finished metamer; one left over from before it was finished has fewer attempts.
 
     Parameters
     ----------
     path : path
-    seed, attempts : int
-        The metamer's seed, and the number of attempts in its record.
+    seed : int
+        The metamer's seed.
+    attempts : int
+        Number of attempts in its record.
     """
     try:
         found = load_unfinished(path)
@@ -129,16 +131,16 @@ def can_resume(path: Path, *, seed: int, attempts: int) -> bool:
 
 @dataclass
 class Checkpoints:
-    """Where and when unfinished metamers are kept.
+    """Where and when checkpoints of unfinished metamers are written.
 
     Parameters
     ----------
     path_of : callable
-        Settings of a metamer to the file of its checkpoint. Whoever writes the finished metamer removes it.
+        Returns the path of a checkpoint, given the metamer's settings. Who writes the finished metamer removes the checkpoint.
     every : float
         Seconds between two checkpoints. Default 300.
     stop : callable, optional
-        Asked before every step: whether to keep everything now and end by a KeyboardInterrupt. Default: never.
+        Called before every step; if it returns True, checkpoints are written and a KeyboardInterrupt is raised. Default: never.
     save : callable
         Writes a checkpoint. Default `save_unfinished`.
     """
@@ -150,27 +152,32 @@ class Checkpoints:
     _latest: float = field(default_factory=time.monotonic, repr=False)
 
     def load(self, settings: Settings, fingerprint: str) -> Unfinished | None:
-        """The checkpoint of a metamer, if there is one and it was made in the same way.
+        """The checkpoint of a metamer, if there is one of the same settings and method.
 
         Warns
         -----
         AudioMetamerWarning
-            If it cannot be read: its metamer is begun again.
+            If it cannot be read: its metamer starts again from the beginning.
         """
         try:
             found = load_unfinished(self.path_of(settings))
         except AudioMetamerError as error:
-            warnings.warn(f"{error}; its metamer is begun again", AudioMetamerWarning, stacklevel=2)
+            warnings.warn(f"{error}; its metamer starts again from the beginning", AudioMetamerWarning, stacklevel=2)
             return None
         return found if found is not None and (found.settings, found.fingerprint) == (settings, fingerprint) else None
 
     def offer(self, snapshot: Callable[[], Sequence[Unfinished]]) -> None:
-        """Keep what is unfinished if it is time to.
+        """Write checkpoints if it is time to.
+
+        Parameters
+        ----------
+        snapshot : callable
+            Returns all unfinished metamers.
 
         Raises
         ------
         KeyboardInterrupt
-            If it was time to stop; everything is kept.
+            If `stop` says so, after the checkpoints have been written.
         """
         stop = self.stop()
         if stop or time.monotonic() - self._latest >= self.every:

@@ -4,7 +4,6 @@ from .adapters.image_networks import image_model as image_model
 from .adapters.joined import joined as joined
 from .cards import Card as Card
 from .cards import read_card as read_card
-from .checking import check_model as check_model
 from .graphs import graph_model as graph_model
 from .loading import load_model as load_model
 from .loading import zoo as zoo

@@ -1,4 +1,4 @@
-"""Record activations: hooks on named places, and a forward pass that ends after the last of them."""
+"""Hooks that record activations in one forward pass: where (taps), and what (tensors in whatever a module returns)."""
 
 import difflib
 import re
@@ -20,20 +20,20 @@ _PLACE = re.compile(r"(?P<path>[^@\[\]]*)(@(?P<call>\d+))?(\[(?P<key>[^\[\]]+(\]
 
 @dataclass(frozen=True)
 class Tap:
-    """A place whose output is recorded.
+    """A tensor that is recorded in a forward pass: a module, one of its calls, and a part of its output.
 
     Parameters
     ----------
     path : str
         Dotted name of a module.
     call : int or None
-        Which of its calls in one forward pass, from 0; None: the only one.
+        Number of its call in one forward pass, from 0; None: the only one.
     key : str or None
-        Which item of a tuple, dict or dataclass that it returns, ``1.0`` for the first item of the second; None: the only tensor.
+        Item of the tuple, dict or dataclass that it returns, ``1.0`` for the first item of the second; None: the only tensor.
     part : Part
-        What of it is meant. Default: all.
+        Part of the tensor. Default: all.
     capture_input : bool
-        Whether what the module was given is meant, not what it returns. Default False.
+        Whether the module's input is recorded, not its output. Default False.
     """
 
     path: str
@@ -44,7 +44,7 @@ class Tap:
 
     @classmethod
     def parse(cls, text: str) -> "Tap":
-        """``path``, ``path@call``, ``path[key]`` or ``path@call[key]``, each perhaps with ``/`` and a `Part`."""
+        """The tap of ``path``, ``path@call``, ``path[key]`` or ``path@call[key]``, optionally with ``/`` and a `Part`."""
         whole, part = split_layer(text)
         found = _PLACE.fullmatch(whole)
         if found is None:
@@ -59,22 +59,22 @@ class Tap:
         return f"{self.path}{call}{key}{self.part}"
 
     def narrowed(self, part: str) -> "Tap":
-        """The same place with a further `Part` of it, as ``/frames=0:10``; with the empty text, the same."""
+        """The same tap with a further `Part`, such as ``/frames=0:10``; the tap itself for an empty text."""
         return replace(self, part=Part.parse(f"{self.part}{part}".removeprefix("/"))) if part else self
 
     def input_tap(self) -> "Tap":
-        """All of what the same module is given in the same call."""
+        """The tap of the whole input of the same call."""
         return Tap(self.path, self.call, capture_input=True)
 
 
 def split_layer(text: str) -> tuple[str, str]:
-    """A layer's name, which may hold a ``/`` of its own (``final/signal/word_int``), and its `Part` from the ``/`` on."""
+    """A layer's name, which may contain a ``/`` itself (``final/signal/word_int``), and its `Part` with the ``/``."""
     found = re.search(r"/\w+=", text)
     return (text[: found.start()], text[found.start() :]) if found else (text, "")
 
 
 def split_place(text: str) -> tuple[str, str]:
-    """A layer's name, and what follows of a call, a key or a `Part`."""
+    """A layer's name, and whatever follows: a call, a key, a `Part`."""
     whole, part = split_layer(text)
     found = re.search(r"[@\[]", whole)
     return (whole[: found.start()], whole[found.start() :] + part) if found else (whole, part)
@@ -117,18 +117,18 @@ def record_taps(
     optional: Collection[str] = (),
     stop_early: bool = True,
 ) -> dict[str, Tensor]:
-    """Run a forward pass of a module and return the whole outputs of some of its places.
+    """Run a forward pass of a module and return the complete tensors that some taps record.
 
     Parameters
     ----------
     root : Module
-        Holds the modules that the taps name.
+        Contains the modules that the taps name.
     forward : callable
         Runs the forward pass.
     taps : mapping of str to Tap
-        By the name to return it under.
+        The taps, by the names of the result.
     optional : collection of str
-        Names of those that are left out if the forward pass does not reach them. Default: none.
+        Names that are left out if the forward pass does not reach them. Default: none.
     stop_early : bool
         Whether the forward pass ends after the last of the taps. Default True.
 
@@ -139,7 +139,7 @@ def record_taps(
     Raises
     ------
     AudioMetamerError
-        If a place was not reached, or returns no single tensor and no key says which.
+        If a tap was not reached, or its module returns several tensors and no key selects one.
     """
     recording = _Recording(taps, stop_early)
     with ExitStack() as hooks:
@@ -153,7 +153,7 @@ def record_taps(
 
 
 def _hook(module: nn.Module, path: str, recording: _Recording, *, capture_input: bool) -> RemovableHandle:
-    """From now on, what a module is given, or what it returns, is recorded by the number of its call."""
+    """Record a module's inputs or outputs, by the number of its call."""
     calls = count()
 
     def take(value: Any) -> None:
@@ -165,13 +165,13 @@ def _hook(module: nn.Module, path: str, recording: _Recording, *, capture_input:
 
 
 def first_input(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """What a module is called with: its first argument, or the first tensor among those given by name; None if there is none."""
+    """A module's input: its first argument, or else the first tensor among its keyword arguments; None if there is none."""
     return args[0] if args else next((value for value in kwargs.values() if isinstance(value, Tensor)), None)
 
 
 @contextmanager
 def traced(root: nn.Module, note: Callable[[Tap, Any], None]) -> Iterator[None]:
-    """Call `note` with what every call of a submodule returns, and the module itself, whose path is empty."""
+    """Call `note` with the output of every call of a submodule, and of the module itself, whose path is empty."""
     counts: Counter[str] = Counter()
     with ExitStack() as hooks:
         for path, module in root.named_modules(remove_duplicate=False):
@@ -185,7 +185,7 @@ def traced(root: nn.Module, note: Callable[[Tap, Any], None]) -> Iterator[None]:
 
 
 def flattened(output: Any) -> dict[str, Tensor]:
-    """All floating-point and complex tensors in an output, however nested, by key: ``1.0`` for the first item of the second.
+    """All floating-point and complex tensors in an output, at any depth, by key: ``1.0`` for the first item of the second.
 
     A tensor that is the whole output has the key "".
     """
@@ -199,7 +199,7 @@ def flattened(output: Any) -> dict[str, Tensor]:
 
 
 def _items(output: Any) -> dict[str, Any]:
-    """The items of a tuple, list, mapping or dataclass by key; nothing of anything else."""
+    """The items of a tuple, list, mapping or dataclass by key; empty for anything else."""
     if isinstance(output, Mapping):
         return {str(key): value for key, value in output.items()}
     if isinstance(output, (tuple, list)):
@@ -210,17 +210,17 @@ def _items(output: Any) -> dict[str, Any]:
 
 
 def describe_type(output: Any) -> str:
-    """What a module returned, in words."""
+    """The type of a module's output, in words."""
     return "tensor" if isinstance(output, Tensor) else f"{type(output).__name__} of {len(_items(output))}"
 
 
 def chosen_key(layer: str, form: str, keys: Collection[str], key: str | None) -> str:
-    """Which of the tensors that a module returned a layer means: the one it names, the only one, or the only one not nested.
+    """The key of the tensor that a layer means: the one it names, the only one, or the only one that is not nested.
 
     Raises
     ------
     AudioMetamerError
-        If there is no such tensor, or there are several and the layer does not say which.
+        If there is no such tensor, or there are several and the layer selects none.
     """
     outer = [each for each in keys if "." not in each]
     if key is None and (len(keys) == 1 or len(outer) == 1):
@@ -235,13 +235,13 @@ def chosen_key(layer: str, form: str, keys: Collection[str], key: str | None) ->
 
 
 def unknown_layer(layer: str, known: Iterable[str], *, where: str) -> AudioMetamerError:
-    """The error for a layer that is not there, with the nearest names that are."""
+    """The error for a layer that does not exist, with the nearest names that do."""
     names = list(known)
     near = difflib.get_close_matches(layer, names, n=5, cutoff=0.4) or names[:10]
     return AudioMetamerError(f"{where} has no layer {layer!r}; the nearest are {', '.join(near)}")
 
 
 def _tensor_of(layer: str, output: Any, key: str | None) -> Tensor:
-    """The tensor that a tap means, out of whatever a module returned or was given."""
+    """The tensor that a tap means, in whatever a module returned or received."""
     tensors = flattened(output)
     return tensors[chosen_key(layer, describe_type(output), tensors, key)]

@@ -1,4 +1,4 @@
-"""The answers of a network: logits by task, and the names of their classes."""
+"""The outputs of a network: logits by task, and the names of their classes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,17 +13,17 @@ _ONLY_TASK = "word"
 
 
 def class_names(labels: Names | Mapping[int, str] | None) -> Names | None:
-    """Names of classes, or of those of each task, in the order of the classes.
+    """Names of all classes, or of those of each task, in the order of the classes.
 
     Parameters
     ----------
     labels : sequence of str, or mapping of str to sequences of str
-        Instead of a sequence, a mapping of numbers to names, such as the `id2label` of a configuration.
+        Instead of a sequence, a mapping from numbers to names, such as the `id2label` of a configuration.
 
     Raises
     ------
     AudioMetamerError
-        If the numbers are not 0, 1, 2, …, if what is given is neither, or if a name is blank or two classes have the same.
+        If the numbers are not 0, 1, 2, …, if the labels have another form, or if a name is blank or occurs twice.
     """
     if labels is None:
         return None
@@ -33,19 +33,19 @@ def class_names(labels: Names | Mapping[int, str] | None) -> Names | None:
 
 
 def _numbered(labels: Mapping[Any, Any]) -> bool:
-    """Whether a mapping is of numbers to names, not of tasks to lists of names."""
+    """Whether a mapping goes from numbers to names, not from tasks to lists of names."""
     return bool(labels) and all(isinstance(name, str) for name in labels.values())
 
 
-def _in_order(labels: Any, of: str) -> list[str]:
+def _in_order(labels: Any, whose: str) -> list[str]:
     if isinstance(labels, Mapping):
         numbers = {int(key): name for key, name in labels.items() if str(key).isdecimal()}
         if sorted(numbers) != list(range(len(labels))):
             found = ", ".join(map(repr, list(labels)[:5]))
-            raise AudioMetamerError(f"the labels{of} have the keys {found}; they must be the numbers of the classes, 0, 1, 2, …")
+            raise AudioMetamerError(f"the labels{whose} have the keys {found}; they must be the class numbers 0, 1, 2, …")
         labels = [numbers[i] for i in range(len(numbers))]
     if isinstance(labels, str) or not hasattr(labels, "__iter__"):
-        raise AudioMetamerError(f"the labels{of} are {labels!r}; they must be a list of names, one for each class")
+        raise AudioMetamerError(f"the labels{whose} are {labels!r}; they must be a list of names, one for each class")
     return [str(name) for name in labels]
 
 
@@ -56,12 +56,12 @@ def extract_logits(output: Any, only_task: str = _ONLY_TASK) -> dict[str, Tensor
 
 
 def check_labels(name: str, labels: Names, output: Any) -> None:
-    """Raise unless labels name every class of every task that a network answers.
+    """Raise unless labels name every class of every task of a network.
 
     Parameters
     ----------
     name : str
-        Name of the model.
+        Name of the model, for messages.
     labels : sequence of str, or mapping of str to sequences of str
     output : Any
         The network's output for a batch.
@@ -69,7 +69,8 @@ def check_labels(name: str, labels: Names, output: Any) -> None:
     found = extract_logits(output, next(iter(labels)) if isinstance(labels, Mapping) and len(labels) == 1 else _ONLY_TASK)
     if not found:
         raise AudioMetamerError(
-            f"labels were given, but {name} returns {_form(output)} instead of logits (batch, classes); {_mend(output)}"
+            f"labels were given, but {name} returns {_describe(output)} instead of logits (batch, classes); "
+            f"{_suggest_fix(output)}"
         )
     answered = ", ".join(f"{task} ({logits.shape[1]} classes)" for task, logits in found.items())
     if not isinstance(labels, Mapping):
@@ -83,13 +84,13 @@ def check_labels(name: str, labels: Names, output: Any) -> None:
             raise AudioMetamerError(f"{len(names)} labels are given for task {task!r}; {name} has {answered}")
 
 
-def _form(output: Any) -> str:
+def _describe(output: Any) -> str:
     if isinstance(output, Tensor):
         return f"a tensor of shape {tuple(output.shape)}"
     return f"a {type(output).__name__} of {len(output)}" if hasattr(output, "__len__") else f"a {type(output).__name__}"
 
 
-def _mend(output: Any) -> str:
+def _suggest_fix(output: Any) -> str:
     if isinstance(output, Tensor) and output.ndim == 3 and output.shape[1] == 1:
         return "flatten it: am.Model(nn.Sequential(network, nn.Flatten()), …)"
     if isinstance(getattr(output, "logits", None), Tensor):

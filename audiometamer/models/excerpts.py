@@ -1,4 +1,4 @@
-"""Many natural signals from files, folders and tables: a recording that is longer than a model takes gives several."""
+"""Many natural signals from files, folders and tables: a recording longer than a model's duration gives several."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,23 +13,23 @@ from audiometamer.signals.images import PICTURE_ENDINGS
 
 _TABLES = {".csv", ".tsv"}
 
-Excerpt = tuple[Path, float | None]  # a file and, of a sound, the second in it where an excerpt begins
+Excerpt = tuple[Path, float | None]  # a file and, for a sound, the time in s at which the excerpt begins
 
 
 def find_excerpts(model: Model, sources: Sequence[Path]) -> list[Excerpt]:
-    """All signals that files hold, one after the other in each.
+    """All excerpts of files, back to back within each.
 
     Parameters
     ----------
     model : Model
-        Of sounds or images.
+        A model of sounds or images.
     sources : sequence of path
-        Recordings or photographs; folders, searched to the bottom; tables with a column ``path``, relative to the table.
+        Recordings or images; folders, searched recursively; tables with a column ``path``, relative to the table.
 
     Raises
     ------
     AudioMetamerError
-        If there is no such file, it cannot be read as audio, or the model takes neither sounds nor images.
+        If a file does not exist or cannot be read as audio, or the model takes neither sounds nor images.
     """
     found: list[Excerpt] = []
     for file in (file for source in sources for file in _files(model, source)):
@@ -46,9 +46,9 @@ def find_excerpts(model: Model, sources: Sequence[Path]) -> list[Excerpt]:
 
 
 def read_excerpts(model: Model, excerpts: Iterable[Excerpt]) -> Iterator[Clip]:
-    """Excerpts as a model takes them, named as `audiometamer.read_clip` names them.
+    """Excerpts as a model takes them, named as by `audiometamer.read_clip`.
 
-    Padding is no news here; silence is an error that names the file.
+    Padding gives no warning here; silence is an error that names the file.
     """
     for path, start in excerpts:
         with warnings.catch_warnings(action="ignore", category=AudioMetamerWarning):

@@ -1,9 +1,9 @@
-"""A twin of a model for the many passes of a synthesis: the same function of the signal, with less work for memory.
+"""A faster copy of a model for the many passes of a synthesis: the same function of the signal, with less memory traffic.
 
 Batch normalisation in eval mode is a scale and an offset of each channel. Where it follows a convolution directly, and nothing
-else uses what the convolution gives, both are moved into the convolution's weights. Wide two-dimensional convolutions are laid
-out with channels last, as the libraries under torch prefer them, and one with few input channels gets its gradient by a matrix
-product. Values change by rounding only.
+else uses the convolution's output, both are folded into the convolution's weights. Wide two-dimensional convolutions are laid
+out with channels last, the layout that the libraries under torch prefer, and one with few input channels gets its gradient by a
+matrix product. Values change by rounding only.
 """
 
 import copy
@@ -25,8 +25,8 @@ from audiometamer.models.activations import first_input
 from audiometamer.models.model import Model
 from audiometamer.models.recording import record
 
-# From this median number of channels up, channels last was faster on a CPU (full-size networks by 5 to 35 %); with the 16 to 64
-# of the compact ones it was slower by up to 40 %.
+# From this median number of channels on, channels last was faster on a CPU (full-size networks by 5 to 35 %); with the 16 to 64
+# channels of the compact ones it was slower by up to 40 %.
 _WIDE = 64
 # Up to this number of input channels the gradient is a matrix product: 4 times as fast with one (3 ms for 12).
 _FEW = 4
@@ -38,14 +38,14 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def faster_copy(model: Model, layers: Sequence[str] | str) -> Model:
-    """A twin of a model whose activations at some layers equal the model's up to rounding, and take less time.
+    """A copy of a model whose activations at some layers equal the model's up to rounding, and take less time.
 
     Parameters
     ----------
     model : Model
-        It is left as it is; the twin shares its tensors, but for those that differ.
+        Stays as it is; the copy shares its tensors, except for those that differ.
     layers : sequence of str, or str
-        Layers after them, and what is folded before them, may differ in the twin.
+        Layers after them, and modules that are folded before them, may differ in the copy.
 
     Returns
     -------
@@ -54,25 +54,25 @@ def faster_copy(model: Model, layers: Sequence[str] | str) -> Model:
     """
     trace = _Trace.of(model, [layers] if isinstance(layers, str) else layers)
     pairs = trace.foldable()
-    channels = [m.out_channels for path in trace.given if isinstance(m := model.get_submodule(path), nn.Conv2d)]
+    channels = [m.out_channels for path in trace.outputs if isinstance(m := model.get_submodule(path), nn.Conv2d)]
     wide = bool(channels) and median(channels) >= _WIDE
     if not pairs and not wide:
         return model
-    twin = shallow_copy(model)
-    if twin is model:
+    fast = shallow_copy(model)
+    if fast is model:
         return model
     for convolution, norm in pairs:
-        both = cast(nn.Conv2d, twin.get_submodule(convolution)), cast(nn.BatchNorm2d, twin.get_submodule(norm))
-        twin.set_submodule(convolution, fuse_conv_bn_eval(*both).requires_grad_(False))
-        twin.set_submodule(norm, nn.Identity())
-    for path in trace.given if wide else ():
-        if isinstance(module := twin.get_submodule(path), nn.Conv2d):
+        both = cast(nn.Conv2d, fast.get_submodule(convolution)), cast(nn.BatchNorm2d, fast.get_submodule(norm))
+        fast.set_submodule(convolution, fuse_conv_bn_eval(*both).requires_grad_(False))
+        fast.set_submodule(norm, nn.Identity())
+    for path in trace.outputs if wide else ():
+        if isinstance(module := fast.get_submodule(path), nn.Conv2d):
             _lay_out(module)
-    return twin
+    return fast
 
 
 def shallow_copy(model: Model) -> Model:
-    """A copy of a model that shares its front end and all its tensors; with a warning itself, if it cannot be copied."""
+    """A copy of a model that shares its front end and all its tensors; the model itself, with a warning, if that fails."""
     shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     if model.front_end is not None:
         shared[id(model.front_end)] = model.front_end
@@ -84,7 +84,7 @@ def shallow_copy(model: Model) -> Model:
 
 
 def _lay_out(module: nn.Conv2d) -> None:
-    """Put the channels of a convolution last; if its input has few, its backward pass is `_FewChannels`'s from now on."""
+    """Put the channels of a convolution last; if its input has few, give it the backward pass of `_FewChannels`."""
     module.weight = nn.Parameter(module.weight.contiguous(memory_format=torch.channels_last), requires_grad=False)
     numeric = module.padding_mode == "zeros" and not isinstance(module.padding, str)
     if module.in_channels <= _FEW and module.groups == 1 and numeric:
@@ -97,7 +97,7 @@ def _lay_out(module: nn.Conv2d) -> None:
 
 
 class _FewChannels(torch.autograd.Function):
-    """A convolution whose gradient at its input is a matrix product, and a sum of overlapping patches."""
+    """A convolution whose gradient at its input is a matrix product and a sum of overlapping patches."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Size, padding: Size, dilation: Size) -> Tensor:
@@ -116,12 +116,12 @@ class _FewChannels(torch.autograd.Function):
 
 @dataclass
 class _Trace:
-    """What convolutions gave and batch normalisations were given, by path, in one forward pass to some layers."""
+    """Outputs of convolutions and inputs of batch normalisations, by path, in one forward pass to some layers."""
 
-    given: dict[str, Tensor] = field(default_factory=dict)
-    taken: dict[str, Tensor] = field(default_factory=dict)
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    inputs: dict[str, Tensor] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
-    uses: Counter[Any] = field(default_factory=Counter)  # of what a node of the autograd graph gave
+    uses: Counter[Any] = field(default_factory=Counter)  # of the output of each node of the autograd graph
 
     @classmethod
     def of(cls, model: Model, layers: Sequence[str]) -> "_Trace":
@@ -129,36 +129,38 @@ class _Trace:
         with ExitStack() as hooks:
             for path, module in model.named_modules():
                 if type(module) in _NORMS:
-                    hooks.callback(module.register_forward_hook(partial(trace.take, path), with_kwargs=True).remove)
+                    hooks.callback(module.register_forward_hook(partial(trace.note_normalisation, path), with_kwargs=True).remove)
                 elif isinstance(module, _CONVOLUTIONS):
-                    hooks.callback(module.register_forward_hook(partial(trace.give, path)).remove)
+                    hooks.callback(module.register_forward_hook(partial(trace.note_convolution, path)).remove)
             silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype, device=model.device, requires_grad=True)
             activations = record(model, silence, layers)
         trace.uses.update(_edges(activations.values()))
-        trace.calls.update(tapped)  # a convolution whose own output is wanted stays
+        trace.calls.update(tapped)  # a convolution whose own output is recorded stays
         return trace
 
-    def give(self, path: str, _module: nn.Module, _args: tuple[Any, ...], output: Tensor) -> None:
+    def note_convolution(self, path: str, _module: nn.Module, _args: tuple[Any, ...], output: Tensor) -> None:
         self.calls[path] += 1
-        self.given[path] = output
+        self.outputs[path] = output
 
-    def take(self, path: str, module: nn.BatchNorm2d, args: tuple[Any, ...], kwargs: Mapping[str, Any], _output: Tensor) -> None:
+    def note_normalisation(
+        self, path: str, module: nn.BatchNorm2d, args: tuple[Any, ...], kwargs: Mapping[str, Any], _output: Tensor
+    ) -> None:
         self.calls[path] += 1
         if module.track_running_stats and not module.training:
-            self.taken[path] = first_input(args, kwargs)
+            self.inputs[path] = first_input(args, kwargs)
 
     def foldable(self) -> list[tuple[str, str]]:
-        """Paths of convolutions, and of the normalisations after them, that can become one."""
+        """Paths of convolutions and of the normalisations that can be folded into them."""
         return [
             (convolution, norm)
-            for norm, taken in self.taken.items()
-            for convolution, given in self.given.items()
-            if given is taken and self.uses[given.grad_fn] == self.calls[convolution] == self.calls[norm] == 1
+            for norm, received in self.inputs.items()
+            for convolution, output in self.outputs.items()
+            if output is received and self.uses[output.grad_fn] == self.calls[convolution] == self.calls[norm] == 1
         ]
 
 
 def _edges(activations: Iterable[Tensor]) -> Iterator[Any]:
-    """The node at the end of every edge of the graph that tensors were computed by."""
+    """The node at the end of every edge of the autograd graph of some tensors."""
     seen = {activation.grad_fn for activation in activations}
     ahead = list(seen)
     while ahead:

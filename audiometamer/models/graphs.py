@@ -1,4 +1,4 @@
-"""Graphs: a network on a fixed graph as a model of its nodes' features, and how much metamers differ (after Xu et al. 2025).
+"""A network on a fixed graph as a model of its nodes' features, and how much metamers differ (after Xu et al. 2025).
 
 Nothing here imports PyTorch Geometric: a graph is anything with `x` and `edge_index` as its `Data` has them, a network any module
 that takes these two.
@@ -16,8 +16,8 @@ from audiometamer.matching.domains import BinaryFeatures, Features
 from audiometamer.models.layer_info import declared_layers
 from audiometamer.models.model import Model
 
-# Bounds of real features, in deviations from their mean: outside of what metamers reach, and the noise that a model is tried on,
-# a twentieth of their distance, has the features' own deviation.
+# Bounds of real features, in standard deviations from their mean: beyond what metamers reach, and such that the noise of the
+# check of a model, a twentieth of their distance, has the features' own standard deviation.
 _REACH = 10.0
 
 
@@ -34,23 +34,24 @@ class OnFixedGraph(nn.Module):
     Parameters
     ----------
     network : Module
-        Takes features [shape=(nodes, features)] and edges [shape=(2, edges)]; gives a row for each node. Its attribute `layers`,
-        if it has one, names its layers; default: all its submodules.
+        Takes features [shape=(nodes, features)] and edges [shape=(2, edges)]; returns a row for each node. Its attribute
+        `layers`, if it has one, names its layers; default: all its submodules.
     edge_index : Tensor [shape=(2, edges)]
-        From node, to node.
+        Source and target node of each edge.
     nodes : int
+        Number of nodes.
     """
 
     def __init__(self, network: nn.Module, edge_index: Tensor, nodes: int) -> None:
         super().__init__()
         self.network, self.items_per_signal = network, nodes
         self.register_buffer("edge_index", edge_index, persistent=False)
-        own = declared_layers(network) or {path: path for path, _ in network.named_modules() if path}
-        self.layers = {layer: f"network.{path}" for layer, path in own.items()}
+        layers = declared_layers(network) or {path: path for path, _ in network.named_modules() if path}
+        self.layers = {layer: f"network.{path}" for layer, path in layers.items()}
         self.train(network.training)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features [shape=(batch, nodes, features)] to what the network gives, [shape=(batch, nodes, ...)]."""
+        """Features [shape=(batch, nodes, features)] to the network's output [shape=(batch, nodes, ...)]."""
         batch, nodes = features.shape[:2]
         first = nodes * torch.arange(batch, device=features.device)
         edges = (self.get_buffer("edge_index")[:, None] + first[:, None]).flatten(1)
@@ -73,21 +74,21 @@ def graph_model(
     graph : torch_geometric.data.Data
         With features `x` [shape=(nodes, features)] and `edge_index` [shape=(2, edges)].
     per_feature : bool
-        Whether real features start with moments of their own each. Default False.
+        Whether each real feature starts from moments of its own. Default False.
     slope : float
-        Of the sigmoid behind binary features. Default 1.
+        Slope of the sigmoid behind binary features. Default 1.
     name : str, optional
         Default: the network's class.
 
     Returns
     -------
     Model
-        Its `domain` is what its signals are; layers have shape (batch, nodes, ...).
+        Layers have shape (batch, nodes, ...).
 
     Raises
     ------
     AudioMetamerError
-        If the graph has no features or edges, an edge ends at no node, all features are equal, or the network would spoil
+        If the graph has no features or edges, an edge ends at no node, all features are equal, or the network cannot have
         metamers (see `Model`).
     """
     if graph.x is None or graph.edge_index is None:
@@ -101,8 +102,8 @@ def graph_model(
         domain, bounds = BinaryFeatures.like(x, slope=slope), (-1.0, 2.0)
     else:
         domain = Features.like(x, per_feature=per_feature)
-        mean, deviation = float(x.double().mean()), float(x.double().std())
-        bounds = (mean - _REACH * deviation, mean + _REACH * deviation)
+        mean, std = float(x.double().mean()), float(x.double().std())
+        bounds = (mean - _REACH * std, mean + _REACH * std)
     if x.min() == x.max():
         raise AudioMetamerError(f"all node features are {float(x.flatten()[0]):g}; metamers need some that differ")
     return Model(
@@ -115,7 +116,7 @@ def graph_model(
 
 
 def feature_cosine(a: Tensor, b: Tensor) -> float:
-    """Mean over nodes of the cosine between their features; a node without any in either counts as 0.
+    """Mean over nodes of the cosine between their features; a node without features in either counts as 0.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ def feature_cosine(a: Tensor, b: Tensor) -> float:
 
 
 def node_labels(features: Tensor) -> list[str]:
-    """A label for each node: which binary features it has, or the number of its largest real one.
+    """A label for each node: its binary features, or the number of its largest real one.
 
     Parameters
     ----------
@@ -143,16 +144,16 @@ def wl_similarity(
 
     A node's label at iteration k is a hash of its own and its neighbours' at k − 1. The kernel is the inner product of the
     graphs' histograms of all labels, those of iteration 0 included (Shervashidze et al. 2011), here divided by the histograms'
-    lengths. Equal graphs, and permutations of one, have 1; graphs that share no label 0.
+    lengths. Equal graphs, and permutations of one graph, have 1; graphs that share no label have 0.
 
     Parameters
     ----------
     edges_a, edges_b : Tensor [shape=(2, edges)]
-        Directions are ignored.
+        Edges of the two graphs; their directions are ignored.
     labels_a, labels_b : sequence of str
-        Of the nodes; see `node_labels`.
+        Labels of the nodes; see `node_labels`.
     iterations : int
-        At least 1. Default 2.
+        Number of iterations, at least 1. Default 2.
 
     Raises
     ------

@@ -16,14 +16,14 @@ _HOOK = "network.register_forward_pre_hook(lambda module, args: {})"
 class _Form(NamedTuple):
     shape: str
     code: str
-    give: Callable[[Tensor], Tensor]
+    reshape: Callable[[Tensor], Tensor]
 
 
 _SHAPES = (
     _Form("1, ", "nn.Unflatten(1, (1, -1))", lambda x: x.unflatten(1, (1, -1))),
     _Form("samples, 1", "nn.Unflatten(1, (-1, 1))", lambda x: x.unflatten(1, (-1, 1))),
 )
-# What a second argument may be, in code and as a function of the first.
+# Possible second arguments, as code and as functions of the first.
 _SECOND: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = (
     (
         "args[0].new_full(args[0].shape[:1], args[0].shape[1], dtype=torch.long)",
@@ -34,29 +34,29 @@ _SECOND: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = (
 )
 
 
-def suggest_fix(network: nn.Module, given: Tensor) -> str | None:
-    """What a network takes that failed on a batch, with the line of code that lets it be used; None if it is not recognised.
+def suggest_fix(network: nn.Module, batch: Tensor) -> str | None:
+    """The input form of a network that failed on a batch, and a line of code that adapts it; None if it is not recognised.
 
     Parameters
     ----------
     network : Module
-    given : Tensor [shape=(batch, ...)]
-        What it failed on.
+    batch : Tensor [shape=(batch, ...)]
+        The input that it failed on.
     """
-    rest = ", ".join(["samples"] if given.ndim == 2 else [str(n) for n in given.shape[1:]])
+    rest = ", ".join(["samples"] if batch.ndim == 2 else [str(n) for n in batch.shape[1:]])
     for form in _SHAPES:
-        if _works(network, form.give(given)):
+        if _works(network, form.reshape(batch)):
             shape = f"1, {rest}" if form.shape == "1, " else form.shape
             return f"it takes (batch, {shape}): wrap it as am.Model(nn.Sequential({form.code}, network), …)"
-    if given.ndim == 2 and _works(network, given[:, None].expand(-1, 2, -1)):
+    if batch.ndim == 2 and _works(network, batch[:, None].expand(-1, 2, -1)):
         return "it takes (batch, 2, samples), two channels: give am.Model channels=2"
-    if keys := _keys_asked_for(network, given):
+    if keys := _requested_keys(network, batch):
         entries = ", ".join(f"{key!r}: args[0]" for key in keys)
         return f"it takes a dict with {', '.join(keys)}: first call {_HOOK.format(f'({{{entries}}},)')}"
-    return _second_argument(network, given)
+    return _second_argument(network, batch)
 
 
-def _second_argument(network: nn.Module, given: Tensor) -> str | None:
+def _second_argument(network: nn.Module, batch: Tensor) -> str | None:
     needed = [
         parameter.name
         for parameter in inspect.signature(network.forward).parameters.values()
@@ -65,7 +65,7 @@ def _second_argument(network: nn.Module, given: Tensor) -> str | None:
     if len(needed) < 2:
         return None
     for code, make in _SECOND:
-        if len(needed) == 2 and _works(network, given, make(given)):
+        if len(needed) == 2 and _works(network, batch, make(batch)):
             return f"it takes {' and '.join(needed)}: first call {_HOOK.format(f'(args[0], {code})')}"
     others = "".join(f", {name}" for name in needed[1:])
     return f"it takes {', '.join(needed)}: give it the others by {_HOOK.format(f'(args[0]{others})')}"
@@ -79,22 +79,22 @@ def _works(network: nn.Module, *args: Any) -> bool:
         return False
 
 
-class _Asked(dict[str, Tensor]):
-    """Has the same value under every key, and knows which keys it was asked for."""
+class _KeyRecorder(dict[str, Tensor]):
+    """Has the same value under every key, and records the keys that are requested."""
 
     def __init__(self, value: Tensor) -> None:
         super().__init__()
         self.value = value
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
     def __missing__(self, key: str) -> Tensor:
-        self.asked.append(key)
+        self.requested.append(key)
         return self.value
 
     def get(self, key: str, default: Any = None) -> Any:  # noqa: ARG002 (as a dict's)
         return self[key]
 
 
-def _keys_asked_for(network: nn.Module, given: Tensor) -> list[str]:
-    asked = _Asked(given)
-    return list(dict.fromkeys(asked.asked)) if _works(network, asked) else []
+def _requested_keys(network: nn.Module, batch: Tensor) -> list[str]:
+    mapping = _KeyRecorder(batch)
+    return list(dict.fromkeys(mapping.requested)) if _works(network, mapping) else []

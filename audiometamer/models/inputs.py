@@ -1,4 +1,4 @@
-"""Recordings and photographs from files, as a model takes them."""
+"""Recordings and images from files, as a model takes them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from audiometamer.models.model import Model
     from audiometamer.signals.audio import Clip
 
-NATURAL = "natural"  # in the place of a layer: the clip itself
+NATURAL = "natural"  # instead of a layer: the clip itself
 
 
 def read_clips(model: "Model", paths: Sequence[Path], *, start: float | None = None, length: float | None = None) -> "list[Clip]":
-    """Recordings or photographs as a model takes them; their names must differ, since they name folders.
+    """Recordings or images as a model takes them; their names must differ, since they name folders.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ def read_clips(model: "Model", paths: Sequence[Path], *, start: float | None = N
 def load_clip(
     model: "Model", path: Path, *, level: float | None = None, start: float | None = None, length: float | None = None
 ) -> "Clip":
-    """One recording or photograph as a model takes it; `level`: in place of the model's own.
+    """One recording or image as a model takes it; `level` replaces the model's own.
 
     Raises
     ------
     AudioMetamerError
-        If the model takes neither, or the file cannot be read as what it takes.
+        If the model takes neither, or the file cannot be read as one.
     """
     from audiometamer.signals.audio import read_clip
     from audiometamer.signals.images import read_image

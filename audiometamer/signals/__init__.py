@@ -1,4 +1,4 @@
-"""What is heard or seen: read, resample, cut, set the level, write; images; presentation copies."""
+"""Sounds and images: read, resample, trim, set the level, write; presentation copies; finding speech."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Read, resample, cut, set level, write. Nothing about models."""
+"""Read, resample, trim, set the level of, and write sounds. Knows no models."""
 
 import math
 import numbers
@@ -25,32 +25,32 @@ from audiometamer.signals.clip_names import clip_name, excerpt_name
 if TYPE_CHECKING:
     from audiometamer.signals.decoding import Sound
 
-SOUND_ENDINGS = frozenset(  # by which sounds are known in a folder; a file that is named may have any
+SOUND_ENDINGS = frozenset(  # of sounds in a folder; a file that is named may have any suffix
     {
         ".3gp", ".aac", ".aif", ".aifc", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".mka", ".mp3", ".nist", ".oga", ".ogg",
         ".opus", ".rf64", ".snd", ".sph", ".w64", ".wav", ".wave", ".webm", ".wma",
     }
 )  # fmt: skip
-MAX_SECONDS = 3600  # of a clip; a longer one fits in no memory with its activations
+MAX_SECONDS = 3600  # of a clip; the activations of a longer one fit in no memory
 
 _SILENCE_RMS = 1e-7  # below the least significant bit of 16-bit audio by 50 dB
 _ROLL_OFF = 0.9475937167399596  # of the lower Nyquist frequency: where resampling begins to attenuate
-_LARGEST = 1e15  # samples whose squares float32 holds, with room for sums
-_MOST_PHASES = 1000  # torchaudio builds one kernel for each
-_LARGEST_HASHED = 2**25  # bytes; hashing more would take longer than reading an excerpt
+_MAX_SAMPLE = 1e15  # its square fits in float32, with room for sums
+_MAX_PHASES = 1000  # torchaudio builds a kernel for each
+_MAX_HASHED = 2**25  # bytes; hashing more would take longer than reading an excerpt
 
 
 class ClipSource(msgspec.Struct, frozen=True):
-    """The file that a clip was read from, and which part of it.
+    """The file that a clip was read from, and the part that was read.
 
     Parameters
     ----------
     path : str
-        As given.
+        Path as the caller wrote it.
     sha256 : str or None
         SHA-256 of the file; None for pipes and files of more than 32 MiB.
     start, duration : float or None
-        The part that was taken, in seconds of the recording, without padding; None for an image.
+        The part that was read, in seconds of the recording, without padding; None for an image.
     """
 
     path: str
@@ -62,24 +62,24 @@ class ClipSource(msgspec.Struct, frozen=True):
     def of(cls, path: str | os.PathLike[str], start: float | None = None, duration: float | None = None) -> "ClipSource":
         """The source at a path, with its hash."""
         file = Path(path)
-        small = file.is_file() and file.stat().st_size <= _LARGEST_HASHED
+        small = file.is_file() and file.stat().st_size <= _MAX_HASHED
         return cls(printable(path), file_sha256(file) if small else None, start, duration)
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A natural signal as a model takes it: a recording at its sample rate, length, level and channels; or an image.
+    """A natural signal as a model takes it: a recording at the model's sample rate, length, level and channels; or an image.
 
     Parameters
     ----------
     name : str
-        Names the folder of its metamers: the file's name without its ending, and which excerpt of it, as in ``speech@1.5s``.
+        Name of the folder of its metamers: the file's name without its suffix, with the excerpt if any, as in ``speech@1.5s``.
     samples : Tensor [shape=(samples,)]
-        float32; of two channels, [shape=(2, samples)], left first; of an image, [shape=(channels, height, width)].
+        float32; two channels have [shape=(2, samples)], left first; images [shape=(channels, height, width)].
     sample_rate : int or None
         Hz; None for what is not a sound.
     notices : tuple of str
-        What was done to the recording beyond resampling and setting the level; one line each.
+        Changes to the recording beyond resampling and setting the level, one line each.
     source : ClipSource or None
         The file it was read from.
     """
@@ -109,9 +109,9 @@ def read_clip(
 ) -> Clip:
     """Read a recording as the clip that a model takes.
 
-    Any format, bit depth and number of channels that libsndfile decodes, or else an installed ``ffmpeg``, at up to 1 MHz. Only
-    the part that is wanted is decoded. Stereo is mixed down and a short recording is padded with equal silence before and after;
-    an `AudioMetamerWarning` and the clip's notices report both. A recording that is too long is never cut unasked.
+    Reads any format, bit depth and number of channels that libsndfile or an installed ``ffmpeg`` decodes, at up to 1 MHz, and
+    decodes only the requested part. Stereo is mixed down, and a short recording is padded with equal silence before and after;
+    an `AudioMetamerWarning` and the clip's notices report both. A recording that is too long is never cut without a request.
 
     Parameters
     ----------
@@ -120,35 +120,35 @@ def read_clip(
     sample_rate : int
         Hz, at most 1 MHz. Default 20000.
     duration : float or None
-        Seconds, at most an hour; None takes the whole recording. Default 2.
+        Seconds, at most an hour; None reads the whole recording. Default 2.
     channels : {1, 2}
-        1 mixes all channels down to one. 2 takes a recording of two channels as it is, for binaural models. Default 1.
+        1 mixes all channels down to one. 2 keeps both channels of a stereo recording, for binaural models. Default 1.
     level : float or None
         RMS of the result over its whole length, after its mean is removed, at most 1; None leaves both. Each channel has its own
-        mean; the RMS is over both together, and both have the same gain, so that their difference in level stays. Default 0.1
+        mean; the RMS is over both together, and both have the same gain, which preserves their level difference. Default 0.1
         (Feather et al. 2023).
     start : float or None
-        Seconds into the recording where the clip begins. None: from the beginning, and the recording may not be longer than
+        Seconds into the recording where the clip begins. None: at the beginning of a recording that is not longer than
         `duration`.
     length : float or None
-        Seconds of the recording to take from there, at most `duration`. Default: `duration`.
+        Seconds of the recording to read from there, at most `duration`. Default: `duration`.
 
     Returns
     -------
     Clip
-        Named after the file: ``speech``; from a `start` above 0, ``speech@1.5s``; of a `length` of its own, ``speech@1.5-2s``.
+        Named after the file: ``speech``; with a `start` above 0, ``speech@1.5s``; with a `length`, ``speech@1.5-2s``.
 
     Raises
     ------
     AudioMetamerError
-        If the file is missing, empty, truncated, not audio or a folder; if the part that is wanted is silent or holds NaN or
+        If the file is missing, empty, truncated, not audio or a folder; if the requested part is silent or holds NaN or
         infinity; if the file is longer than `duration` and no `start` is given; if `start` lies outside it; if `channels` is 2
-        and it has another number; if a parameter is out of its range.
+        and the file has another number; if a parameter is out of range.
     """
     from audiometamer.signals.decoding import MAX_RATE, open_sound
 
     sample_rate = as_integer(sample_rate, "sample_rate", least=1, most=MAX_RATE)
-    _check_wanted(sample_rate, duration=duration, level=level, start=start, length=length)
+    _check_request(sample_rate, duration=duration, level=level, start=start, length=length)
     shown = printable(path)
     with open_sound(path) as sound:
         recorded, rate = _part(sound, shown, duration=duration, start=start, length=length), sound.rate
@@ -157,9 +157,9 @@ def read_clip(
         notices.append(f"{shown}: {recorded.shape[1]} channels were mixed down to one")
     if not np.isfinite(recorded).all():
         raise AudioMetamerError(f"{shown} holds {np.count_nonzero(~np.isfinite(recorded))} NaN or infinite samples")
-    if (largest := float(max(recorded.max(), -recorded.min()))) > _LARGEST:
+    if (largest := float(max(recorded.max(), -recorded.min()))) > _MAX_SAMPLE:
         raise AudioMetamerError(
-            f"{shown} holds samples of up to {largest:.3g}; full scale is 1, and at most {_LARGEST:g} is read"
+            f"{shown} holds samples of up to {largest:.3g}; full scale is 1, and at most {_MAX_SAMPLE:g} is read"
         )
     samples = _as_channels(shown, recorded, channels).astype(np.float32)
     if level is not None:
@@ -192,10 +192,10 @@ def _as_channels(shown: str, recorded: NDArray[np.float64], channels: int) -> ND
         mixed: NDArray[np.float64] = recorded.mean(axis=1)
         return mixed
     if (found := recorded.shape[1]) != 2:
-        mend = (
+        advice = (
             "repeat its channel, as in `ffmpeg -i IN -ac 2 OUT.wav`" if found == 1 else "write the two that are meant to a file"
         )
-        raise AudioMetamerError(f"{shown} has {found} channel{'s' * (found != 1)}, and two are wanted: {mend}")
+        raise AudioMetamerError(f"{shown} has {found} channel{'s' * (found != 1)}, and two are wanted: {advice}")
     return recorded.T
 
 
@@ -206,10 +206,10 @@ def pad_or_crop(samples: NDArray[np.float32], n_samples: int) -> NDArray[np.floa
     return np.pad(samples, sides)[..., :n_samples]
 
 
-def _check_wanted(
+def _check_request(
     sample_rate: int, *, duration: float | None, level: float | None, start: float | None, length: float | None
 ) -> None:
-    """Raise if what is asked of `read_clip` makes sense for no recording; NaN fails each of these comparisons."""
+    """Raise if the arguments of `read_clip` are out of range; NaN fails each of these comparisons."""
     if duration is not None and not (duration * sample_rate > 0.5 and duration <= MAX_SECONDS):
         raise AudioMetamerError(f"duration is {duration} s; it must be at least one sample and at most {MAX_SECONDS} s")
     if level is not None and not 0 < level <= 1:
@@ -224,21 +224,21 @@ def _check_wanted(
 def _part(
     sound: "Sound", shown: str, *, duration: float | None, start: float | None, length: float | None
 ) -> NDArray[np.float64]:
-    """The part of a recording that was asked for, shape=(frames, channels); raises rather than cut unasked."""
-    unasked = start is None and length is None and duration is not None
-    wanted = duration if length is None else length
-    most = MAX_SECONDS * sound.rate
-    count = most + 1 if wanted is None else max(round(wanted * sound.rate), 1) + 2 * unasked
+    """The requested part of a recording, shape=(frames, channels); raises if it would have to be cut without a request."""
+    is_whole = start is None and length is None and duration is not None
+    seconds = duration if length is None else length
+    max_frames = MAX_SECONDS * sound.rate
+    count = max_frames + 1 if seconds is None else max(round(seconds * sound.rate), 1) + 2 * is_whole
     announced = sound.n_frames
     inside = start is None or 0 <= start < math.inf
     samples = sound.read(round((start or 0) * sound.rate), count) if inside else np.empty((0, sound.channels))
-    if unasked and len(samples) == count:
+    if is_whole and len(samples) == count:
         lasts = f"more than {duration:g} s" if announced is None else f"{announced / sound.rate:.3f} s"
         raise AudioMetamerError(
             f"{shown} lasts {lasts} and the model takes {duration:g} s; say where to begin with start (--start SECONDS)"
         )
-    if len(samples) > most:
-        raise AudioMetamerError(f"{shown} lasts more than {MAX_SECONDS} s, the most that is read at once; give a duration")
+    if len(samples) > max_frames:
+        raise AudioMetamerError(f"{shown} lasts more than {MAX_SECONDS} s, the longest that is read; give a duration")
     if len(samples) == 0:
         if start and (n_frames := sound.count()):
             raise AudioMetamerError(f"start is {start} s, but {shown} runs from 0 to {n_frames / sound.rate:.3f} s")
@@ -247,9 +247,9 @@ def _part(
 
 
 def _silence(channels: NDArray[np.float64], *, level: float | None) -> str:
-    """What is wrong with a recording that is silent once its channels are mixed down."""
-    heard = channels if level is None else channels - channels.mean(axis=0)
-    if np.sqrt(np.square(heard).mean(axis=0)).max() < _SILENCE_RMS:
+    """Why a recording is silent once its channels are mixed down."""
+    centred = channels if level is None else channels - channels.mean(axis=0)
+    if np.sqrt(np.square(centred).mean(axis=0)).max() < _SILENCE_RMS:
         if level is not None and (constant := float(np.abs(channels).max())) > _SILENCE_RMS:
             return f"has the same value, {constant:.3g}, in every sample; a clip must have sound"
         return "is silent; a clip must have sound"
@@ -259,24 +259,24 @@ def _silence(channels: NDArray[np.float64], *, level: float | None) -> str:
 def read_samples(
     path: str | os.PathLike[str], *, start: float = 0.0, length: float | None = None, mixed: bool = False
 ) -> tuple[NDArray[np.float64], int]:
-    """Samples of a file, shape=(frames, channels), and their rate in Hz.
+    """Read samples, shape=(frames, channels), and their rate in Hz.
 
     Parameters
     ----------
     path : path
-        Any file that libsndfile or an installed ``ffmpeg`` decodes; a pipe; ``-``, the standard input.
+        Any file that libsndfile or an installed ``ffmpeg`` decodes; a pipe; or ``-``, the standard input.
     start : float
         Seconds. Default 0.
     length : float, optional
-        Seconds; fewer where the file ends before. Default: to the end.
+        Seconds; fewer if the file ends earlier. Default: to the end.
     mixed : bool
-        Whether all channels are mixed down to one. Default False.
+        Whether to mix all channels down to one. Default False.
 
     Raises
     ------
     AudioMetamerError
-        If the file is missing, empty, truncated, not audio or a folder, ends before `start`, or holds more samples than are read
-        at once.
+        If the file is missing, empty, truncated, not audio or a folder, ends before `start`, or holds more samples than fit
+        in memory.
     """
     from audiometamer.signals.decoding import open_sound
 
@@ -289,9 +289,9 @@ def read_samples(
 
 
 def file_duration(path: Path) -> float:
-    """How long a file is; raises as `read_samples` does.
+    """Duration of a file in seconds; raises as `read_samples` does.
 
-    Read from the header, or counted where that does not know.
+    Read from the header, or counted if the header does not state it.
     """
     from audiometamer.signals.decoding import open_sound
 
@@ -315,17 +315,17 @@ def _rms(samples: NDArray[np.float32]) -> float:
 def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
     """Band-limited resampling; shape=(..., samples) in and out, rates in Hz.
 
-    By the windowed sinc of `torchaudio` (Kaiser window); of the whole recording in the Fourier domain where the rates have so
-    small a common divisor that the sinc would be needed at more than 1000 phases.
+    By the windowed sinc of `torchaudio` (Kaiser window); or, if the common divisor of the rates is so small that the sinc would
+    be needed at more than 1000 phases, in the Fourier domain.
 
     Raises
     ------
     AudioMetamerError
-        If torchaudio is needed and cannot be imported: its release must fit torch's.
+        If torchaudio is needed and cannot be imported: its release must match torch's.
     """
     if rate == new_rate:
         return samples
-    if max(rate, new_rate) // math.gcd(rate, new_rate) > _MOST_PHASES:
+    if max(rate, new_rate) // math.gcd(rate, new_rate) > _MAX_PHASES:
         return resample_by_fourier(samples, rate, new_rate).astype(np.float32)
     resampled: NDArray[np.float32] = resample_by_sinc(torch.from_numpy(samples), rate, new_rate).numpy()
     return resampled
@@ -334,14 +334,15 @@ def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[
 def resample_by_fourier(
     samples: NDArray[np.floating[Any]], rate: int, new_rate: int, *, roll_off: float = _ROLL_OFF
 ) -> NDArray[np.float64]:
-    """One transform of the whole, with a half-cosine roll-off; shape=(..., samples) in and out, rates in Hz.
+    """Resample by one Fourier transform of the whole, with a half-cosine roll-off; shape=(..., samples), rates in Hz.
 
     Parameters
     ----------
     samples : array [shape=(..., samples)]
     rate, new_rate : int
     roll_off : float
-        Where it begins to attenuate, of the lower Nyquist frequency, where it ends. Nearer 1, it rings longer. Default 0.948.
+        Where attenuation begins, relative to the lower Nyquist frequency, where it is complete. Nearer 1, it rings longer.
+        Default 0.948.
     """
     step, new_step = rate // math.gcd(rate, new_rate), new_rate // math.gcd(rate, new_rate)
     # 0.1 s of zeros at the end lie, on the circle, before the beginning too; whole steps make the new length a whole number.
@@ -356,7 +357,7 @@ def resample_by_fourier(
 
 
 def resample_by_sinc(samples: Tensor, rate: int, new_rate: int) -> Tensor:
-    """Windowed sinc of torchaudio, differentiable; shape=(..., samples) in and out, rates in Hz.
+    """Resample by the windowed sinc of torchaudio, differentiable; shape=(..., samples), rates in Hz.
 
     Raises
     ------
@@ -368,7 +369,7 @@ def resample_by_sinc(samples: Tensor, rate: int, new_rate: int) -> Tensor:
     except (ImportError, OSError) as error:
         raise AudioMetamerError(
             f"changing the sample rate from {rate} to {new_rate} Hz needs torchaudio, which could not be imported ({error}); "
-            f"install the release that fits torch {torch.__version__}, or give recordings at {new_rate} Hz"
+            f"install the release that matches torch {torch.__version__}, or give recordings at {new_rate} Hz"
         ) from error
     resampled: Tensor = torchaudio_resample(
         samples,
@@ -383,20 +384,20 @@ def resample_by_sinc(samples: Tensor, rate: int, new_rate: int) -> Tensor:
 
 
 def write_wav(path: str | os.PathLike[str], samples: Tensor | NDArray[np.float32], sample_rate: int) -> None:
-    """Write a float32 WAV of one or two channels; the same samples always give the same bytes.
+    """Write a float32 WAV of one or two channels; equal samples give equal bytes.
 
     Parameters
     ----------
     path : path
     samples : Tensor or array [shape=(samples,) or (2, samples)]
-        Values beyond ±1 are kept: float WAVs hold them without clipping.
+        Values beyond ±1 are kept; float WAVs do not clip.
     sample_rate : int
         Hz.
 
     Raises
     ------
     AudioMetamerError
-        If a sample is not finite, if the shape is another, or if the file cannot be written.
+        If a sample is not finite, the shape is different, or the file cannot be written.
     """
     data = np.asarray(torch.as_tensor(samples).detach().cpu().numpy(), dtype=np.float32)
     if data.ndim != 1 and data.shape[:-1] != (2,):

@@ -1,4 +1,4 @@
-"""Names of clips, after their recording and excerpt; times as people write them."""
+"""Names of clips, by recording and excerpt; times as people write them."""
 
 import os
 import re
@@ -12,11 +12,11 @@ _EXCERPT = re.compile(r"@[\d.e+-]+s")
 
 
 def clip_name(path: str | os.PathLike[str]) -> str:
-    """The name of a clip: its file's name without the ending, "stdin" or "pipe"."""
-    whole = os.fspath(path)
-    if whole in ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
+    """The name of a clip: its file's name without the suffix, "stdin" or "pipe"."""
+    text = os.fspath(path)
+    if text in ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
         return "stdin"
-    return "pipe" if re.fullmatch(r"/(dev|proc/\w+)/fd/\d+", whole) else Path(printable(path)).stem
+    return "pipe" if re.fullmatch(r"/(dev|proc/\w+)/fd/\d+", text) else Path(printable(path)).stem
 
 
 def excerpt_name(name: str, start: float | None, length: float | None) -> str:
@@ -27,7 +27,7 @@ def excerpt_name(name: str, start: float | None, length: float | None) -> str:
     name : str
         Name of the recording.
     start, length : float or None
-        Seconds, as asked for. None, like a start of 0, leaves the name as it is.
+        Seconds, as requested. None, like a start of 0, leaves the name unchanged.
     """
     begin = start or 0.0
     if length is not None:
@@ -36,31 +36,31 @@ def excerpt_name(name: str, start: float | None, length: float | None) -> str:
 
 
 def recording_of(clip: str) -> str:
-    """The name of the recording that a clip is an excerpt of: ``a`` of ``a@1.5s``; its own if it is none."""
+    """The name of the recording of a clip: ``a`` for ``a@1.5s``; its own name if it is not an excerpt."""
     name, at, part = clip.rpartition("@")
     return name if name and _EXCERPT.fullmatch(at + part) else clip
 
 
 def row_clip_name(row: Mapping[str, str], start: float | None = None, duration: float | None = None) -> str:
-    """The name of a clip of a table: its ``name``, or one after its file and the part that is taken of it.
+    """The name of a clip in a table: its ``name``, or one derived from its file and excerpt.
 
     Parameters
     ----------
     row : mapping of str to str
     start, duration : float or None
-        Seconds, where the row has none of its own.
+        Seconds, if the row has none of its own.
     """
     part = cell_seconds(row, "start", start), cell_seconds(row, "duration", duration)
     return row.get("name") or excerpt_name(clip_name(row.get("path", "")), *part)
 
 
 def cell_seconds(row: Mapping[str, str], column: str, default: float | None) -> float | None:
-    """The seconds in a cell of a table of clips, or the default where it is empty.
+    """The seconds in a cell of a table of clips, or the default if it is empty.
 
     Raises
     ------
     AudioMetamerError
-        If the cell is no time.
+        If the cell is not a time.
     """
     if not (cell := row.get(column)):
         return default
@@ -76,7 +76,7 @@ def parse_seconds(text: str) -> float:
     Raises
     ------
     ValueError
-        If it is none.
+        If it is not.
     """
     found = re.fullmatch(r"(?:(?:(\d+):)?(\d+):(?=\d\d?(?:\.|$)))?(\d+\.?\d*|\.\d+)", text.strip())
     if found is None or (":" in text and float(found[3]) >= 60) or (found[1] and int(found[2]) >= 60):

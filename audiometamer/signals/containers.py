@@ -1,7 +1,7 @@
-"""What the headers of sound files leave out: lengths that were unknown when they were written, and sounds one after the other.
+"""Repair containers of sound: headers without lengths, and files that hold several sounds one after the other.
 
-A recorder that writes to a pipe cannot go back to its header. libsndfile reads some of these files only in part, or not at all;
-`complete_streams` gives it files that it reads whole.
+A recorder that writes to a pipe cannot go back to complete its header. libsndfile reads some of these files only in part, or not
+at all; `complete_streams` gives it files that it reads completely.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 
 class FaultyFileError(Exception):
-    """What is wrong with a file; a message that goes behind its name."""
+    """What is wrong with a file, as a phrase that follows the file's name."""
 
 
 _UNKNOWN_32, _UNKNOWN_64 = (0, 0xFFFFFFFF), (0, 0xFFFFFFFFFFFFFFFF)
@@ -28,7 +28,7 @@ def is_placeholder(n_bytes: int) -> bool:
 
 
 def complete_streams(file: BinaryIO) -> Iterator[BinaryIO]:
-    """The files to decode one after the other: the file itself, or temporary copies in which every length is known.
+    """The files to decode in turn: the file itself, or temporary copies in which every length is known.
 
     Raises
     ------
@@ -42,10 +42,10 @@ def complete_streams(file: BinaryIO) -> Iterator[BinaryIO]:
         yield from _mp3_links(file)
     elif beginning[:4] == b"RIFF" and beginning[8:] == b"WAVE":
         for link in _riff_links(file):
-            whole = _with_sizes(link, _riff_sizes(link))
-            if file is not link is not whole:
+            completed = _with_sizes(link, _riff_sizes(link))
+            if file is not link is not completed:
                 link.close()
-            yield whole
+            yield completed
     elif beginning[:4] == b"RF64":
         yield _with_sizes(file, _rf64_sizes(file))
     elif beginning[:4] == b"caff":
@@ -68,7 +68,7 @@ def _size(file: BinaryIO) -> int:
 def _copied(
     file: BinaryIO, begin: int, end: int, *, head: bytes = b"", sizes: Mapping[int, bytes] = MappingProxyType({})
 ) -> BinaryIO:
-    """A temporary file of a part of a file, behind `head` and with `sizes` at positions of the copy."""
+    """A temporary copy of a part of a file, after `head`, with `sizes` written at positions of the copy."""
     copy: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
     copy.write(head)
     file.seek(begin)
@@ -83,21 +83,23 @@ def _copied(
 
 
 def _with_sizes(file: BinaryIO, sizes: dict[int, bytes]) -> BinaryIO:
-    """The file itself if there is nothing to write at any position; else a copy in which that is written."""
+    """A copy of the file with `sizes` written at their positions; the file itself if there are none."""
     return _copied(file, 0, _size(file), sizes=sizes) if sizes else file
 
 
 class _Chunk(NamedTuple):
     name: bytes
-    begin: int  # of what it holds
+    begin: int  # of its content
     size: int
 
 
 def _chunks(file: BinaryIO, position: int, size: struct.Struct) -> Iterator[_Chunk]:
-    """Chunks of a file, each with a name of 4 bytes and a size; those of RIFF have an even length."""
+    """Chunks of a file, each with a name of 4 bytes and a size; RIFF pads them to an even length."""
     for _ in range(_MOST_CHUNKS):
         header = _read_at(file, position, 4 + size.size)
-        if len(header) < 4 + size.size or header.startswith(bytes(4)):  # silence without a length would be millions of chunks
+        if len(header) < 4 + size.size or header.startswith(
+            bytes(4)
+        ):  # silence of unknown length would look like millions of chunks
             return
         (n_bytes,) = size.unpack(header[4:])
         position += len(header)
@@ -127,7 +129,7 @@ def _riff_links(file: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _riff_sizes(file: BinaryIO) -> dict[int, bytes]:
-    """The size of data that are said to have none, though bytes follow that are no chunks."""
+    """The size of data whose header says 0 although bytes follow that are not chunks."""
     data = next((chunk for chunk in _chunks(file, 12, _RIFF) if chunk.name == b"data"), None)
     end = _size(file)
     if data is None or data.size or data.begin == end or end >= 1 << 32:
@@ -169,16 +171,16 @@ def _check_nist(file: BinaryIO) -> None:
 
 
 def _ogg_links(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Ogg streams that follow each other in one file (RFC 3533, section 4), each as a file of its own."""
+    """Chained Ogg streams (RFC 3533, section 4), each as a file of its own."""
     begins: list[int] = []
     position, end, began = 0, _size(file), False
     while position < end:
         header = _read_at(file, position, 27)
         segments = _read_at(file, position + 27, header[26]) if len(header) == 27 else b""
         if header[:4] != b"OggS":
-            break  # what follows the last page is no Ogg: a tag
+            break  # a tag after the last page
         begins_stream = bool(header[5] & 2)
-        if begins_stream and not began:  # streams side by side begin with pages in a row
+        if begins_stream and not began:  # multiplexed streams begin with consecutive pages
             begins.append(position)
         began = begins_stream
         position += 27 + len(segments) + sum(segments)
@@ -201,11 +203,11 @@ _KBITS = {
     True: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG-1
     False: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG-2 and 2.5
 }
-_DECODER_DELAY = 529  # samples that decoders cut off, beyond what the tag says
+_DECODER_DELAY = 529  # samples that decoders remove beyond what the tag says
 
 
 def _frame(header: bytes) -> _Frame | None:
-    """What the header of an MPEG Layer III frame says (ISO 11172-3, 2.4.1.3); None if it is none."""
+    """Decode the header of an MPEG Layer III frame (ISO 11172-3, 2.4.1.3); None if it is not one."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return None
     version, bits, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
@@ -218,16 +220,16 @@ def _frame(header: bytes) -> _Frame | None:
 
 
 def _frames(data: bytes) -> Iterator[int]:
-    """Where the frames of an MP3 begin; a frame is one if another follows it, or nothing but a tag."""
-    position, sure = _after_id3(data, 0), False
+    """Positions of the frames of an MP3; a frame counts if another one, or only a tag, follows."""
+    position, in_sync = _after_id3(data, 0), False
     while position < len(data) - 3:
         frame = _frame(data[position : position + 4])
         after = position + frame.n_bytes if frame else 0
-        if frame and after <= len(data) and (sure or _frame(data[after : after + 4])):
+        if frame and after <= len(data) and (in_sync or _frame(data[after : after + 4])):
             yield position
-            position, sure = after, True
+            position, in_sync = after, True
         else:
-            sure = False
+            in_sync = False
             beyond = _after_id3(data, position)
             position = beyond if beyond > position else data.find(b"\xff", position + 1)
             if position < 0:
@@ -235,7 +237,7 @@ def _frames(data: bytes) -> Iterator[int]:
 
 
 def _after_id3(data: bytes, position: int) -> int:
-    """Behind an ID3v2 tag, if one begins there."""
+    """The position after an ID3v2 tag, if one begins here."""
     if data[position : position + 3] != b"ID3" or len(data) < position + 10:
         return position
     a, b, c, d = data[position + 6 : position + 10]
@@ -243,9 +245,9 @@ def _after_id3(data: bytes, position: int) -> int:
 
 
 def _mp3_links(file: BinaryIO) -> Iterator[BinaryIO]:
-    """MP3s that follow each other in one file, each with a first frame that counts the others.
+    """Concatenated MP3s, each with a first frame that counts the others.
 
-    Without that, libsndfile guesses how many there are from the first one's bit rate.
+    Without such a frame, libsndfile estimates their number from the bit rate of the first one.
     """
     data = _read_at(file, 0, _size(file))
     frames = list(_frames(data))
@@ -258,14 +260,14 @@ def _mp3_links(file: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _tag(data: bytes, position: int) -> int | None:
-    """Where in a frame Xing's tag begins, if it has one."""
+    """Position of the Xing tag in a frame, if it has one."""
     frame = _frame(data[position : position + 4])
     at = position + 4 + (frame.side if frame else 0)
     return at if data[at : at + 4] in (b"Xing", b"Info") else None
 
 
 def _is_counted(data: bytes, frames: list[int]) -> bool:
-    """Whether the first frame says, give or take one, how many follow; raises if it says more."""
+    """Whether the first frame states, give or take one, how many follow; raises if it states more."""
     tag = _tag(data, frames[0])
     if tag is None:
         return False
@@ -277,18 +279,20 @@ def _is_counted(data: bytes, frames: list[int]) -> bool:
 
 
 def _counted_mp3(file: BinaryIO, data: bytes, frames: list[int]) -> BinaryIO:
-    """A copy of some frames in which the first counts the others."""
+    """A copy of frames in which the first counts the others."""
     last = _frame(data[frames[-1] : frames[-1] + 4])
     end = frames[-1] + (last.n_bytes if last else 0)
     if _is_counted(data, frames):
         return _copied(file, frames[0], end)
-    if _tag(data, frames[0]) is not None or data[frames[0] + 36 : frames[0] + 40] == b"VBRI":  # a tag of no use to libsndfile
+    if (
+        _tag(data, frames[0]) is not None or data[frames[0] + 36 : frames[0] + 40] == b"VBRI"
+    ):  # a tag that libsndfile does not use
         frames = frames[1:] or frames
     return _copied(file, frames[0], end, head=_count(data[frames[0] : frames[0] + 4], len(frames)))
 
 
 def _count(header: bytes, n_frames: int) -> bytes:
-    """Two silent frames to put before others: the first counts them (Xing's tag), and has the second one cut off (LAME's tag)."""
+    """Two silent frames to precede others: the first counts them (Xing tag) and makes decoders drop the second (LAME tag)."""
     longest = bytes([header[0], header[1] | 1, header[2] & 0x0D | 0xE0, header[3]])
     frame = _frame(longest)
     assert frame is not None

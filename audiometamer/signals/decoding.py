@@ -1,6 +1,6 @@
-"""Decode sound files block by block: only the part that is wanted, and to the end where the header does not know it.
+"""Decode sound files block by block: only the requested part, and to the true end if the header does not state it.
 
-libsndfile decodes what it can; the program ``ffmpeg``, where it is installed, the rest.
+libsndfile decodes what it can; the program ``ffmpeg``, if installed, the rest: AAC, video files and others.
 """
 
 import os
@@ -31,7 +31,7 @@ Samples = NDArray[np.float64]
 
 MAX_RATE = 1_000_000  # Hz; ultrasonic recorders reach half of it
 MAX_CHANNELS = 1024  # as in libsndfile
-MAX_VALUES = 1 << 29  # samples of all channels together that are held at once, 4 GiB: three hours at 48 kHz
+MAX_VALUES = 1 << 29  # samples of all channels together in memory, 4 GiB: three hours at 48 kHz
 
 _BLOCK = 1 << 16  # samples at a time, of all channels together
 _MAX_PIPE = 4 << 30  # bytes
@@ -40,14 +40,14 @@ _HEADERLESS = {
     ".raw", ".pcm", ".dat", ".vox", ".g722", ".s8", ".u8", ".s16", ".s24", ".s32", ".f32", ".f64", ".sw", ".sb", ".uw", ".ub",
     ".ul", ".al",
 }  # fmt: skip
-_MOST_PER_BYTE = 1 << 16  # samples of each channel: the densest code is FLAC's, of a constant
-_NO_LENGTH = 1 << 40  # samples; what libsndfile announces where a header has none
-_ROUNDED = {"MPEG_LAYER_III", "SDS"}  # formats, and codecs, in which libsndfile announces whole packets
-_SYSTEM, _MALFORMED = 2, 3  # libsndfile's codes of errors that no other decoder mends
-_PLAYLIST = re.compile(rb"(\xef\xbb\xbf)?\s*(#EXTM3U|ffconcat|<\?xml|<MPD)")  # which ffmpeg would follow, to wherever it leads
+_MAX_PER_BYTE = 1 << 16  # samples of each channel: FLAC of a constant is the densest
+_NO_LENGTH = 1 << 40  # samples; libsndfile reports more if a header has no length
+_ROUNDED = {"MPEG_LAYER_III", "SDS"}  # formats and codecs whose length libsndfile rounds up to packets
+_SYSTEM, _MALFORMED = 2, 3  # libsndfile error codes with which no other decoder helps
+_PLAYLIST = re.compile(rb"(\xef\xbb\xbf)?\s*(#EXTM3U|ffconcat|<\?xml|<MPD)")  # which ffmpeg would follow anywhere
 _N_FRAMES = re.compile(r"^\s*Frames\s*: (\d+)$", re.MULTILINE)
-_EXACT = re.compile("PCM_.*|FLOAT|DOUBLE|ULAW|ALAW")  # subtypes in which libsndfile finds a sample without decoding those before
-_SHORTFALL = re.compile(  # libsndfile corrects lengths that the file does not hold and says so only in its log
+_EXACT = re.compile("PCM_.*|FLOAT|DOUBLE|ULAW|ALAW")  # subtypes in which libsndfile seeks without decoding
+_SHORTFALL = re.compile(  # libsndfile corrects lengths beyond the end of the file and reports that only in its log
     r"^\s*(?:data|SSND|BODY|Data Size|Data length)\s*:?\s*(-?\w+)\s*\(?should be|^riff : (-?\d+) \(should be"
     r"|seems to be truncated. \d+ <--> (\d+)|does not match value from 'ds64' chunk of (\d+)",
     re.MULTILINE,
@@ -55,7 +55,7 @@ _SHORTFALL = re.compile(  # libsndfile corrects lengths that the file does not h
 
 
 class Sound(ABC):
-    """A sound file that is open, to be read once.
+    """An open sound file, to be read once.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Sound(ABC):
         Hz.
     channels : int
     n_frames : int or None
-        How many samples each channel has; None while that is unknown.
+        Samples of each channel; None while unknown.
     """
 
     def __init__(self, *, rate: int, channels: int, n_frames: int | None) -> None:
@@ -74,35 +74,33 @@ class Sound(ABC):
         self.rate, self.channels, self.n_frames = rate, channels, n_frames
 
     def read(self, first: int = 0, count: int | None = None, *, mixed: bool = False) -> Samples:
-        """Samples from the `first` on, in memory that grows with what is really there; `n_frames` is known if they end before.
+        """Read samples, in memory that grows with what the file really holds; if it ends first, `n_frames` is known afterwards.
 
         Parameters
         ----------
         first : int
-            Number of the first sample. Default 0.
+            Index of the first sample. Default 0.
         count : int, optional
-            Largest number of samples. Default: all.
+            Maximum number of samples. Default: all.
         mixed : bool
-            Whether all channels are mixed down to one. Default False.
+            Whether to mix all channels down to one. Default False.
 
         Returns
         -------
         array [shape=(frames, channels)]
-            Of one channel if mixed.
+            One channel if mixed.
 
         Raises
         ------
         FaultyFileError
-            If there are more than `MAX_VALUES` to hold.
+            If there are more than `MAX_VALUES` in all.
         """
         found = np.empty((0, 1 if mixed else self.channels))
-        n_found, most = 0, MAX_VALUES // found.shape[1]
+        n_found, max_frames = 0, MAX_VALUES // found.shape[1]
         for block in self._wanted(first, sys.maxsize if count is None else count):
             after = n_found + len(block)
-            if after > most:
-                raise FaultyFileError(
-                    f"holds more than {MAX_VALUES} samples, the most that is read at once; cut it, or take a part"
-                )
+            if after > max_frames:
+                raise FaultyFileError(f"holds more than {MAX_VALUES} samples, the most that is read; cut it, or take a part")
             if after > len(found):
                 found.resize((max(after, len(found) * 5 // 4), found.shape[1]), refcheck=False)
             found[n_found:after] = block.mean(axis=1, keepdims=True) if mixed else block
@@ -111,7 +109,7 @@ class Sound(ABC):
         return found
 
     def _wanted(self, first: int, count: int) -> Iterator[Samples]:
-        """Blocks of the `count` samples from the `first` on; those before it are decoded, if they must be, and let go."""
+        """Blocks of `count` samples from `first` on; samples before it are discarded if they must be decoded."""
         position, blocks = self._from(first)
         for block in blocks:
             wanted = block[max(first - position, 0) :][:count]
@@ -124,7 +122,7 @@ class Sound(ABC):
         self.n_frames = position
 
     def count(self) -> int:
-        """How many samples each channel has, if need be by decoding all of them."""
+        """Samples of each channel, counted by decoding all of them if necessary."""
         if self.n_frames is None:
             position, blocks = self._from(0)
             self.n_frames = position + sum(map(len, blocks))
@@ -132,18 +130,18 @@ class Sound(ABC):
 
     @abstractmethod
     def _from(self, first: int) -> tuple[int, Iterator[Samples]]:
-        """A position that is not behind `first`, and the blocks from there to the end."""
+        """A position not after `first`, and the blocks from there to the end."""
 
 
 class _Forward(soundfile.SoundFile):
-    """A file whose reading neither seeks, which fails in some formats, nor stops where the header says that it ends."""
+    """A file that is read without seeking, which fails in some formats, and beyond the length that its header states."""
 
     def seekable(self) -> bool:
         return False
 
 
 class _Decoded(Sound):
-    """What libsndfile decodes: files that hold one sound after the other."""
+    """Decoded by libsndfile: files with one sound after the other."""
 
     def __init__(self, files: list[soundfile.SoundFile]) -> None:
         first = files[0]
@@ -179,11 +177,11 @@ class _Decoded(Sound):
 
 
 def _announced(file: soundfile.SoundFile) -> int:
-    """How many samples a header announces; raises if the file is shorter."""
+    """The number of samples that a header states; raises if the file is shorter."""
     for length in (next(filter(None, match)) for match in _SHORTFALL.findall(file.extra_info)):
         if not is_placeholder(int(length, 0)):
             raise _truncated(file.frames)
-    if _MOST_PER_BYTE * os.fstat(file.name).st_size < file.frames < _NO_LENGTH:
+    if _MAX_PER_BYTE * os.fstat(file.name).st_size < file.frames < _NO_LENGTH:
         raise FaultyFileError(f"is truncated: its header announces {file.frames} samples, more than its bytes can hold")
     for field in _N_FRAMES.findall(file.extra_info):
         if file.frames < int(field) and _ROUNDED.isdisjoint((file.format, file.subtype)):
@@ -196,7 +194,7 @@ def _truncated(n_frames: int) -> FaultyFileError:
 
 
 class _Piped(Sound):
-    """What ``ffmpeg`` decodes of a file that libsndfile does not know; `stream` is not buffered."""
+    """Decoded by ``ffmpeg``, for files that libsndfile does not know; `stream` is not buffered."""
 
     def __init__(self, stream: IO[bytes], failure: Callable[[], str]) -> None:
         self._stream, self._failure = stream, failure
@@ -208,7 +206,7 @@ class _Piped(Sound):
         super().__init__(rate=rate, channels=channels, n_frames=None)
 
     def _bytes(self, count: int) -> bytes:
-        """As many bytes, or fewer at the end; a decoder that stops is not waited for without end."""
+        """As many bytes, or fewer at the end; raises if the decoder stalls."""
         found = bytearray()
         while len(found) < count:
             if not pipe_is_ready(self._stream, _PATIENCE):
@@ -224,15 +222,15 @@ class _Piped(Sound):
     def _blocks(self) -> Iterator[Samples]:
         n_bytes = 4 * self.channels
         while block := self._bytes(n_bytes * max(_BLOCK // self.channels, 1)):
-            whole = block[: len(block) // n_bytes * n_bytes]
-            yield np.frombuffer(whole, ">f4").astype(np.float64).reshape(-1, self.channels)
+            frames = block[: len(block) // n_bytes * n_bytes]
+            yield np.frombuffer(frames, ">f4").astype(np.float64).reshape(-1, self.channels)
         if failure := self._failure():
             raise FaultyFileError(f"cannot be read to its end: {failure}")
 
 
 @contextmanager
 def open_sound(path: str | os.PathLike[str]) -> Iterator[Sound]:
-    """A sound file, or a pipe, open for reading; whatever is wrong with it is one line.
+    """Open a sound file or a pipe for reading; any fault is reported in one line.
 
     Parameters
     ----------
@@ -242,8 +240,7 @@ def open_sound(path: str | os.PathLike[str]) -> Iterator[Sound]:
     Raises
     ------
     AudioMetamerError
-        If it is missing, empty, a folder or a device, if nothing here decodes it, or if it ends before its header says and that
-        is noticed.
+        If it is missing, empty, a folder or a device; if no installed decoder reads it; or if it is detectably truncated.
     """
     name = printable(path) or "''"
     try:
@@ -253,7 +250,7 @@ def open_sound(path: str | os.PathLike[str]) -> Iterator[Sound]:
         raise
     except FaultyFileError as fault:
         raise AudioMetamerError(f"{name} {fault}") from fault
-    except Exception as error:  # of libsndfile, soundfile, the operating system: no list of what they raise would be complete
+    except Exception as error:  # libsndfile, soundfile and the operating system raise many kinds
         raise AudioMetamerError(f"{name} cannot be read as audio: {_reason(error)}") from error
 
 
@@ -264,7 +261,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _file(path: str) -> Iterator[BinaryIO]:
-    """A regular file; what comes through a pipe is put into one."""
+    """The file, opened; the content of a pipe as a temporary file."""
     if path == "-":
         if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
             raise FaultyFileError("is the standard input, into which nothing is piped; give a file")
@@ -289,7 +286,7 @@ def _file(path: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _opened_pipe(path: str) -> Iterator[BinaryIO]:
-    """A pipe with something in it: one that nobody has opened for writing would be waited for without end."""
+    """A pipe that has data: one without a writer would block forever."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(descriptor, "rb") as pipe:  # noqa: PTH123 (a descriptor)
         if not pipe_is_ready(pipe, _PATIENCE):
@@ -299,7 +296,7 @@ def _opened_pipe(path: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _spooled(pipe: BinaryIO) -> Iterator[BinaryIO]:
-    """All that comes through a pipe, as a temporary file."""
+    """The content of a pipe as a temporary file."""
     with tempfile.NamedTemporaryFile() as copy:
         while block := pipe.read(1 << 20):
             copy.write(block)

@@ -1,4 +1,4 @@
-"""Signals as files: WAV, PNG, NPY."""
+"""Write and read signals as WAV, PNG or NPY files."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from audiometamer.signals.images import read_png, write_png
 
 
 def write_signal(path: Path, signal: Tensor, sample_rate: int | None) -> None:
-    """Write a signal [shape=signal_shape] as the ending of its file says."""
+    """Write a signal [shape=signal_shape] in the format of the file's suffix."""
     if path.suffix == ".wav" and sample_rate is not None:
         write_wav(path, signal.reshape(-1, signal.shape[-1]).squeeze(0), sample_rate)
     elif path.suffix == ".png":
@@ -33,7 +33,7 @@ def read_signal(path: Path) -> Tensor:
         return torch.from_numpy(_read_array(path) if path.suffix == ".npy" else _read_wav(path))
     except AudioMetamerError:
         raise
-    except Exception as error:  # of numpy: no list of what it raises at broken files would be complete
+    except Exception as error:  # numpy raises many kinds for broken files
         raise AudioMetamerError(f"{path} cannot be read: {first_line(error)}") from error
 
 
@@ -43,7 +43,7 @@ def _read_wav(path: Path) -> NDArray[np.float32]:
 
 
 def _read_array(path: Path) -> NDArray[Any]:
-    """An array of numbers that are all in the file: mapped first, which takes no memory for what a header announces."""
+    """An array of numbers; mapped first, so that a false header allocates no memory."""
     values = np.lib.format.open_memmap(path, mode="r")
     if values.dtype.kind not in "biufc":
         raise ValueError("it holds no array of numbers")

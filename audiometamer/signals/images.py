@@ -1,4 +1,4 @@
-"""Read photographs as a model takes them, and write images of 16 bits. Nothing about models."""
+"""Read photographs as a model takes them, and write 16-bit images. Knows no models."""
 
 import os
 import warnings
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 PICTURE_ENDINGS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000")  # of pixels: PostScript and others are programs
-MAX_PIXELS = 64_000_000  # of a photograph; in float32, 0.8 GB
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000")  # raster formats only: PostScript files are programs
+MAX_PIXELS = 64_000_000  # of a photograph: 0.8 GB in float32
 STEPS_8_BIT, STEPS_16_BIT = 2**8 - 1, 2**16 - 1
 _COLOURS = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "I;16": "I;16", "I;16B": "I;16"}
-_LONGEST = 100  # times its shorter side: all of it is resized before the middle is cut out
+_MAX_ASPECT = 100  # longer to shorter side: the whole is resized before the centre is cropped
 _LOWER_FIRST = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 
 
 @dataclass(frozen=True)
 class ImageTransform:
-    """How a photograph becomes a model's signal: values in [0, 1], its shorter side resized, the middle cut out.
+    """How a photograph becomes a model's signal: values in [0, 1], shorter side resized, centre cropped.
 
     Parameters
     ----------
     shape : tuple of int
         (channels, height, width); channels are 3 (red, green, blue) or 1 (grey).
     resize : int, optional
-        What the shorter side is resized to first, in pixels. Default: the shorter side of `shape`.
+        Size of the shorter side before cropping, in pixels. Default: the shorter side of `shape`.
     interpolation : str
-        ``bilinear``, ``bicubic`` or ``nearest``; the first two low-pass when they make smaller. Default ``bilinear``.
+        ``bilinear``, ``bicubic`` or ``nearest``; the first two low-pass when they downsample. Default ``bilinear``.
     """
 
     shape: tuple[int, int, int]
@@ -50,12 +50,12 @@ class ImageTransform:
         """Pixels [shape=(channels, rows, columns)] in [0, 1] as the model takes them, [shape=shape]."""
         channels, height, width = self.shape
         if pixels.shape[1:] != (height, width):
-            pixels = self._cut(pixels)
+            pixels = self._cropped(pixels)
         if len(pixels) < channels:
             return pixels.expand(channels, -1, -1).contiguous()
         return pixels if len(pixels) == channels else _grey(pixels)
 
-    def _cut(self, pixels: Tensor) -> Tensor:
+    def _cropped(self, pixels: Tensor) -> Tensor:
         _, height, width = self.shape
         rows, columns = pixels.shape[1:]
         shorter = self.resize or min(height, width)
@@ -73,32 +73,32 @@ def _grey(pixels: Tensor) -> Tensor:
 
 
 def read_image(path: str | os.PathLike[str], picture: ImageTransform) -> Clip:
-    """A photograph as a model takes it: the same of an image as `audiometamer.read_clip` of a sound.
+    """Read a photograph as a model takes it, as `audiometamer.read_clip` reads a sound.
 
     Parameters
     ----------
     path : path
         PNG (8 or 16 bits), JPEG, TIFF, WebP, BMP, GIF, PPM or JPEG 2000, of at most 64 million pixels; colour, grey or palette.
-    picture : Picture
+    picture : ImageTransform
 
     Returns
     -------
     Clip
-        `samples` [shape=picture.shape] in [0, 1], no sample rate. If all pixels are black, white or otherwise the same, that is
-        an error; if the photograph is enlarged, or only the first image of a file, a warning.
+        `samples` [shape=picture.shape] in [0, 1], no sample rate. A warning reports an enlarged photograph, and a file of
+        several images, of which the first is read.
 
     Raises
     ------
     AudioMetamerError
-        If the file is no image, transparent, of another colour space, empty of structure, smaller than half of what the model
-        takes, or larger than is read.
+        If the file is not an image, is transparent, in another colour space, of one uniform colour, smaller than half of what
+        the model takes, or too large.
     """
     path = Path(path)
     pixels, frames = _pixels(path)
     rows, columns = pixels.shape[1:]
-    if max(rows, columns) > _LONGEST * min(rows, columns):
+    if max(rows, columns) > _MAX_ASPECT * min(rows, columns):
         raise AudioMetamerError(
-            f"{path} has {columns} × {rows} pixels; crop it until the longer side is at most {_LONGEST} times the shorter"
+            f"{path} has {columns} × {rows} pixels; crop it until the longer side is at most {_MAX_ASPECT} times the shorter"
         )
     _, height, width = picture.shape
     notices = [f"the first of {frames} images was taken"] if frames > 1 else []
@@ -118,14 +118,14 @@ def read_image(path: str | os.PathLike[str], picture: ImageTransform) -> Clip:
 
 
 def _pixels(path: Path) -> tuple[Tensor, int]:
-    """All of a file's first image, [shape=(1 or 3, rows, columns)] in [0, 1]; and how many images the file holds."""
+    """The first image of a file, [shape=(1 or 3, rows, columns)] in [0, 1], and the number of images in the file."""
     from PIL import ExifTags, Image, UnidentifiedImageError
 
     if not path.is_file():
         raise AudioMetamerError(f"{path} is not a file")
     try:
         with (
-            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),  # the limit here is another
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),  # the limit here is different
             Image.open(path, formats=FORMATS) as image,
         ):
             _check_size(path, *image.size)
@@ -135,7 +135,7 @@ def _pixels(path: Path) -> tuple[Tensor, int]:
         raise
     except UnidentifiedImageError as error:
         raise AudioMetamerError(f"{path} is not an image that can be read: {', '.join(FORMATS)}; convert it to PNG") from error
-    except Exception as error:  # no list of what Pillow raises for broken files would be complete
+    except Exception as error:  # Pillow raises many kinds for broken files
         raise AudioMetamerError(f"{path} cannot be read as an image: {first_line(error)}") from error
     values = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
     pixels = np.empty(values.shape, dtype=np.float32)
@@ -149,7 +149,7 @@ def _check_size(path: Path, columns: int, rows: int) -> None:
 
 
 def _upright(values: np.ndarray, orientation: int) -> np.ndarray:
-    """An image as viewers show it, by its Exif orientation (Exif 2.32, tag 274); any other number than 1 … 8 is ignored."""
+    """An image as viewers show it, by its Exif orientation (Exif 2.32, tag 274); values other than 1 … 8 are ignored."""
     if orientation in (5, 6, 7, 8):  # rows are stored as columns
         values = values.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -173,9 +173,9 @@ def _opaque(path: Path, image: "Image") -> np.ndarray:
 
 
 def _deepened(path: Path, values: np.ndarray) -> np.ndarray:
-    """The values of an image, with their lower bytes if it is a PNG of 16 bits in colour or with alpha, which Pillow cuts to 8.
+    """The values of an image, with the lower bytes of a 16-bit PNG in colour or with alpha, which Pillow reduces to 8 bits.
 
-    Pillow unpacks the lower ones if told that the lower byte comes first. Grey with alpha is unpacked as four values of 8 bits.
+    Pillow unpacks the lower bytes if it is made to take them for the first. Grey with alpha is unpacked as four 8-bit values.
     """
     from PIL import Image
 
@@ -198,7 +198,7 @@ def read_png(path: str | os.PathLike[str]) -> Tensor:
 
 
 def write_png(path: str | os.PathLike[str], pixels: Tensor) -> None:
-    """Write an image as a PNG of 16 bits.
+    """Write an image as a 16-bit PNG.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whether a file of a signal is whole, by its own header and its length: one that a power cut has emptied or cut short is not."""
+"""Whether the file of a signal is intact, by its header and its length, not emptied or truncated by a power cut."""
 
 import math
 import os
@@ -13,14 +13,14 @@ _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
 def is_intact(path: Path) -> bool:
-    """Whether a file is there, not empty, and as long as it says if it is a WAV, PNG, ``.npy`` or safetensors file.
+    """Whether a file exists, is not empty and, if it is WAV, PNG, ``.npy`` or safetensors, as long as its header states.
 
     The samples are not read.
 
     Raises
     ------
     OSError
-        If it is there and cannot be read.
+        If it exists and cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -28,7 +28,7 @@ def is_intact(path: Path) -> bool:
             return size > 0 and (path.suffix not in _LENGTHS or _LENGTHS[path.suffix](file, size) <= size)
     except FileNotFoundError:
         return False
-    except (struct.error, ValueError):  # it has no header
+    except (struct.error, ValueError):  # not a header
         return False
 
 
@@ -58,7 +58,7 @@ def _safetensors(file: BinaryIO, _: int) -> int:
     return announced_size(file)
 
 
-# How long each kind of file says that it is, in bytes.
+# The length that a file states, in bytes, by suffix.
 _LENGTHS: dict[str, Callable[[BinaryIO, int], int]] = {
     ".wav": _wav,
     ".png": _png,

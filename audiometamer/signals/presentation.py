@@ -1,4 +1,4 @@
-"""Presentation copies: PCM at a sound card's rate, one level for all, ramps, calibration."""
+"""Presentation copies of sounds: PCM at a sound card's rate, one level for all, ramps, calibration."""
 
 import io
 import math
@@ -19,12 +19,12 @@ NOISE, TONE = "calibrationnoise", "calibrationtone"
 
 _CALIBRATION_SECONDS = 10.0
 _TONE_HZ = 1000.0
-_ROLL_OFF = 0.98  # of the lower Nyquist frequency: what is heard is what was matched, up to there
-_BINS = 4097  # of the average spectrum: 6 Hz apart
+_ROLL_OFF = 0.98  # of the lower Nyquist frequency, up to which presented and matched sounds are the same
+_BINS = 4097  # of the average spectrum, 6 Hz apart
 
 
 class PresentationSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How presentation copies are made.
+    """Settings of presentation copies.
 
     Parameters
     ----------
@@ -33,20 +33,20 @@ class PresentationSettings(msgspec.Struct, frozen=True, kw_only=True):
     bits : {16, 24}
         Default 24.
     level : float or None
-        RMS of every sound in dB re full scale: a constant 1 has 0 dB, a sine of full scale -3.01 dB. Means are removed.
+        RMS of every sound in dB re full scale: a constant 1 has 0 dB, a full-scale sine -3.01 dB. Means are removed.
         Default -30.
     factor : float or None
-        Instead of `level`: what all sounds are multiplied by, so that their differences in level stay.
+        Instead of `level`: gain of all sounds, which preserves their level differences.
     peaks : {"lower", "stop"}
-        What to do if a sound would clip: lower all by the same, or stop. Default "lower".
+        What to do if a sound would clip: lower all by the same amount, or stop. Default "lower".
     ramp : float
         Raised-cosine rise and fall, ms. Default 10.
     seed : int
-        Random seed of names, dither and calibration noise, which follow from a private key too. Default 0.
+        Random seed of names, dither and calibration noise, which also depend on a private key. Default 0.
     bids_version : {"current", "coming"}
         ``stim_file`` (BIDS 1.11), or ``stimuli.tsv`` and ``stim_id`` (draft of BIDS extension proposal 44). Default "current".
     reveal : bool
-        Write what each sound is into the tables of the export too, not into the key alone. Default False.
+        Write what each sound is to the tables of the export too, not only to the key. Default False.
     """
 
     sample_rate: int = 48_000
@@ -77,24 +77,24 @@ class PresentationSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def step(self) -> float:
-        """The least significant bit; full scale is 1."""
+        """Size of the least significant bit; full scale is 1."""
         return 2.0 ** (1 - self.bits)
 
     @property
     def highest(self) -> float:
-        """The highest peak that does not clip: dither adds up to a step, rounding half of one."""
+        """Highest peak that does not clip: dither adds up to a step, rounding half a step."""
         return 1 - 2.5 * self.step
 
 
 class Sounds:
-    """Sounds of a set at one level: read once to find the highest peak and the average spectrum, once more when they are wanted.
+    """Sounds of a set at one level: read once for the highest peak and the average spectrum, and again when requested.
 
     Parameters
     ----------
     stimulus_set : path
     settings : Settings
     set_files : sequence of str
-        As they lie in the set.
+        Paths relative to the set.
     draws : Draws
         Source of dither and calibration noise.
     """
@@ -115,7 +115,7 @@ class Sounds:
             if (peak := float(np.abs(sound).max()) * rms) > highest:
                 highest, loudest = peak, name
         self._keep_from_clipping(highest, loudest)
-        self.rms = rms * self.gain  # of the sounds to calibrate by
+        self.rms = rms * self.gain  # of the calibration sounds
 
     def _keep_from_clipping(self, highest: float, loudest: str) -> None:
         limit = self.settings.highest
@@ -131,18 +131,18 @@ class Sounds:
         warnings.warn(f"{loudest} would clip: the whole set is lowered by {excess:.2f} dB", AudioMetamerWarning, stacklevel=2)
 
     def read(self, set_file: str) -> Sound:
-        """A sound as listeners hear it: at the rate of the export, ramped, at its level; shape=(samples,) or (samples, 2)."""
+        """A sound as listeners hear it, at the rate and level of the export, ramped; shape=(samples,) or (samples, 2)."""
         return presentation_copy(self.stimulus_set / set_file, self.settings) * self.gain
 
     def write_calibration(self, folder: Path, file_of: Callable[[str], str]) -> float:
-        """Write noise and tone; their RMS in dB re full scale."""
+        """Write calibration noise and tone; returns their RMS in dB re full scale."""
         for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
             write_pcm(folder / file_of(name), sound * self.rms, self.settings, name=name, draws=self.draws)
         return 20 * math.log10(self.rms)
 
 
 def presentation_copy(path: Path, settings: PresentationSettings) -> Sound:
-    """A sound as listeners hear it, whatever its peak: at the rate of the settings, ramped, at their level.
+    """A sound as listeners hear it, at the rate and level of the settings, ramped; its peak is not checked.
 
     The level of a two-channel sound is that of both channels together; both have the same gain.
 
@@ -153,8 +153,7 @@ def presentation_copy(path: Path, settings: PresentationSettings) -> Sound:
     Raises
     ------
     AudioMetamerError
-        If it cannot be read, has more than two channels, samples that are not finite, or none but zeros, or is shorter than two
-        ramps.
+        If it cannot be read, has more than two channels or samples that are not finite, is silent, or is shorter than two ramps.
     """
     from audiometamer.signals.audio import read_samples, resample_by_fourier
 
@@ -173,11 +172,11 @@ def presentation_copy(path: Path, settings: PresentationSettings) -> Sound:
 
 
 def in_sequence(sounds: Sequence[Sound], gap: float, settings: PresentationSettings) -> Sound:
-    """Sounds one after the other, with a silence of `gap` s between them; mono ones among two-channel ones play at both ears."""
+    """Concatenate sounds with `gap` seconds of silence between; mono sounds among two-channel ones play at both ears."""
     channels = max(sound.ndim for sound in sounds)
-    whole = [sound if sound.ndim == channels else np.stack([sound, sound], axis=1) for sound in sounds]
-    silence = np.zeros((round(gap * settings.sample_rate), *whole[0].shape[1:]))
-    return np.concatenate([piece for sound in whole for piece in (sound, silence)][:-1])
+    alike = [sound if sound.ndim == channels else np.stack([sound, sound], axis=1) for sound in sounds]
+    silence = np.zeros((round(gap * settings.sample_rate), *alike[0].shape[1:]))
+    return np.concatenate([piece for sound in alike for piece in (sound, silence)][:-1])
 
 
 def _rms(sound: Sound) -> float:
@@ -185,7 +184,7 @@ def _rms(sound: Sound) -> float:
 
 
 def _ramped(sound: Sound, settings: PresentationSettings, path: Path) -> Sound:
-    """With a raised-cosine rise and fall: 0.5 - 0.5·cos(π (k + 0.5) / n) over n samples."""
+    """Apply raised-cosine ramps, 0.5 - 0.5·cos(π (k + 0.5) / n) over n samples, to both ends."""
     n = round(settings.ramp / 1000 * settings.sample_rate)
     if 2 * n > len(sound):
         raise AudioMetamerError(
@@ -228,31 +227,31 @@ def _tone(settings: PresentationSettings) -> Sound:
 
 
 def write_pcm(path: Path, sound: Sound, settings: PresentationSettings, *, name: str, draws: Draws) -> None:
-    """Write a sound as `pcm_wav` makes it; the folder is made if it is missing."""
+    """Write a sound as `pcm_wav` encodes it; its folder is created if missing."""
     wav = pcm_wav(sound, settings, name=name, draws=draws)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(wav)
 
 
 def pcm_wav(sound: Sound, settings: PresentationSettings, *, name: str, draws: Draws) -> bytes:
-    """A WAV of whole steps, rounded after adding triangular dither of two steps from end to end (Lipshitz et al. 1992).
+    """Encode a sound as PCM WAV, rounded after adding triangular dither two steps wide (Lipshitz et al. 1992).
 
-    The dither runs through the whole file and is private: a sound that comes twice in it has different samples each time, also
-    to those who know the sound.
+    The dither runs through the whole file and is private: a sound that occurs in it twice has different samples each time, even
+    for those who know the sound.
 
     Parameters
     ----------
     sound : array [shape=(samples,) or (samples, channels)]
     settings : Settings
     name : str
-        Each sound has its own dither, whoever else is written.
+        Name of the sound, which determines its dither.
     draws : Draws
         Source of the dither.
 
     Raises
     ------
     AudioMetamerError
-        If a sample would clip: libsndfile does so without a word.
+        If a sample would clip, which libsndfile does silently.
     """
     import soundfile
 

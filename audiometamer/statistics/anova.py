@@ -1,4 +1,4 @@
-"""Analysis of variance of listeners' proportions: factors within listeners, and one between groups of them."""
+"""Repeated measures and mixed analysis of variance: factors within listeners, and one between groups of listeners."""
 
 import itertools
 from collections.abc import Sequence
@@ -13,30 +13,30 @@ from audiometamer.statistics.permutation import permutation_p
 
 
 class Effect(NamedTuple):
-    """One line of an analysis of variance.
+    """One effect of an analysis of variance.
 
     Parameters
     ----------
     name : str
-        Of the factor, or of several: ``observer × layer``.
+        The factor, or the factors of an interaction: ``observer × layer``.
     f : float
-        F; NaN, as are `p`, `epsilon`, `p_gg` and `partial_eta2`, if it cannot be computed.
+        F ratio; NaN, as are `p`, `epsilon`, `p_gg` and `partial_eta2`, if it cannot be computed.
     df, df_error : int
-        Its degrees of freedom.
+        Degrees of freedom of F.
     p : float
-        If the contrasts are spherical; at least 2.2e-308.
+        p value under sphericity; at least 2.2e-308.
     epsilon : float
-        Greenhouse and Geisser's; 1 if there is a single contrast.
+        Greenhouse and Geisser's epsilon; 1 if there is a single contrast.
     p_gg : float
-        With both degrees of freedom multiplied by epsilon.
+        p value with both degrees of freedom multiplied by epsilon.
     partial_eta2 : float
-        Effect / (effect + error), of the sums of squares.
+        effect / (effect + error).
     p_permutation : float
-        NaN if no permutations were asked for, or values do not differ at all.
+        p value of the permutation test; NaN without permutations, or if values do not differ at all.
     effect, error : float
         Sums of squares.
     note : str
-        Why F cannot be computed; else empty.
+        Why F cannot be computed; otherwise empty.
     """
 
     name: str
@@ -67,17 +67,17 @@ def anova(
     Parameters
     ----------
     values : array [shape=(listeners, levels, …)]
-        One value of each listener for each combination of levels; an axis for each within factor, in the order of `within`.
+        The value of each listener at each combination of levels; one axis for each within factor, in the order of `within`.
     within : sequence of str
-        The within factors' names, one or more.
+        Names of the within factors, one or more.
     between : str, optional
-        The between factor's name.
+        Name of the between factor. Default: none.
     groups : sequence, optional
-        The group of each listener.
+        The group of each listener. Default: none.
     permutations : int
-        For `p_permutation`; default 0, none. See `audiometamer.statistics.permutation.permutation_p`.
+        Number of permutations for `p_permutation`; see `audiometamer.statistics.permutation.permutation_p`. Default 0: none.
     seed : int
-        Of the permutations; default 0.
+        Random seed of the permutations. Default 0.
 
     Returns
     -------
@@ -89,7 +89,20 @@ def anova(
     Raises
     ------
     AudioMetamerError
-        If a value is missing, a factor has fewer than two levels or groups, or there are too few listeners for an error.
+        If a value is missing, a factor has fewer than two levels or groups, or there are too few listeners for an error term.
+
+    Notes
+    -----
+    Sums of squares of orthonormal contrasts (Maxwell & Delaney 2004, Designing Experiments and Analyzing Data, ch. 11 to 14);
+    see `audiometamer.statistics.contrasts`.
+
+    Examples
+    --------
+    Differences of 1 and 3 have mean 2 and standard error 1, so t = 2 and F = t².
+
+    >>> (effect,) = anova([[0, 1], [0, 3]], within=["layer"])
+    >>> effect.name, round(effect.f, 6), effect.df, effect.df_error
+    ('layer', 4.0, 1, 1)
     """
     table = np.asarray(values, float)
     codes = _checked(table, within, between, groups)
@@ -104,8 +117,8 @@ def anova(
             p_permutation = permutation_p(
                 table, codes, within=factors, between=crossed, permutations=permutations, seed=(seed, number)
             )
-        named = [between] * crossed + [within[k] for k in factors]
-        effects.append(_effect(" × ".join(map(str, named)), ratio, p_permutation, between=crossed, within=bool(factors)))
+        factor_names = [between] * crossed + [within[k] for k in factors]
+        effects.append(_effect(" × ".join(map(str, factor_names)), ratio, p_permutation, between=crossed, within=bool(factors)))
     return effects
 
 
@@ -124,7 +137,7 @@ def _effect(name: str, ratio: FRatio, p_permutation: float, *, between: bool, wi
 
 
 def _why_not(effect: float, *, between: bool, within: bool) -> str:
-    """Why there is no F without error."""
+    """Why there is no F, where there is no error."""
     if not within:
         return "no variance between listeners of a group"
     if not effect:
@@ -135,7 +148,7 @@ def _why_not(effect: float, *, between: bool, within: bool) -> str:
 
 
 def _checked(values: FloatArray, within: Sequence[str], between: str | None, groups: Sequence[object] | None) -> GroupCodes:
-    """The groups as numbers from 0, if a design like this can be analysed."""
+    """The groups as numbers from 0; raises if values like these cannot be analysed."""
     if not within or values.ndim != 1 + len(within):
         raise AudioMetamerError(
             f"values of shape {values.shape} for the within factors {', '.join(within) or '(none)'}: there should be an axis for "
@@ -162,8 +175,8 @@ def _checked(values: FloatArray, within: Sequence[str], between: str | None, gro
         if len(names) < 2:
             raise AudioMetamerError(f"the factor {between} has {len(names)} group; an analysis of variance needs two or more")
     if listeners <= (n_groups := len(np.unique(codes))):
-        of = "" if groups is None else f" in {n_groups} groups"
+        where = "" if groups is None else f" in {n_groups} groups"
         raise AudioMetamerError(
-            f"{listeners_in_words(listeners)}{of}: there is no error; there must be {max(n_groups, 1) + 1} or more"
+            f"{listeners_in_words(listeners)}{where}: there is no error; there must be {max(n_groups, 1) + 1} or more"
         )
     return codes

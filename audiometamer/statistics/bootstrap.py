@@ -1,11 +1,10 @@
-"""Intervals over clips: what would come out with other clips of the same kind."""
+"""Bootstrap over clips: intervals for other clips of the same kind."""
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
@@ -13,7 +12,16 @@ Matrix = NDArray[np.float32]
 
 
 class IntervalEstimate(NamedTuple):
-    """A value, its 95 % interval, and how many clips and sounds it is of; the interval is NaN where there is a single clip."""
+    """A value with its 95 % interval.
+
+    Parameters
+    ----------
+    value : float
+    low, high : float
+        Ends of the interval; NaN if there is a single clip.
+    clips, sounds : int
+        Numbers of clips and of sounds behind the value.
+    """
 
     value: float
     low: float
@@ -23,22 +31,31 @@ class IntervalEstimate(NamedTuple):
 
 
 class Bootstrap:
-    """Percentile intervals (Efron & Tibshirani 1993, ch. 13): clips are drawn with replacement, all sounds of a clip together.
+    """Percentile bootstrap over clips: clips are drawn with replacement, all sounds of a clip together.
+
+    Efron & Tibshirani (1993), An Introduction to the Bootstrap, ch. 13.
 
     Parameters
     ----------
     resamples : int
-        Default 10000.
+        Number of bootstrap samples. Default 10000.
     seed : int
-        Default 0. Every estimate over equally many clips uses the same draws.
+        Random seed; every estimate over the same number of clips uses the same draws. Default 0.
+
+    Examples
+    --------
+    Three sounds of one clip and one of another: a resample holds the first only, the second only, or both.
+
+    >>> Bootstrap().mean(np.array([0.0, 0.0, 0.0, 1.0]), ["a", "a", "a", "b"])
+    IntervalEstimate(value=0.25, low=0.0, high=1.0, clips=2, sounds=4)
     """
 
-    def __init__(self, resamples: int = 10_000, seed: int = 0) -> None:
+    def __init__(self, *, resamples: int = 10_000, seed: int = 0) -> None:
         self.resamples, self.seed = resamples, seed
         self._draws: dict[int, NDArray[np.float32]] = {}
 
     def draws(self, n_clips: int) -> NDArray[np.float32]:
-        """How often each clip is drawn in each resample, shape=(resamples, clips); the rows sum to the number of clips."""
+        """Number of times each clip is drawn in each resample, shape=(resamples, clips); rows sum to the number of clips."""
         if n_clips not in self._draws:
             rng = np.random.default_rng(self.seed)
             counts = rng.multinomial(n_clips, np.full(n_clips, 1 / n_clips), size=self.resamples)
@@ -46,12 +63,12 @@ class Bootstrap:
         return self._draws[n_clips]
 
     def mean(self, values: FloatArray, clips: Sequence[str] | NDArray[np.str_]) -> IntervalEstimate | None:
-        """Mean over sounds.
+        """Mean over sounds, with its interval over clips.
 
         Parameters
         ----------
         values : array [shape=(sounds,)]
-            What is not finite is left out.
+            Values that are not finite are left out.
         clips : sequence of str
             The clip of each sound.
 
@@ -60,49 +77,50 @@ class Bootstrap:
         Estimate or None
             None if there are no values.
         """
-        there = np.isfinite(values)
-        if not there.any():
+        finite = np.isfinite(values)
+        if not finite.any():
             return None
-        names, of = np.unique(np.asarray(clips)[there], return_inverse=True)
-        sums, counts = np.bincount(of, values[there]), np.bincount(of)
+        names, clip_of = np.unique(np.asarray(clips)[finite], return_inverse=True)
+        sums, counts = np.bincount(clip_of, values[finite]), np.bincount(clip_of)
         drawn = self.draws(len(names))
         low, high = _interval(drawn @ sums / (drawn @ counts), len(names))
-        return IntervalEstimate(float(values[there].mean()), low, high, len(names), int(there.sum()))
+        return IntervalEstimate(float(values[finite].mean()), low, high, len(names), int(finite.sum()))
 
     def rank_correlation(self, first: Matrix, others: Sequence[Matrix]) -> IntervalEstimate | None:
-        """Spearman correlation of dissimilarity matrices, averaged over several that are compared with the same one.
+        """Spearman correlation of dissimilarity matrices, averaged over several matrices compared with the same one.
 
-        A resample weighs each pair of clips by how often both were drawn, and leaves out pairs of a clip with itself. Values keep
-        the ranks that they have among all pairs.
+        A resample weights each pair of clips by the product of the numbers of times that they were drawn, and leaves out pairs of
+        a clip with itself. Values keep their ranks among all pairs.
 
         Parameters
         ----------
         first : array [shape=(clips, clips)]
+            Symmetric matrix.
         others : sequence of array [shape=(clips, clips)]
-            NaN in the rows and columns of clips that are missing.
+            Symmetric matrices; NaN in the rows and columns of missing clips.
 
         Returns
         -------
         Estimate or None
-            Of as many sounds as there are clips in `others`; None if fewer than three clips are in each.
+            `sounds` counts the clips of all `others`; None if each of them has fewer than three clips.
         """
         n = len(first)
         drawn, all_once = self.draws(n), np.ones((1, n), np.float32)
-        values, resampled, present, sounds = [], [], np.zeros(n, bool), 0
+        values, resampled, included, sounds = [], [], np.zeros(n, bool), 0
         for other in others:
-            there = np.isfinite(other).sum(1) > 1
-            if there.sum() < 3:
+            known = np.isfinite(other).sum(1) > 1
+            if known.sum() < 3:
                 continue
-            a, b = (_ranks(matrix[np.ix_(there, there)]) for matrix in (first, other))
-            values.append(float(_weighted_correlation(a, b, all_once[:, there])[0]))
-            resampled.append(_weighted_correlation(a, b, drawn[:, there]))
-            present, sounds = present | there, sounds + int(there.sum())
+            a, b = (_ranks(matrix[np.ix_(known, known)]) for matrix in (first, other))
+            values.append(float(_weighted_correlation(a, b, all_once[:, known])[0]))
+            resampled.append(_weighted_correlation(a, b, drawn[:, known]))
+            included, sounds = included | known, sounds + int(known.sum())
         if not values:
             return None
-        together = np.stack(resampled)
-        known = np.isfinite(together)
-        means = np.where(known, together, 0).sum(0)[known.any(0)] / known.sum(0)[known.any(0)]
-        return IntervalEstimate(float(np.mean(values)), *_interval(means, int(present.sum())), int(present.sum()), sounds)
+        correlations = np.stack(resampled)
+        finite = np.isfinite(correlations)
+        means = np.where(finite, correlations, 0).sum(0)[finite.any(0)] / finite.sum(0)[finite.any(0)]
+        return IntervalEstimate(float(np.mean(values)), *_interval(means, int(included.sum())), int(included.sum()), sounds)
 
 
 def _interval(resampled: NDArray[np.floating], n_clips: int) -> tuple[float, float]:
@@ -113,7 +131,9 @@ def _interval(resampled: NDArray[np.floating], n_clips: int) -> tuple[float, flo
 
 
 def _ranks(matrix: Matrix) -> Matrix:
-    """Ranks of the pairs, symmetric, of mean 0 and variance 1, with zeros on the diagonal."""
+    """Ranks of the pairs as a symmetric matrix, of mean 0 and variance 1, with zeros on the diagonal."""
+    import scipy.stats  # slow to import
+
     i, j = np.triu_indices(len(matrix), 1)
     ranks = scipy.stats.rankdata(matrix[i, j])
     ranks = (ranks - ranks.mean()) / max(ranks.std(), 1e-12)
@@ -123,7 +143,7 @@ def _ranks(matrix: Matrix) -> Matrix:
 
 
 def _weighted_correlation(a: Matrix, b: Matrix, counts: Matrix) -> NDArray[np.float64]:
-    """Pearson correlation of the pairs of two matrices with zeros on the diagonal, each pair weighted by the product of counts.
+    """Pearson correlation of two matrices with zeros on the diagonal, each pair weighted by the product of its counts.
 
     0 where either is constant; NaN where no two clips were drawn. Shape=(resamples,).
     """

@@ -1,9 +1,9 @@
-"""The one computation behind every analysis of variance here: an F ratio from orthonormal contrasts, for many tables at once.
+"""F ratios from orthonormal contrasts, for many tables at once: the computation behind every analysis of variance here.
 
-A listener's values are turned into scores: each within factor that the effect names is multiplied by orthonormal contrasts (as
-many as it has levels, less one), each other one by the constant contrast. The effect is what the listeners' mean scores differ
-from zero by, or groups of listeners from each other; the error is how much listeners of a group differ among themselves
-(Maxwell & Delaney 2004, ch. 11 to 14; O'Brien & Kaiser 1985, Psychological Bulletin 97, 316).
+A listener's values are turned into scores: each within factor of the effect is multiplied by orthonormal contrasts (one fewer
+than it has levels), each other factor by the constant contrast. The effect is the difference of the mean scores from zero, or
+between groups of listeners; the error is the variation among listeners of a group (Maxwell & Delaney 2004, Designing Experiments
+and Analyzing Data, ch. 11 to 14; O'Brien & Kaiser 1985, Psychological Bulletin 97, 316).
 """
 
 import sys
@@ -18,24 +18,24 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 GroupCodes = NDArray[np.intp]
 
-LEAST_P = sys.float_info.min  # smaller values lose precision down to 0, which no p here is
-_ROUNDING = 1e-24  # of the sum of squares of all values: what is smaller is zero
+LEAST_P = sys.float_info.min  # smaller p values lose precision, down to 0
+_ROUNDING = 1e-24  # sums of squares below this part of that of all values count as 0
 
 
 class FRatio(NamedTuple):
-    """One effect of many tables; arrays have shape=(tables,).
+    """The F ratio of one effect in many tables.
 
     Parameters
     ----------
-    f : array
-        Infinite if there is an effect and no error, NaN if there is neither: neither is a result, and p is NaN in both.
-    effect, error : array
+    f : array [shape=(tables,)]
+        Infinite if there is an effect and no error, NaN if there is neither; p is NaN in both cases.
+    effect, error : array [shape=(tables,)]
         Sums of squares.
     df, df_error : int
         Degrees of freedom.
-    epsilon : array
-        Greenhouse and Geisser's (1959, Psychometrika 24, 95): 1 if the contrasts are spherical, at least 1 / their number; NaN if
-        there is no error.
+    epsilon : array [shape=(tables,)]
+        Epsilon of Greenhouse & Geisser (1959, Psychometrika 24, 95): 1 if the contrasts are spherical, at least 1 / their number;
+        NaN if there is no error.
     """
 
     f: FloatArray
@@ -47,12 +47,12 @@ class FRatio(NamedTuple):
 
     @property
     def p(self) -> FloatArray:
-        """The probability of an F at least as large if there is no effect and the contrasts are spherical."""
+        """Probability of an F at least as large without an effect, under sphericity; shape=(tables,)."""
         return self._tail(1.0)
 
     @property
     def p_gg(self) -> FloatArray:
-        """The same with both degrees of freedom multiplied by epsilon, if the contrasts are not spherical."""
+        """The same with both degrees of freedom multiplied by epsilon, for contrasts that are not spherical."""
         return self._tail(self.epsilon)
 
     def _tail(self, factor: float | FloatArray) -> FloatArray:
@@ -61,22 +61,29 @@ class FRatio(NamedTuple):
 
 
 def f_ratio(tables: FloatArray, groups: GroupCodes, *, within: Collection[int] = (), between: bool = False) -> FRatio:
-    """The F ratio of one effect.
+    """F ratio of one effect.
 
     Parameters
     ----------
     tables : array [shape=(tables, listeners, levels, …)]
-        An axis for each within factor.
+        One axis for each within factor.
     groups : array of int [shape=(listeners,)]
         The group of each listener, counted from 0; all 0 if there is no between factor.
     within : collection of int
-        Which within factors the effect names, counted from 0.
+        Within factors of the effect, counted from 0. Default: none.
     between : bool
-        Whether it names the between factor. If not, groups of unequal size weigh the same (sums of squares of type III).
+        Whether the effect includes the between factor; if not, groups of unequal size weigh the same (sums of squares of type
+        III). Default False.
 
     Returns
     -------
-    Ratio
+    FRatio
+
+    Examples
+    --------
+    >>> ratio = f_ratio(np.array([[[0.0, 1.0], [0.0, 3.0]]]), np.zeros(2, int), within=[0])
+    >>> ratio.f.round(6).tolist(), ratio.df, ratio.df_error
+    ([4.0], 1, 1)
     """
     scores = _scores(tables, within)
     contrasts = scores.shape[-1]
@@ -101,7 +108,7 @@ def f_ratio(tables: FloatArray, groups: GroupCodes, *, within: Collection[int] =
 
 
 def _scores(tables: FloatArray, within: Collection[int]) -> FloatArray:
-    """Contrasts of the factors named, means (times √levels) over the others; shape=(tables, listeners, contrasts)."""
+    """Contrasts of the factors in `within`, means (times √levels) over the others; shape=(tables, listeners, contrasts)."""
     for factor, levels in enumerate(tables.shape[2:]):
         contrasts = scipy.linalg.helmert(levels) if factor in within else np.full((1, levels), levels**-0.5)
         tables = np.moveaxis(np.moveaxis(tables, factor + 2, -1) @ contrasts.T, -1, factor + 2)
@@ -109,7 +116,7 @@ def _scores(tables: FloatArray, within: Collection[int]) -> FloatArray:
 
 
 def _epsilon(residuals: FloatArray) -> FloatArray:
-    """(Σ λ)² / (d Σ λ²) over the eigenvalues λ of the d contrasts' covariance, as traces."""
+    """Epsilon, (Σ λ)² / (d Σ λ²) over the eigenvalues λ of the covariance of d contrasts, computed as traces."""
     covariance = np.swapaxes(residuals, 1, 2) @ residuals
     trace = np.trace(covariance, axis1=1, axis2=2)
     return trace**2 / (residuals.shape[2] * np.square(covariance).sum((1, 2)))

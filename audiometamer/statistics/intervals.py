@@ -1,4 +1,4 @@
-"""Intervals over listeners: what would come out with other listeners of the same kind."""
+"""Bootstrap over listeners: intervals for other listeners of the same kind."""
 
 from typing import NamedTuple
 
@@ -8,17 +8,17 @@ from numpy.typing import ArrayLike, NDArray
 from audiometamer.statistics.bootstrap import Bootstrap, FloatArray
 
 
-class Means(NamedTuple):
-    """Means over listeners and their 95 % intervals.
+class ListenerMeans(NamedTuple):
+    """Means over listeners with their 95 % intervals.
 
-    NaN where there is no listener; the interval also where there are no two that differ: resamples would all be the same, which
-    says nothing of other listeners.
+    NaN where there is no listener. The interval is also NaN where all listeners are alike: all resamples would be the same, which
+    says nothing about other listeners.
 
     Parameters
     ----------
     value, low, high : array [shape=(conditions,)]
     listeners : array of int [shape=(conditions,)]
-        How many have a value.
+        Number of listeners with a value.
     """
 
     value: FloatArray
@@ -27,33 +27,43 @@ class Means(NamedTuple):
     listeners: NDArray[np.intp]
 
 
-def mean_over_listeners(values: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> Means:
-    """Means with percentile intervals (Efron & Tibshirani 1993, ch. 13): listeners are drawn with replacement.
+def mean_over_listeners(values: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> ListenerMeans:
+    """Mean over listeners with percentile intervals, from a bootstrap that draws listeners with replacement.
+
+    Efron & Tibshirani (1993), An Introduction to the Bootstrap, ch. 13.
 
     Parameters
     ----------
     values : array [shape=(listeners, conditions)]
-        Proportions correct, each listener weighing the same; NaN where a listener had no trial. A resample takes all conditions
-        of the listeners that it draws.
+        Proportions correct, each listener with the same weight; NaN where a listener had no trial. A resample takes all
+        conditions of the listeners that it draws.
     resamples : int
-        Default 10000.
+        Number of bootstrap samples. Default 10000.
     seed : int
-        Default 0.
+        Random seed. Default 0.
 
     Returns
     -------
-    Means
+    ListenerMeans
+
+    Examples
+    --------
+    Two listeners: a quarter of the resamples holds the first twice, a quarter the second.
+
+    >>> means = mean_over_listeners([[0.2], [0.6]])
+    >>> means.value.round(6).tolist(), means.low.round(6).tolist(), means.high.round(6).tolist()
+    ([0.4], [0.2], [0.6])
     """
     table = np.asarray(values, float)
-    there = np.isfinite(table)
-    filled, counts = np.where(there, table, 0.0), there.sum(0)
-    drawn = Bootstrap(resamples, seed).draws(len(table))
+    known = np.isfinite(table)
+    filled, counts = np.where(known, table, 0.0), known.sum(0)
+    drawn = Bootstrap(resamples=resamples, seed=seed).draws(len(table))
     with np.errstate(invalid="ignore", divide="ignore"):
         value = filled.sum(0) / counts
-        resampled = drawn @ filled / (drawn @ there.astype(float))
+        resampled = drawn @ filled / (drawn @ known.astype(float))
     low, high = np.full((2, table.shape[1]), np.nan)
-    differ = [len(np.unique(column[held])) > 1 for column, held in zip(table.T, there.T, strict=True)]
+    differ = [len(np.unique(column[has])) > 1 for column, has in zip(table.T, known.T, strict=True)]
     for k in np.flatnonzero(differ):
-        held = resampled[np.isfinite(resampled[:, k]), k]  # some drew nobody who heard this condition
-        low[k], high[k] = np.percentile(held, [2.5, 97.5])
-    return Means(value, low, high, counts)
+        finite = resampled[np.isfinite(resampled[:, k]), k]  # some resamples hold nobody who heard this condition
+        low[k], high[k] = np.percentile(finite, [2.5, 97.5])
+    return ListenerMeans(value, low, high, counts)

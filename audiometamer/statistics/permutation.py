@@ -1,4 +1,4 @@
-"""How often chance alone gives an F as large: labels are permuted and F is computed again."""
+"""Permutation tests: how often an F at least as large arises with permuted labels."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from audiometamer.statistics.contrasts import FloatArray, GroupCodes, f_ratio
 
-_AT_ONCE = 2**21  # values that are permuted side by side; the draws do not depend on it
+_CHUNK = 2**21  # values that are permuted together; the draws do not depend on it
 _TIES = 1 - 1e-9  # equal F ratios may differ in their last digits
 
 
@@ -19,31 +19,39 @@ def permutation_p(
     permutations: int = 10_000,
     seed: int | tuple[int, ...] = 0,
 ) -> float:
-    """The p value of one effect by permutation (Feather et al. 2023, Methods).
+    """Test one effect by permutation (Feather et al. 2023, Nature Neuroscience 26, 2017, Methods).
 
-    Values are first averaged over the within factors that the effect does not name. Of those it names, the levels' labels are
-    permuted within each listener, independently; if it names the between factor, so are the listeners' groups.
+    Values are first averaged over the within factors that are not part of the effect. For each factor of the effect, labels of
+    levels are permuted independently within each listener; if it includes the between factor, so are the listeners' groups.
 
     Parameters
     ----------
     values : array [shape=(listeners, levels, …)]
-        An axis for each within factor.
+        One axis for each within factor.
     groups : array of int [shape=(listeners,)]
         The group of each listener, counted from 0.
     within : collection of int
-        Which within factors the effect names, counted from 0.
+        Within factors of the effect, counted from 0. Default: none.
     between : bool
-        Whether it names the between factor.
+        Whether the effect includes the between factor. Default False.
     permutations : int
-        Default 10000.
+        Number of permutations. Default 10000.
     seed : int or tuple of int
-        Default 0.
+        Random seed. Default 0.
 
     Returns
     -------
     float
         (1 + permutations with an F at least as large) / (1 + permutations), which is never 0 (Phipson & Smyth 2010, Statistical
         Applications in Genetics and Molecular Biology 9, 39); NaN if there is no F.
+
+    Examples
+    --------
+    Three listeners with the same difference: of the 8 permutations of signs, the 2 in which all agree have as large an F.
+
+    >>> values = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
+    >>> abs(permutation_p(values, np.zeros(3, int), within=[0]) - 2 / 8) < 0.02
+    True
     """
     others = tuple(1 + factor for factor in range(values.ndim - 1) if factor not in within)
     reduced = values.mean(others)
@@ -52,7 +60,7 @@ def permutation_p(
     if np.isnan(observed):
         return float("nan")
     rng = np.random.default_rng(seed)
-    as_large, done, chunk = 0, 0, max(_AT_ONCE // reduced.size, 1)
+    as_large, done, chunk = 0, 0, max(_CHUNK // reduced.size, 1)
     while done < permutations:
         tables = _permuted(reduced, min(chunk, permutations - done), rng, between=between)
         as_large += int((f_ratio(tables, groups, within=effect, between=between).f >= observed * _TIES).sum())

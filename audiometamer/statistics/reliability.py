@@ -1,4 +1,4 @@
-"""How much of the listeners' pattern over conditions another group of listeners would show: the noise ceiling."""
+"""Reliability of the listeners' pattern over conditions: the noise ceiling."""
 
 from typing import NamedTuple
 
@@ -9,18 +9,18 @@ from audiometamer.errors import AudioMetamerError
 
 
 class SplitHalf(NamedTuple):
-    """Agreement of halves of the listeners.
+    """Agreement between halves of the listeners.
 
     Parameters
     ----------
     correlation : float
-        Pearson's r of the two halves' mean proportions over conditions, averaged over splits.
+        Pearson's r between the mean proportions of the two halves over conditions, averaged over splits.
     reliability : float
-        Of all listeners together, by Spearman and Brown: 2r / (1 + r).
+        Reliability of the mean of all listeners, by the Spearman–Brown formula: 2r / (1 + r).
     ceiling : float
-        √reliability: the highest correlation that a noiseless prediction can reach with the means of all; NaN if r < 0.
+        √reliability: the highest expected correlation of a noiseless prediction with the mean of all listeners; NaN if r < 0.
     listeners : int
-        How many there are.
+        Number of listeners.
     """
 
     correlation: float
@@ -30,26 +30,32 @@ class SplitHalf(NamedTuple):
 
 
 def split_half(values: ArrayLike, *, splits: int = 1000, seed: int = 0) -> SplitHalf:
-    """The noise ceiling by random halves (Spearman 1910; Brown 1910, British Journal of Psychology 3, 271 and 296).
+    """Noise ceiling by random split halves (Spearman 1910; Brown 1910, British Journal of Psychology 3, 271 and 296).
 
     Parameters
     ----------
     values : array [shape=(listeners, conditions)]
         Proportions correct; NaN where a listener had no trial. With an odd number of listeners one is left out of each split.
     splits : int
-        Default 1000.
+        Number of random splits. Default 1000.
     seed : int
-        Default 0.
+        Random seed. Default 0.
 
     Returns
     -------
     SplitHalf
-        NaN if in every split a half is constant over conditions.
+        NaN if a half is constant over conditions in every split.
 
     Raises
     ------
     AudioMetamerError
         If there are fewer than four listeners or three conditions.
+
+    Examples
+    --------
+    >>> found = split_half([[0.1, 0.5, 0.9]] * 5)
+    >>> round(found.correlation, 6), round(found.ceiling, 6), found.listeners
+    (1.0, 1.0, 5)
     """
     table = np.asarray(values, float)
     listeners, conditions = table.shape
@@ -62,13 +68,13 @@ def split_half(values: ArrayLike, *, splits: int = 1000, seed: int = 0) -> Split
     membership = np.zeros((2, splits, listeners))
     for k, members in enumerate((order[:, :half], order[:, half : 2 * half])):
         np.put_along_axis(membership[k], members, 1.0, 1)
-    there = np.isfinite(table)
+    known = np.isfinite(table)
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = membership @ np.where(there, table, 0.0) / (membership @ there.astype(float))
+        means = membership @ np.where(known, table, 0.0) / (membership @ known.astype(float))
         first, second = means - means.mean(-1, keepdims=True)
         norms = np.sqrt(np.square(first).sum(-1) * np.square(second).sum(-1))
         correlations = np.where(norms > 1e-12, (first * second).sum(-1) / norms, np.nan)
-    known = correlations[np.isfinite(correlations)]
-    r = float(known.mean()) if len(known) else float("nan")
+    finite = correlations[np.isfinite(correlations)]
+    r = float(finite.mean()) if len(finite) else float("nan")
     reliability = 2 * r / (1 + r) if r > -1 else float("nan")
     return SplitHalf(r, reliability, reliability**0.5 if reliability >= 0 else float("nan"), listeners)

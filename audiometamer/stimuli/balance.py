@@ -1,4 +1,4 @@
-"""The most of some units such that groups of them come equally often; exact."""
+"""The largest subset in which groups are equally frequent; exact."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,14 +14,14 @@ _SOLVER_SECONDS = 600.0
 
 
 class Family(NamedTuple):
-    """Groups of units that must hold equally many of what is chosen.
+    """Groups of units that must contain equally many of the chosen units.
 
     Parameters
     ----------
     values : list of list of list of int
         For each value of a column, the groups (one for each condition), each a list of units.
     may_drop : bool
-        Whether all groups of a value may hold none instead.
+        Whether all groups of a value may contain none instead.
     """
 
     values: list[list[list[int]]]
@@ -29,9 +29,9 @@ class Family(NamedTuple):
 
 
 def most_balanced(counts: NDArray[np.int64], *, may_drop: bool) -> int:
-    """How many can be balanced of so many in each group, if no other family had a say.
+    """Upper bound on the number of balanced units from the size of each group, for one family by itself.
 
-    With k in each group of a value, all values that have k come; without `may_drop`, all values must have it.
+    With k units in each group of a value, every value with at least k takes part; without `may_drop`, all values must.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ def most_balanced(counts: NDArray[np.int64], *, may_drop: bool) -> int:
 
 
 def largest_balanced(n: int, families: Sequence[Family], *, most: int, generator: np.random.Generator) -> list[int]:
-    """The most of `n` units such that in each family every group holds equally many of them; exact.
+    """The largest subset of `n` units such that, in each family, every group contains equally many of them; exact.
 
-    A mixed integer program, solved by HiGHS. Units of the same groups are alike: cᵢ of the nᵢ units of kind i are chosen, and
+    A mixed integer program, solved by HiGHS. Units of the same groups are interchangeable: cᵢ of the nᵢ units of kind i are
     drawn. Maximise Σ cᵢ (1 + εᵢ), where the number in each group of family f is k_f, or 0 for a value that may be dropped.
     Σ nᵢ εᵢ < 1/2, so that the number counts first and the drawn ε choose among equals.
 
@@ -55,13 +55,13 @@ def largest_balanced(n: int, families: Sequence[Family], *, most: int, generator
     n : int
     families : sequence of Family
     most : int
-        No more units than this.
+        Maximum number of units.
     generator : Generator
 
     Returns
     -------
     list of int
-        The chosen, ascending; empty if nothing can be balanced.
+        The chosen units, ascending; empty if nothing can be balanced.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def largest_balanced(n: int, families: Sequence[Family], *, most: int, generator
                 if used is None:
                     program.constrain(group, {common: -1.0}, 0, 0)
                     continue
-                # Used: as many as are common. Not used: none.
+                # Used: as many as in every other group. Not used: none.
                 program.constrain(group, {common: -1.0}, -np.inf, 0)
                 program.constrain(group, {common: -1.0, used: -highest}, -highest, np.inf)
                 program.constrain(group, {used: -highest}, -np.inf, 0)
@@ -95,7 +95,7 @@ _Place = tuple[int, int, int]  # family, value, group
 
 
 def _kinds(n: int, families: Sequence[Family]) -> tuple[list[list[int]], dict[_Place, list[int]]]:
-    """The units of each kind, those that are in the same groups; and the kinds that are in each group."""
+    """The units of each kind, which are in the same groups; and the kinds in each group."""
     places: list[list[_Place]] = [[] for _ in range(n)]
     for f, family in enumerate(families):
         for v, groups in enumerate(family.values):
@@ -113,7 +113,7 @@ def _kinds(n: int, families: Sequence[Family]) -> tuple[list[list[int]], dict[_P
 
 
 class _Program:
-    """A mixed integer program, built a row at a time; what is sought are the first variables, whole numbers from 0."""
+    """A mixed integer program, built row by row; its solution is the values of the first variables, whole numbers from 0."""
 
     def __init__(self, highest: Sequence[float]) -> None:
         self.n, self.highest = len(highest), list(highest)
@@ -122,23 +122,23 @@ class _Program:
         self.high: list[float] = []
 
     def variable(self, highest: float) -> int:
-        """A whole number from 0 to `highest`; its place."""
+        """Add a whole number from 0 to `highest`; returns its index."""
         self.highest.append(highest)
         return len(self.highest) - 1
 
     def constrain(self, ones: Sequence[int] | range, others: dict[int, float], low: float, high: float) -> None:
-        """Σ of some variables + Σ of weighted others must lie from `low` to `high`."""
+        """Require that Σ of some variables + Σ of weighted others lies from `low` to `high`."""
         row = len(self.low)
         self.entries += [(row, k, 1.0) for k in ones] + [(row, k, weight) for k, weight in others.items()]
         self.low.append(low)
         self.high.append(high)
 
-    def solve(self, merits: NDArray[np.float64]) -> list[int]:
-        """The first variables where the sum of their merits is highest."""
+    def solve(self, values: NDArray[np.float64]) -> list[int]:
+        """The first variables, where the sum of their values is highest."""
         rows, columns, weights = zip(*self.entries, strict=True)
         shape = (len(self.low), len(self.highest))
         matrix = scipy.sparse.csr_array((weights, (rows, columns)), shape=shape)
-        cost = np.concatenate([-merits, np.zeros(shape[1] - self.n)])
+        cost = np.concatenate([-values, np.zeros(shape[1] - self.n)])
         solved = scipy.optimize.milp(
             cost,
             integrality=np.ones(shape[1]),

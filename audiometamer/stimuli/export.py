@@ -18,11 +18,13 @@ from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.results import iterate_results
 from audiometamer.models.inputs import NATURAL
 from audiometamer.signals.presentation import NOISE, TONE, PresentationSettings, Sounds, _rms, write_pcm
+from audiometamer.stimuli.clips import read_clips
 from audiometamer.stimuli.exports.bids import BIDS
 from audiometamer.stimuli.exports.folder import FOLDER
 from audiometamer.stimuli.exports.psychopy import PSYCHOPY
 from audiometamer.stimuli.exports.readme import readme
 from audiometamer.stimuli.exports.sounds import KEY_COLUMNS, ExportedSound, ExportFormat, columns_about
+from audiometamer.stimuli.index import IndexRow, read_index_rows
 from audiometamer.stimuli.set import (
     IndexRow,
     read_clips,

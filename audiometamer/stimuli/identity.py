@@ -1,4 +1,4 @@
-"""What an item is, and where it lies in a set; read without torch."""
+"""The identity of an item and its folder in a set; imported without torch."""
 
 import hashlib
 
@@ -11,17 +11,17 @@ from audiometamer.metamers.settings import Settings
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Everything that decides an item's samples, besides rounding.
+    """Everything that determines an item's samples, up to rounding.
 
     Parameters
     ----------
     settings : Settings
     method_sha256 : str
-        Of the method's content; see `Method.fingerprint`.
+        Hash of the method's content; see `Method.fingerprint`.
     structure_sha256 : str
-        Of the model's structure: front end, network, domain.
+        Hash of the model's structure: front end, network, domain.
     judge_sha256 : str or None
-        What an item of version 0.1 was judged by. It is no part of the identity any more: an item is judged anew instead.
+        Hash of what an item of version 0.1 was judged by. No longer part of the identity: an item is judged again instead.
     """
 
     settings: Settings
@@ -31,16 +31,16 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     @property
     def key(self) -> str:
-        """The first 12 digits of its SHA-256."""
-        decides = replace(self, judge_sha256=None)
-        return hashlib.sha256(msgspec.json.encode(decides, order="deterministic")).hexdigest()[:12]
+        """The first 12 hexadecimal digits of its SHA-256."""
+        determining = replace(self, judge_sha256=None)
+        return hashlib.sha256(msgspec.json.encode(determining, order="deterministic")).hexdigest()[:12]
 
     def is_same(self, other: "Identity") -> bool:
-        """Whether another stands for the same item."""
+        """Whether both identify the same item."""
         return replace(self, judge_sha256=None) == replace(other, judge_sha256=None)
 
 
 def folder_of_item(settings: Settings, key: str) -> str:
-    """Where the item of a key lies in its set."""
+    """The folder of an item in its set."""
     leaf = safe_name(f"{settings.layer}_seed{settings.seed}")
     return f"{ITEMS}/{safe_name(settings.clip)}/{safe_name(settings.model)}/{leaf}-{key}"

@@ -1,4 +1,4 @@
-"""The items of a plan: what each one is, decided by the hash of everything that decides its samples."""
+"""The items of a plan, each identified by the hash of everything that determines its samples."""
 
 import hashlib
 import itertools
@@ -38,11 +38,11 @@ class PlannedItem(msgspec.Struct, frozen=True):
     identity : Identity
     source : Source
     entry : int
-        Which of the plan's models.
+        Index of its model in the plan.
     judge_sha256 : str
-        Null distribution and labels that it is to be judged by; see `audiometamer.metamers.criteria.judge_sha256`.
+        Hash of the null distribution and labels that judge it; see `audiometamer.metamers.criteria.judge_sha256`.
     has_null : bool
-        Whether that null distribution says anything of its layer.
+        Whether that null distribution covers its layer.
     """
 
     key: str
@@ -54,11 +54,11 @@ class PlannedItem(msgspec.Struct, frozen=True):
 
     @property
     def folder(self) -> str:
-        """Where it lies in the set."""
+        """Its folder in the set."""
         return folder_of_item(self.identity.settings, self.key)
 
     def needs_judging(self, found: Result) -> bool:
-        """Whether the verdict of the item, as it lies in the set, is to be given anew."""
+        """Whether the item in the set needs a new verdict."""
         return is_out_of_date(found.evidence, self.judge_sha256, has_null=self.has_null)
 
 
@@ -141,16 +141,16 @@ def _items_of_model(
 
 
 def _as_made(stimulus_set: Path, items: Sequence[PlannedItem]) -> list[PlannedItem]:
-    """Items with the keys that they have in the set: in earlier versions, keys also depended on what items are judged by."""
-    there: dict[Path, dict[str, list[Path]]] = {}  # folders of items by that of their model, and their name but for the key
+    """Items with the keys that they have in the set: in earlier versions, keys also depended on what judges the items."""
+    listed: dict[Path, dict[str, list[Path]]] = {}  # folders of items by their model's folder and their name without the key
     found = []
     for item in items:
         at = stimulus_set / item.folder
-        if at.parent not in there:
-            folders = there[at.parent] = {}
+        if at.parent not in listed:
+            folders = listed[at.parent] = {}
             for beside in sorted(at.parent.iterdir()) if at.parent.is_dir() else ():
                 folders.setdefault(beside.name.rpartition("-")[0], []).append(beside)
-        others = [] if is_complete(at) else there[at.parent].get(at.name.rpartition("-")[0], [])
+        others = [] if is_complete(at) else listed[at.parent].get(at.name.rpartition("-")[0], [])
         same = (held for beside in others if (held := _made_as(beside, item.identity)) is not None)
         made: _Identified | PlannedItem = next(same, item)
         found.append(replace(item, key=made.key, identity=made.identity))
@@ -158,7 +158,7 @@ def _as_made(stimulus_set: Path, items: Sequence[PlannedItem]) -> list[PlannedIt
 
 
 class _Identified(msgspec.Struct):
-    """An ``item.json``, which holds more."""
+    """The part of an ``item.json`` that identifies it."""
 
     key: str
     identity: Identity
@@ -168,7 +168,7 @@ def _made_as(at: Path, identity: Identity) -> _Identified | None:
     """Key and identity of the complete item in a folder if it is the same item; None if it is not."""
     try:
         found = msgspec.json.decode((at / RECORD).read_bytes(), type=_Identified)
-    except (OSError, msgspec.MsgspecError):  # not complete, or of another version: it is not taken for what is wanted
+    except (OSError, msgspec.MsgspecError):  # not complete, or another version's: not the same item
         return None
     return found if found.identity.is_same(identity) else None
 
@@ -178,10 +178,10 @@ def _format(model: Model) -> object:
 
 
 def base_identity(model: Model, layer: str, plan: LoadedPlan) -> Identity:
-    """What decides the samples of a model's items, as the identity of an item of silence with seed 0."""
+    """The identity that a model's items share, as that of an item of silence with seed 0."""
     silence = Clip("", torch.zeros(model.signal_shape), model.sample_rate)
     structure = f"{model!r} {model.domain!r} {model.bounds} {model.signal_shape} {model.sample_rate}"
-    # A module that shows another object may show where in memory it lies: that is no part of what it is.
+    # The repr of a module may contain the memory addresses of other objects, which are no part of its structure.
     structure = re.sub(r" at 0x[0-9a-fA-F]+", "", structure)
     return Identity(
         settings_of(model, silence, layer, 0, method=plan.content.method, steps=plan.content.steps),

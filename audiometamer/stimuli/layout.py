@@ -1,4 +1,4 @@
-"""Where things lie in a stimulus set besides its items: what is read without its plan, models and clips."""
+"""Files of a stimulus set besides its items; read without its plan, models and clips."""
 
 import re
 from pathlib import Path
@@ -13,11 +13,11 @@ from audiometamer.metamers.record_files import JSON_ERRORS
 ORIGINALS, CLAIMS = "originals", "claims"
 # In an item's folder:
 ERROR, ATTEMPTS, CHECKPOINT = "error.json", "attempts", "checkpoint.safetensors"
-# What a set says of itself:
+# Files that describe a set:
 PARQUET = "index.parquet"
 CLIPS, LICENCES = "clips.tsv", "LICENCES.tsv"
 DESCRIPTION, README, MANIFEST = "dataset_description.json", "README.md", "MANIFEST.sha256"
-CLIP_COLUMNS = ("name", "path", "start", "duration")  # of a table of clips; all others are what its owner tells of them
+CLIP_COLUMNS = ("name", "path", "start", "duration")  # of a table of clips; all others are its owner's
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ _failures = msgspec.json.Decoder(Failure)
 
 
 def is_complete(at: Path) -> bool:
-    """Whether the item in a folder is complete, as far as its record is there and not empty."""
+    """Whether the item in a folder is complete, judging by its record: there, and not empty."""
     try:
         return (at / RECORD).stat().st_size > 0
     except FileNotFoundError:
@@ -40,7 +40,7 @@ def is_complete(at: Path) -> bool:
 
 
 def read_failure(at: Path) -> Failure | None:
-    """Why the item in a folder could not be made; None if nothing is known, or what says so is broken."""
+    """Why the item in a folder could not be made; None if nothing is recorded, or the record is broken."""
     path = at / ERROR
     try:
         return _failures.decode(path.read_bytes())
@@ -51,6 +51,6 @@ def read_failure(at: Path) -> Failure | None:
 
 
 def clip_tables(stimulus_set: Path) -> list[Path]:
-    """The tables of clips of a set's plans, from the first on; one that a power cut has emptied is none."""
+    """The tables of clips of a set's plans, the first plan's first; without those that a power cut has emptied."""
     tables = [path for path in stimulus_set.glob("clips*.csv") if re.fullmatch(r"clips(-\d+)?\.csv", path.name)]
     return sorted((path for path in tables if not holds_only_zeros(path)), key=lambda path: (len(path.name), path.name))

@@ -11,7 +11,8 @@ from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.label_files import grouped, read_groups
-from audiometamer.io.toml_files import Problem, error_context, read_toml
+from audiometamer.io.toml_files import error_context, read_toml
+from audiometamer.io.toml_problems import Problem
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.methods import Method, load_method
 from audiometamer.metamers.settings import places

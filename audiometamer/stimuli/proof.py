@@ -1,4 +1,4 @@
-"""What the records of a set prove of each other, of their signals and of their originals, without a manifest."""
+"""What the records of a set prove about each other, their signals and their originals, without a manifest."""
 
 import hashlib
 import os
@@ -54,19 +54,19 @@ _SEAL = '"seal": "{}"'
 
 
 def insert_seal(text: str, seal: str) -> str:
-    """A record with its seal, from one with an empty one."""
+    """Insert the seal into a record whose seal is empty."""
     return text.replace(_SEAL.format(""), _SEAL.format(seal))
 
 
 def is_sealed(content: bytes, seal: str) -> bool:
-    """Whether a record is as it was written, as far as it has a seal."""
+    """Whether a record is unchanged since it was written; True if it has no seal."""
     unsealed = content.replace(_SEAL.format(seal).encode(), _SEAL.format("").encode())
     return not seal or hashlib.sha256(unsealed).hexdigest() == seal
 
 
 @dataclass
 class SetContents:
-    """Sums of files of a set, each read once, and what its records say.
+    """Hashes of the files of a set, each read once, and its records.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class SetContents:
         SHA-256 by file.
     records : dict of str to Held
     edited : set of str
-        Records whose seal is broken, or that are none.
+        Records whose seal is broken, or that are not records.
     """
 
     folder: Path
@@ -84,7 +84,7 @@ class SetContents:
     edited: set[str] = field(default_factory=set)
 
     def read(self, file: str) -> None:
-        """Read a file.
+        """Read a file and keep its hash.
 
         Raises
         ------
@@ -92,8 +92,8 @@ class SetContents:
             If it cannot be read.
         """
         path = self.folder / file
-        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-            raise AudioMetamerError(f"{path} is no file")
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would block
+            raise AudioMetamerError(f"{path} is not a file")
         if not is_record(file):
             self.sums[file] = file_sha256(path)
             return
@@ -111,58 +111,58 @@ class SetContents:
                 self.edited.add(file)
 
     def file_hash(self, path: Path) -> str:
-        """The sum of a file that was read."""
+        """The hash of a file that was read."""
         return self.sums[path.relative_to(self.folder).as_posix()]
 
-    def claims(self, file: str) -> dict[str, str]:
-        """The sums that a record claims for its files; none in records of earlier versions."""
+    def stated_hashes(self, file: str) -> dict[str, str]:
+        """The hashes that a record states for its files; none in records of earlier versions."""
         held = self.records[file]
-        claimed = {signal_of(file, held): held.evidence.signal_sha256, held.original: held.evidence.original_sha256}
-        return {of: digest for of, digest in claimed.items() if digest}
+        stated = {signal_of(file, held): held.evidence.signal_sha256, held.original: held.evidence.original_sha256}
+        return {name: digest for name, digest in stated.items() if digest}
 
 
 def is_record(file: str) -> bool:
-    """Whether a file of a set is the record of an item, or of an attempt at it, by its name."""
+    """Whether a file of a set is, by its name, the record of an item or of an attempt at one."""
     parts = PurePosixPath(file).parts
     return parts[0] == ITEMS and parts[-1] == RECORD and (len(parts) == 5 or (len(parts) == 7 and parts[4] == ATTEMPTS))
 
 
 def signal_of(file: str, held: RecordProof) -> str:
-    """The signal of a record, as it lies in the set."""
+    """Path of a record's signal in the set."""
     return PurePosixPath(os.path.normpath(PurePosixPath(file).parent / held.file)).as_posix()
 
 
 def find_faults(contents: SetContents) -> Iterator[Difference]:
-    """Every record that is not as it was written or not in its place, and every signal and original that is not of its record."""
-    originals: dict[tuple[str, str], bool] = {}  # whether one is what records say: many share it
+    """Find records that were changed or misplaced, and signals and originals that do not belong to their records."""
+    originals: dict[tuple[str, str], bool] = {}  # whether one is what a record states; many records share it
     for file in sorted(contents.edited):
         yield Difference("changed", file)
     for file, held in contents.records.items():
         if file not in contents.edited and (kind := _fault(file, held, contents.records)):
             yield Difference(kind, file)
         evidence, signal, original = held.evidence, signal_of(file, held), held.original
-        yield from (Difference("missing", of) for of in (signal, original) if of not in contents.sums)
+        yield from (Difference("missing", name) for name in (signal, original) if name not in contents.sums)
         if signal in contents.sums and not is_signal(evidence, contents.folder / signal, contents.file_hash):
             yield Difference("foreign", signal)
         if original in contents.sums:
-            said = (original, evidence.original_sha256 or evidence.settings.clip_sha256)
+            stated = (original, evidence.original_sha256 or evidence.settings.clip_sha256)
             try:
-                if said not in originals:
-                    originals[said] = is_original(evidence, contents.folder / original, contents.file_hash)
-                if not originals[said]:
+                if stated not in originals:
+                    originals[stated] = is_original(evidence, contents.folder / original, contents.file_hash)
+                if not originals[stated]:
                     yield Difference("foreign", original)
             except AudioMetamerError:
                 yield Difference("unreadable", original)
 
 
 def _fault(file: str, held: RecordProof, records: Mapping[str, RecordProof]) -> DifferenceKind | None:
-    """What is wrong with a record by itself, and by that of its item."""
+    """What is wrong with a record by itself, or compared with its item's."""
     at = PurePosixPath(file).parent
     item = at.parents[1] if at.parent.name == ATTEMPTS else at
     identity = _identity(held)
     if identity is None or _is_of_version_0_1(
         held, identity, is_later=at != item and at.name != "0"
-    ):  # its key and its folder came about otherwise
+    ):  # whose keys and folders were made differently
         if not item.name.endswith(f"-{held.key}"):
             return "misplaced"
     elif portable_key(item) != portable_key(folder_of_item(identity.settings, held.key)):
@@ -180,13 +180,13 @@ def _identity(held: RecordProof) -> Identity | None:
 
 
 def _is_of_version_0_1(held: RecordProof, identity: Identity, *, is_later: bool) -> bool:
-    """Whether an item got its key from version 0.1, which hashed the judge too; attempts by version 0.2 do not name it."""
+    """Whether an item has its key from version 0.1, which hashed the judge too; attempts by version 0.2 do not record that."""
     retried = is_later or held.attempts != [identity.settings.seed]
     return identity.judge_sha256 is not None or (retried and not held.seal and held.key != identity.key)
 
 
 def _agrees(held: RecordProof, identity: Identity) -> bool:
-    """Whether key, identity and evidence of a record are of one item."""
+    """Whether key, identity and evidence of a record belong to one item."""
     settings = held.evidence.settings
     same = replace(settings, seed=identity.settings.seed) == identity.settings
     return same and held.key == identity.key and settings.seed in held.attempts
@@ -198,5 +198,5 @@ def _fault_of_attempt(at: PurePosixPath, held: RecordProof, item: RecordProof | 
     first = held.file.startswith("../../")
     if held.key != item.key or held.evidence.settings.seed != item.attempts[number] or first != (number == 0):
         return "misplaced"
-    lies = PurePosixPath(os.path.normpath(PurePosixPath(ATTEMPTS, at.name) / held.file)).as_posix()
-    return "changed" if lies == item.file and held.evidence != item.evidence else None
+    file = PurePosixPath(os.path.normpath(PurePosixPath(ATTEMPTS, at.name) / held.file)).as_posix()
+    return "changed" if file == item.file and held.evidence != item.evidence else None

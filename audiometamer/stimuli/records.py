@@ -1,4 +1,4 @@
-"""Write the items of a set; the record of each last, by rename, so that an item is whole or absent."""
+"""Write the items of a set; each record last, by rename, so that an item is whole or absent."""
 
 import hashlib
 import os
@@ -37,26 +37,26 @@ from audiometamer.stimuli.verify import listed_sum
 
 
 class ItemRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``item.json``: its presence means that an item is complete.
+    """``item.json``: present once an item is complete.
 
     Parameters
     ----------
     key : str
     identity : Identity
     original : str
-        The natural clip, as it lies in the set.
+        Path of the natural clip in the set.
     attempts : list of int
-        The seeds that were tried.
+        Seeds of the attempts.
     file : str
-        The signal, as seen from the item's folder.
+        Path of the signal, relative to the item's folder.
     evidence : Evidence
     made : str
-        When, in UTC.
+        Time, in UTC.
     host : str
     replaces : list of str
-        SHA-256 of the records that were in its place before, oldest first.
+        SHA-256 of the records that it replaces, oldest first.
     seal : str
-        SHA-256 of the file as it is without it; empty, like `replaces`, in records of version 0.2 and earlier.
+        SHA-256 of the file with an empty seal; empty, like `replaces`, in records of version 0.2 and earlier.
     """
 
     key: str
@@ -72,15 +72,15 @@ class ItemRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def write_record(path: Path, record: ItemRecord) -> None:
-    """Write an ``item.json`` that says which records it replaces, and is sealed against edits by hand."""
+    """Write an ``item.json`` that lists the records it replaces and is sealed against edits by hand."""
     text = json_text(replace(record, replaces=_replaced(path), seal="")) + "\n"
     write_text(path, insert_seal(text, hashlib.sha256(text.encode()).hexdigest()))
 
 
 def _replaced(path: Path) -> list[str]:
-    """Sums of the records that were in a place: the one that is there, and those before; or else the one that is listed."""
+    """Hashes of the records that one at `path` replaces: the existing one and those before; or else the one in the manifest."""
     before = []
-    with suppress(AudioMetamerError):  # none, or one that nobody can read
+    with suppress(AudioMetamerError):  # missing or unreadable
         before = [*read_record(path).replaces, file_sha256(path)]
     return before or listed_sum(path)
 
@@ -89,15 +89,15 @@ _records = msgspec.json.Decoder(ItemRecord)
 
 
 def read_record(path: Path) -> ItemRecord:
-    """An ``item.json``, whole."""
+    """Read an ``item.json``."""
     return decode_record(path, _records, "an item")
 
 
 def save_item(folder: Path, item: PlannedItem, metamer: Metamer, *, attempt: int) -> None:
-    """Write an attempt at an item into the set `folder`; the record last, by rename.
+    """Write an attempt at an item into a set; the record last, by rename.
 
-    Of several attempts the record shows the best, by `audiometamer.metamers.synthesis.rank_key`; the others lie in ``attempts/``.
-    Where an item is made for the first time, a record that is there is broken: it is set aside, with its signals.
+    The record is that of the best attempt, by `audiometamer.metamers.synthesis.rank_key`; all are kept in ``attempts/``.
+    At the first attempt, an existing record is broken: it is set aside, with its signals.
     """
     at, evidence = folder / item.folder, metamer.evidence
     signal = f"metamer{suffix_of(evidence.domain)}"
@@ -129,31 +129,32 @@ def save_item(folder: Path, item: PlannedItem, metamer: Metamer, *, attempt: int
 def rejudge_item(
     folder: Path,
     item: PlannedItem,
-    judged: Callable[[Metamer], Metamer],
+    rejudge: Callable[[Metamer], Metamer],
     resume: Callable[[Metamer], Unfinished | None],
 ) -> Callable[[], None]:
-    """Give all attempts at an item a new verdict; returns what rewrites each record whole. The best becomes the item.
+    """Judge all attempts at an item again; returns the function that rewrites their records. The best becomes the item.
 
     Parameters
     ----------
     folder : path
         The set.
     item : Planned
-    judged : callable
-        A metamer to the same with its new verdict.
+    rejudge : callable
+        From a metamer to the same with its new verdict.
     resume : callable
-        A metamer that failed to where its synthesis resumes, which is kept as a checkpoint; None if there is nothing to
+        From a metamer that failed to the state from which its synthesis resumes, which is written as a checkpoint; None if there
+        is nothing to
         resume.
     """
     at = folder / item.folder
     attempts = sorted((at / ATTEMPTS).glob(f"*/{RECORD}"), key=lambda path: int(path.parent.name))
-    metamers = [judged(metamer_from_result(read_result(path, whole=True))) for path in attempts or [at / RECORD]]
+    metamers = [rejudge(metamer_from_result(read_result(path, whole=True))) for path in attempts or [at / RECORD]]
     best = max(range(len(metamers)), key=lambda k: rank_key(metamers[k].evidence))
     unfinished = resume(metamers[best])
     whole = replace(read_record(at / RECORD), evidence=metamers[best].evidence)
     if attempts:
-        lies = os.path.normpath(attempts[best].parent.relative_to(at) / read_record(attempts[best]).file)
-        whole = replace(whole, file=Path(lies).as_posix())
+        file = os.path.normpath(attempts[best].parent.relative_to(at) / read_record(attempts[best]).file)
+        whole = replace(whole, file=Path(file).as_posix())
 
     def write() -> None:
         if unfinished is not None:
@@ -166,12 +167,12 @@ def rejudge_item(
 
 
 def save_original(folder: Path, item: PlannedItem, clip: Clip, domain: str) -> str:
-    """Write the natural clip unless it is there and whole; named with its hash: models take it at several lengths and levels.
+    """Write the natural clip unless it is there and whole; its hash is in its name, since models take it in several ways.
 
     Returns
     -------
     str
-        Its file, as it lies in the set.
+        Its path in the set.
 
     Raises
     ------
@@ -185,7 +186,7 @@ def save_original(folder: Path, item: PlannedItem, clip: Clip, domain: str) -> s
         set_aside(path)
         write_signal(path, clip.samples, clip.sample_rate)
     elif not file_holds_clip(path, clip):
-        raise AudioMetamerError(f"{path} is another clip; put back {settings.clip!r}, or delete it to have it written")
+        raise AudioMetamerError(f"{path} is another clip; put {settings.clip!r} back, or delete the file to have it written")
     return f"{ORIGINALS}/{name}"
 
 
@@ -195,7 +196,7 @@ def save_failure(folder: Path, item: PlannedItem, error: BaseException) -> None:
 
 
 def write_planned(folder: Path, items: Sequence[PlannedItem]) -> None:
-    """List what a plan asks for, so that its state can be told without its models and clips."""
+    """List the items of a plan, so that its status is known without its models and clips."""
     settings = ((item, item.identity.settings) for item in items)
     rows = (PlannedRow(item.key, s.clip, s.model, s.layer, s.seed, item.folder) for item, s in settings)
     write_table(folder / PLANNED, PlannedRow._fields, (row._asdict() for row in rows))

@@ -1,4 +1,4 @@
-"""What lies in a set but is no part of it: what runs need, and reports; recognised by place, name and content."""
+"""Auxiliary files in a set that are no part of it: those that runs need, and reports; known by place, name and content."""
 
 import re
 from collections.abc import Callable
@@ -24,16 +24,16 @@ from audiometamer.stimuli.layout import (
 )
 
 _KEY = re.compile(r"[0-9a-f]{12}")
-_OF_ITEMS = re.compile(rf"metamer\.(wav|png|npy)|{re.escape(RECORD)}|{re.escape(ERROR)}|{re.escape(CHECKPOINT)}")
+_ITEM_FILES = re.compile(rf"metamer\.(wav|png|npy)|{re.escape(RECORD)}|{re.escape(ERROR)}|{re.escape(CHECKPOINT)}")
 _TABLES = {"index.tsv", PARQUET, CLIPS, LICENCES, DESCRIPTION, README, MANIFEST, PLANNED}
 _PLANS = re.compile(r"(plan(-\d+)?\.toml|clips(-\d+)?\.csv)")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PAGE = b'<meta name="generator" content="audiometamer report'
-_MOST = 4096  # bytes of a claim, and of what tells what a file is
+_HEAD = 4096  # bytes of a claim, and of the beginning of a file by which it is recognised
 
 
 def is_named_like_auxiliary(file: str) -> bool:
-    """Whether a file is left out of manifests: what only runs need, or a report's, by its name."""
+    """Whether a file is left out of manifests, by its name: one that only runs need, or a report's."""
     at = PurePosixPath(file)
     top = at.parts[0]
     if len(at.parts) == 1 and top in (LOCK, REPORT):
@@ -44,7 +44,7 @@ def is_named_like_auxiliary(file: str) -> bool:
 
 
 def is_auxiliary(stimulus_set: Path, file: str) -> bool:
-    """Whether a file is what runs need, or a report's: by its place, its name, and what it holds."""
+    """Whether a file is one that runs need, or a report's, by its place, name and content."""
     if not is_named_like_auxiliary(file) or (path := stimulus_set / file).is_symlink() or not path.is_file():
         return False
     at = PurePosixPath(file)
@@ -59,13 +59,13 @@ def is_auxiliary(stimulus_set: Path, file: str) -> bool:
 
 
 def _is_lock(path: Path) -> bool:
-    """An empty file; where the file system has no locks, it holds the number and the machine of a process."""
+    """An empty file; where the file system has no locks, it contains the number and the machine of a process."""
     return re.fullmatch(rb"|\d+\n[^\n]*\n?", _head(path)) is not None
 
 
 def _is_claim(path: Path, at: PurePosixPath) -> bool:
-    """A claim that can be read, or one that is being written."""
-    if len(at.parts) != 2 or _KEY.fullmatch(at.name) is None or path.stat().st_size > _MOST:
+    """A readable claim, or one that is being written."""
+    if len(at.parts) != 2 or _KEY.fullmatch(at.name) is None or path.stat().st_size > _HEAD:
         return False
     return read_claim(path) != UNREADABLE or holds_only_zeros(path)
 
@@ -75,14 +75,14 @@ def _is_page(path: Path, _: PurePosixPath) -> bool:
 
 
 def _is_picture(path: Path, at: PurePosixPath) -> bool:
-    """A picture of a file of the set, under the name of that file."""
+    """An image of a file of the set, under the name of that file."""
     drawn = path.parents[len(at.parts) - 1] / PurePosixPath(*at.parts[1:])
-    of = [drawn.with_suffix(suffix) for suffix in (".wav", ".png", ".npy")] if drawn.name != "figure.png" else [drawn.parent]
-    return path.suffix == ".png" and _head(path).startswith(_PNG) and any(each.exists() for each in of)
+    shown = [drawn.with_suffix(suffix) for suffix in (".wav", ".png", ".npy")] if drawn.name != "figure.png" else [drawn.parent]
+    return path.suffix == ".png" and _head(path).startswith(_PNG) and any(each.exists() for each in shown)
 
 
 def _is_log(path: Path, at: PurePosixPath) -> bool:
-    """Text that Slurm has named after a job and a task."""
+    """A text file that Slurm has named after a job and a task."""
     named = len(at.parts) == 2 and at.parts[0].endswith("-logs") and re.fullmatch(r"\d+_\d+\.log", at.name)
     return bool(named) and b"\0" not in _head(path)
 
@@ -108,7 +108,7 @@ _KINDS: dict[str, Callable[[Path, PurePosixPath], bool]] = {
 
 
 def _is_being_written(stimulus_set: Path, at: PurePosixPath) -> bool:
-    """A temporary file of a worker that lives, for one of the files that it writes there."""
+    """A temporary file of a live worker, for one of the files that it writes there."""
     name, claims = at.name.split("-", 1)[1], stimulus_set / CLAIMS
     if len(at.parts) == 1:
         named = name in _TABLES or _PLANS.fullmatch(name) is not None
@@ -117,7 +117,7 @@ def _is_being_written(stimulus_set: Path, at: PurePosixPath) -> bool:
     elif at.parts[0] == ORIGINALS:
         named = len(at.parts) == 2
     else:
-        named = at.parts[0] == ITEMS and len(at.parts) in (5, 7) and _OF_ITEMS.fullmatch(name) is not None
+        named = at.parts[0] == ITEMS and len(at.parts) in (5, 7) and _ITEM_FILES.fullmatch(name) is not None
         return named and _lives(claims / at.parts[3].rpartition("-")[2])
     return named and any(_lives(claim) for claim in claims.glob("*") if is_claim(claim))
 
@@ -125,10 +125,10 @@ def _is_being_written(stimulus_set: Path, at: PurePosixPath) -> bool:
 def _lives(claim: Path) -> bool:
     try:
         return is_running(claim)
-    except AudioMetamerError:  # it is no claim, and reported as extra
+    except AudioMetamerError:  # not a claim, and reported as extra
         return False
 
 
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(_MOST)
+        return file.read(_HEAD)

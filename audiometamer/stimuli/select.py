@@ -1,4 +1,4 @@
-"""Which items of a set to use: what passed everywhere, or as much as is balanced; matched, drawn by seed, and written down."""
+"""Select items of a set: clips that passed everywhere, or the largest balanced subset; matched, drawn by seed, recorded."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,45 +15,46 @@ from audiometamer.io.files import write_json
 from audiometamer.io.tables import write_table
 from audiometamer.metamers.summaries import ATTEMPTS
 from audiometamer.stimuli.balance import Family, largest_balanced, most_balanced
+from audiometamer.stimuli.clips import read_clips
+from audiometamer.stimuli.index import COLUMNS, IndexRow, read_index_rows
 from audiometamer.stimuli.layout import CLIPS
-from audiometamer.stimuli.set import COLUMNS, IndexRow, read_clips, read_index_rows
 from audiometamer.stimuli.verify import manifest_sha256
 from audiometamer.version import __version__
 
-# What makes a condition: all that decides a metamer but its clip and its seed.
+# What defines a condition: everything that determines a metamer but its clip and its seed.
 CONDITION = ("model", "weights_sha256", "layer", "method", "loss", "steps")
-_MOST_UNITS = 200_000  # that are looked at, in all windows together: some minutes
+_MOST_UNITS = 200_000  # to look at in all windows together: some minutes
 TABLE, RULES = "selection.tsv", "selection.json"
 
 
 class SelectionRules(msgspec.Struct, frozen=True, kw_only=True):
     """What is selected.
 
-    Only items that passed their verdict are, and one seed of each clip at each condition, drawn. A condition is a layer of a
-    model, matched in one way: items of other weights, another method, loss or number of steps are of another condition.
+    Only items that passed their verdict are selected, and one seed of each clip at each condition, drawn at random. A condition
+    is a layer of a model, matched in one way: other weights, another method, loss or number of steps make another condition.
 
     Parameters
     ----------
     among : {"complete", "largest"}
-        ``complete``: clips that passed at all conditions, each with all of them. ``largest``: as many items as can be had with
-        equally many at each condition; a clip may be there at some conditions alone. Default "complete".
+        ``complete``: clips that passed at all conditions, each with all of them. ``largest``: as many items as possible with
+        equally many at each condition; a clip may be selected at some conditions only. Default "complete".
     balance : tuple of str
-        Columns of ``clips.tsv`` (word, voice, …), every value of which is to come equally often at every condition. Default none.
+        Columns of ``clips.tsv`` (word, voice, …) whose values are equally frequent at every condition. Default: none.
     may_drop : tuple of str
-        Of these columns, values that may be left out altogether; those that remain come equally often. Default none.
+        Columns whose values may be left out altogether; those that remain are equally frequent. Default: none.
     most_clips : int or None
-        At most so many at each condition. Default: as many as there are.
+        Maximum number of clips at each condition. Default: as many as there are.
     level_within : float or None
-        All RMS levels lie in a window of so many dB. Default: any.
+        Width of the window, in dB, in which all RMS levels lie. Default: any levels.
     duration_within : float or None
-        All durations lie in a window of so many seconds. Default: any.
+        Width of the window, in seconds, in which all durations lie. Default: any durations.
     only : dict of str to tuple of str
-        By column of ``index.tsv`` or ``clips.tsv``, the values to select from. Default: all.
+        Values to select from, by column of ``index.tsv`` or ``clips.tsv``. Default: all.
     without_attempts : tuple of str
         Ways of making metamers (``first``, ``new noise``, ``continued``, ``layer before``) left out, as if they had failed;
         see `audiometamer.metamers.summaries.attempt_origin`. Default: none.
     seed : int
-        Of every draw. Default 0.
+        Random seed of every draw. Default 0.
     """
 
     among: Literal["complete", "largest"] = "complete"
@@ -90,13 +91,13 @@ class SelectionRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Selection(NamedTuple):
-    """Items, and how they came to be selected.
+    """Selected items, and how many each rule left.
 
     Parameters
     ----------
     rows : list of Row
     counts : dict of str to int
-        How many items, clips or both were left after each rule.
+        Number of items or clips left after each rule.
     """
 
     rows: list[IndexRow]
@@ -111,17 +112,17 @@ class Candidate(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """What is taken or left as a whole: a clip at all conditions, or at one; of each, the seeds, one of which is drawn."""
+    """What is selected as a whole: a clip at all conditions, or at one; at each condition, its seeds, one of which is drawn."""
 
     clip: str
     conditions: list[list[Candidate]]
 
 
 def select(stimulus_set: Path, rules: SelectionRules) -> Selection:
-    """Choose items of a set by rules; see `SelectionRules`.
+    """Select items of a set by rules; see `SelectionRules`.
 
-    No larger choice keeps to them. Where it would take too long to be sure, as it may with thousands of items and narrow windows,
-    the count ``at_most`` says how large one could be.
+    No selection that follows the rules is larger. Where that takes too long to ascertain, as it may with thousands of items and
+    narrow windows, the count ``at_most`` is an upper bound.
 
     Raises
     ------
@@ -132,7 +133,7 @@ def select(stimulus_set: Path, rules: SelectionRules) -> Selection:
 
 
 def select_rows(rows: Sequence[IndexRow], clips: dict[str, dict[str, str]], rules: SelectionRules) -> Selection:
-    """As `select`, from rows of an index and what is known of the clips by name and column."""
+    """As `select`, from rows of an index and columns of the clips by name."""
     rows = sorted(_only(rows, clips, rules.only), key=lambda row: row.file)
     conditions = {condition: k for k, condition in enumerate(dict.fromkeys(map(_condition, rows)))}
     passed = [
@@ -141,11 +142,11 @@ def select_rows(rows: Sequence[IndexRow], clips: dict[str, dict[str, str]], rule
         if row.verdict == "passed" and row.attempt not in rules.without_attempts
     ]
     if not passed:
-        told = ", ".join(f"{n} {verdict}" for verdict, n in Counter(row.verdict for row in rows).items())
-        made = f" without attempts {', '.join(rules.without_attempts)}" if rules.without_attempts else ""
+        verdicts = ", ".join(f"{n} {verdict}" for verdict, n in Counter(row.verdict for row in rows).items())
+        without = f" without attempts {', '.join(rules.without_attempts)}" if rules.without_attempts else ""
         unjudged = not any(row.verdict in ("passed", "failed") for row in rows)
         remedy = "make a null distribution (audiometamer null) and run again" if unjudged else "there is nothing to select from"
-        raise AudioMetamerError(f"no item passed its verdict{made} ({told}): {remedy}")
+        raise AudioMetamerError(f"no item passed its verdict{without} ({verdicts}): {remedy}")
     names = {row.clip for row in rows}
     values = {column: _values(column, names, clips) for column in (*rules.balance, *rules.may_drop)}
     search = _Search(rules, passed, len(conditions), values)
@@ -164,7 +165,7 @@ def select_rows(rows: Sequence[IndexRow], clips: dict[str, dict[str, str]], rule
 
 @dataclass
 class _Search:
-    """The largest balanced selection of any window of durations and levels.
+    """The search for the largest balanced selection over all windows of durations and levels.
 
     Parameters
     ----------
@@ -172,13 +173,13 @@ class _Search:
     passed : list of Candidate
     n_conditions : int
     values : dict of str to dict of str to str
-        By column that is to be balanced, what it tells of each clip.
+        Value of each clip, by column to balance.
     best : list of Unit
-        The first found of those that are largest.
+        The first of the largest selections found.
     at_most : int
-        Items that the largest can have.
+        Upper bound on the number of items.
     matched : int
-        Items in the window where the best was found.
+        Number of items in the window of the best.
     """
 
     rules: SelectionRules
@@ -193,7 +194,7 @@ class _Search:
         self.generator = np.random.default_rng(self.rules.seed)
 
     def run(self) -> None:
-        """Take window after window, those that could hold most first, until none could hold more than the best."""
+        """Try window after window, the most promising first, until none can contain more than the best."""
         looked_at = 0
         for at_most, part in self.windows():
             if at_most <= _size(self.best):
@@ -207,7 +208,7 @@ class _Search:
         self.at_most = _size(self.best)
 
     def take(self, units: Sequence[Unit]) -> None:
-        """Balance some units; keep them if they are more than the best."""
+        """Balance some units; keep them if they are more than the best so far."""
         each = self.n_conditions if self.rules.among == "largest" else 1
         most = len(units) if self.rules.most_clips is None else self.rules.most_clips * each
         chosen = largest_balanced(len(units), self.families(units), most=most, generator=self.generator)
@@ -215,7 +216,7 @@ class _Search:
             self.best, self.matched = [units[k] for k in chosen], _size(units)
 
     def windows(self) -> Iterator[tuple[int, list[Candidate]]]:
-        """Each window with what no selection of it can exceed, the highest first; of equals, those with most candidates."""
+        """Each window with its upper bound, the highest first; of equals, the one with most candidates."""
         durations, levels = _durations(self.passed, self.rules), _levels(self.passed, self.rules)
         order = np.argsort(durations, kind="stable")
         found: list[tuple[int, int, NDArray[np.intp], slice]] = []
@@ -228,28 +229,29 @@ class _Search:
             yield bound, [self.passed[k] for k in sorted(inside[span])]
 
     def bounds(self, inside: NDArray[np.intp], spans: Sequence[slice]) -> list[int]:
-        """Of each span of some candidates, items that no selection can exceed: what each column by itself lets through."""
+        """Upper bound on the items selected from each span of candidates: what each column by itself allows."""
         clips = {clip: k for k, clip in enumerate(dict.fromkeys(c.row.clip for c in self.passed))}
         columns = [(np.ones((1, len(clips)), np.int64), False)]
-        for column, told in self.values.items():
-            values = np.array([told[clip] for clip in clips])
-            columns.append((np.array([values == value for value in set(told.values())], np.int64), column in self.rules.may_drop))
+        for column, value_of in self.values.items():
+            values = np.array([value_of[clip] for clip in clips])
+            of_value = np.array([values == value for value in set(value_of.values())], np.int64)
+            columns.append((of_value, column in self.rules.may_drop))
         place = np.array([(clips[self.passed[k].row.clip], self.passed[k].condition) for k in inside]).T
         seeds = np.zeros((len(clips), self.n_conditions), np.int64)
         bounds, start, stop = [], 0, 0
-        for span in spans:  # each a little further than the last
+        for span in spans:  # each a little further on than the last
             np.add.at(seeds, tuple(place[:, stop : span.stop]), 1)
             np.subtract.at(seeds, tuple(place[:, start : span.start]), 1)
             start, stop = span.start, span.stop
-            there = seeds > 0
+            present = seeds > 0
             if self.rules.among == "complete":
-                there &= there.all(axis=1, keepdims=True)
-            bounds.append(min(most_balanced(of_value @ there, may_drop=may_drop) for of_value, may_drop in columns))
+                present &= present.all(axis=1, keepdims=True)
+            bounds.append(min(most_balanced(of_value @ present, may_drop=may_drop) for of_value, may_drop in columns))
         most = (self.rules.most_clips or len(clips)) * self.n_conditions
         return [min(bound, most) for bound in bounds]
 
     def units(self, part: Sequence[Candidate]) -> list[Unit]:
-        """What can be taken of a part."""
+        """The units among some candidates."""
         seeds: dict[tuple[str, int], list[Candidate]] = {}
         for candidate in part:
             seeds.setdefault((candidate.row.clip, candidate.condition), []).append(candidate)
@@ -261,18 +263,18 @@ class _Search:
         return [Unit(clip, found) for clip, found in clips.items() if len(found) == self.n_conditions]
 
     def families(self, units: Sequence[Unit]) -> list[Family]:
-        """What is to come equally often: conditions, and at each the values of each column."""
+        """What must be equally frequent: conditions, and at each the values of each column."""
         apart = self.rules.among == "largest"  # else a clip brings all conditions, and these are balanced already
         place = [unit.conditions[0][0].condition if apart else 0 for unit in units]
         n_places = self.n_conditions if apart else 1
         families = [_family(place, n_places, ["" for _ in units], [""], may_drop=False)]
-        for column, told in self.values.items():
-            of_unit = [told[unit.clip] for unit in units]
-            families.append(_family(place, n_places, of_unit, sorted(set(told.values())), may_drop=column in self.rules.may_drop))
+        for column, value_of in self.values.items():
+            of_unit, values = [value_of[unit.clip] for unit in units], sorted(set(value_of.values()))
+            families.append(_family(place, n_places, of_unit, values, may_drop=column in self.rules.may_drop))
         return families
 
     def drawn(self) -> list[IndexRow]:
-        """Of the best, one seed of each clip at each condition."""
+        """One seed of each clip at each condition, drawn from the best."""
         return [seeds[int(self.generator.integers(len(seeds)))].row for unit in self.best for seeds in unit.conditions]
 
 
@@ -281,7 +283,7 @@ def _size(units: Sequence[Unit]) -> int:
 
 
 def _spans(values: NDArray[np.float64], width: float | None) -> list[slice]:
-    """Where ascending values lie in a window, for every window that cannot be moved to hold others too."""
+    """Slices of ascending values within a window, for every window that cannot be moved to contain more."""
     if width is None:
         return [slice(0, len(values))]
     ends = np.searchsorted(values, values + width + 1e-9, side="right").tolist()  # 1e-9: rounding of logarithms
@@ -290,12 +292,12 @@ def _spans(values: NDArray[np.float64], width: float | None) -> list[slice]:
 
 def _durations(passed: Sequence[Candidate], rules: SelectionRules) -> NDArray[np.float64]:
     if rules.duration_within is not None and (endless := [c.row.file for c in passed if c.row.duration is None]):
-        raise AudioMetamerError(f"{endless[0]} is no sound: it has no duration to match")
+        raise AudioMetamerError(f"{endless[0]} is not a sound: it has no duration to match")
     return np.array([c.row.duration or 0.0 for c in passed])
 
 
 def _levels(passed: Sequence[Candidate], rules: SelectionRules) -> NDArray[np.float64]:
-    """RMS levels in dB; zeros where nothing is to be matched."""
+    """RMS levels in dB; zeros if levels are not matched."""
     if rules.level_within is None:
         return np.zeros(len(passed))
     if silent := [c.row.file for c in passed if not c.row.rms > 0]:
@@ -308,19 +310,19 @@ def _condition(row: IndexRow) -> tuple[str, ...]:
 
 
 def _only(rows: Sequence[IndexRow], clips: dict[str, dict[str, str]], only: dict[str, tuple[str, ...]]) -> Sequence[IndexRow]:
-    """The rows with the values that were asked for."""
+    """The rows with the requested values."""
     for column, wanted in only.items():
-        told = [str(getattr(row, column) if column in COLUMNS else clips.get(row.clip, {}).get(column, "")) for row in rows]
-        if column not in COLUMNS and not any(told):
+        values = [str(getattr(row, column) if column in COLUMNS else clips.get(row.clip, {}).get(column, "")) for row in rows]
+        if column not in COLUMNS and not any(values):
             raise AudioMetamerError(f"neither the index nor {CLIPS} has a column {column!r}; the index has {', '.join(COLUMNS)}")
-        if unknown := [value for value in wanted if value not in told]:
-            raise AudioMetamerError(f"no item has {column} {unknown[0]!r}; there are {', '.join(sorted(set(told)))}")
-        rows = [row for row, value in zip(rows, told, strict=True) if value in wanted]
+        if unknown := [value for value in wanted if value not in values]:
+            raise AudioMetamerError(f"no item has {column} {unknown[0]!r}; there are {', '.join(sorted(set(values)))}")
+        rows = [row for row, value in zip(rows, values, strict=True) if value in wanted]
     return rows
 
 
 def _nothing_complete(passed: Sequence[Candidate], conditions: Sequence[tuple[str, ...]]) -> str:
-    """One line: where fewest clips passed."""
+    """Message: the condition at which fewest clips passed."""
     clips = [len({c.row.clip for c in passed if c.condition == k}) for k in range(len(conditions))]
     fewest = conditions[clips.index(min(clips))]
     return (
@@ -330,12 +332,14 @@ def _nothing_complete(passed: Sequence[Candidate], conditions: Sequence[tuple[st
 
 
 def _values(column: str, names: set[str], clips: dict[str, dict[str, str]]) -> dict[str, str]:
-    """What a column tells of each clip."""
-    known = dict.fromkeys(name for told in clips.values() for name in told)
+    """The value of each clip in a column."""
+    known = dict.fromkeys(name for about in clips.values() for name in about)
     if column not in known:
         raise AudioMetamerError(f"{CLIPS} has no column {column!r} to balance; it has {', '.join(known) or 'none'}")
-    if untold := sorted(name for name in names if not clips.get(name, {}).get(column)):
-        raise AudioMetamerError(f"{CLIPS} has no {column} for {untold[0]}" + f" and {len(untold) - 1} more" * (len(untold) > 1))
+    if missing := sorted(name for name in names if not clips.get(name, {}).get(column)):
+        raise AudioMetamerError(
+            f"{CLIPS} has no {column} for {missing[0]}" + f" and {len(missing) - 1} more" * (len(missing) > 1)
+        )
     return {name: clips[name][column] for name in sorted(names)}
 
 
@@ -348,10 +352,10 @@ def _family(place: Sequence[int], n_places: int, of_unit: Sequence[str], values:
 
 
 def _nothing_balanced(units: Sequence[Unit], values: dict[str, dict[str, str]], rules: SelectionRules) -> str:
-    """One line: which value has no candidate."""
+    """Message: the value that has no candidate."""
     left = {unit.clip for unit in units}
-    for column, told in values.items():
-        missing = sorted(set(told.values()) - {told[clip] for clip in left})
+    for column, value_of in values.items():
+        missing = sorted(set(value_of.values()) - {value_of[clip] for clip in left})
         if missing and column not in rules.may_drop:
             return (
                 f"nothing is balanced: no clip of {column} {missing[0]} is among the {len(left)} candidates; let values of "
@@ -367,19 +371,19 @@ def _nothing_balanced(units: Sequence[Unit], values: dict[str, dict[str, str]], 
 
 
 def write_selection(stimulus_set: Path, out: Path, rules: SelectionRules) -> Selection:
-    """Select, and write ``selection.tsv`` (rows of the index, with the columns of the clips) and ``selection.json``, the rules.
+    """Select, and write ``selection.tsv``, rows of the index with the columns of the clips, and ``selection.json``, the rules.
 
     Raises
     ------
     AudioMetamerError
-        As `select`; or if one of the files exists.
+        As `select`, or if one of the files exists.
     """
     for path in (out / TABLE, out / RULES):
         if path.exists():
             raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --out")
     clips = read_clips(stimulus_set)
     selection = select(stimulus_set, rules)
-    told = dict.fromkeys(column for about in clips.values() for column in about if column not in COLUMNS)
+    about_clips = dict.fromkeys(column for about in clips.values() for column in about if column not in COLUMNS)
     rows = [clips.get(row.clip, {}) | msgspec.structs.asdict(row) for row in selection.rows]
     content = {
         "audiometamer": __version__,
@@ -388,6 +392,7 @@ def write_selection(stimulus_set: Path, out: Path, rules: SelectionRules) -> Sel
         "rules": rules,
         "counts": selection.counts,
     }
-    write_table(out / TABLE, (*COLUMNS, *told), ({c: r.get(c) for c in (*COLUMNS, *told)} for r in rows))
+    columns = (*COLUMNS, *about_clips)
+    write_table(out / TABLE, columns, ({column: row.get(column) for column in columns} for row in rows))
     write_json(out / RULES, content)
     return selection

@@ -23,7 +23,7 @@ _SIGNALS = SOUND_ENDINGS | PICTURE_ENDINGS
 
 
 class ClipSource(msgspec.Struct, frozen=True):
-    """Where a clip comes from: a file, the seconds of it that are meant, and what else its table says."""
+    """Where a clip comes from: a file, an excerpt of it in seconds, and other columns of its table."""
 
     name: str
     path: Path
@@ -32,7 +32,7 @@ class ClipSource(msgspec.Struct, frozen=True):
     columns: dict[str, str] = {}
 
     def read(self, model: Model, level: float | None) -> Clip:
-        """The clip as a model takes it."""
+        """Read the clip as a model takes it."""
         clip = load_clip(model, self.path, level=level, start=self.start, length=self.duration)
         return dataclasses.replace(clip, name=self.name)
 
@@ -93,12 +93,12 @@ def _signals(folder: Path) -> list[Path]:
 
 def _selected(rows: Sequence[dict[str, str]], select: Mapping[str, str | list[str]]) -> list[dict[str, str]]:
     for column, value in select.items():
-        there = dict.fromkeys(row[column] for row in rows if column in row)
-        if not there:
+        values = dict.fromkeys(row[column] for row in rows if column in row)
+        if not values:
             raise AudioMetamerError(f"there is no column {column!r}; there are {', '.join(rows[0] if rows else ())}")
         wanted = [value] if isinstance(value, str) else value
-        for missing in (one for one in wanted if one not in there):
-            nearest = difflib.get_close_matches(missing, there, n=3) or list(there)[:3]
+        for missing in (cell for cell in wanted if cell not in values):
+            nearest = difflib.get_close_matches(missing, values, n=3) or list(values)[:3]
             raise AudioMetamerError(f"no clip has {column} {missing!r}; the nearest are {', '.join(nearest)}")
         rows = [row for row in rows if row[column] in wanted]
     return list(rows)
@@ -122,7 +122,7 @@ def _check_sources(found: Sequence[ClipSource]) -> None:
 
 
 def keep_known_names(chosen: Sequence[ClipSource], stimulus_set: Path) -> list[ClipSource]:
-    """Sources sorted by name; those that a set knows by their file's name alone, as earlier versions named excerpts, keep it."""
+    """Sources sorted by name; excerpts that a set knows by their file's name alone, as in earlier versions, keep that name."""
     rows = [row for table in clip_tables(stimulus_set) for row in read_table(table)]
     known = {tuple(row.get(column) for column in CLIP_COLUMNS) for row in rows}
     taken = {source.name for source in chosen}

@@ -1,4 +1,4 @@
-"""How far a set is, by what lies on the disk alone."""
+"""The status of a set, from the disk alone."""
 
 from collections import Counter
 from pathlib import Path
@@ -24,19 +24,19 @@ class ItemError(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """How many items are in which state, of those that a set's latest plan asks for.
+    """Counts of the items that a set's latest plan asks for, by state.
 
-    ``passed`` and ``failed`` their verdict, or made and ``unjudged`` for want of a null distribution; ``running`` now; with an
-    ``error``; ``to do``.
+    An item has ``passed`` or ``failed`` its verdict, or is ``unjudged`` for want of a null distribution; it is ``running``, has
+    ended with an ``error``, or is ``to do``.
 
     Parameters
     ----------
     set : str
     total : int
     counts : dict of str to int
-        By state.
+        Number of items by state.
     layers : dict of str to dict of str to dict of str to int
-        By model, layer and state.
+        Number of items by model, layer and state.
     errors : list of Trouble
     """
 
@@ -48,17 +48,17 @@ class Status(msgspec.Struct, frozen=True):
 
     @property
     def made(self) -> int:
-        """Items that are complete, whatever their verdict."""
+        """Number of items that are complete, whatever their verdict."""
         return self.counts["passed"] + self.counts["failed"] + self.counts["unjudged"]
 
 
 def read_status(folder: Path) -> Status:
-    """The state of a set, by its items' records; an item whose record is broken counts as not made.
+    """Read the status of a set from its items' records; an item whose record is broken counts as not made.
 
     Raises
     ------
     AudioMetamerError
-        If the folder is none.
+        If the folder is not a set.
     """
     counts: dict[tuple[str, str], Counter[str]] = {}
     errors: list[ItemError] = []
@@ -66,9 +66,9 @@ def read_status(folder: Path) -> Status:
     wanted = read_planned(folder)
     claims = folder / CLAIMS
     claimed = {path.name for path in claims.glob("*")}
-    there = _Folders(folder)
+    existing = _Folders(folder)
     for item in wanted:
-        if item.key not in claimed and item.folder not in there:
+        if item.key not in claimed and item.folder not in existing:
             counts.setdefault((item.model, item.layer), Counter())["to do"] += 1
             continue
         try:
@@ -89,7 +89,7 @@ def read_status(folder: Path) -> Status:
 
 
 class _Folders:
-    """Which folders are there, each folder around them listed once: of a plan of a hundred thousand items most may be to do."""
+    """The folders that exist, by listing each parent once: of a hundred thousand items, most may be to do."""
 
     def __init__(self, stimulus_set: Path) -> None:
         self._set = stimulus_set

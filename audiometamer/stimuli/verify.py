@@ -1,4 +1,4 @@
-"""``MANIFEST.sha256``: the sum of every file of a set, as ``sha256sum -c`` takes it; and what has changed since."""
+"""``MANIFEST.sha256``: the hash of every file of a set, as ``sha256sum -c`` takes it; and what has changed since."""
 
 import os
 import re
@@ -29,12 +29,12 @@ _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 
 
 def write_manifest(stimulus_set: Path) -> Path:
-    """Write ``MANIFEST.sha256``, the last file of a set: over every file but itself, what is not finished, and what runs need.
+    """Write ``MANIFEST.sha256``, the last file of a set: it lists every file but itself, unfinished items, and auxiliary files.
 
-    Runs need ``claims/``, ``.lock``, checkpoints, and the folder of a cluster's logs. A report is no part of a set. A record that
-    differs from the manifest that was there, and does not say that it replaces it, was not written by a run: it keeps the sum
-    that it had, as does a signal or an original that is not what its record says, and what lies behind a link. What is new and
-    not as its record says, or is a link, is not listed. Warnings name them.
+    Auxiliary files are ``claims/``, ``.lock``, checkpoints, the logs of a cluster, and a report. A record that differs from the
+    previous manifest, and does not state that it replaces the listed one, was not written by a run: it keeps its old hash, as do
+    signals and originals that are not what their records state, and anything behind a link. New files that are not what their
+    records state, and links, are not listed. Warnings name them.
 
     Raises
     ------
@@ -56,15 +56,13 @@ def write_manifest(stimulus_set: Path) -> Path:
     }
     doubtful |= {file: Difference("link", file) for file in sorted(links)}
     if damaged:
-        told = (
-            f"{stimulus_set / damaged[0]}{_more(damaged)} changed since the last manifest, and not by a run; the manifest keeps"
-        )
-        remedy = "the old sum: put back what was there, or delete it with its item and run again"
-        warnings.warn(f"{told} {remedy}", AudioMetamerWarning, stacklevel=2)
+        changed = f"{stimulus_set / damaged[0]}{_more(damaged)} changed since the last manifest, and not by a run"
+        remedy = "the manifest keeps the old hash: restore the file, or delete it with its item and run again"
+        warnings.warn(f"{changed}; {remedy}", AudioMetamerWarning, stacklevel=2)
     if doubtful:
         kind, file = next(iter(doubtful.values()))
-        told = f"{stimulus_set / file}{_more(doubtful)}: {kind}{'' if kind == 'link' else ', by the records of the set'}"
-        warnings.warn(f"{told}; `audiometamer stimuli verify {stimulus_set}` names all", AudioMetamerWarning, stacklevel=2)
+        fault = f"{stimulus_set / file}{_more(doubtful)}: {kind}{'' if kind == 'link' else ', by the records of the set'}"
+        warnings.warn(f"{fault}; `audiometamer stimuli verify {stimulus_set}` names all", AudioMetamerWarning, stacklevel=2)
     listed = {file: before[file] if file in damaged else digest for file, digest in sums.items()}
     with atomic_write(path) as temporary:
         lines = [_line(digest, file) for file, digest in sorted(listed.items()) if file in before or file not in doubtful]
@@ -73,12 +71,12 @@ def write_manifest(stimulus_set: Path) -> Path:
 
 
 def _sums_before(stimulus_set: Path) -> dict[str, str]:
-    """The sums of the manifest that is there; none if it is broken, and then it is set aside."""
+    """The hashes of the existing manifest; none if it is broken, and then it is set aside."""
     path = stimulus_set / MANIFEST
     try:
         return read_manifest(stimulus_set) if path.exists() else {}
     except AudioMetamerError as error:
-        warn_about_broken([str(error)], "it is set aside and written anew")
+        warn_about_broken([str(error)], "it is set aside and written again")
         set_aside(path)
         return {}
 
@@ -88,17 +86,17 @@ def _more(files: Sized) -> str:
 
 
 def _damaged(before: Mapping[str, str], contents: SetContents) -> list[str]:
-    """Records, signals of items, and originals, that are not what they were, and were not written by a run since."""
+    """Records, signals of items, and originals that have changed, and were not written by a run since."""
     changed = {file for file, digest in contents.sums.items() if before.get(file, digest) != digest}
     written = {file for file in changed if file in contents.records and before[file] in contents.records[file].replaces}
     damaged = changed - written
     claimed: dict[str, str] = {}
     for file in contents.records:
         if file not in damaged:
-            claimed |= contents.claims(file)
+            claimed |= contents.stated_hashes(file)
 
     def is_written(file: str) -> bool:
-        beside = PurePosixPath(file).with_name(RECORD).as_posix()  # of an earlier version, it claims no sums
+        beside = PurePosixPath(file).with_name(RECORD).as_posix()  # a record of an earlier version states no hashes
         return file in written or (claimed[file] == contents.sums[file] if file in claimed else beside in written)
 
     ours = (file for file in sorted(changed) if PurePosixPath(file).parts[0] in (ITEMS, ORIGINALS))
@@ -106,10 +104,10 @@ def _damaged(before: Mapping[str, str], contents: SetContents) -> list[str]:
 
 
 def listed_sum(record: Path) -> list[str]:
-    """The sum by which the manifest of a set lists a record, if it does."""
-    depth = 6 if record.parent.name.isdigit() and record.parents[1].name == ATTEMPTS else 4  # a model may be called so
+    """The hash by which the manifest of a set lists a record, if it does."""
+    depth = 6 if record.parent.name.isdigit() and record.parents[1].name == ATTEMPTS else 4  # a model may have that name
     stimulus_set = record.parents[depth]
-    with suppress(AudioMetamerError):  # the end of the run says what is wrong with it
+    with suppress(AudioMetamerError):  # the end of the run reports what is wrong with it
         digest = _listed(stimulus_set, file_stamp(stimulus_set / MANIFEST)).get(record.relative_to(stimulus_set).as_posix())
         return [] if digest is None else [digest]
     return []
@@ -117,17 +115,17 @@ def listed_sum(record: Path) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _listed(stimulus_set: Path, _manifest_stamp: tuple[int, int]) -> dict[str, str]:
-    """The sums of a manifest, read once as long as it is the same file."""
+    """The hashes of a manifest, read once as long as the file is the same."""
     return read_manifest(stimulus_set) if (stimulus_set / MANIFEST).exists() else {}
 
 
 def read_manifest(stimulus_set: Path) -> dict[str, str]:
-    """The sums of a manifest by file.
+    """The hashes of a manifest by file.
 
     Raises
     ------
     AudioMetamerError
-        If the folder is no set, has none, or a line of it cannot be read or names a file outside the set.
+        If the folder is not a set, has no manifest, or a line of it is malformed or names a file outside the set.
     """
     path = stimulus_set / MANIFEST
     if not path.exists():
@@ -141,22 +139,22 @@ def read_manifest(stimulus_set: Path) -> dict[str, str]:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
     for number, line in enumerate(lines, start=1):
         if (match := _LINE.fullmatch(line)) is None:
-            raise AudioMetamerError(f"{path}, line {number}: {line[:40]!r} is not a SHA-256 sum, two spaces and a file")
+            raise AudioMetamerError(f"{path}, line {number}: {line[:40]!r} is not a SHA-256 hash, two spaces and a file")
         escaped, digest, file = match.groups()
         if escaped:
             file = re.sub(r"\\([\\nr])", lambda m: {"\\": "\\", "n": "\n", "r": "\r"}[m[1]], file)
         if Path(file).is_absolute() or ".." in Path(file).parts:
             raise AudioMetamerError(f"{path}, line {number}: {file} lies outside {stimulus_set}")
         if sums.setdefault(file, digest) != digest:
-            raise AudioMetamerError(f"{path}, line {number}: {file} is listed before with another sum")
+            raise AudioMetamerError(f"{path}, line {number}: {file} is listed before with another hash")
     return sums
 
 
 def verify(stimulus_set: Path) -> Iterator[Difference]:
-    """Every file that is not as the manifest, or the records of the set, say; none: the set is whole.
+    """Find every file that is not as the manifest, or the records of the set, state; a set without any is intact.
 
-    A folder of `audiometamer synth` has no manifest: its records alone are looked at. Each file is read once, a piece at a time.
-    Nothing is written.
+    A folder of `audiometamer synth` has no manifest: only its records are checked. Each file is read once, in pieces. Nothing is
+    written.
     """
     if not is_set(stimulus_set) and (records := find_records(stimulus_set)):
         yield from _verify_beside(stimulus_set, records)
@@ -188,7 +186,7 @@ def _is_linked(file: str, links: Set[str]) -> bool:
 
 
 def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference]:
-    """What does not belong together of the metamers of `synth`."""
+    """The same for a folder of `synth`, from its records."""
     seen: set[str] = set()
     file_hash = cache(file_sha256)  # metamers share originals
 
@@ -227,31 +225,31 @@ def _verify_beside(folder: Path, records: Sequence[Path]) -> Iterator[Difference
 
 
 def _as_named_before(file: str) -> str:
-    """A record's file so that names by version 0.1 are the same."""
+    """A record's file, with names as version 0.1 made them."""
     return re.sub("[+=]", "_", portable_key(file))
 
 
 def lists_all(stimulus_set: Path) -> bool:
-    """Whether the manifest lists what it would list if it were written now; the sums are not looked at."""
+    """Whether the manifest lists the files that it would list if it were written now; hashes are not checked."""
     listed = read_manifest(stimulus_set)
     return listed.keys() == set(_files(stimulus_set, listed=listed))
 
 
 def count_made_since(differences: Iterable[Difference]) -> int:
-    """How many items were made, or tried again, since a manifest was written: their records, or an attempt's, are not in it."""
+    """Number of items made or attempted again since the manifest was written: their records, or an attempt's, are not in it."""
     extra = [file.split("/") for kind, file in differences if kind == "extra"]
     return len({tuple(parts[:4]) for parts in extra if parts[0] == ITEMS and parts[-1] == RECORD})
 
 
 def _files(stimulus_set: Path, *, listed: Container[str] | None = None, precise: bool = False) -> Iterator[str]:
-    """All files of a set and all links in it, as they lie in it, but for what runs need.
+    """Paths of all files and links in a set, without auxiliary files.
 
     Parameters
     ----------
     stimulus_set : path
     listed : container of str, optional
-        Files of the manifest that is there: of items and originals, only whole ones are then taken, and those that it lists, as
-        they were whole once. Default: all files.
+        Files of the existing manifest: items and originals are then taken only if they are whole, or listed, since they were
+        whole once. Default: all files.
     precise : bool
         Whether auxiliary files are recognised by more than their names; see `audiometamer.stimuli.running.is_auxiliary`.
         Default False.
@@ -275,7 +273,7 @@ def _files(stimulus_set: Path, *, listed: Container[str] | None = None, precise:
 
 
 def _is_made(stimulus_set: Path, at: PurePosixPath, names: Sequence[str], listed: Container[str]) -> bool:
-    """Whether an item in a folder with these files counts as made, or is listed as such; or an attempt at one has ended."""
+    """Whether an item in a folder with these files counts as made, or is listed as such; or an attempt at one is complete."""
     if RECORD not in names or len(at.parts) > 4 or (at / RECORD).as_posix() in listed:
         return RECORD in names
     try:
@@ -285,7 +283,7 @@ def _is_made(stimulus_set: Path, at: PurePosixPath, names: Sequence[str], listed
 
 
 def manifest_sha256(stimulus_set: Path) -> str | None:
-    """The SHA-256 of a set's manifest, by which it is known; None if it has none."""
+    """The SHA-256 of a set's manifest, which identifies the set; None if it has none."""
     path = stimulus_set / MANIFEST
     return file_sha256(path) if path.exists() else None
 

@@ -20,7 +20,7 @@ def test_from_index_to_export(capsys):
     assert main(["stimuli", "index", "my set", "--clips", "clips.csv"]) == 0
     assert "6 items (5 passed, 1 failed)" in capsys.readouterr().out
     assert main(["stimuli", "verify", "my set"]) == 0
-    assert "all 21 files are as the manifest says" in capsys.readouterr().out
+    assert "all 21 files are as the manifest states" in capsys.readouterr().out
     assert main(["stimuli", "select", "my set", "--out", "chosen", "--balance", "voice"]) == 0
     assert "4 of 6 items, 2 clips at 2 conditions: chosen/selection.tsv" in capsys.readouterr().out
     options = (

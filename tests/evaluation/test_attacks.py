@@ -25,7 +25,7 @@ def collection(tmp_path):
 
 def curve(judge, collection, adversaries, truths=None):
     rows = attacked(
-        judge, collection, hear_clips(judge, collection), adversaries, truths=truths, bootstrap=Bootstrap(100)
+        judge, collection, hear_clips(judge, collection), adversaries, truths=truths, bootstrap=Bootstrap(resamples=100)
     )  # fmt: skip
     return {(row.attack, row.radius): row.value for row in rows}
 
@@ -56,7 +56,12 @@ def test_true_labels_decide_where_they_are_known(collection):
     adversaries = [Adversary("waveform", "linf", radius, steps=20, step=0.2) for radius in (0.01, 0.25)]
     rows = list(
         attacked(
-            Judge(echo()), collection, hear_clips(Judge(echo()), collection), adversaries, truths=truths, bootstrap=Bootstrap(100)
+            Judge(echo()),
+            collection,
+            hear_clips(Judge(echo()), collection),
+            adversaries,
+            truths=truths,
+            bootstrap=Bootstrap(resamples=100),
         )
     )
     assert [(row.value, row.clips) for row in rows] == [(0.5, 2), (0.5, 2), (0.0, 2)]
@@ -91,7 +96,16 @@ def test_no_sound_that_is_heard_leaves_the_ball_or_the_range(tmp_path, norm, ord
     judge, collection = Judge(model), read_collection([tmp_path])
     heard = hear_clips(judge, collection)
     network.heard.clear()
-    list(attacked(judge, collection, heard, [Adversary("waveform", norm, radius, steps=9)], truths=None, bootstrap=Bootstrap(9)))
+    list(
+        attacked(
+            judge,
+            collection,
+            heard,
+            [Adversary("waveform", norm, radius, steps=9)],
+            truths=None,
+            bootstrap=Bootstrap(resamples=9),
+        )
+    )
     assert len(network.heard) == 10
     clips = sounds.clamp(-1, 1).double()
     for given in network.heard:
@@ -109,7 +123,16 @@ def test_the_cochleagram_is_attacked_within_its_budget(tmp_path, tiny, tiny_clip
     heard = hear_clips(judge, collection)
     clip = given[-1]
     given.clear()
-    list(attacked(judge, collection, heard, [Adversary("cochleagram", "l2", 0.5, steps=4)], truths=None, bootstrap=Bootstrap(9)))
+    list(
+        attacked(
+            judge,
+            collection,
+            heard,
+            [Adversary("cochleagram", "l2", 0.5, steps=4)],
+            truths=None,
+            bootstrap=Bootstrap(resamples=9),
+        )
+    )
     handle.remove()
     assert len(given) == 5
     assert max(float((x - clip).double().norm()) for x in given) <= 0.5 * (1 + 1e-5)

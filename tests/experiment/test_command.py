@@ -37,7 +37,7 @@ def test_build_tells_what_is_heard_and_what_is_missing(tmp_path, capsys, monkeyp
     ends = DESIGN + '[completion]\nfinished = "https://lab.example/done"\n'
     write_design(tmp_path, ends)
     assert main(["experiment", "build", "set", "--design", "design.toml", "--out", "other"]) == 0
-    assert "who fails the headphones or demonstration check is sent nowhere and gets no code" in capsys.readouterr().out
+    assert "listeners who fail the headphones or demonstration check are sent nowhere and get no code" in capsys.readouterr().out
     assert "exp exists; nothing is overwritten" in refused(
         capsys, "experiment", "build", "set", "--design", "design.toml", "--out", "exp"
     )

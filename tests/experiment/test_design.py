@@ -48,7 +48,7 @@ def mistakes(folder, text):
         (("minimum = 1", "minimum = 3"), ": headphones.minimum: 3 right answers of 2 trials cannot be reached"),
         (("trials = 2", "trials = 44100"), ": headphones.trials: must be an integer <= 1000"),
         (("minimum = 1\n\n[catch]", "minimum = 3\n\n[catch]"), ": demonstration.minimum: 3 right answers"),
-        (with_table("[conditions]\nlayers = ['a', 'a']"), ": conditions.layers: 'a' is there twice"),
+        (with_table("[conditions]\nlayers = ['a', 'a']"), ": conditions.layers: 'a' appears twice"),
         (with_table("[conditions]\nseeds = [0, -2]"), ": conditions.seeds[1]: must be an integer >= 0"),
         (with_table("[sounds]\nsample_rate = 20000"), ": sounds: sample rate is 20000 Hz; it must be 44100 or 48000"),
         (with_table("[sounds]\nlevel = 3"), ": sounds: level is 3.0 dB re full scale; it must be from -100 to 0"),
@@ -56,15 +56,15 @@ def mistakes(folder, text):
         (with_table("[answers]\npictures = 'p'"), ": answers.pictures: it is for kind = 'choice'"),
         (with_table("[answers]\nlist = 'no.txt'"), ": answers.list: no.txt cannot be read as text: No such file"),
         (with_table("[texts]\nconsent = 'no.md'"), ": texts.consent: no.md cannot be read as text: No such file"),
-        (with_table("[completion]\nfinished = 'javascript:x'"), ": completion.finished: 'javascript:x' is no address"),
-        (with_table("[completion]\nstopped = 'https://['"), ": completion.stopped: 'https://[' is no address"),
+        (with_table("[completion]\nfinished = 'javascript:x'"), ": completion.finished: 'javascript:x' is not an address"),
+        (with_table("[completion]\nstopped = 'https://['"), ": completion.stopped: 'https://[' is not an address"),
         (('name = "age"', 'name = "Age!"'), ": questions[0].name: must be a string matching regex"),
         (('name = "remarks"', 'name = "age"'), ": questions[1]: name: 'age' is taken; choose another"),
         (('name = "remarks"', 'name = "finished"'), ": questions[1]: name: 'finished' is taken; choose another"),
         (('text = "Anything else?"', 'text = ""'), ": questions[1].text: must be a string of length >= 1"),
         (('kind = "number"', 'kind = "choice"'), ": questions[0]: options: kind = 'choice' needs options"),
         (('kind = "number"', 'options = ["a"]'), ": questions[0]: options: kind = 'text' has no options"),
-        (('kind = "number"', 'kind = "choice"\noptions = ["a", "a"]'), ": questions[0]: options: 'a' is there twice"),
+        (('kind = "number"', 'kind = "choice"\noptions = ["a", "a"]'), ": questions[0]: options: 'a' appears twice"),
         (('kind = "number"', 'kind = "choice"\nchoices = ["a"]'), ": questions[0]: there is no key 'choices'"),
         (("[catch]", "[catch"), " is not TOML: "),
     ],
@@ -113,7 +113,7 @@ kind = "colour"
         ("7", "practice.trials: must be an integer >= 0"),
         ("11", "conditions.natural: kind = 'abx' compares metamers with natural clips; these are no condition of their own"),
         ("12", "conditions.missing: kind = 'abx' cannot compare a clip with itself; it must be leave-out"),
-        ("13", "conditions.layers: 'a' is there twice"),
+        ("13", "conditions.layers: 'a' appears twice"),
         ("15", "texts.consent: no.md cannot be read as text: No such file or directory"),
         ("16", ANY),
         ("25", "questions[1].kind: Invalid enum value 'colour'; choose 'text', 'number' or 'choice'"),
@@ -154,7 +154,7 @@ def test_a_text_that_is_none(tmp_path, content, told):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [("", "names no answer"), ("a\nb\na", "'a' is there twice"), (b"\xff", "cannot be read as text")]
+    ("content", "told"), [("", "names no answer"), ("a\nb\na", "'a' appears twice"), (b"\xff", "cannot be read as text")]
 )
 def test_a_list_that_is_none(tmp_path, content, told):
     path = tmp_path / "words.txt"

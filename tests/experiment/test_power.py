@@ -58,7 +58,7 @@ def test_the_smallest_number_that_has_it(monkeypatch):
     assert [found.listeners for found in tried] == sorted(found.listeners for found in tried)
     assert all(found.power < 0.8 for found in tried if found.listeners < needed.listeners)
     assert needed.listeners - 1 in {found.listeners for found in tried}
-    monkeypatch.setattr(module, "_AT_ONCE", 1000)
+    monkeypatch.setattr(module, "_CHUNK", 1000)
     assert listeners_needed([0.6, 0.5], trials=20, experiments=300, wanted=0.8) != []
 
 

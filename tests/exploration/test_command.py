@@ -48,7 +48,7 @@ def test_rehearse_tells_what_came_of_it(short, tmp_path, capsys, monkeypatch):
 
 def test_rehearse_serves_on_the_device_that_is_asked_for(exploration, tmp_path, monkeypatch):
     served = []
-    monkeypatch.setattr(serving, "rehearse_and_tell", lambda *_, serve, **__: served.append(serve[-3:]))
+    monkeypatch.setattr(serving, "rehearse_and_report", lambda *_, serve, **__: served.append(serve[-3:]))
     for options in ([], ["--device", "cpu"]):
         assert main(["explore", "rehearse", str(exploration), "--out", str(tmp_path / "r"), *options]) == 0
     assert served == [("serve", "--device", "auto"), ("serve", "--device", "cpu")]

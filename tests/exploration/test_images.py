@@ -21,7 +21,8 @@ from audiometamer.dimensions.ladder_plan import read_ladder_plan
 from audiometamer.dimensions.ladder_run import run_ladder
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration import build as building
-from audiometamer.exploration.build import build, read_exploration
+from audiometamer.exploration.build import build
+from audiometamer.exploration.folder import read_exploration
 from audiometamer.listening.app import create_app
 from audiometamer.listening.client import Client
 from audiometamer.listening.reading import read_answers

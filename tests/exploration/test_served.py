@@ -87,7 +87,7 @@ def test_simulated_listeners_and_a_server_that_is_killed(short, tmp_path):
     read = read_exploration(short)
     reply = IdealListener(read, tmp_path / "r" / "answers.db", by_rule)
     found = rehearse(read, tmp_path / "r", reply, listeners=2, kills=1, pace=0.05, serve=SERVE)
-    assert (found.ends, found.lost, found.twice) == ({"finished": 2}, 0, 0)
+    assert (found.ends, found.lost, found.duplicates) == ({"finished": 2}, 0, 0)
     for listener in (1, 2):
         heard = trials_of(tmp_path / "r" / "answers.db", read, listener)
         # As if nothing had happened: the same trials as of one who was never interrupted.

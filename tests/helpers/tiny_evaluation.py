@@ -9,7 +9,6 @@ from torch import Tensor, nn
 import audiometamer as am
 from audiometamer.io.hashes import sha256_of
 from audiometamer.metamers.evidence import Evidence, versions
-from audiometamer.metamers.files import save_metamer
 from audiometamer.metamers.index import write_index
 from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.settings import Settings
@@ -84,7 +83,7 @@ def write_metamer(
     evidence = Evidence(
         settings, Verdict(passed, {}, {}, labels), similarity, [], 0, 0.0, 0.0, 0.0, rate, [], "cpu", "float32", versions(),
     )  # fmt: skip
-    path = save_metamer(out, Metamer(samples, am.Clip(name, clip, rate), evidence))
+    path = Metamer(samples, am.Clip(name, clip, rate), evidence).save(out)
     write_index(out)
     return path
 

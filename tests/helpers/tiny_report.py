@@ -10,7 +10,6 @@ import torch
 from msgspec.structs import replace
 
 import audiometamer as am
-from audiometamer.metamers.files import save_metamer
 from audiometamer.metamers.index import write_index
 from audiometamer.metamers.metamer import Metamer
 
@@ -43,6 +42,6 @@ def write_folder(folder: Path, *, clips=("vowel", HOSTILE), models=MODELS, layer
                 evidence.verdict, passed=passed), rms=float(samples.square().mean().sqrt()),
         )  # fmt: skip
         clip = am.Clip(clip_name, torch.tile(metamer.clip.samples, (4,)), metamer.clip.sample_rate)
-        save_metamer(folder, Metamer(samples, clip, changed))
+        Metamer(samples, clip, changed).save(folder)
     write_index(folder)
     return folder

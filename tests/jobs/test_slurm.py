@@ -45,7 +45,7 @@ def test_what_was_edited_is_kept(tmp_path, capsys):
     assert (tmp_path / "plan-logs").is_dir()
     with (tmp_path / "plan.sbatch").open("a") as file:
         file.write("# edited\n")
-    assert "is there and differs" in refused(capsys, "submit", path, "--tasks", "3")
+    assert "exists and differs" in refused(capsys, "submit", path, "--tasks", "3")
     assert main(["submit", str(path), "--tasks", "3", "--overwrite", "--write-only"]) == 0
     assert "# edited" not in (tmp_path / "plan.sbatch").read_text()
 
@@ -66,10 +66,10 @@ def test_a_time_limit_that_leaves_no_time_is_refused(tmp_path, capsys):
 
 
 def test_what_sbatch_would_take_for_its_own_is_refused(tmp_path, capsys):
-    assert "'qos=long' is no option of sbatch" in refused(capsys, "submit", write_plan(tmp_path), "--sbatch", "qos=long")
+    assert "'qos=long' is not an option of sbatch" in refused(capsys, "submit", write_plan(tmp_path), "--sbatch", "qos=long")
     (tmp_path / "100%").mkdir()
     told = refused(capsys, "submit", write_plan(tmp_path / "100%"))
-    assert "sbatch takes '%' in a path for its own: rename it" in told
+    assert "sbatch interprets '%' in a path: rename it" in told
 
 
 def test_without_slurm_it_says_so(tmp_path, monkeypatch, capsys):

@@ -381,7 +381,7 @@ def check_again(client, store, n, trial, sound):
 def test_simulated_listeners_and_a_server_that_is_killed(experiment, tmp_path):
     reply = IdealListener(experiment, tmp_path / "r" / "answers.db", lambda decided: 1.0 if decided.about["level"] >= 4 else 0.0)
     found = rehearse(experiment, tmp_path / "r", reply, listeners=3, kills=1, pace=0.02, serve=tiny_adaptive.SERVE)
-    assert (found.ends, found.confirmed, found.lost, found.twice) == ({"finished": 3}, 3 * 18, 0, 0)
+    assert (found.ends, found.confirmed, found.lost, found.duplicates) == ({"finished": 3}, 3 * 18, 0, 0)
     answers = read_answers(tmp_path / "r" / "answers.db", experiment)
     for listener in (1, 2, 3):
         levels = [one.decided.about["level"] for one in answers.completed(listener) if one.decided.trial.kind == "main"]

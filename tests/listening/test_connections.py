@@ -14,7 +14,7 @@ from tiny_experiment import answer_message, form_message
 
 from audiometamer.listening import connections
 from audiometamer.listening.client import Client
-from audiometamer.listening.connections import AT_ONCE, Connection, PatientServer
+from audiometamer.listening.connections import REQUESTS_PER_CONNECTION, Connection, PatientServer
 from audiometamer.listening.server import serve
 from audiometamer.listening.store import Store
 
@@ -37,7 +37,13 @@ def port(monkeypatch):
     monkeypatch.setattr(connections, "SECONDS_FOR_REQUEST", 0.5)
     monkeypatch.setattr(connections, "SECONDS_FOR_READING", 0.5)
     config = uvicorn.Config(
-        app, http=Connection, ws="none", lifespan="off", log_level="critical", limit_concurrency=AT_ONCE * 5, backlog=2
+        app,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_level="critical",
+        limit_concurrency=REQUESTS_PER_CONNECTION * 5,
+        backlog=2,
     )
     server = PatientServer(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:

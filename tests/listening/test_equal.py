@@ -102,8 +102,8 @@ def test_psychopy_is_told(experiment, tmp_path):
 @pytest.mark.parametrize(
     ("table", "told"),
     [
-        ('dog = ["hound"]\nfish = ["hound"]', r"answers\.equal: 'hound' is there twice"),
-        ('dog = ["hound", "hound"]', r"answers\.equal: 'hound' is there twice"),
+        ('dog = ["hound"]\nfish = ["hound"]', r"answers\.equal: 'hound' appears twice"),
+        ('dog = ["hound", "hound"]', r"answers\.equal: 'hound' appears twice"),
         ('dog = ["fish"]\nfish = ["dog"]', r"answers\.equal\.dog: it counts as 'fish' already"),
         ('dog = ["dog"]', r"answers\.equal\.dog: it counts as 'dog' already"),
         ('dog = ["fish"]\nfish = ["phish"]', r"answers\.equal\.fish: it counts as 'dog' already"),

@@ -586,7 +586,7 @@ def test_where_links_are_signed_nobody_takes_anothers_name(experiment, store, pr
     links = SignedLinks(["study1"], keys=str(keys))
     client = TestClient(create_app(experiment, store, open_to="prolific", signed=links))
     response = enrol(client, "prolific", PROLIFIC_PID="other", prolific_token=signed(private))
-    assert refusal(response, 403) == "the link names somebody else than its signature does"
+    assert refusal(response, 403) == "the link names another participant than its signature"
     assert response.json()["code"] == "unsigned"
     assert refusal(enrol(client, "prolific", **PERSON), 403) == "the link is not signed"
     token = enrol(client, "prolific", **PERSON, prolific_token=signed(private)).json()["token"]

@@ -120,5 +120,5 @@ def test_keys_and_addresses_that_cannot_be_reached(tmp_path, keys):
         SignedLinks(["study1"], keys="http://lab.example/jwks.json")
     with pytest.raises(AudioMetamerError, match=r"https://127\.0\.0\.1:9/jwks\.json cannot be read as keys"):
         SignedLinks(["study1"], keys="https://127.0.0.1:9/jwks.json")
-    with pytest.raises(AudioMetamerError, match="'lab' is no address"):
+    with pytest.raises(AudioMetamerError, match="'lab' is not an address"):
         SignedLinks(["study1"], keys=str(keys), audience="lab")

@@ -165,7 +165,7 @@ def test_a_rehearsal_from_the_command_line(folder, tmp_path, capsys):
     assert main(arguments) == 0
     told = capsys.readouterr().out
     assert "3 listeners (3 finished), 42 answers confirmed in" in told
-    assert "0 lost, 0 there twice, 0 sent more than once" in told
+    assert "0 lost, 0 stored twice, 0 sent more than once" in told
     lines = [line.split("\t") for line in (out / "trials.tsv").read_text().splitlines()]
     rows = [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
     assert len(rows) == 42
@@ -180,8 +180,8 @@ def test_a_rehearsal_with_a_server_that_is_killed(folder, tmp_path, capsys):
     assert main(["experiment", "rehearse", str(folder), "--out", str(tmp_path / "r"), *arguments]) == 0
     told = capsys.readouterr().out
     assert "4 listeners (4 finished), 56 answers confirmed in" in told
-    assert "0 lost, 0 there twice" in told
-    assert "the server was killed: 1" in told
+    assert "0 lost, 0 stored twice" in told
+    assert "kills of the server: 1" in told
 
 
 @pytest.mark.browser
@@ -192,7 +192,7 @@ def test_a_rehearsal_through_the_page_and_its_analysis(folder, tmp_path, capsys)
     assert chromium, "this test takes part in Chromium: apt-get install chromium"
     arguments = ["--listeners", "2", "--accuracy", "relu1=0", "--guesses", "0", "--browser", chromium]
     assert main(["experiment", "rehearse", str(folder), "--out", str(out), *arguments]) == 0
-    assert "0 lost, 0 there twice" in capsys.readouterr().out
+    assert "0 lost, 0 stored twice" in capsys.readouterr().out
     tables = [str(out / "trials.tsv"), "--listeners", str(out / "listeners.tsv"), "--resamples", "20", "--permutations", "20"]
     options = ["--layers", "relu0,relu1", "--out", str(analysis)]
     assert "2 at the headphone check (fewer than 5 right)" in refused(capsys, "experiment", "analyse", *tables, *options)

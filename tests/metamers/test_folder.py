@@ -15,7 +15,7 @@ from audiometamer.cli import main
 from audiometamer.matching.domains import Gaussian, Waveform
 from audiometamer.metamers import figure, folder
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
-from audiometamer.metamers.files import load_metamer, save_metamer
+from audiometamer.metamers.files import load_metamer
 from audiometamer.metamers.folder import synthesize_into
 from audiometamer.metamers.results import read_results
 
@@ -192,7 +192,7 @@ def test_a_domain_says_its_file_type(tiny, tmp_path, domain, suffix, kind):
 def test_saved_one_by_one_is_what_the_folder_has(tiny, tmp_path):
     (made,) = synthesize_into("metamers", tiny, make_clip("a", 0), "relu0", **QUICK)
     (metamer,) = am.synthesize(tiny, make_clip("a", 0), "relu0", **QUICK)
-    path = save_metamer(tmp_path / "saved", metamer)
+    path = metamer.save(tmp_path / "saved")
     assert path == tmp_path / "saved/a/tiny/relu0_seed0.wav"
     assert path.read_bytes() == (tmp_path / "metamers/a/tiny/relu0_seed0.wav").read_bytes()
     assert record(path.with_suffix(".json")) == record(tmp_path / "metamers/a/tiny/relu0_seed0.json")

@@ -11,7 +11,7 @@ import torch
 import audiometamer as am
 from audiometamer.io.tables import read_table
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.files import load_metamer, save_metamer
+from audiometamer.metamers.files import load_metamer
 from audiometamer.metamers.hearing import LOW_PROBABILITY, heard, notices, probabilities, share_above
 from audiometamer.metamers.index import write_index
 
@@ -115,7 +115,7 @@ def test_evidence_holds_the_probabilities_of_clip_and_metamer(vowel, tmp_path):
     assert heard(model, vowel) == {"word": pytest.approx(expected[0], rel=1e-5)}
     assert made.evidence.classes == {"word": 3}
     assert any("below 0.9" in notice for notice in made.evidence.clip_notices) == (expected[0] < 0.9)
-    path = save_metamer(tmp_path, made)
+    path = made.save(tmp_path)
     assert load_metamer(path).evidence.probabilities == made.evidence.probabilities
     (row,) = read_table(write_index(tmp_path))
     assert [float(row["probability_clip"]), float(row["probability_metamer"])] == pytest.approx(expected, abs=1e-4)
@@ -124,7 +124,7 @@ def test_evidence_holds_the_probabilities_of_clip_and_metamer(vowel, tmp_path):
 def test_of_a_model_without_labels_nothing_is_shown(vowel, tmp_path):
     (made,) = am.synthesize(tiny_models.nameless_model(), vowel, "final", steps=2)
     assert (made.evidence.probabilities, made.evidence.classes, made.evidence.clip_notices) == ({}, {}, [])
-    save_metamer(tmp_path, made)
+    made.save(tmp_path)
     (row,) = read_table(write_index(tmp_path))
     assert (row["probability_clip"], row["probability_metamer"]) == ("", "")
 

@@ -175,6 +175,29 @@ def test_settings_tell_losses_and_domains_apart(model):
     assert len({of(domain=Waveform(deviation=d)) for d in (1e-7, 0.01, 0.02)}) == 3
 
 
+class Loud(Waveform):
+    def project(self, signals):
+        return 0.9 * signals
+
+
+def loud(factor):
+    class Loud(Waveform):
+        def project(self, signals):
+            return factor * signals
+
+    return Loud()
+
+
+def test_settings_tell_domains_of_the_user_apart_by_what_they_do(model):
+    def of(domain):
+        return settings_of(model, clip(), "conv", 0, method="default", steps=None, weights_sha256="x", domain=domain).domain
+
+    assert of(loud(0.5)) == of(loud(0.5))
+    assert len({of(loud(0.5)), of(loud(0.9)), of(Loud()), of(Waveform(deviation=0.1)), of(None)}) == 5
+    assert of(Loud()).startswith("Loud ")
+    assert of(Waveform(deviation=0.01)) == "Waveform aeb4751f2bd3"  # as before: metamers are found by it
+
+
 def test_optimisers_of_torch_are_refused():
     for optimizer in (torch.optim.Adam, torch.optim.SGD([torch.zeros(1)], lr=1.0)):
         with pytest.raises(am.AudioMetamerError, match=r"the optimiser is (Adam|SGD), without init.*Adam\(Halving\(0.01\)\)"):

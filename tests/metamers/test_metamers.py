@@ -16,7 +16,7 @@ from audiometamer.io.hashes import file_sha256
 from audiometamer.matching.domains import Waveform
 from audiometamer.matching.losses import rectified, relative_l2, relative_l2_with_roots
 from audiometamer.metamers.criteria import NullDistribution
-from audiometamer.metamers.files import find_metamer, load_metamer, save_metamer
+from audiometamer.metamers.files import find_metamer, load_metamer
 from audiometamer.metamers.index import write_index
 from audiometamer.metamers.metamer import settings_of
 from audiometamer.metamers.methods import METHODS, load_method
@@ -161,7 +161,7 @@ def test_progress_is_told(tiny, tiny_clip):
 
 def test_files_round_trip(tmp_path, metamers, tiny):
     for metamer in metamers:
-        path = save_metamer(tmp_path, metamer)
+        path = metamer.save(tmp_path)
         rate, samples = scipy.io.wavfile.read(path)
         assert (rate, samples.dtype) == (4000, np.float32)
         np.testing.assert_array_equal(samples, metamer.samples)
@@ -183,7 +183,7 @@ def test_files_round_trip(tmp_path, metamers, tiny):
 def test_a_failed_metamer_is_written_too_and_says_so(tmp_path, metamers):
     verdict = replace(metamers[0].evidence.verdict, passed=False)
     failed = dataclasses.replace(metamers[0], evidence=replace(metamers[0].evidence, verdict=verdict))
-    path = save_metamer(tmp_path, failed)
+    path = failed.save(tmp_path)
     assert path.exists()
     assert "\tfailed\t" in write_index(tmp_path).read_text()
 
@@ -192,7 +192,7 @@ def test_what_find_metamer_is_known_by_its_settings(tmp_path, tiny, metamers):
     metamer = metamers[0]
     settings = metamer.evidence.settings
     assert find_metamer(tmp_path, settings) is None
-    path = save_metamer(tmp_path, metamer)
+    path = metamer.save(tmp_path)
     assert torch.equal(find_metamer(tmp_path, settings).samples, metamer.samples)
     assert settings == settings_of(tiny, metamer.clip, settings.layer, settings.seed, method="default", steps=None)
     with pytest.raises(am.AudioMetamerError, match="exists and was made with another steps; choose another --out"):
@@ -202,10 +202,17 @@ def test_what_find_metamer_is_known_by_its_settings(tmp_path, tiny, metamers):
 
 
 def test_a_damaged_record_is_one_line(tmp_path, metamers):
-    path = save_metamer(tmp_path, metamers[0])
+    path = metamers[0].save(tmp_path)
     path.with_suffix(".json").write_text("{")
     with pytest.raises(am.AudioMetamerError, match="is not the record of a metamer"):
         load_metamer(path)
+
+
+def test_a_metamer_is_one_line_where_it_is_printed(metamers):
+    metamer = metamers[0]
+    snr = metamer.evidence.similarity["cochleagram"]["snr_db"]
+    judged = "passed" if metamer.passed else "failed"
+    assert repr(metamer) == f"<Metamer of 'vowel' at cochleagram of tiny, seed 0: SNR {snr:.1f} dB, {judged}>"
 
 
 def test_the_figure_is_drawn(tmp_path, tiny, metamers):

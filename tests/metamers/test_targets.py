@@ -10,7 +10,7 @@ from command_line import refused
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.metamers.files import load_metamer, save_metamer
+from audiometamer.metamers.files import load_metamer
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
 
 MODEL = ("--model", "tiny_models:sound_model")
@@ -36,7 +36,7 @@ def test_files(tmp_path, tiny, tiny_clip):
     assert back.name == "one"
     assert torch.equal(back.at("final"), given.at("final"))
     (metamer,) = am.synthesize(tiny, given, "final", steps=20)
-    path = save_metamer(tmp_path, metamer)
+    path = metamer.save(tmp_path)
     again = load_metamer(path)
     assert isinstance(again.clip, GivenTarget)
     assert torch.equal(again.clip.at("final"), given.at("final"))

@@ -20,7 +20,7 @@ from audiometamer.cli import main
 from audiometamer.evaluation.collection import Natural, as_taken, check_presentable, gain_for
 from audiometamer.io.tables import read_table
 from audiometamer.matching.optimizers import Constant, NormalizedDescent
-from audiometamer.metamers.files import load_metamer, save_metamer
+from audiometamer.metamers.files import load_metamer
 from audiometamer.metamers.saving import with_checksums
 from audiometamer.models.loading import load_model
 from audiometamer.signals.audio import resample
@@ -209,7 +209,7 @@ def test_a_cochleagram_hears_each_channel():
 
 def test_what_is_saved_reads_back(recording, model):
     (made,) = am.synthesize(model, am.read_clip(recording, **READ, channels=2), "powers", steps=5)
-    path = save_metamer(Path("out"), made)
+    path = made.save("out")
     back = load_metamer(path)
     assert torch.equal(back.samples, made.samples)
     assert torch.equal(back.clip.samples, made.clip.samples)

@@ -1,16 +1,19 @@
 """Metamers in the making go on as if nothing had happened."""
 
+import threading
 from itertools import count
 
 import pytest
 import torch
 
 import audiometamer as am
+from audiometamer.matching import LBFGS, Plateau, named, relative_l2
 from audiometamer.matching.batch import select_state, stack_states
 from audiometamer.matching.domains import Gaussian
 from audiometamer.matching.optimizers import Cosine, NormalizedDescent
 from audiometamer.matching.stopping import Stuck
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
+from audiometamer.metamers.methods import Attempt, Method
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.unfinished import Checkpoints, can_resume, load_unfinished, save_unfinished
 
@@ -108,7 +111,7 @@ def test_what_is_no_checkpoint(tmp_path, content):
     with pytest.raises(am.AudioMetamerError, match=r"kept\.safetensors is not a checkpoint: \w"):
         load_unfinished(tmp_path / "kept.safetensors")
     settings = Settings("c", "0", "m", "1", "relu0", 0, "default", 20, "inversion")
-    with pytest.warns(am.AudioMetamerWarning, match=r"kept\.safetensors is not a checkpoint: .*; its metamer is begun again"):
+    with pytest.warns(am.AudioMetamerWarning, match=r"kept\.safetensors is not a checkpoint: .*; its metamer starts again"):
         assert Checkpoints(lambda _: tmp_path / "kept.safetensors").load(settings, "") is None
     assert not can_resume(tmp_path / "kept.safetensors", seed=0, attempts=0)
     assert load_unfinished(tmp_path / "none.safetensors") is None
@@ -122,3 +125,55 @@ def test_what_is_left_over_from_before_a_metamer_was_finished_does_not_resume_it
     assert can_resume(path, seed=0, attempts=0)  # it has no attempt to its end
     assert not can_resume(path, seed=0, attempts=1)  # the metamer has: it was finished, and then the process was killed
     assert not can_resume(tmp_path / "none.safetensors", seed=0, attempts=0)
+
+
+class Holding:
+    """A loss that holds a lock: whether another one is the same cannot be read from it."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __call__(self, activations, target):
+        return relative_l2(activations, target)
+
+
+def test_a_loss_of_unknown_content_is_resumed_by_its_name_only(tiny, tiny_clip, tmp_path):
+    path = tmp_path / "kept.safetensors"
+    options = {"steps": 40, "method": "feather2023"}
+    (free,) = am.synthesize(tiny, tiny_clip, "relu1", loss=Holding(), **options)
+    assert free.evidence.settings.loss.startswith("Holding of unknown content ")
+    with pytest.raises(am.AudioMetamerError, match=r"the content of the loss is unknown, .*matching.named\(loss, name="):
+        am.synthesize(tiny, tiny_clip, "relu1", loss=Holding(), checkpoints=Checkpoints(lambda _: path), **options)
+    single = Method("own", 40, (Attempt("a", lambda steps: NormalizedDescent(Cosine(0.1, steps))),), loss=Holding())
+    with pytest.raises(am.AudioMetamerError, match="the content of the method is unknown"):
+        am.synthesize(tiny, tiny_clip, "relu1", method=single, checkpoints=Checkpoints(lambda _: path))
+    steps = count()
+    with pytest.raises(KeyboardInterrupt):
+        am.synthesize(
+            tiny, tiny_clip, "relu1", loss=named(Holding(), name="mine"), **options,
+            checkpoints=Checkpoints(lambda _: path, stop=lambda: next(steps) == 30),
+        )  # fmt: skip
+    taken = []
+    (resumed,) = am.synthesize(
+        tiny, tiny_clip, "relu1", loss=named(Holding(), name="mine"), progress=taken.append, **options,
+        checkpoints=Checkpoints(lambda _: path),
+    )  # fmt: skip
+    assert [p.step for p in taken] == []  # the reports were at 0 and 20, before it was stopped
+    assert resumed.evidence.settings.loss == "named mine"
+    assert torch.equal(resumed.samples, free.samples)
+
+
+def test_a_method_of_the_user_s_own_resumes_to_the_bit(tiny, tiny_clip, tmp_path):
+    """L-BFGS keeps its pairs in the checkpoint, a plateau looks at losses from before."""
+    path = tmp_path / "kept.safetensors"
+    attempt = Attempt("l-bfgs", lambda steps: LBFGS(max_step=0.3, memory=4), stop=lambda steps: Plateau(40))
+    options = {"method": Method("l-bfgs", 200, (attempt,)), "seed": 3}
+    (whole,) = am.synthesize(tiny, tiny_clip, "final", **options)
+    steps = count()
+    with pytest.raises(KeyboardInterrupt):
+        am.synthesize(
+            tiny, tiny_clip, "final", **options, checkpoints=Checkpoints(lambda _: path, stop=lambda: next(steps) == 33)
+        )
+    (resumed,) = am.synthesize(tiny, tiny_clip, "final", **options, checkpoints=Checkpoints(lambda _: path))
+    assert resumed.evidence.tries == whole.evidence.tries
+    assert torch.equal(resumed.samples, whole.samples)

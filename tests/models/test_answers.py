@@ -51,7 +51,7 @@ def model_of(network, labels):
         (Two(), {"Word": list("abc"), "speaker": list("ab")}, "labels are for the tasks Word, speaker; net has word"),
         (Two(), {"word": list("abc")}, "labels are for the tasks word; net has word .3 classes., speaker"),
         (Two(), {"word": list("abc"), "speaker": list("abc")}, "3 labels are given for task 'speaker'"),
-        (Net(), {0: "a", 2: "c", 3: "d"}, "the labels have the keys 0, 2, 3; they must be the numbers of the classes, 0, 1, 2"),
+        (Net(), {0: "a", 2: "c", 3: "d"}, "the labels have the keys 0, 2, 3; they must be the class numbers 0, 1, 2"),
         (Net(), ["a", "b", "a"], "labels: classes 0 and 2 of word are both called 'a'; give each a name of its own"),
         (Net(), "abc", "the labels are 'abc'; they must be a list of names"),
         (As(lambda y: y[:, None]), list("abc"), r"net returns a tensor of shape \(2, 1, 3\) instead of logits .* nn.Flatten\(\)"),

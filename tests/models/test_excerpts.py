@@ -13,7 +13,7 @@ import torch
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.io.tables import read_table
-from audiometamer.metamers.files import load_metamer, save_metamer
+from audiometamer.metamers.files import load_metamer
 from audiometamer.metamers.results import read_results
 from audiometamer.metamers.saving import evidence_from_result
 from audiometamer.signals.audio import ClipSource
@@ -92,14 +92,14 @@ def test_a_clip_knows_where_it_was_read(recording):
 
 
 def test_a_large_file_is_not_hashed(recording, monkeypatch):
-    monkeypatch.setattr("audiometamer.signals.audio._LARGEST_HASHED", 100)
+    monkeypatch.setattr("audiometamer.signals.audio._MAX_HASHED", 100)
     assert am.read_clip(recording, **READ, start=0.5).source == ClipSource("a.wav", None, 0.5, 0.25)
 
 
 def test_two_excerpts_of_one_file_lie_side_by_side_in_python(recording):
     clips = [am.read_clip(recording, **READ, start=start) for start in (0.25, 0.5)]
     made = am.synthesize(tiny_models.sound_model(), clips, "relu0", steps=5)
-    paths = [save_metamer(Path("out"), metamer) for metamer in made]
+    paths = [metamer.save("out") for metamer in made]
     assert [path.as_posix() for path in paths] == [f"out/a@{start}s/tiny/relu0_seed0.wav" for start in ("0.25", "0.5")]
     for path, clip in zip(paths, clips, strict=True):
         found, start = source(path.with_suffix(".json")), clip.source.start
@@ -125,7 +125,7 @@ def test_what_an_earlier_version_made_of_an_excerpt_is_recognised(recording, cap
     model = tiny_models.sound_model()
     clip = am.read_clip(recording, **READ, start=0.25)
     (made,) = am.synthesize(model, am.Clip("a", clip.samples, 4000), "relu0", steps=20)
-    record = save_metamer(Path("metamers"), made).with_suffix(".json")
+    record = made.save("metamers").with_suffix(".json")
     written = json.loads(record.read_text())
     del written["source"]
     record.write_text(json.dumps(written))

@@ -42,7 +42,7 @@ def test_clips_with_several_sounds_weigh_more():
 
 
 def test_what_is_unknown_is_left_out():
-    bootstrap = Bootstrap(100)
+    bootstrap = Bootstrap(resamples=100)
     assert bootstrap.mean(np.array([np.nan, np.inf]), ["a", "b"]) is None
     found = bootstrap.mean(np.array([np.nan, 0.5]), ["a", "b"])
     assert (found.value, found.clips, found.sounds) == (0.5, 1, 1)
@@ -52,8 +52,8 @@ def test_what_is_unknown_is_left_out():
 
 def test_the_seed_decides():
     values, clips = np.arange(7.0), list("abcdefg")
-    assert Bootstrap(500, 1).mean(values, clips) == Bootstrap(500, 1).mean(values, clips)
-    assert Bootstrap(500, 1).mean(values, clips) != Bootstrap(500, 2).mean(values, clips)
+    assert Bootstrap(resamples=500, seed=1).mean(values, clips) == Bootstrap(resamples=500, seed=1).mean(values, clips)
+    assert Bootstrap(resamples=500, seed=1).mean(values, clips) != Bootstrap(resamples=500, seed=2).mean(values, clips)
 
 
 def symmetric(seed: int, n: int) -> np.ndarray:
@@ -65,14 +65,14 @@ def test_the_correlation_of_matrices_is_spearmans():
     n = 12
     a, b = symmetric(0, n), symmetric(1, n) + 2 * symmetric(0, n)
     upper = np.triu_indices(n, 1)
-    found = Bootstrap(2000).rank_correlation(a, [b])
+    found = Bootstrap(resamples=2000).rank_correlation(a, [b])
     assert found.value == pytest.approx(scipy.stats.spearmanr(a[upper], b[upper]).statistic, abs=1e-6)
     assert found.low < found.value < found.high
     assert (found.clips, found.sounds) == (n, n)
 
 
 def test_its_resamples_weigh_pairs_by_how_often_both_clips_are_drawn():
-    n, bootstrap = 6, Bootstrap(40, 3)
+    n, bootstrap = 6, Bootstrap(resamples=40, seed=3)
     a, b = symmetric(0, n), symmetric(1, n) + symmetric(0, n)
     upper = np.triu_indices(n, 1)
     ranks = [scipy.stats.rankdata(m[upper]) for m in (a, b)]
@@ -89,7 +89,7 @@ def test_matrices_of_several_seeds_are_averaged_and_may_lack_clips():
     a, b = symmetric(0, 8), symmetric(2, 8)
     lacking = a.copy()
     lacking[3], lacking[:, 3] = np.nan, np.nan
-    bootstrap = Bootstrap(200)
+    bootstrap = Bootstrap(resamples=200)
     apart = [bootstrap.rank_correlation(a, [m]).value for m in (b, lacking)]
     assert apart[1] == pytest.approx(1)
     together = bootstrap.rank_correlation(a, [b, lacking])
@@ -101,5 +101,5 @@ def test_matrices_of_several_seeds_are_averaged_and_may_lack_clips():
 
 def test_a_constant_matrix_correlates_with_nothing():
     constant = (1 - np.eye(5)).astype(np.float32)
-    found = Bootstrap(100).rank_correlation(symmetric(0, 5), [constant])
+    found = Bootstrap(resamples=100).rank_correlation(symmetric(0, 5), [constant])
     assert found[:3] == (0, 0, 0)

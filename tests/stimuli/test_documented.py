@@ -10,9 +10,9 @@ import pytest
 
 from audiometamer.cli import audiometamer
 from audiometamer.stimuli.exports.sounds import ExportedSound
+from audiometamer.stimuli.index import COLUMNS
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import ClipSelection, Plan, PlannedModel, read_plan
-from audiometamer.stimuli.set import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "stimulus_sets.md").read_text()

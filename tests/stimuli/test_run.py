@@ -347,4 +347,4 @@ def test_notes_of_hundreds_of_clips_are_told_in_brief(tmp_path, capsys):
     told = [line for line in notes if "no null distribution" not in line]
     assert len(notes) == len(told) + 1
     assert [line.endswith("channels were mixed down to one") for line in told] == [True, True, True, False]
-    assert told[3] == "note: and 3 more of this kind; the record of each item has those of its clip"
+    assert told[3] == "note: and 3 more of this kind; the record of each item contains those of its clip"

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.stimuli import select as selecting
+from audiometamer.stimuli.index import IndexRow
 from audiometamer.stimuli.select import SelectionRules, select, select_rows, write_selection
-from audiometamer.stimuli.set import IndexRow, write_set
+from audiometamer.stimuli.set import write_set
 
 
 def row(clip, layer="a", *, attempt="first", seed=0, verdict="passed", rms=0.1, duration=2.0, model="m", steps=1):
@@ -215,7 +216,7 @@ def test_levels_and_durations_are_matched():
         ([row("x"), row("new")], {"balance": ("word",)}, "clips.tsv has no word for new"),
         ([row("x", rms=0.0)], {"level_within": 1.0}, "is silent: it has no level to match"),
         ([row("x", rms=0.1), row("x", "b", rms=0.2)], {"level_within": 1.0}, "widen the window"),
-        ([row("x", duration=None)], {"duration_within": 1.0}, "is no sound: it has no duration"),
+        ([row("x", duration=None)], {"duration_within": 1.0}, "is not a sound: it has no duration"),
     ],
 )
 def test_bad_input_is_told_in_a_line(rows, rules, message):

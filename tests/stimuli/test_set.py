@@ -18,7 +18,9 @@ from audiometamer.metamers.summaries import AttemptSummary, EvidenceSummary
 from audiometamer.signals.files import write_signal
 from audiometamer.signals.presentation import PresentationSettings as ExportSettings
 from audiometamer.stimuli import set as described
+from audiometamer.stimuli.clips import known_clips
 from audiometamer.stimuli.export import export
+from audiometamer.stimuli.index import COLUMNS, read_index_rows
 from audiometamer.stimuli.select import SelectionRules, select
 from audiometamer.stimuli.verify import verify
 
@@ -55,7 +57,7 @@ def test_parquet_holds_the_same_with_types(stimuli):
 
     rows = described.write_set(stimuli)
     found = pyarrow.parquet.read_table(stimuli / "index.parquet")
-    assert found.column_names == list(described.COLUMNS)
+    assert found.column_names == list(COLUMNS)
     assert found["seed"].to_pylist() == [0] * 6
     assert found["rms"].to_pylist() == [row.rms for row in rows]
     assert found["file"].to_pylist() == [row["file"] for row in table(stimuli / "index.tsv")]
@@ -130,7 +132,7 @@ def test_what_another_run_has_just_written_is_not_written_again(stimuli, monkeyp
     @contextmanager
     def after_another(lock):
         with turn(lock):
-            write(stimuli, described.read_index_rows(stimuli), described._known(stimuli))
+            write(stimuli, read_index_rows(stimuli), known_clips(stimuli))
         for layer in late:  # made by us, after the other has looked
             written.write_item(stimuli, clip="one_slt", layer=layer)
         with turn(lock):
@@ -256,9 +258,9 @@ def test_bad_sets_are_told_in_a_line(stimuli, tmp_path):
         ("word,licence\none,x\n", "has no column name or path; it has word, licence"),
         ("path,word\n", "has no rows"),
         ("", "has no rows"),
-        ("path,word\na.wav,one\n", r"tells of none of the clips of .* \(one_rms, …\); it has a"),
+        ("path,word\na.wav,one\n", r"describes none of the clips of .* \(one_rms, …\); it has a"),
         ("path,word\na.wav\n", "line 2: 1 cell; there should be 2"),
-        ("path,word\na.wav,one\nb/a.flac,two\n", "tells different things of two clips named a"),
+        ("path,word\na.wav,one\nb/a.flac,two\n", "describes two clips named a differently"),
     ],
 )
 def test_bad_tables_of_clips_are_told_in_a_line(stimuli, tmp_path, content, message):

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.metamers.files import save_metamer
 from audiometamer.metamers.saving import with_checksums
 from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.files import write_signal
@@ -195,7 +194,7 @@ def test_what_is_no_file_is_not_waited_for(stimuli):
 def test_a_file_is_not_listed_with_two_sums(stimuli):
     with (stimuli / "MANIFEST.sha256").open("a") as manifest:
         manifest.write(f"{'0' * 64}  README.md\n")
-    with pytest.raises(AudioMetamerError, match=r"README\.md is listed before with another sum"):
+    with pytest.raises(AudioMetamerError, match=r"README\.md is listed before with another hash"):
         list(verify(stimuli))
 
 
@@ -336,9 +335,9 @@ def test_what_a_run_replaces_is_right(stimuli):
 
 def test_metamers_of_synth_are_proved_by_their_records(tmp_path, tiny, tiny_clip, capsys):
     for metamer in am.synthesize(tiny, tiny_clip, ["relu0", "relu1"], steps=2):
-        save_metamer(tmp_path, metamer)
+        metamer.save(tmp_path)
     assert main(["stimuli", "verify", str(tmp_path)]) == 0
-    assert "all 2 metamers are as their records say" in capsys.readouterr().out
+    assert "all 2 metamers are as their records state" in capsys.readouterr().out
     at = tmp_path / "vowel" / "tiny"
     swap(at / "relu0_seed0.json", at / "relu1_seed0.json")
     assert sorted(verify(tmp_path)) == [
@@ -354,7 +353,7 @@ def test_metamers_of_synth_are_proved_by_their_records(tmp_path, tiny, tiny_clip
 def test_links_among_metamers_of_synth_are_named(tmp_path, tiny, tiny_clip, file):
     out = tmp_path / "out"
     for metamer in am.synthesize(tiny, tiny_clip, ["relu0"], steps=2):
-        save_metamer(out, metamer)
+        metamer.save(out)
     (out / file).rename(tmp_path / "elsewhere")
     (out / file).symlink_to(tmp_path / "elsewhere")
     assert list(verify(out)) == [("link", file)]
@@ -385,8 +384,8 @@ def test_items_made_since_are_told_as_what_they_are(stimuli, capsys):
     assert f"extra      {at.relative_to(stimuli)}/metamer.wav" in out
     assert told.splitlines()[-2:] == [
         f"{stimuli}: 6 extra, 1 changed",
-        f"{stimuli}: index and manifest are out of date: 2 items were made or tried again since they were written; the end of "
-        f"`audiometamer run`, or `audiometamer stimuli index {stimuli}`, writes them anew",
+        f"{stimuli}: index and manifest are out of date: 2 items were made or attempted again since they were written; "
+        f"`audiometamer run` rewrites them at its end, `audiometamer stimuli index {stimuli}` now",
     ]
     assert main(["stimuli", "index", str(stimuli)]) == 0
     assert main(["stimuli", "verify", str(stimuli)]) == 0
@@ -401,8 +400,8 @@ def test_a_set_whose_run_has_not_come_to_its_end_has_no_manifest_yet(tmp_path, c
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "line 1: '' is not a SHA-256 sum"),
-        ("abc  file\n", "line 1: 'abc  file' is not a SHA-256 sum"),
+        ("", "line 1: '' is not a SHA-256 hash"),
+        ("abc  file\n", "line 1: 'abc  file' is not a SHA-256 hash"),
         (f"{'0' * 64}  ../out\n", r"line 1: \.\./out lies outside"),
         (f"{'0' * 64}  /etc/passwd\n", "lies outside"),
     ],

@@ -91,8 +91,7 @@ def analyse(
     recognised : mapping, optional
         What networks recognise beyond `TrialRow.network_correct`; see `network_counts`.
     count_missing : bool
-        Whether trials without a metamer, in which the natural clip was played, count for their condition, as in Feather et al.
-        (2023). Default: they are left out. Their number is noted either way.
+        Whether natural clips that replaced missing metamers count for the condition, as in Feather et al. (2023). Default False.
     resamples, permutations : int
         Bootstrap samples of listeners, and permutations in each test (0: no permutation tests). Default 10000 each.
     seed : int
@@ -107,9 +106,7 @@ def analyse(
     AudioMetamerError
         If no listener or no trial is left.
     """
-    main = [trial for trial in trials if trial.kind == "main"]
-    if main and not count_missing and all(trial.missing for trial in main):
-        raise AudioMetamerError(f"none of {len(main)} trials had a metamer; count_missing counts the natural clips instead")
+    main = _main_trials(trials, count_missing=count_missing)
     judged = [trial for trial in trials if count_missing or trial.kind != "main" or not trial.missing]
     exclusions = exclude(judged, listeners, rules, persons=persons)
     kept = [trial for trial in main if trial.listener in exclusions.kept]
@@ -119,13 +116,19 @@ def analyse(
     tests, incomplete = tested(comparisons(counts, groups), permutations=permutations, seed=seed)
     missing = Counter(ModelLayer(trial.model, trial.layer) for trial in kept if trial.missing)
     notes = [
-        *_missing_notes(missing, len(kept), count_missing=count_missing),
-        *exclusions.notes,
-        *_group_notes(groups, several=len({one.group for one in exclusions.listeners}) > 1),
-        *incomplete,
-    ]
+        *_missing_notes(missing, len(kept), count_missing=count_missing), *exclusions.notes,
+        *_group_notes(groups, exclusions), *incomplete,
+    ]  # fmt: skip
     rows = recognition_rows(counts, missing, resamples=resamples, seed=seed)
     return RecognitionAnalysis(analysed, exclusions, rows, tests, _noise_ceiling(counts["human"], seed), notes)
+
+
+def _main_trials(trials: Iterable[TrialRow], *, count_missing: bool) -> list[TrialRow]:
+    """The main trials; raises if none of them counts."""
+    main = [trial for trial in trials if trial.kind == "main"]
+    if main and not count_missing and all(trial.missing for trial in main):
+        raise AudioMetamerError(f"none of {len(main)} trials had a metamer; count_missing counts the natural clips instead")
+    return main
 
 
 def _counts(
@@ -150,8 +153,8 @@ def _missing_notes(missing: Counter[ModelLayer], trials: int, *, count_missing: 
         )
 
 
-def _group_notes(groups: Mapping[str, str], *, several: bool) -> Iterator[str]:
-    """Possible mistakes in the groups of those who are analysed; `several`: whether all listeners have more than one."""
+def _group_notes(groups: Mapping[str, str], exclusions: Exclusions) -> Iterator[str]:
+    """Possible mistakes in the groups of those who are analysed."""
     sizes = Counter(group for group in groups.values() if group)
     names = list(sizes)
     for first, second in itertools.combinations(names, 2):
@@ -161,7 +164,7 @@ def _group_notes(groups: Mapping[str, str], *, several: bool) -> Iterator[str]:
         if n == 1 and len(names) > 1:
             yield f"Group {name} has a single listener: the test of groups takes its variance to be that of the others."
     without = [listener for listener, group in groups.items() if not group]
-    if len(names) == 1 and several:
+    if len(names) == 1 and len({one.group for one in exclusions.listeners}) > 1:
         yield f"No test of groups: of those who are analysed, all who have a group are {names[0]}."
     elif names and without:
         yield (

@@ -9,54 +9,55 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import write_json, write_text
 from audiometamer.io.tables import write_table
 from audiometamer.listening.tables import ListenerRow, TrialRow, cells
+from audiometamer.stimuli.description import BIDS_VERSION
 from audiometamer.stimuli.set import BIDS_VERSION
 from audiometamer.version import __version__
 
-_EMPTY = "n/a"  # as BIDS writes what does not apply
+_EMPTY = "n/a"  # BIDS for what does not apply
 _KINDS = {
     "headphones": "headphone check",
     "practice": "practice, with feedback",
-    "demonstration": "practice without feedback, by which listeners are chosen",
-    "catch": "clean clip among the main trials, by which listeners are chosen",
-    "main": "of the experiment",
+    "demonstration": "practice without feedback, which screens listeners",
+    "catch": "natural clip among the main trials, which screens listeners",
+    "main": "main trial",
 }
 _COLUMNS: dict[str, dict[str, Any]] = {
-    "onset": {"Description": "When the trial started, from the listener's first trial on.", "Units": "s"},
+    "onset": {"Description": "Start of the trial, relative to that of the listener's first trial.", "Units": "s"},
     "duration": {"Description": "From the start of the trial to the answer.", "Units": "s"},
     "trial": {"Description": "Number of the trial in the listener's list."},
-    "trial_type": {"Description": "What the trial was for.", "Levels": _KINDS},
+    "trial_type": {"Description": "Purpose of the trial.", "Levels": _KINDS},
     "stimulus": {"Description": "Opaque name of the sound that was played."},
-    "clip": {"Description": "The natural recording that was played, or that the metamer was made of."},
+    "clip": {"Description": "The natural recording that was played, or that the metamer was made from."},
     "model": {"Description": "The network that the metamer was made for."},
     "layer": {"Description": "The layer that was matched; natural: the recording itself."},
-    "seed": {"Description": "Of the metamer."},
-    "missing": {"Description": "Whether there was no metamer, and the natural recording was played in its place."},
+    "seed": {"Description": "Random seed of the metamer."},
+    "missing": {"Description": "Whether there was no metamer, so that the natural recording was played instead."},
     "word": {"Description": "The word of the clip."},
     "speaker": {"Description": "The speaker of the clip."},
-    "answer": {"Description": "What the listener answered."},
+    "answer": {"Description": "The listener's answer."},
     "correct": {"Description": "Whether the answer is right."},
     "response_time": {"Description": "Reaction time.", "Units": "s"},
-    "plays": {"Description": "How often the sound was played."},
+    "plays": {"Description": "Number of times that the sound was played."},
     "network_correct": {"Description": "Whether the network that the metamer was made for recognises this sound."},
     "browser": {"Description": "The listener's browser."},
-    "playback": {"Description": "What the browser told of how the sound was played, as JSON."},
+    "playback": {"Description": "What the browser reported about the playback, as JSON."},
 }
 _PARTICIPANT = {
     "participant_id": "The listener.",
     "group": "Group of listeners.",
-    "headphones_correct": "Headphone check: trials that are right.",
-    "headphones_trials": "Headphone check: trials.",
-    "practice_correct": "Practice trials that are right.",
+    "headphones_correct": "Headphone check: correct trials.",
+    "headphones_trials": "Headphone check: number of trials.",
+    "practice_correct": "Number of correct practice trials.",
     "finished": "Whether the last trial was answered.",
     "excluded": "Whether the analysis leaves the listener out.",
-    "reason": "Why.",
+    "reason": "Reason for leaving the listener out.",
 }
 
 
 def write_beh(folder: Path, trials: Sequence[TrialRow], listeners: Sequence[ListenerRow], *, task: str = "recognition") -> Path:
-    """Write all trials of all listeners as BIDS takes them.
+    """Write all trials of all listeners as a BIDS data set.
 
-    ``participants.tsv``, ``sub-<listener>/beh/sub-<listener>_task-<task>_beh.tsv``, and JSON files that say what columns are.
+    ``participants.tsv``, ``sub-<listener>/beh/sub-<listener>_task-<task>_beh.tsv``, and JSON files that describe the columns.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def write_beh(folder: Path, trials: Sequence[TrialRow], listeners: Sequence[List
     listeners : sequence of ListenerRow
         One for each listener of the trials.
     task : str
-        Letters and digits.
+        Name of the task: letters and digits. Default "recognition".
 
     Returns
     -------
@@ -75,8 +76,8 @@ def write_beh(folder: Path, trials: Sequence[TrialRow], listeners: Sequence[List
     Raises
     ------
     AudioMetamerError
-        If names of listeners differ in other signs than letters and digits alone, the task has such signs, or the folder holds
-        other listeners.
+        If names of listeners differ only in characters other than letters and digits, the task has such characters, or the
+        folder holds other listeners.
     """
     if not re.fullmatch("[A-Za-z0-9]+", task):
         raise AudioMetamerError(f"task {task!r} of a BIDS data set; it takes letters and digits only")
@@ -94,9 +95,9 @@ def write_beh(folder: Path, trials: Sequence[TrialRow], listeners: Sequence[List
     ]
     columns = list(dict.fromkeys(column for row in participants for column in row))
     _write(folder / "participants.tsv", columns, participants)
-    told = {name: {"Description": _PARTICIPANT.get(name, "Answer to the questionnaire.")} for name in columns}
-    write_json(folder / "participants.json", told)
-    write_json(folder / f"task-{task}_beh.json", _COLUMNS)  # of all tables below, by BIDS's inheritance
+    descriptions = {name: {"Description": _PARTICIPANT.get(name, "Answer to the questionnaire.")} for name in columns}
+    write_json(folder / "participants.json", descriptions)
+    write_json(folder / f"task-{task}_beh.json", _COLUMNS)  # for all tables below, by BIDS's inheritance
     for listener, label in labels.items():
         own = [trial for trial in trials if trial.listener == listener]
         if own:
@@ -105,14 +106,14 @@ def write_beh(folder: Path, trials: Sequence[TrialRow], listeners: Sequence[List
 
 
 def _labels(listeners: Sequence[ListenerRow]) -> dict[str, str]:
-    """Labels of BIDS by listener: letters and digits."""
+    """BIDS labels by listener: letters and digits."""
     labels = {listener.listener: "sub-" + re.sub("[^A-Za-z0-9]", "", listener.listener) for listener in listeners}
-    met: dict[str, str] = {}
+    taken: dict[str, str] = {}
     for name, label in labels.items():
-        if label == "sub-" or met.setdefault(label.lower(), name) != name:
+        if label == "sub-" or taken.setdefault(label.lower(), name) != name:
             raise AudioMetamerError(
                 f"listener {name!r} would be {label} in a BIDS data set"
-                + (f", as {met[label.lower()]!r}" if label != "sub-" else "")
+                + (f", as {taken[label.lower()]!r}" if label != "sub-" else "")
                 + "; names must differ in their letters and digits"
             )
     return labels

@@ -1,4 +1,4 @@
-"""What would be right by chance, from the answers that a design offers."""
+"""The chance level, from the answers that a design offers."""
 
 from typing import NamedTuple
 
@@ -6,13 +6,13 @@ from audiometamer.listening.folder import Experiment
 
 
 class Chance(NamedTuple):
-    """The proportion that is right by chance.
+    """Proportion correct by chance.
 
     Parameters
     ----------
     proportion : float
     source : str
-        What it is computed from, in words.
+        What it follows from, in words.
     """
 
     proportion: float
@@ -20,10 +20,10 @@ class Chance(NamedTuple):
 
 
 def chance_level(experiment: Experiment) -> Chance:
-    """The chance level of an experiment's main trials: one over the number of answers among which a listener chooses.
+    """Chance level of an experiment's main trials: one over the number of answers among which a listener chooses.
 
-    Where answers are typed, that is the list's length: the level of a listener who types one of its words at random. Listeners
-    who guess common words may do better.
+    Where answers are typed, that is the length of the list: the level of a listener who types one of its words at random.
+    Listeners who guess common words may do better.
     """
     answers = experiment.design.answers
     number = answers.alternatives or len(experiment.answers)

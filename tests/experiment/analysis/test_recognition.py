@@ -1,4 +1,4 @@
-"""Proportions, their intervals and the noise ceiling, against what counting by hand and formulas give."""
+"""Proportions correct, against counts by hand."""
 
 import json
 
@@ -17,8 +17,6 @@ from audiometamer.experiment.analysis.recognition import (
     recognition_rows,
 )
 from audiometamer.listening.tables import TrialRow
-from audiometamer.statistics.intervals import mean_over_listeners
-from audiometamer.statistics.reliability import split_half
 
 
 def trial(listener, number, layer, correct, model="one", **fields):
@@ -112,58 +110,3 @@ def test_a_key_that_is_none(tmp_path):
     (tmp_path / "key.json").write_text("[]")
     with pytest.raises(AudioMetamerError, match=r"key\.json is not the key of an experiment: Expected `object`, got `array`"):
         read_recognised(tmp_path / "key.json")
-
-
-def test_intervals_of_many_listeners_are_those_of_the_normal_distribution():
-    values = np.random.default_rng(0).normal([0.5, 0.7], [0.1, 0.02], (400, 2))
-    means = mean_over_listeners(values)
-    se = values.std(0) / 20
-    np.testing.assert_allclose(means.value, values.mean(0))
-    np.testing.assert_allclose(means.low, values.mean(0) - 1.96 * se, atol=0.06 * se.max())
-    np.testing.assert_allclose(means.high, values.mean(0) + 1.96 * se, atol=0.06 * se.max())
-
-
-def test_intervals_of_two_listeners_are_what_resampling_them_gives():
-    means = mean_over_listeners([[0.2, 0.5], [0.6, np.nan]])  # both ends come in a quarter of the resamples
-    assert (means.low[0], means.high[0]) == pytest.approx((0.2, 0.6))
-    assert means.listeners.tolist() == [2, 1]
-    assert np.isnan([means.low[1], means.high[1]]).all()
-
-
-def test_three_listeners_by_hand():
-    """Means of 27 equally likely resamples of 0, 0 and 1: 0 in 8, 1/3 in 12, 2/3 in 6, 1 in 1; 1/27 is more than 2.5 %."""
-    means = mean_over_listeners([[0.0], [0.0], [1.0]])
-    assert (means.value[0], means.low[0], means.high[0]) == pytest.approx((1 / 3, 0, 1))
-
-
-def test_listeners_who_are_all_alike_have_no_interval():
-    means = mean_over_listeners([[1.0, 0.5], [1.0, 0.6], [1.0, 0.5]])
-    assert (means.value[0], means.listeners[0]) == (1.0, 3)
-    assert np.isnan([means.low[0], means.high[0]]).all()
-    assert 0.5 <= means.low[1] < means.high[1] <= 0.6
-
-
-def test_intervals_by_seed():
-    values = np.random.default_rng(0).random((7, 3))
-    a, b, c = (mean_over_listeners(values, resamples=50, seed=seed) for seed in (1, 1, 2))
-    assert a.low.tolist() == b.low.tolist() != c.low.tolist()
-
-
-def test_split_halves_of_noise_of_known_size():
-    """A pattern of variance 1 and noise of variance v per listener: halves agree with 1/(1 + 2v/n), all with 1/(1 + v/n)."""
-    rng, n, conditions, v = np.random.default_rng(0), 20, 4000, 10.0
-    values = rng.normal(0, 1, conditions) + rng.normal(0, v**0.5, (n, conditions))
-    found = split_half(values, splits=30)
-    assert found.correlation == pytest.approx(1 / (1 + 2 * v / n), abs=0.03)
-    assert found.reliability == pytest.approx(1 / (1 + v / n), abs=0.03)
-    assert found.ceiling == pytest.approx((1 / (1 + v / n)) ** 0.5, abs=0.02)
-
-
-def test_split_halves_at_the_ends():
-    agree = split_half(np.tile([0.1, 0.5, 0.9], (5, 1)))
-    assert agree == pytest.approx((1, 1, 1, 5))
-    assert np.isnan(split_half(np.full((4, 3), 0.5)).ceiling)
-    with pytest.raises(
-        AudioMetamerError, match="a noise ceiling of 3 listeners and 3 conditions; there must be at least 4 and 3"
-    ):
-        split_half(np.zeros((3, 3)))
