@@ -17,7 +17,7 @@ import scipy.stats
 
 from audiometamer.dimensions.ladder import Ladder, read_ladder
 from audiometamer.drawing import line_style
-from audiometamer.exploration.analysis.analyse import Analysis, analyse, write_analysis
+from audiometamer.exploration.analysis.analyse import ExplorationAnalysis, analyse, write_analysis
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.analysis.thresholds import Threshold
 from audiometamer.exploration.design import ExplorationDesign, LadderSelection
@@ -115,7 +115,7 @@ def in_the_middle(ladder: Ladder, sensitivity: Mapping[StimulusKey, float]) -> d
     return noisy
 
 
-def experiment(ladder: Ladder, sensitivity: Mapping[StimulusKey, float], *, seed: int, resamples: int) -> Analysis:
+def experiment(ladder: Ladder, sensitivity: Mapping[StimulusKey, float], *, seed: int, resamples: int) -> ExplorationAnalysis:
     """Every dimension with `SHARED` listeners, three down and one up to twelve reversals."""
     n_listeners = math.ceil(SHARED * len(ladder.dimensions) / EACH)
     design = ExplorationDesign(

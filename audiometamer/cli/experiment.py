@@ -238,6 +238,6 @@ def _opened(folder: Path) -> Experiment:
     lists, key = read_lists(folder)
     if not lists.adaptive_command:
         return experiment_with(folder, lists, key)
-    from audiometamer.exploration.folder import exploration_of
+    from audiometamer.exploration.folder import exploration_with
 
-    return exploration_of(folder, lists, key)
+    return exploration_with(folder, lists, key)

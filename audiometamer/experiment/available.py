@@ -18,8 +18,8 @@ from audiometamer.io.toml_problems import Problem
 from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.results import Result, read_results
 from audiometamer.models.inputs import NATURAL as NATURAL_LAYER
+from audiometamer.stimuli.clips import read_clips
 from audiometamer.stimuli.layout import CLIPS
-from audiometamer.stimuli.set import read_clips
 
 
 class Condition(NamedTuple):

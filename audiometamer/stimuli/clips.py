@@ -5,7 +5,7 @@ from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import read_table
-from audiometamer.signals.clip_names import name_of
+from audiometamer.signals.clip_names import row_clip_name
 from audiometamer.stimuli.layout import CLIP_COLUMNS, CLIPS, clip_tables
 
 UNKNOWN = "unknown"
@@ -43,7 +43,7 @@ def read_clip_table(path: Path) -> dict[str, dict[str, str]]:
     hidden = {"name", "path", "clip"} | {column for column in CLIP_COLUMNS if not any(row.get(column) for row in rows)}
     found: dict[str, dict[str, str]] = {}
     for row in rows:
-        clip, columns = name_of(row), {column: cell for column, cell in row.items() if column not in hidden}
+        clip, columns = row_clip_name(row), {column: cell for column, cell in row.items() if column not in hidden}
         if found.setdefault(clip, columns) != columns:
             raise AudioMetamerError(f"{path} describes two clips named {clip} differently; names of clips must differ")
     return found

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError, first_line, pluralize, some_of
-from audiometamer.io.files import JSON_ERRORS, set_aside
-from audiometamer.metamers.results import warn_of_broken
+from audiometamer.errors import AudioMetamerError, first_few, first_line, pluralize
+from audiometamer.io.files import set_aside
+from audiometamer.metamers.record_files import JSON_ERRORS, warn_about_broken
 from audiometamer.stimuli.clips import RIGHTS, UNKNOWN
 from audiometamer.stimuli.index import IndexRow
 from audiometamer.version import __version__
@@ -42,7 +42,7 @@ def read_description(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise AudioMetamerError(f"{path} cannot be read: {error.strerror}") from error
     except JSON_ERRORS as error:
-        warn_of_broken([f"{path} is not a JSON object ({first_line(error)})"], "it is set aside and written again")
+        warn_about_broken([f"{path} is not a JSON object ({first_line(error)})"], "it is set aside and written again")
         set_aside(path)
         return {}
 
@@ -65,7 +65,7 @@ def readme(title: str, rows: Sequence[IndexRow], rights: Sequence[Mapping[str, s
         for right in rights
         if UNKNOWN in right.values()
     ]
-    unknown = f"\nNot known: {some_of(incomplete, _MOST_NAMED)}.\n" if incomplete else ""
+    unknown = f"\nNot known: {first_few(incomplete, _MOST_NAMED)}.\n" if incomplete else ""
     return f"""{WRITTEN_BY_US}
 # {title}
 
@@ -75,7 +75,7 @@ Model metamers: sounds that a layer of a network cannot tell from a natural clip
 - Models: {"; ".join(weights)}.
 - Layers: {", ".join(dict.fromkeys(row.layer for row in rows))}.
 - Method: {"; ".join(methods)}.
-- Seeds: {some_of([str(seed) for seed in seeds], _MOST_NAMED)}.
+- Seeds: {first_few([str(seed) for seed in seeds], _MOST_NAMED)}.
 - Plan: `plan.toml`, with `clips.csv`; each later one is `plan-2.toml` and so on. `audiometamer run plan.toml`, in this folder,
   makes what of it is missing.
 - Every sound has its settings, seeds, versions, loss and evidence in the `item.json` beside it.

@@ -25,11 +25,6 @@ from audiometamer.stimuli.exports.psychopy import PSYCHOPY
 from audiometamer.stimuli.exports.readme import readme
 from audiometamer.stimuli.exports.sounds import KEY_COLUMNS, ExportedSound, ExportFormat, columns_about
 from audiometamer.stimuli.index import IndexRow, read_index_rows
-from audiometamer.stimuli.set import (
-    IndexRow,
-    read_clips,
-    read_index_rows,
-)
 from audiometamer.stimuli.verify import manifest_sha256
 from audiometamer.version import __version__
 

@@ -10,7 +10,8 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write
 from audiometamer.io.tables import write_table
-from audiometamer.metamers.results import INDEX, Result, read_results
+from audiometamer.metamers.layout import INDEX
+from audiometamer.metamers.results import Result, read_results
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.stimuli.layout import PARQUET
 
@@ -36,7 +37,7 @@ class IndexRow(msgspec.Struct, frozen=True):
     method, loss : str
     attempt : str
         How it was made: ``first``, ``new noise``, ``continued`` or ``layer before``; see
-        `audiometamer.metamers.results.attempt_word`.
+        `audiometamer.metamers.results.attempt_origin`.
     steps : int
     seconds : float
         Duration of the synthesis.
@@ -103,7 +104,7 @@ def read_index_rows(stimulus_set: Path) -> list[IndexRow]:
 
 def index_row(result: Result) -> IndexRow:
     """The row of an item."""
-    from audiometamer.signals.audio import seconds_of
+    from audiometamer.signals.audio import file_duration
 
     evidence = result.evidence
     settings, labels = evidence.settings, evidence.verdict.labels.values()
@@ -116,7 +117,7 @@ def index_row(result: Result) -> IndexRow:
         spearman_rho=matched.get("spearman_rho"), pearson_r2=matched.get("pearson_r2"),
         label_clip="|".join(clip for clip, _ in labels), label_metamer="|".join(metamer for _, metamer in labels),
         method=settings.method, loss=settings.loss, steps=settings.steps, seconds=evidence.seconds,
-        sample_rate=evidence.sample_rate, duration=seconds_of(result.path) if sound else None,
+        sample_rate=evidence.sample_rate, duration=file_duration(result.path) if sound else None,
         rms=evidence.rms, peak=evidence.peak, attempts=len(result.seeds), original=result.original,
         clip_sha256=settings.clip_sha256, weights_sha256=settings.weights_sha256,
     )  # fmt: skip

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError, first_few
-from audiometamer.io.files import file_lock, is_temporary, write_json, write_text
+from audiometamer.io.files import is_temporary, write_json, write_text
 from audiometamer.io.locks import file_lock
 from audiometamer.io.tables import write_table
 from audiometamer.jobs.claims import LOCK, file_stamp, remove_dead_claims
 from audiometamer.metamers.folder_kinds import check_set, is_set
 from audiometamer.metamers.layout import ITEMS
-from audiometamer.metamers.results import ITEMS, check_set, is_set, iterate_results, read_results
+from audiometamer.metamers.results import iterate_results, read_results
 from audiometamer.stimuli.clips import RIGHTS, UNKNOWN, known_clips, merge_clips, read_clip_table
 from audiometamer.stimuli.description import WRITTEN_BY_US, description, read_description, readme
 from audiometamer.stimuli.index import IndexRow, index_row, write_index

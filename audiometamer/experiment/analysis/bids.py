@@ -10,7 +10,6 @@ from audiometamer.io.files import write_json, write_text
 from audiometamer.io.tables import write_table
 from audiometamer.listening.tables import ListenerRow, TrialRow, cells
 from audiometamer.stimuli.description import BIDS_VERSION
-from audiometamer.stimuli.set import BIDS_VERSION
 from audiometamer.version import __version__
 
 _EMPTY = "n/a"  # BIDS for what does not apply

@@ -26,8 +26,8 @@ def write_page(folder: Path, catalogue: Catalogue, *, jspsych: Path | None = Non
     catalogue : Catalogue
         The page's own sentences.
     jspsych : path, optional
-        Browser build of jsPsych. Default: npm downloads the version of the lock file, whose hash it verifies, or takes it from its
-        cache, without a network.
+        Browser build of jsPsych. Default: npm downloads the version of the lock file, whose hash it verifies, or takes it from
+        its cache, without a network.
 
     Raises
     ------

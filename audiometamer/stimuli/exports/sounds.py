@@ -9,7 +9,6 @@ import msgspec
 from audiometamer.io.tables import write_table
 from audiometamer.signals.presentation import PresentationSettings
 from audiometamer.stimuli.clips import RIGHTS, UNKNOWN
-from audiometamer.stimuli.set import RIGHTS, UNKNOWN
 
 
 class ExportedSound(msgspec.Struct, frozen=True):
