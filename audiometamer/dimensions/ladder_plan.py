@@ -17,7 +17,8 @@ from audiometamer.dimensions.moving import as_presented
 from audiometamer.dimensions.moving_methods import STEPS, find_method
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.names import portable_key
-from audiometamer.io.toml_files import Problem, error_context, problems_raised, read_toml
+from audiometamer.io.toml_files import error_context, problems_raised, read_toml
+from audiometamer.io.toml_problems import Problem
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
@@ -121,7 +122,7 @@ def _problems(folder: Path, plan: LadderPlan) -> Iterator[Problem]:
         yield Problem("output", f"{output} is a file; the ladder needs a folder")
     yield from problems_raised("method", lambda: find_method(plan.method))
     names = Counter(f"{change:g}" for change in plan.changes)  # as files are named
-    yield from (Problem("changes", f"{name} is there twice") for name, times in names.items() if times > 1)
+    yield from (Problem("changes", f"{name} appears twice") for name, times in names.items() if times > 1)
 
 
 def open_ladder_plan(path: Path, plan: LadderPlan) -> tuple[Model, dict[str, Dimensions]]:

@@ -265,7 +265,7 @@ def test_what_is_there_and_does_not_belong_is_told(again, capsys):
         ("steps = 3", "step = 3", "plan.toml: there is no key 'step'; did you mean 'steps'?"),
         ("[0.2, 0.5]", "[0.2, 0]", "plan.toml: changes[1]: must be"),
         ("[0.2, 0.5]", "[]", "plan.toml: changes: must be"),
-        ("[0.2, 0.5]", "[0.2, 0.20000001]", "plan.toml: changes: 0.2 is there twice"),
+        ("[0.2, 0.5]", "[0.2, 0.20000001]", "plan.toml: changes: 0.2 appears twice"),
         ("steps = 3", 'method = "newton"', "plan.toml: method: there is no method 'newton' of moving; there are default, adam"),
         ("steps = 3", 'output = "plan.toml"', "is a file; the ladder needs a folder"),
         ("relu1/2/-", "relu1/9/-", "plan.toml: choose: "),
