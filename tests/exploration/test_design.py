@@ -10,7 +10,8 @@ from tiny_ladder import record, write_ladder, write_moved_stimulus
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.exploration.build import build
-from audiometamer.exploration.design import ExplorationDesign, LadderSelection, ProcedureSettings, read_exploration_design
+from audiometamer.exploration.design import ExplorationDesign, read_exploration_design
+from audiometamer.exploration.design_tables import LadderSelection, ProcedureSettings
 from audiometamer.listening.design import Images, read_text
 from audiometamer.psychophysics import QuestPlus, Staircase
 
