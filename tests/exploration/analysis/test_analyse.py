@@ -7,7 +7,7 @@ import pytest
 import tiny_listeners
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.analysis.analyse import analyse, attentive, levels, summary, write_analysis
+from audiometamer.exploration.analysis.analyse import analyse, catch_criterion, levels, summary, write_analysis
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.simulate import simulate
 from audiometamer.exploration.trials import read_answered_trials
@@ -57,7 +57,7 @@ def test_the_same_seed_tells_the_same():
 
 @pytest.mark.parametrize(("task", "least"), [("abx-differencing", 3 / 4), ("oddity-independent", 2 / 3)])
 def test_of_catch_trials_more_are_to_be_right_than_by_guessing(task, least):
-    assert attentive(Decision(task=task)) == pytest.approx(least)
+    assert catch_criterion(Decision(task=task)) == pytest.approx(least)
 
 
 def test_who_fails_the_catch_trials_is_left_out():
