@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Unpack
 
 from audiometamer.devices import tensor_float32
+from audiometamer.display import Gallery
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.inference import with_gradients
 from audiometamer.matching.loop import Callback, Penalty, StopSynthesis
@@ -94,7 +95,8 @@ def synthesize(
     Returns
     -------
     list of Metamer
-        One for each layer, clip and seed, in this order, including those that failed their verdict.
+        One for each layer, clip and seed, in this order, including those that failed their verdict. Notebooks show it with
+        players and cochleagrams.
 
     Raises
     ------
@@ -125,7 +127,7 @@ def synthesize(
         callback=callback,
         checkpoints=checkpoints,
     )
-    return sorted(found, key=lambda m: order[id(m.clip), m.evidence.settings.layer, m.evidence.settings.seed])
+    return Gallery(sorted(found, key=lambda m: order[id(m.clip), m.evidence.settings.layer, m.evidence.settings.seed]))
 
 
 @with_gradients
