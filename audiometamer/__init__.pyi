@@ -27,6 +27,7 @@ from .errors import AudioMetamerWarning as AudioMetamerWarning
 from .matching import domains as domains
 from .matching import match as match
 from .matching.loop import StopSynthesis as StopSynthesis
+from .matching.stopping import Plateau as Plateau
 from .metamers.criteria import NullDistribution as NullDistribution
 from .metamers.criteria import similarity as similarity
 from .metamers.figure import plot_metamers as plot_metamers
