@@ -114,7 +114,8 @@ def test_a_new_null_judges_again(tiny):
     reports = []
     (metamer,) = synthesize_into("metamers", tiny, make_clip("a", 0), "relu0", null=null, progress=reports.append, **QUICK)
     assert metamer.passed is True
-    assert (reports[0].rejudged, reports[0].rejudged_passed, reports[0].reattempted) == (1, 1, 0)
+    (report,) = reports
+    assert (report.rejudged, report.rejudged_passed, report.reattempted, report.fraction) == (1, 1, 0, 1.0)
     assert load_metamer("metamers/a/tiny/relu0_seed0.json").passed is True
 
 
