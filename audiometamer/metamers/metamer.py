@@ -53,6 +53,22 @@ class Metamer:
         measured = f"SNR {'∞' if snr is None else f'{snr:.1f}'} dB, {verdict_word(self.passed)}"
         return f"<Metamer of {settings.clip!r} at {settings.layer} of {settings.model}, seed {settings.seed}: {measured}>"
 
+    def _repr_html_(self) -> str:
+        """A player, the cochleagram and the verdict, of the clip too, for notebooks."""
+        from audiometamer.display import Panel, as_html
+
+        rate = self.evidence.sample_rate
+        panels = [Panel(caption(self.evidence), self.samples, rate, verdict_colour(self.passed))]
+        if isinstance(self.clip, Clip):
+            panels.insert(0, Panel(original_caption(self.clip.name, self.evidence), self.clip.samples, rate))
+        return as_html(panels)
+
+    def plot(self, model: Model | None = None) -> "Figure":
+        """Plot it below its clip, with the model also their activations; see `audiometamer.plot_metamers`."""
+        from audiometamer import plot_metamers
+
+        return plot_metamers([self], model)
+
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the signal and its record into a folder of metamers, as ``audiometamer synth`` does.
 
