@@ -37,10 +37,10 @@ from audiometamer.signals.files import read_signal, write_signal
 from audiometamer.signals.integrity import is_intact
 
 CALIBRATION = "calibration.tsv"
-# Of whoever is making the ladder: who makes what, what went wrong, and a lock.
+# Files of the runs that make the ladder: claims, failures, and a lock.
 _MAKING = ".making"
 _CLAIMS, _FAILED, _LOCK = f"{_MAKING}/claims", f"{_MAKING}/failed", f"{_MAKING}/lock"
-_SAME = 1e-4  # how near a reference is to itself, written as a picture or read by another version of a library
+_SAME = 1e-4  # tolerance of a reference that was written as an image, or read by another version of a library
 
 
 class MoveFailure(msgspec.Struct, frozen=True):
@@ -60,28 +60,28 @@ def run_ladder(
     Parameters
     ----------
     path : path
-        Of the plan.
+        File of the plan.
     plan : LadderPlan
     device : str
         As `choose_device` takes it. Default "auto".
     workers : int
-        Processes. Default 1: this one.
+        Number of processes. Default 1: this one.
     progress : callable, optional
         Called with the share of the work that is done, and a message.
 
     Returns
     -------
     Ladder
-        All that is in its folder.
+        Everything in its folder.
     list of MoveFailure
-        What could not be made of the plan: it stops nothing else.
+        Moves of the plan that could not be made: they stop nothing else.
 
     Raises
     ------
     AudioMetamerError
         If the plan, its model, dimensions or signals are not as they should be; if the folder cannot be written to (disk full,
-        read-only), or holds what was made of other references, dimensions or weights, by another method or other steps; if
-        nothing could be made.
+        read-only), or contains signals made from other references, dimensions or weights, by another method or in other steps;
+        if nothing could be made.
     """
     choose_device(device)  # refused before anything is written
     planned, model, dimensions, clips = planned_ladder(path, plan)
@@ -102,7 +102,7 @@ def _work(planned: PlannedLadder, device: torch.device, _: Interruption, progres
 
 
 def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensions], clips: Sequence[Clip]) -> None:
-    """Write the references, and check that what is there already belongs with them."""
+    """Write the references, and check that the existing signals belong with them."""
     folder, plan = planned.folder, planned.plan
     try:
         make_folder(folder / _MAKING)
@@ -114,7 +114,7 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
             if not is_intact(at):
                 set_aside(at)
                 write_signal(at, clip.samples, model.sample_rate)
-            elif (there := read_signal(at)).shape != clip.samples.shape or not there.allclose(clip.samples, rtol=0, atol=_SAME):
+            elif (kept := read_signal(at)).shape != clip.samples.shape or not kept.allclose(clip.samples, rtol=0, atol=_SAME):
                 raise AudioMetamerError(f"{at} is not {clip.name} of this plan; choose another output, or rename the recording")
     if not (stimuli := read_moved_stimuli(folder)):
         return
@@ -128,12 +128,12 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
 
 
 def _record(planned: PlannedLadder, each: PlannedMove) -> Path:
-    """What is written last of a moved signal."""
+    """The record of a moved signal, its last file to be written."""
     return (planned.folder / each.path).with_suffix(".json")
 
 
 def _is_made(planned: PlannedLadder, each: PlannedMove) -> bool:
-    """Whether a moved signal is there and whole; `read_moved_stimuli` has said what is not."""
+    """Whether a moved signal is there and whole; `read_moved_stimuli` has reported those that are not."""
     record = _record(planned, each)
     try:
         return record.exists() and read_moved_stimulus(record) is not None
@@ -143,7 +143,7 @@ def _is_made(planned: PlannedLadder, each: PlannedMove) -> bool:
 
 @cache
 def _key(path: Path) -> str:
-    """What claims and failures of a moved signal are called."""
+    """The name of a moved signal's claim and failure."""
     return hashlib.sha256(path.as_posix().encode()).hexdigest()[:16]
 
 
@@ -154,14 +154,14 @@ def _failure(planned: PlannedLadder, each: PlannedMove) -> Path:
 def _failures(planned: PlannedLadder) -> list[MoveFailure]:
     found = []
     for each in planned.moves:
-        with suppress(FileNotFoundError, *JSON_ERRORS):  # of no use is an empty one, after a power cut
+        with suppress(FileNotFoundError, *JSON_ERRORS):  # an empty one, after a power cut, is of no use
             if not _is_made(planned, each):
                 found.append(msgspec.json.decode(_failure(planned, each).read_bytes(), type=MoveFailure))
     return found
 
 
 def _finalize(folder: Path) -> None:
-    """Write the tables of all that is there; of several runs that end together the last one writes last."""
+    """Write the tables of all moved signals; of several runs that end together, the last one writes last."""
     remove_dead_claims(folder / _CLAIMS)
     with file_lock(folder / _LOCK):
         stimuli = read_moved_stimuli(folder)
