@@ -180,16 +180,16 @@ def public_address(served: str | None) -> str:
     return name
 
 
-def rehearse_and_report(experiment: Experiment, out: Path, reply: Responder, *, listeners: int, **asked: Any) -> None:
+def rehearse_and_report(experiment: Experiment, out: Path, reply: Responder, *, listeners: int, **settings: Any) -> None:
     """Rehearse, write the tables and print the results."""
     with tracked() as tracker:
-        found = rehearse(experiment, out, reply, listeners=listeners, report=tracker, **asked)
+        found = rehearse(experiment, out, reply, listeners=listeners, report=tracker, **settings)
     write_tables(read_answers(out / layout.DATABASE, experiment), out)
     times = ", ".join(f"{name} {value:.1f} ms" for name, value in found.milliseconds.items())
     ends = ", ".join(f"{n} {how}" for how, n in found.ends.items())
     click.echo(f"{listeners} listeners ({ends}), {found.confirmed} answers confirmed in {found.seconds:.1f} s: {times}")
     click.echo(f"{found.lost} lost, {found.duplicates} stored twice, {found.retried} sent more than once: {out}")
-    if asked["kills"]:
+    if settings["kills"]:
         click.echo(f"kills of the server: {found.kills}")
 
 

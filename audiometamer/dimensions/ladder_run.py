@@ -26,11 +26,11 @@ from audiometamer.dimensions.moving import move
 from audiometamer.errors import AudioMetamerError, BrokenError, one_line
 from audiometamer.io.files import make_folder, set_aside, write_json
 from audiometamer.io.locks import file_lock
+from audiometamer.io.reading import JSON_ERRORS
 from audiometamer.jobs.claims import remove_dead_claims
 from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
 from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
 from audiometamer.jobs.workers import Interruption
-from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal, write_signal

@@ -1,39 +1,37 @@
-"""The experiment over HTTP: the page, the sounds or images, and answers that are confirmed only after they are on disk.
+"""The application: the page, its sounds or images, and answers that are confirmed only once they are on disk.
 
-What a page may ask for. JSON both ways; ``Authorization: Bearer <token>`` where a token is named; a link to a listener is
-``/#<token>``, whose part after ``#`` browsers keep to themselves. Nothing names a condition, or an answer before it is given.
+Requests of the page. JSON both ways; ``Authorization: Bearer <token>`` where a token is mentioned; a listener's link is
+``/#<token>``, whose part after ``#`` browsers do not send. Nothing names a condition, or an answer before it is given.
 
 ``GET /``, ``GET /page/<file>``
-    The page: the files that lie in ``page/`` when the server starts, and no others.
+    The page: the files in ``page/`` at the start of the server, and no others.
 ``POST /api/enrol`` {"service": "prolific" | "mturk" | "anyone", "parameters": {name: text}}
-    A token for who comes without one: {"token"}. `parameters` are those of the address (``PROLIFIC_PID``; ``workerId`` and
-    ``assignmentId``). Only for the service that the server is open to; who comes again resumes where they were. So many a minute
-    are let in; to others 429 says in ``Retry-After`` how many seconds to wait. Where Prolific signs the study's links,
-    ``prolific_token`` is among the parameters and must hold.
+    Token for a listener who arrives without one: {"token"}. `parameters` are those of the address (``PROLIFIC_PID``;
+    ``workerId`` and ``assignmentId``). Only for the service that the server is open to; a listener who returns resumes where
+    they were. The number of newcomers per minute is limited; for others, 429 says in ``Retry-After`` how many seconds to wait.
+    Where Prolific signs the study's links, ``prolific_token`` must be among the parameters and valid.
 ``GET /api/session`` (token)
-    All that the page needs; see `audiometamer.listening.session`. Asked for at the start and after every reload: ``state.next``
-    is the trial to go on with.
-``GET /api/trials/<n>`` (token), ``GET /api/trials/<n>?waiting`` where the listener has nothing else to do meanwhile
-    Where trials are decided on the way: {"trial", "progress", "rest"}, once the trial is decided. It is the one whose turn it is,
-    or the one after it, to be ready in time; `trial` is null where that depends on the answer, see
-    `audiometamer.listening.deciding`.
+    Everything that the page needs; see `audiometamer.listening.session`. Requested at the start and after every reload:
+    ``state.next`` is the trial to continue with.
+``GET /api/trials/<n>`` (token), ``GET /api/trials/<n>?waiting`` if the listener has nothing else to do meanwhile
+    In adaptive experiments: {"trial", "progress", "rest"}, once the trial is decided. It is the one whose turn it is, or the
+    one after it, to be ready in time; `trial` is null where that depends on the answer, see `audiometamer.listening.deciding`.
 ``GET /sounds/<stimulus>.wav`` (token)
-    A sound of the listener's own trials, or ``calibrationnoise``, by which the level is set.
+    Sound of one of the listener's own trials, or ``calibrationnoise``, for setting the level.
 ``GET /images/<stimulus>.png`` (token)
-    In their place, where images are shown: those of one trial, one below the other.
+    In experiments on images: those of one trial, one below the other.
 ``GET /pictures/<k>.png``
-    Of the kth possible answer, from 1, where answers have pictures.
+    Picture of the kth possible answer, from 1, where answers have pictures.
 ``POST /api/messages`` (token) an answer, a form or events; see `audiometamer.listening.messages`
     Confirmed with {"kept": key, "state", "feedback"} after it is committed to disk; `feedback` is {"correct", "answer"} after a
-    practice trial and null else. The same message may be sent again and again. Form ``consent`` comes before all answers.
+    practice trial and null otherwise. A message may be sent repeatedly. Form ``consent`` precedes all answers.
 ``GET /results``, ``POST /results``, ``POST /results/<table>.tsv`` (secret as field `secret` of a form, or as Bearer token)
     For the experimenter.
 
-Refusals are {"error": one line, "code", "state"}, the code only where the page's catalogue has a sentence for it, the state only
-with 409: 400 no JSON, 401 no such token, 403 not open or not signed, 404 nothing is there, 409 does not go with what is there
-(resume from `state`), 410 the list was given to somebody else, 413 too large, 415 wrong type, 422 not as described, 429 far too
-many; with these, sending the same again does not help. After 503, after 429 with ``Retry-After``, and where no answer came, send
-the same again, later and later.
+Refusals are {"error": one line, "code", "state"}, with a code only where the page's catalogue has a sentence for it, and a state
+only with 409: 400 not JSON, 401 unknown token, 403 not open or not signed, 404 not found, 409 contradicts what is stored (resume
+from `state`), 410 the list was reassigned, 413 too large, 415 wrong type, 422 not as described, 429 far too many; after these, a
+retry does not help. After 503, after 429 with ``Retry-After``, and without a response, retry with growing pauses.
 """
 
 import logging
@@ -222,8 +220,8 @@ class _ListenerRoutes:
         return None if adaptive is None or decided is None else adaptive.stimulus(decided)
 
     async def enrol(self, request: Request) -> Response:
-        asked = await read_json_body(request, self.decode_enrolment)
-        participant = await run_in_threadpool(self.admission.participant, asked)
+        newcomer = await read_json_body(request, self.decode_enrolment)
+        participant = await run_in_threadpool(self.admission.participant, newcomer)
         self.admission.count(request.client.host if request.client else "")
         token = await run_in_threadpool(self.store.enrol, participant=participant)
         return json_response({"token": token})

@@ -1,4 +1,4 @@
-"""Collecting answers that were given without a server, with the checks of the server, each exactly once."""
+"""Collecting answers from pages without a server: checked as by the server, and stored exactly once."""
 
 import errno
 import os

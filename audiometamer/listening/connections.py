@@ -16,18 +16,18 @@ REQUESTS_PER_CONNECTION = 2  # running requests for each possible connection: th
 BACKLOG = 2048  # connections that wait to be accepted
 SECONDS_FOR_REQUEST = 30.0  # from its first byte, or the connection, to its last byte; the page gives up after 20 s
 SECONDS_FOR_READING = 60.0  # in which a client must read as much of a response as the system buffers
-_MOST_CONNECTIONS = 4000
+_MAX_CONNECTIONS = 4000
 _SPARE = 8  # files that are open temporarily
 _UNLIMITED = 65_536  # descriptors to count with where there is no limit
 
 
-def most_connections() -> int:
+def max_connections() -> int:
     """Maximum of concurrent connections, as each may also have a file open, and as many may just have been accepted.
 
     Raises this process's limit of open files as far as allowed.
     """
     if os.name != "posix":
-        return _MOST_CONNECTIONS
+        return _MAX_CONNECTIONS
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -36,7 +36,7 @@ def most_connections() -> int:
         soft = hard
     allowed = _UNLIMITED if soft == resource.RLIM_INFINITY else soft
     used = sum(1 for _ in Path("/dev/fd").iterdir())
-    return max(1, min(_MOST_CONNECTIONS, (allowed - used - _SPARE) // 3))
+    return max(1, min(_MAX_CONNECTIONS, (allowed - used - _SPARE) // 3))
 
 
 class PatientServer(Server):

@@ -1,4 +1,4 @@
-"""The design of any listening test: what is asked, how sounds are played, texts, questions; read, and every key of it checked."""
+"""The design of any listening test: task, playback, texts and questions, read from TOML and checked key by key."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -49,8 +49,8 @@ class Participant(NamedTuple):
 class Roster:
     """The listeners of one experiment, and their lists.
 
-    Where no list is free, `free_list` takes one from a participant who came without a link of their own and has not answered for
-    `free_after` minutes, or for `MAIN_TRIALS_FACTOR` times as long after answers to main trials.
+    Where no list is free, `free_list` takes one from a participant who arrived without a link of their own and has not answered
+    for `free_after` minutes, or for `MAIN_TRIALS_FACTOR` times as long after answers to main trials.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Roster:
         self.experiment, self.decided, self.clock, self.free_after = experiment, decided, clock, free_after
 
     def find(self, db: sqlite3.Connection, participant: Participant | None) -> int | None:
-        """The listener that a participant is; None of a new one, or one who was given a link."""
+        """The listener of a participant; None for a new participant, or a listener with a link."""
         if participant is None:
             return None
         found = db.execute(

@@ -136,11 +136,11 @@ class _Rows:
         trials = self.experiment.trials(self.enrolled[listener].list)
         if answer.trial > len(trials):
             found = self.decided.get((listener, answer.trial))
-            asked = None if found is None else found.trial
+            trial = None if found is None else found.trial
         else:
-            asked = trials[answer.trial - 1]
-        if asked is None or asked.stimulus != answer.stimulus:
-            raise ValueError(f"it answers trial {answer.trial}, which plays another sound or is not there")
+            trial = trials[answer.trial - 1]
+        if trial is None or trial.stimulus != answer.stimulus:
+            raise ValueError(f"it answers trial {answer.trial}, which plays another sound or does not exist")
 
     @contextmanager
     def _named(self, row: str) -> Iterator[None]:

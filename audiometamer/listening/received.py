@@ -195,7 +195,7 @@ class ReceivedAnswers:
         judged = self.judged(one.listener)
         checks = [answer.correct for answer in judged if answer.trial.kind == "headphones"]
         replies = {**self.form(one.listener, "questions-before"), **self.form(one.listener, "questions-after")}
-        asked = {question.name: replies.get(question.name) for question in self.experiment.design.questions}
+        questionnaire = {question.name: replies.get(question.name) for question in self.experiment.design.questions}
         return ListenerRow(
             listener=str(one.listener), group=one.group,
             headphones_correct=sum(checks) if checks else None, headphones_trials=len(checks) or None,
@@ -203,7 +203,7 @@ class ReceivedAnswers:
             finished=one.finished is not None, excluded=one.excluded is not None, reason=one.excluded or "",
             questionnaire={
                 "list": str(one.list), "enrolled": one.enrolled,
-                **{name: "" if reply is None else str(reply) for name, reply in asked.items()},
+                **{name: "" if reply is None else str(reply) for name, reply in questionnaire.items()},
             },
         )  # fmt: skip
 
@@ -228,10 +228,10 @@ class ReceivedAnswers:
         """One of the tables as tab-separated text: ``trials.tsv``, ``listeners.tsv``, ``events.tsv`` or ``participants.tsv``."""
         if table == TRIALS and self.experiment.adaptive is not None:
             return table_text(self.experiment.adaptive.columns, self._adaptive_rows(self.experiment.adaptive))
-        asked = [question.name for question in self.experiment.design.questions]
+        questions = [question.name for question in self.experiment.design.questions]
         tables: dict[str, tuple[Sequence[str], Sequence[msgspec.Struct]]] = {
             TRIALS: (TRIAL_COLUMNS, self.trials),
-            LISTENERS: ((*LISTENER_COLUMNS, "list", "enrolled", *asked), self.listeners),
+            LISTENERS: ((*LISTENER_COLUMNS, "list", "enrolled", *questions), self.listeners),
             EVENTS: (EventRow.__struct_fields__, self.events),
             PARTICIPANTS: (ParticipantRow.__struct_fields__, self.participants),
         }

@@ -98,8 +98,8 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 def _problems_of_language(language: object) -> Iterator[str]:
     if not isinstance(language, str) or not _LANGUAGE.fullmatch(language):
-        given = "" if language is None else f" and not {language!r}"
-        yield f"language must be the name of its language, as in 'fr' or 'pt-BR'{given}"
+        found = "" if language is None else f" and not {language!r}"
+        yield f"language must be the name of its language, as in 'fr' or 'pt-BR'{found}"
 
 
 def _problems(sentences: Mapping[str, Any], path: Path) -> Iterator[str]:

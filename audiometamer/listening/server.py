@@ -11,7 +11,7 @@ import uvicorn
 from audiometamer.errors import AudioMetamerError
 from audiometamer.listening import folder as layout
 from audiometamer.listening.app import create_app
-from audiometamer.listening.connections import REQUESTS_PER_CONNECTION, Connection, PatientServer, most_connections
+from audiometamer.listening.connections import REQUESTS_PER_CONNECTION, Connection, PatientServer, max_connections
 from audiometamer.listening.enrolment import FREE_AFTER
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.newcomers import Service
@@ -67,11 +67,11 @@ def serve(
             experiment, store, open_to=open_to, rate=rate, signed=signed, ending=lambda: server.should_exit,
             on_checkpoint=repeats.flush,
         )  # fmt: skip
-        most = most_connections()
+        limit = max_connections()
         config = uvicorn.Config(
             app, http=Connection, ws="none", log_config=log_settings(repeats), access_log=False, server_header=False,
-            proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies), limit_concurrency=REQUESTS_PER_CONNECTION * most,
-            backlog=1 + most // 8, timeout_keep_alive=30, timeout_graceful_shutdown=5,
+            proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies), limit_concurrency=REQUESTS_PER_CONNECTION * limit,
+            backlog=1 + limit // 8, timeout_keep_alive=30, timeout_graceful_shutdown=5,
         )  # fmt: skip
         server = PatientServer(config, ended=store.close)
         with _listen(host, port) as listening:

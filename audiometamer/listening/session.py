@@ -139,16 +139,16 @@ def session_of(experiment: Experiment, state: ListenerState, participant: Partic
 
 def _task(experiment: Experiment) -> PageTask:
     design = experiment.design
-    asked = design.answers
+    response = design.answers
     return PageTask(
-        kind=asked.kind,
-        of=asked.of,
+        kind=response.kind,
+        of=response.of,
         answers=experiment.answers,
-        intervals=INTERVALS.get(asked.kind, 1),
+        intervals=INTERVALS.get(response.kind, 1),
         gap_seconds=design.gap,
-        pictures=asked.pictures is not None,
+        pictures=response.pictures is not None,
         images=design.image_settings,
-        names={answer: asked.display_name(answer) for answer in experiment.answers if asked.display_name(answer) != answer},
+        names={answer: response.display_name(answer) for answer in experiment.answers if response.display_name(answer) != answer},
     )
 
 

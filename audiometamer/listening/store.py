@@ -69,7 +69,7 @@ class Store:
     def enrol(self, *, participant: Participant | None = None, group: str = "") -> str:
         """A token for a listener: a new one, who gets the first free list, or a participant of a service who returns.
 
-        Where no list is free, one is taken from a participant who came without a link of their own and has not answered for
+        Where no list is free, one is taken from a participant who arrived without a link of their own and has not answered for
         `free_after` minutes, or for `MAIN_TRIALS_FACTOR` times as long after answers to main trials: first from those who have
         answered nothing, then from those who have been away longest. They are excluded as `LEFT_UNFINISHED`, and their answers
         stay. If they return and had answered nothing, they get another list.

@@ -121,7 +121,7 @@ class SubmissionFile:
             for entry in sorted({entry.filename: entry for entry in entries}.values(), key=_result_numbers):
                 name = f"{self.file}, {_shortened(entry.filename)}"
                 if times[entry.filename] > 1:
-                    self.refusals.append(f"{name} is there {times[entry.filename]} times")
+                    self.refusals.append(f"{name} appears {times[entry.filename]} times")
                 elif entry.compress_type not in _PACKED:
                     self.refusals.append(f"{name} cannot be read: it is not packed as JATOS packs (deflate)")
                 elif entry.file_size > min(_MAX_LISTENER_BYTES, MAX_BYTES):

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from audiometamer.errors import AudioMetamerError, listeners_in_words
-from audiometamer.statistics.contrasts import FloatArray, FRatio, GroupCodes, f_ratio
+from audiometamer.statistics.arrays import FloatArray, GroupCodes
+from audiometamer.statistics.contrasts import FRatio, f_ratio
 from audiometamer.statistics.permutation import permutation_p
 
 

@@ -9,7 +9,8 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError, first_few, first_line, pluralize
 from audiometamer.io.files import set_aside
-from audiometamer.metamers.record_files import JSON_ERRORS, warn_about_broken
+from audiometamer.io.reading import JSON_ERRORS
+from audiometamer.metamers.record_files import warn_about_broken
 from audiometamer.stimuli.clips import RIGHTS, UNKNOWN
 from audiometamer.stimuli.index import IndexRow
 from audiometamer.version import __version__

@@ -130,7 +130,7 @@ def outcome(store, listener, content):
     try:
         message = msgspec.json.decode(json.dumps(content), type=Message)
     except msgspec.ValidationError:
-        return {"refused": 422, "message": "this is no message that is kept", "state": None}
+        return {"refused": 422, "message": "this is not a valid message", "state": None}
     experiment, trials = store.experiment, store.experiment.trials(store.state(listener).number)
     try:
         state = msgspec.to_builtins(page_state(store.keep(listener, message)))

@@ -85,7 +85,7 @@ def test_what_prolific_has_not_signed_is_refused(private, keys):
         assert len(str(found.value)) < 200
     with pytest.raises(UnsignedError, match="not signed"):
         links.proven(PERSON)
-    with pytest.raises(UnsignedError, match="names somebody else"):
+    with pytest.raises(UnsignedError, match="names another participant"):
         links.proven({**PERSON, "PROLIFIC_PID": "victim", "prolific_token": good})
 
 

@@ -18,8 +18,9 @@ import audiometamer as am
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.training.corpus import Corpus
 from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes
+from audiometamer.training.run import TrainingRun
 from audiometamer.training.synthetic_voices import WORDS, shipped_utterances, training_utterances
-from audiometamer.training.train import Run, train
+from audiometamer.training.train import train
 
 
 def log_of(folder):
@@ -148,7 +149,7 @@ def test_two_processes_are_told_what_is_wrong_with_a_recipe(data, recipe, tmp_pa
 
 
 def test_nothing_is_overwritten(unbroken, data, recipe, tmp_path):
-    with pytest.raises(am.AudioMetamerError, match="holds a trained model already"):
+    with pytest.raises(am.AudioMetamerError, match="already holds a trained model"):
         train(recipe, [str(data)], unbroken)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("precious")
@@ -406,9 +407,9 @@ def test_weights_that_are_not_finite_are_never_saved(data, recipe, tmp_path):
             with torch.no_grad():
                 next(self.model.network.parameters()).fill_(float("nan"))
 
-    step = Run._step
+    step = TrainingRun._step
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "_step", spoil)
+        patch.setattr(TrainingRun, "_step", spoil)
         with pytest.raises(am.AudioMetamerError, match="the weights are not finite after epoch 1"):
             train(recipe, [str(data)], tmp_path / "model", workers=0)
     assert not (tmp_path / "model" / "checkpoint.pt").exists()

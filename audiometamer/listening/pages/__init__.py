@@ -65,6 +65,6 @@ def fetch_jspsych(folder: Path) -> Path:
     command = ["ci", "--prefix", str(folder), "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
     done = npm(command, return_completed_process=True, capture_output=True, text=True)
     if done.returncode:
-        said = [line for line in str(done.stderr).splitlines() if "error" in line.lower()] or ["no reason given"]
-        raise AudioMetamerError(f"npm could not install jsPsych (status {done.returncode}): {said[0]}")
+        reasons = [line for line in str(done.stderr).splitlines() if "error" in line.lower()] or ["no reason given"]
+        raise AudioMetamerError(f"npm could not install jsPsych (status {done.returncode}): {reasons[0]}")
     return folder / "node_modules" / "jspsych" / "dist" / "index.browser.min.js"

@@ -1,4 +1,4 @@
-/** Small helpers for what is on the screen. */
+/** Small helpers for the elements on the screen. */
 
 /** An element with properties (or attributes, where it has no such property) and children. */
 export function element(tag, properties = {}, ...children) {
@@ -11,17 +11,17 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-/** The next event of a kind at an element. */
+/** A promise of the next event of a kind at an element. */
 export function next(target, kind) {
   return new Promise((resolve) => target.addEventListener(kind, resolve, { once: true }));
 }
 
-/** What the page says while something is waited for; nothing if empty. */
+/** Show the status line of the page; hide it if the text is empty. */
 export function say(text) {
   document.querySelector("#status").textContent = text;
 }
 
-/** Move the focus to what is to be read first; a screen reader goes on from there. */
+/** Move the focus to what should be read first; a screen reader continues from there. */
 export function lead(target) {
   target.tabIndex = -1;
   target.focus();

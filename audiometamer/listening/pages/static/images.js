@@ -1,9 +1,9 @@
-/** Images of a trial: one file, in which they stand one below the other; each is seen for a moment, in the same place. */
+/** Images of a trial: one file holds them one below the other; each is shown for a moment, in the same place. */
 
 import { element } from "./elements.js";
 import { Stimuli, milliseconds } from "./stimuli.js";
 
-const LATE = 2; // frames by which an image may be seen too long or too short before it is told
+const LATE = 2; // frames by which an image may be shown too long or too short before this is reported
 const NOTHING = -1;
 const END = -2;
 
@@ -12,27 +12,27 @@ export class Images extends Stimuli {
   #opened;
   kind = "images";
 
-  /** `shown`: for how many `seconds` each is seen, and the `scale`: how many pixels of the page one of the image takes. */
+  /** `shown`: the `seconds` for which each is shown, and the `scale`: pixels of the page for one of the image. */
   constructor(transport, note, order, shown) {
     super((name) => transport.image(name), note, order);
     this.#shown = shown;
   }
 
-  /** Nothing need be touched before images are shown. */
+  /** Images need no gesture of the listener before they are shown. */
   async unlocked() {
     return true;
   }
 
-  /** What is known of how this browser shows images. */
+  /** What is known about how this browser shows images. */
   about() {
     return { colour_depth: screen.colorDepth };
   }
 
-  /** Where the images of a trial will be seen, empty until they are played; it has their size once they are loaded. */
+  /** The place of a trial's images, empty until they are played; it has their size once they are loaded. */
   stage(name, intervals) {
     const canvas = element("canvas", { width: 0, height: 0 });
     this.#opened = this.#open(name, intervals, canvas);
-    this.#opened.catch(() => {}); // `play` is told of its failure
+    this.#opened.catch(() => {}); // `play` learns of its failure
     return [element("div", { className: "stage", "aria-hidden": "true" }, canvas)];
   }
 
@@ -46,9 +46,9 @@ export class Images extends Stimuli {
   /**
    * Show each image once, on the stage of this trial.
    *
-   * Returns whether all were seen to their end, when that was (ms, as of performance.now()), and what is known of the frames.
-   * `gap`: s of nothing between them; `most`: s after which it is cut, for listeners that are programs; `begins()` is called when
-   * the first appears, and `interval(k)` with the kth.
+   * Returns whether all were shown to their end, when that was (ms, by performance.now()), and what is known about the frames.
+   * `gap`: s of blank between them; `most`: s after which to cut, for simulated listeners; `begins()` is called when the first
+   * appears, and `interval(k)` with the kth.
    */
   async play(name, { intervals = 1, gap = 0, interval = () => {}, begins = () => {}, most = Infinity } = {}) {
     const { canvas, bitmap } = await this.#opened;
@@ -58,7 +58,7 @@ export class Images extends Stimuli {
     const every = seconds + gap;
     const end = Math.min(intervals * every - gap, most);
     const at = (time) => (time >= end ? END : time % every < seconds ? Math.floor(time / every) : NOTHING);
-    const seen = []; // s for which each was on the screen
+    const seen = []; // s for which each was on screen
     let [on, since] = [NOTHING, 0];
 
     const change = (next, moment) => {
@@ -91,10 +91,10 @@ export class Images extends Stimuli {
 }
 
 /**
- * Draw the screen's frames as long as `draw(time, moment)` wants more: ms since the first of them, and as of performance.now().
+ * Draw frames as long as `draw(time, moment)` returns true: ms since the first frame, and by performance.now().
  *
- * Half a frame is added to all times but the first, so that what is due is drawn in the frame nearest to it. Returns whether all
- * were drawn, when the last of them was, and how long one takes; it ends early when the page is hidden.
+ * Half a frame is added to all times but the first, so that changes are drawn in the frame nearest to them. Returns whether all
+ * frames were drawn, when the last one was, and the duration of one; ends early when the page is hidden.
  */
 function frames(draw) {
   let [first, before, frame] = [null, null, Infinity];

@@ -1,4 +1,4 @@
-/** The page of an experiment: finds its transport, asks for the session, and runs what is left of it. */
+/** The page of an experiment: finds its transport, asks for the session, and runs the rest of it. */
 
 import { say } from "./elements.js";
 import { Outbox } from "./outbox.js";
@@ -26,27 +26,27 @@ async function main() {
   watch(outbox);
   const screen = document.querySelector("#screen");
   screen.replaceChildren();
-  // jsPsych makes the screen a stop of the tab key, at which nothing can be done.
+  // jsPsych makes the screen a tab stop, at which nothing can be done.
   const on_trial_start = () => screen.removeAttribute("tabindex");
   const jsPsych = initJsPsych({ display_element: screen, use_webaudio: false, on_trial_start, on_finish: () => {} });
   const timeline = screens({ jsPsych, session, stimuli, outbox, transport });
   await (window.simulatedListener ? jsPsych.simulate(timeline, window.simulatedListener.mode ?? "visual") : jsPsych.run(timeline));
 }
 
-/** Tell when the listener looks at something else. */
+/** Note when the listener leaves or returns to the page. */
 function watch(outbox) {
   document.addEventListener("visibilitychange", () => outbox.note(document.hidden ? "page hidden" : "page shown"));
   addEventListener("blur", () => outbox.note("lost focus"));
   addEventListener("focus", () => outbox.note("got focus"));
 }
 
-/** Nothing can go on. */
+/** End the experiment after an error. */
 function stop(error) {
   document.querySelector("#screen").replaceChildren();
   say(lastWord(error));
 }
 
 addEventListener("unhandledrejection", ({ reason }) => stop(reason));
-// Errors of extensions, and those that are none (of a ResizeObserver, for instance), do not end the experiment.
+// Errors of extensions, and harmless ones (of a ResizeObserver, for instance), do not end the experiment.
 addEventListener("error", ({ error, filename }) => error && filename.startsWith(location.origin) && stop(error));
 main();

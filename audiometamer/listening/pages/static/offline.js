@@ -1,4 +1,4 @@
-/** The transport without a server of ours: a static folder, whose answers are saved as a file, or a JATOS study. */
+/** The transport without our server: a static folder, whose answers are saved as a file, or a JATOS study. */
 
 import { element } from "./elements.js";
 import { identity } from "./identity.js";
@@ -7,14 +7,14 @@ import { sha256 } from "./sha256.js";
 import { Refused, recall } from "./transport.js";
 import { sentence } from "./words.js";
 
-/** The transport of this page, once it knows whose list this is. Throws `Refused`, or another error where trying again may help. */
+/** The transport of this page, once the list is known. Throws `Refused`, or another error where a retry may help. */
 export async function transport() {
-  const { jatos } = globalThis; // of the script jatos.js, which JATOS alone has
+  const { jatos } = globalThis; // from the script jatos.js, which only JATOS has
   const study = await json("study.json");
   return jatos === undefined ? Browser.open(study) : Jatos.open(study, jatos);
 }
 
-/** What both have in common: one list, and a listener's state, which the rules take from message to message. */
+/** What both share: one list, and a listener's state, which the rules update with every message. */
 class Offline {
   constructor(study, list, { name, listener, service }) {
     this.study = study;
@@ -27,7 +27,7 @@ class Offline {
 
   async session() {
     const { title, task, headphones, questions, texts, completion } = this.study;
-    const state = this.rules.told(this.state);
+    const state = this.rules.pageState(this.state);
     const { debriefing, ...before } = texts;
     const address = state.over && completion[state.over];
     return {
@@ -48,7 +48,7 @@ class Offline {
     const after = this.rules.after(this.state, message);
     if (after !== this.state) await this.keep(message, after);
     await this.kept();
-    return { kept: message.key, state: this.rules.told(after), feedback: this.rules.feedback(message) };
+    return { kept: message.key, state: this.rules.pageState(after), feedback: this.rules.feedback(message) };
   }
 
   async sound(stimulus) {
@@ -60,7 +60,7 @@ class Offline {
   }
 }
 
-/** A static folder: every message is a line in this browser's storage, and all lines together are the file of answers. */
+/** A static folder: every message is a line in this browser's storage, and all lines together form the file of answers. */
 class Browser extends Offline {
   static async open(study) {
     const token = location.hash.slice(1);
@@ -75,11 +75,11 @@ class Browser extends Offline {
     this.lines = 0;
     this.catchUp();
     addEventListener("beforeunload", (event) => {
-      if (this.rules.told(this.state).over && !this.saved) event.preventDefault();
+      if (this.rules.pageState(this.state).over && !this.saved) event.preventDefault();
     });
   }
 
-  /** Take in what is in the storage: after a reload all of it, later what another tab wrote. */
+  /** Read the storage: after a reload all of it, later what another tab wrote. */
   catchUp() {
     for (let line = this.line(this.lines + 1); line !== null; line = this.line(this.lines + 1)) {
       this.state = this.rules.after(this.state, JSON.parse(line));
@@ -108,7 +108,7 @@ class Browser extends Offline {
     localStorage.setItem(`${this.storageKey}/saved`, now ? String(this.lines) : "");
   }
 
-  /** All lines, the first says whose they are. */
+  /** All lines, after a header that says whose they are. */
   file() {
     const lines = [JSON.stringify(this.header)];
     for (let k = 1; k <= this.lines; k += 1) lines.push(this.line(k));
@@ -130,8 +130,8 @@ class Browser extends Offline {
 }
 
 /**
- * A JATOS study: answers are its result data; that a list is taken and how far its listener is stands in the batch session, which
- * every page of the batch can read and write. It names no list, and what it says of a state counts only with the right seal.
+ * A JATOS study: answers are its result data; the batch session, which every page of the batch can read and write, records which
+ * lists are taken and how far their listeners are. It names no list, and a state in it counts only with the right seal.
  */
 class Jatos extends Offline {
   static async open(study, jatos) {
@@ -149,15 +149,15 @@ class Jatos extends Offline {
   constructor(jatos, secret, ...all) {
     super(...all);
     this.jatos = jatos;
-    this.secret = secret; // what opened the list
-    this.announced = false; // JATOS begins a new result after every reload: it says again whose it is
+    this.secret = secret; // what opens the list
+    this.announced = false; // JATOS begins a new result after every reload, which needs a header again
     this.catchUp();
     this.noted = this.state;
   }
 
-  /** Who opened the study twice may be further elsewhere. */
+  /** Adopt a later state: a listener who opened the study twice may be further elsewhere. */
   catchUp() {
-    const here = JSON.parse(recall(`${this.storageKey}/seat`)); // others may have spoilt what the batch session says
+    const here = JSON.parse(recall(`${this.storageKey}/seat`)); // others may have overwritten the batch session
     for (const { state, seal } of [this.jatos.batchSession.get(seatOf(this.header.listener)) ?? {}, here ?? {}]) {
       if (!isShallow(state) || seal !== this.seal(state)) continue;
       if (state.answered + state.others <= this.state.answered + this.state.others) continue;
@@ -173,7 +173,7 @@ class Jatos extends Offline {
     this.state = state;
   }
 
-  /** Note for the next time how far this listener is; the others' notes are other fields, so that no version is asked for. */
+  /** Record how far this listener is; other listeners have other fields, so that no version is needed. */
   async kept() {
     if (this.noted === this.state) return;
     const { jatos, state } = this;
@@ -185,7 +185,7 @@ class Jatos extends Offline {
     this.noted = state;
   }
 
-  /** What only who has the link of this list can write under a state. */
+  /** Seal of a state, which only the holder of this list's link can compute. */
   seal(state) {
     return sha256(`${this.secret} ${canonical(state)} ${this.secret}`);
   }
@@ -200,12 +200,12 @@ class Jatos extends Offline {
   }
 }
 
-const REMEMBERED = 8; // messages are sent one after the other: after a reload, only the last may come again
+const REMEMBERED = 8; // messages are sent one by one: after a reload, only the last may be repeated
 const ATTEMPTS = 30;
 
 const whenLoaded = new WeakMap();
 
-/** When jatos.js is ready, of which it tells once. */
+/** When jatos.js is ready, which it reports only once. */
 function loaded(jatos) {
   if (!whenLoaded.has(jatos)) whenLoaded.set(jatos, new Promise((resolve) => jatos.onLoad(resolve)));
   return whenLoaded.get(jatos);
@@ -217,14 +217,14 @@ function isShallow(state) {
   return state !== null && typeof state === "object" && held(state).flatMap(held).every((value) => held(value).length === 0);
 }
 
-/** The field of the batch session that is one listener's. */
+/** The field of one listener in the batch session. */
 function seatOf(listener) {
   return `audiometamer-${listener}`;
 }
 
-/** The name of a listener's list, of those offered: their own of before, or the first that nobody has but perhaps who was stopped. */
+/** The name of a listener's list, of those offered: their earlier one, or the first that no listener has who was not stopped. */
 async function seated(jatos, offered, listener) {
-  jatos.batchSessionVersioning = true; // of two who take the same list at once, JATOS refuses one
+  jatos.batchSessionVersioning = true; // of two who take the same list simultaneously, JATOS refuses one
   for (let attempt = 1; ; attempt += 1) {
     const all = Object.entries(jatos.batchSession.getAll() ?? {});
     const seats = all.filter(([field, seat]) => field.startsWith("audiometamer-") && seat); // others may have written anything
@@ -248,8 +248,8 @@ async function seated(jatos, offered, listener) {
 }
 
 /**
- * Who this is, in a form that tells nobody else: all pages of a batch see the batch session. Without a name from Prolific, whoever
- * has the link; JATOS takes who opens a general link again for another worker.
+ * A pseudonym of the listener, as all pages of a batch see the batch session: from the name at Prolific, or else from the link;
+ * JATOS takes a person who opens a general link again for another worker.
  */
 function listenerOf(jatos, study, token) {
   const given = jatos.urlQueryParameters?.PROLIFIC_PID;
@@ -261,7 +261,7 @@ function listenerOf(jatos, study, token) {
   return sha256(`${study.salt} ${who}`).slice(0, 32);
 }
 
-/** What this browser calls its listener of a list. */
+/** This browser's identifier of its listener of a list. */
 function listenerHere(name) {
   const place = `audiometamer/${name.slice(0, 12)}/listener`;
   try {
@@ -275,7 +275,7 @@ function listenerHere(name) {
   }
 }
 
-/** A promise of jatos.js, whose failures are texts, or nothing. */
+/** Await a promise of jatos.js, whose rejections are texts, or undefined. */
 async function asked(promise) {
   try {
     return await promise;
@@ -284,7 +284,7 @@ async function asked(promise) {
   }
 }
 
-/** A refusal of the page itself, in the words of the catalogue. */
+/** A refusal by the page itself, with a sentence of the catalogue. */
 function refusal(status, code) {
   return new Refused(status, sentence(`errors.${code}`), { code });
 }
@@ -293,7 +293,7 @@ async function json(path, missing) {
   return (await found(path, missing)).json();
 }
 
-/** A file beside the page; `missing`: the code of what a listener is told if there is none. */
+/** A file beside the page; `missing`: the code of the sentence for a listener if it does not exist. */
 async function found(path, missing = "no_file") {
   const response = await fetch(path);
   if (response.ok) return response;

@@ -1,22 +1,22 @@
-/** What is to be sent: kept in this browser until it is confirmed, sent in order, and sent again until it is. */
+/** Outgoing messages: kept in this browser, sent in order, and retried until they are confirmed. */
 
 import { Refused, persist } from "./retry.js";
 import { sentence } from "./words.js";
 
-const MOST_EVENTS = 100; // in one message
+const MAX_EVENTS = 100; // in one message
 const NO_STORAGE = "no storage";
-const JUDGED = [400, 409, 413, 415, 422, 429]; // refusals of the message itself; others are of the link, and may pass
+const FINAL = [400, 409, 413, 415, 422, 429]; // statuses that refuse the message itself; others concern the link, and may pass
 
 export class Outbox {
   #transport;
   #say;
   #place;
-  #waiting = []; // messages without confirmation, in order
+  #waiting = []; // unconfirmed messages, in order
   #events = [];
-  #plays = 0; // of the last sound that was played
+  #plays = 0; // how often the last sound was played
   #turn = Promise.resolve();
 
-  /** `say` is called with what a listener should know while nothing can be sent, and with "" when it can. */
+  /** `say` is called with what the listener should know while nothing can be sent, and with "" afterwards. */
   constructor(transport, say) {
     this.#transport = transport;
     this.#say = say;
@@ -29,14 +29,14 @@ export class Outbox {
     });
   }
 
-  /** Something happened on the page; it is sent with the next message. */
+  /** Note an event on the page; it is sent with the next message. */
   note(what, { trial = null, ...details } = {}) {
-    if (this.#events.length >= MOST_EVENTS) return;
+    if (this.#events.length >= MAX_EVENTS) return;
     this.#events.push({ what, trial, when: new Date().toISOString(), details });
     if (what !== NO_STORAGE) this.#keepEvents();
   }
 
-  /** A sound begins: how often that of this trial has begun by now, before a reload and in other windows too. */
+  /** Count a playback; how often this trial's sound was played so far, including before a reload and in other windows. */
   played(trial) {
     this.#plays += 1;
     this.#stored(() => {
@@ -47,7 +47,7 @@ export class Outbox {
     return this.#plays;
   }
 
-  /** Send what was left when the page was closed; what is refused now was kept then, or overtaken. */
+  /** Send what was left when the page was closed; a message that is refused now was stored then, or overtaken. */
   async rest() {
     for (const message of [...this.#waiting]) {
       try {
@@ -59,7 +59,7 @@ export class Outbox {
     }
   }
 
-  /** Send an answer or a form, events before it; the confirmation. Throws `Refused`. */
+  /** Send an answer or a form, after the events before it; the confirmation. Throws `Refused`. */
   send(message) {
     const sent = this.#turn.then(() => this.#send({ key: newKey(), ...message }));
     this.#turn = sent.catch(() => {});
@@ -82,29 +82,29 @@ export class Outbox {
     return confirmation;
   }
 
-  /** Send one message until it is confirmed or refused for what it is; then it is kept no longer. */
+  /** Send one message until it is confirmed or finally refused; after that it is forgotten. */
   async #deliver(message) {
     try {
       const attempt = async () => {
-        const told = await this.#transport.send(message);
-        if (told.kept !== message.key) throw new Error("another message was confirmed");
-        return told;
+        const confirmation = await this.#transport.send(message);
+        if (confirmation.kept !== message.key) throw new Error("another message was confirmed");
+        return confirmation;
       };
-      const told = await persist(attempt, (error, attempts) => {
+      const confirmation = await persist(attempt, (error, attempts) => {
         if (attempts === 1) this.note("message not confirmed", { reason: error.message });
         if (attempts === 2) this.#say(sentence("notices.kept_here"));
       });
       this.#forget(message);
-      return told;
+      return confirmation;
     } catch (error) {
-      if (JUDGED.includes(error.status)) this.#forget(message);
+      if (FINAL.includes(error.status)) this.#forget(message);
       throw error;
     } finally {
       this.#say("");
     }
   }
 
-  /** Each message has a place of its own: another window with the same link does not overwrite it. */
+  /** Each message has a place of its own, so that another window with the same link does not overwrite it. */
   #messagePlace(key) {
     return `${this.#place}/outbox/${key}`;
   }
@@ -124,7 +124,7 @@ export class Outbox {
     this.#stored(() => localStorage.setItem(`${this.#place}/events`, JSON.stringify(this.#events)));
   }
 
-  /** Do something with the storage; without one, all is still in memory, and the listener waits for its confirmation. */
+  /** Use the storage; without one, everything is still in memory, and the listener waits for its confirmation. */
   #stored(action) {
     try {
       action();
@@ -134,7 +134,7 @@ export class Outbox {
   }
 }
 
-/** 22 characters that nobody else draws. */
+/** 22 random characters that are unique. */
 function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");

@@ -1,12 +1,12 @@
-/** Doing something again and again until it works, with longer and longer pauses. */
+/** Retrying until something works, with longer and longer pauses. */
 
 const FIRST = 500; // ms
 const LONGEST = 30_000;
-const MOST_AFTER = 120; // s, of what the other side asks for
+const MAX_RETRY_AFTER = 120; // s, of what the server asks for
 
-/** The other side has said no: sending the same again does not help. */
+/** The server has refused: repeating the request does not help. */
 export class Refused extends Error {
-  /** `code`: of the sentence by which it is explained to a listener; `state`: how far the listener really is. */
+  /** `code`: of the sentence that explains it to a listener; `state`: how far the listener really is. */
   constructor(status, message, { state = null, code = null } = {}) {
     super(message);
     this.name = "Refused";
@@ -14,7 +14,7 @@ export class Refused extends Error {
   }
 }
 
-/** The result of `action`; after any failure but `Refused` it is tried again, and `failed` is told of it. */
+/** The result of `action`, which is retried after any error but `Refused`; `failed(error, attempt)` is called after each. */
 export async function persist(action, failed = () => {}) {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -22,14 +22,14 @@ export async function persist(action, failed = () => {}) {
     } catch (error) {
       if (error instanceof Refused) throw error;
       failed(error, attempt);
-      // Half of the pause is drawn, so that pages which lost their server together do not all come back together.
+      // Half of the pause is random, so that pages which lost their server together do not all return together.
       const later = Math.min(FIRST * 2 ** (attempt - 1), LONGEST) * (0.5 + Math.random() / 2);
-      await pause(later + 1000 * Math.min(error.after || 0, MOST_AFTER));
+      await pause(later + 1000 * Math.min(error.after || 0, MAX_RETRY_AFTER));
     }
   }
 }
 
-/** So many ms, or less if the connection comes back before. */
+/** Wait for some ms, or until the connection is back. */
 function pause(milliseconds) {
   return new Promise((resolve) => {
     const done = () => {

@@ -1,8 +1,8 @@
-/** What a listener may send, and what follows: the rules of audiometamer/experiment/store.py, for pages without a server. */
+/** What a listener may send, and what follows: the rules of audiometamer/listening/store.py and checks.py, for pages without a server. */
 
 import { sha256 } from "./sha256.js";
 import { Refused } from "./transport.js";
-import { isMessage, takesPlace } from "./shapes.js";
+import { isMessage, isPlausible } from "./shapes.js";
 
 /** Before the first message. `right`: answers by kind of trial; `others`: forms and events; `kept`: a digest of each message, by its key. */
 export const BEGINNING = { answered: 0, right: {}, forms: [], others: 0, stopped: false, kept: {} };
@@ -14,14 +14,14 @@ export class Rules {
     this.trials = list.trials;
   }
 
-  /** The state after a message, or the very same if it was kept before. Throws `Refused`. */
+  /** The state after a message, or the same object if the message is known. Throws `Refused`. */
   after(state, message) {
-    if (!isMessage(message)) throw new Refused(422, "this is no message that is kept");
+    if (!isMessage(message)) throw new Refused(422, "this is not a valid message");
     const digest = sha256(canonical(message)).slice(0, 16);
     const same = state.kept[message.key];
     if (same === digest) return state;
     if (same !== undefined) this.#conflict(state, "another message was kept under this key");
-    if (!takesPlace(message)) throw new Refused(422, "it holds a date outside the years 1970 to 2199");
+    if (!isPlausible(message)) throw new Refused(422, "it holds a date outside the years 1970 to 2199");
     const kept = { ...state.kept, [message.key]: digest };
     if (message.kind === "answer") return { ...this.#answered(state, message), kept };
     if (state.others >= this.study.most_messages) {
@@ -44,7 +44,7 @@ export class Rules {
     return { ...state, answered: message.trial, right, stopped: ends && (right[trial.kind] ?? 0) < gate.minimum };
   }
 
-  /** It answers the trial whose turn it is, of this listener's own list, with one of the answers that this takes. */
+  /** Throw unless a message answers the trial whose turn it is, with one of the answers that this accepts. */
   #checkAnswer(state, message) {
     const n = this.trials.length;
     if (!state.forms.includes("consent")) this.#conflict(state, "there was no consent");
@@ -74,7 +74,7 @@ export class Rules {
     return trial.right !== undefined && sha256(`${this.study.salt} ${trial.stimulus} ${answer}`).slice(0, 32) === trial.right;
   }
 
-  /** What was right, after a practice trial; found by trying all answers. */
+  /** The right answer, after a practice trial; found by trying all answers. */
   feedback(message) {
     const trial = message.kind === "answer" ? this.trials[message.trial - 1] : null;
     if (trial?.kind !== "practice") return null;
@@ -82,15 +82,15 @@ export class Rules {
     return { correct: this.#isRight(trial, message.answer), answer };
   }
 
-  /** How far a listener is, as the page is told. */
-  told(state) {
+  /** How far a listener has come, as the page knows it. */
+  pageState(state) {
     const done = state.answered === this.trials.length;
     const over = state.stopped ? "stopped" : done ? "finished" : null;
     return { next: over ? null : state.answered + 1, over, forms: state.forms };
   }
 
   #conflict(state, message) {
-    throw new Refused(409, message, { state: this.told(state) });
+    throw new Refused(409, message, { state: this.pageState(state) });
   }
 }
 
@@ -112,7 +112,7 @@ function checkReplies({ form, content = {} }, questions) {
   if (lacking) throw new Refused(422, `an answer to ${lacking.name} is needed`);
 }
 
-/** JSON that is the same for equal contents. */
+/** JSON that is equal for equal contents. */
 export function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value);

@@ -1,4 +1,4 @@
-/** SHA-256 (FIPS 180-4). Browsers have it too, but not on pages that come over plain http, as in a laboratory. */
+/** SHA-256 (FIPS 180-4). Browsers provide it too, but not on pages over plain http, as in a laboratory. */
 
 const ROUNDS = [
   0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -22,7 +22,7 @@ export function sha256(text) {
   return [...state].map((word) => word.toString(16).padStart(8, "0")).join("");
 }
 
-/** A one, zeros, and the length in bits, so that there are whole blocks of 64 bytes. */
+/** Padding: a one, zeros, and the length in bits, up to whole blocks of 64 bytes. */
 function padded(bytes) {
   const view = new DataView(new ArrayBuffer(64 * Math.ceil((bytes.length + 9) / 64)));
   bytes.forEach((byte, k) => view.setUint8(k, byte));
@@ -43,7 +43,7 @@ function words(view, at) {
   return w;
 }
 
-/** One block into the state. */
+/** Add one block to the state. */
 function mix(state, w) {
   let [a, b, c, d, e, f, g, h] = state;
   for (let t = 0; t < 64; t += 1) {
@@ -54,7 +54,7 @@ function mix(state, w) {
   [a, b, c, d, e, f, g, h].forEach((word, k) => (state[k] += word));
 }
 
-/** The bits of a word turned to the right. */
+/** The bits of a word, rotated to the right. */
 function turned(word, by) {
   return (word >>> by) | (word << (32 - by));
 }

@@ -1,4 +1,4 @@
-/** What messages look like: audiometamer/experiment/messages.py. What does not, could not be taken in later. */
+/** The shapes of messages, as in audiometamer/listening/messages.py; others could not be collected later. */
 
 const text = (most) => (value) => typeof value === "string" && [...value].length <= most && !/\p{Surrogate}/u.test(value);
 const matching = (pattern) => (value) => typeof value === "string" && pattern.test(value);
@@ -6,12 +6,12 @@ const number = (least, most) => (value) => Number.isFinite(value) && value >= le
 const whole = (least, most) => (value) => Number.isSafeInteger(value) && value >= least && value <= most;
 const oneOf = (...values) => (value) => values.includes(value);
 const MOMENT = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
-/** A date that there is: JavaScript alone would take the 30th of February for the 2nd of March. */
+/** A valid date: JavaScript alone would take the 30th of February for the 2nd of March. */
 const moment = (value) => {
   const [, ...numbers] = (typeof value === "string" && MOMENT.exec(value)) || [];
   if (!numbers.length) return false;
   const [year, month, day, hour, minute, second] = numbers.map(Number);
-  const days = new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate(); // of the month; the calendar repeats itself
+  const days = new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate(); // of the month; the calendar repeats every 400 years
   return year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= days && hour < 24 && minute < 60 && second < 60;
 };
 const list = (least, most, of) => (value) => Array.isArray(value) && value.length >= least && value.length <= most && value.every(of);
@@ -56,15 +56,15 @@ const MESSAGES = {
   events: fields({ kind: text(16), key, events: list(1, 100, event) }),
 };
 
-/** Whether the server would take it for a message. */
+/** Whether the server would accept this as a message. */
 export function isMessage(value) {
   return isObject(value) && Object.hasOwn(MESSAGES, value.kind) && MESSAGES[value.kind](value);
 }
 
 const [FIRST, LAST] = [Date.UTC(1970, 0), Date.UTC(2200, 0)];
 
-/** Whether all dates of a message are of the years 1970 to 2199, in UTC. */
-export function takesPlace({ kind, started, answered, events }) {
+/** Whether all dates of a message lie in the years 1970 to 2199, in UTC. */
+export function isPlausible({ kind, started, answered, events }) {
   const moments = { answer: [started, answered], events: events?.map(({ when }) => when) }[kind] ?? [];
   return moments.map(Date.parse).every((at) => at >= FIRST && at < LAST);
 }

@@ -2,8 +2,8 @@
 
 import { Stimuli, milliseconds } from "./stimuli.js";
 
-const LEAD = 0.05; // s from the order to play to the first sample, so that it is never late
-const LATE = 0.1; // s more than the sound's own length, by the computer's clock, are told
+const LEAD = 0.05; // s from the command to play to the first sample, so that it is never late
+const LATE = 0.1; // s beyond the sound's duration, by the computer's clock, from which a delay is reported
 
 export class Sounds extends Stimuli {
   kind = "sounds";
@@ -11,26 +11,26 @@ export class Sounds extends Stimuli {
   constructor(transport, note, order) {
     super((name) => transport.sound(name), note, order);
     this.context = new AudioContext();
-    // Browsers let a page be heard once the listener has touched something, some of them only from within that very event.
+    // Browsers let a page play sound after a gesture of the listener, some of them only within that very event.
     for (const kind of ["click", "keydown", "pointerup"]) addEventListener(kind, () => this.unlocked());
   }
 
-  /** Whether the browser lets the page be heard. */
+  /** Whether the browser lets the page play sound. */
   async unlocked() {
     if (this.context.state === "running") return true;
-    // It is refused while a telephone rings, and not answered before something was touched.
+    // This is refused while a telephone rings, and pending until there was a gesture.
     const resumed = this.context.resume().catch(() => {});
     await Promise.race([resumed, new Promise((resolve) => setTimeout(resolve, 300))]);
     return this.context.state === "running";
   }
 
-  /** What is known of how this browser plays sounds. */
+  /** What is known about how this browser plays sounds. */
   about() {
     const { sampleRate: sample_rate, destination, baseLatency } = this.context;
     return { sample_rate, channels: destination.maxChannelCount, base_latency_ms: milliseconds(baseLatency) };
   }
 
-  /** Nothing is to be seen of a sound. */
+  /** Sounds show nothing on the screen. */
   stage() {
     return [];
   }
@@ -38,9 +38,9 @@ export class Sounds extends Stimuli {
   /**
    * Play a sound once.
    *
-   * Returns whether it was heard to its end, when that was (ms, as of performance.now()), and what is known of the playback.
-   * `most`: s after which it is cut, for listeners that are programs; `begins()` is called when it begins, and
-   * `interval(k)` as the kth of `intervals` begins.
+   * Returns whether it was played to its end, when that was (ms, by performance.now()), and what is known about the playback.
+   * `most`: s after which to cut, for simulated listeners; `begins()` is called when it begins, and `interval(k)` as the kth of
+   * `intervals` begins.
    */
   async play(name, { intervals = 1, gap = 0, interval = () => {}, begins = () => {}, most = Infinity } = {}) {
     const buffer = await this.context.decodeAudioData(await (await this.take(name)).arrayBuffer());
@@ -77,14 +77,14 @@ export class Sounds extends Stimuli {
     return { complete, ended: this.#moment(starts + seconds), playback };
   }
 
-  /** When a moment of the audio clock was at the ear, in ms as of performance.now(). */
+  /** When a moment of the audio clock reaches the ear, in ms by performance.now(). */
   #moment(time) {
     const { contextTime, performanceTime } = this.context.getOutputTimestamp?.() ?? {};
     if (performanceTime) return performanceTime + 1000 * (time - contextTime);
     return performance.now() + 1000 * (time - this.context.currentTime + (this.context.outputLatency ?? 0));
   }
 
-  /** Play a sound over and over; the function that is returned ends it, and tells for how many s it was heard. */
+  /** Play a sound in a loop; returns a function that ends it and returns for how many s it was played. */
   async loop(name) {
     const buffer = await this.context.decodeAudioData(await (await this.load(name)).arrayBuffer());
     const source = new AudioBufferSourceNode(this.context, { buffer, loop: true });

@@ -1,6 +1,6 @@
-/** All screens of what is left of an experiment, in order. */
+/** All remaining screens of an experiment, in order. */
 
-import { Course } from "./course.js";
+import { AdaptiveTrials } from "./adaptive.js";
 import { element } from "./elements.js";
 import { Choice } from "./plugins/choice.js";
 import { Intervals } from "./plugins/intervals.js";
@@ -12,18 +12,18 @@ import { Waiting } from "./plugins/waiting.js";
 import { Refused, persist } from "./retry.js";
 import { intervals, percent, sentence, sentenceAround, withinSentence } from "./words.js";
 
-const WELL = 0.75; // of the practice trials right, and it is said that it went well
+const WELL = 0.75; // proportion of correct practice trials from which the listener is congratulated
 const PLUGINS = { typed: Typed, choice: Choice, abx: Intervals, "odd-one-out": Intervals };
 
 export function screens({ jsPsych, session, stimuli, outbox, transport }) {
   const { state, trials, task, headphones } = session;
   const left = state.over ? [] : trials.slice(state.next - 1);
-  const course = session.course ? new Course(transport, stimuli) : null;
-  let told = { state }; // by the server, of the last answer
+  const course = session.course ? new AdaptiveTrials(transport, stimuli) : null;
+  let confirmed = { state }; // the server's response to the last answer
   let ending = session;
-  let practised = 0; // trials that were right, since the page was opened
+  let practised = 0; // correct practice trials since the page was opened
 
-  /** Where the server knows better how far we are, begin anew from there. */
+  /** Where the server knows of further answers, resume from there. */
   async function agreed(action) {
     try {
       return await action();
@@ -35,14 +35,14 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
   }
 
   async function send(message) {
-    told = await agreed(() => outbox.send(message));
-    practised += Boolean(told.feedback?.correct);
-    if (told.state.over) jsPsych.abortTimelineByName("trials");
+    confirmed = await agreed(() => outbox.send(message));
+    practised += Boolean(confirmed.feedback?.correct);
+    if (confirmed.state.over) jsPsych.abortTimelineByName("trials");
   }
 
-  /** Have the trial of this number made ready, if it is one that is decided on the way. */
+  /** Have the trial of this number prepared, if it is adaptive. */
   function lookAhead(number) {
-    if (number > trials.length) course?.look(number);
+    if (number > trials.length) course?.prefetch(number);
   }
 
   const form = (name) => (content) => send({ kind: "form", form: name, content });
@@ -62,14 +62,14 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
     ];
   }
 
-  /** Who comes back is greeted; who is new sets the volume, where there are sounds. */
+  /** Greet a listener who returns; let a new one set the volume, where there are sounds. */
   function start() {
     const isBack = state.forms.includes(task.images ? "consent" : "level");
     if (isBack) return [{ type: Text, content: stimuli.sentence("welcome_back") }];
     return task.images ? [] : [{ type: Level, sounds: stimuli, save: form("level") }];
   }
 
-  /** What is said before a trial that is the first of its kind, of all or after a rest. */
+  /** Instructions before a trial that is the first of its kind, the first of all, or the first after a rest. */
   function introductions(trial, previous) {
     if (trial.kind === "headphones") return previous ? [] : [{ type: Text, content: sentence(`screens.${headphones.test}`) }];
     const rest = session.breaks.includes(previous?.trial) ? [sentence("screens.rest", progress(previous))] : [];
@@ -77,7 +77,7 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
     return [...(isInstructed(previous) ? [] : [instructions()]), beginning(() => trial.kind)];
   }
 
-  /** What is said before the first trial of a kind. */
+  /** Instructions before the first trial of a kind. */
   const beginning = (kind) => ({ type: Text, content: () => sentence(`screens.${introduced(kind())}`), button: sentence("buttons.begin") });
 
   function introduced(kind) {
@@ -88,11 +88,11 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
   const isInstructed = (previous) => previous && previous.kind !== "headphones";
   const instructions = () => ({ type: Text, content: [fragment(session.texts.instructions), ...allAnswers(task)] });
 
-  /** What a listener sees in the place of an answer. */
+  /** Label that a listener sees in place of an answer. */
   const name = (given) => task.names?.[given] ?? given;
 
   function feedback() {
-    const { correct, answer: right } = told.feedback;
+    const { correct, answer: right } = confirmed.feedback;
     const answer = element("strong", { dir: "auto", translate: false, textContent: withinSentence(task.kind, name(right)) });
     const judged = correct ? "right" : "wrong";
     return element(
@@ -107,7 +107,7 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
     return { done: main.filter((other) => other.trial <= trial.trial).length, all: main.length };
   }
 
-  /** `now()`: the trial of this kind. */
+  /** `now()`: the current trial, which is of this kind. */
   function asked(kind, now) {
     const common = {
       number: () => now().trial,
@@ -143,12 +143,12 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
     ...(trial.kind === "practice" ? [{ type: Text, content: feedback }] : []),
   ]);
 
-  /** What is decided on the way: one trial after the other, until it is over. */
+  /** Adaptive trials, one after the other, to the end. */
   function decided() {
     let previous = left.at(-1);
     let now = null;
     const next = async () => {
-      const { trial, ...rest } = await agreed(() => course.take(told.state.next));
+      const { trial, ...rest } = await agreed(() => course.take(confirmed.state.next));
       [previous, now] = [now ?? previous, { ...trial, ...rest }];
     };
     const where = (condition, screen) => ({ timeline: [screen], conditional_function: condition });
@@ -162,7 +162,7 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
         asked("decided", () => now),
         where(() => now.kind === "practice", { type: Text, content: feedback }),
       ],
-      loop_function: () => !told.state.over,
+      loop_function: () => !confirmed.state.over,
     };
   }
 
@@ -171,7 +171,7 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
     return [
       ...(state.forms.includes("questions-after") ? [] : questions(last, form("questions-after"))).map((screen) => ({
         timeline: [screen],
-        conditional_function: () => told.state.over !== "stopped", // who is not asked to go on is asked nothing more
+        conditional_function: () => confirmed.state.over !== "stopped", // a listener who was stopped is asked nothing more
       })),
       {
         type: Text,
@@ -190,7 +190,7 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
   return [...(state.over ? [] : before()), ...(timeline.length ? [{ name: "trials", timeline }] : []), ...after()];
 }
 
-/** The last screen: all is saved, and how to go back to where the listener came from. */
+/** The last screen: everything is saved, and how to return to the service that the listener came from. */
 class End {
   static info = {
     name: "end",
@@ -208,37 +208,37 @@ class End {
     await trial.transport.end(trial.content);
     if (!place.childElementCount) place.append(element("p", { textContent: sentence("end.close") }));
     on_load();
-    await new Promise(() => {}); // it stays on the screen
+    await new Promise(() => {}); // this screen stays
   }
 }
 
 const questions = (asked, save) => (asked.length ? [{ type: Questions, questions: asked, save }] : []);
 
-/** HTML of ours, or of the experimenter's Markdown, as elements. */
+/** Our HTML, or that of the experimenter's Markdown, as elements. */
 function fragment(html) {
   const made = element("section");
   made.innerHTML = html;
   return made;
 }
 
-/** The numbers of intervals, by what they are called. */
+/** The numbers of intervals, with their names. */
 const labelled = (labels) => (answer) => labels[answer - 1];
 
-/** The closed list to look at, where it is typed. */
+/** The list of possible answers, to look at where answers are typed. */
 function allAnswers({ kind, answers, names = {} }) {
   if (kind !== "typed") return [];
   const list = element("ul", { className: "words" }, ...answers.map((answer) => element("li", { textContent: names[answer] ?? answer, dir: "auto", translate: false })));
   return [element("details", {}, element("summary", { textContent: sentence("typed.all_answers", { number: answers.length }) }), list)];
 }
 
-/** The bar at the top: how much of it is done, from 0 to 1. */
+/** The bar at the top: the proportion that is done, from 0 to 1. */
 function showProgress(share) {
   const bar = document.querySelector("#progress");
   bar.hidden = share === null;
   if (share !== null) bar.value = share;
 }
 
-/** What is known of the listener's browser. */
+/** What is known about the listener's browser. */
 function browser() {
   return {
     agent: navigator.userAgent,

@@ -1,4 +1,4 @@
-/** The transport over HTTP; what a page may ask for stands at the top of audiometamer/experiment/server.py. */
+/** The transport over HTTP; audiometamer/listening/app.py documents the requests. */
 
 import { element } from "./elements.js";
 import { Refused } from "./retry.js";
@@ -7,10 +7,10 @@ import { sentence } from "./words.js";
 export { Refused } from "./retry.js";
 
 const PATIENCE = 20_000; // ms for one request
-const PATIENCE_FOR_FILES = 120_000; // some sounds are of 1 MB, and some connections slow
-const PATIENCE_FOR_TRIALS = 60_000; // what they play may have to be made
-const LATER = [408, 500, 502, 503, 504]; // sending the same again may help
-/** What services say of a listener in the address; whatever else stands there is not asked for. */
+const PATIENCE_FOR_FILES = 120_000; // some sounds have 1 MB, and some connections are slow
+const PATIENCE_FOR_TRIALS = 60_000; // their stimuli may have to be made
+const LATER = [408, 500, 502, 503, 504]; // statuses after which a retry may help
+/** Parameters of the address in which services identify a listener; all others are ignored. */
 const SERVICES = {
   prolific: ["PROLIFIC_PID", "STUDY_ID", "SESSION_ID", "prolific_token"],
   mturk: ["workerId", "assignmentId", "hitId", "turkSubmitTo"],
@@ -18,15 +18,15 @@ const SERVICES = {
 };
 
 export class Server {
-  /** The listener's token, from the link; who comes from a service, or without a link, is given one. */
+  /** The listener's token, from the link; listeners from a service, or without a link, get one. */
   static async open() {
     const link = location.hash.slice(1);
     if (link) return new Server(link);
-    const told = new URLSearchParams(location.search);
-    const service = Object.keys(SERVICES).find((name) => SERVICES[name].some((one) => told.has(one))) ?? "anyone";
-    const parameters = Object.fromEntries(SERVICES[service].filter((name) => told.has(name)).map((name) => [name, told.get(name)]));
+    const query = new URLSearchParams(location.search);
+    const service = Object.keys(SERVICES).find((name) => SERVICES[name].some((one) => query.has(one))) ?? "anyone";
+    const parameters = Object.fromEntries(SERVICES[service].filter((name) => query.has(name)).map((name) => [name, query.get(name)]));
     const place = ["audiometamer/token", location.pathname, ...Object.values(parameters)].join("/");
-    // Who opens the same address again goes on where they were; the token may be of another experiment that was here before.
+    // A listener who opens the same address again continues where they were; the token may be of an earlier experiment.
     let token = recall(place);
     if (!token || !(await isKnown(token))) {
       const asked = await request("api/enrol", { method: "POST", json: { service, parameters } });
@@ -36,7 +36,7 @@ export class Server {
     return new Server(token, service === "anyone" ? place : null);
   }
 
-  /** `shared`: where this browser keeps the token, if somebody else may come to the same address. */
+  /** `shared`: where this browser keeps the token, if somebody else may open the same address. */
   constructor(token, shared = null) {
     this.token = token;
     this.shared = shared;
@@ -51,7 +51,7 @@ export class Server {
     return (await request("api/messages", { token: this.token, method: "POST", json: message })).json();
   }
 
-  /** A trial that is decided on the way; `waiting`: the listener has nothing else to do. */
+  /** An adaptive trial; `waiting`: the listener has nothing else to do. */
   async trial(number, { waiting = false } = {}) {
     const path = `api/trials/${number}${waiting ? "?waiting" : ""}`;
     return (await request(path, { token: this.token, patience: PATIENCE_FOR_TRIALS })).json();
@@ -68,7 +68,7 @@ export class Server {
 
   async #file(path, kind) {
     const found = await (await request(path, { token: this.token, patience: PATIENCE_FOR_FILES })).blob();
-    if (!found.type.startsWith(kind)) throw new Error(`${found.type} in the place of ${path}`); // of a hotel's network
+    if (!found.type.startsWith(kind)) throw new Error(`${found.type} in the place of ${path}`); // from a hotel's network
     return found;
   }
 
@@ -78,7 +78,7 @@ export class Server {
 
   /** The way back to the service, if there is one. */
   async end({ completion }) {
-    if (this.shared) recall(this.shared, ""); // who comes next is somebody else
+    if (this.shared) recall(this.shared, ""); // the next listener is somebody else
     if (!completion) return;
     const place = document.querySelector("#end");
     if (!completion.fields || !Object.keys(completion.fields).length) {
@@ -91,17 +91,17 @@ export class Server {
   }
 }
 
-/** What this browser keeps under a name, where it may keep anything; `text` replaces it. */
+/** What this browser stores under a name, if it may store anything; `text` replaces it. */
 export function recall(name, text) {
   try {
     if (text !== undefined) localStorage.setItem(name, text);
     return localStorage.getItem(name);
   } catch {
-    return null; // without it the service's own name for the listener is enough
+    return null; // the service's own name for the listener suffices
   }
 }
 
-/** Whether the server knows whose token this is, and has kept their list for them. */
+/** Whether the server knows this token, and the listener still has their list. */
 async function isKnown(token) {
   try {
     await request("api/session", { token });
@@ -113,19 +113,19 @@ async function isKnown(token) {
 }
 
 /**
- * A response with status 200; throws `Refused` if the server says no for good, and another error if it may help to ask again.
- * Only the server itself can refuse: what stands between says so in other words than ours.
+ * A response with status 200; throws `Refused` if the server refuses for good, and another error if a retry may help.
+ * Only the server itself can refuse: proxies answer in another format.
  */
 async function request(path, { token, json, patience = PATIENCE, ...options } = {}) {
   const headers = { ...(token && { Authorization: `Bearer ${token}` }), ...(json && { "Content-Type": "application/json" }) };
   const body = json && JSON.stringify(json);
   const response = await fetch(path, { ...options, headers, body, signal: AbortSignal.timeout(patience) });
   if (response.ok) return response;
-  const told = await response.json().catch(() => null);
-  const after = response.status === 429 ? Number(response.headers.get("Retry-After")) : 0; // seconds, where it helps to wait
-  if (!told?.error || after || LATER.includes(response.status)) {
-    const { error, code } = told ?? {};
-    throw Object.assign(new Error(error ?? `${response.status} ${response.statusText}`), { told: Boolean(error), code, after });
+  const answer = await response.json().catch(() => null);
+  const after = response.status === 429 ? Number(response.headers.get("Retry-After")) : 0; // seconds, where waiting helps
+  if (!answer?.error || after || LATER.includes(response.status)) {
+    const { error, code } = answer ?? {};
+    throw Object.assign(new Error(error ?? `${response.status} ${response.statusText}`), { answered: Boolean(error), code, after });
   }
-  throw new Refused(response.status, told.error, told);
+  throw new Refused(response.status, answer.error, answer);
 }

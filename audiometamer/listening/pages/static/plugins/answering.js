@@ -1,28 +1,28 @@
-/** What all plugins share that ask about a sound, or images: it is played once, then the question appears, then the answer is timed. */
+/** The base of all plugins that ask about sounds or images: they are played once, then the question appears, and the answer is timed. */
 
 import { element, next, say } from "../elements.js";
 
 const { ParameterType } = jsPsychModule;
-const BEFORE = 600; // ms of silence before a sound, and of nothing before images
-const PATIENCE = 500; // ms after which it is said that something is loading
-const DAY = 86_400_000; // ms; whoever comes back to a laptop that slept for longer has taken this long
+const BEFORE = 600; // ms of silence before a sound, and of blank before images
+const PATIENCE = 500; // ms after which the page says that something is loading
+const DAY = 86_400_000; // ms; longest reaction time, even if the laptop slept for longer
 
 export const parameters = {
-  /** Which trial of the listener's list. */
+  /** Number of the trial in the listener's list. */
   number: { type: ParameterType.INT },
-  /** Name of what is heard or seen. */
+  /** Name of the stimulus. */
   stimulus: { type: ParameterType.STRING },
   /** The possible answers. */
   answers: { type: ParameterType.STRING, array: true },
-  /** What is shown in the place of an answer. */
+  /** Labels in place of answers. */
   label: { type: ParameterType.FUNCTION },
   /** The question. */
   prompt: { type: ParameterType.STRING },
   /** See sounds.js and images.js. */
   stimuli: { type: ParameterType.OBJECT },
-  /** Told that it begins, it tells how often it has been played by now. */
+  /** Called when the stimulus begins; returns how often it has been played so far. */
   played: { type: ParameterType.FUNCTION },
-  /** Keeps the answer; the trial ends when it is kept. */
+  /** Stores the answer; the trial ends when it is stored. */
   save: { type: ParameterType.FUNCTION },
 };
 
@@ -30,7 +30,7 @@ export const data = {
   trial: { type: ParameterType.INT },
   stimulus: { type: ParameterType.STRING },
   answer: { type: ParameterType.STRING },
-  /** From the end of the sound, or of the last image. */
+  /** Time from the end of the sound, or of the last image. */
   reaction_time_ms: { type: ParameterType.FLOAT },
   plays: { type: ParameterType.INT },
   started: { type: ParameterType.STRING },
@@ -68,7 +68,7 @@ export class Answering {
     return result;
   }
 
-  /** Play it; again only if something else came between, a telephone call for instance. */
+  /** Play the stimulus; again only if it was interrupted, by a telephone call for instance. */
   async #hear(display, trial) {
     const { stimuli } = trial;
     let plays = 0;
@@ -91,7 +91,7 @@ export class Answering {
     }
   }
 
-  /** Wait until the listener wants it, and the browser plays it. */
+  /** Wait until the listener is ready, and the browser plays sound. */
   async #ordered(display, stimuli, label) {
     const button = element("button", { className: "main", textContent: label });
     display.replaceChildren(element("p", { className: "listen" }, button));
@@ -102,13 +102,13 @@ export class Answering {
     }
   }
 
-  /** What is seen while it is played; how it is to be played. */
+  /** Elements to show during playback, and settings of the playback. */
   listen(display, trial) {
     display.replaceChildren(element("p", { className: "listen", textContent: trial.stimuli.sentence("attend") }));
     return {};
   }
 
-  /** As a listener that is a program: jsPsych's simulation, "visual" through all that is on the screen, "data-only" without. */
+  /** A simulated listener, as in jsPsych: "visual" uses what is on the screen, "data-only" does not. */
   async simulate(trial, mode, options, on_load) {
     const listener = window.simulatedListener;
     const chosen = options.data?.answer ?? this.jsPsych.randomization.sampleWithoutReplacement(trial.answers, 1)[0];

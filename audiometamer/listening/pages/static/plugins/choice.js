@@ -1,10 +1,10 @@
-/** One of some answers: words, speakers or pictures. */
+/** A choice among answers: words, speakers or pictures. */
 
 import { element, lead } from "../elements.js";
 import { Answering, data, parameters } from "./answering.js";
 
 const { ParameterType } = jsPsychModule;
-const MOST_KEYS = 9; // more answers than number keys have no keys
+const MAX_KEYS = 9; // answers beyond the number keys have no keys
 
 export class Choice extends Answering {
   static info = {
@@ -19,7 +19,7 @@ export class Choice extends Answering {
   };
 
   ask(display, trial) {
-    const keyed = trial.answers.length <= MOST_KEYS;
+    const keyed = trial.answers.length <= MAX_KEYS;
     const buttons = trial.answers.map((answer, k) => {
       const button = element("button", { value: answer, ...(keyed && { "aria-keyshortcuts": String(k + 1) }) });
       if (trial.picture) button.append(element("img", { src: trial.picture(answer), alt: "" }));

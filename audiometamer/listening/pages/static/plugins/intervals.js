@@ -1,4 +1,4 @@
-/** Which of some sounds or images, one after the other: ABX, odd one out, and the headphone checks. */
+/** A choice among successive sounds or images: ABX, odd one out, and the headphone checks. */
 
 import { element } from "../elements.js";
 import { Choice } from "./choice.js";
@@ -11,7 +11,7 @@ export class Intervals extends Choice {
     name: "intervals",
     parameters: {
       ...Choice.info.parameters,
-      /** How many they are. */
+      /** Their number. */
       intervals: { type: ParameterType.INT },
       /** Pause between them, s. */
       gap: { type: ParameterType.FLOAT },

@@ -1,10 +1,10 @@
-/** The listener sets the volume by a noise as loud as the loudest sounds. */
+/** The listener sets the volume with a noise as loud as the loudest sounds. */
 
 import { element, lead, next, say } from "../elements.js";
 import { sentence } from "../words.js";
 
 const { ParameterType } = jsPsychModule;
-const LEAST = 1; // s of noise before it goes on
+const LEAST = 1; // s of noise before the listener may continue
 const NOISE = "calibrationnoise";
 
 export class Level {
@@ -28,7 +28,7 @@ export class Level {
     lead(text.querySelector("h1"));
     let stop = null;
     let seconds = 0;
-    let turn = Promise.resolve(); // of two clicks in a row, the second stops what the first has started
+    let turn = Promise.resolve(); // of two quick clicks, the second stops what the first has started
     const toggle = async () => {
       if (stop) {
         seconds += stop();

@@ -57,7 +57,7 @@ export class Questions {
   }
 }
 
-/** A question with its label; a choice of few is a group of buttons, of many a list. */
+/** A question with its label; a choice among few options is a group of buttons, among many a list. */
 function field({ name, text, kind, options, required }) {
   const asked = required ? text + sentence("questions.required") : text;
   if (kind === "choice" && options.length <= 6) {
@@ -72,7 +72,7 @@ function field({ name, text, kind, options, required }) {
   return element("p", {}, element("label", { htmlFor: id, textContent: asked }), input);
 }
 
-/** As the server takes it: nothing for what was left open. Not by form.elements, to which some names mean something else. */
+/** The replies as the server accepts them, without unanswered ones. Not by form.elements, where some names have another meaning. */
 function reply(form, { name, kind }) {
   const value = new FormData(form).get(name) ?? "";
   if (value === "") return null;

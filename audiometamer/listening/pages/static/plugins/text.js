@@ -1,4 +1,4 @@
-/** A text to be read, and a button to go on. */
+/** A text to read, and a button to continue. */
 
 import { element, lead, next } from "../elements.js";
 import { sentence } from "../words.js";
@@ -10,10 +10,10 @@ export class Text {
     name: "text",
     version: "1.0.0",
     parameters: {
-      /** HTML of ours or made of the experimenter's Markdown, or elements; or a promise of either. */
+      /** Our HTML, or that of the experimenter's Markdown, or elements; or a promise of either. */
       content: { type: ParameterType.COMPLEX },
       button: { type: ParameterType.STRING, default: null },
-      /** What is done before it goes on. */
+      /** Action before the page continues. */
       then: { type: ParameterType.FUNCTION, default: null },
     },
     data: {},
@@ -48,7 +48,7 @@ export class Text {
     }
     const loaded = () => {
       on_load();
-      // The button is listened to as soon as this turn of the loop is over.
+      // The button works as soon as this turn of the event loop is over.
       setTimeout(() => this.jsPsych.pluginAPI.clickTarget(this.jsPsych.getDisplayElement().querySelector("button.main")));
     };
     await this.trial(this.jsPsych.getDisplayElement(), trial, loaded);

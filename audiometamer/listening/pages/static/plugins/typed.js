@@ -1,4 +1,4 @@
-/** A word, typed; the list completes it, and only words of the list are taken. */
+/** A typed word; the list completes it, and only words of the list are accepted. */
 
 import { element } from "../elements.js";
 import { sentence } from "../words.js";
@@ -6,7 +6,7 @@ import { Answering, data, parameters } from "./answering.js";
 
 const MOST_SHOWN = 6;
 const MOST_NEAREST = 3;
-const WORD = { dir: "auto", translate: false }; // a browser's translation of it would be another answer
+const WORD = { dir: "auto", translate: false }; // a translation by the browser would be another answer
 
 export class Typed extends Answering {
   static info = { name: "typed", version: "1.0.0", parameters, data };
@@ -25,7 +25,7 @@ export class Typed extends Answering {
     const label = element("label", { htmlFor: "answer" }, element("h1", { textContent: trial.prompt }));
     const form = element("form", {}, label, element("div", { className: "combobox" }, input, hint, list), element("p", {}, submit));
     let marked = -1;
-    let only = null; // the word that completes what was typed, if there is one alone
+    let only = null; // the word that completes what was typed, if there is only one
 
     const show = (shown) => {
       [marked, only] = [-1, null];
@@ -49,7 +49,7 @@ export class Typed extends Answering {
       hint.textContent = "";
       input.focus();
     };
-    /** Why it cannot be submitted, and what can. */
+    /** Why the word cannot be submitted, and what can. */
     const advise = (typed, completing) => {
       const word = input.value.trim();
       if (!typed || !submit.disabled) return "";
@@ -77,8 +77,8 @@ export class Typed extends Answering {
       else return;
       if (event.key !== "Tab") event.preventDefault();
     });
-    // The input keeps the focus, and with it a telephone its keyboard. The word is taken only at the click: taken before, the list
-    // is gone when the click comes, which then meets the button below it.
+    // The input keeps the focus, and thus a telephone its keyboard. The word is taken only at the click: if taken before, the list
+    // is gone when the click comes, which then hits the button below it.
     list.addEventListener("mousedown", (event) => event.preventDefault());
     list.addEventListener("click", (event) => {
       const entry = event.target.closest("li");
@@ -104,7 +104,7 @@ export class Typed extends Answering {
   }
 }
 
-/** Entries that hold what was typed, those that begin with it first. */
+/** Entries that contain what was typed, those that begin with it first. */
 function completions(answers, typed) {
   if (!typed) return [];
   const found = answers.filter((answer) => plain(answer).includes(typed));
@@ -112,14 +112,14 @@ function completions(answers, typed) {
   return [...found.filter(begins), ...found.filter((answer) => !begins(answer))].slice(0, MOST_SHOWN);
 }
 
-/** The entries that are most like what was typed; those that are not much like it are none. */
+/** The entries most similar to what was typed; none if none is similar enough. */
 function nearest(answers, typed) {
   const far = answers.map((answer) => ({ answer, steps: distance(plain(answer), typed) }));
   const most = Math.max(1, Math.floor(typed.length / 2));
   return far.filter(({ steps }) => steps <= most).sort((a, b) => a.steps - b.steps).slice(0, MOST_NEAREST).map(({ answer }) => answer);
 }
 
-/** How many letters must be changed, put in or left out to make one word of another (Levenshtein). */
+/** Number of letters to change, insert or delete to turn one word into another (Levenshtein). */
 function distance(one, other) {
   let row = Array.from({ length: other.length + 1 }, (_, k) => k);
   for (let i = 1; i <= one.length; i += 1) {
@@ -132,7 +132,7 @@ function distance(one, other) {
   return row.at(-1);
 }
 
-/** What counts of a word that is typed: not its case, in whatever language, nor which apostrophe a telephone has. */
+/** A typed word in normal form: case, in any language, and the kind of apostrophe are ignored. */
 function plain(text) {
   return text.replace(/[‘’ʼ´`]/g, "'").normalize("NFKC").toLowerCase().trim().replace(/\s+/g, " ");
 }

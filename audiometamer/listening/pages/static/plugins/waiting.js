@@ -1,18 +1,18 @@
-/** Nothing to do until something is there. */
+/** A screen that waits for something. */
 
 import { say } from "../elements.js";
 
 const { ParameterType } = jsPsychModule;
-const PATIENCE = 500; // ms after which it is said that there is something to wait for
+const PATIENCE = 500; // ms after which the page says what it is waiting for
 
 export class Waiting {
   static info = {
     name: "waiting",
     version: "1.0.0",
     parameters: {
-      /** Returns a promise of what is waited for. */
+      /** Returns a promise to wait for. */
       until: { type: ParameterType.FUNCTION },
-      /** What is said if that takes a while. */
+      /** Text if that takes a while. */
       message: { type: ParameterType.STRING },
     },
     data: {},
@@ -29,7 +29,7 @@ export class Waiting {
     try {
       await trial.until();
     } finally {
-      clearTimeout(timer); // or it would hide why the experiment cannot go on
+      clearTimeout(timer); // otherwise it would hide why the experiment cannot continue
     }
     say("");
   }
