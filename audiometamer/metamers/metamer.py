@@ -47,22 +47,6 @@ class Metamer:
         """Whether the verdict was passed; None if there was nothing to judge by."""
         return self.evidence.verdict.passed
 
-    def plot(self, model: Model | None = None) -> "Figure":
-        """Plot it below its clip; with the model, also their activations. See `audiometamer.plot_metamers`."""
-        from audiometamer import plot_metamers
-
-        return plot_metamers([self], model)
-
-    def _repr_html_(self) -> str:
-        """A player, the cochleagram and the verdict, of the clip too, for notebooks."""
-        from audiometamer.display import Panel, as_html
-
-        rate, colour = self.evidence.sample_rate, verdict_colour(self.passed)
-        panels = [Panel(caption(self.evidence), self.samples, rate, colour)]
-        if isinstance(self.clip, Clip):
-            panels.insert(0, Panel(original_caption(self.clip.name, self.evidence), self.clip.samples, rate))
-        return as_html(panels)
-
     def __repr__(self) -> str:
         settings = self.evidence.settings
         snr = self.evidence.similarity[settings.layer]["snr_db"]
