@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
+from audiometamer.display import Gallery
 from audiometamer.errors import AudioMetamerWarning, BrokenError
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import as_output_folder
@@ -142,7 +143,7 @@ def synthesize_into(
         metamers = existing.metamers | {
             metamer.evidence.settings: metamer for metamer in _make_rest(out, model, jobs, existing, null, options, progress)
         }
-        ordered = [metamers[settings] for settings in jobs if settings in metamers]
+        ordered = Gallery(metamers[settings] for settings in jobs if settings in metamers)
         _draw(out, model, ordered, seeds[0])
         write_index(out)
     return ordered
